@@ -1,0 +1,64 @@
+"""What a proposal source is: an image goes in, boxes come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Image = NDArray[np.uint8]  # (H, W, 3), RGB
+
+
+@dataclass(frozen=True)
+class Proposals:
+    """Candidate boxes of one image, best first where the source ranks them.
+
+    boxes: float32 (N, 4), x1, y1, x2, y2, 0-based, inclusive corners, in pixels of
+        the original image.
+    scores: float32 (N,), higher is better, or None where the source has none.
+
+    Raises ValueError on a wrong shape; dtypes are converted.
+    """
+
+    boxes: NDArray[np.float32]
+    scores: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        boxes = np.ascontiguousarray(self.boxes, dtype=np.float32)
+        if boxes.ndim != 2 or boxes.shape[1] != 4:
+            raise ValueError(f"boxes have shape {boxes.shape}, expected (N, 4)")
+        object.__setattr__(self, "boxes", boxes)
+        if self.scores is not None:
+            scores = np.ascontiguousarray(self.scores, dtype=np.float32)
+            if scores.shape != (len(boxes),):
+                raise ValueError(f"scores have shape {scores.shape}, expected ({len(boxes)},)")
+            object.__setattr__(self, "scores", scores)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def top(self, count: int | None) -> Proposals:
+        """The first `count` boxes; all of them for None."""
+        if count is None or count >= len(self):
+            return self
+        return Proposals(self.boxes[:count], None if self.scores is None else self.scores[:count])
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Makes proposals from pixels. Instances are picklable, so that workers can have one each."""
+
+    name: str
+    version: str
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """Everything that changes the result, as JSON values: recorded with the boxes."""
+        ...
+
+    def propose(self, image: Image) -> Proposals:
+        """Proposals for one RGB image (H, W, 3) uint8; the same pixels give the same boxes."""
+        ...

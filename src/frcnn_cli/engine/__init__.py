@@ -1,0 +1,1 @@
+"""The detection engine: records, data sets, training, detection, evaluation, compression."""

@@ -1,0 +1,83 @@
+"""Arithmetic on boxes: areas, IoU, clipping, flipping, and the offsets that are regressed.
+
+Boxes are (N, 4), x1, y1, x2, y2 with inclusive corners: a width is x2 - x1 + 1.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+BoxCoding = Literal["inclusive", "caffe"]
+# The width that offsets are relative to: x2 - x1 + 1, or as the first implementation
+# had it, x2 - x1 + 1e-14 (its IoU took + 1 all the same).
+_WIDTH_OFFSET: dict[str, float] = {"inclusive": 1.0, "caffe": 1e-14}
+# exp(dw) is limited to this times the proposal, so that a wild offset stays finite.
+_MAX_LOG_RATIO = float(np.log(1000.0 / 16.0))
+
+
+def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Areas in pixels, (N,), of inclusive boxes (N, 4)."""
+    return (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
+
+
+def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Intersection over union of inclusive boxes, (len(a), len(b))."""
+    width = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0]) + 1
+    height = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1]) + 1
+    intersection = np.maximum(width, 0) * np.maximum(height, 0)
+    return intersection / (areas(a)[:, None] + areas(b)[None, :] - intersection)
+
+
+def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
+    """Boxes (..., 4) moved inside an image of `height` x `width` pixels."""
+    limits = boxes.new_tensor([width - 1, height - 1, width - 1, height - 1])
+    return torch.minimum(boxes.clamp(min=0), limits)
+
+
+def flip_boxes(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
+    """Boxes (N, 4) of the image mirrored left to right: x becomes width - 1 - x."""
+    flipped = boxes.copy()
+    flipped[:, 0] = width - 1 - boxes[:, 2]
+    flipped[:, 2] = width - 1 - boxes[:, 0]
+    return flipped
+
+
+def encode_boxes(proposals: Tensor, targets: Tensor, coding: BoxCoding = "inclusive") -> Tensor:
+    """Offsets (tx, ty, tw, th) that take each of `proposals` (N, 4) to its target (N, 4).
+
+    tx = (Gx - Px) / Pw, ty = (Gy - Py) / Ph, tw = log(Gw / Pw), th = log(Gh / Ph), with
+    (x, y) the centres (paper, section 2.3, after R-CNN's appendix C).
+    """
+    px, py, pw, ph = _centres(proposals, coding)
+    gx, gy, gw, gh = _centres(targets, coding)
+    return torch.stack(
+        ((gx - px) / pw, (gy - py) / ph, torch.log(gw / pw), torch.log(gh / ph)), dim=-1
+    )
+
+
+def decode_boxes(proposals: Tensor, offsets: Tensor, coding: BoxCoding = "inclusive") -> Tensor:
+    """The boxes that offsets lead to: the inverse of encode_boxes.
+
+    proposals: (N, 4). offsets: (N, 4 C), four for each of C classes. Returns (N, C, 4).
+    """
+    px, py, pw, ph = (values[:, None] for values in _centres(proposals, coding))
+    dx, dy, dw, dh = offsets.reshape(len(offsets), -1, 4).unbind(-1)
+    width = torch.exp(dw.clamp(max=_MAX_LOG_RATIO)) * pw
+    height = torch.exp(dh.clamp(max=_MAX_LOG_RATIO)) * ph
+    x1 = px + dx * pw - 0.5 * width
+    y1 = py + dy * ph - 0.5 * height
+    offset = _WIDTH_OFFSET[coding]
+    return torch.stack((x1, y1, x1 + width - offset, y1 + height - offset), dim=-1)
+
+
+def _centres(boxes: Tensor, coding: BoxCoding) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Centre x, centre y, width and height, (N,) each."""
+    offset = _WIDTH_OFFSET[coding]
+    width = boxes[:, 2] - boxes[:, 0] + offset
+    height = boxes[:, 3] - boxes[:, 1] + offset
+    return boxes[:, 0] + 0.5 * width, boxes[:, 1] + 0.5 * height, width, height

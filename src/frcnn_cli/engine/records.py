@@ -1,0 +1,110 @@
+"""Frozen records that the engine's parts hand to one another.
+
+Boxes everywhere: float32 (N, 4), x1, y1, x2, y2, 0-based, inclusive corners, in pixels
+of the original image. Labels are 1..K; 0 is the background.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+BACKGROUND = 0
+
+
+def _no_boxes() -> NDArray[np.float32]:
+    return np.zeros((0, 4), np.float32)
+
+
+@dataclass(frozen=True)
+class GroundTruth:
+    """The objects of one image.
+
+    boxes: float32 (N, 4). labels: int64 (N,), 1..K. difficult: bool (N,); difficult objects
+    are not trained on and count neither way in the evaluation. crowd: bool (N,), regions
+    that stand for many objects (COCO), ignored likewise.
+    """
+
+    boxes: NDArray[np.float32] = field(default_factory=_no_boxes)
+    labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    difficult: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
+    crowd: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        if self.boxes.shape != (count, 4):
+            raise ValueError(f"boxes have shape {self.boxes.shape}, expected (N, 4)")
+        if self.crowd is None:
+            object.__setattr__(self, "crowd", np.zeros(count, bool))
+        for name in ("labels", "difficult", "crowd"):
+            if getattr(self, name).shape != (count,):
+                raise ValueError(f"{name} has shape {getattr(self, name).shape} for {count} boxes")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image of a data set: where its pixels are and what is known of it.
+
+    width and height are in pixels, as annotated; None where the annotation does not say.
+    truth is None where the data set has no annotation for the image (not: no objects).
+    """
+
+    image_id: str
+    path: Path
+    width: int | None = None
+    height: int | None = None
+    truth: GroundTruth | None = None
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """One split of a data set, read whole; pixels stay on disk.
+
+    classes[0] is the name of label 1: the background has no name here.
+    """
+
+    name: str
+    split: str
+    classes: tuple[str, ...]
+    images: tuple[ImageRecord, ...]
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+@dataclass(frozen=True)
+class Detections:
+    """What a detector found in one image, highest score first.
+
+    boxes: float32 (N, 4). scores: float32 (N,) in 0..1. labels: int64 (N,), 1..K.
+    """
+
+    boxes: NDArray[np.float32] = field(default_factory=_no_boxes)
+    scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes)
+        if self.boxes.shape != (count, 4):
+            raise ValueError(f"boxes have shape {self.boxes.shape}, expected (N, 4)")
+        if self.scores.shape != (count,) or self.labels.shape != (count,):
+            raise ValueError("scores and labels need one entry a box")
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def above(self, threshold: float) -> Detections:
+        """Those that score at least `threshold`."""
+        return self.take(np.flatnonzero(self.scores >= threshold))
+
+    def take(self, indices: NDArray[np.int64] | Sequence[int]) -> Detections:
+        """Those at `indices`, in that order."""
+        index = np.asarray(indices, dtype=np.int64)
+        return Detections(self.boxes[index], self.scores[index], self.labels[index])
