@@ -1,0 +1,100 @@
+"""The command group `frcnn`: finds the command, and turns errors into messages and exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+import signal
+import sys
+from typing import Any
+
+import click
+
+from frcnn_cli import __version__
+from frcnn_cli.commands.console import Output
+from frcnn_proposals.errors import InputError
+
+# Command -> (module under frcnn_cli.commands, its help line). Modules are imported when their
+# command runs, so that `frcnn --help` does not wait for torch.
+COMMANDS = {
+    "propose": "Find boxes for every image, into a store.",
+    "train": "Train a detector on a data set.",
+    "eval": "Score a detector, or a file of detections, on a data set.",
+    "detect": "Find objects in images.",
+    "compress": "Make a model smaller and faster by truncated SVD.",
+    "proposals": "Inspect, convert, judge and draw proposal files.",
+    "data": "Generate, list and check data sets.",
+    "bench": "Measure this toolkit against its alternatives.",
+}
+INTERRUPTED = 130
+
+
+class CommandGroup(click.Group):
+    """Commands by name, imported late; a misspelt one is answered with the nearest."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"frcnn_cli.commands.{cmd_name}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-"):
+            near = difflib.get_close_matches(name, COMMANDS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else " `frcnn --help` lists the commands."
+            raise click.UsageError(f"There is no command '{name}'.{hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            failure = click.ClickException(str(error))
+            failure.exit_code = error.exit_code
+            raise failure from error
+        except KeyboardInterrupt:
+            click.echo("Interrupted.", err=True)
+            ctx.exit(INTERRUPTED)
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="frcnn")
+@click.option("-v", "--verbose", count=True, help="Say more about what is done.")
+@click.option("-q", "--quiet", is_flag=True, help="Print results and warnings only.")
+@click.pass_context
+def cli(ctx: click.Context, verbose: int, quiet: bool) -> None:
+    """Fast R-CNN, with proposals from anywhere.
+
+    \b
+    frcnn propose images/          boxes for every image, into a store
+    frcnn train voc2007            train a detector
+    frcnn eval                     score the newest run on its test split
+    frcnn detect img.jpg --viz     boxes, scores, classes, and a picture
+    frcnn compress --svd-rank 256  a smaller, faster model
+    """
+    ctx.obj = Output(verbosity=-1 if quiet else verbose)
+
+
+def main() -> None:
+    """The entry point `frcnn`."""
+    # A polite request to stop ends as Ctrl-C does: files closed, workers gone.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        cli(prog_name="frcnn")
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

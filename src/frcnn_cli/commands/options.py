@@ -1,0 +1,70 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+FilePath = click.Path(path_type=Path, dir_okay=False)
+FolderPath = click.Path(path_type=Path, file_okay=False)
+AnyPath = click.Path(path_type=Path)
+
+
+def data_root(function: Decorated) -> Decorated:
+    """--data-root"""
+    return click.option(
+        "--data-root",
+        type=FolderPath,
+        help="Folder of the data sets: VOCdevkit, the folder above it, or the data set itself. "
+        "Default: $FRCNN_DATA, then ./data.",
+    )(function)
+
+
+def proposals(function: Decorated) -> Decorated:
+    """--proposals"""
+    return click.option(
+        "--proposals",
+        type=AnyPath,
+        help="File of proposals, in any format that `frcnn proposals inspect` knows. "
+        "Default: computed, and kept in the cache.",
+    )(function)
+
+
+def json_file(function: Decorated) -> Decorated:
+    """--json"""
+    return click.option(
+        "--json", "json_path", type=FilePath, help="Write the results there as JSON."
+    )(function)
+
+
+def device(function: Decorated) -> Decorated:
+    """--device"""
+    return click.option(
+        "--device",
+        default="auto",
+        show_default=True,
+        help="auto, cpu, cuda or cuda:N. auto takes a GPU where there is one.",
+    )(function)
+
+
+def workers(function: Decorated) -> Decorated:
+    """--workers"""
+    return click.option(
+        "--workers", type=click.IntRange(min=1), help="Worker processes. Default: one a core."
+    )(function)
+
+
+def runs_root(function: Decorated) -> Decorated:
+    """--runs"""
+    return click.option(
+        "--runs",
+        "runs_root",
+        type=FolderPath,
+        default=Path("runs"),
+        show_default=True,
+        help="Folder in which runs are kept.",
+    )(function)

@@ -1,0 +1,19 @@
+"""Fixtures that tests of all floors share."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real images and files; tests that need it are skipped where it is absent."""
+    folder = Path(os.environ.get("FRCNN_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no shared data at {folder}; FRCNN_SHARED_DATA names another folder")
+    return folder
