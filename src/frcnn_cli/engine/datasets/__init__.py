@@ -1,0 +1,17 @@
+"""Data sets: finding, reading and generating them. Pixels stay on disk until they are used."""
+
+from frcnn_cli.engine.datasets.find import (
+    DefaultSplits,
+    available_splits,
+    default_splits,
+    find_dataset,
+)
+from frcnn_cli.engine.datasets.voc import VOC_CLASSES
+
+__all__ = [
+    "VOC_CLASSES",
+    "DefaultSplits",
+    "available_splits",
+    "default_splits",
+    "find_dataset",
+]

@@ -1,0 +1,133 @@
+"""The VOC layout: ImageSets/Main/<split>.txt, Annotations/<id>.xml, JPEGImages/<id>.jpg."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from frcnn_cli.engine.datasets.layout import Fault, Report, index_images
+from frcnn_cli.engine.datasets.voc_xml import Annotation, ground_truth, read_annotation
+from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_proposals.errors import InputError
+
+VOC_CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
+)
+SPLITS = ("train", "val", "trainval", "test")
+CLASSES_FILE = "classes.txt"
+
+
+@dataclass(frozen=True)
+class VocLayout:
+    """A folder in the VOC layout.
+
+    classes: its class names in order of label; None takes those of classes.txt, and without
+        that file all that its annotations name, sorted.
+    """
+
+    root: Path
+    classes: tuple[str, ...] | None = None
+    kind: str = "VOC"
+
+    @staticmethod
+    def is_at(root: Path) -> bool:
+        """Whether the folder looks like one."""
+        return (root / "ImageSets" / "Main").is_dir() and (root / "JPEGImages").is_dir()
+
+    def splits(self) -> dict[str, bool]:
+        """Those of train, val, trainval and test that are there; True where annotated."""
+        found = {}
+        for split in SPLITS:
+            if self._split_file(split).is_file():
+                ids = self._ids(split)
+                found[split] = any(self._annotation_file(image_id).is_file() for image_id in ids)
+        return found
+
+    def read(self, split: str, name: str, report: Report) -> Dataset:
+        """The split's images in the order of its list, which all are annotated or none is."""
+        ids = self._ids(split)
+        if not ids:
+            raise InputError(f"{self._split_file(split)} lists no images")
+        annotated = self.splits()[split]
+        annotations = {
+            image_id: read_annotation(self._annotation_file(image_id), report)
+            for image_id in (ids if annotated else ())
+        }
+        classes = self.classes or self._classes(annotations)
+        label_of = {class_name: label for label, class_name in enumerate(classes, start=1)}
+        pictures = index_images(self.root / "JPEGImages")
+        images = []
+        for image_id in ids:
+            if image_id not in pictures:
+                listed = f"lists {image_id}, which JPEGImages does not have"
+                report(Fault(self._split_file(split), listed))
+                continue
+            annotation = annotations.get(image_id)
+            images.append(_record(image_id, pictures[image_id], annotation, label_of, report))
+        return Dataset(name, split, classes, tuple(images))
+
+    def _classes(self, annotations: dict[str, Annotation | None]) -> tuple[str, ...]:
+        """From classes.txt, else from every split's annotations, so that all splits agree."""
+        listed = self.root / CLASSES_FILE
+        if listed.is_file():
+            return read_classes(listed)
+        everywhere = {image_id for split in self.splits() for image_id in self._ids(split)}
+        others = (
+            read_annotation(path, lambda fault: None)
+            for image_id in sorted(everywhere - set(annotations))
+            if (path := self._annotation_file(image_id)).is_file()
+        )
+        return classes_of((*annotations.values(), *others), self.root)
+
+    def _ids(self, split: str) -> tuple[str, ...]:
+        """Image ids of a list; a repeated one counts once."""
+        # Per-class lists carry a second column (-1, 0, 1), which these may have too.
+        lines = read_lines(self._split_file(split))
+        return tuple(dict.fromkeys(line.split()[0] for line in lines))
+
+    def _split_file(self, split: str) -> Path:
+        return self.root / "ImageSets" / "Main" / f"{split}.txt"
+
+    def _annotation_file(self, image_id: str) -> Path:
+        return self.root / "Annotations" / f"{image_id}.xml"
+
+
+def classes_of(annotations: Iterable[Annotation | None], root: Path) -> tuple[str, ...]:
+    """The class names that annotations use, sorted."""
+    names = {item.name for file in annotations if file is not None for item in file.objects}
+    if not names:
+        raise InputError(f"{root}: no annotation there names a class; list them in {CLASSES_FILE}")
+    return tuple(sorted(names))
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Class names, one a line, in order of label."""
+    classes = tuple(read_lines(path))
+    if not classes or len(set(classes)) != len(classes):
+        raise InputError(f"{path}: expected one class name a line, each once")
+    return classes
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file that are not blank, stripped."""
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not a readable text file ({error})") from error
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _record(
+    image_id: str,
+    path: Path,
+    annotation: Annotation | None,
+    label_of: dict[str, int],
+    report: Report,
+) -> ImageRecord:
+    if annotation is None:
+        return ImageRecord(image_id, path)
+    truth = ground_truth(annotation, label_of, report)
+    return ImageRecord(image_id, path, annotation.width, annotation.height, truth)

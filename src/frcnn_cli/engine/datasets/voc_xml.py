@@ -1,0 +1,154 @@
+"""Reading one VOC annotation file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from xml.etree.ElementTree import Element, ParseError
+
+import numpy as np
+from defusedxml.common import DefusedXmlException
+from defusedxml.ElementTree import fromstring
+
+from frcnn_cli.engine.datasets.layout import BORDER_TOLERANCE, Fault, Report
+from frcnn_cli.engine.records import GroundTruth
+
+_CORNERS = ("xmin", "ymin", "xmax", "ymax")
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One file as it stands: nothing judged yet. Boxes are still 1-based."""
+
+    path: Path
+    width: int | None
+    height: int | None
+    filename: str | None
+    objects: tuple[AnnotatedObject, ...]
+
+
+@dataclass(frozen=True)
+class AnnotatedObject:
+    """An <object>: its class name, 1-based inclusive corners and its difficult flag."""
+
+    name: str
+    box: tuple[float, float, float, float]
+    difficult: bool
+
+
+def read_annotation(path: Path, report: Report) -> Annotation | None:
+    """The file's content; None, with the fault reported, where it cannot be read.
+
+    Entities and document types are refused (defusedxml): an annotation has no use for them.
+    """
+    try:
+        root = fromstring(path.read_bytes(), forbid_dtd=True)
+    except (ParseError, DefusedXmlException, OSError, ValueError) as error:
+        report(Fault(path, f"not a readable annotation ({_reason(error)})"))
+        return None
+    if root.tag != "annotation":
+        report(Fault(path, f"not a VOC annotation: its root is <{root.tag[:40]}>"))
+        return None
+    objects = []
+    for number, element in enumerate(root.findall("object"), start=1):
+        try:
+            objects.append(_object(element))
+        except ValueError as error:
+            report(Fault(path, f"object {number}: {error}"))
+    return Annotation(
+        path,
+        _length(root, "size/width"),
+        _length(root, "size/height"),
+        root.findtext("filename"),
+        tuple(objects),
+    )
+
+
+def ground_truth(
+    annotation: Annotation, label_of: Mapping[str, int], report: Report
+) -> GroundTruth:
+    """The annotation's objects with 0-based boxes; label_of maps class names to 1..K.
+
+    Reported, and the object left out: an unknown class, a box turned inside out, a corner
+    more than BORDER_TOLERANCE outside the image. A corner less far outside is moved in.
+    """
+    boxes, labels, difficult = [], [], []
+    for number, item in enumerate(annotation.objects, start=1):
+        where = f"object {number} ({item.name[:40]})"
+        if item.name not in label_of:
+            known = ", ".join(label_of)
+            report(Fault(annotation.path, f"{where}: unknown class; the classes are {known}"))
+            continue
+        box = _checked(item.box, annotation, where, report)
+        if box is not None:
+            boxes.append(box)
+            labels.append(label_of[item.name])
+            difficult.append(item.difficult)
+    return GroundTruth(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(labels, np.int64),
+        np.array(difficult, bool),
+    )
+
+
+def _checked(
+    box: tuple[float, float, float, float], annotation: Annotation, where: str, report: Report
+) -> tuple[float, float, float, float] | None:
+    """The box 0-based and inside its image, or None where it cannot be used."""
+    x1, y1, x2, y2 = box
+    shown = f"{where}, box {x1:g} {y1:g} {x2:g} {y2:g}"
+    if x2 < x1 or y2 < y1:
+        report(Fault(annotation.path, f"{shown}: turned inside out"))
+        return None
+    width = annotation.width or math.inf
+    height = annotation.height or math.inf
+    outside = max(1 - x1, 1 - y1, x2 - width, y2 - height)
+    # The other corner may be the one outside: a box beyond the border altogether.
+    beyond = max(1 - x2, 1 - y2, x1 - width, y1 - height)
+    if outside > BORDER_TOLERANCE or beyond > 0:
+        size = f"{annotation.width} x {annotation.height} image"
+        report(Fault(annotation.path, f"{shown}: outside its {size}"))
+        return None
+    if outside > 0:
+        report(Fault(annotation.path, f"{shown}: a corner just outside, moved in", tolerated=True))
+    return max(x1, 1) - 1, max(y1, 1) - 1, min(x2, width) - 1, min(y2, height) - 1
+
+
+def _object(element: Element) -> AnnotatedObject:
+    name = (element.findtext("name") or "").strip()
+    if not name:
+        raise ValueError("it has no <name>")
+    box = element.find("bndbox")
+    if box is None:
+        raise ValueError(f"{name[:40]} has no <bndbox>")
+    x1, y1, x2, y2 = (_number(box, corner, name) for corner in _CORNERS)
+    difficult = (element.findtext("difficult") or "0").strip()
+    return AnnotatedObject(name, (x1, y1, x2, y2), difficult not in ("0", ""))
+
+
+def _number(box: Element, corner: str, name: str) -> float:
+    text = box.findtext(corner)
+    try:
+        value = float(text or "")
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError(f"{name[:40]} has {corner} {(text or 'missing')[:40]!r}, not a number")
+    return value
+
+
+def _length(root: Element, path: str) -> int | None:
+    """A size in pixels; None where the file has none (some tools write 0)."""
+    try:
+        value = int(float(root.findtext(path) or 0))
+    except (ValueError, OverflowError):
+        return None
+    return value if value > 0 else None
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, DefusedXmlException):
+        return "it declares a document type or entities, which are refused"
+    return " ".join(str(error).split())[:120]
