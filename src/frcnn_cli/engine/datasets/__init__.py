@@ -6,6 +6,7 @@ from frcnn_cli.engine.datasets.find import (
     default_splits,
     find_dataset,
 )
+from frcnn_cli.engine.datasets.generate import generate_dataset
 from frcnn_cli.engine.datasets.voc import VOC_CLASSES
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     "available_splits",
     "default_splits",
     "find_dataset",
+    "generate_dataset",
 ]
