@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from frcnn_cli.engine.datasets.shapes import SHAPES, draw_shape
-from frcnn_cli.engine.datasets.textures import Pixels, background, blend, colour, textured
+from frcnn_cli.engine.datasets.shapes import SHAPES, Floats, draw_shape
+from frcnn_cli.engine.datasets.textures import background, blend, colour, textured
 
 _OBJECTS = (2, 6)  # in a picture
 _EXTENT = (0.17, 0.62)  # of the picture's shorter side
@@ -66,7 +66,7 @@ def make_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
     return Scene(pixels, tuple(_seen(item) for item in placed))
 
 
-def _with_another(rng: np.random.Generator, canvas: Pixels, placed: list[_Placed]) -> list[_Placed]:
+def _with_another(rng: np.random.Generator, canvas: Floats, placed: list[_Placed]) -> list[_Placed]:
     """Draw one more shape where it leaves enough to see of every other; maybe none."""
     height, width = canvas.shape[:2]
     for _ in range(_ATTEMPTS):
@@ -98,8 +98,8 @@ def _covered(item: _Placed, cover: NDArray[np.bool_]) -> _Placed:
 
 def _paint(
     rng: np.random.Generator,
-    canvas: Pixels,
-    mask: Pixels,
+    canvas: Floats,
+    mask: Floats,
     cover: NDArray[np.bool_],
     left: int,
     top: int,
@@ -119,7 +119,7 @@ def _paint(
     blend(canvas, textured(rng, size, base), mask, left, top)
 
 
-def _on_canvas(mask: Pixels, height: int, width: int, left: int, top: int) -> NDArray[np.bool_]:
+def _on_canvas(mask: Floats, height: int, width: int, left: int, top: int) -> NDArray[np.bool_]:
     """The canvas pixels that a mask placed at (left, top) covers."""
     canvas = np.zeros((height, width, 3), np.float32)
     blend(canvas, np.ones((*mask.shape, 3), np.float32), mask, left, top)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
+
+Floats = NDArray[np.floating[Any]]
 
 SHAPES = ("disc", "square", "triangle", "star", "ring", "cross")
 
@@ -16,7 +18,7 @@ _CROSS_ARM = 0.36  # half an arm's width, of the radius
 _STAR_INNER = 0.45  # the inner corners' radius, of the outer ones'
 
 
-def draw_shape(name: str, size: int, angle: float) -> NDArray[np.float32]:
+def draw_shape(name: str, size: int, angle: float) -> Floats:
     """A shape turned by `angle` (radians) in a (size, size) square: 1 inside, 0 outside.
 
     The shape's corners lie on the circle that fills the square; edges are antialiased.
@@ -36,12 +38,12 @@ def draw_shape(name: str, size: int, angle: float) -> NDArray[np.float32]:
     return np.asarray(small, np.float32) / 255
 
 
-def irregular_blob(size: int, radii: Sequence[float]) -> NDArray[np.float32]:
+def irregular_blob(size: int, radii: Floats) -> Floats:
     """A polygon that is none of the classes: corners at `radii` (0..1) round the centre."""
     side = size * _SUPERSAMPLING
     canvas = Image.new("L", (side, side), 0)
     angles = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
-    corners = side / 2 * (1 + np.asarray(radii)[:, None] * _on_circle(angles))
+    corners = side / 2 * (1 + radii[:, None] * _on_circle(angles))
     ImageDraw.Draw(canvas).polygon([(float(x), float(y)) for x, y in corners], fill=255)
     small = canvas.resize((size, size), Image.Resampling.BOX)
     return np.asarray(small, np.float32) / 255
@@ -51,7 +53,7 @@ def _circle(draw: ImageDraw.ImageDraw, centre: float, radius: float, fill: int) 
     draw.ellipse((centre - radius, centre - radius, centre + radius, centre + radius), fill=fill)
 
 
-def _corners(name: str) -> NDArray[np.float64]:
+def _corners(name: str) -> Floats:
     """Corners (N, 2) of a polygon shape, the farthest at distance 1 from the origin."""
     if name == "square":
         return _on_circle(np.pi / 4 + np.pi / 2 * np.arange(4))
@@ -67,10 +69,11 @@ def _corners(name: str) -> NDArray[np.float64]:
     raise ValueError(f"unknown shape {name!r}")
 
 
-def _on_circle(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+def _on_circle(angles: Floats) -> Floats:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _turned(points: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
+def _turned(points: Floats, angle: float) -> Floats:
     cos, sin = np.cos(angle), np.sin(angle)
-    return points @ np.array([[cos, sin], [-sin, cos]])
+    turned: Floats = points @ np.array([[cos, sin], [-sin, cos]])
+    return turned

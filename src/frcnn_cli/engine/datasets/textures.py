@@ -1,35 +1,35 @@
-"""Colours, patterns and backgrounds of the generated data set. Pixels are float RGB in 0..1."""
+"""Colours, patterns and backgrounds of the generated data set. Floats are float RGB in 0..1."""
 
 from __future__ import annotations
 
 import colorsys
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from frcnn_cli.engine.datasets.shapes import irregular_blob
+from frcnn_cli.engine.datasets.shapes import Floats, irregular_blob
 
-Pixels = NDArray[np.float32]
 PATTERNS = ("plain", "stripes", "checks", "dots", "waves", "marble")
 
 
 def colour(
     rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
-) -> Pixels:
+) -> Floats:
     """A random colour (3,) with its saturation and value in the given ranges."""
     rgb = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*saturation), rng.uniform(*value))
     return np.array(rgb, np.float32)
 
 
-def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Pixels:
+def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Floats:
     """Noise (height, width) in 0..1 whose features are about 1/cells of the width."""
     grid = rng.uniform(0, 255, (max(2, cells * height // width), max(2, cells))).astype(np.uint8)
     enlarged = Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(enlarged, np.float32) / 255
 
 
-def textured(rng: np.random.Generator, size: int, base: Pixels) -> Pixels:
+def textured(rng: np.random.Generator, size: int, base: Floats) -> Floats:
     """A (size, size, 3) patch in a random pattern of `base` and a lighter or darker relative."""
     partner = np.clip(base * rng.uniform(0.55, 0.8) + rng.uniform(-0.06, 0.06, 3), 0, 1)
     if rng.uniform() < 0.4:
@@ -39,7 +39,7 @@ def textured(rng: np.random.Generator, size: int, base: Pixels) -> Pixels:
     return np.clip(patch * _light(rng, size)[..., None], 0, 1).astype(np.float32)
 
 
-def background(rng: np.random.Generator, height: int, width: int) -> Pixels:
+def background(rng: np.random.Generator, height: int, width: int) -> Floats:
     """A muted, uneven and cluttered backdrop (height, width, 3)."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     direction = rng.uniform(0, 2 * np.pi)
@@ -58,7 +58,7 @@ def background(rng: np.random.Generator, height: int, width: int) -> Pixels:
     return np.asarray(blurred, np.float32) / 255
 
 
-def blend(canvas: Pixels, patch: Pixels, mask: Pixels, left: int, top: int) -> None:
+def blend(canvas: Floats, patch: Floats, mask: Floats, left: int, top: int) -> None:
     """Lay `patch` (h, w, 3) over `canvas` in place where `mask` (h, w) is 1, cut at the border."""
     height, width = canvas.shape[:2]
     x1, y1 = max(left, 0), max(top, 0)
@@ -70,13 +70,14 @@ def blend(canvas: Pixels, patch: Pixels, mask: Pixels, left: int, top: int) -> N
     canvas[y1:y2, x1:x2] = canvas[y1:y2, x1:x2] * (1 - share) + patch[inside] * share
 
 
-def _pattern(rng: np.random.Generator, name: str, size: int) -> Pixels:
+def _pattern(rng: np.random.Generator, name: str, size: int) -> Floats:
     """How much of the second colour each pixel takes, (size, size) in 0..1."""
     angle = rng.uniform(0, np.pi)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     u = x * np.cos(angle) + y * np.sin(angle)
     v = y * np.cos(angle) - x * np.sin(angle)
     period = rng.uniform(0.12, 0.3) * size
+    share: NDArray[Any]
     if name == "stripes":
         share = np.sin(2 * np.pi * u / period) > 0
     elif name == "checks":
@@ -89,17 +90,19 @@ def _pattern(rng: np.random.Generator, name: str, size: int) -> Pixels:
         share = smooth_noise(rng, size, size, 5)
     else:
         share = np.zeros((size, size))
-    return share.astype(np.float32)
+    amount: Floats = share.astype(np.float32)
+    return amount
 
 
-def _light(rng: np.random.Generator, size: int) -> Pixels:
+def _light(rng: np.random.Generator, size: int) -> Floats:
     """Shading from one side, about 0.75 to 1.15."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
-    return (0.95 + 0.28 * (x * np.cos(angle) + y * np.sin(angle))).astype(np.float32)
+    light: Floats = 0.95 + 0.28 * (x * np.cos(angle) + y * np.sin(angle))
+    return light
 
 
-def _add_clutter(rng: np.random.Generator, pixels: Pixels) -> None:
+def _add_clutter(rng: np.random.Generator, pixels: Floats) -> None:
     """One irregular piece, of a muted colour and half seen through."""
     height, width = pixels.shape[:2]
     size = int(rng.uniform(0.1, 0.5) * height)
