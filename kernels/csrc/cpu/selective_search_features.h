@@ -1,0 +1,65 @@
+// What regions look like: colour and texture histograms, sizes and bounding boxes.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "selective_search_segment.h"
+
+namespace frcnn::selective_search {
+
+struct Box {
+  int32_t x1, y1, x2, y2;  // inclusive corners
+};
+
+// How a histogram row is laid out: colour bins, then texture bins, each padded with zeros to
+// whole vectors.
+struct Layout {
+  static constexpr int kColourBins = 25;       // a channel
+  static constexpr int kOrientations = 8;
+  static constexpr int kMagnitudes = 8;        // a channel and orientation
+  static constexpr int kTextureBins = kOrientations * kMagnitudes;
+  static constexpr int kVector = 16;
+
+  explicit Layout(int channels)
+      : channels(channels),
+        colour((kColourBins * channels + kVector - 1) / kVector * kVector),
+        texture(kTextureBins * channels) {}
+
+  int row() const { return colour + texture; }
+
+  int channels;
+  int colour;
+  int texture;
+};
+
+// The sum over a colour or texture histogram, so similarities run from 0 to this.
+inline constexpr int kUnit = 1 << 15;
+
+// Regions with counts of pixels, which add up exactly when regions are merged.
+struct RegionCounts {
+  Layout layout;
+  std::vector<int32_t> sizes;
+  std::vector<Box> boxes;
+  std::vector<uint32_t> counts;  // regions x layout.row()
+};
+
+// Regions ready for grouping.
+struct RegionSet {
+  Layout layout;
+  std::vector<int32_t> sizes;
+  std::vector<Box> boxes;
+  std::vector<int16_t> histograms;               // regions x layout.row(), each half sums to kUnit
+  std::vector<std::pair<int32_t, int32_t>> neighbours;  // each pair once, smaller label first
+
+  int regions() const { return static_cast<int>(sizes.size()); }
+};
+
+RegionCounts count_features(const Planes& planes, const SmoothPlanes& smooth,
+                            const Segmentation& segmentation);
+
+// The regions of `counts`, joined as `labels` (0..regions - 1) say.
+RegionSet join_regions(const RegionCounts& counts, const std::vector<RegionEdge>& edges,
+                       const std::vector<int32_t>& labels, int regions);
+
+}  // namespace frcnn::selective_search

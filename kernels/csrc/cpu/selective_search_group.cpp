@@ -1,0 +1,167 @@
+#include "selective_search_group.h"
+
+#include <algorithm>
+
+#include "selective_search_simd.h"
+
+namespace frcnn::selective_search {
+namespace {
+
+// Histogram intersection.
+FRCNN_SIMD int32_t intersection(const int16_t* a, const int16_t* b, int count) {
+  int32_t sum = 0;
+  for (int i = 0; i < count; ++i) sum += a[i] < b[i] ? a[i] : b[i];
+  return sum;
+}
+
+// Mean of two histograms, weighted by `share` and kUnit - share.
+FRCNN_SIMD void blend(const int16_t* a, const int16_t* b, int32_t share, int count, int16_t* out) {
+  const int32_t rest = kUnit - share;
+  for (int i = 0; i < count; ++i) {
+    out[i] = static_cast<int16_t>((a[i] * share + b[i] * rest + kUnit / 2) >> 15);
+  }
+}
+
+class Grouping {
+ public:
+  Grouping(const RegionSet& set, int similarities, int64_t image_size)
+      : layout_(set.layout), similarities_(similarities), image_size_(image_size) {
+    const std::size_t most = 2 * static_cast<std::size_t>(set.regions());
+    sizes_ = set.sizes, boxes_ = set.boxes;
+    sizes_.reserve(most), boxes_.reserve(most);
+    joined_into_.assign(most, -1);
+    seen_by_.assign(most, -1);
+    if (similarities_ & (kColour | kTexture)) {
+      histograms_ = set.histograms;
+      histograms_.resize(most * layout_.row());
+    }
+    link(set);
+  }
+
+  std::vector<Box> run() {
+    const std::size_t given = sizes_.size();
+    while (!queue_.empty()) {
+      std::pop_heap(queue_.begin(), queue_.end());
+      const uint64_t entry = queue_.back();
+      queue_.pop_back();
+      const auto a = static_cast<int32_t>(~entry >> kBits & kMask);
+      const auto b = static_cast<int32_t>(~entry & kMask);
+      if (joined_into_[a] < 0 && joined_into_[b] < 0) join(a, b);
+    }
+    return {boxes_.begin() + given, boxes_.end()};
+  }
+
+ private:
+  // A queue entry: similarity, then the two regions inverted, so that the lower goes first.
+  static constexpr int kBits = 23;
+  static constexpr uint64_t kMask = (uint64_t{1} << kBits) - 1;
+
+  struct Stretch {
+    std::size_t first;
+    std::size_t count;
+  };
+
+  void link(const RegionSet& set) {
+    std::vector<std::size_t> places(set.regions() + 1, 0);
+    for (const auto& [a, b] : set.neighbours) ++places[a], ++places[b];
+    std::size_t total = 0;
+    for (int i = 0; i < set.regions(); ++i) {
+      stretches_.push_back({total, places[i]});
+      total += places[i];
+      places[i] = stretches_[i].first;
+    }
+    neighbours_.resize(total);
+    for (const auto& [a, b] : set.neighbours) {
+      neighbours_[places[a]++] = b;
+      neighbours_[places[b]++] = a;
+      queue_.push_back(entry(a, b));
+    }
+    std::make_heap(queue_.begin(), queue_.end());
+  }
+
+  uint64_t entry(int32_t a, int32_t b) const {
+    const uint64_t pair = static_cast<uint64_t>(a) << kBits | static_cast<uint64_t>(b);
+    return static_cast<uint64_t>(similarity(a, b)) << (2 * kBits) |
+           (~pair & ((uint64_t{1} << (2 * kBits)) - 1));
+  }
+
+  const int16_t* histogram(int32_t region) const {
+    return histograms_.data() + static_cast<std::size_t>(region) * layout_.row();
+  }
+
+  int32_t similarity(int32_t a, int32_t b) const {
+    int32_t sum = 0;
+    if (similarities_ & kColour) sum += intersection(histogram(a), histogram(b), layout_.colour);
+    if (similarities_ & kTexture) {
+      sum += intersection(histogram(a) + layout_.colour, histogram(b) + layout_.colour,
+                          layout_.texture);
+    }
+    const int64_t both = static_cast<int64_t>(sizes_[a]) + sizes_[b];
+    if (similarities_ & kSize) sum += kUnit - static_cast<int32_t>(both * kUnit / image_size_);
+    if (similarities_ & kFill) {
+      const Box box = bounds(a, b);
+      const int64_t area = static_cast<int64_t>(box.x2 - box.x1 + 1) * (box.y2 - box.y1 + 1);
+      sum += kUnit - static_cast<int32_t>((area - both) * kUnit / image_size_);
+    }
+    return sum;
+  }
+
+  Box bounds(int32_t a, int32_t b) const {
+    const Box &p = boxes_[a], &q = boxes_[b];
+    return {std::min(p.x1, q.x1), std::min(p.y1, q.y1), std::max(p.x2, q.x2), std::max(p.y2, q.y2)};
+  }
+
+  void join(int32_t a, int32_t b) {
+    const auto made = static_cast<int32_t>(sizes_.size());
+    const int64_t both = static_cast<int64_t>(sizes_[a]) + sizes_[b];
+    if (similarities_ & (kColour | kTexture)) {
+      blend(histogram(a), histogram(b), static_cast<int32_t>(sizes_[a] * int64_t{kUnit} / both),
+            layout_.row(), histograms_.data() + static_cast<std::size_t>(made) * layout_.row());
+    }
+    boxes_.push_back(bounds(a, b));
+    sizes_.push_back(static_cast<int32_t>(both));
+    joined_into_[a] = joined_into_[b] = made;
+    seen_by_[made] = made;
+    const std::size_t first = neighbours_.size();
+    for (const int32_t part : {a, b}) {
+      for (std::size_t i = 0; i < stretches_[part].count; ++i) {
+        const int32_t other = current(neighbours_[stretches_[part].first + i]);
+        if (seen_by_[other] == made) continue;
+        seen_by_[other] = made;
+        neighbours_.push_back(other);
+        queue_.push_back(entry(other, made));
+        std::push_heap(queue_.begin(), queue_.end());
+      }
+    }
+    stretches_.push_back({first, neighbours_.size() - first});
+  }
+
+  // The region that holds `region` now.
+  int32_t current(int32_t region) {
+    while (joined_into_[region] >= 0) {
+      const int32_t above = joined_into_[region];
+      region = above;
+    }
+    return region;
+  }
+
+  const Layout layout_;
+  const int similarities_;
+  const int64_t image_size_;
+  std::vector<int32_t> sizes_;
+  std::vector<Box> boxes_;
+  std::vector<int16_t> histograms_;
+  std::vector<int32_t> joined_into_;  // -1 while a region stands
+  std::vector<int32_t> seen_by_;      // the last region whose neighbours it was listed among
+  std::vector<int32_t> neighbours_;   // as they were when a region was made
+  std::vector<Stretch> stretches_;    // of each region in neighbours_
+  std::vector<uint64_t> queue_;       // a heap; entries of joined regions are skipped
+};
+
+}  // namespace
+
+std::vector<Box> group_regions(const RegionSet& set, int similarities, int64_t image_size) {
+  return Grouping(set, similarities, image_size).run();
+}
+
+}  // namespace frcnn::selective_search

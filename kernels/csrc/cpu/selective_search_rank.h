@@ -1,0 +1,32 @@
+// One list out of the boxes of many hierarchies: best first, without duplicates.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "selective_search_features.h"
+
+namespace frcnn::selective_search {
+
+class RankedBoxes {
+ public:
+  // The boxes of one hierarchy: `merged` in the order in which they were made, after `given`,
+  // the regions it began with.
+  void add(const std::vector<Box>& given, const std::vector<Box>& merged);
+
+  // At most `max_boxes` whose sides are both at least `min_side` pixels.
+  std::vector<Box> best(int64_t min_side, int64_t max_boxes);
+
+ private:
+  struct Entry {
+    uint64_t rank;
+    Box box;
+  };
+
+  void add(const Box& box, uint64_t level);
+
+  uint64_t hierarchies_ = 0;
+  std::vector<Entry> entries_;
+};
+
+}  // namespace frcnn::selective_search

@@ -1,0 +1,25 @@
+// Gaussian smoothing of planes before they are segmented.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "selective_search_colour.h"
+
+namespace frcnn::selective_search {
+
+// As Planes, in 16ths of a grey level.
+struct SmoothPlanes {
+  int height;
+  int width;
+  int channels;
+  std::vector<int16_t> values;
+
+  std::size_t pixels() const { return static_cast<std::size_t>(height) * width; }
+  const int16_t* plane(int channel) const { return values.data() + channel * pixels(); }
+};
+
+// Gaussian of sigma 0.8 over five pixels each way; the border pixel is repeated outside.
+SmoothPlanes smooth(const Planes& planes);
+
+}  // namespace frcnn::selective_search

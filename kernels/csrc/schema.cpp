@@ -1,0 +1,21 @@
+// Signatures of the operators, apart from the kernels that implement them for a device.
+//
+// Shapes: features (N, C, H, W); rois (R, 5) as [batch index, x1, y1, x2, y2] in image pixels;
+// outputs and argmax (R, C, pooled_height, pooled_width), argmax as int32 h * W + w or -1;
+// boxes (B, 4) as x1, y1, x2, y2 in continuous coordinates; scores and labels (B,).
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(frcnn, m) {
+  m.def(
+      "roi_pool(Tensor features, Tensor rois, SymInt pooled_height, SymInt pooled_width, "
+      "float spatial_scale) -> (Tensor, Tensor)");
+  m.def(
+      "roi_pool_infer(Tensor features, Tensor rois, SymInt pooled_height, SymInt pooled_width, "
+      "float spatial_scale) -> Tensor");
+  m.def(
+      "roi_pool_out(Tensor features, Tensor rois, float spatial_scale, *, Tensor(a!) out) -> ()");
+  m.def(
+      "roi_pool_backward(Tensor grad_output, Tensor rois, Tensor argmax, SymInt batch, "
+      "SymInt channels, SymInt height, SymInt width, bool channels_last) -> Tensor");
+  m.def("nms(Tensor boxes, Tensor scores, Tensor? labels, float iou_threshold) -> Tensor");
+}

@@ -1,0 +1,37 @@
+"""Loading of the compiled operators, with a message that helps when they are missing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+HERE = Path(__file__).parent
+CPU_LIBRARY = HERE / "_cpu.so"
+CUDA_LIBRARY = HERE / "_cuda.so"
+
+
+def load_operators() -> None:
+    """Makes `torch.ops.frcnn` known: the CPU operators always, the CUDA ones where they can run.
+
+    Raises ImportError when the CPU library is missing or does not fit the installed torch.
+    """
+    if not CPU_LIBRARY.exists():
+        raise ImportError(
+            f"frcnn's compiled operators are missing ({CPU_LIBRARY}).\n"
+            "Build them in the checkout with: make setup"
+            " (or: pip install --no-build-isolation -e .)"
+        )
+    _load(CPU_LIBRARY)
+    if CUDA_LIBRARY.exists() and torch.version.cuda is not None:
+        _load(CUDA_LIBRARY)
+
+
+def _load(library: Path) -> None:
+    try:
+        torch.ops.load_library(str(library))
+    except OSError as error:
+        raise ImportError(
+            f"{library.name} does not load beside torch {torch.__version__}: {error}\n"
+            "Rebuild it against this torch with: pip install --no-build-isolation --no-deps -e ."
+        ) from error

@@ -1,0 +1,73 @@
+"""The operators written to be read: the oracle the fast ones are held to.
+
+Plain loops over the definition, with the same float32 arithmetic of positions; slow, any device.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+def roi_pool_reference(
+    features: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float
+) -> tuple[Tensor, Tensor]:
+    """RoI pooling by its definition; returns the maxima and their cells (h * W + w, or -1)."""
+    height, width = features.shape[2:]
+    pooled = features.new_zeros((len(rois), features.shape[1], *output_size))
+    argmax = torch.full(pooled.shape, -1, dtype=torch.int32)
+    number = np.float64 if rois.dtype == torch.float64 else np.float32
+    for r, (image, x1, y1, x2, y2) in enumerate(rois.cpu().numpy()):
+        rows = _sub_windows(number, y1, y2, spatial_scale, output_size[0], height)
+        columns = _sub_windows(number, x1, x2, spatial_scale, output_size[1], width)
+        for i, (top, bottom) in enumerate(rows):
+            for j, (left, right) in enumerate(columns):
+                if bottom <= top or right <= left:
+                    continue
+                window = features[int(image), :, top:bottom, left:right].flatten(1)
+                best, cell = window.max(dim=1)
+                row, column = cell // (right - left), cell % (right - left)
+                pooled[r, :, i, j] = best
+                argmax[r, :, i, j] = ((top + row) * width + left + column).to(torch.int32)
+    return pooled, argmax
+
+
+def _sub_windows(
+    number: type, low: float, high: float, spatial_scale: float, bins: int, extent: int
+) -> list[tuple[int, int]]:
+    start = _round_half_away(number(low) * number(spatial_scale))
+    length = max(_round_half_away(number(high) * number(spatial_scale)) - start + 1, 1)
+    size = number(length) / number(bins)
+    return [
+        (
+            min(max(int(np.floor(number(i) * size)) + start, 0), extent),
+            min(max(int(np.ceil(number(i + 1) * size)) + start, 0), extent),
+        )
+        for i in range(bins)
+    ]
+
+
+def _round_half_away(position: float) -> int:
+    whole = np.trunc(position)
+    return int(whole + np.sign(position)) if abs(position - whole) >= 0.5 else int(whole)
+
+
+def nms_reference(
+    boxes: Tensor, scores: Tensor, iou_threshold: float, labels: Tensor | None = None
+) -> Tensor:
+    """Greedy suppression by its definition, float32 throughout."""
+    order = torch.argsort(scores, descending=True, stable=True).tolist()
+    kept: list[int] = []
+    for i in order:
+        rivals = [k for k in kept if labels is None or labels[k] == labels[i]]
+        if all(_iou(boxes[i], boxes[k]) <= iou_threshold for k in rivals):
+            kept.append(i)
+    return torch.tensor(kept, dtype=torch.int64)
+
+
+def _iou(a: Tensor, b: Tensor) -> float:
+    size = (torch.minimum(a[2:], b[2:]) - torch.maximum(a[:2], b[:2])).clamp(min=0)
+    shared = size[0] * size[1]
+    areas = (a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1])
+    return float(shared / (areas - shared))

@@ -1,0 +1,1 @@
+"""Benchmarks of the operators beside other implementations, in turn in one run."""
