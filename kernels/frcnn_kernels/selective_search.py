@@ -1,0 +1,95 @@
+"""Selective search: boxes of likely objects, from pixels alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+# Positions are the numbers of the compiled ColourSpace.
+COLOUR_SPACES = ("hsv", "lab", "rgi", "grey", "hue")
+# Bits of the compiled Similarity, by the letters of the paper's table 2.
+SIMILARITIES = {"C": 1, "T": 2, "S": 4, "F": 8}
+_NO_LIMIT = 2**62
+
+
+def selective_search(
+    image: Tensor,
+    colour_spaces: Sequence[str],
+    thresholds: Sequence[int],
+    similarities: Sequence[str],
+    *,
+    base_threshold: int = 50,
+    min_side: int = 1,
+    max_boxes: int | None = None,
+) -> Tensor:
+    """Boxes of the regions of hierarchical groupings (Uijlings et al., IJCV 2013), best first.
+
+    One hierarchy is made for each colour space, threshold and set of similarities; a box that
+    several yield is listed once.
+
+    image: (H, W, 3), uint8, RGB, on the CPU.
+    colour_spaces: of COLOUR_SPACES.
+    thresholds: k of the graph-based segmentation that a hierarchy starts from (Felzenszwalb and
+        Huttenlocher, IJCV 2004), in grey levels times pixels; also its smallest region, in pixels.
+    similarities: sets of letters of SIMILARITIES: colour, texture, size, fill; as "CTSF".
+    base_threshold: k of the one segmentation of the pixels of each colour space, from whose
+        regions those at `thresholds` are made.
+    min_side: boxes with a side of fewer pixels are left out.
+    max_boxes: the list is cut there; None for all.
+
+    Returns int32 (N, 4), x1, y1, x2, y2, 0-based with inclusive corners. The same pixels give the
+    same boxes in the same order, whatever the machine, its threads or its vector instructions.
+    The interpreter's lock is released meanwhile.
+    Raises ValueError for arguments that do not fit, or an image of more than 2**26 pixels.
+    """
+    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != torch.uint8:
+        raise ValueError(f"image must be (H, W, 3) uint8, not {tuple(image.shape)} {image.dtype}")
+    if image.device.type != "cpu":
+        raise ValueError(f"image must be on the CPU, not on {image.device}")
+    height, width = image.shape[:2]
+    if not 1 <= height * width <= 2**26 or max(height, width) >= 2**16:
+        raise ValueError(
+            f"image is {width} x {height}: it must have 1 to 2**26 pixels, and sides under 2**16"
+        )
+    if base_threshold < 1 or any(threshold < 1 for threshold in thresholds):
+        raise ValueError(f"thresholds must be at least 1, not {[base_threshold, *thresholds]}")
+    if max_boxes is not None and max_boxes < 0:
+        raise ValueError(f"max_boxes must not be negative, as {max_boxes} is")
+    boxes: Tensor = torch.ops.frcnn.selective_search(
+        image,
+        [_colour_space(name) for name in colour_spaces],
+        list(thresholds),
+        [_similarity_bits(letters) for letters in similarities],
+        base_threshold,
+        min_side,
+        _NO_LIMIT if max_boxes is None else max_boxes,
+    )
+    return boxes
+
+
+def _colour_space(name: str) -> int:
+    if name not in COLOUR_SPACES:
+        raise ValueError(f"no colour space {name!r}: there are {', '.join(COLOUR_SPACES)}")
+    return COLOUR_SPACES.index(name)
+
+
+def _similarity_bits(letters: str) -> int:
+    if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(SIMILARITIES):
+        raise ValueError(f"{letters!r} is no set of similarities: letters of C, T, S, F, once each")
+    return sum(SIMILARITIES[letter] for letter in letters)
+
+
+@torch.library.register_fake("frcnn::selective_search")
+def _selective_search_fake(
+    image: Tensor,
+    colour_spaces: list[int],
+    thresholds: list[int],
+    similarities: list[int],
+    base_threshold: int,
+    min_side: int,
+    max_boxes: int,
+) -> Tensor:
+    found = torch.library.get_ctx().new_dynamic_size()
+    return image.new_empty((found, 4), dtype=torch.int32)

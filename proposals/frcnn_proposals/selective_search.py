@@ -1,0 +1,82 @@
+"""The source `selective-search`: the compiled selective search with the paper's two strategies."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, get_args
+
+import numpy as np
+import torch
+from frcnn_kernels.selective_search import selective_search
+
+from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import MisuseError
+
+Mode = Literal["fast", "quality"]
+
+
+@dataclass(frozen=True)
+class Diversification:
+    """What the hierarchies of a strategy differ in (section 3.2, and table 5, of the paper).
+
+    Each combination of a colour space, a threshold (k of the segmentation) and a set of
+    similarities (Colour, Texture, Size, Fill) makes one hierarchy.
+    """
+
+    colour_spaces: tuple[str, ...]
+    thresholds: tuple[int, ...]
+    similarities: tuple[str, ...]
+
+
+STRATEGIES: Mapping[Mode, Diversification] = {
+    "fast": Diversification(("hsv", "lab"), (150, 300, 450), ("CTSF", "TSF")),
+    "quality": Diversification(
+        ("hsv", "lab", "rgi", "grey", "hue"),
+        (150, 300, 450, 600, 750),
+        ("CTSF", "TSF", "F", "S"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class SelectiveSearch:
+    """Selective search (Uijlings et al., IJCV 2013), fast or with quality.
+
+    min_side: boxes with a side of fewer pixels are left out. max_boxes: the best that many;
+    None for all. Raises MisuseError for a mode or a number that cannot be.
+    """
+
+    mode: Mode = "fast"
+    min_side: int = 1
+    max_boxes: int | None = None
+
+    name: ClassVar[str] = "selective-search"
+    version: ClassVar[str] = "1"  # changes with the boxes
+
+    def __post_init__(self) -> None:
+        if self.mode not in get_args(Mode):
+            raise MisuseError(f"selective-search has no mode {self.mode!r}: take fast or quality")
+        if self.min_side < 1:
+            raise MisuseError(f"selective-search: min_side must be at least 1, not {self.min_side}")
+        if self.max_boxes is not None and self.max_boxes < 1:
+            raise MisuseError(
+                f"selective-search: max_boxes must be at least 1, not {self.max_boxes}"
+            )
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return {"mode": self.mode, "min_side": self.min_side, "max_boxes": self.max_boxes}
+
+    def propose(self, image: Image) -> Proposals:
+        """Boxes of an RGB image (H, W, 3) uint8, best first; without scores."""
+        strategy = STRATEGIES[self.mode]
+        boxes = selective_search(
+            torch.from_numpy(np.ascontiguousarray(image)),
+            strategy.colour_spaces,
+            strategy.thresholds,
+            strategy.similarities,
+            min_side=self.min_side,
+            max_boxes=self.max_boxes,
+        )
+        return Proposals(boxes.numpy().astype(np.float32))
