@@ -1,0 +1,134 @@
+"""The one way an image file becomes pixels: Pillow, upright, 8-bit RGB."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+from PIL.Image import Transpose
+
+from frcnn_proposals.base import Image
+from frcnn_proposals.errors import InputError
+
+MAX_PIXELS = 100_000_000
+MAX_BYTES = 1 << 30
+# Only formats that Pillow decodes by itself: its EPS reader, for one, starts Ghostscript.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+_SUFFIXES = ".jpg .jpeg .jpe .png .bmp .gif .tif .tiff .webp .jp2 .ppm .pgm .pbm .pnm .avif"
+SUFFIXES = frozenset(_SUFFIXES.split(" "))
+
+_EXIF_ORIENTATION = 0x0112
+# What brings each EXIF orientation upright; 1 is upright already.
+_UPRIGHT = {
+    2: Transpose.FLIP_LEFT_RIGHT,
+    3: Transpose.ROTATE_180,
+    4: Transpose.FLIP_TOP_BOTTOM,
+    5: Transpose.TRANSPOSE,
+    6: Transpose.ROTATE_270,
+    7: Transpose.TRANSVERSE,
+    8: Transpose.ROTATE_90,
+}
+
+
+def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
+    """The pixels of an image file: (H, W, 3) uint8, RGB, turned upright by its EXIF orientation.
+
+    Grey, palette, CMYK and 16-bit files become 8-bit RGB; transparency is laid on white;
+    of an animation the first frame is taken.
+    Raises InputError, naming the file, if it is missing, unreadable, cut short or too large.
+    """
+    return decode_image(read_image_bytes(path), path, max_pixels)
+
+
+def image_digest(path: str | Path) -> str:
+    """SHA-256 of the file's bytes, in hexadecimal. Raises InputError as read_image does."""
+    return digest_of(read_image_bytes(path))
+
+
+def digest_of(data: bytes) -> str:
+    """SHA-256 of `data`, in hexadecimal."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def read_image_bytes(path: str | Path) -> bytes:
+    """The file's bytes, at most MAX_BYTES of them. Raises InputError naming the file."""
+    try:
+        if not Path(path).exists():
+            raise InputError(f"{path}: no such image file")
+        if not Path(path).is_file():
+            raise InputError(f"{path}: is not a file; give the images inside it")
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read ({error})") from error
+    if len(data) > MAX_BYTES:
+        raise InputError(f"{path}: is larger than {MAX_BYTES >> 20} MiB; scale the image down")
+    return data
+
+
+def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
+    """What read_image returns, from the bytes of a file; `name` is for the messages."""
+    try:
+        with warnings.catch_warnings():
+            # Size is judged below, by our own limit; other warnings are no use to a user.
+            warnings.simplefilter("ignore")
+            with PIL.Image.open(io.BytesIO(data), formats=_available_formats()) as image:
+                width, height = image.size
+                if width * height > max_pixels:
+                    raise InputError(
+                        f"{name}: {width} x {height} pixels are over the limit of {max_pixels}; "
+                        "scale the image down"
+                    )
+                image.load()
+                return np.ascontiguousarray(_to_rgb(_upright(image)), dtype=np.uint8)
+    except InputError:
+        raise
+    # Pillow's decoders raise a dozen kinds of error on a damaged file.
+    except Exception as error:
+        reason = _reason(error)
+        raise InputError(
+            f"{name}: cannot be read as an image ({reason}); replace it or leave it out"
+        ) from error
+
+
+def _available_formats() -> list[str]:
+    """Those of FORMATS that this build of Pillow knows."""
+    PIL.Image.init()
+    return [name for name in FORMATS if name in PIL.Image.OPEN]
+
+
+def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
+    try:
+        orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # a damaged EXIF block is no reason to refuse whole pixels
+        orientation = 1
+    method = _UPRIGHT.get(orientation)
+    return image if method is None else image.transpose(method)
+
+
+def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no known range")
+    if image.mode.startswith("I"):
+        # 16-bit grey: Pillow's own conversion would clip it at 255.
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("its pixels need more than 16 bits")
+        return PIL.Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
+        colour = image.convert("RGBA")
+        white = PIL.Image.new("RGBA", image.size, "white")
+        return PIL.Image.alpha_composite(white, colour).convert("RGB")
+    return image.convert("RGB")
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, PIL.UnidentifiedImageError):
+        return "not a known image format"
+    if isinstance(error, PIL.Image.DecompressionBombError):
+        return "far too many pixels"
+    return str(error) or type(error).__name__

@@ -1,0 +1,58 @@
+"""Boxes that were computed elsewhere, as a source: from a file, by image id."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.formats import read_proposals
+
+
+class Precomputed:
+    """Boxes read from a proposal file, found by image id instead of made from pixels.
+
+    file: in any format that read_proposals knows. format: its name, where it cannot be told.
+    Raises InputError if the file cannot be read.
+    """
+
+    name = "precomputed"
+
+    def __init__(self, file: str | Path, format: str | None = None) -> None:
+        self.file = Path(file)
+        self.format = format
+        self.version = _digest(self.file)
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        return {"file": self.file.name, "format": self.format}
+
+    def propose(self, image: Image) -> Proposals:
+        """Raises MisuseError: pixels do not tell which image of the file this is."""
+        raise MisuseError("precomputed proposals are found by image id; use propose_for")
+
+    def propose_for(self, image_id: str) -> Proposals:
+        """The file's boxes for that image. Raises InputError if it has none."""
+        try:
+            return self._proposals[image_id]
+        except KeyError:
+            raise InputError(f"{self.file}: has no boxes for image {image_id!r}") from None
+
+    @cached_property
+    def _proposals(self) -> Mapping[str, Proposals]:
+        return read_proposals(self.file, format=self.format)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("file", "format", "version")}
+
+
+def _digest(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

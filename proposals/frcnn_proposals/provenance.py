@@ -1,0 +1,54 @@
+"""Where a set of proposals comes from, recorded with the boxes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from frcnn_proposals.base import Source
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The source's name, its version, and every parameter that changes its result (JSON values).
+
+    note: free text that does not tell boxes apart, such as the program that wrote them.
+    """
+
+    source: str
+    version: str = ""
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    note: str = ""
+
+    @classmethod
+    def of(cls, source: Source) -> Provenance:
+        return cls(source.name, source.version, dict(source.parameters))
+
+    @property
+    def fingerprint(self) -> str:
+        """The same for boxes that the same pixels would give: SHA-256 in hexadecimal."""
+        identity = [self.source, self.version, dict(self.parameters)]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+    def to_json(self) -> str:
+        return json.dumps(
+            {
+                "source": self.source,
+                "version": self.version,
+                "parameters": dict(self.parameters),
+                "note": self.note,
+            },
+            sort_keys=True,
+        )
+
+    @classmethod
+    def from_json(cls, text: str) -> Provenance:
+        """The inverse of to_json. Raises ValueError on anything else."""
+        fields = json.loads(text)
+        if not isinstance(fields, dict) or not isinstance(fields.get("parameters"), dict):
+            raise ValueError("not a provenance record")
+        strings = [str(fields.get(name, "")) for name in ("source", "version", "note")]
+        return cls(strings[0], strings[1], fields["parameters"], strings[2])

@@ -1,0 +1,108 @@
+"""The tables of a proposal store, and the checks a file must pass to be read as one.
+
+A store is one SQLite file. `about` holds its provenance; `proposals` has a row for each image
+with boxes, float32 little-endian (N, 4); `failures` has a row for each image without any,
+with the reason. Digests are SHA-256 of the image file's bytes.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from frcnn_proposals.errors import InputError
+
+APPLICATION_ID = 0x46524350  # "FRCP", in the file's header
+VERSION = 1
+TABLES = {
+    "about": "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+    "proposals": (
+        "CREATE TABLE proposals (id TEXT PRIMARY KEY, digest TEXT, width INTEGER, height INTEGER, "
+        "boxes BLOB NOT NULL, scores BLOB)"
+    ),
+    "failures": (
+        "CREATE TABLE failures (id TEXT PRIMARY KEY, digest TEXT, error TEXT NOT NULL) "
+        "WITHOUT ROWID"
+    ),
+}
+# Larger than any file: SQLite takes as much of it as it was built for (usually 2 GiB) and
+# reads the rest in the ordinary way.
+_MMAP_BYTES = 1 << 46
+_LONGEST_VALUE = 1 << 28
+_MAGIC = b"SQLite format 3\0"
+
+
+def is_store(path: str | Path) -> bool:
+    """Whether the file's header says that it is a proposal store."""
+    try:
+        with open(path, "rb") as file:
+            header = file.read(72)
+    except OSError:
+        return False
+    return header.startswith(_MAGIC) and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def is_sqlite(path: Path) -> bool:
+    """Whether the file is a database, or is still empty."""
+    with open(path, "rb") as file:
+        header = file.read(len(_MAGIC))
+    return header in (b"", _MAGIC)
+
+
+def open_read_only(path: Path) -> sqlite3.Connection:
+    """A memory-mapped, read-only connection to a store whose tables have been checked.
+
+    Raises InputError if the file is missing, is not a store, or holds anything else: a view
+    or a trigger in a file from outside could do work of its own.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: no such proposal store; frcnn propose makes one")
+    if not is_store(path):
+        raise InputError(f"{path}: is not a proposal store; see frcnn proposals inspect")
+    # immutable: the file is complete, so no lock is taken and no journal beside it is believed.
+    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
+    try:
+        harden(connection)
+        connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}")
+        check_tables(connection, path)
+    except sqlite3.Error as error:
+        connection.close()
+        raise damaged(path, error) from error
+    except InputError:
+        connection.close()
+        raise
+    return connection
+
+
+def harden(connection: sqlite3.Connection) -> None:
+    """Have SQLite distrust the file's own schema, and bound what one value can take."""
+    connection.execute("PRAGMA trusted_schema = OFF")
+    connection.execute("PRAGMA cell_size_check = ON")
+    connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {VERSION}")
+    for statement in TABLES.values():
+        connection.execute(statement)
+
+
+def check_tables(connection: sqlite3.Connection, path: Path) -> None:
+    """Raises InputError unless the file has exactly the tables of a store of this version."""
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != VERSION:
+        raise InputError(
+            f"{path}: is a proposal store of version {version}, this program reads {VERSION}; "
+            "upgrade frcnn or compute the proposals again"
+        )
+    found = connection.execute("SELECT type, name, sql FROM sqlite_master LIMIT 20").fetchall()
+    tables = {name: sql for kind, name, sql in found if kind == "table"}
+    automatic = [name for kind, name, sql in found if kind == "index" and sql is None]
+    if tables != TABLES or len(found) != len(tables) + len(automatic):
+        raise InputError(f"{path}: has tables that no proposal store has; it is not read")
+
+
+def damaged(path: Path, error: Exception) -> InputError:
+    """What to raise when SQLite cannot read the file."""
+    return InputError(f"{path}: is damaged ({error}); delete it and compute the proposals again")

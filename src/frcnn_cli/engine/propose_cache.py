@@ -1,0 +1,21 @@
+"""Where proposals that nobody asked to keep are kept all the same."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from frcnn_proposals.base import Source
+from frcnn_proposals.provenance import Provenance
+
+
+def cache_path(name: str, source: Source) -> Path:
+    """The store in which the proposals of `source` for the data set `name` are cached.
+
+    It lies under $FRCNN_CACHE, else ~/.cache/frcnn, and differs for every source, parameter
+    and version. The store itself knows each image by its content.
+    """
+    root = os.environ.get("FRCNN_CACHE") or Path.home() / ".cache" / "frcnn"
+    label = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{name}-{source.name}")
+    return Path(root) / "proposals" / f"{label}-{Provenance.of(source).fingerprint[:12]}.proposals"
