@@ -1,0 +1,1 @@
+"""Evaluation: how good detections are, against a data set's ground truth."""

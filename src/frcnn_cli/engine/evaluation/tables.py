@@ -1,0 +1,98 @@
+"""Ground truth and detections of a whole data set, side by side in flat arrays.
+
+Legend: G ground-truth objects, D detections, in the data set's order of images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.records import Dataset, Detections, GroundTruth
+from frcnn_proposals.errors import MisuseError
+
+
+@dataclass(frozen=True)
+class TruthTable:
+    """boxes (G, 4) float64; image (G,) index into the data set; label (G,) 1..K;
+    ignored (G,) bool: difficult or a crowd, counts neither way."""
+
+    boxes: NDArray[np.float64]
+    image: NDArray[np.int64]
+    label: NDArray[np.int64]
+    ignored: NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+@dataclass(frozen=True)
+class DetectionTable:
+    """boxes (D, 4) float64; score (D,); image (D,); label (D,); highest score first.
+
+    Equal scores keep the data set's order of images, and the order within an image.
+    outside: how many detections were left out because the data set has no such image.
+    """
+
+    boxes: NDArray[np.float64]
+    score: NDArray[np.float64]
+    image: NDArray[np.int64]
+    label: NDArray[np.int64]
+    outside: int = 0
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+
+def truth_table(dataset: Dataset) -> TruthTable:
+    """The objects of a data set. Raises MisuseError where an image has no annotation at all."""
+    truths = [_truth(dataset, index) for index in range(len(dataset))]
+    counts = [len(truth) for truth in truths]
+    return TruthTable(
+        _stack([truth.boxes for truth in truths], np.float64, columns=4),
+        np.repeat(np.arange(len(truths)), counts),
+        _stack([truth.labels for truth in truths], np.int64),
+        _stack([truth.difficult | np.asarray(truth.crowd) for truth in truths], np.bool_),
+    )
+
+
+def detection_table(dataset: Dataset, detections: Mapping[str, Detections]) -> DetectionTable:
+    """The detections on a data set's images, sorted by score.
+
+    Raises ValueError for a label outside 1..K or a score that is not a number.
+    """
+    ids = [image.image_id for image in dataset.images]
+    found = [(index, detections[name]) for index, name in enumerate(ids) if name in detections]
+    counts = [len(detected) for _, detected in found]
+    score = _stack([detected.scores for _, detected in found], np.float64)
+    label = _stack([detected.labels for _, detected in found], np.int64)
+    if len(label) and not 1 <= label.min() <= label.max() <= len(dataset.classes):
+        raise ValueError(f"labels are {label.min()}..{label.max()}, not 1..{len(dataset.classes)}")
+    if np.isnan(score).any():
+        raise ValueError("a detection's score is not a number")
+    order = np.argsort(-score, kind="stable")
+    return DetectionTable(
+        _stack([detected.boxes for _, detected in found], np.float64, columns=4)[order],
+        score[order],
+        np.repeat(np.array([index for index, _ in found], np.int64), counts)[order],
+        label[order],
+        outside=sum(len(detected) for detected in detections.values()) - len(score),
+    )
+
+
+def _truth(dataset: Dataset, index: int) -> GroundTruth:
+    truth = dataset.images[index].truth
+    if truth is None:
+        raise MisuseError(
+            f"Nothing to score against: {dataset.name} {dataset.split} has no annotation for image "
+            f"{dataset.images[index].image_id}."
+        )
+    return truth
+
+
+def _stack(arrays: list, dtype: type, columns: int | None = None) -> NDArray:
+    shape = (0,) if columns is None else (0, columns)
+    return np.concatenate([np.zeros(shape, dtype), *arrays]).astype(dtype, copy=False)

@@ -1,0 +1,141 @@
+"""VOC average precision, by the devkit's rules.
+
+Each detection, in order of score, is compared with the object of its class and image that it
+overlaps most. It is right if that IoU reaches the threshold and no detection before it has
+taken the object; a second match of one object is wrong; a match of a difficult object is
+neither. Boxes count inclusive pixels (+ 1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.evaluation.average_precision import ap_11point, ap_area, precision_recall
+from frcnn_cli.engine.evaluation.matching import NO_OBJECT, best_overlaps, first_claims
+from frcnn_cli.engine.evaluation.tables import (
+    DetectionTable,
+    TruthTable,
+    detection_table,
+    truth_table,
+)
+from frcnn_cli.engine.records import Dataset, Detections
+
+
+@dataclass(frozen=True)
+class VocClassResult:
+    """One class. Both APs are None where it has no object that counts.
+
+    objects: those that count; ignored: difficult ones and crowds; detections: all of the class;
+    right, wrong: detections counted as true and false positives (the rest met ignored objects).
+    """
+
+    name: str
+    ap_11point: float | None
+    ap_area: float | None
+    objects: int
+    ignored: int
+    detections: int
+    right: int
+    wrong: int
+
+
+@dataclass(frozen=True)
+class VocResult:
+    """Means are over the classes that have an object, and None where no class has one."""
+
+    iou_threshold: float
+    map_11point: float | None
+    map_area: float | None
+    per_class: tuple[VocClassResult, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: map_11point, map_area and per_class by name."""
+        per_class = {item.name: asdict(item) for item in self.per_class}
+        for values in per_class.values():
+            del values["name"]
+        return {**asdict(self), "per_class": per_class}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rules make of each detection, (D,) in order of score: right, or ignored, or
+    (neither of both) wrong. object (D,): the one it took, NO_OBJECT if it took none."""
+
+    right: NDArray[np.bool_]
+    ignored: NDArray[np.bool_]
+    object: NDArray[np.int64]
+
+
+def evaluate_voc(
+    dataset: Dataset, detections: Mapping[str, Detections], iou_threshold: float = 0.5
+) -> VocResult:
+    """Score detections, by image id, against a data set.
+
+    Detections on images that the data set does not have are left out; an image without
+    detections counts its objects as missed. Equal scores keep the data set's order.
+    Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
+    """
+    truth, found = truth_table(dataset), detection_table(dataset, detections)
+    return evaluate_voc_tables(dataset.classes, truth, found, iou_threshold)
+
+
+def evaluate_voc_tables(
+    classes: tuple[str, ...],
+    truth: TruthTable,
+    detections: DetectionTable,
+    iou_threshold: float = 0.5,
+) -> VocResult:
+    """evaluate_voc on tables that are made already."""
+    judgement = judge(truth, detections, iou_threshold)
+    per_class = tuple(
+        _class_result(name, label, truth, detections, judgement)
+        for label, name in enumerate(classes, start=1)
+    )
+    return VocResult(
+        iou_threshold,
+        mean_where_defined([item.ap_11point for item in per_class]),
+        mean_where_defined([item.ap_area for item in per_class]),
+        per_class,
+    )
+
+
+def judge(truth: TruthTable, detections: DetectionTable, iou_threshold: float) -> Judgement:
+    """Match all classes at once. A threshold of 0 still asks for an object of the class."""
+    overlaps = best_overlaps(detections, truth)
+    matched = (overlaps.iou >= iou_threshold) & (overlaps.object != NO_OBJECT)
+    ignored = np.zeros(len(detections), bool)
+    ignored[matched] = truth.ignored[overlaps.object[matched]]
+    claims = np.where(matched & ~ignored, overlaps.object, NO_OBJECT)
+    right = first_claims(claims)
+    return Judgement(right, ignored, np.where(right, claims, NO_OBJECT))
+
+
+def mean_where_defined(values: list[float | None]) -> float | None:
+    """The mean of the values that are not None; None where all are."""
+    defined = [value for value in values if value is not None]
+    return float(np.mean(defined)) if defined else None
+
+
+def _class_result(
+    name: str, label: int, truth: TruthTable, detections: DetectionTable, judgement: Judgement
+) -> VocClassResult:
+    of_class = detections.label == label
+    right = judgement.right[of_class & ~judgement.ignored]
+    ignored_objects = truth.ignored[truth.label == label]
+    objects = int((~ignored_objects).sum())
+    precision, recall = precision_recall(right, objects)
+    return VocClassResult(
+        name,
+        ap_11point(precision, recall) if objects else None,
+        ap_area(precision, recall) if objects else None,
+        objects,
+        int(ignored_objects.sum()),
+        int(of_class.sum()),
+        int(right.sum()),
+        int((~right).sum()),
+    )
