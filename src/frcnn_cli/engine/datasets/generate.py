@@ -46,16 +46,25 @@ def generate_dataset(
         raise MisuseError(f"{out} is there already: remove it or name another folder.")
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write(partial, images, seed, size, progress)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _write(
+    root: Path, images: int, seed: int, size: tuple[int, int], progress: Callable[[int], None]
+) -> None:
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
-        (partial / folder).mkdir(parents=True)
+        (root / folder).mkdir(parents=True)
     for number in range(images):
         scene = make_scene(np.random.default_rng((seed, number)), size[1], size[0])
-        _write_image(partial, _image_id(number), scene)
+        _write_image(root, _image_id(number), scene)
         progress(number + 1)
-    _write_splits(partial, images)
-    (partial / CLASSES_FILE).write_text("\n".join(SHAPES) + "\n")
-    os.replace(partial, out)
-    return out
+    _write_splits(root, images)
+    (root / CLASSES_FILE).write_text("\n".join(SHAPES) + "\n")
 
 
 def _image_id(number: int) -> str:
