@@ -1,0 +1,150 @@
+"""The COCO averages against pycocotools, on random and adversarial cases."""
+
+import contextlib
+import io
+
+import numpy as np
+import pytest
+from engine.evaluation.builders import make_dataset, make_detections, random_case
+
+from frcnn_cli.engine.datasets.coco_records import SizedTruth
+from frcnn_cli.engine.evaluation.coco import evaluate_coco
+from frcnn_cli.engine.records import Dataset, ImageRecord
+
+pycocotools = pytest.importorskip("pycocotools.cocoeval")
+BOX = (10, 10, 59, 59)
+FAR = (200, 200, 249, 249)
+NAMES = (
+    *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
+    *("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"),
+)
+
+
+def reference(dataset, detections):
+    """pycocotools' twelve numbers and per-class AP, from dictionaries made here."""
+    from pycocotools.coco import COCO
+
+    annotations, results = [], []
+    for number, image in enumerate(dataset.images):
+        truth = image.truth
+        for index, (box, label) in enumerate(zip(truth.boxes, truth.labels, strict=True)):
+            x1, y1, x2, y2 = (float(value) for value in box)
+            width, height = x2 - x1 + 1, y2 - y1 + 1
+            area = truth.area[index] if isinstance(truth, SizedTruth) else width * height
+            crowd = int(truth.difficult[index] or truth.crowd[index])
+            box = [x1, y1, width, height]
+            annotations.append(entry(annotations, number, label, box, area, crowd))
+        mine = detections.get(image.image_id)
+        if mine is None:
+            continue
+        for box, score, label in zip(mine.boxes, mine.scores, mine.labels, strict=True):
+            x1, y1, x2, y2 = (float(value) for value in box)
+            box = [x1, y1, x2 - x1 + 1, y2 - y1 + 1]
+            results.append(entry(results, number, label, box, box[2] * box[3], 0))
+            results[-1]["score"] = float(score)
+    with contextlib.redirect_stdout(io.StringIO()):
+        indices = []
+        for content in (annotations, results):
+            index = COCO()
+            index.dataset = {
+                "images": [{"id": number} for number in range(len(dataset))],
+                "categories": [{"id": n + 1} for n in range(len(dataset.classes))],
+                "annotations": content,
+            }
+            index.createIndex()
+            indices.append(index)
+        evaluator = pycocotools.COCOeval(*indices, "bbox")
+        evaluator.evaluate()
+        evaluator.accumulate()
+        evaluator.summarize()
+    precision = evaluator.eval["precision"][:, :, :, 0, -1]
+    per_class = [precision[:, :, k][precision[:, :, k] > -1] for k in range(precision.shape[2])]
+    return evaluator.stats, [values.mean() if values.size else None for values in per_class]
+
+
+def entry(existing, image, label, box, area, crowd):
+    return {
+        "id": len(existing) + 1,
+        "image_id": image,
+        "category_id": int(label),
+        "bbox": box,
+        "area": area,
+        "iscrowd": crowd,
+    }
+
+
+def agree(dataset, detections):
+    ours = evaluate_coco(dataset, detections)
+    stats, per_class = reference(dataset, detections)
+    for name, theirs in zip(NAMES, stats, strict=True):
+        mine = getattr(ours, name)
+        assert (-1 if mine is None else mine) == pytest.approx(theirs, abs=1e-6), name
+    for mine, theirs in zip(ours.per_class, per_class, strict=True):
+        assert mine.ap == (None if theirs is None else pytest.approx(theirs, abs=1e-6))
+    return ours
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_random_cases(seed):
+    agree(*random_case(seed))
+
+
+CLASSES = ["cat", "dog"]
+CASES = {
+    "equal scores": (
+        {"a": [("cat", BOX)], "b": [("cat", FAR)]},
+        {"a": [("cat", 0.5, FAR), ("cat", 0.5, BOX)], "b": [("cat", 0.5, FAR)]},
+    ),
+    "no objects": ({"a": [], "b": []}, {"a": [("cat", 0.5, BOX)]}),
+    "only difficult objects": (
+        {"a": [("cat", BOX, "difficult")], "b": [("dog", BOX)]},
+        {"a": [("cat", 0.5, BOX)], "b": [("dog", 0.5, BOX)]},
+    ),
+    "a class absent": ({"a": [("cat", BOX)]}, {"a": [("dog", 0.9, BOX), ("cat", 0.8, BOX)]}),
+    "boxes of zero area": (
+        {"a": [("cat", BOX), ("cat", (5, 5, 4, 9))]},
+        {"a": [("cat", 0.9, (5, 5, 4, 9)), ("cat", 0.8, (7, 7, 6, 6)), ("cat", 0.7, BOX)]},
+    ),
+    "outside the set": ({"a": [("cat", BOX)]}, {"x": [("cat", 0.9, BOX)]}),
+    "two detections on one object": (
+        {"a": [("cat", BOX)]},
+        {"a": [("cat", 0.9, (10, 10, 59, 49)), ("cat", 0.8, BOX)]},
+    ),
+    "an object overlapped by two": (
+        {"a": [("cat", BOX), ("cat", (10, 10, 59, 79))]},
+        {"a": [("cat", 0.9, (10, 10, 59, 65)), ("cat", 0.8, (10, 10, 59, 65))]},
+    ),
+    "a crowd": (
+        {"a": [("cat", (0, 0, 200, 200), "crowd"), ("cat", FAR)]},
+        {"a": [("cat", 0.9, BOX), ("cat", 0.8, (20, 20, 50, 50)), ("cat", 0.7, FAR)]},
+    ),
+    "no detections": ({"a": [("cat", BOX)]}, {}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_adversarial_cases(name):
+    truth, found = CASES[name]
+    agree(make_dataset(CLASSES, **truth), make_detections(CLASSES, **found))
+
+
+def test_a_perfect_and_a_hand_worked_score():
+    dataset = make_dataset(["cat"], a=[("cat", (0, 0, 99, 99))])
+    perfect = agree(dataset, make_detections(["cat"], a=[("cat", 0.9, (0, 0, 99, 99))]))
+    assert perfect.ap == perfect.ar_1 == pytest.approx(1.0)
+    assert perfect.ap_small is None
+    # IoU 0.7 is reached at 0.50, 0.55, 0.60, 0.65, 0.70: five of ten thresholds.
+    near = agree(dataset, make_detections(["cat"], a=[("cat", 0.9, (0, 0, 99, 69))]))
+    assert near.ap == pytest.approx(0.5)
+    assert (near.ap50, near.ap75) == (pytest.approx(1.0), 0.0)
+
+
+def test_sizes_are_the_segmentation_s_where_known():
+    plain = make_dataset(["cat"], a=[("cat", (0, 0, 99, 99))])
+    truth = plain.images[0].truth
+    sized = SizedTruth(truth.boxes, truth.labels, truth.difficult, truth.crowd, np.array([900.0]))
+    image = ImageRecord("a", plain.images[0].path, 500, 500, sized)
+    dataset = Dataset("made", "test", ("cat",), (image,))
+    result = agree(dataset, make_detections(["cat"], a=[("cat", 0.9, (0, 0, 99, 99))]))
+    assert result.ap_small == pytest.approx(1.0)
+    assert result.ap_large is None
