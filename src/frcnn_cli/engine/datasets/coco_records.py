@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,8 +23,8 @@ class SizedTruth(GroundTruth):
 class CocoDataset(Dataset):
     """A data set whose images and classes have numbers in its json, which results refer to.
 
-    image_numbers: one an image; class_numbers: one a class, in order of label.
+    image_numbers: by image id; class_numbers: one a class, in order of label.
     """
 
-    image_numbers: tuple[int, ...] = ()
+    image_numbers: Mapping[str, int] = field(default_factory=dict)
     class_numbers: tuple[int, ...] = ()
