@@ -28,7 +28,7 @@ def class_table(evaluation: Evaluation) -> Table:
     table.add_column("objects", str(counts.objects), justify="right")
     table.add_column("detections", str(counts.detections), justify="right")
     for name, value in (
-        ("VOC 11-point", voc.map_11point),
+        ("VOC 11pt", voc.map_11point),
         ("VOC area", voc.map_area),
         ("AP50:95", coco.ap),
         ("AP50", coco.ap50),

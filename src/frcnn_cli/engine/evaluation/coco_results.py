@@ -1,0 +1,102 @@
+"""COCO results json: a list of {image_id, category_id, bbox: [x, y, width, height], score}."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from frcnn_cli.engine.datasets.numbering import numbering
+from frcnn_cli.engine.evaluation.detection_rows import DetectionRows
+from frcnn_cli.engine.records import Dataset
+from frcnn_proposals.errors import InputError
+
+
+def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
+    """The rows of a results file. Raises InputError, naming the entry, where one is unusable.
+
+    image_id: the data set's id, or its number. category_id: the number in the data set's own
+    json, else the label 1..K. A file that is an object holds the list as 'annotations' or
+    'detections'; where it also lists 'categories' (id and name), classes go by their names.
+    """
+    entries, categories = _entries(path)
+    image_of = _image_lookup(dataset)
+    label_of = _label_lookup(path, dataset, categories)
+    try:
+        image_ids = [image_of(entry["image_id"]) for entry in entries]
+        labels = [label_of[entry["category_id"]] for entry in entries]
+        scores = np.array([entry["score"] for entry in entries], np.float64)
+        boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
+        if len(boxes) != len(entries):
+            raise ValueError("boxes of other than 4 numbers")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise InputError(_first_fault(path, entries, label_of)) from error
+    boxes[:, 2:] += boxes[:, :2] - 1
+    return DetectionRows(
+        image_ids, np.array(labels, np.int64), scores, boxes, lambda row: f"entry {row + 1}"
+    )
+
+
+def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
+    """The list of detections, and the file's categories where it has them."""
+    try:
+        content = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a readable json file ({error})") from error
+    categories = None
+    if isinstance(content, dict):
+        categories = content.get("categories")
+        content = content.get("annotations", content.get("detections"))
+    if not isinstance(content, list):
+        raise InputError(f"{path}: expected a list of detections in COCO results style")
+    return content, categories if isinstance(categories, list) else None
+
+
+def _image_lookup(dataset: Dataset) -> Callable[[Any], str]:
+    """From an image_id of a file, a string or a number, to the data set's id where it has it."""
+    known: dict[Any, str] = {number: name for name, number in numbering(dataset).images.items()}
+    known |= {image.image_id: image.image_id for image in dataset.images}
+    return lambda image_id: known[image_id] if image_id in known else str(image_id)
+
+
+def _label_lookup(path: Path, dataset: Dataset, categories: list[Any] | None) -> Mapping[Any, int]:
+    """From a category_id to a label."""
+    if categories is None:
+        return {number: label for label, number in enumerate(numbering(dataset).classes, start=1)}
+    labels = {name: label for label, name in enumerate(dataset.classes, start=1)}
+    try:
+        names = {category["id"]: category["name"] for category in categories}
+        return {number: labels[name] for number, name in names.items() if name in labels}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: its categories need an id and a name each") from error
+
+
+def _first_fault(path: Path, entries: list[Any], label_of: Mapping[Any, int]) -> str:
+    """Words for the first entry that cannot be used."""
+    for number, entry in enumerate(entries, start=1):
+        where = f"{path}: entry {number}"
+        if not isinstance(entry, dict):
+            return f"{where}: expected an object with image_id, category_id, bbox and score"
+        for key in ("image_id", "category_id", "bbox", "score"):
+            if key not in entry:
+                return f"{where}: it has no {key}"
+        if not _is_numbers(entry["bbox"], 4) or not _is_numbers([entry["score"]], 1):
+            return f"{where}: bbox should be 4 numbers and score one"
+        if not isinstance(entry["image_id"], (int, str)):
+            return f"{where}: image_id should be a number or a string"
+        category = entry["category_id"]
+        if not isinstance(category, (int, str)) or category not in label_of:
+            some = ", ".join(str(known) for known in list(label_of)[:20])
+            return f"{where}: unknown category_id {category!r}; known are {some}"
+    return f"{path}: not COCO results"
+
+
+def _is_numbers(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(isinstance(value, (int, float)) for value in values)
+    )
