@@ -68,3 +68,14 @@ def runs_root(function: Decorated) -> Decorated:
         show_default=True,
         help="Folder in which runs are kept.",
     )(function)
+
+
+def source(function: Decorated) -> Decorated:
+    """--source"""
+    return click.option(
+        "--source",
+        default="selective-search",
+        show_default=True,
+        help="Where proposals come from when no file is given; "
+        "`frcnn propose --list-sources` shows all.",
+    )(function)

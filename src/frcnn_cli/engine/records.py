@@ -32,13 +32,13 @@ class GroundTruth:
     boxes: NDArray[np.float32] = field(default_factory=_no_boxes)
     labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
     difficult: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
-    crowd: NDArray[np.bool_] | None = None
+    crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
         if self.boxes.shape != (count, 4):
             raise ValueError(f"boxes have shape {self.boxes.shape}, expected (N, 4)")
-        if self.crowd is None:
+        if len(self.crowd) == 0:  # not given: none of them is
             object.__setattr__(self, "crowd", np.zeros(count, bool))
         for name in ("labels", "difficult", "crowd"):
             if getattr(self, name).shape != (count,):

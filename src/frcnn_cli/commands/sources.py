@@ -1,0 +1,45 @@
+"""How commands get the proposals of a data set: given, or computed before one's eyes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frcnn_cli.commands.console import Output
+from frcnn_cli.engine.dataset_proposals import (
+    DatasetProposals,
+    computed_proposals,
+    given_proposals,
+)
+from frcnn_cli.engine.propose import ProposeProgress
+from frcnn_cli.engine.records import Dataset
+from frcnn_proposals.sources import make_source
+
+
+def proposals_for(
+    output: Output,
+    dataset: Dataset,
+    file: Path | None,
+    source: str,
+    *,
+    allow_missing: bool = False,
+    workers: int | None = None,
+) -> DatasetProposals:
+    """Proposals for every image, from `file` or by `source`; says what had to be left out."""
+    if file is not None:
+        found = given_proposals(dataset, file, allow_missing)
+    else:
+        with output.progress(f"Proposals ({source})", len(dataset)) as advance:
+            done = 0
+
+            def report(progress: ProposeProgress) -> None:
+                nonlocal done
+                advance(progress.done - done, "")
+                done = progress.done
+
+            found = computed_proposals(dataset, make_source(source), workers, report)
+    output.detail(f"Proposals: {found.path}")
+    for message in found.left_out[:5]:
+        output.warn(f"left out: {message}")
+    if len(found.left_out) > 5:
+        output.warn(f"and {len(found.left_out) - 5} more images are left out.")
+    return found

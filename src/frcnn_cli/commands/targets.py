@@ -1,0 +1,74 @@
+"""What `[MODEL] [DATASET]` on a command line means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frcnn_cli.commands.console import Output
+from frcnn_cli.engine.datasets import default_splits, find_dataset
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.models import find_model, is_model, load_model
+from frcnn_cli.engine.records import Dataset
+from frcnn_proposals.errors import MisuseError
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model on its device, the file it came from, and what that says of its origin."""
+
+    model: FastRCNN
+    path: Path
+    origin: dict[str, Any]
+
+
+def split_targets(first: str | None, second: str | None) -> tuple[Path | None, str | None]:
+    """Model and data set out of up to two arguments: one alone may be either."""
+    if first is not None and second is None and not is_model(Path(first)):
+        return None, first
+    return None if first is None else Path(first), second
+
+
+def open_model(
+    output: Output, given: Path | None, runs_root: Path, device: torch.device
+) -> LoadedModel:
+    """The model that is meant: the given one, or the newest run's; says which."""
+    path = find_model(given, runs_root)
+    model, origin = load_model(path)
+    output.note(f"Model: {path}")
+    return LoadedModel(model.to(device), path, origin)
+
+
+def open_evaluation_split(
+    output: Output,
+    loaded: LoadedModel,
+    name: str | None,
+    split: str | None,
+    data_root: Path | None,
+) -> Dataset:
+    """The data set to judge a model on; by default its own, test where that is annotated."""
+    if name is None:
+        name = loaded.origin.get("dataset")
+        if name is None:
+            raise MisuseError(f"{loaded.path} does not say its data set. Name one.")
+        stored_root = loaded.origin.get("data_root")
+        data_root = data_root or (Path(stored_root) if stored_root else None)
+    split = split or default_splits(name, data_root).evaluation
+    dataset = find_dataset(name, split, data_root)
+    output.note(f"Data set: {name}, split {split}, {len(dataset)} images")
+    check_classes(loaded, dataset)
+    return dataset
+
+
+def check_classes(loaded: LoadedModel, dataset: Dataset) -> None:
+    """Raises MisuseError where the model's classes are not the data set's."""
+    ours = loaded.model.architecture.classes
+    if ours != dataset.classes:
+        raise MisuseError(
+            f"{loaded.path} knows {len(ours)} classes ({', '.join(ours[:3])} ...), but "
+            f"{dataset.name} has {len(dataset.classes)} ({', '.join(dataset.classes[:3])} ...).\n"
+            "Evaluate on the data set that the model was trained for."
+        )

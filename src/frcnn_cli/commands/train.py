@@ -1,0 +1,155 @@
+"""`frcnn train`: train a detector on a data set."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+
+from frcnn_cli.commands import options
+from frcnn_cli.commands.console import Advance, Output, pass_output
+from frcnn_cli.commands.sources import proposals_for
+from frcnn_cli.engine.backbones import find_backbone
+from frcnn_cli.engine.datasets import default_splits, find_dataset
+from frcnn_cli.engine.devices import find_device
+from frcnn_cli.engine.model import create_model
+from frcnn_cli.engine.runs import new_run_folder
+from frcnn_cli.engine.settings import Schedule, TrainSettings
+from frcnn_cli.engine.train import Run, StepReport, Trained
+from frcnn_cli.engine.train import resume as resume_training
+from frcnn_cli.engine.train import train as train_model
+from frcnn_cli.engine.training_state import load_progress
+from frcnn_proposals.errors import MisuseError
+
+
+@click.command()
+@click.argument("dataset", required=False)
+@options.data_root
+@click.option("--split", help="Split to train on. Default: trainval, or train where val is judged.")
+@click.option("--backbone", default="efficientnet_lite0", show_default=True)
+@click.option(
+    "--weights",
+    default="imagenet",
+    show_default=True,
+    help="imagenet, none, or a file of the backbone's ImageNet weights.",
+)
+@options.proposals
+@options.source
+@click.option("--allow-missing", is_flag=True, help="Leave out images that have no proposals.")
+@click.option("--iterations", type=click.IntRange(min=1), help="Default: the backbone's.")
+@click.option("--learning-rate", type=float, help="Default: the backbone's.")
+@click.option("--scale", type=click.IntRange(min=32), help="Shorter side of the input in pixels.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--workers", default=1, show_default=True, help="Processes that prepare batches.")
+@click.option("--checkpoint-every", default=500, show_default=True, help="Iterations between.")
+@click.option("--out", type=options.FolderPath, help="Folder of the run. Default: a new one.")
+@options.runs_root
+@click.option("--resume", "resumed", type=options.FolderPath, help="Folder of a run to go on with.")
+@options.device
+@pass_output
+def train(
+    output: Output, /, dataset: str | None, resumed: Path | None, device: str, **chosen: Any
+) -> None:
+    """Train a detector on DATASET: voc2007, voc2007+voc2012, or a folder.
+
+    Proposals are computed and cached where no --proposals are given. A run that was
+    interrupted goes on with --resume.
+
+    \b
+    frcnn train voc2007 --data-root ~/data
+    frcnn train voc2007 --backbone vgg16 --iterations 40000
+    frcnn train --resume runs/voc2007-efficientnet_lite0
+    """
+    if (dataset is None) == (resumed is None):
+        raise MisuseError("Name a data set to train on, or a run to go on with by --resume.")
+    if resumed is not None:
+        trained = _resume(output, resumed, device)
+    else:
+        trained = _start(output, str(dataset), device, chosen)
+    for message in trained.unreadable:
+        output.warn(f"left out: {message}")
+    output.print(f"Model: [bold]{trained.path}[/]")
+    output.note("Next: `frcnn eval` scores it, `frcnn detect IMAGE --viz` shows it.")
+
+
+def _start(output: Output, dataset: str, device: str, chosen: dict[str, Any]) -> Trained:
+    backbone = find_backbone(chosen["backbone"])
+    target = find_device(device)
+    split = chosen["split"] or default_splits(dataset, chosen["data_root"]).training
+    origin = {
+        "dataset": dataset,
+        "split": split,
+        "data_root": _absolute(chosen["data_root"]),
+        "proposals": _absolute(chosen["proposals"]),
+        "source": chosen["source"],
+        "allow_missing": chosen["allow_missing"],
+    }
+    schedule = _schedule(backbone.schedule, chosen["iterations"], chosen["learning_rate"])
+    settings = TrainSettings(
+        schedule=schedule,
+        seed=chosen["seed"],
+        workers=chosen["workers"],
+        checkpoint_every=chosen["checkpoint_every"],
+    )
+    preprocessing = backbone.preprocessing.at_scale(chosen["scale"])
+    run = _prepare(output, origin, settings, target)
+    model = create_model(
+        backbone, run.dataset.classes, chosen["weights"], preprocessing, settings.seed
+    )
+    folder = chosen["out"] or new_run_folder(
+        chosen["runs_root"], f"{run.dataset.name}-{backbone.name}"
+    )
+    run = replace(run, folder=folder)
+    output.note(
+        f"Training {backbone.name} on {len(run.dataset)} images of {dataset} {split}, "
+        f"{schedule.iterations} iterations at scale {preprocessing.scale}, on {target}, "
+        f"into {folder}"
+    )
+    with output.progress("Training", schedule.iterations) as advance:
+        return train_model(model, run, lambda step: _report(advance, step))
+
+
+def _resume(output: Output, folder: Path, device: str) -> Trained:
+    progress = load_progress(folder)
+    run = replace(
+        _prepare(output, progress.origin, progress.settings, find_device(device)), folder=folder
+    )
+    total = progress.settings.schedule.iterations
+    output.note(f"Going on with {folder} after iteration {progress.iteration} of {total}")
+    with output.progress("Training", total) as advance:
+        advance(progress.iteration, "")
+        return resume_training(run, lambda step: _report(advance, step))
+
+
+def _prepare(
+    output: Output, origin: dict[str, Any], settings: TrainSettings, device: torch.device
+) -> Run:
+    """The run that `origin` describes, its data set and proposals found again."""
+    root, file = (origin[key] and Path(origin[key]) for key in ("data_root", "proposals"))
+    dataset = find_dataset(origin["dataset"], origin["split"], root)
+    found = proposals_for(
+        output, dataset, file, origin["source"], allow_missing=origin["allow_missing"]
+    )
+    return Run(Path(), found.dataset, found.proposals, settings, device, origin)
+
+
+def _schedule(default: Schedule, iterations: int | None, learning_rate: float | None) -> Schedule:
+    return replace(
+        default,
+        iterations=iterations or default.iterations,
+        learning_rate=default.learning_rate if learning_rate is None else learning_rate,
+    )
+
+
+def _report(advance: Advance, step: StepReport) -> None:
+    advance(
+        1,
+        f"loss {step.loss:.3f} (class {step.classification:.3f}, boxes {step.box_regression:.3f})",
+    )
+
+
+def _absolute(path: Path | None) -> str | None:
+    return None if path is None else str(path.resolve())

@@ -1,0 +1,99 @@
+"""Models and training states on disk: safetensors with a JSON description, nothing that runs.
+
+A model file holds the weights and, in its metadata, all that rebuilds and uses the network:
+architecture, class names, preprocessing, box coding. A file appears under its name only when
+it is whole.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from frcnn_cli.engine.files import write_whole
+from frcnn_cli.engine.settings import Architecture, Preprocessing
+from frcnn_proposals.errors import InputError, MisuseError
+
+FORMAT = 1
+_KEY = "frcnn"
+
+
+@dataclass(frozen=True)
+class Stored:
+    """What a file holds. origin: where the model came from, as JSON values (data set, run)."""
+
+    architecture: Architecture
+    tensors: dict[str, Tensor]
+    origin: dict[str, Any] = field(default_factory=dict)
+
+
+def save_tensors(
+    path: Path, architecture: Architecture, tensors: Mapping[str, Tensor], origin: dict[str, Any]
+) -> None:
+    """Write tensors and their description to `path` (.safetensors), whole or not at all."""
+    description = {"format": FORMAT, "architecture": asdict(architecture), "origin": origin}
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_whole(path, save(contiguous, metadata={_KEY: json.dumps(description)}))
+
+
+def load_tensors(path: Path) -> Stored:
+    """Read a file that save_tensors wrote.
+
+    Raises InputError, naming the file, where it is missing, damaged, of another kind, or of
+    a newer format.
+    """
+    description = read_description(path)
+    try:
+        architecture = _architecture(description["architecture"])
+        origin = dict(description.get("origin", {}))
+        with safe_open(path, framework="pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (KeyError, TypeError, ValueError, MisuseError, SafetensorError) as error:
+        raise InputError(f"{path}: its description is damaged ({error}).") from error
+    return Stored(architecture, tensors, origin)
+
+
+def read_description(path: Path) -> dict[str, Any]:
+    """The JSON description of a file, without its tensors. Raises InputError likewise."""
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such model file.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+        description = json.loads(metadata[_KEY])
+    except KeyError as error:
+        raise InputError(f"{path}: these are tensors, but not a model of frcnn.") from error
+    except (SafetensorError, OSError, ValueError) as error:
+        raise InputError(
+            f"{path}: this is no model file, or a damaged one ({error}).\n"
+            "Models are written by `frcnn train` and `frcnn compress` as .safetensors."
+        ) from error
+    if not isinstance(description, dict) or not isinstance(description.get("format"), int):
+        raise InputError(f"{path}: its description is damaged.")
+    if description["format"] > FORMAT:
+        raise InputError(
+            f"{path}: written in format {description['format']}, newer than this version's "
+            f"{FORMAT}. Upgrade frcnn to read it."
+        )
+    return description
+
+
+def _architecture(values: dict[str, Any]) -> Architecture:
+    preprocessing = dict(values["preprocessing"])
+    for name in ("mean", "std"):
+        preprocessing[name] = tuple(float(value) for value in preprocessing[name])
+    return Architecture(
+        backbone=str(values["backbone"]),
+        classes=tuple(str(name) for name in values["classes"]),
+        hidden=(int(values["hidden"][0]), int(values["hidden"][1])),
+        preprocessing=Preprocessing(**preprocessing),
+        box_coding=values["box_coding"],
+        ranks={str(name): int(rank) for name, rank in values["ranks"].items()},
+    )

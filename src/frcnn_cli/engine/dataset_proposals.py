@@ -1,0 +1,89 @@
+"""The proposals of a data set's images: from a file that is given, or computed and cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from frcnn_cli.engine.propose import ProposeProgress, propose_images
+from frcnn_cli.engine.propose_cache import cache_path
+from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_proposals.base import Proposals, Source
+from frcnn_proposals.checks import check_proposals
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.store import open_store
+
+
+@dataclass(frozen=True)
+class DatasetProposals:
+    """Proposals by image id for every image of `dataset`, and what had to be left out.
+
+    dataset: the images that have proposals. path: the file they come from.
+    left_out: a message for each image that could not be read.
+    """
+
+    dataset: Dataset
+    proposals: Mapping[str, Proposals]
+    path: Path
+    left_out: tuple[str, ...] = ()
+
+
+def given_proposals(dataset: Dataset, path: Path, allow_missing: bool = False) -> DatasetProposals:
+    """Proposals from a file, checked against the data set before anything long begins.
+
+    Raises InputError where the file lacks images (unless allow_missing leaves those out), or
+    holds a box that is inside out or outside its image.
+    """
+    proposals = read_proposals(path, image_ids=[record.image_id for record in dataset.images])
+    missing = [r.image_id for r in dataset.images if r.image_id not in proposals]
+    if missing and not allow_missing:
+        raise InputError(_missing_message(path, missing, len(dataset)))
+    kept = tuple(r for r in dataset.images if r.image_id in proposals)
+    for record in kept:
+        _check(path, record, proposals[record.image_id])
+    left_out = tuple(f"{image_id}: no proposals in {path}" for image_id in missing)
+    return DatasetProposals(replace(dataset, images=kept), proposals, path, left_out)
+
+
+def computed_proposals(
+    dataset: Dataset,
+    source: Source,
+    workers: int | None,
+    on_progress: Callable[[ProposeProgress], None],
+) -> DatasetProposals:
+    """Proposals of `source`, computed where the cache does not have them.
+
+    Images that cannot be read are left out, with the reason. Raises InputError where none can.
+    """
+    path = cache_path(dataset.name, source)
+    files = [(record.image_id, record.path) for record in dataset.images]
+    result = propose_images(
+        files, source, path, workers=workers, keep_others=True, on_progress=on_progress
+    )
+    failed = dict(result.failures)
+    kept = tuple(r for r in dataset.images if r.image_id not in failed)
+    if not kept:
+        raise InputError(
+            f"{dataset.name}: none of its images can be read.\n{result.failures[0][1]}"
+        )
+    left_out = tuple(failed.values())
+    return DatasetProposals(replace(dataset, images=kept), open_store(path), path, left_out)
+
+
+def _check(path: Path, record: ImageRecord, proposals: Proposals) -> None:
+    if record.width is None or record.height is None:
+        return
+    try:
+        check_proposals(proposals, record.width, record.height)
+    except InputError as error:
+        raise InputError(f"{path}: image {record.image_id}: {error}") from error
+
+
+def _missing_message(path: Path, missing: Sequence[str], total: int) -> str:
+    some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+    return (
+        f"{path}: it has no proposals for {len(missing)} of {total} images ({some}).\n"
+        "Give the file made for this data set, or leave those images out with --allow-missing."
+    )

@@ -1,0 +1,149 @@
+"""The network: feature layers, RoI pooling, fc6, fc7, and two sibling layers (paper, 2.1).
+
+Shapes: N images, R RoIs, C channels of the feature map, K classes (label 0 is background).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frcnn_cli.engine.backbones import STRIDE, Backbone, find_backbone, pretrained_states
+from frcnn_cli.engine.low_rank import linear
+from frcnn_cli.engine.settings import Architecture, Preprocessing
+from frcnn_kernels import roi_pool
+from frcnn_proposals.errors import InputError
+
+
+class Outputs(NamedTuple):
+    """logits: (R, K + 1) class scores before softmax. offsets: (R, 4 K), normalised."""
+
+    logits: Tensor
+    offsets: Tensor
+
+
+class FastRCNN(nn.Module):
+    """Images and RoIs in, class scores and box offsets out; the same in training and test.
+
+    Offsets are normalised; `denormalise` gives those that decode to boxes. The feature layers
+    named by the backbone as frozen take no gradients.
+    """
+
+    offset_means: Tensor
+    offset_deviations: Tensor
+
+    def __init__(self, architecture: Architecture, dropout: float = 0.5) -> None:
+        super().__init__()
+        backbone = find_backbone(architecture.backbone)
+        height, width = backbone.pooled
+        classes = len(architecture.classes)
+        fc6, fc7 = architecture.hidden
+        ranks = architecture.ranks
+        self.architecture = architecture
+        self.pooled = backbone.pooled
+        self.dropout = dropout
+        self.features = backbone.build()
+        self.fc6 = linear(backbone.channels * height * width, fc6, ranks.get("fc6"))
+        self.fc7 = linear(fc6, fc7, ranks.get("fc7"))
+        self.score = nn.Linear(fc7, classes + 1)
+        self.box = nn.Linear(fc7, 4 * classes)
+        self.register_buffer("offset_means", torch.zeros(classes, 4))
+        self.register_buffer("offset_deviations", torch.ones(classes, 4))
+        _freeze(self.features, backbone.frozen)
+
+    def forward(self, images: Tensor, rois: Tensor) -> Outputs:
+        """images: (N, 3, H, W), preprocessed. rois: (R, 5), image index and input pixels."""
+        return self.head(self.pool(self.features(images), rois))
+
+    def pool(self, feature_map: Tensor, rois: Tensor) -> Tensor:
+        """RoI pooling: (N, C, h, w) and (R, 5) -> (R, C, pooled height, pooled width)."""
+        return roi_pool(feature_map, rois, self.pooled, 1.0 / STRIDE)
+
+    def head(self, pooled: Tensor) -> Outputs:
+        """fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
+        x = self._drop(F.relu(self.fc6(pooled.flatten(1))))
+        x = self._drop(F.relu(self.fc7(x)))
+        return Outputs(self.score(x), self.box(x))
+
+    def normalise(self, targets: Tensor, labels: Tensor) -> Tensor:
+        """Raw target offsets (R, 4) of RoIs with `labels` (R,), as the network learns them.
+
+        Each class has its own means and deviations; rows of background RoIs mean nothing.
+        """
+        index = (labels - 1).clamp(min=0)
+        return (targets - self.offset_means[index]) / self.offset_deviations[index]
+
+    def denormalise(self, offsets: Tensor) -> Tensor:
+        """Offsets (R, 4 K) as they decode: times the deviations, plus the means."""
+        return offsets * self.offset_deviations.flatten() + self.offset_means.flatten()
+
+    def _drop(self, x: Tensor) -> Tensor:
+        return F.dropout(x, self.dropout, self.training)
+
+
+def create_model(
+    backbone: Backbone,
+    classes: tuple[str, ...],
+    weights: str | Path = "imagenet",
+    preprocessing: Preprocessing | None = None,
+    seed: int = 0,
+) -> FastRCNN:
+    """A network ready to be trained: ImageNet features, Gaussian sibling layers.
+
+    New layers: zero-mean Gaussians of deviation 0.01 (classes) and 0.001 (boxes), biases 0
+    (paper, section 2.3). weights: `imagenet`, `none`, or a file of the backbone's ImageNet
+    weights. Raises InputError where the weights cannot be read or do not fit.
+    """
+    torch.manual_seed(seed)
+    model = FastRCNN(
+        Architecture(
+            backbone=backbone.name,
+            classes=classes,
+            hidden=backbone.hidden,
+            preprocessing=preprocessing or backbone.preprocessing,
+        )
+    )
+    for layer in (model.fc6, model.fc7):
+        assert isinstance(layer, nn.Linear)
+        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+        nn.init.zeros_(layer.bias)
+    nn.init.normal_(model.score.weight, std=0.01)
+    nn.init.normal_(model.box.weight, std=0.001)
+    nn.init.zeros_(model.score.bias)
+    nn.init.zeros_(model.box.bias)
+    if weights != "none":
+        file = None if weights == "imagenet" else Path(weights)
+        features, head = pretrained_states(backbone, file)
+        _load(model, {f"features.{name}": value for name, value in features.items()} | head, file)
+    return model.to(memory_format=torch.channels_last)
+
+
+def with_ranks(architecture: Architecture, ranks: dict[str, int]) -> Architecture:
+    """The same architecture with these layers in two parts."""
+    return replace(architecture, ranks={**architecture.ranks, **ranks})
+
+
+def parameter_count(model: FastRCNN) -> int:
+    """Numbers that the model's layers hold, buffers left out."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _load(model: FastRCNN, state: dict[str, Tensor], file: Path | None) -> None:
+    try:
+        model.load_state_dict(state, strict=False)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise InputError(
+            f"{file or model.architecture.backbone}: the weights do not fit the network: {reason}"
+        ) from error
+
+
+def _freeze(features: nn.Module, prefixes: tuple[str, ...]) -> None:
+    for name, parameter in features.named_parameters():
+        if name.startswith(prefixes):
+            parameter.requires_grad_(False)

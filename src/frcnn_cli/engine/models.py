@@ -1,0 +1,61 @@
+"""Models on disk: saved, loaded, and the newest one found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frcnn_cli.engine.checkpoint import load_tensors, save_tensors
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_proposals.errors import InputError, MisuseError
+
+MODEL_FILE = "model.safetensors"
+
+
+def save_model(model: FastRCNN, path: Path, origin: dict[str, Any]) -> None:
+    """Write `model` to `path`. origin: JSON values saying what it was trained on, and how."""
+    save_tensors(path, model.architecture, model.state_dict(), origin)
+
+
+def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
+    """The model in a file, in evaluation mode, and its origin.
+
+    Raises InputError, naming the file, where it is damaged or its weights do not fit.
+    """
+    stored = load_tensors(path)
+    model = FastRCNN(stored.architecture)
+    try:
+        model.load_state_dict(stored.tensors)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise InputError(f"{path}: its weights do not fit its architecture: {reason}") from error
+    return model.to(memory_format=torch.channels_last).eval(), stored.origin
+
+
+def find_model(given: Path | None, runs_root: Path) -> Path:
+    """The model file that is meant: `given`, a file or a run's folder, or else the newest run's.
+
+    Raises MisuseError where there is none, saying how to get one.
+    """
+    if given is None:
+        found = sorted(runs_root.glob(f"*/{MODEL_FILE}"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise MisuseError(
+                f"There is no trained model under {runs_root}/.\n"
+                "Train one with `frcnn train voc2007`, or name a model file."
+            )
+        return found[-1]
+    path = given / MODEL_FILE if given.is_dir() else given
+    if not path.is_file():
+        raise MisuseError(
+            f"{given}: there is no model there.\n"
+            f"Name a .safetensors file or a run's folder that holds {MODEL_FILE}."
+        )
+    return path
+
+
+def is_model(path: Path) -> bool:
+    """Whether `path` names a model: a .safetensors file, or a folder that holds one."""
+    return path.suffix == ".safetensors" or (path / MODEL_FILE).is_file()

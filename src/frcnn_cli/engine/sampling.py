@@ -1,0 +1,133 @@
+"""Which RoIs of an image a mini-batch trains on, and what they are to learn (paper, 2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.boxes import BoxCoding, encode_boxes, iou_matrix
+from frcnn_cli.engine.records import GroundTruth
+from frcnn_cli.engine.settings import Sampling
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """All RoIs of one image: its ground truth joined to its proposals.
+
+    boxes: (N, 4). labels: (N,), the class of the best-overlapping object, whatever the IoU.
+    matched: (N, 4), that object's box. iou: (N,), its overlap. ignored: bool (N,), RoIs that
+    lie on a difficult or crowd object, and so are neither foreground nor background.
+    """
+
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    matched: NDArray[np.float32]
+    iou: NDArray[np.float32]
+    ignored: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class RoiSample:
+    """RoIs of one image for one step: boxes (R, 4), labels (R,), target offsets (R, 4), raw."""
+
+    boxes: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    targets: NDArray[np.float32]
+
+
+def match_candidates(
+    proposals: NDArray[np.float32], truth: GroundTruth, foreground_iou: float
+) -> Candidates:
+    """Join the trainable objects to `proposals` (N, 4) and find each one's best overlap."""
+    aside = truth.difficult | truth.crowd
+    objects, classes = truth.boxes[~aside], truth.labels[~aside]
+    boxes = np.concatenate([objects, proposals]).astype(np.float32)
+    if len(objects) == 0:
+        best, iou = np.zeros(len(boxes), np.int64), np.zeros(len(boxes), np.float32)
+        labels, matched = np.zeros(len(boxes), np.int64), boxes
+    else:
+        overlaps = iou_matrix(boxes, objects)
+        best, iou = overlaps.argmax(axis=1), overlaps.max(axis=1)
+        labels, matched = classes[best], objects[best]
+    ignored = np.zeros(len(boxes), bool)
+    if aside.any():
+        on_difficult = iou_matrix(boxes, truth.boxes[aside]).max(axis=1) >= foreground_iou
+        ignored = on_difficult & (iou < foreground_iou)
+    return Candidates(boxes, labels, matched, iou, ignored)
+
+
+def sample_rois(
+    candidates: Candidates,
+    settings: Sampling,
+    generator: np.random.Generator,
+    coding: BoxCoding = "inclusive",
+) -> RoiSample:
+    """Draw at most rois_per_image RoIs: a fraction of foreground, the rest background.
+
+    Foreground: IoU of at least foreground_iou with an object. Background: best IoU inside
+    background_iou, lower end included. Where one kind is short, fewer RoIs are drawn, as in
+    the first implementation; an image without objects gives background only, of any IoU.
+    """
+    low, high = settings.background_iou
+    if not (candidates.labels > 0).any():
+        low = 0.0
+    usable = ~candidates.ignored
+    foreground = np.flatnonzero((candidates.iou >= settings.foreground_iou) & usable)
+    background = np.flatnonzero((candidates.iou >= low) & (candidates.iou < high) & usable)
+    most = round(settings.rois_per_image * settings.foreground_fraction)
+    foreground = _draw(foreground, most, generator)
+    background = _draw(background, settings.rois_per_image - len(foreground), generator)
+    chosen = np.concatenate([foreground, background])
+    labels = candidates.labels[chosen].copy()
+    labels[len(foreground) :] = 0
+    targets = np.zeros((len(chosen), 4), np.float32)
+    targets[: len(foreground)] = _targets(candidates, foreground, coding)
+    return RoiSample(candidates.boxes[chosen], labels, targets)
+
+
+def target_statistics(
+    images: Iterable[Candidates],
+    classes: int,
+    foreground_iou: float,
+    coding: BoxCoding = "inclusive",
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Means and deviations (K, 4) of the offsets of all RoIs with IoU >= foreground_iou.
+
+    A class with fewer than two such RoIs takes the statistics of all classes together, and
+    a deviation of zero becomes one.
+    """
+    count = np.zeros((classes, 1))
+    total, squares = np.zeros((classes, 4)), np.zeros((classes, 4))
+    for candidates in images:
+        chosen = np.flatnonzero((candidates.iou >= foreground_iou) & (candidates.labels > 0))
+        targets = _targets(candidates, chosen, coding).astype(np.float64)
+        index = candidates.labels[chosen] - 1
+        np.add.at(count, index, 1)
+        np.add.at(total, index, targets)
+        np.add.at(squares, index, targets**2)
+    rare = count[:, 0] < 2
+    count[rare], total[rare], squares[rare] = count.sum(0), total.sum(0), squares.sum(0)
+    count = np.maximum(count, 1)
+    means = total / count
+    deviations = np.sqrt(np.maximum(squares / count - means**2, 0))
+    deviations[deviations < 1e-8] = 1.0
+    return means.astype(np.float32), deviations.astype(np.float32)
+
+
+def _targets(
+    candidates: Candidates, chosen: NDArray[np.int64], coding: BoxCoding
+) -> NDArray[np.float32]:
+    boxes, matched = candidates.boxes[chosen], candidates.matched[chosen]
+    return encode_boxes(torch.from_numpy(boxes), torch.from_numpy(matched), coding).numpy()
+
+
+def _draw(
+    indices: NDArray[np.int64], count: int, generator: np.random.Generator
+) -> NDArray[np.int64]:
+    if len(indices) <= count:
+        return indices
+    return generator.choice(indices, count, replace=False)

@@ -1,0 +1,186 @@
+"""Training: the paper's step (section 2.3), and the loop around it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frcnn_cli.engine.losses import Losses, multi_task_loss
+from frcnn_cli.engine.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.models import MODEL_FILE, save_model
+from frcnn_cli.engine.records import Dataset, GroundTruth
+from frcnn_cli.engine.sampling import Candidates, match_candidates, target_statistics
+from frcnn_cli.engine.seeds import seed_for
+from frcnn_cli.engine.settings import Schedule, TrainSettings
+from frcnn_cli.engine.training_state import Progress, load_checkpoint, save_checkpoint
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError
+
+METRICS_FILE = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One iteration's losses (averages over its RoIs) and learning rate."""
+
+    iteration: int
+    loss: float
+    classification: float
+    box_regression: float
+    learning_rate: float
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: its folder, what it trains on, how, and where.
+
+    origin: JSON values that say all this to whoever reads the model later.
+    """
+
+    folder: Path
+    dataset: Dataset
+    proposals: Mapping[str, Proposals]
+    settings: TrainSettings
+    device: torch.device
+    origin: dict[str, Any]
+
+
+def train_step(
+    model: FastRCNN, batch: Minibatch, optimizer: torch.optim.SGD, rate: float
+) -> Losses:
+    """Forward, loss, backward, update: one mini-batch of sampled RoIs.
+
+    Raises InputError, naming the images, where the loss is not finite.
+    """
+    outputs = model(batch.images, batch.rois)
+    targets = model.normalise(batch.targets, batch.labels)
+    losses = multi_task_loss(outputs.logits, outputs.offsets, batch.labels, targets)
+    if not math.isfinite(losses.total.item()):
+        raise InputError(
+            f"The loss is not finite for the images {', '.join(batch.image_ids)}.\n"
+            "Lower --learning-rate, or look at their boxes with `frcnn data check`."
+        )
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["rate_factor"]
+    optimizer.zero_grad(set_to_none=True)
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return losses
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run ended with: its model file, and a message for each image it could not read."""
+
+    path: Path
+    unreadable: tuple[str, ...]
+
+
+def train(model: FastRCNN, run: Run, report: Callable[[StepReport], None]) -> Trained:
+    """Train from the first iteration; the model file is written at the end.
+
+    Interrupted at any moment, the run's folder holds its last checkpoint.
+    """
+    means, deviations = target_statistics(
+        training_candidates(run),
+        len(run.dataset.classes),
+        run.settings.sampling.foreground_iou,
+        model.architecture.box_coding,
+    )
+    model.offset_means.copy_(torch.from_numpy(means))
+    model.offset_deviations.copy_(torch.from_numpy(deviations))
+    (run.folder / METRICS_FILE).unlink(missing_ok=True)
+    return _fit(model, run, report, start=0, momenta={})
+
+
+def resume(run: Run, report: Callable[[StepReport], None]) -> Trained:
+    """Go on from the run's last checkpoint, to the same end as without the interruption."""
+    model, momenta, progress = load_checkpoint(run.folder)
+    return _fit(model, run, report, progress.iteration, momenta)
+
+
+def training_candidates(run: Run) -> Iterator[Candidates]:
+    """The candidates of every image, from which RoIs are sampled."""
+    for record in run.dataset.images:
+        boxes = run.proposals[record.image_id].top(run.settings.proposals).boxes
+        yield match_candidates(
+            boxes, record.truth or GroundTruth(), run.settings.sampling.foreground_iou
+        )
+
+
+def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.SGD:
+    """SGD with momentum; biases learn twice as fast and do not decay, as in the first
+    implementation."""
+    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
+    weights = [p for n, p in trained if not n.endswith("bias")]
+    biases = [p for n, p in trained if n.endswith("bias")]
+    return torch.optim.SGD(
+        [
+            {"params": weights, "rate_factor": 1.0, "weight_decay": schedule.weight_decay},
+            {"params": biases, "rate_factor": 2.0, "weight_decay": 0.0},
+        ],
+        lr=schedule.learning_rate,
+        momentum=schedule.momentum,
+    )
+
+
+def _fit(
+    model: FastRCNN,
+    run: Run,
+    report: Callable[[StepReport], None],
+    start: int,
+    momenta: Mapping[str, Tensor],
+) -> Trained:
+    schedule = run.settings.schedule
+    model.to(run.device).train()
+    optimizer = make_optimizer(model, schedule)
+    _restore_momenta(model, optimizer, momenta)
+    minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
+    stream = minibatch_stream(minibatches, start, run.settings.workers)
+    unreadable: dict[str, None] = {}
+    with (run.folder / METRICS_FILE).open("a", encoding="utf-8") as metrics:
+        for iteration, batch in enumerate(stream, start):
+            unreadable |= dict.fromkeys(batch.unreadable)
+            if not batch.image_ids:
+                continue
+            # Dropout depends on the iteration alone, so that a resumed run repeats it.
+            torch.manual_seed(seed_for(run.settings.seed, "step", iteration))
+            rate = schedule.rate_at(iteration)
+            losses = train_step(model, batch.to(run.device), optimizer, rate)
+            step = _step_report(iteration + 1, losses, rate)
+            metrics.write(json.dumps(asdict(step)) + "\n")
+            report(step)
+            if step.iteration % run.settings.checkpoint_every == 0:
+                metrics.flush()
+                progress = Progress(step.iteration, run.settings, run.origin)
+                save_checkpoint(run.folder, model, optimizer, progress)
+    path = run.folder / MODEL_FILE
+    save_model(model.eval(), path, run.origin | {"settings": asdict(run.settings)})
+    return Trained(path, tuple(unreadable))
+
+
+def _step_report(iteration: int, losses: Losses, rate: float) -> StepReport:
+    return StepReport(
+        iteration,
+        loss=losses.total.item(),
+        classification=losses.classification.item(),
+        box_regression=losses.box_regression.item(),
+        learning_rate=rate,
+    )
+
+
+def _restore_momenta(
+    model: FastRCNN, optimizer: torch.optim.SGD, momenta: Mapping[str, Tensor]
+) -> None:
+    for name, parameter in model.named_parameters():
+        if name in momenta:
+            buffer = torch.empty_like(parameter).copy_(momenta[name])
+            optimizer.state[parameter]["momentum_buffer"] = buffer
