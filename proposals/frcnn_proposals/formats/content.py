@@ -1,0 +1,74 @@
+"""What a proposal file holds before anyone has said which format it is."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats.mat import load_mat
+from frcnn_proposals.formats.mat73 import is_hdf5
+from frcnn_proposals.store_schema import is_store
+from frcnn_proposals.unpickle import load_pickle
+
+Kind = Literal["store", "folder", "mat", "pickle"]
+
+
+@dataclass(frozen=True)
+class Content:
+    """A file read whole. value: a .mat file's variables by name, or the unpickled object."""
+
+    path: Path
+    kind: Kind
+    value: Any = None
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """A .mat file's variables; none for other kinds."""
+        return self.value if self.kind == "mat" else {}
+
+
+def kind_of(path: Path) -> Kind:
+    """What kind of file `path` is, by its first bytes. Raises InputError if it is missing."""
+    if path.is_dir():
+        return "folder"
+    if not path.is_file():
+        raise InputError(f"{path}: no such proposal file")
+    if is_store(path):
+        return "store"
+    with open(path, "rb") as file:
+        start = file.read(128)
+    if is_hdf5(path) or start.startswith(b"MATLAB 5.0") or path.suffix == ".mat":
+        return "mat"
+    # From protocol 2 on a pickle says so; before, only its name does.
+    if start[:1] == b"\x80" or path.suffix in (".pkl", ".pickle"):
+        return "pickle"
+    raise InputError(
+        f"{path}: is no proposal file; those are stores, .mat files, pickles, folders of .mat files"
+    )
+
+
+def load_content(path: Path) -> Content:
+    """A single file's content, read safely. Raises InputError naming the file."""
+    kind = kind_of(path)
+    if kind == "mat":
+        return Content(path, kind, load_mat(path))
+    if kind == "pickle":
+        return Content(path, kind, load_pickle(path))
+    return Content(path, kind)
+
+
+def describe(content: Content) -> str:
+    """What the file holds, in a few words, for the message that it is no known format."""
+    value = content.value
+    if content.kind == "mat":
+        held = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in value.items())
+        return f"a .mat file with {held or 'no variables'}"
+    if isinstance(value, dict):
+        keys = ", ".join(repr(key) for key in list(value)[:5])
+        return f"a pickled dict of {len(value)} with {keys}"
+    if isinstance(value, list):
+        return f"a pickled list of {len(value)}"
+    return f"a pickled {type(value).__name__}"

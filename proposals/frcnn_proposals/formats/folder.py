@@ -1,0 +1,77 @@
+"""A folder with a .mat file for each image, read one by one as they are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats.base import PerImageFormat
+from frcnn_proposals.formats.content import Content, load_content
+from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, decide, fault_of
+from frcnn_proposals.formats.layout import BoxLayout, from_layout
+
+# So many files decide on the format of all; each is checked again when it is read.
+_SAMPLE = 64
+
+
+class FolderProposals(Mapping[str, Proposals]):
+    """Boxes by image id; a file is read when its id is asked for.
+
+    Raises InputError (on making) if the folder's files do not tell one format, and on
+    reading one that does not fit it.
+    """
+
+    def __init__(
+        self, files: Mapping[str, Path], reading: Reading, size_of: ImageSize | None
+    ) -> None:
+        self._files = files
+        self._format = reading.format
+        self._layout: BoxLayout = reading.layout
+        self._size_of = size_of
+
+    def __getitem__(self, image_id: str) -> Proposals:
+        path = self._files[image_id]
+        parsed = self._format.parse(load_content(path))
+        if parsed is None:
+            raise InputError(f"{path}: is not {self._format.name} as the folder's other files are")
+        size = None if self._size_of is None else self._size_of(image_id)
+        fault = fault_of(parsed.boxes[0], self._layout, size)
+        if fault is not None:
+            raise InputError(f"{path}: {fault}")
+        boxes = from_layout(parsed.boxes[0], self._layout)
+        return Proposals(boxes, None if parsed.scores is None else parsed.scores[0])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+    def __contains__(self, image_id: object) -> bool:
+        return image_id in self._files
+
+
+def mat_files(folder: Path) -> list[Path]:
+    """The .mat files in and under a folder, sorted. Raises InputError if there are none."""
+    found = sorted(
+        Path(root) / name
+        for root, _, names in os.walk(folder)
+        for name in names
+        if name.endswith(".mat")
+    )
+    if not found:
+        raise InputError(f"{folder}: has no .mat files in it, and no proposals")
+    return found
+
+
+def sample_reading(files: list[Path], hints: Hints, size_of: ImageSize | None) -> Reading:
+    """How to read the files of a folder, decided on some of them."""
+    step = max(1, len(files) // _SAMPLE)
+    contents: list[Content] = [load_content(path) for path in files[::step]]
+    readings = decide(contents, hints, size_of)
+    if not isinstance(readings[0].format, PerImageFormat):
+        raise InputError(f"{files[0]}: holds many images; give that file, not its folder")
+    return readings[0]

@@ -1,0 +1,73 @@
+"""Bringing the ids that a file has to the ids that a data set has."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from frcnn_proposals.errors import InputError
+
+_NUMBER = re.compile(r"[0-9]+(_[0-9]+)*")
+_COCO_NAME = re.compile(r"COCO_[a-z]+[0-9]{4}_([0-9]{12})")
+
+
+def image_ids_of(
+    path: Path, found: Sequence[str | int] | None, count: int, image_ids: Sequence[str] | None
+) -> list[str]:
+    """An image id for each of a file's `count` tables.
+
+    found: the file's own ids, or None if its tables are in the order of `image_ids`.
+    A whole number stands for the one image id that it is without separators and leading
+    zeros. Ids that the data set does not have stay as they are.
+    Raises InputError where an order is needed and missing or of another length, or where two
+    tables come to one id.
+    """
+    if found is None:
+        return _by_order(path, count, image_ids)
+    names = _names_by_number(image_ids or ())
+    known = set(image_ids or ())
+    ids = [_named(each, known, names) for each in found]
+    if len(set(ids)) < len(ids):
+        repeated = next(each for each, times in Counter(ids).items() if times > 1)
+        raise InputError(f"{path}: has more than one list of boxes for image {repeated!r}")
+    return ids
+
+
+def _by_order(path: Path, count: int, image_ids: Sequence[str] | None) -> list[str]:
+    if image_ids is None:
+        raise InputError(
+            f"{path}: its {count} lists of boxes have no ids, only an order; "
+            "give the list of images it was made for (--image-set)"
+        )
+    if len(image_ids) != count:
+        raise InputError(
+            f"{path}: has boxes for {count} images, but the image list has {len(image_ids)}; "
+            "it was made for another list"
+        )
+    return list(image_ids)
+
+
+def _named(found: str | int, known: set[str], names: dict[int, str]) -> str:
+    if isinstance(found, str) and found in known:
+        return found
+    number = _number_of(str(found))
+    return names.get(number, str(found)) if number is not None else str(found)
+
+
+def _names_by_number(image_ids: Sequence[str]) -> dict[int, str]:
+    """Image ids by the whole number that stands for them; without those that share one."""
+    numbers = [(_number_of(image_id), image_id) for image_id in image_ids]
+    times = Counter(number for number, _ in numbers)
+    return {
+        number: image_id
+        for number, image_id in numbers
+        if number is not None and times[number] == 1
+    }
+
+
+def _number_of(text: str) -> int | None:
+    coco = _COCO_NAME.fullmatch(text)
+    digits = coco[1] if coco else text
+    return int(digits.replace("_", "")) if _NUMBER.fullmatch(digits) and len(digits) < 100 else None

@@ -1,0 +1,28 @@
+"""One .mat an image, as Fast R-CNN reads the IJCV selective search: boxes, 1-based."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frcnn_proposals.formats.base import Parsed
+from frcnn_proposals.formats.content import Content
+from frcnn_proposals.formats.layout import BoxLayout
+from frcnn_proposals.formats.mat import numbers
+
+
+class IjcvMat:
+    """rbgirshick/fast-rcnn lib/datasets/pascal_voc.py, _load_selective_search_IJCV_roidb."""
+
+    name = "ijcv-mat"
+    title = "IJCV selective search <id>.mat (boxes)"
+    layouts = (BoxLayout("xyxy", 1),)
+
+    def parse(self, content: Content) -> Parsed | None:
+        variables = content.variables
+        boxes = numbers(variables.get("boxes"))
+        if boxes is None or "scores" in variables or "num_candidates" in variables:
+            return None
+        return Parsed([boxes], ids=[self.id_of(content.path)])
+
+    def id_of(self, path: Path) -> str:
+        return path.stem

@@ -1,0 +1,77 @@
+"""Reading a MATLAB file's variables: v4 to v7 with SciPy, v7.3 (which is HDF5) with h5py."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats.mat73 import is_hdf5, load_mat73
+
+Variables = Mapping[str, NDArray[Any]]
+
+
+def load_mat(path: Path) -> Variables:
+    """The variables of a .mat file: numbers as 2-D arrays, cells as object arrays, text as str.
+
+    Raises InputError, naming the file, if it cannot be read or needs h5py, which is not there.
+    """
+    if is_hdf5(path):
+        return load_mat73(path)
+    import scipy.io
+
+    try:
+        variables = scipy.io.loadmat(io.BytesIO(path.read_bytes()))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except Exception as error:  # SciPy raises a dozen kinds of error on a damaged file
+        raise InputError(f"{path}: is not a MATLAB file that can be read ({error})") from error
+    return {name: value for name, value in variables.items() if not name.startswith("__")}
+
+
+def numbers(value: Any, columns: tuple[int, ...] = (4,)) -> NDArray[Any] | None:
+    """`value` if it is a table of numbers with one of these column counts; empty counts as one."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+        return None
+    if value.size == 0:
+        return np.zeros((0, columns[0]))
+    return value if value.ndim == 2 and value.shape[1] in columns else None
+
+
+def cells(value: Any) -> list[Any] | None:
+    """The items of a cell array; None if it is something else."""
+    if not isinstance(value, np.ndarray) or value.dtype != object or value.dtype.names:
+        return None
+    return list(value.ravel(order="F"))
+
+
+def tables(value: Any, columns: tuple[int, ...] = (4,)) -> list[NDArray[Any]] | None:
+    """The items of a cell array of number tables; None if it is something else."""
+    items = cells(value)
+    found = [numbers(item, columns) for item in items] if items else None
+    if found is None or any(item is None for item in found):
+        return None
+    return [item for item in found if item is not None]
+
+
+def texts(value: Any) -> list[str] | None:
+    """The items of a cell array of strings; None if it is something else."""
+    items = cells(value)
+    if items is None:
+        return None
+    found = [
+        str(np.asarray(item).ravel()[0]) for item in items if np.asarray(item).dtype.kind == "U"
+    ]
+    return found if len(found) == len(items) else None
+
+
+def columns_of(value: Any, count: int) -> NDArray[Any] | None:
+    """`value` as one row of `count` numbers (scores may be a row or a column), else None."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and value.size == count:
+        return value.ravel()
+    return None

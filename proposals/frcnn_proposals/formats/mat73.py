@@ -1,0 +1,76 @@
+"""Reading MATLAB v7.3 files, which are HDF5, in the form in which SciPy gives older ones."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_proposals.errors import InputError
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+# MATLAB puts a header of its own before the HDF5 file.
+_OFFSETS = (0, 512)
+
+
+def is_hdf5(path: Path) -> bool:
+    try:
+        with open(path, "rb") as file:
+            start = file.read(max(_OFFSETS) + len(_HDF5))
+    except OSError:
+        return False
+    return any(start[offset : offset + len(_HDF5)] == _HDF5 for offset in _OFFSETS)
+
+
+def load_mat73(path: Path) -> dict[str, NDArray[Any]]:
+    """The variables of a v7.3 file: numbers as 2-D arrays, cells as object arrays.
+
+    Raises InputError if h5py is not installed, or the file is damaged or refers to others.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise InputError(
+            f"{path}: is a MATLAB v7.3 file (HDF5), which needs h5py: pip install h5py,\n"
+            "or save it in MATLAB with save(..., '-v7')"
+        ) from error
+    try:
+        with h5py.File(path, "r") as file:
+            names = [
+                name
+                for name in file
+                if not name.startswith("#")
+                and isinstance(file.get(name, getlink=True), h5py.HardLink)
+                and isinstance(file[name], h5py.Dataset)
+            ]
+            return {name: _value(file, file[name], depth=0) for name in names}
+    except InputError:
+        raise
+    except Exception as error:  # h5py raises many kinds of error on a damaged file
+        raise InputError(f"{path}: is not a MATLAB file that can be read ({error})") from error
+
+
+def _value(file: Any, dataset: Any, depth: int) -> NDArray[Any]:
+    if depth > 2:
+        raise ValueError("cells within cells within cells")
+    if dataset.external or dataset.is_virtual:
+        raise ValueError("it refers to other files")
+    if dataset.attrs.get("MATLAB_empty", 0):
+        return np.zeros((0, 0), object if _class(dataset) == "cell" else np.float64)
+    # MATLAB counts columns first: the axes are the other way round here.
+    values: NDArray[Any] = dataset[()].T
+    if values.dtype == object:
+        filled = np.empty(values.shape, object)
+        for index in np.ndindex(values.shape):
+            filled[index] = _value(file, file[values[index]], depth + 1)
+        return filled
+    if _class(dataset) == "char":
+        return np.array(["".join(map(chr, values.ravel()))])
+    return values
+
+
+def _class(dataset: Any) -> str:
+    name = dataset.attrs.get("MATLAB_class", b"")
+    return name.decode() if isinstance(name, bytes) else str(name)

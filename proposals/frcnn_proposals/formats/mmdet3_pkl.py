@@ -1,0 +1,84 @@
+"""MMDetection 3's .pkl: a dict from image path to bboxes and scores."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Any, BinaryIO
+
+from numpy.typing import NDArray
+
+from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.content import Content
+from frcnn_proposals.formats.layout import BoxLayout
+from frcnn_proposals.formats.mat import numbers
+from frcnn_proposals.formats.tables import as_array
+from frcnn_proposals.unpickle_allowed import InstanceData
+
+
+class Mmdet3Pkl:
+    """open-mmlab/mmdetection 3.x mmdet/datasets/base_det_dataset.py; its own dump has
+    InstanceData in place of the inner dicts.
+    """
+
+    name = "mmdet3"
+    title = "MMDetection 3 .pkl (path -> bboxes, scores)"
+    layouts = (BoxLayout("xyxy", 0),)
+    needs_order = False
+
+    def parse(self, content: Content) -> Parsed | None:
+        value = content.value
+        if content.kind != "pickle" or not isinstance(value, dict) or not value:
+            return None
+        entries = [_entry(item) for item in value.values()]
+        found = [entry for entry in entries if entry is not None]
+        if len(found) < len(entries) or not all(isinstance(key, str) for key in value):
+            return None
+        scores = [row for _, row in found if row is not None]
+        return Parsed(
+            [boxes for boxes, _ in found],
+            scores if len(scores) == len(found) else None,
+            ids_of_paths(list(value)),
+        )
+
+    def write(self, content: ToWrite, file: BinaryIO) -> None:
+        value: dict[str, dict[str, NDArray[Any]]] = {}
+        for image_id in content.ids:
+            entry = content.proposals[image_id]
+            key = _key(content, image_id)
+            value[key] = {"bboxes": entry.boxes}
+            if entry.scores is not None:
+                value[key]["scores"] = entry.scores
+        pickle.dump(value, file, protocol=4)
+
+
+def ids_of_paths(paths: Sequence[str]) -> list[str]:
+    """File names without folder and suffix; with the folders where names would coincide."""
+    pure = [PurePosixPath(path.replace("\\", "/")) for path in paths]
+    stems = [path.stem for path in pure]
+    if len(set(stems)) == len(stems):
+        return stems
+    return [str(path.with_suffix("")) for path in pure]
+
+
+def _entry(item: Any) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
+    fields = item.fields if isinstance(item, InstanceData) else item
+    if not isinstance(fields, dict):
+        return None
+    boxes = numbers(as_array(fields.get("bboxes")))
+    scores = as_array(fields.get("scores"))
+    if boxes is None or (scores is not None and scores.size != len(boxes)):
+        return None
+    return boxes, None if scores is None else scores.ravel()
+
+
+def _key(content: ToWrite, image_id: str) -> str:
+    path = (content.paths or {}).get(image_id)
+    if path is None:
+        raise MisuseError(
+            "MMDetection 3 looks boxes up by folder and file name; name the folder of the images "
+            f"with --images ({image_id!r} has none)"
+        )
+    return f"{path.resolve().parent.name}/{path.name}"

@@ -1,0 +1,72 @@
+"""Writing proposals in any format that can be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.files import whole_file
+from frcnn_proposals.formats.base import ToWrite
+from frcnn_proposals.formats.known import STORE, writable_named
+from frcnn_proposals.matching import match_ids
+from frcnn_proposals.provenance import Provenance
+from frcnn_proposals.store import ProposalStore
+from frcnn_proposals.store_writer import StoreWriter
+
+
+def write_proposals(
+    path: str | Path,
+    proposals: Mapping[str, Proposals],
+    format: str,
+    *,
+    image_ids: Sequence[str] | None = None,
+    image_paths: Mapping[str, Path] | None = None,
+    provenance: Provenance | None = None,
+) -> int:
+    """Write boxes by image id to a file, and return for how many images.
+
+    format: "store", or a name that known.py can write. image_ids: which images, and in which
+        order; all of them, sorted, for None. image_paths: the images' files, which MMDetection
+        3's format is keyed by. provenance: recorded in a store.
+    Raises MisuseError where the format needs what is not given, InputError where an image of
+    image_ids has no boxes.
+    """
+    path = Path(path)
+    if image_ids is not None:
+        match_ids(proposals, image_ids).refuse_missing("the proposals")
+    ids = sorted(proposals) if image_ids is None else list(image_ids)
+    if format == STORE:
+        _write_store(path, proposals, ids, provenance)
+        return len(ids)
+    writable = writable_named(format)
+    if writable.needs_order and image_ids is None:
+        raise MisuseError(
+            f"{format} has no ids, only an order; give the list of images (--image-set) whose "
+            "order it is to have"
+        )
+    with whole_file(path) as file:
+        writable.write(ToWrite(ids, proposals, image_paths), file)
+    return len(ids)
+
+
+def _write_store(
+    path: Path,
+    proposals: Mapping[str, Proposals],
+    ids: Sequence[str],
+    provenance: Provenance | None,
+) -> None:
+    store = proposals if isinstance(proposals, ProposalStore) else None
+    if provenance is None:
+        provenance = Provenance("unknown") if store is None else store.provenance
+    with StoreWriter(path, provenance) as writer:
+        for image_id in ids:
+            writer.add(
+                image_id,
+                proposals[image_id],
+                digest=None if store is None else store.digest(image_id),
+                size=None if store is None else store.image_size(image_id),
+            )
+        writer.keep_only(ids)
+        writer.finish()
