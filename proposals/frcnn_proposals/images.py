@@ -84,7 +84,7 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
                         "scale the image down"
                     )
                 image.load()
-                return np.ascontiguousarray(_to_rgb(_upright(image)), dtype=np.uint8)
+                return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
     except InputError:
         raise
     # Pillow's decoders raise a dozen kinds of error on a damaged file.

@@ -18,6 +18,7 @@ from frcnn_proposals.base import Source
 from frcnn_proposals.errors import InputError, MisuseError
 
 ENTRY_POINT_GROUP = "frcnn.proposals"
+DEFAULT_SOURCE = "selective-search"
 # Imported when asked for: each needs libraries that the others do not.
 _BUILT_IN = {
     "selective-search": "frcnn_proposals.selective_search:SelectiveSearch",

@@ -63,7 +63,7 @@ def propose_images(
     cannot start.
     """
     _refuse_repeated_ids(images)
-    workers = (os.cpu_count() or 1) if workers is None else workers
+    workers = _cores() if workers is None else workers
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []
     with Destination(out, Provenance.of(source)) as store:
@@ -80,6 +80,13 @@ def propose_images(
             on_progress(progress)
         store.finish(None if keep_others else [image_id for image_id, _ in images])
     return ProposeResult(out, progress.computed, progress.reused, tuple(sorted(failures)))
+
+
+def _cores() -> int:
+    """The cores that this process may use, which in a container are fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)
