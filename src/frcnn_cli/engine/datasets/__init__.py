@@ -7,6 +7,7 @@ from frcnn_cli.engine.datasets.find import (
     find_dataset,
 )
 from frcnn_cli.engine.datasets.generate import generate_dataset
+from frcnn_cli.engine.datasets.locate import locate
 from frcnn_cli.engine.datasets.voc import VOC_CLASSES
 
 __all__ = [
@@ -16,4 +17,5 @@ __all__ = [
     "default_splits",
     "find_dataset",
     "generate_dataset",
+    "locate",
 ]

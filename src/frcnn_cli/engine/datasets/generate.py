@@ -11,9 +11,9 @@ from xml.sax.saxutils import escape
 import numpy as np
 from PIL import Image
 
+from frcnn_cli.engine.datasets.lists import CLASSES_FILE
 from frcnn_cli.engine.datasets.scene import Scene, SceneObject, make_scene
 from frcnn_cli.engine.datasets.shapes import SHAPES
-from frcnn_cli.engine.datasets.voc import CLASSES_FILE
 from frcnn_proposals.errors import MisuseError
 
 _TEST_SHARE = 0.25

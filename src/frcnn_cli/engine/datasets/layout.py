@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,11 +10,19 @@ from typing import Protocol
 
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.images import SUFFIXES
 
 # A corner this far outside its image is moved to the border: published annotations have such
 # off-by-one corners (VOC2012 has boxes that begin at 0 where 1 is the first pixel).
 BORDER_TOLERANCE = 1.0
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff", ".ppm")
+# The split that holds everything of a data set without train, val or test.
+ALL = "all"
+_SPLIT_WORDS = {
+    "trainval": ("trainval",),
+    "train": ("train", "training"),
+    "val": ("val", "valid", "validation", "minival"),
+    "test": ("test", "testing"),
+}
 
 
 @dataclass(frozen=True)
@@ -22,11 +31,13 @@ class Fault:
 
     tolerated: the reader knows a safe reading (a corner one pixel outside is moved in);
         otherwise the object or the image cannot be used.
+    missing_picture: an image file that is listed but not there.
     """
 
     path: Path
     message: str
     tolerated: bool = False
+    missing_picture: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
@@ -41,6 +52,12 @@ def refuse(fault: Fault) -> None:
         raise InputError(
             f"{fault}\nCorrect the file; `frcnn data check` lists every fault of a data set."
         )
+
+
+def refuse_unless_picture(fault: Fault) -> None:
+    """As `refuse`, but for work that looks at no pixels: a missing picture does not matter."""
+    if not fault.missing_picture:
+        refuse(fault)
 
 
 class Layout(Protocol):
@@ -63,7 +80,8 @@ class Layout(Protocol):
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """One of splits(), as a data set called `name`; faults go to `report` as they are met.
 
-        Where `report` returns, reading goes on without the faulty object or annotation.
+        Where `report` returns, reading goes on without the faulty object or annotation; an
+        image whose picture is missing stays, with the path where it should be.
         """
         ...
 
@@ -72,8 +90,28 @@ def index_images(folder: Path) -> dict[str, Path]:
     """The pictures of a folder, by file name without its suffix."""
     if not folder.is_dir():
         return {}
-    return {
-        path.stem: path
-        for path in sorted(folder.iterdir())
-        if path.suffix.lower() in IMAGE_SUFFIXES
-    }
+    return {path.stem: path for path in sorted(folder.iterdir()) if is_image(path)}
+
+
+def is_image(path: Path) -> bool:
+    """Whether the file's name is that of a picture."""
+    return path.suffix.lower() in SUFFIXES
+
+
+def outside_by(
+    box: tuple[float, float, float, float], width: float | None, height: float | None
+) -> float:
+    """How many pixels a 0-based inclusive box reaches out of its image; infinite if it is
+    nowhere inside. A length of the image that is not known limits nothing."""
+    right = math.inf if width is None else width - 1
+    bottom = math.inf if height is None else height - 1
+    x1, y1, x2, y2 = box
+    if x1 > right or y1 > bottom or x2 < 0 or y2 < 0:
+        return math.inf
+    return max(-x1, -y1, x2 - right, y2 - bottom, 0.0)
+
+
+def split_of(word: str) -> str | None:
+    """The split that a folder's or file's name stands for: valid, val2017 -> val."""
+    letters = word.lower().rstrip("0123456789_-")
+    return next((split for split, words in _SPLIT_WORDS.items() if letters in words), None)

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.coco import CocoLayout
+from frcnn_cli.engine.datasets.folder import FolderLayout
 from frcnn_cli.engine.datasets.layout import Layout
 from frcnn_cli.engine.datasets.voc import VocLayout
+from frcnn_cli.engine.datasets.yolo import YoloLayout
 from frcnn_proposals.errors import MisuseError
 
 
 def layout_at(path: Path) -> Layout:
     """The data set at a path. Raises MisuseError where there is none, or more than one."""
-    found = _candidates(path)
+    found = layouts_in(path)
     if not found:
         raise MisuseError(
-            f"{path} is not a data set that can be read.\n"
-            "It should hold ImageSets/Main, Annotations and JPEGImages (VOC layout)."
+            f"{path} is not a data set that can be read: not in the VOC layout (ImageSets/Main, "
+            "Annotations, JPEGImages),\nno COCO json, no YOLO layout (data.yaml, or images and "
+            "labels), no folder of VOC xml files (docs/datasets.md)."
         )
     if len(found) > 1:
         roots = ", ".join(str(layout.root) for layout in found)
@@ -23,19 +27,21 @@ def layout_at(path: Path) -> Layout:
     return found[0]
 
 
-def layout_inside(path: Path) -> bool:
-    """Whether a path holds at least one data set."""
-    return bool(_candidates(path))
-
-
-def _candidates(path: Path) -> list[Layout]:
+def layouts_in(path: Path) -> list[Layout]:
+    """The data set at a path; or the VOC years one or two levels under it."""
+    # A VOC folder is a folder of xml files as well: the more particular layouts come first.
     if VocLayout.is_at(path):
         return [VocLayout(path)]
-    nested = [
+    years = [
         folder
         for parent in (path, path / "VOCdevkit")
         if parent.is_dir()
         for folder in sorted(parent.iterdir())
         if VocLayout.is_at(folder)
     ]
-    return [VocLayout(folder) for folder in nested]
+    if years:
+        return [VocLayout(folder) for folder in years]
+    for layout in (CocoLayout, YoloLayout, FolderLayout):
+        if layout.is_at(path):
+            return [layout(path)]
+    return []

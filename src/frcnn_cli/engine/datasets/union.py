@@ -8,7 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from frcnn_cli.engine.datasets.coco_records import CocoDataset
 from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_proposals.errors import InputError
 
 
 def unite(members: Sequence[Dataset]) -> Dataset:
@@ -29,6 +31,21 @@ def unite(members: Sequence[Dataset]) -> Dataset:
     )
     name = "+".join(member.name for member in members)
     return Dataset(name, members[0].split, classes, images)
+
+
+def concatenate(parts: Sequence[Dataset], split: str) -> Dataset:
+    """Splits of one data set as one split."""
+    first = parts[0]
+    images = tuple(image for part in parts for image in part.images)
+    together = replace(first, split=split, images=images)
+    if isinstance(together, CocoDataset):
+        numbers: dict[str, int] = {}
+        for part in parts:
+            if not isinstance(part, CocoDataset) or part.class_numbers != together.class_numbers:
+                raise InputError(f"{first.name}: its train and val differ in their categories")
+            numbers |= part.image_numbers
+        return replace(together, image_numbers=numbers)
+    return together
 
 
 def _adopted(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import Fault, Report, index_images
-from frcnn_cli.engine.datasets.voc_xml import Annotation, ground_truth, read_annotation
-from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.datasets.lists import CLASSES_FILE, read_classes, read_lines
+from frcnn_cli.engine.datasets.voc_xml import (
+    Annotation,
+    annotated_image,
+    classes_of,
+    read_annotation,
+)
+from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
 
 VOC_CLASSES = (
@@ -17,7 +22,6 @@ VOC_CLASSES = (
     *("train", "tvmonitor"),
 )
 SPLITS = ("train", "val", "trainval", "test")
-CLASSES_FILE = "classes.txt"
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,9 @@ class VocLayout:
     @staticmethod
     def is_at(root: Path) -> bool:
         """Whether the folder looks like one."""
-        return (root / "ImageSets" / "Main").is_dir() and (root / "JPEGImages").is_dir()
+        return (root / "ImageSets" / "Main").is_dir() and any(
+            (root / folder).is_dir() for folder in ("JPEGImages", "Annotations")
+        )
 
     def splits(self) -> dict[str, bool]:
         """Those of train, val, trainval and test that are there; True where annotated."""
@@ -61,12 +67,13 @@ class VocLayout:
         pictures = index_images(self.root / "JPEGImages")
         images = []
         for image_id in ids:
+            picture = pictures.get(image_id, self.root / "JPEGImages" / f"{image_id}.jpg")
             if image_id not in pictures:
                 listed = f"lists {image_id}, which JPEGImages does not have"
-                report(Fault(self._split_file(split), listed))
-                continue
-            annotation = annotations.get(image_id)
-            images.append(_record(image_id, pictures[image_id], annotation, label_of, report))
+                report(Fault(self._split_file(split), listed, missing_picture=True))
+            images.append(
+                annotated_image(image_id, picture, annotations.get(image_id), label_of, report)
+            )
         return Dataset(name, split, classes, tuple(images))
 
     def _classes(self, annotations: dict[str, Annotation | None]) -> tuple[str, ...]:
@@ -93,41 +100,3 @@ class VocLayout:
 
     def _annotation_file(self, image_id: str) -> Path:
         return self.root / "Annotations" / f"{image_id}.xml"
-
-
-def classes_of(annotations: Iterable[Annotation | None], root: Path) -> tuple[str, ...]:
-    """The class names that annotations use, sorted."""
-    names = {item.name for file in annotations if file is not None for item in file.objects}
-    if not names:
-        raise InputError(f"{root}: no annotation there names a class; list them in {CLASSES_FILE}")
-    return tuple(sorted(names))
-
-
-def read_classes(path: Path) -> tuple[str, ...]:
-    """Class names, one a line, in order of label."""
-    classes = tuple(read_lines(path))
-    if not classes or len(set(classes)) != len(classes):
-        raise InputError(f"{path}: expected one class name a line, each once")
-    return classes
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not blank, stripped."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not a readable text file ({error})") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def _record(
-    image_id: str,
-    path: Path,
-    annotation: Annotation | None,
-    label_of: dict[str, int],
-    report: Report,
-) -> ImageRecord:
-    if annotation is None:
-        return ImageRecord(image_id, path)
-    truth = ground_truth(annotation, label_of, report)
-    return ImageRecord(image_id, path, annotation.width, annotation.height, truth)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element, ParseError
@@ -12,8 +12,10 @@ import numpy as np
 from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
-from frcnn_cli.engine.datasets.layout import BORDER_TOLERANCE, Fault, Report
-from frcnn_cli.engine.records import GroundTruth
+from frcnn_cli.engine.datasets.layout import BORDER_TOLERANCE, Fault, Report, outside_by
+from frcnn_cli.engine.datasets.lists import CLASSES_FILE
+from frcnn_cli.engine.records import GroundTruth, ImageRecord
+from frcnn_proposals.errors import InputError
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -93,6 +95,28 @@ def ground_truth(
     )
 
 
+def annotated_image(
+    image_id: str,
+    path: Path,
+    annotation: Annotation | None,
+    label_of: Mapping[str, int],
+    report: Report,
+) -> ImageRecord:
+    """The record of an image with its annotation, where it has one that can be read."""
+    if annotation is None:
+        return ImageRecord(image_id, path)
+    truth = ground_truth(annotation, label_of, report)
+    return ImageRecord(image_id, path, annotation.width, annotation.height, truth)
+
+
+def classes_of(annotations: Iterable[Annotation | None], root: Path) -> tuple[str, ...]:
+    """The class names that annotations use, sorted."""
+    names = {item.name for file in annotations if file is not None for item in file.objects}
+    if not names:
+        raise InputError(f"{root}: no annotation there names a class; list them in {CLASSES_FILE}")
+    return tuple(sorted(names))
+
+
 def _checked(
     box: tuple[float, float, float, float], annotation: Annotation, where: str, report: Report
 ) -> tuple[float, float, float, float] | None:
@@ -102,18 +126,17 @@ def _checked(
     if x2 < x1 or y2 < y1:
         report(Fault(annotation.path, f"{shown}: turned inside out"))
         return None
-    width = annotation.width or math.inf
-    height = annotation.height or math.inf
-    outside = max(1 - x1, 1 - y1, x2 - width, y2 - height)
-    # The other corner may be the one outside: a box beyond the border altogether.
-    beyond = max(1 - x2, 1 - y2, x1 - width, y1 - height)
-    if outside > BORDER_TOLERANCE or beyond > 0:
+    box = (x1 - 1, y1 - 1, x2 - 1, y2 - 1)
+    outside = outside_by(box, annotation.width, annotation.height)
+    if outside > BORDER_TOLERANCE:
         size = f"{annotation.width} x {annotation.height} image"
         report(Fault(annotation.path, f"{shown}: outside its {size}"))
         return None
     if outside > 0:
         report(Fault(annotation.path, f"{shown}: a corner just outside, moved in", tolerated=True))
-    return max(x1, 1) - 1, max(y1, 1) - 1, min(x2, width) - 1, min(y2, height) - 1
+    right = math.inf if annotation.width is None else annotation.width - 1
+    bottom = math.inf if annotation.height is None else annotation.height - 1
+    return max(box[0], 0), max(box[1], 0), min(box[2], right), min(box[3], bottom)
 
 
 def _object(element: Element) -> AnnotatedObject:

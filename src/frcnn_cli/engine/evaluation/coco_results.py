@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from frcnn_cli.engine.datasets.numbering import numbering
+from frcnn_cli.engine.datasets.coco_records import numbering
 from frcnn_cli.engine.evaluation.detection_rows import DetectionRows
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError

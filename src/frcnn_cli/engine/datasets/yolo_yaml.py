@@ -1,0 +1,66 @@
+"""A YOLO data.yaml: where the splits are and what the classes are called."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml  # type: ignore[import-untyped]
+
+from frcnn_cli.engine.datasets.layout import split_of
+from frcnn_proposals.errors import InputError
+
+_MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class YoloDescription:
+    """classes in order of number; places: split -> folders of pictures or lists of them."""
+
+    classes: tuple[str, ...]
+    places: dict[str, list[Path]]
+
+
+def read_description(path: Path) -> YoloDescription:
+    """Raises InputError, naming the file, where it does not describe a data set."""
+    try:
+        with path.open("rb") as file:
+            content = yaml.safe_load(file.read(_MAX_BYTES))
+    except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: not a readable yaml file ({reason})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected names, train and val")
+    base = path.parent / str(content.get("path") or ".")
+    places = {
+        split: [_resolve(path, base, str(place)) for place in _as_list(value)]
+        for key, value in content.items()
+        if value and isinstance(key, str) and (split := split_of(key))
+    }
+    if not places:
+        raise InputError(f"{path}: it names no train, val or test")
+    return YoloDescription(_classes(path, content.get("names")), places)
+
+
+def _classes(path: Path, names: Any) -> tuple[str, ...]:
+    """From a list, or from a map of number to name."""
+    if isinstance(names, dict) and sorted(names, key=str) == sorted(range(len(names)), key=str):
+        names = [names[number] for number in range(len(names))]
+    if not isinstance(names, list) or not names:
+        raise InputError(f"{path}: names should list the classes, or map 0, 1, ... to them")
+    classes = tuple(str(name) for name in names)
+    if len(set(classes)) < len(classes):
+        raise InputError(f"{path}: names holds a class twice")
+    return classes
+
+
+def _resolve(path: Path, base: Path, place: str) -> Path:
+    """Where a split is: under `path:`, beside the yaml, or, as some exports write it, at
+    ../train/images where train/images is meant."""
+    candidates = [base / place, path.parent / place, path.parent / place.removeprefix("../")]
+    return next((candidate for candidate in candidates if candidate.exists()), candidates[0])
+
+
+def _as_list(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]

@@ -1,0 +1,166 @@
+"""How well proposals cover the objects: best overlap and recall, without any detector.
+
+For every object the best IoU (inclusive pixels) that a proposal of its image reaches. MABO is
+the mean of it over each class's objects, then over classes (Uijlings et al., IJCV 2013).
+Average recall is twice the area under recall between IoU 0.5 and 1: the mean over objects of
+2 max(IoU - 0.5, 0) (Hosang et al., PAMI 2016). Crowd regions are no objects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.boxes import iou_matrix
+from frcnn_cli.engine.records import Dataset, GroundTruth
+from frcnn_proposals.base import Proposals
+
+THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(11))
+COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a number of objects' best overlaps come to."""
+
+    objects: int
+    best_overlap: float
+    average_recall: float
+    recall_50: float
+    recall_70: float
+
+
+@dataclass(frozen=True)
+class RecallResult:
+    """One group of objects (all, or those not difficult) covered by all proposals.
+
+    mabo: mean over classes. overall: over all objects together. by_class: for each class that
+    has objects. recall: at each of THRESHOLDS. by_count: (the first n boxes of every image,
+    MABO, coverage), up to the longest list.
+    """
+
+    mabo: float
+    overall: Coverage
+    by_class: Mapping[str, Coverage]
+    recall: tuple[tuple[float, float], ...]
+    by_count: tuple[tuple[int, float, Coverage], ...]
+
+
+@dataclass(frozen=True)
+class RecallReport:
+    """boxes: the mean number of proposals an image, over `images`."""
+
+    images: int
+    boxes: float
+    all_objects: RecallResult
+    not_difficult: RecallResult
+
+
+def evaluate_recall(
+    dataset: Dataset,
+    proposals: Mapping[str, Proposals],
+    max_boxes: int | None = None,
+    on_image: Callable[[], None] = lambda: None,
+) -> RecallReport:
+    """The recall of `proposals` over a data set's ground truth.
+
+    max_boxes: only the first so many of each image. Raises KeyError where an image that has
+    ground truth has no entry in `proposals`.
+    """
+    overlaps, labels, difficult, lengths = [], [], [], []
+    for record in dataset.images:
+        on_image()
+        if record.truth is None:
+            continue
+        truth = _without_crowds(record.truth)
+        boxes = proposals[record.image_id].top(max_boxes).boxes
+        overlaps.append(best_overlaps(truth.boxes, boxes))
+        labels.append(truth.labels)
+        difficult.append(truth.difficult)
+        lengths.append(len(boxes))
+    longest = max(lengths, default=0)
+    counts = tuple(count for count in COUNTS if count < longest) + (longest,)
+    table = _Table(
+        np.concatenate(overlaps or [np.zeros((0, len(COUNTS) + 1), np.float32)]),
+        np.concatenate(labels or [np.zeros(0, np.int64)]),
+        dataset.classes,
+        counts,
+    )
+    hard = np.concatenate(difficult or [np.zeros(0, bool)])
+    mean = float(np.mean(lengths)) if lengths else 0.0
+    everything = _summarise(table, np.ones(len(hard), bool))
+    return RecallReport(len(lengths), mean, everything, _summarise(table, ~hard))
+
+
+def best_overlaps(
+    objects: NDArray[np.float32], boxes: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """(objects, len(COUNTS) + 1): each object's best IoU among the first n boxes for the n of
+    COUNTS, and among all of them.
+    """
+    best = np.zeros((len(objects), len(COUNTS) + 1), np.float32)
+    if len(objects) and len(boxes):
+        running = np.maximum.accumulate(iou_matrix(objects, boxes), axis=1)
+        last = np.minimum((*COUNTS, len(boxes)), len(boxes)) - 1
+        best[:] = running[:, last]
+    return best
+
+
+@dataclass(frozen=True)
+class _Table:
+    """overlaps: (objects, len(COUNTS) + 1). labels: (objects,). counts: those to report."""
+
+    overlaps: NDArray[np.float32]
+    labels: NDArray[np.int64]
+    classes: tuple[str, ...]
+    counts: tuple[int, ...]
+
+
+def _summarise(table: _Table, chosen: NDArray[np.bool_]) -> RecallResult:
+    overlaps, labels = table.overlaps[chosen].astype(np.float64), table.labels[chosen]
+    best = overlaps[:, -1]
+    by_class = {
+        name: _coverage(best[labels == label])
+        for label, name in enumerate(table.classes, start=1)
+        if (labels == label).any()
+    }
+    columns = [*range(len(table.counts) - 1), -1]
+    return RecallResult(
+        mabo=_mabo(best, labels),
+        overall=_coverage(best),
+        by_class=by_class,
+        recall=tuple((threshold, _share(best >= threshold)) for threshold in THRESHOLDS),
+        by_count=tuple(
+            (count, _mabo(overlaps[:, column], labels), _coverage(overlaps[:, column]))
+            for count, column in zip(table.counts, columns, strict=True)
+        ),
+    )
+
+
+def _mabo(best: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    means = [best[labels == label].mean() for label in np.unique(labels)]
+    return float(np.mean(means)) if means else 0.0
+
+
+def _coverage(best: NDArray[np.float64]) -> Coverage:
+    return Coverage(
+        objects=len(best),
+        best_overlap=float(best.mean()) if len(best) else 0.0,
+        average_recall=float(2 * np.maximum(best - 0.5, 0).mean()) if len(best) else 0.0,
+        recall_50=_share(best >= 0.5),
+        recall_70=_share(best >= 0.7),
+    )
+
+
+def _share(hits: NDArray[np.bool_]) -> float:
+    return float(hits.mean()) if len(hits) else 0.0
+
+
+def _without_crowds(truth: GroundTruth) -> GroundTruth:
+    if truth.crowd is None or not truth.crowd.any():
+        return truth
+    kept = ~truth.crowd
+    return GroundTruth(truth.boxes[kept], truth.labels[kept], truth.difficult[kept])

@@ -1,0 +1,57 @@
+"""From files to averages as pycocotools makes them of the same files."""
+
+import contextlib
+import io
+import json
+
+import numpy as np
+import pytest
+
+from frcnn_cli.engine.datasets import find_dataset
+from frcnn_cli.engine.evaluation import evaluate, read_detections
+
+pycocotools = pytest.importorskip("pycocotools.cocoeval")
+
+
+def test_the_real_tiny_set_with_its_own_numbers_crowds_and_areas(shared_data, tmp_path):
+    from pycocotools.coco import COCO
+
+    truth = shared_data / "coco-tiny" / "annotations" / "instances_val2017.json"
+    results = tmp_path / "results.json"
+    results.write_text(json.dumps(disturbed(json.loads(truth.read_text()))))
+    dataset = find_dataset(str(truth), "val")
+    ours = evaluate(dataset, read_detections(results, dataset)).coco
+    with contextlib.redirect_stdout(io.StringIO()):
+        index = COCO(str(truth))
+        theirs = pycocotools.COCOeval(index, index.loadRes(str(results)), "bbox")
+        theirs.evaluate()
+        theirs.accumulate()
+        theirs.summarize()
+    mine = [ours.ap, ours.ap50, ours.ap75, ours.ap_small, ours.ap_medium, ours.ap_large]
+    mine += [ours.ar_1, ours.ar_10, ours.ar_100, ours.ar_small, ours.ar_medium, ours.ar_large]
+    assert mine == pytest.approx(theirs.stats.tolist(), abs=1e-6)
+    assert 0.2 < ours.ap < 0.9
+
+
+def disturbed(content):
+    """The objects, moved a little, some repeated and some of another class, as results."""
+    rng = np.random.default_rng(5)
+    categories = [category["id"] for category in content["categories"]]
+    entries = []
+    for annotation in content["annotations"]:
+        for _ in range(rng.integers(0, 4)):
+            x, y, width, height = annotation["bbox"]
+            dx, dy, dw, dh = rng.normal(0, 0.07, 4)
+            box = [x + dx * width, y + dy * height, width * (1 + dw), height * (1 + dh)]
+            category = annotation["category_id"]
+            if rng.uniform() < 0.1:
+                category = int(rng.choice(categories))
+            entries.append(
+                {
+                    "image_id": annotation["image_id"],
+                    "category_id": category,
+                    "bbox": box,
+                    "score": float(np.float32(rng.uniform())),
+                }
+            )
+    return entries
