@@ -7,13 +7,24 @@ from rich.table import Table
 
 from frcnn_cli.commands.console import Output
 from frcnn_cli.engine.evaluation.coco import CocoResult
+from frcnn_cli.engine.evaluation.errors import ErrorAnalysis
 from frcnn_cli.engine.evaluation.evaluate import RULES, Evaluation
+
+_ERROR_HEADINGS = {
+    "localisation": "bad box",
+    "confusion": "wrong\nclass",
+    "both": "both",
+    "duplicate": "dupli-\ncate",
+    "background": "back-\nground",
+    "missed": "missed",
+}
 
 
 def print_evaluation(output: Output, evaluation: Evaluation) -> None:
     """All tables, then what was counted and by which rules."""
     output.print(class_table(evaluation))
     output.print(coco_table(evaluation.coco))
+    output.print(errors_table(evaluation.errors))
     output.print(counts_line(evaluation))
     output.print(f"[dim]{escape(RULES)}[/]")
 
@@ -64,6 +75,24 @@ def coco_table(coco: CocoResult) -> Table:
     for name in columns:
         table.add_column(name, justify="right")
     table.add_row(*(percent(value) for value in columns.values()))
+    return table
+
+
+def errors_table(errors: ErrorAnalysis) -> Table:
+    """Right and wrong detections and missed objects by kind, and what correcting each gives."""
+    table = Table(title="Where the errors are (TIDE)", show_footer=True)
+    table.add_column("class", "all\nmAP corrected\ngain")
+    right = sum(item.right for item in errors.per_class)
+    table.add_column("right", f"{right}\n{percent(errors.map_area)}\n", justify="right")
+    for kind, heading in _ERROR_HEADINGS.items():
+        total = sum(getattr(item, kind) for item in errors.per_class)
+        gain = errors.gain(kind)
+        shown = "-" if gain is None else f"{100 * gain:+.1f}"
+        footer = f"{total}\n{percent(errors.corrected[kind])}\n{shown}"
+        table.add_column(heading, footer, justify="right")
+    for item in errors.per_class:
+        counts = (getattr(item, kind) for kind in ("right", *_ERROR_HEADINGS))
+        table.add_row(escape(item.name), *map(str, counts))
     return table
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from frcnn_cli.engine.evaluation.coco import CocoResult, evaluate_coco
+from frcnn_cli.engine.evaluation.errors import ErrorAnalysis, analyse_errors
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
 from frcnn_cli.engine.evaluation.voc import VocResult, evaluate_voc_tables
 from frcnn_cli.engine.records import Dataset, Detections
@@ -39,6 +40,7 @@ class Evaluation:
     counts: Counts
     voc: VocResult
     coco: CocoResult
+    errors: ErrorAnalysis
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values: voc.map_11point, voc.per_class, coco.ap, counts, rules and the rest."""
@@ -49,11 +51,13 @@ class Evaluation:
             "counts": asdict(self.counts),
             "voc": self.voc.to_json(),
             "coco": self.coco.to_json(),
+            "errors": self.errors.to_json(),
         }
 
 
 def evaluate(dataset: Dataset, detections: Mapping[str, Detections]) -> Evaluation:
-    """Score detections, by image id, against a data set: VOC at IoU 0.5, and the COCO family.
+    """Score detections, by image id, against a data set: VOC at IoU 0.5, the COCO family, and
+    where the errors are.
 
     Detections on images that the data set does not have are counted and left out.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
@@ -67,4 +71,5 @@ def evaluate(dataset: Dataset, detections: Mapping[str, Detections]) -> Evaluati
         counts,
         evaluate_voc_tables(dataset.classes, truth, found),
         evaluate_coco(dataset, detections),
+        analyse_errors(dataset.classes, truth, found),
     )

@@ -1,12 +1,13 @@
 """Which object each detection overlaps most, for a whole data set at once.
 
-Legend: G ground-truth objects, D detections, P pairs of a detection and an object that are
-in one group (one image, or one image and class).
+Legend: G ground-truth objects, D detections, P pairs of a detection and an object that may
+match (of one image, and of one class or of two).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 
 NO_OBJECT = -1
+Candidates = Literal["same class", "other classes"]
 
 
 @dataclass(frozen=True)
@@ -26,15 +28,13 @@ class Overlaps:
 
 
 def best_overlaps(
-    detections: DetectionTable, truth: TruthTable, same_class: bool = True
+    detections: DetectionTable, truth: TruthTable, among: Candidates = "same class"
 ) -> Overlaps:
-    """For every detection the object of its image that it overlaps most.
-
-    same_class: among objects of the detection's class only; otherwise among all.
-    """
+    """For every detection the object of its image that it overlaps most, among those of its
+    own class or those of all other classes."""
     best_object = np.full(len(detections), NO_OBJECT)
     best_iou = np.zeros(len(detections))
-    detection, candidate = _pairs(detections, truth, same_class)
+    detection, candidate = _pairs(detections, truth, among)
     if len(detection):
         iou = paired_iou(detections.boxes[detection], truth.boxes[candidate])
         # Pairs of one detection are neighbours, its objects in order.
@@ -80,11 +80,11 @@ def _areas(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _pairs(
-    detections: DetectionTable, truth: TruthTable, same_class: bool
+    detections: DetectionTable, truth: TruthTable, among: Candidates
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(P,) detection and (P,) object indices of all pairs in one group, by detection."""
     of_detection, of_object = detections.image, truth.image
-    if same_class:
+    if among == "same class":
         labels = 1 + max(detections.label.max(initial=0), truth.label.max(initial=0))
         of_detection = of_detection * labels + detections.label
         of_object = of_object * labels + truth.label
@@ -95,4 +95,8 @@ def _pairs(
     detection = np.repeat(np.arange(len(detections)), count)
     # 0, 1, ... within each detection's pairs.
     within = np.arange(len(detection)) - np.repeat(np.cumsum(count) - count, count)
-    return detection, by_group[np.repeat(start, count) + within]
+    candidate = by_group[np.repeat(start, count) + within]
+    if among == "other classes":
+        differs = detections.label[detection] != truth.label[candidate]
+        return detection[differs], candidate[differs]
+    return detection, candidate

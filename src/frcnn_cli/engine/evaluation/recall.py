@@ -82,9 +82,9 @@ def evaluate_recall(
         difficult.append(truth.difficult)
         lengths.append(len(boxes))
     longest = max(lengths, default=0)
-    counts = tuple(count for count in COUNTS if count < longest) + (longest,)
+    counts = (*(count for count in COUNTS if count < longest), longest)
     table = _Table(
-        np.concatenate(overlaps or [np.zeros((0, len(COUNTS) + 1), np.float32)]),
+        np.concatenate(overlaps or [np.zeros((0, len(COUNTS) + 1))]),
         np.concatenate(labels or [np.zeros(0, np.int64)]),
         dataset.classes,
         counts,
@@ -95,15 +95,15 @@ def evaluate_recall(
     return RecallReport(len(lengths), mean, everything, _summarise(table, ~hard))
 
 
-def best_overlaps(
-    objects: NDArray[np.float32], boxes: NDArray[np.float32]
-) -> NDArray[np.float32]:
+def best_overlaps(objects: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
     """(objects, len(COUNTS) + 1): each object's best IoU among the first n boxes for the n of
     COUNTS, and among all of them.
     """
-    best = np.zeros((len(objects), len(COUNTS) + 1), np.float32)
+    best = np.zeros((len(objects), len(COUNTS) + 1))
     if len(objects) and len(boxes):
-        running = np.maximum.accumulate(iou_matrix(objects, boxes), axis=1)
+        # In float64: an IoU of exactly 7/10 is to reach a threshold of 0.7.
+        iou = iou_matrix(objects.astype(np.float64), boxes.astype(np.float64))
+        running = np.maximum.accumulate(iou, axis=1)
         last = np.minimum((*COUNTS, len(boxes)), len(boxes)) - 1
         best[:] = running[:, last]
     return best
@@ -113,14 +113,14 @@ def best_overlaps(
 class _Table:
     """overlaps: (objects, len(COUNTS) + 1). labels: (objects,). counts: those to report."""
 
-    overlaps: NDArray[np.float32]
+    overlaps: NDArray[np.float64]
     labels: NDArray[np.int64]
     classes: tuple[str, ...]
     counts: tuple[int, ...]
 
 
 def _summarise(table: _Table, chosen: NDArray[np.bool_]) -> RecallResult:
-    overlaps, labels = table.overlaps[chosen].astype(np.float64), table.labels[chosen]
+    overlaps, labels = table.overlaps[chosen], table.labels[chosen]
     best = overlaps[:, -1]
     by_class = {
         name: _coverage(best[labels == label])

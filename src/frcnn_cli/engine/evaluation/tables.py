@@ -28,6 +28,12 @@ class TruthTable:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def take(self, indices: NDArray[np.int64]) -> TruthTable:
+        """The objects at `indices`."""
+        return TruthTable(
+            self.boxes[indices], self.image[indices], self.label[indices], self.ignored[indices]
+        )
+
 
 @dataclass(frozen=True)
 class DetectionTable:

@@ -1,0 +1,184 @@
+"""Where the errors are: each wrong detection and missed object by its kind, after TIDE
+(Bolya et al., ECCV 2020, sections 2.2 and 2.3).
+
+A wrong detection is, by the first of these that holds,
+  localisation  IoU 0.1 to 0.5 with an object of its class
+  confusion     IoU >= 0.5 with an object of another class
+  duplicate     IoU >= 0.5 with an object of its class, which a better detection has taken
+  both          IoU 0.1 to 0.5 with an object of another class
+  background    IoU < 0.1 with every object
+and an object is missed that no detection took, nor would take if its localisation or class
+were corrected. What matches difficult objects is left out, as in the average precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.evaluation.average_precision import ap_area, precision_recall
+from frcnn_cli.engine.evaluation.matching import NO_OBJECT, best_overlaps, first_claims
+from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
+from frcnn_cli.engine.evaluation.voc import judge, mean_where_defined
+
+FOREGROUND = 0.5
+BACKGROUND = 0.1
+KINDS = ("localisation", "confusion", "both", "duplicate", "background", "missed")
+_RIGHT, _IGNORED = "right", "ignored"
+
+
+@dataclass(frozen=True)
+class ClassErrors:
+    """One class: its right and wrong detections, and its missed objects."""
+
+    name: str
+    right: int
+    localisation: int
+    confusion: int
+    both: int
+    duplicate: int
+    background: int
+    missed: int
+
+
+@dataclass(frozen=True)
+class ErrorAnalysis:
+    """map_area: as it is (VOC, area); corrected: what it would be with one kind of error put
+    right and all else as it is, by kind. None where no class has an object."""
+
+    map_area: float | None
+    corrected: dict[str, float | None]
+    per_class: tuple[ClassErrors, ...]
+
+    def gain(self, kind: str) -> float | None:
+        """What correcting one kind would add to the mAP."""
+        corrected = self.corrected[kind]
+        if corrected is None or self.map_area is None:
+            return None
+        return corrected - self.map_area
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, per_class by name."""
+        per_class = {item.name: asdict(item) for item in self.per_class}
+        for values in per_class.values():
+            del values["name"]
+        return {
+            "map_area": self.map_area,
+            "map_corrected": self.corrected,
+            "gain": {kind: self.gain(kind) for kind in KINDS},
+            "per_class": per_class,
+        }
+
+
+@dataclass(frozen=True)
+class _Diagnosis:
+    """kind (D,): of each detection, 'right' and 'ignored' among them. target (D,): the object
+    that a localisation error or confusion points at, NO_OBJECT where that is taken, or for
+    the rest. missed (G,): bool."""
+
+    kind: NDArray[np.str_]
+    target: NDArray[np.int64]
+    missed: NDArray[np.bool_]
+
+
+def analyse_errors(
+    classes: tuple[str, ...], truth: TruthTable, detections: DetectionTable
+) -> ErrorAnalysis:
+    """Sort the errors into kinds, and correct each kind alone."""
+    diagnosis = _diagnose(truth, detections)
+    per_class = tuple(
+        _class_errors(name, detections.label == label, truth.label == label, diagnosis)
+        for label, name in enumerate(classes, start=1)
+    )
+    count = len(classes)
+    return ErrorAnalysis(
+        _corrected_map(count, truth, detections, diagnosis, None),
+        {kind: _corrected_map(count, truth, detections, diagnosis, kind) for kind in KINDS},
+        per_class,
+    )
+
+
+def _diagnose(truth: TruthTable, detections: DetectionTable) -> _Diagnosis:
+    judgement = judge(truth, detections, FOREGROUND)
+    countable = np.flatnonzero(~truth.ignored)
+    objects = truth.take(countable)
+    own = best_overlaps(detections, objects, "same class")
+    other = best_overlaps(detections, objects, "other classes")
+    kind = np.select(
+        [
+            judgement.ignored,
+            judgement.right,
+            (own.iou >= BACKGROUND) & (own.iou < FOREGROUND),
+            other.iou >= FOREGROUND,
+            own.iou >= FOREGROUND,
+            other.iou >= BACKGROUND,
+        ],
+        [_IGNORED, _RIGHT, "localisation", "confusion", "duplicate", "both"],
+        default="background",
+    )
+    taken = np.zeros(len(truth), bool)
+    taken[judgement.object[judgement.right]] = True
+    target = np.full(len(detections), NO_OBJECT)
+    for name, overlaps in (("localisation", own), ("confusion", other)):
+        of_kind = kind == name
+        target[of_kind] = countable[overlaps.object[of_kind]]
+    pointing = np.flatnonzero(target != NO_OBJECT)
+    target[pointing[taken[target[pointing]]]] = NO_OBJECT
+    within_reach = taken.copy()
+    within_reach[target[target != NO_OBJECT]] = True
+    return _Diagnosis(kind, target, ~within_reach & ~truth.ignored)
+
+
+def _class_errors(
+    name: str,
+    detection_of_class: NDArray[np.bool_],
+    object_of_class: NDArray[np.bool_],
+    diagnosis: _Diagnosis,
+) -> ClassErrors:
+    kinds, counts = np.unique(diagnosis.kind[detection_of_class], return_counts=True)
+    count = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
+    return ClassErrors(
+        name,
+        right=count.get(_RIGHT, 0),
+        localisation=count.get("localisation", 0),
+        confusion=count.get("confusion", 0),
+        both=count.get("both", 0),
+        duplicate=count.get("duplicate", 0),
+        background=count.get("background", 0),
+        missed=int(diagnosis.missed[object_of_class].sum()),
+    )
+
+
+def _corrected_map(
+    classes: int,
+    truth: TruthTable,
+    detections: DetectionTable,
+    diagnosis: _Diagnosis,
+    kind: str | None,
+) -> float | None:
+    """mAP with one kind put right (None: with none).
+
+    A localisation error or confusion becomes a match of its object, the best-scored of those
+    that point at one; the others of the kind, and errors of the other kinds, are taken away.
+    Missed objects are taken from the number to find.
+    """
+    of_kind = diagnosis.kind == kind
+    matched = of_kind & first_claims(np.where(of_kind, diagnosis.target, NO_OBJECT))
+    right = (diagnosis.kind == _RIGHT) | matched
+    counted = (diagnosis.kind != _IGNORED) & (~of_kind | matched)
+    label = detections.label.copy()
+    label[matched] = truth.label[diagnosis.target[matched]]
+    to_find = ~truth.ignored & ~(diagnosis.missed & (kind == "missed"))
+    averages: list[float | None] = []
+    for number in range(1, classes + 1):
+        of_class = counted & (label == number)
+        objects = int(to_find[truth.label == number].sum())
+        if objects:
+            averages.append(ap_area(*precision_recall(right[of_class], objects)))
+        elif (~truth.ignored[truth.label == number]).any() and of_class.any():
+            # All its objects were missed: what it did detect is wrong all the same.
+            averages.append(0.0)
+    return mean_where_defined(averages)

@@ -1,0 +1,169 @@
+"""The kinds of error, by hand and against the definitions written as a loop."""
+
+import numpy as np
+import pytest
+from engine.evaluation.builders import make_dataset, make_detections, random_case
+from engine.evaluation.literal_voc import literal_iou
+
+from frcnn_cli.engine.evaluation.errors import KINDS, analyse_errors
+from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
+
+CLASSES = ["cat", "dog"]
+BOX = (0, 0, 99, 99)
+FAR = (200, 200, 299, 299)
+
+
+def analyse(truth, found):
+    dataset = make_dataset(CLASSES, **truth)
+    detections = detection_table(dataset, make_detections(CLASSES, **found))
+    return analyse_errors(dataset.classes, truth_table(dataset), detections)
+
+
+def only(analysis, label="cat"):
+    """The kinds that a class has, with how many."""
+    counts = analysis.to_json()["per_class"][label]
+    return {kind: count for kind, count in counts.items() if count}
+
+
+@pytest.mark.parametrize(
+    ("box", "label", "kinds"),
+    [
+        (BOX, "cat", {"right": 1}),
+        ((0, 0, 99, 49), "cat", {"right": 1}),  # IoU 0.5
+        ((0, 0, 99, 39), "cat", {"localisation": 1}),
+        ((0, 0, 99, 9), "cat", {"localisation": 1}),  # IoU 0.1
+        ((0, 0, 99, 8), "cat", {"background": 1, "missed": 1}),
+        (FAR, "cat", {"background": 1, "missed": 1}),
+    ],
+)
+def test_one_detection_on_one_object_of_its_class(box, label, kinds):
+    assert only(analyse({"a": [("cat", BOX)]}, {"a": [(label, 0.9, box)]})) == kinds
+
+
+def test_confusion_is_of_the_detection_s_class_and_its_object_is_not_missed():
+    analysis = analyse({"a": [("dog", BOX)]}, {"a": [("cat", 0.9, BOX)]})
+    assert only(analysis, "cat") == {"confusion": 1}
+    assert only(analysis, "dog") == {}
+    assert analysis.map_area == 0.0
+    assert analysis.corrected["confusion"] == 1.0
+    assert analysis.gain("localisation") == 0.0
+
+
+def test_both_leaves_the_object_missed():
+    analysis = analyse({"a": [("dog", BOX)]}, {"a": [("cat", 0.9, (0, 0, 99, 39))]})
+    assert only(analysis, "cat") == {"both": 1}
+    assert only(analysis, "dog") == {"missed": 1}
+
+
+def test_duplicates_and_what_removing_them_gives():
+    # right, duplicate, right of two: AP 1/2 * 1 + 1/2 * 2/3; without the duplicate 1.
+    found = [("cat", 0.9, BOX), ("cat", 0.8, BOX), ("cat", 0.7, FAR)]
+    analysis = analyse({"a": [("cat", BOX), ("cat", FAR)]}, {"a": found})
+    assert only(analysis) == {"right": 2, "duplicate": 1}
+    assert analysis.map_area == pytest.approx(5 / 6)
+    assert analysis.corrected["duplicate"] == 1.0
+    assert analysis.gain("duplicate") == pytest.approx(1 / 6)
+
+
+def test_a_corrected_location_is_a_match_once():
+    # The better of two becomes right, the other goes.
+    found = [("cat", 0.9, (0, 0, 99, 39)), ("cat", 0.8, (0, 0, 99, 29))]
+    analysis = analyse({"a": [("cat", BOX)]}, {"a": found})
+    assert only(analysis) == {"localisation": 2}
+    assert analysis.corrected["localisation"] == 1.0
+
+
+def test_a_location_error_on_a_taken_object_just_goes():
+    found = [("cat", 0.9, (0, 0, 99, 39)), ("cat", 0.8, BOX)]
+    analysis = analyse({"a": [("cat", BOX)]}, {"a": found})
+    assert analysis.map_area == 0.5
+    assert analysis.corrected["localisation"] == 1.0
+
+
+def test_missed_objects_are_taken_from_the_number_to_find():
+    analysis = analyse({"a": [("cat", BOX), ("cat", FAR)]}, {"a": [("cat", 0.9, BOX)]})
+    assert only(analysis) == {"right": 1, "missed": 1}
+    assert analysis.map_area == 0.5
+    assert analysis.corrected["missed"] == 1.0
+
+
+def test_difficult_objects_are_no_errors():
+    truth = {"a": [("cat", BOX, "difficult"), ("dog", FAR)]}
+    analysis = analyse(truth, {"a": [("cat", 0.9, BOX), ("dog", 0.9, FAR)]})
+    assert only(analysis) == {}
+    assert only(analysis, "dog") == {"right": 1}
+
+
+def test_nothing_at_all():
+    analysis = analyse({"a": []}, {})
+    assert analysis.map_area is None
+    assert analysis.gain("both") is None
+    assert only(analyse({"a": []}, {"a": [("cat", 0.9, BOX)]})) == {"background": 1}
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_cases_agree_with_the_definitions_as_a_loop(seed):
+    dataset, found = random_case(seed, distinct_scores=1000)
+    analysis = analyse_errors(
+        dataset.classes, truth_table(dataset), detection_table(dataset, found)
+    )
+    counts = literal_counts(dataset, found)
+    for label, errors in enumerate(analysis.per_class, start=1):
+        for kind in ("right", *KINDS):
+            assert getattr(errors, kind) == counts.get((label, kind), 0), (label, kind)
+
+
+def literal_counts(dataset, found):
+    """(label, kind) -> how many, one image and detection at a time."""
+    counts = {}
+    for image in dataset.images:
+        truth = image.truth
+        objects = list(zip(truth.boxes.tolist(), truth.labels, truth.difficult, strict=True))
+        taken, pointed = set(), set()
+        detections = found.get(image.image_id)
+        order = [] if detections is None else np.argsort(-detections.scores, kind="stable")
+        wrong = []
+        for index in order:
+            box, label = detections.boxes[index].tolist(), detections.labels[index]
+            ious = [literal_iou(box, other) if of == label else -1 for other, of, _ in objects]
+            best = int(np.argmax(ious)) if ious else -1
+            if best >= 0 and ious[best] >= 0.5 and objects[best][2]:
+                continue
+            if best >= 0 and ious[best] >= 0.5 and best not in taken:
+                taken.add(best)
+                add(counts, label, "right")
+            else:
+                wrong.append((box, label))
+        for box, label in wrong:
+            own = best_of(box, objects, lambda of, label=label: of == label)
+            other = best_of(box, objects, lambda of, label=label: of != label)
+            if 0.1 <= own[0] < 0.5:
+                kind = "localisation"
+                pointed.add(own[1])
+            elif other[0] >= 0.5:
+                kind = "confusion"
+                pointed.add(other[1])
+            elif own[0] >= 0.5:
+                kind = "duplicate"
+            else:
+                kind = "both" if other[0] >= 0.1 else "background"
+            add(counts, label, kind)
+        for index, (_, label, difficult) in enumerate(objects):
+            if index not in taken | pointed and not difficult:
+                add(counts, label, "missed")
+    return counts
+
+
+def best_of(box, objects, wanted):
+    """The highest IoU among objects of a wanted class that are not difficult, and whose."""
+    ious = [
+        (literal_iou(box, other), -index)
+        for index, (other, label, difficult) in enumerate(objects)
+        if wanted(label) and not difficult
+    ]
+    iou, index = max(ious, default=(0.0, 1))
+    return iou, -index
+
+
+def add(counts, label, kind):
+    counts[int(label), kind] = counts.get((int(label), kind), 0) + 1
