@@ -8,11 +8,15 @@ from engine.evaluation.builders import make_dataset
 
 from frcnn_cli.engine.datasets.coco_records import CocoDataset
 from frcnn_cli.engine.evaluation.read_detections import read_detections
+from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.results import coco_results
 from frcnn_proposals.errors import InputError, MisuseError
 
 BOX = (10, 10, 59, 59)
 VOC = make_dataset(["cat", "wild_cat"], **{"000012": [("cat", BOX)], "000700": []})
 GOOD = {"image_id": "000012", "category_id": 1, "bbox": [10, 10, 50, 50], "score": 0.5}
+
+BOX_OF_WILD_CAT = (np.array([BOX], np.float32), np.array([0.5], np.float32), np.array([2]))
 
 
 def coco_file(tmp_path, content):
@@ -57,6 +61,18 @@ def test_categories_in_the_file_are_matched_by_name(tmp_path):
     categories = [{"id": 1, "name": "wild_cat"}, {"id": 2, "name": "cat"}]
     content = {"categories": categories, "annotations": [GOOD]}
     assert read_detections(coco_file(tmp_path, content), VOC)["000012"].labels.tolist() == [2]
+
+
+def test_the_toolkit_s_own_entries_name_their_category(tmp_path):
+    dataset = CocoDataset(
+        VOC.name, VOC.split, VOC.classes, VOC.images, {"000012": 5, "000700": 12}, (17, 44)
+    )
+    own = coco_results({"000012": Detections(*BOX_OF_WILD_CAT)}, VOC.classes)
+    found = read_detections(coco_file(tmp_path, own), dataset)
+    assert found["000012"].labels.tolist() == [2]
+    assert found["000012"].boxes.tolist() == [list(BOX)]
+    with pytest.raises(InputError, match="unknown category 'dog'; known are cat, wild_cat"):
+        read_detections(coco_file(tmp_path, [{**GOOD, "category": "dog"}]), dataset)
 
 
 def test_an_empty_list_is_no_fault(tmp_path):

@@ -20,20 +20,22 @@ def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
 
     image_id: the data set's id, or its number. category_id: the number in the data set's own
     json, else the label 1..K. A file that is an object holds the list as 'annotations' or
-    'detections'; where it also lists 'categories' (id and name), classes go by their names.
+    'detections'; where it also lists 'categories' (id and name), classes go by their names,
+    and so they do where an entry has a 'category', as the toolkit's own have.
     """
     entries, categories = _entries(path)
     image_of = _image_lookup(dataset)
     label_of = _label_lookup(path, dataset, categories)
+    label_of_name = {name: label for label, name in enumerate(dataset.classes, start=1)}
     try:
         image_ids = [image_of(entry["image_id"]) for entry in entries]
-        labels = [label_of[entry["category_id"]] for entry in entries]
+        labels = [_label(entry, label_of, label_of_name) for entry in entries]
         scores = np.array([entry["score"] for entry in entries], np.float64)
         boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
         if len(boxes) != len(entries):
             raise ValueError("boxes of other than 4 numbers")
-    except (KeyError, TypeError, ValueError, OverflowError) as error:
-        raise InputError(_first_fault(path, entries, label_of)) from error
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        raise InputError(_first_fault(path, entries, label_of, label_of_name)) from error
     boxes[:, 2:] += boxes[:, :2] - 1
     return DetectionRows(
         image_ids, np.array(labels, np.int64), scores, boxes, lambda row: f"entry {row + 1}"
@@ -74,7 +76,19 @@ def _label_lookup(path: Path, dataset: Dataset, categories: list[Any] | None) ->
         raise InputError(f"{path}: its categories need an id and a name each") from error
 
 
-def _first_fault(path: Path, entries: list[Any], label_of: Mapping[Any, int]) -> str:
+def _label(
+    entry: Mapping[str, Any], label_of: Mapping[Any, int], label_of_name: Mapping[str, int]
+) -> int:
+    name = entry.get("category")
+    return label_of[entry["category_id"]] if name is None else label_of_name[name]
+
+
+def _first_fault(
+    path: Path,
+    entries: list[Any],
+    label_of: Mapping[Any, int],
+    label_of_name: Mapping[str, int],
+) -> str:
     """Words for the first entry that cannot be used."""
     for number, entry in enumerate(entries, start=1):
         where = f"{path}: entry {number}"
@@ -87,8 +101,11 @@ def _first_fault(path: Path, entries: list[Any], label_of: Mapping[Any, int]) ->
             return f"{where}: bbox should be 4 numbers and score one"
         if not isinstance(entry["image_id"], (int, str)):
             return f"{where}: image_id should be a number or a string"
+        name = entry.get("category")
+        if name is not None and (not isinstance(name, str) or name not in label_of_name):
+            return f"{where}: unknown category {name!r}; known are {', '.join(label_of_name)}"
         category = entry["category_id"]
-        if not isinstance(category, (int, str)) or category not in label_of:
+        if name is None and (not isinstance(category, (int, str)) or category not in label_of):
             some = ", ".join(str(known) for known in list(label_of)[:20])
             return f"{where}: unknown category_id {category!r}; known are {some}"
     return f"{path}: not COCO results"
