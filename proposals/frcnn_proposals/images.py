@@ -32,6 +32,7 @@ _UPRIGHT = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
@@ -42,6 +43,19 @@ def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     Raises InputError, naming the file, if it is missing, unreadable, cut short or too large.
     """
     return decode_image(read_image_bytes(path), path, max_pixels)
+
+
+def image_size(path: str | Path) -> tuple[int, int]:
+    """(width, height) that read_image's pixels would have, from the file's head alone.
+
+    Raises InputError, naming the file, where that cannot be read.
+    """
+    try:
+        with PIL.Image.open(path, formats=_available_formats()) as image:
+            width, height = image.size
+            return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
+    except Exception as error:  # as in decode_image
+        raise InputError(f"{path}: cannot be read as an image ({_reason(error)})") from error
 
 
 def image_digest(path: str | Path) -> str:
@@ -102,12 +116,15 @@ def _available_formats() -> list[str]:
 
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
-    try:
-        orientation = int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # a damaged EXIF block is no reason to refuse whole pixels
-        orientation = 1
-    method = _UPRIGHT.get(orientation)
+    method = _UPRIGHT.get(_orientation(image))
     return image if method is None else image.transpose(method)
+
+
+def _orientation(image: PIL.Image.Image) -> int:
+    try:
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+    except Exception:  # a damaged EXIF block is no reason to refuse whole pixels
+        return 1
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from frcnn_proposals.base import Proposals
@@ -53,19 +53,25 @@ class IdMatch:
             raise InputError(f"{what}: {self.describe()}.\n{way_out}")
 
 
-def match_ids(proposals: Mapping[str, Proposals], image_ids: Sequence[str]) -> IdMatch:
-    """Which of `image_ids` have no proposals, and which proposals have no image."""
+def match_ids(
+    proposals: Mapping[str, Proposals],
+    image_ids: Sequence[str],
+    also_known: Callable[[], Iterable[str]] = tuple,
+) -> IdMatch:
+    """Which of `image_ids` have no proposals, and which proposals have no image.
+
+    also_known: asked only where there are more proposals than images: ids that are all right
+    in the file all the same, such as those of the data set's other splits.
+    """
     missing = tuple(image_id for image_id in image_ids if image_id not in proposals)
-    found = len(set(image_ids)) - len(set(missing))
-    extra_count = len(proposals) - found
     extra: list[str] = []
-    if extra_count:
-        wanted = set(image_ids)
+    extra_count = 0
+    if len(proposals) > len(set(image_ids)) - len(set(missing)):
+        known = {*image_ids, *also_known()}
         for image_id in proposals:
-            if image_id not in wanted:
-                extra.append(image_id)
-                if len(extra) == _NAMED:
-                    break
+            if image_id not in known:
+                extra_count += 1
+                extra += [image_id] if extra_count <= _NAMED else []
     return IdMatch(len(image_ids), missing, tuple(extra), extra_count)
 
 

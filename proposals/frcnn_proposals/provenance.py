@@ -33,6 +33,11 @@ class Provenance:
         identity = [self.source, self.version, dict(self.parameters)]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
+    def describe(self) -> str:
+        """Source, version and parameters in a line."""
+        values = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
+        return " ".join(part for part in (self.source, self.version, f"({values})") if part != "()")
+
     def to_json(self) -> str:
         return json.dumps(
             {

@@ -34,18 +34,26 @@ class StoreWriter:
     """Writes `<path>.partial`, and renames it to `path` when finish() is called.
 
     A .partial that an interrupted writer left is gone on with if its provenance is the same,
-    and begun anew otherwise. `seed` is a finished store to take over all rows from when there
-    is nothing to go on with. One process at a time: InputError if another is writing.
+    and begun anew otherwise, or if resume is False. `seed` is a finished store to take over
+    all rows from when there is nothing to go on with. One process at a time: InputError if
+    another is writing.
     Use it as a context manager: leaving it keeps the .partial file unless finish() was called.
     """
 
-    def __init__(self, path: Path, provenance: Provenance, seed: Path | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        provenance: Provenance,
+        *,
+        seed: Path | None = None,
+        resume: bool = True,
+    ) -> None:
         self.path = path
         self.partial = partial_path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             self._connection = self._open()
-            self._begin(provenance, seed)
+            self._begin(provenance, seed, resume)
         except sqlite3.OperationalError as error:
             if "locked" not in str(error):
                 raise damaged(self.partial, error) from error
@@ -143,12 +151,12 @@ class StoreWriter:
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         return connection
 
-    def _begin(self, provenance: Provenance, seed: Path | None) -> None:
+    def _begin(self, provenance: Provenance, seed: Path | None, resume: bool) -> None:
         self._execute("BEGIN IMMEDIATE")
         if self._is_new():
             create_tables(self._connection)
         check_tables(self._connection, self.partial)
-        if not self._is_of(provenance):
+        if not resume or not self._is_of(provenance):
             for table in ("about", "proposals", "failures"):
                 self._execute(f"DELETE FROM {table}")
             self._execute("INSERT INTO about VALUES ('provenance', ?)", provenance.to_json())

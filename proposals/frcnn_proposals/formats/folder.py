@@ -9,7 +9,7 @@ from pathlib import Path
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats.base import PerImageFormat
-from frcnn_proposals.formats.content import Content, load_content
+from frcnn_proposals.formats.content import load_content
 from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, decide, fault_of
 from frcnn_proposals.formats.layout import BoxLayout, from_layout
 
@@ -67,10 +67,14 @@ def mat_files(folder: Path) -> list[Path]:
     return found
 
 
+def spread(files: list[Path]) -> list[Path]:
+    """Some of the files, evenly spread; all of them where they are few."""
+    return files[:: max(1, len(files) // _SAMPLE)]
+
+
 def sample_reading(files: list[Path], hints: Hints, size_of: ImageSize | None) -> Reading:
     """How to read the files of a folder, decided on some of them."""
-    step = max(1, len(files) // _SAMPLE)
-    contents: list[Content] = [load_content(path) for path in files[::step]]
+    contents = [load_content(path) for path in spread(files)]
     readings = decide(contents, hints, size_of)
     if not isinstance(readings[0].format, PerImageFormat):
         raise InputError(f"{files[0]}: holds many images; give that file, not its folder")

@@ -58,6 +58,21 @@ def possible_readings(contents: Sequence[Content], hints: Hints) -> list[list[Re
     return ways
 
 
+def judge(
+    contents: Sequence[Content], hints: Hints, size_of: ImageSize | None = None
+) -> list[list[Reading]]:
+    """possible_readings, each with what speaks against it."""
+    return [
+        [_checked(reading, size_of) for reading in way]
+        for way in possible_readings(contents, hints)
+    ]
+
+
+def sound_ways(ways: list[list[Reading]]) -> list[list[Reading]]:
+    """Those that nothing speaks against."""
+    return [way for way in ways if not any(reading.faults for reading in way)]
+
+
 def decide(
     contents: Sequence[Content], hints: Hints, size_of: ImageSize | None = None
 ) -> list[Reading]:
@@ -66,24 +81,21 @@ def decide(
     Raises InputError where there is none, or where ways remain that would give other boxes:
     with what distinguishes them and how to say which is meant.
     """
-    checked = [
-        [_checked(reading, size_of) for reading in way]
-        for way in possible_readings(contents, hints)
-    ]
-    sound = [way for way in checked if not any(reading.faults for reading in way)]
+    ways = judge(contents, hints, size_of)
+    sound = sound_ways(ways)
     path = contents[0].path
     if not sound:
         faults = {
             f"as {reading.format.name} ({reading.layout}): {reading.faults[0]}": None
-            for way in checked
+            for way in ways
             for reading in way
             if reading.faults
         }
         raise InputError(f"{path}: its boxes cannot be right. " + "; ".join(list(faults)[:3]))
     if len({way[0].layout for way in sound}) > 1:
-        ways = "; ".join(f"{way[0].format.name} ({way[0].layout})" for way in sound)
+        names = "; ".join(f"{way[0].format.name} ({way[0].layout})" for way in sound)
         raise InputError(
-            f"{path}: nothing in it says which of these it is: {ways}.\n"
+            f"{path}: nothing in it says which of these it is: {names}.\n"
             "Name the format, or the order and base of its boxes (--from, --order, --base)"
         )
     return sound[0]

@@ -60,7 +60,7 @@ def _write_store(
     store = proposals if isinstance(proposals, ProposalStore) else None
     if provenance is None:
         provenance = Provenance("unknown") if store is None else store.provenance
-    with StoreWriter(path, provenance) as writer:
+    with StoreWriter(path, provenance, resume=False) as writer:
         for image_id in ids:
             writer.add(
                 image_id,
@@ -68,5 +68,4 @@ def _write_store(
                 digest=None if store is None else store.digest(image_id),
                 size=None if store is None else store.image_size(image_id),
             )
-        writer.keep_only(ids)
         writer.finish()

@@ -69,7 +69,7 @@ class Destination:
     def _open(self) -> StoreWriter:
         if self._writer is None:
             seed = None if self._before is None else self._out
-            self._writer = StoreWriter(self._out, self._provenance, seed)
+            self._writer = StoreWriter(self._out, self._provenance, seed=seed)
         return self._writer
 
     def _count(self) -> int:

@@ -1,0 +1,186 @@
+"""What a proposal file is and holds, and how sure that is, without using it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_proposals.formats.content import Content, kind_of, load_content
+from frcnn_proposals.formats.folder import mat_files, spread
+from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, judge, sound_ways
+from frcnn_proposals.provenance import Provenance
+from frcnn_proposals.store import open_store
+
+Table = tuple[NDArray[Any], NDArray[Any] | None]  # boxes (N, 4) as the file has them, scores (N,)
+# Of a longer store, so many images are looked at.
+_STORE_SAMPLE = 2000
+
+
+@dataclass(frozen=True)
+class Survey:
+    """Ranges over the tables that were looked at, in the file's own columns and base."""
+
+    tables: int
+    boxes: int
+    fewest: int
+    most: int
+    lowest: tuple[float, ...] = ()
+    highest: tuple[float, ...] = ()
+    scores: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One format that the file is built like; fault: why it is not that one after all."""
+
+    format: str
+    layout: str
+    fault: str | None = None
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """certainty: how sure the format is, in words; decided: whether it can be read as it is.
+
+    images: how many the file has; survey: of those that were looked at.
+    """
+
+    path: Path
+    format: str
+    decided: bool
+    certainty: str
+    images: int
+    ids: str
+    survey: Survey
+    verdicts: tuple[Verdict, ...] = ()
+    remarks: tuple[str, ...] = ()
+    provenance: Provenance | None = None
+    failures: tuple[tuple[str, str], ...] = field(default=())
+
+
+def inspect_proposals(
+    path: str | Path, hints: Hints | None = None, size_of: ImageSize | None = None
+) -> Inspection:
+    """What the file (or folder of .mat files) at `path` is. Raises InputError if it is none."""
+    path = Path(path)
+    kind = kind_of(path)
+    if kind == "store":
+        return _inspect_store(path)
+    files = mat_files(path) if kind == "folder" else [path]
+    contents = [load_content(file) for file in spread(files)]
+    ways = judge(contents, hints or Hints(), size_of)
+    return _inspect_ways(path, len(files), contents, ways)
+
+
+def _inspect_ways(
+    path: Path, files: int, contents: list[Content], ways: list[list[Reading]]
+) -> Inspection:
+    sound = sound_ways(ways)
+    readings = (sound or ways)[0]
+    layouts = {way[0].layout for way in sound}
+    decided = len(layouts) == 1
+    names = list(dict.fromkeys(way[0].format.name for way in sound))
+    parsed = [reading.parsed for reading in readings]
+    tables = [table for each in parsed for table in _tables(each.boxes, each.scores)]
+    remarks = list(dict.fromkeys(remark for each in parsed for remark in each.remarks))
+    if len(contents) < files:
+        remarks.append(f"{len(contents)} of {files} files were looked at")
+    ids = parsed[0].ids
+    if ids is not None and len(contents) > 1:
+        ids = [each.ids[0] for each in parsed if each.ids]
+    return Inspection(
+        path,
+        " or ".join(names) if names else "none",
+        decided,
+        _certainty(ways, sound),
+        files if len(contents) > 1 else len(parsed[0].boxes),
+        _describe_ids(ids),
+        _survey(tables),
+        tuple(_verdict(way) for way in ways),
+        tuple(remarks),
+    )
+
+
+def _certainty(ways: list[list[Reading]], sound: list[list[Reading]]) -> str:
+    if not sound:
+        return "its boxes cannot be right in any way it may be meant"
+    layouts = {way[0].layout for way in sound}
+    if len(layouts) > 1:
+        return (
+            "undecided: nothing in it says which, and it is not guessed (--from, --order, --base)"
+        )
+    if len(ways) == 1:
+        return "certain: no other format is built like this, and its boxes fit its order and base"
+    if len(sound) < len(ways):
+        return "by elimination: what else it could be does not fit its boxes"
+    return "certain as to the boxes: in each of these formats they mean the same"
+
+
+def _verdict(way: list[Reading]) -> Verdict:
+    fault = next((reading.faults[0] for reading in way if reading.faults), None)
+    return Verdict(way[0].format.name, str(way[0].layout), fault)
+
+
+def _inspect_store(path: Path) -> Inspection:
+    store = open_store(path)
+    step = max(1, len(store) // _STORE_SAMPLE)
+    ids = list(itertools.islice(store.ids(), 5))
+    entries = (store[image_id] for image_id in itertools.islice(store.ids(), 0, None, step))
+    survey = _survey((entry.boxes, entry.scores) for entry in entries)
+    remarks = (f"{survey.tables} of {len(store)} images were looked at",) if step > 1 else ()
+    return Inspection(
+        path,
+        "store",
+        True,
+        "certain: the file says so",
+        len(store),
+        _describe_ids(ids, len(store)),
+        survey,
+        remarks=remarks,
+        provenance=store.provenance,
+        failures=tuple(store.failures()),
+    )
+
+
+def _tables(boxes: Iterable[NDArray[Any]], scores: Iterable[NDArray[Any]] | None) -> list[Table]:
+    if scores is None:
+        return [(table, None) for table in boxes]
+    return list(zip(boxes, scores, strict=True))
+
+
+def _survey(tables: Iterable[Table]) -> Survey:
+    lengths: list[int] = []
+    lows, highs, score_ends = [], [], []
+    for boxes, scores in tables:
+        lengths.append(len(boxes))
+        if len(boxes):
+            lows.append(boxes.min(axis=0))
+            highs.append(boxes.max(axis=0))
+        if scores is not None and len(scores):
+            score_ends += [float(scores.min()), float(scores.max())]
+    return Survey(
+        len(lengths),
+        sum(lengths),
+        min(lengths, default=0),
+        max(lengths, default=0),
+        tuple(map(float, np.min(lows, axis=0))) if lows else (),
+        tuple(map(float, np.max(highs, axis=0))) if highs else (),
+        (min(score_ends), max(score_ends)) if score_ends else None,
+    )
+
+
+def _describe_ids(ids: Iterable[str | int] | None, count: int | None = None) -> str:
+    if ids is None:
+        return "none: the tables are in the order of an image list, which is needed to read them"
+    found = list(ids)
+    if not found:
+        return "none: the file is empty"
+    kind = "whole numbers" if all(isinstance(each, int) for each in found) else "names"
+    more = ", ..." if (count or len(found)) > 5 else ""
+    return f"{kind}: {', '.join(map(str, found[:5]))}{more}"
