@@ -62,6 +62,8 @@ class BuildKernels(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         flags = ["-std=c++20", "-O3", "-fvisibility=hidden", "-fno-math-errno"]
+        # No fused multiply-add, which would round positions and overlaps otherwise than torchvision.
+        flags += ["-ffp-contract=off", "-fno-strict-aliasing", "-Wno-psabi"]
         if os.environ.get("FRCNN_SANITIZE"):
             sanitize = f"-fsanitize={os.environ['FRCNN_SANITIZE']}"
             flags += [sanitize, "-g", "-O1", "-fno-omit-frame-pointer"]

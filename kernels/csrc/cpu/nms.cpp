@@ -1,12 +1,18 @@
-// Greedy non-maximum suppression on the CPU, for each label by itself.
+// Greedy non-maximum suppression on the CPU, each class by itself.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
 
 #include <algorithm>
-#include <numeric>
+#include <cmath>
+#include <limits>
 #include <optional>
+#include <unordered_map>
 #include <vector>
+
+#include "checks.h"
+#include "isa.h"
+#include "nms_job.h"
+#include "sort_scores.h"
 
 namespace frcnn {
 namespace {
@@ -14,43 +20,96 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-Tensor nms(
-    const Tensor& boxes, const Tensor& scores, std::optional<Tensor> labels, double threshold) {
-  Tensor table = torch::stable::contiguous(boxes), ranks = torch::stable::contiguous(scores);
-  int64_t count = boxes.size(0);
-  const float* box = table.const_data_ptr<float>();
-  const float* score = ranks.const_data_ptr<float>();
-  std::vector<int64_t> label(count, 0);
-  if (labels) {
-    Tensor l = torch::stable::contiguous(*labels);
-    std::copy_n(l.const_data_ptr<int64_t>(), count, label.begin());
-  }
-  std::vector<int64_t> order(count), kept;
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    return score[a] > score[b];
-  });
-  auto area = [&](int64_t i) {
-    return (box[i * 4 + 2] - box[i * 4]) * (box[i * 4 + 3] - box[i * 4 + 1]);
-  };
-  for (int64_t i : order) {
-    bool suppressed = false;
-    for (int64_t k : kept) {
-      if (label[k] != label[i]) continue;
-      const float *a = box + i * 4, *b = box + k * 4;
-      float w = std::max(0.f, std::min(a[2], b[2]) - std::max(a[0], b[0]));
-      float h = std::max(0.f, std::min(a[3], b[3]) - std::max(a[1], b[1]));
-      float shared = w * h;
-      if (shared / (area(k) + area(i) - shared) > threshold) {
-        suppressed = true;
-        break;
-      }
+// Places in the order of scores, class after class, each class by falling score.
+struct Classes {
+  std::vector<int64_t> places;
+  std::vector<int64_t> first;  // class k owns places[first[k] .. first[k + 1])
+};
+
+Classes group_by_class(const std::vector<int64_t>& order, const int64_t* labels) {
+  auto count = static_cast<int64_t>(order.size());
+  std::unordered_map<int64_t, int64_t> numbers;
+  std::vector<int64_t> number(count, 0), sizes(1, labels == nullptr ? count : 0);
+  int64_t last_label = 0, last_number = -1;
+  for (int64_t place = 0; labels != nullptr && place < count; ++place) {
+    int64_t label = labels[order[place]];
+    if (last_number < 0 || label != last_label) {
+      last_label = label;
+      last_number = numbers.try_emplace(label, static_cast<int64_t>(numbers.size())).first->second;
+      if (last_number == static_cast<int64_t>(sizes.size())) sizes.push_back(0);
     }
-    if (!suppressed) kept.push_back(i);
+    number[place] = last_number;
+    ++sizes[last_number];
   }
-  Tensor result =
-      torch::stable::new_empty(boxes, {static_cast<int64_t>(kept.size())}, ScalarType::Long);
-  std::copy(kept.begin(), kept.end(), result.mutable_data_ptr<int64_t>());
+  Classes classes{std::vector<int64_t>(count), {0}};
+  for (int64_t size : sizes) classes.first.push_back(classes.first.back() + size);
+  std::vector<int64_t> next(classes.first.begin(), classes.first.end() - 1);
+  for (int64_t place = 0; place < count; ++place) classes.places[next[number[place]]++] = place;
+  return classes;
+}
+
+// A float overlap exceeds a double threshold just when it exceeds the float below it.
+float float_not_above(double threshold) {
+  auto rounded = static_cast<float>(threshold);
+  return rounded > threshold ? std::nextafter(rounded, -std::numeric_limits<float>::infinity())
+                             : rounded;
+}
+
+NmsKernel kernel() {
+#if defined(__x86_64__)
+  if (isa() == Isa::avx512) return avx512_nms();
+  if (isa() == Isa::avx2) return avx2_nms();
+#endif
+  return baseline_nms();
+}
+
+NmsBoxes columns(float* memory, int64_t stride) {
+  return {memory, memory + stride, memory + 2 * stride, memory + 3 * stride, memory + 4 * stride};
+}
+
+// Decides the boxes at `places` of the order; `kept_places` is indexed by place.
+void decide_class(const float* boxes, const std::vector<int64_t>& order, const int64_t* places,
+                  int64_t count, float threshold, uint8_t* kept_places) {
+  int64_t stride = count + kNmsPadding;
+  std::vector<float> memory(10 * stride, 0.0f);
+  std::vector<uint8_t> is_kept(count);
+  NmsJob job{columns(memory.data(), stride), count, threshold,
+             columns(memory.data() + 5 * stride, stride), is_kept.data()};
+  for (int64_t i = 0; i < count; ++i) {
+    const float* box = boxes + order[places[i]] * 4;
+    job.boxes.x1[i] = box[0], job.boxes.y1[i] = box[1];
+    job.boxes.x2[i] = box[2], job.boxes.y2[i] = box[3];
+    job.boxes.area[i] = (box[2] - box[0]) * (box[3] - box[1]);
+  }
+  kernel()(job);
+  for (int64_t i = 0; i < count; ++i) kept_places[places[i]] = is_kept[i];
+}
+
+Tensor nms(
+    const Tensor& boxes, const Tensor& scores, std::optional<Tensor> labels, double iou_threshold) {
+  check_nms(boxes, scores, labels, iou_threshold);
+  Tensor table = torch::stable::contiguous(boxes), marks = torch::stable::contiguous(scores);
+  std::optional<Tensor> names;
+  if (labels) names = torch::stable::contiguous(*labels);
+  std::vector<int64_t> order =
+      order_by_falling_score(marks.const_data_ptr<float>(), scores.size(0));
+  Classes classes = group_by_class(order, names ? names->const_data_ptr<int64_t>() : nullptr);
+  std::vector<uint8_t> kept_places(order.size());
+  const float* box = table.const_data_ptr<float>();
+  float threshold = float_not_above(iou_threshold);
+  auto class_count = static_cast<int64_t>(classes.first.size()) - 1;
+  torch::stable::parallel_for(0, class_count, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t k = begin; k < end; ++k) {
+      decide_class(box, order, classes.places.data() + classes.first[k],
+                   classes.first[k + 1] - classes.first[k], threshold, kept_places.data());
+    }
+  });
+  int64_t kept = std::count(kept_places.begin(), kept_places.end(), 1);
+  Tensor result = torch::stable::new_empty(boxes, {kept}, ScalarType::Long);
+  int64_t* to = result.mutable_data_ptr<int64_t>();
+  for (size_t place = 0; place < order.size(); ++place) {
+    if (kept_places[place]) *to++ = order[place];
+  }
   return result;
 }
 

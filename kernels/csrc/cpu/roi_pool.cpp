@@ -1,14 +1,19 @@
-// RoI pooling on the CPU.
+// RoI pooling on the CPU, forward: hands panels of the feature map to the vector kernels.
+//
+// Work is counted in (image, panel, RoI) triples in that order, so that a thread packs a panel
+// once and pools many RoIs from it. No result depends on how the triples are shared out.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
-#include <torch/csrc/stable/tensor.h>
 
-#include <cfloat>
+#include <algorithm>
 #include <tuple>
-#include <vector>
 
-#include "dispatch.h"
-#include "roi_window.h"
+#include "checks.h"
+#include "fresh_memory.h"
+#include "isa.h"
+#include "panel.h"
+#include "roi_table.h"
+#include "scratch.h"
 
 namespace frcnn {
 namespace {
@@ -16,109 +21,159 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-template <typename T, typename R>
-void forward(const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
-  const T* map = features.const_data_ptr<T>();
-  const R* roi = rois.const_data_ptr<R>();
-  T* result = out.mutable_data_ptr<T>();
+// From here on an output will not be found in a cache, and is written past them.
+constexpr int64_t kStreamBytes = 24 << 20;
+constexpr int64_t kHugePageBytes = 4 << 20;
+// Too few RoIs to repay packing a panel that can be read where it is.
+constexpr int64_t kFewRois = 8;
+constexpr int64_t kElementsPerTask = 1 << 15;
+
+template <typename Stored>
+RoiPoolKernels<Stored> kernels() {
+#if defined(__x86_64__)
+  if (isa() == Isa::avx512) return avx512_kernels<Stored>();
+  if (isa() == Isa::avx2) return avx2_kernels<Stored>();
+#endif
+  return baseline_kernels<Stored>();
+}
+
+// One forward pass; `pool(begin, end)` does a range of its triples.
+template <typename Stored>
+struct Forward {
+  using T = Compute<Stored>;
+  static constexpr int64_t P = kPanelChannels<T>;
+
+  const Tensor& features;
+  const RoiTable& table;
+  Tensor& out;
+  int32_t* argmax;
+  RoiPoolKernels<Stored> run = kernels<Stored>();
   int64_t channels = features.size(1), height = features.size(2), width = features.size(3);
-  int64_t ph = out.size(2), pw = out.size(3);
-  torch::stable::parallel_for(0, rois.size(0), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t r = begin; r < end; ++r) {
-      R batch = roi[r * 5];
-      for (int k = 0; k < 5; ++k) STD_TORCH_CHECK(std::isfinite(roi[r * 5 + k]), "RoI not finite");
-      STD_TORCH_CHECK(batch >= 0 && batch < features.size(0), "RoI batch index out of range");
-      Axis x = project<R>(roi[r * 5 + 1], roi[r * 5 + 3], scale);
-      Axis y = project<R>(roi[r * 5 + 2], roi[r * 5 + 4], scale);
-      for (int64_t c = 0; c < channels; ++c) {
-        const T* plane = map + (static_cast<int64_t>(batch) * channels + c) * height * width;
-        for (int64_t i = 0; i < ph; ++i)
-          for (int64_t j = 0; j < pw; ++j) {
-            Span rows = sub_window<R>(y, i, ph, height), columns = sub_window<R>(x, j, pw, width);
-            T best = rows.empty() || columns.empty() ? T(0) : T(-FLT_MAX);
-            int32_t where = -1;
-            for (int64_t h = rows.begin; h < rows.end; ++h)
-              for (int64_t w = columns.begin; w < columns.end; ++w)
-                if (plane[h * width + w] > best) {
-                  best = plane[h * width + w];
-                  where = h * width + w;
-                }
-            int64_t at = ((r * channels + c) * ph + i) * pw + j;
-            result[at] = best;
-            if (argmax) argmax[at] = where;
-          }
+  int64_t panels = (channels + P - 1) / P;
+  int64_t bins = out.size(2) * out.size(3);
+  bool stream = out.numel() * static_cast<int64_t>(sizeof(Stored)) >= kStreamBytes;
+
+  void pool(int64_t begin, int64_t end) const {
+    Scratch<T> panel(height * width * P), tile(kScratchTiles * tile_elements<T>(bins));
+    for (int64_t image = 0; image < table.images(); ++image) {
+      int64_t first = table.first_of_image[image];
+      int64_t count = table.first_of_image[image + 1] - first;
+      int64_t from = std::max(begin - first * panels, int64_t{0});
+      int64_t to = std::min(end - first * panels, count * panels);
+      while (from < to) {
+        int64_t p = from / count, roi = from % count;
+        int64_t rois = std::min(count - roi, to - from);
+        pool_panel(image, p * P, table.by_image.data() + first + roi, rois, panel, tile);
+        from += rois;
       }
     }
-  });
+  }
+
+  void pool_panel(
+      int64_t image, int64_t channel, const int64_t* rois, int64_t roi_count,
+      const Scratch<T>& panel, const Scratch<T>& tile) const {
+    int64_t here = std::min(P, channels - channel);
+    const Stored* map = static_cast<const Stored*>(features.const_data_ptr()) +
+                        image * features.stride(0) + channel * features.stride(1);
+    PoolJob<Stored> job{
+        panel.get(), P, width * P, here, out.size(2), out.size(3), width, table.windows.data(),
+        table.windows_per_roi, rois, roi_count, output_of(channel),
+        argmax == nullptr ? nullptr : argmax + channel * bins, channels * bins, stream, tile.get()};
+    bool lies_ready = std::is_same_v<Stored, T> && features.stride(1) == 1 && here == P;
+    if (lies_ready && roi_count <= kFewRois) {
+      job.cells = reinterpret_cast<const T*>(map);
+      job.cell_stride = features.stride(3);
+      job.row_stride = features.stride(2);
+    } else {
+      auto [first_row, last_row] = rows_touched(rois, roi_count);
+      run.pack({map, features.stride(1), features.stride(2), features.stride(3), here, first_row,
+                last_row, width, panel.get()});
+    }
+    run.pool(job);
+  }
+
+  Stored* output_of(int64_t channel) const {
+    return static_cast<Stored*>(out.mutable_data_ptr()) + channel * bins;
+  }
+
+  std::tuple<int64_t, int64_t> rows_touched(const int64_t* rois, int64_t roi_count) const {
+    int64_t first = height, last = 0, pooled_height = out.size(2);
+    for (int64_t k = 0; k < roi_count; ++k) {
+      const int32_t* rows = table.windows_of(rois[k]);
+      first = std::min<int64_t>(first, rows[0]);
+      last = std::max<int64_t>(last, rows[2 * pooled_height - 1]);
+    }
+    return {std::min(first, last), last};
+  }
+};
+
+template <typename Stored>
+void forward_as(const Tensor& features, const RoiTable& table, Tensor& out, int32_t* argmax) {
+  Forward<Stored> forward{features, table, out, argmax};
+  int64_t elements = std::max<int64_t>(1, forward.P * forward.bins);
+  int64_t triples = forward.panels * static_cast<int64_t>(table.by_image.size());
+  torch::stable::parallel_for(
+      0, triples, std::max<int64_t>(1, kElementsPerTask / elements),
+      [&](int64_t begin, int64_t end) { forward.pool(begin, end); });
 }
 
-void run(const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
-  Tensor map = torch::stable::contiguous(features), table = torch::stable::contiguous(rois);
-  with_floating_type(features.scalar_type(), "features", [&](auto tag) {
-    using scalar_t = typename decltype(tag)::type;
-    if (table.scalar_type() == ScalarType::Double)
-      forward<scalar_t, double>(map, table, scale, out, argmax);
-    else
-      forward<scalar_t, float>(map, table, scale, out, argmax);
-  });
+void forward(
+    const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
+  RoiTable table = make_roi_table(
+      torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
+      out.size(2), out.size(3), scale);
+  switch (features.scalar_type()) {
+    case ScalarType::Float:
+      return forward_as<float>(features, table, out, argmax);
+    case ScalarType::Double:
+      return forward_as<double>(features, table, out, argmax);
+    case ScalarType::Half:
+      return forward_as<HalfBits>(features, table, out, argmax);
+    case ScalarType::BFloat16:
+      return forward_as<BFloat16Bits>(features, table, out, argmax);
+    default:
+      require(false, "roi_pool: features must be float32, float64, bfloat16 or float16");
+  }
 }
 
-Tensor new_output(const Tensor& features, const Tensor& rois, int64_t ph, int64_t pw) {
-  return torch::stable::new_empty(features, {rois.size(0), features.size(1), ph, pw});
+Tensor new_output(const Tensor& like, const Tensor& rois, int64_t channels, int64_t pooled_height,
+                  int64_t pooled_width, ScalarType type) {
+  Tensor out = torch::stable::new_empty(
+      like, {rois.size(0), channels, pooled_height, pooled_width}, type);
+  int64_t bytes = out.numel() * static_cast<int64_t>(out.element_size());
+  if (bytes >= kHugePageBytes) prefer_huge_pages(out.mutable_data_ptr(), bytes);
+  return out;
 }
 
 std::tuple<Tensor, Tensor> roi_pool(
-    const Tensor& features, const Tensor& rois, int64_t ph, int64_t pw, double scale) {
-  Tensor out = new_output(features, rois, ph, pw);
-  Tensor argmax = torch::stable::new_empty(out, out.sizes(), ScalarType::Int);
-  run(features, rois, scale, out, argmax.mutable_data_ptr<int32_t>());
+    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
+    double spatial_scale) {
+  check_rois(features, rois);
+  check_output_size(pooled_height, pooled_width);
+  int64_t channels = features.size(1);
+  Tensor out =
+      new_output(features, rois, channels, pooled_height, pooled_width, features.scalar_type());
+  Tensor argmax =
+      new_output(features, rois, channels, pooled_height, pooled_width, ScalarType::Int);
+  forward(features, rois, spatial_scale, out, argmax.mutable_data_ptr<int32_t>());
   return {out, argmax};
 }
 
 Tensor roi_pool_infer(
-    const Tensor& features, const Tensor& rois, int64_t ph, int64_t pw, double scale) {
-  Tensor out = new_output(features, rois, ph, pw);
-  run(features, rois, scale, out, nullptr);
+    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
+    double spatial_scale) {
+  check_rois(features, rois);
+  check_output_size(pooled_height, pooled_width);
+  Tensor out = new_output(
+      features, rois, features.size(1), pooled_height, pooled_width, features.scalar_type());
+  forward(features, rois, spatial_scale, out, nullptr);
   return out;
 }
 
-void roi_pool_out(const Tensor& features, const Tensor& rois, double scale, Tensor out) {
-  run(features, rois, scale, out, nullptr);
-}
-
-Tensor roi_pool_backward(
-    const Tensor& grad_output, const Tensor& rois, const Tensor& argmax, int64_t batch,
-    int64_t channels, int64_t height, int64_t width, bool) {
-  Tensor gradient = torch::stable::contiguous(grad_output), table = torch::stable::contiguous(rois);
-  Tensor result = torch::stable::new_zeros(gradient, {batch, channels, height, width});
-  Tensor where = torch::stable::contiguous(argmax);
-  const int32_t* index = where.const_data_ptr<int32_t>();
-  int64_t bins = gradient.size(2) * gradient.size(3), cells = height * width;
-  with_floating_type(gradient.scalar_type(), "grad_output", [&](auto tag) {
-        using scalar_t = typename decltype(tag)::type;
-        using sum_t = std::conditional_t<std::is_same_v<scalar_t, double>, double, float>;
-        const scalar_t* grad = gradient.const_data_ptr<scalar_t>();
-        torch::stable::parallel_for(0, channels, 1, [&](int64_t begin, int64_t end) {
-          std::vector<sum_t> sums(cells);
-          for (int64_t n = 0; n < batch; ++n)
-            for (int64_t c = begin; c < end; ++c) {
-              std::fill(sums.begin(), sums.end(), sum_t(0));
-              for (int64_t r = 0; r < table.size(0); ++r) {
-                double b = table.scalar_type() == ScalarType::Double
-                               ? table.const_data_ptr<double>()[r * 5]
-                               : table.const_data_ptr<float>()[r * 5];
-                if (static_cast<int64_t>(b) != n) continue;
-                for (int64_t k = 0; k < bins; ++k) {
-                  int64_t at = (r * channels + c) * bins + k;
-                  if (index[at] >= 0) sums[index[at]] += grad[at];
-                }
-              }
-              scalar_t* plane = result.mutable_data_ptr<scalar_t>() + (n * channels + c) * cells;
-              for (int64_t k = 0; k < cells; ++k) plane[k] = static_cast<scalar_t>(sums[k]);
-            }
-        });
-  });
-  return result;
+void roi_pool_out(const Tensor& features, const Tensor& rois, double spatial_scale, Tensor out) {
+  check_rois(features, rois);
+  check_out(features, rois, out);
+  forward(features, rois, spatial_scale, out, nullptr);
 }
 
 }  // namespace
@@ -127,7 +182,6 @@ STABLE_TORCH_LIBRARY_IMPL(frcnn, CPU, m) {
   m.impl("roi_pool", TORCH_BOX(&roi_pool));
   m.impl("roi_pool_infer", TORCH_BOX(&roi_pool_infer));
   m.impl("roi_pool_out", TORCH_BOX(&roi_pool_out));
-  m.impl("roi_pool_backward", TORCH_BOX(&roi_pool_backward));
 }
 
 }  // namespace frcnn

@@ -1,0 +1,17 @@
+// The kernels for x86 processors with AVX2.
+#if defined(__x86_64__)
+#pragma GCC target("avx2,f16c")
+#include "nms_kernel.h"
+#include "roi_pool_kernels.h"
+#define FRCNN_KERNELS(Stored) \
+  template <>                 \
+  RoiPoolKernels<Stored> avx2_kernels<Stored>() { return kernels_of_this_file<Stored>(); }
+
+namespace frcnn {
+FRCNN_KERNELS(float)
+FRCNN_KERNELS(double)
+FRCNN_KERNELS(HalfBits)
+FRCNN_KERNELS(BFloat16Bits)
+NmsKernel avx2_nms() { return &nms_one_class; }
+}  // namespace frcnn
+#endif

@@ -1,0 +1,14 @@
+// The kernels for any machine of this architecture.
+#include "nms_kernel.h"
+#include "roi_pool_kernels.h"
+#define FRCNN_KERNELS(Stored) \
+  template <>                 \
+  RoiPoolKernels<Stored> baseline_kernels<Stored>() { return kernels_of_this_file<Stored>(); }
+
+namespace frcnn {
+FRCNN_KERNELS(float)
+FRCNN_KERNELS(double)
+FRCNN_KERNELS(HalfBits)
+FRCNN_KERNELS(BFloat16Bits)
+NmsKernel baseline_nms() { return &nms_one_class; }
+}  // namespace frcnn

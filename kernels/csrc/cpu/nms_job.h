@@ -1,0 +1,28 @@
+// Non-maximum suppression within one class, as the vector kernels are asked for it.
+#pragma once
+#include <cstdint>
+
+namespace frcnn {
+
+// Boxes by coordinate, so that a vector holds one coordinate of many boxes.
+struct NmsBoxes {
+  float *x1, *y1, *x2, *y2, *area;
+};
+
+struct NmsJob {
+  NmsBoxes boxes;  // by falling score
+  int64_t count;
+  float threshold;  // the largest float not above the threshold asked for
+  NmsBoxes kept;    // scratch for `count` boxes and kNmsPadding more, zeros at first
+  uint8_t* is_kept;  // the result, 0 or 1
+};
+
+// A vector may reach this far beyond the kept boxes; boxes of zeros there suppress nothing.
+constexpr int64_t kNmsPadding = 16;
+
+using NmsKernel = void (*)(const NmsJob&);
+NmsKernel baseline_nms();
+NmsKernel avx2_nms();
+NmsKernel avx512_nms();
+
+}  // namespace frcnn

@@ -1,0 +1,86 @@
+// A panel is the unit of work of RoI pooling on the CPU: one image's feature map, cut to
+// kPanelBytes of channels, which lie side by side in every cell. It is small enough to stay in the
+// second-level cache while all RoIs of the image are pooled from it, and lets one vector
+// instruction serve many channels.
+//
+// Legend: P channels of a panel, H x W cells, `bins` = pooled height * pooled width.
+#pragma once
+#include <cstdint>
+
+namespace frcnn {
+
+constexpr int64_t kPanelBytes = 128;
+
+template <typename T>
+constexpr int64_t kPanelChannels = kPanelBytes / static_cast<int64_t>(sizeof(T));
+
+// The 16-bit types as they lie in memory.
+struct HalfBits {
+  uint16_t bits;
+};
+struct BFloat16Bits {
+  uint16_t bits;
+};
+
+// What maxima are computed in: exact for every type, since a maximum is one of its inputs.
+template <typename Stored>
+struct ComputeType {
+  using type = float;
+};
+template <>
+struct ComputeType<double> {
+  using type = double;
+};
+template <typename Stored>
+using Compute = typename ComputeType<Stored>::type;
+
+// Rows [first_row, last_row) of up to P channels of one image, to be packed as (H, W, P).
+template <typename Stored>
+struct PackJob {
+  const Stored* map;  // the panel's first channel
+  int64_t channel_stride, row_stride, column_stride;
+  int64_t channels;  // at most P; the panel's other lanes become 0
+  int64_t first_row, last_row, width;
+  Compute<Stored>* panel;
+};
+
+// RoIs pooled from one panel.
+template <typename Stored>
+struct PoolJob {
+  const Compute<Stored>* cells;  // of row 0; only rows that a RoI touches need be there
+  int64_t cell_stride, row_stride;
+  int64_t channels;  // at most P
+  int64_t pooled_height, pooled_width, width;
+  const int32_t* windows;
+  int64_t windows_per_roi;
+  const int64_t* rois;
+  int64_t roi_count;
+  Stored* out;         // of RoI 0 and the panel's first channel
+  int32_t* argmax;     // likewise, or null
+  int64_t out_stride;  // elements from one RoI to the next
+  bool stream;         // write past the caches, since nobody will find the output there
+  Compute<Stored>* tile;   // scratch, kScratchTiles * tile_elements(bins)
+};
+
+// Scratch holds the maxima, their cells, and either of them turned into the output's order.
+constexpr int64_t kScratchTiles = 3;
+template <typename T>
+constexpr int64_t tile_elements(int64_t bins) {
+  return (bins + kPanelChannels<T>) * kPanelChannels<T>;
+}
+
+template <typename Stored>
+struct RoiPoolKernels {
+  void (*pack)(const PackJob<Stored>&);
+  void (*pool)(const PoolJob<Stored>&);
+};
+
+// The same kernels compiled for several instruction sets, each in a file of its own.
+template <typename Stored>
+RoiPoolKernels<Stored> baseline_kernels();
+template <typename Stored>
+RoiPoolKernels<Stored> avx2_kernels();
+template <typename Stored>
+RoiPoolKernels<Stored> avx512_kernels();
+
+}  // namespace frcnn

@@ -1,0 +1,182 @@
+// Body of the RoI pooling kernels. Included by kernels_*.cpp, each of which compiles it for one
+// instruction set; nothing here may call a library template, whose copies the linker would merge.
+// Legend (panel.h): P channels of a panel, H x W cells, L lanes of a vector.
+#pragma once
+#include <cfloat>
+
+#include "half_bits.h"
+#include "panel.h"
+#include "stream.h"
+#include "vector.h"
+
+namespace frcnn {
+namespace {
+
+// One run of cells that follow each other in memory, P planes (or one cell's channels) at a time.
+template <typename Stored>
+void pack_run(const PackJob<Stored>& job, const Stored* from, int64_t cells, Compute<Stored>* to) {
+  using T = Compute<Stored>;
+  constexpr int64_t P = kPanelChannels<T>;
+  constexpr int L = kLanes<T>;
+  int64_t cell = 0;
+  if constexpr (sizeof(Stored) == sizeof(T)) {
+    if (job.column_stride == 1 && job.channels == P) {
+      for (; cell + L <= cells; cell += L) {
+        for (int64_t group = 0; group < P; group += L) {
+          Vector<T> square[L];
+#pragma GCC unroll 16
+          for (int lane = 0; lane < L; ++lane) {
+            square[lane] = load<T>(from + (group + lane) * job.channel_stride + cell);
+          }
+          transpose<T>(square);
+#pragma GCC unroll 16
+          for (int lane = 0; lane < L; ++lane) store(to + (cell + lane) * P + group, square[lane]);
+        }
+      }
+    }
+  }
+  for (; cell < cells; ++cell) {
+    const Stored* values = from + cell * job.column_stride;
+    T* lanes = to + cell * P;
+    for (int64_t c = 0; c < job.channels; ++c) lanes[c] = widen(values[c * job.channel_stride]);
+    for (int64_t c = job.channels; c < P; ++c) lanes[c] = 0;
+  }
+}
+
+template <typename Stored>
+void pack(const PackJob<Stored>& job) {
+  constexpr int64_t P = kPanelChannels<Compute<Stored>>;
+  bool joined = job.row_stride == job.width * job.column_stride;
+  int64_t rows = joined ? job.last_row - job.first_row : 1;
+  for (int64_t row = job.first_row; row < job.last_row; row += rows) {
+    pack_run<Stored>(
+        job, job.map + row * job.row_stride, rows * job.width, job.panel + row * job.width * P);
+  }
+}
+
+// The maximum of one window for P channels at once, the first one in reading order among equals.
+template <typename T, bool with_cells>
+inline void pool_window(
+    const T* cells, int64_t cell_stride, int64_t row_stride, const int32_t* rows,
+    const int32_t* columns, int64_t width, T* maxima, T* where) {
+  constexpr int L = kLanes<T>, vectors = kPanelChannels<T> / L;
+  using Index = typename LaneIndex<T>::type;
+  bool empty = rows[0] == rows[1] || columns[0] == columns[1];
+  Vector<T> best[vectors];
+  Vector<Index> cell_of_best[vectors];
+#pragma GCC unroll 8
+  for (int v = 0; v < vectors; ++v) {
+    best[v] = broadcast<T>(empty ? T(0) : T(-FLT_MAX));
+    cell_of_best[v] = broadcast<Index>(-1);
+  }
+  if (!empty) {
+    for (int64_t row = rows[0]; row < rows[1]; ++row) {
+      const T* cell = cells + row * row_stride + columns[0] * cell_stride;
+      const T* last = cells + row * row_stride + columns[1] * cell_stride;
+      Index index = static_cast<Index>(row * width + columns[0]);
+      for (; cell != last; cell += cell_stride, ++index) {
+#pragma GCC unroll 8
+        for (int v = 0; v < vectors; ++v) {
+          Vector<T> value = load<T>(cell + v * L);
+          if constexpr (with_cells) {
+            cell_of_best[v] = value > best[v] ? broadcast<Index>(index) : cell_of_best[v];
+          }
+          best[v] = value > best[v] ? value : best[v];
+        }
+      }
+    }
+  }
+#pragma GCC unroll 8
+  for (int v = 0; v < vectors; ++v) {
+    store(maxima + v * L, best[v]);
+    if constexpr (with_cells) store(where + v * L, (Vector<T>)cell_of_best[v]);
+  }
+}
+
+// (bins, P) -> (P, bins), the order of the output. Squares are written from the last to the first,
+// so that what a square at the edge writes beyond its row is overwritten by the row it belongs to.
+template <typename T>
+void transpose_tile(const T* tile, int64_t bins, T* lines) {
+  constexpr int64_t P = kPanelChannels<T>;
+  constexpr int L = kLanes<T>;
+  for (int64_t bin = (bins - 1) / L * L; bin >= 0; bin -= L) {
+    if (bins - bin <= 2) {  // by hand is cheaper than a square: 7 x 7 bins leave one
+      for (int64_t b = bin; b < bins; ++b) {
+        for (int64_t c = 0; c < P; ++c) lines[c * bins + b] = tile[b * P + c];
+      }
+      continue;
+    }
+    for (int64_t group = 0; group < P; group += L) {
+      Vector<T> square[L];
+#pragma GCC unroll 16
+      for (int lane = 0; lane < L; ++lane) square[lane] = load<T>(tile + (bin + lane) * P + group);
+      transpose<T>(square);
+#pragma GCC unroll 16
+      for (int lane = 0; lane < L; ++lane) store(lines + (group + lane) * bins + bin, square[lane]);
+    }
+  }
+}
+
+// The cells were kept in lanes as wide as T's, with their bits in T's clothes.
+inline void narrow(double bits, int32_t& to) {
+  int64_t cell;
+  std::memcpy(&cell, &bits, sizeof cell);
+  to = static_cast<int32_t>(cell);
+}
+
+// Writes `count` values in the output's type; `spare` is scratch for as many.
+template <typename T, typename Out>
+inline void write_out(const T* lines, int64_t count, Out* out, bool stream, T* spare) {
+  const void* from = lines;
+  if constexpr (sizeof(Out) != sizeof(T)) {
+    auto* narrowed = reinterpret_cast<Out*>(spare);
+    for (int64_t i = 0; i < count; ++i) narrow(lines[i], narrowed[i]);
+    from = narrowed;
+  }
+  copy_out(out, from, count * sizeof(Out), stream);
+}
+
+template <typename Stored, bool with_cells>
+void pool_rois(const PoolJob<Stored>& job) {
+  using T = Compute<Stored>;
+  constexpr int64_t P = kPanelChannels<T>;
+  int64_t bins = job.pooled_height * job.pooled_width;
+  T* maxima = job.tile;
+  T* where = maxima + tile_elements<T>(bins);
+  T* lines = where + tile_elements<T>(bins);
+  for (int64_t k = 0; k < job.roi_count; ++k) {
+    int64_t roi = job.rois[k];
+    const int32_t* rows = job.windows + roi * job.windows_per_roi;
+    const int32_t* columns = rows + 2 * job.pooled_height;
+    for (int64_t i = 0; i < job.pooled_height; ++i) {
+      for (int64_t j = 0; j < job.pooled_width; ++j) {
+        int64_t at = (i * job.pooled_width + j) * P;
+        pool_window<T, with_cells>(
+            job.cells, job.cell_stride, job.row_stride, rows + 2 * i, columns + 2 * j, job.width,
+            maxima + at, where + at);
+      }
+    }
+    transpose_tile<T>(maxima, bins, lines);
+    write_out<T>(
+        lines, job.channels * bins, job.out + roi * job.out_stride, job.stream, maxima);
+    if constexpr (with_cells) {
+      transpose_tile<T>(where, bins, lines);
+      write_out<T>(
+          lines, job.channels * bins, job.argmax + roi * job.out_stride, job.stream, where);
+    }
+  }
+  if (job.stream) finish_stream();
+}
+
+template <typename Stored>
+void pool(const PoolJob<Stored>& job) {
+  job.argmax ? pool_rois<Stored, true>(job) : pool_rois<Stored, false>(job);
+}
+
+template <typename Stored>
+RoiPoolKernels<Stored> kernels_of_this_file() {
+  return {&pack<Stored>, &pool<Stored>};
+}
+
+}  // namespace
+}  // namespace frcnn

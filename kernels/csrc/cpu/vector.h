@@ -1,0 +1,82 @@
+// Vectors as wide as the instruction set this file is compiled for, in GCC's and Clang's own
+// notation: the same kernel source becomes SSE2, NEON, AVX2 or AVX-512 code.
+//
+// Included only by files that choose their instruction set first (kernels_*.cpp). Everything here
+// has internal linkage, so that the linker cannot mix up two instruction sets' copies.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+namespace frcnn {
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kVectorBytes = 64;
+#elif defined(__AVX2__)
+constexpr int kVectorBytes = 32;
+#else
+constexpr int kVectorBytes = 16;
+#endif
+
+template <typename T>
+struct VectorOf {
+  typedef T type __attribute__((vector_size(kVectorBytes)));
+  typedef T unaligned __attribute__((vector_size(kVectorBytes), aligned(alignof(T)), may_alias));
+};
+template <typename T>
+using Vector = typename VectorOf<T>::type;
+
+template <typename T>
+constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+// The integer lane that goes with a lane of T, as comparisons yield it.
+template <typename T>
+struct LaneIndex {
+  using type = int32_t;
+};
+template <>
+struct LaneIndex<double> {
+  using type = int64_t;
+};
+
+template <typename T>
+inline Vector<T> load(const T* from) {
+  return *reinterpret_cast<const typename VectorOf<T>::unaligned*>(from);
+}
+
+template <typename T>
+inline void store(T* to, Vector<T> value) {
+  *reinterpret_cast<typename VectorOf<T>::unaligned*>(to) = value;
+}
+
+template <typename T>
+inline Vector<T> broadcast(T value) {
+  return value - Vector<T>{};  // value - 0 keeps the sign of a zero, value + 0 would not
+}
+
+// Transposes a square of kLanes rows in place, by swapping blocks of 1, 2, 4, ... lanes.
+template <typename T>
+inline void transpose(Vector<T> (&rows)[kLanes<T>]) {
+  using Index = typename LaneIndex<T>::type;
+  constexpr int lanes = kLanes<T>;
+#pragma GCC unroll 4
+  for (int step = 1; step < lanes; step *= 2) {
+    Vector<Index> upper, lower;
+#pragma GCC unroll 16
+    for (int lane = 0; lane < lanes; ++lane) {
+      bool second = lane & step;
+      upper[lane] = second ? lanes + lane - step : lane;
+      lower[lane] = second ? lanes + lane : lane + step;
+    }
+#pragma GCC unroll 16
+    for (int row = 0; row < lanes; ++row) {
+      if (row & step) continue;
+      Vector<T> a = rows[row], b = rows[row + step];
+      rows[row] = __builtin_shuffle(a, b, upper);
+      rows[row + step] = __builtin_shuffle(a, b, lower);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace frcnn
