@@ -30,11 +30,10 @@ def recall_tables(report: RecallReport, title: str) -> Iterator[Table]:
 
 def _against_iou(groups: dict[str, RecallResult]) -> Table:
     table = Table(title="Recall against IoU")
-    table.add_column("")
-    for threshold, _ in next(iter(groups.values())).recall:
-        table.add_column(f"{threshold:.2f}", justify="right")
-    for group, result in groups.items():
-        table.add_row(group, *(_number(value) for _, value in result.recall))
+    for heading in ("IoU", *groups):
+        table.add_column(heading, justify="right")
+    for at_threshold in zip(*(result.recall for result in groups.values()), strict=True):
+        table.add_row(f"{at_threshold[0][0]:.2f}", *(_number(value) for _, value in at_threshold))
     return table
 
 

@@ -58,12 +58,11 @@ def _draw_against_count(axes: Any, name: str, result: RecallResult) -> None:
 
 def _draw_classes(axes: Any, report: RecallReport) -> None:
     names = list(report.all_objects.by_class)[::-1]
-    for offset, (label, result) in enumerate(
-        ((_NOT_DIFFICULT, report.not_difficult), (_ALL, report.all_objects))
-    ):
+    groups = {_ALL: report.all_objects, _NOT_DIFFICULT: report.not_difficult}
+    for index, (label, result) in enumerate(groups.items()):
         overlaps = [result.by_class[n].best_overlap if n in result.by_class else 0 for n in names]
-        places = [place + 0.4 * offset - 0.2 for place in range(len(names))]
+        places = [place + 0.2 - 0.4 * index for place in range(len(names))]
         axes.barh(places, overlaps, height=0.4, label=f"{label}: MABO {result.mabo:.3f}")
     axes.set_yticks(range(len(names)), names, fontsize="small")
     axes.set(xlim=(0, 1), xlabel="mean best overlap", title="By class")
-    axes.legend(fontsize="small", loc="lower left")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)
