@@ -5,15 +5,25 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from rich.markup import escape
+from rich.table import Table
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output
+from frcnn_cli.commands.data_check import check
+from frcnn_cli.commands.data_export import export
 from frcnn_cli.engine.datasets import generate_dataset
+from frcnn_cli.engine.datasets.inventory import list_datasets
+from frcnn_cli.engine.datasets.locate import data_roots
 
 
 @click.group()
 def data() -> None:
-    """Generate, list and check data sets."""
+    """Generate, list, check and export data sets."""
+
+
+data.add_command(check)
+data.add_command(export)
 
 
 @data.command()
@@ -39,3 +49,29 @@ def generate(output: Output, out: Path, images: int, seed: int, size: tuple[int,
     with output.progress("Generating", images) as advance:
         generate_dataset(out, images, seed, size, lambda done: advance(1, ""))
     output.note(f"Wrote {images} images to {out}: `frcnn train {out}` trains on them.")
+
+
+@data.command("list")
+@options.data_root
+@pass_output
+def list_command(output: Output, data_root: Path | None) -> None:
+    """Show which data sets are found, and where.
+
+    Looked for in --data-root, then $FRCNN_DATA, then ./data.
+    """
+    found = list_datasets(data_root)
+    looked = ", ".join(str(root) for root in data_roots(data_root))
+    if not found:
+        output.print(f"No data set in {escape(looked)}. `frcnn data generate OUT` makes one.")
+        return
+    table = Table("name", "layout", "splits", "where")
+    for item in found:
+        splits = ", ".join(
+            split if annotated else f"{split} (no annotations)"
+            for split, annotated in item.splits.items()
+        )
+        table.add_row(
+            escape(item.name), item.kind, escape(item.problem or splits), escape(str(item.root))
+        )
+    output.print(table)
+    output.note(f"Looked in {looked}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from xml.sax.saxutils import escape
+
 from PIL import Image
 
 
@@ -30,6 +32,6 @@ def voc_xml(objects, size=(100, 80)):
         difficult = f"<difficult>{int(bool(rest and rest[0]))}</difficult>"
         part = "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>"
         parts.append(
-            f"<object><name>{name}</name>{difficult}{part}<bndbox>{corners}</bndbox></object>"
+            f"<object><name>{escape(name)}</name>{difficult}{part}<bndbox>{corners}</bndbox></object>"
         )
     return f"<annotation>{''.join(parts)}</annotation>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import Fault, Report, index_images
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, index_images
 from frcnn_cli.engine.datasets.lists import CLASSES_FILE, read_classes, read_lines
 from frcnn_cli.engine.datasets.voc_xml import (
     Annotation,
@@ -21,7 +21,7 @@ VOC_CLASSES = (
     *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
     *("train", "tvmonitor"),
 )
-SPLITS = ("train", "val", "trainval", "test")
+SPLITS = ("train", "val", "trainval", "test", ALL)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,130 @@
+"""Reading everything of a data set, pictures included, and saying what is wrong in it."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from frcnn_cli.engine.datasets.find import available_splits, find_dataset
+from frcnn_cli.engine.datasets.layout import Fault
+from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.images import read_image
+
+_SHOULD_BE_APART = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """What a split holds. objects: those that are not difficult or crowds, by class;
+    background: images without any object; annotated: whether the split has annotations."""
+
+    split: str
+    images: int
+    annotated: bool
+    background: int
+    ignored: int
+    objects: dict[str, int]
+
+
+@dataclass(frozen=True)
+class CheckReport:
+    """faults: all of them; those that are tolerated do not keep the data set from being used."""
+
+    splits: tuple[SplitSummary, ...]
+    faults: tuple[Fault, ...]
+
+    @property
+    def sound(self) -> bool:
+        """Whether every split can be used as it is."""
+        return all(fault.tolerated for fault in self.faults)
+
+
+def check_dataset(
+    name: str,
+    split: str | None = None,
+    data_root: Path | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> CheckReport:
+    """Read every annotation, decode every picture, and compare their sizes.
+
+    split: only this one. progress: called with the pictures decoded and their number.
+    Raises MisuseError for an unknown data set or split.
+    """
+    splits = [split] if split else list(available_splits(name, data_root))
+    faults: list[Fault] = []
+    datasets: list[Dataset] = []
+    for each in splits:
+        try:
+            datasets.append(find_dataset(name, each, data_root, faults.append))
+        except InputError as error:
+            # A list or json that cannot be read at all; other splits may be.
+            faults.append(Fault(Path(name), f"split {each}: {error}"))
+    faults += _shared_images(datasets)
+    faults += _picture_faults(datasets, progress)
+    summaries = tuple(_summary(dataset) for dataset in datasets)
+    # Splits overlap (trainval holds train), and so do their faults.
+    return CheckReport(summaries, tuple(dict.fromkeys(faults)))
+
+
+def _summary(dataset: Dataset) -> SplitSummary:
+    truths = [image.truth for image in dataset.images if image.truth is not None]
+    objects: Counter[str] = Counter(dict.fromkeys(dataset.classes, 0))
+    ignored = 0
+    for truth in truths:
+        aside = truth.difficult | truth.crowd
+        ignored += int(aside.sum())
+        objects.update(dataset.classes[label - 1] for label in truth.labels[~aside].tolist())
+    return SplitSummary(
+        dataset.split,
+        len(dataset),
+        bool(truths),
+        sum(len(truth) == 0 for truth in truths),
+        ignored,
+        dict(objects),
+    )
+
+
+def _shared_images(datasets: Iterable[Dataset]) -> list[Fault]:
+    """Images in two splits that should have none in common."""
+    paths = {data.split: {image.path for image in data.images} for data in datasets}
+    return [
+        Fault(shared, f"is in both {first} and {second}", tolerated=True)
+        for first, second in _SHOULD_BE_APART
+        if first in paths and second in paths
+        for shared in sorted(paths[first] & paths[second])
+    ]
+
+
+def _picture_faults(
+    datasets: Iterable[Dataset], progress: Callable[[int, int], None]
+) -> list[Fault]:
+    """Decode each picture once, in threads (the decoder lets others run meanwhile)."""
+    records = {image.path: image for data in datasets for image in data.images}
+    there = [record for record in records.values() if record.path.exists()]
+    executor = ThreadPoolExecutor(os.cpu_count())
+    try:
+        futures = [executor.submit(_picture_fault, record) for record in there]
+        for done, _ in enumerate(as_completed(futures), start=1):
+            progress(done, len(futures))
+        return [fault for future in futures if (fault := future.result()) is not None]
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _picture_fault(record: ImageRecord) -> Fault | None:
+    try:
+        height, width = read_image(record.path).shape[:2]
+    except InputError as error:
+        return Fault(record.path, str(error).removeprefix(f"{record.path}: "))
+    annotated = (record.width or width, record.height or height)
+    if annotated != (width, height):
+        return Fault(
+            record.path,
+            f"is {width} x {height} pixels upright, annotated as {annotated[0]} x {annotated[1]}",
+        )
+    return None

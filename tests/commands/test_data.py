@@ -1,0 +1,86 @@
+"""`frcnn data` through Click's runner."""
+
+import json
+
+import pytest
+from click.testing import CliRunner
+
+from frcnn_cli.cli import cli
+
+
+def run(*arguments):
+    return CliRunner().invoke(cli, ["data", *map(str, arguments)])
+
+
+@pytest.fixture(scope="module")
+def shapes(tmp_path_factory):
+    out = tmp_path_factory.mktemp("data") / "shapes"
+    result = run("generate", out, "--images", 8, "--seed", 1, "--size", 160, 120)
+    assert result.exit_code == 0, result.output
+    return out
+
+
+def test_generate_writes_and_does_not_overwrite(shapes):
+    assert len(list((shapes / "JPEGImages").iterdir())) == 8
+    again = run("generate", shapes)
+    assert again.exit_code == 2
+    assert "there already" in again.output
+
+
+def test_list_shows_name_layout_and_splits(shapes, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    result = run("list", "--data-root", shapes.parent)
+    assert result.exit_code == 0
+    assert "shapes" in result.output
+    assert "train, val, trainval, test" in result.output
+
+
+def test_list_says_where_it_looked_in_vain(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FRCNN_DATA", "elsewhere")
+    result = run("list")
+    assert result.exit_code == 0
+    assert "No data set in elsewhere, data" in result.output
+
+
+def test_check_passes_sound_data_and_fails_broken(shapes, tmp_path):
+    json_path = tmp_path / "report.json"
+    assert run("check", shapes, "--json", json_path).exit_code == 0
+    report = json.loads(json_path.read_text())
+    assert report["sound"]
+    assert [split["images"] for split in report["splits"]] == [5, 1, 6, 2]
+    annotation = shapes / "Annotations" / "000001.xml"
+    whole = annotation.read_text()
+    annotation.write_text(whole.replace("<xmin>", "<xmin>9"))
+    broken = run("check", shapes, "--split", "train")
+    annotation.write_text(whole)
+    assert broken.exit_code == 1
+    assert "000001.xml" in broken.output
+    assert "Traceback" not in broken.output
+
+
+def test_check_of_nothing_known(tmp_path):
+    result = run("check", "voc2077", "--data-root", tmp_path)
+    assert result.exit_code == 2
+    assert "There is no data set 'voc2077'" in result.output
+
+
+@pytest.mark.parametrize("format", ["coco", "csv", "voc", "yolo"])
+def test_export_of_ground_truth_and_detections(shapes, tmp_path, format):
+    truth = run("export", shapes, tmp_path / "truth", "--format", format)
+    assert truth.exit_code == 0, truth.output
+    assert (tmp_path / "truth").exists()
+    entry = {"image_id": "000007", "category_id": 1, "bbox": [1, 1, 9, 9], "score": 0.5}
+    (tmp_path / "in.json").write_text(json.dumps([entry]))
+    detections = ("--detections", tmp_path / "in.json")
+    found = run("export", shapes, tmp_path / "found", "--format", format, *detections)
+    assert found.exit_code == 0, found.output
+    assert (tmp_path / "found").exists()
+
+
+def test_export_names_a_bad_detections_file(shapes, tmp_path):
+    (tmp_path / "in.json").write_text("{}")
+    options = ("--format", "csv", "--detections", tmp_path / "in.json")
+    result = run("export", shapes, tmp_path / "out.csv", *options)
+    assert result.exit_code == 1
+    assert "in.json" in result.output

@@ -1,0 +1,92 @@
+"""What `check` finds in data sets broken on purpose, and what `list` finds where."""
+
+import pytest
+from engine.datasets.folders import write_voc
+from PIL import Image
+
+from frcnn_cli.engine.datasets.check import check_dataset
+from frcnn_cli.engine.datasets.inventory import list_datasets
+from frcnn_proposals.errors import MisuseError
+
+DOG = ("dog", (1, 1, 50, 60))
+
+
+@pytest.fixture
+def broken(tmp_path):
+    """One fault of every kind, in train; test is sound."""
+    root = write_voc(
+        tmp_path / "VOC2007",
+        {"train": ["ok", "cut", "small", "edge", "xml", "gone"], "test": ["t"]},
+        {
+            **{name: [DOG] for name in ("ok", "cut", "small", "gone")},
+            "edge": [("cat", (0, 1, 50, 60)), ("dog", (9, 9, 5, 5))],
+            "xml": "<annotation>",
+            "t": [DOG, ("dog", (1, 1, 9, 9), True)],
+        },
+    )
+    pictures = root / "JPEGImages"
+    (pictures / "cut.jpg").write_bytes((pictures / "cut.jpg").read_bytes()[:300])
+    Image.new("RGB", (50, 40)).save(pictures / "small.jpg")
+    (pictures / "gone.jpg").unlink()
+    return tmp_path
+
+
+def test_every_fault_is_found_and_named(broken):
+    report = check_dataset("voc2007", "train", broken)
+    assert not report.sound
+    messages = {fault.path.name: str(fault) for fault in report.faults if not fault.tolerated}
+    assert set(messages) == {"cut.jpg", "small.jpg", "edge.xml", "xml.xml", "train.txt"}
+    assert "50 x 40 pixels upright, annotated as 100 x 80" in messages["small.jpg"]
+    assert "box 9 9 5 5: turned inside out" in messages["edge.xml"]
+    assert "gone" in messages["train.txt"]
+    assert [fault.message for fault in report.faults if fault.tolerated] == [
+        "object 1 (cat), box 0 1 50 60: a corner just outside, moved in"
+    ]
+
+
+def test_a_sound_split_is_counted(broken):
+    done = []
+    report = check_dataset("voc2007", "test", broken, lambda *counts: done.append(counts))
+    assert report.sound
+    (test,) = report.splits
+    assert (test.images, test.annotated, test.background, test.ignored) == (1, True, 0, 1)
+    assert test.objects["dog"] == 1
+    assert sum(test.objects.values()) == 1
+    assert done == [(1, 1)]
+
+
+def test_images_that_two_splits_share_are_told(tmp_path):
+    write_voc(tmp_path / "VOC2007", {"train": ["a"], "test": ["a", "b"]}, {"a": [], "b": []})
+    report = check_dataset("voc2007", None, tmp_path)
+    assert report.sound
+    assert [fault.message for fault in report.faults] == ["is in both train and test"]
+
+
+def test_an_unreadable_list_is_a_fault_of_its_split(tmp_path):
+    root = write_voc(tmp_path / "VOC2007", {"train": ["a"], "test": ["b"]}, {"a": [], "b": []})
+    (root / "ImageSets/Main/test.txt").write_text("\n")
+    report = check_dataset("voc2007", None, tmp_path)
+    assert [split.split for split in report.splits] == ["train"]
+    assert "lists no images" in str(report.faults[0])
+    with pytest.raises(MisuseError):
+        check_dataset("voc2008", None, tmp_path)
+
+
+def test_the_real_images_are_sound(shared_data):
+    report = check_dataset("voc2007", "val", shared_data / "voc2007-subset")
+    assert report.sound
+    assert report.splits[0].images == 471
+
+
+def test_list_names_each_data_set_once_where_it_is_found(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FRCNN_DATA", raising=False)
+    write_voc(tmp_path / "first/VOCdevkit/VOC2007", {"train": ["a"]}, {"a": []})
+    write_voc(tmp_path / "data/VOCdevkit/VOC2007", {"train": ["a"]}, {"a": []})
+    write_voc(tmp_path / "data/shapes", {"train": ["a"], "test": ["b"]}, {"a": []})
+    (tmp_path / "data/notes").mkdir()
+    found = {item.name: item for item in list_datasets(tmp_path / "first")}
+    assert set(found) == {"voc2007", "shapes"}
+    assert "first" in found["voc2007"].root.parts
+    assert found["shapes"].splits == {"train": True, "test": False}
+    assert found["shapes"].kind == "VOC"
