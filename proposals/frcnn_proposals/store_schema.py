@@ -42,6 +42,15 @@ def is_store(path: str | Path) -> bool:
     return header.startswith(_MAGIC) and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
 
 
+def _is_whole(path: Path) -> bool:
+    """Whether the file is as long as its header says. (SQLite takes what is cut off as zeros.)"""
+    with open(path, "rb") as file:
+        header = file.read(32)
+    page_size = int.from_bytes(header[16:18], "big")
+    pages = int.from_bytes(header[28:32], "big")
+    return path.stat().st_size == pages * (65536 if page_size == 1 else page_size)
+
+
 def is_sqlite(path: Path) -> bool:
     """Whether the file is a database, or is still empty."""
     with open(path, "rb") as file:
@@ -59,6 +68,8 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         raise InputError(f"{path}: no such proposal store; frcnn propose makes one")
     if not is_store(path):
         raise InputError(f"{path}: is not a proposal store; see frcnn proposals inspect")
+    if not _is_whole(path):
+        raise damaged(path, "it is not as long as it should be")
     # immutable: the file is complete, so no lock is taken and no journal beside it is believed.
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
@@ -103,6 +114,6 @@ def check_tables(connection: sqlite3.Connection, path: Path) -> None:
         raise InputError(f"{path}: has tables that no proposal store has; it is not read")
 
 
-def damaged(path: Path, error: Exception) -> InputError:
+def damaged(path: Path, error: Exception | str) -> InputError:
     """What to raise when SQLite cannot read the file."""
     return InputError(f"{path}: is damaged ({error}); delete it and compute the proposals again")

@@ -1,0 +1,153 @@
+"""The image loader, against files whose pixels are known."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.images import image_digest, image_size, read_image
+
+RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
+
+
+def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
+    PIL.Image.fromarray(pixels).save(path, **options)
+    return path
+
+
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm"])
+def test_lossless_pixels_come_back(tmp_path, suffix):
+    image = read_image(save(tmp_path / f"a.{suffix}", RGB))
+    np.testing.assert_array_equal(image, RGB)
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous
+    assert image.flags.writeable
+
+
+# Where the stored picture's first row and column lie when it is shown (EXIF 2.3, 4.6.4 A).
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.transpose(1, 0, 2),
+    6: lambda a: a.transpose(1, 0, 2)[:, ::-1],
+    7: lambda a: a.transpose(1, 0, 2)[::-1, ::-1],
+    8: lambda a: a.transpose(1, 0, 2)[::-1],
+}
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_orientation_is_honoured(tmp_path, orientation):
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    path = save(tmp_path / "a.png", RGB, exif=exif)
+    image = read_image(path)
+    np.testing.assert_array_equal(image, UPRIGHT[orientation](RGB))
+    assert image_size(path) == (image.shape[1], image.shape[0])
+
+
+def test_damaged_exif_is_passed_over(tmp_path):
+    path = tmp_path / "a.png"
+    PIL.Image.fromarray(RGB).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
+    np.testing.assert_array_equal(read_image(path), RGB)
+
+
+def test_grey_is_repeated(tmp_path):
+    image = read_image(save(tmp_path / "a.png", RGB[:, :, 0]))
+    np.testing.assert_array_equal(image, RGB[:, :, :1].repeat(3, axis=2))
+
+
+def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
+    grey = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
+    image = read_image(save(tmp_path / "a.png", grey))
+    np.testing.assert_array_equal(image[0, :, 0], [0, 0, 1, 128, 255])
+
+
+def test_transparent_pixels_are_white(tmp_path):
+    rgba = np.dstack((RGB, np.full(RGB.shape[:2], 255, np.uint8)))
+    rgba[0, 0] = (10, 20, 30, 0)
+    image = read_image(save(tmp_path / "a.png", rgba))
+    np.testing.assert_array_equal(image[0, 0], [255, 255, 255])
+    np.testing.assert_array_equal(image[1:], RGB[1:])
+
+
+def test_palette_and_its_transparency(tmp_path):
+    picture = PIL.Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    picture.putpalette([200, 100, 50, 1, 2, 3])
+    picture.save(tmp_path / "a.png", transparency=1)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png")[0], [[200, 100, 50], [255] * 3])
+
+
+def test_cmyk_jpeg(tmp_path):
+    # No ink at all is white; full cyan has no red.
+    cmyk = np.zeros((16, 16, 4), np.uint8)
+    cmyk[:, 8:, 0] = 255
+    PIL.Image.fromarray(cmyk, "CMYK").save(tmp_path / "a.jpg", quality=100)
+    image = read_image(tmp_path / "a.jpg").astype(int)
+    assert image[:, :4].min() > 245
+    assert image[:, 12:, 0].max() < 10
+    assert image[:, 12:, 1:].min() > 245
+
+
+def test_animation_gives_its_first_frame(tmp_path):
+    frames = [PIL.Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
+    np.testing.assert_array_equal(read_image(tmp_path / "a.gif")[0, 0], [255, 0, 0])
+
+
+def truncated(path: Path) -> None:
+    buffer = io.BytesIO()
+    PIL.Image.fromarray(np.random.default_rng(1).integers(0, 255, (64, 64, 3), np.uint8)).save(
+        buffer, format="jpeg"
+    )
+    path.write_bytes(buffer.getvalue()[:-500])
+
+
+UNREADABLE = {
+    "text": lambda path: path.write_text("not an image"),
+    "empty": lambda path: path.write_bytes(b""),
+    "truncated": truncated,
+    "folder": lambda path: path.mkdir(),
+    "missing": lambda path: None,
+    # Ghostscript would run this: it must not even be tried.
+    "postscript": lambda path: path.write_text(
+        "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", UNREADABLE)
+def test_unreadable_files_are_named(tmp_path, fault):
+    path = tmp_path / "picture.jpg"
+    UNREADABLE[fault](path)
+    with pytest.raises(InputError, match=r"picture\.jpg"):
+        read_image(path)
+
+
+def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
+    path = save(tmp_path / "a.png", np.zeros((100, 100, 3), np.uint8))
+    with pytest.raises(InputError, match="100 x 100 pixels"):
+        read_image(path, max_pixels=9999)
+    # Pillow's own limit is met first by a picture that claims to be enormous.
+    PIL.Image.new("1", (40000, 40000)).save(tmp_path / "b.png")
+    with pytest.raises(InputError, match="pixels"):
+        read_image(tmp_path / "b.png")
+
+
+def test_digest_is_of_the_bytes(tmp_path):
+    (tmp_path / "a").write_bytes(b"abc")
+    assert image_digest(tmp_path / "a") == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_real_photograph(shared_data):
+    path = shared_data / "fast-rcnn-demo" / "000004.jpg"
+    image = read_image(path)
+    assert image.shape[1::-1] == image_size(path)
+    assert image.shape[2] == 3
