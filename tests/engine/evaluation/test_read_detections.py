@@ -91,7 +91,8 @@ def test_an_empty_list_is_no_fault(tmp_path):
         ([{**GOOD, "category_id": 7}], "unknown category_id 7"),
         ([{**GOOD, "image_id": [1]}], "image_id should be"),
         ([GOOD, {"image_id": 1}], "entry 2: it has no category_id"),
-        ('[{"image_id": 12, "category_id": 1, "bbox": [0,0,1,NaN], "score": 1}]', "not finite"),
+        ('[{"image_id": 12, "category_id": 1, "bbox": [0,0,1,NaN], "score": 1}]', "not a readable"),
+        ([{**GOOD, "score": 10**400}], "not a readable json file"),
         ([{**GOOD, "bbox": [9, 9, -3, 4]}], "entry 1: its box is turned inside out"),
         ([{**GOOD, "image_id": "x"}], "none of its images is in made test: it has 'x'"),
     ],
@@ -122,6 +123,7 @@ def test_devkit_files_are_1_based_and_named_by_class(tmp_path):
     ("files", "words"),
     [
         ({"cat": "000012 0.5 1 1 9\n"}, "cat.txt: line 1: expected"),
+        ({"cat": "\n000012 nan 1 1 9 9\n"}, "cat.txt line 2: a number is not finite"),
         ({"cat": "000012 0.5 1 1 9 9\n000012 0.5 9 9 1 1\n"}, "cat.txt line 2: its box"),
         ({"a_cat": "", "b_cat": ""}, "a_cat.txt and b_cat.txt are both of class cat"),
         ({"dog": "000012 0.5 1 1 9 9\n"}, "no file name ends in a class"),

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Mapping
+import gc
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
+from numpy.typing import NDArray
 
 from frcnn_cli.engine.datasets.coco_records import numbering
-from frcnn_cli.engine.evaluation.detection_rows import DetectionRows
+from frcnn_cli.engine.evaluation.detection_rows import DetectionRows, ImageIndex
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
 
@@ -23,30 +27,55 @@ def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
     'detections'; where it also lists 'categories' (id and name), classes go by their names,
     and so they do where an entry has a 'category', as the toolkit's own have.
     """
-    entries, categories = _entries(path)
-    image_of = _image_lookup(dataset)
-    label_of = _label_lookup(path, dataset, categories)
-    label_of_name = {name: label for label, name in enumerate(dataset.classes, start=1)}
+    with _collector_paused():
+        entries, categories = _entries(path)
+        index = ImageIndex(_image_names(dataset))
+        label_of = _label_lookup(path, dataset, categories)
+        label_of_name = {name: label for label, name in enumerate(dataset.classes, start=1)}
+        try:
+            images = [index[entry["image_id"]] for entry in entries]
+            labels = [_label(entry, label_of, label_of_name) for entry in entries]
+            scores = [entry["score"] for entry in entries]
+            boxes = _boxes([entry["bbox"] for entry in entries])
+            return DetectionRows(
+                index.ids,
+                np.array(images, np.int64),
+                np.array(labels, np.int64),
+                np.array(scores, np.float64),
+                boxes,
+                lambda row: f"entry {row + 1}",
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise InputError(_first_fault(path, entries, label_of, label_of_name)) from error
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """The garbage collector would walk half a million small objects over and over."""
+    was_enabled = gc.isenabled()
+    gc.disable()
     try:
-        image_ids = [image_of(entry["image_id"]) for entry in entries]
-        labels = [_label(entry, label_of, label_of_name) for entry in entries]
-        scores = np.array([entry["score"] for entry in entries], np.float64)
-        boxes = np.array([entry["bbox"] for entry in entries], np.float64).reshape(-1, 4)
-        if len(boxes) != len(entries):
-            raise ValueError("boxes of other than 4 numbers")
-    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-        raise InputError(_first_fault(path, entries, label_of, label_of_name)) from error
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _boxes(extents: list[Any]) -> NDArray[np.float64]:
+    """Inclusive corners (D, 4) of D lists of x, y, width, height."""
+    if extents and set(map(len, extents)) != {4}:
+        raise ValueError("a box of other than 4 numbers")
+    numbers = np.fromiter(chain.from_iterable(extents), np.float64, 4 * len(extents))
+    boxes = numbers.reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2] - 1
-    return DetectionRows(
-        image_ids, np.array(labels, np.int64), scores, boxes, lambda row: f"entry {row + 1}"
-    )
+    return boxes
 
 
 def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
     """The list of detections, and the file's categories where it has them."""
     try:
-        content = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        content = orjson.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable json file ({error})") from error
     categories = None
     if isinstance(content, dict):
@@ -57,11 +86,10 @@ def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
     return content, categories if isinstance(categories, list) else None
 
 
-def _image_lookup(dataset: Dataset) -> Callable[[Any], str]:
-    """From an image_id of a file, a string or a number, to the data set's id where it has it."""
-    known: dict[Any, str] = {number: name for name, number in numbering(dataset).images.items()}
-    known |= {image.image_id: image.image_id for image in dataset.images}
-    return lambda image_id: known[image_id] if image_id in known else str(image_id)
+def _image_names(dataset: Dataset) -> dict[Any, str]:
+    """From an image_id of a file, a string or a number, to the data set's id."""
+    names: dict[Any, str] = {number: name for name, number in numbering(dataset).images.items()}
+    return names | {image.image_id: image.image_id for image in dataset.images}
 
 
 def _label_lookup(path: Path, dataset: Dataset, categories: list[Any] | None) -> Mapping[Any, int]:

@@ -56,15 +56,12 @@ def _check(path: Path, rows: DetectionRows, dataset: Dataset) -> None:
 
 def _by_image(rows: DetectionRows) -> dict[str, Detections]:
     """Grouped by image in order of appearance, sorted by score; equal scores keep their order."""
-    ids = list(dict.fromkeys(rows.image_ids))
-    place = {name: number for number, name in enumerate(ids)}
-    image = np.array([place[name] for name in rows.image_ids], np.int64)
-    order = np.lexsort((-rows.scores, image))
-    starts = np.searchsorted(image[order], np.arange(len(ids) + 1))
+    order = np.lexsort((-rows.scores, rows.image))
+    starts = np.searchsorted(rows.image[order], np.arange(len(rows.image_ids) + 1))
     boxes = rows.boxes[order].astype(np.float32)
     scores = rows.scores[order].astype(np.float32)
     labels = rows.labels[order]
     return {
         name: Detections(boxes[first:last], scores[first:last], labels[first:last])
-        for name, first, last in zip(ids, starts[:-1], starts[1:], strict=True)
+        for name, first, last in zip(rows.image_ids, starts[:-1], starts[1:], strict=True)
     }

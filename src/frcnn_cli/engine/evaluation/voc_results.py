@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frcnn_cli.engine.evaluation.detection_rows import DetectionRows
+from frcnn_cli.engine.evaluation.detection_rows import DetectionRows, ImageIndex
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
 
@@ -18,7 +18,8 @@ def read_voc_results(path: Path, dataset: Dataset) -> DetectionRows:
     comp4_det_test_aeroplane.txt. A class without a file has no detections.
     Raises InputError where no file is a class's, two are one class's, or a line is unusable.
     """
-    image_ids: list[str] = []
+    index = ImageIndex({})
+    images: list[int] = []
     labels: list[int] = []
     numbers: list[list[float]] = []
     places: list[tuple[Path, int]] = []
@@ -28,12 +29,13 @@ def read_voc_results(path: Path, dataset: Dataset) -> DetectionRows:
             if not fields:
                 continue
             numbers.append(_numbers(file, line_number, fields))
-            image_ids.append(fields[0])
+            images.append(index[fields[0]])
             labels.append(label)
             places.append((file, line_number))
     values = np.array(numbers, np.float64).reshape(-1, 5)
     return DetectionRows(
-        image_ids,
+        index.ids,
+        np.array(images, np.int64),
         np.array(labels, np.int64),
         values[:, 0],
         values[:, 1:] - 1,
