@@ -16,6 +16,7 @@ from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.evaluation.evaluate import evaluate
 from frcnn_cli.engine.results import coco_results
 from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.errors import InputError
 
 
 @click.command("eval")
@@ -33,6 +34,11 @@ from frcnn_cli.engine.settings import DetectSettings
 @click.option(
     "--save-detections", type=options.FilePath, help="Write the detections there, as COCO results."
 )
+@click.option(
+    "--require-map",
+    type=click.FloatRange(0, 1),
+    help="End with exit code 1 where the mAP (11-point) is lower: for scripts.",
+)
 @pass_output
 def eval(
     output: Output,
@@ -48,6 +54,7 @@ def eval(
     device: str,
     json_path: Path | None,
     save_detections: Path | None,
+    require_map: float | None,
 ) -> None:
     """Score MODEL on DATASET: VOC average precision, for each class and the mean.
 
@@ -73,3 +80,6 @@ def eval(
     if json_path is not None:
         write_json(json_path, {"model": str(loaded.path), **evaluation.to_json()})
         output.note(f"Results: {json_path}")
+    reached = evaluation.voc.map_11point or 0.0
+    if require_map is not None and reached < require_map:
+        raise InputError(f"mAP is {reached:.3f}, under the {require_map:.3f} that is required.")

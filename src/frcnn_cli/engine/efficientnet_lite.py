@@ -56,8 +56,9 @@ class InvertedResidual(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        y = self.project(F.relu6(self.depthwise(y), inplace=True))
-        return x + y if self.residual else y
+        y = F.relu6(self.depthwise(y), inplace=True)
+        projected: Tensor = self.project(y)
+        return x + projected if self.residual else projected
 
 
 class EfficientNetLite0(nn.Module):
@@ -101,6 +102,7 @@ class EfficientNetLite0(nn.Module):
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+                assert layer.bias is not None
                 nn.init.zeros_(layer.bias)
         # The published maps deviate by about 7 and 3, so that these give about 1.
         for layer in (self.lateral, self.context):

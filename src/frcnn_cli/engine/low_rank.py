@@ -32,7 +32,7 @@ def break_even_rank(inputs: int, outputs: int) -> int:
 
 
 def truncate(layer: nn.Linear, rank: int) -> tuple[LowRankLinear, float]:
-    """The best approximation of `layer` at `rank`, and the share of energy it keeps.
+    """The best approximation of `layer`, which has a bias, at `rank`, and the share of energy it keeps.
 
     Energy is the sum of squared singular values. The SVD is that of W's smaller Gram matrix
     in float64, exact to single precision and far cheaper than W's own.
@@ -52,9 +52,6 @@ def truncate(layer: nn.Linear, rank: int) -> tuple[LowRankLinear, float]:
         else:  # U Sigma = W V, kept in the second layer
             thin.first.weight.copy_(vectors.T)
             thin.second.weight.copy_(weight @ vectors)
-        if layer.bias is not None:
-            thin.second.bias.copy_(layer.bias)
-        else:
-            thin.second.bias.zero_()
+        thin.second.bias.copy_(layer.bias)
     kept = float(energies[:rank].sum() / energies.sum().clamp(min=1e-300))
     return thin.to(layer.weight.dtype), kept

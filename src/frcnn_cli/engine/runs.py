@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from frcnn_cli.engine.models import MODEL_FILE
+from frcnn_cli.engine.training_state import CHECKPOINT_FILE
+from frcnn_proposals.errors import MisuseError
+
 
 def new_run_folder(runs_root: Path, name: str) -> Path:
     """Make and return `runs_root`/`name`, or with -2, -3 ... behind it where that is taken."""
@@ -17,3 +21,15 @@ def new_run_folder(runs_root: Path, name: str) -> Path:
             number += 1
             continue
         return folder
+
+
+def claim_run_folder(folder: Path) -> Path:
+    """Make `folder` for a new run. Raises MisuseError where it holds a run already."""
+    for name in (MODEL_FILE, CHECKPOINT_FILE):
+        if (folder / name).exists():
+            raise MisuseError(
+                f"{folder}: there is a run in this folder already ({name}).\n"
+                f"Go on with it by `frcnn train --resume {folder}`, or name another --out."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

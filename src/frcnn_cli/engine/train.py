@@ -146,7 +146,7 @@ def _fit(
     minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
     stream = minibatch_stream(minibatches, start, run.settings.workers)
     unreadable: dict[str, None] = {}
-    with (run.folder / METRICS_FILE).open("a", encoding="utf-8") as metrics:
+    with (run.folder / METRICS_FILE).open("a", buffering=1, encoding="utf-8") as metrics:
         for iteration, batch in enumerate(stream, start):
             unreadable |= dict.fromkeys(batch.unreadable)
             if not batch.image_ids:
@@ -159,7 +159,6 @@ def _fit(
             metrics.write(json.dumps(asdict(step)) + "\n")
             report(step)
             if step.iteration % run.settings.checkpoint_every == 0:
-                metrics.flush()
                 progress = Progress(step.iteration, run.settings, run.origin)
                 save_checkpoint(run.folder, model, optimizer, progress)
     path = run.folder / MODEL_FILE

@@ -1,0 +1,216 @@
+"""train, eval, detect and compress through the command line, on a few generated pictures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from click.testing import CliRunner, Result
+
+from frcnn_cli.cli import cli
+
+FEW = ["--iterations", "4", "--scale", "64", "--workers", "0", "--weights", "none"]
+
+
+def frcnn(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set, its proposals and one short run."""
+    folder = tmp_path_factory.mktemp("home")
+    data = folder / "shapes"
+    assert frcnn("data", "generate", data, "--images", 12, "--size", 128, 96).exit_code == 0
+    stored = frcnn("propose", data / "JPEGImages", "--out", folder / "shapes.proposals")
+    assert stored.exit_code == 0, stored.output
+    result = frcnn(
+        "train",
+        data,
+        "--proposals",
+        folder / "shapes.proposals",
+        "--out",
+        folder / "runs" / "first",
+        *FEW,
+    )
+    assert result.exit_code == 0, result.output
+    return folder
+
+
+@pytest.fixture
+def picture(home: Path) -> Path:
+    return sorted((home / "shapes" / "JPEGImages").glob("*.jpg"))[0]
+
+
+def test_train_leaves_a_model_and_its_losses(home: Path) -> None:
+    run = home / "runs" / "first"
+    assert (run / "model.safetensors").is_file()
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_run_is_not_trained_over(home: Path) -> None:
+    result = frcnn("train", home / "shapes", "--out", home / "runs" / "first", *FEW)
+    assert result.exit_code == 2
+    assert "--resume" in result.output
+
+
+def test_train_computes_and_caches_proposals(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRCNN_CACHE", str(tmp_path / "cache"))
+    result = frcnn("train", home / "shapes", "--out", tmp_path / "run", *FEW)
+    assert result.exit_code == 0, result.output
+    assert len(list((tmp_path / "cache").rglob("*.proposals"))) == 1
+
+
+def test_eval_takes_the_newest_run_and_its_test_split(home: Path, tmp_path: Path) -> None:
+    result = frcnn(
+        "eval",
+        "--runs",
+        home / "runs",
+        "--proposals",
+        home / "shapes.proposals",
+        "--json",
+        tmp_path / "eval.json",
+        "--save-detections",
+        tmp_path / "detections.json",
+    )
+    assert result.exit_code == 0, result.output
+    assert "split test, 3 images" in result.output
+    values = json.loads((tmp_path / "eval.json").read_text())
+    assert 0 <= values["voc"]["map_11point"] <= 1
+    assert values["counts"]["images"] == 3
+    assert {"image_id", "category_id", "bbox", "score"} <= set(
+        json.loads((tmp_path / "detections.json").read_text())[0]
+    )
+
+
+def test_eval_can_require_a_map(home: Path) -> None:
+    result = frcnn(
+        "eval",
+        home / "runs" / "first",
+        "--proposals",
+        home / "shapes.proposals",
+        "--require-map",
+        1,
+    )
+    assert result.exit_code == 1
+    assert "under the 1.000" in result.output
+
+
+def test_detect_writes_a_picture_and_coco_results(
+    home: Path, picture: Path, tmp_path: Path
+) -> None:
+    result = frcnn(
+        "detect",
+        picture,
+        "--runs",
+        home / "runs",
+        "--score-threshold",
+        0.01,
+        "--viz",
+        "--out",
+        tmp_path / "pictures",
+        "--json",
+        tmp_path / "found.json",
+    )
+    assert result.exit_code == 0, result.output
+    drawn = np.asarray(PIL.Image.open(tmp_path / "pictures" / picture.name))
+    original = np.asarray(PIL.Image.open(picture))
+    assert drawn.shape == original.shape
+    assert (np.abs(drawn.astype(int) - original.astype(int)) > 60).any()
+    found = json.loads((tmp_path / "found.json").read_text())
+    assert found
+    x, y, width, height = found[0]["bbox"]
+    assert x >= 0
+    assert y >= 0
+    assert x + width <= original.shape[1] + 0.01
+    assert y + height <= original.shape[0] + 0.01
+
+
+def test_one_bad_image_does_not_stop_the_rest(home: Path, picture: Path, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(picture.read_bytes()[:200])
+    result = frcnn(
+        "detect", bad, picture, "--runs", home / "runs", "--json", tmp_path / "found.json",
+        "--score-threshold", 0.0,
+    )  # fmt: skip
+    assert result.exit_code == 1
+    assert "bad.jpg" in result.output
+    assert {item["image_id"] for item in json.loads((tmp_path / "found.json").read_text())} == {
+        picture.stem
+    }
+
+
+def test_compress_then_detect_with_the_smaller_model(
+    home: Path, picture: Path, tmp_path: Path
+) -> None:
+    thin = tmp_path / "thin.safetensors"
+    result = frcnn(
+        "compress",
+        home / "runs" / "first",
+        home / "shapes",
+        "--svd-rank",
+        64,
+        "--proposals",
+        home / "shapes.proposals",
+        "--out",
+        thin,
+        "--json",
+        tmp_path / "compress.json",
+    )
+    assert result.exit_code == 0, result.output
+    values = json.loads((tmp_path / "compress.json").read_text())
+    # fc6 is 1024 x 6272, fc7 1024 x 1024.
+    saved = 1024 * 6272 - 64 * (1024 + 6272) + 1024 * 1024 - 64 * 2048
+    assert values["before"]["parameters"] - values["after"]["parameters"] == saved
+    assert "map_11point" in values["after"]
+    assert thin.stat().st_size < (home / "runs" / "first" / "model.safetensors").stat().st_size
+    assert frcnn("detect", picture, "--model", thin).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["trian", "voc2007"], 2, "Did you mean 'train'"),
+        (["train"], 2, "Name a data set"),
+        (["train", "nowhere"], 2, "nowhere"),
+        (["train", "{home}/shapes", "--backbone", "vgg61"], 2, "Did you mean 'vgg16'"),
+        (["train", "{home}/shapes", "--weights", "missing.pth"], 1, "missing.pth"),
+        (["train", "{home}/shapes", "--device", "gpu"], 2, "--device|no device"),
+        (["train", "{home}/shapes", "--learning-rate", "-1"], 2, "learning rate"),
+        (["train", "--resume", "{home}/shapes"], 1, "checkpoint"),
+        (["eval", "--runs", "{home}/none"], 2, "frcnn train"),
+        (["detect", "missing.jpg", "--runs", "{home}/runs"], 2, "missing.jpg"),
+        (["detect", "{home}/runs/first", "--runs", "{home}/runs"], 2, "no images"),
+        (["detect", "{home}/shapes/JPEGImages", "--model", "{home}/shapes"], 2, "no model"),
+        (["compress", "--runs", "{home}/runs", "--svd-rank", "lots"], 2, "is no rank"),
+        (["compress", "--runs", "{home}/runs", "--svd-rank", "fc7=900"], 2, "up to rank 511"),
+        (["eval", "{home}/runs/first", "{home}/shapes", "--split", "dev"], 2, "dev"),
+    ],
+)
+def test_misuse_ends_in_a_short_message(
+    home: Path, arguments: list[str], code: int, words: str
+) -> None:
+    import re
+
+    result = frcnn(*(argument.format(home=home) for argument in arguments))
+    assert result.exit_code == code, result.output
+    assert re.search(words, result.output)
+    assert "Traceback" not in result.output
+    message = result.output[result.output.find("Error:") :]
+    assert len(message.strip().splitlines()) <= 3
+
+
+def test_a_model_of_other_classes_is_refused(home: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    assert frcnn("data", "generate", other, "--images", 8, "--size", 128, 96).exit_code == 0
+    for xml in (other / "Annotations").glob("*.xml"):
+        xml.write_text(xml.read_text().replace("<name>disc<", "<name>wheel<"))
+    (other / "classes.txt").unlink(missing_ok=True)
+    result = frcnn("eval", home / "runs" / "first", other)
+    assert result.exit_code == 2
+    assert "classes" in result.output

@@ -1,0 +1,102 @@
+"""The floors of the house: imports go down, never up, and nowhere in a circle.
+
+Read from the source, so that an import inside a function counts too.
+"""
+
+from __future__ import annotations
+
+import ast
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+import pytest
+
+from frcnn_cli.cli import COMMANDS
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+ROOTS = {
+    "frcnn_kernels": REPOSITORY / "kernels",
+    "frcnn_proposals": REPOSITORY / "proposals",
+    "frcnn_cli": REPOSITORY / "src",
+}
+ENGINE = "frcnn_cli.engine"
+# The first prefix that fits decides. A module of the engine that is not named here fails.
+FLOORS = [
+    ("frcnn_kernels", 0),
+    ("frcnn_proposals", 1),
+    *(
+        (f"{ENGINE}.{name}", floor)
+        for floor, names in {
+            2: "records settings boxes files seeds devices",
+            3: "datasets transforms sampling losses checkpoint evaluation minibatches low_rank "
+            "draw results image_files propose propose_cache propose_store propose_workers "
+            "dataset_proposals propose_inputs proposal_convert proposal_images draw_proposals",
+            4: "backbones efficientnet_lite model models compress training_state runs",
+            5: "detect detect_files",
+            6: "train timing benchmarks",
+        }.items()
+        for name in names.split()
+    ),
+    ("frcnn_cli.commands", 7),
+    ("frcnn_cli.cli", 8),
+]
+
+
+def module_name(path: Path, root: Path) -> str:
+    parts = path.relative_to(root).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+SOURCES = {
+    module_name(path, root): path
+    for package, root in ROOTS.items()
+    for path in sorted((root / package).rglob("*.py"))
+}
+# Packages whose __init__ is only a name on a folder.
+PLAIN = {"frcnn_cli", "frcnn_cli.engine"}
+
+
+def imports_of(module: str) -> set[str]:
+    """The project's modules that a module imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(SOURCES[module].read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{module}: relative import in line {node.lineno}"
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in SOURCES else str(node.module))
+    return {name for name in found if name in SOURCES and name != module}
+
+
+def floor_of(module: str) -> int:
+    for prefix, floor in FLOORS:
+        if module == prefix or module.startswith(prefix + "."):
+            return floor
+    raise AssertionError(f"{module} has no floor: give it one in {Path(__file__).name}")
+
+
+@pytest.mark.parametrize("module", sorted(set(SOURCES) - PLAIN))
+def test_imports_go_down(module: str) -> None:
+    for imported in imports_of(module) - PLAIN:
+        assert floor_of(imported) <= floor_of(module), f"{module} imports {imported}, from above"
+
+
+def test_nothing_imports_in_a_circle() -> None:
+    list(TopologicalSorter({module: imports_of(module) for module in SOURCES}).static_order())
+
+
+def test_commands_do_not_import_one_another() -> None:
+    listed = {f"frcnn_cli.commands.{name}" for name in COMMANDS}
+    for module in listed & set(SOURCES):
+        assert not imports_of(module) & listed, f"{module} imports another command"
+
+
+def test_files_stay_readable() -> None:
+    long = {
+        name: count
+        for name, path in SOURCES.items()
+        if (count := len(path.read_text(encoding="utf-8").splitlines())) > 300
+    }
+    assert long == {}
