@@ -21,6 +21,7 @@ def selective_search(
     similarities: Sequence[str],
     *,
     base_threshold: int = 50,
+    min_region: int = 100,
     min_side: int = 1,
     max_boxes: int | None = None,
 ) -> Tensor:
@@ -32,10 +33,11 @@ def selective_search(
     image: (H, W, 3), uint8, RGB, on the CPU.
     colour_spaces: of COLOUR_SPACES.
     thresholds: k of the graph-based segmentation that a hierarchy starts from (Felzenszwalb and
-        Huttenlocher, IJCV 2004), in grey levels times pixels; also its smallest region, in pixels.
+        Huttenlocher, IJCV 2004), in grey levels times pixels.
     similarities: sets of letters of SIMILARITIES: colour, texture, size, fill; as "CTSF".
     base_threshold: k of the one segmentation of the pixels of each colour space, from whose
         regions those at `thresholds` are made.
+    min_region: hierarchies start from regions of at least so many pixels.
     min_side: boxes with a side of fewer pixels are left out.
     max_boxes: the list is cut there; None for all.
 
@@ -55,6 +57,8 @@ def selective_search(
         )
     if base_threshold < 1 or any(threshold < 1 for threshold in thresholds):
         raise ValueError(f"thresholds must be at least 1, not {[base_threshold, *thresholds]}")
+    if min_region < 1:
+        raise ValueError(f"min_region must be at least 1, not {min_region}")
     if max_boxes is not None and max_boxes < 0:
         raise ValueError(f"max_boxes must not be negative, as {max_boxes} is")
     boxes: Tensor = torch.ops.frcnn.selective_search(
@@ -63,6 +67,7 @@ def selective_search(
         list(thresholds),
         [_similarity_bits(letters) for letters in similarities],
         base_threshold,
+        min_region,
         min_side,
         _NO_LIMIT if max_boxes is None else max_boxes,
     )
@@ -88,6 +93,7 @@ def _selective_search_fake(
     thresholds: list[int],
     similarities: list[int],
     base_threshold: int,
+    min_region: int,
     min_side: int,
     max_boxes: int,
 ) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import torch
-from frcnn_kernels.selective_search import selective_search
 
+from frcnn_kernels.selective_search import selective_search
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
 
@@ -29,13 +29,11 @@ class Diversification:
     similarities: tuple[str, ...]
 
 
+_SPACES = ("hsv", "lab", "rgi", "grey", "hue")
+_SIMILARITIES = ("CTSF", "TSF", "F", "S")
 STRATEGIES: Mapping[Mode, Diversification] = {
-    "fast": Diversification(("hsv", "lab"), (150, 300, 450), ("CTSF", "TSF")),
-    "quality": Diversification(
-        ("hsv", "lab", "rgi", "grey", "hue"),
-        (150, 300, 450, 600, 750),
-        ("CTSF", "TSF", "F", "S"),
-    ),
+    "fast": Diversification(_SPACES[:2], (100, 400, 800), _SIMILARITIES),
+    "quality": Diversification(_SPACES, (50, 100, 200, 400, 800), _SIMILARITIES),
 }
 
 
@@ -66,7 +64,15 @@ class SelectiveSearch:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return {"mode": self.mode, "min_side": self.min_side, "max_boxes": self.max_boxes}
+        strategy = STRATEGIES[self.mode]
+        return {
+            "mode": self.mode,
+            "colour_spaces": list(strategy.colour_spaces),
+            "thresholds": list(strategy.thresholds),
+            "similarities": list(strategy.similarities),
+            "min_side": self.min_side,
+            "max_boxes": self.max_boxes,
+        }
 
     def propose(self, image: Image) -> Proposals:
         """Boxes of an RGB image (H, W, 3) uint8, best first; without scores."""

@@ -1,4 +1,4 @@
-// Union-find over components that know their size and how heavy an edge may join them.
+// Union-find over components that know how heavy an edge may join them.
 #pragma once
 
 #include <cstdint>
@@ -9,43 +9,50 @@ namespace frcnn::selective_search {
 
 class Forest {
  public:
-  // Edge weights are compared in 256ths, so that k / |C| keeps its fraction.
-  static constexpr int kFraction = 8;
-
-  Forest(int k, int weight_unit) : scale_((static_cast<int64_t>(k) * weight_unit) << kFraction) {
-    for (int size = 1; size < kTable; ++size) quotients_[size] = static_cast<int32_t>(scale_ / size);
+  // No elements. `k` in the unit of the edge weights, times elements.
+  void reset(int k) {
+    scale_ = static_cast<int64_t>(k) << kFraction;
+    for (int32_t size = 1; size < kTable; ++size) {
+      quotients_[size] = static_cast<int32_t>(scale_ / size);
+    }
+    parents_.clear();
+    limits_.clear();
   }
 
-  // `count` components of one element.
-  void assign(int32_t count) {
-    parents_.assign(count, -1);
-    limits_.assign(count, quotients_[1]);
+  // `count` components of size 1.
+  void add_singles(int32_t count) {
+    parents_.resize(parents_.size() + count, -1);
+    limits_.resize(limits_.size() + count, quotients_[1]);
   }
 
+  // A component of `size` whose heaviest edge weighs `internal`.
   void add(int32_t size, int32_t internal) {
     parents_.push_back(-size);
     limits_.push_back((internal << kFraction) + quotient(size));
   }
 
+  // The element that stands for the component of `element`; paths are halved on the way.
   int32_t find(int32_t element) {
     int32_t parent = parents_[element];
-    if (parent < 0) return element;
-    while (true) {
+    while (parent >= 0) {
       const int32_t above = parents_[parent];
       if (above < 0) return parent;
       parents_[element] = above;
       element = above;
       parent = parents_[element];
-      if (parent < 0) return element;
     }
+    return element;
   }
 
   bool is_root(int32_t element) const { return parents_[element] < 0; }
   int32_t size(int32_t root) const { return -parents_[root]; }
-  int32_t internal(int32_t root) const { return (limits_[root] - quotient(size(root))) >> kFraction; }
+  int32_t internal(int32_t root) const {
+    return (limits_[root] - quotient(size(root))) >> kFraction;
+  }
+
+  // Whether an edge of `weight` is no heavier than Int(C) + k / |C| of both components.
   bool joins(int32_t a, int32_t b, int32_t weight) const {
-    const int32_t limit = limits_[a] < limits_[b] ? limits_[a] : limits_[b];
-    return (weight << kFraction) <= limit;
+    return (weight << kFraction) <= (limits_[a] < limits_[b] ? limits_[a] : limits_[b]);
   }
 
   void merge(int32_t a, int32_t b, int32_t weight) {
@@ -56,16 +63,18 @@ class Forest {
   }
 
  private:
+  // Weights are compared in 256ths of their unit, so that k / |C| keeps a fraction.
+  static constexpr int kFraction = 8;
   static constexpr int32_t kTable = 4096;
 
   int32_t quotient(int32_t size) const {
     return size < kTable ? quotients_[size] : static_cast<int32_t>(scale_ / size);
   }
 
-  int64_t scale_;
+  int64_t scale_ = 0;
   int32_t quotients_[kTable] = {};
   std::vector<int32_t> parents_;  // of a root: minus its size
-  std::vector<int32_t> limits_;   // Int(C) + k / |C| of a root
+  std::vector<int32_t> limits_;   // of a root: Int(C) + k / |C|
 };
 
 }  // namespace frcnn::selective_search

@@ -1,19 +1,18 @@
 // Graph-based segmentation (Felzenszwalb and Huttenlocher, IJCV 2004).
 //
-// Two components merge along an edge no heavier than Int(C) + k / |C| of either, where Int(C)
-// is the heaviest edge inside; edges are taken by weight. Pixels are segmented once at a
-// small k; the segmentations at larger k are then made from its regions.
+// Edges are taken lightest first; one joins the components C at its ends if it is no heavier
+// than Int(C) + k / |C| of either, Int(C) being the heaviest edge inside. Pixels are segmented
+// once at a small k; the segmentations at larger k are made from its few thousand regions.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "selective_search_edges.h"
+#include "selective_search_forest.h"
 #include "selective_search_smooth.h"
 
 namespace frcnn::selective_search {
-
-// Weights are in eighths of a grey level.
-inline constexpr int kWeightUnit = 8;
 
 struct RegionEdge {
   int32_t a;
@@ -22,18 +21,26 @@ struct RegionEdge {
 };
 
 struct Segmentation {
-  std::vector<int32_t> labels;       // region of each pixel, 0..regions - 1 in raster order
-  std::vector<int32_t> sizes;        // pixels of each region
-  std::vector<int32_t> internal;     // Int(C) of each region
-  std::vector<RegionEdge> edges;     // one for each pair of neighbours, lightest first
+  std::vector<int32_t> labels;    // region of each pixel, 0..regions - 1 in raster order
+  std::vector<int32_t> sizes;     // pixels of each region
+  std::vector<int32_t> internal;  // Int(C) of each region
+  std::vector<RegionEdge> edges;  // one for each pair of neighbours, lightest first
 
   int regions() const { return static_cast<int>(sizes.size()); }
 };
 
-// Regions under `min_size` pixels are merged with a neighbour.
-Segmentation segment_pixels(const SmoothPlanes& planes, int k, int min_size);
+// Memory that is kept from one image to the next.
+struct SegmentationMemory {
+  PixelEdges edges;
+  Forest forest;
+  std::vector<RegionEdge> rejected;
+};
 
-// Labels of the regions of `base`, 0..count - 1, at a larger k. Returns the count.
-int segment_regions(const Segmentation& base, int k, int min_size, std::vector<int32_t>* labels);
+// Regions under `min_size` pixels are merged with a neighbour.
+Segmentation segment_pixels(const SmoothPlanes& planes, int k, int min_size,
+                            SegmentationMemory& memory);
+
+// Labels of the regions of `base`, 0..count - 1, at another k. Returns the count.
+int segment_regions(const Segmentation& base, int k, int min_size, std::vector<int32_t>& labels);
 
 }  // namespace frcnn::selective_search

@@ -1,0 +1,42 @@
+// The graph of an image: an edge from each pixel to its right and to its lower neighbour.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "selective_search_smooth.h"
+
+namespace frcnn::selective_search {
+
+// Edge weights, Euclidean distances of colours, are in eighths of a grey level.
+inline constexpr int kWeightUnit = 8;
+// One more than the heaviest edge, sqrt(3) * 255 grey levels.
+inline constexpr int kWeights = 442 * kWeightUnit + 1;
+
+// The edges of one image after another, lightest first: memory is kept from one to the next.
+class PixelEdges {
+ public:
+  // Edges of one weight keep the order: to the right before down, then raster order.
+  void sort(const SmoothPlanes& planes);
+
+  // Calls use(pixel, neighbour, weight) for each edge.
+  template <typename Function>
+  void each(const Function& use) const {
+    const int32_t offsets[2] = {1, width_};
+    std::size_t i = 0;
+    for (int32_t weight = 0; weight < kWeights; ++weight) {
+      for (; i < ends_[weight]; ++i) {
+        const auto pixel = static_cast<int32_t>(codes_[i] >> 1);
+        use(pixel, pixel + offsets[codes_[i] & 1], weight);
+      }
+    }
+  }
+
+ private:
+  int32_t width_ = 0;
+  std::vector<uint16_t> weights_;  // of all edges to the right, then of all down
+  std::vector<uint32_t> codes_;    // pixel << 1 | direction, by weight
+  std::vector<uint32_t> ends_;     // of each weight's stretch of codes_
+};
+
+}  // namespace frcnn::selective_search
