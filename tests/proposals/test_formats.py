@@ -188,7 +188,7 @@ def test_detectron2_pkl_has_continuous_corners(tmp_path, ids):
     # The last pixel's far edge: x2 + 1, y2 + 1.
     value = {
         "ids": ids,
-        "boxes": [FIRST + [0, 0, 1, 1], SECOND + [0, 0, 1, 1]],
+        "boxes": [np.add(FIRST, [0, 0, 1, 1]), np.add(SECOND, [0, 0, 1, 1])],
         "objectness_logits": SCORES,
         "bbox_mode": 0,
     }

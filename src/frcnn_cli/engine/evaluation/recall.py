@@ -160,7 +160,7 @@ def _share(hits: NDArray[np.bool_]) -> float:
 
 
 def _without_crowds(truth: GroundTruth) -> GroundTruth:
-    if truth.crowd is None or not truth.crowd.any():
+    if not truth.crowd.any():
         return truth
     kept = ~truth.crowd
     return GroundTruth(truth.boxes[kept], truth.labels[kept], truth.difficult[kept])
