@@ -33,7 +33,7 @@ FLOORS = [
             "dataset_proposals propose_inputs proposal_convert proposal_images draw_proposals",
             4: "backbones efficientnet_lite model models compress training_state runs",
             5: "detect detect_files",
-            6: "train timing benchmarks",
+            6: "train timing benchmarks proposal_sweep",
         }.items()
         for name in names.split()
     ),

@@ -25,7 +25,14 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("home")
     data = folder / "shapes"
     assert frcnn("data", "generate", data, "--images", 12, "--size", 128, 96).exit_code == 0
-    stored = frcnn("propose", data / "JPEGImages", "--out", folder / "shapes.proposals")
+    stored = frcnn(
+        "propose",
+        data / "JPEGImages",
+        "--source",
+        "dense",
+        "--out",
+        folder / "shapes.proposals",
+    )
     assert stored.exit_code == 0, stored.output
     result = frcnn(
         "train",

@@ -1,22 +1,30 @@
-"""`frcnn eval`: score a detector on a data set."""
+"""`frcnn eval`: score a detector, or anybody's detections, on a data set."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.commands.evaluation_tables import print_evaluation
+from frcnn_cli.commands.proposal_sweep import run_sweep
 from frcnn_cli.commands.sources import proposals_for
-from frcnn_cli.commands.targets import open_evaluation_split, open_model, split_targets
+from frcnn_cli.commands.targets import (
+    open_evaluation_split,
+    open_model,
+    open_split,
+    split_targets,
+)
 from frcnn_cli.engine.detect import detect_dataset
 from frcnn_cli.engine.devices import find_device
-from frcnn_cli.engine.evaluation.evaluate import evaluate
+from frcnn_cli.engine.evaluation import Evaluation, evaluate, read_detections
 from frcnn_cli.engine.results import coco_results
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 
 
 @click.command("eval")
@@ -28,6 +36,23 @@ from frcnn_proposals.errors import InputError
 @options.source
 @click.option("--allow-missing", is_flag=True, help="Leave out images that have no proposals.")
 @click.option("--top-k", default=100, show_default=True, help="Detections kept an image.")
+@click.option(
+    "--detections",
+    type=options.AnyPath,
+    help="Score this file, without a model: COCO results json, or VOC devkit text files.",
+)
+@click.option(
+    "--sweep",
+    metavar="proposals=N,N,...",
+    help="Draw mAP against the number of proposals an image, into --plot.",
+)
+@click.option(
+    "--plot",
+    type=options.FilePath,
+    default=Path("map-by-proposals.png"),
+    show_default=True,
+    help="Picture that --sweep draws.",
+)
 @options.runs_root
 @options.device
 @options.json_file
@@ -40,46 +65,83 @@ from frcnn_proposals.errors import InputError
     help="End with exit code 1 where the mAP (11-point) is lower: for scripts.",
 )
 @pass_output
-def eval(
-    output: Output,
-    model: str | None,
-    dataset: str | None,
-    split: str | None,
-    data_root: Path | None,
-    proposals: Path | None,
-    source: str,
-    allow_missing: bool,
-    top_k: int,
-    runs_root: Path,
-    device: str,
-    json_path: Path | None,
-    save_detections: Path | None,
-    require_map: float | None,
-) -> None:
-    """Score MODEL on DATASET: VOC average precision, for each class and the mean.
+def eval(output: Output, /, **options: Any) -> None:
+    """Score MODEL on DATASET: VOC and COCO averages, for each class and the mean.
 
     MODEL is a file or a run's folder, by default the newest run; DATASET is by default the one
-    that it was trained on.
+    that it was trained on. With --detections, a file of detections is scored instead.
+
+    \b
+    frcnn eval
+    frcnn eval runs/voc2007-vgg16 voc2007 --split val --json scores.json
+    frcnn eval --detections results.json voc2007
     """
-    model_path, dataset_name = split_targets(model, dataset)
-    loaded = open_model(output, model_path, runs_root, find_device(device))
-    data = open_evaluation_split(output, loaded, dataset_name, split, data_root)
-    found = proposals_for(output, data, proposals, source, allow_missing=allow_missing)
-    settings = DetectSettings(score_threshold=0.0, top_k=top_k)
+    asked = Asked(**options)
+    evaluation: Evaluation | None
+    if asked.detections is not None:
+        evaluation = _score_file(output, asked)
+    else:
+        evaluation = _score_model(output, asked)
+    if evaluation is None:
+        return
+    print_evaluation(output, evaluation)
+    if asked.json_path is not None:
+        write_json(asked.json_path, evaluation.to_json())
+        output.note(f"Results: {asked.json_path}")
+    reached = evaluation.voc.map_11point or 0.0
+    if asked.require_map is not None and reached < asked.require_map:
+        raise InputError(f"mAP is {reached:.3f}, under the {asked.require_map:.3f} required.")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line said."""
+
+    model: str | None
+    dataset: str | None
+    split: str | None
+    data_root: Path | None
+    proposals: Path | None
+    source: str
+    allow_missing: bool
+    top_k: int
+    detections: Path | None
+    sweep: str | None
+    plot: Path
+    runs_root: Path
+    device: str
+    json_path: Path | None
+    save_detections: Path | None
+    require_map: float | None
+
+
+def _score_file(output: Output, asked: Asked) -> Evaluation:
+    if asked.model is None or asked.dataset is not None:
+        raise MisuseError("--detections needs a data set, and no model: name the data set alone.")
+    assert asked.detections is not None
+    data = open_split(output, asked.model, asked.split, asked.data_root)
+    return evaluate(data, read_detections(asked.detections, data))
+
+
+def _score_model(output: Output, asked: Asked) -> Evaluation | None:
+    """The model's scores; None where a sweep has printed its own."""
+    model_path, name = split_targets(asked.model, asked.dataset)
+    loaded = open_model(output, model_path, asked.runs_root, find_device(asked.device))
+    data = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
+    found = proposals_for(
+        output, data, asked.proposals, asked.source, allow_missing=asked.allow_missing
+    )
+    if asked.sweep is not None:
+        run_sweep(output, loaded.model, found, asked.sweep, asked.plot, asked.json_path)
+        return None
+    settings = DetectSettings(score_threshold=0.0, top_k=asked.top_k)
     with output.progress("Detecting", len(found.dataset)) as advance:
         detected = detect_dataset(
             loaded.model, found.dataset, found.proposals, settings, lambda: advance(1, "")
         )
     for message in detected.unreadable:
         output.warn(f"not scored: {message}")
-    evaluation = evaluate(found.dataset, detected.detections)
-    print_evaluation(output, evaluation)
-    if save_detections is not None:
-        write_json(save_detections, coco_results(detected.detections, data.classes))
-        output.note(f"Detections: {save_detections}")
-    if json_path is not None:
-        write_json(json_path, {"model": str(loaded.path), **evaluation.to_json()})
-        output.note(f"Results: {json_path}")
-    reached = evaluation.voc.map_11point or 0.0
-    if require_map is not None and reached < require_map:
-        raise InputError(f"mAP is {reached:.3f}, under the {require_map:.3f} that is required.")
+    if asked.save_detections is not None:
+        write_json(asked.save_detections, coco_results(detected.detections, data.classes))
+        output.note(f"Detections: {asked.save_detections}")
+    return evaluate(found.dataset, detected.detections)

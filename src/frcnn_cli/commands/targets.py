@@ -56,10 +56,16 @@ def open_evaluation_split(
             raise MisuseError(f"{loaded.path} does not say its data set. Name one.")
         stored_root = loaded.origin.get("data_root")
         data_root = data_root or (Path(stored_root) if stored_root else None)
+    dataset = open_split(output, name, split, data_root)
+    check_classes(loaded, dataset)
+    return dataset
+
+
+def open_split(output: Output, name: str, split: str | None, data_root: Path | None) -> Dataset:
+    """The split of a data set to judge on: test where it is annotated, else val; says which."""
     split = split or default_splits(name, data_root).evaluation
     dataset = find_dataset(name, split, data_root)
     output.note(f"Data set: {name}, split {split}, {len(dataset)} images")
-    check_classes(loaded, dataset)
     return dataset
 
 

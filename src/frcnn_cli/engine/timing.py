@@ -46,8 +46,9 @@ def sample_image(height: int = 375, width: int = 500) -> Image:
 def sample_proposals(count: int = 2000, height: int = 375, width: int = 500) -> Proposals:
     """Boxes of many sizes and shapes, drawn like those of selective search."""
     generator = generator_for("sample proposals")
-    sizes = np.exp(generator.uniform(np.log(12), np.log(1.0), (count, 2)))
-    sizes = np.array([width, height]) * np.clip(sizes / 12, 0.04, 1.0)
+    # Sides spread evenly on a logarithmic scale, from a twentieth of the image to all of it.
+    fractions = np.exp(generator.uniform(np.log(0.05), 0.0, (count, 2)))
+    sizes = np.array([width, height]) * fractions
     corners = generator.uniform(0, 1, (count, 2)) * (np.array([width, height]) - sizes)
     boxes = np.concatenate([corners, corners + sizes - 1], axis=1)
     return Proposals(np.round(np.clip(boxes, 0, None)).astype(np.float32))

@@ -1,0 +1,41 @@
+"""`frcnn eval --sweep`: mAP against the number of proposals, as table, JSON and picture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.markup import escape
+from rich.table import Table
+
+from frcnn_cli.commands.console import Output, write_json
+from frcnn_cli.engine.dataset_proposals import DatasetProposals
+from frcnn_cli.engine.files import write_whole
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.proposal_sweep import parse_sweep, sweep_plot, sweep_proposals
+
+
+def run_sweep(
+    output: Output,
+    model: FastRCNN,
+    found: DatasetProposals,
+    sweep: str,
+    plot: Path,
+    json_path: Path | None,
+) -> None:
+    """Score with each number of proposals; print the table, write the picture and the JSON."""
+    counts = parse_sweep(sweep)
+    dataset = found.dataset
+    with output.progress("Detecting", len(counts) * len(dataset)) as advance:
+        points = sweep_proposals(model, dataset, found.proposals, counts, lambda: advance(1, ""))
+    table = Table(title=escape(f"{dataset.name}, {dataset.split}"))
+    for heading in ("proposals, at most", "mAP 11-point", "mAP area"):
+        table.add_column(heading, justify="right")
+    for point in points:
+        table.add_row(f"{point.proposals:,}", f"{point.map_11point:.3f}", f"{point.map_area:.3f}")
+    output.print(table)
+    write_whole(plot, sweep_plot(points, f"{dataset.name}, {dataset.split}"))
+    output.print(f"Plot: [bold]{escape(str(plot))}[/]")
+    if json_path is not None:
+        write_json(json_path, {"sweep": [asdict(point) for point in points]})
+        output.note(f"Results: {json_path}")
