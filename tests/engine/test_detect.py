@@ -49,7 +49,7 @@ def test_suppression_is_within_a_class_and_inclusive(small_model: FastRCNN) -> N
     boxes = np.array([[0, 0, 99, 99], [36, 0, 135, 99], [45, 0, 144, 99], [54, 0, 153, 99]])
     logits = [[0.0, 9, -9], [0.0, 8, -9], [0.0, -9, 9], [0.0, 7, -9]]
     found = detect_image(saying(small_model, logits), IMAGE, Proposals(boxes), DetectSettings())
-    assert sorted(zip(found.labels.tolist(), found.boxes[:, 0].round().tolist())) == [
+    assert sorted(zip(found.labels.tolist(), found.boxes[:, 0].round().tolist(), strict=True)) == [
         (1, 0.0),
         (1, 54.0),
         (2, 45.0),

@@ -47,7 +47,9 @@ def test_limits_of_iou_belong_to_the_upper_side() -> None:
     tenth = np.array([[50, 50, 1049, 149]], np.float32)
     under = np.array([[50, 50, 1059, 149]], np.float32)
     sample = draw(np.concatenate([half, tenth, under]))
-    labels = {tuple(box): label for box, label in zip(sample.boxes.tolist(), sample.labels)}
+    labels = {
+        tuple(box): label for box, label in zip(sample.boxes.tolist(), sample.labels, strict=True)
+    }
     assert labels[tuple(half[0].tolist())] == 3
     assert labels[tuple(tenth[0].tolist())] == 0
     assert tuple(under[0].tolist()) not in labels

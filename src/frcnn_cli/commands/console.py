@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -54,8 +55,25 @@ class Output:
 
     @contextmanager
     def progress(self, description: str, total: int | None) -> Iterator[Advance]:
-        """A progress bar with the time left; yields advance(count, text beside the bar)."""
-        with Progress(
+        """Progress with the time left; yields advance(count, text beside the bar).
+
+        A bar on a terminal, a line now and then in a log, nothing when quiet.
+        """
+        if self.verbosity < 0:
+            yield lambda count, beside: None
+        elif self.messages.is_terminal:
+            with self._bar() as bar:
+                task = bar.add_task(description, total=total, beside="")
+
+                def advance(count: int, beside: str) -> None:
+                    bar.update(task, advance=count, beside=escape(beside))
+
+                yield advance
+        else:
+            yield LogProgress(self, description, total).advance
+
+    def _bar(self) -> Progress:
+        return Progress(
             TextColumn("{task.description}"),
             BarColumn(),
             MofNCompleteColumn(),
@@ -64,15 +82,32 @@ class Output:
             TimeRemainingColumn(),
             TextColumn("{task.fields[beside]}", style="dim"),
             console=self.messages,
-            disable=self.verbosity < 0,
             transient=True,
-        ) as bar:
-            task = bar.add_task(description, total=total, beside="")
+        )
 
-            def advance(count: int = 1, beside: str = "") -> None:
-                bar.update(task, advance=count, beside=escape(beside))
 
-            yield advance
+class LogProgress:
+    """Progress for output that is no terminal: one line every so many seconds."""
+
+    seconds_between = 60.0
+
+    def __init__(self, output: Output, description: str, total: int | None) -> None:
+        self.output, self.description, self.total = output, description, total
+        self.done = 0
+        self.started = self.last = time.monotonic()
+
+    def advance(self, count: int, beside: str) -> None:
+        """Count work done; print where a line is due."""
+        self.done += count
+        now = time.monotonic()
+        if now - self.last < self.seconds_between:
+            return
+        self.last = now
+        line = f"{self.description}: {self.done}"
+        if self.total:
+            left = (now - self.started) / max(1, self.done) * (self.total - self.done)
+            line += f" of {self.total}, {left / 60:.0f} min left"
+        self.output.note(f"{line}, {beside}" if beside else line)
 
 
 pass_output = click.make_pass_decorator(Output, ensure=True)

@@ -30,9 +30,7 @@ def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.flo
     width = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0]) + 1
     height = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1]) + 1
     intersection = np.maximum(width, 0) * np.maximum(height, 0)
-    iou: NDArray[np.float32] = intersection / (
-        areas(a)[:, None] + areas(b)[None, :] - intersection
-    )
+    iou: NDArray[np.float32] = intersection / (areas(a)[:, None] + areas(b)[None, :] - intersection)
     return iou
 
 
