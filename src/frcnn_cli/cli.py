@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import os
 import signal
 import sys
 from typing import Any
@@ -100,6 +101,9 @@ def cli(ctx: click.Context, verbose: int, quiet: bool) -> None:
 
 def main() -> None:
     """The entry point `frcnn`."""
+    # Threads that wait for one another sleep: spinning starves the workers and whatever else
+    # runs on a small machine. It has to be said before torch is imported.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # A polite request to stop ends as Ctrl-C does: files closed, workers gone.
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:

@@ -54,23 +54,23 @@ class Output:
         self.messages.print(f"[yellow]Warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     @contextmanager
-    def progress(self, description: str, total: int | None) -> Iterator[Advance]:
+    def progress(self, description: str, total: int | None, done: int = 0) -> Iterator[Advance]:
         """Progress with the time left; yields advance(count, text beside the bar).
 
-        A bar on a terminal, a line now and then in a log, nothing when quiet.
+        done: what an earlier run has done already. A bar on a terminal, a line now and then in a log, nothing when quiet.
         """
         if self.verbosity < 0:
             yield lambda count, beside: None
         elif self.messages.is_terminal:
             with self._bar() as bar:
-                task = bar.add_task(description, total=total, beside="")
+                task = bar.add_task(description, total=total, completed=done, beside="")
 
                 def advance(count: int, beside: str) -> None:
                     bar.update(task, advance=count, beside=escape(beside))
 
                 yield advance
         else:
-            yield LogProgress(self, description, total).advance
+            yield LogProgress(self, description, total, done).advance
 
     def _bar(self) -> Progress:
         return Progress(
@@ -91,9 +91,9 @@ class LogProgress:
 
     seconds_between = 60.0
 
-    def __init__(self, output: Output, description: str, total: int | None) -> None:
+    def __init__(self, output: Output, description: str, total: int | None, done: int) -> None:
         self.output, self.description, self.total = output, description, total
-        self.done = 0
+        self.done = self.done_before = done
         self.started = self.last = time.monotonic()
 
     def advance(self, count: int, beside: str) -> None:
@@ -105,7 +105,8 @@ class LogProgress:
         self.last = now
         line = f"{self.description}: {self.done}"
         if self.total:
-            left = (now - self.started) / max(1, self.done) * (self.total - self.done)
+            pace = (now - self.started) / max(1, self.done - self.done_before)
+            left = pace * (self.total - self.done)
             line += f" of {self.total}, {left / 60:.0f} min left"
         self.output.note(f"{line}, {beside}" if beside else line)
 

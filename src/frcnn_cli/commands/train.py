@@ -120,8 +120,7 @@ def _resume(output: Output, folder: Path, device: str) -> Trained:
     )
     total = progress.settings.schedule.iterations
     output.note(f"Going on with {folder} after iteration {progress.iteration} of {total}")
-    with output.progress("Training", total) as advance:
-        advance(progress.iteration, "")
+    with output.progress("Training", total, done=progress.iteration) as advance:
         return resume_training(run, lambda step: _report(advance, step))
 
 
