@@ -50,8 +50,8 @@ def given_proposals(dataset: Dataset, path: Path, allow_missing: bool = False) -
 def computed_proposals(
     dataset: Dataset,
     source: Source,
-    workers: int | None,
-    on_progress: Callable[[ProposeProgress], None],
+    workers: int | None = None,
+    on_progress: Callable[[ProposeProgress], None] = lambda progress: None,
 ) -> DatasetProposals:
     """Proposals of `source`, computed where the cache does not have them.
 

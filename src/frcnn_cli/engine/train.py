@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +48,9 @@ class Run:
     folder: Path
     dataset: Dataset
     proposals: Mapping[str, Proposals]
-    settings: TrainSettings
-    device: torch.device
-    origin: dict[str, Any]
+    settings: TrainSettings = TrainSettings()
+    device: torch.device = torch.device("cpu")
+    origin: dict[str, Any] = field(default_factory=dict)
 
 
 def train_step(
@@ -84,7 +84,13 @@ class Trained:
     unreadable: tuple[str, ...]
 
 
-def train(model: FastRCNN, run: Run, report: Callable[[StepReport], None]) -> Trained:
+def _say_nothing(_: StepReport) -> None:
+    """The report of someone who does not listen."""
+
+
+def train(
+    model: FastRCNN, run: Run, report: Callable[[StepReport], None] = _say_nothing
+) -> Trained:
     """Train from the first iteration; the model file is written at the end.
 
     Interrupted at any moment, the run's folder holds its last checkpoint.
@@ -97,11 +103,12 @@ def train(model: FastRCNN, run: Run, report: Callable[[StepReport], None]) -> Tr
     )
     model.offset_means.copy_(torch.from_numpy(means))
     model.offset_deviations.copy_(torch.from_numpy(deviations))
+    run.folder.mkdir(parents=True, exist_ok=True)
     (run.folder / METRICS_FILE).unlink(missing_ok=True)
     return _fit(model, run, report, start=0, momenta={})
 
 
-def resume(run: Run, report: Callable[[StepReport], None]) -> Trained:
+def resume(run: Run, report: Callable[[StepReport], None] = _say_nothing) -> Trained:
     """Go on from the run's last checkpoint, to the same end as without the interruption."""
     model, momenta, progress = load_checkpoint(run.folder)
     return _fit(model, run, report, progress.iteration, momenta)

@@ -1,0 +1,20 @@
+"""What the documentation shows is run."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+
+
+def test_the_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    snippets = re.findall(r"```python\n(.*?)```", (DOCS / "python.md").read_text(), re.DOTALL)
+    assert len(snippets) >= 6
+    names: dict[str, object] = {}
+    for snippet in snippets:
+        exec(compile(snippet, "docs/python.md", "exec"), names)
+    assert (tmp_path / "runs" / "shapes" / "small.safetensors").is_file()
