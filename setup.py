@@ -19,7 +19,8 @@ from setuptools.command.build_ext import build_ext
 CSRC = Path("kernels/csrc")
 # The oldest torch whose stable ABI has what the operators use (a parallel for), as major.minor.
 TORCH_TARGET = 0x020A_0000_0000_0000
-CUDA_ARCHS = "75;80;86;90;100;120"
+# Newer GPUs run the last one's PTX; a wheel for many names them all in FRCNN_CUDA_ARCHS.
+CUDA_ARCHS = "80;90"
 
 
 def cuda_home() -> Path | None:
@@ -61,12 +62,12 @@ class BuildKernels(build_ext):
         return str(Path(*fullname.split("."))) + ".so"
 
     def build_extension(self, ext: Extension) -> None:
-        flags = ["-std=c++20", "-O3", "-fvisibility=hidden", "-fno-math-errno"]
+        flags = ["-std=c++20", "-O3", "-g0", "-fvisibility=hidden", "-fno-math-errno"]
         # No fused multiply-add, which would round positions and overlaps otherwise than torchvision.
         flags += ["-ffp-contract=off", "-fno-strict-aliasing", "-Wno-psabi"]
         if os.environ.get("FRCNN_SANITIZE"):
             sanitize = f"-fsanitize={os.environ['FRCNN_SANITIZE']}"
-            flags += [sanitize, "-g", "-O1", "-fno-omit-frame-pointer"]
+            flags += [sanitize, "-g1", "-O1", "-fno-omit-frame-pointer"]
             ext.extra_link_args = [*ext.extra_link_args, sanitize]
         ext.include_dirs = [str(CSRC), *self.torch_include]
         ext.library_dirs = [str(self.torch_lib)]
@@ -94,7 +95,8 @@ class BuildKernels(build_ext):
         for source in ext.sources:
             target = Path(self.build_temp) / Path(source).with_suffix(".cu.o")
             target.parent.mkdir(parents=True, exist_ok=True)
-            options = ["-std=c++20", "-O3", "-Xcompiler", "-fPIC,-fvisibility=hidden"]
+            options = ["-std=c++20", "-O3", "-fmad=false", "-DUSE_CUDA"]
+            options += ["-Xcompiler", "-fPIC,-fvisibility=hidden"]
             self.spawn(
                 [str(home / "bin" / "nvcc"), *options, *gencode, *includes, *macros]
                 + ["-c", source, "-o", str(target)]
@@ -132,5 +134,5 @@ setup(
     ext_modules=extensions(),
     cmdclass={"build_ext": BuildKernels},
     # No Python API is called, so the wheel fits every CPython from 3.11 on.
-    options={"bdist_wheel": {"py_limited_api": "cp311"}},
+    options={"bdist_wheel": {"py_limited_api": "cp311"}, "build_ext": {"parallel": 2}},
 )

@@ -8,7 +8,8 @@ from frcnn_kernels import _library
 
 _library.load_operators()
 
+from frcnn_kernels._library import cuda_architectures  # noqa: E402
 from frcnn_kernels.nms import batched_nms, nms  # noqa: E402
 from frcnn_kernels.roi_pool import roi_pool  # noqa: E402
 
-__all__ = ["batched_nms", "nms", "roi_pool"]
+__all__ = ["batched_nms", "cuda_architectures", "nms", "roi_pool"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
 
 import torch
@@ -25,6 +26,18 @@ def load_operators() -> None:
     _load(CPU_LIBRARY)
     if CUDA_LIBRARY.exists() and torch.version.cuda is not None:
         _load(CUDA_LIBRARY)
+
+
+def cuda_architectures() -> tuple[str, ...]:
+    """Compute capabilities that the CUDA operators were compiled for, such as ("80", "90").
+
+    Empty where they were not built or cannot be loaded beside this torch.
+    """
+    if not CUDA_LIBRARY.exists() or torch.version.cuda is None:
+        return ()
+    name = ctypes.CDLL(str(CUDA_LIBRARY)).frcnn_cuda_architectures
+    name.restype = ctypes.c_char_p
+    return tuple(name().decode().split(";"))
 
 
 def _load(library: Path) -> None:

@@ -33,6 +33,20 @@ def roi_pool_reference(
     return pooled, argmax
 
 
+def roi_pool_backward_reference(
+    grad_output: Tensor, rois: Tensor, argmax: Tensor, shape: tuple[int, int, int, int]
+) -> Tensor:
+    """dL/dx: the sum of dL/dy over the outputs y whose maximum was x, in float32 or float64."""
+    wide = torch.promote_types(grad_output.dtype, torch.float32)
+    values, cells = grad_output.to(wide).flatten(2).numpy(), argmax.flatten(2).numpy()
+    gradient = torch.zeros(shape, dtype=wide).flatten(2)
+    for r, image in enumerate(rois[:, 0].int().tolist()):
+        for c in range(shape[1]):
+            some = cells[r, c] >= 0
+            np.add.at(gradient[image, c].numpy(), cells[r, c][some], values[r, c][some])
+    return gradient.reshape(shape).to(grad_output.dtype)
+
+
 def _sub_windows(
     number: type, low: float, high: float, spatial_scale: float, bins: int, extent: int
 ) -> list[tuple[int, int]]:

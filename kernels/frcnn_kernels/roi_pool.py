@@ -12,6 +12,8 @@ import math
 import torch
 from torch import Tensor
 
+from frcnn_kernels import roi_pool_registrations as _  # noqa: F401  (fake, autograd, autocast)
+
 FEATURE_TYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -34,9 +36,10 @@ def roi_pool(
         for inference alone, since no gradient passes through it.
 
     Returns (R, C, pooled height, pooled width), contiguous. The gradient reaches `features` only,
-    once; it is the same to the bit on every run. Raises ValueError for arguments that do not fit,
-    RuntimeError for a RoI that is not finite or names an image outside the batch (on a GPU such
-    RoIs give zeros, and are reported only where FRCNN_DEBUG=1).
+    and only once: differentiating it again raises RuntimeError. It is the same to the bit on every
+    run. Raises ValueError for arguments that do not fit, RuntimeError for a RoI that is not finite
+    or names an image outside the batch (on a GPU such a RoI gives zeros, and is reported only
+    where the environment has FRCNN_DEBUG=1, since looking would hold up the GPU).
     """
     pooled_height, pooled_width = _pair(output_size)
     _check(features, rois, pooled_height, pooled_width, spatial_scale)
@@ -85,64 +88,8 @@ def _check_out(out: Tensor, features: Tensor, rois: Tensor, height: int, width: 
     if tuple(out.shape) != shape or not out.is_contiguous():
         raise ValueError(f"out must be contiguous {shape}, not {tuple(out.shape)}")
     if out.dtype != features.dtype or out.device != features.device:
-        raise ValueError("out must have the dtype and device of features")
-
-
-@torch.library.register_fake("frcnn::roi_pool")
-def _roi_pool_fake(
-    features: Tensor, rois: Tensor, height: int, width: int, spatial_scale: float
-) -> tuple[Tensor, Tensor]:
-    shape = (rois.shape[0], features.shape[1], height, width)
-    return features.new_empty(shape), features.new_empty(shape, dtype=torch.int32)
-
-
-@torch.library.register_fake("frcnn::roi_pool_infer")
-def _roi_pool_infer_fake(
-    features: Tensor, rois: Tensor, height: int, width: int, spatial_scale: float
-) -> Tensor:
-    return features.new_empty((rois.shape[0], features.shape[1], height, width))
-
-
-@torch.library.register_fake("frcnn::roi_pool_out")
-def _roi_pool_out_fake(
-    features: Tensor, rois: Tensor, spatial_scale: float, *, out: Tensor
-) -> None:
-    return None
-
-
-@torch.library.register_fake("frcnn::roi_pool_backward")
-def _roi_pool_backward_fake(
-    grad_output: Tensor,
-    rois: Tensor,
-    argmax: Tensor,
-    batch: int,
-    channels: int,
-    height: int,
-    width: int,
-    channels_last: bool,
-) -> Tensor:
-    layout = torch.channels_last if channels_last else torch.contiguous_format
-    return torch.empty(
-        (batch, channels, height, width),
-        dtype=grad_output.dtype,
-        device=grad_output.device,
-        memory_format=layout,
-    )
-
-
-def _keep_for_backward(ctx: object, inputs: tuple, output: tuple[Tensor, Tensor]) -> None:
-    features, rois = inputs[:2]
-    ctx.save_for_backward(rois, output[1])  # type: ignore[attr-defined]
-    ctx.shape = features.shape  # type: ignore[attr-defined]
-    ctx.mark_non_differentiable(output[1])  # type: ignore[attr-defined]
-
-
-def _backward(ctx: object, grad_output: Tensor, _: Tensor | None) -> tuple:
-    rois, argmax = ctx.saved_tensors  # type: ignore[attr-defined]
-    gradient = torch.ops.frcnn.roi_pool_backward(
-        grad_output, rois, argmax, *ctx.shape, False  # type: ignore[attr-defined]
-    )
-    return gradient, None, None, None, None
-
-
-torch.library.register_autograd("frcnn::roi_pool", _backward, setup_context=_keep_for_backward)
+        raise ValueError(
+            f"out must be {features.dtype} on {features.device}, not {out.dtype} on {out.device}"
+        )
+    if out.requires_grad:
+        raise ValueError("out must not require a gradient")

@@ -1,0 +1,54 @@
+// Element types on the GPU: stored in 16, 32 or 64 bits, computed with in float or double.
+#pragma once
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <torch/headeronly/core/ScalarType.h>
+
+#include "checks.h"
+
+namespace frcnn {
+
+template <typename Stored>
+struct Element {
+  using compute = float;
+};
+template <>
+struct Element<double> {
+  using compute = double;
+};
+template <typename Stored>
+using Compute = typename Element<Stored>::compute;
+
+__device__ inline float widen(float value) { return value; }
+__device__ inline double widen(double value) { return value; }
+__device__ inline float widen(__half value) { return __half2float(value); }
+__device__ inline float widen(__nv_bfloat16 value) { return __bfloat162float(value); }
+
+__device__ inline void narrow(float value, float& to) { to = value; }
+__device__ inline void narrow(double value, double& to) { to = value; }
+__device__ inline void narrow(float value, __half& to) { to = __float2half(value); }
+__device__ inline void narrow(float value, __nv_bfloat16& to) { to = __float2bfloat16(value); }
+
+template <typename T>
+struct Type {
+  using type = T;
+};
+
+template <typename Body>
+void with_element(torch::headeronly::ScalarType type, Body&& body) {
+  using torch::headeronly::ScalarType;
+  switch (type) {
+    case ScalarType::Float:
+      return body(Type<float>{});
+    case ScalarType::Double:
+      return body(Type<double>{});
+    case ScalarType::Half:
+      return body(Type<__half>{});
+    case ScalarType::BFloat16:
+      return body(Type<__nv_bfloat16>{});
+    default:
+      require(false, "roi_pool: features must be float32, float64, bfloat16 or float16");
+  }
+}
+
+}  // namespace frcnn

@@ -1,0 +1,33 @@
+// What every CUDA launch here shares. Indices are 64-bit throughout.
+#pragma once
+#include <cuda_runtime.h>
+#include <torch/csrc/stable/accelerator.h>
+#include <torch/csrc/stable/macros.h>
+#include <torch/csrc/stable/tensor.h>
+
+#include <algorithm>
+
+namespace frcnn {
+
+constexpr int kThreads = 256;
+constexpr int kWarp = 32;
+constexpr int64_t kMostBlocks = int64_t{1} << 20;  // threads stride over what is left
+
+inline cudaStream_t current_stream(const torch::stable::Tensor& tensor) {
+  void* stream = nullptr;
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      aoti_torch_get_current_cuda_stream(tensor.get_device_index(), &stream));
+  return static_cast<cudaStream_t>(stream);
+}
+
+inline unsigned blocks_for(int64_t items, int64_t items_per_block) {
+  int64_t blocks = (items + items_per_block - 1) / items_per_block;
+  return static_cast<unsigned>(std::min(blocks, kMostBlocks));
+}
+
+// This thread's items of a loop that all threads of a launch share.
+#define FRCNN_FOR_EACH(item, count)                                                        \
+  for (int64_t item = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;         \
+       item < (count); item += static_cast<int64_t>(gridDim.x) * blockDim.x)
+
+}  // namespace frcnn

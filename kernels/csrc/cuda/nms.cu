@@ -1,0 +1,149 @@
+// Greedy non-maximum suppression on the GPU: a block for each class, no matrix of overlaps.
+//
+// Boxes come sorted by label and then by falling score. A block goes through its class 64 boxes
+// at a time: it settles the 64 among themselves, then removes what they suppress further down.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include <array>
+#include <optional>
+#include <tuple>
+
+#include "checks.h"
+#include "cuda/launch.h"
+
+namespace frcnn {
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+using torch::stable::detail::from;
+using torch::stable::detail::to;
+
+constexpr int kTile = 64;
+constexpr int kNmsThreads = 1024;  // 32 warps, each of which settles two of a tile's boxes
+
+// The arithmetic and its order are the CPU's, which are torchvision's.
+__device__ bool overlap(float4 a, float4 b, double threshold) {
+  float width = fmaxf(0, fminf(a.z, b.z) - fmaxf(a.x, b.x));
+  float height = fmaxf(0, fminf(a.w, b.w) - fmaxf(a.y, b.y));
+  float shared = width * height;
+  float area_a = (a.z - a.x) * (a.w - a.y), area_b = (b.z - b.x) * (b.w - b.y);
+  return shared / (area_a + area_b - shared) > threshold;
+}
+
+// One past the last box of the label that begins at `first`.
+__device__ int64_t end_of_class(const int64_t* labels, int64_t first, int64_t count) {
+  if (labels == nullptr) return count;
+  int64_t low = first, high = count;
+  while (low < high) {
+    int64_t middle = low + (high - low) / 2;
+    labels[middle] <= labels[first] ? low = middle + 1 : high = middle;
+  }
+  return low;
+}
+
+// kept[i] starts as 1 for every box; `boxes` and `labels` are in the sorted order.
+__global__ void suppress(
+    const float4* boxes, const int64_t* labels, int64_t count, double threshold, uint8_t* kept) {
+  __shared__ float4 tile[kTile];
+  __shared__ uint64_t suppressed_by[kTile];  // bit j of row i: i removes j, which comes later
+  __shared__ uint64_t alive;
+  int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  for (int64_t first = blockIdx.x; first < count; first += gridDim.x) {
+    if (labels == nullptr ? first > 0 : first > 0 && labels[first] == labels[first - 1]) continue;
+    int64_t end = end_of_class(labels, first, count);
+    for (int64_t start = first; start < end; start += kTile) {
+      int here = static_cast<int>(min(end - start, static_cast<int64_t>(kTile)));
+      if (threadIdx.x < here) tile[threadIdx.x] = boxes[start + threadIdx.x];
+      __syncthreads();
+      for (int row = warp; row < here; row += kNmsThreads / kWarp) {
+        int near = lane, far = lane + kWarp;
+        bool hits_near = near > row && near < here && overlap(tile[row], tile[near], threshold);
+        bool hits_far = far > row && far < here && overlap(tile[row], tile[far], threshold);
+        uint64_t low = __ballot_sync(0xffffffff, hits_near);
+        uint64_t high = __ballot_sync(0xffffffff, hits_far);
+        if (lane == 0) suppressed_by[row] = low | high << kWarp;
+      }
+      __syncthreads();
+      if (threadIdx.x == 0) {
+        uint64_t left = 0;
+        for (int i = 0; i < here; ++i) left |= static_cast<uint64_t>(kept[start + i]) << i;
+        for (int i = 0; i < here; ++i) {
+          if (left >> i & 1) left &= ~suppressed_by[i];
+        }
+        alive = left;
+      }
+      __syncthreads();
+      if (threadIdx.x < here) kept[start + threadIdx.x] = alive >> threadIdx.x & 1;
+      for (int64_t j = start + kTile + threadIdx.x; j < end; j += blockDim.x) {
+        if (kept[j] == 0) continue;
+        float4 box = boxes[j];
+        for (int i = 0; i < here; ++i) {
+          if ((alive >> i & 1) && overlap(tile[i], box, threshold)) {
+            kept[j] = 0;
+            break;
+          }
+        }
+      }
+      __syncthreads();
+    }
+  }
+}
+
+// Places of `values` in a stable order.
+Tensor stable_order(const Tensor& values, bool descending) {
+  std::array<StableIValue, 4> stack{
+      from(values), from(std::optional<bool>(true)), from(int64_t{-1}), from(descending)};
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
+  to<Tensor>(stack[0]);  // the sorted values, let go
+  return to<Tensor>(stack[1]);
+}
+
+Tensor take(const Tensor& values, const Tensor& places) {
+  std::array<StableIValue, 3> stack{from(values), from(int64_t{0}), from(places)};
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher("aten::index_select", "", stack.data(), TORCH_ABI_VERSION));
+  return to<Tensor>(stack[0]);
+}
+
+Tensor where_set(const Tensor& values, const Tensor& mask) {
+  std::array<StableIValue, 2> stack{from(values), from(mask)};
+  STABLE_TORCH_ERROR_CODE_CHECK(
+      torch_call_dispatcher("aten::masked_select", "", stack.data(), TORCH_ABI_VERSION));
+  return to<Tensor>(stack[0]);
+}
+
+Tensor nms(
+    const Tensor& boxes, const Tensor& scores, std::optional<Tensor> labels, double threshold) {
+  check_nms(boxes, scores, labels, threshold);
+  torch::stable::accelerator::DeviceGuard guard(boxes.get_device_index());
+  int64_t count = boxes.size(0);
+  if (count == 0) return torch::stable::new_empty(boxes, {0}, ScalarType::Long);
+  Tensor order = stable_order(scores, true);
+  Tensor sorted_labels = order;  // unused without labels
+  Tensor places = order;         // in the order of scores, of each box in the order of labels
+  if (labels) {
+    Tensor by_score = take(*labels, order);
+    places = stable_order(by_score, false);
+    sorted_labels = take(by_score, places);
+  }
+  Tensor sorted = take(boxes, labels ? take(order, places) : order);
+  Tensor kept = torch::stable::new_empty(boxes, {count}, ScalarType::Byte);
+  torch::stable::fill_(kept, 1);
+  suppress<<<blocks_for(labels ? count : 1, 1), kNmsThreads, 0, current_stream(boxes)>>>(
+      reinterpret_cast<const float4*>(sorted.const_data_ptr()),
+      labels ? sorted_labels.const_data_ptr<int64_t>() : nullptr, count, threshold,
+      kept.mutable_data_ptr<uint8_t>());
+  STD_CUDA_KERNEL_LAUNCH_CHECK();
+  if (labels) kept = take(kept, stable_order(places, false));  // back to the order of scores
+  Tensor mask = torch::stable::to(kept, ScalarType::Bool);
+  return where_set(order, mask);
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(frcnn, CUDA, m) { m.impl("nms", TORCH_BOX(&nms)); }
+
+}  // namespace frcnn

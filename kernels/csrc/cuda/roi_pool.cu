@@ -1,0 +1,126 @@
+// RoI pooling on the GPU, forward: a thread for each output.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include <cfloat>
+#include <tuple>
+
+#include "checks.h"
+#include "cuda/element.h"
+#include "cuda/launch.h"
+#include "cuda/roi_table.h"
+
+namespace frcnn {
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+// N and H x W need no bounds here: the table's windows lie within the map.
+struct Geometry {
+  int64_t channels, width, pooled_height, pooled_width;
+  int64_t image_stride, channel_stride, row_stride, column_stride;
+};
+
+// Neighbouring threads take neighbouring bins, or channels where those are neighbours in memory.
+template <typename Stored, bool channels_last>
+__global__ void pool(
+    const Stored* features, const int32_t* windows, const int64_t* images, Geometry g,
+    int64_t count, Stored* out, int32_t* argmax) {
+  int64_t bins = g.pooled_height * g.pooled_width;
+  FRCNN_FOR_EACH(item, count) {
+    int64_t channel = channels_last ? item % g.channels : item / bins % g.channels;
+    int64_t bin = channels_last ? item / g.channels % bins : item % bins;
+    int64_t roi = item / (bins * g.channels);
+    const int32_t* rows = windows + roi * 2 * (g.pooled_height + g.pooled_width);
+    const int32_t* columns = rows + 2 * (g.pooled_height + bin % g.pooled_width);
+    rows += 2 * (bin / g.pooled_width);
+    const Stored* plane = features + images[roi] * g.image_stride + channel * g.channel_stride;
+    bool empty = rows[0] >= rows[1] || columns[0] >= columns[1];
+    Compute<Stored> best = empty ? 0 : -FLT_MAX;
+    int64_t cell_of_best = -1;
+    for (int64_t row = rows[0]; row < rows[1]; ++row) {
+      for (int64_t column = columns[0]; column < columns[1]; ++column) {
+        auto value = widen(plane[row * g.row_stride + column * g.column_stride]);
+        if (value > best) {
+          best = value;
+          cell_of_best = row * g.width + column;
+        }
+      }
+    }
+    int64_t at = (roi * g.channels + channel) * bins + bin;
+    narrow(best, out[at]);
+    if (argmax != nullptr) argmax[at] = static_cast<int32_t>(cell_of_best);
+  }
+}
+
+void forward(
+    const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
+  torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
+  RoiTable table = make_roi_table(
+      torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
+      out.size(2), out.size(3), scale);
+  int64_t count = out.numel();
+  if (count == 0) return;
+  Geometry geometry{
+      features.size(1), features.size(3), out.size(2), out.size(3), features.stride(0),
+      features.stride(1), features.stride(2), features.stride(3)};
+  with_element(features.scalar_type(), [&](auto tag) {
+    using Stored = typename decltype(tag)::type;
+    auto launch = [&](auto kernel) {
+      kernel<<<blocks_for(count, kThreads), kThreads, 0, current_stream(features)>>>(
+          static_cast<const Stored*>(features.const_data_ptr()),
+          table.windows.const_data_ptr<int32_t>(), table.images.const_data_ptr<int64_t>(),
+          geometry, count, static_cast<Stored*>(out.mutable_data_ptr()), argmax);
+      STD_CUDA_KERNEL_LAUNCH_CHECK();
+    };
+    geometry.channel_stride == 1 ? launch(pool<Stored, true>) : launch(pool<Stored, false>);
+  });
+}
+
+Tensor new_output(
+    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
+    ScalarType type) {
+  check_rois(features, rois);
+  check_output_size(pooled_height, pooled_width);
+  return torch::stable::new_empty(
+      features, {rois.size(0), features.size(1), pooled_height, pooled_width}, type);
+}
+
+std::tuple<Tensor, Tensor> roi_pool(
+    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
+    double spatial_scale) {
+  Tensor out = new_output(features, rois, pooled_height, pooled_width, features.scalar_type());
+  Tensor argmax = new_output(features, rois, pooled_height, pooled_width, ScalarType::Int);
+  forward(features, rois, spatial_scale, out, argmax.mutable_data_ptr<int32_t>());
+  return {out, argmax};
+}
+
+Tensor roi_pool_infer(
+    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
+    double spatial_scale) {
+  Tensor out = new_output(features, rois, pooled_height, pooled_width, features.scalar_type());
+  forward(features, rois, spatial_scale, out, nullptr);
+  return out;
+}
+
+void roi_pool_out(const Tensor& features, const Tensor& rois, double spatial_scale, Tensor out) {
+  check_rois(features, rois);
+  check_out(features, rois, out);
+  forward(features, rois, spatial_scale, out, nullptr);
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(frcnn, CUDA, m) {
+  m.impl("roi_pool", TORCH_BOX(&roi_pool));
+  m.impl("roi_pool_infer", TORCH_BOX(&roi_pool_infer));
+  m.impl("roi_pool_out", TORCH_BOX(&roi_pool_out));
+}
+
+}  // namespace frcnn
+
+// Read by frcnn_kernels.cuda_architectures().
+extern "C" __attribute__((visibility("default"))) const char* frcnn_cuda_architectures() {
+  return FRCNN_CUDA_ARCHS;
+}

@@ -1,0 +1,118 @@
+// RoI pooling on the GPU, backward: deterministic, with the same order of additions as the CPU.
+//
+// A warp owns one channel's plane of one image and adds the gradients of its RoIs one RoI after
+// the other, 32 bins at a time; lanes that share a cell add by turns, the lower bin first. Nobody
+// else writes to the plane, so no atomics are needed and every run gives the same bits.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include "checks.h"
+#include "cuda/element.h"
+#include "cuda/launch.h"
+
+namespace frcnn {
+namespace {
+
+using torch::headeronly::ScalarType;
+using torch::stable::Tensor;
+
+constexpr unsigned kAllLanes = 0xffffffff;
+constexpr int64_t kSharedBytes = 48 << 10;  // of a block without asking for more
+
+struct Shape {
+  int64_t rois, batch, channels, bins, cells;
+};
+
+// Adds value to plane[cell] for every lane, lower lanes first where several name one cell.
+template <typename Sum>
+__device__ void add_by_turns(Sum* plane, int64_t cells, int32_t cell, Sum value) {
+  bool adds = static_cast<uint32_t>(cell) < cells;  // -1, an empty bin, adds nothing
+  unsigned sharing = __match_any_sync(kAllLanes, cell);
+  unsigned lower_lanes = (1u << threadIdx.x % kWarp) - 1;
+  int turn = adds ? __popc(sharing & lower_lanes) : -1;
+  for (int t = 0; __any_sync(kAllLanes, turn >= t); ++t) {
+    if (turn == t) plane[cell] += value;
+    __syncwarp();
+  }
+}
+
+// One warp a block. The plane of sums lies in shared memory where it fits, else in `sums`.
+template <typename Stored, typename R>
+__global__ void scatter(
+    const Stored* gradient, const int32_t* argmax, const R* rois, Shape shape, bool in_shared,
+    Compute<Stored>* sums, Stored* result, int64_t channel_stride, int64_t cell_stride) {
+  using Sum = Compute<Stored>;
+  extern __shared__ __align__(16) unsigned char shared[];
+  int lane = threadIdx.x;
+  for (int64_t at = blockIdx.x; at < shape.batch * shape.channels; at += gridDim.x) {
+    int64_t image = at / shape.channels, channel = at % shape.channels;
+    Sum* plane = in_shared ? reinterpret_cast<Sum*>(shared) : sums + at * shape.cells;
+    for (int64_t cell = lane; cell < shape.cells; cell += kWarp) plane[cell] = 0;
+    __syncwarp();
+    for (int64_t roi = 0; roi < shape.rois; ++roi) {
+      if (rois[roi * 5] != static_cast<R>(image)) continue;
+      int64_t first = (roi * shape.channels + channel) * shape.bins;
+      for (int64_t bin = lane; bin - lane < shape.bins; bin += kWarp) {
+        bool inside = bin < shape.bins;
+        int32_t cell = inside ? argmax[first + bin] : -1;
+        Sum value = inside ? widen(gradient[first + bin]) : Sum(0);
+        add_by_turns<Sum>(plane, shape.cells, cell, value);
+      }
+    }
+    Stored* to = result + image * shape.channels * shape.cells + channel * channel_stride;
+    for (int64_t cell = lane; cell < shape.cells; cell += kWarp) {
+      narrow(plane[cell], to[cell * cell_stride]);
+    }
+    __syncwarp();
+  }
+}
+
+Tensor roi_pool_backward(
+    const Tensor& grad_output, const Tensor& rois, const Tensor& argmax, int64_t batch,
+    int64_t channels, int64_t height, int64_t width, bool channels_last) {
+  check_backward(grad_output, rois, argmax, channels);
+  torch::stable::accelerator::DeviceGuard guard(grad_output.get_device_index());
+  Tensor gradient = torch::stable::contiguous(grad_output);
+  Tensor where = torch::stable::contiguous(argmax), table = torch::stable::contiguous(rois);
+  Tensor result = torch::stable::empty(
+      {batch, channels, height, width}, grad_output.scalar_type(), std::nullopt,
+      grad_output.device(), std::nullopt,
+      channels_last ? torch::headeronly::MemoryFormat::ChannelsLast
+                    : torch::headeronly::MemoryFormat::Contiguous);
+  if (result.numel() == 0) return result;
+  int64_t cells = height * width;
+  Shape shape{rois.size(0), batch, channels, gradient.size(2) * gradient.size(3), cells};
+  with_element(grad_output.scalar_type(), [&](auto tag) {
+    using Stored = typename decltype(tag)::type;
+    using Sum = Compute<Stored>;
+    int64_t bytes = cells * static_cast<int64_t>(sizeof(Sum));
+    bool in_shared = bytes <= kSharedBytes;
+    ScalarType sum_type = std::is_same_v<Sum, double> ? ScalarType::Double : ScalarType::Float;
+    Tensor sums =
+        torch::stable::new_empty(result, {in_shared ? 0 : batch * channels * cells}, sum_type);
+    auto launch = [&](const auto* corners) {
+      using R = std::remove_cv_t<std::remove_pointer_t<decltype(corners)>>;
+      scatter<Stored, R><<<
+          blocks_for(batch * channels, 1), kWarp, in_shared ? bytes : 0, current_stream(result)>>>(
+          static_cast<const Stored*>(gradient.const_data_ptr()), where.const_data_ptr<int32_t>(),
+          corners, shape, in_shared, static_cast<Sum*>(sums.mutable_data_ptr()),
+          static_cast<Stored*>(result.mutable_data_ptr()), channels_last ? 1 : cells,
+          channels_last ? channels : 1);
+      STD_CUDA_KERNEL_LAUNCH_CHECK();
+    };
+    if (table.scalar_type() == ScalarType::Double) {
+      launch(table.const_data_ptr<double>());
+    } else {
+      launch(table.const_data_ptr<float>());
+    }
+  });
+  return result;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(frcnn, CUDA, m) {
+  m.impl("roi_pool_backward", TORCH_BOX(&roi_pool_backward));
+}
+
+}  // namespace frcnn

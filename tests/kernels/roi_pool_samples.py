@@ -1,0 +1,76 @@
+"""One list of inputs that every test of RoI pooling is driven by.
+
+Values are distinct, also in 16 bits, since equal ones break the gradient of a maximum; coordinates
+land on .5 after scaling; some RoIs are empty, inside out, or wholly outside the map.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Arguments of roi_pool; features are drawn when asked for, in the type asked for."""
+
+    name: str
+    shape: tuple[int, int, int, int]
+    rois: tuple[tuple[float, ...], ...]
+    output_size: tuple[int, int]
+    spatial_scale: float
+    channels_last: bool = False
+
+    def features(self, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Tensor:
+        values = distinct_values(self.shape).to(device, dtype)
+        return values.contiguous(memory_format=torch.channels_last) if self.channels_last else values
+
+    def roi_tensor(self, device: str = "cpu") -> Tensor:
+        return torch.tensor(self.rois, dtype=torch.float32, device=device).reshape(-1, 5)
+
+
+def distinct_values(shape: tuple[int, ...]) -> Tensor:
+    """Distinct within each plane where it has up to 2000 cells, in every 16-bit type too."""
+    generator = torch.Generator().manual_seed(0)
+    planes = torch.Size(shape[:2]).numel()
+    cells = shape[2] * shape[3]
+    # bfloat16 numbers are 2^-8 apart relative to their size: take them by their bits.
+    bits = torch.rand(planes, cells, generator=generator).argsort(dim=1)
+    positive = (0x3F80 + bits // 2).to(torch.int16).view(torch.bfloat16).float() / 32
+    return torch.where(bits % 2 == 0, positive, -positive).reshape(shape)
+
+
+HALVES = tuple(  # every corner lands on .5 at a scale of 1/16
+    (0.0, 8.0 + 16 * a, 8.0 + 16 * b, 24.0 + 16 * (a + c), 40.0 + 16 * b)
+    for a, b, c in ((0, 0, 0), (1, 2, 3), (4, 1, 5), (2, 3, 0))
+)
+ODD = (
+    (0, 0, 0, 159, 111),  # the whole map
+    (1, 33.3, 20.1, 90.7, 81.9),
+    (0, 50, 50, 50, 50),  # one cell
+    (1, 90, 70, 20, 10),  # inside out
+    (0, -60, -40, 30, 20),  # partly outside
+    (1, 120, 90, 400, 300),
+    (0, 500, 500, 700, 700),  # wholly outside
+    (1, -700, -700, -500, -500),
+    (1, 0, 0, 1e30, 1e30),
+    (0, -3e38, 40, 3e38, 60),
+)
+
+SAMPLES = (
+    Sample("halves", (1, 3, 9, 13), HALVES, (7, 7), 1 / 16),
+    Sample("odd", (2, 33, 7, 10), ODD, (7, 7), 1 / 16),
+    Sample("odd channels last", (2, 64, 7, 10), ODD, (6, 6), 1 / 16, channels_last=True),
+    Sample("odd grid", (2, 40, 7, 10), ODD, (3, 5), 1 / 16, channels_last=True),
+    Sample("one bin", (2, 5, 7, 10), ODD, (1, 1), 1 / 16),
+    Sample("fine grid", (2, 17, 7, 10), ODD, (20, 9), 1 / 16),
+    Sample("no RoIs", (2, 4, 5, 6), (), (7, 7), 1 / 16),
+    Sample("no channels", (2, 0, 5, 6), ODD, (2, 2), 1 / 16),
+    Sample("no rows", (2, 4, 0, 6), ODD, (2, 2), 1 / 16),
+    Sample("no columns", (2, 4, 6, 0), ODD, (2, 2), 1 / 16),
+    Sample("scale up", (1, 3, 6, 6), ((0, 0.25, 0.75, 2.2, 2.9),), (2, 3), 2.0),
+)

@@ -1,0 +1,133 @@
+"""RoI pooling against the readable reference, and against torchvision to the bit."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from roi_pool_samples import DTYPES, ODD, SAMPLES, Sample, distinct_values
+
+from frcnn_kernels import roi_pool
+from frcnn_kernels.reference import roi_pool_backward_reference, roi_pool_reference
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
+each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+each_dtype = pytest.mark.parametrize("dtype", DTYPES, ids=str)
+
+
+@each_dtype
+@each_sample
+def test_equals_the_reference(sample: Sample, dtype: torch.dtype, device: str) -> None:
+    features, rois = sample.features(dtype, device), sample.roi_tensor(device)
+    expected, cells = roi_pool_reference(
+        features.cpu(), rois.cpu(), sample.output_size, sample.spatial_scale
+    )
+    pooled, argmax = torch.ops.frcnn.roi_pool(
+        features, rois, *sample.output_size, sample.spatial_scale
+    )
+    assert torch.equal(pooled.cpu(), expected)
+    assert torch.equal(argmax.cpu(), cells)
+    assert torch.equal(roi_pool(features, rois, sample.output_size, sample.spatial_scale), pooled)
+    out = torch.full_like(pooled, 7)
+    returned = roi_pool(features, rois, sample.output_size, sample.spatial_scale, out=out)
+    assert returned is out
+    assert torch.equal(out, pooled)
+
+
+@each_dtype
+@each_sample
+def test_gradient_goes_to_the_maxima(sample: Sample, dtype: torch.dtype, device: str) -> None:
+    features = sample.features(dtype, device).requires_grad_()
+    rois = sample.roi_tensor(device)
+    pooled = roi_pool(features, rois, sample.output_size, sample.spatial_scale)
+    weights = torch.randn(pooled.shape, generator=torch.Generator().manual_seed(1))
+    pooled.backward(weights.to(device, dtype))
+    _, cells = roi_pool_reference(
+        features.detach().cpu(), rois.cpu(), sample.output_size, sample.spatial_scale
+    )
+    expected = roi_pool_backward_reference(weights.to(dtype), rois.cpu(), cells, sample.shape)
+    assert torch.equal(features.grad.cpu(), expected)
+    assert features.grad.is_contiguous(
+        memory_format=torch.channels_last if sample.channels_last else torch.contiguous_format
+    )
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@each_sample
+def test_equals_torchvision_to_the_bit(sample: Sample, dtype: torch.dtype, device: str) -> None:
+    ops = pytest.importorskip("torchvision.ops")
+    if not _has_torchvision_operators():
+        pytest.skip("torchvision's operators do not load beside this torch")
+    # Beyond 2^31 cells torchvision's coordinates overflow; its operator refuses empty maps.
+    rois = sample.roi_tensor(device)
+    rois = rois[rois.abs().amax(dim=1) < 1e6].to(dtype)
+    if 0 in sample.shape:
+        pytest.skip("torchvision takes no empty map")
+    ours, theirs = (sample.features(dtype, device).requires_grad_() for _ in range(2))
+    pooled = roi_pool(ours, rois, sample.output_size, sample.spatial_scale)
+    expected = ops.roi_pool(theirs, rois, sample.output_size, sample.spatial_scale)
+    assert torch.equal(pooled, expected)
+    weights = torch.randn_like(expected)
+    pooled.backward(weights)
+    expected.backward(weights)
+    assert torch.equal(ours.grad, theirs.grad)
+
+
+def test_a_vgg16_map_equals_torchvision_to_the_bit(device: str) -> None:
+    ops = pytest.importorskip("torchvision.ops")
+    if not _has_torchvision_operators():
+        pytest.skip("torchvision's operators do not load beside this torch")
+    generator = torch.Generator().manual_seed(3)
+    features = torch.randn(2, 96, 38, 63, generator=generator).to(device)
+    corners = torch.rand(300, 2, generator=generator) * torch.tensor([900.0, 500.0])
+    sizes = torch.rand(300, 2, generator=generator) * 500
+    images = torch.randint(0, 2, (300, 1), generator=generator)
+    rois = torch.cat([images, corners, corners + sizes], dim=1).to(device)
+    rois[::2] = torch.cat([rois[::2, :1], (rois[::2, 1:] / 8).round() * 8], dim=1)
+    assert torch.equal(roi_pool(features, rois, 7, 1 / 16), ops.roi_pool(features, rois, 7, 1 / 16))
+
+
+def test_backward_has_the_same_bits_for_any_number_of_threads() -> None:
+    features = torch.randn(2, 70, 7, 10).requires_grad_()
+    rois = torch.tensor(ODD * 20, dtype=torch.float32)
+    pooled = roi_pool(features, rois, 7, 1 / 16)
+    weights = torch.randn_like(pooled)
+    threads = torch.get_num_threads()
+    gradients = []
+    try:
+        for count in (1, 2, 3, 8):
+            torch.set_num_threads(count)
+            gradients += torch.autograd.grad(pooled, features, weights, retain_graph=True)
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
+
+
+def test_any_strides_are_read_where_they_lie(device: str) -> None:
+    whole = distinct_values((3, 50, 18, 20)).to(device)
+    rois = torch.tensor(ODD, device=device)
+    views = (
+        whole[1:, 5:45, ::2, 3:13],
+        whole.transpose(2, 3)[1:, :40, :7, :10],
+        whole[:1, :40, :7, :10].expand(2, 40, 7, 10),
+    )
+    for view in views:
+        expected = roi_pool(view.contiguous(), rois, 7, 1 / 16)
+        assert torch.equal(roi_pool(view, rois, 7, 1 / 16), expected)
+    channels_last = whole.contiguous(memory_format=torch.channels_last)[1:, 5:45]
+    assert torch.equal(
+        roi_pool(channels_last, rois, 7, 1 / 16),
+        roi_pool(channels_last.contiguous(), rois, 7, 1 / 16),
+    )
+
+
+def test_nan_features_are_never_a_maximum(device: str) -> None:
+    features = torch.tensor([[[[float("nan"), 1.0], [float("-inf"), float("nan")]]]], device=device)
+    rois = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 1, 0, 1.0]], device=device)
+    lowest = torch.finfo(torch.float32).min  # as torchvision answers where nothing is above it
+    pooled, argmax = torch.ops.frcnn.roi_pool(features, rois, 1, 1, 1.0)
+    assert pooled.flatten().tolist() == [1.0, lowest]
+    assert argmax.flatten().tolist() == [1, -1]
+
+
+def _has_torchvision_operators() -> bool:
+    return hasattr(torch.ops.torchvision, "roi_pool")
