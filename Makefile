@@ -3,6 +3,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+FRCNN := $(BIN)/frcnn
 DEMO := demo
 
 .PHONY: setup demo test lint clean
@@ -20,8 +21,20 @@ $(VENV)/.ready: $(VENV)/.torch setup.py setup.cfg pyproject.toml $(shell find ke
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
 	touch $@
 
+# Generate, propose, train, evaluate, compress, detect. Everything lies in $(DEMO)/ afterwards.
 demo: setup
-	$(BIN)/python docs/demo.py $(DEMO)
+	rm -rf $(DEMO)
+	$(FRCNN) data generate $(DEMO)/shapes --images 400
+	$(FRCNN) propose $(DEMO)/shapes/JPEGImages --out $(DEMO)/shapes.proposals
+	$(FRCNN) train $(DEMO)/shapes --proposals $(DEMO)/shapes.proposals \
+		--scale 240 --iterations 600 --out $(DEMO)/runs/shapes
+	$(FRCNN) eval $(DEMO)/runs/shapes --proposals $(DEMO)/shapes.proposals \
+		--json $(DEMO)/eval.json --require-map 0.80
+	$(FRCNN) compress $(DEMO)/runs/shapes $(DEMO)/shapes --svd-rank 256 \
+		--proposals $(DEMO)/shapes.proposals
+	$(FRCNN) detect $$(ls -d $(DEMO)/shapes/JPEGImages/*.jpg | tail -n 12) --viz \
+		--runs $(DEMO)/runs --out $(DEMO)/detections --json $(DEMO)/detections.json
+	@echo "The pictures are in $(DEMO)/detections, the model is $(DEMO)/runs/shapes/model.safetensors"
 
 test: setup
 	$(BIN)/python -m pytest

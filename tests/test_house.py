@@ -27,9 +27,9 @@ FLOORS = [
     *(
         (f"{ENGINE}.{name}", floor)
         for floor, names in {
-            2: "records settings boxes files seeds devices",
+            2: "records settings boxes seeds devices",
             3: "datasets transforms sampling losses checkpoint evaluation minibatches low_rank "
-            "draw results image_files propose propose_cache propose_store propose_workers "
+            "draw results propose propose_cache propose_store propose_workers "
             "dataset_proposals propose_inputs proposal_convert proposal_images draw_proposals",
             4: "backbones efficientnet_lite model models compress training_state runs",
             5: "detect detect_files",

@@ -22,7 +22,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from frcnn_cli.engine.files import write_whole
+from frcnn_proposals.files import write_whole
 
 Advance = Callable[[int, str], None]
 

@@ -17,12 +17,12 @@ from frcnn_cli.commands.targets import open_model
 from frcnn_cli.engine.detect_files import DetectedFile, detect_files
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.draw import draw_detections
-from frcnn_cli.engine.files import write_whole
-from frcnn_cli.engine.image_files import find_images
+from frcnn_cli.engine.propose_inputs import find_images
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.results import coco_results
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.files import write_whole
 from frcnn_proposals.precomputed import Precomputed
 from frcnn_proposals.sources import make_source
 
@@ -68,7 +68,7 @@ def detect(
     device: str,
     json_path: Path | None,
 ) -> None:
-    """Find objects in IMAGES: files, folders or globs.
+    """Find objects in IMAGES: files, folders, globs, lists of paths, or data sets.
 
     Proposals are made on the fly unless --proposals names a file of them.
 

@@ -10,9 +10,9 @@ from rich.table import Table
 
 from frcnn_cli.commands.console import Output, write_json
 from frcnn_cli.engine.dataset_proposals import DatasetProposals
-from frcnn_cli.engine.files import write_whole
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.proposal_sweep import parse_sweep, sweep_plot, sweep_proposals
+from frcnn_proposals.files import write_whole
 
 
 def run_sweep(

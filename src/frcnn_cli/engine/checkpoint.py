@@ -17,9 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from frcnn_cli.engine.files import write_whole
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.files import write_whole
 
 FORMAT = 1
 _KEY = "frcnn"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.detect import detect_image
 from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.propose import ImageFile
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Source
@@ -20,22 +21,21 @@ from frcnn_proposals.precomputed import Precomputed
 class DetectedFile:
     """One image file: its pixels and what was found in it, or why it could not be read."""
 
-    path: Path
     image_id: str
+    path: Path
     image: Image | None = None
     detections: Detections | None = None
     error: str | None = None
 
 
 def detect_files(
-    model: FastRCNN, files: Sequence[Path], source: Source, settings: DetectSettings
+    model: FastRCNN, files: Sequence[ImageFile], source: Source, settings: DetectSettings
 ) -> Iterator[DetectedFile]:
-    """Detections in each of `files`, in their order; image ids are file names without suffix.
+    """Detections in each of `files` (image id, path), in their order.
 
     source: makes the proposals, or holds them by image id (Precomputed).
     """
-    for path in files:
-        image_id = path.stem
+    for image_id, path in files:
         try:
             image = read_image(path)
             if isinstance(source, Precomputed):
@@ -43,6 +43,6 @@ def detect_files(
             else:
                 proposals = source.propose(image)
             detections = detect_image(model, image, proposals, settings)
-            yield DetectedFile(path, image_id, image, detections)
+            yield DetectedFile(image_id, Path(path), image, detections)
         except InputError as error:
-            yield DetectedFile(path, image_id, error=str(error))
+            yield DetectedFile(image_id, Path(path), error=str(error))

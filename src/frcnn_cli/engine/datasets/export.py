@@ -12,9 +12,9 @@ from frcnn_cli.engine.datasets.export_csv import csv_table
 from frcnn_cli.engine.datasets.export_records import ExportImage, export_images
 from frcnn_cli.engine.datasets.export_voc import write_voc
 from frcnn_cli.engine.datasets.export_yolo import write_yolo
-from frcnn_cli.engine.files import write_whole
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.files import write_whole
 
 FORMATS = ("coco", "voc", "yolo", "csv")
 _FolderWriter = Callable[[Path, Dataset, list[ExportImage], bool], None]
