@@ -2,6 +2,7 @@
 
 import json
 import struct
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -85,3 +86,10 @@ def test_the_newest_run_is_found(small_model: FastRCNN, tmp_path: Path) -> None:
 def test_without_a_model_the_message_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="frcnn train"):
         find_model(None, tmp_path)
+
+
+def test_a_claim_of_enormous_layers_takes_no_memory(small_model: FastRCNN, tmp_path: Path) -> None:
+    small_model.architecture = replace(small_model.architecture, hidden=(2**30, 2**30))
+    save_model(small_model, tmp_path / "huge.safetensors", {})
+    with pytest.raises(InputError, match="do not fit"):
+        load_model(tmp_path / "huge.safetensors")

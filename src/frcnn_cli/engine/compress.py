@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 
 from frcnn_cli.engine.low_rank import LowRankLinear, break_even_rank, truncate
-from frcnn_cli.engine.model import FastRCNN, with_ranks
+from frcnn_cli.engine.model import FastRCNN, rebuild_model, with_ranks
 from frcnn_proposals.errors import MisuseError
 
 LAYERS = ("fc6", "fc7")
@@ -71,20 +70,15 @@ def compress(model: FastRCNN, ranks: int | Mapping[str, int]) -> Compression:
             continue
         replaced[name], energy = truncate(layer, rank)
         layers.append(CompressedLayer(name, layer.in_features, layer.out_features, rank, energy))
-    thin = FastRCNN(
-        with_ranks(model.architecture, {layer.name: layer.rank for layer in layers}),
-    )
+    architecture = with_ranks(model.architecture, {layer.name: layer.rank for layer in layers})
     state = {
-        name: value
+        name: value.clone()
         for name, value in model.state_dict().items()
         if name.split(".")[0] not in replaced
     }
     for name, layer in replaced.items():
         state |= {f"{name}.{key}": value for key, value in layer.state_dict().items()}
-    thin.load_state_dict(state)
-    device = model.offset_means.device
-    thin = thin.to(device).to(memory_format=torch.channels_last).eval()
-    return Compression(thin, tuple(layers), left_alone)
+    return Compression(rebuild_model(architecture, state), tuple(layers), left_alone)
 
 
 def _reason_against(layer: nn.Module, rank: int) -> str | None:

@@ -32,7 +32,7 @@ def break_even_rank(inputs: int, outputs: int) -> int:
 
 
 def truncate(layer: nn.Linear, rank: int) -> tuple[LowRankLinear, float]:
-    """The best approximation of `layer`, which has a bias, at `rank`, and the share of energy it keeps.
+    """The best approximation of a layer with a bias at `rank`, and the share of energy it keeps.
 
     Energy is the sum of squared singular values. The SVD is that of W's smaller Gram matrix
     in float64, exact to single precision and far cheaper than W's own.

@@ -5,6 +5,7 @@ Shapes: N images, R RoIs, C channels of the feature map, K classes (label 0 is b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -121,6 +122,18 @@ def create_model(
         features, head = pretrained_states(backbone, file)
         _load(model, {f"features.{name}": value for name, value in features.items()} | head, file)
     return model.to(memory_format=torch.channels_last)
+
+
+def rebuild_model(architecture: Architecture, tensors: Mapping[str, Tensor]) -> FastRCNN:
+    """The network of an architecture with these weights, in evaluation mode.
+
+    It is laid out without memory first, so that it needs no more than its tensors do whatever
+    the architecture claims. Raises RuntimeError where the two do not fit.
+    """
+    with torch.device("meta"):
+        model = FastRCNN(architecture)
+    model.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
+    return model.to(memory_format=torch.channels_last).eval()
 
 
 def with_ranks(architecture: Architecture, ranks: dict[str, int]) -> Architecture:

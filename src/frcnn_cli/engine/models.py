@@ -5,10 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from frcnn_cli.engine.checkpoint import load_tensors, save_tensors
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.model import FastRCNN, rebuild_model
 from frcnn_proposals.errors import InputError, MisuseError
 
 MODEL_FILE = "model.safetensors"
@@ -25,13 +23,11 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     Raises InputError, naming the file, where it is damaged or its weights do not fit.
     """
     stored = load_tensors(path)
-    model = FastRCNN(stored.architecture)
     try:
-        model.load_state_dict(stored.tensors)
+        return rebuild_model(stored.architecture, stored.tensors), stored.origin
     except RuntimeError as error:
-        reason = str(error).splitlines()[1].strip()
+        reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{path}: its weights do not fit its architecture: {reason}") from error
-    return model.to(memory_format=torch.channels_last).eval(), stored.origin
 
 
 def find_model(given: Path | None, runs_root: Path) -> Path:

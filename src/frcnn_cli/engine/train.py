@@ -48,8 +48,8 @@ class Run:
     folder: Path
     dataset: Dataset
     proposals: Mapping[str, Proposals]
-    settings: TrainSettings = TrainSettings()
-    device: torch.device = torch.device("cpu")
+    settings: TrainSettings = field(default_factory=TrainSettings)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     origin: dict[str, Any] = field(default_factory=dict)
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from frcnn_cli.engine.checkpoint import load_tensors, read_description, save_tensors
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.settings import Sampling, Schedule, TrainSettings
 from frcnn_proposals.errors import InputError, MisuseError
 
@@ -52,12 +52,10 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
     progress = load_progress(folder)
     path = folder / CHECKPOINT_FILE
     stored = load_tensors(path)
-    model = FastRCNN(stored.architecture)
     try:
-        model.load_state_dict(_part(stored.tensors, "model."))
+        model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
     except RuntimeError as error:
         raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
-    model = model.to(memory_format=torch.channels_last)
     return model, _part(stored.tensors, "momentum."), progress
 
 

@@ -56,6 +56,10 @@ def test_a_corner_one_pixel_outside_is_moved_in(tmp_path):
             '<!DOCTYPE a [<!ENTITY b "b">]><annotation>&b;</annotation>',
             "document type or entities, which are refused",
         ),
+        (
+            '<!DOCTYPE a SYSTEM "other.dtd"><annotation></annotation>',
+            "document type or entities, which are refused",
+        ),
     ],
 )
 def test_a_faulty_annotation_is_named(tmp_path, objects, words):

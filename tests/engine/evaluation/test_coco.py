@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 import pytest
+from engine.evaluation.adversarial import CASES, CLASSES
 from engine.evaluation.builders import make_dataset, make_detections, random_case
 
 from frcnn_cli.engine.datasets.coco_records import SizedTruth
@@ -12,8 +13,6 @@ from frcnn_cli.engine.evaluation.coco import evaluate_coco
 from frcnn_cli.engine.records import Dataset, ImageRecord
 
 pycocotools = pytest.importorskip("pycocotools.cocoeval")
-BOX = (10, 10, 59, 59)
-FAR = (200, 200, 249, 249)
 NAMES = (
     *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
     *("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"),
@@ -87,39 +86,6 @@ def agree(dataset, detections):
 @pytest.mark.parametrize("seed", range(25))
 def test_random_cases(seed):
     agree(*random_case(seed))
-
-
-CLASSES = ["cat", "dog"]
-CASES = {
-    "equal scores": (
-        {"a": [("cat", BOX)], "b": [("cat", FAR)]},
-        {"a": [("cat", 0.5, FAR), ("cat", 0.5, BOX)], "b": [("cat", 0.5, FAR)]},
-    ),
-    "no objects": ({"a": [], "b": []}, {"a": [("cat", 0.5, BOX)]}),
-    "only difficult objects": (
-        {"a": [("cat", BOX, "difficult")], "b": [("dog", BOX)]},
-        {"a": [("cat", 0.5, BOX)], "b": [("dog", 0.5, BOX)]},
-    ),
-    "a class absent": ({"a": [("cat", BOX)]}, {"a": [("dog", 0.9, BOX), ("cat", 0.8, BOX)]}),
-    "boxes of zero area": (
-        {"a": [("cat", BOX), ("cat", (5, 5, 4, 9))]},
-        {"a": [("cat", 0.9, (5, 5, 4, 9)), ("cat", 0.8, (7, 7, 6, 6)), ("cat", 0.7, BOX)]},
-    ),
-    "outside the set": ({"a": [("cat", BOX)]}, {"x": [("cat", 0.9, BOX)]}),
-    "two detections on one object": (
-        {"a": [("cat", BOX)]},
-        {"a": [("cat", 0.9, (10, 10, 59, 49)), ("cat", 0.8, BOX)]},
-    ),
-    "an object overlapped by two": (
-        {"a": [("cat", BOX), ("cat", (10, 10, 59, 79))]},
-        {"a": [("cat", 0.9, (10, 10, 59, 65)), ("cat", 0.8, (10, 10, 59, 65))]},
-    ),
-    "a crowd": (
-        {"a": [("cat", (0, 0, 200, 200), "crowd"), ("cat", FAR)]},
-        {"a": [("cat", 0.9, BOX), ("cat", 0.8, (20, 20, 50, 50)), ("cat", 0.7, FAR)]},
-    ),
-    "no detections": ({"a": [("cat", BOX)]}, {}),
-}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from engine.evaluation.adversarial import CASES, CLASSES
 from engine.evaluation.builders import make_dataset, make_detections, random_case
 from engine.evaluation.literal_voc import literal_voc_ap
 
@@ -107,16 +108,26 @@ def test_recall_levels_are_the_devkit_s():
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.75])
 def test_random_cases_agree_with_the_literal_loop(threshold):
     for seed in range(60):
-        dataset, found = random_case(seed)
-        result = evaluate_voc(dataset, found, threshold)
-        for label, ours in enumerate(result.per_class, start=1):
-            objects, detections = of_class(dataset, found, label)
-            eleven, area = literal_voc_ap(objects, detections, threshold)
-            if math.isnan(area):
-                assert ours.ap_area is None
-            else:
-                assert ours.ap_area == pytest.approx(area, abs=1e-9)
-                assert ours.ap_11point == pytest.approx(eleven, abs=1e-9)
+        agree(*random_case(seed), threshold)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_adversarial_cases_agree_with_the_literal_loop(name):
+    truth, found = CASES[name]
+    agree(make_dataset(CLASSES, **truth), make_detections(CLASSES, **found), 0.5)
+
+
+def agree(dataset, found, threshold):
+    result = evaluate_voc(dataset, found, threshold)
+    for label, ours in enumerate(result.per_class, start=1):
+        objects, detections = of_class(dataset, found, label)
+        eleven, area = literal_voc_ap(objects, detections, threshold)
+        if math.isnan(area):
+            assert ours.ap_area is None
+            assert ours.ap_11point is None
+        else:
+            assert ours.ap_area == pytest.approx(area, abs=1e-9)
+            assert ours.ap_11point == pytest.approx(eleven, abs=1e-9)
 
 
 def test_faults_of_the_caller_are_refused():
@@ -135,8 +146,9 @@ def test_faults_of_the_caller_are_refused():
 def of_class(dataset, found, label):
     """One class as the literal loop takes it."""
     objects = [
-        (image.image_id, image.truth.boxes[index].tolist(), image.truth.difficult[index])
+        (image.image_id, image.truth.boxes[index].tolist(), ignored[index])
         for image in dataset.images
+        for ignored in [image.truth.difficult | image.truth.crowd]
         for index in np.flatnonzero(image.truth.labels == label)
     ]
     detections = [
