@@ -1,0 +1,23 @@
+"""`frcnn bench`: this toolkit beside its alternatives, timed in turn in one run."""
+
+from __future__ import annotations
+
+import click
+
+from frcnn_cli.commands.bench_eval import bench_eval
+from frcnn_cli.commands.bench_operators import bench_nms, bench_roi_pool
+
+
+@click.group("bench", short_help="Measure this toolkit against its alternatives.")
+def bench() -> None:
+    """Measure this toolkit against its alternatives, in turn in one run.
+
+    \b
+    Examples:
+      frcnn bench roi-pool
+      frcnn bench nms --json nms.json
+    """
+
+
+for _command in (bench_roi_pool, bench_nms, bench_eval):
+    bench.add_command(_command)

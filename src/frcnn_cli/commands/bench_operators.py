@@ -1,0 +1,91 @@
+"""`frcnn bench roi-pool` and `frcnn bench nms`: the compiled operators beside torchvision's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import torch
+from rich.table import Table
+
+from frcnn_cli.commands import options
+from frcnn_cli.commands.console import Output, pass_output, write_json
+from frcnn_cli.engine.benchmarks.nms import benchmark_nms
+from frcnn_cli.engine.benchmarks.operators import OperatorCase
+from frcnn_cli.engine.benchmarks.roi_pool import benchmark_roi_pool
+from frcnn_cli.engine.devices import find_device
+
+
+def _rounds(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--rounds",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="Times that each case is run.",
+    )
+
+
+_device = click.option(
+    "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N or auto."
+)
+
+
+@click.command("roi-pool")
+@_rounds(11)
+@_device
+@options.json_file
+@pass_output
+def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | None) -> None:
+    """Time RoI pooling, forward and backward, beside torchvision's.
+
+    onnxruntime's MaxRoiPool joins where onnxruntime is installed. Ratios mean something on a
+    machine that does nothing else.
+    """
+    where = find_device(device)
+    cases = benchmark_roi_pool(rounds, device=where, progress=output.detail)
+    _report(output, "RoI pooling", cases, where, json_path)
+
+
+@click.command("nms")
+@_rounds(21)
+@_device
+@options.json_file
+@pass_output
+def bench_nms(output: Output, rounds: int, device: str, json_path: Path | None) -> None:
+    """Time non-maximum suppression, class by class, beside torchvision's."""
+    where = find_device(device)
+    cases = benchmark_nms(rounds, device=where, progress=output.detail)
+    _report(output, "Non-maximum suppression", cases, where, json_path)
+
+
+def _report(
+    output: Output,
+    title: str,
+    cases: Sequence[OperatorCase],
+    device: torch.device,
+    json_path: Path | None,
+) -> None:
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    table = Table(title=f"{title} on {device}{threads} (medians, ms)")
+    table.add_column("case")
+    for heading in ("ours", "torchvision", "onnxruntime", "ratio", "MB to move", "of bandwidth"):
+        table.add_column(heading, justify="right")
+    table.add_column("equal")
+    for case in cases:
+        onnx = "-" if case.onnxruntime_s is None else f"{case.onnxruntime_s * 1e3:.2f}"
+        table.add_row(
+            case.name,
+            f"{case.ours_s * 1e3:.2f}",
+            f"{case.torchvision_s * 1e3:.2f}",
+            onnx,
+            f"{case.ratio:.1f}",
+            f"{case.bytes / 1e6:.1f}",
+            f"{case.bandwidth_fraction:.0%}",
+            "yes" if case.equal else "NO",
+        )
+    output.print(table)
+    output.note(f"Memory bandwidth of a large copy: {cases[0].bandwidth / 1e9:.1f} GB/s.")
+    if json_path is not None:
+        write_json(json_path, {"cases": [case.to_json() for case in cases]})

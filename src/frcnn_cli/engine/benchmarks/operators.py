@@ -1,0 +1,89 @@
+"""What a benchmark of an operator says, and the boxes it is run on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class OperatorCase:
+    """One case, timed. Seconds are medians; onnxruntime_s is None where it was not run.
+
+    bytes: what must at least move between memory and processor: inputs read, outputs written once.
+    bandwidth: bytes a second that a large copy reached in the same run.
+    equal: whether the results equalled torchvision's to the bit.
+    """
+
+    name: str
+    ours_s: float
+    torchvision_s: float
+    onnxruntime_s: float | None
+    bytes: int
+    bandwidth: float
+    equal: bool
+
+    @property
+    def ratio(self) -> float:
+        """How many times faster than torchvision."""
+        return self.torchvision_s / self.ours_s
+
+    @property
+    def bandwidth_fraction(self) -> float:
+        """Of the memory bandwidth, what the necessary bytes alone used."""
+        return self.bytes / self.ours_s / self.bandwidth
+
+    def to_json(self) -> dict[str, Any]:
+        derived = {"ratio": self.ratio, "bandwidth_fraction": self.bandwidth_fraction}
+        return {**asdict(self), **derived}
+
+
+def size_in_bytes(*tensors: Tensor) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def draw_boxes(count: int, width: int, height: int, generator: torch.Generator) -> Tensor:
+    """(count, 4) boxes of many sizes, from 20 pixels to the whole image, equally on a log scale.
+
+    Every other box lies on multiples of 8 pixels, half of which fall on .5 at a stride of 16.
+    """
+    extent = torch.tensor([width, height], dtype=torch.float32)
+    share = torch.rand(count, 2, generator=generator)
+    sizes = 20 * torch.exp(share * torch.log(extent / 20))
+    corners = torch.rand(count, 2, generator=generator) * (extent - sizes)
+    boxes = torch.cat([corners, corners + sizes - 1], dim=1)
+    boxes[::2] = (boxes[::2] / 8).round() * 8
+    return boxes
+
+
+def draw_rois(
+    count: int, images: int, width: int, height: int, generator: torch.Generator
+) -> Tensor:
+    """(count, 5) RoIs spread over the images of a batch, in the order they were drawn."""
+    batch = torch.arange(count) % images
+    boxes = draw_boxes(count, width, height, generator)
+    return torch.cat([batch.float()[:, None], boxes], dim=1)
+
+
+def draw_clustered_boxes(
+    count: int, width: int, height: int, generator: torch.Generator
+) -> Tensor:
+    """(count, 4) boxes as a detector leaves them: half crowd around ten objects."""
+    objects = draw_boxes(10, width, height, generator)
+    chosen = objects[torch.randint(0, 10, (count // 2,), generator=generator)]
+    side = (chosen[:, 2:] - chosen[:, :2]).repeat(1, 2)
+    near = chosen + 0.1 * side * torch.randn(chosen.shape, generator=generator)
+    near = torch.cat([torch.minimum(near[:, :2], near[:, 2:]), near[:, 2:]], dim=1)
+    return torch.cat([near, draw_boxes(count - count // 2, width, height, generator)])
+
+
+def rounds_for(seconds: float, budget: float) -> int:
+    """How many rounds of about `seconds` fit the budget: an odd number of at least 5."""
+    return max(5, math.floor(budget / seconds) | 1) if seconds > 0 else 5
