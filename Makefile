@@ -1,12 +1,14 @@
 # make demo   sets up .venv, then the whole road on a generated data set
 # make test   the tests
+# make wheel  dist/*.whl, which installs without a compiler
+# make test-abi  the same wheel beside two releases of torch
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FRCNN := $(BIN)/frcnn
 DEMO := demo
 
-.PHONY: setup demo test lint clean
+.PHONY: setup demo test lint wheel test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -43,6 +45,13 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+wheel: setup
+	rm -rf dist
+	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+
+test-abi: wheel
+	kernels/test_abi.sh dist/frcnn-*.whl
 
 clean:
 	rm -rf build dist $(DEMO)
