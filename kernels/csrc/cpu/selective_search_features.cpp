@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <utility>
 
 #include "selective_search_simd.h"
 
@@ -58,18 +57,6 @@ FRCNN_SIMD void normalise(const uint32_t* counts, int count, float scale, int16_
   }
 }
 
-std::vector<std::pair<int32_t, int32_t>> joined_pairs(const std::vector<RegionEdge>& edges,
-                                                      const std::vector<int32_t>& labels) {
-  std::vector<std::pair<int32_t, int32_t>> pairs;
-  for (const RegionEdge& edge : edges) {
-    const int32_t a = labels[edge.a], b = labels[edge.b];
-    if (a != b) pairs.emplace_back(std::min(a, b), std::max(a, b));
-  }
-  std::sort(pairs.begin(), pairs.end());
-  pairs.erase(std::unique(pairs.begin(), pairs.end()), pairs.end());
-  return pairs;
-}
-
 }  // namespace
 
 RegionCounts count_features(const Planes& planes, const SmoothPlanes& smooth,
@@ -108,7 +95,7 @@ RegionSet join_regions(const RegionCounts& counts, const std::vector<RegionEdge>
                        const std::vector<int32_t>& labels, int regions) {
   const Layout& layout = counts.layout;
   const std::size_t row = layout.row();
-  RegionSet set{layout, std::vector<int32_t>(regions, 0), {}, {}, joined_pairs(edges, labels)};
+  RegionSet set{layout, std::vector<int32_t>(regions, 0), {}, {}, unique_pairs(edges, labels, regions)};
   set.boxes.assign(regions, Box{INT32_MAX, INT32_MAX, -1, -1});
   std::vector<uint32_t> sums(regions * row, 0);
   for (std::size_t i = 0; i < labels.size(); ++i) {

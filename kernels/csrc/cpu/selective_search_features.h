@@ -49,8 +49,8 @@ struct RegionSet {
   Layout layout;
   std::vector<int32_t> sizes;
   std::vector<Box> boxes;
-  std::vector<int16_t> histograms;               // regions x layout.row(), each half sums to kUnit
-  std::vector<std::pair<int32_t, int32_t>> neighbours;  // each pair once, smaller label first
+  std::vector<int16_t> histograms;     // regions x layout.row(), each half sums to kUnit
+  std::vector<RegionEdge> neighbours;  // each pair once
 
   int regions() const { return static_cast<int>(sizes.size()); }
 };

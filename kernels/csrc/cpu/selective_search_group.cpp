@@ -42,19 +42,35 @@ class Grouping {
     const std::size_t given = sizes_.size();
     while (!queue_.empty()) {
       std::pop_heap(queue_.begin(), queue_.end());
-      const uint64_t entry = queue_.back();
+      const uint64_t pair = queue_.back();
       queue_.pop_back();
-      const auto a = static_cast<int32_t>(~entry >> kBits & kMask);
-      const auto b = static_cast<int32_t>(~entry & kMask);
-      if (joined_into_[a] < 0 && joined_into_[b] < 0) join(a, b);
+      const int32_t a = elder(pair), b = younger(pair);
+      if (!stands(b)) continue;
+      if (stands(a)) {
+        join(a, b);
+      } else {
+        push_best(b);
+      }
     }
     return {boxes_.begin() + given, boxes_.end()};
   }
 
  private:
-  // A queue entry: similarity, then the two regions inverted, so that the lower goes first.
+  // A pair of neighbours: their similarity, then the two inverted, so that of equally similar
+  // pairs the oldest is the greatest. A pair belongs to its younger region. Of each region's
+  // pairs only the most similar one waits in the queue; when its other half is gone by the time
+  // its turn comes, the next best takes its place.
   static constexpr int kBits = 23;
   static constexpr uint64_t kMask = (uint64_t{1} << kBits) - 1;
+
+  static int32_t elder(uint64_t pair) { return static_cast<int32_t>(~pair >> kBits & kMask); }
+  static int32_t younger(uint64_t pair) { return static_cast<int32_t>(~pair & kMask); }
+
+  uint64_t pair(int32_t elder, int32_t younger) const {
+    return static_cast<uint64_t>(similarity(elder, younger)) << (2 * kBits) |
+           (~static_cast<uint64_t>(elder) & kMask) << kBits |
+           (~static_cast<uint64_t>(younger) & kMask);
+  }
 
   struct Stretch {
     std::size_t first;
@@ -62,27 +78,39 @@ class Grouping {
   };
 
   void link(const RegionSet& set) {
-    std::vector<std::size_t> places(set.regions() + 1, 0);
-    for (const auto& [a, b] : set.neighbours) ++places[a], ++places[b];
+    stretches_.assign(set.regions(), Stretch{0, 0});
+    for (const RegionEdge& edge : set.neighbours) {
+      ++stretches_[edge.a].count, ++stretches_[edge.b].count;
+    }
     std::size_t total = 0;
-    for (int i = 0; i < set.regions(); ++i) {
-      stretches_.push_back({total, places[i]});
-      total += places[i];
-      places[i] = stretches_[i].first;
+    for (Stretch& stretch : stretches_) {
+      stretch.first = total;
+      total += stretch.count;
+      stretch.count = 0;
     }
     neighbours_.resize(total);
-    for (const auto& [a, b] : set.neighbours) {
-      neighbours_[places[a]++] = b;
-      neighbours_[places[b]++] = a;
-      queue_.push_back(entry(a, b));
+    pairs_.resize(total, 0);
+    for (const RegionEdge& edge : set.neighbours) {
+      Stretch &a = stretches_[edge.a], &b = stretches_[edge.b];
+      neighbours_[a.first + a.count++] = edge.b;
+      pairs_[b.first + b.count] = pair(edge.a, edge.b);
+      neighbours_[b.first + b.count++] = edge.a;
     }
-    std::make_heap(queue_.begin(), queue_.end());
+    for (int32_t i = 0; i < set.regions(); ++i) push_best(i);
   }
 
-  uint64_t entry(int32_t a, int32_t b) const {
-    const uint64_t pair = static_cast<uint64_t>(a) << kBits | static_cast<uint64_t>(b);
-    return static_cast<uint64_t>(similarity(a, b)) << (2 * kBits) |
-           (~pair & ((uint64_t{1} << (2 * kBits)) - 1));
+  bool stands(int32_t region) const { return joined_into_[region] < 0; }
+
+  // Queues the most similar of the pairs that belong to `region`, if one is left.
+  void push_best(int32_t region) {
+    const Stretch stretch = stretches_[region];
+    uint64_t best = 0;
+    for (std::size_t i = stretch.first; i < stretch.first + stretch.count; ++i) {
+      if (pairs_[i] > best && stands(elder(pairs_[i]))) best = pairs_[i];
+    }
+    if (best == 0) return;
+    queue_.push_back(best);
+    std::push_heap(queue_.begin(), queue_.end());
   }
 
   const int16_t* histogram(int32_t region) const {
@@ -129,17 +157,18 @@ class Grouping {
         if (seen_by_[other] == made) continue;
         seen_by_[other] = made;
         neighbours_.push_back(other);
-        queue_.push_back(entry(other, made));
-        std::push_heap(queue_.begin(), queue_.end());
+        pairs_.push_back(pair(other, made));
       }
     }
     stretches_.push_back({first, neighbours_.size() - first});
+    push_best(made);
   }
 
-  // The region that holds `region` now.
+  // The region that holds `region` now; paths are halved on the way.
   int32_t current(int32_t region) {
-    while (joined_into_[region] >= 0) {
+    while (!stands(region)) {
       const int32_t above = joined_into_[region];
+      if (!stands(above)) joined_into_[region] = joined_into_[above];
       region = above;
     }
     return region;
@@ -154,8 +183,9 @@ class Grouping {
   std::vector<int32_t> joined_into_;  // -1 while a region stands
   std::vector<int32_t> seen_by_;      // the last region whose neighbours it was listed among
   std::vector<int32_t> neighbours_;   // as they were when a region was made
-  std::vector<Stretch> stretches_;    // of each region in neighbours_
-  std::vector<uint64_t> queue_;       // a heap; entries of joined regions are skipped
+  std::vector<uint64_t> pairs_;       // beside neighbours_; 0 where it is the neighbour's
+  std::vector<Stretch> stretches_;    // of each region in neighbours_ and pairs_
+  std::vector<uint64_t> queue_;       // a heap
 };
 
 }  // namespace

@@ -25,7 +25,8 @@ uint64_t box_key(const Box& box) {
 // whole image, times a random number of 0..1.
 void RankedBoxes::add(const Box& box, uint64_t level) {
   const uint64_t jitter = mix(hierarchies_ << 32 | level) >> 32;
-  entries_.push_back({level * jitter, box});
+  ranks_.emplace_back(level * jitter, static_cast<uint32_t>(boxes_.size()));
+  boxes_.push_back(box);
 }
 
 void RankedBoxes::add(const std::vector<Box>& given, const std::vector<Box>& merged) {
@@ -36,16 +37,15 @@ void RankedBoxes::add(const std::vector<Box>& given, const std::vector<Box>& mer
 }
 
 std::vector<Box> RankedBoxes::best(int64_t min_side, int64_t max_boxes) {
-  std::stable_sort(entries_.begin(), entries_.end(),
-                   [](const Entry& a, const Entry& b) { return a.rank < b.rank; });
+  std::sort(ranks_.begin(), ranks_.end());
   std::size_t slots = 64;
-  while (slots < entries_.size() * 2) slots *= 2;
+  while (slots < boxes_.size() * 2) slots *= 2;
   // A key of 0 is the box of the image's first pixel; 1 is added to tell it from an empty slot.
   std::vector<uint64_t> table(slots, 0);
   std::vector<Box> result;
-  for (const Entry& entry : entries_) {
+  for (const auto& [rank, position] : ranks_) {
     if (static_cast<int64_t>(result.size()) >= max_boxes) break;
-    const Box& box = entry.box;
+    const Box& box = boxes_[position];
     if (box.x2 - box.x1 + 1 < min_side || box.y2 - box.y1 + 1 < min_side) continue;
     const uint64_t key = box_key(box) + 1;
     std::size_t slot = mix(key) & (slots - 1);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <utility>
 #include <vector>
 
 #include "selective_search_features.h"
@@ -18,15 +19,11 @@ class RankedBoxes {
   std::vector<Box> best(int64_t min_side, int64_t max_boxes);
 
  private:
-  struct Entry {
-    uint64_t rank;
-    Box box;
-  };
-
   void add(const Box& box, uint64_t level);
 
   uint64_t hierarchies_ = 0;
-  std::vector<Entry> entries_;
+  std::vector<Box> boxes_;
+  std::vector<std::pair<uint64_t, uint32_t>> ranks_;  // and position in boxes_
 };
 
 }  // namespace frcnn::selective_search

@@ -29,7 +29,8 @@ int number_components(Forest& forest, int32_t elements, std::vector<int32_t>& la
   return count;
 }
 
-// One edge for each pair of different labels, the first met and so the lightest.
+}  // namespace
+
 std::vector<RegionEdge> unique_pairs(const std::vector<RegionEdge>& edges,
                                      const std::vector<int32_t>& labels, int regions) {
   constexpr uint64_t kEmpty = ~uint64_t{0};
@@ -50,8 +51,6 @@ std::vector<RegionEdge> unique_pairs(const std::vector<RegionEdge>& edges,
   }
   return unique;
 }
-
-}  // namespace
 
 Segmentation segment_pixels(const SmoothPlanes& planes, int k, int min_size,
                             SegmentationMemory& memory) {

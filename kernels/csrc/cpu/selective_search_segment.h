@@ -40,6 +40,11 @@ struct SegmentationMemory {
 Segmentation segment_pixels(const SmoothPlanes& planes, int k, int min_size,
                             SegmentationMemory& memory);
 
+// `edges`, lightest first, between regions that are joined as `labels` (0..regions - 1) say: the
+// lightest for each pair.
+std::vector<RegionEdge> unique_pairs(const std::vector<RegionEdge>& edges,
+                                     const std::vector<int32_t>& labels, int regions);
+
 // Labels of the regions of `base`, 0..count - 1, at another k. Returns the count.
 int segment_regions(const Segmentation& base, int k, int min_size, std::vector<int32_t>& labels);
 
