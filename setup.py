@@ -63,7 +63,7 @@ class BuildKernels(build_ext):
 
     def build_extension(self, ext: Extension) -> None:
         flags = ["-std=c++20", "-O3", "-g0", "-fvisibility=hidden", "-fno-math-errno"]
-        # No fused multiply-add, which would round positions and overlaps otherwise than torchvision.
+        # No fused multiply-add: it would round positions and overlaps otherwise than torchvision.
         flags += ["-ffp-contract=off", "-fno-strict-aliasing", "-Wno-psabi"]
         if os.environ.get("FRCNN_SANITIZE"):
             sanitize = f"-fsanitize={os.environ['FRCNN_SANITIZE']}"
@@ -72,9 +72,8 @@ class BuildKernels(build_ext):
         ext.include_dirs = [str(CSRC), *self.torch_include]
         ext.library_dirs = [str(self.torch_lib)]
         ext.extra_compile_args = flags
-        if ext.name.endswith("_cuda"):
-            if not self.prepare_cuda(ext):
-                return
+        if ext.name.endswith("_cuda") and not self.prepare_cuda(ext):
+            return
         super().build_extension(ext)
 
     def prepare_cuda(self, ext: Extension) -> bool:
@@ -97,10 +96,9 @@ class BuildKernels(build_ext):
             target.parent.mkdir(parents=True, exist_ok=True)
             options = ["-std=c++20", "-O3", "-fmad=false", "-DUSE_CUDA"]
             options += ["-Xcompiler", "-fPIC,-fvisibility=hidden"]
-            self.spawn(
-                [str(home / "bin" / "nvcc"), *options, *gencode, *includes, *macros]
-                + ["-c", source, "-o", str(target)]
-            )
+            nvcc = str(home / "bin" / "nvcc")
+            compile_to = ["-c", source, "-o", str(target)]
+            self.spawn([nvcc, *options, *gencode, *includes, *macros, *compile_to])
             ext.extra_objects.append(str(target))
         ext.sources = []
         ext.library_dirs.append(str(home / "lib64"))

@@ -42,7 +42,7 @@ def cuda_architectures() -> tuple[str, ...]:
 
 def _load(library: Path) -> None:
     try:
-        torch.ops.load_library(str(library))
+        torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     except OSError as error:
         raise ImportError(
             f"{library.name} does not load beside torch {torch.__version__}: {error}\n"

@@ -50,8 +50,6 @@ def _check(boxes: Tensor, scores: Tensor, labels: Tensor | None, iou_threshold: 
 
 
 @torch.library.register_fake("frcnn::nms")
-def _nms_fake(
-    boxes: Tensor, scores: Tensor, labels: Tensor | None, iou_threshold: float
-) -> Tensor:
+def _nms_fake(boxes: Tensor, scores: Tensor, labels: Tensor | None, iou_threshold: float) -> Tensor:
     kept = torch.library.get_ctx().new_dynamic_size()
     return boxes.new_empty((kept,), dtype=torch.int64)

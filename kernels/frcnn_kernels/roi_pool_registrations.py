@@ -91,10 +91,8 @@ def _autocast_kernel(operator: Any, device: str) -> Callable[..., Any]:
     return kernel
 
 
-_AUTOCAST = torch.library.Library("frcnn", "IMPL")
+_AUTOCAST = torch.library.Library("frcnn", "IMPL")  # type: ignore[no-untyped-call]
 for _device in ("CPU", "CUDA"):
     for _name in ("roi_pool", "roi_pool_infer", "roi_pool_out"):
-        _operator = getattr(torch.ops.frcnn, _name).default
-        _AUTOCAST.impl(
-            _name, _autocast_kernel(_operator, _device.lower()), f"Autocast{_device}"
-        )
+        _kernel = _autocast_kernel(getattr(torch.ops.frcnn, _name).default, _device.lower())
+        _AUTOCAST.impl(_name, _kernel, f"Autocast{_device}")  # type: ignore[no-untyped-call]

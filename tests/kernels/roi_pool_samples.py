@@ -27,7 +27,8 @@ class Sample:
 
     def features(self, dtype: torch.dtype = torch.float32, device: str = "cpu") -> Tensor:
         values = distinct_values(self.shape).to(device, dtype)
-        return values.contiguous(memory_format=torch.channels_last) if self.channels_last else values
+        layout = torch.channels_last if self.channels_last else torch.contiguous_format
+        return values.contiguous(memory_format=layout)
 
     def roi_tensor(self, device: str = "cpu") -> Tensor:
         return torch.tensor(self.rois, dtype=torch.float32, device=device).reshape(-1, 5)

@@ -89,11 +89,10 @@ def test_boxes_without_area_and_odd_scores_do_no_harm(device: str) -> None:
 def test_arguments_that_do_not_fit(
     boxes: Tensor, scores: Tensor, labels: Tensor | None, threshold: float
 ) -> None:
+    call = nms if labels is None else batched_nms
+    arguments = (boxes, scores) if labels is None else (boxes, scores, labels)
     with pytest.raises(ValueError):
-        if labels is None:
-            nms(boxes, scores, threshold)
-        else:
-            batched_nms(boxes, scores, labels, threshold)
+        call(*arguments, threshold)
     with pytest.raises(RuntimeError):
         torch.ops.frcnn.nms(boxes, scores, labels, threshold)
 

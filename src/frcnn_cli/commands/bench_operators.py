@@ -69,8 +69,8 @@ def _report(
 ) -> None:
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     table = Table(title=f"{title} on {device}{threads} (medians, ms)")
-    table.add_column("case")
-    for heading in ("ours", "torchvision", "onnxruntime", "ratio", "MB to move", "of bandwidth"):
+    table.add_column("case", no_wrap=True)
+    for heading in ("ours", "torchvision", "onnxruntime", "ratio", "MB", "bandwidth"):
         table.add_column(heading, justify="right")
     table.add_column("equal")
     for case in cases:

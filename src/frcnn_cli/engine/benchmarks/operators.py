@@ -72,9 +72,7 @@ def draw_rois(
     return torch.cat([batch.float()[:, None], boxes], dim=1)
 
 
-def draw_clustered_boxes(
-    count: int, width: int, height: int, generator: torch.Generator
-) -> Tensor:
+def draw_clustered_boxes(count: int, width: int, height: int, generator: torch.Generator) -> Tensor:
     """(count, 4) boxes as a detector leaves them: half crowd around ten objects."""
     objects = draw_boxes(10, width, height, generator)
     chosen = objects[torch.randint(0, 10, (count // 2,), generator=generator)]
