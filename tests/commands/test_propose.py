@@ -1,0 +1,169 @@
+"""`frcnn propose`, through Click's runner and as a process that is interrupted."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from click.testing import CliRunner, Result
+
+from frcnn_cli.cli import cli
+from frcnn_proposals.dense import DenseBoxes
+from frcnn_proposals.images import read_image
+from frcnn_proposals.store import open_store
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["propose", *map(str, arguments)])
+
+
+@pytest.fixture
+def images(tmp_path, monkeypatch):
+    """Four pictures in a folder, and the working directory beside it."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(4):
+        pixels = np.random.default_rng(index).integers(0, 255, (40, 50, 3), np.uint8)
+        PIL.Image.fromarray(pixels).save(folder / f"p{index}.png")
+    return folder
+
+
+def test_a_folder_with_nothing_else_said(images):
+    result = run("images")
+    assert result.exit_code == 0, result.output
+    assert "images.proposals" in result.output
+    store = open_store("images.proposals")
+    assert list(store) == ["p0", "p1", "p2", "p3"]
+    assert store.provenance.source == "selective-search"
+    assert len(store["p0"]) > 0
+    again = run("images/")
+    assert "4 known before" in again.output
+
+
+def test_source_parameters_out_and_json(images):
+    result = run(
+        *("images", "--source", "dense", "--param", "scales=[20]", "--param", "step=0.5"),
+        *("--out", "deep/er/out", "--json", "out.json", "--workers", 1),
+    )
+    assert result.exit_code == 0, result.output
+    expected = DenseBoxes(scales=[20], step=0.5).propose(read_image("images/p0.png"))
+    np.testing.assert_array_equal(open_store("deep/er/out")["p0"].boxes, expected.boxes)
+    written = json.loads(Path("out.json").read_text())
+    assert written["out"] == "deep/er/out"
+    assert written["parameters"]["scales"] == [20]
+    assert (written["computed"], written["reused"], written["failures"]) == (4, 0, [])
+
+
+def test_one_bad_image_is_reported_and_the_rest_is_done(images):
+    (images / "bad.jpg").write_text("no image")
+    result = run("images", "--source", "dense", "--json", "out.json")
+    assert result.exit_code == 1
+    assert "bad.jpg" in result.output
+    assert "Traceback" not in result.output
+    assert len(open_store("images.proposals")) == 4
+    failures = json.loads(Path("out.json").read_text())["failures"]
+    assert [failure["id"] for failure in failures] == ["bad"]
+
+
+def test_shards(images):
+    for index in (1, 2):
+        assert run("images", "--source", "dense", "--shard", f"{index}/2").exit_code == 0
+    parts = [set(open_store(f"images-{index}of2.proposals")) for index in (1, 2)]
+    assert parts[0] | parts[1] == {"p0", "p1", "p2", "p3"}
+    assert not parts[0] & parts[1]
+
+
+def test_a_data_set_by_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = CliRunner().invoke(cli, ["data", "generate", "data/shapes", "--images", "8"])
+    assert made.exit_code == 0, made.output
+    result = run("shapes", "--source", "dense", "--param", "scales=[64]")
+    assert result.exit_code == 0, result.output
+    assert len(open_store("shapes.proposals")) == 8
+
+
+def test_list_sources():
+    result = CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["propose", "--list-sources"])
+    assert result.exit_code == 0
+    for name in ("selective-search", "opencv-selective-search", "dense", "precomputed"):
+        assert name in result.output
+
+
+MISUSE = {
+    "no images": ([], "Name the images"),
+    "unknown source": (["images", "--source", "x"], "unknown proposal source 'x'"),
+    "unknown mode": (["images", "--mode", "x"], "mode"),
+    "unknown parameter": (["images", "--source", "dense", "--param", "x=1"], "it takes scales"),
+    "parameter without value": (["images", "--param", "x"], "NAME=VALUE"),
+    "shard": (["images", "--shard", "3/2"], "I/N"),
+    "missing image": (["gone.jpg"], "gone.jpg"),
+    "missing folder": (["gone"], "gone"),
+    "empty folder": (["empty"], "empty"),
+    "glob without a match": (["x*.jpg"], "x*.jpg"),
+    "no workers": (["images", "--workers", "0"], "workers"),
+}
+
+
+@pytest.mark.parametrize("name", MISUSE)
+def test_misuse_is_explained_and_ends_with_2(images, name):
+    Path("empty").mkdir()
+    arguments, said = MISUSE[name]
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert said in result.output
+    assert "Traceback" not in result.output
+    assert not list(Path().glob("*.proposals*"))
+
+
+def test_a_file_in_the_way_ends_with_1(images):
+    Path("out").write_text("precious")
+    result = run("images", "--source", "dense", "--out", "out")
+    assert result.exit_code == 1
+    assert "out: is in the way" in result.output
+
+
+def assert_no_process_in(group: int) -> None:
+    for _ in range(100):
+        try:
+            os.killpg(group, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.05)
+    raise AssertionError(f"processes of group {group} are still there")
+
+
+def test_ctrl_c_ends_with_130_leaves_no_process_and_keeps_what_is_done(images):
+    """A terminal's Ctrl-C goes to every process of the group."""
+    for index in range(4, 14):
+        PIL.Image.new("RGB", (400, 300), (index, 0, 0)).save(images / f"p{index}.bmp")
+    # A dense grid that takes some tenths of a second an image.
+    slow = ("images", "--source", "dense", "--param", "scales=[16]", "--param", "step=0.1")
+    command = [sys.executable, "-m", "frcnn_cli.cli", "propose", *slow, "--workers", "2"]
+    child = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    partial = Path("images.proposals.partial-wal")
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        # The boxes of one image are larger than that.
+        if partial.exists() and partial.stat().st_size > 1_000_000:
+            break
+        time.sleep(0.02)
+    os.killpg(child.pid, signal.SIGINT)
+    _, errors = child.communicate(timeout=20)
+    assert child.returncode == 130
+    assert "Traceback" not in errors
+    assert "the same command goes on" in errors
+    assert not Path("images.proposals").exists()
+    assert_no_process_in(child.pid)
+    again = run(*slow, "--json", "out.json")
+    assert again.exit_code == 0
+    assert json.loads(Path("out.json").read_text())["reused"] > 0
+    assert len(open_store("images.proposals")) == 14
