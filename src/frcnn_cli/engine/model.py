@@ -109,10 +109,6 @@ def create_model(
             preprocessing=preprocessing or backbone.preprocessing,
         )
     )
-    for layer in (model.fc6, model.fc7):
-        assert isinstance(layer, nn.Linear)
-        nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-        nn.init.zeros_(layer.bias)
     nn.init.normal_(model.score.weight, std=0.01)
     nn.init.normal_(model.box.weight, std=0.001)
     nn.init.zeros_(model.score.bias)

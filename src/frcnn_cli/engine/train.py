@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.losses import Losses, multi_task_loss
 from frcnn_cli.engine.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.model import FastRCNN
@@ -125,18 +126,30 @@ def training_candidates(run: Run) -> Iterator[Candidates]:
 
 def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.SGD:
     """SGD with momentum; biases learn twice as fast and do not decay, as in the first
-    implementation."""
-    trained = [(n, p) for n, p in model.named_parameters() if p.requires_grad]
-    weights = [p for n, p in trained if not n.endswith("bias")]
-    biases = [p for n, p in trained if n.endswith("bias")]
+    implementation. Feature layers that come from ImageNet learn at the backbone's own pace."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_bias = name.endswith("bias")
+            rate = _rate_factor(model, name) * (2.0 if is_bias else 1.0)
+            decay = 0.0 if is_bias else schedule.weight_decay
+            groups.setdefault((rate, decay), []).append(parameter)
     return torch.optim.SGD(
         [
-            {"params": weights, "rate_factor": 1.0, "weight_decay": schedule.weight_decay},
-            {"params": biases, "rate_factor": 2.0, "weight_decay": 0.0},
+            {"params": parameters, "rate_factor": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
         ],
         lr=schedule.learning_rate,
         momentum=schedule.momentum,
     )
+
+
+def _rate_factor(model: FastRCNN, name: str) -> float:
+    backbone = find_backbone(model.architecture.backbone)
+    layer = name.removeprefix("features.")
+    if layer == name or layer.startswith(backbone.new_layers):
+        return 1.0
+    return backbone.pretrained_rate
 
 
 def _fit(
