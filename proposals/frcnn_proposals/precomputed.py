@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.formats.ids import whole_number
 
 
 class Precomputed:
@@ -35,12 +37,23 @@ class Precomputed:
         """Raises MisuseError: pixels do not tell which image of the file this is."""
         raise MisuseError("precomputed proposals are found by image id; use propose_for")
 
-    def propose_for(self, image_id: str) -> Proposals:
-        """The file's boxes for that image. Raises InputError if it has none."""
+    def propose_for(self, image_id: str, size: tuple[int, int] | None = None) -> Proposals:
+        """The file's boxes for that image; an id that is a whole number in the file is found.
+
+        Raises InputError if it has none, or one outside the image of `size` (width, height).
+        """
+        number = whole_number(image_id)
+        for name in (image_id, str(number)):
+            if name in self._proposals:
+                found = self._proposals[name]
+                break
+        else:
+            raise InputError(f"{self.file}: has no boxes for image {image_id!r}")
         try:
-            return self._proposals[image_id]
-        except KeyError:
-            raise InputError(f"{self.file}: has no boxes for image {image_id!r}") from None
+            check_proposals(found, *(size or (None, None)))
+        except ValueError as error:
+            raise InputError(f"{self.file}: image {image_id!r}: {error}") from error
+        return found
 
     @cached_property
     def _proposals(self) -> Mapping[str, Proposals]:

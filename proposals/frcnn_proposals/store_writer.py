@@ -50,19 +50,12 @@ class StoreWriter:
     ) -> None:
         self.path = path
         self.partial = partial_path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._open()
-            self._begin(provenance, seed, resume)
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error):
-                raise damaged(self.partial, error) from error
-            raise InputError(
-                f"{self.partial}: another process is writing it; wait for it to end, or write "
-                "to another file"
-            ) from error
-        except sqlite3.Error as error:
-            raise damaged(self.partial, error) from error
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+        self._begin(provenance, seed, resume)
 
     def add(
         self,
@@ -105,9 +98,8 @@ class StoreWriter:
     def keep_only(self, image_ids: Iterable[str]) -> None:
         """Remove every image that is not among `image_ids`."""
         self._execute("CREATE TEMP TABLE kept (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        self._connection.executemany(
-            "INSERT OR IGNORE INTO kept VALUES (?)", ((image_id,) for image_id in image_ids)
-        )
+        for image_id in image_ids:
+            self._execute("INSERT OR IGNORE INTO kept VALUES (?)", image_id)
         for table in ("proposals", "failures"):
             self._execute(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM kept)")
         self._execute("DROP TABLE kept")
@@ -117,9 +109,12 @@ class StoreWriter:
         self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
-        with open(self.partial, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(self.partial, self.path)
+        try:
+            with open(self.partial, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(self.partial, self.path)
+        except OSError as error:
+            raise self._failed(error) from error
         return self.path
 
     def close(self) -> None:
@@ -184,4 +179,18 @@ class StoreWriter:
         self._execute("DETACH seed")
 
     def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
-        return self._connection.execute(statement, values)
+        try:
+            return self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError | sqlite3.Error) -> InputError:
+        if "locked" in str(error):
+            return InputError(
+                f"{self.partial}: another process is writing it; wait for it to end, or write "
+                "to another file"
+            )
+        # OperationalError is the disk's or the system's fault, any other the file's.
+        if isinstance(error, OSError | sqlite3.OperationalError):
+            return InputError(f"{self.partial}: cannot be written ({error})")
+        return damaged(self.partial, error)

@@ -487,6 +487,12 @@ class TestWriting:
         assert not list(tmp_path.iterdir())
 
 
+def test_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_proposals(tmp_path / "file" / "out", {"1": Proposals(FIRST)}, "detectron")
+
+
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("base", [0, 1])
 @pytest.mark.parametrize("continuous", [False, True])

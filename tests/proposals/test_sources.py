@@ -160,3 +160,12 @@ def test_precomputed_finds_boxes_by_id(shared_data):
         source.propose_for("000005")
     with pytest.raises(MisuseError):
         source.propose(read_image(shared_data / "fast-rcnn-demo" / "000004.jpg"))
+
+
+def test_precomputed_knows_whole_numbers_and_checks_the_image(tmp_path):
+    value = {"boxes": [np.array([[0, 0, 50, 40]])], "scores": [np.ones(1)], "indexes": [12]}
+    (tmp_path / "a.pkl").write_bytes(pickle.dumps(value))
+    source = make_source("precomputed", file=tmp_path / "a.pkl")
+    assert len(source.propose_for("000012", (51, 41))) == 1
+    with pytest.raises(InputError, match="outside its image of 50 x 41"):
+        source.propose_for("000012", (50, 41))

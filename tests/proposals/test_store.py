@@ -323,3 +323,35 @@ def test_a_million_images_open_at_once(tmp_path):
     assert seconds < 0.05
     assert kilobytes < 64 * 1024
     assert time.perf_counter() - start < 30
+
+
+def test_where_nothing_can_be_written(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="cannot be written"):
+        StoreWriter(tmp_path / "file" / "s", SOURCE)
+
+
+def test_a_full_disk_is_a_message(tmp_path):
+    """A limit on the size of files stands for the disk."""
+    code = textwrap.dedent(
+        """
+        import resource, sys
+        from pathlib import Path
+        import numpy as np
+        from frcnn_proposals.base import Proposals
+        from frcnn_proposals.errors import InputError
+        from frcnn_proposals.provenance import Provenance
+        from frcnn_proposals.store_writer import StoreWriter
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10**6, 10**6))
+        try:
+            with StoreWriter(Path(sys.argv[1]), Provenance("test")) as writer:
+                for index in range(1000):
+                    writer.add(str(index), Proposals(np.zeros((500, 4))))
+        except InputError as error:
+            print(error)
+        """
+    )
+    out = subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "s"], capture_output=True, text=True, check=True
+    )
+    assert "cannot be written" in out.stdout

@@ -52,13 +52,13 @@ def _by_order(path: Path, count: int, image_ids: Sequence[str] | None) -> list[s
 def _named(found: str | int, known: set[str], names: dict[int, str]) -> str:
     if isinstance(found, str) and found in known:
         return found
-    number = _number_of(str(found))
+    number = whole_number(str(found))
     return names.get(number, str(found)) if number is not None else str(found)
 
 
 def _names_by_number(image_ids: Sequence[str]) -> dict[int, str]:
     """Image ids by the whole number that stands for them; without those that share one."""
-    numbers = [(_number_of(image_id), image_id) for image_id in image_ids]
+    numbers = [(whole_number(image_id), image_id) for image_id in image_ids]
     times = Counter(number for number, _ in numbers)
     return {
         number: image_id
@@ -67,7 +67,8 @@ def _names_by_number(image_ids: Sequence[str]) -> dict[int, str]:
     }
 
 
-def _number_of(text: str) -> int | None:
+def whole_number(text: str) -> int | None:
+    """What stands for an image id in files of whole numbers; None where it has no number."""
     coco = _COCO_NAME.fullmatch(text)
     digits = coco[1] if coco else text
     return int(digits.replace("_", "")) if _NUMBER.fullmatch(digits) and len(digits) < 100 else None

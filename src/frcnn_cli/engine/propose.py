@@ -139,7 +139,7 @@ class _Propose:
             pixels = decode_image(data, path)
             size = (pixels.shape[1], pixels.shape[0])
             if isinstance(self.source, Precomputed):
-                proposals = self.source.propose_for(image_id)
+                proposals = self.source.propose_for(image_id, size)
             else:
                 proposals = self.source.propose(pixels)
             check_proposals(proposals, *size)

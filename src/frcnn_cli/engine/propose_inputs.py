@@ -80,7 +80,7 @@ def _images_of(text: str, data_root: Path | None, split: str | None) -> Iterator
 
 def _in_folder(folder: Path) -> Iterator[tuple[str, str]]:
     count = 0
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder, onerror=_refuse_folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             stem, suffix = os.path.splitext(name)
@@ -90,6 +90,10 @@ def _in_folder(folder: Path) -> Iterator[tuple[str, str]]:
                 yield relative.replace(os.sep, "/"), os.path.join(root, name)
     if not count:
         raise MisuseError(f"{folder}: has no images in it ({', '.join(sorted(SUFFIXES))})")
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
 def _in_list(path: Path) -> Iterator[tuple[str, str]]:
