@@ -30,11 +30,9 @@ def installed(tmp_path_factory):
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
     for name in ("pyproject.toml", "frcnn_grid.py"):
         (source / name).write_text(file_in_page(name))
-    subprocess.run(
-        [sys.executable, "-m", "pip", "install", "--quiet", "--no-index", "--no-deps"]
-        + ["--no-build-isolation", "--target", str(target), str(source)],
-        check=True,
-    )
+    offline = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation")
+    install = ("install", *offline, "--target", str(target), str(source))
+    subprocess.run([sys.executable, "-m", "pip", *install], check=True)
     return target
 
 
