@@ -1,0 +1,132 @@
+"""Our selective search beside OpenCV's: seconds an image, and how well the objects are covered."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, median
+from typing import Any
+
+import cv2
+import torch
+
+from frcnn_cli.engine.evaluation.recall import RecallReport, evaluate_recall
+from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.images import read_image
+from frcnn_proposals.opencv_selective_search import OpenCVSelectiveSearch
+from frcnn_proposals.selective_search import Mode, SelectiveSearch
+
+# Where the paper's lists end (its table 7): the means of its two strategies.
+LIST_LENGTHS: Mapping[Mode, int] = {"fast": 2147, "quality": 10108}
+# OpenCV's takes tens of times as long, so a disturbance weighs less on it.
+_OUR_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """seconds: median over images. The rest is of lists cut at the mode's length, except
+    found: the mean length before the cut.
+    """
+
+    seconds: float
+    mabo: float
+    not_difficult_mabo: float
+    recall_50: float
+    boxes: float
+    found: float
+
+
+@dataclass(frozen=True)
+class ModeResult:
+    """One mode. ratio: the median over images of OpenCV's seconds over ours."""
+
+    images: int
+    ours: Contestant
+    opencv: Contestant
+    ratio: float
+
+    def to_json(self) -> dict[str, Any]:
+        values: dict[str, Any] = {"images": self.images, "ratio": self.ratio}
+        for name, contestant in (("ours", self.ours), ("opencv", self.opencv)):
+            values[f"{name}_s"] = contestant.seconds
+            values[f"{name}_mabo"] = contestant.mabo
+            values[f"{name}_mabo_not_difficult"] = contestant.not_difficult_mabo
+            values[f"{name}_recall_50"] = contestant.recall_50
+            values[f"{name}_boxes"] = contestant.boxes
+            values[f"{name}_boxes_found"] = contestant.found
+        return values
+
+
+def spread(dataset: Dataset, count: int) -> Dataset:
+    """`count` images (all, where there are fewer) spread evenly over the data set's order."""
+    total = len(dataset)
+    count = min(count, total)
+    chosen = tuple(dataset.images[i * total // count] for i in range(count))
+    return Dataset(dataset.name, dataset.split, dataset.classes, chosen)
+
+
+def benchmark_mode(
+    dataset: Dataset, mode: Mode, on_image: Callable[[str], None] = lambda _: None
+) -> ModeResult:
+    """Both searches on every image of `dataset` in turn, on one thread each.
+
+    Images are read before the clock starts. Our time on an image is the median of three;
+    OpenCV's is one run.
+    """
+    torch_threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
+    try:
+        return _compare(dataset, mode, on_image)
+    finally:
+        torch.set_num_threads(torch_threads)
+        cv2.setNumThreads(opencv_threads)
+
+
+def _compare(dataset: Dataset, mode: Mode, on_image: Callable[[str], None]) -> ModeResult:
+    ours, opencv = SelectiveSearch(mode), OpenCVSelectiveSearch(mode)
+    runs: list[tuple[ImageRecord, _Run, _Run]] = []
+    for record in dataset.images:
+        image = read_image(record.path)
+        runs.append((record, _run(ours, image, _OUR_ROUNDS), _run(opencv, image, 1)))
+        on_image(record.image_id)
+    length = LIST_LENGTHS[mode]
+    records = [record for record, _, _ in runs]
+    return ModeResult(
+        images=len(runs),
+        ours=_judge(dataset, records, [run for _, run, _ in runs], length),
+        opencv=_judge(dataset, records, [run for _, _, run in runs], length),
+        ratio=median(theirs.seconds / our.seconds for _, our, theirs in runs),
+    )
+
+
+@dataclass(frozen=True)
+class _Run:
+    proposals: Proposals
+    seconds: float
+
+
+def _run(source: Source, image: Image, rounds: int) -> _Run:
+    seconds = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        proposals = source.propose(image)
+        seconds.append(time.perf_counter() - start)
+    return _Run(proposals, median(seconds))
+
+
+def _judge(
+    dataset: Dataset, records: Sequence[ImageRecord], runs: Sequence[_Run], length: int
+) -> Contestant:
+    by_id = {record.image_id: run.proposals for record, run in zip(records, runs, strict=True)}
+    report: RecallReport = evaluate_recall(dataset, by_id, length)
+    return Contestant(
+        seconds=median(run.seconds for run in runs),
+        mabo=report.all_objects.mabo,
+        not_difficult_mabo=report.not_difficult.mabo,
+        recall_50=report.all_objects.overall.recall_50,
+        boxes=report.boxes,
+        found=mean(len(run.proposals) for run in runs),
+    )
