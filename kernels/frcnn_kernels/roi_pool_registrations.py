@@ -57,6 +57,7 @@ def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, 
     features, rois = inputs[:2]
     argmax = output[1]
     ctx.mark_non_differentiable(argmax)
+    ctx.set_materialize_grads(False)  # or the backward would be handed zeros for the argmax
     ctx.save_for_backward(rois, argmax)
     ctx.shape = features.shape
     ctx.channels_last = not features.is_contiguous() and features.is_contiguous(
@@ -64,7 +65,9 @@ def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, 
     )
 
 
-def _backward(ctx: Any, grad_output: Tensor, _: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(ctx: Any, grad_output: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
+    if grad_output is None:
+        return None, None, None, None, None
     rois, argmax = ctx.saved_tensors
     gradient = torch.ops.frcnn.roi_pool_backward(
         grad_output, rois, argmax, *ctx.shape, ctx.channels_last

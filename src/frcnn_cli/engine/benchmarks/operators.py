@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -80,8 +79,3 @@ def draw_clustered_boxes(count: int, width: int, height: int, generator: torch.G
     near = chosen + 0.1 * side * torch.randn(chosen.shape, generator=generator)
     near = torch.cat([torch.minimum(near[:, :2], near[:, 2:]), near[:, 2:]], dim=1)
     return torch.cat([near, draw_boxes(count - count // 2, width, height, generator)])
-
-
-def rounds_for(seconds: float, budget: float) -> int:
-    """How many rounds of about `seconds` fit the budget: an odd number of at least 5."""
-    return max(5, math.floor(budget / seconds) | 1) if seconds > 0 else 5

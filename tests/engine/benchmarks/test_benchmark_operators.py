@@ -1,0 +1,82 @@
+"""The operators' benchmarks run, on small cases; what they measure is not asserted here."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from frcnn_cli.commands import bench_operators
+from frcnn_cli.commands.bench import bench
+from frcnn_cli.engine.benchmarks import nms, roi_pool
+from frcnn_cli.engine.benchmarks.onnx_roi_pool import max_roi_pool_model
+from frcnn_cli.engine.benchmarks.operators import OperatorCase, draw_rois
+from frcnn_kernels.reference import roi_pool_reference
+
+SMALL = tuple(
+    replace(case, map_shape=(case.map_shape[0], 8, 9, 12), rois=6, image_size=(190, 140))
+    for case in roi_pool.CASES
+)
+
+
+def test_every_pooling_case_runs_and_agrees() -> None:
+    results = roi_pool.benchmark_roi_pool(rounds=1, cases=SMALL)
+    assert [result.name for result in results] == [case.name for case in roi_pool.CASES]
+    assert all(result.equal for result in results)
+    # The map, the RoIs, the output; then, with the argmax, two images and one output more.
+    cells, pooled = 8 * 9 * 12 * 4, 6 * 8 * 49 * 4
+    assert results[0].bytes == cells + 6 * 5 * 4 + pooled
+    assert results[2].bytes == 2 * cells + 6 * 5 * 4 + 2 * pooled
+
+
+def test_nms_cases_run_and_agree() -> None:
+    results = nms.benchmark_nms(rounds=1, cases={"small": (3, 40)})
+    assert [result.name for result in results] == ["small"]
+    assert results[0].equal
+
+
+def test_ratio_and_bandwidth_are_worked_by_hand() -> None:
+    case = OperatorCase("case", 0.5, 2.0, None, bytes=100, bandwidth=400.0, equal=True)
+    assert case.ratio == 4.0
+    assert case.bandwidth_fraction == 0.5
+
+
+def test_drawn_rois_lie_in_their_image_and_land_on_halves() -> None:
+    rois = draw_rois(500, 2, 1000, 600, torch.Generator().manual_seed(0))
+    assert rois[:, 0].unique().tolist() == [0, 1]
+    assert rois[:, 1:].min() >= 0
+    assert rois[:, 3].max() <= 1000
+    assert rois[:, 4].max() <= 600
+    assert ((rois[:, 1:] / 16) % 1 == 0.5).any()
+
+
+def test_the_onnx_model_pools_as_the_reference() -> None:
+    onnxruntime = pytest.importorskip("onnxruntime")
+    session = onnxruntime.InferenceSession(
+        max_roi_pool_model(7, 1 / 16), providers=["CPUExecutionProvider"]
+    )
+    features = torch.randn(2, 3, 9, 12)
+    rois = draw_rois(6, 2, 190, 140, torch.Generator().manual_seed(0))
+    (pooled,) = session.run(None, {"features": features.numpy(), "rois": rois.numpy()})
+    expected, _ = roi_pool_reference(features, rois, (7, 7), 1 / 16)
+    assert np.array_equal(pooled, expected.numpy())
+
+
+def test_the_command_writes_the_cases_as_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = OperatorCase("nms-small", 0.5, 2.0, None, bytes=100, bandwidth=400.0, equal=True)
+    monkeypatch.setattr(bench_operators, "benchmark_nms", lambda *args, **keywords: [case])
+    path = tmp_path / "nms.json"
+    result = CliRunner().invoke(bench, ["nms", "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    assert "nms-small" in result.output
+    (written,) = json.loads(path.read_text())["cases"]
+    expected = {"name", "ours_s", "torchvision_s", "ratio", "bytes", "bandwidth_fraction"}
+    assert expected <= written.keys()
+    assert written["ratio"] == 4.0
