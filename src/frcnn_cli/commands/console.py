@@ -57,7 +57,8 @@ class Output:
     def progress(self, description: str, total: int | None, done: int = 0) -> Iterator[Advance]:
         """Progress with the time left; yields advance(count, text beside the bar).
 
-        done: what an earlier run has done already. A bar on a terminal, a line now and then in a log, nothing when quiet.
+        done: what an earlier run has done already. A bar on a terminal, a line now and then
+        in a log, nothing when quiet.
         """
         if self.verbosity < 0:
             yield lambda count, beside: None
