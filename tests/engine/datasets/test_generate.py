@@ -12,7 +12,7 @@ from frcnn_proposals.errors import MisuseError
 
 @pytest.fixture(scope="module")
 def generated(tmp_path_factory):
-    return generate_dataset(tmp_path_factory.mktemp("generated") / "shapes", images=40, seed=3)
+    return generate_dataset(tmp_path_factory.mktemp("generated") / "shapes", images=24, seed=3)
 
 
 def content(root):
@@ -21,7 +21,7 @@ def content(root):
 
 def test_it_reads_as_a_data_set_with_its_four_splits(generated):
     counts = {s: len(find_dataset(str(generated), s)) for s in ("train", "val", "trainval", "test")}
-    assert counts == {"train": 24, "val": 6, "trainval": 30, "test": 10}
+    assert counts == {"train": 14, "val": 4, "trainval": 18, "test": 6}
     dataset = find_dataset(str(generated), "trainval")
     assert dataset.classes == SHAPES
     with Image.open(dataset.images[0].path) as picture:
@@ -39,10 +39,10 @@ def test_it_has_overlap_scale_change_every_class_and_difficult_objects(generated
 
 
 def test_the_seed_decides_and_the_count_does_not(generated, tmp_path):
-    same = content(generate_dataset(tmp_path / "same", images=10, seed=3))
+    same = content(generate_dataset(tmp_path / "same", images=8, seed=3))
     more = content(generated)
     pictures = [name for name in same if name.suffix == ".jpg"]
-    assert len(pictures) == 10
+    assert len(pictures) == 8
     assert all(same[name] == more[name] for name in pictures)
     other = content(generate_dataset(tmp_path / "other", images=8, seed=4))
     assert all(other[name] != more[name] for name in other if name.suffix == ".jpg")

@@ -107,7 +107,7 @@ def test_recall_levels_are_the_devkit_s():
 
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.75])
 def test_random_cases_agree_with_the_literal_loop(threshold):
-    for seed in range(60):
+    for seed in range(25):
         agree(*random_case(seed), threshold)
 
 
