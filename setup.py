@@ -84,6 +84,7 @@ class BuildKernels(build_ext):
             if os.environ.get("FORCE_CUDA") == "1":
                 raise SystemExit("FORCE_CUDA=1, but the installed torch is a CPU build")
             print("nvcc is here, but this torch is a CPU build: leaving the CUDA operators out")
+            ext.optional = True
             return False
         archs = os.environ.get("FRCNN_CUDA_ARCHS", CUDA_ARCHS).split(";")
         gencode = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs]
@@ -98,7 +99,13 @@ class BuildKernels(build_ext):
             options += ["-Xcompiler", "-fPIC,-fvisibility=hidden"]
             nvcc = str(home / "bin" / "nvcc")
             compile_to = ["-c", source, "-o", str(target)]
-            self.spawn([nvcc, *options, *gencode, *includes, *macros, *compile_to])
+            try:
+                self.spawn([nvcc, *options, *gencode, *includes, *macros, *compile_to])
+            except Exception as error:
+                raise SystemExit(
+                    f"{nvcc} could not compile {source} (see above).\n"
+                    "FORCE_CUDA=0 builds for the CPU alone; CUDA_HOME names another toolkit."
+                ) from error
             ext.extra_objects.append(str(target))
         ext.sources = []
         ext.library_dirs.append(str(home / "lib64"))
