@@ -1,11 +1,15 @@
 """The YOLO reader: its several folder layouts, its labels, and broken ones."""
 
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
 from frcnn_cli.engine.datasets import available_splits, find_dataset
 from frcnn_proposals.errors import InputError
+
+pytest.importorskip("yaml")
 
 
 def picture(path, size=(100, 80)):
@@ -115,3 +119,9 @@ def test_size_is_that_of_the_upright_picture(tmp_path):
     (image,) = find_dataset(root, "train").images
     assert (image.width, image.height) == (80, 100)
     assert image.truth.boxes.tolist() == [[0, 0, 79, 99]]
+
+
+def test_without_pyyaml_the_way_out_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "yaml", None)
+    with pytest.raises(InputError, match=r"data\.yaml: reading it needs PyYAML: pip install"):
+        find_dataset(one_image(tmp_path, ""), "train")

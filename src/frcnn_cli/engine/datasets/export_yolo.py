@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-
-import yaml  # type: ignore[import-untyped]
 
 from frcnn_cli.engine.datasets.export_records import ExportImage, ExportObject, copy_picture
 from frcnn_cli.engine.records import Dataset
@@ -21,12 +20,15 @@ def write_yolo(root: Path, dataset: Dataset, images: list[ExportImage], pictures
         if pictures:
             copy_picture(image, root / "images" / dataset.split)
     (root / "images" / dataset.split).mkdir(parents=True, exist_ok=True)
-    description = {
-        dataset.split: f"images/{dataset.split}",
-        "names": dict(enumerate(dataset.classes)),
-    }
-    text = yaml.safe_dump(description, sort_keys=False, allow_unicode=True)
-    (root / "data.yaml").write_text(text, encoding="utf-8")
+    (root / "data.yaml").write_text(_description(dataset), encoding="utf-8")
+
+
+def _description(dataset: Dataset) -> str:
+    """The data.yaml. A string as json writes it is one to yaml as well, whatever is in it."""
+    lines = [f"{dataset.split}: images/{dataset.split}", "names:"]
+    names = (json.dumps(name, ensure_ascii=False) for name in dataset.classes)
+    lines += [f"  {number}: {name}" for number, name in enumerate(names)]
+    return "\n".join(lines) + "\n"
 
 
 def _line(item: ExportObject, image: ExportImage) -> str:

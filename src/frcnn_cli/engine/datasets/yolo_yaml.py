@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml  # type: ignore[import-untyped]
-
 from frcnn_cli.engine.datasets.layout import split_of
 from frcnn_proposals.errors import InputError
 
@@ -23,7 +21,13 @@ class YoloDescription:
 
 
 def read_description(path: Path) -> YoloDescription:
-    """Raises InputError, naming the file, where it does not describe a data set."""
+    """Raises InputError, naming the file, where it does not describe a data set or where there
+    is no PyYAML to read it with."""
+    try:
+        # Only this layout needs it: not one of the toolkit's own dependencies.
+        import yaml  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise InputError(f"{path}: reading it needs PyYAML: pip install pyyaml") from error
     try:
         with path.open("rb") as file:
             content = yaml.safe_load(file.read(_MAX_BYTES))
