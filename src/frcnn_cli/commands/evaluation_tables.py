@@ -35,15 +35,15 @@ def class_table(evaluation: Evaluation) -> Table:
     title = f"{evaluation.dataset}, {evaluation.split}"
     table = Table(title=escape(title), show_footer=True)
     counts = evaluation.counts
-    table.add_column("class", "mean")
+    table.add_column("class", "mean", no_wrap=True)
     table.add_column("objects", str(counts.objects), justify="right")
-    table.add_column("detections", str(counts.detections), justify="right")
+    table.add_column("detec-\ntions", str(counts.detections), justify="right")
     for name, value in (
-        ("VOC 11pt", voc.map_11point),
-        ("VOC area", voc.map_area),
-        ("AP50:95", coco.ap),
-        ("AP50", coco.ap50),
-        ("AP75", coco.ap75),
+        ("VOC\n11-point", voc.map_11point),
+        ("VOC\narea", voc.map_area),
+        ("COCO\nAP", coco.ap),
+        ("COCO\nAP50", coco.ap50),
+        ("COCO\nAP75", coco.ap75),
     ):
         table.add_column(name, percent(value), justify="right")
     for of_voc, of_coco in zip(voc.per_class, coco.per_class, strict=True):
