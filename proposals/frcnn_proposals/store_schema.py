@@ -1,6 +1,6 @@
 """The tables of a proposal store, and the checks a file must pass to be read as one.
 
-A store is one SQLite file. `about` holds its provenance; `proposals` has a row for each image
+A store is one SQLite file. `about` holds its provenance and number of images; `proposals` has a row for each image
 with boxes, float32 little-endian (N, 4); `failures` has a row for each image without any,
 with the reason. Digests are SHA-256 of the image file's bytes.
 """

@@ -106,6 +106,7 @@ class StoreWriter:
 
     def finish(self) -> Path:
         """Put the store under its final name. Nothing can be written afterwards."""
+        self._execute("REPLACE INTO about SELECT 'images', cast(count(*) AS TEXT) FROM proposals")
         self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._execute("PRAGMA journal_mode = DELETE")
         self._connection.close()

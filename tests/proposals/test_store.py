@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import multiprocessing
-import os
 import pickle
 import signal
 import sqlite3
 import subprocess
 import sys
 import textwrap
-import time
 from pathlib import Path
 
 import numpy as np
@@ -292,7 +290,9 @@ def test_the_schema_is_what_sqlite_keeps(tmp_path):
 
 @pytest.mark.long
 def test_a_million_images_open_at_once(tmp_path):
-    """The measure is of a fresh process: milliseconds, and little memory."""
+    """In a fresh process: milliseconds of its own time, and little memory of its own. (Pages of
+    the file that are mapped belong to the system, which takes them back as it likes.)
+    """
     path = tmp_path / "million"
     entry = boxes(20)
     with StoreWriter(path, SOURCE) as writer:
@@ -301,28 +301,30 @@ def test_a_million_images_open_at_once(tmp_path):
         writer.finish()
     script = textwrap.dedent(
         """
-        import resource, sys, time
+        import sys, time
         from frcnn_proposals.store import open_store
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        start = time.perf_counter()
+
+        def own_memory():
+            lines = open("/proc/self/status").read().splitlines()
+            return int(next(line for line in lines if line.startswith("RssAnon")).split()[1])
+
+        before, start = own_memory(), time.process_time()
         store = open_store(sys.argv[1])
-        opened = time.perf_counter() - start
-        for index in range(0, 1_000_000, 10_000):
-            store[f"{index:08}"]
-        print(opened, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+        length = len(store)
+        opened = time.process_time() - start
+        for index in range(0, 1_000_000, 1000):
+            assert len(store[f"{index:08}"]) == 20
+        print(length, opened, own_memory() - before)
         """
     )
-    start = time.perf_counter()
     out = subprocess.run(
         [sys.executable, "-c", script, path], capture_output=True, text=True, check=True
     )
-    seconds, kilobytes = map(float, out.stdout.split())
-    print(
-        f"open {1000 * seconds:.2f} ms, {kilobytes / 1024:.1f} MiB, {os.path.getsize(path)} bytes"
-    )
-    assert seconds < 0.05
-    assert kilobytes < 64 * 1024
-    assert time.perf_counter() - start < 30
+    length, seconds, kilobytes = map(float, out.stdout.split())
+    print(f"opened in {1000 * seconds:.2f} ms; {kilobytes / 1024:.1f} MiB after 1000 images")
+    assert length == 1_000_000
+    assert seconds < 0.02
+    assert kilobytes < 16 * 1024
 
 
 def test_where_nothing_can_be_written(tmp_path):
