@@ -1,20 +1,21 @@
-"""Worker processes for work on many images, one image a process at a time.
+"""Worker processes for work on many images.
 
-Unlike the standard library's pools, a worker that dies takes only its own image with it,
-no more items are in flight than there are workers, and no worker outlives this process.
+Unlike with the standard library's pools, a worker that dies takes only the image it was at with
+it, at most two images a worker are in flight, and no worker outlives this process.
 """
 
 from __future__ import annotations
 
+import itertools
 import multiprocessing
 import os
 import pickle
 import signal
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
-from multiprocessing.process import BaseProcess
 from typing import Generic, TypeVar
 
 from frcnn_proposals.errors import InputError
@@ -22,6 +23,8 @@ from frcnn_proposals.errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+# Items that a worker holds: the one it is at, and one that waits.
+_AHEAD = 2
 # Each worker has a core: libraries must not start a thread a core in every one of them.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "OPENBLAS_NUM_THREADS")
 
@@ -44,7 +47,10 @@ def run_in_workers(
     running: dict[Connection, _Worker[Item]] = {}
     try:
         for item in _first(queue, workers):
-            _start(pickled, item, running)
+            worker = _Worker(pickled, item)
+            running[worker.connection] = worker
+        for worker in running.values():
+            worker.give(queue)
         while running:
             for connection in wait(list(running)):
                 assert isinstance(connection, Connection)
@@ -54,13 +60,19 @@ def run_in_workers(
                 except (EOFError, OSError):
                     worker.stop()
                     del running[connection]
-                    yield on_death(worker.item, worker.how_it_ended())
+                    fatal, *waiting = worker.items
+                    yield on_death(fatal, worker.how_it_ended())
+                    queue = itertools.chain(waiting, queue)
                     for item in _first(queue, 1):
-                        _start(pickled, item, running)
+                        successor = _Worker(pickled, item)
+                        running[successor.connection] = successor
+                        successor.give(queue)
                     continue
                 if kind == "fault":
                     raise InputError(f"a worker process failed: {value}")
-                if not worker.give(queue):
+                worker.items.popleft()
+                worker.give(queue)
+                if not worker.items:
                     del running[connection]
                     worker.stop()
                 yield value
@@ -70,21 +82,25 @@ def run_in_workers(
 
 
 class _Worker(Generic[Item]):
-    """A process, the parent's end of its pipe, and the item it is at."""
+    """A process, the parent's end of its pipe, and its items: the one it is at, and the next."""
 
-    def __init__(self, process: BaseProcess, connection: Connection, item: Item) -> None:
-        self.process = process
-        self.connection = connection
-        self.item = item
-        connection.send(item)
+    def __init__(self, pickled: bytes, item: Item) -> None:
+        # A spawned process shares no locks, threads or pipes with this one: when this one
+        # dies, the pipe closes for certain.
+        context = multiprocessing.get_context("spawn")
+        self.connection, theirs = context.Pipe()
+        self.process = context.Process(target=_work, args=(pickled, theirs), daemon=True)
+        with _without_ctrl_c():
+            self.process.start()
+        theirs.close()
+        self.items: deque[Item] = deque([item])
+        self.connection.send(item)
 
-    def give(self, queue: Iterator[Item]) -> bool:
-        """Hand it the queue's next item; False if there is none left."""
-        for item in _first(queue, 1):
-            self.item = item
+    def give(self, queue: Iterator[Item]) -> None:
+        """Hand it items from the queue until one is waiting, so that it need not wait for us."""
+        for item in _first(queue, _AHEAD - len(self.items)):
+            self.items.append(item)
             self.connection.send(item)
-            return True
-        return False
 
     def stop(self) -> None:
         self.connection.close()
@@ -101,18 +117,6 @@ class _Worker(Generic[Item]):
 def _first(queue: Iterator[Item], count: int) -> Iterator[Item]:
     for _, item in zip(range(count), queue, strict=False):
         yield item
-
-
-def _start(pickled: bytes, item: Item, running: dict[Connection, _Worker[Item]]) -> None:
-    # A spawned process shares no locks, threads or pipes with this one: when this one dies,
-    # the pipe closes for certain.
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_work, args=(pickled, theirs), daemon=True)
-    with _without_ctrl_c():
-        process.start()
-    theirs.close()
-    running[ours] = _Worker(process, ours, item)
 
 
 @contextmanager
