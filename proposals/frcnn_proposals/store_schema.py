@@ -1,8 +1,8 @@
 """The tables of a proposal store, and the checks a file must pass to be read as one.
 
-A store is one SQLite file. `about` holds its provenance and number of images; `proposals` has a row for each image
-with boxes, float32 little-endian (N, 4); `failures` has a row for each image without any,
-with the reason. Digests are SHA-256 of the image file's bytes.
+A store is one SQLite file. `about` holds its provenance and its number of images; `proposals`
+has a row for each image with boxes, float32 little-endian (N, 4); `failures` has a row for each
+image without any, with the reason. Digests are SHA-256 of the image file's bytes.
 """
 
 from __future__ import annotations
