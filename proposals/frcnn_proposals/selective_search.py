@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
@@ -49,8 +49,9 @@ class SelectiveSearch:
     min_side: int = 1
     max_boxes: int | None = None
 
-    name: ClassVar[str] = "selective-search"
-    version: ClassVar[str] = "1"  # changes with the boxes
+    # Without annotations: attributes of the class, no fields.
+    name = "selective-search"
+    version = "1"  # changes with the boxes
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):

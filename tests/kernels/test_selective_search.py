@@ -107,7 +107,8 @@ def test_small_and_thin_images(shape):
     boxes = boxes_of(scene(height, width), COLOUR_SPACES, (50, 400), ALL_SETS, min_region=1)
     corners = np.array(boxes)
     assert (0, 0, width - 1, height - 1) in boxes
-    assert (corners[:, :2] >= 0).all() and (corners[:, :2] <= corners[:, 2:]).all()
+    assert (corners[:, :2] >= 0).all()
+    assert (corners[:, :2] <= corners[:, 2:]).all()
     assert (corners[:, 2:] < [width, height]).all()
     assert len(set(boxes)) == len(boxes)
 

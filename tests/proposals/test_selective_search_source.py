@@ -28,7 +28,8 @@ def test_is_a_source_that_travels(mode):
     twin = pickle.loads(pickle.dumps(source))
     assert twin == source
     first, second = source.propose(picture()), twin.propose(picture())
-    assert first.boxes.dtype == np.float32 and len(first) > 10
+    assert first.boxes.dtype == np.float32
+    assert len(first) > 10
     np.testing.assert_array_equal(first.boxes, second.boxes)
 
 
