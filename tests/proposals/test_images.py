@@ -116,7 +116,6 @@ UNREADABLE = {
     "truncated": truncated,
     "folder": lambda path: path.mkdir(),
     "missing": lambda path: None,
-    # Ghostscript would run this: it must not even be tried.
     "postscript": lambda path: path.write_text(
         "%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\nshowpage\n%%EOF\n"
     ),
@@ -129,6 +128,13 @@ def test_unreadable_files_are_named(tmp_path, fault):
     UNREADABLE[fault](path)
     with pytest.raises(InputError, match=r"picture\.jpg"):
         read_image(path)
+
+
+def test_postscript_is_not_even_tried(tmp_path):
+    """Were it, the message would be about Ghostscript, which may not be installed."""
+    UNREADABLE["postscript"](tmp_path / "a.eps")
+    with pytest.raises(InputError, match="not a known image format"):
+        read_image(tmp_path / "a.eps")
 
 
 def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
