@@ -19,6 +19,7 @@ from frcnn_cli.commands.targets import (
     open_split,
     split_targets,
 )
+from frcnn_cli.engine.datasets.layout import refuse_unless_picture
 from frcnn_cli.engine.detect import detect_dataset
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.evaluation import Evaluation, evaluate, read_detections
@@ -119,7 +120,9 @@ def _score_file(output: Output, asked: Asked) -> Evaluation:
     if asked.model is None or asked.dataset is not None:
         raise MisuseError("--detections needs a data set, and no model: name the data set alone.")
     assert asked.detections is not None
-    data = open_split(output, asked.model, asked.split, asked.data_root)
+    data = open_split(
+        output, asked.model, asked.split, asked.data_root, report=refuse_unless_picture
+    )
     return evaluate(data, read_detections(asked.detections, data))
 
 

@@ -10,6 +10,7 @@ import torch
 
 from frcnn_cli.commands.console import Output
 from frcnn_cli.engine.datasets import default_splits, find_dataset
+from frcnn_cli.engine.datasets.layout import Report, refuse
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import find_model, is_model, load_model
 from frcnn_cli.engine.records import Dataset
@@ -61,10 +62,20 @@ def open_evaluation_split(
     return dataset
 
 
-def open_split(output: Output, name: str, split: str | None, data_root: Path | None) -> Dataset:
+def open_split(
+    output: Output,
+    name: str,
+    split: str | None,
+    data_root: Path | None,
+    report: Report = refuse,
+) -> Dataset:
     """The split of a data set to judge on: test where it is annotated, else val; says which."""
-    split = split or default_splits(name, data_root).evaluation
-    dataset = find_dataset(name, split, data_root)
+    if split is None:
+        splits = default_splits(name, data_root)
+        split = splits.evaluation
+        if not splits.apart:
+            output.warn(f"{name} has the split {split} alone: it may have been trained on.")
+    dataset = find_dataset(name, split, data_root, report)
     output.note(f"Data set: {name}, split {split}, {len(dataset)} images")
     return dataset
 

@@ -78,7 +78,7 @@ def train(
 def _start(output: Output, dataset: str, device: str, chosen: dict[str, Any]) -> Trained:
     backbone = find_backbone(chosen["backbone"])
     target = find_device(device)
-    split = chosen["split"] or default_splits(dataset, chosen["data_root"]).training
+    split = chosen["split"] or _training_split(output, dataset, chosen["data_root"])
     origin = {
         "dataset": dataset,
         "split": split,
@@ -134,6 +134,13 @@ def _prepare(
         output, dataset, file, origin["source"], allow_missing=origin["allow_missing"]
     )
     return Run(Path(), found.dataset, found.proposals, settings, device, origin)
+
+
+def _training_split(output: Output, dataset: str, data_root: Path | None) -> str:
+    splits = default_splits(dataset, data_root)
+    if not splits.apart:
+        output.warn(f"{dataset} has one split alone: nothing is left to evaluate on.")
+    return splits.training
 
 
 def _schedule(default: Schedule, iterations: int | None, learning_rate: float | None) -> Schedule:

@@ -25,8 +25,8 @@ def coco_results(
                     "image_id": image_id,
                     "category_id": label,
                     "category": classes[label - 1],
-                    "bbox": [round(v, 2) for v in (x1, y1, x2 - x1 + 1, y2 - y1 + 1)],
-                    "score": round(score, 5),
+                    "bbox": [x1, y1, x2 - x1 + 1, y2 - y1 + 1],
+                    "score": score,
                 }
             )
     return entries
