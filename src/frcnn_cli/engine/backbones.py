@@ -36,7 +36,8 @@ class Backbone:
     channels: of the feature map. pooled: height and width of RoI pooling's output.
     hidden: outputs of fc6 and fc7. frozen: prefixes of the feature layers' parameters that
     training leaves alone. new_layers: prefixes of those that ImageNet knows nothing of.
-    pretrained_rate: factor of the learning rate for the feature layers that it knows. schedule: how it trains unless told otherwise.
+    pretrained_rate: factor of the learning rate for the feature layers that it knows.
+    schedule: how it trains unless told otherwise.
     read: the published state -> states of the feature layers and of fc6 and fc7.
     """
 
