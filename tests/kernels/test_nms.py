@@ -45,8 +45,8 @@ def test_the_threshold_itself_is_kept(device: str) -> None:
     scores = torch.tensor([0.9, 0.8], device=device)
     assert nms(boxes, scores, 0.5).tolist() == [0, 1]
     assert nms(boxes, scores, 0.4999).tolist() == [0]
-    # 0.3 has no float32 of its own: an IoU that is float32's 0.3 exceeds the double 0.3.
-    boxes = torch.tensor([[0, 0, 1, 1], [0, 0, 1, float(torch.tensor(0.3))]], device=device)
+    # 3 / 10 in float32 lies a little above 0.3 in float64, which is the threshold asked for.
+    boxes = torch.tensor([[0, 0, 1, 10], [0, 0, 1, 3.0]], device=device)
     assert nms(boxes, scores, 0.3).tolist() == [0]
 
 
