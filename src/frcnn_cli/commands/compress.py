@@ -13,6 +13,7 @@ from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.commands.sources import proposals_for
 from frcnn_cli.commands.targets import (
+    JudgedOn,
     LoadedModel,
     open_evaluation_split,
     open_model,
@@ -25,7 +26,6 @@ from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.model import FastRCNN, parameter_count
 from frcnn_cli.engine.models import save_model
-from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_cli.engine.timing import seconds_an_image
 
@@ -83,8 +83,8 @@ def compress(
     with output.progress("Timing", None):
         measured["seconds_an_image"] = seconds_an_image(models)
     if dataset_name is not None:
-        data = open_evaluation_split(output, loaded, dataset_name, split, data_root)
-        measured["map_11point"] = _mean_precisions(output, models, data, proposals, source)
+        judged = open_evaluation_split(output, loaded, dataset_name, split, data_root)
+        measured["map_11point"] = _mean_precisions(output, models, judged, proposals, source)
     origin = {**loaded.origin, "compressed_from": str(loaded.path)}
     save_model(compression.model, path, origin)
     measured["bytes"] = [loaded.path.stat().st_size, path.stat().st_size]
@@ -98,11 +98,11 @@ def compress(
 def _mean_precisions(
     output: Output,
     models: tuple[FastRCNN, FastRCNN],
-    data: Dataset,
+    judged: JudgedOn,
     proposals: Path | None,
     source: str,
 ) -> list[float]:
-    found = proposals_for(output, data, proposals, source)
+    found = proposals_for(output, judged.dataset, proposals, source, data_root=judged.data_root)
     means = []
     with output.progress("Detecting, before and after", 2 * len(found.dataset)) as advance:
         for each in models:

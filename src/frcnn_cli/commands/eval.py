@@ -35,7 +35,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 @options.data_root
 @options.proposals
 @options.source
-@click.option("--allow-missing", is_flag=True, help="Leave out images that have no proposals.")
+@options.allow_mismatch
 @click.option("--top-k", default=100, show_default=True, help="Detections kept an image.")
 @click.option(
     "--detections",
@@ -104,7 +104,7 @@ class Asked:
     data_root: Path | None
     proposals: Path | None
     source: str
-    allow_missing: bool
+    allow_mismatch: bool
     top_k: int
     detections: Path | None
     sweep: str | None
@@ -130,9 +130,14 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
     """The model's scores; None where a sweep has printed its own."""
     model_path, name = split_targets(asked.model, asked.dataset)
     loaded = open_model(output, model_path, asked.runs_root, find_device(asked.device))
-    data = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
+    judged = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
     found = proposals_for(
-        output, data, asked.proposals, asked.source, allow_missing=asked.allow_missing
+        output,
+        judged.dataset,
+        asked.proposals,
+        asked.source,
+        data_root=judged.data_root,
+        allow_mismatch=asked.allow_mismatch,
     )
     if asked.sweep is not None:
         run_sweep(output, loaded.model, found, asked.sweep, asked.plot, asked.json_path)
@@ -145,6 +150,6 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
     for message in detected.unreadable:
         output.warn(f"not scored: {message}")
     if asked.save_detections is not None:
-        write_json(asked.save_detections, coco_results(detected.detections, data.classes))
+        write_json(asked.save_detections, coco_results(detected.detections, found.dataset.classes))
         output.note(f"Detections: {asked.save_detections}")
     return evaluate(found.dataset, detected.detections)

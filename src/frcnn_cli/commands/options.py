@@ -79,3 +79,13 @@ def source(function: Decorated) -> Decorated:
         help="Where proposals come from when no file is given; "
         "`frcnn propose --list-sources` shows all.",
     )(function)
+
+
+def allow_mismatch(function: Decorated) -> Decorated:
+    """--allow-mismatch"""
+    return click.option(
+        "--allow-mismatch",
+        is_flag=True,
+        help="Go on where proposals and images do not match: images without proposals are "
+        "left out, proposals without an image are not used.",
+    )(function)

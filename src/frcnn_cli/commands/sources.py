@@ -21,12 +21,13 @@ def proposals_for(
     file: Path | None,
     source: str,
     *,
-    allow_missing: bool = False,
+    data_root: Path | None = None,
+    allow_mismatch: bool = False,
     workers: int | None = None,
 ) -> DatasetProposals:
     """Proposals for every image, from `file` or by `source`; says what had to be left out."""
     if file is not None:
-        found = given_proposals(dataset, file, allow_missing)
+        found = given_proposals(dataset, file, data_root, allow_mismatch)
     else:
         with output.progress(f"Proposals ({source})", len(dataset)) as advance:
             done = 0

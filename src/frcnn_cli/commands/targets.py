@@ -26,6 +26,14 @@ class LoadedModel:
     origin: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class JudgedOn:
+    """The split that a model is judged on, and the folder in which it was looked for."""
+
+    dataset: Dataset
+    data_root: Path | None
+
+
 def split_targets(first: str | None, second: str | None) -> tuple[Path | None, str | None]:
     """Model and data set out of up to two arguments: one alone may be either."""
     if first is not None and second is None and not is_model(Path(first)):
@@ -49,7 +57,7 @@ def open_evaluation_split(
     name: str | None,
     split: str | None,
     data_root: Path | None,
-) -> Dataset:
+) -> JudgedOn:
     """The data set to judge a model on; by default its own, test where that is annotated."""
     if name is None:
         name = loaded.origin.get("dataset")
@@ -59,7 +67,7 @@ def open_evaluation_split(
         data_root = data_root or (Path(stored_root) if stored_root else None)
     dataset = open_split(output, name, split, data_root)
     check_classes(loaded, dataset)
-    return dataset
+    return JudgedOn(dataset, data_root)
 
 
 def open_split(

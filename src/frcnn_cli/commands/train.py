@@ -38,7 +38,7 @@ from frcnn_proposals.errors import MisuseError
 )
 @options.proposals
 @options.source
-@click.option("--allow-missing", is_flag=True, help="Leave out images that have no proposals.")
+@options.allow_mismatch
 @click.option("--iterations", type=click.IntRange(min=1), help="Default: the backbone's.")
 @click.option("--learning-rate", type=float, help="Default: the backbone's.")
 @click.option("--scale", type=click.IntRange(min=32), help="Shorter side of the input in pixels.")
@@ -85,7 +85,7 @@ def _start(output: Output, dataset: str, device: str, chosen: dict[str, Any]) ->
         "data_root": _absolute(chosen["data_root"]),
         "proposals": _absolute(chosen["proposals"]),
         "source": chosen["source"],
-        "allow_missing": chosen["allow_missing"],
+        "allow_mismatch": chosen["allow_mismatch"],
     }
     schedule = _schedule(backbone.schedule, chosen["iterations"], chosen["learning_rate"])
     settings = TrainSettings(
@@ -131,7 +131,12 @@ def _prepare(
     root, file = (origin[key] and Path(origin[key]) for key in ("data_root", "proposals"))
     dataset = find_dataset(origin["dataset"], origin["split"], root)
     found = proposals_for(
-        output, dataset, file, origin["source"], allow_missing=origin["allow_missing"]
+        output,
+        dataset,
+        file,
+        origin["source"],
+        data_root=root,
+        allow_mismatch=origin["allow_mismatch"],
     )
     return Run(Path(), found.dataset, found.proposals, settings, device, origin)
 

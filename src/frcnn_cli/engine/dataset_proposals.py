@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from frcnn_cli.engine.proposal_images import all_ids
 from frcnn_cli.engine.propose import ProposeProgress, propose_images
 from frcnn_cli.engine.propose_cache import cache_path
 from frcnn_cli.engine.records import Dataset, ImageRecord
@@ -13,6 +14,7 @@ from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.matching import match_ids
 from frcnn_proposals.store import open_store
 
 
@@ -30,20 +32,33 @@ class DatasetProposals:
     left_out: tuple[str, ...] = ()
 
 
-def given_proposals(dataset: Dataset, path: Path, allow_missing: bool = False) -> DatasetProposals:
+def given_proposals(
+    dataset: Dataset,
+    path: Path,
+    data_root: Path | None = None,
+    allow_mismatch: bool = False,
+) -> DatasetProposals:
     """Proposals from a file, checked against the data set before anything long begins.
 
-    Raises InputError where the file lacks images (unless allow_missing leaves those out), or
-    holds a box that is inside out or outside its image.
+    data_root: where the data set was found; ids of its other splits may be in the file too.
+    Raises InputError where the file lacks images or has ids that the data set does not know
+    (unless allow_mismatch), or holds a box that is inside out or outside its image.
     """
-    proposals = read_proposals(path, image_ids=[record.image_id for record in dataset.images])
-    missing = [r.image_id for r in dataset.images if r.image_id not in proposals]
-    if missing and not allow_missing:
-        raise InputError(_missing_message(path, missing, len(dataset)))
-    kept = tuple(r for r in dataset.images if r.image_id in proposals)
+    ids = [record.image_id for record in dataset.images]
+    sizes = {r.image_id: (r.width, r.height) for r in dataset.images if r.width and r.height}
+    proposals = read_proposals(path, image_ids=ids, size_of=sizes.get)
+    match = match_ids(proposals, ids, lambda: all_ids(dataset.name, data_root))
+    if not allow_mismatch:
+        match.refuse_mismatch(
+            str(path), "Give the file made for this data set, or go on with --allow-mismatch."
+        )
+    missing = set(match.missing)
+    kept = tuple(record for record in dataset.images if record.image_id not in missing)
+    if not kept:
+        raise InputError(f"{path}: it has proposals for none of the images of {dataset.name}.")
     for record in kept:
         _check(path, record, proposals[record.image_id])
-    left_out = tuple(f"{image_id}: no proposals in {path}" for image_id in missing)
+    left_out = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
     return DatasetProposals(replace(dataset, images=kept), proposals, path, left_out)
 
 
@@ -73,17 +88,7 @@ def computed_proposals(
 
 
 def _check(path: Path, record: ImageRecord, proposals: Proposals) -> None:
-    if record.width is None or record.height is None:
-        return
     try:
         check_proposals(proposals, record.width, record.height)
-    except InputError as error:
-        raise InputError(f"{path}: image {record.image_id}: {error}") from error
-
-
-def _missing_message(path: Path, missing: Sequence[str], total: int) -> str:
-    some = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-    return (
-        f"{path}: it has no proposals for {len(missing)} of {total} images ({some}).\n"
-        "Give the file made for this data set, or leave those images out with --allow-missing."
-    )
+    except ValueError as error:
+        raise InputError(f"{path}: image {record.image_id}: {error}.") from error

@@ -39,7 +39,7 @@ def detect_files(
         try:
             image = read_image(path)
             if isinstance(source, Precomputed):
-                proposals = source.propose_for(image_id)
+                proposals = source.propose_for(image_id, (image.shape[1], image.shape[0]))
             else:
                 proposals = source.propose(image)
             detections = detect_image(model, image, proposals, settings)
