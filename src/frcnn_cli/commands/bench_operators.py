@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 import torch
+from rich import box
 from rich.table import Table
 
 from frcnn_cli.commands import options
@@ -68,24 +69,25 @@ def _report(
     json_path: Path | None,
 ) -> None:
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    table = Table(title=f"{title} on {device}{threads} (medians, ms)")
+    table = Table(title=f"{title} on {device}{threads} (medians, ms)", box=box.SIMPLE_HEAD)
     table.add_column("case", no_wrap=True)
-    for heading in ("ours", "torchvision", "onnxruntime", "ratio", "MB", "bandwidth"):
+    for heading in ("ours", "torchvision", "onnx", "ratio", "MB", "used"):
         table.add_column(heading, justify="right")
     table.add_column("equal")
     for case in cases:
-        onnx = "-" if case.onnxruntime_s is None else f"{case.onnxruntime_s * 1e3:.2f}"
+        onnx = "-" if case.onnxruntime_s is None else f"{case.onnxruntime_s * 1e3:.1f}"
         table.add_row(
             case.name,
-            f"{case.ours_s * 1e3:.2f}",
-            f"{case.torchvision_s * 1e3:.2f}",
+            f"{case.ours_s * 1e3:.1f}",
+            f"{case.torchvision_s * 1e3:.1f}",
             onnx,
             f"{case.ratio:.1f}",
-            f"{case.bytes / 1e6:.1f}",
+            f"{case.bytes / 1e6:.0f}",
             f"{case.bandwidth_fraction:.0%}",
             "yes" if case.equal else "NO",
         )
     output.print(table)
-    output.note(f"Memory bandwidth of a large copy: {cases[0].bandwidth / 1e9:.1f} GB/s.")
+    bandwidth = cases[0].bandwidth / 1e9
+    output.note(f"MB: what must move; used: of the {bandwidth:.1f} GB/s that a large copy reaches.")
     if json_path is not None:
         write_json(json_path, {"cases": [case.to_json() for case in cases]})
