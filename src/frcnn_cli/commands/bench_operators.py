@@ -69,10 +69,11 @@ def _report(
     json_path: Path | None,
 ) -> None:
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
-    table = Table(title=f"{title} on {device}{threads} (medians, ms)", box=box.SIMPLE_HEAD)
+    heading = f"{title} on {device}{threads} (medians, ms)"
+    table = Table(title=heading, box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("case", no_wrap=True)
-    for heading in ("ours", "torchvision", "onnx", "ratio", "MB", "used"):
-        table.add_column(heading, justify="right")
+    for column in ("ours", "torchvision", "onnx", "ratio", "MB", "used"):
+        table.add_column(column, justify="right")
     table.add_column("equal")
     for case in cases:
         onnx = "-" if case.onnxruntime_s is None else f"{case.onnxruntime_s * 1e3:.1f}"
