@@ -20,6 +20,7 @@ def selective_search(
     thresholds: Sequence[int],
     similarities: Sequence[str],
     *,
+    connectivity: int = 4,
     base_threshold: int = 50,
     min_region: int = 100,
     min_side: int = 1,
@@ -35,6 +36,8 @@ def selective_search(
     thresholds: k of the graph-based segmentation that a hierarchy starts from (Felzenszwalb and
         Huttenlocher, IJCV 2004), in grey levels times pixels.
     similarities: sets of letters of SIMILARITIES: colour, texture, size, fill; as "CTSF".
+    connectivity: 4 or 8, the neighbours of a pixel in the segmentation: 8 takes longer and finds
+        smoother regions.
     base_threshold: k of the one segmentation of the pixels of each colour space, from whose
         regions those at `thresholds` are made.
     min_region: hierarchies start from regions of at least so many pixels.
@@ -57,6 +60,8 @@ def selective_search(
         )
     if base_threshold < 1 or any(threshold < 1 for threshold in thresholds):
         raise ValueError(f"thresholds must be at least 1, not {[base_threshold, *thresholds]}")
+    if connectivity not in (4, 8):
+        raise ValueError(f"connectivity must be 4 or 8, not {connectivity}")
     if min_region < 1:
         raise ValueError(f"min_region must be at least 1, not {min_region}")
     if max_boxes is not None and max_boxes < 0:
@@ -66,6 +71,7 @@ def selective_search(
         [_colour_space(name) for name in colour_spaces],
         list(thresholds),
         [_similarity_bits(letters) for letters in similarities],
+        connectivity,
         base_threshold,
         min_region,
         min_side,
@@ -92,6 +98,7 @@ def _selective_search_fake(
     colour_spaces: list[int],
     thresholds: list[int],
     similarities: list[int],
+    connectivity: int,
     base_threshold: int,
     min_region: int,
     min_side: int,

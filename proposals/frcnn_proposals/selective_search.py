@@ -21,19 +21,21 @@ class Diversification:
     """What the hierarchies of a strategy differ in (section 3.2, and table 5, of the paper).
 
     Each combination of a colour space, a threshold (k of the segmentation) and a set of
-    similarities (Colour, Texture, Size, Fill) makes one hierarchy.
+    similarities (Colour, Texture, Size, Fill) makes one hierarchy. connectivity: the neighbours
+    of a pixel in the segmentation.
     """
 
     colour_spaces: tuple[str, ...]
     thresholds: tuple[int, ...]
     similarities: tuple[str, ...]
+    connectivity: int
 
 
 _SPACES = ("hsv", "lab", "rgi", "grey", "hue")
 _SIMILARITIES = ("CTSF", "TSF", "F", "S")
 STRATEGIES: Mapping[Mode, Diversification] = {
-    "fast": Diversification(_SPACES[:2], (100, 400, 800), _SIMILARITIES),
-    "quality": Diversification(_SPACES, (50, 100, 200, 400, 800), _SIMILARITIES),
+    "fast": Diversification(_SPACES[:2], (100, 400, 800), _SIMILARITIES, 4),
+    "quality": Diversification(_SPACES, (50, 100, 200, 400, 800), _SIMILARITIES, 8),
 }
 
 
@@ -71,6 +73,7 @@ class SelectiveSearch:
             "colour_spaces": list(strategy.colour_spaces),
             "thresholds": list(strategy.thresholds),
             "similarities": list(strategy.similarities),
+            "connectivity": strategy.connectivity,
             "min_side": self.min_side,
             "max_boxes": self.max_boxes,
         }
@@ -83,6 +86,7 @@ class SelectiveSearch:
             strategy.colour_spaces,
             strategy.thresholds,
             strategy.similarities,
+            connectivity=strategy.connectivity,
             min_side=self.min_side,
             max_boxes=self.max_boxes,
         )

@@ -8,13 +8,13 @@ UNIT = 1 << 15  # similarities run from 0 to this
 BASE_MIN_SIZE = 20
 
 
-def search(image, thresholds, similarities, base_threshold=50, min_region=100):
+def search(image, thresholds, similarities, connectivity=4, base_threshold=50, min_region=100):
     """All boxes of the grey plane of `image` (H, W, 3) uint8, in order: a list of tuples."""
     r, g, b = (image[:, :, c].astype(np.int64) for c in range(3))
     grey = (19595 * r + 38470 * g + 7471 * b + (1 << 15)) >> 16
     smoothed = smooth(grey)
     height, width = grey.shape
-    pixel_edges = sorted_edges(smoothed)
+    pixel_edges = sorted_edges(smoothed, connectivity)
     base = Components([(1, 0)] * (height * width), base_threshold)
     rejected = base.grow(pixel_edges)
     base.merge_small(rejected, BASE_MIN_SIZE)
@@ -48,13 +48,14 @@ def smooth(plane):
     return (both + (1 << 11)) >> 12
 
 
-def sorted_edges(smoothed):
-    """(pixel, neighbour, weight), lightest first; of one weight, those to the right first."""
+def sorted_edges(smoothed, connectivity):
+    """(pixel, neighbour, weight), lightest first; of one weight, by direction, then by pixel."""
     height, width = smoothed.shape
     edges = []
-    for direction, (down, right) in enumerate([(0, 1), (1, 0)]):
-        for y in range(height - down):
-            for x in range(width - right):
+    directions = [(0, 1), (1, 0), (1, 1), (1, -1)][: connectivity // 2]
+    for direction, (down, right) in enumerate(directions):
+        for y, x in np.ndindex(height, width):
+            if y + down < height and 0 <= x + right < width:
                 weight = abs(int(smoothed[y, x]) - int(smoothed[y + down, x + right])) >> 1
                 pixel = y * width + x
                 edges.append((weight, direction, pixel, pixel + down * width + right))

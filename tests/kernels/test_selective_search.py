@@ -22,7 +22,7 @@ from frcnn_kernels.selective_search import COLOUR_SPACES, selective_search
 REPOSITORY = Path(__file__).resolve().parents[2]
 ALL_SETS = ("CTSF", "TSF", "F", "S")
 # Of every colour space and similarity on scene(90, 120): change it only with the source's version.
-GOLDEN = "dd691fd62749bd7fef58f4f65c62013b50f85426d60381b1ae3fbd2d0ff0a064"
+GOLDEN = "4497d5d45c6f684f7a02ed9b972adb85988d0b6b39899db2c325b086baf85975"
 
 
 def scene(height: int, width: int) -> np.ndarray:
@@ -45,10 +45,14 @@ def boxes_of(image, spaces=("grey",), thresholds=(50,), sets=("CTSF",), **option
 
 
 def digest() -> str:
-    boxes = selective_search(
-        torch.from_numpy(scene(90, 120)), COLOUR_SPACES, (50, 200), ALL_SETS, min_region=30
-    )
-    return hashlib.sha256(boxes.numpy().astype("<i4").tobytes()).hexdigest()
+    image = torch.from_numpy(scene(90, 120))
+    found = hashlib.sha256()
+    for connectivity in (4, 8):
+        boxes = selective_search(
+            image, COLOUR_SPACES, (50, 200), ALL_SETS, connectivity=connectivity, min_region=30
+        )
+        found.update(boxes.numpy().astype("<i4").tobytes())
+    return found.hexdigest()
 
 
 @pytest.mark.parametrize("letters", [*ALL_SETS, "C", "T", "CT", "SF"])
@@ -60,13 +64,12 @@ def test_equals_the_reference(letters):
     assert found == expected
 
 
-def test_equals_the_reference_over_many_sets_at_once():
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_equals_the_reference_over_many_sets_at_once(connectivity):
     image = scene(37, 64)
-    expected = search(image, [30, 90, 300], ALL_SETS, base_threshold=20, min_region=30)
-    found = boxes_of(
-        image, thresholds=(30, 90, 300), sets=ALL_SETS, base_threshold=20, min_region=30
-    )
-    assert found == expected
+    options = {"connectivity": connectivity, "base_threshold": 20, "min_region": 30}
+    expected = search(image, [30, 90, 300], ALL_SETS, **options)
+    assert boxes_of(image, thresholds=(30, 90, 300), sets=ALL_SETS, **options) == expected
 
 
 def stripes(*widths: int, height: int = 40) -> np.ndarray:
@@ -225,6 +228,8 @@ def test_arguments_that_do_not_fit():
         selective_search(image, ("hsv",), (0,), ("F",))
     with pytest.raises(ValueError, match="max_boxes"):
         selective_search(image, ("hsv",), (50,), ("F",), max_boxes=-1)
+    with pytest.raises(ValueError, match="connectivity"):
+        selective_search(image, ("hsv",), (50,), ("F",), connectivity=6)
     with pytest.raises(ValueError, match="min_region"):
         selective_search(image, ("hsv",), (50,), ("F",), min_region=0)
 
@@ -233,6 +238,6 @@ def test_torch_can_trace_it():
     image = torch.from_numpy(scene(30, 40))
     torch.library.opcheck(
         torch.ops.frcnn.selective_search,
-        (image, [0, 1], [50], [15], 50, 20, 1, 100),
+        (image, [0, 1], [50], [15], 8, 50, 20, 1, 100),
         test_utils=("test_schema", "test_faketensor"),
     )

@@ -18,7 +18,8 @@ std::vector<Box> search(const uint8_t* rgb, int height, int width, const Setting
     const Planes planes = convert_colour(rgb, height, width, space);
     const SmoothPlanes smooth_planes = smooth(planes);
     const Segmentation base =
-        segment_pixels(smooth_planes, settings.base_threshold, kBaseMinSize, memory);
+        segment_pixels(smooth_planes, settings.connectivity, settings.base_threshold,
+                       kBaseMinSize, memory);
     const RegionCounts counts = count_features(planes, smooth_planes, base);
     for (const int threshold : settings.thresholds) {
       std::vector<int32_t> labels;

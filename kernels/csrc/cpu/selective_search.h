@@ -14,6 +14,7 @@ struct Settings {
   std::vector<ColourSpace> colour_spaces;
   std::vector<int> thresholds;    // k of the segmentations
   std::vector<int> similarities;  // sets of Similarity bits
+  int connectivity;               // 4 or 8 neighbours of a pixel
   int base_threshold;             // k of the segmentation whose regions they are made from
   int min_region;                 // pixels of the smallest region of a hierarchy
   int64_t min_side;               // boxes with a shorter side are left out

@@ -25,57 +25,69 @@ FRCNN_SIMD void weigh_grey(const int16_t* a, const int16_t* b, int count, uint16
   for (int i = 0; i < count; ++i) weights[i] = static_cast<uint16_t>(std::abs(a[i] - b[i]) >> 1);
 }
 
-// Weights of the edges from `count` pixels, `first` on, to those `offset` further.
-void weigh(const SmoothPlanes& planes, std::size_t first, int count, int offset,
-           uint16_t* weights) {
+// The edges of one direction that start in row y.
+struct Row {
+  std::size_t first;  // pixel
+  int count;          // of pixels, from the first on
+  int offset;         // from a pixel to its neighbour
+};
+
+Row row(int direction, int y, int height, int width) {
+  const std::size_t first = static_cast<std::size_t>(y) * width;
+  if (direction == 0) return {first, width - 1, 1};
+  if (y + 1 == height) return {first, 0, 0};
+  if (direction == 1) return {first, width, width};
+  if (direction == 2) return {first, width - 1, width + 1};
+  return {first + 1, width - 1, width - 1};
+}
+
+void weigh(const SmoothPlanes& planes, const Row& row, uint16_t* weights) {
   const std::size_t pixels = planes.pixels();
-  const int16_t* a = planes.plane(0) + first;
-  const int16_t* b = a + offset;
+  const int16_t* a = planes.plane(0) + row.first;
+  const int16_t* b = a + row.offset;
   if (planes.channels == 1) {
-    weigh_grey(a, b, count, weights);
+    weigh_grey(a, b, row.count, weights);
   } else {
-    weigh_colour(a, b, a + pixels, b + pixels, a + 2 * pixels, b + 2 * pixels, count, weights);
+    weigh_colour(a, b, a + pixels, b + pixels, a + 2 * pixels, b + 2 * pixels, row.count, weights);
   }
 }
 
 }  // namespace
 
 // A counting sort: the weights are few.
-void PixelEdges::sort(const SmoothPlanes& planes) {
+void PixelEdges::sort(const SmoothPlanes& planes, int connectivity) {
   const int height = planes.height, width = planes.width;
+  const int directions = connectivity / 2;
   const std::size_t pixels = planes.pixels();
-  // Right edges are missing in the last column, lower ones in the last row.
-  const int counts[2] = {width - 1, width};
-  const int rows[2] = {height, height - 1};
-  const int offsets[2] = {1, width};
   width_ = width;
-  weights_.resize(2 * pixels);
-  std::vector<uint32_t> places(2 * kWeights, 0);
-  for (int direction = 0; direction < 2; ++direction) {
+  weights_.resize(directions * pixels);
+  std::vector<uint32_t> places(directions * kWeights, 0);
+  for (int direction = 0; direction < directions; ++direction) {
     uint32_t* tally = places.data() + direction;
-    for (int y = 0; y < rows[direction]; ++y) {
-      const std::size_t first = static_cast<std::size_t>(y) * width;
-      uint16_t* weights = weights_.data() + direction * pixels + first;
-      weigh(planes, first, counts[direction], offsets[direction], weights);
-      for (int x = 0; x < counts[direction]; ++x) ++tally[2 * weights[x]];
+    for (int y = 0; y < height; ++y) {
+      const Row edges = row(direction, y, height, width);
+      uint16_t* weights = weights_.data() + direction * pixels + edges.first;
+      weigh(planes, edges, weights);
+      for (int i = 0; i < edges.count; ++i) ++tally[directions * weights[i]];
     }
   }
   ends_.resize(kWeights);
   uint32_t total = 0;
-  for (int i = 0; i < 2 * kWeights; ++i) {
+  for (int i = 0; i < directions * kWeights; ++i) {
     const uint32_t count = places[i];
     places[i] = total;
     total += count;
-    ends_[i / 2] = total;
+    ends_[i / directions] = total;
   }
   codes_.resize(total);
-  for (int direction = 0; direction < 2; ++direction) {
+  for (int direction = 0; direction < directions; ++direction) {
     uint32_t* place = places.data() + direction;
-    for (int y = 0; y < rows[direction]; ++y) {
-      const std::size_t first = static_cast<std::size_t>(y) * width;
-      const uint16_t* weights = weights_.data() + direction * pixels + first;
-      for (int x = 0; x < counts[direction]; ++x) {
-        codes_[place[2 * weights[x]]++] = static_cast<uint32_t>(first + x) << 1 | direction;
+    for (int y = 0; y < height; ++y) {
+      const Row edges = row(direction, y, height, width);
+      const uint16_t* weights = weights_.data() + direction * pixels + edges.first;
+      for (int i = 0; i < edges.count; ++i) {
+        codes_[place[directions * weights[i]]++] =
+            static_cast<uint32_t>(edges.first + i) << 2 | direction;
       }
     }
   }

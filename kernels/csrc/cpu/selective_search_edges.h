@@ -1,4 +1,4 @@
-// The graph of an image: an edge from each pixel to its right and to its lower neighbour.
+// The graph of an image: edges between neighbouring pixels, by weight.
 #pragma once
 
 #include <cstdint>
@@ -16,26 +16,27 @@ inline constexpr int kWeights = 442 * kWeightUnit + 1;
 // The edges of one image after another, lightest first: memory is kept from one to the next.
 class PixelEdges {
  public:
-  // Edges of one weight keep the order: to the right before down, then raster order.
-  void sort(const SmoothPlanes& planes);
+  // `connectivity` 4: edges to the right and down; 8: to the lower right and left as well.
+  // Of one weight they come in that order of directions, then in raster order.
+  void sort(const SmoothPlanes& planes, int connectivity);
 
   // Calls use(pixel, neighbour, weight) for each edge.
   template <typename Function>
   void each(const Function& use) const {
-    const int32_t offsets[2] = {1, width_};
+    const int32_t offsets[4] = {1, width_, width_ + 1, width_ - 1};
     std::size_t i = 0;
     for (int32_t weight = 0; weight < kWeights; ++weight) {
       for (; i < ends_[weight]; ++i) {
-        const auto pixel = static_cast<int32_t>(codes_[i] >> 1);
-        use(pixel, pixel + offsets[codes_[i] & 1], weight);
+        const auto pixel = static_cast<int32_t>(codes_[i] >> 2);
+        use(pixel, pixel + offsets[codes_[i] & 3], weight);
       }
     }
   }
 
  private:
   int32_t width_ = 0;
-  std::vector<uint16_t> weights_;  // of all edges to the right, then of all down
-  std::vector<uint32_t> codes_;    // pixel << 1 | direction, by weight
+  std::vector<uint16_t> weights_;  // of all edges of each direction
+  std::vector<uint32_t> codes_;    // pixel << 2 | direction, by weight
   std::vector<uint32_t> ends_;     // of each weight's stretch of codes_
 };
 

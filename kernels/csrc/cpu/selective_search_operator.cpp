@@ -14,16 +14,19 @@ namespace {
 
 using torch::stable::Tensor;
 
-// Edges are numbered in 31 bits, corners in 16 and regions in 23.
+// Edges are numbered in 28 bits, corners in 16 and regions in 23.
 constexpr int64_t kMostPixels = int64_t{1} << 26;
 constexpr int64_t kLongestSide = (int64_t{1} << 16) - 1;
 
 selective_search::Settings settings(const std::vector<int64_t>& colour_spaces,
                                     const std::vector<int64_t>& thresholds,
                                     const std::vector<int64_t>& similarities,
-                                    int64_t base_threshold, int64_t min_region, int64_t min_side,
-                                    int64_t max_boxes) {
-  selective_search::Settings result{{}, {}, {}, 0, 0, min_side, max_boxes};
+                                    int64_t connectivity, int64_t base_threshold,
+                                    int64_t min_region, int64_t min_side, int64_t max_boxes) {
+  selective_search::Settings result{{}, {}, {}, 0, 0, 0, min_side, max_boxes};
+  STD_TORCH_CHECK(connectivity == 4 || connectivity == 8, "selective_search: connectivity ",
+                  connectivity);
+  result.connectivity = static_cast<int>(connectivity);
   for (const int64_t space : colour_spaces) {
     STD_TORCH_CHECK(space >= 0 && space < selective_search::kColourSpaces,
                     "selective_search: no colour space ", space);
@@ -49,8 +52,8 @@ selective_search::Settings settings(const std::vector<int64_t>& colour_spaces,
 // image: (H, W, 3) uint8, RGB. Returns int32 (N, 4), x1, y1, x2, y2, inclusive.
 Tensor selective_search_cpu(Tensor image, std::vector<int64_t> colour_spaces,
                             std::vector<int64_t> thresholds, std::vector<int64_t> similarities,
-                            int64_t base_threshold, int64_t min_region, int64_t min_side,
-                            int64_t max_boxes) {
+                            int64_t connectivity, int64_t base_threshold, int64_t min_region,
+                            int64_t min_side, int64_t max_boxes) {
   STD_TORCH_CHECK(image.dim() == 3 && image.size(2) == 3 &&
                       image.scalar_type() == torch::headeronly::ScalarType::Byte,
                   "selective_search: image must be (H, W, 3) uint8");
@@ -62,8 +65,8 @@ Tensor selective_search_cpu(Tensor image, std::vector<int64_t> colour_spaces,
   const std::vector<selective_search::Box> boxes = selective_search::search(
       static_cast<const uint8_t*>(pixels.const_data_ptr()), static_cast<int>(height),
       static_cast<int>(width),
-      settings(colour_spaces, thresholds, similarities, base_threshold, min_region, min_side,
-               max_boxes));
+      settings(colour_spaces, thresholds, similarities, connectivity, base_threshold, min_region,
+               min_side, max_boxes));
   Tensor result = torch::stable::new_empty(image, {static_cast<int64_t>(boxes.size()), 4},
                                            torch::headeronly::ScalarType::Int);
   auto* out = static_cast<int32_t*>(result.mutable_data_ptr());
@@ -78,7 +81,7 @@ Tensor selective_search_cpu(Tensor image, std::vector<int64_t> colour_spaces,
 STABLE_TORCH_LIBRARY_FRAGMENT(frcnn, m) {
   m.def(
       "selective_search(Tensor image, int[] colour_spaces, int[] thresholds, int[] similarities, "
-      "int base_threshold, int min_region, int min_side, int max_boxes) -> Tensor");
+      "int connectivity, int base_threshold, int min_region, int min_side, int max_boxes) -> Tensor");
 }
 
 STABLE_TORCH_LIBRARY_IMPL(frcnn, CPU, m) {

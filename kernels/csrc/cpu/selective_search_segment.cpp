@@ -52,13 +52,13 @@ std::vector<RegionEdge> unique_pairs(const std::vector<RegionEdge>& edges,
   return unique;
 }
 
-Segmentation segment_pixels(const SmoothPlanes& planes, int k, int min_size,
+Segmentation segment_pixels(const SmoothPlanes& planes, int connectivity, int k, int min_size,
                             SegmentationMemory& memory) {
   const auto pixels = static_cast<int32_t>(planes.pixels());
   Forest& forest = memory.forest;
   forest.reset(k * kWeightUnit);
   forest.add_singles(pixels);
-  memory.edges.sort(planes);
+  memory.edges.sort(planes, connectivity);
   memory.rejected.clear();
   memory.edges.each([&](int32_t pixel, int32_t neighbour, int32_t weight) {
     const int32_t a = forest.find(pixel), b = forest.find(neighbour);

@@ -36,8 +36,8 @@ struct SegmentationMemory {
   std::vector<RegionEdge> rejected;
 };
 
-// Regions under `min_size` pixels are merged with a neighbour.
-Segmentation segment_pixels(const SmoothPlanes& planes, int k, int min_size,
+// Regions under `min_size` pixels are merged with a neighbour. `connectivity`: 4 or 8.
+Segmentation segment_pixels(const SmoothPlanes& planes, int connectivity, int k, int min_size,
                             SegmentationMemory& memory);
 
 // `edges`, lightest first, between regions that are joined as `labels` (0..regions - 1) say: the
