@@ -21,8 +21,8 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// From here on an output will not be found in a cache, and is written past them.
-constexpr int64_t kStreamBytes = 24 << 20;
+// From here on an output is written past the caches, and fresh memory asked for in huge pages.
+constexpr int64_t kStreamBytes = 4 << 20;
 constexpr int64_t kHugePageBytes = 4 << 20;
 // Too few RoIs to repay packing a panel that can be read where it is.
 constexpr int64_t kFewRois = 8;
