@@ -70,7 +70,7 @@ def _report(
 ) -> None:
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     heading = f"{title} on {device}{threads} (medians, ms)"
-    table = Table(title=heading, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=heading, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("case", no_wrap=True)
     for column in ("ours", "torchvision", "onnx", "ratio", "MB", "used"):
         table.add_column(column, justify="right")
