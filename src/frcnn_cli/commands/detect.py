@@ -41,7 +41,13 @@ ROWS_AN_IMAGE = 10
     show_default=True,
     help="Lowest score that counts; take 0.01 or less for files that will be evaluated.",
 )
-@click.option("--top-k", default=100, show_default=True, help="Detections kept an image.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Detections kept an image.",
+)
 @click.option("--viz", is_flag=True, help="Draw the detections, into the folder --out.")
 @click.option(
     "--out",
@@ -83,15 +89,20 @@ def detect(
     settings = DetectSettings(score_threshold=score_threshold, top_k=top_k)
     found: dict[str, Detections] = {}
     failed: list[str] = []
-    with output.progress("Detecting", len(files)) as advance:
-        for result in detect_files(loaded.model, files, proposer, settings):
-            if result.detections is None:
-                failed.append(str(result.error))
-            else:
-                found[result.image_id] = result.detections
-                if viz:
-                    _write_picture(result, classes, out)
-            advance(1, result.path.name)
+    try:
+        with output.progress("Detecting", len(files)) as advance:
+            for result in detect_files(loaded.model, files, proposer, settings):
+                if result.detections is None:
+                    failed.append(str(result.error))
+                else:
+                    found[result.image_id] = result.detections
+                    if viz:
+                        _write_picture(result, classes, out)
+                advance(1, result.path.name)
+    except KeyboardInterrupt:
+        if json_path is not None:  # only the image in flight is lost
+            write_json(json_path, coco_results(found, classes))
+        raise
     output.print(_table(found, classes))
     if viz and found:
         output.print(f"Pictures: [bold]{escape(str(out))}[/]")

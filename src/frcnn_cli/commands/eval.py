@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.commands.evaluation_tables import print_evaluation
 from frcnn_cli.commands.proposal_sweep import run_sweep
-from frcnn_cli.commands.sources import proposals_for
+from frcnn_cli.commands.sources import proposals_for, warn_of_some
 from frcnn_cli.commands.targets import (
     open_evaluation_split,
     open_model,
@@ -23,6 +23,7 @@ from frcnn_cli.engine.datasets.layout import refuse_unless_picture
 from frcnn_cli.engine.detect import detect_dataset
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.evaluation import Evaluation, evaluate, read_detections
+from frcnn_cli.engine.proposal_sweep import parse_sweep
 from frcnn_cli.engine.results import coco_results
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.errors import InputError, MisuseError
@@ -36,7 +37,13 @@ from frcnn_proposals.errors import InputError, MisuseError
 @options.proposals
 @options.source
 @options.allow_mismatch
-@click.option("--top-k", default=100, show_default=True, help="Detections kept an image.")
+@click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    default=100,
+    show_default=True,
+    help="Detections kept an image.",
+)
 @click.option(
     "--detections",
     type=options.AnyPath,
@@ -66,7 +73,7 @@ from frcnn_proposals.errors import InputError, MisuseError
     help="End with exit code 1 where the mAP (11-point) is lower: for scripts.",
 )
 @pass_output
-def eval(output: Output, /, **options: Any) -> None:
+def eval(output: Output, /, **given: Any) -> None:
     """Score MODEL on DATASET: VOC and COCO averages, for each class and the mean.
 
     MODEL is a file or a run's folder, by default the newest run; DATASET is by default the one
@@ -77,7 +84,7 @@ def eval(output: Output, /, **options: Any) -> None:
     frcnn eval runs/voc2007-vgg16 voc2007 --split val --json scores.json
     frcnn eval --detections results.json voc2007
     """
-    asked = Asked(**options)
+    asked = Asked(**given)
     evaluation: Evaluation | None
     if asked.detections is not None:
         evaluation = _score_file(output, asked)
@@ -128,6 +135,7 @@ def _score_file(output: Output, asked: Asked) -> Evaluation:
 
 def _score_model(output: Output, asked: Asked) -> Evaluation | None:
     """The model's scores; None where a sweep has printed its own."""
+    counts = None if asked.sweep is None else parse_sweep(asked.sweep)
     model_path, name = split_targets(asked.model, asked.dataset)
     loaded = open_model(output, model_path, asked.runs_root, find_device(asked.device))
     judged = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
@@ -139,17 +147,20 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
         data_root=judged.data_root,
         allow_mismatch=asked.allow_mismatch,
     )
-    if asked.sweep is not None:
-        run_sweep(output, loaded.model, found, asked.sweep, asked.plot, asked.json_path)
+    if counts is not None:
+        run_sweep(output, loaded.model, found, counts, asked.plot, asked.json_path)
         return None
     settings = DetectSettings(score_threshold=0.0, top_k=asked.top_k)
     with output.progress("Detecting", len(found.dataset)) as advance:
         detected = detect_dataset(
             loaded.model, found.dataset, found.proposals, settings, lambda: advance(1, "")
         )
-    for message in detected.unreadable:
-        output.warn(f"not scored: {message}")
+    warn_of_some(output, detected.unreadable)
     if asked.save_detections is not None:
         write_json(asked.save_detections, coco_results(detected.detections, found.dataset.classes))
         output.note(f"Detections: {asked.save_detections}")
-    return evaluate(found.dataset, detected.detections)
+    # What could not be read is no miss of the detector's: those images are not scored.
+    scored = tuple(r for r in found.dataset.images if r.image_id in detected.detections)
+    if not scored:
+        raise InputError(f"{found.dataset.name}: none of its images can be read.")
+    return evaluate(replace(found.dataset, images=scored), detected.detections)

@@ -11,7 +11,7 @@ from rich.table import Table
 from frcnn_cli.commands.console import Output, write_json
 from frcnn_cli.engine.dataset_proposals import DatasetProposals
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.proposal_sweep import parse_sweep, sweep_plot, sweep_proposals
+from frcnn_cli.engine.proposal_sweep import sweep_plot, sweep_proposals
 from frcnn_proposals.files import write_whole
 
 
@@ -19,12 +19,11 @@ def run_sweep(
     output: Output,
     model: FastRCNN,
     found: DatasetProposals,
-    sweep: str,
+    counts: tuple[int, ...],
     plot: Path,
     json_path: Path | None,
 ) -> None:
     """Score with each number of proposals; print the table, write the picture and the JSON."""
-    counts = parse_sweep(sweep)
     dataset = found.dataset
     with output.progress("Detecting", len(counts) * len(dataset)) as advance:
         points = sweep_proposals(model, dataset, found.proposals, counts, lambda: advance(1, ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn_cli.commands.console import Output
@@ -39,8 +40,13 @@ def proposals_for(
 
             found = computed_proposals(dataset, make_source(source), workers, report)
     output.detail(f"Proposals: {found.path}")
-    for message in found.left_out[:5]:
-        output.warn(f"left out: {message}")
-    if len(found.left_out) > 5:
-        output.warn(f"and {len(found.left_out) - 5} more images are left out.")
+    warn_of_some(output, found.left_out)
     return found
+
+
+def warn_of_some(output: Output, left_out: Sequence[str], shown: int = 5) -> None:
+    """Name the first images that had to be left out, and count the others."""
+    for message in left_out[:shown]:
+        output.warn(f"left out: {message}")
+    if len(left_out) > shown:
+        output.warn(f"and {len(left_out) - shown} more images are left out.")

@@ -8,15 +8,18 @@ from typing import Any
 
 import click
 import torch
+from rich.markup import escape
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Advance, Output, pass_output
-from frcnn_cli.commands.sources import proposals_for
+from frcnn_cli.commands.sources import proposals_for, warn_of_some
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.datasets import default_splits, find_dataset
+from frcnn_cli.engine.datasets.locate import data_roots
 from frcnn_cli.engine.devices import find_device
-from frcnn_cli.engine.model import create_model
-from frcnn_cli.engine.runs import claim_run_folder, new_run_folder
+from frcnn_cli.engine.models import initial_model
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.runs import alone_in, claim_run_folder, new_run_folder
 from frcnn_cli.engine.settings import Schedule, TrainSettings
 from frcnn_cli.engine.train import Run, StepReport, Trained
 from frcnn_cli.engine.train import resume as resume_training
@@ -34,7 +37,7 @@ from frcnn_proposals.errors import MisuseError
     "--weights",
     default="imagenet",
     show_default=True,
-    help="imagenet, none, or a file of the backbone's ImageNet weights.",
+    help="imagenet, none, a file of the backbone's ImageNet weights, or a model to go on from.",
 )
 @options.proposals
 @options.source
@@ -42,9 +45,21 @@ from frcnn_proposals.errors import MisuseError
 @click.option("--iterations", type=click.IntRange(min=1), help="Default: the backbone's.")
 @click.option("--learning-rate", type=float, help="Default: the backbone's.")
 @click.option("--scale", type=click.IntRange(min=32), help="Shorter side of the input in pixels.")
-@click.option("--seed", default=0, show_default=True)
-@click.option("--workers", default=1, show_default=True, help="Processes that prepare batches.")
-@click.option("--checkpoint-every", default=500, show_default=True, help="Iterations between.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True)
+@click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Processes that prepare batches.",
+)
+@click.option(
+    "--checkpoint-every",
+    type=click.IntRange(min=1),
+    default=500,
+    show_default=True,
+    help="Iterations between.",
+)
 @click.option("--out", type=options.FolderPath, help="Folder of the run. Default: a new one.")
 @options.runs_root
 @click.option("--resume", "resumed", type=options.FolderPath, help="Folder of a run to go on with.")
@@ -69,9 +84,8 @@ def train(
         trained = _resume(output, resumed, device)
     else:
         trained = _start(output, str(dataset), device, chosen)
-    for message in trained.unreadable:
-        output.warn(f"left out: {message}")
-    output.print(f"Model: [bold]{trained.path}[/]")
+    warn_of_some(output, trained.unreadable)
+    output.print(f"Model: [bold]{escape(str(trained.path))}[/]")
     output.note("Next: `frcnn eval` scores it, `frcnn detect IMAGE --viz` shows it.")
 
 
@@ -80,9 +94,9 @@ def _start(output: Output, dataset: str, device: str, chosen: dict[str, Any]) ->
     target = find_device(device)
     split = chosen["split"] or _training_split(output, dataset, chosen["data_root"])
     origin = {
-        "dataset": dataset,
+        "dataset": str(Path(dataset).resolve()) if Path(dataset).exists() else dataset,
         "split": split,
-        "data_root": _absolute(chosen["data_root"]),
+        "data_root": str(data_roots(chosen["data_root"])[0].resolve()),
         "proposals": _absolute(chosen["proposals"]),
         "source": chosen["source"],
         "allow_mismatch": chosen["allow_mismatch"],
@@ -98,10 +112,10 @@ def _start(output: Output, dataset: str, device: str, chosen: dict[str, Any]) ->
     out = chosen["out"]
     if out is not None:
         claim_run_folder(out)
-    run = _prepare(output, origin, settings, target)
-    model = create_model(
-        backbone, run.dataset.classes, chosen["weights"], preprocessing, settings.seed
-    )
+    data = find_dataset(dataset, split, chosen["data_root"])
+    # Before the proposals, which can take long: what is wrong here should be said at once.
+    model = initial_model(backbone, data.classes, chosen["weights"], preprocessing, settings.seed)
+    run = _prepare(output, data, origin, settings, target)
     name = f"{Path(dataset).name}-{backbone.name}"
     run = replace(run, folder=out or new_run_folder(chosen["runs_root"], name))
     output.note(
@@ -109,30 +123,38 @@ def _start(output: Output, dataset: str, device: str, chosen: dict[str, Any]) ->
         f"{schedule.iterations} iterations at scale {preprocessing.scale}, on {target}, "
         f"into {run.folder}"
     )
-    with output.progress("Training", schedule.iterations) as advance:
+    with alone_in(run.folder), output.progress("Training", schedule.iterations) as advance:
         return train_model(model, run, lambda step: _report(advance, step))
 
 
 def _resume(output: Output, folder: Path, device: str) -> Trained:
     progress = load_progress(folder)
-    run = replace(
-        _prepare(output, progress.origin, progress.settings, find_device(device)), folder=folder
-    )
+    origin = progress.origin
+    root = origin["data_root"] and Path(origin["data_root"])
+    data = find_dataset(origin["dataset"], origin["split"], root)
+    run = _prepare(output, data, origin, progress.settings, find_device(device))
+    run = replace(run, folder=folder)
     total = progress.settings.schedule.iterations
     output.note(f"Going on with {folder} after iteration {progress.iteration} of {total}")
-    with output.progress("Training", total, done=progress.iteration) as advance:
+    with (
+        alone_in(folder),
+        output.progress("Training", total, done=progress.iteration) as advance,
+    ):
         return resume_training(run, lambda step: _report(advance, step))
 
 
 def _prepare(
-    output: Output, origin: dict[str, Any], settings: TrainSettings, device: torch.device
+    output: Output,
+    data: Dataset,
+    origin: dict[str, Any],
+    settings: TrainSettings,
+    device: torch.device,
 ) -> Run:
-    """The run that `origin` describes, its data set and proposals found again."""
+    """The run that `origin` describes, its proposals found or made."""
     root, file = (origin[key] and Path(origin[key]) for key in ("data_root", "proposals"))
-    dataset = find_dataset(origin["dataset"], origin["split"], root)
     found = proposals_for(
         output,
-        dataset,
+        data,
         file,
         origin["source"],
         data_root=root,

@@ -23,6 +23,8 @@ from frcnn_proposals.files import write_whole
 
 FORMAT = 1
 _KEY = "frcnn"
+# What JSON of another shape than expected raises when it is taken apart.
+MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,12 @@ def load_tensors(path: Path) -> Stored:
     description = read_description(path)
     try:
         architecture = _architecture(description["architecture"])
-        origin = dict(description.get("origin", {}))
+        origin = dict(description["origin"])
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (KeyError, TypeError, ValueError, MisuseError, SafetensorError) as error:
+    except MisuseError as error:
+        raise InputError(f"{path}: its description is damaged: {error}") from error
+    except (*MALFORMED, SafetensorError) as error:
         raise InputError(f"{path}: its description is damaged ({error}).") from error
     return Stored(architecture, tensors, origin)
 
@@ -75,7 +79,11 @@ def read_description(path: Path) -> dict[str, Any]:
             f"{path}: this is no model file, or a damaged one ({error}).\n"
             "Models are written by `frcnn train` and `frcnn compress` as .safetensors."
         ) from error
-    if not isinstance(description, dict) or not isinstance(description.get("format"), int):
+    if (
+        not isinstance(description, dict)
+        or not isinstance(description.get("format"), int)
+        or not isinstance(description.get("origin"), dict)
+    ):
         raise InputError(f"{path}: its description is damaged.")
     if description["format"] > FORMAT:
         raise InputError(
@@ -83,6 +91,17 @@ def read_description(path: Path) -> dict[str, Any]:
             f"{FORMAT}. Upgrade frcnn to read it."
         )
     return description
+
+
+def describes_model(path: Path) -> bool:
+    """Whether a .safetensors file, or the one in a run's folder, was written by save_tensors."""
+    if path.is_dir():
+        return True
+    try:
+        with safe_open(path, framework="pt") as file:
+            return _KEY in (file.metadata() or {})
+    except (SafetensorError, OSError):
+        return False
 
 
 def _architecture(values: dict[str, Any]) -> Architecture:
@@ -96,4 +115,5 @@ def _architecture(values: dict[str, Any]) -> Architecture:
         preprocessing=Preprocessing(**preprocessing),
         box_coding=values["box_coding"],
         ranks={str(name): int(rank) for name, rank in values["ranks"].items()},
+        pretrained=bool(values.get("pretrained", True)),
     )

@@ -46,3 +46,6 @@ def detect_files(
             yield DetectedFile(image_id, Path(path), image, detections)
         except InputError as error:
             yield DetectedFile(image_id, Path(path), error=str(error))
+        except Exception as error:  # a source's own fault costs its image, not the rest
+            reason = f"{path}: detection failed ({type(error).__name__}: {error})"
+            yield DetectedFile(image_id, Path(path), error=reason)

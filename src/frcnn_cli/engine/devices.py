@@ -24,4 +24,8 @@ def find_device(name: str) -> torch.device:
         raise MisuseError(
             f"'{name}' needs a GPU that torch can use, and there is none. Give --device cpu."
         )
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        raise MisuseError(
+            f"There is no device '{name}': this machine has {torch.cuda.device_count()} GPUs."
+        )
     return device

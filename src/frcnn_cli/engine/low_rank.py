@@ -54,4 +54,4 @@ def truncate(layer: nn.Linear, rank: int) -> tuple[LowRankLinear, float]:
             thin.second.weight.copy_(weight @ vectors)
         thin.second.bias.copy_(layer.bias)
     kept = float(energies[:rank].sum() / energies.sum().clamp(min=1e-300))
-    return thin.to(layer.weight.dtype), kept
+    return thin.to(layer.weight), kept

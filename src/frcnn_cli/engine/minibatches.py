@@ -7,6 +7,7 @@ neither workers nor a resumed run change it.
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -150,14 +151,21 @@ def minibatch_stream(minibatches: Minibatches, start: int, workers: int) -> Iter
         batch_size=None,
         sampler=range(start, len(minibatches)),
         num_workers=workers,
-        worker_init_fn=_single_thread if workers else None,
+        worker_init_fn=_be_a_worker if workers else None,
         prefetch_factor=4 if workers else None,
     )
-    yield from loader
+    # Workers start with Ctrl-C blocked and keep it so: it is the parent's, who ends them in order.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        batches = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    yield from batches
 
 
-def _single_thread(_: int) -> None:
-    # Ctrl-C is the parent's to handle: it ends its workers in order.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _be_a_worker(_: int) -> None:
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
+    # Errors travel to the parent with the batch; what else a worker would print is only that
+    # the parent has gone.
+    sys.excepthook = lambda *_: None

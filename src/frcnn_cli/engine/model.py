@@ -55,7 +55,8 @@ class FastRCNN(nn.Module):
         self.box = nn.Linear(fc7, 4 * classes)
         self.register_buffer("offset_means", torch.zeros(classes, 4))
         self.register_buffer("offset_deviations", torch.ones(classes, 4))
-        _freeze(self.features, backbone.frozen)
+        if architecture.pretrained:
+            _freeze(self.features, backbone.frozen)
 
     def forward(self, images: Tensor, rois: Tensor) -> Outputs:
         """images: (N, 3, H, W), preprocessed. rois: (R, 5), image index and input pixels."""
@@ -107,6 +108,7 @@ def create_model(
             classes=classes,
             hidden=backbone.hidden,
             preprocessing=preprocessing or backbone.preprocessing,
+            pretrained=weights != "none",
         )
     )
     nn.init.normal_(model.score.weight, std=0.01)
@@ -116,7 +118,9 @@ def create_model(
     if weights != "none":
         file = None if weights == "imagenet" else Path(weights)
         features, head = pretrained_states(backbone, file)
-        _load(model, {f"features.{name}": value for name, value in features.items()} | head, file)
+        state = {f"features.{name}": value for name, value in features.items()} | head
+        new = ("score.", "box.", "offset_", *(f"features.{name}" for name in backbone.new_layers))
+        _load(model, state, new if head else (*new, "fc6.", "fc7."), file)
     return model.to(memory_format=torch.channels_last)
 
 
@@ -142,14 +146,22 @@ def parameter_count(model: FastRCNN) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def _load(model: FastRCNN, state: dict[str, Tensor], file: Path | None) -> None:
+def _load(
+    model: FastRCNN, state: dict[str, Tensor], new: tuple[str, ...], file: Path | None
+) -> None:
+    """Load published weights; only layers that start with one of `new` may go without."""
+    name = model.architecture.backbone
     try:
-        model.load_state_dict(state, strict=False)
+        missing, unexpected = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
+        raise InputError(f"{file or name}: the weights do not fit {name}: {reason}") from error
+    strange = [*(each for each in missing if not each.startswith(new)), *unexpected]
+    if strange:
         raise InputError(
-            f"{file or model.architecture.backbone}: the weights do not fit the network: {reason}"
-        ) from error
+            f"{file or name}: the weights do not fit {name}: {strange[0]} is "
+            f"{'not in it' if strange[0] in unexpected else 'missing'}."
+        )
 
 
 def _freeze(features: nn.Module, prefixes: tuple[str, ...]) -> None:

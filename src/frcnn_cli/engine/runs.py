@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from frcnn_cli.engine.models import MODEL_FILE
-from frcnn_cli.engine.training_state import CHECKPOINT_FILE
+from frcnn_cli.engine.models import CHECKPOINT_FILE, MODEL_FILE
 from frcnn_proposals.errors import MisuseError
 
 
@@ -33,3 +35,17 @@ def claim_run_folder(folder: Path) -> Path:
             )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run's folder. Raises MisuseError where another process is training in it."""
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise MisuseError(
+                f"{folder}: another process is training in this folder. Wait for it, or name "
+                "another --out."
+            ) from error
+        yield

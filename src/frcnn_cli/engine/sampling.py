@@ -94,8 +94,11 @@ def target_statistics(
     classes: int,
     foreground_iou: float,
     coding: BoxCoding = "inclusive",
+    with_flipped: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Means and deviations (K, 4) of the offsets of all RoIs with IoU >= foreground_iou.
+
+    with_flipped: count each RoI's mirror image too; its tx has the other sign.
 
     A class with fewer than two such RoIs takes the statistics of all classes together, and
     a deviation of zero becomes one.
@@ -112,6 +115,8 @@ def target_statistics(
     rare = count[:, 0] < 2
     count[rare], total[rare], squares[rare] = count.sum(0), total.sum(0), squares.sum(0)
     count = np.maximum(count, 1)
+    if with_flipped:
+        total[:, 0] = 0.0
     means = total / count
     deviations = np.sqrt(np.maximum(squares / count - means**2, 0))
     deviations[deviations < 1e-8] = 1.0

@@ -59,7 +59,8 @@ class Architecture:
     """Everything that rebuilds a network's modules before its weights are read.
 
     classes: names of labels 1..K. hidden: outputs of fc6 and fc7. ranks: layer name -> rank,
-    for layers replaced by truncated SVD.
+    for layers replaced by truncated SVD. pretrained: whether the feature layers come from
+    ImageNet, so that the first of them are frozen.
     """
 
     backbone: str
@@ -68,6 +69,7 @@ class Architecture:
     preprocessing: Preprocessing
     box_coding: BoxCoding = "inclusive"
     ranks: dict[str, int] = field(default_factory=dict)
+    pretrained: bool = True
 
     def __post_init__(self) -> None:
         _check(len(self.classes) > 0, "a detector needs at least one class")

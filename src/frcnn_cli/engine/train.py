@@ -17,13 +17,13 @@ from frcnn_cli.engine.losses import Losses, multi_task_loss
 from frcnn_cli.engine.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import MODEL_FILE, save_model
-from frcnn_cli.engine.records import Dataset, GroundTruth
+from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.sampling import Candidates, match_candidates, target_statistics
 from frcnn_cli.engine.seeds import seed_for
 from frcnn_cli.engine.settings import Schedule, TrainSettings
 from frcnn_cli.engine.training_state import Progress, load_checkpoint, save_checkpoint
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 
 METRICS_FILE = "metrics.jsonl"
 
@@ -96,11 +96,13 @@ def train(
 
     Interrupted at any moment, the run's folder holds its last checkpoint.
     """
+    sampling = run.settings.sampling
     means, deviations = target_statistics(
         training_candidates(run),
         len(run.dataset.classes),
-        run.settings.sampling.foreground_iou,
+        sampling.foreground_iou,
         model.architecture.box_coding,
+        with_flipped=sampling.flip,
     )
     model.offset_means.copy_(torch.from_numpy(means))
     model.offset_deviations.copy_(torch.from_numpy(deviations))
@@ -118,10 +120,13 @@ def resume(run: Run, report: Callable[[StepReport], None] = _say_nothing) -> Tra
 def training_candidates(run: Run) -> Iterator[Candidates]:
     """The candidates of every image, from which RoIs are sampled."""
     for record in run.dataset.images:
+        if record.truth is None:
+            raise MisuseError(
+                f"{run.dataset.name}, split {run.dataset.split}: image {record.image_id} has no "
+                "annotation to learn from.\nTrain on a split that is annotated."
+            )
         boxes = run.proposals[record.image_id].top(run.settings.proposals).boxes
-        yield match_candidates(
-            boxes, record.truth or GroundTruth(), run.settings.sampling.foreground_iou
-        )
+        yield match_candidates(boxes, record.truth, run.settings.sampling.foreground_iou)
 
 
 def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.SGD:
@@ -147,7 +152,8 @@ def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.SGD:
 def _rate_factor(model: FastRCNN, name: str) -> float:
     backbone = find_backbone(model.architecture.backbone)
     layer = name.removeprefix("features.")
-    if layer == name or layer.startswith(backbone.new_layers):
+    is_new = layer == name or layer.startswith(backbone.new_layers)
+    if is_new or not model.architecture.pretrained:
         return 1.0
     return backbone.pretrained_rate
 
@@ -166,11 +172,13 @@ def _fit(
     minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
     stream = minibatch_stream(minibatches, start, run.settings.workers)
     unreadable: dict[str, None] = {}
+    steps = 0
     with (run.folder / METRICS_FILE).open("a", buffering=1, encoding="utf-8") as metrics:
         for iteration, batch in enumerate(stream, start):
             unreadable |= dict.fromkeys(batch.unreadable)
             if not batch.image_ids:
                 continue
+            steps += 1
             # Dropout depends on the iteration alone, so that a resumed run repeats it.
             torch.manual_seed(seed_for(run.settings.seed, "step", iteration))
             rate = schedule.rate_at(iteration)
@@ -181,6 +189,10 @@ def _fit(
             if step.iteration % run.settings.checkpoint_every == 0:
                 progress = Progress(step.iteration, run.settings, run.origin)
                 save_checkpoint(run.folder, model, optimizer, progress)
+    if steps == 0 and start < schedule.iterations:
+        raise InputError(
+            f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
+        )
     path = run.folder / MODEL_FILE
     save_model(model.eval(), path, run.origin | {"settings": asdict(run.settings)})
     return Trained(path, tuple(unreadable))

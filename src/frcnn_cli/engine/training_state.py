@@ -10,12 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.checkpoint import load_tensors, read_description, save_tensors
+from frcnn_cli.engine.checkpoint import MALFORMED, load_tensors, read_description, save_tensors
 from frcnn_cli.engine.model import FastRCNN, rebuild_model
+from frcnn_cli.engine.models import CHECKPOINT_FILE
 from frcnn_cli.engine.settings import Sampling, Schedule, TrainSettings
 from frcnn_proposals.errors import InputError, MisuseError
-
-CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
     stored = load_tensors(path)
     try:
         model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
-    except RuntimeError as error:
+    except (RuntimeError, MisuseError) as error:
         raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
     return model, _part(stored.tensors, "momentum."), progress
 
@@ -71,7 +70,7 @@ def load_progress(folder: Path) -> Progress:
             settings_from_json(stored["settings"]),
             dict(stored["origin"]),
         )
-    except (KeyError, TypeError, ValueError, MisuseError) as error:
+    except (*MALFORMED, MisuseError) as error:
         raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
 
 
