@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
+from frcnn_cli.engine.models import load_model
 
 FEW = ["--iterations", "4", "--scale", "64", "--workers", "0", "--weights", "none"]
 
@@ -221,3 +223,64 @@ def test_a_model_of_other_classes_is_refused(home: Path, tmp_path: Path) -> None
     result = frcnn("eval", home / "runs" / "first", other)
     assert result.exit_code == 2
     assert "classes" in result.output
+
+
+def write_detectron(path: Path, boxes: dict[int, list[list[float]]]) -> Path:
+    arrays = [np.array(rows, np.float32) for rows in boxes.values()]
+    scores = [np.linspace(1, 0.5, len(rows), dtype=np.float32) for rows in arrays]
+    path.write_bytes(pickle.dumps({"indexes": list(boxes), "boxes": arrays, "scores": scores}))
+    return path
+
+
+def test_a_box_outside_its_image_is_named_before_training(home: Path, tmp_path: Path) -> None:
+    boxes = {number: [[0.0, 0, 50, 50]] for number in range(1, 13)}
+    boxes[2] = [[0.0, 0, 50, 50], [0.0, 0, 500, 50]]
+    file = write_detectron(tmp_path / "boxes.pkl", boxes)
+    result = frcnn("train", home / "shapes", "--proposals", file, "--out", tmp_path / "run", *FEW)
+    assert result.exit_code == 1
+    assert "boxes.pkl" in result.output
+    assert "outside its image" in result.output
+
+
+def test_a_file_out_of_step_with_the_data_set_stops_unless_allowed(
+    home: Path, tmp_path: Path
+) -> None:
+    boxes = {number: [[0.0, 0, 50, 50]] for number in [*range(1, 9), 77]}
+    file = write_detectron(tmp_path / "boxes.pkl", boxes)
+    command = ("train", home / "shapes", "--proposals", file, "--out", tmp_path / "run", *FEW)
+    result = frcnn(*command)
+    assert result.exit_code == 1
+    assert "1 of 9 images have no proposals" in result.output
+    assert "77" in result.output
+    allowed = frcnn(*command, "--allow-mismatch")
+    assert allowed.exit_code == 0, allowed.output
+    assert "left out: 000009" in allowed.output
+
+
+def test_training_goes_on_from_a_compressed_model(home: Path, tmp_path: Path) -> None:
+    thin = tmp_path / "thin.safetensors"
+    run = home / "runs" / "first"
+    assert frcnn("compress", run, "--svd-rank", 32, "--out", thin).exit_code == 0
+    result = frcnn(
+        "train", home / "shapes", "--proposals", home / "shapes.proposals", "--weights", thin,
+        "--out", tmp_path / "run", "--iterations", 2, "--scale", 64,
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert load_model(tmp_path / "run" / "model.safetensors")[0].architecture.ranks == {
+        "fc6": 32,
+        "fc7": 32,
+    }
+
+
+def test_the_first_fast_rcnns_demo_files_are_taken(
+    home: Path, tmp_path: Path, shared_data: Path
+) -> None:
+    demo = shared_data / "fast-rcnn-demo"
+    result = frcnn(
+        "detect", demo / "000004.jpg", "--proposals", demo / "000004_boxes.mat", "--viz",
+        "--runs", home / "runs", "--out", tmp_path, "--score-threshold", 0,
+        "--json", tmp_path / "found.json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "000004.jpg").is_file()
+    assert json.loads((tmp_path / "found.json").read_text())

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from frcnn_cli.engine.detect import detect_image, distinct_windows, score_boxes
 from frcnn_cli.engine.model import FastRCNN, Outputs
@@ -98,10 +99,16 @@ def test_windows_round_half_away_from_zero() -> None:
 
 def test_shared_windows_change_no_score_and_each_box_stays_its_own(small_model: FastRCNN) -> None:
     generator = np.random.default_rng(0)
+    image = generator.integers(0, 256, (100, 200, 3), np.uint8)
+    torch.manual_seed(0)
+    small_model.features = nn.Sequential(nn.AvgPool2d(16, ceil_mode=True), nn.Conv2d(3, 128, 1))
+    for layer in (small_model.features[1], small_model.fc6, small_model.fc7, small_model.score):
+        nn.init.kaiming_normal_(layer.weight)
     corners = generator.uniform(0, 60, (80, 2))
     boxes = np.concatenate([corners, corners + generator.uniform(10, 38, (80, 2))], axis=1)
-    together_scores, together_boxes = score_boxes(small_model, IMAGE, Proposals(boxes))
+    together_scores, together_boxes = score_boxes(small_model, image, Proposals(boxes))
+    assert together_scores.std(dim=0).min() > 1e-3
     for index in range(0, 80, 9):
-        scores, decoded = score_boxes(small_model, IMAGE, Proposals(boxes[index : index + 1]))
-        assert torch.allclose(scores[0], together_scores[index], atol=1e-5)
-        assert torch.allclose(decoded[0], together_boxes[index], atol=1e-3)
+        scores, decoded = score_boxes(small_model, image, Proposals(boxes[index : index + 1]))
+        assert torch.allclose(scores[0], together_scores[index], atol=1e-4)
+        assert torch.allclose(decoded[0], together_boxes[index], atol=0.05)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from frcnn_cli.engine.backbones import find_backbone
+from frcnn_cli.engine.boxes import iou_matrix
 from frcnn_cli.engine.minibatches import Minibatches, image_groups, minibatch_stream
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import load_model
@@ -17,7 +18,7 @@ from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_cli.engine.settings import Architecture, Sampling, Schedule, TrainSettings
 from frcnn_cli.engine.train import Run, StepReport, make_optimizer, resume, train, train_step
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 
 CPU = torch.device("cpu")
 MakeProposals = Callable[[Dataset], dict[str, Proposals]]
@@ -33,6 +34,11 @@ def model_for(dataset: Dataset) -> FastRCNN:
     backbone = find_backbone("efficientnet_lite0")
     preprocessing = replace(backbone.preprocessing, scale=64, max_size=100)
     return FastRCNN(Architecture(backbone.name, dataset.classes, (24, 16), preprocessing))
+
+
+def model_for_classes() -> FastRCNN:
+    preprocessing = find_backbone("efficientnet_lite0").preprocessing
+    return FastRCNN(Architecture("efficientnet_lite0", ("a", "b"), (24, 16), preprocessing))
 
 
 @pytest.fixture
@@ -100,20 +106,88 @@ def test_an_epoch_has_every_image_and_pairs_shapes(tiny_dataset: Dataset) -> Non
 
 
 def test_flipping_moves_pixels_and_boxes_alike(run: Run) -> None:
+    """Each RoI of a mirrored image, mirrored back, is one of the unmirrored candidates."""
     architecture = model_for(run.dataset).architecture
-    flipped = unflipped = 0
-    for flip in (True, False):
-        chosen = settings(40, sampling=Sampling(flip=flip))
-        batch = Minibatches(run.dataset, run.proposals, architecture, chosen)[0]
-        if flip:
-            with_flip = batch
-        else:
-            without = batch
+    flipped, plain = (
+        Minibatches(run.dataset, run.proposals, architecture, settings(5, sampling=sampling))[0]
+        for sampling in (Sampling(rois_per_image=4000), Sampling(rois_per_image=4000, flip=False))
+    )
+    was_flipped = [not torch.equal(flipped.images[i], plain.images[i]) for i in range(2)]
+    assert any(was_flipped)
     for index in range(2):
-        same = torch.equal(with_flip.images[index], without.images[index])
-        mirrored = torch.allclose(with_flip.images[index].flip(2), without.images[index], atol=0.2)
-        flipped, unflipped = flipped + mirrored, unflipped + same
-    assert flipped + unflipped == 2
+        factor = 64 / 96  # pictures of 128 x 96, their shorter side scaled to 64
+        boxes = flipped.rois[flipped.rois[:, 0] == index, 1:] / factor
+        known = {
+            tuple(box)
+            for box in (plain.rois[plain.rois[:, 0] == index, 1:] / factor).round().tolist()
+        }
+        if was_flipped[index]:
+            mirrored = flipped.images[index].flip(2)
+            assert torch.allclose(mirrored, plain.images[index], atol=0.2)
+            boxes = torch.stack((127 - boxes[:, 2], boxes[:, 1], 127 - boxes[:, 0], boxes[:, 3]), 1)
+        assert {tuple(box) for box in boxes.round().tolist()} == known
+
+
+def test_targets_are_learned_normalised(run: Run) -> None:
+    """The box loss of a network that says nothing is that of (target - mean) / deviation."""
+    model = model_for(run.dataset).train()
+    torch.nn.init.zeros_(model.box.weight)
+    torch.nn.init.zeros_(model.box.bias)
+    model.offset_means.fill_(0.3)
+    model.offset_deviations.fill_(0.25)
+    batch = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)[0]
+    losses = train_step(model, batch, make_optimizer(model, run.settings.schedule), rate=0.01)
+    learned = (batch.targets[batch.labels > 0] - 0.3) / 0.25
+    size = learned.abs()
+    expected = torch.where(size < 1, 0.5 * learned**2, size - 0.5).sum() / len(batch.labels)
+    assert losses.box_regression.item() == pytest.approx(expected.item(), rel=1e-4)
+
+
+def test_training_measures_the_targets_it_learns(run: Run) -> None:
+    model = model_for(run.dataset)
+    trained = train(model, replace(run, settings=settings(1)))
+    stored = load_model(trained.path)[0]
+    assert stored.offset_means[:, 0].abs().max() == 0  # mirror images included
+    assert (stored.offset_deviations[:, :2] < 0.3).all()
+    assert not torch.equal(stored.offset_deviations, torch.ones_like(stored.offset_deviations))
+
+
+def test_each_image_learns_its_own_objects(run: Run) -> None:
+    """Where RoIs are foreground, an object of that image and class is under them."""
+    minibatches = Minibatches(
+        run.dataset, run.proposals, model_for(run.dataset).architecture,
+        settings(5, sampling=Sampling(flip=False)),
+    )  # fmt: skip
+    records = {record.image_id: record for record in run.dataset.images}
+    for iteration in range(4):
+        batch = minibatches[iteration]
+        for index, image_id in enumerate(batch.image_ids):
+            rows = (batch.rois[:, 0] == index) & (batch.labels > 0)
+            assert set(batch.labels[rows].tolist()) <= set(records[image_id].truth.labels.tolist())
+            boxes = (batch.rois[rows, 1:] * 96 / 64).numpy()
+            assert (iou_matrix(boxes, records[image_id].truth.boxes).max(axis=1) > 0.45).all()
+
+
+def test_dropout_acts_in_training_only() -> None:
+    model = model_for_classes()
+    pooled = torch.randn(4, 128, 7, 7, generator=torch.Generator().manual_seed(0))
+    model.train()
+    assert not torch.equal(model.head(pooled).logits, model.head(pooled).logits)
+    model.eval()
+    assert torch.equal(model.head(pooled).logits, model.head(pooled).logits)
+
+
+def test_splits_without_annotation_are_refused(run: Run) -> None:
+    images = tuple(replace(record, truth=None) for record in run.dataset.images)
+    unannotated = replace(run, dataset=replace(run.dataset, images=images))
+    with pytest.raises(MisuseError, match="no annotation"):
+        train(model_for(run.dataset), unannotated)
+
+
+def test_nothing_readable_is_an_error(run: Run, tmp_path: Path) -> None:
+    images = tuple(replace(record, path=tmp_path / "gone.jpg") for record in run.dataset.images)
+    with pytest.raises(InputError, match="none of its images can be read"):
+        train(model_for(run.dataset), replace(run, dataset=replace(run.dataset, images=images)))
 
 
 def test_the_loss_falls(run: Run) -> None:
