@@ -29,8 +29,7 @@ FLOORS = [
         for floor, names in {
             2: "records settings boxes seeds devices",
             3: "datasets transforms sampling losses checkpoint evaluation minibatches low_rank "
-            "draw results propose propose_cache propose_store propose_workers "
-            "dataset_proposals propose_inputs proposal_convert proposal_images draw_proposals",
+            "draw results proposing",
             4: "backbones efficientnet_lite model models compress training_state runs",
             5: "detect detect_files",
             6: "train timing benchmarks proposal_sweep",

@@ -15,7 +15,7 @@ import torch
 
 from frcnn_cli.engine.datasets import find_dataset, generate_dataset
 from frcnn_cli.engine.models import load_model
-from frcnn_cli.engine.propose import propose_images
+from frcnn_cli.engine.proposing.run import propose_images
 from frcnn_proposals.dense import DenseBoxes
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

@@ -17,7 +17,7 @@ from frcnn_cli.commands.targets import open_model
 from frcnn_cli.engine.detect_files import DetectedFile, detect_files
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.draw import draw_detections
-from frcnn_cli.engine.propose_inputs import find_images
+from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.results import coco_results
 from frcnn_cli.engine.settings import DetectSettings

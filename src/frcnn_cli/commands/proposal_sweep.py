@@ -9,9 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from frcnn_cli.commands.console import Output, write_json
-from frcnn_cli.engine.dataset_proposals import DatasetProposals
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.proposal_sweep import sweep_plot, sweep_proposals
+from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
 from frcnn_proposals.files import write_whole
 
 

@@ -9,8 +9,8 @@ from rich.markup import escape
 
 from frcnn_cli.commands import options, proposals_options
 from frcnn_cli.commands.console import Output, pass_output
-from frcnn_cli.engine.proposal_convert import Conversion, convert_proposals
-from frcnn_cli.engine.proposal_images import image_files, read_image_set
+from frcnn_cli.engine.proposing.convert import Conversion, convert_proposals
+from frcnn_cli.engine.proposing.images import image_files, read_image_set
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.known import WRITABLE
 from frcnn_proposals.formats.layout import Order

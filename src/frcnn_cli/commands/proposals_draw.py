@@ -12,8 +12,8 @@ from rich.markup import escape
 
 from frcnn_cli.commands import options, proposals_options
 from frcnn_cli.commands.console import Output, pass_output
-from frcnn_cli.engine.draw_proposals import best_boxes, draw_best_boxes, draw_first_boxes
-from frcnn_cli.engine.proposal_images import find_record
+from frcnn_cli.engine.proposing.draw import best_boxes, draw_best_boxes, draw_first_boxes
+from frcnn_cli.engine.proposing.images import find_record
 from frcnn_proposals.base import Image
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import write_whole

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from frcnn_cli.commands import options, proposals_options
 from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.engine.proposal_images import image_files, sizes_of
+from frcnn_cli.engine.proposing.images import image_files, sizes_of
 from frcnn_proposals.formats.inspect import Inspection, inspect_proposals
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.layout import Order

@@ -14,7 +14,7 @@ from frcnn_cli.commands.recall_tables import recall_tables
 from frcnn_cli.engine.datasets import default_splits, find_dataset
 from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult, evaluate_recall
 from frcnn_cli.engine.evaluation.recall_plot import recall_plot
-from frcnn_cli.engine.proposal_images import all_ids
+from frcnn_cli.engine.proposing.images import all_ids
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.layout import Order

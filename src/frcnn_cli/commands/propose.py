@@ -13,8 +13,8 @@ from rich.table import Table
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.engine.propose import ProposeProgress, ProposeResult, propose_images
-from frcnn_cli.engine.propose_inputs import Shard, find_images
+from frcnn_cli.engine.proposing.inputs import Shard, find_images
+from frcnn_cli.engine.proposing.run import ProposeProgress, ProposeResult, propose_images
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.sources import DEFAULT_SOURCE, list_sources, make_source

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn_cli.commands.console import Output
-from frcnn_cli.engine.dataset_proposals import (
+from frcnn_cli.engine.proposing.of_dataset import (
     DatasetProposals,
     computed_proposals,
     given_proposals,
 )
-from frcnn_cli.engine.propose import ProposeProgress
+from frcnn_cli.engine.proposing.run import ProposeProgress
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.sources import make_source
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.detect import detect_image
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.propose import ImageFile
+from frcnn_cli.engine.proposing.run import ImageFile
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Source

@@ -15,9 +15,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from frcnn_cli.engine.propose import ProposeProgress, propose_images
-from frcnn_cli.engine.propose_cache import cache_path
-from frcnn_cli.engine.propose_inputs import Shard, find_images
+from frcnn_cli.engine.proposing.cache import cache_path
+from frcnn_cli.engine.proposing.inputs import Shard, find_images
+from frcnn_cli.engine.proposing.run import ProposeProgress, propose_images
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.dense import DenseBoxes
 from frcnn_proposals.errors import InputError, MisuseError
@@ -220,7 +220,7 @@ SLOW_RUN = textwrap.dedent(
     import numpy as np
     sys.path.insert(0, sys.argv[3])
     from slow_source import Slow
-    from frcnn_cli.engine.propose import propose_images
+    from frcnn_cli.engine.proposing.run import propose_images
 
     if __name__ == "__main__":
         folder, out = Path(sys.argv[1]), Path(sys.argv[2])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
-from frcnn_cli.engine.propose_inputs import find_images
+from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import image_size

@@ -11,7 +11,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from frcnn_cli.engine.proposal_images import sizes_of
+from frcnn_cli.engine.proposing.images import sizes_of
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.interpret import Hints

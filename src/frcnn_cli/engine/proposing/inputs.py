@@ -12,7 +12,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
-from frcnn_cli.engine.propose import ImageFile
+from frcnn_cli.engine.proposing.run import ImageFile
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import SUFFIXES
 

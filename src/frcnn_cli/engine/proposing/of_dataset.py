@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from frcnn_cli.engine.proposal_images import all_ids
-from frcnn_cli.engine.propose import ProposeProgress, propose_images
-from frcnn_cli.engine.propose_cache import cache_path
+from frcnn_cli.engine.proposing.cache import cache_path
+from frcnn_cli.engine.proposing.images import all_ids
+from frcnn_cli.engine.proposing.run import ProposeProgress, propose_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from frcnn_cli.engine.propose_store import Destination
-from frcnn_cli.engine.propose_workers import run_in_workers
+from frcnn_cli.engine.proposing.destination import Destination
+from frcnn_cli.engine.proposing.workers import run_in_workers
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError
