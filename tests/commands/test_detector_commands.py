@@ -97,6 +97,32 @@ def test_eval_takes_the_newest_run_and_its_test_split(home: Path, tmp_path: Path
     )
 
 
+def test_detections_scored_from_their_file_score_the_same(home: Path, tmp_path: Path) -> None:
+    found, by_model, by_file = (tmp_path / f"{name}.json" for name in ("found", "model", "file"))
+    scored = frcnn(
+        "eval", home / "runs" / "first", "--proposals", home / "shapes.proposals",
+        "--save-detections", found, "--json", by_model,
+    )  # fmt: skip
+    assert scored.exit_code == 0, scored.output
+    again = frcnn("eval", "--detections", found, home / "shapes", "--json", by_file)
+    assert again.exit_code == 0, again.output
+    first, second = (json.loads(path.read_text()) for path in (by_model, by_file))
+    assert first["voc"] == second["voc"]
+    assert first["counts"] == second["counts"]
+
+
+def test_a_sweep_draws_map_against_the_number_of_proposals(home: Path, tmp_path: Path) -> None:
+    result = frcnn(
+        "eval", home / "runs" / "first", "--proposals", home / "shapes.proposals",
+        "--sweep", "proposals=5,50", "--plot", tmp_path / "s.png", "--json", tmp_path / "s.json",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    points = json.loads((tmp_path / "s.json").read_text())["sweep"]
+    assert [point["proposals"] for point in points] == [5, 50]
+    assert PIL.Image.open(tmp_path / "s.png").size[0] > 500
+    assert frcnn("eval", home / "runs" / "first", "--sweep", "boxes=5").exit_code == 2
+
+
 def test_eval_can_require_a_map(home: Path) -> None:
     result = frcnn(
         "eval",

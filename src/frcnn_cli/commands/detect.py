@@ -103,7 +103,8 @@ def detect(
         if json_path is not None:  # only the image in flight is lost
             write_json(json_path, coco_results(found, classes))
         raise
-    output.print(_table(found, classes))
+    if found:
+        output.print(_table(found, classes))
     if viz and found:
         output.print(f"Pictures: [bold]{escape(str(out))}[/]")
     if json_path is not None:
