@@ -41,13 +41,7 @@ ROWS_AN_IMAGE = 10
     show_default=True,
     help="Lowest score that counts; take 0.01 or less for files that will be evaluated.",
 )
-@click.option(
-    "--top-k",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Detections kept an image.",
-)
+@options.top_k
 @click.option("--viz", is_flag=True, help="Draw the detections, into the folder --out.")
 @click.option(
     "--out",

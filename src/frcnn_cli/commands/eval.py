@@ -37,13 +37,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 @options.proposals
 @options.source
 @options.allow_mismatch
-@click.option(
-    "--top-k",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="Detections kept an image.",
-)
+@options.top_k
 @click.option(
     "--detections",
     type=options.AnyPath,

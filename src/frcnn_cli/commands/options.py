@@ -89,3 +89,14 @@ def allow_mismatch(function: Decorated) -> Decorated:
         help="Go on where proposals and images do not match: images without proposals are "
         "left out, proposals without an image are not used.",
     )(function)
+
+
+def top_k(function: Decorated) -> Decorated:
+    """--top-k"""
+    return click.option(
+        "--top-k",
+        type=click.IntRange(min=1),
+        default=100,
+        show_default=True,
+        help="Detections kept an image.",
+    )(function)
