@@ -116,4 +116,6 @@ def _architecture(values: dict[str, Any]) -> Architecture:
         box_coding=values["box_coding"],
         ranks={str(name): int(rank) for name, rank in values["ranks"].items()},
         pretrained=bool(values.get("pretrained", True)),
+        classifier=values.get("classifier", "softmax"),
+        box_regression=bool(values.get("box_regression", True)),
     )

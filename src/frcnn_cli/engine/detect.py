@@ -16,7 +16,7 @@ from frcnn_cli.engine.settings import DetectSettings
 from frcnn_cli.engine.transforms import batch_images, batch_rois, image_tensor
 from frcnn_kernels import batched_nms
 from frcnn_proposals.base import Image, Proposals
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import read_image
 
 
@@ -37,6 +37,10 @@ def detect_image(
     Forward once, decode the boxes of every class, clip them to the image, and suppress
     within each class.
     """
+    if settings.scales or not settings.box_regression:
+        raise MisuseError("Detection at several scales or without box regression: not there yet.")
+    if model.architecture.classifier == "svm" or not model.architecture.box_regression:
+        raise MisuseError("Detection by SVMs or by a network without boxes: not there yet.")
     boxes = proposals.top(settings.proposals).boxes
     if len(boxes) == 0:
         return Detections()

@@ -96,6 +96,7 @@ def train(
 
     Interrupted at any moment, the run's folder holds its last checkpoint.
     """
+    _refuse_unfinished(run.settings)
     sampling = run.settings.sampling
     means, deviations = target_statistics(
         training_candidates(run),
@@ -115,6 +116,22 @@ def resume(run: Run, report: Callable[[StepReport], None] = _say_nothing) -> Tra
     """Go on from the run's last checkpoint, to the same end as without the interruption."""
     model, momenta, progress = load_checkpoint(run.folder)
     return _fit(model, run, report, progress.iteration, momenta)
+
+
+def _refuse_unfinished(settings: TrainSettings) -> None:
+    """Raise MisuseError for what can be set already but is not carried out yet."""
+    unfinished = {
+        "sampling.strategy roi-centric": settings.sampling.strategy != "hierarchical",
+        "sampling.scales": bool(settings.sampling.scales),
+        "box_training other than multi-task": settings.box_training != "multi-task",
+        "frozen other than default": settings.frozen != "default",
+        "the classifier svm": settings.classifier != "softmax",
+        "box_weight other than 1": settings.box_weight != 1.0,
+        "eval_every": settings.eval_every > 0,
+    }
+    for name, asked in unfinished.items():
+        if asked:
+            raise MisuseError(f"{name[0].upper()}{name[1:]}: training does not know this yet.")
 
 
 def training_candidates(run: Run) -> Iterator[Candidates]:
@@ -165,6 +182,7 @@ def _fit(
     start: int,
     momenta: Mapping[str, Tensor],
 ) -> Trained:
+    _refuse_unfinished(run.settings)
     schedule = run.settings.schedule
     model.to(run.device).train()
     optimizer = make_optimizer(model, schedule)

@@ -13,7 +13,7 @@ from torch import Tensor
 from frcnn_cli.engine.checkpoint import MALFORMED, load_tensors, read_description, save_tensors
 from frcnn_cli.engine.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.models import CHECKPOINT_FILE
-from frcnn_cli.engine.settings import Sampling, Schedule, TrainSettings
+from frcnn_cli.engine.settings import Sampling, Schedule, SvmSettings, TrainSettings
 from frcnn_proposals.errors import InputError, MisuseError
 
 
@@ -79,8 +79,14 @@ def settings_from_json(values: dict[str, Any]) -> TrainSettings:
     values = json.loads(json.dumps(values))
     sampling = values.pop("sampling")
     sampling["background_iou"] = tuple(sampling["background_iou"])
-    schedule = values.pop("schedule")
-    return TrainSettings(sampling=Sampling(**sampling), schedule=Schedule(**schedule), **values)
+    sampling["scales"] = tuple(sampling.get("scales", ()))
+    schedule, svm = values.pop("schedule"), values.pop("svm", {})
+    return TrainSettings(
+        sampling=Sampling(**sampling),
+        schedule=Schedule(**schedule),
+        svm=SvmSettings(**svm),
+        **values,
+    )
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

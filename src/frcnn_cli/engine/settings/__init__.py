@@ -1,0 +1,21 @@
+"""Settings as frozen dataclasses, checked when made and passed on as arguments.
+
+A value out of range raises MisuseError.
+
+Defaults are the paper's where the paper gives one; `docs/training.md` says which differ.
+"""
+
+from frcnn_cli.engine.settings.detection import DetectSettings
+from frcnn_cli.engine.settings.network import Architecture, Classifier, Preprocessing
+from frcnn_cli.engine.settings.training import Sampling, Schedule, SvmSettings, TrainSettings
+
+__all__ = [
+    "Architecture",
+    "Classifier",
+    "DetectSettings",
+    "Preprocessing",
+    "Sampling",
+    "Schedule",
+    "SvmSettings",
+    "TrainSettings",
+]

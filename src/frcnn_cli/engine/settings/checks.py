@@ -1,0 +1,31 @@
+"""How settings say that a value cannot be."""
+
+from __future__ import annotations
+
+import math
+from typing import get_args
+
+from frcnn_proposals.errors import MisuseError
+
+
+def check(condition: bool, message: str) -> None:
+    """Raise MisuseError with `message` as a sentence unless `condition` holds."""
+    if not condition:
+        raise MisuseError(message[0].upper() + message[1:] + ".")
+
+
+def check_choice(value: str, choices: object, what: str) -> None:
+    """Raise MisuseError unless `value` is among a Literal's `choices`."""
+    known: tuple[str, ...] = get_args(choices)
+    check(value in known, f"{what} is {value!r}; it is one of {', '.join(known)}")
+
+
+def check_scales(scales: tuple[int, ...], what: str) -> None:
+    """Raise MisuseError unless `scales` are lengths that a network can see something at."""
+    check(all(s >= 32 for s in scales), f"{what} are {scales}; each must be 32 pixels or more")
+    check(len(set(scales)) == len(scales), f"{what} name one length twice: {scales}")
+
+
+def positive(value: float) -> bool:
+    """Whether `value` is finite and over zero."""
+    return value > 0 and math.isfinite(value)

@@ -1,0 +1,38 @@
+"""How images are detected in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from frcnn_cli.engine.settings.checks import check, check_scales
+
+
+@dataclass(frozen=True)
+class DetectSettings:
+    """The test procedure (paper, section 3, and the first implementation).
+
+    A box is dropped by non-maximum suppression if its IoU with a kept one of its class is
+    over nms_iou. max_per_class: boxes a class and image by score, before suppression.
+    proposals: at most so many an image.
+    box_regression: False leaves every detection on its proposal (paper, section 5.1).
+    scales: each RoI is read at the scale at which its area is nearest to roi_side squared
+    (paper, section 5.2; its five are 480, 576, 688, 864 and 1200, capped at 2000 by the
+    preprocessing's max_size); empty takes the preprocessing's one scale for all.
+    """
+
+    score_threshold: float = 0.5
+    nms_iou: float = 0.3
+    max_per_class: int = 100
+    top_k: int = 100
+    proposals: int = 2000
+    box_regression: bool = True
+    scales: tuple[int, ...] = ()
+    roi_side: int = 224
+
+    def __post_init__(self) -> None:
+        check(0 <= self.score_threshold <= 1, "the score threshold lies in 0..1")
+        check(0 <= self.nms_iou <= 1, "the IoU of suppression lies in 0..1")
+        check(self.top_k >= 1 and self.max_per_class >= 1, "keep at least one detection")
+        check(self.proposals >= 1, "detection needs at least one proposal")
+        check_scales(self.scales, "the scales of detection")
+        check(self.roi_side >= 1, f"roi_side is {self.roi_side} pixels; it must be 1 or more")

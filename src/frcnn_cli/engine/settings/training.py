@@ -1,0 +1,160 @@
+"""How a network is trained (paper, section 2.3, and what section 5 compares)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from frcnn_cli.engine.settings.checks import check, check_choice, check_scales, positive
+from frcnn_cli.engine.settings.network import Classifier
+
+Strategy = Literal["hierarchical", "roi-centric"]
+BoxTraining = Literal["multi-task", "stagewise", "none"]
+Frozen = Literal["default", "features", "none"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How a mini-batch is drawn (paper, section 2.3): R = 128 RoIs from N = 2 images.
+
+    strategy: hierarchical takes rois_per_image RoIs from each of `images` images; roi-centric
+    takes as many RoIs in all, each from an image of its own, as R-CNN and SPPnet do.
+    scales: lengths of the shorter side, of which each image draws one (section 5.2: 480, 576,
+    688, 864, 1200); empty takes the preprocessing's. Its max_size caps the longer side of all.
+    background_iou: best IoU of the background, lower end included, upper end not.
+    """
+
+    images: int = 2
+    rois_per_image: int = 64
+    foreground_fraction: float = 0.25
+    foreground_iou: float = 0.5
+    background_iou: tuple[float, float] = (0.1, 0.5)
+    flip: bool = True
+    strategy: Strategy = "hierarchical"
+    scales: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        check(self.images >= 1 and self.rois_per_image >= 1, "a batch needs an image and an RoI")
+        check(0 <= self.foreground_fraction <= 1, "the foreground fraction lies in 0..1")
+        check(0 < self.foreground_iou <= 1, "the foreground IoU lies in 0..1")
+        low, high = self.background_iou
+        check(
+            0 <= low < high <= self.foreground_iou,
+            f"the background's IoU range {low}..{high} must be increasing and stay under "
+            f"the foreground's {self.foreground_iou}",
+        )
+        check_choice(self.strategy, Strategy, "the sampling strategy")
+        check_scales(self.scales, "the scales of training")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """SGD and its learning rate: constant, then times `gamma` for the last part.
+
+    iterations: the paper's 30,000 and 10,000. step_at: the fraction of them after which the
+    rate falls. warmup: iterations over which it rises linearly from a tenth of itself.
+    """
+
+    iterations: int = 40_000
+    learning_rate: float = 0.001
+    step_at: float = 0.75
+    gamma: float = 0.1
+    warmup: int = 0
+    momentum: float = 0.9
+    weight_decay: float = 0.0005
+
+    def __post_init__(self) -> None:
+        check(self.iterations >= 1, "training needs at least one iteration")
+        check(
+            positive(self.learning_rate),
+            f"the learning rate is {self.learning_rate}; it must be positive",
+        )
+        check(0 < self.step_at <= 1, "step_at is a fraction of the iterations, in 0..1")
+        check(positive(self.gamma), f"gamma is {self.gamma}; it must be positive")
+        check(self.warmup >= 0, f"warmup is {self.warmup} iterations; it cannot be negative")
+        check(0 <= self.momentum < 1, f"momentum is {self.momentum}; it lies in 0..1")
+        check(
+            0 <= self.weight_decay < 1, f"the weight decay is {self.weight_decay}; it lies in 0..1"
+        )
+
+    def rate_at(self, iteration: int) -> float:
+        """The learning rate of one iteration, counted from 0."""
+        rate = self.learning_rate
+        if iteration < self.warmup:
+            rate *= 0.1 + 0.9 * iteration / self.warmup
+        if iteration >= self.step_at * self.iterations:
+            rate *= self.gamma
+        return rate
+
+
+@dataclass(frozen=True)
+class SvmSettings:
+    """One linear SVM a class on fc7, trained as R-CNN does (paper, section 5.4).
+
+    Positives are the ground-truth boxes, negatives the proposals whose IoU with every object
+    of the class is under negative_iou. c: weight of the hinge losses against the squared norm
+    of the weights; those of positives count positive_weight times. passes: over the images, to
+    mine hard negatives. iterations: of the solver, each time it fits.
+    """
+
+    c: float = 0.001
+    positive_weight: float = 2.0
+    negative_iou: float = 0.3
+    passes: int = 1
+    iterations: int = 1000
+
+    def __post_init__(self) -> None:
+        check(positive(self.c), f"the SVMs' c is {self.c}; it must be positive")
+        check(
+            positive(self.positive_weight),
+            f"the SVMs' positive_weight is {self.positive_weight}; it must be positive",
+        )
+        check(
+            0 < self.negative_iou <= 1,
+            f"the SVMs' negative_iou is {self.negative_iou}; it lies in 0..1",
+        )
+        check(self.passes >= 1, f"the SVMs' passes are {self.passes}; it takes at least one")
+        check(self.iterations >= 1, f"the SVMs' iterations are {self.iterations}; at least one")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """One training run. proposals: at most so many a training image.
+
+    box_training: multi-task learns classes and boxes together, with box_weight the paper's
+    lambda; stagewise runs the whole schedule for everything but the box layer, then once more
+    for the box layer alone; none learns no boxes (section 5.1).
+    frozen: default leaves the layers fixed that the backbone names; features fixes all
+    convolutions, as SPPnet does (section 4.5); none trains everything.
+    classifier: svm fits `svm` on fc7 after training, to score at test in place of the softmax.
+    checkpoint_every and eval_every count iterations; eval_every 0 never evaluates.
+    workers: processes that prepare batches; neither they nor the checkpoints change the result.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    schedule: Schedule = field(default_factory=Schedule)
+    svm: SvmSettings = field(default_factory=SvmSettings)
+    box_training: BoxTraining = "multi-task"
+    box_weight: float = 1.0
+    frozen: Frozen = "default"
+    classifier: Classifier = "softmax"
+    seed: int = 0
+    proposals: int = 2000
+    workers: int = 1
+    checkpoint_every: int = 500
+    eval_every: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice(self.box_training, BoxTraining, "box_training")
+        check(positive(self.box_weight), f"box_weight is {self.box_weight}; it must be positive")
+        check_choice(self.frozen, Frozen, "frozen")
+        check_choice(self.classifier, Classifier, "the classifier")
+        check(
+            self.classifier == "svm" or self.svm == SvmSettings(),
+            "settings of svm do nothing unless classifier is 'svm'",
+        )
+        check(0 <= self.seed < 2**63, f"the seed is {self.seed}; it lies in 0..2^63 - 1")
+        check(self.proposals >= 1, "training needs at least one proposal an image")
+        check(self.checkpoint_every >= 1, "checkpoints are written every 1 iterations or more")
+        check(self.eval_every >= 0, "eval_every is a number of iterations; 0 never evaluates")
+        check(self.workers >= 0, "the number of workers cannot be negative")
