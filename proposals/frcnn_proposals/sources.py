@@ -16,6 +16,7 @@ from typing import Any
 
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.joined import SEPARATOR, Joined
 
 ENTRY_POINT_GROUP = "frcnn.proposals"
 DEFAULT_SOURCE = "selective-search"
@@ -41,9 +42,14 @@ class SourceInfo:
 def make_source(name: str, **parameters: Any) -> Source:
     """The source called `name`, made with `parameters`.
 
+    Names joined by a plus (selective-search+dense) make one source of several; their
+    `parameters` are then a dictionary for each, under its name.
+
     Raises MisuseError if there is none of that name or it does not take those parameters,
     InputError if it cannot be loaded.
     """
+    if SEPARATOR in name:
+        return _make_joined(name.split(SEPARATOR), parameters)
     factory = _load(name)
     try:
         inspect.signature(factory).bind(**parameters)
@@ -63,6 +69,18 @@ def list_sources() -> tuple[SourceInfo, ...]:
     for name, entry_point in sorted(_plugins().items()):
         origins.setdefault(name, entry_point.dist.name if entry_point.dist else "a plugin")
     return tuple(_describe(name, origin) for name, origin in origins.items())
+
+
+def _make_joined(names: list[str], parameters: dict[str, Any]) -> Source:
+    if len(set(names)) < len(names):
+        raise MisuseError(f"source {SEPARATOR.join(names)!r}: one of them is named twice")
+    for name, value in parameters.items():
+        if name not in names or not isinstance(value, dict):
+            raise MisuseError(
+                f"source {SEPARATOR.join(names)!r}: no parameter {name!r}. Give those of each as "
+                f'JSON under its name, as {names[-1]}={{"parameter": value}}'
+            )
+    return Joined([make_source(name, **parameters.get(name, {})) for name in names])
 
 
 def _describe(name: str, origin: str) -> SourceInfo:

@@ -119,6 +119,36 @@ class TestDense:
             DenseBoxes(step=0)
 
 
+class TestJoined:
+    def test_the_boxes_of_both_in_order_and_none_twice(self, picture):
+        search, grid = make_source("selective-search"), make_source("dense", step=0.5)
+        joined = make_source("selective-search+dense", dense={"step": 0.5})
+        found = joined.propose(picture)
+        first, second = (set(map(tuple, s.propose(picture).boxes.tolist())) for s in (search, grid))
+        assert first & second  # both have the whole image
+        assert len(found) == len(first | second)
+        np.testing.assert_array_equal(found.boxes[: len(first)], search.propose(picture).boxes)
+        assert set(map(tuple, found.boxes[len(first) :].tolist())) == second - first
+        assert found.scores is None
+
+    def test_provenance_knows_every_part(self):
+        one, other = (make_source("dense+selective-search", dense={"step": s}) for s in (0.5, 0.6))
+        assert one.name == "dense+selective-search"
+        assert one.parameters["dense"]["step"] == 0.5
+        assert Provenance.of(one).fingerprint != Provenance.of(other).fingerprint
+        copy = pickle.loads(pickle.dumps(one))
+        assert Provenance.of(copy) == Provenance.of(one)
+
+    @pytest.mark.parametrize("name", ["dense+edge-boxes", "dense+", "dense+dense"])
+    def test_names_that_make_no_source(self, name):
+        with pytest.raises(MisuseError):
+            make_source(name)
+
+    def test_parameters_belong_to_a_part(self):
+        with pytest.raises(MisuseError, match="under its name"):
+            make_source("selective-search+dense", mode="fast")
+
+
 def test_sources_are_picklable_and_keep_their_parameters():
     for source in (make_source("opencv-selective-search", mode="quality"), make_source("dense")):
         copy = pickle.loads(pickle.dumps(source))
