@@ -28,9 +28,10 @@ FLOORS = [
         (f"{ENGINE}.{name}", floor)
         for floor, names in {
             2: "records settings boxes seeds devices",
-            3: "datasets transforms sampling losses checkpoint evaluation minibatches low_rank "
-            "draw results proposing",
-            4: "backbones efficientnet_lite model models compress training_state runs layer_costs",
+            3: "datasets transforms sampling losses checkpoint evaluation image_order minibatches "
+            "low_rank draw results proposing",
+            4: "backbones efficientnet_lite model models compress training_state runs stages "
+            "layer_costs",
             5: "detect detect_files",
             6: "train timing benchmarks proposal_sweep",
         }.items()

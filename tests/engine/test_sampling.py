@@ -5,7 +5,7 @@ import pytest
 
 from frcnn_cli.engine.boxes import iou_matrix
 from frcnn_cli.engine.records import GroundTruth
-from frcnn_cli.engine.sampling import match_candidates, sample_rois, target_statistics
+from frcnn_cli.engine.sampling import Quota, match_candidates, sample_rois, target_statistics
 from frcnn_cli.engine.settings import Sampling
 
 OBJECT = np.array([[50, 50, 149, 149]], np.float32)
@@ -20,7 +20,7 @@ def shifted(*shifts: float) -> np.ndarray:
 def draw(proposals: np.ndarray, truth: GroundTruth = TRUTH, **settings: object):
     sampling = Sampling(**settings)  # type: ignore[arg-type]
     candidates = match_candidates(proposals, truth, sampling.foreground_iou)
-    return sample_rois(candidates, sampling, np.random.default_rng(0))
+    return sample_rois(candidates, Quota(64, 16), sampling, np.random.default_rng(0))
 
 
 def test_a_quarter_is_foreground_and_the_rest_background() -> None:

@@ -11,12 +11,14 @@ import torch
 
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.boxes import iou_matrix
-from frcnn_cli.engine.minibatches import Minibatches, image_groups, minibatch_stream
+from frcnn_cli.engine.image_order import image_groups
+from frcnn_cli.engine.minibatches import Minibatches, minibatch_stream
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import load_model
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_cli.engine.settings import Architecture, Sampling, Schedule, TrainSettings
-from frcnn_cli.engine.train import Run, StepReport, make_optimizer, resume, train, train_step
+from frcnn_cli.engine.stages import make_optimizer
+from frcnn_cli.engine.train import Run, StepReport, resume, train, train_step
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 
@@ -59,7 +61,7 @@ def test_a_step_is_sgd_with_the_papers_loss(run: Run) -> None:
     minibatch = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)[0]
     optimizer = make_optimizer(model, run.settings.schedule)
     before = {name: value.clone() for name, value in model.named_parameters()}
-    train_step(model, minibatch, optimizer, rate=0.01)
+    train_step(model, [minibatch], optimizer, rate=0.01)
     for name, value in model.named_parameters():
         if value.grad is None:
             assert torch.equal(value, before[name]), f"{name} is frozen"
@@ -88,7 +90,7 @@ def test_minibatches_do_not_depend_on_workers_or_on_what_was_read_before(run: Ru
     minibatches = Minibatches(
         run.dataset, run.proposals, model_for(run.dataset).architecture, settings(9)
     )
-    later = list(minibatch_stream(minibatches, start=5, workers=2))
+    later = [next(shares) for shares in minibatch_stream(minibatches, start=5, workers=2)]
     assert len(later) == 4
     assert torch.equal(later[2].images, minibatches[7].images)
     assert torch.equal(later[2].rois, minibatches[7].rois)
@@ -136,7 +138,7 @@ def test_targets_are_learned_normalised(run: Run) -> None:
     model.offset_means.fill_(0.3)
     model.offset_deviations.fill_(0.25)
     batch = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)[0]
-    losses = train_step(model, batch, make_optimizer(model, run.settings.schedule), rate=0.01)
+    losses = train_step(model, [batch], make_optimizer(model, run.settings.schedule), rate=0.01)
     learned = (batch.targets[batch.labels > 0] - 0.3) / 0.25
     size = learned.abs()
     expected = torch.where(size < 1, 0.5 * learned**2, size - 0.5).sum() / len(batch.labels)

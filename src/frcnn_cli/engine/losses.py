@@ -5,6 +5,7 @@ Shapes: R RoIs, K classes. Label 0 is the background, 1..K the classes.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -13,11 +14,22 @@ from torch import Tensor
 
 
 class Losses(NamedTuple):
-    """Scalars, each averaged over the RoIs of the mini-batch."""
+    """Scalars, each averaged over RoIs. total: the weighted sum of the other two."""
 
     total: Tensor
     classification: Tensor
     box_regression: Tensor
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """What each term counts in the sum; box_regression is the paper's lambda."""
+
+    classification: float = 1.0
+    box_regression: float = 1.0
+
+
+BOTH = LossWeights()
 
 
 def smooth_l1(x: Tensor) -> Tensor:
@@ -27,10 +39,15 @@ def smooth_l1(x: Tensor) -> Tensor:
 
 
 def multi_task_loss(
-    logits: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor, box_weight: float = 1.0
+    logits: Tensor,
+    offsets: Tensor,
+    labels: Tensor,
+    targets: Tensor,
+    weights: LossWeights = BOTH,
 ) -> Losses:
-    """L = -log p_u + box_weight [u >= 1] sum over x, y, w, h of smooth_l1(t^u - v).
+    """L = -log p_u + lambda [u >= 1] sum over x, y, w, h of smooth_l1(t^u - v).
 
+    The first term is weighted too, so that a stage can learn boxes alone (section 5.1).
     logits: (R, K + 1). offsets: (R, 4 K), normalised. labels: int64 (R,), 0..K.
     targets: (R, 4), normalised; rows of background RoIs are not read.
     """
@@ -41,5 +58,5 @@ def multi_task_loss(
     foreground = torch.nonzero(labels).squeeze(1)
     of_label = offsets.reshape(len(labels), -1, 4)[foreground, labels[foreground] - 1]
     box_regression = smooth_l1(of_label - targets[foreground]).sum() / len(labels)
-    total = classification + box_weight * box_regression
+    total = weights.classification * classification + weights.box_regression * box_regression
     return Losses(total, classification.detach(), box_regression.detach())

@@ -1,4 +1,4 @@
-"""Mini-batches of hierarchical sampling: N images, then RoIs from each (paper, 2.3).
+"""Mini-batches: images as the network takes them, and RoIs sampled from each (paper, 2.3).
 
 Everything random about an image is drawn from a generator of (seed, epoch, image), so that
 neither workers nor a resumed run change it.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -19,10 +20,11 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from frcnn_cli.engine.boxes import flip_boxes
+from frcnn_cli.engine.image_order import Share, epoch_shares, shares_of_a_minibatch
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
-from frcnn_cli.engine.sampling import RoiSample, match_candidates, sample_rois
+from frcnn_cli.engine.sampling import Quota, RoiSample, match_candidates, sample_rois
 from frcnn_cli.engine.seeds import generator_for
-from frcnn_cli.engine.settings import Architecture, TrainSettings
+from frcnn_cli.engine.settings import Architecture, Preprocessing, Sampling, TrainSettings
 from frcnn_cli.engine.transforms import batch_images, batch_rois, image_tensor
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
@@ -31,8 +33,9 @@ from frcnn_proposals.images import read_image
 
 @dataclass(frozen=True)
 class Minibatch:
-    """images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), raw.
+    """What passes through the network together: a mini-batch, or one share of it.
 
+    images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), raw.
     unreadable: a message for each image that had to be left out of the batch.
     """
 
@@ -56,7 +59,12 @@ class Minibatch:
 
 
 class Minibatches(TorchDataset[Minibatch]):
-    """Item i is the mini-batch of iteration i, whatever was read before it."""
+    """All shares of all mini-batches in order, each whatever was read before it.
+
+    shares: of one mini-batch, so that iteration i has items i * shares and on. Hierarchical
+    sampling has one, which is the mini-batch. Raises MisuseError where scales, or the number
+    of images, do not fit the settings.
+    """
 
     def __init__(
         self,
@@ -69,19 +77,24 @@ class Minibatches(TorchDataset[Minibatch]):
         self.proposals = proposals
         self.architecture = architecture
         self.settings = settings
-        self._epoch: tuple[int, list[list[int]]] | None = None
+        self.shares = shares_of_a_minibatch(settings.sampling)
+        self._inputs = _preprocessings(architecture.preprocessing, settings.sampling)
+        self._epoch = (0, self._order(0))
 
     def __len__(self) -> int:
-        return self.settings.schedule.iterations
+        return self.settings.iterations * self.shares
 
-    def __getitem__(self, iteration: int) -> Minibatch:
-        groups = -(-len(self.dataset) // self.settings.sampling.images)
-        epoch, position = divmod(iteration, groups)
-        members = [self.dataset.images[index] for index in self._groups(epoch)[position]]
+    def __getitem__(self, index: int) -> Minibatch:
+        iteration, place = divmod(index, self.shares)
+        epoch, position = divmod(iteration, len(self._epoch[1]))
+        if self._epoch[0] != epoch:
+            self._epoch = (epoch, self._order(epoch))
+        share = self._epoch[1][position][place]
+        members = [self.dataset.images[image] for image in share.images]
         inputs, factors, samples, image_ids, unreadable = [], [], [], [], []
         for record in members:
             try:
-                image, factor, sample = self._prepare(record, epoch)
+                image, factor, sample = self._prepare(record, share.quota, epoch)
             except InputError as error:
                 unreadable.append(str(error))
                 continue
@@ -102,7 +115,12 @@ class Minibatches(TorchDataset[Minibatch]):
             unreadable=tuple(unreadable),
         )
 
-    def _prepare(self, record: ImageRecord, epoch: int) -> tuple[Tensor, float, RoiSample]:
+    def _order(self, epoch: int) -> list[tuple[Share, ...]]:
+        return epoch_shares(self.dataset, self.settings.sampling, self.settings.seed, epoch)
+
+    def _prepare(
+        self, record: ImageRecord, quota: Quota, epoch: int
+    ) -> tuple[Tensor, float, RoiSample]:
         sampling = self.settings.sampling
         generator = generator_for(self.settings.seed, epoch, record.image_id)
         image = read_image(record.path)
@@ -115,44 +133,40 @@ class Minibatches(TorchDataset[Minibatch]):
                 flip_boxes(truth.boxes, image.shape[1]), truth.labels, truth.difficult, truth.crowd
             )
         candidates = match_candidates(boxes, truth, sampling.foreground_iou)
-        sample = sample_rois(candidates, sampling, generator, self.architecture.box_coding)
-        tensor, factor = image_tensor(image, self.architecture.preprocessing)
+        sample = sample_rois(candidates, quota, sampling, generator, self.architecture.box_coding)
+        preprocessing = self._inputs[int(generator.integers(len(self._inputs)))]
+        tensor, factor = image_tensor(image, preprocessing)
         return tensor, factor, sample
 
-    def _groups(self, epoch: int) -> list[list[int]]:
-        if self._epoch is None or self._epoch[0] != epoch:
-            order = image_groups(
-                self.dataset, self.settings.sampling.images, self.settings.seed, epoch
-            )
-            self._epoch = (epoch, order)
-        return self._epoch[1]
+
+def _preprocessings(preprocessing: Preprocessing, sampling: Sampling) -> tuple[Preprocessing, ...]:
+    """One for each scale that images are seen at in training; max_size caps all of them."""
+    if not sampling.scales:
+        return (preprocessing,)
+    return tuple(replace(preprocessing, scale=scale) for scale in sampling.scales)
 
 
-def image_groups(dataset: Dataset, size: int, seed: int, epoch: int) -> list[list[int]]:
-    """Every image once, shuffled, in groups of `size`; wide with wide and tall with tall.
+def minibatch_stream(
+    minibatches: Minibatches, start: int, workers: int
+) -> Iterator[Iterator[Minibatch]]:
+    """The mini-batches from iteration `start` on, each share by share.
 
-    Images of one orientation waste no padding on one another. The last group is filled up
-    from the start of the epoch, so that every group is full.
+    Worker processes prepare them ahead. A mini-batch must be taken whole before the next.
     """
-    generator = generator_for(seed, epoch, "order")
-    order = generator.permutation(len(dataset))
-    tall = np.array([(r.height or 0) > (r.width or 0) for r in dataset.images])[order]
-    by_shape = np.concatenate([order[~tall], order[tall]])
-    shortage = -len(order) % size
-    by_shape = np.concatenate([by_shape, np.resize(by_shape, shortage)])
-    groups = by_shape.reshape(-1, size)
-    return [list(map(int, group)) for group in generator.permutation(groups)]
+    shares = _shares(minibatches, start * minibatches.shares, workers)
+    for _ in range(start, minibatches.settings.iterations):
+        yield islice(shares, minibatches.shares)
 
 
-def minibatch_stream(minibatches: Minibatches, start: int, workers: int) -> Iterator[Minibatch]:
-    """The mini-batches from iteration `start` on, prepared ahead by worker processes."""
+def _shares(minibatches: Minibatches, first: int, workers: int) -> Iterator[Minibatch]:
     loader = DataLoader(
         minibatches,
         batch_size=None,
-        sampler=range(start, len(minibatches)),
+        sampler=range(first, len(minibatches)),
         num_workers=workers,
         worker_init_fn=_be_a_worker if workers else None,
         prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),  # its own, so that it draws nothing from the step's
     )
     # Workers start with Ctrl-C blocked and keep it so: it is the parent's, who ends them in order.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

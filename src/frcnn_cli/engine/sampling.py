@@ -39,6 +39,14 @@ class RoiSample:
     targets: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Quota:
+    """How many RoIs to draw from one image: `rois`, at most `foreground` of them foreground."""
+
+    rois: int
+    foreground: int
+
+
 def match_candidates(
     proposals: NDArray[np.float32], truth: GroundTruth, foreground_iou: float
 ) -> Candidates:
@@ -62,11 +70,12 @@ def match_candidates(
 
 def sample_rois(
     candidates: Candidates,
+    quota: Quota,
     settings: Sampling,
     generator: np.random.Generator,
     coding: BoxCoding = "inclusive",
 ) -> RoiSample:
-    """Draw at most rois_per_image RoIs: a fraction of foreground, the rest background.
+    """Draw at most quota.rois RoIs: foreground up to its share, the rest background.
 
     Foreground: IoU of at least foreground_iou with an object. Background: best IoU inside
     background_iou, lower end included. Where one kind is short, fewer RoIs are drawn, as in
@@ -78,9 +87,8 @@ def sample_rois(
     usable = ~candidates.ignored
     foreground = np.flatnonzero((candidates.iou >= settings.foreground_iou) & usable)
     background = np.flatnonzero((candidates.iou >= low) & (candidates.iou < high) & usable)
-    most = round(settings.rois_per_image * settings.foreground_fraction)
-    foreground = _draw(foreground, most, generator)
-    background = _draw(background, settings.rois_per_image - len(foreground), generator)
+    foreground = _draw(foreground, quota.foreground, generator)
+    background = _draw(background, quota.rois - len(foreground), generator)
     chosen = np.concatenate([foreground, background])
     labels = candidates.labels[chosen].copy()
     labels[len(foreground) :] = 0

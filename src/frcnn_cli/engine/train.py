@@ -4,23 +4,23 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from frcnn_cli.engine.backbones import find_backbone
-from frcnn_cli.engine.losses import Losses, multi_task_loss
+from frcnn_cli.engine.losses import BOTH, Losses, LossWeights, multi_task_loss
 from frcnn_cli.engine.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import MODEL_FILE, save_model
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.sampling import Candidates, match_candidates, target_statistics
 from frcnn_cli.engine.seeds import seed_for
-from frcnn_cli.engine.settings import Schedule, TrainSettings
+from frcnn_cli.engine.settings import TrainSettings
+from frcnn_cli.engine.stages import let_learn, make_optimizer, stages
 from frcnn_cli.engine.training_state import Progress, load_checkpoint, save_checkpoint
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
@@ -55,26 +55,45 @@ class Run:
 
 
 def train_step(
-    model: FastRCNN, batch: Minibatch, optimizer: torch.optim.SGD, rate: float
-) -> Losses:
-    """Forward, loss, backward, update: one mini-batch of sampled RoIs.
+    model: FastRCNN,
+    minibatch: Iterable[Minibatch],
+    optimizer: torch.optim.SGD,
+    rate: float,
+    weights: LossWeights = BOTH,
+) -> Losses | None:
+    """Sample, forward, loss, backward, update: one mini-batch of RoIs.
 
-    Raises InputError, naming the images, where the loss is not finite.
+    minibatch: its shares, sampled as they are taken. Their gradients add up, so that memory
+    holds one share at a time. Returns the losses, averaged over all RoIs; None, and no update,
+    where there are no shares. Raises InputError, naming the images, where a loss is not finite.
     """
-    outputs = model(batch.images, batch.rois)
-    targets = model.normalise(batch.targets, batch.labels)
-    losses = multi_task_loss(outputs.logits, outputs.offsets, batch.labels, targets)
-    if not math.isfinite(losses.total.item()):
-        raise InputError(
-            f"The loss is not finite for the images {', '.join(batch.image_ids)}.\n"
-            "Lower --learning-rate, or look at their boxes with `frcnn data check`."
-        )
+    optimizer.zero_grad(set_to_none=True)
+    sums, rois, shares = torch.zeros(3), 0, 0
+    for share in minibatch:
+        outputs = model(share.images, share.rois)
+        targets = model.normalise(share.targets, share.labels)
+        losses = multi_task_loss(outputs.logits, outputs.offsets, share.labels, targets, weights)
+        _refuse_non_finite(losses, share)
+        (losses.total * len(share.labels)).backward()  # type: ignore[no-untyped-call]
+        sums += len(share.labels) * torch.stack(losses).detach().cpu()
+        rois, shares = rois + len(share.labels), shares + 1
+    if shares == 0:
+        return None
     for group in optimizer.param_groups:
         group["lr"] = rate * group["rate_factor"]
-    optimizer.zero_grad(set_to_none=True)
-    losses.total.backward()  # type: ignore[no-untyped-call]
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                parameter.grad /= max(1, rois)
     optimizer.step()
-    return losses
+    return Losses(*(sums / max(1, rois)))
+
+
+def _refuse_non_finite(losses: Losses, share: Minibatch) -> None:
+    if not math.isfinite(losses.total.item()):
+        raise InputError(
+            f"The loss is not finite for the images {', '.join(share.image_ids)}.\n"
+            "Lower --learning-rate, or look at their boxes with `frcnn data check`."
+        )
 
 
 @dataclass(frozen=True)
@@ -97,6 +116,8 @@ def train(
     Interrupted at any moment, the run's folder holds its last checkpoint.
     """
     _refuse_unfinished(run.settings)
+    learns_boxes = run.settings.box_training != "none"
+    model.architecture = replace(model.architecture, box_regression=learns_boxes)
     sampling = run.settings.sampling
     means, deviations = target_statistics(
         training_candidates(run),
@@ -121,12 +142,7 @@ def resume(run: Run, report: Callable[[StepReport], None] = _say_nothing) -> Tra
 def _refuse_unfinished(settings: TrainSettings) -> None:
     """Raise MisuseError for what can be set already but is not carried out yet."""
     unfinished = {
-        "sampling.strategy roi-centric": settings.sampling.strategy != "hierarchical",
-        "sampling.scales": bool(settings.sampling.scales),
-        "box_training other than multi-task": settings.box_training != "multi-task",
-        "frozen other than default": settings.frozen != "default",
         "the classifier svm": settings.classifier != "softmax",
-        "box_weight other than 1": settings.box_weight != 1.0,
         "eval_every": settings.eval_every > 0,
     }
     for name, asked in unfinished.items():
@@ -146,35 +162,6 @@ def training_candidates(run: Run) -> Iterator[Candidates]:
         yield match_candidates(boxes, record.truth, run.settings.sampling.foreground_iou)
 
 
-def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.SGD:
-    """SGD with momentum; biases learn twice as fast and do not decay, as in the first
-    implementation. Feature layers that come from ImageNet learn at the backbone's own pace."""
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            is_bias = name.endswith("bias")
-            rate = _rate_factor(model, name) * (2.0 if is_bias else 1.0)
-            decay = 0.0 if is_bias else schedule.weight_decay
-            groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.SGD(
-        [
-            {"params": parameters, "rate_factor": rate, "weight_decay": decay}
-            for (rate, decay), parameters in groups.items()
-        ],
-        lr=schedule.learning_rate,
-        momentum=schedule.momentum,
-    )
-
-
-def _rate_factor(model: FastRCNN, name: str) -> float:
-    backbone = find_backbone(model.architecture.backbone)
-    layer = name.removeprefix("features.")
-    is_new = layer == name or layer.startswith(backbone.new_layers)
-    if is_new or not model.architecture.pretrained:
-        return 1.0
-    return backbone.pretrained_rate
-
-
 def _fit(
     model: FastRCNN,
     run: Run,
@@ -183,37 +170,49 @@ def _fit(
     momenta: Mapping[str, Tensor],
 ) -> Trained:
     _refuse_unfinished(run.settings)
-    schedule = run.settings.schedule
     model.to(run.device).train()
-    optimizer = make_optimizer(model, schedule)
-    _restore_momenta(model, optimizer, momenta)
     minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
     stream = minibatch_stream(minibatches, start, run.settings.workers)
     unreadable: dict[str, None] = {}
     steps = 0
     with (run.folder / METRICS_FILE).open("a", buffering=1, encoding="utf-8") as metrics:
-        for iteration, batch in enumerate(stream, start):
-            unreadable |= dict.fromkeys(batch.unreadable)
-            if not batch.image_ids:
-                continue
-            steps += 1
-            # Dropout depends on the iteration alone, so that a resumed run repeats it.
-            torch.manual_seed(seed_for(run.settings.seed, "step", iteration))
-            rate = schedule.rate_at(iteration)
-            losses = train_step(model, batch.to(run.device), optimizer, rate)
-            step = _step_report(iteration + 1, losses, rate)
-            metrics.write(json.dumps(asdict(step)) + "\n")
-            report(step)
-            if step.iteration % run.settings.checkpoint_every == 0:
-                progress = Progress(step.iteration, run.settings, run.origin)
-                save_checkpoint(run.folder, model, optimizer, progress)
-    if steps == 0 and start < schedule.iterations:
+        for stage in stages(run.settings):
+            let_learn(model, stage, run.settings)
+            optimizer = make_optimizer(model, run.settings.schedule)
+            _restore_momenta(model, optimizer, momenta if start > stage.start else {})
+            of_stage = range(max(start, stage.start), stage.end)
+            for iteration, shares in zip(of_stage, stream, strict=False):
+                # Dropout depends on the iteration alone, so that a resumed run repeats it.
+                torch.manual_seed(seed_for(run.settings.seed, "step", iteration))
+                rate = run.settings.schedule.rate_at(iteration - stage.start)
+                minibatch = _readable(shares, run.device, unreadable)
+                losses = train_step(model, minibatch, optimizer, rate, stage.weights)
+                if losses is None:
+                    continue
+                steps += 1
+                step = _step_report(iteration + 1, losses, rate)
+                metrics.write(json.dumps(asdict(step)) + "\n")
+                report(step)
+                if step.iteration % run.settings.checkpoint_every == 0:
+                    progress = Progress(step.iteration, run.settings, run.origin)
+                    save_checkpoint(run.folder, model, optimizer, progress)
+    if steps == 0 and start < run.settings.iterations:
         raise InputError(
             f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
         )
     path = run.folder / MODEL_FILE
     save_model(model.eval(), path, run.origin | {"settings": asdict(run.settings)})
     return Trained(path, tuple(unreadable))
+
+
+def _readable(
+    shares: Iterable[Minibatch], device: torch.device, unreadable: dict[str, None]
+) -> Iterator[Minibatch]:
+    """The shares that hold images, on `device`; messages of those left out join `unreadable`."""
+    for share in shares:
+        unreadable |= dict.fromkeys(share.unreadable)
+        if share.image_ids:
+            yield share.to(device)
 
 
 def _step_report(iteration: int, losses: Losses, rate: float) -> StepReport:
@@ -230,6 +229,6 @@ def _restore_momenta(
     model: FastRCNN, optimizer: torch.optim.SGD, momenta: Mapping[str, Tensor]
 ) -> None:
     for name, parameter in model.named_parameters():
-        if name in momenta:
+        if parameter.requires_grad and name in momenta:
             buffer = torch.empty_like(parameter).copy_(momenta[name])
             optimizer.state[parameter]["momentum_buffer"] = buffer

@@ -158,3 +158,8 @@ class TrainSettings:
         check(self.checkpoint_every >= 1, "checkpoints are written every 1 iterations or more")
         check(self.eval_every >= 0, "eval_every is a number of iterations; 0 never evaluates")
         check(self.workers >= 0, "the number of workers cannot be negative")
+
+    @property
+    def iterations(self) -> int:
+        """Of the whole run: the schedule's, twice where a second stage follows the first."""
+        return self.schedule.iterations * (2 if self.box_training == "stagewise" else 1)

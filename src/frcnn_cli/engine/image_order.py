@@ -1,0 +1,82 @@
+"""In which order a run takes its images, and what it draws from each (paper, section 2.3).
+
+Hierarchical sampling passes a few images through the network together and takes many RoIs from
+each. RoI-centric sampling, R-CNN's and SPPnet's, takes every RoI from an image of its own: a
+mini-batch of as many RoIs is then as many images, one after another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.sampling import Quota
+from frcnn_cli.engine.seeds import generator_for
+from frcnn_cli.engine.settings import Sampling
+from frcnn_proposals.errors import MisuseError
+
+
+@dataclass(frozen=True)
+class Share:
+    """One share of a mini-batch: images (indices into the data set) that pass together."""
+
+    images: tuple[int, ...]
+    quota: Quota
+
+
+def shares_of_a_minibatch(sampling: Sampling) -> int:
+    """Into how many shares a mini-batch is split: one, or one for each RoI."""
+    return 1 if sampling.strategy == "hierarchical" else sampling.images * sampling.rois_per_image
+
+
+def epoch_shares(
+    dataset: Dataset, sampling: Sampling, seed: int, epoch: int
+) -> list[tuple[Share, ...]]:
+    """The mini-batches of one pass over the images, each as its shares.
+
+    Raises MisuseError where RoI-centric sampling has fewer images than a mini-batch has RoIs.
+    """
+    if sampling.strategy == "hierarchical":
+        foreground = round(sampling.rois_per_image * sampling.foreground_fraction)
+        quota = Quota(sampling.rois_per_image, foreground)
+        groups = image_groups(dataset, sampling.images, seed, epoch)
+        return [(Share(tuple(group), quota),) for group in groups]
+    rois = shares_of_a_minibatch(sampling)
+    if len(dataset) < rois:
+        raise MisuseError(
+            f"RoI-centric sampling takes each of {rois} RoIs from an image of its own; "
+            f"{dataset.name} {dataset.split} has {len(dataset)} images.\n"
+            "Lower sampling.rois_per_image, or take hierarchical sampling."
+        )
+    generator = generator_for(seed, epoch, "order")
+    order = _in_groups(generator.permutation(len(dataset)), rois)
+    # The order is random already, so that the first images of a group can be its foreground.
+    foreground = round(rois * sampling.foreground_fraction)
+    return [
+        tuple(Share((image,), Quota(1, int(place < foreground))) for place, image in enumerate(g))
+        for g in order
+    ]
+
+
+def image_groups(dataset: Dataset, size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Every image once, shuffled, in groups of `size`; wide with wide and tall with tall.
+
+    Images of one orientation waste no padding on one another. The last group is filled up
+    from the start of the epoch, so that every group is full.
+    """
+    generator = generator_for(seed, epoch, "order")
+    order = generator.permutation(len(dataset))
+    tall = np.array([(r.height or 0) > (r.width or 0) for r in dataset.images])[order]
+    groups = _in_groups(np.concatenate([order[~tall], order[tall]]), size)
+    return [groups[index] for index in generator.permutation(len(groups))]
+
+
+def _in_groups(order: NDArray[np.int64] | Sequence[int], size: int) -> list[list[int]]:
+    """Full groups of `size`, the last filled up from the start."""
+    shortage = -len(order) % size
+    filled = np.concatenate([order, np.resize(order, shortage)])
+    return [list(map(int, group)) for group in filled.reshape(-1, size)]

@@ -1,0 +1,91 @@
+"""Which layers learn, from which loss, and when: one stage or two (paper, section 5.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import nn
+
+from frcnn_cli.engine.backbones import find_backbone
+from frcnn_cli.engine.losses import LossWeights
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.settings import Schedule, TrainSettings
+
+# The layers that a stage may teach: all, all but the box layer, the box layer alone.
+Taught = Literal["all", "all but boxes", "boxes"]
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The iterations from `start` to before `end`, in which the same layers learn."""
+
+    start: int
+    end: int
+    taught: Taught
+    weights: LossWeights
+
+
+def stages(settings: TrainSettings) -> tuple[Stage, ...]:
+    """The stages of a run, each as long as the schedule, whose rates it goes through anew."""
+    length, boxes = settings.schedule.iterations, settings.box_weight
+    together = Stage(0, length, "all", LossWeights(1.0, boxes))
+    classes_only = Stage(0, length, "all but boxes", LossWeights(1.0, 0.0))
+    boxes_after = Stage(length, 2 * length, "boxes", LossWeights(0.0, boxes))
+    return {
+        "multi-task": (together,),
+        "none": (classes_only,),
+        "stagewise": (classes_only, boxes_after),
+    }[settings.box_training]
+
+
+def let_learn(model: FastRCNN, stage: Stage, settings: TrainSettings) -> None:
+    """Let gradients into the parameters that the stage teaches, and into no others.
+
+    Where none of the feature layers learns, none of their gradients is computed either.
+    """
+    fixed = _fixed_features(model, settings)
+    for name, parameter in model.named_parameters():
+        of_boxes = name.startswith("box.")
+        taught = stage.taught == "all" or of_boxes == (stage.taught == "boxes")
+        parameter.requires_grad_(taught and not name.startswith(fixed))
+
+
+def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.SGD:
+    """SGD with momentum; biases learn twice as fast and do not decay, as in the first
+    implementation. Feature layers that come from ImageNet learn at the backbone's own pace."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            is_bias = name.endswith("bias")
+            rate = _rate_factor(model, name) * (2.0 if is_bias else 1.0)
+            decay = 0.0 if is_bias else schedule.weight_decay
+            groups.setdefault((rate, decay), []).append(parameter)
+    return torch.optim.SGD(
+        [
+            {"params": parameters, "rate_factor": rate, "weight_decay": decay}
+            for (rate, decay), parameters in groups.items()
+        ],
+        lr=schedule.learning_rate,
+        momentum=schedule.momentum,
+    )
+
+
+def _fixed_features(model: FastRCNN, settings: TrainSettings) -> tuple[str, ...]:
+    """Prefixes of the parameters that no stage teaches."""
+    if settings.frozen == "features":
+        return ("features.",)
+    if settings.frozen == "none" or not model.architecture.pretrained:
+        return ()
+    backbone = find_backbone(model.architecture.backbone)
+    return tuple(f"features.{prefix}" for prefix in backbone.frozen)
+
+
+def _rate_factor(model: FastRCNN, name: str) -> float:
+    backbone = find_backbone(model.architecture.backbone)
+    layer = name.removeprefix("features.")
+    is_new = layer == name or layer.startswith(backbone.new_layers)
+    if is_new or not model.architecture.pretrained:
+        return 1.0
+    return backbone.pretrained_rate
