@@ -1,14 +1,17 @@
 """The test procedure on networks whose outputs are chosen."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from frcnn_cli.engine.detect import detect_image, distinct_windows, score_boxes
+from frcnn_cli.engine.detect import detect_image, distinct_windows, score_boxes, threshold_for
 from frcnn_cli.engine.model import FastRCNN, Outputs
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import MisuseError
 
 IMAGE = np.zeros((100, 200, 3), np.uint8)
 
@@ -34,6 +37,38 @@ def test_decoded_clipped_and_labelled(small_model: FastRCNN) -> None:
     assert found.boxes.tolist() == [[180, 0, 199, 99]]
     assert found.labels.tolist() == [2]
     assert found.scores[0] == pytest.approx(np.exp(9) / (np.exp(9) + 2), rel=1e-5)
+
+
+def test_without_box_regression_a_detection_is_its_proposal(small_model: FastRCNN) -> None:
+    """Asked for at test only, or because the network never learned to move boxes."""
+    proposal = Proposals(np.array([[120.0, 0, 179, 99]]))
+    model = saying(small_model, [[0.0, 0.0, 9.0]], [[0, 0, 0, 0, 1.0, 0, 0, 0]])
+    found = detect_image(model, IMAGE, proposal, DetectSettings(box_regression=False))
+    assert found.boxes.tolist() == [[120, 0, 179, 99]]
+    model.architecture = replace(model.architecture, box_regression=False)
+    found = detect_image(model, IMAGE, proposal, DetectSettings())
+    assert found.boxes.tolist() == [[120, 0, 179, 99]]
+
+
+def test_margins_of_svms_are_the_scores_and_can_be_negative(small_model: FastRCNN) -> None:
+    small_model.architecture = replace(small_model.architecture, classifier="svm")
+    model = saying(small_model, [[0.0, -0.5, 1.5], [0.0, -2.0, -1.0]])
+    proposals = Proposals(np.array([[0, 0, 49, 49], [100, 0, 149, 49]]))
+    found = detect_image(model, IMAGE, proposals, DetectSettings(score_threshold=None))
+    assert found.scores.tolist() == [1.5, -0.5, -1.0, -2.0]
+    assert found.labels.tolist() == [2, 1, 2, 1]
+    found = detect_image(model, IMAGE, proposals, DetectSettings(threshold_for(model)))
+    assert found.scores.tolist() == [1.5]
+
+
+def test_the_threshold_that_is_meant(small_model: FastRCNN) -> None:
+    assert threshold_for(small_model) == 0.5
+    assert threshold_for(small_model, 0.1) == 0.1
+    with pytest.raises(MisuseError, match="threshold is -0.5"):
+        threshold_for(small_model, -0.5)
+    small_model.architecture = replace(small_model.architecture, classifier="svm")
+    assert threshold_for(small_model) == 0.0
+    assert threshold_for(small_model, -0.5) == -0.5
 
 
 def test_offsets_are_denormalised(small_model: FastRCNN) -> None:

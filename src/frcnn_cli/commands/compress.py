@@ -110,7 +110,7 @@ def _mean_precisions(
                 each,
                 found.dataset,
                 found.proposals,
-                DetectSettings(score_threshold=0.0),
+                DetectSettings(score_threshold=None),
                 lambda: advance(1, ""),
             )
             means.append(evaluate_voc(found.dataset, detected.detections).map_11point or 0.0)

@@ -14,6 +14,7 @@ from rich.table import Table
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.commands.targets import open_model
+from frcnn_cli.engine.detect import threshold_for
 from frcnn_cli.engine.detect_files import DetectedFile, detect_files
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.draw import draw_detections
@@ -36,10 +37,9 @@ ROWS_AN_IMAGE = 10
 @options.source
 @click.option(
     "--score-threshold",
-    type=click.FloatRange(0, 1),
-    default=0.5,
-    show_default=True,
-    help="Lowest score that counts; take 0.01 or less for files that will be evaluated.",
+    type=float,
+    help="Lowest score that counts; take 0.01 or less for files that will be evaluated. "
+    "Default: 0.5, or a margin of 0 where SVMs classify.",
 )
 @options.top_k
 @click.option("--viz", is_flag=True, help="Draw the detections, into the folder --out.")
@@ -60,7 +60,7 @@ def detect(
     model: Path | None,
     proposals: Path | None,
     source: str,
-    score_threshold: float,
+    score_threshold: float | None,
     top_k: int,
     viz: bool,
     out: Path,
@@ -80,7 +80,7 @@ def detect(
     loaded = open_model(output, model, runs_root, find_device(device))
     classes = loaded.model.architecture.classes
     proposer = make_source(source) if proposals is None else Precomputed(proposals)
-    settings = DetectSettings(score_threshold=score_threshold, top_k=top_k)
+    settings = DetectSettings(threshold_for(loaded.model, score_threshold), top_k=top_k)
     found: dict[str, Detections] = {}
     failed: list[str] = []
     try:

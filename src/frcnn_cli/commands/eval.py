@@ -144,7 +144,7 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
     if counts is not None:
         run_sweep(output, loaded.model, found, counts, asked.plot, asked.json_path)
         return None
-    settings = DetectSettings(score_threshold=0.0, top_k=asked.top_k)
+    settings = DetectSettings(score_threshold=None, top_k=asked.top_k)
     with output.progress("Detecting", len(found.dataset)) as advance:
         detected = detect_dataset(
             loaded.model, found.dataset, found.proposals, settings, lambda: advance(1, "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -37,14 +38,14 @@ def detect_image(
     Forward once, decode the boxes of every class, clip them to the image, and suppress
     within each class.
     """
-    if settings.scales or not settings.box_regression:
-        raise MisuseError("Detection at several scales or without box regression: not there yet.")
-    if model.architecture.classifier == "svm" or not model.architecture.box_regression:
-        raise MisuseError("Detection by SVMs or by a network without boxes: not there yet.")
+    if settings.scales:
+        raise MisuseError("Detection at several scales: not there yet.")
     boxes = proposals.top(settings.proposals).boxes
     if len(boxes) == 0:
         return Detections()
-    scores, decoded = score_boxes(model, image, proposals.top(settings.proposals))
+    scores, decoded = score_boxes(
+        model, image, proposals.top(settings.proposals), settings.box_regression
+    )
     scores, decoded, labels = _candidates(scores, decoded, settings)
     kept = _suppress(decoded, scores, labels, settings.nms_iou)[: settings.top_k]
     return Detections(
@@ -74,10 +75,14 @@ def detect_dataset(
 
 
 @torch.inference_mode()
-def score_boxes(model: FastRCNN, image: Image, proposals: Proposals) -> tuple[Tensor, Tensor]:
+def score_boxes(
+    model: FastRCNN, image: Image, proposals: Proposals, box_regression: bool = True
+) -> tuple[Tensor, Tensor]:
     """What the network says of each proposal, before anything is suppressed.
 
-    Returns probabilities (R, K + 1) and boxes (R, K, 4), clipped, in original pixels.
+    box_regression: False, or a network that was trained without (section 5.1), gives every
+    class the proposal's own box. Returns scores (R, K + 1) and boxes (R, K, 4), clipped, in
+    original pixels. Scores are probabilities, or margins where SVMs classify (section 5.4).
     """
     device = model.offset_means.device
     tensor, factor = image_tensor(image, model.architecture.preprocessing)
@@ -85,12 +90,30 @@ def score_boxes(model: FastRCNN, image: Image, proposals: Proposals) -> tuple[Te
     distinct, of_distinct = distinct_windows(rois)
     outputs = model(batch_images([tensor]).to(device), distinct.to(device))
     of_distinct = of_distinct.to(device)
-    probabilities = torch.softmax(outputs.logits, dim=1)[of_distinct]
-    # Proposals that share a window share its offsets, each applied to its own box.
-    offsets = model.denormalise(outputs.offsets)[of_distinct]
     own = torch.from_numpy(proposals.boxes).to(device)
-    decoded = decode_boxes(own, offsets, model.architecture.box_coding)
-    return probabilities, clip_boxes(decoded, *image.shape[:2])
+    if box_regression and model.architecture.box_regression:
+        # Proposals that share a window share its offsets, each applied to its own box.
+        offsets = model.denormalise(outputs.offsets)[of_distinct]
+        boxes = decode_boxes(own, offsets, model.architecture.box_coding)
+    else:
+        boxes = own[:, None].expand(-1, len(model.architecture.classes), -1)
+    scores = outputs.logits
+    if model.architecture.classifier == "softmax":
+        scores = torch.softmax(scores, dim=1)
+    return scores[of_distinct], clip_boxes(boxes, *image.shape[:2])
+
+
+def threshold_for(model: FastRCNN, asked: float | None = None) -> float:
+    """The score from which a box counts: as asked, or where it shows its class rather than not.
+
+    That is a probability of 0.5, or of SVMs a margin of 0. Raises MisuseError for a
+    probability outside 0..1.
+    """
+    if model.architecture.classifier == "svm":
+        return 0.0 if asked is None else asked
+    if asked is not None and not 0 <= asked <= 1:
+        raise MisuseError(f"The score threshold is {asked}; of probabilities it lies in 0..1.")
+    return 0.5 if asked is None else asked
 
 
 def distinct_windows(rois: Tensor) -> tuple[Tensor, Tensor]:
@@ -118,7 +141,7 @@ def _candidates(
     """
     best, rows = scores[:, 1:].topk(min(settings.max_per_class, len(scores)), dim=0)
     columns = torch.arange(best.shape[1], device=best.device).expand_as(best)
-    passed = best >= settings.score_threshold
+    passed = best >= (-math.inf if settings.score_threshold is None else settings.score_threshold)
     rows, columns = rows[passed], columns[passed]
     return best[passed], boxes[rows, columns], columns + 1
 

@@ -46,7 +46,7 @@ def sweep_proposals(
     """Detect and score with the first n proposals of each image, for each n of `counts`."""
     points = []
     for count in counts:
-        settings = DetectSettings(score_threshold=0.0, proposals=count)
+        settings = DetectSettings(score_threshold=None, proposals=count)
         detected = detect_dataset(model, dataset, proposals, settings, on_image)
         result = evaluate_voc(dataset, detected.detections)
         points.append(SweepPoint(count, result.map_11point or 0.0, result.map_area or 0.0))

@@ -83,7 +83,8 @@ class Dataset:
 class Detections:
     """What a detector found in one image, highest score first.
 
-    boxes: float32 (N, 4). scores: float32 (N,) in 0..1. labels: int64 (N,), 1..K.
+    boxes: float32 (N, 4). scores: float32 (N,), probabilities or, of SVMs, margins.
+    labels: int64 (N,), 1..K.
     """
 
     boxes: NDArray[np.float32] = field(default_factory=_no_boxes)

@@ -30,7 +30,7 @@ def median_seconds(actions: Sequence[Callable[[], object]], repeats: int = 5) ->
 def seconds_an_image(models: Sequence[FastRCNN], repeats: int = 5) -> list[float]:
     """Seconds that each model takes for one image of 500 x 375 with 2,000 proposals given."""
     image, proposals = sample_image(), sample_proposals()
-    settings = DetectSettings(score_threshold=0.0)
+    settings = DetectSettings(score_threshold=None)
 
     def action(model: FastRCNN) -> Callable[[], object]:
         return lambda: detect_image(model, image, proposals, settings)

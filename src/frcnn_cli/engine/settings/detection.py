@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from frcnn_cli.engine.settings.checks import check, check_scales
@@ -11,6 +12,8 @@ from frcnn_cli.engine.settings.checks import check, check_scales
 class DetectSettings:
     """The test procedure (paper, section 3, and the first implementation).
 
+    score_threshold: lowest score that is kept, a probability or, of SVMs, a margin, which can
+    be negative; None keeps all.
     A box is dropped by non-maximum suppression if its IoU with a kept one of its class is
     over nms_iou. max_per_class: boxes a class and image by score, before suppression.
     proposals: at most so many an image.
@@ -20,7 +23,7 @@ class DetectSettings:
     preprocessing's max_size); empty takes the preprocessing's one scale for all.
     """
 
-    score_threshold: float = 0.5
+    score_threshold: float | None = 0.5
     nms_iou: float = 0.3
     max_per_class: int = 100
     top_k: int = 100
@@ -30,7 +33,10 @@ class DetectSettings:
     roi_side: int = 224
 
     def __post_init__(self) -> None:
-        check(0 <= self.score_threshold <= 1, "the score threshold lies in 0..1")
+        check(
+            self.score_threshold is None or math.isfinite(self.score_threshold),
+            "the score threshold is a number",
+        )
         check(0 <= self.nms_iou <= 1, "the IoU of suppression lies in 0..1")
         check(self.top_k >= 1 and self.max_per_class >= 1, "keep at least one detection")
         check(self.proposals >= 1, "detection needs at least one proposal")
