@@ -29,11 +29,11 @@ FLOORS = [
         for floor, names in {
             2: "records settings boxes seeds devices",
             3: "datasets transforms sampling losses checkpoint evaluation image_order minibatches "
-            "low_rank draw results proposing",
+            "low_rank linear_svm hard_negatives draw results proposing",
             4: "backbones efficientnet_lite model models compress training_state runs stages "
             "layer_costs",
             5: "detect detect_files",
-            6: "train timing benchmarks proposal_sweep",
+            6: "train svm timing benchmarks proposal_sweep",
         }.items()
         for name in names.split()
     ),

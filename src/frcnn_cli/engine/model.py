@@ -68,9 +68,13 @@ class FastRCNN(nn.Module):
 
     def head(self, pooled: Tensor) -> Outputs:
         """fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
-        x = self._drop(F.relu(self.fc6(pooled.flatten(1))))
-        x = self._drop(F.relu(self.fc7(x)))
+        x = self.fc7_of(pooled)
         return Outputs(self.score(x), self.box(x))
+
+    def fc7_of(self, pooled: Tensor) -> Tensor:
+        """fc7's outputs (R, fc7) on pooled features (R, C, h, w)."""
+        x = self._drop(F.relu(self.fc6(pooled.flatten(1))))
+        return self._drop(F.relu(self.fc7(x)))
 
     def normalise(self, targets: Tensor, labels: Tensor) -> Tensor:
         """Raw target offsets (R, 4) of RoIs with `labels` (R,), as the network learns them.

@@ -93,14 +93,19 @@ class SvmSettings:
 
     Positives are the ground-truth boxes, negatives the proposals whose IoU with every object
     of the class is under negative_iou. c: weight of the hinge losses against the squared norm
-    of the weights; those of positives count positive_weight times. passes: over the images, to
-    mine hard negatives. iterations: of the solver, each time it fits.
+    of the weights; those of positives count positive_weight times. feature_norm: what features
+    are scaled to have as their mean norm. bias_feature: value of the feature that carries the
+    bias. passes: over the images, to mine hard negatives. retrain_after: so many new ones.
+    iterations: of the solver, each time it fits. All defaults are R-CNN's.
     """
 
     c: float = 0.001
     positive_weight: float = 2.0
     negative_iou: float = 0.3
+    feature_norm: float = 20.0
+    bias_feature: float = 10.0
     passes: int = 1
+    retrain_after: int = 2000
     iterations: int = 1000
 
     def __post_init__(self) -> None:
@@ -112,6 +117,13 @@ class SvmSettings:
         check(
             0 < self.negative_iou <= 1,
             f"the SVMs' negative_iou is {self.negative_iou}; it lies in 0..1",
+        )
+        for name in ("feature_norm", "bias_feature"):
+            value = getattr(self, name)
+            check(positive(value), f"the SVMs' {name} is {value}; it must be positive")
+        check(
+            self.retrain_after >= 1,
+            f"the SVMs' retrain_after is {self.retrain_after}; it must be 1 or more",
         )
         check(self.passes >= 1, f"the SVMs' passes are {self.passes}; it takes at least one")
         check(self.iterations >= 1, f"the SVMs' iterations are {self.iterations}; at least one")
