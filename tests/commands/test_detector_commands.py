@@ -288,7 +288,7 @@ def test_training_goes_on_from_a_compressed_model(home: Path, tmp_path: Path) ->
     run = home / "runs" / "first"
     assert frcnn("compress", run, "--svd-rank", 32, "--out", thin).exit_code == 0
     result = frcnn(
-        "train", home / "shapes", "--proposals", home / "shapes.proposals", "--weights", thin,
+        "train", home / "shapes", "--proposals", home / "shapes.proposals", "--init", thin,
         "--out", tmp_path / "run", "--iterations", 2, "--scale", 64,
     )  # fmt: skip
     assert result.exit_code == 0, result.output

@@ -13,17 +13,23 @@ from frcnn_cli.engine.datasets import default_splits, find_dataset
 from frcnn_cli.engine.datasets.layout import Report, refuse
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import find_model, is_model, load_model
+from frcnn_cli.engine.origins import stored_experiment
 from frcnn_cli.engine.records import Dataset
-from frcnn_proposals.errors import MisuseError
+from frcnn_cli.engine.settings import Experiment
+from frcnn_proposals.errors import InputError, MisuseError
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model on its device, the file it came from, and what that says of its origin."""
+    """A model on its device, the file it came from, and what that says of its origin.
+
+    experiment: what it was made by, as far as the file says.
+    """
 
     model: FastRCNN
     path: Path
     origin: dict[str, Any]
+    experiment: Experiment
 
 
 @dataclass(frozen=True)
@@ -47,8 +53,12 @@ def open_model(
     """The model that is meant: the given one, or the newest run's; says which."""
     path = find_model(given, runs_root)
     model, origin = load_model(path)
+    try:
+        experiment = stored_experiment(origin, model.architecture)
+    except (MisuseError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: its description is damaged ({error}).") from error
     output.note(f"Model: {path}")
-    return LoadedModel(model.to(device), path, origin)
+    return LoadedModel(model.to(device), path, origin, experiment)
 
 
 def open_evaluation_split(
@@ -60,11 +70,11 @@ def open_evaluation_split(
 ) -> JudgedOn:
     """The data set to judge a model on; by default its own, test where that is annotated."""
     if name is None:
-        name = loaded.origin.get("dataset")
-        if name is None:
+        stored = loaded.experiment.data
+        if not stored.dataset:
             raise MisuseError(f"{loaded.path} does not say its data set. Name one.")
-        stored_root = loaded.origin.get("data_root")
-        data_root = data_root or (Path(stored_root) if stored_root else None)
+        name = stored.dataset
+        data_root = data_root or (Path(stored.root) if stored.root else None)
     dataset = open_split(output, name, split, data_root)
     check_classes(loaded, dataset)
     return JudgedOn(dataset, data_root)

@@ -1,27 +1,32 @@
 """Models and training states on disk: safetensors with a JSON description, nothing that runs.
 
 A model file holds the weights and, in its metadata, all that rebuilds and uses the network:
-architecture, class names, preprocessing, box coding. A file appears under its name only when
-it is whole.
+architecture, class names, preprocessing, box coding, the versions of what wrote it. A file
+appears under its name only when it is whole.
 """
 
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from frcnn_cli import __version__
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 
-FORMAT = 1
+# 2: classifier and box_regression in the architecture, the whole experiment in the origin.
+FORMAT = 2
 _KEY = "frcnn"
 # What JSON of another shape than expected raises when it is taken apart.
 MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
@@ -40,7 +45,12 @@ def save_tensors(
     path: Path, architecture: Architecture, tensors: Mapping[str, Tensor], origin: dict[str, Any]
 ) -> None:
     """Write tensors and their description to `path` (.safetensors), whole or not at all."""
-    description = {"format": FORMAT, "architecture": asdict(architecture), "origin": origin}
+    description = {
+        "format": FORMAT,
+        "architecture": asdict(architecture),
+        "origin": origin,
+        "versions": versions(),
+    }
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(path, save(contiguous, metadata={_KEY: json.dumps(description)}))
 
@@ -62,6 +72,24 @@ def load_tensors(path: Path) -> Stored:
     except (*MALFORMED, SafetensorError) as error:
         raise InputError(f"{path}: its description is damaged ({error}).") from error
     return Stored(architecture, tensors, origin)
+
+
+def read_architecture(path: Path) -> Architecture:
+    """The architecture of a file, without its tensors. Raises InputError likewise."""
+    try:
+        return _architecture(read_description(path)["architecture"])
+    except (*MALFORMED, MisuseError) as error:
+        raise InputError(f"{path}: its description is damaged ({error}).") from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of everything that bears on the numbers of a run."""
+    return {
+        "frcnn": __version__,
+        "python": platform.python_version(),
+        "torch": str(torch.__version__),
+        "torchvision": version("torchvision"),
+    }
 
 
 def read_description(path: Path) -> dict[str, Any]:

@@ -168,8 +168,9 @@ def _shares(minibatches: Minibatches, first: int, workers: int) -> Iterator[Mini
         prefetch_factor=4 if workers else None,
         generator=torch.Generator(),  # its own, so that it draws nothing from the step's
     )
-    # Workers start with Ctrl-C blocked and keep it so: it is the parent's, who ends them in order.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Workers start with Ctrl-C and SIGTERM blocked and keep them so: they are the parent's, who
+    # ends its workers in order.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         batches = iter(loader)
     finally:

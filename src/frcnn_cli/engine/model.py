@@ -101,8 +101,7 @@ def create_model(
 ) -> FastRCNN:
     """A network ready to be trained: ImageNet features, Gaussian sibling layers.
 
-    New layers: zero-mean Gaussians of deviation 0.01 (classes) and 0.001 (boxes), biases 0
-    (paper, section 2.3). weights: `imagenet`, `none`, or a file of the backbone's ImageNet
+    weights: `imagenet`, `none`, or a file of the backbone's ImageNet
     weights. Raises InputError where the weights cannot be read or do not fit.
     """
     torch.manual_seed(seed)
@@ -115,10 +114,7 @@ def create_model(
             pretrained=weights != "none",
         )
     )
-    nn.init.normal_(model.score.weight, std=0.01)
-    nn.init.normal_(model.box.weight, std=0.001)
-    nn.init.zeros_(model.score.bias)
-    nn.init.zeros_(model.box.bias)
+    draw_sibling_layers(model)
     if weights != "none":
         file = None if weights == "imagenet" else Path(weights)
         features, head = pretrained_states(backbone, file)
@@ -126,6 +122,14 @@ def create_model(
         new = ("score.", "box.", "offset_", *(f"features.{name}" for name in backbone.new_layers))
         _load(model, state, new if head else (*new, "fc6.", "fc7."), file)
     return model.to(memory_format=torch.channels_last)
+
+
+def draw_sibling_layers(model: FastRCNN) -> None:
+    """Zero-mean Gaussians of deviation 0.01 (classes) and 0.001 (boxes), biases 0 (paper, 2.3)."""
+    nn.init.normal_(model.score.weight, std=0.01)
+    nn.init.normal_(model.box.weight, std=0.001)
+    nn.init.zeros_(model.score.bias)
+    nn.init.zeros_(model.box.bias)
 
 
 def rebuild_model(architecture: Architecture, tensors: Mapping[str, Tensor]) -> FastRCNN:

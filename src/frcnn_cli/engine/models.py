@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.backbones import Backbone
-from frcnn_cli.engine.checkpoint import describes_model, load_tensors, save_tensors
-from frcnn_cli.engine.model import FastRCNN, create_model, rebuild_model
-from frcnn_cli.engine.settings import Preprocessing
+from frcnn_cli.engine.checkpoint import load_tensors, save_tensors
+from frcnn_cli.engine.model import FastRCNN, rebuild_model
 from frcnn_proposals.errors import InputError, MisuseError
 
 MODEL_FILE = "model.safetensors"
+BEST_FILE = "best.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
@@ -34,35 +32,6 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise InputError(f"{path}: its weights do not fit its architecture: {reason}") from error
-
-
-def initial_model(
-    backbone: Backbone,
-    classes: tuple[str, ...],
-    weights: str,
-    preprocessing: Preprocessing,
-    seed: int,
-) -> FastRCNN:
-    """The network that training starts from.
-
-    weights: `imagenet`, `none`, a file of the backbone's ImageNet weights, or a model of this
-    toolkit, compressed or not, of the same backbone and classes. Raises InputError or
-    MisuseError where they cannot be read or do not fit.
-    """
-    path = Path(weights)
-    if weights in ("imagenet", "none") or not is_model(path) or not describes_model(path):
-        return create_model(backbone, classes, weights, preprocessing, seed)
-    model, _ = load_model(find_model(path, path.parent))
-    architecture = model.architecture
-    if architecture.backbone != backbone.name:
-        raise MisuseError(
-            f"{weights}: this is a model on {architecture.backbone}. "
-            f"Give --backbone {architecture.backbone}."
-        )
-    if architecture.classes != classes:
-        raise MisuseError(f"{weights}: this model has other classes than the data set.")
-    model.architecture = replace(architecture, preprocessing=preprocessing)
-    return model
 
 
 def find_model(given: Path | None, runs_root: Path) -> Path:

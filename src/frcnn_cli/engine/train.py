@@ -1,9 +1,7 @@
-"""Training: the paper's step (section 2.3), and the loop around it."""
+"""Training: the loop around the paper's step, from its first iteration or from a checkpoint."""
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -12,20 +10,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.losses import BOTH, Losses, LossWeights, multi_task_loss
+from frcnn_cli.engine.initial_model import renormalise_boxes
+from frcnn_cli.engine.losses import Losses
+from frcnn_cli.engine.memory import memory_explained
+from frcnn_cli.engine.metrics import EVALUATIONS_FILE, METRICS_FILE, appended_lines
 from frcnn_cli.engine.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.models import MODEL_FILE, save_model
+from frcnn_cli.engine.models import BEST_FILE, MODEL_FILE, save_model
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.sampling import Candidates, match_candidates, target_statistics
 from frcnn_cli.engine.seeds import seed_for
 from frcnn_cli.engine.settings import TrainSettings
+from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.stages import let_learn, make_optimizer, stages
-from frcnn_cli.engine.training_state import Progress, load_checkpoint, save_checkpoint
+from frcnn_cli.engine.stopping import stop_between_steps
+from frcnn_cli.engine.train_step import train_step
+from frcnn_cli.engine.training_state import (
+    Progress,
+    load_checkpoint,
+    resumable_after_failure,
+    save_checkpoint,
+)
+from frcnn_cli.engine.validation import Validation, validate
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
-
-METRICS_FILE = "metrics.jsonl"
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ class Run:
     """A training run: its folder, what it trains on, how, and where.
 
     origin: JSON values that say all this to whoever reads the model later.
+    validation: what settings.eval_every judges the model on.
     """
 
     folder: Path
@@ -52,56 +61,20 @@ class Run:
     settings: TrainSettings = field(default_factory=TrainSettings)
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     origin: dict[str, Any] = field(default_factory=dict)
-
-
-def train_step(
-    model: FastRCNN,
-    minibatch: Iterable[Minibatch],
-    optimizer: torch.optim.SGD,
-    rate: float,
-    weights: LossWeights = BOTH,
-) -> Losses | None:
-    """Sample, forward, loss, backward, update: one mini-batch of RoIs.
-
-    minibatch: its shares, sampled as they are taken. Their gradients add up, so that memory
-    holds one share at a time. Returns the losses, averaged over all RoIs; None, and no update,
-    where there are no shares. Raises InputError, naming the images, where a loss is not finite.
-    """
-    optimizer.zero_grad(set_to_none=True)
-    sums, rois, shares = torch.zeros(3), 0, 0
-    for share in minibatch:
-        outputs = model(share.images, share.rois)
-        targets = model.normalise(share.targets, share.labels)
-        losses = multi_task_loss(outputs.logits, outputs.offsets, share.labels, targets, weights)
-        _refuse_non_finite(losses, share)
-        (losses.total * len(share.labels)).backward()  # type: ignore[no-untyped-call]
-        sums += len(share.labels) * torch.stack(losses).detach().cpu()
-        rois, shares = rois + len(share.labels), shares + 1
-    if shares == 0:
-        return None
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["rate_factor"]
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                parameter.grad /= max(1, rois)
-    optimizer.step()
-    return Losses(*(sums / max(1, rois)))
-
-
-def _refuse_non_finite(losses: Losses, share: Minibatch) -> None:
-    if not math.isfinite(losses.total.item()):
-        raise InputError(
-            f"The loss is not finite for the images {', '.join(share.image_ids)}.\n"
-            "Lower --learning-rate, or look at their boxes with `frcnn data check`."
-        )
+    validation: Validation | None = None
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run ended with: its model file, and a message for each image it could not read."""
+    """What a run ended with: its model file, and a message for each image it could not read.
+
+    best: mean average precision of the best model on val, which lies beside it in BEST_FILE;
+    None where none was evaluated.
+    """
 
     path: Path
     unreadable: tuple[str, ...]
+    best: float | None = None
 
 
 def _say_nothing(_: StepReport) -> None:
@@ -126,28 +99,21 @@ def train(
         model.architecture.box_coding,
         with_flipped=sampling.flip,
     )
-    model.offset_means.copy_(torch.from_numpy(means))
-    model.offset_deviations.copy_(torch.from_numpy(deviations))
+    renormalise_boxes(model, torch.from_numpy(means), torch.from_numpy(deviations))
     run.folder.mkdir(parents=True, exist_ok=True)
-    (run.folder / METRICS_FILE).unlink(missing_ok=True)
-    return _fit(model, run, report, start=0, momenta={})
+    return _fit(model, run, report, Progress(0, run.settings, run.origin), momenta={})
 
 
 def resume(run: Run, report: Callable[[StepReport], None] = _say_nothing) -> Trained:
     """Go on from the run's last checkpoint, to the same end as without the interruption."""
     model, momenta, progress = load_checkpoint(run.folder)
-    return _fit(model, run, report, progress.iteration, momenta)
+    return _fit(model, run, report, progress, momenta)
 
 
 def _refuse_unfinished(settings: TrainSettings) -> None:
     """Raise MisuseError for what can be set already but is not carried out yet."""
-    unfinished = {
-        "the classifier svm": settings.classifier != "softmax",
-        "eval_every": settings.eval_every > 0,
-    }
-    for name, asked in unfinished.items():
-        if asked:
-            raise MisuseError(f"{name[0].upper()}{name[1:]}: training does not know this yet.")
+    if settings.classifier != "softmax":
+        raise MisuseError("The classifier svm: training does not know this yet.")
 
 
 def training_candidates(run: Run) -> Iterator[Candidates]:
@@ -166,43 +132,76 @@ def _fit(
     model: FastRCNN,
     run: Run,
     report: Callable[[StepReport], None],
-    start: int,
+    progress: Progress,
     momenta: Mapping[str, Tensor],
 ) -> Trained:
     _refuse_unfinished(run.settings)
+    if run.settings.eval_every and run.validation is None:
+        raise MisuseError("eval_every needs a validation set, and this run has none.")
+    settings, start, unreadable = run.settings, progress.iteration, dict[str, None]()
     model.to(run.device).train()
-    minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
-    stream = minibatch_stream(minibatches, start, run.settings.workers)
-    unreadable: dict[str, None] = {}
+    minibatches = Minibatches(run.dataset, run.proposals, model.architecture, settings)
+    stream = minibatch_stream(minibatches, start, settings.workers)
     steps = 0
-    with (run.folder / METRICS_FILE).open("a", buffering=1, encoding="utf-8") as metrics:
-        for stage in stages(run.settings):
-            let_learn(model, stage, run.settings)
-            optimizer = make_optimizer(model, run.settings.schedule)
+    with (
+        appended_lines(run.folder / METRICS_FILE, start) as write_metrics,
+        memory_explained(settings, model.architecture.preprocessing),
+        stop_between_steps() as stop,
+    ):
+        for stage in stages(settings):
+            let_learn(model, stage, settings)
+            optimizer = make_optimizer(model, settings.schedule)
             _restore_momenta(model, optimizer, momenta if start > stage.start else {})
             of_stage = range(max(start, stage.start), stage.end)
             for iteration, shares in zip(of_stage, stream, strict=False):
                 # Dropout depends on the iteration alone, so that a resumed run repeats it.
-                torch.manual_seed(seed_for(run.settings.seed, "step", iteration))
-                rate = run.settings.schedule.rate_at(iteration - stage.start)
+                torch.manual_seed(seed_for(settings.seed, "step", iteration))
+                rate = settings.schedule.rate_at(iteration - stage.start)
                 minibatch = _readable(shares, run.device, unreadable)
                 losses = train_step(model, minibatch, optimizer, rate, stage.weights)
-                if losses is None:
-                    continue
-                steps += 1
-                step = _step_report(iteration + 1, losses, rate)
-                metrics.write(json.dumps(asdict(step)) + "\n")
-                report(step)
-                if step.iteration % run.settings.checkpoint_every == 0:
-                    progress = Progress(step.iteration, run.settings, run.origin)
+                if losses is not None:
+                    steps += 1
+                    step = _step_report(iteration + 1, losses, rate)
+                    write_metrics(asdict(step))
+                    report(step)
+                progress = _evaluated(model, run, replace(progress, iteration=iteration + 1))
+                if stop.made or progress.iteration % settings.checkpoint_every == 0:
                     save_checkpoint(run.folder, model, optimizer, progress)
-    if steps == 0 and start < run.settings.iterations:
+                if stop.made:
+                    raise KeyboardInterrupt
+    if steps == 0 and start < settings.iterations:
         raise InputError(
             f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
         )
     path = run.folder / MODEL_FILE
-    save_model(model.eval(), path, run.origin | {"settings": asdict(run.settings)})
-    return Trained(path, tuple(unreadable))
+    with resumable_after_failure(run.folder):
+        save_model(model.eval(), path, _origin(run))
+    return Trained(path, tuple(unreadable), progress.best)
+
+
+def _evaluated(model: FastRCNN, run: Run, progress: Progress) -> Progress:
+    """Where an evaluation is due, judge the model, and keep it if it is the best so far."""
+    every, done = run.settings.eval_every, progress.iteration
+    if run.validation is None or not every:
+        return progress
+    if done % every and done != run.settings.iterations:
+        return progress
+    score = validate(model, run.validation)
+    with appended_lines(run.folder / EVALUATIONS_FILE, done - 1) as write:
+        write({"iteration": done, "map": score})
+    if progress.best is not None and score <= progress.best:
+        return progress
+    with resumable_after_failure(run.folder):
+        origin = _origin(run) | {"iteration": done, "val_map": score}
+        save_model(model, run.folder / BEST_FILE, origin)
+    return replace(progress, best=score)
+
+
+def _origin(run: Run) -> dict[str, Any]:
+    """What the model says of itself: the whole experiment, or at least the settings."""
+    if "experiment" in run.origin:
+        return run.origin
+    return run.origin | {"settings": nested(run.settings)}
 
 
 def _readable(

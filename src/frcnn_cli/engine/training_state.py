@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +14,30 @@ from torch import Tensor
 from frcnn_cli.engine.checkpoint import MALFORMED, load_tensors, read_description, save_tensors
 from frcnn_cli.engine.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.models import CHECKPOINT_FILE
-from frcnn_cli.engine.settings import Sampling, Schedule, SvmSettings, TrainSettings
+from frcnn_cli.engine.settings import TrainSettings
+from frcnn_cli.engine.settings.fields import nested
+from frcnn_cli.engine.settings.overrides import from_nested, override
 from frcnn_proposals.errors import InputError, MisuseError
 
 
 @dataclass(frozen=True)
 class Progress:
-    """Iterations done, and what the run was started with."""
+    """Iterations done, what the run was started with, and the best mAP on val so far."""
 
     iteration: int
     settings: TrainSettings
     origin: dict[str, Any]
+    best: float | None = None
 
 
 def save_checkpoint(
     folder: Path, model: FastRCNN, optimizer: torch.optim.SGD, progress: Progress
 ) -> None:
-    """Write weights, momenta and progress into the run's folder, whole or not at all."""
+    """Write weights, momenta and progress into the run's folder, whole or not at all.
+
+    Raises InputError, and leaves the checkpoint that is there, where a number is not finite or
+    the disk is full.
+    """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         buffer = optimizer.state[parameter].get("momentum_buffer")
@@ -37,10 +45,30 @@ def save_checkpoint(
             tensors[f"momentum.{name}"] = buffer
     origin = {
         "iteration": progress.iteration,
-        "settings": asdict(progress.settings),
+        "settings": nested(progress.settings),
         "origin": progress.origin,
+        "best": progress.best,
     }
-    save_tensors(folder / CHECKPOINT_FILE, model.architecture, tensors, origin)
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise InputError(
+                f"After iteration {progress.iteration} not every number of {name} is finite.\n"
+                "Lower --learning-rate; the checkpoint before this iteration is kept."
+            )
+    with resumable_after_failure(folder):
+        save_tensors(folder / CHECKPOINT_FILE, model.architecture, tensors, origin)
+
+
+@contextmanager
+def resumable_after_failure(folder: Path) -> Iterator[None]:
+    """Where the block cannot write a file, say what becomes of the run."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"{error}\nThe last checkpoint is kept. Make room on the disk, then go on with "
+            f"`frcnn train --resume {folder}`."
+        ) from error
 
 
 def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress]:
@@ -67,26 +95,12 @@ def load_progress(folder: Path) -> Progress:
     try:
         return Progress(
             int(stored["iteration"]),
-            settings_from_json(stored["settings"]),
+            override(TrainSettings(), from_nested(stored["settings"], "Its settings")),
             dict(stored["origin"]),
+            None if stored.get("best") is None else float(stored["best"]),
         )
     except (*MALFORMED, MisuseError) as error:
         raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
-
-
-def settings_from_json(values: dict[str, Any]) -> TrainSettings:
-    """TrainSettings from what dataclasses.asdict made of them, through JSON or not."""
-    values = json.loads(json.dumps(values))
-    sampling = values.pop("sampling")
-    sampling["background_iou"] = tuple(sampling["background_iou"])
-    sampling["scales"] = tuple(sampling.get("scales", ()))
-    schedule, svm = values.pop("schedule"), values.pop("svm", {})
-    return TrainSettings(
-        sampling=Sampling(**sampling),
-        schedule=Schedule(**schedule),
-        svm=SvmSettings(**svm),
-        **values,
-    )
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

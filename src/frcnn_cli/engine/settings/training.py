@@ -159,6 +159,10 @@ class TrainSettings:
     def __post_init__(self) -> None:
         check_choice(self.box_training, BoxTraining, "box_training")
         check(positive(self.box_weight), f"box_weight is {self.box_weight}; it must be positive")
+        check(
+            self.box_training != "none" or self.box_weight == 1.0,
+            "box_weight does nothing where box_training is 'none'",
+        )
         check_choice(self.frozen, Frozen, "frozen")
         check_choice(self.classifier, Classifier, "the classifier")
         check(

@@ -1,0 +1,189 @@
+"""Beginning a run, and going on with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from frcnn_cli.commands.console import Output
+from frcnn_cli.commands.sources import proposals_for
+from frcnn_cli.commands.train_tables import setting_table
+from frcnn_cli.engine.datasets import default_splits, find_dataset
+from frcnn_cli.engine.initial_model import initial_model
+from frcnn_cli.engine.origins import origin_of, proposals_fingerprint
+from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.runs import (
+    SETTING_FILE,
+    StoredRun,
+    alone_in,
+    claim_run_folder,
+    new_run_folder,
+    read_run,
+    write_setting,
+)
+from frcnn_cli.engine.settings import DetectSettings, Experiment
+from frcnn_cli.engine.train import Run, StepReport, Trained, resume, train
+from frcnn_cli.engine.validation import Validation, validation_dataset
+from frcnn_proposals.errors import InputError, MisuseError
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a run is kept and computed. folder: None makes one under runs_root."""
+
+    folder: Path | None
+    runs_root: Path
+    device: torch.device
+
+
+def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
+    """Train from the first iteration, in a folder of the run's own."""
+    experiment = _with_split(output, experiment)
+    data = _find(experiment)
+    if place.folder is not None:
+        folder = claim_run_folder(place.folder)
+    else:
+        name = f"{Path(experiment.data.dataset).name}-{experiment.backbone}"
+        folder = new_run_folder(place.runs_root, name)
+    try:
+        with alone_in(folder):
+            return _train(output, experiment, data, folder, place.device)
+    except InputError:
+        _remove_if_nothing_was_done(folder)
+        raise
+
+
+def go_on(output: Output, folder: Path, device: torch.device, workers: int | None) -> Trained:
+    """Go on from the run's last checkpoint; from the beginning where it has none yet."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: there is no such folder.")
+    with alone_in(folder):
+        stored = read_run(folder)
+        if stored.model is not None:
+            output.note(f"{folder}: this run has finished.")
+            best = None if stored.progress is None else stored.progress.best
+            return Trained(stored.model, (), best)
+        experiment = stored.experiment
+        data = _find(experiment)
+        if stored.progress is None:
+            output.note(f"{folder} has no checkpoint yet: it begins again")
+            return _train(output, experiment, data, folder, device)
+        run = _prepare(output, experiment, data, folder, device)
+        _refuse_other_proposals(stored, run)
+        if workers is not None:
+            run = replace(run, settings=replace(run.settings, workers=workers))
+        done, total = stored.progress.iteration, run.settings.iterations
+        output.note(f"Going on with {folder} after iteration {done} of {total}")
+        return _watched(output, run, done, lambda report: resume(run, report))
+
+
+def _train(
+    output: Output, experiment: Experiment, data: Dataset, folder: Path, device: torch.device
+) -> Trained:
+    # Before the proposals, which can take long: what is wrong here should be said at once.
+    model = initial_model(experiment, data.classes)
+    _validation_split(experiment, data)
+    write_setting(folder, experiment)
+    if output.verbosity >= 0:
+        output.messages.print(setting_table(experiment))
+    run = _prepare(output, experiment, data, folder, device)
+    output.note(
+        f"Training {experiment.backbone} on {len(run.dataset)} images of "
+        f"{Path(experiment.data.dataset).name} {experiment.data.split}, {run.settings.iterations} "
+        f"iterations at scale {experiment.preprocessing.scale}, on {device}, into {folder}"
+    )
+    return _watched(output, run, 0, lambda report: train(model, run, report))
+
+
+def _watched(
+    output: Output,
+    run: Run,
+    done: int,
+    work: Callable[[Callable[[StepReport], None]], Trained],
+) -> Trained:
+    """Do the work with its progress shown; whoever interrupts it is told how to go on."""
+    try:
+        with output.progress("Training", run.settings.iterations, done) as advance:
+            return work(lambda step: advance(1, _losses(step)))
+    except KeyboardInterrupt:
+        output.note(f"Go on with `frcnn train --resume {run.folder}`.")
+        raise
+
+
+def _losses(step: StepReport) -> str:
+    return (
+        f"loss {step.loss:.3f} (class {step.classification:.3f}, boxes {step.box_regression:.3f})"
+    )
+
+
+def _prepare(
+    output: Output, experiment: Experiment, data: Dataset, folder: Path, device: torch.device
+) -> Run:
+    """The run of an experiment, its proposals found or made."""
+    found = _proposals(output, experiment, data)
+    validation = None
+    if (judged := _validation_split(experiment, data)) is not None:
+        settings: DetectSettings = replace(experiment.detect, score_threshold=0.0)
+        of_val = _proposals(output, experiment, judged)
+        validation = Validation(of_val.dataset, of_val.proposals, settings)
+    fingerprint = proposals_fingerprint(found.path, found.proposals)
+    origin = origin_of(experiment, fingerprint)
+    return Run(folder, found.dataset, found.proposals, experiment.train, device, origin, validation)
+
+
+def _proposals(output: Output, experiment: Experiment, data: Dataset) -> DatasetProposals:
+    chosen, root = experiment.proposals, experiment.data.root
+    return proposals_for(
+        output,
+        data,
+        Path(chosen.file) if chosen.file else None,
+        chosen.source,
+        data_root=Path(root) if root else None,
+        allow_mismatch=chosen.allow_mismatch,
+    )
+
+
+def _validation_split(experiment: Experiment, data: Dataset) -> Dataset | None:
+    return validation_dataset(experiment.data, data) if experiment.train.eval_every else None
+
+
+def _find(experiment: Experiment) -> Dataset:
+    data = experiment.data
+    return find_dataset(data.dataset, data.split, Path(data.root) if data.root else None)
+
+
+def _with_split(output: Output, experiment: Experiment) -> Experiment:
+    data = experiment.data
+    if data.split:
+        return experiment
+    splits = default_splits(data.dataset, Path(data.root) if data.root else None)
+    if not splits.apart:
+        output.warn(f"{data.dataset} has one split alone: nothing is left to evaluate on.")
+    return replace(experiment, data=replace(data, split=splits.training))
+
+
+def _refuse_other_proposals(stored: StoredRun, run: Run) -> None:
+    """Raises MisuseError where the proposals are not those that the run began with."""
+    assert stored.progress is not None
+    began = stored.progress.origin.get("proposals_fingerprint")
+    if began and began != run.origin["proposals_fingerprint"]:
+        raise MisuseError(
+            f"{run.folder}: the proposals have changed since this run began "
+            f"({stored.experiment.proposals.file or stored.experiment.proposals.source}).\n"
+            "Put them back, or begin another run."
+        )
+
+
+def _remove_if_nothing_was_done(folder: Path) -> None:
+    """A request that was refused leaves no folder behind."""
+    kept = {path.name for path in folder.iterdir()} - {SETTING_FILE, ".lock"}
+    if not kept:
+        for name in (SETTING_FILE, ".lock"):
+            (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            folder.rmdir()

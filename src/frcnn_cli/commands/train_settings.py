@@ -1,0 +1,133 @@
+"""From the command line of `frcnn train` to one complete Experiment.
+
+A later one of these counts: preset, variants, --config, options.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.checkpoint import read_architecture
+from frcnn_cli.engine.datasets.locate import data_roots
+from frcnn_cli.engine.models import find_model
+from frcnn_cli.engine.presets import base_experiment, variant_changes
+from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings.overrides import Given, from_assignment, override, read_toml
+from frcnn_proposals.errors import MisuseError
+
+# Options that name one field each.
+FIELDS = {
+    "dataset": "data.dataset",
+    "split": "data.split",
+    "data_root": "data.root",
+    "backbone": "backbone",
+    "weights": "weights",
+    "init": "init",
+    "proposals": "proposals.file",
+    "source": "proposals.source",
+    "allow_mismatch": "proposals.allow_mismatch",
+    "sampling": "sampling.strategy",
+    "iterations": "schedule.iterations",
+    "learning_rate": "schedule.learning_rate",
+    "seed": "train.seed",
+    "workers": "train.workers",
+    "checkpoint_every": "train.checkpoint_every",
+    "eval_every": "train.eval_every",
+}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the command line asks for. options: by the names of FIELDS, those that are given."""
+
+    preset: str | None
+    variants: tuple[str, ...]
+    config: Path | None
+    scale: int | None
+    assignments: tuple[str, ...]
+    options: dict[str, Any]
+
+
+def experiment_from(wishes: Wishes) -> Experiment:
+    """The experiment that is asked for, its paths absolute.
+
+    Raises MisuseError or InputError where the wishes cannot be read or do not go together.
+    """
+    wanted = [*_from_config(wishes), *_from_command_line(wishes)]
+    base = _base(wishes.preset, wanted)
+    layers = [*variant_changes(base, wishes.variants), *wanted]
+    if wishes.scale is not None:
+        layers += _at_scale(override(base, layers), wishes.scale)
+    return _with_whole_paths(override(base, layers))
+
+
+def _from_config(wishes: Wishes) -> list[Given]:
+    return [] if wishes.config is None else read_toml(wishes.config)
+
+
+def _from_command_line(wishes: Wishes) -> list[Given]:
+    given = [
+        Given(FIELDS[name], str(value) if isinstance(value, Path) else value, _option(name))
+        for name, value in wishes.options.items()
+    ]
+    given += [from_assignment(text, "--set") for text in wishes.assignments]
+    for path, count in Counter(each.path for each in given).items():
+        if count > 1:
+            where = ", ".join(each.where for each in given if each.path == path)
+            raise MisuseError(f"{path} is given {count} times: {where}. Give it once.")
+    return given
+
+
+def _base(preset: str | None, wanted: list[Given]) -> Experiment:
+    """The base for the backbone that is wanted, or that the detector to start from has."""
+    chosen = {each.path: each for each in wanted if each.path in ("backbone", "init")}
+    backbone = str(chosen["backbone"].value) if "backbone" in chosen else None
+    if "init" not in chosen or not chosen["init"].value:
+        return base_experiment(preset, backbone)
+    path = Path(str(chosen["init"].value))
+    model = read_architecture(find_model(path, path.parent))
+    if backbone not in (None, model.backbone):
+        raise MisuseError(
+            f"{path}: this is a model on {model.backbone}. Leave {chosen['backbone'].where} out, "
+            f"or give {model.backbone}."
+        )
+    return base_experiment(preset, model.backbone, model.preprocessing)
+
+
+def _at_scale(experiment: Experiment, scale: int) -> list[Given]:
+    if experiment.train.sampling.scales:
+        raise MisuseError(
+            "--scale and the several scales of training contradict each other.\n"
+            "Give --set sampling.scales=[...] and detect.scales, or leave the variant out."
+        )
+    preprocessing = experiment.preprocessing.at_scale(scale)
+    return [
+        Given("preprocessing.scale", preprocessing.scale, "--scale"),
+        Given("preprocessing.max_size", preprocessing.max_size, "--scale"),
+    ]
+
+
+def _with_whole_paths(experiment: Experiment) -> Experiment:
+    """Files and folders by absolute paths, so that the run can be resumed from anywhere."""
+    data, proposals, weights = experiment.data, experiment.proposals, experiment.weights
+    name = data.dataset
+    members = [name] if Path(name).exists() else name.split("+")
+    root = data_roots(Path(data.root) if data.root else None)[0]
+    return replace(
+        experiment,
+        weights=weights if weights in ("imagenet", "none") else _whole(weights),
+        init=_whole(experiment.init),
+        data=replace(data, dataset="+".join(map(_whole, members)), root=str(root.resolve())),
+        proposals=replace(proposals, file=_whole(proposals.file)),
+    )
+
+
+def _whole(name: str) -> str:
+    return str(Path(name).resolve()) if name and Path(name).exists() else name
+
+
+def _option(name: str) -> str:
+    return "DATASET" if name == "dataset" else "--" + name.replace("_", "-")

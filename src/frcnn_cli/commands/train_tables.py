@@ -1,0 +1,62 @@
+"""Experiments as tables."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rich.markup import escape
+from rich.table import Table
+
+from frcnn_cli.engine.presets import PRESETS, VARIANTS, base_experiment
+from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings.fields import nested, values_of
+
+
+def setting_table(experiment: Experiment) -> Table:
+    """The complete setting, a row a section; what is empty is left out."""
+    table = Table("section", "setting", title="Setting", title_justify="left")
+    sections: dict[str, dict[str, Any]] = {"": {}}
+    for name, value in nested(experiment).items():
+        if isinstance(value, dict):
+            sections[name] = value
+        else:
+            sections[""][name] = value
+    for name, values in sections.items():
+        said = [
+            f"[dim]{key}[/] {escape(_text(v))}" for key, v in values.items() if v not in ("", [])
+        ]
+        table.add_row(name, ", ".join(said))
+    return table
+
+
+def presets_table() -> Table:
+    """Every field of every base, side by side."""
+    experiments = [values_of(base_experiment(preset.name)) for preset in PRESETS]
+    table = Table("setting", *(preset.name for preset in PRESETS), title="Presets")
+    table.add_row("", *(preset.summary for preset in PRESETS), end_section=True)
+    for path in experiments[0]:
+        table.add_row(path, *(escape(_text(values[path])) for values in experiments))
+    return table
+
+
+def variants_table() -> Table:
+    """What each variant changes, of the default base and of the paper's."""
+    lite, paper = PRESETS[0], PRESETS[-1]
+    table = Table("variant", "what", "changes", title="Variants of any preset")
+    for variant in VARIANTS:
+        of_lite = variant.changes(base_experiment(lite.name))
+        lines = []
+        for path, value in variant.changes(base_experiment(paper.name)).items():
+            other = of_lite[path]
+            beside = "" if other == value else f" ({lite.name}: {_text(other)})"
+            lines.append(escape(f"{path} = {_text(value)}{beside}"))
+        table.add_row(variant.name, variant.summary, "\n".join(lines))
+    return table
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple):
+        return " ".join(_text(each) for each in value)
+    return f"{value:g}" if isinstance(value, float) else str(value)
