@@ -29,8 +29,8 @@ FLOORS = [
         for floor, names in {
             2: "records settings boxes seeds devices stopping",
             3: "datasets transforms sampling losses checkpoint evaluation image_order minibatches "
-            "low_rank linear_svm hard_negatives draw results proposing metrics memory",
-            4: "backbones efficientnet_lite model models compress training_state runs stages "
+            "low_rank linear_svm hard_negatives draw results proposing metrics memory older_models",
+            4: "backbones model models compress training_state runs stages "
             "layer_costs presets origins initial_model",
             5: "detect detect_files",
             6: "train train_step svm validation timing benchmarks proposal_sweep",

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frcnn_cli.engine.backbones import STRIDE, Backbone, find_backbone, pretrained_states
+from frcnn_cli.engine.backbones import STRIDE, Backbone, find_backbone, load_pretrained
 from frcnn_cli.engine.low_rank import linear
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_kernels import roi_pool
@@ -104,21 +104,26 @@ def create_model(
     weights: `imagenet`, `none`, or a file of the backbone's ImageNet
     weights. Raises InputError where the weights cannot be read or do not fit.
     """
+    file = None if weights in ("imagenet", "none") else Path(weights)
+    pretrained = None if weights == "none" else load_pretrained(backbone, file)
+    preprocessing = preprocessing or backbone.preprocessing
+    is_default = preprocessing == preprocessing.with_pixels_of(backbone.preprocessing)
+    if pretrained is not None and is_default:
+        preprocessing = preprocessing.with_pixels_of(pretrained.preprocessing)
     torch.manual_seed(seed)
     model = FastRCNN(
         Architecture(
             backbone=backbone.name,
             classes=classes,
             hidden=backbone.hidden,
-            preprocessing=preprocessing or backbone.preprocessing,
-            pretrained=weights != "none",
+            preprocessing=preprocessing,
+            pretrained=pretrained is not None,
         )
     )
     draw_sibling_layers(model)
-    if weights != "none":
-        file = None if weights == "imagenet" else Path(weights)
-        features, head = pretrained_states(backbone, file)
-        state = {f"features.{name}": value for name, value in features.items()} | head
+    if pretrained is not None:
+        head = pretrained.head
+        state = {f"features.{name}": value for name, value in pretrained.features.items()} | head
         new = ("score.", "box.", "offset_", *(f"features.{name}" for name in backbone.new_layers))
         _load(model, state, new if head else (*new, "fc6.", "fc7."), file)
     return model.to(memory_format=torch.channels_last)

@@ -7,6 +7,7 @@ from typing import Any
 
 from frcnn_cli.engine.checkpoint import load_tensors, save_tensors
 from frcnn_cli.engine.model import FastRCNN, rebuild_model
+from frcnn_cli.engine.older_models import as_of_now
 from frcnn_proposals.errors import InputError, MisuseError
 
 MODEL_FILE = "model.safetensors"
@@ -24,7 +25,7 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
 
     Raises InputError, naming the file, where it is damaged or its weights do not fit.
     """
-    stored = load_tensors(path)
+    stored = as_of_now(path, load_tensors(path))
     try:
         return rebuild_model(stored.architecture, stored.tensors), stored.origin
     except MisuseError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,7 +37,7 @@ class StoredRun:
 
 def new_run_folder(runs_root: Path, name: str) -> Path:
     """Make and return `runs_root`/`name`, or with -2, -3 ... behind it where that is taken."""
-    label = name.replace("/", "_").strip("._") or "run"
+    label = re.sub("[/:]", "_", name).strip("._") or "run"
     number = 1
     while True:
         folder = runs_root / (label if number == 1 else f"{label}-{number}")

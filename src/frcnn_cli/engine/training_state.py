@@ -14,6 +14,7 @@ from torch import Tensor
 from frcnn_cli.engine.checkpoint import MALFORMED, load_tensors, read_description, save_tensors
 from frcnn_cli.engine.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.models import CHECKPOINT_FILE
+from frcnn_cli.engine.older_models import as_of_now
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import from_nested, override
@@ -78,7 +79,7 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
     """
     progress = load_progress(folder)
     path = folder / CHECKPOINT_FILE
-    stored = load_tensors(path)
+    stored = as_of_now(path, load_tensors(path))
     try:
         model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
     except (RuntimeError, MisuseError) as error:

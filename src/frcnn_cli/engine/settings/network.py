@@ -46,6 +46,10 @@ class Preprocessing:
             return self
         return replace(self, scale=scale, max_size=round(scale * self.max_size / self.scale))
 
+    def with_pixels_of(self, other: Preprocessing) -> Preprocessing:
+        """The same sizes, with pixels prepared as `other` does."""
+        return replace(other, scale=self.scale, max_size=self.max_size)
+
 
 @dataclass(frozen=True)
 class Architecture:

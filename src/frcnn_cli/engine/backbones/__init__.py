@@ -1,0 +1,17 @@
+"""ImageNet networks cut at stride 16: what Fast R-CNN puts in front of RoI pooling.
+
+One file a network; `find_backbone` knows them by name, and torchvision's besides.
+"""
+
+from frcnn_cli.engine.backbones.base import STRIDE, Backbone, Pretrained
+from frcnn_cli.engine.backbones.find import BACKBONES, find_backbone
+from frcnn_cli.engine.backbones.weights import load_pretrained
+
+__all__ = [
+    "BACKBONES",
+    "STRIDE",
+    "Backbone",
+    "Pretrained",
+    "find_backbone",
+    "load_pretrained",
+]

@@ -1,0 +1,64 @@
+"""What a backbone is: how to build its feature layers and to read its ImageNet weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from frcnn_cli.engine.settings import Preprocessing, Schedule
+
+State = dict[str, Tensor]
+STRIDE = 16
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """ImageNet weights: states of the feature layers, and of fc6 and fc7 (empty if it has none).
+
+    preprocessing: how the pixels were prepared for these weights (its scale means nothing).
+    """
+
+    features: State
+    head: State
+    preprocessing: Preprocessing
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """One network.
+
+    build: its feature layers, (N, 3, H, W) -> (N, channels, about H / 16, about W / 16).
+    channels: of the feature map. pooled: height and width of RoI pooling's output.
+    hidden: outputs of fc6 and fc7. frozen: prefixes of the feature layers' parameters that
+    training leaves alone. new_layers: prefixes of those that ImageNet knows nothing of.
+    pretrained_rate: factor of the learning rate for the feature layers that it knows.
+    schedule: how it trains unless told otherwise.
+    read: the published state -> what of it is used. Raises KeyError where a tensor is missing.
+    download: the published state, from its package or its publisher. Raises InputError, or an
+    error of the network, where it cannot be had.
+    """
+
+    name: str
+    build: Callable[[], nn.Module]
+    channels: int
+    pooled: tuple[int, int]
+    hidden: tuple[int, int]
+    preprocessing: Preprocessing
+    schedule: Schedule
+    frozen: tuple[str, ...]
+    new_layers: tuple[str, ...]
+    pretrained_rate: float
+    read: Callable[[Mapping[str, Tensor]], Pretrained]
+    download: Callable[[], Mapping[str, Tensor]]
+
+
+def initialise(features: nn.Module) -> nn.Module:
+    """He's initialisation for every convolution, biases 0; returns its argument."""
+    for layer in features.modules():
+        if isinstance(layer, nn.Conv2d):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    return features

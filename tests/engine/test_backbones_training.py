@@ -1,0 +1,63 @@
+"""Every backbone trains a step and comes back from its file as it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from frcnn_cli.engine.backbones import BACKBONES, find_backbone
+from frcnn_cli.engine.minibatches import Minibatch
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.models import load_model, save_model
+from frcnn_cli.engine.settings import Architecture, Schedule
+from frcnn_cli.engine.train import make_optimizer, train_step
+
+NAMES = [
+    *BACKBONES,
+    "torchvision:resnet18",
+    "torchvision:convnext_tiny",
+    "torchvision:mobilenet_v3_small",
+    "torchvision:regnet_y_400mf",
+    "torchvision:googlenet",
+]
+
+
+def small(name: str) -> FastRCNN:
+    """The network with a head of next to nothing."""
+    torch.manual_seed(0)
+    backbone = find_backbone(name)
+    preprocessing = backbone.preprocessing.at_scale(64)
+    return FastRCNN(Architecture(name, ("a", "b"), (8, 8), preprocessing))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_step_moves_what_is_trained_and_nothing_else(name: str, tmp_path: Path) -> None:
+    model = small(name).train()
+    batch = Minibatch(
+        images=torch.randn(2, 3, 64, 96),
+        rois=torch.tensor([[0, 4.0, 4, 60, 50], [1, 0, 0, 90, 60], [1, 30, 8, 80, 40]]),
+        labels=torch.tensor([1, 2, 0]),
+        targets=torch.randn(3, 4),
+        image_ids=("1", "2"),
+        unreadable=(),
+    )
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    train_step(model, batch, make_optimizer(model, Schedule()), rate=0.01)
+    moved = {n for n, value in model.state_dict().items() if not torch.equal(value, before[n])}
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
+    trained = {n for n, p in model.named_parameters() if p.requires_grad}
+    assert frozen
+    assert not moved & frozen
+    assert moved <= trained, "buffers, such as a batch norm's statistics, stay"
+    assert len(moved) > 0.5 * len(trained)
+
+    model.eval()
+    save_model(model, tmp_path / "model.safetensors", {})
+    loaded, _ = load_model(tmp_path / "model.safetensors")
+    assert loaded.architecture == model.architecture
+    with torch.inference_mode():
+        first, second = (each(batch.images, batch.rois) for each in (model, loaded))
+    assert torch.equal(first.logits, second.logits)
+    assert torch.equal(first.offsets, second.offsets)
