@@ -12,7 +12,8 @@ from frcnn_cli.engine.minibatches import Minibatch
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import load_model, save_model
 from frcnn_cli.engine.settings import Architecture, Schedule
-from frcnn_cli.engine.train import make_optimizer, train_step
+from frcnn_cli.engine.stages import make_optimizer
+from frcnn_cli.engine.train import train_step
 
 NAMES = [
     *BACKBONES,
@@ -29,7 +30,8 @@ def small(name: str) -> FastRCNN:
     torch.manual_seed(0)
     backbone = find_backbone(name)
     preprocessing = backbone.preprocessing.at_scale(64)
-    return FastRCNN(Architecture(name, ("a", "b"), (8, 8), preprocessing))
+    model = FastRCNN(Architecture(name, ("a", "b"), (8, 8), preprocessing))
+    return model.to(memory_format=torch.channels_last)  # as every model that is made or read
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -44,7 +46,7 @@ def test_a_step_moves_what_is_trained_and_nothing_else(name: str, tmp_path: Path
         unreadable=(),
     )
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    train_step(model, batch, make_optimizer(model, Schedule()), rate=0.01)
+    train_step(model, [batch], make_optimizer(model, Schedule()), rate=0.01)
     moved = {n for n, value in model.state_dict().items() if not torch.equal(value, before[n])}
     frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
     trained = {n for n, p in model.named_parameters() if p.requires_grad}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 from dataclasses import replace
 from pathlib import Path
 from urllib.error import URLError
@@ -73,15 +74,33 @@ def test_weights_of_another_network_are_refused(tmp_path: Path, name: str) -> No
         load_pretrained(find_backbone(name), tmp_path / "other.pth")
 
 
-def test_weights_of_a_sibling_with_the_same_names_are_refused(
-    resnet18: dict[str, Tensor], tmp_path: Path
-) -> None:
-    """ResNet-34's names include all of ResNet-18's; WideResNet-50's are those of ResNet-50."""
-    state = {name: value.repeat(2, *[1] * (value.dim() - 1)) if value.dim() else value
-             for name, value in resnet18.items()}  # fmt: skip
-    torch.save(state, tmp_path / "wide.pth")
-    with pytest.raises(InputError, match=r"wide\.pth.*do not fit torchvision:resnet18.*conv1"):
+def test_weights_of_a_deeper_sibling_are_refused(tmp_path: Path) -> None:
+    """ResNet-34 has every name of ResNet-18, in the same shapes, and more."""
+    torch.save(torchvision.models.resnet34(weights=None).state_dict(), tmp_path / "deeper.pth")
+    with pytest.raises(
+        InputError, match=r"not weights of torchvision:resnet18 \(layer1\.2.*not in"
+    ):
+        load_pretrained(find_backbone("torchvision:resnet18"), tmp_path / "deeper.pth")
+
+
+def test_weights_of_other_shapes_are_refused(resnet18: dict[str, Tensor], tmp_path: Path) -> None:
+    wide = {name: torch.cat([value, value]) if value.dim() else value
+            for name, value in resnet18.items()}  # fmt: skip
+    torch.save(wide, tmp_path / "wide.pth")
+    with pytest.raises(InputError, match=r"wide\.pth.*do not fit torchvision:resnet18.*mismatch"):
         create_model(find_backbone("torchvision:resnet18"), ("a",), tmp_path / "wide.pth")
+
+
+def test_densenets_are_read_by_the_names_they_are_published_with(tmp_path: Path) -> None:
+    state = torchvision.models.densenet121(weights=None).state_dict()
+    published = {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", name): value
+        for name, value in state.items()
+    }
+    assert "features.denseblock1.denselayer1.norm.1.weight" in published
+    read = find_backbone("torchvision:densenet121").read(published)
+    name = "features.denseblock3.denselayer24.conv2.weight"
+    assert torch.equal(read.features[name], state[name])
 
 
 def test_weights_that_are_no_numbers_are_refused(

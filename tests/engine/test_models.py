@@ -8,9 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from frcnn_cli.engine.checkpoint import Stored, save_tensors
 from frcnn_cli.engine.compress import compress
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import find_model, load_model, save_model
+from frcnn_cli.engine.older_models import as_of_now
+from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError, MisuseError
 
 
@@ -86,6 +89,34 @@ def test_the_newest_run_is_found(small_model: FastRCNN, tmp_path: Path) -> None:
 def test_without_a_model_the_message_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(MisuseError, match="frcnn train"):
         find_model(None, tmp_path)
+
+
+def test_a_model_on_the_vgg16_of_older_versions_is_read_as_torchvisions(tmp_path: Path) -> None:
+    """Its layers were numbered and its pooling rounded down, as torchvision's do."""
+    architecture = Architecture("torchvision:vgg16", ("a",), (8, 8), Preprocessing())
+    model = FastRCNN(architecture).to(memory_format=torch.channels_last).eval()
+    tensors = {
+        name.replace("features.features.", "features."): value
+        for name, value in model.state_dict().items()
+    }
+    assert "features.28.weight" in tensors
+    path = tmp_path / "old.safetensors"
+    save_tensors(path, replace(architecture, backbone="vgg16"), tensors, {"dataset": "voc2007"})
+    loaded, origin = load_model(path)
+    assert loaded.architecture == architecture
+    assert origin == {"dataset": "voc2007"}
+    assert same(loaded, model)
+    image, rois = torch.randn(1, 3, 40, 40), torch.tensor([[0, 0.0, 0, 39, 39]])
+    with torch.inference_mode():
+        assert loaded.features(image).shape == (1, 512, 2, 2)  # 2.5 rounded down
+        assert torch.equal(loaded(image, rois).logits, model(image, rois).logits)
+
+
+def test_a_run_on_the_vgg16_of_older_versions_says_what_to_do(tmp_path: Path) -> None:
+    architecture = Architecture("vgg16", ("a",), (8, 8), Preprocessing())
+    stored = Stored(architecture, {"model.features.0.weight": torch.zeros(64, 3, 3, 3)})
+    with pytest.raises(InputError, match=r"checkpoint.*\n.*train anew"):
+        as_of_now(tmp_path / "checkpoint.safetensors", stored)
 
 
 def test_a_claim_of_enormous_layers_takes_no_memory(small_model: FastRCNN, tmp_path: Path) -> None:

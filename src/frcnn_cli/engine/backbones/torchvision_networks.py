@@ -8,7 +8,8 @@ the paper freezes.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
 
@@ -17,7 +18,7 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.ops.misc import FrozenBatchNorm2d
 
-from frcnn_cli.engine.backbones.base import Backbone, Pretrained
+from frcnn_cli.engine.backbones.base import Backbone, Pretrained, State
 from frcnn_cli.engine.backbones.stride16 import Cut, cut_at, find_cut
 from frcnn_cli.engine.settings import Preprocessing, Schedule
 from frcnn_proposals.errors import MisuseError
@@ -29,6 +30,10 @@ _INCEPTIONS: dict[str, Any] = {
     "aux_logits": False,
     "init_weights": False,
 }
+# Their second and third classifiers, which only their own training uses.
+_AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
+# The published DenseNets say norm.1 for norm1.
+_DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 _ARGUMENTS = {"googlenet": _INCEPTIONS, "inception_v3": _INCEPTIONS}
 
 
@@ -53,9 +58,7 @@ def torchvision_backbone(name: str) -> Backbone:
         return features
 
     def read(published: Mapping[str, Tensor]) -> Pretrained:
-        with torch.device("meta"):
-            names = build().state_dict()
-        return Pretrained({each: published[each] for each in names}, {}, preprocessing)
+        return Pretrained(_features_of(published, name, build), {}, preprocessing)
 
     return Backbone(
         name=f"{PREFIX}{name}",
@@ -95,6 +98,23 @@ def _classifier(name: str) -> nn.Module:
     with torch.device("cpu" if name.startswith("regnet") else device):
         network: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
     return network.to(device).eval()
+
+
+def _features_of(
+    published: Mapping[str, Tensor], name: str, build: Callable[[], nn.Module]
+) -> State:
+    """The part of a whole network's state that its feature layers hold.
+
+    Raises KeyError where a tensor is missing, ValueError for one of another network, such as
+    a deeper one of the same family.
+    """
+    with torch.device("meta"):
+        whole, kept = _classifier(name).state_dict(), build().state_dict()
+    named = {_DENSE_LAYER.sub(r"\1\2.", each): value for each, value in published.items()}
+    for each in named:
+        if each not in whole and not each.startswith(_AUXILIARY):
+            raise ValueError(f"{each} is not in it")
+    return {each: named[each] for each in kept}
 
 
 def _default_weights(name: str) -> Any:

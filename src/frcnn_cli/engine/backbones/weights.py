@@ -29,10 +29,11 @@ def load_pretrained(backbone: Backbone, file: Path | None) -> Pretrained:
     published = _download(backbone) if file is None else read_state(file)
     try:
         pretrained = backbone.read(published)
-    except KeyError as error:
+    except (KeyError, ValueError) as error:
+        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
         raise InputError(
-            f"{file or backbone.name}: these are not weights of {backbone.name} "
-            f"({error.args[0]} is missing). Give a file of that network's ImageNet weights."
+            f"{file or backbone.name}: these are not weights of {backbone.name} ({reason}).\n"
+            "Give a file of that network's ImageNet weights."
         ) from error
     for name, value in (pretrained.features | pretrained.head).items():
         if not torch.isfinite(value).all():
