@@ -101,8 +101,9 @@ def create_model(
 ) -> FastRCNN:
     """A network ready to be trained: ImageNet features, Gaussian sibling layers.
 
-    weights: `imagenet`, `none`, or a file of the backbone's ImageNet
-    weights. Raises InputError where the weights cannot be read or do not fit.
+    weights: `imagenet`, `none`, or a file of the backbone's ImageNet weights. preprocessing: by
+    default the backbone's; where its pixels are the backbone's, they become those that the
+    weights were trained on. Raises InputError where the weights cannot be read or do not fit.
     """
     file = None if weights in ("imagenet", "none") else Path(weights)
     pretrained = None if weights == "none" else load_pretrained(backbone, file)
