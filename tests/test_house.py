@@ -32,7 +32,7 @@ FLOORS = [
             "low_rank linear_svm hard_negatives draw results proposing metrics memory older_models",
             4: "backbones model models compress training_state runs stages "
             "layer_costs presets origins initial_model",
-            5: "detect detect_files",
+            5: "detect detect_files detecting",
             6: "train train_step svm validation timing benchmarks proposal_sweep",
         }.items()
         for name in names.split()

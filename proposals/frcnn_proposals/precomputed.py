@@ -55,6 +55,10 @@ class Precomputed:
             raise InputError(f"{self.file}: image {image_id!r}: {error}") from error
         return found
 
+    def load(self) -> None:
+        """Read the file now rather than for the first image. Raises InputError if it cannot be."""
+        _ = self._proposals
+
     @cached_property
     def _proposals(self) -> Mapping[str, Proposals]:
         return read_proposals(self.file, format=self.format)

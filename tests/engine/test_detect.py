@@ -7,7 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from frcnn_cli.engine.detect import detect_image, distinct_windows, score_boxes, threshold_for
+from frcnn_cli.engine.detect import detect_image, score_boxes, threshold_for
+from frcnn_cli.engine.detecting.windows import distinct_windows
 from frcnn_cli.engine.model import FastRCNN, Outputs
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals

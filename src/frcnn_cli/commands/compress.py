@@ -21,7 +21,7 @@ from frcnn_cli.commands.targets import (
 )
 from frcnn_cli.engine.compress import Compression, parse_ranks
 from frcnn_cli.engine.compress import compress as compress_model
-from frcnn_cli.engine.detect import detect_dataset
+from frcnn_cli.engine.detect_files import detect_dataset
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.model import FastRCNN, parameter_count

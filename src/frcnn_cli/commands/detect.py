@@ -3,31 +3,36 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import PIL.Image
 from rich.markup import escape
-from rich.table import Table
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.commands.targets import open_model
+from frcnn_cli.commands.detecting import detecting_options, identity, parse_scales, unfinished
+from frcnn_cli.commands.detection_tables import detection_table
+from frcnn_cli.commands.targets import LoadedModel, open_model
 from frcnn_cli.engine.detect import threshold_for
-from frcnn_cli.engine.detect_files import DetectedFile, detect_files
+from frcnn_cli.engine.detect_files import DetectedFile, detect_files, proposals_of
+from frcnn_cli.engine.detecting.journal import Journal
+from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.draw import draw_detections
 from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.results import coco_results
-from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.settings import DetectSettings, Precision
+from frcnn_proposals.base import Source
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.images import read_image
 from frcnn_proposals.precomputed import Precomputed
+from frcnn_proposals.provenance import Provenance
 from frcnn_proposals.sources import make_source
-
-ROWS_AN_IMAGE = 10
 
 
 @click.command()
@@ -42,6 +47,7 @@ ROWS_AN_IMAGE = 10
     "Default: 0.5, or a margin of 0 where SVMs classify.",
 )
 @options.top_k
+@detecting_options
 @click.option("--viz", is_flag=True, help="Draw the detections, into the folder --out.")
 @click.option(
     "--out",
@@ -54,91 +60,102 @@ ROWS_AN_IMAGE = 10
 @options.device
 @options.json_file
 @pass_output
-def detect(
-    output: Output,
-    images: tuple[str, ...],
-    model: Path | None,
-    proposals: Path | None,
-    source: str,
-    score_threshold: float | None,
-    top_k: int,
-    viz: bool,
-    out: Path,
-    runs_root: Path,
-    device: str,
-    json_path: Path | None,
-) -> None:
+def detect(output: Output, /, **given: Any) -> None:
     """Find objects in IMAGES: files, folders, globs, lists of paths, or data sets.
 
-    Proposals are made on the fly unless --proposals names a file of them.
+    Proposals are made on the fly unless --proposals names a file of them. With --json each
+    image's detections go to disk as they are made (FILE.partial); the same command goes on
+    with them after Ctrl-C or worse.
 
     \b
     frcnn detect street.jpg --viz
     frcnn detect photos/ --json detections.json --score-threshold 0.01
     """
-    files = find_images(images)
-    loaded = open_model(output, model, runs_root, find_device(device))
+    asked = Asked(**given)
+    files = find_images(asked.images)
+    loaded = open_model(output, asked.model, asked.runs_root, find_device(asked.device))
     classes = loaded.model.architecture.classes
-    proposer = make_source(source) if proposals is None else Precomputed(proposals)
-    settings = DetectSettings(threshold_for(loaded.model, score_threshold), top_k=top_k)
+    settings = DetectSettings(
+        threshold_for(loaded.model, asked.score_threshold),
+        top_k=asked.top_k,
+        flip=asked.tta == "flip",
+        scales=parse_scales(asked.scales),
+    )
+    source: Source = (
+        make_source(asked.source) if asked.proposals is None else Precomputed(asked.proposals)
+    )
+    propose = proposals_of(source)
+    journal = _journal(asked, loaded, settings, source)
     found: dict[str, Detections] = {}
     failed: list[str] = []
-    try:
-        with output.progress("Detecting", len(files)) as advance:
-            for result in detect_files(loaded.model, files, proposer, settings):
-                if result.detections is None:
-                    failed.append(str(result.error))
-                else:
-                    found[result.image_id] = result.detections
-                    if viz:
-                        _write_picture(result, classes, out)
-                advance(1, result.path.name)
-    except KeyboardInterrupt:
-        if json_path is not None:  # only the image in flight is lost
-            write_json(json_path, coco_results(found, classes))
-        raise
-    if found:
-        output.print(_table(found, classes))
-    if viz and found:
-        output.print(f"Pictures: [bold]{escape(str(out))}[/]")
-    if json_path is not None:
-        write_json(json_path, coco_results(found, classes))
-        output.note(f"Detections: {json_path}")
+    with unfinished(output, journal), output.progress("Detecting", len(files)) as advance:
+        model = prepare_model(loaded.model, asked.precision)
+        for result in detect_files(model, files, propose, settings, journal):
+            if result.detections is None:
+                failed.append(str(result.error))
+            else:
+                found[result.image_id] = result.detections
+                if asked.viz:
+                    _write_picture(result, classes, asked.out)
+            advance(1, result.path.name)
+    if asked.json_path is not None and journal is not None:
+        write_json(asked.json_path, coco_results(found, classes))
+        journal.remove()
+    _print(output, asked, found, classes)
     if failed:
         raise InputError("\n".join(failed[:3]) + (f"\n{len(failed)} failed." if failed[3:] else ""))
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What the command line said."""
+
+    images: tuple[str, ...]
+    model: Path | None
+    proposals: Path | None
+    source: str
+    score_threshold: float | None
+    top_k: int
+    precision: Precision
+    tta: str | None
+    scales: str | None
+    viz: bool
+    out: Path
+    runs_root: Path
+    device: str
+    json_path: Path | None
+
+
+def _journal(
+    asked: Asked, loaded: LoadedModel, settings: DetectSettings, source: Source
+) -> Journal | None:
+    """The journal beside the file of --json."""
+    if asked.json_path is None:
+        return None
+    proposals = Provenance.of(source).fingerprint
+    path = asked.json_path.with_name(asked.json_path.name + ".partial")
+    return Journal(path, identity(loaded, settings, asked.precision, proposals))
+
+
 def _write_picture(result: DetectedFile, classes: tuple[str, ...], out: Path) -> None:
-    assert result.image is not None
+    """Draw into the folder `out`; what a journal knew is drawn where its picture is missing."""
     assert result.detections is not None
-    picture = draw_detections(result.image, result.detections, classes)
+    path = out / f"{result.image_id}.jpg"
+    if result.image is None and path.exists():
+        return
+    image = read_image(result.path) if result.image is None else result.image
+    picture = draw_detections(image, result.detections, classes)
     buffer = io.BytesIO()
     PIL.Image.fromarray(picture).save(buffer, "JPEG", quality=92)
-    write_whole(out / f"{result.image_id}.jpg", buffer.getvalue())
+    write_whole(path, buffer.getvalue())
 
 
-def _table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
-    """Each detection for a few images, counts by class for many."""
-    if len(found) > 3:
-        table = Table("image", "objects")
-        for image_id, detections in found.items():
-            counts = Counter(classes[label - 1] for label in detections.labels.tolist())
-            text = ", ".join(f"{count} {name}" for name, count in counts.most_common())
-            table.add_row(escape(image_id), escape(text) or "-")
-        return table
-    table = Table("image", "class")
-    for heading in ("score", "x1", "y1", "x2", "y2"):
-        table.add_column(heading, justify="right")
-    for image_id, detections in found.items():
-        for index in range(min(len(detections), ROWS_AN_IMAGE)):
-            table.add_row(
-                escape(image_id) if index == 0 else "",
-                escape(classes[int(detections.labels[index]) - 1]),
-                f"{detections.scores[index]:.2f}",
-                *(f"{value:.0f}" for value in detections.boxes[index]),
-            )
-        if len(detections) > ROWS_AN_IMAGE:
-            table.add_row("", f"and {len(detections) - ROWS_AN_IMAGE} more")
-        if len(detections) == 0:
-            table.add_row(escape(image_id), "nothing found")
-    return table
+def _print(
+    output: Output, asked: Asked, found: dict[str, Detections], classes: tuple[str, ...]
+) -> None:
+    if found:
+        output.print(detection_table(found, classes))
+    if asked.viz and found:
+        output.print(f"Pictures: [bold]{escape(str(asked.out))}[/]")
+    if asked.json_path is not None:
+        output.note(f"Detections: {asked.json_path}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,23 +13,31 @@ import click
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
+from frcnn_cli.commands.detecting import detecting_options, identity, parse_scales, unfinished
 from frcnn_cli.commands.evaluation_tables import print_evaluation
 from frcnn_cli.commands.proposal_sweep import run_sweep
 from frcnn_cli.commands.sources import proposals_for, warn_of_some
 from frcnn_cli.commands.targets import (
+    LoadedModel,
     open_evaluation_split,
     open_model,
     open_split,
     split_targets,
 )
 from frcnn_cli.engine.datasets.layout import refuse_unless_picture
-from frcnn_cli.engine.detect import detect_dataset
+from frcnn_cli.engine.detect_files import detect_dataset
+from frcnn_cli.engine.detecting.journal import Journal
+from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.evaluation import Evaluation, evaluate, read_detections
 from frcnn_cli.engine.proposal_sweep import parse_sweep
+from frcnn_cli.engine.proposing.cache import cache_folder
+from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
 from frcnn_cli.engine.results import coco_results
-from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.settings import DetectSettings, Precision
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.provenance import Provenance
+from frcnn_proposals.sources import make_source
 
 
 @click.command("eval")
@@ -38,6 +49,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 @options.source
 @options.allow_mismatch
 @options.top_k
+@detecting_options
 @click.option(
     "--detections",
     type=options.AnyPath,
@@ -107,6 +119,9 @@ class Asked:
     source: str
     allow_mismatch: bool
     top_k: int
+    precision: Precision
+    tta: str | None
+    scales: str | None
     detections: Path | None
     sweep: str | None
     plot: Path
@@ -144,10 +159,17 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
     if counts is not None:
         run_sweep(output, loaded.model, found, counts, asked.plot, asked.json_path)
         return None
-    settings = DetectSettings(score_threshold=None, top_k=asked.top_k)
-    with output.progress("Detecting", len(found.dataset)) as advance:
+    settings = DetectSettings(
+        score_threshold=None,
+        top_k=asked.top_k,
+        flip=asked.tta == "flip",
+        scales=parse_scales(asked.scales),
+    )
+    journal = _journal(asked, loaded, found, settings)
+    with unfinished(output, journal), output.progress("Detecting", len(found.dataset)) as advance:
+        model = prepare_model(loaded.model, asked.precision)
         detected = detect_dataset(
-            loaded.model, found.dataset, found.proposals, settings, lambda: advance(1, "")
+            model, found.dataset, found.proposals, settings, lambda: advance(1, ""), journal
         )
     warn_of_some(output, detected.unreadable)
     if asked.save_detections is not None:
@@ -157,4 +179,21 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
     scored = tuple(r for r in found.dataset.images if r.image_id in detected.detections)
     if not scored:
         raise InputError(f"{found.dataset.name}: none of its images can be read.")
-    return evaluate(replace(found.dataset, images=scored), detected.detections)
+    evaluation = evaluate(replace(found.dataset, images=scored), detected.detections)
+    journal.remove()
+    return evaluation
+
+
+def _journal(
+    asked: Asked, loaded: LoadedModel, found: DatasetProposals, settings: DetectSettings
+) -> Journal:
+    """A journal in the cache, named by what the detections depend on."""
+    if asked.proposals is None:
+        proposals = Provenance.of(make_source(asked.source)).fingerprint
+    else:
+        state = asked.proposals.stat()
+        proposals = f"{asked.proposals.resolve()} {state.st_size} {state.st_mtime_ns}"
+    depends = identity(loaded, settings, asked.precision, proposals)
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{found.dataset.name}-{found.dataset.split}")
+    digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+    return Journal(cache_folder() / "detections" / f"{name}-{digest[:12]}.partial", depends)

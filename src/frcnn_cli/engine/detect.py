@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from frcnn_cli.engine.backbones import STRIDE
-from frcnn_cli.engine.boxes import clip_boxes, decode_boxes
-from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_cli.engine.boxes import clip_boxes, decode_boxes, flip_boxes
+from frcnn_cli.engine.detecting.scales import readings
+from frcnn_cli.engine.detecting.windows import distinct_windows
+from frcnn_cli.engine.model import FastRCNN, Outputs
+from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_cli.engine.transforms import batch_images, batch_rois, image_tensor
 from frcnn_kernels import batched_nms
 from frcnn_proposals.base import Image, Proposals
-from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.images import read_image
-
-
-@dataclass(frozen=True)
-class DatasetDetections:
-    """Detections by image id, and a message for each image that could not be read."""
-
-    detections: dict[str, Detections]
-    unreadable: tuple[str, ...]
+from frcnn_proposals.errors import MisuseError
 
 
 @torch.inference_mode()
@@ -36,16 +28,12 @@ def detect_image(
     """Detections in one RGB image (H, W, 3) uint8, highest score first.
 
     Forward once, decode the boxes of every class, clip them to the image, and suppress
-    within each class.
+    within each class. A model of prepare_model is faster.
     """
-    if settings.scales:
-        raise MisuseError("Detection at several scales: not there yet.")
-    boxes = proposals.top(settings.proposals).boxes
-    if len(boxes) == 0:
+    proposals = proposals.top(settings.proposals)
+    if len(proposals) == 0:
         return Detections()
-    scores, decoded = score_boxes(
-        model, image, proposals.top(settings.proposals), settings.box_regression
-    )
+    scores, decoded = score_boxes(model, image, proposals, settings)
     scores, decoded, labels = _candidates(scores, decoded, settings)
     kept = _suppress(decoded, scores, labels, settings.nms_iou)[: settings.top_k]
     return Detections(
@@ -53,54 +41,29 @@ def detect_image(
     )
 
 
-def detect_dataset(
-    model: FastRCNN,
-    dataset: Dataset,
-    proposals: Mapping[str, Proposals],
-    settings: DetectSettings,
-    on_image: Callable[[], None] = lambda: None,
-) -> DatasetDetections:
-    """Detections in every image of a data set; one that cannot be read does not stop the rest."""
-    found, unreadable = {}, []
-    for record in dataset.images:
-        try:
-            image = read_image(record.path)
-            found[record.image_id] = detect_image(
-                model, image, proposals[record.image_id], settings
-            )
-        except InputError as error:
-            unreadable.append(str(error))
-        on_image()
-    return DatasetDetections(found, tuple(unreadable))
-
-
 @torch.inference_mode()
 def score_boxes(
-    model: FastRCNN, image: Image, proposals: Proposals, box_regression: bool = True
+    model: FastRCNN,
+    image: Image,
+    proposals: Proposals,
+    settings: DetectSettings | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What the network says of each proposal, before anything is suppressed.
 
-    box_regression: False, or a network that was trained without (section 5.1), gives every
-    class the proposal's own box. Returns scores (R, K + 1) and boxes (R, K, 4), clipped, in
-    original pixels. Scores are probabilities, or margins where SVMs classify (section 5.4).
+    settings: scales, flip and box_regression are read. Without box regression, or by a network
+    that was trained without (paper, section 5.1), every class has the proposal's own box.
+    Returns scores (R, K + 1), probabilities or margins where SVMs classify (section 5.4), and
+    boxes (R, K, 4), clipped, in original pixels.
     """
-    device = model.offset_means.device
-    tensor, factor = image_tensor(image, model.architecture.preprocessing)
-    rois = batch_rois([proposals.boxes], [factor])
-    distinct, of_distinct = distinct_windows(rois)
-    outputs = model(batch_images([tensor]).to(device), distinct.to(device))
-    of_distinct = of_distinct.to(device)
-    own = torch.from_numpy(proposals.boxes).to(device)
-    if box_regression and model.architecture.box_regression:
-        # Proposals that share a window share its offsets, each applied to its own box.
-        offsets = model.denormalise(outputs.offsets)[of_distinct]
-        boxes = decode_boxes(own, offsets, model.architecture.box_coding)
-    else:
-        boxes = own[:, None].expand(-1, len(model.architecture.classes), -1)
-    scores = outputs.logits
-    if model.architecture.classifier == "softmax":
-        scores = torch.softmax(scores, dim=1)
-    return scores[of_distinct], clip_boxes(boxes, *image.shape[:2])
+    settings = settings or DetectSettings()
+    scores, boxes = _score(model, image, proposals.boxes, settings)
+    if settings.flip:
+        width = image.shape[1]
+        mirrored = np.ascontiguousarray(image[:, ::-1])
+        others = _score(model, mirrored, flip_boxes(proposals.boxes, width), settings)
+        scores = (scores + others[0]) / 2
+        boxes = (boxes + _flip(others[1], width)) / 2
+    return scores, clip_boxes(boxes, *image.shape[:2])
 
 
 def threshold_for(model: FastRCNN, asked: float | None = None) -> float:
@@ -116,20 +79,46 @@ def threshold_for(model: FastRCNN, asked: float | None = None) -> float:
     return 0.5 if asked is None else asked
 
 
-def distinct_windows(rois: Tensor) -> tuple[Tensor, Tensor]:
-    """One RoI for each window of the feature map, and for each RoI its window's index.
+def _score(
+    model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
+) -> tuple[Tensor, Tensor]:
+    """Scores (R, K + 1) and boxes (R, K, 4), not clipped, of one reading of an image."""
+    architecture = model.architecture
+    outputs = _outputs(model, image, boxes, settings)
+    own = torch.from_numpy(boxes).to(outputs.offsets.device)
+    if settings.box_regression and architecture.box_regression:
+        offsets = model.denormalise(outputs.offsets)
+        decoded = decode_boxes(own, offsets, architecture.box_coding)
+    else:
+        decoded = own[:, None].expand(-1, len(architecture.classes), -1)
+    if architecture.classifier == "softmax":
+        return torch.softmax(outputs.logits, dim=1), decoded
+    return outputs.logits, decoded
 
-    RoI pooling rounds corners to cells, so RoIs with the same rounded corners pool the same.
-    rois: (R, 5). Returns (D, 5) and int64 (R,).
-    """
-    scaled = rois[:, 1:] * (1.0 / STRIDE)
-    cells = torch.floor(scaled + 0.5).where(scaled >= 0, torch.ceil(scaled - 0.5))
-    keys = torch.cat([rois[:, :1], cells], dim=1)
-    windows, of_window = torch.unique(keys, dim=0, return_inverse=True)
-    order = torch.arange(len(rois) - 1, -1, -1)
-    first = torch.empty(len(windows), dtype=torch.int64)
-    first[of_window.flip(0)] = order  # the last write is the first RoI of each window
-    return rois[first], of_window
+
+def _outputs(
+    model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
+) -> Outputs:
+    """The network's outputs for each of `boxes` (R, 4), each read at its scale."""
+    device = model.offset_means.device
+    rows, logits, offsets = [], [], []
+    for reading in readings(boxes, image.shape[:2], model.architecture.preprocessing, settings):
+        tensor, factor = image_tensor(image, reading.preprocessing)
+        distinct, of_distinct = distinct_windows(batch_rois([boxes[reading.rows]], [factor]))
+        outputs = model(batch_images([tensor]).to(device), distinct.to(device))
+        # Proposals that share a window share its outputs; each is decoded from its own box.
+        of_distinct = of_distinct.to(device)
+        logits.append(outputs.logits[of_distinct])
+        offsets.append(outputs.offsets[of_distinct])
+        rows.append(reading.rows)
+    order = torch.from_numpy(np.argsort(np.concatenate(rows))).to(device)
+    return Outputs(torch.cat(logits)[order], torch.cat(offsets)[order])
+
+
+def _flip(boxes: Tensor, width: int) -> Tensor:
+    """Boxes (..., 4) of the mirrored image in the image itself."""
+    x1, y1, x2, y2 = boxes.unbind(-1)
+    return torch.stack((width - 1 - x2, y1, width - 1 - x1, y2), dim=-1)
 
 
 def _candidates(

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from frcnn_cli.engine.datasets import find_dataset
-from frcnn_cli.engine.detect import detect_dataset
+from frcnn_cli.engine.detect_files import detect_dataset
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset

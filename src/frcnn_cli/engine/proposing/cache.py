@@ -10,12 +10,17 @@ from frcnn_proposals.base import Source
 from frcnn_proposals.provenance import Provenance
 
 
+def cache_folder() -> Path:
+    """$FRCNN_CACHE, else ~/.cache/frcnn."""
+    return Path(os.environ.get("FRCNN_CACHE") or Path.home() / ".cache" / "frcnn")
+
+
 def cache_path(name: str, source: Source) -> Path:
     """The store in which the proposals of `source` for the data set `name` are cached.
 
-    It lies under $FRCNN_CACHE, else ~/.cache/frcnn, and differs for every source, parameter
-    and version. The store itself knows each image by its content.
+    It differs for every source, parameter and version. The store itself knows each image by
+    its content.
     """
-    root = os.environ.get("FRCNN_CACHE") or Path.home() / ".cache" / "frcnn"
     label = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{name}-{source.name}")
-    return Path(root) / "proposals" / f"{label}-{Provenance.of(source).fingerprint[:12]}.proposals"
+    name = f"{label}-{Provenance.of(source).fingerprint[:12]}.proposals"
+    return cache_folder() / "proposals" / name

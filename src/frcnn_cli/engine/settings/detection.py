@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from frcnn_cli.engine.settings.checks import check, check_scales
+
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -21,6 +24,8 @@ class DetectSettings:
     scales: each RoI is read at the scale at which its area is nearest to roi_side squared
     (paper, section 5.2; its five are 480, 576, 688, 864 and 1200, capped at 2000 by the
     preprocessing's max_size); empty takes the preprocessing's one scale for all.
+    flip: the image is also read mirrored left to right, and each RoI's scores and boxes are
+    the means of both.
     """
 
     score_threshold: float | None = 0.5
@@ -31,6 +36,7 @@ class DetectSettings:
     box_regression: bool = True
     scales: tuple[int, ...] = ()
     roi_side: int = 224
+    flip: bool = False
 
     def __post_init__(self) -> None:
         check(

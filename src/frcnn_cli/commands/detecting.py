@@ -1,0 +1,83 @@
+"""What `detect` and `eval` share: how a model detects, and the journal of an unfinished run."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any, TypeVar
+
+import click
+
+from frcnn_cli.commands.console import Output
+from frcnn_cli.commands.targets import LoadedModel
+from frcnn_cli.engine.detecting.journal import Journal
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.errors import MisuseError
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def detecting_options(function: Decorated) -> Decorated:
+    """--precision, --tta and --scales"""
+    for option in (_scales, _tta, _precision):
+        function = option(function)
+    return function
+
+
+_precision = click.option(
+    "--precision",
+    type=click.Choice(["float32", "bfloat16"]),
+    default="float32",
+    show_default=True,
+    help="What the network computes in; bfloat16 is faster where the processor knows it.",
+)
+_tta = click.option(
+    "--tta",
+    type=click.Choice(["flip"]),
+    help="flip: average scores and boxes with those of the mirrored image.",
+)
+_scales = click.option(
+    "--scales",
+    metavar="N,N,...",
+    help="Read each box at the scale at which its area is nearest 224 x 224; the paper's five "
+    "are 480,576,688,864,1200. Default: the model's one scale for all.",
+)
+
+
+def parse_scales(text: str | None) -> tuple[int, ...]:
+    """Lengths of the shorter side in `480,576`. Raises MisuseError for anything else."""
+    try:
+        return tuple(int(part) for part in text.split(",")) if text is not None else ()
+    except ValueError:
+        raise MisuseError(f"--scales is written as 480,576,688, not '{text}'.") from None
+
+
+def identity(
+    loaded: LoadedModel, settings: DetectSettings, precision: str, proposals: str
+) -> dict[str, Any]:
+    """What detections depend on beside the images. proposals: their fingerprint."""
+    with open(loaded.path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "model": digest,
+        "settings": {**asdict(settings), "precision": precision},
+        "proposals": proposals,
+    }
+
+
+@contextmanager
+def unfinished(output: Output, journal: Journal | None) -> Iterator[None]:
+    """Hold the journal while detecting; say what it knows, and on Ctrl-C that it is kept."""
+    if journal is None:
+        yield
+        return
+    with journal:
+        if len(journal):
+            output.note(f"Going on with {journal.path}: {len(journal)} images are done.")
+        try:
+            yield
+        except KeyboardInterrupt:
+            output.note("Interrupted. What is done is kept: the same command goes on with it.")
+            raise

@@ -1,0 +1,44 @@
+"""Tables of what was detected."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from rich.markup import escape
+from rich.table import Table
+
+from frcnn_cli.engine.records import Detections
+
+_ROWS_AN_IMAGE = 10
+_FEW_IMAGES = 3
+
+
+def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
+    """Each detection for a few images, counts by class for many."""
+    if len(found) > _FEW_IMAGES:
+        return _count_table(found, classes)
+    table = Table("image", "class")
+    for heading in ("score", "x1", "y1", "x2", "y2"):
+        table.add_column(heading, justify="right")
+    for image_id, detections in found.items():
+        for index in range(min(len(detections), _ROWS_AN_IMAGE)):
+            table.add_row(
+                escape(image_id) if index == 0 else "",
+                escape(classes[int(detections.labels[index]) - 1]),
+                f"{detections.scores[index]:.2f}",
+                *(f"{value:.0f}" for value in detections.boxes[index]),
+            )
+        if len(detections) > _ROWS_AN_IMAGE:
+            table.add_row("", f"and {len(detections) - _ROWS_AN_IMAGE} more")
+        if len(detections) == 0:
+            table.add_row(escape(image_id), "nothing found")
+    return table
+
+
+def _count_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
+    table = Table("image", "objects")
+    for image_id, detections in found.items():
+        counts = Counter(classes[label - 1] for label in detections.labels.tolist())
+        text = ", ".join(f"{count} {name}" for name, count in counts.most_common())
+        table.add_row(escape(image_id), escape(text) or "-")
+    return table

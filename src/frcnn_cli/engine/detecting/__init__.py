@@ -1,0 +1,1 @@
+"""Parts of detection: scales, shared windows, fast layers, work ahead, the journal."""
