@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from frcnn_cli.commands.sources import proposals_for
 from frcnn_cli.commands.train_tables import setting_table
 from frcnn_cli.engine.datasets import default_splits, find_dataset
 from frcnn_cli.engine.initial_model import initial_model
+from frcnn_cli.engine.models import CHECKPOINT_FILE
 from frcnn_cli.engine.origins import origin_of, proposals_fingerprint
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
 from frcnn_cli.engine.records import Dataset
@@ -26,7 +27,7 @@ from frcnn_cli.engine.runs import (
     read_run,
     write_setting,
 )
-from frcnn_cli.engine.settings import DetectSettings, Experiment
+from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.train import Run, StepReport, Trained, resume, train
 from frcnn_cli.engine.validation import Validation, validation_dataset
 from frcnn_proposals.errors import InputError, MisuseError
@@ -51,7 +52,7 @@ def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
         name = f"{Path(experiment.data.dataset).name}-{experiment.backbone}"
         folder = new_run_folder(place.runs_root, name)
     try:
-        with alone_in(folder):
+        with alone_in(folder), _told_how_to_go_on(output, folder):
             return _train(output, experiment, data, folder, place.device)
     except InputError:
         _remove_if_nothing_was_done(folder)
@@ -62,7 +63,7 @@ def go_on(output: Output, folder: Path, device: torch.device, workers: int | Non
     """Go on from the run's last checkpoint; from the beginning where it has none yet."""
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder.")
-    with alone_in(folder):
+    with alone_in(folder), _told_how_to_go_on(output, folder):
         stored = read_run(folder)
         if stored.model is not None:
             output.note(f"{folder}: this run has finished.")
@@ -106,12 +107,19 @@ def _watched(
     done: int,
     work: Callable[[Callable[[StepReport], None]], Trained],
 ) -> Trained:
-    """Do the work with its progress shown; whoever interrupts it is told how to go on."""
+    """Do the work with its progress shown."""
+    with output.progress("Training", run.settings.iterations, done) as advance:
+        return work(lambda step: advance(1, _losses(step)))
+
+
+@contextmanager
+def _told_how_to_go_on(output: Output, folder: Path) -> Iterator[None]:
+    """Whoever interrupts the block is told how to go on."""
     try:
-        with output.progress("Training", run.settings.iterations, done) as advance:
-            return work(lambda step: advance(1, _losses(step)))
+        yield
     except KeyboardInterrupt:
-        output.note(f"Go on with `frcnn train --resume {run.folder}`.")
+        if (folder / SETTING_FILE).is_file() or (folder / CHECKPOINT_FILE).is_file():
+            output.note(f"Go on with `frcnn train --resume {folder}`.")
         raise
 
 
@@ -128,7 +136,7 @@ def _prepare(
     found = _proposals(output, experiment, data)
     validation = None
     if (judged := _validation_split(experiment, data)) is not None:
-        settings: DetectSettings = replace(experiment.detect, score_threshold=0.0)
+        settings = replace(experiment.detect, score_threshold=None)
         of_val = _proposals(output, experiment, judged)
         validation = Validation(of_val.dataset, of_val.proposals, settings)
     fingerprint = proposals_fingerprint(found.path, found.proposals)

@@ -24,7 +24,7 @@ class Validation:
 
     dataset: Dataset
     proposals: Mapping[str, Proposals]
-    settings: DetectSettings = field(default_factory=lambda: DetectSettings(score_threshold=0.0))
+    settings: DetectSettings = field(default_factory=lambda: DetectSettings(score_threshold=None))
 
 
 def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:

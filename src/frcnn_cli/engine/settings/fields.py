@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass, replace
+from types import UnionType
 from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from frcnn_proposals.errors import MisuseError
 
 Settings = TypeVar("Settings")
+NONE = "none"  # how TOML, which has no null, says that a value is not there
 _WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
 
 
@@ -59,6 +61,10 @@ def converted(value: Any, kind: Any, where: str) -> Any:
         inner = parts[0]
         if isinstance(value, list | tuple) and (parts[-1] is ... or len(value) == len(parts)):
             return tuple(converted(each, inner, where) for each in value)
+    elif get_origin(kind) is UnionType:  # a value, or none
+        if value is None or value == NONE:
+            return None
+        return converted(value, get_args(kind)[0], where)
     elif get_origin(kind) is Literal:
         if value in get_args(kind):
             return value

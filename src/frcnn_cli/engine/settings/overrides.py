@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from frcnn_cli.engine.settings.fields import converted, kinds_of, nested, values_of, with_values
+from frcnn_cli.engine.settings.fields import (
+    NONE,
+    converted,
+    kinds_of,
+    nested,
+    values_of,
+    with_values,
+)
 from frcnn_proposals.errors import InputError, MisuseError
 
 Settings = TypeVar("Settings")
@@ -36,7 +43,7 @@ def override(settings: Settings, given: Iterable[Given]) -> Settings:
     for each in given:
         if each.path not in kinds:
             raise MisuseError(f"{each.where}: there is no setting '{each.path}'. "
-                              f"{_nearest(each.path, kinds)}")  # fmt: skip
+                              f"Did you mean '{_nearest(each.path, kinds)}'?")  # fmt: skip
         value = converted(each.value, kinds[each.path], f"{each.where}: {each.path}")
         last[each.path] = Given(each.path, value, each.where)
     try:
@@ -96,6 +103,8 @@ def toml_text(settings: Any) -> str:
 
 
 def _toml(value: Any) -> str:
+    if value is None:
+        return _toml(NONE)
     if isinstance(value, str):  # JSON's escapes are TOML's, but for one character
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
