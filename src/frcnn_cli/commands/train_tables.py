@@ -32,7 +32,10 @@ def setting_table(experiment: Experiment) -> Table:
 def presets_table() -> Table:
     """Every field of every base, side by side."""
     experiments = [values_of(base_experiment(preset.name)) for preset in PRESETS]
-    table = Table("setting", *(preset.name for preset in PRESETS), title="Presets")
+    table = Table(title="Presets")
+    table.add_column("setting", no_wrap=True)
+    for preset in PRESETS:
+        table.add_column(preset.name, overflow="fold")
     table.add_row("", *(preset.summary for preset in PRESETS), end_section=True)
     for path in experiments[0]:
         table.add_row(path, *(escape(_text(values[path])) for values in experiments))
