@@ -31,7 +31,7 @@ FLOORS = [
             3: "datasets transforms sampling losses checkpoint evaluation image_order minibatches "
             "low_rank linear_svm hard_negatives draw results proposing metrics memory older_models",
             4: "backbones model models compress training_state runs stages "
-            "layer_costs presets origins initial_model",
+            "layer_costs model_info presets origins initial_model",
             5: "detect detect_files detecting",
             6: "train train_step svm validation timing benchmarks proposal_sweep",
         }.items()

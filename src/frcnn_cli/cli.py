@@ -24,6 +24,7 @@ COMMANDS = {
     "eval": "Score a detector, or a file of detections, on a data set.",
     "detect": "Find objects in images.",
     "compress": "Make a model smaller and faster by truncated SVD.",
+    "model": "Show what a model or a backbone is made of.",
     "proposals": "Inspect, convert, judge and draw proposal files.",
     "data": "Generate, list and check data sets.",
     "bench": "Measure this toolkit against its alternatives.",

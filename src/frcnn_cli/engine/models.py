@@ -26,12 +26,17 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     Raises InputError, naming the file, where it is damaged or its weights do not fit.
     """
     stored = as_of_now(path, load_tensors(path))
+    if any(name.startswith("model.") for name in stored.tensors):
+        raise InputError(
+            f"{path}: this is a run's checkpoint, not a model.\n"
+            f"Finish the run with `frcnn train --resume {path.parent}`."
+        )
     try:
         return rebuild_model(stored.architecture, stored.tensors), stored.origin
     except MisuseError as error:
         raise InputError(f"{path}: {error}") from error
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
+        reason = str(error).splitlines()[-1].strip()[:200]
         raise InputError(f"{path}: its weights do not fit its architecture: {reason}") from error
 
 
