@@ -7,6 +7,7 @@ import click
 from frcnn_cli.commands.bench_eval import bench_eval
 from frcnn_cli.commands.bench_operators import bench_nms, bench_roi_pool
 from frcnn_cli.commands.bench_propose import bench_propose
+from frcnn_cli.commands.bench_sampling import bench_sampling
 
 
 @click.group("bench", short_help="Measure this toolkit against its alternatives.")
@@ -20,5 +21,5 @@ def bench() -> None:
     """
 
 
-for _command in (bench_roi_pool, bench_nms, bench_propose, bench_eval):
+for _command in (bench_roi_pool, bench_nms, bench_propose, bench_eval, bench_sampling):
     bench.add_command(_command)

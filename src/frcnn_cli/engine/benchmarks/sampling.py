@@ -1,0 +1,140 @@
+"""Hierarchical against RoI-centric sampling: what a mini-batch costs (paper, section 2.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from frcnn_cli.engine.backbones import find_backbone
+from frcnn_cli.engine.benchmarks.peak_memory import peak_growth
+from frcnn_cli.engine.benchmarks.timing import time_in_turn
+from frcnn_cli.engine.losses import multi_task_loss
+from frcnn_cli.engine.minibatches import Minibatch, Minibatches
+from frcnn_cli.engine.model import FastRCNN, create_model
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.settings import Sampling, TrainSettings
+from frcnn_cli.engine.settings.training import Strategy
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.dense import DenseBoxes
+
+BACKBONE, SCALE = "efficientnet_lite0", 400
+STRATEGIES: tuple[Strategy, ...] = ("hierarchical", "roi-centric")
+_PROPOSALS = 2000
+
+
+@dataclass(frozen=True)
+class SamplingBenchmark:
+    """Median seconds of one mini-batch, forward and backward, and the memory it needs.
+
+    rois: of a mini-batch. images: that they come from, by strategy. bytes: how far the peak of
+    a process's memory rises over what it holds before (see peak_memory).
+    """
+
+    rois: int
+    hierarchical_images: int
+    roi_centric_images: int
+    hierarchical_s: float
+    roi_centric_s: float
+    hierarchical_bytes: int
+    roi_centric_bytes: int
+    threads: int
+
+    @property
+    def ratio(self) -> float:
+        """How many times longer RoI-centric sampling takes; the paper puts it at about 64."""
+        return self.roi_centric_s / self.hierarchical_s
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "ratio": self.ratio}
+
+
+@dataclass(frozen=True)
+class Case:
+    """What both strategies are measured on."""
+
+    dataset: Dataset
+    proposals: Mapping[str, Proposals]
+    sampling: Sampling = field(default_factory=Sampling)
+    scale: int = SCALE
+
+    @classmethod
+    def of(cls, dataset: Dataset) -> Case:
+        """The first images of `dataset` that a mini-batch needs, with boxes of a grid on each.
+
+        Where RoIs come from does not change what they cost.
+        """
+        needed = Sampling().images * Sampling().rois_per_image
+        dataset = replace(dataset, images=dataset.images[:needed])
+        grid = DenseBoxes(step=0.4)
+        proposals = {}
+        for record in dataset.images:
+            size = (record.height or 375, record.width or 500, 3)
+            proposals[record.image_id] = grid.propose(np.zeros(size, np.uint8)).top(_PROPOSALS)
+        return cls(dataset, proposals)
+
+
+def benchmark_sampling(
+    case: Case, rounds: int = 3, progress: Callable[[str], None] = lambda doing: None
+) -> SamplingBenchmark:
+    """Time both in turn on batches that lie ready, and measure each one's memory in a process
+    of its own. Raises MisuseError where the data set has too few images."""
+    model = _model(case)
+    progress("preparing images")
+    ready = {name: list(_shares(_minibatches(case, model, name))) for name in STRATEGIES}
+    progress("timing")
+    seconds = time_in_turn(
+        {name: partial(forward_backward, model, ready[name]) for name in STRATEGIES}, rounds
+    )
+    memory = {}
+    for name in STRATEGIES:
+        progress(f"memory, {name}")
+        memory[name] = peak_growth(_prepare_one, (case, name))
+    hierarchical, roi_centric = STRATEGIES
+    return SamplingBenchmark(
+        rois=sum(len(share.labels) for share in ready[hierarchical]),
+        hierarchical_images=sum(len(share.image_ids) for share in ready[hierarchical]),
+        roi_centric_images=sum(len(share.image_ids) for share in ready[roi_centric]),
+        hierarchical_s=seconds[hierarchical],
+        roi_centric_s=seconds[roi_centric],
+        hierarchical_bytes=memory[hierarchical],
+        roi_centric_bytes=memory[roi_centric],
+        threads=torch.get_num_threads(),
+    )
+
+
+def forward_backward(model: FastRCNN, shares: Iterable[Minibatch]) -> None:
+    """The gradients of one mini-batch, accumulated over its shares."""
+    model.zero_grad(set_to_none=True)
+    for share in shares:
+        outputs = model(share.images, share.rois)
+        targets = model.normalise(share.targets, share.labels)
+        losses = multi_task_loss(outputs.logits, outputs.offsets, share.labels, targets)
+        (losses.total * len(share.labels)).backward()  # type: ignore[no-untyped-call]
+
+
+def _prepare_one(case: Case, strategy: Strategy) -> Callable[[], None]:
+    """What is measured: a mini-batch whose images are read as they are needed, as in training."""
+    model = _model(case)
+    batches = _minibatches(case, model, strategy)
+    return lambda: forward_backward(model, _shares(batches))
+
+
+def _model(case: Case) -> FastRCNN:
+    backbone = find_backbone(BACKBONE)
+    preprocessing = backbone.preprocessing.at_scale(case.scale)
+    return create_model(backbone, case.dataset.classes, preprocessing=preprocessing).train()
+
+
+def _minibatches(case: Case, model: FastRCNN, strategy: Strategy) -> Minibatches:
+    settings = TrainSettings(sampling=replace(case.sampling, strategy=strategy))
+    return Minibatches(case.dataset, case.proposals, model.architecture, settings)
+
+
+def _shares(minibatches: Minibatches) -> Iterable[Minibatch]:
+    """Those of the first mini-batch, one at a time."""
+    return (minibatches[index] for index in range(minibatches.shares))

@@ -1,0 +1,47 @@
+"""The benchmark of sampling runs, on a small case; how long it takes is not asserted here."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from frcnn_cli.engine.benchmarks.peak_memory import peak_growth
+from frcnn_cli.engine.benchmarks.sampling import Case, benchmark_sampling
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.settings import Sampling
+from frcnn_proposals.errors import MisuseError
+
+MEGABYTES = 1 << 20
+
+
+def hold(megabytes: int):
+    """Work that fills so much memory twice, one after the other, on top of what is there."""
+    kept = np.ones(50 * MEGABYTES, np.uint8)
+
+    def work() -> None:
+        for _ in range(2):
+            assert np.ones(megabytes * MEGABYTES, np.uint8).all()
+        assert kept.all()
+
+    return work
+
+
+@pytest.mark.parametrize("megabytes", [40, 120])
+def test_the_peak_is_what_the_work_adds(megabytes: int) -> None:
+    assert peak_growth(hold, (megabytes,)) / MEGABYTES == pytest.approx(megabytes, abs=8)
+
+
+def test_both_are_measured_on_as_many_rois(tiny_dataset: Dataset) -> None:
+    case = Case.of(tiny_dataset)
+    case = replace(case, sampling=Sampling(images=2, rois_per_image=4), scale=64)
+    result = benchmark_sampling(case, rounds=1)
+    assert result.rois == 8
+    assert (result.hierarchical_images, result.roi_centric_images) == (2, 8)
+    assert result.hierarchical_bytes > 0
+    assert result.roi_centric_bytes > 0
+    assert result.to_json()["ratio"] == result.roi_centric_s / result.hierarchical_s
+
+
+def test_too_few_images_are_refused(tiny_dataset: Dataset) -> None:
+    with pytest.raises(MisuseError, match="128 RoIs from an image of its own"):
+        benchmark_sampling(Case.of(tiny_dataset))
