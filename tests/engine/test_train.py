@@ -11,14 +11,14 @@ import torch
 
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.boxes import iou_matrix
-from frcnn_cli.engine.image_order import image_groups
 from frcnn_cli.engine.minibatches import Minibatches, minibatch_stream
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import load_model
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_cli.engine.settings import Architecture, Sampling, Schedule, TrainSettings
 from frcnn_cli.engine.stages import make_optimizer
-from frcnn_cli.engine.train import Run, StepReport, resume, train, train_step
+from frcnn_cli.engine.train import Run, StepReport, resume, train
+from frcnn_cli.engine.train_step import train_step
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 
@@ -94,17 +94,6 @@ def test_minibatches_do_not_depend_on_workers_or_on_what_was_read_before(run: Ru
     assert len(later) == 4
     assert torch.equal(later[2].images, minibatches[7].images)
     assert torch.equal(later[2].rois, minibatches[7].rois)
-
-
-def test_an_epoch_has_every_image_and_pairs_shapes(tiny_dataset: Dataset) -> None:
-    images = tuple(
-        replace(record, height=200 if i % 2 else 50) for i, record in enumerate(tiny_dataset.images)
-    )
-    dataset = replace(tiny_dataset, images=images[:8])
-    groups = image_groups(dataset, 2, seed=0, epoch=3)
-    assert sorted(index for group in groups for index in group) == list(range(8))
-    assert all(first % 2 == second % 2 for first, second in groups)
-    assert groups != image_groups(dataset, 2, seed=0, epoch=4)
 
 
 def test_flipping_moves_pixels_and_boxes_alike(run: Run) -> None:

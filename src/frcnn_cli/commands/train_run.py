@@ -80,7 +80,7 @@ def go_on(output: Output, folder: Path, device: torch.device, workers: int | Non
             run = replace(run, settings=replace(run.settings, workers=workers))
         done, total = stored.progress.iteration, run.settings.iterations
         output.note(f"Going on with {folder} after iteration {done} of {total}")
-        return _watched(output, run, done, lambda report: resume(run, report))
+        return _watched(output, run, done, lambda *reports: resume(run, *reports))
 
 
 def _train(
@@ -98,18 +98,18 @@ def _train(
         f"{Path(experiment.data.dataset).name} {experiment.data.split}, {run.settings.iterations} "
         f"iterations at scale {experiment.preprocessing.scale}, on {device}, into {folder}"
     )
-    return _watched(output, run, 0, lambda report: train(model, run, report))
+    return _watched(output, run, 0, lambda *reports: train(model, run, *reports))
 
 
 def _watched(
     output: Output,
     run: Run,
     done: int,
-    work: Callable[[Callable[[StepReport], None]], Trained],
+    work: Callable[[Callable[[StepReport], None], Callable[[str], None]], Trained],
 ) -> Trained:
     """Do the work with its progress shown."""
     with output.progress("Training", run.settings.iterations, done) as advance:
-        return work(lambda step: advance(1, _losses(step)))
+        return work(lambda step: advance(1, _losses(step)), lambda doing: advance(0, doing))
 
 
 @contextmanager

@@ -169,7 +169,10 @@ def rebuild_model(architecture: Architecture, tensors: Mapping[str, Tensor]) -> 
     """
     with torch.device("meta"):
         model = FastRCNN(architecture)
-    model.load_state_dict({name: value.float() for name, value in tensors.items()}, assign=True)
+    # Copies, since sums differ in the last bit with the alignment of memory, and that of a
+    # file's tensors is not the one that a new network has.
+    state = {name: value.float().clone() for name, value in tensors.items()}
+    model.load_state_dict(state, assign=True)
     return model.to(memory_format=torch.channels_last).eval()
 
 

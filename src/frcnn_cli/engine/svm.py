@@ -57,7 +57,8 @@ def fit_svms(
             negative = negatives_of(boxes, truth, len(miners), settings.svm.negative_iou)
             for miner, of_class in zip(miners, negative.T, strict=True):
                 miner.look_at(index, features, of_class)
-            on_image(f"hard negatives: {sum(len(miner.keys) for miner in miners)}")
+            kept = sum(len(miner.keys) for miner in miners)
+            on_image(f"SVMs: {kept} hard negatives, image {index + 1} of {len(dataset)}")
     _replace_softmax(model, [miner.finish() for miner in miners], factor)
 
 
@@ -85,7 +86,7 @@ def _positives_and_factor(
         for label, of_object in zip(truth.labels[used], features, strict=False):
             positives[label - 1].append(of_object)
         norms.append(np.linalg.norm(features[len(objects) :], axis=1))
-        on_image("features of the objects")
+        on_image(f"SVMs: features of objects, image {index + 1} of {len(dataset)}")
     norm = float(np.mean(np.concatenate(norms))) if any(map(len, norms)) else 0.0
     factor = np.float32(settings.svm.feature_norm / norm if norm > 0 else 1.0)
     none = np.zeros((0, model.score.in_features), np.float32)

@@ -24,6 +24,7 @@ from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.stages import let_learn, make_optimizer, stages
 from frcnn_cli.engine.stopping import stop_between_steps
+from frcnn_cli.engine.svm import fit_svms
 from frcnn_cli.engine.train_step import train_step
 from frcnn_cli.engine.training_state import (
     Progress,
@@ -77,20 +78,24 @@ class Trained:
     best: float | None = None
 
 
-def _say_nothing(_: StepReport) -> None:
+def _say_nothing(_: StepReport | str) -> None:
     """The report of someone who does not listen."""
 
 
 def train(
-    model: FastRCNN, run: Run, report: Callable[[StepReport], None] = _say_nothing
+    model: FastRCNN,
+    run: Run,
+    report: Callable[[StepReport], None] = _say_nothing,
+    report_svms: Callable[[str], None] = _say_nothing,
 ) -> Trained:
     """Train from the first iteration; the model file is written at the end.
 
     Interrupted at any moment, the run's folder holds its last checkpoint.
     """
-    _refuse_unfinished(run.settings)
     learns_boxes = run.settings.box_training != "none"
-    model.architecture = replace(model.architecture, box_regression=learns_boxes)
+    model.architecture = replace(
+        model.architecture, box_regression=learns_boxes, classifier="softmax"
+    )
     sampling = run.settings.sampling
     means, deviations = target_statistics(
         training_candidates(run),
@@ -101,19 +106,18 @@ def train(
     )
     renormalise_boxes(model, torch.from_numpy(means), torch.from_numpy(deviations))
     run.folder.mkdir(parents=True, exist_ok=True)
-    return _fit(model, run, report, Progress(0, run.settings, run.origin), momenta={})
+    progress = Progress(0, run.settings, run.origin)
+    return _fit(model, run, report, report_svms, progress, momenta={})
 
 
-def resume(run: Run, report: Callable[[StepReport], None] = _say_nothing) -> Trained:
+def resume(
+    run: Run,
+    report: Callable[[StepReport], None] = _say_nothing,
+    report_svms: Callable[[str], None] = _say_nothing,
+) -> Trained:
     """Go on from the run's last checkpoint, to the same end as without the interruption."""
     model, momenta, progress = load_checkpoint(run.folder)
-    return _fit(model, run, report, progress, momenta)
-
-
-def _refuse_unfinished(settings: TrainSettings) -> None:
-    """Raise MisuseError for what can be set already but is not carried out yet."""
-    if settings.classifier != "softmax":
-        raise MisuseError("The classifier svm: training does not know this yet.")
+    return _fit(model, run, report, report_svms, progress, momenta)
 
 
 def training_candidates(run: Run) -> Iterator[Candidates]:
@@ -132,10 +136,10 @@ def _fit(
     model: FastRCNN,
     run: Run,
     report: Callable[[StepReport], None],
+    report_svms: Callable[[str], None],
     progress: Progress,
     momenta: Mapping[str, Tensor],
 ) -> Trained:
-    _refuse_unfinished(run.settings)
     if run.settings.eval_every and run.validation is None:
         raise MisuseError("eval_every needs a validation set, and this run has none.")
     settings, start, unreadable = run.settings, progress.iteration, dict[str, None]()
@@ -173,6 +177,10 @@ def _fit(
         raise InputError(
             f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
         )
+    if settings.classifier == "svm":
+        # Interrupted, fitting begins again from here.
+        save_checkpoint(run.folder, model, optimizer, progress)
+        fit_svms(model, run.dataset, run.proposals, settings, report_svms)
     path = run.folder / MODEL_FILE
     with resumable_after_failure(run.folder):
         save_model(model.eval(), path, _origin(run))
