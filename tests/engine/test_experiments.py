@@ -12,7 +12,7 @@ from torch import Tensor
 
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.boxes import iou_matrix
-from frcnn_cli.engine.detect import detect_dataset
+from frcnn_cli.engine.detect_files import detect_dataset
 from frcnn_cli.engine.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.model import FastRCNN, create_model
 from frcnn_cli.engine.models import load_model

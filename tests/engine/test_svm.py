@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from frcnn_cli.engine.detect import detect_dataset, score_boxes
+from frcnn_cli.engine.detect import score_boxes
+from frcnn_cli.engine.detect_files import detect_dataset
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import DetectSettings, SvmSettings, TrainSettings
