@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.commands.detecting import detecting_options, identity, parse_scales, unfinished
+from frcnn_cli.commands.detecting import detect_settings, detecting_options, identity, unfinished
 from frcnn_cli.commands.detection_tables import detection_table
 from frcnn_cli.commands.targets import LoadedModel, open_model
 from frcnn_cli.engine.detect import threshold_for
@@ -75,15 +75,15 @@ def detect(output: Output, /, **given: Any) -> None:
     files = find_images(asked.images)
     loaded = open_model(output, asked.model, asked.runs_root, find_device(asked.device))
     classes = loaded.model.architecture.classes
-    settings = DetectSettings(
-        threshold_for(loaded.model, asked.score_threshold),
+    settings = detect_settings(
+        loaded,
+        score_threshold=_threshold(loaded, asked.score_threshold),
         top_k=asked.top_k,
-        flip=asked.tta == "flip",
-        scales=parse_scales(asked.scales),
+        tta=asked.tta,
+        scales=asked.scales,
     )
-    source: Source = (
-        make_source(asked.source) if asked.proposals is None else Precomputed(asked.proposals)
-    )
+    name = asked.source or loaded.experiment.proposals.source
+    source: Source = make_source(name) if asked.proposals is None else Precomputed(asked.proposals)
     propose = proposals_of(source)
     journal = _journal(asked, loaded, settings, source)
     found: dict[str, Detections] = {}
@@ -113,9 +113,9 @@ class Asked:
     images: tuple[str, ...]
     model: Path | None
     proposals: Path | None
-    source: str
+    source: str | None
     score_threshold: float | None
-    top_k: int
+    top_k: int | None
     precision: Precision
     tta: str | None
     scales: str | None
@@ -124,6 +124,13 @@ class Asked:
     runs_root: Path
     device: str
     json_path: Path | None
+
+
+def _threshold(loaded: LoadedModel, asked: float | None) -> float:
+    """As asked, or as the model is set: margins of SVMs have a threshold of their own."""
+    if asked is None and loaded.model.architecture.classifier == "softmax":
+        asked = loaded.experiment.detect.score_threshold
+    return threshold_for(loaded.model, asked)
 
 
 def _journal(

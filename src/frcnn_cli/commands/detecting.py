@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, TypeVar
 
 import click
@@ -42,14 +42,38 @@ _scales = click.option(
     "--scales",
     metavar="N,N,...",
     help="Read each box at the scale at which its area is nearest 224 x 224; the paper's five "
-    "are 480,576,688,864,1200. Default: the model's one scale for all.",
+    "are 480,576,688,864,1200; `one` reads all at the model's one. Default: as it was trained.",
 )
 
 
-def parse_scales(text: str | None) -> tuple[int, ...]:
-    """Lengths of the shorter side in `480,576`. Raises MisuseError for anything else."""
+def detect_settings(
+    loaded: LoadedModel,
+    *,
+    score_threshold: float | None,
+    top_k: int | None,
+    tta: str | None,
+    scales: str | None,
+) -> DetectSettings:
+    """How the model was set to detect, with what the command line says in its place."""
+    stored = loaded.experiment.detect
+    return replace(
+        stored,
+        score_threshold=score_threshold,
+        top_k=top_k or stored.top_k,
+        flip=stored.flip or tta == "flip",
+        scales=stored.scales if scales is None else parse_scales(scales),
+    )
+
+
+def parse_scales(text: str) -> tuple[int, ...]:
+    """Lengths of the shorter side in `480,576`; of `one`, none: the model's one scale.
+
+    Raises MisuseError for anything else.
+    """
+    if text == "one":
+        return ()
     try:
-        return tuple(int(part) for part in text.split(",")) if text is not None else ()
+        return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise MisuseError(f"--scales is written as 480,576,688, not '{text}'.") from None
 

@@ -13,7 +13,7 @@ import click
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.commands.detecting import detecting_options, identity, parse_scales, unfinished
+from frcnn_cli.commands.detecting import detect_settings, detecting_options, identity, unfinished
 from frcnn_cli.commands.evaluation_tables import print_evaluation
 from frcnn_cli.commands.proposal_sweep import run_sweep
 from frcnn_cli.commands.sources import proposals_for, warn_of_some
@@ -116,9 +116,9 @@ class Asked:
     split: str | None
     data_root: Path | None
     proposals: Path | None
-    source: str
+    source: str | None
     allow_mismatch: bool
-    top_k: int
+    top_k: int | None
     precision: Precision
     tta: str | None
     scales: str | None
@@ -148,24 +148,22 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
     model_path, name = split_targets(asked.model, asked.dataset)
     loaded = open_model(output, model_path, asked.runs_root, find_device(asked.device))
     judged = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
+    settings = detect_settings(
+        loaded, score_threshold=None, top_k=asked.top_k, tta=asked.tta, scales=asked.scales
+    )
+    source = asked.source or loaded.experiment.proposals.source
     found = proposals_for(
         output,
         judged.dataset,
         asked.proposals,
-        asked.source,
+        source,
         data_root=judged.data_root,
         allow_mismatch=asked.allow_mismatch,
     )
     if counts is not None:
-        run_sweep(output, loaded.model, found, counts, asked.plot, asked.json_path)
+        run_sweep(output, loaded.model, found, settings, counts, asked.plot, asked.json_path)
         return None
-    settings = DetectSettings(
-        score_threshold=None,
-        top_k=asked.top_k,
-        flip=asked.tta == "flip",
-        scales=parse_scales(asked.scales),
-    )
-    journal = _journal(asked, loaded, found, settings)
+    journal = _journal(asked, loaded, source, found, settings)
     with unfinished(output, journal), output.progress("Detecting", len(found.dataset)) as advance:
         model = prepare_model(loaded.model, asked.precision)
         detected = detect_dataset(
@@ -185,11 +183,15 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
 
 
 def _journal(
-    asked: Asked, loaded: LoadedModel, found: DatasetProposals, settings: DetectSettings
+    asked: Asked,
+    loaded: LoadedModel,
+    source: str,
+    found: DatasetProposals,
+    settings: DetectSettings,
 ) -> Journal:
     """A journal in the cache, named by what the detections depend on."""
     if asked.proposals is None:
-        proposals = Provenance.of(make_source(asked.source)).fingerprint
+        proposals = Provenance.of(make_source(source)).fingerprint
     else:
         state = asked.proposals.stat()
         proposals = f"{asked.proposals.resolve()} {state.st_size} {state.st_mtime_ns}"

@@ -74,10 +74,8 @@ def source(function: Decorated) -> Decorated:
     """--source"""
     return click.option(
         "--source",
-        default="selective-search",
-        show_default=True,
-        help="Where proposals come from when no file is given; "
-        "`frcnn propose --list-sources` shows all.",
+        help="Where proposals come from when no file is given; `frcnn propose --list-sources` "
+        "shows all. Default: where the model's came from.",
     )(function)
 
 
@@ -96,7 +94,5 @@ def top_k(function: Decorated) -> Decorated:
     return click.option(
         "--top-k",
         type=click.IntRange(min=1),
-        default=100,
-        show_default=True,
-        help="Detections kept an image.",
+        help="Detections kept an image. Default: the model's, usually 100.",
     )(function)

@@ -12,6 +12,7 @@ from frcnn_cli.commands.console import Output, write_json
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.proposal_sweep import sweep_plot, sweep_proposals
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
+from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.files import write_whole
 
 
@@ -19,6 +20,7 @@ def run_sweep(
     output: Output,
     model: FastRCNN,
     found: DatasetProposals,
+    settings: DetectSettings,
     counts: tuple[int, ...],
     plot: Path,
     json_path: Path | None,
@@ -26,7 +28,9 @@ def run_sweep(
     """Score with each number of proposals; print the table, write the picture and the JSON."""
     dataset = found.dataset
     with output.progress("Detecting", len(counts) * len(dataset)) as advance:
-        points = sweep_proposals(model, dataset, found.proposals, counts, lambda: advance(1, ""))
+        points = sweep_proposals(
+            model, dataset, found.proposals, settings, counts, lambda: advance(1, "")
+        )
     table = Table(title=escape(f"{dataset.name}, {dataset.split}"))
     for heading in ("proposals, at most", "mAP 11-point", "mAP area"):
         table.add_column(heading, justify="right")

@@ -13,20 +13,24 @@ from frcnn_cli.engine.proposing.of_dataset import (
 )
 from frcnn_cli.engine.proposing.run import ProposeProgress
 from frcnn_cli.engine.records import Dataset
-from frcnn_proposals.sources import make_source
+from frcnn_proposals.sources import DEFAULT_SOURCE, make_source
 
 
 def proposals_for(
     output: Output,
     dataset: Dataset,
     file: Path | None,
-    source: str,
+    source: str | None,
     *,
     data_root: Path | None = None,
     allow_mismatch: bool = False,
     workers: int | None = None,
 ) -> DatasetProposals:
-    """Proposals for every image, from `file` or by `source`; says what had to be left out."""
+    """Proposals for every image, from `file` or by `source`; says what had to be left out.
+
+    source: None takes the usual one.
+    """
+    source = source or DEFAULT_SOURCE
     if file is not None:
         found = given_proposals(dataset, file, data_root, allow_mismatch)
     else:

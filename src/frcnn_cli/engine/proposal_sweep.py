@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from frcnn_cli.engine.detect_files import detect_dataset
 from frcnn_cli.engine.evaluation import evaluate_voc
@@ -40,14 +40,15 @@ def sweep_proposals(
     model: FastRCNN,
     dataset: Dataset,
     proposals: Mapping[str, Proposals],
+    settings: DetectSettings,
     counts: Sequence[int],
     on_image: Callable[[], None] = lambda: None,
 ) -> tuple[SweepPoint, ...]:
     """Detect and score with the first n proposals of each image, for each n of `counts`."""
     points = []
     for count in counts:
-        settings = DetectSettings(score_threshold=None, proposals=count)
-        detected = detect_dataset(model, dataset, proposals, settings, on_image)
+        chosen = replace(settings, proposals=count)
+        detected = detect_dataset(model, dataset, proposals, chosen, on_image)
         result = evaluate_voc(dataset, detected.detections)
         points.append(SweepPoint(count, result.map_11point or 0.0, result.map_area or 0.0))
     return tuple(points)
