@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from frcnn_cli.engine.backbones import BACKBONES, find_backbone
+from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.minibatches import Minibatch
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import load_model, save_model
-from frcnn_cli.engine.settings import Architecture, Schedule
+from frcnn_cli.engine.settings import Architecture, Precision, Schedule
 from frcnn_cli.engine.stages import make_optimizer
 from frcnn_cli.engine.train import train_step
 
@@ -63,3 +64,17 @@ def test_a_step_moves_what_is_trained_and_nothing_else(name: str, tmp_path: Path
         first, second = (each(batch.images, batch.rois) for each in (model, loaded))
     assert torch.equal(first.logits, second.logits)
     assert torch.equal(first.offsets, second.offsets)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
+@pytest.mark.parametrize("name", NAMES)
+@torch.inference_mode()
+def test_made_ready_for_detection_it_gives_the_same_map(name: str, precision: Precision) -> None:
+    model = small(name).eval()
+    images = torch.randn(1, 3, 64, 96)
+    expected = model.features(images)
+    prepared = prepare_model(model, precision)
+    found = prepared.features(images.to(prepared.dtype))
+    assert found.dtype == prepared.dtype
+    tolerance = 1e-4 if precision == "float32" else 0.05
+    assert (found.float() - expected).abs().max() < tolerance * expected.abs().max()

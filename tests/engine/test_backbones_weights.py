@@ -13,7 +13,7 @@ import pytest
 import torch
 import torchvision
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from frcnn_cli.engine.backbones import find_backbone, load_pretrained
 from frcnn_cli.engine.backbones.caffe import CAFFE_PIXELS
@@ -31,8 +31,10 @@ def resnet18() -> dict[str, Tensor]:
 
 def test_torchvisions_alexnet_fills_features_and_fully_connected_layers(tmp_path: Path) -> None:
     reference = torchvision.models.alexnet(weights=None)
+    reference.classifier[1], reference.classifier[4] = nn.Linear(9216, 8), nn.Linear(8, 7)
     torch.save(reference.state_dict(), tmp_path / "alexnet.pth")
-    model = create_model(find_backbone("alexnet"), ("a",), tmp_path / "alexnet.pth")
+    backbone = replace(find_backbone("alexnet"), hidden=(8, 7))
+    model = create_model(backbone, ("a",), tmp_path / "alexnet.pth")
     assert torch.equal(model.features[3].weight, reference.features[3].weight)
     assert torch.equal(model.fc6.weight, reference.classifier[1].weight)
     assert torch.equal(model.fc7.bias, reference.classifier[4].bias)
@@ -117,7 +119,7 @@ def test_a_pickle_that_would_run_code_runs_nothing(tmp_path: Path) -> None:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "ran"),)
 
-    (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb()))
+    (tmp_path / "bomb.pth").write_bytes(pickle.dumps(Bomb(), protocol=2))
     with pytest.raises(InputError, match=r"bomb\.pth"):
         read_state(tmp_path / "bomb.pth")
     assert not (tmp_path / "ran").exists()

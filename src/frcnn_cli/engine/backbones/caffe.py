@@ -24,6 +24,16 @@ CAFFE_PIXELS = Preprocessing(
 )
 
 
+class LocalResponseNorm(nn.LocalResponseNorm):
+    """x / (k + alpha / size * sum of x^2 over the `size` channels around)^beta, Caffe's LRN.
+
+    Computed in float32, which is all that torch has it in.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        return super().forward(x.float()).to(x.dtype)
+
+
 def named_layers(*layers: tuple[str, nn.Module]) -> nn.Sequential:
     """Layers that run one after another, under Caffe's names, initialised."""
     sequence = nn.Sequential(OrderedDict(layers))

@@ -13,6 +13,7 @@ from torch import nn
 from frcnn_cli.engine.backbones.base import Backbone
 from frcnn_cli.engine.backbones.caffe import (
     CAFFE_PIXELS,
+    LocalResponseNorm,
     ceil_pool,
     named_layers,
     not_offered,
@@ -41,9 +42,9 @@ def features() -> nn.Sequential:
     )
 
 
-def _normalisation() -> nn.LocalResponseNorm:
+def _normalisation() -> LocalResponseNorm:
     """x / (1 + 0.0001 / 5 * sum of x^2 over the five channels around)^0.75."""
-    return nn.LocalResponseNorm(size=5, alpha=0.0001, beta=0.75, k=1.0)
+    return LocalResponseNorm(size=5, alpha=0.0001, beta=0.75, k=1.0)
 
 
 CAFFENET = Backbone(

@@ -16,9 +16,9 @@ from typing import Any
 import torch
 import torchvision
 from torch import Tensor, nn
-from torchvision.ops.misc import FrozenBatchNorm2d
 
 from frcnn_cli.engine.backbones.base import Backbone, Pretrained, State
+from frcnn_cli.engine.backbones.frozen_batch_norm import freeze_batch_norms
 from frcnn_cli.engine.backbones.stride16 import Cut, cut_at, find_cut
 from frcnn_cli.engine.settings import Preprocessing, Schedule
 from frcnn_proposals.errors import MisuseError
@@ -54,7 +54,7 @@ def torchvision_backbone(name: str) -> Backbone:
 
     def build() -> nn.Module:
         features = cut_at(_classifier(name), cut)
-        _freeze_batch_norms(features)
+        freeze_batch_norms(features)
         return features
 
     def read(published: Mapping[str, Tensor]) -> Pretrained:
@@ -125,10 +125,3 @@ def _preprocessing(name: str) -> Preprocessing:
     """As the default weights expect their pixels; the paper's scale."""
     transforms = _default_weights(name).transforms()
     return Preprocessing(mean=tuple(transforms.mean), std=tuple(transforms.std))
-
-
-def _freeze_batch_norms(features: nn.Module) -> None:
-    for path, layer in list(features.named_modules()):
-        if isinstance(layer, nn.BatchNorm2d):
-            frozen = FrozenBatchNorm2d(layer.num_features, layer.eps)
-            features.set_submodule(path, frozen)

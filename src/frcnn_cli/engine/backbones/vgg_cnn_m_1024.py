@@ -11,6 +11,7 @@ from torch import nn
 from frcnn_cli.engine.backbones.base import Backbone
 from frcnn_cli.engine.backbones.caffe import (
     CAFFE_PIXELS,
+    LocalResponseNorm,
     ceil_pool,
     named_layers,
     not_offered,
@@ -39,9 +40,9 @@ def features() -> nn.Sequential:
     )
 
 
-def _normalisation() -> nn.LocalResponseNorm:
+def _normalisation() -> LocalResponseNorm:
     """x / (2 + 0.0005 / 5 * sum of x^2 over the five channels around)^0.75."""
-    return nn.LocalResponseNorm(size=5, alpha=0.0005, beta=0.75, k=2.0)
+    return LocalResponseNorm(size=5, alpha=0.0005, beta=0.75, k=2.0)
 
 
 VGG_CNN_M_1024 = Backbone(

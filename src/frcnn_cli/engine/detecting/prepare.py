@@ -31,7 +31,7 @@ def _copy(model: FastRCNN, dtype: torch.dtype) -> FastRCNN:
     siblings = (model.score, model.box)
     kept: dict[int, object] = {id(buffer): buffer for buffer in model.buffers()}
     for layer in model.modules():
-        changes = isinstance(layer, (nn.Conv2d, nn.Linear)) and layer not in siblings
+        changes = layer not in siblings and not isinstance(layer, nn.LayerNorm)
         for parameter in layer.parameters(recurse=False):
             values = parameter.detach().to(dtype if changes else parameter.dtype)
             kept[id(parameter)] = nn.Parameter(values, requires_grad=False)
