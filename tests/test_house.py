@@ -30,10 +30,12 @@ FLOORS = [
             2: "records settings boxes seeds devices stopping",
             3: "datasets transforms sampling losses checkpoint evaluation image_order minibatches "
             "low_rank linear_svm hard_negatives draw results proposing metrics memory older_models",
-            4: "backbones model models compress training_state runs stages "
-            "layer_costs model_info presets origins initial_model",
+            4: "backbones model models training_state runs stages "
+            "layer_costs model_info presets origins initial_model trained_on "
+            "compression.svd compression.ranks compression.compress",
             5: "detect detect_files detecting",
-            6: "train train_step svm validation timing benchmarks proposal_sweep",
+            6: "train train_step svm validation timing benchmarks proposal_sweep "
+            "stage_times compression",
         }.items()
         for name in names.split()
     ),

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from frcnn_cli.engine.checkpoint import Stored, save_tensors
-from frcnn_cli.engine.compress import compress
+from frcnn_cli.engine.compression import compress
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import find_model, load_model, save_model
 from frcnn_cli.engine.older_models import as_of_now

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from frcnn_cli.commands.bench_compress import bench_compress, bench_svd
 from frcnn_cli.commands.bench_eval import bench_eval
 from frcnn_cli.commands.bench_operators import bench_nms, bench_roi_pool
 from frcnn_cli.commands.bench_propose import bench_propose
@@ -21,5 +22,13 @@ def bench() -> None:
     """
 
 
-for _command in (bench_roi_pool, bench_nms, bench_propose, bench_eval, bench_sampling):
+for _command in (
+    bench_roi_pool,
+    bench_nms,
+    bench_propose,
+    bench_eval,
+    bench_compress,
+    bench_svd,
+    bench_sampling,
+):
     bench.add_command(_command)

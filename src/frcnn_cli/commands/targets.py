@@ -9,13 +9,14 @@ from typing import Any
 import torch
 
 from frcnn_cli.commands.console import Output
-from frcnn_cli.engine.datasets import default_splits, find_dataset
+from frcnn_cli.engine.datasets import available_splits, default_splits, find_dataset
 from frcnn_cli.engine.datasets.layout import Report, refuse
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import find_model, is_model, load_model
 from frcnn_cli.engine.origins import stored_experiment
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.trained_on import trained_on
 from frcnn_proposals.errors import InputError, MisuseError
 
 
@@ -69,15 +70,55 @@ def open_evaluation_split(
     data_root: Path | None,
 ) -> JudgedOn:
     """The data set to judge a model on; by default its own, test where that is annotated."""
-    if name is None:
-        stored = loaded.experiment.data
-        if not stored.dataset:
-            raise MisuseError(f"{loaded.path} does not say its data set. Name one.")
-        name = stored.dataset
-        data_root = data_root or (Path(stored.root) if stored.root else None)
+    name, data_root = _data_set_of(loaded, name, data_root)
     dataset = open_split(output, name, split, data_root)
     check_classes(loaded, dataset)
     return JudgedOn(dataset, data_root)
+
+
+def open_unseen_split(
+    output: Output,
+    loaded: LoadedModel,
+    name: str | None,
+    split: str | None,
+    data_root: Path | None,
+) -> JudgedOn:
+    """A split to make choices by: val, else test, whichever the model has not trained on.
+
+    Raises MisuseError where it has seen images of them all, or of the split that is named.
+    """
+    name, data_root = _data_set_of(loaded, name, data_root)
+    annotated = available_splits(name, data_root)
+    splits = [split] if split else [each for each in ("val", "test") if annotated.get(each)]
+    for each in splits:
+        dataset = find_dataset(name, each, data_root)
+        check_classes(loaded, dataset)
+        seen = trained_on(loaded.experiment.data, dataset)
+        if seen:
+            output.note(f"Not on split {each} of {name}: the model was trained on images of it.")
+            continue
+        if seen is None:
+            output.warn(f"{loaded.path} does not say what it was trained on: was it {name} {each}?")
+        if each == "test":
+            output.warn("What is chosen on the test split cannot be judged by it afterwards.")
+        output.note(f"Data set: {name}, split {each}, {len(dataset)} images")
+        return JudgedOn(dataset, data_root)
+    raise MisuseError(
+        f"{name}: the model was trained on images of its {' and '.join(splits) or 'splits'}, "
+        "which cannot tell what it loses.\nName a data set or a --split that it has not seen."
+    )
+
+
+def _data_set_of(
+    loaded: LoadedModel, name: str | None, data_root: Path | None
+) -> tuple[str, Path | None]:
+    """The data set that is named, or else the model's own, and the folder to look for it in."""
+    if name is not None:
+        return name, data_root
+    own = loaded.experiment.data
+    if not own.dataset:
+        raise MisuseError(f"{loaded.path} does not say its data set. Name one.")
+    return own.dataset, data_root or (Path(own.root) if own.root else None)
 
 
 def open_split(

@@ -44,10 +44,15 @@ class Stored:
 def save_tensors(
     path: Path, architecture: Architecture, tensors: Mapping[str, Tensor], origin: dict[str, Any]
 ) -> None:
-    """Write tensors and their description to `path` (.safetensors), whole or not at all."""
+    """Write tensors and their description to `path` (.safetensors), whole or not at all.
+
+    Each keeps its type; the description says under `weights` whether some are bfloat16.
+    """
+    half = any(tensor.dtype == torch.bfloat16 for tensor in tensors.values())
     description = {
         "format": FORMAT,
         "architecture": asdict(architecture),
+        "weights": "bfloat16" if half else "float32",
         "origin": origin,
         "versions": versions(),
     }

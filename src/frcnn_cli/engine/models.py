@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.checkpoint import load_tensors, save_tensors
+from torch import Tensor
+
+from frcnn_cli.engine.checkpoint import load_tensors, read_description, save_tensors
 from frcnn_cli.engine.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.older_models import as_of_now
 from frcnn_proposals.errors import InputError, MisuseError
@@ -15,9 +17,31 @@ BEST_FILE = "best.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 
 
-def save_model(model: FastRCNN, path: Path, origin: dict[str, Any]) -> None:
-    """Write `model` to `path`. origin: JSON values saying what it was trained on, and how."""
-    save_tensors(path, model.architecture, model.state_dict(), origin)
+def save_model(model: FastRCNN, path: Path, origin: dict[str, Any], *, half: bool = False) -> None:
+    """Write `model` to `path`. origin: JSON values saying what it was trained on, and how.
+
+    half: weights in bfloat16, in half the bytes; what is read back is `as_stored(model, half)`.
+    """
+    save_tensors(path, model.architecture, _stored_state(model, half), origin)
+
+
+def is_half(path: Path) -> bool:
+    """Whether a model's file holds its weights in bfloat16. Raises InputError if it is damaged."""
+    return read_description(path).get("weights") == "bfloat16"
+
+
+def as_stored(model: FastRCNN, half: bool) -> FastRCNN:
+    """The model as it will be read back; itself, unless bfloat16 rounds its weights."""
+    return rebuild_model(model.architecture, _stored_state(model, half)) if half else model
+
+
+def _stored_state(model: FastRCNN, half: bool) -> dict[str, Tensor]:
+    """With `half`, weights in bfloat16; biases and target statistics are few, and stay whole."""
+    state: dict[str, Tensor] = model.state_dict()
+    if half:
+        weights = {n: p.detach() for n, p in model.named_parameters() if p.dim() > 1}
+        state |= {name: weight.bfloat16() for name, weight in weights.items()}
+    return state
 
 
 def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:

@@ -1,0 +1,53 @@
+"""What a model costs, in numbers, bytes and seconds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from frcnn_cli.engine.detecting.prepare import prepare_model
+from frcnn_cli.engine.layer_costs import layer_costs
+from frcnn_cli.engine.model import FastRCNN, parameter_count
+from frcnn_cli.engine.stage_times import StageTimes, time_stages
+from frcnn_cli.engine.timing import sample_image, sample_proposals
+from frcnn_cli.engine.transforms import image_tensor
+
+ROIS = 2000
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of one model, and of one photograph (500 x 375) with 2,000 proposals given.
+
+    multiply_adds: of every convolution and fully connected layer, each RoI counted.
+    """
+
+    parameters: int
+    multiply_adds: int
+    times: StageTimes
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values: parameters, multiply_adds, seconds_an_image, stages."""
+        values = asdict(self)
+        times = values.pop("times")
+        return values | {"seconds_an_image": times["seconds"], "stages": times["stages"]}
+
+
+def measure_costs(
+    models: Sequence[FastRCNN], repeats: int = 5, on_run: Callable[[], None] = lambda: None
+) -> list[Cost]:
+    """Costs of each model; times are medians, in turn, of models made ready for detection."""
+    prepared = [prepare_model(model) for model in models]
+    times = time_stages(prepared, sample_image(), sample_proposals(ROIS), repeats, on_run)
+    return [
+        Cost(parameter_count(model), multiply_adds(model), each)
+        for model, each in zip(models, times, strict=True)
+    ]
+
+
+def multiply_adds(model: FastRCNN) -> int:
+    """Of one photograph (500 x 375) with 2,000 proposals."""
+    pixels, _ = image_tensor(sample_image(), model.architecture.preprocessing)
+    height, width = pixels.shape[1:]
+    return layer_costs(model.architecture, (height, width)).multiply_adds(ROIS)

@@ -1,0 +1,126 @@
+"""Which rank each layer gets, by what was asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.compression.svd import Decomposition
+from frcnn_cli.engine.low_rank import LowRankLinear
+from frcnn_proposals.errors import MisuseError
+
+LAYERS = ("fc6", "fc7")
+Decompositions = Mapping[str, Decomposition]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """ranks: layer -> rank, of the layers to replace. left_alone: the others, with the reason."""
+
+    ranks: dict[str, int]
+    left_alone: dict[str, str] = field(default_factory=dict)
+
+
+def parse_ranks(text: str) -> int | dict[str, int]:
+    """`256` for all layers, or `fc6=1024,fc7=256`. Raises MisuseError for anything else."""
+    problem = MisuseError(
+        f"'{text}' is no rank. Give one number for fc6 and fc7, as 256, "
+        "or one for each, as fc6=1024,fc7=256."
+    )
+    try:
+        if "=" not in text:
+            ranks: dict[str, int] = dict.fromkeys(LAYERS, int(text))
+        else:
+            ranks = {k.strip(): int(v) for k, v in (p.split("=") for p in text.split(","))}
+    except ValueError:
+        raise problem from None
+    if not set(ranks) <= set(LAYERS) or min(ranks.values()) < 1:
+        raise problem
+    return ranks if "=" in text else ranks["fc6"]
+
+
+def by_rank(layers: Decompositions, asked: int | Mapping[str, int]) -> Choice:
+    """The ranks asked for: one for all, where a layer that it would not make smaller is left
+    alone; or one a layer, where that raises MisuseError with the rank that would pay."""
+    if isinstance(asked, int):
+        too_high = {name: _reason(d) for name, d in layers.items() if asked > d.largest_rank}
+        return Choice({name: asked for name in layers if name not in too_high}, too_high)
+    for name, rank in asked.items():
+        if rank > layers[name].largest_rank:
+            raise MisuseError(
+                f"{name} cannot be compressed to rank {rank}: {_reason(layers[name])}."
+            )
+    return Choice(dict(asked))
+
+
+def by_energy(layers: Decompositions, share: float) -> Choice:
+    """In each layer the smallest rank that keeps `share` (0..1] of its squared singular values.
+
+    A layer that this would not make smaller is left alone. Raises MisuseError for a share
+    outside 0..1.
+    """
+    if not 0 < share <= 1:
+        raise MisuseError(f"The energy to keep is a share over 0, at most 1, not {share:g}.")
+    ranks, left_alone = {}, {}
+    for name, layer in layers.items():
+        # A hair less, so that rounding does not ask for a singular value of nothing.
+        rank = int(np.searchsorted(layer.kept, share * (1 - 1e-12))) + 1
+        if rank > layer.largest_rank:
+            needed = f"keeping {share:.4g} of its energy takes rank {rank}"
+            left_alone[name] = f"{needed}; {_reason(layer)}"
+        else:
+            ranks[name] = rank
+    return Choice(ranks, left_alone)
+
+
+def within_cost(
+    layers: Decompositions, most: float, prices: Mapping[str, float] | None = None
+) -> Choice | None:
+    """The ranks that keep most energy where the layers together cost at most `most`.
+
+    Energy kept: the product of the layers' shares. A layer costs its multiply-adds for one RoI
+    times its price (1 unless said; seconds a multiply-add make `most` seconds), whether it is
+    replaced or left alone. None where even rank 1 costs more.
+    """
+    (first, first_layer), (second, second_layer) = layers.items()
+    price = prices or dict.fromkeys(layers, 1.0)
+    a = _options(first_layer, price[first])
+    b = _options(second_layer, price[second])
+    # Both lists rise in cost and in energy: for each rank of the first layer, the best of the
+    # second is the last that is affordable.
+    affordable = np.searchsorted(b.costs, most - a.costs, side="right") - 1
+    kept = np.where(affordable >= 0, a.kept * b.kept[affordable], -1.0)
+    best = int(np.argmax(kept))
+    if kept[best] < 0:
+        return None
+    chosen = {first: int(a.ranks[best]), second: int(b.ranks[affordable[best]])}
+    unchanged = {name: "it fits as it is" for name, rank in chosen.items() if rank == 0}
+    return Choice({name: rank for name, rank in chosen.items() if rank > 0}, unchanged)
+
+
+@dataclass(frozen=True)
+class _Options:
+    """A layer's ranks that save something, then 0 for the layer as it is; by rising cost."""
+
+    ranks: NDArray[np.int64]
+    costs: NDArray[np.float64]
+    kept: NDArray[np.float64]
+
+
+def _options(layer: Decomposition, price: float) -> _Options:
+    ranks = np.arange(1, layer.largest_rank + 1)
+    costs = np.append(ranks * (layer.inputs + layer.outputs), layer.multiply_adds)
+    kept = np.append(layer.kept[: len(ranks)], 1.0)
+    return _Options(np.append(ranks, 0), costs * float(price), kept)
+
+
+def _reason(layer: Decomposition) -> str:
+    """Why a rank is too high for the layer."""
+    if isinstance(layer.layer, LowRankLinear):
+        what = f"it is of rank {layer.rank} already, and"
+    else:
+        what = f"{layer.outputs} x {layer.inputs}"
+    return f"{what} gets smaller only up to rank {layer.largest_rank}"

@@ -1,0 +1,58 @@
+"""The choice by time, against a clock that is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+from frcnn_cli.engine.compression.budget import Measure, parse_budget, within_time
+from frcnn_cli.engine.compression.ranks import Choice
+from frcnn_cli.engine.compression.svd import Decomposition, decompose
+from frcnn_cli.engine.stage_times import StageTimes
+from frcnn_proposals.errors import MisuseError
+
+
+@pytest.fixture
+def layers() -> dict[str, Decomposition]:
+    torch.manual_seed(0)
+    return {"fc6": decompose(nn.Linear(300, 120)), "fc7": decompose(nn.Linear(120, 100))}
+
+
+def clock(slower: float) -> Measure:
+    """Seconds: 1 for what is no layer, 1 a 36,000 multiply-adds, thin layers `slower` times."""
+
+    def times(choice: Choice) -> StageTimes:
+        stages = {"fc6": 300 * 120 / 36_000, "fc7": 120 * 100 / 36_000}
+        sizes = {"fc6": 420, "fc7": 220}
+        stages |= {
+            name: slower * rank * sizes[name] / 36_000 for name, rank in choice.ranks.items()
+        }
+        return StageTimes(1.0 + sum(stages.values()), stages)
+
+    return lambda choice: (times(Choice({})), times(choice))
+
+
+@pytest.mark.parametrize("slower", [0.7, 1.0, 1.6])
+@pytest.mark.parametrize("budget", [0.8, 0.7, 0.6])
+def test_the_time_ends_just_under_the_budget(
+    layers: dict[str, Decomposition], slower: float, budget: float
+) -> None:
+    measure = clock(slower)
+    choice = within_time(layers, budget, measure)
+    before, after = measure(choice)
+    assert budget - 0.06 <= after.seconds / before.seconds <= budget
+
+
+def test_a_budget_under_what_the_rest_takes_is_refused(layers: dict[str, Decomposition]) -> None:
+    # The rest takes 1 of 2.33 seconds.
+    with pytest.raises(MisuseError, match=r"all but fc6 and fc7 takes 0\.43 of it"):
+        within_time(layers, 0.4, clock(1.0))
+
+
+def test_budgets_as_written() -> None:
+    assert parse_budget("0.7x") == 0.7
+    assert parse_budget("0.5") == 0.5
+    for wrong in ("1x", "0x", "-1", "fast", "nan", ""):
+        with pytest.raises(MisuseError, match="is no budget"):
+            parse_budget(wrong)
