@@ -87,3 +87,14 @@ def test_a_detector_as_weights_is_told_of_init(trained: FastRCNN, tmp_path: Path
     experiment = replace(Experiment(), weights=str(tmp_path / "a.safetensors"))
     with pytest.raises(MisuseError, match="Start from it with --init"):
         initial_model(experiment, ("cat", "dog"))
+
+
+def test_margins_of_svms_are_not_gone_on_from(trained: FastRCNN, tmp_path: Path) -> None:
+    trained.architecture = replace(trained.architecture, classifier="svm")
+    with torch.no_grad():
+        trained.score.weight.fill_(7.0)
+    save_model(trained, tmp_path / "a.safetensors", {})
+    model = initial_model(Experiment(init=str(tmp_path / "a.safetensors")), ("cat", "dog"))
+    assert model.architecture.classifier == "softmax"
+    assert 0 < model.score.weight.abs().max() < 0.1
+    assert torch.equal(model.box.weight, trained.box.weight)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.checkpoint import describes_model
@@ -20,7 +20,7 @@ def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
     """The network that `experiment` starts from, for these classes.
 
     Of a detector given by experiment.init, the rows of the sibling layers stay for classes of
-    the same name; others are new. Raises InputError or MisuseError where weights cannot be read
+    the same name; others are new, and so are all class scores where SVMs gave them. Raises InputError or MisuseError where weights cannot be read
     or do not fit.
     """
     if experiment.init:
@@ -86,7 +86,13 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
         raise MisuseError(
             f"{path}: this is a model on {architecture.backbone}, not on {experiment.backbone}."
         )
-    model.architecture = replace(architecture, preprocessing=experiment.preprocessing)
+    if architecture.classifier == "svm":  # its margins are no logits to go on from
+        torch.manual_seed(experiment.train.seed)
+        nn.init.normal_(model.score.weight, std=0.01)
+        nn.init.zeros_(model.score.bias)
+    model.architecture = replace(
+        architecture, preprocessing=experiment.preprocessing, classifier="softmax"
+    )
     return with_classes(model, classes, experiment.train.seed)
 
 
