@@ -20,8 +20,8 @@ def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
     """The network that `experiment` starts from, for these classes.
 
     Of a detector given by experiment.init, the rows of the sibling layers stay for classes of
-    the same name; others are new, and so are all class scores where SVMs gave them. Raises InputError or MisuseError where weights cannot be read
-    or do not fit.
+    the same name; others are new, and so are all class scores where SVMs gave them. Raises
+    InputError or MisuseError where weights cannot be read or do not fit.
     """
     if experiment.init:
         return _from_detector(experiment, classes)
