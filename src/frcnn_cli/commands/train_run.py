@@ -88,6 +88,8 @@ def _train(
 ) -> Trained:
     # Before the proposals, which can take long: what is wrong here should be said at once.
     model = initial_model(experiment, data.classes)
+    # Weights can bring other pixels than the backbone's usual ones.
+    experiment = replace(experiment, preprocessing=model.architecture.preprocessing)
     _validation_split(experiment, data)
     write_setting(folder, experiment)
     if output.verbosity >= 0:
