@@ -53,6 +53,7 @@ def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
         folder = new_run_folder(place.runs_root, name)
     try:
         with alone_in(folder), _told_how_to_go_on(output, folder):
+            write_setting(folder, experiment)
             return _train(output, experiment, data, folder, place.device)
     except InputError:
         _remove_if_nothing_was_done(folder)
@@ -91,7 +92,6 @@ def _train(
     # Weights can bring other pixels than the backbone's usual ones.
     experiment = replace(experiment, preprocessing=model.architecture.preprocessing)
     _validation_split(experiment, data)
-    write_setting(folder, experiment)
     if output.verbosity >= 0:
         output.messages.print(setting_table(experiment))
     run = _prepare(output, experiment, data, folder, device)
