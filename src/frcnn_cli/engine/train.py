@@ -150,6 +150,8 @@ def _fit(
     with (
         appended_lines(run.folder / METRICS_FILE, start) as write_metrics,
         memory_explained(settings, model.architecture.preprocessing),
+        # cuDNN's fastest algorithms add in another order each time.
+        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
         stop_between_steps() as stop,
     ):
         for stage in stages(settings):
