@@ -114,16 +114,16 @@ def compress(output: Output, /, **given: Any) -> None:
     found = _find_images(output, loaded, dataset_name, asked)
     if sweep is not None:
         assert found is not None
-        run_sweep(output, loaded.model, sweep, found, half, asked.plot, asked.json_path)
+        run_sweep(output, loaded, sweep, found, half, asked.plot, asked.json_path)
         return
-    compression, search = _compress(output, loaded.model, bound, found, half)
+    compression, search = _compress(output, loaded, bound, found, half)
     for name, reason in compression.left_alone.items():
         output.warn(f"{name} is left alone: {reason}.")
     if not compression.layers and not asked.half:
         raise MisuseError("No layer would get smaller, so nothing is written.")
     stored = as_stored(compression.model, half)
     costs = _costs(output, (loaded.model, stored))
-    maps = _maps(output, loaded.model, compression.model, stored, found, search)
+    maps = _maps(output, loaded, compression.model, stored, found, search)
     before = Measured(costs[0], loaded.path.stat().st_size, *maps[:1])
     path = asked.out or loaded.path.with_name(f"{loaded.path.stem}-{asked.label()}.safetensors")
     save_model(compression.model, path, _origin(loaded, compression), half=half)
@@ -167,7 +167,7 @@ class Asked:
     split: str | None
     data_root: Path | None
     proposals: Path | None
-    source: str
+    source: str | None
     runs_root: Path
     device: str
     json_path: Path | None
@@ -211,22 +211,24 @@ def _find_images(
         judged = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
     else:
         return None
+    source = asked.source or loaded.experiment.proposals.source
     return proposals_for(
-        output, judged.dataset, asked.proposals, asked.source, data_root=judged.data_root
+        output, judged.dataset, asked.proposals, source, data_root=judged.data_root
     )
 
 
 def _compress(
-    output: Output, model: FastRCNN, bound: Bound, found: DatasetProposals | None, half: bool
+    output: Output, loaded: LoadedModel, bound: Bound, found: DatasetProposals | None, half: bool
 ) -> tuple[Compression, Search | None]:
     """The compressed model; by mAP, also what was tried."""
+    model = loaded.model
     if bound.is_none:
         return replace_layers(model, {}, Choice({})), None
     layers = decompose(output, model)
     if bound.max_drop is None:
         return replace_layers(model, layers, choose_ranks(output, model, layers, bound, half)), None
     assert found is not None
-    search = search_by_map(output, model, layers, bound.max_drop, found, half)
+    search = search_by_map(output, loaded, layers, bound.max_drop, found, half)
     return replace_layers(model, layers, search.chosen.rung.choice), search
 
 
@@ -237,7 +239,7 @@ def _costs(output: Output, models: Sequence[FastRCNN]) -> list[Cost]:
 
 def _maps(
     output: Output,
-    model: FastRCNN,
+    loaded: LoadedModel,
     compressed: FastRCNN,
     stored: FastRCNN,
     found: DatasetProposals | None,
@@ -248,9 +250,12 @@ def _maps(
         return ()
     if search is not None:
         return search.before, search.chosen.map_11point
-    models = (model, stored) if stored is compressed else (model, stored, compressed)
+    models = [loaded.model, stored]
+    if stored is not compressed:
+        models.append(compressed)
+    settings = loaded.experiment.detect
     with output.progress("Detecting, before and after", len(found.dataset)) as advance:
-        judged = judge(models, found.dataset, found.proposals, lambda: advance(1, ""))
+        judged = judge(models, found.dataset, found.proposals, settings, lambda: advance(1, ""))
     warn_of_some(output, judged.unreadable)
     return judged.map_11point
 

@@ -13,14 +13,15 @@ from frcnn_cli.commands.compression_tables import images_to_json
 from frcnn_cli.commands.console import Output, write_json
 from frcnn_cli.commands.rank_choice import decompose
 from frcnn_cli.commands.sources import warn_of_some
+from frcnn_cli.commands.targets import LoadedModel
 from frcnn_cli.engine.compression.compress import Compression, replace_layers
 from frcnn_cli.engine.compression.costs import measure_costs
 from frcnn_cli.engine.compression.judge import judge
 from frcnn_cli.engine.compression.ranks import Choice, by_rank
 from frcnn_cli.engine.compression.sweep import SweepPoint, sweep_plot
-from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import as_stored
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
+from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.files import write_whole
 
 _REPEATS = 5
@@ -28,7 +29,7 @@ _REPEATS = 5
 
 def run_sweep(
     output: Output,
-    model: FastRCNN,
+    loaded: LoadedModel,
     ranks: Sequence[int],
     found: DatasetProposals,
     half: bool,
@@ -36,12 +37,13 @@ def run_sweep(
     json_path: Path | None,
 ) -> None:
     """Judge and time each rank; print the table, write the picture and the JSON."""
+    model = loaded.model
     layers = decompose(output, model)
     whole = replace_layers(model, layers, Choice({}))
     compressions: dict[int | None, Compression] = {None: whole}
     for rank in ranks:
         compressions[rank] = replace_layers(model, layers, by_rank(layers, rank))
-    points = _points(output, compressions, found, half)
+    points = _points(output, compressions, found, loaded.experiment.detect, half)
     for asked, compression in compressions.items():
         for name, reason in compression.left_alone.items():
             output.warn(f"At rank {asked}, {name} is left alone: {reason}.")
@@ -60,6 +62,7 @@ def _points(
     output: Output,
     compressions: dict[int | None, Compression],
     found: DatasetProposals,
+    settings: DetectSettings,
     half: bool,
 ) -> list[SweepPoint]:
     models = [
@@ -68,7 +71,7 @@ def _points(
     with output.progress("Timing in turn", len(models) * (_REPEATS + 1)) as advance:
         costs = measure_costs(models, _REPEATS, lambda: advance(1, ""))
     with output.progress("Detecting at every rank", len(found.dataset)) as advance:
-        judged = judge(models, found.dataset, found.proposals, lambda: advance(1, ""))
+        judged = judge(models, found.dataset, found.proposals, settings, lambda: advance(1, ""))
     warn_of_some(output, judged.unreadable)
     return [
         SweepPoint(

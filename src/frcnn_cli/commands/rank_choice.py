@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from frcnn_cli.commands.console import Output
+from frcnn_cli.commands.targets import LoadedModel
 from frcnn_cli.engine.compression.budget import parse_budget, within_time
 from frcnn_cli.engine.compression.compress import decompose_layers, replace_layers
 from frcnn_cli.engine.compression.costs import measure_costs
@@ -89,13 +90,15 @@ def choose_ranks(
 
 def search_by_map(
     output: Output,
-    model: FastRCNN,
+    loaded: LoadedModel,
     layers: Decompositions,
     max_drop: float,
     found: DatasetProposals,
     half: bool,
 ) -> Search:
     """The smallest head that loses at most max_drop mAP points on the images of `found`."""
+
+    model, settings = loaded.model, loaded.experiment.detect
 
     def judge_choices(choices: Sequence[Choice]) -> Sequence[float]:
         candidates = [
@@ -104,8 +107,9 @@ def search_by_map(
         ]
         title = f"Detecting with {len(candidates)} choices of ranks"
         with output.progress(title, len(found.dataset)) as advance:
-            return judge(
-                candidates, found.dataset, found.proposals, lambda: advance(1, "")
-            ).map_11point
+            judged = judge(
+                candidates, found.dataset, found.proposals, settings, lambda: advance(1, "")
+            )
+        return judged.map_11point
 
     return lowest_within(ladder(layers), max_drop, judge_choices)

@@ -31,14 +31,16 @@ def judge(
     models: Sequence[FastRCNN],
     dataset: Dataset,
     proposals: Mapping[str, Proposals],
+    settings: DetectSettings | None = None,
     on_image: Callable[[], None] = lambda: None,
 ) -> Judged:
     """The VOC 11-point mAP of each model on a data set, all in one pass over its images.
 
+    settings: how they detect, but for the threshold: detections of any score are judged.
     Models whose feature layers hold the same numbers share their feature maps.
     Raises InputError where none of the images can be read.
     """
-    settings = DetectSettings(score_threshold=None)
+    settings = replace(settings or DetectSettings(), score_threshold=None)
     found: list[dict[str, Detections]] = [{} for _ in models]
     unreadable = []
     prepared = _sharing_feature_maps(models)
