@@ -33,7 +33,7 @@ FLOORS = [
             4: "backbones model models training_state runs stages "
             "layer_costs model_info presets origins initial_model trained_on "
             "compression.svd compression.ranks compression.compress",
-            5: "detect detect_files detecting",
+            5: "detect detect_files detecting stage_clock",
             6: "train train_step svm validation timing benchmarks proposal_sweep "
             "stage_times compression",
         }.items()

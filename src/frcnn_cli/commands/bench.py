@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from frcnn_cli.commands.bench_compress import bench_compress, bench_svd
+from frcnn_cli.commands.bench_detect import bench_detect
 from frcnn_cli.commands.bench_eval import bench_eval
 from frcnn_cli.commands.bench_operators import bench_nms, bench_roi_pool
 from frcnn_cli.commands.bench_propose import bench_propose
@@ -26,6 +27,7 @@ for _command in (
     bench_roi_pool,
     bench_nms,
     bench_propose,
+    bench_detect,
     bench_eval,
     bench_compress,
     bench_svd,

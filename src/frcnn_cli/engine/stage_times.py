@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any
-
-import torch
-from torch import nn
 
 from frcnn_cli.engine.detect import detect_image
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.stage_clock import StageClock
 from frcnn_proposals.base import Image, Proposals
 
 STAGES = ("conv", "roi_pooling", "fc6", "fc7", "rest")
@@ -61,61 +56,8 @@ def _median(times: Sequence[StageTimes]) -> StageTimes:
 
 def _time_once(model: FastRCNN, image: Image, proposals: Proposals) -> StageTimes:
     settings = DetectSettings(score_threshold=None)
-    clock = _Clock(model.offset_means.device)
+    clock = StageClock(model.offset_means.device)
     with clock.watching(model):
-        start = clock.now()
         detect_image(model, image, proposals, settings)
-        whole = clock.now() - start
-    stages = dict(clock.seconds)
-    stages["rest"] = max(0.0, whole - sum(stages.values()))
-    return StageTimes(whole, stages)
-
-
-class _Clock:
-    """Adds up the seconds spent in each stage of a model, however often it is entered."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device
-        self.seconds = dict.fromkeys(STAGES[:-1], 0.0)
-
-    def now(self) -> float:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
-        return time.perf_counter()
-
-    @contextmanager
-    def watching(self, model: FastRCNN) -> Iterator[None]:
-        """Within it, what `model` does is timed."""
-        pool = model.pool
-        stages: dict[str, nn.Module] = {
-            "conv": model.features,
-            "fc6": model.fc6,
-            "fc7": model.fc7,
-        }
-        handles = [handle for name, part in stages.items() for handle in self._hooks(name, part)]
-
-        def timed_pool(*inputs: Any) -> Any:
-            start = self.now()
-            pooled = pool(*inputs)
-            self.seconds["roi_pooling"] += self.now() - start
-            return pooled
-
-        model.pool = timed_pool  # type: ignore[method-assign, assignment]
-        try:
-            yield
-        finally:
-            del model.pool  # the class's own again
-            for handle in handles:
-                handle.remove()
-
-    def _hooks(self, stage: str, part: nn.Module) -> tuple[Any, Any]:
-        started = 0.0
-
-        def enter(*_: Any) -> None:
-            nonlocal started
-            started = self.now()
-
-        def leave(*_: Any) -> None:
-            self.seconds[stage] += self.now() - started
-
-        return part.register_forward_pre_hook(enter), part.register_forward_hook(leave)
+    stages = {stage: clock.seconds[stage] for stage in STAGES}
+    return StageTimes(sum(stages.values()), stages)

@@ -1,0 +1,212 @@
+"""Our detection beside a baseline of usual parts: seconds an image, and where they go."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import torch
+from torch import nn
+
+from frcnn_cli.engine.backbones import find_backbone
+from frcnn_cli.engine.benchmarks.baseline_detector import BaselineDetector
+from frcnn_cli.engine.datasets import generate_dataset
+from frcnn_cli.engine.detect import detect_image, score_boxes
+from frcnn_cli.engine.detecting.prepare import prepare_model
+from frcnn_cli.engine.model import FastRCNN, create_model, with_ranks
+from frcnn_cli.engine.proposing.inputs import find_images
+from frcnn_cli.engine.settings import DetectSettings, Precision
+from frcnn_cli.engine.stage_clock import STAGES, StageClock
+from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.images import read_image
+from frcnn_proposals.opencv_selective_search import OpenCVSelectiveSearch
+from frcnn_proposals.selective_search import SelectiveSearch
+
+CLASSES = tuple(f"class{index}" for index in range(20))  # as many as VOC has
+SETTINGS = DetectSettings(score_threshold=0.0)
+TOLERANCE = 1e-3
+
+
+@dataclass(frozen=True)
+class DetectionCase:
+    """What is compared. ranks: of fc6 and fc7. made: proposals are made, not given."""
+
+    name: str
+    backbone: str
+    made: bool
+    ranks: tuple[int, int] | None = None
+    precision: Precision = "float32"
+
+
+CASES = (
+    DetectionCase("vgg16-given", "vgg16", made=False),
+    DetectionCase("vgg16-made", "vgg16", made=True),
+    DetectionCase("vgg16-svd-given", "vgg16", made=False, ranks=(1024, 256)),
+    DetectionCase("vgg16-svd-made", "vgg16", made=True, ranks=(1024, 256)),
+    DetectionCase("lite-given", "efficientnet_lite0", made=False),
+    DetectionCase("lite-made", "efficientnet_lite0", made=True),
+    DetectionCase("vgg16-bfloat16-given", "vgg16", made=False, precision="bfloat16"),
+)
+
+
+@dataclass(frozen=True)
+class DetectionResult:
+    """Seconds an image, whole and by stage, and how far apart the outputs are before NMS.
+
+    score_difference, box_difference: the largest, of probabilities and in pixels.
+    """
+
+    case: DetectionCase
+    ours_s: float
+    baseline_s: float
+    ours_stages: dict[str, float]
+    baseline_stages: dict[str, float]
+    score_difference: float
+    box_difference: float
+
+    @property
+    def ratio(self) -> float:
+        return self.baseline_s / self.ours_s
+
+    @property
+    def equal(self) -> bool | None:
+        """Whether the outputs agree to TOLERANCE; None where the precision is another."""
+        if self.case.precision != "float32":
+            return None
+        return max(self.score_difference, self.box_difference) <= TOLERANCE
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "name": self.case.name,
+            "ours_s": self.ours_s,
+            "baseline_s": self.baseline_s,
+            "ratio": self.ratio,
+            "equal": self.equal,
+            "score_difference": self.score_difference,
+            "box_difference": self.box_difference,
+            "stages": {
+                stage: {
+                    "ours_s": self.ours_stages[stage],
+                    "ours_share": self.ours_stages[stage] / self.ours_s,
+                    "baseline_s": self.baseline_stages[stage],
+                    "baseline_share": self.baseline_stages[stage] / self.baseline_s,
+                }
+                for stage in STAGES
+            },
+        }
+
+
+def sample_images(count: int) -> tuple[list[Image], bool]:
+    """Photographs of the shared data, spread evenly; where it is missing, generated pictures.
+
+    Returns them and whether they are photographs. The shared data is looked for in
+    $FRCNN_SHARED_DATA, else in ../shared/data.
+    """
+    shared = Path(os.environ.get("FRCNN_SHARED_DATA", "../shared/data"))
+    photographs = shared / "voc2007-subset" / "VOCdevkit" / "VOC2007" / "JPEGImages"
+    if photographs.is_dir():
+        files = find_images([str(photographs)])
+        return [read_image(files[i * len(files) // count][1]) for i in range(count)], True
+    with tempfile.TemporaryDirectory() as folder:
+        generate_dataset(Path(folder), images=max(count, 8), size=(500, 375))
+        files = find_images([str(Path(folder) / "JPEGImages")])
+        return [read_image(path) for _, path in files[:count]], False
+
+
+def benchmark_detection(
+    case: DetectionCase,
+    images: Sequence[Image],
+    rounds: int,
+    on_run: Callable[[], None] = lambda: None,
+) -> DetectionResult:
+    """Ours and the baseline on every image, in turn, `rounds` times after one untimed image.
+
+    Seconds are the mean over images of the median over rounds.
+    """
+    model = _model(case)
+    prepared, baseline = prepare_model(model, case.precision), BaselineDetector(model)
+    ours_source, their_source = SelectiveSearch("fast"), OpenCVSelectiveSearch("fast")
+    given = [ours_source.propose(image).top(SETTINGS.proposals) for image in images]
+    scores, boxes = score_boxes(prepared, images[0], given[0])
+    their_scores, their_boxes = baseline.score_boxes(images[0], given[0])
+    ours, theirs = [], []
+    for image, proposals in zip(images, given, strict=True):
+        task = _Task(image, None if case.made else proposals)
+        our_runs, their_runs = [], []
+        for _ in range(rounds):
+            our_runs.append(_run(task, ours_source, prepared, partial(detect_image, prepared)))
+            on_run()
+            their_runs.append(_run(task, their_source, baseline.network, baseline.detect))
+            on_run()
+        ours.append(_medians(our_runs))
+        theirs.append(_medians(their_runs))
+    our_stages, their_stages = _means(ours), _means(theirs)
+    return DetectionResult(
+        case,
+        sum(our_stages.values()),
+        sum(their_stages.values()),
+        our_stages,
+        their_stages,
+        float((scores - their_scores).abs().max()),
+        float((boxes - their_boxes).abs().max()),
+    )
+
+
+@dataclass(frozen=True)
+class _Task:
+    """An image, and its proposals where they are given."""
+
+    image: Image
+    proposals: Proposals | None
+
+
+def _run(
+    task: _Task,
+    source: Source,
+    network: Any,
+    detect: Callable[[Image, Proposals, DetectSettings], object],
+) -> dict[str, float]:
+    """Seconds of each stage of one detection."""
+    clock = StageClock()
+    proposals = task.proposals
+    if proposals is None:
+        with clock.stage("proposals"):
+            proposals = source.propose(task.image)
+    with clock.watching(network):
+        detect(task.image, proposals, SETTINGS)
+    return clock.seconds
+
+
+def _medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The stages of the run in the middle, by the whole."""
+    return sorted(runs, key=lambda run: sum(run.values()))[len(runs) // 2]
+
+
+def _means(runs: Sequence[dict[str, float]]) -> dict[str, float]:
+    return {stage: mean(run[stage] for run in runs) for stage in STAGES}
+
+
+def _model(case: DetectionCase) -> FastRCNN:
+    """A network with weights that give activations of a usual size; which, no time depends on."""
+    backbone = find_backbone(case.backbone)
+    model = create_model(backbone, CLASSES, "none")
+    if case.ranks is not None:
+        model = FastRCNN(
+            with_ranks(model.architecture, dict(zip(("fc6", "fc7"), case.ranks, strict=True)))
+        )
+    generator = torch.Generator().manual_seed(0)
+    for layer in model.modules():
+        if isinstance(layer, (nn.Conv2d, nn.Linear)):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+    for layer, deviation in ((model.score, 0.01), (model.box, 0.001)):  # as the paper begins
+        nn.init.normal_(layer.weight, std=deviation, generator=generator)
+    model.offset_deviations.copy_(torch.tensor([0.1, 0.1, 0.2, 0.2]))
+    return model.to(memory_format=torch.channels_last).eval()
