@@ -1,0 +1,127 @@
+"""`frcnn detect` and `frcnn eval` in child processes that are really stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from frcnn_cli.engine.datasets import find_dataset, generate_dataset
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.models import save_model
+from frcnn_cli.engine.settings import Architecture, Preprocessing
+
+IMAGES = 40
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set and an untrained model of its classes."""
+    folder = tmp_path_factory.mktemp("home")
+    generate_dataset(folder / "shapes", images=IMAGES, size=(128, 96))
+    classes = find_dataset(str(folder / "shapes"), "trainval").classes
+    small = Preprocessing(scale=64, max_size=120)
+    model = FastRCNN(Architecture("efficientnet_lite0", classes, (16, 16), small))
+    save_model(model, folder / "model.safetensors", {})
+    return folder
+
+
+def start(home: Path, *arguments: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "FRCNN_CACHE": str(home / "cache")}
+    return subprocess.Popen(
+        [sys.executable, "-m", "frcnn_cli.cli", *map(str, arguments)],
+        cwd=home,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(home: Path, *arguments: object) -> str:
+    child = start(home, *arguments)
+    output, _ = child.communicate(timeout=120)
+    assert child.returncode == 0, output
+    return output
+
+
+def detection(name: str) -> list[object]:
+    return [
+        *("detect", "shapes/JPEGImages", "--model", "model.safetensors", "--source", "dense"),
+        *("--score-threshold", 0, "--json", name, "--viz", "--out", f"{name}-pictures"),
+    ]
+
+
+def stop_after(
+    child: subprocess.Popen[str], lines: int, find: Callable[[], Path | None], how: signal.Signals
+) -> str:
+    """Stop the child once its journal has so many lines; the head is one."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        path = find()
+        if path is not None and path.exists() and path.read_bytes().count(b"\n") >= lines:
+            os.killpg(child.pid, how)
+            return child.communicate(timeout=30)[0]
+        assert child.poll() is None, child.communicate()[0]
+        time.sleep(0.002)
+    raise AssertionError("the journal does not grow")
+
+
+def test_killed_detection_goes_on_and_ends_the_same(home: Path) -> None:
+    run(home, *detection("whole.json"))
+    whole = (home / "whole.json").read_bytes()
+    assert not (home / "whole.json.partial").exists()
+    journal = home / "killed.json.partial"
+    stop_after(start(home, *detection("killed.json")), 4, lambda: journal, signal.SIGKILL)
+    kept = journal.read_bytes().count(b"\n") - 1
+    assert 3 <= kept < IMAGES
+    assert not (home / "killed.json").exists()
+    output = run(home, *detection("killed.json"))
+    assert f"{kept} images are done" in output
+    assert (home / "killed.json").read_bytes() == whole
+    assert not journal.exists()
+    names = [path.name for path in sorted((home / "whole.json-pictures").iterdir())]
+    assert len(names) == IMAGES
+    for name in names:
+        pictures = [(home / f"{each}.json-pictures" / name).read_bytes() for each in
+                    ("whole", "killed")]  # fmt: skip
+        assert pictures[0] == pictures[1]
+
+
+def test_ctrl_c_keeps_what_is_done_and_other_settings_do_not_mix(home: Path) -> None:
+    journal = home / "stopped.json.partial"
+    child = start(home, *detection("stopped.json"))
+    output = stop_after(child, 3, lambda: journal, signal.SIGINT)
+    assert child.returncode == 130, output
+    assert "the same command goes on" in output
+    assert "Traceback" not in output
+    other = start(home, *detection("stopped.json"), "--tta", "flip")
+    output, _ = other.communicate(timeout=120)
+    assert other.returncode == 1
+    assert "differs in its settings" in output
+    run(home, *detection("stopped.json"))
+    assert len({each["image_id"] for each in json.loads((home / "stopped.json").read_text())}) > 1
+
+
+def test_a_killed_evaluation_goes_on_and_scores_the_same(home: Path) -> None:
+    command = ["eval", "model.safetensors", "shapes", "--split", "trainval", "--source", "dense"]
+    run(home, *command, "--json", "whole-scores.json")
+
+    def journal() -> Path | None:
+        return next((home / "cache" / "detections").glob("*.partial"), None)
+
+    assert journal() is None
+    child = start(home, *command)
+    stop_after(child, 3, journal, signal.SIGKILL)
+    output = run(home, *command, "--json", "scores.json")
+    assert "images are done" in output
+    assert journal() is None
+    assert (home / "scores.json").read_text() == (home / "whole-scores.json").read_text()
