@@ -5,21 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import nn
 
 STAGES = ("proposals", "conv", "roi_pooling", "fc6", "fc7", "rest")
-
-
-class Staged(Protocol):
-    """A network in the paper's stages: FastRCNN, and what it is compared with."""
-
-    features: Any
-    fc6: Any
-    fc7: Any
-    pool: Any
 
 
 class StageClock:
@@ -43,8 +34,11 @@ class StageClock:
         self.seconds[name] += self.now() - start
 
     @contextmanager
-    def watching(self, network: Staged) -> Iterator[None]:
-        """Within it, the stages of `network` are counted; what they leave of it is the rest."""
+    def watching(self, network: Any) -> Iterator[None]:
+        """Within it, the stages of `network` are counted; what they leave of it is the rest.
+
+        network: with features, fc6 and fc7, modules, and the method pool, as FastRCNN has them.
+        """
         pool = network.pool
         parts: dict[str, nn.Module] = {
             "conv": network.features,

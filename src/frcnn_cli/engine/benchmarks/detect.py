@@ -114,8 +114,8 @@ def sample_images(count: int) -> tuple[list[Image], bool]:
         files = find_images([str(photographs)])
         return [read_image(files[i * len(files) // count][1]) for i in range(count)], True
     with tempfile.TemporaryDirectory() as folder:
-        generate_dataset(Path(folder), images=max(count, 8), size=(500, 375))
-        files = find_images([str(Path(folder) / "JPEGImages")])
+        generate_dataset(Path(folder) / "shapes", images=max(count, 8), size=(500, 375))
+        files = find_images([str(Path(folder) / "shapes" / "JPEGImages")])
         return [read_image(path) for _, path in files[:count]], False
 
 

@@ -1,0 +1,80 @@
+"""`frcnn bench detect`: the baseline does what ours does, and no time is lost."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+from frcnn_cli.cli import cli
+from frcnn_cli.engine.benchmarks.baseline_detector import BaselineDetector, BaselineNetwork
+from frcnn_cli.engine.benchmarks.detect import sample_images
+from frcnn_cli.engine.detect import detect_image
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.stage_clock import STAGES, StageClock
+from frcnn_proposals.dense import DenseBoxes
+
+
+def test_the_baseline_detects_what_ours_does(small_model: FastRCNN) -> None:
+    for layer in (small_model.fc6, small_model.fc7, small_model.score):
+        torch.nn.init.kaiming_normal_(layer.weight)
+    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
+    proposals = DenseBoxes(step=0.5).propose(image).top(200)
+    settings = DetectSettings(score_threshold=0.2, max_per_class=30, top_k=20)
+    ours = detect_image(small_model, image, proposals, settings)
+    theirs = BaselineDetector(small_model).detect(image, proposals, settings)
+    assert len(ours) > 5
+    assert np.allclose(ours.scores, theirs.scores, atol=1e-5)
+    assert np.allclose(ours.boxes, theirs.boxes, atol=1e-3)
+    assert ours.labels.tolist() == theirs.labels.tolist()
+
+
+def test_the_baseline_network_has_weights_of_its_own(small_model: FastRCNN) -> None:
+    network = BaselineNetwork(small_model)
+    assert network.features.stem.weight.is_contiguous()
+    with torch.no_grad():
+        network.fc6.weight.zero_()
+    assert small_model.fc6.weight.abs().sum() > 0
+
+
+def test_stages_add_up_and_leave_the_model_alone(small_model: FastRCNN) -> None:
+    clock = StageClock()
+    image = np.zeros((60, 80, 3), np.uint8)
+    with clock.stage("proposals"):
+        proposals = DenseBoxes(step=0.5).propose(image)
+    start = clock.now()
+    with clock.watching(small_model):
+        detect_image(small_model, image, proposals, DetectSettings())
+    whole = clock.now() - start
+    assert tuple(clock.seconds) == STAGES
+    assert all(seconds > 0 for seconds in clock.seconds.values())
+    assert sum(clock.seconds.values()) - clock.seconds["proposals"] == pytest.approx(whole, rel=0.1)
+    assert "pool" not in vars(small_model)
+
+
+def test_without_shared_data_images_are_generated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FRCNN_SHARED_DATA", str(tmp_path))
+    images, photographs = sample_images(2)
+    assert [image.shape for image in images] == [(375, 500, 3)] * 2
+    assert not photographs
+
+
+def test_the_command_writes_its_cases(tmp_path: Path) -> None:
+    path = tmp_path / "bench.json"
+    command = ["bench", "detect", "--cases", "lite-made", "--images", "1", "--rounds", "1"]
+    result = CliRunner().invoke(cli, [*command, "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    (case,) = json.loads(path.read_text())["cases"]
+    assert case["name"] == "lite-made"
+    assert case["ratio"] == pytest.approx(case["baseline_s"] / case["ours_s"])
+    assert case["equal"] is True
+    for who in ("ours", "baseline"):
+        shares = [stage[f"{who}_share"] for stage in case["stages"].values()]
+        assert sum(shares) == pytest.approx(1)
+        assert min(shares) > 0
+    assert CliRunner().invoke(cli, ["bench", "detect", "--cases", "vgg"]).exit_code == 2
