@@ -72,3 +72,8 @@ def test_a_ladder_goes_down_from_the_model_as_it_is() -> None:
         cost += ranks["fc7"] * 60 if "fc7" in ranks else 900
         assert cost <= rung.cost * whole
     assert len({str(rung.choice.ranks) for rung in rungs}) == len(rungs)
+
+
+def test_losing_just_the_bound_is_within_it() -> None:
+    search = lowest_within(RUNGS, 0.0, judging(lambda rung: 0.5, []))
+    assert search.chosen.rung == RUNGS[-1]
