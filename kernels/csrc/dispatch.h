@@ -5,12 +5,9 @@
 #include <torch/headeronly/util/Exception.h>
 #include <torch/headeronly/util/Half.h>
 
-namespace frcnn {
+#include "compute_type.h"
 
-template <typename T>
-struct Type {
-  using type = T;
-};
+namespace frcnn {
 
 // Calls `body(Type<T>{})` with the C++ type of a floating-point tensor.
 template <typename Body>

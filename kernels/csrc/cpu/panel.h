@@ -7,6 +7,8 @@
 #pragma once
 #include <cstdint>
 
+#include "compute_type.h"
+
 namespace frcnn {
 
 constexpr int64_t kPanelBytes = 128;
@@ -21,18 +23,6 @@ struct HalfBits {
 struct BFloat16Bits {
   uint16_t bits;
 };
-
-// What maxima are computed in: exact for every type, since a maximum is one of its inputs.
-template <typename Stored>
-struct ComputeType {
-  using type = float;
-};
-template <>
-struct ComputeType<double> {
-  using type = double;
-};
-template <typename Stored>
-using Compute = typename ComputeType<Stored>::type;
 
 // Rows [first_row, last_row) of up to P channels of one image, to be packed as (H, W, P).
 template <typename Stored>

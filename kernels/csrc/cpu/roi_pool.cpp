@@ -12,6 +12,7 @@
 #include "fresh_memory.h"
 #include "isa.h"
 #include "panel.h"
+#include "roi_pool_operators.h"
 #include "roi_table.h"
 #include "scratch.h"
 
@@ -21,9 +22,8 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// From here on an output is written past the caches, and fresh memory asked for in huge pages.
+// From here on an output is written past the caches.
 constexpr int64_t kStreamBytes = 4 << 20;
-constexpr int64_t kHugePageBytes = 4 << 20;
 // Too few RoIs to repay packing a panel that can be read where it is.
 constexpr int64_t kFewRois = 8;
 constexpr int64_t kElementsPerTask = 1 << 15;
@@ -117,71 +117,36 @@ void forward_as(const Tensor& features, const RoiTable& table, Tensor& out, int3
       [&](int64_t begin, int64_t end) { forward.pool(begin, end); });
 }
 
-void forward(
-    const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
-  RoiTable table = make_roi_table(
-      torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
-      out.size(2), out.size(3), scale);
-  switch (features.scalar_type()) {
-    case ScalarType::Float:
-      return forward_as<float>(features, table, out, argmax);
-    case ScalarType::Double:
-      return forward_as<double>(features, table, out, argmax);
-    case ScalarType::Half:
-      return forward_as<HalfBits>(features, table, out, argmax);
-    case ScalarType::BFloat16:
-      return forward_as<BFloat16Bits>(features, table, out, argmax);
-    default:
-      require(false, "roi_pool: features must be float32, float64, bfloat16 or float16");
+struct Cpu {
+  static void prepare(Tensor& fresh) { prefer_huge_pages(fresh); }
+  static void forward(
+      const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
+    RoiTable table = make_roi_table(
+        torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
+        out.size(2), out.size(3), scale);
+    switch (features.scalar_type()) {
+      case ScalarType::Float:
+        return forward_as<float>(features, table, out, argmax);
+      case ScalarType::Double:
+        return forward_as<double>(features, table, out, argmax);
+      case ScalarType::Half:
+        return forward_as<HalfBits>(features, table, out, argmax);
+      case ScalarType::BFloat16:
+        return forward_as<BFloat16Bits>(features, table, out, argmax);
+      default:
+        require(false, "roi_pool: features must be float32, float64, bfloat16 or float16");
+    }
   }
-}
+};
 
-Tensor new_output(const Tensor& like, const Tensor& rois, int64_t channels, int64_t pooled_height,
-                  int64_t pooled_width, ScalarType type) {
-  Tensor out = torch::stable::new_empty(
-      like, {rois.size(0), channels, pooled_height, pooled_width}, type);
-  int64_t bytes = out.numel() * static_cast<int64_t>(out.element_size());
-  if (bytes >= kHugePageBytes) prefer_huge_pages(out.mutable_data_ptr(), bytes);
-  return out;
-}
-
-std::tuple<Tensor, Tensor> roi_pool(
-    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
-    double spatial_scale) {
-  check_rois(features, rois);
-  check_output_size(pooled_height, pooled_width);
-  int64_t channels = features.size(1);
-  Tensor out =
-      new_output(features, rois, channels, pooled_height, pooled_width, features.scalar_type());
-  Tensor argmax =
-      new_output(features, rois, channels, pooled_height, pooled_width, ScalarType::Int);
-  forward(features, rois, spatial_scale, out, argmax.mutable_data_ptr<int32_t>());
-  return {out, argmax};
-}
-
-Tensor roi_pool_infer(
-    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
-    double spatial_scale) {
-  check_rois(features, rois);
-  check_output_size(pooled_height, pooled_width);
-  Tensor out = new_output(
-      features, rois, features.size(1), pooled_height, pooled_width, features.scalar_type());
-  forward(features, rois, spatial_scale, out, nullptr);
-  return out;
-}
-
-void roi_pool_out(const Tensor& features, const Tensor& rois, double spatial_scale, Tensor out) {
-  check_rois(features, rois);
-  check_out(features, rois, out);
-  forward(features, rois, spatial_scale, out, nullptr);
-}
+using Operators = RoiPoolForward<Cpu>;
 
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(frcnn, CPU, m) {
-  m.impl("roi_pool", TORCH_BOX(&roi_pool));
-  m.impl("roi_pool_infer", TORCH_BOX(&roi_pool_infer));
-  m.impl("roi_pool_out", TORCH_BOX(&roi_pool_out));
+  m.impl("roi_pool", TORCH_BOX(&Operators::roi_pool));
+  m.impl("roi_pool_infer", TORCH_BOX(&Operators::roi_pool_infer));
+  m.impl("roi_pool_out", TORCH_BOX(&Operators::roi_pool_out));
 }
 
 }  // namespace frcnn

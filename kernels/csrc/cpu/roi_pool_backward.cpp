@@ -1,16 +1,24 @@
 // RoI pooling on the CPU, backward: each gradient goes to the cell that was its maximum.
 //
-// A task owns some channels of one image and adds up their gradients by RoI and then by bin, in a
-// float32 (or float64) copy of its planes that the cache holds. That order does not depend on the
-// number of threads, so neither do the sums.
+// A thread owns some channels' planes and adds up their gradients by RoI and then by bin. That
+// order does not depend on the number of threads, so neither do the sums. Sums are float32 or
+// float64; where the result is laid out likewise they are made in place, else in a copy.
+//
+// Each addition reads a cell's number, a gradient and a sum and writes the sum back: these four
+// accesses bound it, and then the wait for a sum just written, since neighbouring bins often share
+// their maximum.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
+#include <bit>
+#include <cstring>
 
 #include "checks.h"
+#include "compute_type.h"
 #include "dispatch.h"
 #include "fresh_memory.h"
+#include "roi_pool_operators.h"
 #include "roi_table.h"
 #include "scratch.h"
 
@@ -19,14 +27,14 @@ namespace {
 
 using torch::stable::Tensor;
 
-constexpr int64_t kChannels = 16;  // of a task; its planes (38 x 63 cells: 153 KB) fit the second cache
-constexpr int64_t kPair = 2;       // channels at a time, whose planes fit the first cache,
-constexpr int64_t kRois = 16;      // for so many RoIs, so that loading the planes pays
-constexpr int64_t kHugePageBytes = 4 << 20;
+constexpr int64_t kBlockBytes = 256;  // a cell's sums at a time: planes of 38 x 63 cells take 613 KB
+constexpr int64_t kAbreast = 4;       // channels that add by turns, so that none waits for its last sum
+constexpr int64_t kChannelsPerTask = 16;
 
 template <typename Stored>
 struct Backward {
-  using Sum = std::conditional_t<std::is_same_v<Stored, double>, double, float>;
+  using Sum = Compute<Stored>;
+  static constexpr int64_t kBlock = kBlockBytes / static_cast<int64_t>(sizeof(Sum));
 
   const Stored* gradient;  // (R, C, bins)
   const int32_t* argmax;   // (R, C, bins)
@@ -35,71 +43,90 @@ struct Backward {
   Stored* result;  // (N, C, cells), or (N, cells, C) where channels_last
   bool channels_last;
 
-  // From one channel's plane of sums to the next: not a multiple of a page, or stores to one plane
-  // would look to the processor like stores to another.
-  int64_t plane() const { return (cells + 15) / 16 * 16 + 16; }
+  bool in_place() const { return std::is_same_v<Stored, Sum> && !channels_last; }
+  // From one channel's plane of sums to the next in a copy.
+  int64_t plane() const { return in_place() ? cells : (cells + 15) / 16 * 16 + 16; }
 
-  void run(int64_t image, int64_t channel, Sum* sums) const {
-    if (bins == 49) return task<49>(image, channel, sums);  // the grids of the paper's networks
-    if (bins == 36) return task<36>(image, channel, sums);
-    task<0>(image, channel, sums);
+  // Planes [begin, end) of all images' planes.
+  void run(int64_t begin, int64_t end) const {
+    Scratch<Sum> copy(in_place() ? 0 : kBlock * plane());
+    while (begin < end) {
+      int64_t image = begin / channels, channel = begin % channels;
+      int64_t count = std::min({kBlock, channels - channel, end - begin});
+      Sum* sums = in_place() ? reinterpret_cast<Sum*>(result) + begin * cells : copy.get();
+      std::fill_n(sums, count * plane(), Sum(0));
+      if (bins == 49) {  // the grids of the paper's networks, which the compiler may know
+        add_rois<49>(image, channel, count, sums);
+      } else if (bins == 36) {
+        add_rois<36>(image, channel, count, sums);
+      } else {
+        add_rois<0>(image, channel, count, sums);
+      }
+      if (!in_place()) write(image, channel, count, sums);
+      begin += count;
+    }
   }
 
   template <int64_t fixed_bins>
-  void task(int64_t image, int64_t channel, Sum* sums) const {
-    int64_t here = std::min(kChannels, channels - channel);
-    std::fill_n(sums, here * plane(), Sum(0));
+  void add_rois(int64_t image, int64_t channel, int64_t count, Sum* sums) const {
     const int64_t* rois = table.by_image.data() + table.first_of_image[image];
-    int64_t count = table.first_of_image[image + 1] - table.first_of_image[image];
-    for (int64_t first = 0; first < count; first += kRois) {
-      int64_t last = std::min(first + kRois, count);
-      for (int64_t c = 0; c < here; c += kPair) {
-        for (int64_t k = first; k < last; ++k) {
-          int64_t at = (rois[k] * channels + channel + c) * bins;
-          if (k + kRois < count) prefetch((rois[k + kRois] * channels + channel + c) * bins);
-          Sum* planes = sums + c * plane();
-          here - c < kPair ? add<1, fixed_bins>(at, planes) : add<kPair, fixed_bins>(at, planes);
-        }
+    int64_t roi_count = table.first_of_image[image + 1] - table.first_of_image[image];
+    for (int64_t k = 0; k < roi_count; ++k) {
+      int64_t at = (rois[k] * channels + channel) * bins;
+      int64_t next = (rois[std::min(k + 1, roi_count - 1)] * channels + channel) * bins;
+      int64_t c = 0;
+      for (; c + kAbreast <= count; c += kAbreast) {
+        prefetch(next + c * bins);
+        add<kAbreast, fixed_bins>(at + c * bins, sums + c * plane());
       }
+      for (; c < count; ++c) add<1, fixed_bins>(at + c * bins, sums + c * plane());
     }
-    write(image, channel, here, sums);
   }
 
-  // Adds one RoI's gradients of `count` channels. Two channels by turns: neighbouring bins often
-  // share a maximum, and an addition to a cell would wait for the last one. `fixed_bins` is the
-  // number of bins where the compiler may know it, or 0.
-  template <int64_t count, int64_t fixed_bins>
+  // Adds one RoI's gradients of `abreast` channels. `fixed_bins` is the number of bins, or 0.
+  template <int64_t abreast, int64_t fixed_bins>
   void add(int64_t at, Sum* sums) const {
-    const Stored* __restrict values = gradient + at;
-    const int32_t* __restrict where = argmax + at;
-    Sum* __restrict planes = sums;
+    const Stored* values = gradient + at;
+    const int32_t* maxima = argmax + at;
     const int64_t last = fixed_bins > 0 ? fixed_bins : bins, stride = plane();
-    const auto limit = static_cast<uint32_t>(cells);
-    for (int64_t bin = 0; bin < last; ++bin) {
-#pragma GCC unroll 2
-      for (int64_t c = 0; c < count; ++c) {
-        auto cell = static_cast<uint32_t>(where[c * last + bin]);  // -1, an empty bin, is past it
-        if (cell < limit) planes[c * stride + cell] += static_cast<Sum>(values[c * last + bin]);
+    int64_t bin = 0;
+    for (; bin + 1 < last; bin += 2) {
+#pragma GCC unroll 4
+      for (int64_t c = 0; c < abreast; ++c) {
+        static_assert(std::endian::native == std::endian::little);
+        uint64_t two;  // in one access
+        std::memcpy(&two, maxima + c * last + bin, sizeof two);
+        add_one(values[c * last + bin], static_cast<uint32_t>(two), sums + c * stride);
+        add_one(values[c * last + bin + 1], static_cast<uint32_t>(two >> 32), sums + c * stride);
       }
     }
+    for (int64_t c = 0; bin < last && c < abreast; ++c) {
+      auto cell = static_cast<uint32_t>(maxima[c * last + bin]);
+      add_one(values[c * last + bin], cell, sums + c * stride);
+    }
+  }
+
+  void add_one(Stored value, uint32_t cell, Sum* sums) const {
+    // An empty bin's -1 is past every cell, too.
+    if (cell < static_cast<uint64_t>(cells)) sums[cell] += static_cast<Sum>(value);
   }
 
   // The processor does not guess that the next RoI lies all other channels away.
   void prefetch(int64_t at) const {
-    constexpr int64_t values = 64 / sizeof(Stored), cells_of_maxima = 64 / sizeof(int32_t);
-    for (int64_t i = 0; i < kPair * bins; i += values) __builtin_prefetch(gradient + at + i, 0, 2);
-    for (int64_t i = 0; i < kPair * bins; i += cells_of_maxima) __builtin_prefetch(argmax + at + i, 0, 2);
+    constexpr int64_t values = 64 / sizeof(Stored), maxima = 64 / sizeof(int32_t);
+    for (int64_t i = 0; i < kAbreast * bins; i += values) __builtin_prefetch(gradient + at + i, 0, 2);
+    for (int64_t i = 0; i < kAbreast * bins; i += maxima) __builtin_prefetch(argmax + at + i, 0, 2);
   }
 
-  void write(int64_t image, int64_t channel, int64_t here, const Sum* sums) const {
+  void write(int64_t image, int64_t channel, int64_t count, const Sum* sums) const {
     Stored* to = result + image * channels * cells + channel * (channels_last ? 1 : cells);
-    for (int64_t c = 0; !channels_last && c < here; ++c) {
+    for (int64_t c = 0; !channels_last && c < count; ++c) {
       for (int64_t cell = 0; cell < cells; ++cell) {
         to[c * cells + cell] = static_cast<Stored>(sums[c * plane() + cell]);
       }
     }
     for (int64_t cell = 0; channels_last && cell < cells; ++cell) {
-      for (int64_t c = 0; c < here; ++c) {
+      for (int64_t c = 0; c < count; ++c) {
         to[cell * channels + c] = static_cast<Stored>(sums[c * plane() + cell]);
       }
     }
@@ -114,26 +141,18 @@ Tensor roi_pool_backward(
   group_by_image(torch::stable::contiguous(rois), batch, table);
   Tensor gradient = torch::stable::contiguous(grad_output);
   Tensor where = torch::stable::contiguous(argmax);
-  Tensor result = torch::stable::empty(
-      {batch, channels, height, width}, grad_output.scalar_type(), std::nullopt,
-      grad_output.device(), std::nullopt,
-      channels_last ? torch::headeronly::MemoryFormat::ChannelsLast
-                    : torch::headeronly::MemoryFormat::Contiguous);
-  int64_t bytes = result.numel() * static_cast<int64_t>(result.element_size());
-  if (bytes >= kHugePageBytes) prefer_huge_pages(result.mutable_data_ptr(), bytes);
-  int64_t groups = (channels + kChannels - 1) / kChannels, cells = height * width;
+  Tensor result = empty_gradient(grad_output, batch, channels, height, width, channels_last);
+  prefer_huge_pages(result);
+  int64_t cells = height * width;
   with_floating_type(grad_output.scalar_type(), "the gradient", [&](auto tag) {
     using Stored = typename decltype(tag)::type;
     Backward<Stored> backward{
         gradient.const_data_ptr<Stored>(), where.const_data_ptr<int32_t>(), table, channels,
         gradient.size(2) * gradient.size(3), cells, result.mutable_data_ptr<Stored>(),
         channels_last};
-    torch::stable::parallel_for(0, batch * groups, 1, [&](int64_t begin, int64_t end) {
-      Scratch<typename Backward<Stored>::Sum> sums(kChannels * backward.plane());
-      for (int64_t at = begin; at < end; ++at) {
-        backward.run(at / groups, at % groups * kChannels, sums.get());
-      }
-    });
+    torch::stable::parallel_for(
+        0, batch * channels, kChannelsPerTask,
+        [&](int64_t begin, int64_t end) { backward.run(begin, end); });
   });
   return result;
 }

@@ -5,19 +5,9 @@
 #include <torch/headeronly/core/ScalarType.h>
 
 #include "checks.h"
+#include "compute_type.h"
 
 namespace frcnn {
-
-template <typename Stored>
-struct Element {
-  using compute = float;
-};
-template <>
-struct Element<double> {
-  using compute = double;
-};
-template <typename Stored>
-using Compute = typename Element<Stored>::compute;
 
 __device__ inline float widen(float value) { return value; }
 __device__ inline double widen(double value) { return value; }
@@ -28,11 +18,6 @@ __device__ inline void narrow(float value, float& to) { to = value; }
 __device__ inline void narrow(double value, double& to) { to = value; }
 __device__ inline void narrow(float value, __half& to) { to = __float2half(value); }
 __device__ inline void narrow(float value, __nv_bfloat16& to) { to = __float2bfloat16(value); }
-
-template <typename T>
-struct Type {
-  using type = T;
-};
 
 template <typename Body>
 void with_element(torch::headeronly::ScalarType type, Body&& body) {

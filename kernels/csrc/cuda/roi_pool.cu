@@ -9,6 +9,7 @@
 #include "cuda/element.h"
 #include "cuda/launch.h"
 #include "cuda/roi_table.h"
+#include "roi_pool_operators.h"
 
 namespace frcnn {
 namespace {
@@ -54,68 +55,41 @@ __global__ void pool(
   }
 }
 
-void forward(
-    const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
-  torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
-  RoiTable table = make_roi_table(
-      torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
-      out.size(2), out.size(3), scale);
-  int64_t count = out.numel();
-  if (count == 0) return;
-  Geometry geometry{
-      features.size(1), features.size(3), out.size(2), out.size(3), features.stride(0),
-      features.stride(1), features.stride(2), features.stride(3)};
-  with_element(features.scalar_type(), [&](auto tag) {
-    using Stored = typename decltype(tag)::type;
-    auto launch = [&](auto kernel) {
-      kernel<<<blocks_for(count, kThreads), kThreads, 0, current_stream(features)>>>(
-          static_cast<const Stored*>(features.const_data_ptr()),
-          table.windows.const_data_ptr<int32_t>(), table.images.const_data_ptr<int64_t>(),
-          geometry, count, static_cast<Stored*>(out.mutable_data_ptr()), argmax);
-      STD_CUDA_KERNEL_LAUNCH_CHECK();
-    };
-    geometry.channel_stride == 1 ? launch(pool<Stored, true>) : launch(pool<Stored, false>);
-  });
-}
+struct Cuda {
+  static void prepare(Tensor&) {}
+  static void forward(
+      const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
+    torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
+    RoiTable table = make_roi_table(
+        torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
+        out.size(2), out.size(3), scale);
+    int64_t count = out.numel();
+    if (count == 0) return;
+    Geometry geometry{
+        features.size(1), features.size(3), out.size(2), out.size(3), features.stride(0),
+        features.stride(1), features.stride(2), features.stride(3)};
+    with_element(features.scalar_type(), [&](auto tag) {
+      using Stored = typename decltype(tag)::type;
+      auto launch = [&](auto kernel) {
+        kernel<<<blocks_for(count, kThreads), kThreads, 0, current_stream(features)>>>(
+            static_cast<const Stored*>(features.const_data_ptr()),
+            table.windows.const_data_ptr<int32_t>(), table.images.const_data_ptr<int64_t>(),
+            geometry, count, static_cast<Stored*>(out.mutable_data_ptr()), argmax);
+        STD_CUDA_KERNEL_LAUNCH_CHECK();
+      };
+      geometry.channel_stride == 1 ? launch(pool<Stored, true>) : launch(pool<Stored, false>);
+    });
+  }
+};
 
-Tensor new_output(
-    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
-    ScalarType type) {
-  check_rois(features, rois);
-  check_output_size(pooled_height, pooled_width);
-  return torch::stable::new_empty(
-      features, {rois.size(0), features.size(1), pooled_height, pooled_width}, type);
-}
-
-std::tuple<Tensor, Tensor> roi_pool(
-    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
-    double spatial_scale) {
-  Tensor out = new_output(features, rois, pooled_height, pooled_width, features.scalar_type());
-  Tensor argmax = new_output(features, rois, pooled_height, pooled_width, ScalarType::Int);
-  forward(features, rois, spatial_scale, out, argmax.mutable_data_ptr<int32_t>());
-  return {out, argmax};
-}
-
-Tensor roi_pool_infer(
-    const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
-    double spatial_scale) {
-  Tensor out = new_output(features, rois, pooled_height, pooled_width, features.scalar_type());
-  forward(features, rois, spatial_scale, out, nullptr);
-  return out;
-}
-
-void roi_pool_out(const Tensor& features, const Tensor& rois, double spatial_scale, Tensor out) {
-  check_rois(features, rois);
-  check_out(features, rois, out);
-  forward(features, rois, spatial_scale, out, nullptr);
-}
+using Operators = RoiPoolForward<Cuda>;
 
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(frcnn, CUDA, m) {
-  m.impl("roi_pool", TORCH_BOX(&roi_pool));
-  m.impl("roi_pool_infer", TORCH_BOX(&roi_pool_infer));
-  m.impl("roi_pool_out", TORCH_BOX(&roi_pool_out));
+  m.impl("roi_pool", TORCH_BOX(&Operators::roi_pool));
+  m.impl("roi_pool_infer", TORCH_BOX(&Operators::roi_pool_infer));
+  m.impl("roi_pool_out", TORCH_BOX(&Operators::roi_pool_out));
 }
 
 }  // namespace frcnn

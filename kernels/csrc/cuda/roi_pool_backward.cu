@@ -9,6 +9,7 @@
 #include "checks.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"
+#include "roi_pool_operators.h"
 
 namespace frcnn {
 namespace {
@@ -74,11 +75,7 @@ Tensor roi_pool_backward(
   torch::stable::accelerator::DeviceGuard guard(grad_output.get_device_index());
   Tensor gradient = torch::stable::contiguous(grad_output);
   Tensor where = torch::stable::contiguous(argmax), table = torch::stable::contiguous(rois);
-  Tensor result = torch::stable::empty(
-      {batch, channels, height, width}, grad_output.scalar_type(), std::nullopt,
-      grad_output.device(), std::nullopt,
-      channels_last ? torch::headeronly::MemoryFormat::ChannelsLast
-                    : torch::headeronly::MemoryFormat::Contiguous);
+  Tensor result = empty_gradient(grad_output, batch, channels, height, width, channels_last);
   if (result.numel() == 0) return result;
   int64_t cells = height * width;
   Shape shape{rois.size(0), batch, channels, gradient.size(2) * gradient.size(3), cells};
