@@ -33,7 +33,7 @@ _GENERATED, _SIZE = 172, (500, 375)
     type=click.IntRange(min=1),
     default=3,
     show_default=True,
-    help="Times each is run, in turn, after one that does not count.",
+    help="Times that the long one is run; the short one is run before each piece of it.",
 )
 @options.json_file
 @pass_output
