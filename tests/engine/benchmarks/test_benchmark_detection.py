@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from torch import nn
 
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.benchmarks.baseline_detector import BaselineDetector, BaselineNetwork
@@ -15,18 +16,26 @@ from frcnn_cli.engine.detect import detect_image
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_cli.engine.stage_clock import STAGES, StageClock
+from frcnn_proposals.base import Proposals
 from frcnn_proposals.dense import DenseBoxes
 
 
 def test_the_baseline_detects_what_ours_does(small_model: FastRCNN) -> None:
-    for layer in (small_model.fc6, small_model.fc7, small_model.score):
+    small_model.features = nn.Sequential(nn.AvgPool2d(16, ceil_mode=True), nn.Conv2d(3, 128, 1))
+    for layer in (small_model.features[1], small_model.fc6, small_model.fc7, small_model.score):
         torch.nn.init.kaiming_normal_(layer.weight)
-    image = np.random.default_rng(0).integers(0, 256, (60, 80, 3), np.uint8)
-    proposals = DenseBoxes(step=0.5).propose(image).top(200)
+    image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
+    # Every box has a window, and so a score, of its own: equal ones may be ordered in any way.
+    columns, rows = range(0, 96, 16), range(0, 64, 16)
+    boxes = [
+        [x1, y1, x2 + 15, y2 + 15]
+        for x1 in columns for x2 in columns for y1 in rows for y2 in rows if x1 <= x2 and y1 <= y2
+    ]  # fmt: skip
+    proposals = Proposals(np.array(boxes))
     settings = DetectSettings(score_threshold=0.2, max_per_class=30, top_k=20)
     ours = detect_image(small_model, image, proposals, settings)
     theirs = BaselineDetector(small_model).detect(image, proposals, settings)
-    assert len(ours) > 5
+    assert len(np.unique(ours.scores)) == len(ours) > 5
     assert np.allclose(ours.scores, theirs.scores, atol=1e-5)
     assert np.allclose(ours.boxes, theirs.boxes, atol=1e-3)
     assert ours.labels.tolist() == theirs.labels.tolist()
