@@ -6,7 +6,14 @@ import torch
 from torch import nn
 
 import frcnn_cli.engine.model as model_module
-from frcnn_cli.engine.detecting.layers import PackedLinear, WinogradConv, can_pack, can_transform
+from frcnn_cli.engine.detecting.layers import (
+    HalvingPool,
+    PackedLinear,
+    WinogradConv,
+    can_halve,
+    can_pack,
+    can_transform,
+)
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.model import FastRCNN, with_ranks
 
@@ -121,3 +128,23 @@ def test_winograd_convolves(size: tuple[int, int], bias: bool) -> None:
 )
 def test_other_convolutions_are_left_alone(layer: nn.Conv2d) -> None:
     assert not can_transform(layer)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 8), (8, 5), (7, 9)])
+@pytest.mark.parametrize("ceil", [True, False])
+def test_pooling_by_halves_is_max_pooling(size: tuple[int, int], ceil: bool) -> None:
+    layer = nn.MaxPool2d(2, 2, ceil_mode=ceil)
+    x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    if min(size) > 1 or ceil:
+        assert can_halve(layer)
+        kept = x.clone()
+        for layout in (torch.contiguous_format, torch.channels_last):
+            assert torch.equal(HalvingPool(layer)(x.to(memory_format=layout)), layer(x))
+        assert torch.equal(x, kept)
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.MaxPool2d(3, 2), nn.MaxPool2d(2, 1), nn.MaxPool2d(2, 2, padding=1)]
+)
+def test_other_pooling_is_left_alone(layer: nn.MaxPool2d) -> None:
+    assert not can_halve(layer)

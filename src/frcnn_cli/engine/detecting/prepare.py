@@ -7,7 +7,14 @@ import copy
 import torch
 from torch import nn
 
-from frcnn_cli.engine.detecting.layers import PackedLinear, WinogradConv, can_pack, can_transform
+from frcnn_cli.engine.detecting.layers import (
+    HalvingPool,
+    PackedLinear,
+    WinogradConv,
+    can_halve,
+    can_pack,
+    can_transform,
+)
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.settings import Precision
 
@@ -51,5 +58,8 @@ def _replace(module: nn.Module) -> None:
         elif can_transform(layer):
             assert isinstance(layer, nn.Conv2d)
             setattr(module, name, WinogradConv(layer))
+        elif can_halve(layer):
+            assert isinstance(layer, nn.MaxPool2d)
+            setattr(module, name, HalvingPool(layer))
         else:
             _replace(layer)
