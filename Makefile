@@ -1,5 +1,6 @@
 # make demo   sets up .venv, then the whole road on a generated data set
 # make test   the tests
+# make test-web  the tests of `frcnn report` in headless Chromium, which it installs
 # make wheel  dist/*.whl, which installs without a compiler
 # make test-abi  the same wheel beside two releases of torch
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 FRCNN := $(BIN)/frcnn
 DEMO := demo
 
-.PHONY: setup demo test lint wheel test-abi clean
+.PHONY: setup demo test test-web lint wheel test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -40,6 +41,15 @@ demo: setup
 
 test: setup
 	$(BIN)/python -m pytest
+
+# As root, or through sudo. The package is Debian's; others install chromium and chromedriver.
+test-web: setup
+	command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+		run=$$(test $$(id -u) = 0 || echo sudo); \
+		$$run apt-get update -qq && \
+		DEBIAN_FRONTEND=noninteractive $$run apt-get install -qq --no-install-recommends \
+			chromium chromium-driver >/dev/null; }
+	FRCNN_WEB=1 $(BIN)/python -m pytest tests/web
 
 lint: setup
 	$(BIN)/ruff check .

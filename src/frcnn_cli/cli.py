@@ -22,6 +22,7 @@ COMMANDS = {
     "propose": "Find boxes for every image, into a store.",
     "train": "Train a detector on a data set.",
     "eval": "Score a detector, or a file of detections, on a data set.",
+    "report": "Write a page on a detector, or on two side by side.",
     "detect": "Find objects in images.",
     "compress": "Make a model smaller and faster by truncated SVD.",
     "model": "Show what a model or a backbone is made of.",

@@ -1,11 +1,14 @@
-"""What `detect` and `eval` share: how a model detects, and the journal of an unfinished run."""
+"""What commands that detect share: how a model does it, and the journal of an unfinished run."""
 
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -13,8 +16,12 @@ import click
 from frcnn_cli.commands.console import Output
 from frcnn_cli.commands.targets import LoadedModel
 from frcnn_cli.engine.detecting.journal import Journal
-from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.proposing.cache import cache_folder
+from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
+from frcnn_cli.engine.settings import DetectSettings, Precision
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.provenance import Provenance
+from frcnn_proposals.sources import make_source
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -89,6 +96,29 @@ def identity(
         "settings": {**asdict(settings), "precision": precision},
         "proposals": proposals,
     }
+
+
+def dataset_journal(
+    loaded: LoadedModel,
+    found: DatasetProposals,
+    settings: DetectSettings,
+    precision: Precision,
+    source: str,
+    file: Path | None,
+) -> Journal:
+    """A journal in the cache, named by what the detections on a data set depend on.
+
+    file: of the proposals; None where `source` made them.
+    """
+    if file is None:
+        proposals = Provenance.of(make_source(source)).fingerprint
+    else:
+        state = file.stat()
+        proposals = f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
+    depends = identity(loaded, settings, precision, proposals)
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{found.dataset.name}-{found.dataset.split}")
+    digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
+    return Journal(cache_folder() / "detections" / f"{name}-{digest[:12]}.partial", depends)
 
 
 @contextmanager

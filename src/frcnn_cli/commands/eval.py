@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,12 +10,16 @@ import click
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.commands.detecting import detect_settings, detecting_options, identity, unfinished
+from frcnn_cli.commands.detecting import (
+    dataset_journal,
+    detect_settings,
+    detecting_options,
+    unfinished,
+)
 from frcnn_cli.commands.evaluation_tables import print_evaluation
 from frcnn_cli.commands.proposal_sweep import run_sweep
 from frcnn_cli.commands.sources import proposals_for, warn_of_some
 from frcnn_cli.commands.targets import (
-    LoadedModel,
     open_evaluation_split,
     open_model,
     open_split,
@@ -26,18 +27,13 @@ from frcnn_cli.commands.targets import (
 )
 from frcnn_cli.engine.datasets.layout import refuse_unless_picture
 from frcnn_cli.engine.detect_files import detect_dataset
-from frcnn_cli.engine.detecting.journal import Journal
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.evaluation import Evaluation, evaluate, read_detections
 from frcnn_cli.engine.proposal_sweep import parse_sweep
-from frcnn_cli.engine.proposing.cache import cache_folder
-from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
 from frcnn_cli.engine.results import coco_results
-from frcnn_cli.engine.settings import DetectSettings, Precision
+from frcnn_cli.engine.settings import Precision
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.provenance import Provenance
-from frcnn_proposals.sources import make_source
 
 
 @click.command("eval")
@@ -163,7 +159,7 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
     if counts is not None:
         run_sweep(output, loaded.model, found, settings, counts, asked.plot, asked.json_path)
         return None
-    journal = _journal(asked, loaded, source, found, settings)
+    journal = dataset_journal(loaded, found, settings, asked.precision, source, asked.proposals)
     with unfinished(output, journal), output.progress("Detecting", len(found.dataset)) as advance:
         model = prepare_model(loaded.model, asked.precision)
         detected = detect_dataset(
@@ -180,22 +176,3 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
     evaluation = evaluate(replace(found.dataset, images=scored), detected.detections)
     journal.remove()
     return evaluation
-
-
-def _journal(
-    asked: Asked,
-    loaded: LoadedModel,
-    source: str,
-    found: DatasetProposals,
-    settings: DetectSettings,
-) -> Journal:
-    """A journal in the cache, named by what the detections depend on."""
-    if asked.proposals is None:
-        proposals = Provenance.of(make_source(source)).fingerprint
-    else:
-        state = asked.proposals.stat()
-        proposals = f"{asked.proposals.resolve()} {state.st_size} {state.st_mtime_ns}"
-    depends = identity(loaded, settings, asked.precision, proposals)
-    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{found.dataset.name}-{found.dataset.split}")
-    digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
-    return Journal(cache_folder() / "detections" / f"{name}-{digest[:12]}.partial", depends)

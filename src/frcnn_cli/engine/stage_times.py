@@ -13,6 +13,7 @@ from frcnn_cli.engine.stage_clock import StageClock
 from frcnn_proposals.base import Image, Proposals
 
 STAGES = ("conv", "roi_pooling", "fc6", "fc7", "rest")
+EVERYTHING = DetectSettings(score_threshold=None)
 
 
 @dataclass(frozen=True)
@@ -37,12 +38,16 @@ def time_stages(
     proposals: Proposals,
     repeats: int = 5,
     on_run: Callable[[], None] = lambda: None,
+    settings: DetectSettings = EVERYTHING,
 ) -> list[StageTimes]:
-    """Medians over `repeats` detections by each model, turn by turn, after an untimed round."""
+    """Medians over `repeats` detections by each model, turn by turn, after an untimed round.
+
+    settings: how is detected.
+    """
     runs: list[list[StageTimes]] = [[] for _ in models]
     for repeat in range(repeats + 1):
         for model, times in zip(models, runs, strict=True):
-            once = _time_once(model, image, proposals)
+            once = _time_once(model, image, proposals, settings)
             if repeat > 0:
                 times.append(once)
             on_run()
@@ -54,8 +59,9 @@ def _median(times: Sequence[StageTimes]) -> StageTimes:
     return StageTimes(median(each.seconds for each in times), stages)
 
 
-def _time_once(model: FastRCNN, image: Image, proposals: Proposals) -> StageTimes:
-    settings = DetectSettings(score_threshold=None)
+def _time_once(
+    model: FastRCNN, image: Image, proposals: Proposals, settings: DetectSettings
+) -> StageTimes:
     clock = StageClock(model.offset_means.device)
     with clock.watching(model):
         detect_image(model, image, proposals, settings)

@@ -27,7 +27,7 @@ from frcnn_cli.engine.evaluation.voc import judge, mean_where_defined
 FOREGROUND = 0.5
 BACKGROUND = 0.1
 KINDS = ("localisation", "confusion", "both", "duplicate", "background", "missed")
-_RIGHT, _IGNORED = "right", "ignored"
+RIGHT, IGNORED = "right", "ignored"
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,10 @@ class ErrorAnalysis:
 
 
 @dataclass(frozen=True)
-class _Diagnosis:
-    """kind (D,): of each detection, 'right' and 'ignored' among them. target (D,): the object
+class Diagnosis:
+    """What each detection and object is to the analysis.
+
+    kind (D,): of each detection, 'right' and 'ignored' among them. target (D,): the object
     that a localisation error or confusion points at, NO_OBJECT where that is taken, or for
     the rest. missed (G,): bool."""
 
@@ -88,7 +90,7 @@ def analyse_errors(
     classes: tuple[str, ...], truth: TruthTable, detections: DetectionTable
 ) -> ErrorAnalysis:
     """Sort the errors into kinds, and correct each kind alone."""
-    diagnosis = _diagnose(truth, detections)
+    diagnosis = diagnose(truth, detections)
     per_class = tuple(
         _class_errors(name, detections.label == label, truth.label == label, diagnosis)
         for label, name in enumerate(classes, start=1)
@@ -101,7 +103,8 @@ def analyse_errors(
     )
 
 
-def _diagnose(truth: TruthTable, detections: DetectionTable) -> _Diagnosis:
+def diagnose(truth: TruthTable, detections: DetectionTable) -> Diagnosis:
+    """The kind of each detection, and which objects are missed."""
     judgement = judge(truth, detections, FOREGROUND)
     countable = np.flatnonzero(~truth.ignored)
     objects = truth.take(countable)
@@ -116,7 +119,7 @@ def _diagnose(truth: TruthTable, detections: DetectionTable) -> _Diagnosis:
             own.iou >= FOREGROUND,
             other.iou >= BACKGROUND,
         ],
-        [_IGNORED, _RIGHT, "localisation", "confusion", "duplicate", "both"],
+        [IGNORED, RIGHT, "localisation", "confusion", "duplicate", "both"],
         default="background",
     )
     taken = np.zeros(len(truth), bool)
@@ -129,20 +132,20 @@ def _diagnose(truth: TruthTable, detections: DetectionTable) -> _Diagnosis:
     target[pointing[taken[target[pointing]]]] = NO_OBJECT
     within_reach = taken.copy()
     within_reach[target[target != NO_OBJECT]] = True
-    return _Diagnosis(kind, target, ~within_reach & ~truth.ignored)
+    return Diagnosis(kind, target, ~within_reach & ~truth.ignored)
 
 
 def _class_errors(
     name: str,
     detection_of_class: NDArray[np.bool_],
     object_of_class: NDArray[np.bool_],
-    diagnosis: _Diagnosis,
+    diagnosis: Diagnosis,
 ) -> ClassErrors:
     kinds, counts = np.unique(diagnosis.kind[detection_of_class], return_counts=True)
     count = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
     return ClassErrors(
         name,
-        right=count.get(_RIGHT, 0),
+        right=count.get(RIGHT, 0),
         localisation=count.get("localisation", 0),
         confusion=count.get("confusion", 0),
         both=count.get("both", 0),
@@ -156,7 +159,7 @@ def _corrected_map(
     classes: int,
     truth: TruthTable,
     detections: DetectionTable,
-    diagnosis: _Diagnosis,
+    diagnosis: Diagnosis,
     kind: str | None,
 ) -> float | None:
     """mAP with one kind put right (None: with none).
@@ -167,8 +170,8 @@ def _corrected_map(
     """
     of_kind = diagnosis.kind == kind
     matched = of_kind & first_claims(np.where(of_kind, diagnosis.target, NO_OBJECT))
-    right = (diagnosis.kind == _RIGHT) | matched
-    counted = (diagnosis.kind != _IGNORED) & (~of_kind | matched)
+    right = (diagnosis.kind == RIGHT) | matched
+    counted = (diagnosis.kind != IGNORED) & (~of_kind | matched)
     label = detections.label.copy()
     label[matched] = truth.label[diagnosis.target[matched]]
     to_find = ~truth.ignored & ~(diagnosis.missed & (kind == "missed"))

@@ -1,0 +1,40 @@
+"""Precision-recall curves of a data set's classes, by the VOC rules."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.evaluation.average_precision import precision_recall
+from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
+from frcnn_cli.engine.evaluation.voc import judge
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One class. precision, recall, score (D,): after each counted detection, best score first."""
+
+    name: str
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+
+def precision_recall_curves(
+    classes: tuple[str, ...],
+    truth: TruthTable,
+    detections: DetectionTable,
+    iou_threshold: float = 0.5,
+) -> tuple[Curve, ...]:
+    """The curves whose areas `evaluate_voc` gives, for the classes that have an object."""
+    judgement = judge(truth, detections, iou_threshold)
+    curves = []
+    for label, name in enumerate(classes, start=1):
+        objects = int((~truth.ignored[truth.label == label]).sum())
+        counted = (detections.label == label) & ~judgement.ignored
+        if objects:
+            precision, recall = precision_recall(judgement.right[counted], objects)
+            curves.append(Curve(name, precision, recall, detections.score[counted]))
+    return tuple(curves)

@@ -1,0 +1,160 @@
+"""The report's pictures: findings of each detector, and what two detectors see differently."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import zip_longest
+
+from frcnn_cli.engine.report.changes import ImageChange, compare_images
+from frcnn_cli.engine.report.findings import MISSED, Finding, choose_findings
+from frcnn_cli.engine.report.overlay import (
+    DRAWN_BELOW,
+    KIND_NAMES,
+    DrawnBox,
+    described,
+    detection_boxes,
+    truth_boxes,
+)
+from frcnn_cli.engine.report.records import Report
+from frcnn_cli.engine.report.thumbnails import Thumbnail, Thumbnails
+
+MOST_CHANGES = 60  # images shown side by side
+MOST_ROWS = 1000  # images listed
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image with its boxes. alt: what it shows, in words."""
+
+    thumbnail: Thumbnail
+    boxes: tuple[DrawnBox, ...]
+    alt: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """A finding and its picture."""
+
+    finding: Finding
+    image_id: str
+    class_name: str
+    kind_name: str
+    picture: Picture
+
+
+@dataclass(frozen=True)
+class ChangeRow:
+    """An image that two detectors see differently. classes: of the objects gained and lost.
+
+    pictures: the first's and the second's, empty where there was no room.
+    """
+
+    change: ImageChange
+    image_id: str
+    gained: tuple[str, ...]
+    lost: tuple[str, ...]
+    pictures: tuple[Picture, ...]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """totals: how many findings there are of each group, of which `cards` shows some.
+    changed: how many images differ, of which `changes` lists some; gained, lost (objects),
+    appeared, gone (mistakes): over all of them. no_room: pictures that the page's size did not
+    allow."""
+
+    cards: tuple[Card, ...]
+    totals: dict[str, int]
+    changes: tuple[ChangeRow, ...]
+    changed: int
+    gained: int
+    lost: int
+    appeared: int
+    gone: int
+    no_room: int
+    unreadable: int
+
+
+def make_gallery(report: Report, thumbnails: Thumbnails) -> Gallery:
+    """Choose, read and shrink the images that the page shows."""
+    changes = compare_images(report) if report.compares else ()
+    rows = tuple(
+        _change_row(report, change, thumbnails if place < MOST_CHANGES else None)
+        for place, change in enumerate(changes[:MOST_ROWS])
+    )
+    findings = choose_findings(report)
+    cards = [_card(report, finding, thumbnails) for finding in _mixed(findings.shown)]
+    return Gallery(
+        cards=tuple(card for card in cards if card is not None),
+        totals=findings.totals,
+        changes=rows,
+        changed=len(changes),
+        gained=sum(len(change.gained) for change in changes),
+        lost=sum(len(change.lost) for change in changes),
+        appeared=sum(len(change.appeared) for change in changes),
+        gone=sum(len(change.gone) for change in changes),
+        no_room=thumbnails.left_out,
+        unreadable=len(thumbnails.unreadable),
+    )
+
+
+def _mixed(findings: Sequence[Finding]) -> list[Finding]:
+    """One of each group and subject in turn, so that whoever filters nothing sees some of all."""
+    groups: dict[tuple[str, int], list[Finding]] = {}
+    for finding in findings:
+        groups.setdefault((finding.group, finding.subject), []).append(finding)
+    layers = zip_longest(*groups.values())
+    return [finding for layer in layers for finding in layer if finding is not None]
+
+
+def _card(report: Report, finding: Finding, thumbnails: Thumbnails) -> Card | None:
+    record = report.dataset.images[finding.image]
+    thumbnail = thumbnails.of(record)
+    if thumbnail is None:
+        return None
+    subject = report.subjects[finding.subject]
+    missed = [finding.row] if finding.group == MISSED else []
+    detected = [] if finding.group == MISSED else [finding.row]
+    boxes = [
+        *truth_boxes(report, finding.image, missed, *missed),
+        *detection_boxes(report, subject, finding.image, detected, subject.threshold - DRAWN_BELOW),
+    ]
+    picture = Picture(thumbnail, tuple(boxes), f"Image {record.image_id}. {described(boxes)}")
+    class_name = report.dataset.classes[finding.label - 1]
+    return Card(finding, record.image_id, class_name, KIND_NAMES[finding.kind], picture)
+
+
+def _change_row(report: Report, change: ImageChange, thumbnails: Thumbnails | None) -> ChangeRow:
+    record = report.dataset.images[change.image]
+    thumbnail = None if thumbnails is None else thumbnails.of(record, copies=2)
+    names = [
+        tuple(report.dataset.classes[report.truth.label[row] - 1] for row in rows)
+        for rows in (change.gained, change.lost)
+    ]
+    pictures: tuple[Picture, ...] = ()
+    if thumbnail is not None:
+        missed = (change.gained, change.lost)  # what the second finds, the first has not
+        marked = (change.gone, change.appeared)
+        pictures = tuple(
+            _side(report, change.image, index, missed[index], marked[index], thumbnail)
+            for index in (0, 1)
+        )
+    return ChangeRow(change, record.image_id, names[0], names[1], pictures)
+
+
+def _side(
+    report: Report,
+    image: int,
+    index: int,
+    missed: tuple[int, ...],
+    marked: tuple[int, ...],
+    thumbnail: Thumbnail,
+) -> Picture:
+    subject = report.subjects[index]
+    boxes = [
+        *truth_boxes(report, image, missed),
+        *detection_boxes(report, subject, image, marked, subject.threshold),
+    ]
+    alt = f"Image {report.dataset.images[image].image_id} by {subject.name}. {described(boxes)}"
+    return Picture(thumbnail, tuple(boxes), alt)

@@ -1,0 +1,111 @@
+"""The numbers at the head of a report, and the settings side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from frcnn_cli.engine.report.records import Report, Subject
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number. values: as words, for each subject; change: from the first to the second;
+    unit: what stands behind it."""
+
+    name: str
+    note: str
+    values: tuple[str, ...]
+    change: str | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One setting of each subject; differs: whether they are not the same."""
+
+    name: str
+    values: tuple[str, ...]
+    differs: bool
+
+
+def headlines(report: Report) -> tuple[Headline, ...]:
+    """What is known of the subjects, the most asked for first."""
+    rows = (
+        _points(report, "mAP", "VOC, 11-point", lambda s: s.evaluation.voc.map_11point),
+        _points(report, "mAP", "VOC, area", lambda s: s.evaluation.voc.map_area),
+        _points(report, "AP", "COCO, 0.50:0.95", lambda s: s.evaluation.coco.ap),
+        _points(report, "AP75", "COCO", lambda s: s.evaluation.coco.ap75),
+        _amount(report, "Time", "an image, proposals given", _milliseconds, "{:,.0f}", "ms"),
+        _amount(report, "Size", "parameters", _millions, "{:.1f}", "M"),
+    )
+    return tuple(row for row in rows if row is not None)
+
+
+def setting_rows(report: Report) -> tuple[SettingRow, ...]:
+    """What one wants to know first of each subject's setting."""
+    return _side_by_side([each.setting for each in report.subjects])
+
+
+def every_setting_row(report: Report) -> tuple[SettingRow, ...]:
+    """Every field of the subjects' experiments."""
+    return _side_by_side([each.all_settings for each in report.subjects])
+
+
+def _side_by_side(settings: Sequence[Mapping[str, str]]) -> tuple[SettingRow, ...]:
+    rows = []
+    for name in dict.fromkeys(name for each in settings for name in each):
+        values = tuple(each.get(name, "-") for each in settings)
+        rows.append(SettingRow(name, values, len(set(values)) > 1))
+    return tuple(rows)
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """0.5234 as 52.3; a dash where there is nothing to average."""
+    return "–" if value is None else f"{100 * value:.{digits}f}"
+
+
+def signed_points(first: float | None, second: float | None) -> str:
+    """The difference in points, with its sign."""
+    if first is None or second is None:
+        return "–"
+    return _signed(100 * (second - first), 1)
+
+
+def _signed(change: float, digits: int) -> str:
+    text = f"{change:+.{digits}f}"
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
+
+
+def _points(
+    report: Report, name: str, note: str, value: Callable[[Subject], float | None]
+) -> Headline:
+    values = [value(each) for each in report.subjects]
+    change = signed_points(*values) if report.compares else None
+    return Headline(name, note, tuple(points(each) for each in values), change)
+
+
+def _amount(
+    report: Report,
+    name: str,
+    note: str,
+    value: Callable[[Subject], float | None],
+    form: str,
+    unit: str,
+) -> Headline | None:
+    values = [value(each) for each in report.subjects]
+    if all(each is None for each in values):
+        return None
+    shown = tuple("–" if each is None else form.format(each) for each in values)
+    change = None
+    if report.compares and values[0] and values[1]:
+        change = f"× {values[1] / values[0]:.2f}"
+    return Headline(name, note, shown, change, unit)
+
+
+def _milliseconds(subject: Subject) -> float | None:
+    return 1000 * sum(subject.stages.values()) if subject.stages else None
+
+
+def _millions(subject: Subject) -> float | None:
+    return None if subject.parameters is None else subject.parameters / 1e6

@@ -1,0 +1,114 @@
+"""The boxes that lie over a picture, and the words that stand for it where it is not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.evaluation.errors import IGNORED, RIGHT
+from frcnn_cli.engine.report.records import Report, Subject
+
+DRAWN_BELOW = 0.2  # how far under its threshold a picture's other detections are drawn
+MOST_DRAWN = 15
+
+KIND_NAMES = {
+    RIGHT: "right",
+    "localisation": "bad box",
+    "confusion": "wrong class",
+    "both": "bad box and wrong class",
+    "duplicate": "duplicate",
+    "background": "background",
+    "missed": "missed object",
+    IGNORED: "on a difficult object",
+}
+
+
+@dataclass(frozen=True)
+class DrawnBox:
+    """x, y, width, height in the image's pixels, x and y the outer edge of the first pixel.
+
+    role: `truth`, `right`, `wrong`, `missed` or `ignored`; text: class, and score where it has
+    one. chosen: whether the picture is shown because of it.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    role: str
+    text: str
+    chosen: bool = False
+
+    @property
+    def is_truth(self) -> bool:
+        """Whether it is an object rather than a detection."""
+        return self.role in ("truth", "missed")
+
+
+def truth_boxes(
+    report: Report, image: int, missed: Sequence[int] = (), chosen: int = -1
+) -> list[DrawnBox]:
+    """The objects of an image. missed: rows drawn as such; chosen: the row it is about."""
+    truth = report.truth
+    return [
+        _box(
+            truth.boxes[row],
+            "missed" if row in missed else "truth",
+            report.dataset.classes[truth.label[row] - 1]
+            + (" (difficult)" if truth.ignored[row] else ""),
+            row == chosen,
+        )
+        for row in np.flatnonzero(truth.image == image).tolist()
+    ]
+
+
+def detection_boxes(
+    report: Report,
+    subject: Subject,
+    image: int,
+    chosen: Sequence[int],
+    least: float,
+) -> list[DrawnBox]:
+    """The detections of an image that score `least` and more, and the chosen rows."""
+    found = subject.found
+    of_image = found.image == image
+    rows = np.flatnonzero(of_image & (found.score >= least))[:MOST_DRAWN].tolist()
+    rows += [row for row in chosen if row not in rows]
+    return [
+        _box(
+            found.boxes[row],
+            _role(str(subject.diagnosis.kind[row])),
+            f"{report.dataset.classes[found.label[row] - 1]} {found.score[row]:.2f}",
+            row in chosen,
+        )
+        for row in rows
+    ]
+
+
+def described(boxes: Sequence[DrawnBox]) -> str:
+    """What is drawn, in words: for whoever does not see the picture."""
+    objects = _listed(box.text for box in boxes if box.is_truth)
+    right = _listed(box.text for box in boxes if box.role == "right")
+    wrong = _listed(box.text for box in boxes if box.role == "wrong")
+    return f"Objects: {objects}. Right detections: {right}. Wrong ones: {wrong}."
+
+
+def _listed(texts: Any, most: int = 8) -> str:
+    words = list(texts)
+    more = f" and {len(words) - most} more" if len(words) > most else ""
+    return ", ".join(words[:most]) + more if words else "none"
+
+
+def _role(kind: str) -> str:
+    return kind if kind in (RIGHT, IGNORED) else "wrong"
+
+
+def _box(box: NDArray[np.float64], role: str, text: str, chosen: bool) -> DrawnBox:
+    x1, y1, x2, y2 = (round(float(value), 1) for value in box)
+    return DrawnBox(
+        x1, y1, round(max(0.0, x2 - x1 + 1), 1), round(max(0.0, y2 - y1 + 1), 1), role, text, chosen
+    )

@@ -1,0 +1,28 @@
+"use strict";
+// Light, dark, or what the system says: kept for the next visit where the browser allows it.
+{
+  const button = document.getElementById("theme");
+  const words = button.querySelector("span");
+  const order = ["auto", "light", "dark"];
+
+  const stored = () => {
+    try { return localStorage.getItem("frcnn-theme"); } catch { return null; }
+  };
+  const keep = (theme) => {
+    try { localStorage.setItem("frcnn-theme", theme); } catch { /* not kept then */ }
+  };
+  const show = (theme) => {
+    if (theme === "auto") delete document.documentElement.dataset.theme;
+    else document.documentElement.dataset.theme = theme;
+    words.textContent = theme;
+  };
+
+  let theme = order.includes(stored()) ? stored() : "auto";
+  show(theme);
+  button.hidden = false;
+  button.addEventListener("click", () => {
+    theme = order[(order.indexOf(theme) + 1) % order.length];
+    show(theme);
+    keep(theme);
+  });
+}

@@ -1,0 +1,71 @@
+"""What a report is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from frcnn_cli.engine.evaluation.curves import Curve
+from frcnn_cli.engine.evaluation.errors import Diagnosis
+from frcnn_cli.engine.evaluation.evaluate import Evaluation
+from frcnn_cli.engine.evaluation.recall import RecallReport
+from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
+from frcnn_cli.engine.records import Dataset
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What a run wrote down. losses: by part (total, classification, box regression), one value
+    for each of `iterations`; averages: (iteration, mAP) where it was evaluated."""
+
+    iterations: tuple[int, ...] = ()
+    losses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    averages: tuple[tuple[int, float], ...] = ()
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One detector, or one file of detections, and how it did.
+
+    setting: what it is and how it was trained, as words for people; all_settings: every field of
+    the experiment. stages: seconds an image by stage, empty where there is no model to time.
+    threshold: the score from which a detection counts where images are compared.
+    """
+
+    name: str
+    setting: Mapping[str, str]
+    evaluation: Evaluation
+    found: DetectionTable
+    diagnosis: Diagnosis
+    curves: tuple[Curve, ...]
+    log: TrainingLog = field(default_factory=TrainingLog)
+    stages: Mapping[str, float] = field(default_factory=dict)
+    parameters: int | None = None
+    threshold: float = 0.5
+    all_settings: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Report:
+    """One subject, or two side by side, on one data set.
+
+    made: what made the report and when; machine: where. recall is None where no proposals are
+    at hand.
+    """
+
+    dataset: Dataset
+    truth: TruthTable
+    subjects: tuple[Subject, ...]
+    recall: RecallReport | None
+    machine: Mapping[str, str]
+    made: str
+
+    @property
+    def dataset_title(self) -> str:
+        """The data set's name; of one named by its folder, the last part."""
+        return self.dataset.name.rstrip("/").rpartition("/")[2] or self.dataset.name
+
+    @property
+    def compares(self) -> bool:
+        """Whether there are two subjects."""
+        return len(self.subjects) == 2

@@ -1,0 +1,27 @@
+"""Precision-recall curves hold what the averages are made from."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from made_up_report import made_up_dataset, made_up_detections
+
+from frcnn_cli.engine.evaluation import evaluate_voc
+from frcnn_cli.engine.evaluation.average_precision import ap_area
+from frcnn_cli.engine.evaluation.curves import precision_recall_curves
+from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
+
+
+def test_the_area_under_each_curve_is_the_class_s_average(tmp_path: Path) -> None:
+    dataset = made_up_dataset(tmp_path)
+    detections = made_up_detections(dataset, 3)
+    curves = precision_recall_curves(
+        dataset.classes, truth_table(dataset), detection_table(dataset, detections)
+    )
+    expected = {r.name: r for r in evaluate_voc(dataset, detections).per_class}
+    assert len(curves) == len(dataset.classes)
+    for curve in curves:
+        assert ap_area(curve.precision, curve.recall) == pytest.approx(expected[curve.name].ap_area)
+        assert curve.recall[-1] == expected[curve.name].right / expected[curve.name].objects
+        assert (curve.score[1:] <= curve.score[:-1]).all()

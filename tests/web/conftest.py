@@ -1,0 +1,78 @@
+"""Reports in a headless Chromium. Skipped where there is none, but not by `make test-web`."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from browser import Browser
+from made_up_report import made_up_dataset, made_up_report
+
+from frcnn_cli.engine.report import write_report
+
+FLAGS = (
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-background-networking",
+    "--disable-quic",
+    "--hide-scrollbars",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.web)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    missing = _missing()
+    if missing and os.environ.get("FRCNN_WEB"):
+        pytest.fail(f"{missing}, and FRCNN_WEB asks for the tests in a browser")
+    if missing:
+        pytest.skip(f"{missing}: `make test-web` installs what these tests need")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = str(shutil.which("chromium"))
+    for flag in FLAGS:
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    service = webdriver.ChromeService(executable_path=shutil.which("chromedriver"))
+    driver = webdriver.Chrome(options=options, service=service)
+    try:
+        yield Browser(driver)
+    finally:
+        driver.quit()
+
+
+def _missing() -> str | None:
+    for program in ("chromium", "chromedriver"):
+        if shutil.which(program) is None:
+            return f"there is no {program}"
+    try:
+        import selenium  # noqa: F401
+    except ImportError:
+        return "there is no selenium"
+    return None
+
+
+@pytest.fixture(scope="session")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on one detector."""
+    return _write(tmp_path_factory, subjects=1)
+
+
+@pytest.fixture(scope="session")
+def double(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on two."""
+    return _write(tmp_path_factory, subjects=2)
+
+
+def _write(tmp_path_factory: pytest.TempPathFactory, subjects: int) -> Path:
+    folder = tmp_path_factory.mktemp("web")
+    return write_report(made_up_report(made_up_dataset(folder), subjects), folder / "out")
