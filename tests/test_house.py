@@ -27,9 +27,10 @@ FLOORS = [
     *(
         (f"{ENGINE}.{name}", floor)
         for floor, names in {
-            2: "records settings boxes seeds devices stopping",
-            3: "datasets transforms sampling losses checkpoint evaluation image_order minibatches "
-            "low_rank linear_svm hard_negatives draw results proposing metrics memory older_models",
+            2: "records settings boxes seeds devices stopping depthwise dropout kept distributed",
+            3: "datasets transforms sampling losses checkpoint evaluation image_order "
+            "training_images minibatches low_rank linear_svm hard_negatives draw results "
+            "proposing metrics memory older_models",
             4: "backbones model models training_state runs stages "
             "layer_costs model_info presets origins initial_model trained_on "
             "compression.svd compression.ranks compression.compress",

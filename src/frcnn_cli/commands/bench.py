@@ -10,6 +10,7 @@ from frcnn_cli.commands.bench_eval import bench_eval
 from frcnn_cli.commands.bench_operators import bench_nms, bench_roi_pool
 from frcnn_cli.commands.bench_propose import bench_propose
 from frcnn_cli.commands.bench_sampling import bench_sampling
+from frcnn_cli.commands.bench_train import bench_train
 
 
 @click.group("bench", short_help="Measure this toolkit against its alternatives.")
@@ -32,5 +33,6 @@ for _command in (
     bench_compress,
     bench_svd,
     bench_sampling,
+    bench_train,
 ):
     bench.add_command(_command)

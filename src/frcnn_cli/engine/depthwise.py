@@ -73,7 +73,12 @@ def _weight_gradient(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
 
 
 def _gradients(
-    gradient: Tensor, x: Tensor, weight: Tensor, stride: int, padding: int, wanted: tuple[bool, bool]
+    gradient: Tensor,
+    x: Tensor,
+    weight: Tensor,
+    stride: int,
+    padding: int,
+    wanted: tuple[bool, bool],
 ) -> tuple[Tensor, Tensor]:
     """Of the input and of the weight of a depthwise convolution; None where not wanted."""
     of_input, of_weight, _ = torch.ops.aten.convolution_backward(

@@ -19,16 +19,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from frcnn_cli.engine.boxes import flip_boxes
+from frcnn_cli.engine.distributed import ALONE, Team
+from frcnn_cli.engine.dropout import ImageRows
 from frcnn_cli.engine.image_order import Share, epoch_shares, shares_of_a_minibatch
-from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
-from frcnn_cli.engine.sampling import Quota, RoiSample, match_candidates, sample_rois
-from frcnn_cli.engine.seeds import generator_for
-from frcnn_cli.engine.settings import Architecture, Preprocessing, Sampling, TrainSettings
-from frcnn_cli.engine.transforms import batch_images, batch_rois, image_tensor
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.settings import Architecture, Sampling, TrainSettings
+from frcnn_cli.engine.training_images import TrainingImages
+from frcnn_cli.engine.transforms import batch_images, batch_rois
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import read_image
+from frcnn_proposals.errors import InputError, MisuseError
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,8 @@ class Minibatch:
     """What passes through the network together: a mini-batch, or one share of it.
 
     images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), raw.
-    unreadable: a message for each image that had to be left out of the batch.
+    unreadable: a message for each image that had to be left out of the batch. rows: of each
+    image, for dropout. shares: into how many its mini-batch is split.
     """
 
     images: Tensor
@@ -45,16 +45,17 @@ class Minibatch:
     targets: Tensor
     image_ids: tuple[str, ...]
     unreadable: tuple[str, ...] = ()
+    rows: tuple[ImageRows, ...] = ()
+    shares: int = 1
 
     def to(self, device: torch.device) -> Minibatch:
         """The same on `device`."""
-        return Minibatch(
-            self.images.to(device, non_blocking=True),
-            self.rois.to(device, non_blocking=True),
-            self.labels.to(device, non_blocking=True),
-            self.targets.to(device, non_blocking=True),
-            self.image_ids,
-            self.unreadable,
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=True),
+            rois=self.rois.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            targets=self.targets.to(device, non_blocking=True),
         )
 
 
@@ -62,8 +63,9 @@ class Minibatches(TorchDataset[Minibatch]):
     """All shares of all mini-batches in order, each whatever was read before it.
 
     shares: of one mini-batch, so that iteration i has items i * shares and on. Hierarchical
-    sampling has one, which is the mini-batch. Raises MisuseError where scales, or the number
-    of images, do not fit the settings.
+    sampling has one, which is the mini-batch. team: of each mini-batch this process has its
+    part of the images. Raises MisuseError where the number of images does not fit the settings
+    or the team.
     """
 
     def __init__(
@@ -72,13 +74,14 @@ class Minibatches(TorchDataset[Minibatch]):
         proposals: Mapping[str, Proposals],
         architecture: Architecture,
         settings: TrainSettings,
+        team: Team = ALONE,
     ) -> None:
         self.dataset = dataset
-        self.proposals = proposals
-        self.architecture = architecture
+        _refuse_uneven(settings.sampling, team)
         self.settings = settings
+        self.team = team
         self.shares = shares_of_a_minibatch(settings.sampling)
-        self._inputs = _preprocessings(architecture.preprocessing, settings.sampling)
+        self._images = TrainingImages(proposals, architecture, settings)
         self._epoch = (0, self._order(0))
 
     def __len__(self) -> int:
@@ -90,60 +93,43 @@ class Minibatches(TorchDataset[Minibatch]):
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._order(epoch))
         share = self._epoch[1][position][place]
-        members = [self.dataset.images[image] for image in share.images]
-        inputs, factors, samples, image_ids, unreadable = [], [], [], [], []
-        for record in members:
+        images, image_ids, unreadable = [], [], []
+        for image in self.team.part(share.images):
+            record = self.dataset.images[image]
             try:
-                image, factor, sample = self._prepare(record, share.quota, epoch)
+                images.append(self._images.prepare(record, share.quota, epoch))
             except InputError as error:
                 unreadable.append(str(error))
                 continue
-            inputs.append(image)
-            factors.append(factor)
-            samples.append(sample)
             image_ids.append(record.image_id)
+        samples = [each.sample for each in images]
         return Minibatch(
-            images=batch_images(inputs),
-            rois=batch_rois([sample.boxes for sample in samples], factors),
+            images=batch_images([each.image for each in images]),
+            rois=batch_rois([each.boxes for each in samples], [each.factor for each in images]),
             labels=torch.from_numpy(
-                np.concatenate([np.zeros(0, np.int64), *(sample.labels for sample in samples)])
+                np.concatenate([np.zeros(0, np.int64), *(each.labels for each in samples)])
             ),
             targets=torch.from_numpy(
                 np.concatenate([np.zeros((0, 4), np.float32), *(s.targets for s in samples)])
             ),
             image_ids=tuple(image_ids),
             unreadable=tuple(unreadable),
+            rows=tuple(ImageRows(len(each.sample.labels), each.dropout_seed) for each in images),
+            shares=self.shares,
         )
 
     def _order(self, epoch: int) -> list[tuple[Share, ...]]:
         return epoch_shares(self.dataset, self.settings.sampling, self.settings.seed, epoch)
 
-    def _prepare(
-        self, record: ImageRecord, quota: Quota, epoch: int
-    ) -> tuple[Tensor, float, RoiSample]:
-        sampling = self.settings.sampling
-        generator = generator_for(self.settings.seed, epoch, record.image_id)
-        image = read_image(record.path)
-        boxes = self.proposals[record.image_id].top(self.settings.proposals).boxes
-        truth = record.truth or GroundTruth()
-        if sampling.flip and generator.random() < 0.5:
-            image = image[:, ::-1]
-            boxes = flip_boxes(boxes, image.shape[1])
-            truth = GroundTruth(
-                flip_boxes(truth.boxes, image.shape[1]), truth.labels, truth.difficult, truth.crowd
-            )
-        candidates = match_candidates(boxes, truth, sampling.foreground_iou)
-        sample = sample_rois(candidates, quota, sampling, generator, self.architecture.box_coding)
-        preprocessing = self._inputs[int(generator.integers(len(self._inputs)))]
-        tensor, factor = image_tensor(image, preprocessing)
-        return tensor, factor, sample
 
-
-def _preprocessings(preprocessing: Preprocessing, sampling: Sampling) -> tuple[Preprocessing, ...]:
-    """One for each scale that images are seen at in training; max_size caps all of them."""
-    if not sampling.scales:
-        return (preprocessing,)
-    return tuple(replace(preprocessing, scale=scale) for scale in sampling.scales)
+def _refuse_uneven(sampling: Sampling, team: Team) -> None:
+    if team.world > 1 and sampling.strategy != "hierarchical":
+        raise MisuseError("RoI-centric sampling trains in one process.")
+    if sampling.images % team.world:
+        raise MisuseError(
+            f"{team.world} processes cannot share {sampling.images} images a mini-batch evenly.\n"
+            f"Give --set sampling.images={team.world}, or start fewer processes."
+        )
 
 
 def minibatch_stream(

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frcnn_cli.engine.backbones import STRIDE, Backbone, find_backbone, load_pretrained
+from frcnn_cli.engine.dropout import RowDropout
 from frcnn_cli.engine.low_rank import linear
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_kernels import roi_pool
@@ -64,15 +65,17 @@ class FastRCNN(nn.Module):
         if architecture.pretrained:
             _freeze(self.features, backbone.frozen)
 
-    def forward(self, images: Tensor, rois: Tensor) -> Outputs:
+    def forward(self, images: Tensor, rois: Tensor, drop: RowDropout | None = None) -> Outputs:
         """images: (N, 3, H, W), preprocessed. rois: (R, 5), image index and input pixels.
+
+        drop: the dropout of training, where it belongs to images.
 
         Without gradients RoIs go through in blocks, so that the pooled features of all of
         them (200 MB of 2,000 in VGG16) are never written out.
         """
         feature_map = self.features(images.to(self.dtype))
         if torch.is_grad_enabled():
-            return self.head(self.pool(feature_map, rois))
+            return self.head(self.pool(feature_map, rois), drop)
         blocks = rois.chunk(self._block_count(feature_map, len(rois)))
         memory = feature_map.new_empty(len(blocks[0]), feature_map.shape[1], *self.pooled)
         parts = [self.head(self.pool(feature_map, b, memory[: len(b)])) for b in blocks]
@@ -85,15 +88,15 @@ class FastRCNN(nn.Module):
         """
         return roi_pool(feature_map, rois, self.pooled, 1.0 / STRIDE, out=out)
 
-    def head(self, pooled: Tensor) -> Outputs:
+    def head(self, pooled: Tensor, drop: RowDropout | None = None) -> Outputs:
         """fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
-        x = self.fc7_of(pooled).to(self.score.weight.dtype)
+        x = self.fc7_of(pooled, drop).to(self.score.weight.dtype)
         return Outputs(self.score(x), self.box(x))
 
-    def fc7_of(self, pooled: Tensor) -> Tensor:
+    def fc7_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
         """fc7's outputs (R, fc7) on pooled features (R, C, h, w)."""
-        x = self._drop(F.relu(self.fc6(pooled.flatten(1))))
-        return self._drop(F.relu(self.fc7(x)))
+        x = self._drop(F.relu(self.fc6(pooled.flatten(1))), drop)
+        return self._drop(F.relu(self.fc7(x)), drop)
 
     def normalise(self, targets: Tensor, labels: Tensor) -> Tensor:
         """Raw target offsets (R, 4) of RoIs with `labels` (R,), as the network learns them.
@@ -111,8 +114,10 @@ class FastRCNN(nn.Module):
         numbers = feature_map.shape[1] * self.pooled[0] * self.pooled[1]
         return max(1, math.ceil(rois * numbers * feature_map.element_size() / BLOCK_BYTES))
 
-    def _drop(self, x: Tensor) -> Tensor:
-        return F.dropout(x, self.dropout, self.training)
+    def _drop(self, x: Tensor, drop: RowDropout | None) -> Tensor:
+        if drop is None or not self.training:
+            return F.dropout(x, self.dropout, self.training)
+        return drop(x, self.dropout)
 
 
 def create_model(

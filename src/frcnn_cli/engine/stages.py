@@ -69,6 +69,7 @@ def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.SGD:
         ],
         lr=schedule.learning_rate,
         momentum=schedule.momentum,
+        fused=True,  # one pass over memory for gradient, momentum, decay and update
     )
 
 

@@ -19,7 +19,6 @@ from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import BEST_FILE, MODEL_FILE, save_model
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.sampling import Candidates, match_candidates, target_statistics
-from frcnn_cli.engine.seeds import seed_for
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.stages import let_learn, make_optimizer, stages
@@ -160,11 +159,11 @@ def _fit(
             _restore_momenta(model, optimizer, momenta if start > stage.start else {})
             of_stage = range(max(start, stage.start), stage.end)
             for iteration, shares in zip(of_stage, stream, strict=False):
-                # Dropout depends on the iteration alone, so that a resumed run repeats it.
-                torch.manual_seed(seed_for(settings.seed, "step", iteration))
                 rate = settings.schedule.rate_at(iteration - stage.start)
                 minibatch = _readable(shares, run.device, unreadable)
-                losses = train_step(model, minibatch, optimizer, rate, stage.weights)
+                losses = train_step(
+                    model, minibatch, optimizer, rate, stage.weights, settings.precision
+                )
                 if losses is not None:
                     steps += 1
                     step = _step_report(iteration + 1, losses, rate)

@@ -25,16 +25,27 @@ def image_tensor(image: Image, preprocessing: Preprocessing) -> tuple[Tensor, fl
 
     Returns the input (3, h, w) float32 and the factor from original to input pixels.
     """
+    resized, factor = resized_image(image, preprocessing)
+    return normalised(resized, preprocessing), factor
+
+
+def resized_image(image: Image, preprocessing: Preprocessing) -> tuple[Image, float]:
+    """The image (h, w, 3) uint8 at the network's scale, and the factor to its pixels."""
     height, width = image.shape[:2]
     factor = image_scale(height, width, preprocessing)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
     resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    return resized.astype(np.uint8, copy=False), factor
+
+
+def normalised(resized: Image, preprocessing: Preprocessing) -> Tensor:
+    """Pixels (h, w, 3) uint8 as the network's input (3, h, w) float32."""
     if preprocessing.channels == "bgr":
         resized = resized[..., ::-1]
     mean = np.asarray(preprocessing.mean, np.float32)
     std = np.asarray(preprocessing.std, np.float32)
     pixels = (resized.astype(np.float32) / preprocessing.divisor - mean) / std
-    return torch.from_numpy(pixels).permute(2, 0, 1), factor
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def batch_images(images: Sequence[Tensor]) -> Tensor:

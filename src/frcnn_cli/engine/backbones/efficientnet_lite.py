@@ -19,6 +19,7 @@ from frcnn_cli.engine.backbones.efficientnet_lite_weights import (
     packaged_weights,
     published_weights,
 )
+from frcnn_cli.engine.depthwise import DepthwiseConv2d
 from frcnn_cli.engine.settings import Preprocessing, Schedule
 
 
@@ -69,9 +70,7 @@ class InvertedResidual(nn.Module):
         super().__init__()
         hidden = inputs * expansion
         self.expand = nn.Conv2d(inputs, hidden, 1) if expansion > 1 else None
-        self.depthwise = nn.Conv2d(
-            hidden, hidden, kernel, stride, padding=kernel // 2, groups=hidden
-        )
+        self.depthwise = DepthwiseConv2d(hidden, kernel, stride)
         self.project = nn.Conv2d(hidden, outputs, 1)
         self.residual = stride == 1 and inputs == outputs
 

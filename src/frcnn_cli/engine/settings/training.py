@@ -11,6 +11,7 @@ from frcnn_cli.engine.settings.network import Classifier
 Strategy = Literal["hierarchical", "roi-centric"]
 BoxTraining = Literal["multi-task", "stagewise", "none"]
 Frozen = Literal["default", "features", "none"]
+Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,8 @@ class TrainSettings:
     convolutions, as SPPnet does (section 4.5); none trains everything.
     classifier: svm fits `svm` on fc7 after training, to score at test in place of the softmax.
     checkpoint_every and eval_every count iterations; eval_every 0 never evaluates.
+    precision: of the forward and the backward pass; bfloat16 leaves weights, momenta and the
+    loss in float32. compile: the feature layers by torch.compile.
     workers: processes that prepare batches; neither they nor the checkpoints change the result.
     """
 
@@ -155,6 +158,8 @@ class TrainSettings:
     workers: int = 1
     checkpoint_every: int = 500
     eval_every: int = 0
+    precision: Precision = "float32"
+    compile: bool = False
 
     def __post_init__(self) -> None:
         check_choice(self.box_training, BoxTraining, "box_training")
@@ -171,6 +176,7 @@ class TrainSettings:
         )
         check(0 <= self.seed < 2**63, f"the seed is {self.seed}; it lies in 0..2^63 - 1")
         check(self.proposals >= 1, "training needs at least one proposal an image")
+        check_choice(self.precision, Precision, "the precision")
         check(self.checkpoint_every >= 1, "checkpoints are written every 1 iterations or more")
         check(self.eval_every >= 0, "eval_every is a number of iterations; 0 never evaluates")
         check(self.workers >= 0, "the number of workers cannot be negative")

@@ -1,0 +1,140 @@
+"""How fast a training step is, against the loop one writes from parts."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from dataclasses import asdict, astuple, dataclass, replace
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from frcnn_cli.engine.backbones import find_backbone
+from frcnn_cli.engine.benchmarks.plain_training import PlainTraining
+from frcnn_cli.engine.benchmarks.train_stages import Stages, staged_step
+from frcnn_cli.engine.datasets import find_dataset, generate_dataset
+from frcnn_cli.engine.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.model import FastRCNN, create_model
+from frcnn_cli.engine.presets import base_experiment
+from frcnn_cli.engine.settings import Precision
+from frcnn_cli.engine.stages import let_learn, make_optimizer, stages
+from frcnn_cli.engine.timing import sample_proposals
+from frcnn_cli.engine.train import Run
+from frcnn_cli.engine.train_step import train_step
+
+IMAGES = 96  # pictures of 500 x 375, three quarters of which are trained on
+
+
+@dataclass(frozen=True)
+class TrainingCase:
+    """preset: what is trained. precision: of our step; the baseline is float32."""
+
+    name: str
+    preset: str
+    precision: Precision
+    scale: int | None = None
+
+
+CASES = (
+    TrainingCase("lite", "lite", "float32"),
+    TrainingCase("paper-l", "paper-l", "float32"),
+    TrainingCase("paper-l-bfloat16", "paper-l", "bfloat16"),
+)
+
+
+@dataclass(frozen=True)
+class TrainingTimes:
+    """Medians of seconds a step, waiting for data included. stages: of ours.
+
+    losses: of the first step, ours and the baseline's: the same to the precision's rounding.
+    """
+
+    name: str
+    ours_s: float
+    torchvision_s: float
+    stages: Stages
+    losses: tuple[float, float]
+
+    @property
+    def ratio(self) -> float:
+        return self.torchvision_s / self.ours_s
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "ratio": self.ratio}
+
+
+def benchmark_training(
+    cases: tuple[TrainingCase, ...] = CASES,
+    rounds: int = 3,
+    steps: int = 4,
+    progress: Callable[[str], None] = lambda name: None,
+) -> list[TrainingTimes]:
+    """Each case: a step each that is not counted, then `rounds` of `steps` steps in turn."""
+    results = []
+    with TemporaryDirectory() as folder:
+        generate_dataset(Path(folder) / "pictures", IMAGES, size=(500, 375))
+        for case in cases:
+            progress(case.name)
+            results.append(_measure(case, Path(folder), rounds, steps))
+    return results
+
+
+def _measure(case: TrainingCase, folder: Path, rounds: int, steps: int) -> TrainingTimes:
+    run, model = _run_of(case, folder, 2 * rounds * steps + 2)
+    plain = PlainTraining(deepcopy(model), run)
+    ours = _our_steps(model, run)
+    losses = (next(ours), plain.step())
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(rounds):
+        for step, durations in zip((lambda: next(ours), plain.step), seconds, strict=True):
+            for _ in range(steps):
+                start = time.perf_counter()
+                step()
+                durations.append(time.perf_counter() - start)
+    stages_of_ours = _stages(model, run, steps)
+    return TrainingTimes(case.name, median(seconds[0]), median(seconds[1]), stages_of_ours, losses)
+
+
+def _run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, FastRCNN]:
+    dataset = find_dataset(str(folder / "pictures"), "trainval")
+    settings = base_experiment(case.preset).train
+    schedule = replace(settings.schedule, iterations=iterations, learning_rate=1e-4, warmup=0)
+    settings = replace(settings, schedule=schedule, precision=case.precision)
+    backbone = find_backbone(base_experiment(case.preset).backbone)
+    preprocessing = base_experiment(case.preset).preprocessing.at_scale(case.scale)
+    model = create_model(backbone, dataset.classes, "none", preprocessing)
+    # As with ImageNet's weights, which are not needed to measure time: the first layers fixed.
+    model.architecture = replace(model.architecture, pretrained=True)
+    let_learn(model, stages(settings)[0], settings)
+    proposals = sample_proposals()
+    given = {record.image_id: proposals for record in dataset.images}
+    return Run(folder, dataset, given, settings), model.train()
+
+
+def _our_steps(model: FastRCNN, run: Run) -> Iterator[float]:
+    """The loss of each step; the next one is done when it is asked for."""
+    optimizer = make_optimizer(model, run.settings.schedule)
+    for minibatch in _minibatches(model, run):
+        losses = train_step(model, minibatch, optimizer, 1e-4, precision=run.settings.precision)
+        assert losses is not None
+        yield losses.total.item()
+
+
+def _stages(model: FastRCNN, run: Run, steps: int) -> Stages:
+    """Medians over `steps` steps, after one that is not counted."""
+    optimizer = make_optimizer(model, run.settings.schedule)
+    found = []
+    batches = _minibatches(model, run)
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        (batch,) = next(batches)
+        wait = time.perf_counter() - start
+        found.append(replace(staged_step(model, batch, optimizer, run.settings), data_wait=wait))
+    return Stages(*(median(values) for values in zip(*map(astuple, found[1:]), strict=True)))
+
+
+def _minibatches(model: FastRCNN, run: Run) -> Iterator[Iterator[Minibatch]]:
+    minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
+    return minibatch_stream(minibatches, 0, run.settings.workers)

@@ -1,0 +1,96 @@
+"""Several processes that work as one, started by torchrun."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+
+from frcnn_proposals.errors import MisuseError
+
+Item = TypeVar("Item")
+# The first process may propose or evaluate for hours while the others wait for it.
+_PATIENCE = timedelta(days=2)
+
+
+@dataclass(frozen=True)
+class Team:
+    """Which of how many processes this is. Alone, every method does nothing or is trivial.
+
+    rank: 0..world - 1. local_rank: among those of this machine. restarts: how often torchrun
+    has begun again after a process died.
+    """
+
+    rank: int = 0
+    world: int = 1
+    local_rank: int = 0
+    restarts: int = 0
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the process that writes and prints."""
+        return self.rank == 0
+
+    def part(self, items: Sequence[Item]) -> Sequence[Item]:
+        """This process's share of `items`: together the shares are all of them, each once."""
+        return items[self.rank :: self.world]
+
+    def gather(self, value: Item) -> list[Item]:
+        """Every process's value, by rank, in every process."""
+        if self.world == 1:
+            return [value]
+        values: list[Item] = [value] * self.world
+        dist.all_gather_object(values, value)
+        return values
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        """The block, by the first process; then by the others, who find what it left."""
+        if not self.is_first:
+            dist.barrier()
+        yield
+        if self.is_first and self.world > 1:
+            dist.barrier()
+
+
+ALONE = Team()
+
+
+def team_from_environment() -> Team:
+    """What torchrun says of this process; ALONE where it was started by hand."""
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT")
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return ALONE
+    rank, world, local_rank, restarts = (int(os.environ.get(name, 0)) for name in names)
+    return Team(rank, max(1, world), local_rank, restarts)
+
+
+@contextmanager
+def joined(team: Team, device: torch.device) -> Iterator[torch.device]:
+    """Connect the processes for the block: by gloo on CPUs, by nccl on GPUs.
+
+    Yields the device of this process: `device`, or on GPUs the one of its local rank. Raises
+    MisuseError where a machine has fewer GPUs than processes.
+    """
+    if team.world == 1:
+        yield device
+        return
+    if device.type == "cuda":
+        if team.local_rank >= torch.cuda.device_count():
+            raise MisuseError(
+                f"This machine has {torch.cuda.device_count()} GPUs and more processes.\n"
+                "Lower torchrun's --nproc-per-node, or give --device cpu."
+            )
+        device = torch.device("cuda", team.local_rank)
+        torch.cuda.set_device(device)
+    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
+    try:
+        yield device
+    finally:
+        dist.destroy_process_group()
