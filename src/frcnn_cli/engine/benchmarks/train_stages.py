@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -28,7 +29,7 @@ class Stages:
     @property
     def total(self) -> float:
         """Seconds of the whole step."""
-        return sum(vars(self).values())
+        return float(sum(vars(self).values()))
 
 
 def staged_step(
@@ -51,4 +52,4 @@ def staged_step(
     times.append(time.perf_counter())
     optimizer.step()
     times.append(time.perf_counter())
-    return Stages(0.0, *(end - start for start, end in zip(times, times[1:], strict=False)))
+    return Stages(0.0, *(end - start for start, end in pairwise(times)))
