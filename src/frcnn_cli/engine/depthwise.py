@@ -27,7 +27,11 @@ class DepthwiseConv2d(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.kernel_size == (5, 5) and x.device.type == "cpu" and torch.is_grad_enabled():
-            result: Tensor = _Depthwise5.apply(x, self.weight, self.bias, self.stride[0])
+            assert self.bias is not None
+            tensors = [x, self.weight, self.bias]
+            if torch.is_autocast_enabled("cpu"):  # which does not look inside
+                tensors = [each.to(torch.get_autocast_dtype("cpu")) for each in tensors]
+            result: Tensor = _Depthwise5.apply(*tensors, self.stride[0])
             return result
         return super().forward(x)
 

@@ -8,13 +8,7 @@ Defaults are the paper's where the paper gives one; `docs/training.md` says whic
 from frcnn_cli.engine.settings.detection import DetectSettings, Precision
 from frcnn_cli.engine.settings.experiment import DataSettings, Experiment, ProposalSettings
 from frcnn_cli.engine.settings.network import Architecture, Classifier, Preprocessing
-from frcnn_cli.engine.settings.training import (
-    Precision,
-    Sampling,
-    Schedule,
-    SvmSettings,
-    TrainSettings,
-)
+from frcnn_cli.engine.settings.training import Sampling, Schedule, SvmSettings, TrainSettings
 
 __all__ = [
     "Architecture",

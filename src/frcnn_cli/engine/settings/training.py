@@ -6,12 +6,12 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from frcnn_cli.engine.settings.checks import check, check_choice, check_scales, positive
+from frcnn_cli.engine.settings.detection import Precision
 from frcnn_cli.engine.settings.network import Classifier
 
 Strategy = Literal["hierarchical", "roi-centric"]
 BoxTraining = Literal["multi-task", "stagewise", "none"]
 Frozen = Literal["default", "features", "none"]
-Precision = Literal["float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
