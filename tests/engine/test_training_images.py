@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import cv2
+import numpy as np
 import pytest
 import torch
 
@@ -9,7 +11,7 @@ from frcnn_cli.engine import training_images
 from frcnn_cli.engine.distributed import Team
 from frcnn_cli.engine.dropout import ImageRows, RowDropout
 from frcnn_cli.engine.kept import Kept
-from frcnn_cli.engine.minibatches import Minibatches
+from frcnn_cli.engine.minibatches import Minibatches, minibatch_stream
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.sampling import Quota
 from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
@@ -92,3 +94,18 @@ def test_the_parts_of_a_team_are_the_minibatch(
     assert whole.image_ids == parts[0].image_ids + parts[1].image_ids
     assert torch.equal(whole.labels, torch.cat([part.labels for part in parts]))
     assert whole.rows == parts[0].rows + parts[1].rows
+
+
+def test_workers_start_after_opencv_has_used_its_threads(
+    tiny_dataset: Dataset, grid_proposals: MakeProposals
+) -> None:
+    """A process that was forked then must not try to end them."""
+    cv2.setNumThreads(2)
+    cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (1500, 1500))
+    architecture = architecture_for(tiny_dataset)
+    minibatches = Minibatches(
+        tiny_dataset, grid_proposals(tiny_dataset), architecture, TrainSettings(workers=1)
+    )
+    (batch,) = next(minibatch_stream(minibatches, 0, workers=1))
+    assert len(batch.image_ids) == 2
+    assert cv2.getNumThreads() == 2

@@ -154,6 +154,9 @@ def _shares(minibatches: Minibatches, first: int, workers: int) -> Iterator[Mini
         prefetch_factor=4 if workers else None,
         generator=torch.Generator(),  # its own, so that it draws nothing from the step's
     )
+    # A forked process that ends OpenCV's threads waits for ever: they stayed with its parent.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     # Workers start with Ctrl-C and SIGTERM blocked and keep them so: they are the parent's, who
     # ends its workers in order.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
@@ -161,11 +164,11 @@ def _shares(minibatches: Minibatches, first: int, workers: int) -> Iterator[Mini
         batches = iter(loader)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        cv2.setNumThreads(threads)
     yield from batches
 
 
 def _be_a_worker(_: int) -> None:
-    cv2.setNumThreads(1)
     torch.set_num_threads(1)
     # Errors travel to the parent with the batch; what else a worker would print is only that
     # the parent has gone.
