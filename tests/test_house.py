@@ -27,7 +27,8 @@ FLOORS = [
     *(
         (f"{ENGINE}.{name}", floor)
         for floor, names in {
-            2: "records settings boxes seeds devices stopping depthwise dropout kept distributed",
+            2: "records settings boxes seeds devices stopping depthwise dropout kept distributed "
+            "stopwatch",
             3: "datasets transforms sampling losses checkpoint evaluation image_order "
             "training_images minibatches low_rank linear_svm hard_negatives draw results "
             "proposing metrics memory older_models",
@@ -42,6 +43,7 @@ FLOORS = [
     ),
     ("frcnn_cli.commands", 7),
     ("frcnn_cli.cli", 8),
+    ("frcnn_cli.__main__", 8),
 ]
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from frcnn_cli import __version__
-from frcnn_cli.commands.console import Output
+from frcnn_cli.commands.console import SILENT, Output
 from frcnn_proposals.errors import InputError
 
 # Command -> (module under frcnn_cli.commands, its help line). Modules are imported when their
@@ -98,7 +98,12 @@ def cli(ctx: click.Context, verbose: int, quiet: bool) -> None:
     frcnn detect img.jpg --viz     boxes, scores, classes, and a picture
     frcnn compress --svd-rank 256  a smaller, faster model
     """
-    ctx.obj = Output(verbosity=-1 if quiet else verbose)
+    ctx.obj = Output(verbosity=-1 if quiet else verbose) if _speaks() else SILENT
+
+
+def _speaks() -> bool:
+    """Of the processes that torchrun starts the first alone speaks."""
+    return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
 
 
 def _interrupt(*_: object) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -85,6 +86,16 @@ class Output:
             console=self.messages,
             transient=True,
         )
+
+
+class _Nowhere(io.StringIO):
+    """Takes text and keeps none."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+SILENT = Output(-1, Console(file=_Nowhere()), Console(file=_Nowhere()))
 
 
 class LogProgress:

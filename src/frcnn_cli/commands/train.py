@@ -12,10 +12,11 @@ from rich.markup import escape
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output
 from frcnn_cli.commands.sources import warn_of_some
-from frcnn_cli.commands.train_run import Place, begin, go_on
+from frcnn_cli.commands.train_run import Place, begin, go_on, was_begun
 from frcnn_cli.commands.train_settings import Wishes, experiment_from
 from frcnn_cli.commands.train_tables import presets_table, variants_table
 from frcnn_cli.engine.devices import find_device
+from frcnn_cli.engine.distributed import joined, team_from_environment
 from frcnn_cli.engine.models import BEST_FILE
 from frcnn_proposals.errors import MisuseError
 
@@ -59,6 +60,8 @@ OF_THE_MACHINE = {"resumed", "device", "workers"}
 @click.option("--scale", type=click.IntRange(min=32), help="Shorter side of the input in pixels.")
 @click.option("--seed", type=int, help="Default: 0.")
 @click.option("--workers", type=int, help="Processes that prepare batches. Default: 1.")
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Default: float32.")
+@click.option("--compile", is_flag=True, default=None, help="Compile the feature layers.")
 @click.option("--checkpoint-every", type=int, help="Iterations between. Default: 500.")
 @click.option("--eval-every", type=int, help="Iterations between evaluations on val.")
 @click.option("--out", type=options.FolderPath, help="Folder of the run. Default: a new one.")
@@ -99,15 +102,23 @@ def train(
         output.print(presets_table())
         output.print(variants_table())
         return
-    if resumed is not None:
-        _refuse_beside_resume(ctx)
-        trained = go_on(output, resumed, find_device(device), named["workers"])
-    else:
-        chosen = {name: value for name, value in named.items() if value is not None}
-        experiment = experiment_from(Wishes(preset, variants, config, scale, assignments, chosen))
-        if not experiment.data.dataset:
-            raise MisuseError("Name a data set to train on, or a run to go on with by --resume.")
-        trained = begin(output, experiment, Place(out, runs_root, find_device(device)))
+    team = team_from_environment()
+    with joined(team, find_device(device)) as own_device:
+        place = Place(out, runs_root, own_device, team)
+        if resumed is not None:
+            _refuse_beside_resume(ctx)
+            trained = go_on(output, resumed, place, named["workers"])
+        elif out is not None and was_begun(place):
+            trained = go_on(output, out, place, named["workers"])
+        else:
+            chosen = {name: value for name, value in named.items() if value is not None}
+            wishes = Wishes(preset, variants, config, scale, assignments, chosen)
+            experiment = experiment_from(wishes)
+            if not experiment.data.dataset:
+                raise MisuseError(
+                    "Name a data set to train on, or a run to go on with by --resume."
+                )
+            trained = begin(output, experiment, place)
     warn_of_some(output, trained.unreadable)
     output.print(f"Model: [bold]{escape(str(trained.path))}[/]")
     if trained.best is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from frcnn_cli.commands.console import Output
 from frcnn_cli.commands.sources import proposals_for
 from frcnn_cli.commands.train_tables import setting_table
 from frcnn_cli.engine.datasets import default_splits, find_dataset
+from frcnn_cli.engine.distributed import ALONE, Team
 from frcnn_cli.engine.initial_model import initial_model
 from frcnn_cli.engine.models import CHECKPOINT_FILE
 from frcnn_cli.engine.origins import origin_of, proposals_fingerprint
@@ -35,36 +36,41 @@ from frcnn_proposals.errors import InputError, MisuseError
 
 @dataclass(frozen=True)
 class Place:
-    """Where a run is kept and computed. folder: None makes one under runs_root."""
+    """Where a run is kept and computed, and by whom. folder: None makes one under runs_root."""
 
     folder: Path | None
     runs_root: Path
     device: torch.device
+    team: Team = ALONE
 
 
 def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
     """Train from the first iteration, in a folder of the run's own."""
     experiment = _with_split(output, experiment)
     data = _find(experiment)
-    if place.folder is not None:
-        folder = claim_run_folder(place.folder)
-    else:
-        name = f"{Path(experiment.data.dataset).name}-{experiment.backbone}"
-        folder = new_run_folder(place.runs_root, name)
+    folder = _folder_of(experiment, place)
     try:
-        with alone_in(folder), _told_how_to_go_on(output, folder):
-            write_setting(folder, experiment)
-            return _train(output, experiment, data, folder, place.device)
+        with _alone(place, folder), _told_how_to_go_on(output, folder):
+            if place.team.is_first:
+                write_setting(folder, experiment)
+            return _train(output, experiment, data, folder, place)
     except InputError:
-        _remove_if_nothing_was_done(folder)
+        if place.team.is_first:
+            _remove_if_nothing_was_done(folder)
         raise
 
 
-def go_on(output: Output, folder: Path, device: torch.device, workers: int | None) -> Trained:
+def was_begun(place: Place) -> bool:
+    """Whether torchrun has started these processes again, and the folder holds their run."""
+    begun = place.folder is not None and (place.folder / SETTING_FILE).is_file()
+    return place.team.gather(place.team.restarts > 0 and begun)[0]
+
+
+def go_on(output: Output, folder: Path, place: Place, workers: int | None) -> Trained:
     """Go on from the run's last checkpoint; from the beginning where it has none yet."""
     if not folder.is_dir():
         raise InputError(f"{folder}: there is no such folder.")
-    with alone_in(folder), _told_how_to_go_on(output, folder):
+    with _alone(place, folder), _told_how_to_go_on(output, folder):
         stored = read_run(folder)
         if stored.model is not None:
             output.note(f"{folder}: this run has finished.")
@@ -74,8 +80,8 @@ def go_on(output: Output, folder: Path, device: torch.device, workers: int | Non
         data = _find(experiment)
         if stored.progress is None:
             output.note(f"{folder} has no checkpoint yet: it begins again")
-            return _train(output, experiment, data, folder, device)
-        run = _prepare(output, experiment, data, folder, device)
+            return _train(output, experiment, data, folder, place)
+        run = _prepare(output, experiment, data, folder, place)
         _refuse_other_proposals(stored, run)
         if workers is not None:
             run = replace(run, settings=replace(run.settings, workers=workers))
@@ -84,8 +90,26 @@ def go_on(output: Output, folder: Path, device: torch.device, workers: int | Non
         return _watched(output, run, done, lambda *reports: resume(run, *reports))
 
 
+def _folder_of(experiment: Experiment, place: Place) -> Path:
+    """A folder for the run, the same in every process."""
+    if place.folder is None and place.team.world > 1:
+        raise MisuseError(
+            "Name the run's folder with --out: torchrun begins again after a process has died, "
+            "and has to find it."
+        )
+    if place.folder is None:
+        name = f"{Path(experiment.data.dataset).name}-{experiment.backbone}"
+        return new_run_folder(place.runs_root, name)
+    return claim_run_folder(place.folder) if place.team.is_first else place.folder
+
+
+def _alone(place: Place, folder: Path) -> AbstractContextManager[None]:
+    """Of all processes of the team the first holds the folder."""
+    return alone_in(folder) if place.team.is_first else nullcontext()
+
+
 def _train(
-    output: Output, experiment: Experiment, data: Dataset, folder: Path, device: torch.device
+    output: Output, experiment: Experiment, data: Dataset, folder: Path, place: Place
 ) -> Trained:
     # Before the proposals, which can take long: what is wrong here should be said at once.
     model = initial_model(experiment, data.classes)
@@ -94,13 +118,18 @@ def _train(
     _validation_split(experiment, data)
     if output.verbosity >= 0:
         output.messages.print(setting_table(experiment))
-    run = _prepare(output, experiment, data, folder, device)
+    run = _prepare(output, experiment, data, folder, place)
     output.note(
         f"Training {experiment.backbone} on {len(run.dataset)} images of "
         f"{Path(experiment.data.dataset).name} {experiment.data.split}, {run.settings.iterations} "
-        f"iterations at scale {experiment.preprocessing.scale}, on {device}, into {folder}"
+        f"iterations at scale {experiment.preprocessing.scale}, on "
+        f"{place.device}{_together(place.team)}, into {folder}"
     )
     return _watched(output, run, 0, lambda *reports: train(model, run, *reports))
+
+
+def _together(team: Team) -> str:
+    return "" if team.world == 1 else f" in {team.world} processes"
 
 
 def _watched(
@@ -132,18 +161,22 @@ def _losses(step: StepReport) -> str:
 
 
 def _prepare(
-    output: Output, experiment: Experiment, data: Dataset, folder: Path, device: torch.device
+    output: Output, experiment: Experiment, data: Dataset, folder: Path, place: Place
 ) -> Run:
     """The run of an experiment, its proposals found or made."""
-    found = _proposals(output, experiment, data)
     validation = None
-    if (judged := _validation_split(experiment, data)) is not None:
-        settings = replace(experiment.detect, score_threshold=None)
-        of_val = _proposals(output, experiment, judged)
-        validation = Validation(of_val.dataset, of_val.proposals, settings)
+    with place.team.first_alone():
+        found = _proposals(output, experiment, data)
+        if (judged := _validation_split(experiment, data)) is not None:
+            settings = replace(experiment.detect, score_threshold=None)
+            of_val = _proposals(output, experiment, judged)
+            validation = Validation(of_val.dataset, of_val.proposals, settings)
     fingerprint = proposals_fingerprint(found.path, found.proposals)
     origin = origin_of(experiment, fingerprint)
-    return Run(folder, found.dataset, found.proposals, experiment.train, device, origin, validation)
+    return Run(
+        folder, found.dataset, found.proposals, experiment.train, place.device, origin,
+        validation, place.team,
+    )  # fmt: skip
 
 
 def _proposals(output: Output, experiment: Experiment, data: Dataset) -> DatasetProposals:

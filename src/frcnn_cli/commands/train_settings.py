@@ -34,6 +34,8 @@ FIELDS = {
     "learning_rate": "schedule.learning_rate",
     "seed": "train.seed",
     "workers": "train.workers",
+    "precision": "train.precision",
+    "compile": "train.compile",
     "checkpoint_every": "train.checkpoint_every",
     "eval_every": "train.eval_every",
 }

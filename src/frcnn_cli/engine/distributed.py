@@ -11,10 +11,13 @@ from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from frcnn_proposals.errors import MisuseError
 
 Item = TypeVar("Item")
+Model = TypeVar("Model", bound=nn.Module)
 # The first process may propose or evaluate for hours while the others wait for it.
 _PATIENCE = timedelta(days=2)
 
@@ -60,6 +63,13 @@ class Team:
 
 
 ALONE = Team()
+
+
+def averaging(model: Model, team: Team) -> Model | DistributedDataParallel:
+    """The model, or what averages its gradients over the team as they are computed."""
+    if team.world == 1:
+        return model
+    return DistributedDataParallel(model, broadcast_buffers=False)
 
 
 def team_from_environment() -> Team:

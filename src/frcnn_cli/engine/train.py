@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from frcnn_cli.engine.distributed import ALONE, Team, averaging
 from frcnn_cli.engine.initial_model import renormalise_boxes
 from frcnn_cli.engine.losses import Losses
 from frcnn_cli.engine.memory import memory_explained
@@ -23,6 +25,7 @@ from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.stages import let_learn, make_optimizer, stages
 from frcnn_cli.engine.stopping import stop_between_steps
+from frcnn_cli.engine.stopwatch import Stopwatch
 from frcnn_cli.engine.svm import fit_svms
 from frcnn_cli.engine.train_step import train_step
 from frcnn_cli.engine.training_state import (
@@ -38,13 +41,20 @@ from frcnn_proposals.errors import InputError, MisuseError
 
 @dataclass(frozen=True)
 class StepReport:
-    """One iteration's losses (averages over its RoIs) and learning rate."""
+    """One iteration's losses (averages over its RoIs) and learning rate.
+
+    images: how many it took, of all processes. seconds: how long it took, waiting for its data
+    included; waiting: that alone.
+    """
 
     iteration: int
     loss: float
     classification: float
     box_regression: float
     learning_rate: float
+    images: int
+    seconds: float
+    waiting: float
 
 
 @dataclass(frozen=True)
@@ -52,7 +62,8 @@ class Run:
     """A training run: its folder, what it trains on, how, and where.
 
     origin: JSON values that say all this to whoever reads the model later.
-    validation: what settings.eval_every judges the model on.
+    validation: what settings.eval_every judges the model on. team: the processes that train
+    together, of which the first writes the folder.
     """
 
     folder: Path
@@ -62,6 +73,7 @@ class Run:
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))
     origin: dict[str, Any] = field(default_factory=dict)
     validation: Validation | None = None
+    team: Team = ALONE
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,10 @@ class Trained:
 
 def _say_nothing(_: StepReport | str) -> None:
     """The report of someone who does not listen."""
+
+
+def _write_nothing(_: Mapping[str, Any]) -> None:
+    """The metrics of a process that is not the first."""
 
 
 def train(
@@ -143,11 +159,14 @@ def _fit(
         raise MisuseError("eval_every needs a validation set, and this run has none.")
     settings, start, unreadable = run.settings, progress.iteration, dict[str, None]()
     model.to(run.device).train()
-    minibatches = Minibatches(run.dataset, run.proposals, model.architecture, settings)
+    team, first = run.team, run.team.is_first
+    minibatches = Minibatches(run.dataset, run.proposals, model.architecture, settings, team)
     stream = minibatch_stream(minibatches, start, settings.workers)
     steps = 0
     with (
-        appended_lines(run.folder / METRICS_FILE, start) as write_metrics,
+        appended_lines(run.folder / METRICS_FILE, start)
+        if first
+        else nullcontext(_write_nothing) as write_metrics,
         memory_explained(settings, model.architecture.preprocessing),
         # cuDNN's fastest algorithms add in another order each time.
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
@@ -155,34 +174,42 @@ def _fit(
     ):
         for stage in stages(settings):
             let_learn(model, stage, settings)
+            network = averaging(model, team)
             optimizer = make_optimizer(model, settings.schedule)
             _restore_momenta(model, optimizer, momenta if start > stage.start else {})
             of_stage = range(max(start, stage.start), stage.end)
             for iteration, shares in zip(of_stage, stream, strict=False):
                 rate = settings.schedule.rate_at(iteration - stage.start)
-                minibatch = _readable(shares, run.device, unreadable)
+                watch = Stopwatch()
+                minibatch = _readable(watch.waiting_for(shares), run.device, unreadable)
                 losses = train_step(
-                    model, minibatch, optimizer, rate, stage.weights, settings.precision
+                    network, minibatch, optimizer, rate, stage.weights, settings.precision, team
                 )
                 if losses is not None:
                     steps += 1
-                    step = _step_report(iteration + 1, losses, rate)
+                    images = settings.sampling.images
+                    step = _step_report(iteration + 1, losses, rate, images, watch)
                     write_metrics(asdict(step))
                     report(step)
-                progress = _evaluated(model, run, replace(progress, iteration=iteration + 1))
-                if stop.made or progress.iteration % settings.checkpoint_every == 0:
+                progress = replace(progress, iteration=iteration + 1)
+                progress = _evaluated(model, run, progress) if first else progress
+                stopping = any(team.gather(stop.made))
+                if first and (stopping or progress.iteration % settings.checkpoint_every == 0):
                     save_checkpoint(run.folder, model, optimizer, progress)
-                if stop.made:
+                if stopping:
                     raise KeyboardInterrupt
+    unreadable |= dict.fromkeys(each for part in team.gather(list(unreadable)) for each in part)
     if steps == 0 and start < settings.iterations:
         raise InputError(
             f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
         )
+    path = run.folder / MODEL_FILE
+    if not first:
+        return Trained(path, tuple(unreadable))
     if settings.classifier == "svm":
         # Interrupted, fitting begins again from here.
         save_checkpoint(run.folder, model, optimizer, progress)
         fit_svms(model, run.dataset, run.proposals, settings, report_svms)
-    path = run.folder / MODEL_FILE
     with resumable_after_failure(run.folder):
         save_model(model.eval(), path, _origin(run))
     return Trained(path, tuple(unreadable), progress.best)
@@ -216,20 +243,24 @@ def _origin(run: Run) -> dict[str, Any]:
 def _readable(
     shares: Iterable[Minibatch], device: torch.device, unreadable: dict[str, None]
 ) -> Iterator[Minibatch]:
-    """The shares that hold images, on `device`; messages of those left out join `unreadable`."""
+    """The shares on `device`; messages of images that are left out join `unreadable`."""
     for share in shares:
         unreadable |= dict.fromkeys(share.unreadable)
-        if share.image_ids:
-            yield share.to(device)
+        yield share.to(device)
 
 
-def _step_report(iteration: int, losses: Losses, rate: float) -> StepReport:
+def _step_report(
+    iteration: int, losses: Losses, rate: float, images: int, watch: Stopwatch
+) -> StepReport:
     return StepReport(
         iteration,
         loss=losses.total.item(),
         classification=losses.classification.item(),
         box_regression=losses.box_regression.item(),
         learning_rate=rate,
+        images=images,
+        seconds=watch.elapsed,
+        waiting=watch.waited,
     )
 
 

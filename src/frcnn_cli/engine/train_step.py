@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch.nn.parallel import DistributedDataParallel
 
 from frcnn_cli.engine.distributed import ALONE, Team
 from frcnn_cli.engine.dropout import RowDropout
@@ -20,14 +20,13 @@ from frcnn_proposals.errors import InputError
 
 
 def train_step(
-    model: FastRCNN,
+    network: FastRCNN | DistributedDataParallel,
     minibatch: Iterable[Minibatch],
     optimizer: torch.optim.SGD,
     rate: float,
     weights: LossWeights = BOTH,
     precision: Precision = "float32",
     team: Team = ALONE,
-    network: nn.Module | None = None,
 ) -> Losses | None:
     """Sample, forward, loss, backward, update: one mini-batch of RoIs.
 
@@ -36,6 +35,7 @@ def train_step(
     team. Returns the losses, averaged over all RoIs of all processes; None, and no update,
     where there are no RoIs. Raises InputError, naming the images, where a loss is not finite.
     """
+    model = network if isinstance(network, FastRCNN) else network.module
     optimizer.zero_grad(set_to_none=True)
     sums, rois, planned = torch.zeros(3), 0, 0
     for share in minibatch:
@@ -45,7 +45,7 @@ def train_step(
         planned = planned or together * share.shares
         with torch.autocast(share.images.device.type, torch.bfloat16, precision == "bfloat16"):
             drop = RowDropout(share.rows, share.images.device) if share.rows else None
-            outputs = (network or model)(share.images, share.rois, drop)
+            outputs = network(share.images, share.rois, drop)
         logits, offsets = (each.float() for each in outputs)
         targets = model.normalise(share.targets, share.labels)
         losses = multi_task_loss(logits, offsets, share.labels, targets, weights)

@@ -1,0 +1,118 @@
+"""Processes that torchrun starts: the same training as one process, and what becomes of a death."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from frcnn_cli.engine.datasets import find_dataset, generate_dataset
+from frcnn_cli.engine.proposing.run import propose_images
+from frcnn_proposals.dense import DenseBoxes
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures and their boxes."""
+    folder = tmp_path_factory.mktemp("home")
+    generate_dataset(folder / "shapes", images=12, size=(128, 96))
+    images = find_dataset(str(folder / "shapes"), "trainval").images
+    files = [(record.image_id, record.path) for record in images]
+    propose_images(files, DenseBoxes(step=0.5), folder / "shapes.proposals", workers=0)
+    return folder
+
+
+def command(name: str, iterations: int, *more: str) -> list[str]:
+    return [
+        "-m", "frcnn_cli", "train", "shapes", "--proposals", "shapes.proposals", "--scale", "64",
+        "--weights", "none", "--workers", "0", "--iterations", str(iterations),
+        "--out", f"runs/{name}", *more,
+    ]  # fmt: skip
+
+
+def torchrun(processes: int, *more: str) -> list[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes),
+        "--master-addr", "127.0.0.1", "--master-port", str(port), *more,
+    ]  # fmt: skip
+
+
+def run(home: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments, cwd=home, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+    )
+
+
+def losses(home: Path, name: str) -> list[tuple[float, float]]:
+    lines = (home / "runs" / name / "metrics.jsonl").read_text().splitlines()
+    return [(item["classification"], item["box_regression"]) for item in map(json.loads, lines)]
+
+
+def test_two_processes_train_as_one_and_the_first_alone_speaks(home: Path) -> None:
+    alone = run(home, [sys.executable, *command("one", 5)])
+    assert alone.returncode == 0, alone.stderr
+    together = run(home, [*torchrun(2), *command("two", 5)])
+    assert together.returncode == 0, together.stderr
+    expected, found = losses(home, "one"), losses(home, "two")
+    assert len(found) == 5
+    for one, two in zip(expected, found, strict=True):
+        assert two == pytest.approx(one, rel=2e-3)
+    assert together.stdout.count("Model:") == 1
+    assert together.stderr.count("in 2 processes") == 1
+
+
+def test_an_uneven_split_is_refused(home: Path) -> None:
+    done = run(home, [*torchrun(2), *command("uneven", 5, "--set", "sampling.images=3")])
+    assert done.returncode != 0
+    assert "2 processes cannot share 3 images" in done.stderr
+
+
+@pytest.mark.long
+def test_a_killed_process_is_started_again_from_the_last_checkpoint(home: Path) -> None:
+    more = ("--checkpoint-every", "5")
+    arguments = [*torchrun(2, "--max-restarts", "1"), *command("killed", 60, *more)]
+    child = subprocess.Popen(
+        arguments, cwd=home, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        text=True, start_new_session=True,
+    )  # fmt: skip
+    metrics = home / "runs" / "killed" / "metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while not (metrics.is_file() and metrics.read_text().count("\n") >= 12):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(worker_of_rank(child.pid, 1), signal.SIGKILL)
+    _, stderr = child.communicate(timeout=400)
+    assert child.returncode == 0, stderr
+    assert "Going on with runs/killed after iteration" in stderr
+    undisturbed = run(home, [sys.executable, *command("undisturbed", 60, *more)])
+    assert undisturbed.returncode == 0
+    expected, found = losses(home, "undisturbed"), losses(home, "killed")
+    assert len(found) == 60
+    assert found[20] == pytest.approx(expected[20], rel=5e-3)
+
+
+def worker_of_rank(session: int, rank: int) -> int:
+    """The process of a session whose environment says that it is this rank."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            environment = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if int(fields[3]) == session and f"RANK={rank}".encode() in environment:
+            return int(entry.name)
+    raise AssertionError(f"no process of rank {rank}")
