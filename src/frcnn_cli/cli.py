@@ -21,6 +21,7 @@ from frcnn_proposals.errors import InputError
 COMMANDS = {
     "propose": "Find boxes for every image, into a store.",
     "train": "Train a detector on a data set.",
+    "runs": "List training runs: setting, progress, mAP, size.",
     "eval": "Score a detector, or a file of detections, on a data set.",
     "report": "Write a page on a detector, or on two side by side.",
     "detect": "Find objects in images.",

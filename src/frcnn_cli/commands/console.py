@@ -23,6 +23,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from frcnn_cli.commands.outlook import Needs, Outlook
 from frcnn_proposals.files import write_whole
 
 Advance = Callable[[int, str], None]
@@ -55,24 +56,40 @@ class Output:
         self.messages.print(f"[yellow]Warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
 
     @contextmanager
-    def progress(self, description: str, total: int | None, done: int = 0) -> Iterator[Advance]:
+    def progress(
+        self, description: str, total: int | None, done: int = 0, needs: Needs | None = None
+    ) -> Iterator[Advance]:
         """Progress with the time left; yields advance(count, text beside the bar).
 
-        done: what an earlier run has done already. A bar on a terminal, a line now and then
-        in a log, nothing when quiet.
+        done: what an earlier run has done already. needs: what will be written. A bar on a
+        terminal, a line now and then in a log, nothing when quiet. Long work is announced by
+        how long it will take, once its first items have shown that.
         """
         if self.verbosity < 0:
             yield lambda count, beside: None
-        elif self.messages.is_terminal:
+            return
+        outlook = Outlook(description, total, done, needs)
+        if self.messages.is_terminal:
             with self._bar() as bar:
                 task = bar.add_task(description, total=total, completed=done, beside="")
 
                 def advance(count: int, beside: str) -> None:
                     bar.update(task, advance=count, beside=escape(beside))
+                    self._announce(outlook, count)
 
                 yield advance
         else:
-            yield LogProgress(self, description, total, done).advance
+            log = LogProgress(self, description, total, done)
+
+            def advance_log(count: int, beside: str) -> None:
+                log.advance(count, beside)
+                self._announce(outlook, count)
+
+            yield advance_log
+
+    def _announce(self, outlook: Outlook, count: int) -> None:
+        if (line := outlook.line(count)) is not None:
+            self.note(line + ".")
 
     def _bar(self) -> Progress:
         return Progress(

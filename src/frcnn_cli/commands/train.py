@@ -21,7 +21,7 @@ from frcnn_cli.engine.models import BEST_FILE
 from frcnn_proposals.errors import MisuseError
 
 # What --resume may be given beside: of the machine, not of the experiment.
-OF_THE_MACHINE = {"resumed", "device", "workers"}
+OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard"}
 
 
 @click.command()
@@ -68,6 +68,9 @@ OF_THE_MACHINE = {"resumed", "device", "workers"}
 @options.runs_root
 @click.option("--resume", "resumed", type=options.FolderPath, help="Folder of a run to go on with.")
 @options.device
+@click.option(
+    "--tensorboard", is_flag=True, help="Write TensorBoard scalars into the run's folder."
+)
 @click.pass_context
 @pass_output
 def train(
@@ -84,6 +87,7 @@ def train(
     runs_root: Path,
     resumed: Path | None,
     device: str,
+    tensorboard: bool,
     **named: Any,
 ) -> None:
     """Train a detector on DATASET: voc2007, voc2007+voc2012, or a folder.
@@ -104,7 +108,7 @@ def train(
         return
     team = team_from_environment()
     with joined(team, find_device(device)) as own_device:
-        place = Place(out, runs_root, own_device, team)
+        place = Place(out, runs_root, own_device, team, tensorboard)
         if resumed is not None:
             _refuse_beside_resume(ctx)
             trained = go_on(output, resumed, place, named["workers"])

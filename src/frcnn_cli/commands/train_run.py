@@ -10,11 +10,15 @@ from pathlib import Path
 import torch
 
 from frcnn_cli.commands.console import Output
+from frcnn_cli.commands.outlook import Needs
 from frcnn_cli.commands.sources import proposals_for
 from frcnn_cli.commands.train_tables import setting_table
+from frcnn_cli.commands.train_watch import TrainingLine
 from frcnn_cli.engine.datasets import default_splits, find_dataset
 from frcnn_cli.engine.distributed import ALONE, Team
 from frcnn_cli.engine.initial_model import initial_model
+from frcnn_cli.engine.loss_figure import write_loss_figure
+from frcnn_cli.engine.model import FastRCNN, parameter_count
 from frcnn_cli.engine.models import CHECKPOINT_FILE
 from frcnn_cli.engine.origins import origin_of, proposals_fingerprint
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
@@ -29,6 +33,7 @@ from frcnn_cli.engine.runs import (
     write_setting,
 )
 from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.tensorboard import tensorboard_scalars
 from frcnn_cli.engine.train import Run, StepReport, Trained, resume, train
 from frcnn_cli.engine.validation import Validation, validation_dataset
 from frcnn_proposals.errors import InputError, MisuseError
@@ -42,6 +47,7 @@ class Place:
     runs_root: Path
     device: torch.device
     team: Team = ALONE
+    tensorboard: bool = False
 
 
 def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
@@ -87,7 +93,7 @@ def go_on(output: Output, folder: Path, place: Place, workers: int | None) -> Tr
             run = replace(run, settings=replace(run.settings, workers=workers))
         done, total = stored.progress.iteration, run.settings.iterations
         output.note(f"Going on with {folder} after iteration {done} of {total}")
-        return _watched(output, run, done, lambda *reports: resume(run, *reports))
+        return _watched(output, run, place, done, lambda *reports: resume(run, *reports))
 
 
 def _folder_of(experiment: Experiment, place: Place) -> Path:
@@ -125,7 +131,15 @@ def _train(
         f"iterations at scale {experiment.preprocessing.scale}, on "
         f"{place.device}{_together(place.team)}, into {folder}"
     )
-    return _watched(output, run, 0, lambda *reports: train(model, run, *reports))
+    needs = Needs(_bytes_of_run(model, experiment), folder)
+    return _watched(output, run, place, 0, lambda *reports: train(model, run, *reports), needs)
+
+
+def _bytes_of_run(model: FastRCNN, experiment: Experiment) -> int:
+    """The model, the best one, and two checkpoints while one replaces the other."""
+    models = 2 if experiment.train.eval_every else 1
+    checkpoints = 2 * 2  # weights and momenta each
+    return 4 * parameter_count(model) * (models + checkpoints)
 
 
 def _together(team: Team) -> str:
@@ -135,12 +149,33 @@ def _together(team: Team) -> str:
 def _watched(
     output: Output,
     run: Run,
+    place: Place,
     done: int,
     work: Callable[[Callable[[StepReport], None], Callable[[str], None]], Trained],
+    needs: Needs | None = None,
 ) -> Trained:
     """Do the work with its progress shown."""
-    with output.progress("Training", run.settings.iterations, done) as advance:
-        return work(lambda step: advance(1, _losses(step)), lambda doing: advance(0, doing))
+    line = TrainingLine()
+    first = run.team.is_first
+    with (
+        _scalars(run, done, place.tensorboard and first) as log,
+        output.progress("Training", run.settings.iterations, done, needs) as advance,
+    ):
+
+        def report(step: StepReport) -> None:
+            log(step)
+            advance(1, line(step))
+
+        trained = work(report, lambda doing: advance(0, doing))
+    if first and (figure := write_loss_figure(run.folder)) is not None:
+        output.note(f"Loss: {figure}")
+    return trained
+
+
+def _scalars(
+    run: Run, done: int, wanted: bool
+) -> AbstractContextManager[Callable[[StepReport], None]]:
+    return tensorboard_scalars(run.folder, done) if wanted else nullcontext(lambda step: None)
 
 
 @contextmanager
@@ -152,12 +187,6 @@ def _told_how_to_go_on(output: Output, folder: Path) -> Iterator[None]:
         if (folder / SETTING_FILE).is_file() or (folder / CHECKPOINT_FILE).is_file():
             output.note(f"Go on with `frcnn train --resume {folder}`.")
         raise
-
-
-def _losses(step: StepReport) -> str:
-    return (
-        f"loss {step.loss:.3f} (class {step.classification:.3f}, boxes {step.box_regression:.3f})"
-    )
 
 
 def _prepare(

@@ -44,7 +44,7 @@ class StepReport:
     """One iteration's losses (averages over its RoIs) and learning rate.
 
     images: how many it took, of all processes. seconds: how long it took, waiting for its data
-    included; waiting: that alone.
+    included; waiting: that alone. evaluation: the last mAP on val of this sitting.
     """
 
     iteration: int
@@ -55,6 +55,11 @@ class StepReport:
     images: int
     seconds: float
     waiting: float
+    evaluation: float | None = None
+
+    def measured(self) -> dict[str, float]:
+        """As a line of METRICS_FILE: what the step itself has shown."""
+        return {name: value for name, value in asdict(self).items() if name != "evaluation"}
 
 
 @dataclass(frozen=True)
@@ -162,7 +167,7 @@ def _fit(
     team, first = run.team, run.team.is_first
     minibatches = Minibatches(run.dataset, run.proposals, model.architecture, settings, team)
     stream = minibatch_stream(minibatches, start, settings.workers)
-    steps = 0
+    steps, score = 0, None
     with (
         appended_lines(run.folder / METRICS_FILE, start)
         if first
@@ -189,10 +194,11 @@ def _fit(
                     steps += 1
                     images = settings.sampling.images
                     step = _step_report(iteration + 1, losses, rate, images, watch)
-                    write_metrics(asdict(step))
-                    report(step)
+                    write_metrics(step.measured())
+                    report(replace(step, evaluation=score))
                 progress = replace(progress, iteration=iteration + 1)
-                progress = _evaluated(model, run, progress) if first else progress
+                if first and _evaluation_is_due(run, progress):
+                    score, progress = _evaluated(model, run, progress)
                 stopping = any(team.gather(stop.made))
                 if first and (stopping or progress.iteration % settings.checkpoint_every == 0):
                     save_checkpoint(run.folder, model, optimizer, progress)
@@ -215,22 +221,24 @@ def _fit(
     return Trained(path, tuple(unreadable), progress.best)
 
 
-def _evaluated(model: FastRCNN, run: Run, progress: Progress) -> Progress:
-    """Where an evaluation is due, judge the model, and keep it if it is the best so far."""
+def _evaluation_is_due(run: Run, progress: Progress) -> bool:
     every, done = run.settings.eval_every, progress.iteration
-    if run.validation is None or not every:
-        return progress
-    if done % every and done != run.settings.iterations:
-        return progress
+    return every > 0 and (done % every == 0 or done == run.settings.iterations)
+
+
+def _evaluated(model: FastRCNN, run: Run, progress: Progress) -> tuple[float, Progress]:
+    """Judge the model, and keep it if it is the best so far; its mAP on val."""
+    assert run.validation is not None
+    done = progress.iteration
     score = validate(model, run.validation)
     with appended_lines(run.folder / EVALUATIONS_FILE, done - 1) as write:
         write({"iteration": done, "map": score})
     if progress.best is not None and score <= progress.best:
-        return progress
+        return score, progress
     with resumable_after_failure(run.folder):
         origin = _origin(run) | {"iteration": done, "val_map": score}
         save_model(model, run.folder / BEST_FILE, origin)
-    return replace(progress, best=score)
+    return score, replace(progress, best=score)
 
 
 def _origin(run: Run) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from frcnn_cli.engine.report.figures.style import SERIES, Plot, finished, new_figure
-from frcnn_cli.engine.report.records import Subject
+from frcnn_cli.engine.report.records import Subject, TrainingLog
 
 _BUCKETS = 150
 _DASHES = {"total": "-", "classes": "--", "boxes": ":"}
@@ -22,8 +22,8 @@ def loss_plot(subjects: Sequence[Subject]) -> Plot | None:
     figure = new_figure(3.0)
     axes = figure.subplots()
     for index, subject in logged:
-        for part, values in subject.log.losses.items():
-            _draw_loss(axes, index, subject, part, values, len(logged) > 1)
+        prefix = f"{subject.name}, " if len(logged) > 1 else ""
+        draw_losses(axes, subject.log, SERIES[index], prefix)
     axes.set(xlabel="iteration", ylim=(0, None))
     axes.legend()
     words = "; ".join(
@@ -61,19 +61,17 @@ def _logged(subjects: Sequence[Subject], what: str) -> list[tuple[int, Subject]]
     return logged
 
 
-def _draw_loss(
-    axes: Axes, index: int, subject: Subject, part: str, values: Sequence[float], named: bool
-) -> None:
+def draw_losses(axes: Axes, log: TrainingLog, colour: str, prefix: str = "") -> None:
     """The mean of neighbouring iterations, and for the total the spread between the deciles."""
-    count = min(_BUCKETS, len(values))
-    parts = np.array_split(np.asarray(values), count)
-    places = [each.mean() for each in np.array_split(np.asarray(subject.log.iterations), count)]
-    label = f"{subject.name}, {part}" if named else part
-    means = [each.mean() for each in parts]
-    axes.plot(places, means, _DASHES[part], color=SERIES[index], label=label)
-    if part == "total":
-        low, high = ([np.quantile(each, q) for each in parts] for q in (0.1, 0.9))
-        axes.fill_between(places, low, high, color=SERIES[index], alpha=0.15, linewidth=0)
+    count = min(_BUCKETS, len(log.iterations))
+    places = [each.mean() for each in np.array_split(np.asarray(log.iterations), count)]
+    for part, values in log.losses.items():
+        parts = np.array_split(np.asarray(values), count)
+        means = [each.mean() for each in parts]
+        axes.plot(places, means, _DASHES[part], color=colour, label=prefix + part)
+        if part == "total":
+            low, high = ([np.quantile(each, q) for each in parts] for q in (0.1, 0.9))
+            axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _mean(subject: Subject, first: int, last: int | None) -> float:

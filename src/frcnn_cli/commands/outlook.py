@@ -1,0 +1,75 @@
+"""What long work will take, said once its first items have shown their pace."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+# Enough that the first item's start-up does not decide, few enough that they come soon.
+_ITEMS, _SECONDS = 4, 3.0
+_WORTH_SAYING = 60.0  # seconds
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the work will write, in bytes (an estimate), and the folder it goes to."""
+
+    size: int
+    folder: Path
+
+    def __str__(self) -> str:
+        folder = self.folder.resolve()
+        while not folder.exists():
+            folder = folder.parent
+        free = shutil.disk_usage(folder).free
+        return f"about {in_bytes(self.size)} on disk ({in_bytes(free)} free)"
+
+
+class Outlook:
+    """Counts items; `line` gives the outlook once, when it can be told and is worth it."""
+
+    def __init__(self, description: str, total: int | None, done: int, needs: Needs | None) -> None:
+        self.description, self.needs = description, needs
+        self.left = 0 if total is None else total - done
+        self.all = self.left
+        self._started = time.monotonic()
+        self._first = 0.0  # when the first item was done: what came before it is start-up
+        self._said = total is None
+
+    def line(self, count: int) -> str | None:
+        """After `count` more items: what all will take, or None."""
+        if self._said or count == 0:
+            return None
+        now = time.monotonic()
+        self.left -= count
+        done = self.all - self.left
+        if not self._first:
+            self._first = now
+            return None
+        if done < _ITEMS or now - self._started < _SECONDS:
+            return None
+        self._said = True
+        seconds = (now - self._first) / (done - 1) * self.left
+        if seconds < _WORTH_SAYING:
+            return None
+        said = f"{self.description}: {self.all} to do, about {in_words(seconds)}"
+        return f"{said}, {self.needs}" if self.needs else said
+
+
+def in_words(seconds: float) -> str:
+    """A duration as a person says it: 40 s, 12 min, 3 h 20 min."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def in_bytes(count: int) -> str:
+    """A size as a person says it: 850 kB, 42 MB, 1.7 GB."""
+    for unit, size in (("GB", 10**9), ("MB", 10**6)):
+        if count >= size:
+            value = count / size
+            return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    return f"{count / 1000:.0f} kB"

@@ -1,0 +1,71 @@
+"""`frcnn runs`: what training has left behind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from frcnn_cli.commands import options
+from frcnn_cli.commands.console import Output, pass_output, write_json
+from frcnn_cli.commands.outlook import in_bytes
+from frcnn_cli.engine.run_list import ListedRun, list_runs
+from frcnn_cli.engine.settings.fields import nested
+
+
+@click.command()
+@options.runs_root
+@options.json_file
+@pass_output
+def runs(output: Output, runs_root: Path, json_path: Path | None) -> None:
+    """List training runs: setting, progress, mAP on val, size on disk.
+
+    \b
+    frcnn runs
+    frcnn runs --runs ~/experiments --json runs.json
+    """
+    found = list_runs(runs_root)
+    if found:
+        output.print(_table(found))
+    else:
+        output.note(f"There is no run in {runs_root}: `frcnn train` makes them.")
+    for run in found:
+        if run.problem:
+            output.warn(run.problem)
+    if json_path is not None:
+        write_json(json_path, {"runs": [_as_json(run) for run in found]})
+
+
+def _table(found: list[ListedRun]) -> Table:
+    table = Table("run", "data set", "setting")
+    for heading in ("progress", "mAP on val", "size"):
+        table.add_column(heading, justify="right")
+    for run in found:
+        name = escape(run.folder.name)
+        if run.experiment is None:
+            table.add_row(name, "", "[red]damaged[/]", "", "", in_bytes(run.size))
+            continue
+        told = run.experiment
+        data = f"{Path(told.data.dataset).name} {told.data.split}".strip()
+        setting = f"{told.backbone}, scale {told.preprocessing.scale}, seed {told.train.seed}"
+        progress = "done" if run.finished else f"{run.iteration} of {told.train.iterations}"
+        best = "" if run.best is None else f"{100 * run.best:.1f}"
+        table.add_row(name, escape(data), escape(setting), progress, best, in_bytes(run.size))
+    return table
+
+
+def _as_json(run: ListedRun) -> dict[str, Any]:
+    told = run.experiment
+    return {
+        "folder": str(run.folder),
+        "setting": None if told is None else nested(told),
+        "iteration": run.iteration,
+        "iterations": None if told is None else told.train.iterations,
+        "finished": run.finished,
+        "map": run.best,
+        "size_bytes": run.size,
+        "problem": run.problem or None,
+    }

@@ -1,0 +1,131 @@
+"""`frcnn runs`, the outlook on long work, and what a run leaves for people to see."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from frcnn_cli.cli import cli
+from frcnn_cli.commands import outlook
+from frcnn_cli.commands.outlook import Needs, Outlook, in_bytes, in_words
+from frcnn_cli.commands.train_watch import TrainingLine
+from frcnn_cli.engine.datasets import generate_dataset
+from frcnn_cli.engine.train import StepReport
+
+STEP = StepReport(7, 1.25, 0.75, 0.5, 0.01, images=2, seconds=0.25, waiting=0.01)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a finished run, one that was cut off, and one whose checkpoint is damaged."""
+    folder = tmp_path_factory.mktemp("home")
+    generate_dataset(folder / "shapes", images=8, size=(96, 72))
+    for name, iterations in (("whole", 4), ("other", 4)):
+        result = CliRunner().invoke(cli, [
+            "train", str(folder / "shapes"), "--source", "dense", "--weights", "none", "--scale",
+            "64", "--iterations", str(iterations), "--workers", "0", "--checkpoint-every", "3",
+            "--eval-every", "2", "--split", "train", "--out", str(folder / "runs" / name),
+            "--device", "cpu", *(["--tensorboard"] if name == "whole" else []),
+        ])  # fmt: skip
+        assert result.exit_code == 0, result.output
+    (folder / "runs" / "other" / "model.safetensors").unlink()
+    damaged = folder / "runs" / "damaged"
+    damaged.mkdir()
+    (damaged / "checkpoint.safetensors").write_bytes(b"nothing of the kind")
+    (folder / "runs" / "not a run").mkdir()
+    return folder
+
+
+def test_runs_are_listed_with_what_they_hold(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "runs.json"
+    result = CliRunner().invoke(cli, ["runs", "--runs", str(home / "runs"), "--json", str(path)])
+    assert result.exit_code == 0, result.output
+    found = {Path(each["folder"]).name: each for each in json.loads(path.read_text())["runs"]}
+    assert set(found) == {"whole", "other", "damaged"}
+    whole, other, damaged = found["whole"], found["other"], found["damaged"]
+    assert whole["finished"]
+    assert whole["iteration"] == whole["iterations"] == 4
+    assert whole["setting"]["preprocessing"]["scale"] == 64
+    evaluations = (home / "runs" / "whole" / "evaluations.jsonl").read_text().splitlines()
+    assert whole["map"] == max(json.loads(line)["map"] for line in evaluations)
+    files = [each for each in (home / "runs" / "whole").rglob("*") if each.is_file()]
+    assert whole["size_bytes"] == sum(each.stat().st_size for each in files)
+    assert (other["finished"], other["iteration"]) == (False, 3)
+    assert damaged["setting"] is None
+    assert "checkpoint.safetensors" in damaged["problem"]
+    assert "damaged" in result.output
+
+
+def test_no_runs_are_no_error_but_no_folder_is(tmp_path: Path) -> None:
+    assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path)]).exit_code == 0
+    assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path / "gone")]).exit_code == 1
+
+
+def test_a_run_leaves_a_curve_and_scalars(home: Path) -> None:
+    with Image.open(home / "runs" / "whole" / "loss.png") as image:
+        assert image.width > 400
+    events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
+    log = events.EventAccumulator(str(home / "runs" / "whole" / "tensorboard"))
+    log.Reload()
+    lines = (home / "runs" / "whole" / "metrics.jsonl").read_text().splitlines()
+    expected = [json.loads(line)["loss"] for line in lines]
+    assert [each.value for each in log.Scalars("loss/total")] == pytest.approx(expected)
+    assert [each.step for each in log.Scalars("map_on_val")] == [3, 4]
+
+
+def test_the_line_of_a_step_says_losses_rate_pace_and_evaluation() -> None:
+    line = TrainingLine()
+    said = line(STEP)
+    assert said == "loss 1.250 (class 0.750, boxes 0.500), rate 0.01, 8.0 images/s"
+    assert line(replace(STEP, evaluation=0.4321)).endswith(", val mAP 43.2")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    now = [100.0]
+    monkeypatch.setattr(outlook.time, "monotonic", lambda: now[0])
+
+    def pass_seconds(seconds: float) -> None:
+        now[0] += seconds
+
+    return pass_seconds
+
+
+def test_long_work_is_announced_once_from_its_first_items(
+    clock: Callable[[float], None], tmp_path: Path
+) -> None:
+    ahead = Outlook("Training", 1000, 0, Needs(42_000_000, tmp_path / "not yet"))
+    said = []
+    clock(30)  # start-up, which is not the pace
+    for _ in range(8):
+        clock(2)
+        said.append(ahead.line(1))
+    (line,) = [each for each in said if each]
+    assert line.startswith("Training: 1000 to do, about 33 min, about 42 MB on disk (")
+
+
+def test_short_work_is_not_announced(clock: Callable[[float], None]) -> None:
+    ahead = Outlook("Detecting", 20, 0, None)
+    for _ in range(20):
+        clock(2)
+        assert ahead.line(1) is None
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(61, "61 s"), (750, "12 min"), (12_000, "3 h 20 min")]
+)
+def test_durations_in_words(seconds: float, said: str) -> None:
+    assert in_words(seconds) == said
+
+
+@pytest.mark.parametrize(
+    ("count", "said"), [(850_000, "850 kB"), (42_300_000, "42 MB"), (1_660_000_000, "1.7 GB")]
+)
+def test_sizes_in_words(count: int, said: str) -> None:
+    assert in_bytes(count) == said
