@@ -29,6 +29,7 @@ COMMANDS = {
     "model": "Show what a model or a backbone is made of.",
     "proposals": "Inspect, convert, judge and draw proposal files.",
     "data": "Generate, list and check data sets.",
+    "import-caffe": "Read a model of the first implementation, or ImageNet weights of Caffe.",
     "bench": "Measure this toolkit against its alternatives.",
 }
 INTERRUPTED = 130
@@ -51,8 +52,9 @@ class CommandGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module = importlib.import_module(f"frcnn_cli.commands.{cmd_name}")
-        command: click.Command = getattr(module, cmd_name)
+        name = cmd_name.replace("-", "_")
+        module = importlib.import_module(f"frcnn_cli.commands.{name}")
+        command: click.Command = getattr(module, name)
         return command
 
     def resolve_command(

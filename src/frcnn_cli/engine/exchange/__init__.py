@@ -1,0 +1,1 @@
+"""Models that come from other frameworks, and models that go to them."""

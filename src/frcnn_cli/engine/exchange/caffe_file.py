@@ -1,0 +1,148 @@
+"""Reading a .caffemodel: each layer's arrays by its name, in bounded memory.
+
+A file is one NetParameter. Its layers are found by walking over its fields, and parsed one at a
+time by the protobuf library, so that only what a file really holds takes memory, whatever it
+claims.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.exchange.caffe_messages import LAYER_FIELDS, message_class
+from frcnn_proposals.errors import InputError
+
+Array = NDArray[np.float32]
+_LARGEST = 2**31 - 1  # bytes of a protobuf message, and so of any file that Caffe has written
+_MOST_FIELDS = 10_000  # of a net or a layer; thousands of times what any has
+_MOST_DIMENSIONS = 32
+_VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5  # wire types
+
+
+def read_caffemodel(path: Path) -> dict[str, list[Array]]:
+    """Layer name -> its arrays (weights, then biases), of the layers that have any.
+
+    Shapes are as in the file: older ones have four dimensions always, (1, 1, outputs, inputs)
+    for a fully connected layer and (1, 1, 1, n) for a bias. Raises InputError, naming the file,
+    where it is missing, cut, no such file, or contradicts itself.
+    """
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file.")
+    layers: dict[str, list[Array]] = {}
+    try:
+        for name, arrays in _layers(path):
+            if name in layers:
+                raise ValueError(f"it has two layers named {name}")
+            layers[name] = arrays
+    except ValueError as error:
+        raise InputError(
+            f"{path}: this is no .caffemodel, or a damaged one: {error}.\n"
+            "Copy the file again, whole, from where it came."
+        ) from error
+    if not layers:
+        raise InputError(
+            f"{path}: no layer in this file has a name and weights.\n"
+            "It should be a .caffemodel (not a .prototxt); one of before 2014 is first to be "
+            "rewritten\nby Caffe's upgrade_net_proto_binary."
+        )
+    return layers
+
+
+def _layers(path: Path) -> Iterator[tuple[str, list[Array]]]:
+    """Names and arrays of the layers that have both. Raises ValueError for a damaged file."""
+    with path.open("rb") as file:
+        size = os.fstat(file.fileno()).st_size
+        if size > _LARGEST:
+            raise ValueError(f"it has {size:,} bytes, and protobuf messages have at most 2 GiB")
+        for number, content in _fields(file, size, LAYER_FIELDS):
+            layer = _parsed(LAYER_FIELDS[number], content)
+            name = layer.name.decode(errors="replace")
+            if name and layer.blobs:
+                yield _shown(name), [_array(_shown(name), blob) for blob in layer.blobs]
+
+
+def _fields(file: BinaryIO, size: int, wanted: dict[int, str]) -> Iterator[tuple[int, bytes]]:
+    """Number and content of the length-delimited fields of `wanted` numbers; others are skipped.
+
+    Raises ValueError where the fields do not make up a message of `size` bytes.
+    """
+    for _ in range(_MOST_FIELDS):
+        start = file.tell()
+        if start == size:
+            return
+        number, kind = divmod(_varint(file), 8)
+        length = {_FIXED64: 8, _FIXED32: 4}.get(kind, 0)
+        if kind in (_VARINT, _DELIMITED):
+            value = _varint(file)
+            length = value if kind == _DELIMITED else 0
+        elif length == 0 or number == 0:
+            raise ValueError(f"byte {start} begins no field of a message")
+        if length > size - file.tell():
+            raise ValueError(f"it ends within the field that begins at byte {start}")
+        if kind == _DELIMITED and number in wanted:
+            yield number, file.read(length)
+        else:
+            file.seek(length, os.SEEK_CUR)
+    raise ValueError(f"a message in it has more than {_MOST_FIELDS:,} fields")
+
+
+def _varint(file: BinaryIO) -> int:
+    """A number of seven bits a byte, the lowest first."""
+    value = 0
+    for shift in range(0, 70, 7):
+        byte = file.read(1)
+        if not byte:
+            raise ValueError("it ends within a number")
+        value |= (byte[0] & 0x7F) << shift
+        if byte[0] < 0x80:
+            return value
+    raise ValueError("a number in it is longer than 64 bits")
+
+
+def _parsed(kind: str, content: bytes) -> Any:
+    from google.protobuf.message import DecodeError
+
+    message = message_class(kind)()
+    for _ in _fields(io.BytesIO(content), len(content), {}):
+        pass  # counted, since a million empty fields would take far more memory than bytes
+    try:
+        message.ParseFromString(content)
+    except DecodeError as error:
+        raise ValueError(f"a {kind} in it cannot be parsed") from error
+    return message
+
+
+def _array(layer: str, blob: Any) -> Array:
+    """The numbers of a BlobProto in its shape. Raises ValueError where they are not so many."""
+    kind, content = ("<f8", blob.double_data) if blob.double_data else ("<f4", blob.data)
+    count, rest = divmod(len(content), np.dtype(kind).itemsize)
+    shape = _shape(layer, blob)
+    if rest or math.prod(shape) != count:
+        claimed = " x ".join(map(str, shape))
+        raise ValueError(f"layer {layer} claims {claimed} numbers, and holds {count:,}")
+    return np.frombuffer(content, kind, count).astype(np.float32).reshape(shape)
+
+
+def _shape(layer: str, blob: Any) -> tuple[int, ...]:
+    if not blob.HasField("shape"):
+        shape = (blob.num, blob.channels, blob.height, blob.width)
+    elif len(blob.shape) > 10 * _MOST_DIMENSIONS:
+        raise ValueError(f"layer {layer} has too many dimensions")
+    else:
+        shape = tuple(_parsed("BlobShape", blob.shape).dim)
+    if len(shape) > _MOST_DIMENSIONS or min(shape, default=1) < 0:
+        raise ValueError(f"layer {layer} has a shape that cannot be")
+    return shape
+
+
+def _shown(name: str) -> str:
+    """A layer's name as far as a message can show it."""
+    return "".join(c if c.isprintable() else "?" for c in name[:80])
