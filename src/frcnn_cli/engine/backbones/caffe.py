@@ -61,8 +61,8 @@ def not_offered(name: str) -> Callable[[], Mapping[str, Tensor]]:
     def download() -> Mapping[str, Tensor]:
         raise InputError(
             f"There are no ImageNet weights of {name} to download. Give a file of them with "
-            "--weights FILE\n(tensors named conv1.weight, ..., fc7.bias), or train from nothing "
-            "with --weights none."
+            "--weights FILE\n(`frcnn import-caffe` makes one of a .caffemodel), or train from "
+            "nothing with --weights none."
         )
 
     return download

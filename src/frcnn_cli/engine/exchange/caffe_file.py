@@ -126,9 +126,10 @@ def _array(layer: str, blob: Any) -> Array:
     count, rest = divmod(len(content), np.dtype(kind).itemsize)
     shape = _shape(layer, blob)
     if rest or math.prod(shape) != count:
-        claimed = " x ".join(map(str, shape))
+        claimed = " x ".join(map(str, shape))[:60]
         raise ValueError(f"layer {layer} claims {claimed} numbers, and holds {count:,}")
-    return np.frombuffer(content, kind, count).astype(np.float32).reshape(shape)
+    with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite
+        return np.frombuffer(content, kind, count).astype(np.float32).reshape(shape)
 
 
 def _shape(layer: str, blob: Any) -> tuple[int, ...]:
@@ -145,4 +146,4 @@ def _shape(layer: str, blob: Any) -> tuple[int, ...]:
 
 def _shown(name: str) -> str:
     """A layer's name as far as a message can show it."""
-    return "".join(c if c.isprintable() else "?" for c in name[:80])
+    return "".join(c if c.isprintable() else "?" for c in name[:60])

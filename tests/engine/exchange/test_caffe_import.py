@@ -1,0 +1,181 @@
+"""Models out of Caffe's files: what they compute, held to Caffe's layers written out in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from caffe_files import (
+    POOLED,
+    Arrays,
+    caffenet_arrays,
+    detector_arrays,
+    layer,
+    new_file,
+    old_file,
+    write,
+)
+from literal_caffe import convolution, max_pool, normalise_across_channels, relu
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.datasets import VOC_CLASSES
+from frcnn_cli.engine.detect import score_boxes
+from frcnn_cli.engine.exchange.caffe_import import import_caffe_model
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_kernels.reference import roi_pool_reference
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import MisuseError
+
+BOXES = np.array([[3, 4, 40, 50], [10, 0, 63, 30], [0, 0, 79, 63], [20, 33, 45, 60]], np.float32)
+PICTURE = np.random.default_rng(5).integers(0, 256, (64, 80, 3)).astype(np.uint8)
+BOTH = pytest.mark.parametrize("file_of", [new_file, old_file], ids=["new", "V1"])
+
+
+def imported(tmp_path: Path, content: bytes, *classes: str) -> FastRCNN:
+    """The detector, at a scale at which the picture is not resized."""
+    path = write(tmp_path / "net.caffemodel", content)
+    model = import_caffe_model(path, "caffenet", classes or ("cat", "dog")).model
+    assert model is not None
+    pixels = replace(model.architecture.preprocessing, scale=64, max_size=100)
+    model.architecture = replace(model.architecture, preprocessing=pixels)
+    return model
+
+
+def by_hand(arrays: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probabilities (R, K + 1) and boxes (R, K + 1, 4), as the first implementation has them."""
+    x = PICTURE[..., ::-1].astype(np.float64) - [102.9801, 115.9465, 122.7717]
+    x = relu(convolution(x.transpose(2, 0, 1), *arrays["conv1"], stride=4, padding=5))
+    x = normalise_across_channels(max_pool(x, 3, padding=1), 5, 0.0001, 0.75, 1)
+    x = relu(convolution(x, *arrays["conv2"], padding=2, groups=2))
+    x = normalise_across_channels(max_pool(x, 3, padding=1), 5, 0.0001, 0.75, 1)
+    x = relu(convolution(x, *arrays["conv3"], padding=1))
+    x = relu(convolution(x, *arrays["conv4"], padding=1, groups=2))
+    x = relu(convolution(x, *arrays["conv5"], padding=1, groups=2))
+    rois = torch.from_numpy(np.concatenate([np.zeros((len(BOXES), 1), np.float32), BOXES], axis=1))
+    pooled = roi_pool_reference(torch.from_numpy(x)[None], rois, (6, 6), 1 / 16)[0].flatten(1)
+    h = pooled.numpy()
+    for name in ("fc6", "fc7"):
+        if f"{name}_L" in arrays:
+            h = h @ arrays[f"{name}_L"][0].T
+            h = relu(h @ arrays[f"{name}_U"][0].T + arrays[f"{name}_U"][1])
+        else:
+            h = relu(h @ arrays[name][0].T + arrays[name][1])
+    logits = h @ arrays["cls_score"][0].T + arrays["cls_score"][1]
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    offsets = h @ arrays["bbox_pred"][0].T + arrays["bbox_pred"][1]
+    dx, dy, dw, dh = np.moveaxis(offsets.reshape(len(h), -1, 4), 2, 0)
+    x1, y1, x2, y2 = BOXES.T[:, :, None]
+    width, height = x2 - x1, y2 - y1  # without the + 1
+    x, y = x1 + 0.5 * width + dx * width, y1 + 0.5 * height + dy * height
+    half = 0.5 * np.exp(dw) * width, 0.5 * np.exp(dh) * height
+    boxes = np.stack((x - half[0], y - half[1], x + half[0], y + half[1]), axis=-1)
+    limits = np.array([79, 63, 79, 63])
+    return shares / shares.sum(axis=1, keepdims=True), np.clip(boxes, 0, limits)
+
+
+@BOTH
+def test_a_detector_computes_what_caffe_does(
+    tmp_path: Path, file_of: Callable[[Arrays], bytes]
+) -> None:
+    arrays = detector_arrays()
+    model = imported(tmp_path, file_of(arrays))
+    scores, boxes = score_boxes(model, PICTURE, Proposals(BOXES))
+    expected_scores, expected_boxes = by_hand(arrays)
+    assert expected_scores.std() > 0.1
+    np.testing.assert_allclose(scores.numpy(), expected_scores, atol=1e-4)
+    np.testing.assert_allclose(boxes.numpy(), expected_boxes[:, 1:], rtol=1e-3, atol=1e-2)
+    assert np.abs(expected_boxes[:, 0] - expected_boxes[:, 1]).max() > 1  # background's differ
+
+
+@BOTH
+def test_a_compressed_one_too(tmp_path: Path, file_of: Callable[[Arrays], bytes]) -> None:
+    arrays = detector_arrays()
+    for name, (outputs, inputs, rank) in {"fc6": (8, POOLED, 5), "fc7": (6, 8, 3)}.items():
+        del arrays[name]
+        arrays[f"{name}_L"] = layer(20, (rank, inputs), bias=False)
+        arrays[f"{name}_U"] = layer(21, (outputs, rank))
+    model = imported(tmp_path, file_of(arrays))
+    assert model.architecture.ranks == {"fc6": 5, "fc7": 3}
+    scores, boxes = score_boxes(model, PICTURE, Proposals(BOXES))
+    expected_scores, expected_boxes = by_hand(arrays)
+    np.testing.assert_allclose(scores.numpy(), expected_scores, atol=1e-4)
+    np.testing.assert_allclose(boxes.numpy(), expected_boxes[:, 1:], rtol=1e-3, atol=1e-2)
+
+
+def test_what_a_model_carries(tmp_path: Path) -> None:
+    model = imported(tmp_path, new_file(detector_arrays()))
+    architecture = model.architecture
+    assert architecture.box_coding == "caffe"
+    assert architecture.hidden == (8, 6)
+    assert architecture.preprocessing.channels == "bgr"
+    assert architecture.preprocessing.mean == (102.9801, 115.9465, 122.7717)
+    assert (model.offset_means == 0).all()
+    assert (model.offset_deviations == 1).all()
+    frozen = {n for n, p in model.named_parameters() if not p.requires_grad}
+    assert frozen == {"features.conv1.weight", "features.conv1.bias"}
+
+
+def test_vocs_names_come_by_themselves(tmp_path: Path) -> None:
+    path = write(tmp_path / "voc.caffemodel", new_file(detector_arrays(classes=20)))
+    model = import_caffe_model(path, "caffenet").model
+    assert model is not None
+    assert model.architecture.classes == VOC_CLASSES
+
+
+def test_other_classes_have_to_be_named_all(tmp_path: Path) -> None:
+    path = write(tmp_path / "two.caffemodel", new_file(detector_arrays()))
+    with pytest.raises(MisuseError, match=r"2 classes.*\n.*--classes"):
+        import_caffe_model(path, "caffenet")
+    with pytest.raises(MisuseError, match="--classes names 3"):
+        import_caffe_model(path, "caffenet", ("a", "b", "c"))
+
+
+def test_without_bbox_pred_boxes_stay_where_they_are(tmp_path: Path) -> None:
+    arrays = detector_arrays()
+    del arrays["bbox_pred"]
+    model = imported(tmp_path, new_file(arrays))
+    assert not model.architecture.box_regression
+    _, boxes = score_boxes(model, PICTURE, Proposals(BOXES))
+    assert torch.equal(boxes[:, 0], torch.from_numpy(BOXES))
+
+
+def test_the_parts_of_vgg_cnn_m_and_vgg16(tmp_path: Path) -> None:
+    """Names and shapes of the other two networks, of their ImageNet files without fc6."""
+    vgg_m = {
+        "conv1": layer(0, (96, 3, 7, 7)),
+        "conv2": layer(1, (256, 96, 5, 5)),
+        "conv3": layer(2, (512, 256, 3, 3)),
+        "conv4": layer(3, (512, 512, 3, 3)),
+        "conv5": layer(4, (512, 512, 3, 3)),
+    }
+    vgg16, inputs = {}, 3
+    for block, (outputs, count) in enumerate([(64, 2), (128, 2), (256, 3), (512, 3), (512, 3)], 1):
+        for index in range(1, count + 1):
+            vgg16[f"conv{block}_{index}"] = layer(block, (outputs, inputs, 3, 3))
+            inputs = outputs
+    for network, arrays in (("vgg_cnn_m_1024", vgg_m), ("vgg16", vgg16)):
+        path = write(tmp_path / f"{network}.caffemodel", old_file(arrays))
+        weights = import_caffe_model(path, network).weights
+        assert weights.keys() == {f"{n}.{p}" for n in arrays for p in ("weight", "bias")}
+        for name, (weight, bias) in arrays.items():
+            assert np.array_equal(weights[f"{name}.weight"].numpy(), weight)
+            assert np.array_equal(weights[f"{name}.bias"].numpy(), bias)
+
+
+def test_an_imagenet_network_leaves_its_classifier_behind(tmp_path: Path) -> None:
+    arrays = caffenet_arrays() | {"fc8": layer(3, (10, 5)), "fc8_more": layer(3, (10, 5))}
+    found = import_caffe_model(write(tmp_path / "a.caffemodel", new_file(arrays)), "caffenet")
+    assert found.model is None
+    assert found.ignored == ("fc8", "fc8_more")
+    assert not [name for name in found.weights if name.startswith("fc")]
+
+
+def test_numbers_of_double_precision_are_read(tmp_path: Path) -> None:
+    arrays = caffenet_arrays()
+    doubles = {name: [blob.astype(np.float64) for blob in blobs] for name, blobs in arrays.items()}
+    found = import_caffe_model(write(tmp_path / "a.caffemodel", new_file(doubles)), "caffenet")
+    assert np.array_equal(found.weights["conv3.weight"].numpy(), arrays["conv3"][0])
