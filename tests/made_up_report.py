@@ -27,7 +27,7 @@ IDS = (
     "صورة",
     "</style></script><b>",
 )
-SIZE = (160, 120)
+SIZE = (200, 120)  # wider than the cards, so that they are letterboxed
 
 
 def made_up_dataset(folder: Path, images: int = 48, classes: tuple[str, ...] = CLASSES) -> Dataset:

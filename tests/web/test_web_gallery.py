@@ -164,6 +164,8 @@ def test_boxes_lie_over_their_pictures(chromium: Browser) -> None:
             """
         )
         assert differences == pytest.approx([0, 0, 0, 0], abs=0.5)
+        fit = "return getComputedStyle(document.querySelector('#cards img')).objectFit"
+        assert chromium.run(fit) == "contain"  # as the lines above take it
 
 
 def test_with_images_off_the_words_are_there(chromium: Browser) -> None:
