@@ -49,7 +49,7 @@ test-web: setup
 		$$run apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $$run apt-get install -qq --no-install-recommends \
 			chromium chromium-driver >/dev/null; }
-	FRCNN_WEB=1 $(BIN)/python -m pytest tests/web
+	FRCNN_WEB=1 $(BIN)/python -m pytest -m web tests/web
 
 lint: setup
 	$(BIN)/ruff check .
