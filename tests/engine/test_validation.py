@@ -46,6 +46,25 @@ def test_the_best_on_val_is_kept(
     assert equal(weights(plain.path), weights(trained.path))
 
 
+def test_of_three_scores_the_best_is_kept_and_of_two_alike_the_earlier(
+    shapes: Path,
+    tmp_path: Path,
+    grid_proposals: MakeProposals,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scores = iter([0.2, 0.5, 0.3, 0.5])
+    monkeypatch.setattr("frcnn_cli.engine.train.validate", lambda *_: next(scores))
+    data = find_dataset(str(shapes), "train")
+    validation = Validation(find_dataset(str(shapes), "val"), {})
+    run = Run(
+        tmp_path / "run", data, grid_proposals(data), settings(4, every=9, eval_every=1),
+        validation=validation,
+    )  # fmt: skip
+    assert train(new_model(data), run).best == 0.5
+    _, origin = load_model(run.folder / "best.safetensors")
+    assert (origin["iteration"], origin["val_map"]) == (2, 0.5)
+
+
 def test_evaluations_go_on_after_a_stop(
     shapes: Path, tmp_path: Path, grid_proposals: MakeProposals
 ) -> None:
