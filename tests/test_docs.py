@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+from frcnn_cli.cli import COMMANDS
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+DOCS = REPOSITORY / "docs"
 
 
 def test_the_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -18,3 +21,8 @@ def test_the_python_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     for snippet in snippets:
         exec(compile(snippet, "docs/python.md", "exec"), names)
     assert (tmp_path / "runs" / "shapes" / "small.safetensors").is_file()
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_readme_shows_every_command(command: str) -> None:
+    assert re.search(rf"frcnn {command}\b", (REPOSITORY / "README.md").read_text())
