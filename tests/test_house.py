@@ -37,7 +37,7 @@ FLOORS = [
             "compression.svd compression.ranks compression.compress",
             5: "detect detect_files detecting stage_clock",
             6: "train train_step svm validation timing benchmarks proposal_sweep "
-            "stage_times compression report loss_figure tensorboard run_list exchange",
+            "stage_times compression report loss_figure tensorboard run_list exchange doctor",
         }.items()
         for name in names.split()
     ),

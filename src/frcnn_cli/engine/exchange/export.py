@@ -1,0 +1,149 @@
+"""Models for other runtimes: ONNX files, and torch's own exported programs (.pt2)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import os
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.export import Dim, ExportedProgram
+
+from frcnn_cli.engine.exchange.exported import (
+    INPUTS,
+    KEY,
+    OUTPUTS,
+    ExportedDetector,
+    describe,
+    example_inputs,
+)
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.files import write_whole
+
+# From opset 22 on MaxRoiPool rounds RoIs otherwise than the paper's code.
+OPSET = 20
+LARGEST = 2**31 - 1  # bytes of a protobuf message
+Runner = Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]]
+
+
+def export_torch(model: FastRCNN, path: Path, name: str) -> None:
+    """Write a torch.export program, RoI pooling by plain operators: it needs torch alone.
+
+    Its description is the extra file `frcnn`. name: of the model, for that.
+    """
+    program = _program(model, plain=True)
+    content = io.BytesIO()
+    torch.export.save(program, content, extra_files={KEY: describe(model.architecture, name)})
+    write_whole(path, content.getvalue())
+
+
+def export_onnx(model: FastRCNN, path: Path, name: str, plain: bool = False) -> None:
+    """Write an ONNX file of opset 20, RoI pooling by MaxRoiPool, or plain operators.
+
+    Its description is the metadata `frcnn`. Raises InputError where the onnx packages are not
+    installed, and for a model over the 2 GiB that one file can hold.
+    """
+    _need("onnx", "onnxscript")
+    size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
+    if size > LARGEST:
+        raise InputError(f"{path}: the model has {size:,} bytes, over the 2 GiB of an ONNX file.")
+    program = _program(model, plain)
+    with _quiet():
+        exported = torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            output_names=list(OUTPUTS),
+            custom_translation_table={torch.ops.frcnn.roi_pool_infer.default: _max_roi_pool()},
+            verbose=False,
+        )
+    assert exported is not None
+    exported.model.metadata_props[KEY] = describe(model.architecture, name)
+    write_whole(path, exported.model_proto.SerializeToString())
+
+
+def onnx_runner(path: Path) -> Runner:
+    """Runs an ONNX file by onnxruntime. Raises InputError where that is not installed."""
+    _need("onnxruntime")
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+
+    def run(inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
+        given = {key: each.numpy() for key, each in zip(INPUTS, inputs, strict=True)}
+        scores, boxes = session.run(OUTPUTS, given)
+        return torch.from_numpy(scores), torch.from_numpy(boxes)
+
+    return run
+
+
+def torch_runner(path: Path) -> Runner:
+    """Runs an exported program."""
+    program: Any = torch.export.load(path).module()
+    return lambda inputs: program(*inputs)
+
+
+def largest_difference(model: FastRCNN, run: Runner) -> tuple[float, float]:
+    """Between a model and its export, on a made-up picture: in scores, and in pixels of boxes."""
+    inputs = example_inputs(model.architecture)
+    with torch.inference_mode():
+        ours, theirs = ExportedDetector(model, plain=False)(*inputs), run(inputs)
+        scores, boxes = (float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
+    return scores, boxes
+
+
+def _program(model: FastRCNN, plain: bool) -> ExportedProgram:
+    """The traced detector, for images of any size and any number of proposals."""
+    shapes: Any = ({0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO}, {}, {})
+    with torch.no_grad(), _quiet():
+        detector = ExportedDetector(model, plain)
+        return torch.export.export(
+            detector, example_inputs(model.architecture), dynamic_shapes=shapes
+        )
+
+
+def _max_roi_pool() -> Callable[..., Any]:
+    """How our operator is said in ONNX: MaxRoiPool takes the same features, RoIs and scale."""
+    from onnxscript import opset20
+
+    def translate(features: Any, rois: Any, height: int, width: int, spatial_scale: float) -> Any:
+        return opset20.MaxRoiPool(
+            features, rois, pooled_shape=[height, width], spatial_scale=spatial_scale
+        )
+
+    return translate
+
+
+def _need(*packages: str) -> None:
+    for package in packages:
+        try:
+            __import__(package)
+        except ImportError as error:
+            raise InputError(
+                f"ONNX needs the package {package}, which cannot be imported ({error}).\n"
+                "Install it: pip install 'frcnn[export]'"
+            ) from error
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """The exporter's own remarks on its passes are not for users."""
+    level = logging.getLogger("torch.onnx").level
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            open(os.devnull, "w") as nowhere,
+            contextlib.redirect_stdout(nowhere),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.getLogger("torch.onnx").setLevel(level)

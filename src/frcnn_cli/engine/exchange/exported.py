@@ -1,0 +1,121 @@
+"""A detector as one function of tensors: what is exported, and what is said of it in the file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+
+import torch
+from torch import Tensor, nn
+
+from frcnn_cli import __version__
+from frcnn_cli.engine.backbones import STRIDE
+from frcnn_cli.engine.boxes import decode_boxes
+from frcnn_cli.engine.exchange.plain_roi_pool import plain_roi_pool
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.settings import Architecture
+
+KEY = "frcnn"  # under which the file's metadata has the description
+INPUTS = ("image", "boxes", "scale", "size")
+OUTPUTS = ("scores", "decoded")
+_MEANINGS = {
+    "image": "uint8 (h, w, 3): RGB, resized by `scale`",
+    "boxes": "float32 (R, 4): proposals x1, y1, x2, y2, 0-based, inclusive, in original pixels",
+    "scale": "float32 (): from original to resized pixels; the shorter side becomes "
+    "preprocessing.scale, the longer at most preprocessing.max_size",
+    "size": "int64 (2,): height and width of the original image",
+    "scores": "float32 (R, K + 1): of background and the classes; probabilities if softmax, "
+    "margins if svm",
+    "decoded": "float32 (R, K, 4): a box for each class, clipped to the image",
+}
+
+
+class ExportedDetector(nn.Module):
+    """Scores and boxes of each proposal, before suppression, as `score_boxes` gives them.
+
+    Pixels are normalised and boxes scaled, decoded and clipped inside, so that what runs the
+    file has to resize the picture and no more. plain: RoI pooling by plain operators, for maps of
+    images up to `longest_side`, in place of the operator.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, model: FastRCNN, plain: bool) -> None:
+        super().__init__()
+        self.model = model.eval()
+        self.plain = plain
+        preprocessing = model.architecture.preprocessing
+        self.register_buffer("mean", torch.tensor(preprocessing.mean))
+        self.register_buffer("std", torch.tensor(preprocessing.std))
+
+    def forward(
+        self, image: Tensor, boxes: Tensor, scale: Tensor, size: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Arguments and results are as `describe` says."""
+        architecture = self.model.architecture
+        feature_map = self.model.features(self._pixels(image))
+        rois = torch.cat((torch.zeros_like(boxes[:, :1]), boxes * scale), dim=1)
+        outputs = self.model.head(self._pool(feature_map, rois))
+        if architecture.box_regression:
+            offsets = self.model.denormalise(outputs.offsets)
+            decoded = decode_boxes(boxes, offsets, architecture.box_coding)
+        else:
+            decoded = boxes[:, None].repeat(1, len(architecture.classes), 1)
+        limits = (size.flip(0) - 1).repeat(2).to(boxes.dtype)
+        decoded = torch.minimum(decoded.clamp(min=0), limits)
+        if architecture.classifier == "softmax":
+            return torch.softmax(outputs.logits, dim=1), decoded
+        return outputs.logits, decoded
+
+    def _pixels(self, image: Tensor) -> Tensor:
+        """(h, w, 3) RGB -> (1, 3, h, w) as the network was trained on."""
+        preprocessing = self.model.architecture.preprocessing
+        pixels = image.flip(2) if preprocessing.channels == "bgr" else image
+        pixels = (pixels.to(torch.float32) / preprocessing.divisor - self.mean) / self.std
+        return pixels.permute(2, 0, 1)[None]
+
+    def _pool(self, feature_map: Tensor, rois: Tensor) -> Tensor:
+        if not self.plain:
+            return self.model.pool(feature_map, rois)
+        longest = longest_side(self.model.architecture) // STRIDE + 2
+        return plain_roi_pool(feature_map, rois, self.model.pooled, 1.0 / STRIDE, longest)
+
+
+def longest_side(architecture: Architecture) -> int:
+    """Of images that plain RoI pooling is laid out for; the paper's five scales go up to 2000."""
+    return max(2000, architecture.preprocessing.max_size)
+
+
+def example_inputs(architecture: Architecture) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A made-up picture and three proposals: to trace with, and to compare by."""
+    draw = torch.Generator().manual_seed(0)
+    height, width = 100, 150
+    preprocessing = architecture.preprocessing
+    factor = min(preprocessing.scale / height, preprocessing.max_size / width, 2.0)
+    sides = round(height * factor), round(width * factor)
+    coarse = torch.rand(1, 3, 6, 9, generator=draw) * 255
+    picture = nn.functional.interpolate(coarse, sides, mode="bilinear")[0].permute(1, 2, 0)
+    boxes = [[0, 0, 149, 99], [10.4, 20.6, 80, 70], [60, 5, 140, 90]]
+    return (
+        picture.to(torch.uint8).contiguous(),
+        torch.tensor(boxes),
+        torch.tensor(factor, dtype=torch.float32),
+        torch.tensor([height, width]),
+    )
+
+
+def describe(architecture: Architecture, name: str) -> str:
+    """JSON: classes, preprocessing, box coding, and what goes in and comes out.
+
+    name: of the model's file, for the record.
+    """
+    values = {
+        "model": name,
+        "frcnn": __version__,
+        **{key: value for key, value in asdict(architecture).items() if key != "pretrained"},
+        "stride": STRIDE,
+        "inputs": {key: _MEANINGS[key] for key in INPUTS},
+        "outputs": {key: _MEANINGS[key] for key in OUTPUTS},
+    }
+    return json.dumps(values)

@@ -1,0 +1,110 @@
+"""`frcnn doctor` on machines that lack something: each is a child process with a part broken."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import frcnn_kernels
+
+PROGRAM = [sys.executable, "-m", "frcnn_cli.cli", "doctor", "--json", "doctor.json"]
+
+
+def doctor(folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]], str]:
+    """Exit code, findings by name, output; packages in `folder`/shim come before the real ones."""
+    path = os.pathsep.join([str(folder / "shim"), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path, "FRCNN_DATA": str(folder), "COLUMNS": "100"}
+    done = subprocess.run(
+        [*PROGRAM, *arguments], cwd=folder, env=environment, capture_output=True, text=True
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    values = json.loads((folder / "doctor.json").read_text())
+    assert values["ready"] == (done.returncode == 0)
+    return done.returncode, {each["name"]: each for each in values["findings"]}, done.stdout
+
+
+def shim(folder: Path, package: str, code: str) -> None:
+    target = folder / "shim" / package
+    target.mkdir(parents=True)
+    (target / "__init__.py").write_text(code)
+
+
+def copy_kernels(folder: Path) -> Path:
+    """frcnn_kernels without its libraries."""
+    source, target = Path(frcnn_kernels.__file__).parent, folder / "shim" / "frcnn_kernels"
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
+    return target
+
+
+def test_a_sound_machine_is_ready(tmp_path: Path) -> None:
+    code, found, text = doctor(tmp_path)
+    assert code == 0, text
+    assert "Ready." in text
+    assert str(Path(frcnn_kernels.__file__).parent / "_cpu.so") in found["operators, CPU"]["text"]
+    assert {"Python", "torch", "torchvision", "OpenCV", "CUDA", "cores", "memory", "disk"} <= set(
+        found
+    )
+    assert found["data sets"]["mend"] == "frcnn data generate data/shapes"
+    assert len(text.splitlines()) <= 40  # one screen
+
+
+def test_missing_operators_are_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
+    copy_kernels(tmp_path)
+    code, found, text = doctor(tmp_path)
+    assert code == 1
+    assert found["operators, CPU"]["problem"]
+    assert "is missing" in found["operators, CPU"]["text"]
+    assert "pip install --no-build-isolation --no-deps -e ." in text
+    assert not found["torch"]["problem"]
+
+
+def test_a_broken_library_is_reported(tmp_path: Path) -> None:
+    (copy_kernels(tmp_path) / "_cpu.so").write_bytes(b"\x7fELF, but no library")
+    code, found, _ = doctor(tmp_path)
+    assert code == 1
+    assert "does not load beside torch" in found["operators, CPU"]["text"]
+    assert found["operators, CPU"]["mend"]
+
+
+@pytest.mark.parametrize(
+    ("package", "code", "name", "words", "mend"),
+    [
+        ("torch", "raise ImportError('libtorch.so: no such file')", "torch", "libtorch.so",
+         "pip install torch"),
+        ("torch", "__version__ = '2.9.1'\nclass version: cuda = None", "torch", "2.10 is needed",
+         "pip install -U torch"),
+        ("torchvision", "__version__ = '0.1'\nimport torch\nraise RuntimeError('operator "
+         "torchvision::nms does not exist')", "torchvision", "nms", "torchvision"),
+        ("cv2", "__version__ = '4.9'", "OpenCV", "without ximgproc",
+         "pip uninstall -y opencv-python"),
+        ("cv2", "raise ImportError('libGL.so.1')", "OpenCV", "libGL.so.1",
+         "opencv-contrib-python"),
+    ],
+)  # fmt: skip
+def test_a_broken_package_is_reported(
+    tmp_path: Path, package: str, code: str, name: str, words: str, mend: str
+) -> None:
+    shim(tmp_path, package, code)
+    exit_code, found, text = doctor(tmp_path)
+    assert exit_code == 1
+    assert found[name]["problem"]
+    assert words in found[name]["text"]
+    assert mend in found[name]["mend"]
+    assert mend in text
+    assert not found["cores"]["problem"]
+
+
+def test_data_sets_are_listed_with_what_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "pets" / "Annotations").mkdir(parents=True)
+    (tmp_path / "pets" / "JPEGImages").mkdir()
+    (tmp_path / "pets" / "ImageSets" / "Main").mkdir(parents=True)
+    (tmp_path / "pets" / "ImageSets" / "Main" / "train.txt").write_text("a\n")
+    _, found, _ = doctor(tmp_path, "--data-root", str(tmp_path))
+    assert "pets" in found["data set"]["text"]

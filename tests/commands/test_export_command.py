@@ -1,0 +1,61 @@
+"""`frcnn export`: the file, what is said of it, and misuse."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+
+from frcnn_cli.cli import cli
+from frcnn_cli.engine.backbones import find_backbone
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.models import save_model
+from frcnn_cli.engine.settings import Architecture
+
+
+def export(*arguments: object) -> Result:
+    return CliRunner().invoke(cli, ["export", *map(str, arguments)])
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    torch.manual_seed(0)
+    backbone = find_backbone("caffenet")
+    model = FastRCNN(Architecture("caffenet", ("a", "b"), (8, 8), backbone.preprocessing))
+    save_model(model, tmp_path / "runs" / "one" / "model.safetensors", {})
+    return tmp_path / "runs" / "one"
+
+
+def test_the_newest_runs_model_for_torch(run: Path, tmp_path: Path) -> None:
+    done = export("--runs", run.parent, "--format", "torch-export", "--json", tmp_path / "e.json")
+    assert done.exit_code == 0, done.output
+    values = json.loads((tmp_path / "e.json").read_text())
+    assert values["exported"] == str(run / "model.pt2")
+    assert values["bytes"] == (run / "model.pt2").stat().st_size
+    assert max(values["largest_difference"].values()) <= 1e-3
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--format", "torch-export", "--plain"], "always plain"),
+        (["--format", "onnx", "--out", "a.pt2"], "ends in .onnx"),
+        (["--format", "tflite"], "is not one of"),
+    ],
+)
+def test_misuse_ends_in_a_message(run: Path, more: list[str], words: str) -> None:
+    done = export(run, *more)
+    assert done.exit_code == 2
+    assert words in done.output
+
+
+def test_a_damaged_model_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "bad.safetensors"
+    path.write_bytes(b"no model")
+    done = export(path)
+    assert done.exit_code == 1
+    assert "bad.safetensors" in done.output
+    assert len(done.output.strip().splitlines()) <= 4

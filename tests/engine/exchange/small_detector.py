@@ -1,0 +1,38 @@
+"""A small compressed detector with Caffe's boxes, and proposals to show it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.backbones.caffe import CAFFE_PIXELS
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.settings import Architecture
+
+
+def make_detector(**different: object) -> FastRCNN:
+    """On CaffeNet (groups, normalisation, ceil pooling), with outputs that differ by RoI."""
+    torch.manual_seed(0)
+    architecture = Architecture(
+        "caffenet",
+        ("cat", "dog", "häuser"),
+        (16, 12),
+        CAFFE_PIXELS.at_scale(160),
+        **{"box_coding": "caffe", "ranks": {"fc6": 8, "fc7": 5}, **different},  # type: ignore[arg-type]
+    )
+    model = FastRCNN(architecture).eval()
+    with torch.no_grad():
+        model.fc6.first.weight *= 4
+        model.score.weight *= 10
+        model.offset_means += torch.tensor([0.02, -0.01, 0.05, 0.03])
+        model.offset_deviations *= torch.tensor([0.1, 0.1, 0.2, 0.2])
+    return model
+
+
+def proposals_in(image: NDArray[np.uint8], count: int = 40) -> NDArray[np.float32]:
+    """Boxes of all sizes in an image, some of one pixel."""
+    draw = np.random.default_rng(count)
+    height, width = image.shape[:2]
+    corners = draw.integers(0, (width, height), (2, count, 2)).astype(np.float32)
+    return np.concatenate([corners.min(axis=0), corners.max(axis=0)], axis=1)

@@ -1,0 +1,211 @@
+"""Exported models give what score_boxes gives, whatever runs them."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from small_detector import make_detector, proposals_in
+
+from frcnn_cli.engine.detect import score_boxes
+from frcnn_cli.engine.exchange import export
+from frcnn_cli.engine.exchange.export import (
+    export_onnx,
+    export_torch,
+    largest_difference,
+    onnx_runner,
+    torch_runner,
+)
+from frcnn_cli.engine.exchange.exported import ExportedDetector
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.transforms import image_scale
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.images import read_image
+
+DOCS = Path(__file__).resolve().parents[3] / "docs"
+Picture = NDArray[np.uint8]
+
+
+def pictures(shared_data: Path) -> list[Picture]:
+    """Real ones: wide and tall, and none whose sides are multiples of the stride."""
+    folder = shared_data / "fast-rcnn-demo"
+    images = [read_image(path) for path in sorted(folder.glob("*.jpg"))]
+    return [*images, np.ascontiguousarray(images[0].transpose(1, 0, 2)), images[1][:97, :41]]
+
+
+def script() -> dict[str, Any]:
+    """The page's script, as a module that was imported."""
+    code = re.search(r"```python\n(import json.*?)```", (DOCS / "export.md").read_text(), re.DOTALL)
+    assert code is not None
+    names: dict[str, Any] = {"__name__": "run_onnx"}
+    exec(compile(code[1], "docs/export.md", "exec"), names)
+    return names
+
+
+def test_onnx_gives_the_same_on_real_images(
+    detector: FastRCNN, onnx_file: Path, shared_data: Path
+) -> None:
+    run = onnx_runner(onnx_file)
+    for count, image in zip((300, 40, 1, 7), pictures(shared_data), strict=True):
+        boxes = proposals_in(image, count)
+        scores, decoded = score_boxes(detector, image, Proposals(boxes))
+        height, width = image.shape[:2]
+        factor = image_scale(height, width, detector.architecture.preprocessing)
+        size = round(width * factor), round(height * factor)
+        resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        found = run(
+            (
+                torch.from_numpy(resized),
+                torch.from_numpy(boxes),
+                torch.tensor(factor, dtype=torch.float32),
+                torch.tensor([height, width]),
+            )
+        )
+        torch.testing.assert_close(found[0], scores, rtol=0, atol=1e-3)
+        torch.testing.assert_close(found[1], decoded, rtol=0, atol=1e-3)
+        if count > 1:
+            assert scores.std(dim=0).max() > 0.01  # RoIs differ
+
+
+def test_the_pages_script_gives_the_same(
+    detector: FastRCNN, onnx_file: Path, shared_data: Path
+) -> None:
+    """Its resized pixels are OpenCV's but for one in a thousand, which differs by 1."""
+    import onnxruntime
+
+    names = script()
+    session = onnxruntime.InferenceSession(onnx_file)
+    for image in pictures(shared_data):
+        resized = names["resize"](image, 111, 77)
+        theirs = cv2.resize(image, (77, 111), interpolation=cv2.INTER_LINEAR)
+        assert np.abs(resized.astype(int) - theirs).max() <= 1
+        assert (resized != theirs).mean() < 0.003
+        boxes = proposals_in(image)
+        scores, decoded = score_boxes(detector, image, Proposals(boxes))
+        found = names["score"](session, image, boxes)
+        np.testing.assert_allclose(found[0], scores.numpy(), atol=2e-3)
+        np.testing.assert_allclose(found[1], decoded.numpy(), atol=0.1)
+
+
+def test_the_pages_suppression_by_hand() -> None:
+    boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 4], [20, 20, 29, 29], [5, 5, 14, 14]], np.float32)
+    # IoU of the first two 50 / 100, of the first and last 25 / 175.
+    assert script()["suppress"](boxes, np.array([0.5, 0.9, 0.7, 0.6])) == [1, 2, 3]
+    assert script()["suppress"](boxes[:2], np.array([0.5, 0.9]), iou=0.5) == [1, 0]
+
+
+def test_the_script_runs_where_this_package_is_not(
+    onnx_file: Path, tmp_path: Path, shared_data: Path
+) -> None:
+    code = re.search(r"```python\n(import json.*?)```", (DOCS / "export.md").read_text(), re.DOTALL)
+    assert code is not None
+    without = "import sys\nsys.modules.update(dict.fromkeys(\n"
+    without += "    ['torch', 'cv2', 'frcnn_cli', 'frcnn_kernels', 'frcnn_proposals']))\n"
+    (tmp_path / "run_onnx.py").write_text(without + code[1].replace(">= 0.5", ">= 0.0"))
+    (tmp_path / "boxes.csv").write_text("10,20,200,180\n11,20,200,180\n0,0,40,30\n")
+    image = shared_data / "fast-rcnn-demo" / "000004.jpg"
+    done = subprocess.run(
+        [sys.executable, "run_onnx.py", onnx_file, image, "boxes.csv"],
+        cwd=tmp_path, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"cat 0\.\d+ \[\d+, \d+, \d+, \d+\]", done.stdout)
+    assert "häuser" in done.stdout
+
+
+def test_the_file_says_what_it_is(onnx_file: Path) -> None:
+    import onnx
+
+    model = onnx.load(onnx_file)
+    pooling = [node for node in model.graph.node if node.op_type == "MaxRoiPool"]
+    assert len(pooling) == 1
+    assert {each.domain: each.version for each in model.opset_import}[""] == 20
+    described = json.loads({each.key: each.value for each in model.metadata_props}["frcnn"])
+    assert described["classes"] == ["cat", "dog", "häuser"]
+    assert described["box_coding"] == "caffe"
+    assert described["preprocessing"]["channels"] == "bgr"
+    assert described["ranks"] == {"fc6": 8, "fc7": 5}
+    assert [each.name for each in model.graph.input] == list(described["inputs"])
+    assert [each.name for each in model.graph.output] == list(described["outputs"])
+    dimensions = [each.type.tensor_type.shape.dim for each in model.graph.input]
+    assert not dimensions[0][0].dim_value
+    assert not dimensions[0][1].dim_value
+    assert not dimensions[1][0].dim_value
+
+
+def test_a_torch_program_gives_the_same_and_needs_torch_alone(
+    detector: FastRCNN, tmp_path: Path, shared_data: Path
+) -> None:
+    path = tmp_path / "small.pt2"
+    export_torch(detector, path, "small.safetensors")
+    assert max(largest_difference(detector, torch_runner(path))) <= 1e-3
+    image = pictures(shared_data)[3]
+    boxes = proposals_in(image)
+    np.savez(tmp_path / "in.npz", image=image, boxes=boxes)
+    code = """
+import json, sys
+sys.modules.update(dict.fromkeys(["cv2", "torchvision", "frcnn_cli", "frcnn_kernels"]))
+import numpy as np, torch
+extra = {"frcnn": ""}
+program = torch.export.load("small.pt2", extra_files=extra).module()
+given = np.load("in.npz")
+size = torch.tensor(given["image"].shape[:2])
+image, boxes = torch.from_numpy(given["image"]), torch.from_numpy(given["boxes"])
+scores, decoded = program(image, boxes, torch.tensor(1.0), size)
+np.savez("out.npz", scores=scores.detach(), decoded=decoded.detach())
+print(json.loads(extra["frcnn"])["classes"])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    assert "häuser" in done.stdout
+    found = np.load(tmp_path / "out.npz")
+    # At scale 1, where nothing is resized.
+    with torch.inference_mode():
+        inputs = torch.from_numpy(image), torch.from_numpy(boxes), torch.tensor(1.0)
+        expected = ExportedDetector(detector, plain=False)(*inputs, torch.tensor(image.shape[:2]))
+    np.testing.assert_allclose(found["scores"], expected[0].numpy(), atol=1e-3)
+    np.testing.assert_allclose(found["decoded"], expected[1].numpy(), atol=1e-3)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("plain", [False, True])
+@pytest.mark.parametrize(
+    "different",
+    [{"classifier": "svm"}, {"box_regression": False}, {"box_coding": "inclusive"}],
+    ids=["svm", "no-boxes", "inclusive"],
+)
+def test_every_kind_of_model(tmp_path: Path, plain: bool, different: dict[str, Any]) -> None:
+    model = make_detector(**different)
+    export_onnx(model, tmp_path / "a.onnx", "a", plain)
+    assert max(largest_difference(model, onnx_runner(tmp_path / "a.onnx"))) <= 1e-3
+
+
+@pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
+def test_without_a_package_it_says_what_to_install(
+    detector: FastRCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
+) -> None:
+    monkeypatch.setitem(sys.modules, package, None)
+    path = tmp_path / "a.onnx"
+    with pytest.raises(InputError, match=r"frcnn\[export\]"):
+        onnx_runner(path) if package == "onnxruntime" else export_onnx(detector, path, "a")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_model_over_two_gigabytes_is_refused_early(
+    detector: FastRCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "LARGEST", 1000)
+    with pytest.raises(InputError, match="over the 2 GiB"):
+        export_onnx(detector, tmp_path / "a.onnx", "a")
