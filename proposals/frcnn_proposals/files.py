@@ -50,3 +50,16 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with whole_file(path) as file:
         file.write(content)
+
+
+def check_writable(path: Path) -> None:
+    """Raises InputError where no file can be made there: to be asked before long work for it.
+
+    Nothing is left behind, folders that are missing stay so.
+    """
+    folder = next(each for each in path.absolute().parents if each.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -173,17 +173,29 @@ def test_misuse_is_refused(home: Path, tmp_path: Path, arguments: list[str], wor
     assert not (tmp_path / "thin.safetensors").exists()
 
 
-def test_ctrl_c_leaves_nothing_behind(home: Path, tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_written_is_named_before_the_work(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for option in ("--json", "--out", "--plot"):
+        result = frcnn(
+            "compress", home / "runs" / "small", home / "shapes", "--sweep", 4,
+            option, tmp_path / "file" / "inside", "--proposals", home / "shapes.proposals",
+        )  # fmt: skip
+        assert result.exit_code == 1, result.output
+        assert "inside: cannot be written" in result.output.replace("\n", "")
+        assert "Data set" not in result.output
+
+
+@pytest.mark.parametrize("way", [("--sweep", "1,2,3,4,5,6,7,8"), ("--svd-rank", "4")])
+def test_ctrl_c_leaves_nothing_behind(home: Path, tmp_path: Path, way: tuple[str, str]) -> None:
     command = [sys.executable, "-m", "frcnn_cli.cli", "compress", home / "runs" / "small"]
-    command += [home / "shapes", "--sweep", "1,2,3,4,5,6,7,8", "--proposals"]
-    command += [home / "shapes.proposals", "--plot", tmp_path / "s.png", "--json"]
-    child = subprocess.Popen(
-        [*map(str, command), str(tmp_path / "s.json")], stderr=subprocess.PIPE, text=True
-    )
+    command += [home / "shapes", *way, "--proposals", home / "shapes.proposals"]
+    command += ["--out", tmp_path / "thin.safetensors", "--plot", tmp_path / "s.png"]
+    command += ["--json", tmp_path / "s.json"]
+    child = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
     while "Data set" not in child.stderr.readline():
         assert child.poll() is None
-    time.sleep(0.3)
+    time.sleep(0.1)
     child.send_signal(signal.SIGINT)
     assert child.wait(timeout=60) == 130
     assert list(tmp_path.iterdir()) == []

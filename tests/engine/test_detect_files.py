@@ -75,7 +75,7 @@ def test_ahead_raises_where_the_result_is_due_and_ends_its_threads() -> None:
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
-    for _ in range(100):
+    for _ in range(1000):
         if threading.active_count() == before:
             return
         time.sleep(0.02)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +9,13 @@ import click
 from rich.markup import escape
 
 from frcnn_cli.commands import options
+from frcnn_cli.commands.compression_asked import Asked
+from frcnn_cli.commands.compression_measures import (
+    find_images,
+    measure_maps,
+    time_in_turn,
+    warn_over_budget,
+)
 from frcnn_cli.commands.compression_sweep import run_sweep
 from frcnn_cli.commands.compression_tables import (
     Measured,
@@ -21,35 +26,14 @@ from frcnn_cli.commands.compression_tables import (
     trials_to_json,
 )
 from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.commands.rank_choice import (
-    Bound,
-    choose_ranks,
-    decompose,
-    parse_bound,
-    search_by_map,
-)
-from frcnn_cli.commands.sources import proposals_for, warn_of_some
-from frcnn_cli.commands.targets import (
-    LoadedModel,
-    open_evaluation_split,
-    open_model,
-    open_unseen_split,
-    split_targets,
-)
+from frcnn_cli.commands.rank_choice import compress_within
+from frcnn_cli.commands.targets import LoadedModel, open_model, split_targets
 from frcnn_cli.engine.compression import Compression
-from frcnn_cli.engine.compression.compress import replace_layers
-from frcnn_cli.engine.compression.costs import Cost, measure_costs
-from frcnn_cli.engine.compression.judge import judge
-from frcnn_cli.engine.compression.ranks import Choice
-from frcnn_cli.engine.compression.search import Search
 from frcnn_cli.engine.compression.sweep import parse_sweep_ranks
 from frcnn_cli.engine.devices import find_device
-from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.models import as_stored, is_half, save_model
-from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
 from frcnn_proposals.errors import MisuseError
-
-REPEATS = 5
+from frcnn_proposals.files import check_writable
 
 
 @click.command()
@@ -82,7 +66,7 @@ REPEATS = 5
     show_default=True,
     help="Picture that --sweep draws.",
 )
-@click.option("--out", type=options.FilePath, help="Default: beside the model, named by bound.")
+@click.option("--out", type=options.OutputFile, help="Default: beside the model, named by bound.")
 @click.option(
     "--split", help="Split of DATASET. Default: test where annotated, else val; --max-drop: val."
 )
@@ -110,25 +94,26 @@ def compress(output: Output, /, **given: Any) -> None:
     sweep = None if asked.sweep is None else parse_sweep_ranks(asked.sweep)
     model_path, dataset_name = split_targets(asked.model, asked.dataset)
     loaded = open_model(output, model_path, asked.runs_root, find_device(asked.device))
+    path = asked.out or loaded.path.with_name(f"{loaded.path.stem}-{asked.label()}.safetensors")
+    check_writable(path if sweep is None else asked.plot)
     half = asked.half or is_half(loaded.path)
-    found = _find_images(output, loaded, dataset_name, asked)
+    found = find_images(output, loaded, dataset_name, asked)
     if sweep is not None:
         assert found is not None
         run_sweep(output, loaded, sweep, found, half, asked.plot, asked.json_path)
         return
-    compression, search = _compress(output, loaded, bound, found, half)
+    compression, search = compress_within(output, loaded, bound, found, half)
     for name, reason in compression.left_alone.items():
         output.warn(f"{name} is left alone: {reason}.")
     if not compression.layers and not asked.half:
         raise MisuseError("No layer would get smaller, so nothing is written.")
     stored = as_stored(compression.model, half)
-    costs = _costs(output, (loaded.model, stored))
-    maps = _maps(output, loaded, compression.model, stored, found, search)
+    costs = time_in_turn(output, (loaded.model, stored))
+    maps = measure_maps(output, loaded, compression.model, stored, found, search)
     before = Measured(costs[0], loaded.path.stat().st_size, *maps[:1])
-    path = asked.out or loaded.path.with_name(f"{loaded.path.stem}-{asked.label()}.safetensors")
     save_model(compression.model, path, _origin(loaded, compression), half=half)
     after = Measured(costs[1], path.stat().st_size, *maps[1:])
-    _warn_over_budget(output, bound, before, after)
+    warn_over_budget(output, bound, before, after)
     if compression.layers:
         output.print(layer_table(compression.layers))
     output.print(cost_table(before.cost, after.cost, file_rows(before, after)))
@@ -150,122 +135,6 @@ def compress(output: Output, /, **given: Any) -> None:
         output.note(f"Results: {asked.json_path}")
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the command line said."""
-
-    model: str | None
-    dataset: str | None
-    svd_rank: str | None
-    energy: float | None
-    budget: str | None
-    max_drop: float | None
-    half: bool
-    sweep: str | None
-    plot: Path
-    out: Path | None
-    split: str | None
-    data_root: Path | None
-    proposals: Path | None
-    source: str | None
-    runs_root: Path
-    device: str
-    json_path: Path | None
-
-    def bound(self) -> Bound:
-        """What ranks are chosen by. Raises MisuseError unless one way is named, or --half alone."""
-        ways = [
-            f"--{name.replace('_', '-')}"
-            for name in ("svd_rank", "energy", "budget", "max_drop", "sweep")
-            if getattr(self, name) is not None
-        ]
-        if len(ways) > 1:
-            raise MisuseError(f"Give one of {' and '.join(ways)}: each chooses the ranks alone.")
-        if not ways and not self.half:
-            raise MisuseError(
-                "Say how far to compress, as --svd-rank 256, --energy 0.9, --budget 0.7x or "
-                "--max-drop 0.3;\n--half alone stores the weights in bfloat16."
-            )
-        return parse_bound(self.svd_rank, self.energy, self.budget, self.max_drop)
-
-    def label(self) -> str:
-        """What the file's name says of the bound: svd-256, energy-0.9, drop-0.3-half."""
-        ways = {
-            "svd": self.svd_rank,
-            "energy": self.energy,
-            "budget": self.budget,
-            "drop": self.max_drop,
-        }
-        parts = [f"{name}-{value}" for name, value in ways.items() if value is not None]
-        words = "-".join([*parts, *(["half"] if self.half else [])])
-        return words.replace("=", "").replace(",", "-").replace(" ", "")
-
-
-def _find_images(
-    output: Output, loaded: LoadedModel, name: str | None, asked: Asked
-) -> DatasetProposals | None:
-    """The images to measure mAP on, where it is to be measured, with their proposals."""
-    if asked.max_drop is not None:
-        judged = open_unseen_split(output, loaded, name, asked.split, asked.data_root)
-    elif name is not None or asked.sweep is not None:
-        judged = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
-    else:
-        return None
-    source = asked.source or loaded.experiment.proposals.source
-    return proposals_for(
-        output, judged.dataset, asked.proposals, source, data_root=judged.data_root
-    )
-
-
-def _compress(
-    output: Output, loaded: LoadedModel, bound: Bound, found: DatasetProposals | None, half: bool
-) -> tuple[Compression, Search | None]:
-    """The compressed model; by mAP, also what was tried."""
-    model = loaded.model
-    if bound.is_none:
-        return replace_layers(model, {}, Choice({})), None
-    layers = decompose(output, model)
-    if bound.max_drop is None:
-        return replace_layers(model, layers, choose_ranks(output, model, layers, bound, half)), None
-    assert found is not None
-    search = search_by_map(output, loaded, layers, bound.max_drop, found, half)
-    return replace_layers(model, layers, search.chosen.rung.choice), search
-
-
-def _costs(output: Output, models: Sequence[FastRCNN]) -> list[Cost]:
-    with output.progress("Timing in turn", len(models) * (REPEATS + 1)) as advance:
-        return measure_costs(models, REPEATS, lambda: advance(1, ""))
-
-
-def _maps(
-    output: Output,
-    loaded: LoadedModel,
-    compressed: FastRCNN,
-    stored: FastRCNN,
-    found: DatasetProposals | None,
-    search: Search | None,
-) -> tuple[float, ...]:
-    """mAP before, after and, where storing rounds the weights, after but for that; or nothing."""
-    if found is None:
-        return ()
-    if search is not None:
-        return search.before, search.chosen.map_11point
-    models = [loaded.model, stored]
-    if stored is not compressed:
-        models.append(compressed)
-    settings = loaded.experiment.detect
-    with output.progress("Detecting, before and after", len(found.dataset)) as advance:
-        judged = judge(models, found.dataset, found.proposals, settings, lambda: advance(1, ""))
-    warn_of_some(output, judged.unreadable)
-    return judged.map_11point
-
-
 def _origin(loaded: LoadedModel, compression: Compression) -> dict[str, Any]:
     kept = {layer.name: layer.to_json() for layer in compression.layers}
     return {**loaded.origin, "compressed_from": str(loaded.path), "compression": kept}
-
-
-def _warn_over_budget(output: Output, bound: Bound, before: Measured, after: Measured) -> None:
-    share = after.cost.times.seconds / before.cost.times.seconds
-    if bound.budget is not None and share > bound.budget:
-        output.warn(f"Timed again, it took {share:.2f} of the time: is the machine busy?")

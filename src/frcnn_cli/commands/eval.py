@@ -67,7 +67,9 @@ from frcnn_proposals.errors import InputError, MisuseError
 @options.device
 @options.json_file
 @click.option(
-    "--save-detections", type=options.FilePath, help="Write the detections there, as COCO results."
+    "--save-detections",
+    type=options.OutputFile,
+    help="Write the detections there, as COCO results.",
 )
 @click.option(
     "--require-map",
@@ -157,7 +159,8 @@ def _score_model(output: Output, asked: Asked) -> Evaluation | None:
         allow_mismatch=asked.allow_mismatch,
     )
     if counts is not None:
-        run_sweep(output, loaded.model, found, settings, counts, asked.plot, asked.json_path)
+        model = prepare_model(loaded.model, asked.precision)
+        run_sweep(output, model, found, settings, counts, asked.plot, asked.json_path)
         return None
     journal = dataset_journal(loaded, found, settings, asked.precision, source, asked.proposals)
     with unfinished(output, journal), output.progress("Detecting", len(found.dataset)) as advance:

@@ -8,8 +8,25 @@ from typing import Any, TypeVar
 
 import click
 
+from frcnn_proposals.files import check_writable
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 FilePath = click.Path(path_type=Path, dir_okay=False)
+
+
+class _OutputFile(click.Path):
+    """A file to be written at the end; where that cannot be, it is said before the work."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path, dir_okay=False)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
+        check_writable(path)
+        return path
+
+
+OutputFile = _OutputFile()
 FolderPath = click.Path(path_type=Path, file_okay=False)
 AnyPath = click.Path(path_type=Path)
 
@@ -37,7 +54,7 @@ def proposals(function: Decorated) -> Decorated:
 def json_file(function: Decorated) -> Decorated:
     """--json"""
     return click.option(
-        "--json", "json_path", type=FilePath, help="Write the results there as JSON."
+        "--json", "json_path", type=OutputFile, help="Write the results there as JSON."
     )(function)
 
 

@@ -13,7 +13,7 @@ from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.proposal_sweep import sweep_plot, sweep_proposals
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_proposals.files import write_whole
+from frcnn_proposals.files import check_writable, write_whole
 
 
 def run_sweep(
@@ -26,6 +26,7 @@ def run_sweep(
     json_path: Path | None,
 ) -> None:
     """Score with each number of proposals; print the table, write the picture and the JSON."""
+    check_writable(plot)
     dataset = found.dataset
     with output.progress("Detecting", len(counts) * len(dataset)) as advance:
         points = sweep_proposals(

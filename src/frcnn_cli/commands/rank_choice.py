@@ -8,6 +8,7 @@ from typing import Any
 
 from frcnn_cli.commands.console import Output
 from frcnn_cli.commands.targets import LoadedModel
+from frcnn_cli.engine.compression import Compression
 from frcnn_cli.engine.compression.budget import parse_budget, within_time
 from frcnn_cli.engine.compression.compress import decompose_layers, replace_layers
 from frcnn_cli.engine.compression.costs import measure_costs
@@ -61,6 +62,21 @@ def parse_bound(
         None if budget is None else parse_budget(budget),
         max_drop,
     )
+
+
+def compress_within(
+    output: Output, loaded: LoadedModel, bound: Bound, found: DatasetProposals | None, half: bool
+) -> tuple[Compression, Search | None]:
+    """The compressed model; by mAP, also what was tried."""
+    model = loaded.model
+    if bound.is_none:
+        return replace_layers(model, {}, Choice({})), None
+    layers = decompose(output, model)
+    if bound.max_drop is None:
+        return replace_layers(model, layers, choose_ranks(output, model, layers, bound, half)), None
+    assert found is not None
+    search = search_by_map(output, loaded, layers, bound.max_drop, found, half)
+    return replace_layers(model, layers, search.chosen.rung.choice), search
 
 
 def decompose(output: Output, model: FastRCNN) -> dict[str, Decomposition]:

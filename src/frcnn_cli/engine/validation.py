@@ -8,6 +8,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets import find_dataset
 from frcnn_cli.engine.detect_files import detect_dataset
+from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
@@ -55,12 +56,10 @@ def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
 def validate(model: FastRCNN, validation: Validation) -> float:
     """Mean average precision (VOC2007's, 0..1) on the validation set; 0 where nothing counts.
 
-    The model is left as it was, in training.
+    A copy made ready for detection is judged: the model is left as it was, in training.
     """
-    was_training = model.training
-    model.eval()
+    prepared = prepare_model(model)
     found = detect_dataset(
-        model, validation.dataset, validation.proposals, validation.settings
+        prepared, validation.dataset, validation.proposals, validation.settings
     ).detections
-    model.train(was_training)
     return evaluate_voc(validation.dataset, found).map_11point or 0.0

@@ -6,6 +6,7 @@ from PIL import Image
 
 from frcnn_cli.engine.boxes import areas, iou_matrix
 from frcnn_cli.engine.datasets import find_dataset, generate_dataset
+from frcnn_cli.engine.datasets.scene import make_scene
 from frcnn_cli.engine.datasets.shapes import SHAPES, draw_shape
 from frcnn_proposals.errors import MisuseError
 
@@ -74,3 +75,9 @@ def test_impossible_requests(tmp_path):
         generate_dataset(tmp_path / "few", images=3)
     with pytest.raises(MisuseError, match="no room"):
         generate_dataset(tmp_path / "small", images=8, size=(320, 20))
+
+
+def test_every_object_of_the_smallest_pictures_can_be_seen():
+    for seed in range(60):
+        scene = make_scene(np.random.default_rng((0, seed)), 64, 64)
+        assert all(x1 <= x2 and y1 <= y2 for x1, y1, x2, y2 in (o.box for o in scene.objects))

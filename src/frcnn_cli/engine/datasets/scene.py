@@ -52,7 +52,8 @@ class _Placed:
 
     @property
     def visible_share(self) -> float:
-        return float(self.visible.sum() / self.full_area)
+        """0..1; nothing is to be seen of a shape too small to fill a pixel."""
+        return float(self.visible.sum() / max(self.full_area, 1.0))
 
 
 def make_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
