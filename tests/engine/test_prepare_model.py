@@ -99,7 +99,10 @@ def test_bfloat16_is_near_and_its_outputs_are_float32(
     assert kinds == [torch.bfloat16]
     assert after.logits.dtype == after.offsets.dtype == torch.float32
     assert not torch.equal(before.logits, after.logits)
-    assert torch.allclose(before.logits, after.logits, atol=0.02 * before.logits.abs().max())
+    # Each of some 50 layers rounds to 2^-9; by chance that sums up to sqrt(50) / 512, or 1.4%.
+    apart = (before.logits - after.logits).abs() / before.logits.abs().max()
+    assert apart.square().mean().sqrt() < 0.03
+    assert apart.max() < 0.06
 
 
 def test_compressed_layers_are_packed_too(small_model: FastRCNN, images: torch.Tensor) -> None:
