@@ -239,7 +239,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (["detect", "{home}/*.tiff", "--runs", "{home}/runs"], 2, "matches no files"),
         (["detect", "{home}/shapes", "--scales", "0", "--runs", "{home}/runs"], 2, "cale"),
         (["detect", "missing.jpg", "--runs", "{home}/runs"], 2, "missing.jpg"),
-        (["detect", "{home}/runs/first", "--runs", "{home}/runs"], 2, "no images"),
+        (["detect", "{home}/empty", "--runs", "{home}/runs"], 2, "no images"),
         (["detect", "{home}/shapes/JPEGImages", "--model", "{home}/shapes"], 2, "no model"),
         (["compress", "--runs", "{home}/runs", "--svd-rank", "lots"], 2, "is no rank"),
         (["compress", "--runs", "{home}/runs", "--svd-rank", "fc7=900"], 2, "up to rank 511"),
@@ -251,6 +251,7 @@ def test_misuse_ends_in_a_short_message(
 ) -> None:
     import re
 
+    (home / "empty").mkdir(exist_ok=True)
     result = frcnn(*(argument.format(home=home) for argument in arguments))
     assert result.exit_code == code, result.output
     assert re.search(words, result.output)
