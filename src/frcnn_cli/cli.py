@@ -32,6 +32,7 @@ COMMANDS = {
     "doctor": "Say whether this machine is ready, and what mends what is not.",
     "export": "Write a model as ONNX, or for torch alone.",
     "import-caffe": "Read a model of the first implementation, or ImageNet weights of Caffe.",
+    "import-torchvision": "Check a checkpoint of torchvision's, and keep it to train from.",
     "bench": "Measure this toolkit against its alternatives.",
 }
 INTERRUPTED = 130
