@@ -16,8 +16,10 @@ import pytest
 from frcnn_cli.engine.datasets import find_dataset, generate_dataset
 from frcnn_cli.engine.proposing.run import propose_images
 from frcnn_proposals.dense import DenseBoxes
+from frcnn_proposals.store import open_store
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+PAIR = ("alone", "together")
 
 
 @pytest.fixture(scope="module")
@@ -101,6 +103,41 @@ def test_a_killed_process_is_started_again_from_the_last_checkpoint(home: Path) 
     expected, found = losses(home, "undisturbed"), losses(home, "killed")
     assert len(found) == 60
     assert found[20] == pytest.approx(expected[20], rel=5e-3)
+
+
+@pytest.mark.long
+def test_images_are_shared_and_results_joined(home: Path) -> None:
+    """Each image once, whatever the number of processes: 3 images for 2, and 12 for 3."""
+    trained = run(home, [sys.executable, *command("judged", 3)])
+    assert trained.returncode == 0, trained.stderr
+    pictures = sorted(str(path) for path in (home / "shapes").rglob("*.jpg"))[:12]
+    judged = ("-m", "frcnn_cli", "eval", "runs/judged", "--source", "dense", "--json")
+    detect = (
+        "-m",
+        "frcnn_cli",
+        "detect",
+        *pictures,
+        "--source",
+        "dense",
+        "--model",
+        "runs/judged",
+        "--json",
+    )
+    propose = ("-m", "frcnn_cli", "propose", "shapes", "--source", "dense", "--out")
+    for name, prefix in (("alone", [sys.executable]), ("together", None)):
+        for arguments, file, processes in (
+            (judged, "scores.json", 2), (detect, "found.json", 3), (propose, "boxes", 2)
+        ):  # fmt: skip
+            start = prefix or torchrun(processes)
+            done = run(home, [*start, *arguments, f"{name}-{file}"])
+            assert done.returncode == 0, done.stderr
+    for file in ("scores.json", "found.json"):
+        alone, together = (json.loads((home / f"{n}-{file}").read_text()) for n in PAIR)
+        assert together == alone
+    alone, together = (open_store(home / f"{name}-boxes") for name in PAIR)
+    assert set(together.ids()) == set(alone.ids())
+    assert all((together[i].boxes == alone[i].boxes).all() for i in alone.ids())
+    assert not [path for path in home.iterdir() if "of2" in path.name or "of3" in path.name]
 
 
 def worker_of_rank(session: int, rank: int) -> int:

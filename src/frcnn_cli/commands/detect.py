@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 import PIL.Image
+import torch
 from rich.markup import escape
 
 from frcnn_cli.commands import options
@@ -21,6 +22,7 @@ from frcnn_cli.engine.detect_files import DetectedFile, detect_files, proposals_
 from frcnn_cli.engine.detecting.journal import Journal
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device
+from frcnn_cli.engine.distributed import Team, joined, team_from_environment
 from frcnn_cli.engine.draw import draw_detections
 from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import Detections
@@ -72,8 +74,16 @@ def detect(output: Output, /, **given: Any) -> None:
     frcnn detect photos/ --json detections.json --score-threshold 0.01
     """
     asked = Asked(**given)
+    team = team_from_environment()
+    with joined(team, find_device(asked.device)) as device:
+        _detect(output, asked, team, device)
+
+
+def _detect(output: Output, asked: Asked, team: Team, device: torch.device) -> None:
+    """Detect in this process's part of the images; the first prints and writes for all."""
     files = find_images(asked.images)
-    loaded = open_model(output, asked.model, asked.runs_root, find_device(asked.device))
+    part = team.part(files)
+    loaded = open_model(output, asked.model, asked.runs_root, device)
     classes = loaded.model.architecture.classes
     settings = detect_settings(
         loaded,
@@ -85,12 +95,12 @@ def detect(output: Output, /, **given: Any) -> None:
     name = asked.source or loaded.experiment.proposals.source
     source: Source = make_source(name) if asked.proposals is None else Precomputed(asked.proposals)
     propose = proposals_of(source)
-    journal = _journal(asked, loaded, settings, source)
+    journal = _journal(asked, loaded, settings, source, team)
     found: dict[str, Detections] = {}
     failed: list[str] = []
-    with unfinished(output, journal), output.progress("Detecting", len(files)) as advance:
+    with unfinished(output, journal), output.progress("Detecting", len(part)) as advance:
         model = prepare_model(loaded.model, asked.precision)
-        for result in detect_files(model, files, propose, settings, journal):
+        for result in detect_files(model, part, propose, settings, journal):
             if result.detections is None:
                 failed.append(str(result.error))
             else:
@@ -98,12 +108,29 @@ def detect(output: Output, /, **given: Any) -> None:
                 if asked.viz:
                     _write_picture(result, classes, asked.out)
             advance(1, result.path.name)
+    found, failed = _joined(team, [image_id for image_id, _ in files], found, failed)
+    if journal is not None and not team.is_first:
+        journal.remove()
+    if not team.is_first:
+        return
     if asked.json_path is not None and journal is not None:
         write_json(asked.json_path, coco_results(found, classes))
         journal.remove()
     _print(output, asked, found, classes)
     if failed:
         raise InputError("\n".join(failed[:3]) + (f"\n{len(failed)} failed." if failed[3:] else ""))
+
+
+def _joined(
+    team: Team, ids: list[str], found: dict[str, Detections], failed: list[str]
+) -> tuple[dict[str, Detections], list[str]]:
+    """What all processes have found, in the order of the images, and what has failed."""
+    if team.world == 1:
+        return found, failed
+    parts = team.gather((found, failed))
+    everything = {name: each for of_part, _ in parts for name, each in of_part.items()}
+    in_order = {name: everything[name] for name in ids if name in everything}
+    return in_order, [text for _, texts in parts for text in texts]
 
 
 @dataclass(frozen=True)
@@ -134,13 +161,13 @@ def _threshold(loaded: LoadedModel, asked: float | None) -> float:
 
 
 def _journal(
-    asked: Asked, loaded: LoadedModel, settings: DetectSettings, source: Source
+    asked: Asked, loaded: LoadedModel, settings: DetectSettings, source: Source, team: Team
 ) -> Journal | None:
     """The journal beside the file of --json."""
     if asked.json_path is None:
         return None
     proposals = Provenance.of(source).fingerprint
-    path = asked.json_path.with_name(asked.json_path.name + ".partial")
+    path = asked.json_path.with_name(asked.json_path.name + f"{team.label}.partial")
     return Journal(path, identity(loaded, settings, asked.precision, proposals))
 
 

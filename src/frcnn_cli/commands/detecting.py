@@ -105,10 +105,12 @@ def dataset_journal(
     precision: Precision,
     source: str,
     file: Path | None,
+    part: str = "",
 ) -> Journal:
     """A journal in the cache, named by what the detections on a data set depend on.
 
-    file: of the proposals; None where `source` made them.
+    file: of the proposals; None where `source` made them. part: of the images that this
+    process has, where several share them.
     """
     if file is None:
         proposals = Provenance.of(make_source(source)).fingerprint
@@ -118,7 +120,7 @@ def dataset_journal(
     depends = identity(loaded, settings, precision, proposals)
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{found.dataset.name}-{found.dataset.split}")
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
-    return Journal(cache_folder() / "detections" / f"{name}-{digest[:12]}.partial", depends)
+    return Journal(cache_folder() / "detections" / f"{name}-{digest[:12]}{part}.partial", depends)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
@@ -26,9 +27,10 @@ from frcnn_cli.commands.targets import (
     split_targets,
 )
 from frcnn_cli.engine.datasets.layout import refuse_unless_picture
-from frcnn_cli.engine.detect_files import detect_dataset
+from frcnn_cli.engine.detect_files import detect_dataset, joined_detections
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device
+from frcnn_cli.engine.distributed import Team, joined, team_from_environment
 from frcnn_cli.engine.evaluation import Evaluation, evaluate, read_detections
 from frcnn_cli.engine.proposal_sweep import parse_sweep
 from frcnn_cli.engine.results import coco_results
@@ -93,7 +95,9 @@ def eval(output: Output, /, **given: Any) -> None:
     if asked.detections is not None:
         evaluation = _score_file(output, asked)
     else:
-        evaluation = _score_model(output, asked)
+        team = team_from_environment()
+        with joined(team, find_device(asked.device)) as device:
+            evaluation = _score_model(output, asked, team, device)
     if evaluation is None:
         return
     print_evaluation(output, evaluation)
@@ -140,34 +144,46 @@ def _score_file(output: Output, asked: Asked) -> Evaluation:
     return evaluate(data, read_detections(asked.detections, data))
 
 
-def _score_model(output: Output, asked: Asked) -> Evaluation | None:
-    """The model's scores; None where a sweep has printed its own."""
+def _score_model(
+    output: Output, asked: Asked, team: Team, device: torch.device
+) -> Evaluation | None:
+    """The model's scores; None where a sweep has printed its own, or another process has them."""
     counts = None if asked.sweep is None else parse_sweep(asked.sweep)
+    if counts is not None and team.world > 1:
+        raise MisuseError("--sweep runs in one process: start it without torchrun.")
     model_path, name = split_targets(asked.model, asked.dataset)
-    loaded = open_model(output, model_path, asked.runs_root, find_device(asked.device))
+    loaded = open_model(output, model_path, asked.runs_root, device)
     judged = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
     settings = detect_settings(
         loaded, score_threshold=None, top_k=asked.top_k, tta=asked.tta, scales=asked.scales
     )
     source = asked.source or loaded.experiment.proposals.source
-    found = proposals_for(
-        output,
-        judged.dataset,
-        asked.proposals,
-        source,
-        data_root=judged.data_root,
-        allow_mismatch=asked.allow_mismatch,
-    )
+    with team.first_alone():
+        found = proposals_for(
+            output,
+            judged.dataset,
+            asked.proposals,
+            source,
+            data_root=judged.data_root,
+            allow_mismatch=asked.allow_mismatch,
+        )
     if counts is not None:
         model = prepare_model(loaded.model, asked.precision)
         run_sweep(output, model, found, settings, counts, asked.plot, asked.json_path)
         return None
-    journal = dataset_journal(loaded, found, settings, asked.precision, source, asked.proposals)
-    with unfinished(output, journal), output.progress("Detecting", len(found.dataset)) as advance:
+    part = replace(found.dataset, images=team.part(found.dataset.images))
+    journal = dataset_journal(
+        loaded, found, settings, asked.precision, source, asked.proposals, team.label
+    )
+    with unfinished(output, journal), output.progress("Detecting", len(part)) as advance:
         model = prepare_model(loaded.model, asked.precision)
-        detected = detect_dataset(
-            model, found.dataset, found.proposals, settings, lambda: advance(1, ""), journal
+        of_part = detect_dataset(
+            model, part, found.proposals, settings, lambda: advance(1, ""), journal
         )
+        detected = joined_detections(team.gather(of_part))
+    if not team.is_first:
+        journal.remove()
+        return None
     warn_of_some(output, detected.unreadable)
     if asked.save_detections is not None:
         write_json(asked.save_detections, coco_results(detected.detections, found.dataset.classes))

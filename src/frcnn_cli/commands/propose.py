@@ -8,17 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 from rich.markup import escape
 from rich.table import Table
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
+from frcnn_cli.commands.outlook import Needs
+from frcnn_cli.engine.distributed import joined, team_from_environment
 from frcnn_cli.engine.proposing.inputs import Shard, find_images
-from frcnn_cli.engine.proposing.run import ProposeProgress, ProposeResult, propose_images
+from frcnn_cli.engine.proposing.run import ProposeProgress, ProposeResult
+from frcnn_cli.engine.proposing.together import propose_together
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.sources import DEFAULT_SOURCE, list_sources, make_source
 
+# Of some 2,000 boxes with scores, as the store keeps them.
+_BYTES_AN_IMAGE = 40_000
 _FAILURES_SHOWN = 20
 
 
@@ -71,6 +77,7 @@ def propose(
         return
     if not images:
         raise click.UsageError("Name the images: files, folders, globs, lists, or a data set.")
+    team = team_from_environment()
     part = None if shard is None else Shard.parse(shard)
     made = make_source(source, **_parameters(mode, parameters))
     files = find_images(images, data_root, split)
@@ -78,13 +85,18 @@ def propose(
         files = [(image_id, path) for image_id, path in files if part.holds(image_id)]
     out = out or _default_out(images[0], part)
     started = time.perf_counter()
-    with output.progress(f"Proposing ({made.name})", len(files)) as advance:
+    own = len(team.part(files))
+    needs = Needs(_BYTES_AN_IMAGE * len(files), out)
+    with output.progress(f"Proposing ({made.name})", own, needs=needs) as advance:
         shown = _Meter(advance)
         try:
-            result = propose_images(files, made, out, workers=workers, on_progress=shown)
+            with joined(team, torch.device("cpu")):
+                result = propose_together(team, files, made, out, workers, shown)
         except KeyboardInterrupt:
             output.note(f"Interrupted. What is done is kept: the same command goes on with {out}.")
             raise
+    if not team.is_first:
+        return
     _print_result(output, result)
     if json_path is not None:
         write_json(json_path, _as_json(made, result, time.perf_counter() - started))

@@ -95,6 +95,12 @@ def detect_dataset(
     return DatasetDetections(found, tuple(unreadable))
 
 
+def joined_detections(parts: Sequence[DatasetDetections]) -> DatasetDetections:
+    """What several processes have detected, each in images of its own."""
+    found = {name: each for part in parts for name, each in part.detections.items()}
+    return DatasetDetections(found, tuple(text for part in parts for text in part.unreadable))
+
+
 def proposals_of(source: Source) -> Propose:
     """Proposals made by `source`, or found by image id where it holds them (Precomputed).
 

@@ -40,9 +40,14 @@ class Team:
         """Whether this is the process that writes and prints."""
         return self.rank == 0
 
-    def part(self, items: Sequence[Item]) -> Sequence[Item]:
+    @property
+    def label(self) -> str:
+        """Of this process, for a file of its own: `.2of4`; empty alone."""
+        return "" if self.world == 1 else f".{self.rank + 1}of{self.world}"
+
+    def part(self, items: Sequence[Item]) -> tuple[Item, ...]:
         """This process's share of `items`: together the shares are all of them, each once."""
-        return items[self.rank :: self.world]
+        return tuple(items[self.rank :: self.world])
 
     def gather(self, value: Item) -> list[Item]:
         """Every process's value, by rank, in every process."""
