@@ -28,7 +28,7 @@ FLOORS = [
         (f"{ENGINE}.{name}", floor)
         for floor, names in {
             2: "records settings boxes seeds devices stopping depthwise dropout kept distributed "
-            "stopwatch",
+            "stopwatch planar_conv",
             3: "datasets transforms sampling losses checkpoint evaluation image_order "
             "training_images minibatches low_rank linear_svm hard_negatives draw results "
             "proposing metrics memory older_models",

@@ -164,6 +164,8 @@ def _fit(
         raise MisuseError("eval_every needs a validation set, and this run has none.")
     settings, start, unreadable = run.settings, progress.iteration, dict[str, None]()
     model.to(run.device).train()
+    if settings.compile:
+        model.features.compile(dynamic=True)
     team, first = run.team, run.team.is_first
     minibatches = Minibatches(run.dataset, run.proposals, model.architecture, settings, team)
     stream = minibatch_stream(minibatches, start, settings.workers)

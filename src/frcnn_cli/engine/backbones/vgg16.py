@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from frcnn_cli.engine.backbones.base import Backbone, Pretrained
 from frcnn_cli.engine.backbones.caffe import ceil_pool, named_layers, read_caffe_names
+from frcnn_cli.engine.planar_conv import PlanarConv2d
 from frcnn_cli.engine.settings import Preprocessing, Schedule
 
 # Channels of the convolutions of each block; blocks are parted by pooling.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+PLANAR = 512  # channels from which on channels first are quicker to train
 _TORCHVISION_HEAD = {"fc6": "classifier.0", "fc7": "classifier.3"}
 
 
@@ -30,7 +32,8 @@ def _layers() -> Iterator[tuple[str, nn.Module]]:
     inputs = 3
     for block, channels in enumerate(BLOCKS, 1):
         for index, outputs in enumerate(channels, 1):
-            yield f"conv{block}_{index}", nn.Conv2d(inputs, outputs, 3, padding=1)
+            convolution = PlanarConv2d if outputs >= PLANAR else nn.Conv2d
+            yield f"conv{block}_{index}", convolution(inputs, outputs, 3, padding=1)
             yield f"relu{block}_{index}", nn.ReLU(inplace=True)
             inputs = outputs
         if block < len(BLOCKS):
