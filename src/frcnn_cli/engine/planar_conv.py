@@ -16,5 +16,6 @@ class PlanarConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         trains = torch.is_grad_enabled() and self.weight.requires_grad
         if trains and x.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
-            return self._conv_forward(x.contiguous(), self.weight.contiguous(), self.bias)
+            planar: Tensor = self._conv_forward(x.contiguous(), self.weight.contiguous(), self.bias)
+            return planar
         return super().forward(x)
