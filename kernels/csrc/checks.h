@@ -78,4 +78,22 @@ inline void check_nms(
   require(iou_threshold >= 0, "nms: iou_threshold must not be negative");
 }
 
+inline void check_depthwise(
+    const torch::stable::Tensor& gradient, const torch::stable::Tensor& input, int64_t stride) {
+  using torch::headeronly::ScalarType;
+  require(
+      gradient.dim() == 4 && input.dim() == 4 && gradient.is_contiguous() && input.is_contiguous(),
+      "depthwise: gradient and input must be (N, H, W, C), contiguous");
+  require(
+      gradient.scalar_type() == ScalarType::Float && input.scalar_type() == ScalarType::Float,
+      "depthwise: gradient and input must be float32");
+  require(stride > 0, "depthwise: the stride must be positive");
+  require(
+      gradient.size(0) == input.size(0) && gradient.size(3) == input.size(3) &&
+          input.size(1) > 0 && input.size(2) > 0 &&
+          gradient.size(1) == (input.size(1) - 1) / stride + 1 &&
+          gradient.size(2) == (input.size(2) - 1) / stride + 1,
+      "depthwise: the gradient does not fit the input");
+}
+
 }  // namespace frcnn

@@ -2,6 +2,7 @@
 //
 // Shapes: features (N, C, H, W); rois (R, 5) as [batch index, x1, y1, x2, y2] in image pixels;
 // outputs and argmax (R, C, pooled_height, pooled_width), argmax as int32 h * W + w or -1;
+// gradient (N, H', W', C) and input (N, H, W, C) of a 5 x 5 depthwise convolution, contiguous;
 // boxes (B, 4) as x1, y1, x2, y2 in continuous coordinates; scores and labels (B,).
 #include <torch/csrc/stable/library.h>
 
@@ -17,5 +18,7 @@ STABLE_TORCH_LIBRARY(frcnn, m) {
   m.def(
       "roi_pool_backward(Tensor grad_output, Tensor rois, Tensor argmax, SymInt batch, "
       "SymInt channels, SymInt height, SymInt width, bool channels_last) -> Tensor");
+  m.def(
+      "depthwise_weight_gradient(Tensor gradient, Tensor input, SymInt stride) -> Tensor");
   m.def("nms(Tensor boxes, Tensor scores, Tensor? labels, float iou_threshold) -> Tensor");
 }

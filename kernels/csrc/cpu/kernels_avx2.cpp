@@ -1,6 +1,7 @@
 // The kernels for x86 processors with AVX2.
 #if defined(__x86_64__)
 #pragma GCC target("avx2,f16c")
+#include "depthwise_kernel.h"
 #include "nms_kernel.h"
 #include "roi_pool_kernels.h"
 #define FRCNN_KERNELS(Stored) \
@@ -13,5 +14,6 @@ FRCNN_KERNELS(double)
 FRCNN_KERNELS(HalfBits)
 FRCNN_KERNELS(BFloat16Bits)
 NmsKernel avx2_nms() { return &nms_one_class; }
+DepthwiseKernel avx2_depthwise() { return &depthwise_weight_gradient; }
 }  // namespace frcnn
 #endif

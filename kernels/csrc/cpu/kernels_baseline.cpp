@@ -1,4 +1,5 @@
 // The kernels for any machine of this architecture.
+#include "depthwise_kernel.h"
 #include "nms_kernel.h"
 #include "roi_pool_kernels.h"
 #define FRCNN_KERNELS(Stored) \
@@ -11,4 +12,5 @@ FRCNN_KERNELS(double)
 FRCNN_KERNELS(HalfBits)
 FRCNN_KERNELS(BFloat16Bits)
 NmsKernel baseline_nms() { return &nms_one_class; }
+DepthwiseKernel baseline_depthwise() { return &depthwise_weight_gradient; }
 }  // namespace frcnn

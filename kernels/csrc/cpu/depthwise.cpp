@@ -1,0 +1,57 @@
+// The weight gradient of a 5 x 5 depthwise convolution on the CPU, 16 channels a task.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include <algorithm>
+
+#include "checks.h"
+#include "depthwise_job.h"
+#include "isa.h"
+#include "scratch.h"
+
+namespace frcnn {
+namespace {
+
+using torch::stable::Tensor;
+
+DepthwiseKernel kernel() {
+#if defined(__x86_64__)
+  if (isa() == Isa::avx512) return avx512_depthwise();
+  if (isa() == Isa::avx2) return avx2_depthwise();
+#endif
+  return baseline_depthwise();
+}
+
+// Which sums a thread makes does not depend on the number of threads, nor does their order.
+Tensor depthwise_weight_gradient(const Tensor& gradient, const Tensor& input, int64_t stride) {
+  check_depthwise(gradient, input, stride);
+  int64_t channels = input.size(3);
+  Tensor result = torch::stable::new_empty(input, {channels, 1, kDepthwiseKernel, kDepthwiseKernel});
+  DepthwiseJob whole{
+      input.const_data_ptr<float>(), gradient.const_data_ptr<float>(), input.size(0),
+      input.size(1), input.size(2), gradient.size(1), gradient.size(2), channels, 0, stride,
+      nullptr, result.mutable_data_ptr<float>()};
+  int64_t tasks = (channels + kDepthwiseChannels - 1) / kDepthwiseChannels;
+  torch::stable::parallel_for(0, tasks, 1, [&](int64_t begin, int64_t end) {
+    Scratch<float> padded(whole.padded_height() * whole.padded_width() * kDepthwiseChannels);
+    for (int64_t task = begin; task < end; ++task) {
+      int64_t first = task * kDepthwiseChannels;
+      DepthwiseJob job = whole;
+      job.input += first;
+      job.gradient += first;
+      job.result += first * kDepthwiseKernel * kDepthwiseKernel;
+      job.count = std::min(kDepthwiseChannels, channels - first);
+      job.padded = padded.get();
+      kernel()(job);
+    }
+  });
+  return result;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(frcnn, CPU, m) {
+  m.impl("depthwise_weight_gradient", TORCH_BOX(&depthwise_weight_gradient));
+}
+
+}  // namespace frcnn

@@ -1,0 +1,40 @@
+"""The weight gradient of a 5 x 5 depthwise convolution on a CPU, by vector code.
+
+oneDNN has none for these kernels: it takes two to four times as long.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def depthwise_weight_gradient(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
+    """The gradient (C, 1, 5, 5) of the weight of F.conv2d(x, weight, stride=stride, padding=2,
+    groups=C).
+
+    gradient: (N, C, H', W') and x: (N, C, H, W), float32, on the CPU; channels last they are not
+    copied. The same bits for any number of threads. Raises ValueError for arguments that do not
+    fit.
+    """
+    if gradient.ndim != 4 or x.ndim != 4 or min(x.shape) < 1:
+        raise ValueError(f"x must be (N, C, H, W) with something in it, not {tuple(x.shape)}")
+    for name, tensor in (("gradient", gradient), ("x", x)):
+        if tensor.dtype != torch.float32 or tensor.device.type not in ("cpu", "meta"):
+            raise ValueError(
+                f"{name} must be float32 on the CPU, not {tensor.dtype} on {tensor.device}"
+            )
+    if stride < 1:
+        raise ValueError(f"the stride must be 1 or more, not {stride}")
+    height, width = ((extent - 1) // stride + 1 for extent in x.shape[2:])
+    expected = (x.shape[0], x.shape[1], height, width)
+    if tuple(gradient.shape) != expected:
+        raise ValueError(f"gradient must be {expected}, not {tuple(gradient.shape)}")
+    cells = [each.permute(0, 2, 3, 1).contiguous() for each in (gradient, x)]
+    result: Tensor = torch.ops.frcnn.depthwise_weight_gradient(*cells, stride)
+    return result
+
+
+@torch.library.register_fake("frcnn::depthwise_weight_gradient")
+def _fake(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
+    return x.new_empty((x.shape[3], 1, 5, 5))
