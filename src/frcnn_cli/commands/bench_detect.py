@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import click
@@ -11,6 +12,7 @@ from rich import box
 from rich.table import Table
 
 from frcnn_cli.commands import options
+from frcnn_cli.commands.bench_cases import cases_option, chosen_cases
 from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.engine.benchmarks.detect import (
     CASES,
@@ -20,15 +22,11 @@ from frcnn_cli.engine.benchmarks.detect import (
     sample_images,
 )
 from frcnn_cli.engine.stage_clock import STAGES
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError
 
 
 @click.command("detect")
-@click.option(
-    "--cases",
-    metavar="NAME,NAME,...",
-    help=f"Only these. Default: {', '.join(case.name for case in CASES)}.",
-)
+@cases_option(CASES)
 @click.option(
     "--images",
     "count",
@@ -47,7 +45,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 @options.json_file
 @pass_output
 def bench_detect(
-    output: Output, cases: str | None, count: int, rounds: int, json_path: Path | None
+    output: Output, names: str | None, count: int, rounds: int, json_path: Path | None
 ) -> None:
     """Time detection beside the same model put together from usual parts.
 
@@ -58,20 +56,15 @@ def bench_detect(
     \b
     frcnn bench detect --cases lite-given,lite-made
     """
-    known = {case.name: case for case in CASES}
-    names = list(known) if cases is None else [name.strip() for name in cases.split(",")]
-    if unknown := [name for name in names if name not in known]:
-        raise MisuseError(f"There is no case '{unknown[0]}'. Known: {', '.join(known)}.")
+    cases = chosen_cases(CASES, names)
     images, photographs = sample_images(count)
     if not photographs:
         output.note("The shared data is not there: the images are generated ones.")
-    results = []
-    with output.progress("Detecting", 2 * len(names) * count * rounds) as advance:
-        for name in names:
-            case = known[name]
-            results.append(
-                benchmark_detection(case, images, rounds, lambda name=name: advance(1, name))  # type: ignore[misc]
-            )
+    with output.progress("Detecting", 2 * len(cases) * count * rounds) as advance:
+        results = [
+            benchmark_detection(case, images, rounds, partial(advance, 1, case.name))
+            for case in cases
+        ]
     what = "VOC" if photographs else "generated"
     threads = torch.get_num_threads()
     output.print(_table(results, f"Detection in {count} {what} images, {threads} threads"))

@@ -1,21 +1,19 @@
 """Convolutions a channel whose weight gradient is quick on a CPU for kernels of 5 x 5, too.
 
-oneDNN computes the weight gradient of a 3 x 3 depthwise convolution with vector code, that of
-larger kernels without: 20 to 50 times slower, a quarter of an EfficientNet-Lite's training step.
-The gradient of a 5 x 5 kernel is here put together from those of four 3 x 3 kernels, each over
-its own window of the padded input; where they overlap they agree.
+oneDNN has vector code for the weight gradient of a 3 x 3 depthwise convolution, not for that of
+larger kernels, which takes a quarter of an EfficientNet-Lite's training step. Ours is an operator
+of its own.
 """
 
 from __future__ import annotations
 
-from itertools import product
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-_PART = 3
+from frcnn_kernels import depthwise_weight_gradient
 
 
 class DepthwiseConv2d(nn.Conv2d):
@@ -47,46 +45,25 @@ class _Depthwise5(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor, Tensor, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, weight = ctx.saved_tensors
-        of_input = None
+        of_input = of_weight = of_bias = None
         if ctx.needs_input_grad[0]:
             of_input = _input_gradient(gradient, x, weight, ctx.stride)
-        of_weight = _weight_gradient(gradient, x, ctx.stride)
-        return of_input, of_weight, gradient.sum((0, 2, 3)), None
+        if ctx.needs_input_grad[1]:
+            of_weight = depthwise_weight_gradient(gradient.float(), x.float(), ctx.stride)
+            of_weight = of_weight.to(weight.dtype)
+        if ctx.needs_input_grad[2]:
+            of_bias = gradient.sum((0, 2, 3))
+        return of_input, of_weight, of_bias, None
 
 
 def _input_gradient(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
     if stride > 1 and x.dtype == torch.bfloat16:  # without vector code, too
         exact = _input_gradient(gradient.float(), x.float(), weight.float(), stride)
         return exact.to(torch.bfloat16)
-    return _gradients(gradient, x, weight, stride, 2, (True, False))[0]
-
-
-def _weight_gradient(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
-    """(C, 1, 5, 5) from the gradients (C, 1, 3, 3) of its corners."""
-    padded = F.pad(x, (2, 2, 2, 2)).contiguous(memory_format=torch.channels_last)
-    height, width = ((size - 1) * stride + _PART for size in gradient.shape[2:])
-    whole = x.new_empty((x.shape[1], 1, 5, 5))
-    part = x.new_empty((x.shape[1], 1, _PART, _PART))
-    for top, left in product((0, 2), (0, 2)):
-        window = padded[:, :, top : top + height, left : left + width]
-        corner = _gradients(gradient, window, part, stride, 0, (False, True))[1]
-        whole[:, :, top : top + _PART, left : left + _PART] = corner
-    return whole
-
-
-def _gradients(
-    gradient: Tensor,
-    x: Tensor,
-    weight: Tensor,
-    stride: int,
-    padding: int,
-    wanted: tuple[bool, bool],
-) -> tuple[Tensor, Tensor]:
-    """Of the input and of the weight of a depthwise convolution; None where not wanted."""
-    of_input, of_weight, _ = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, [stride] * 2, [padding] * 2, [1, 1], False, [0, 0],
-        len(weight), [*wanted, False],
-    )  # fmt: skip
-    return of_input, of_weight
+    of_input: Tensor = torch.ops.aten.convolution_backward(
+        gradient, x, weight, None, [stride] * 2, [2, 2], [1, 1], False, [0, 0],
+        len(weight), [True, False, False],
+    )[0]  # fmt: skip
+    return of_input
