@@ -25,7 +25,6 @@ def frcnn(*arguments: object) -> Result:
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a data set, its proposals and one short run."""
     folder = tmp_path_factory.mktemp("home")
-    (folder / "empty").mkdir()
     data = folder / "shapes"
     assert frcnn("data", "generate", data, "--images", 12, "--size", 128, 96).exit_code == 0
     stored = frcnn(
