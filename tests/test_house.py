@@ -27,17 +27,19 @@ FLOORS = [
     *(
         (f"{ENGINE}.{name}", floor)
         for floor, names in {
-            2: "records settings boxes seeds devices stopping depthwise dropout kept distributed "
-            "stopwatch planar_conv",
-            3: "datasets transforms sampling losses checkpoint evaluation image_order "
-            "training_images minibatches low_rank linear_svm hard_negatives draw results "
-            "proposing metrics memory older_models",
-            4: "backbones model models training_state runs stages "
-            "layer_costs model_info presets origins initial_model trained_on "
-            "compression.svd compression.ranks compression.compress",
-            5: "detect detect_files detecting stage_clock",
-            6: "train train_step svm validation timing benchmarks proposal_sweep "
-            "stage_times compression report loss_figure tensorboard run_list exchange doctor",
+            2: "records settings boxes seeds devices stopping layers.depthwise layers.dropout "
+            "training.kept distributed training.stopwatch layers.planar_conv",
+            3: "datasets transforms sampling losses checkpoint evaluation training.image_order "
+            "training.images training.minibatches layers.low_rank training.linear_svm "
+            "training.hard_negatives draw results proposing training.metrics memory "
+            "saved.older_models",
+            4: "backbones model saved.models training.state saved.runs training.stages "
+            "layer_costs model_info presets saved.origins saved.initial_model "
+            "saved.trained_on compression.svd compression.ranks compression.compress",
+            5: "detect detecting.files detecting timing.stage_clock",
+            6: "train train_step training.svm training.validation timing.samples benchmarks "
+            "proposal_sweep timing.stage_times compression report training.loss_figure "
+            "training.tensorboard saved.run_list exchange doctor",
         }.items()
         for name in names.split()
     ),

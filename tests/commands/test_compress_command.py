@@ -18,8 +18,8 @@ from click.testing import CliRunner, Result
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.datasets import find_dataset, generate_dataset
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.models import is_half, load_model, save_model
-from frcnn_cli.engine.origins import origin_of
+from frcnn_cli.engine.saved.models import is_half, load_model, save_model
+from frcnn_cli.engine.saved.origins import origin_of
 from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment, Preprocessing
 
 

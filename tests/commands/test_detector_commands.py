@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.models import load_model
+from frcnn_cli.engine.saved.models import load_model
 
 FEW = ["--iterations", "4", "--scale", "64", "--workers", "0", "--weights", "none"]
 

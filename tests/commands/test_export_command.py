@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.models import save_model
+from frcnn_cli.engine.saved.models import save_model
 from frcnn_cli.engine.settings import Architecture
 
 

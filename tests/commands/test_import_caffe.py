@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.backbones import find_backbone, load_pretrained
-from frcnn_cli.engine.models import load_model
+from frcnn_cli.engine.saved.models import load_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine" / "exchange"))
 from caffe_files import POOLED, caffenet_arrays, detector_arrays, layer, new_file, write

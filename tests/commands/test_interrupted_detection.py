@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.datasets import find_dataset, generate_dataset
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.models import save_model
+from frcnn_cli.engine.saved.models import save_model
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 
 IMAGES = 40

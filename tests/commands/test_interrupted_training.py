@@ -19,9 +19,9 @@ import pytest
 import torch
 
 from frcnn_cli.engine.datasets import find_dataset, generate_dataset
-from frcnn_cli.engine.models import load_model
 from frcnn_cli.engine.proposing.run import propose_images
-from frcnn_cli.engine.training_state import load_checkpoint
+from frcnn_cli.engine.saved.models import load_model
+from frcnn_cli.engine.training.state import load_checkpoint
 from frcnn_proposals.dense import DenseBoxes
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

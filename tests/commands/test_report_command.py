@@ -14,7 +14,7 @@ from frcnn_cli.cli import cli
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.datasets import find_dataset
 from frcnn_cli.engine.model import create_model
-from frcnn_cli.engine.models import save_model
+from frcnn_cli.engine.saved.models import save_model
 from frcnn_cli.engine.settings import Preprocessing, TrainSettings
 
 

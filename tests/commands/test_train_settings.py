@@ -12,8 +12,8 @@ from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
 from frcnn_cli.commands.train_settings import Wishes, experiment_from
-from frcnn_cli.engine.models import load_model
-from frcnn_cli.engine.origins import stored_experiment
+from frcnn_cli.engine.saved.models import load_model
+from frcnn_cli.engine.saved.origins import stored_experiment
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.overrides import override, read_toml
 from frcnn_proposals.errors import MisuseError

@@ -10,8 +10,8 @@ import torch
 
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.models import load_model
 from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.saved.models import load_model
 from frcnn_cli.engine.settings import Architecture, Schedule, TrainSettings
 
 State = dict[str, torch.Tensor]

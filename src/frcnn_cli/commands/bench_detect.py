@@ -21,7 +21,7 @@ from frcnn_cli.engine.benchmarks.detect import (
     benchmark_detection,
     sample_images,
 )
-from frcnn_cli.engine.stage_clock import STAGES
+from frcnn_cli.engine.timing.stage_clock import STAGES
 from frcnn_proposals.errors import InputError
 
 

@@ -31,7 +31,7 @@ from frcnn_cli.commands.targets import LoadedModel, open_model, split_targets
 from frcnn_cli.engine.compression import Compression
 from frcnn_cli.engine.compression.sweep import parse_sweep_ranks
 from frcnn_cli.engine.devices import find_device
-from frcnn_cli.engine.models import as_stored, is_half, save_model
+from frcnn_cli.engine.saved.models import as_stored, is_half, save_model
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import check_writable
 

@@ -19,8 +19,8 @@ from frcnn_cli.engine.compression.costs import measure_costs
 from frcnn_cli.engine.compression.judge import judge
 from frcnn_cli.engine.compression.ranks import Choice, by_rank
 from frcnn_cli.engine.compression.sweep import SweepPoint, sweep_plot
-from frcnn_cli.engine.models import as_stored
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
+from frcnn_cli.engine.saved.models import as_stored
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.files import write_whole
 

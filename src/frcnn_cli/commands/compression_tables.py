@@ -12,7 +12,7 @@ from frcnn_cli.engine.compression.compress import CompressedLayer
 from frcnn_cli.engine.compression.costs import Cost
 from frcnn_cli.engine.compression.search import Search
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.stage_times import STAGES
+from frcnn_cli.engine.timing.stage_times import STAGES
 
 STAGE_TITLES = {
     "conv": "convolutions",

@@ -18,7 +18,7 @@ from frcnn_cli.commands.detecting import detect_settings, detecting_options, ide
 from frcnn_cli.commands.detection_tables import detection_table
 from frcnn_cli.commands.targets import LoadedModel, open_model
 from frcnn_cli.engine.detect import threshold_for
-from frcnn_cli.engine.detect_files import DetectedFile, detect_files, proposals_of
+from frcnn_cli.engine.detecting.files import DetectedFile, detect_files, proposals_of
 from frcnn_cli.engine.detecting.journal import Journal
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device

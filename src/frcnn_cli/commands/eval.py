@@ -27,7 +27,7 @@ from frcnn_cli.commands.targets import (
     split_targets,
 )
 from frcnn_cli.engine.datasets.layout import refuse_unless_picture
-from frcnn_cli.engine.detect_files import detect_dataset, joined_detections
+from frcnn_cli.engine.detecting.files import detect_dataset, joined_detections
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.distributed import Team, joined, team_from_environment

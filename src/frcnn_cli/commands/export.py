@@ -17,7 +17,7 @@ from frcnn_cli.engine.exchange.export import (
     onnx_runner,
     torch_runner,
 )
-from frcnn_cli.engine.models import find_model, load_model
+from frcnn_cli.engine.saved.models import find_model, load_model
 from frcnn_proposals.errors import InputError, MisuseError
 
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}

@@ -24,9 +24,9 @@ from frcnn_cli.engine.compression.ranks import (
 from frcnn_cli.engine.compression.search import Search, ladder, lowest_within
 from frcnn_cli.engine.compression.svd import Decomposition
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.models import as_stored
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
-from frcnn_cli.engine.stage_times import StageTimes
+from frcnn_cli.engine.saved.models import as_stored
+from frcnn_cli.engine.timing.stage_times import StageTimes
 from frcnn_proposals.errors import MisuseError
 
 

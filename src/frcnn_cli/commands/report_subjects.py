@@ -17,7 +17,7 @@ from frcnn_cli.commands.targets import (
     open_split,
 )
 from frcnn_cli.engine.datasets.layout import refuse_unless_picture
-from frcnn_cli.engine.detect_files import detect_dataset
+from frcnn_cli.engine.detecting.files import detect_dataset
 from frcnn_cli.engine.detecting.journal import Journal
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device

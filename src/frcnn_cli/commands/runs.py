@@ -12,7 +12,7 @@ from rich.table import Table
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.commands.outlook import in_bytes
-from frcnn_cli.engine.run_list import ListedRun, list_runs
+from frcnn_cli.engine.saved.run_list import ListedRun, list_runs
 from frcnn_cli.engine.settings.fields import nested
 
 

@@ -12,11 +12,11 @@ from frcnn_cli.commands.console import Output
 from frcnn_cli.engine.datasets import available_splits, default_splits, find_dataset
 from frcnn_cli.engine.datasets.layout import Report, refuse
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.models import find_model, is_model, load_model
-from frcnn_cli.engine.origins import stored_experiment
 from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.saved.models import find_model, is_model, load_model
+from frcnn_cli.engine.saved.origins import stored_experiment
+from frcnn_cli.engine.saved.trained_on import trained_on
 from frcnn_cli.engine.settings import Experiment
-from frcnn_cli.engine.trained_on import trained_on
 from frcnn_proposals.errors import InputError, MisuseError
 
 

@@ -17,7 +17,7 @@ from frcnn_cli.commands.train_settings import Wishes, experiment_from
 from frcnn_cli.commands.train_tables import presets_table, variants_table
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.distributed import joined, team_from_environment
-from frcnn_cli.engine.models import BEST_FILE
+from frcnn_cli.engine.saved.models import BEST_FILE
 from frcnn_proposals.errors import MisuseError
 
 # What --resume may be given beside: of the machine, not of the experiment.

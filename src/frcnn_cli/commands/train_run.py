@@ -16,14 +16,13 @@ from frcnn_cli.commands.train_tables import setting_table
 from frcnn_cli.commands.train_watch import TrainingLine
 from frcnn_cli.engine.datasets import default_splits, find_dataset
 from frcnn_cli.engine.distributed import ALONE, Team
-from frcnn_cli.engine.initial_model import initial_model
-from frcnn_cli.engine.loss_figure import write_loss_figure
 from frcnn_cli.engine.model import FastRCNN, parameter_count
-from frcnn_cli.engine.models import CHECKPOINT_FILE
-from frcnn_cli.engine.origins import origin_of, proposals_fingerprint
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.runs import (
+from frcnn_cli.engine.saved.initial_model import initial_model
+from frcnn_cli.engine.saved.models import CHECKPOINT_FILE
+from frcnn_cli.engine.saved.origins import origin_of, proposals_fingerprint
+from frcnn_cli.engine.saved.runs import (
     SETTING_FILE,
     StoredRun,
     alone_in,
@@ -33,9 +32,10 @@ from frcnn_cli.engine.runs import (
     write_setting,
 )
 from frcnn_cli.engine.settings import Experiment
-from frcnn_cli.engine.tensorboard import tensorboard_scalars
 from frcnn_cli.engine.train import Run, StepReport, Trained, resume, train
-from frcnn_cli.engine.validation import Validation, validation_dataset
+from frcnn_cli.engine.training.loss_figure import write_loss_figure
+from frcnn_cli.engine.training.tensorboard import tensorboard_scalars
+from frcnn_cli.engine.training.validation import Validation, validation_dataset
 from frcnn_proposals.errors import InputError, MisuseError
 
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from frcnn_cli.engine.checkpoint import read_architecture
 from frcnn_cli.engine.datasets.locate import data_roots
-from frcnn_cli.engine.models import find_model
 from frcnn_cli.engine.presets import base_experiment, variant_changes
+from frcnn_cli.engine.saved.models import find_model
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.overrides import Given, from_assignment, override, read_toml
 from frcnn_proposals.errors import MisuseError

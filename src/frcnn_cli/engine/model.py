@@ -16,8 +16,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frcnn_cli.engine.backbones import STRIDE, Backbone, find_backbone, load_pretrained
-from frcnn_cli.engine.dropout import RowDropout
-from frcnn_cli.engine.low_rank import linear
+from frcnn_cli.engine.layers.dropout import RowDropout
+from frcnn_cli.engine.layers.low_rank import linear
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_kernels import roi_pool
 from frcnn_proposals.errors import InputError

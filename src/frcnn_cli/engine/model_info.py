@@ -8,8 +8,8 @@ from pathlib import Path
 from frcnn_cli.engine.backbones import BACKBONES, PREFIX, find_backbone
 from frcnn_cli.engine.datasets import VOC_CLASSES
 from frcnn_cli.engine.layer_costs import NetworkCost, layer_costs
-from frcnn_cli.engine.models import find_model, load_model
-from frcnn_cli.engine.origins import stored_experiment
+from frcnn_cli.engine.saved.models import find_model, load_model
+from frcnn_cli.engine.saved.origins import stored_experiment
 from frcnn_cli.engine.settings import Architecture, Experiment
 from frcnn_proposals.errors import InputError, MisuseError
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from frcnn_cli.engine.detect_files import detect_dataset
+from frcnn_cli.engine.detecting.files import detect_dataset
 from frcnn_cli.engine.evaluation import evaluate_voc
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset

@@ -12,29 +12,29 @@ import torch
 from torch import Tensor
 
 from frcnn_cli.engine.distributed import ALONE, Team, averaging
-from frcnn_cli.engine.initial_model import renormalise_boxes
 from frcnn_cli.engine.losses import Losses
 from frcnn_cli.engine.memory import memory_explained
-from frcnn_cli.engine.metrics import EVALUATIONS_FILE, METRICS_FILE, appended_lines
-from frcnn_cli.engine.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.models import BEST_FILE, MODEL_FILE, save_model
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.sampling import Candidates, match_candidates, target_statistics
+from frcnn_cli.engine.saved.initial_model import renormalise_boxes
+from frcnn_cli.engine.saved.models import BEST_FILE, MODEL_FILE, save_model
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
-from frcnn_cli.engine.stages import let_learn, make_optimizer, stages
 from frcnn_cli.engine.stopping import stop_between_steps
-from frcnn_cli.engine.stopwatch import Stopwatch
-from frcnn_cli.engine.svm import fit_svms
 from frcnn_cli.engine.train_step import train_step
-from frcnn_cli.engine.training_state import (
+from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE, METRICS_FILE, appended_lines
+from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
+from frcnn_cli.engine.training.state import (
     Progress,
     load_checkpoint,
     resumable_after_failure,
     save_checkpoint,
 )
-from frcnn_cli.engine.validation import Validation, validate
+from frcnn_cli.engine.training.stopwatch import Stopwatch
+from frcnn_cli.engine.training.svm import fit_svms
+from frcnn_cli.engine.training.validation import Validation, validate
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 

@@ -11,11 +11,11 @@ import torch.nn.functional as F
 from torch.nn.parallel import DistributedDataParallel
 
 from frcnn_cli.engine.distributed import ALONE, Team
-from frcnn_cli.engine.dropout import RowDropout
+from frcnn_cli.engine.layers.dropout import RowDropout
 from frcnn_cli.engine.losses import BOTH, Losses, LossWeights, multi_task_loss
-from frcnn_cli.engine.minibatches import Minibatch
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.settings import Precision
+from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_proposals.errors import InputError
 
 

@@ -15,7 +15,7 @@ from frcnn_cli.engine.benchmarks.detect import sample_images
 from frcnn_cli.engine.detect import detect_image
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_cli.engine.stage_clock import STAGES, StageClock
+from frcnn_cli.engine.timing.stage_clock import STAGES, StageClock
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.dense import DenseBoxes
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 
 from frcnn_cli.engine.compression import compress
 from frcnn_cli.engine.compression.judge import judge
-from frcnn_cli.engine.detect_files import detect_dataset
+from frcnn_cli.engine.detecting.files import detect_dataset
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.evaluation import evaluate_voc
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.models import as_stored
 from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.saved.models import as_stored
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError

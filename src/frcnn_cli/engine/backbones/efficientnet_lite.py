@@ -19,7 +19,7 @@ from frcnn_cli.engine.backbones.efficientnet_lite_weights import (
     packaged_weights,
     published_weights,
 )
-from frcnn_cli.engine.depthwise import DepthwiseConv2d
+from frcnn_cli.engine.layers.depthwise import DepthwiseConv2d
 from frcnn_cli.engine.settings import Preprocessing, Schedule
 
 

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from frcnn_cli.engine.backbones.base import Backbone, Pretrained
 from frcnn_cli.engine.backbones.caffe import ceil_pool, named_layers, read_caffe_names
-from frcnn_cli.engine.planar_conv import PlanarConv2d
+from frcnn_cli.engine.layers.planar_conv import PlanarConv2d
 from frcnn_cli.engine.settings import Preprocessing, Schedule
 
 # Channels of the convolutions of each block; blocks are parted by pooling.

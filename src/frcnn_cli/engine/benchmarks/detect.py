@@ -22,7 +22,7 @@ from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.model import FastRCNN, create_model, with_ranks
 from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.settings import DetectSettings, Precision
-from frcnn_cli.engine.stage_clock import STAGES, StageClock
+from frcnn_cli.engine.timing.stage_clock import STAGES, StageClock
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.images import read_image
 from frcnn_proposals.opencv_selective_search import OpenCVSelectiveSearch

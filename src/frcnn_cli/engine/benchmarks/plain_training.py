@@ -14,14 +14,14 @@ from torch import Tensor
 
 from frcnn_cli.engine.backbones import STRIDE
 from frcnn_cli.engine.boxes import flip_boxes
-from frcnn_cli.engine.dropout import ImageRows, RowDropout
-from frcnn_cli.engine.image_order import epoch_shares
-from frcnn_cli.engine.minibatches import Minibatch
+from frcnn_cli.engine.layers.dropout import ImageRows, RowDropout
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_cli.engine.sampling import match_candidates, sample_rois
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.train import Run
+from frcnn_cli.engine.training.image_order import epoch_shares
+from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_cli.engine.transforms import image_tensor
 from frcnn_proposals.images import read_image
 

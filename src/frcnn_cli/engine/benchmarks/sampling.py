@@ -14,11 +14,11 @@ import torch
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.benchmarks.peak_memory import peak_growth
 from frcnn_cli.engine.losses import multi_task_loss
-from frcnn_cli.engine.minibatches import Minibatch, Minibatches
 from frcnn_cli.engine.model import FastRCNN, create_model
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Sampling, TrainSettings
 from frcnn_cli.engine.settings.training import Strategy
+from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.dense import DenseBoxes
 

@@ -8,11 +8,11 @@ from itertools import pairwise
 
 import torch
 
-from frcnn_cli.engine.dropout import RowDropout
+from frcnn_cli.engine.layers.dropout import RowDropout
 from frcnn_cli.engine.losses import multi_task_loss
-from frcnn_cli.engine.minibatches import Minibatch
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.settings import TrainSettings
+from frcnn_cli.engine.training.minibatches import Minibatch
 
 
 @dataclass(frozen=True)

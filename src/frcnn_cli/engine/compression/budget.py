@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from frcnn_cli.engine.compression.ranks import Choice, Decompositions, within_cost
-from frcnn_cli.engine.stage_times import StageTimes
+from frcnn_cli.engine.timing.stage_times import StageTimes
 from frcnn_proposals.errors import MisuseError
 
 TOLERANCE = 0.02  # how far under the budget is near enough

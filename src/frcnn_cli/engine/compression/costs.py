@@ -9,8 +9,8 @@ from typing import Any
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.layer_costs import layer_costs
 from frcnn_cli.engine.model import FastRCNN, parameter_count
-from frcnn_cli.engine.stage_times import StageTimes, time_stages
-from frcnn_cli.engine.timing import sample_image, sample_proposals
+from frcnn_cli.engine.timing.samples import sample_image, sample_proposals
+from frcnn_cli.engine.timing.stage_times import StageTimes, time_stages
 from frcnn_cli.engine.transforms import image_tensor
 
 ROIS = 2000

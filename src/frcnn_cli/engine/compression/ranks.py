@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.compression.svd import Decomposition
-from frcnn_cli.engine.low_rank import LowRankLinear
+from frcnn_cli.engine.layers.low_rank import LowRankLinear
 from frcnn_proposals.errors import MisuseError
 
 LAYERS = ("fc6", "fc7")

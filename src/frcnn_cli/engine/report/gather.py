@@ -13,11 +13,11 @@ from frcnn_cli.engine.evaluation.curves import precision_recall_curves
 from frcnn_cli.engine.evaluation.errors import diagnose
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
 from frcnn_cli.engine.model import FastRCNN, parameter_count
-from frcnn_cli.engine.models import MODEL_FILE
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.report.records import Subject
 from frcnn_cli.engine.report.setting import all_settings, setting_of
 from frcnn_cli.engine.report.training_log import read_training_log
+from frcnn_cli.engine.saved.models import MODEL_FILE
 from frcnn_cli.engine.settings import Experiment
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_cli.engine.stage_times import STAGES, time_stages
+from frcnn_cli.engine.timing.stage_times import STAGES, time_stages
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image

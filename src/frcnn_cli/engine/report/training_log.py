@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.metrics import EVALUATIONS_FILE, METRICS_FILE
 from frcnn_cli.engine.report.records import TrainingLog
+from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE, METRICS_FILE
 
 _LOSSES = {"total": "loss", "classes": "classification", "boxes": "box_regression"}
 

@@ -1,0 +1,1 @@
+"""Layers of the network that torch has not, or not as quick."""

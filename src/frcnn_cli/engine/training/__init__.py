@@ -1,0 +1,1 @@
+"""The parts of training: mini-batches, stages, checkpoints, validation, SVMs."""

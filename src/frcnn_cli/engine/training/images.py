@@ -1,0 +1,108 @@
+"""One image of a mini-batch: its pixels as the network takes them, and the RoIs drawn from it.
+
+What does not change from epoch to epoch is kept: the overlaps of its proposals with its
+objects, and its pixels, decoded and resized.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frcnn_cli.engine.boxes import flip_boxes
+from frcnn_cli.engine.records import GroundTruth, ImageRecord
+from frcnn_cli.engine.sampling import Candidates, Quota, RoiSample, match_candidates, sample_rois
+from frcnn_cli.engine.seeds import generator_for
+from frcnn_cli.engine.settings import Architecture, Preprocessing, Sampling, TrainSettings
+from frcnn_cli.engine.training.kept import Kept
+from frcnn_cli.engine.transforms import normalised, resized_image
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.images import read_image
+
+# Of each process that prepares images: some 1,500 of 500 x 375 at scale 400, with their overlaps.
+KEPT_BYTES = 1 << 30
+
+
+@dataclass(frozen=True)
+class ResizedImage:
+    """pixels: (h, w, 3) uint8. width: of the original. factor: original to resized pixels."""
+
+    pixels: NDArray[np.uint8]
+    width: int
+    factor: float
+
+
+@dataclass(frozen=True)
+class TrainingImage:
+    """image: (3, h, w). sample: in original pixels. dropout_seed: of its RoIs in the head."""
+
+    image: Tensor
+    factor: float
+    sample: RoiSample
+    dropout_seed: int
+
+
+class TrainingImages:
+    """Prepares images; everything random about one comes from (seed, epoch, image)."""
+
+    def __init__(
+        self,
+        proposals: Mapping[str, Proposals],
+        architecture: Architecture,
+        settings: TrainSettings,
+        keep_bytes: int = KEPT_BYTES,
+    ) -> None:
+        self.proposals = proposals
+        self.architecture = architecture
+        self.settings = settings
+        self._inputs = _preprocessings(architecture.preprocessing, settings.sampling)
+        self._kept = Kept(keep_bytes)
+
+    def prepare(self, record: ImageRecord, quota: Quota, epoch: int) -> TrainingImage:
+        """The image as this epoch sees it. Raises InputError where it cannot be read."""
+        settings, name = self.settings, record.image_id
+        generator = generator_for(settings.seed, epoch, name)
+        is_flipped = settings.sampling.flip and generator.random() < 0.5
+        candidates = self._kept.get(name, lambda: self._candidates(record))
+        coding = self.architecture.box_coding
+        sample = sample_rois(candidates, quota, settings.sampling, generator, coding)
+        index = int(generator.integers(len(self._inputs)))
+        preprocessing = self._inputs[index]
+        resized = self._kept.get((name, index), lambda: _read(record, preprocessing))
+        pixels = resized.pixels
+        if is_flipped:
+            pixels, sample = pixels[:, ::-1], _flipped(sample, resized.width)
+        return TrainingImage(
+            normalised(pixels, preprocessing),
+            resized.factor,
+            sample,
+            dropout_seed=int(generator.integers(2**63)),
+        )
+
+    def _candidates(self, record: ImageRecord) -> Candidates:
+        boxes = self.proposals[record.image_id].top(self.settings.proposals).boxes
+        truth = record.truth or GroundTruth()
+        return match_candidates(boxes, truth, self.settings.sampling.foreground_iou)
+
+
+def _read(record: ImageRecord, preprocessing: Preprocessing) -> ResizedImage:
+    image = read_image(record.path)
+    pixels, factor = resized_image(image, preprocessing)
+    return ResizedImage(pixels, image.shape[1], factor)
+
+
+def _flipped(sample: RoiSample, width: int) -> RoiSample:
+    """The same RoIs of the mirrored image: an offset to the right is one to the left."""
+    targets = sample.targets * np.array([-1, 1, 1, 1], np.float32)
+    return RoiSample(flip_boxes(sample.boxes, width), sample.labels, targets)
+
+
+def _preprocessings(preprocessing: Preprocessing, sampling: Sampling) -> tuple[Preprocessing, ...]:
+    """One for each scale that images are seen at in training; max_size caps all of them."""
+    if not sampling.scales:
+        return (preprocessing,)
+    return tuple(replace(preprocessing, scale=scale) for scale in sampling.scales)

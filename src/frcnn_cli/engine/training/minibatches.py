@@ -1,0 +1,175 @@
+"""Mini-batches: images as the network takes them, and RoIs sampled from each (paper, 2.3).
+
+Everything random about an image is drawn from a generator of (seed, epoch, image), so that
+neither workers nor a resumed run change it.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import islice
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from torch.utils.data import Dataset as TorchDataset
+
+from frcnn_cli.engine.distributed import ALONE, Team
+from frcnn_cli.engine.layers.dropout import ImageRows
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.settings import Architecture, Sampling, TrainSettings
+from frcnn_cli.engine.training.image_order import Share, epoch_shares, shares_of_a_minibatch
+from frcnn_cli.engine.training.images import TrainingImages
+from frcnn_cli.engine.transforms import batch_images, batch_rois
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError, MisuseError
+
+
+@dataclass(frozen=True)
+class Minibatch:
+    """What passes through the network together: a mini-batch, or one share of it.
+
+    images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), raw.
+    unreadable: a message for each image that had to be left out of the batch. rows: of each
+    image, for dropout. shares: into how many its mini-batch is split.
+    """
+
+    images: Tensor
+    rois: Tensor
+    labels: Tensor
+    targets: Tensor
+    image_ids: tuple[str, ...]
+    unreadable: tuple[str, ...] = ()
+    rows: tuple[ImageRows, ...] = ()
+    shares: int = 1
+
+    def to(self, device: torch.device) -> Minibatch:
+        """The same on `device`."""
+        return replace(
+            self,
+            images=self.images.to(device, non_blocking=True),
+            rois=self.rois.to(device, non_blocking=True),
+            labels=self.labels.to(device, non_blocking=True),
+            targets=self.targets.to(device, non_blocking=True),
+        )
+
+
+class Minibatches(TorchDataset[Minibatch]):
+    """All shares of all mini-batches in order, each whatever was read before it.
+
+    shares: of one mini-batch, so that iteration i has items i * shares and on. Hierarchical
+    sampling has one, which is the mini-batch. team: of each mini-batch this process has its
+    part of the images. Raises MisuseError where the number of images does not fit the settings
+    or the team.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        proposals: Mapping[str, Proposals],
+        architecture: Architecture,
+        settings: TrainSettings,
+        team: Team = ALONE,
+    ) -> None:
+        self.dataset = dataset
+        _refuse_uneven(settings.sampling, team)
+        self.settings = settings
+        self.team = team
+        self.shares = shares_of_a_minibatch(settings.sampling)
+        self._images = TrainingImages(proposals, architecture, settings)
+        self._epoch = (0, self._order(0))
+
+    def __len__(self) -> int:
+        return self.settings.iterations * self.shares
+
+    def __getitem__(self, index: int) -> Minibatch:
+        iteration, place = divmod(index, self.shares)
+        epoch, position = divmod(iteration, len(self._epoch[1]))
+        if self._epoch[0] != epoch:
+            self._epoch = (epoch, self._order(epoch))
+        share = self._epoch[1][position][place]
+        images, image_ids, unreadable = [], [], []
+        for image in self.team.part(share.images):
+            record = self.dataset.images[image]
+            try:
+                images.append(self._images.prepare(record, share.quota, epoch))
+            except InputError as error:
+                unreadable.append(str(error))
+                continue
+            image_ids.append(record.image_id)
+        samples = [each.sample for each in images]
+        return Minibatch(
+            images=batch_images([each.image for each in images]),
+            rois=batch_rois([each.boxes for each in samples], [each.factor for each in images]),
+            labels=torch.from_numpy(
+                np.concatenate([np.zeros(0, np.int64), *(each.labels for each in samples)])
+            ),
+            targets=torch.from_numpy(
+                np.concatenate([np.zeros((0, 4), np.float32), *(s.targets for s in samples)])
+            ),
+            image_ids=tuple(image_ids),
+            unreadable=tuple(unreadable),
+            rows=tuple(ImageRows(len(each.sample.labels), each.dropout_seed) for each in images),
+            shares=self.shares,
+        )
+
+    def _order(self, epoch: int) -> list[tuple[Share, ...]]:
+        return epoch_shares(self.dataset, self.settings.sampling, self.settings.seed, epoch)
+
+
+def _refuse_uneven(sampling: Sampling, team: Team) -> None:
+    if team.world > 1 and sampling.strategy != "hierarchical":
+        raise MisuseError("RoI-centric sampling trains in one process.")
+    if sampling.images % team.world:
+        raise MisuseError(
+            f"{team.world} processes cannot share {sampling.images} images a mini-batch evenly.\n"
+            f"Give --set sampling.images={team.world}, or start fewer processes."
+        )
+
+
+def minibatch_stream(
+    minibatches: Minibatches, start: int, workers: int
+) -> Iterator[Iterator[Minibatch]]:
+    """The mini-batches from iteration `start` on, each share by share.
+
+    Worker processes prepare them ahead. A mini-batch must be taken whole before the next.
+    """
+    shares = _shares(minibatches, start * minibatches.shares, workers)
+    for _ in range(start, minibatches.settings.iterations):
+        yield islice(shares, minibatches.shares)
+
+
+def _shares(minibatches: Minibatches, first: int, workers: int) -> Iterator[Minibatch]:
+    loader = DataLoader(
+        minibatches,
+        batch_size=None,
+        sampler=range(first, len(minibatches)),
+        num_workers=workers,
+        worker_init_fn=_be_a_worker if workers else None,
+        prefetch_factor=4 if workers else None,
+        generator=torch.Generator(),  # its own, so that it draws nothing from the step's
+    )
+    # A forked process that ends OpenCV's threads waits for ever: they stayed with its parent.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    # Workers start with Ctrl-C and SIGTERM blocked and keep them so: they are the parent's, who
+    # ends its workers in order.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        batches = iter(loader)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        cv2.setNumThreads(threads)
+    yield from batches
+
+
+def _be_a_worker(_: int) -> None:
+    torch.set_num_threads(1)
+    # Errors travel to the parent with the batch; what else a worker would print is only that
+    # the parent has gone.
+    sys.excepthook = lambda *_: None

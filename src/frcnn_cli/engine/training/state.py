@@ -1,0 +1,112 @@
+"""Everything a training run needs to go on as if it had never stopped."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from frcnn_cli.engine.checkpoint import MALFORMED, load_tensors, read_description, save_tensors
+from frcnn_cli.engine.model import FastRCNN, rebuild_model
+from frcnn_cli.engine.saved.models import CHECKPOINT_FILE
+from frcnn_cli.engine.saved.older_models import as_of_now
+from frcnn_cli.engine.settings import TrainSettings
+from frcnn_cli.engine.settings.fields import nested
+from frcnn_cli.engine.settings.overrides import from_nested, override
+from frcnn_proposals.errors import InputError, MisuseError
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Iterations done, what the run was started with, and the best mAP on val so far."""
+
+    iteration: int
+    settings: TrainSettings
+    origin: dict[str, Any]
+    best: float | None = None
+
+
+def save_checkpoint(
+    folder: Path, model: FastRCNN, optimizer: torch.optim.SGD, progress: Progress
+) -> None:
+    """Write weights, momenta and progress into the run's folder, whole or not at all.
+
+    Raises InputError, and leaves the checkpoint that is there, where a number is not finite or
+    the disk is full.
+    """
+    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+    for name, parameter in model.named_parameters():
+        buffer = optimizer.state[parameter].get("momentum_buffer")
+        if buffer is not None:
+            tensors[f"momentum.{name}"] = buffer
+    origin = {
+        "iteration": progress.iteration,
+        "settings": nested(progress.settings),
+        "origin": progress.origin,
+        "best": progress.best,
+    }
+    for name, value in tensors.items():
+        if not torch.isfinite(value).all():
+            raise InputError(
+                f"After iteration {progress.iteration} not every number of {name} is finite.\n"
+                "Lower --learning-rate; the checkpoint before this iteration is kept."
+            )
+    with resumable_after_failure(folder):
+        save_tensors(folder / CHECKPOINT_FILE, model.architecture, tensors, origin)
+
+
+@contextmanager
+def resumable_after_failure(folder: Path) -> Iterator[None]:
+    """Where the block cannot write a file, say what becomes of the run."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(
+            f"{error}\nThe last checkpoint is kept. Make room on the disk, then go on with "
+            f"`frcnn train --resume {folder}`."
+        ) from error
+
+
+def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress]:
+    """The model in training, its momenta by parameter name, and the progress.
+
+    Raises InputError where the folder holds no readable checkpoint.
+    """
+    progress = load_progress(folder)
+    path = folder / CHECKPOINT_FILE
+    stored = as_of_now(path, load_tensors(path))
+    try:
+        model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
+    except (RuntimeError, MisuseError) as error:
+        raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
+    return model, _part(stored.tensors, "momentum."), progress
+
+
+def load_progress(folder: Path) -> Progress:
+    """The progress of a run's last checkpoint, without its tensors. Raises InputError likewise."""
+    path = folder / CHECKPOINT_FILE
+    if not path.is_file():
+        raise InputError(f"{folder}: there is no {CHECKPOINT_FILE} in this folder to go on from.")
+    stored = read_description(path)["origin"]
+    try:
+        return Progress(
+            int(stored["iteration"]),
+            override(TrainSettings(), from_nested(stored["settings"], "Its settings")),
+            dict(stored["origin"]),
+            None if stored.get("best") is None else float(stored["best"]),
+        )
+    except (*MALFORMED, MisuseError) as error:
+        raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in tensors.items()
+        if name.startswith(prefix)
+    }

@@ -1,0 +1,62 @@
+"""Which layers learn, when, and from what."""
+
+import pytest
+
+from frcnn_cli.engine.losses import LossWeights
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.settings import Schedule, TrainSettings
+from frcnn_cli.engine.training.stages import let_learn, stages
+
+TEN = Schedule(iterations=10)
+
+
+def learning(model: FastRCNN, settings: TrainSettings, stage: int = 0) -> set[str]:
+    """First parts of the names of the parameters that learn."""
+    let_learn(model, stages(settings)[stage], settings)
+    names = [name for name, p in model.named_parameters() if p.requires_grad]
+    return {".".join(n.split(".")[:3]) if "stages" in n else n.rsplit(".", 1)[0] for n in names}
+
+
+def test_the_iterations_and_losses_of_each_stage() -> None:
+    together = TrainSettings(schedule=TEN, box_weight=2.0)
+    assert together.iterations == 10
+    (only,) = stages(together)
+    assert (only.start, only.end, only.weights) == (0, 10, LossWeights(1.0, 2.0))
+
+    without = TrainSettings(schedule=TEN, box_training="none")
+    assert without.iterations == 10
+    assert stages(without)[0].weights == LossWeights(1.0, 0.0)
+
+    apart = TrainSettings(schedule=TEN, box_training="stagewise", box_weight=2.0)
+    assert apart.iterations == 20
+    first, second = stages(apart)
+    assert first == stages(without)[0]
+    assert (second.start, second.end, second.weights) == (10, 20, LossWeights(0.0, 2.0))
+
+
+def test_what_learns_by_default(small_model: FastRCNN) -> None:
+    names = learning(small_model, TrainSettings())
+    assert {"fc6", "fc7", "score", "box", "features.stages.2", "features.lateral"} <= names
+    assert not names & {"features.stem", "features.stages.0", "features.stages.1"}
+
+
+@pytest.mark.parametrize("box_training", ["none", "stagewise"])
+def test_the_first_of_two_stages_leaves_the_box_layer(
+    small_model: FastRCNN, box_training: str
+) -> None:
+    everything = learning(small_model, TrainSettings())
+    names = learning(small_model, TrainSettings(box_training=box_training))  # type: ignore[arg-type]
+    assert names == everything - {"box"}
+
+
+def test_the_second_stage_is_the_box_layer_alone(small_model: FastRCNN) -> None:
+    assert learning(small_model, TrainSettings(box_training="stagewise"), stage=1) == {"box"}
+
+
+def test_fixed_features_and_none_fixed(small_model: FastRCNN) -> None:
+    heads = {"fc6", "fc7", "score", "box"}
+    assert learning(small_model, TrainSettings(frozen="features")) == heads
+    names = learning(small_model, TrainSettings(frozen="none"))
+    assert {"features.stem", "features.stages.0", "features.stages.1"} <= names
+    let_learn(small_model, stages(TrainSettings())[0], TrainSettings(frozen="none"))
+    assert all(parameter.requires_grad for parameter in small_model.parameters())

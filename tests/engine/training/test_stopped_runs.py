@@ -1,0 +1,130 @@
+"""What a run keeps when something stops it, and what it says."""
+
+import resource
+import signal
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from engine.small_runs import equal, measured, new_model, settings, weights
+from torch.utils.data import get_worker_info
+
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.saved.origins import origin_of
+from frcnn_cli.engine.saved.runs import alone_in, read_run, write_setting
+from frcnn_cli.engine.settings import DataSettings, Experiment
+from frcnn_cli.engine.stopping import stop_between_steps
+from frcnn_cli.engine.train import Run, StepReport, resume, train
+from frcnn_cli.engine.training.state import load_checkpoint
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError, MisuseError
+
+MakeProposals = Callable[[Dataset], dict[str, Proposals]]
+
+
+@pytest.fixture
+def run(tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path) -> Run:
+    return Run(run_folder, tiny_dataset, grid_proposals(tiny_dataset), settings(6, every=2))
+
+
+@pytest.fixture
+def file_size_limit() -> Iterator[Callable[[int], None]]:
+    """Sets the largest file that this process may write: a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_do_not_change_losses_or_weights(run: Run, tmp_path: Path, workers: int) -> None:
+    plain = train(new_model(run.dataset), run)
+    parallel = replace(run, folder=tmp_path, settings=replace(run.settings, workers=workers))
+    other = train(new_model(run.dataset), parallel)
+    assert equal(weights(plain.path), weights(other.path))
+    assert measured(run.folder) == measured(tmp_path)
+    assert get_worker_info() is None
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(
+    run: Run, tmp_path: Path, file_size_limit: Callable[[int], None]
+) -> None:
+    def fill(step: StepReport) -> None:
+        if step.iteration == 3:
+            file_size_limit(1_000_000)
+
+    with pytest.raises(InputError, match=r"(?s)cannot be written.*Make room .*--resume"):
+        train(new_model(run.dataset), run, fill)
+    assert load_checkpoint(run.folder)[2].iteration == 2
+    assert not list(run.folder.glob(".*"))
+    file_size_limit(resource.RLIM_INFINITY)
+    whole = train(new_model(run.dataset), replace(run, folder=tmp_path / "whole"))
+    assert equal(weights(resume(run).path), weights(whole.path))
+
+
+def test_losses_that_cannot_be_written_stop_the_run(
+    run: Run, file_size_limit: Callable[[int], None]
+) -> None:
+    def fill(step: StepReport) -> None:
+        file_size_limit(100)
+
+    with pytest.raises(InputError, match=r"metrics\.jsonl: cannot be written"):
+        train(new_model(run.dataset), run, fill)
+
+
+def test_weights_that_are_not_finite_are_not_kept(run: Run) -> None:
+    model = new_model(run.dataset)
+
+    def spoil(step: StepReport) -> None:
+        if step.iteration == 4:
+            with torch.no_grad():
+                model.fc7.bias[0] = float("inf")
+
+    with pytest.raises(InputError, match=r"iteration 4 not every number of model\.fc7\.bias"):
+        train(model, run, spoil)
+    assert load_checkpoint(run.folder)[2].iteration == 2
+
+
+def test_a_signal_waits_for_the_end_of_the_step(run: Run) -> None:
+    def interrupt(step: StepReport) -> None:
+        if step.iteration == 3:
+            signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        train(new_model(run.dataset), run, interrupt)
+    assert load_checkpoint(run.folder)[2].iteration == 3
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def interrupted_twice() -> None:
+    with stop_between_steps() as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.made
+        signal.raise_signal(signal.SIGINT)
+
+
+def test_a_second_signal_does_not_wait() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        interrupted_twice()
+
+
+def test_what_a_killed_process_left_is_cleared(run_folder: Path) -> None:
+    leftover = run_folder / ".checkpoint.safetensors.x1.partial"
+    leftover.write_bytes(b"half")
+    with alone_in(run_folder):
+        assert not leftover.exists()
+
+
+def test_a_setting_that_was_changed_is_not_ignored(run: Run) -> None:
+    experiment = Experiment(train=run.settings, data=DataSettings("shapes", "train"))
+    write_setting(run.folder, experiment)
+    assert read_run(run.folder).experiment == experiment
+    assert read_run(run.folder).progress is None
+    stopped = replace(run, settings=settings(2, every=2), origin=origin_of(experiment, "abc"))
+    train(new_model(run.dataset), stopped)
+    assert read_run(run.folder).experiment == experiment
+    write_setting(run.folder, replace(experiment, backbone="vgg16"))
+    with pytest.raises(MisuseError, match="backbone is 'vgg16', but the run began with 'effic"):
+        read_run(run.folder)

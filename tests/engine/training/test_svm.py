@@ -1,0 +1,131 @@
+"""SVMs on fc7 in place of the softmax: red and blue squares on black, which can be told apart."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+import torch
+from torch import nn
+
+from frcnn_cli.engine.detect import score_boxes
+from frcnn_cli.engine.detecting.files import detect_dataset
+from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
+from frcnn_cli.engine.settings import DetectSettings, SvmSettings, TrainSettings
+from frcnn_cli.engine.training.svm import fit_svms, negatives_of
+from frcnn_proposals.base import Proposals
+
+CORNERS = [(x, y) for x in (0, 32, 64, 96) for y in (0, 32, 64)]
+CELLS = np.array([(x, y, x + 31, y + 31) for x, y in CORNERS], np.float32)
+SETTINGS = TrainSettings(
+    classifier="svm", svm=SvmSettings(c=1.0, retrain_after=5, iterations=20_000)
+)
+
+
+@pytest.fixture
+def squares(tmp_path: Path) -> Dataset:
+    """Eight pictures, each with a red square (class 1) and a blue one (2) on cells of a grid."""
+    generator = np.random.default_rng(0)
+    images = []
+    for number in range(8):
+        pixels = np.zeros((96, 128, 3), np.uint8)
+        cells = generator.choice(len(CELLS), 2, replace=False)
+        for cell, channel in zip(cells, (0, 2), strict=True):
+            x, y = CORNERS[cell]
+            pixels[y : y + 32, x : x + 32, channel] = generator.integers(150, 256)
+        path = tmp_path / f"{number}.png"
+        PIL.Image.fromarray(pixels).save(path)
+        truth = GroundTruth(CELLS[cells], np.array([1, 2]), np.zeros(2, bool))
+        images.append(ImageRecord(str(number), path, 128, 96, truth))
+    return Dataset("squares", "all", ("red", "blue"), tuple(images))
+
+
+@pytest.fixture
+def proposals(squares: Dataset) -> dict[str, Proposals]:
+    return {record.image_id: Proposals(CELLS) for record in squares.images}
+
+
+@pytest.fixture
+def model(small_model: FastRCNN) -> FastRCNN:
+    """Random layers on mean colours, which keep red, blue and black apart."""
+    torch.manual_seed(0)
+    small_model.features = nn.Sequential(nn.AvgPool2d(16, ceil_mode=True), nn.Conv2d(3, 128, 1))
+    for layer in (small_model.features[1], small_model.fc6, small_model.fc7):
+        nn.init.kaiming_normal_(layer.weight)
+        nn.init.zeros_(layer.bias)
+    return small_model
+
+
+def test_every_square_is_found_and_nothing_else(
+    model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
+) -> None:
+    seen: list[str] = []
+    fit_svms(model, squares, proposals, SETTINGS, seen.append)
+    assert len(seen) == 16  # two passes over eight images
+    assert model.architecture.classifier == "svm"
+    found = detect_dataset(
+        model, squares, proposals, DetectSettings(score_threshold=0.0, box_regression=False)
+    ).detections
+    for record in squares.images:
+        assert record.truth is not None
+        order = np.argsort(found[record.image_id].labels)
+        assert found[record.image_id].labels[order].tolist() == [1, 2]
+        assert np.array_equal(found[record.image_id].boxes[order], record.truth.boxes)
+
+
+def test_scores_are_margins(
+    model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
+) -> None:
+    fit_svms(model, squares, proposals, SETTINGS)
+    image = np.asarray(PIL.Image.open(squares.images[0].path))
+    scores, _ = score_boxes(model, image, Proposals(CELLS))
+    assert (scores[:, 0] == 0).all()
+    assert scores.min() < -0.5  # no probability
+
+
+def test_the_scale_of_fc7_does_not_matter(
+    model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
+) -> None:
+    """Features are brought to a mean norm of 20, so that one C fits all networks."""
+    image = np.asarray(PIL.Image.open(squares.images[0].path))
+    margins = []
+    for _ in range(2):
+        fit_svms(model, squares, proposals, SETTINGS)
+        margins.append(score_boxes(model, image, Proposals(CELLS))[0])
+        with torch.no_grad():
+            model.fc7.weight *= 100
+            model.fc7.bias *= 100
+    assert torch.allclose(*margins, atol=0.05)
+
+
+def test_the_same_again_to_the_bit(
+    model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
+) -> None:
+    weights = []
+    for _ in range(2):
+        fit_svms(model, squares, proposals, SETTINGS)
+        weights.append(model.score.weight.detach().clone())
+    assert torch.equal(*weights)
+
+
+def test_an_unreadable_image_is_passed_over(
+    model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals], tmp_path: Path
+) -> None:
+    gone = replace(squares.images[0], path=tmp_path / "gone.png")
+    dataset = replace(squares, images=(gone, *squares.images[1:]))
+    fit_svms(model, dataset, proposals, SETTINGS)
+    assert model.architecture.classifier == "svm"
+
+
+def test_negatives_by_hand() -> None:
+    # Boxes of 10 x 10 moved by 0, 5, 6 and 20 overlap the first by 1, 1/3, 1/4 and 0.
+    boxes = np.array([[x, 0, x + 9, 9] for x in (0, 5, 6, 20)], np.float32)
+    truth = GroundTruth(boxes[:1], np.array([2]), np.array([True]))  # difficult ones count too
+    assert negatives_of(boxes, truth, 3, under=0.3).tolist() == [
+        [True, False, True],
+        [True, False, True],
+        [True, True, True],
+        [True, True, True],
+    ]

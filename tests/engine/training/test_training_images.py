@@ -1,0 +1,111 @@
+"""What is kept from epoch to epoch, and dropout that belongs to images."""
+
+from collections.abc import Callable
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+from frcnn_cli.engine.distributed import Team
+from frcnn_cli.engine.layers.dropout import ImageRows, RowDropout
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.sampling import Quota
+from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
+from frcnn_cli.engine.training import images as training_images
+from frcnn_cli.engine.training.images import TrainingImages
+from frcnn_cli.engine.training.kept import Kept
+from frcnn_cli.engine.training.minibatches import Minibatches, minibatch_stream
+from frcnn_proposals.base import Proposals
+
+MakeProposals = Callable[[Dataset], dict[str, Proposals]]
+CPU = torch.device("cpu")
+
+
+def architecture_for(dataset: Dataset) -> Architecture:
+    preprocessing = Preprocessing(scale=64, max_size=100)
+    return Architecture("efficientnet_lite0", dataset.classes, (24, 16), preprocessing)
+
+
+def test_an_image_is_read_once_and_prepared_alike(
+    tiny_dataset: Dataset, grid_proposals: MakeProposals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads = []
+    read_image = training_images.read_image
+    monkeypatch.setattr(
+        training_images, "read_image", lambda path: reads.append(path) or read_image(path)
+    )
+    given = (grid_proposals(tiny_dataset), architecture_for(tiny_dataset), TrainSettings())
+    keeping, forgetting = TrainingImages(*given), TrainingImages(*given, keep_bytes=0)
+    for epoch in range(3):
+        for record in tiny_dataset.images[:2]:
+            kept, fresh = (
+                each.prepare(record, Quota(64, 16), epoch) for each in (keeping, forgetting)
+            )
+            assert torch.equal(kept.image, fresh.image)
+            assert (kept.sample.boxes == fresh.sample.boxes).all()
+            assert (kept.sample.targets == fresh.sample.targets).all()
+            assert kept.dropout_seed == fresh.dropout_seed
+    assert len(reads) == 2 + 6
+
+
+def test_a_full_store_keeps_what_it_has() -> None:
+    kept = Kept(limit_bytes=10)
+    first = kept.get("a", lambda: memoryview(b"12345678"))
+    assert kept.get("b", lambda: memoryview(b"1234")) == b"1234"
+    assert kept.get("b", lambda: memoryview(b"5678")) == b"5678"
+    assert kept.get("a", lambda: memoryview(b"")) is first
+
+
+def test_dropout_of_an_image_does_not_depend_on_its_companions() -> None:
+    x = torch.rand(7, 50) + 1
+    together = RowDropout([ImageRows(3, 11), ImageRows(4, 12)], CPU)
+    first, second = RowDropout([ImageRows(3, 11)], CPU), RowDropout([ImageRows(4, 12)], CPU)
+    for _ in range(2):  # two layers, each with masks of its own
+        both = together(x, 0.5)
+        assert torch.equal(both[:3], first(x[:3], 0.5))
+        assert torch.equal(both[3:], second(x[3:], 0.5))
+    assert 0.3 < (both == 0).float().mean() < 0.7
+    assert torch.equal(both[both != 0], 2 * x[both != 0])
+
+
+def test_every_epoch_drops_differently(
+    tiny_dataset: Dataset, grid_proposals: MakeProposals
+) -> None:
+    images = TrainingImages(
+        grid_proposals(tiny_dataset), architecture_for(tiny_dataset), TrainSettings()
+    )
+    records = tiny_dataset.images[:3]
+    seeds = {images.prepare(r, Quota(4, 1), e).dropout_seed for r in records for e in range(3)}
+    assert len(seeds) == 9
+
+
+def test_the_parts_of_a_team_are_the_minibatch(
+    tiny_dataset: Dataset, grid_proposals: MakeProposals
+) -> None:
+    given = (
+        tiny_dataset,
+        grid_proposals(tiny_dataset),
+        architecture_for(tiny_dataset),
+        TrainSettings(),
+    )
+    whole = Minibatches(*given)[1]
+    parts = [Minibatches(*given, Team(rank, 2))[1] for rank in (0, 1)]
+    assert whole.image_ids == parts[0].image_ids + parts[1].image_ids
+    assert torch.equal(whole.labels, torch.cat([part.labels for part in parts]))
+    assert whole.rows == parts[0].rows + parts[1].rows
+
+
+def test_workers_start_after_opencv_has_used_its_threads(
+    tiny_dataset: Dataset, grid_proposals: MakeProposals
+) -> None:
+    """A process that was forked then must not try to end them."""
+    cv2.setNumThreads(2)
+    cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (1500, 1500))
+    architecture = architecture_for(tiny_dataset)
+    minibatches = Minibatches(
+        tiny_dataset, grid_proposals(tiny_dataset), architecture, TrainSettings(workers=1)
+    )
+    (batch,) = next(minibatch_stream(minibatches, 0, workers=1))
+    assert len(batch.image_ids) == 2
+    assert cv2.getNumThreads() == 2

@@ -1,0 +1,110 @@
+"""Judging on val while training: the best is kept, and never on images that are trained on."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from engine.small_runs import equal, new_model, settings, weights
+
+from frcnn_cli.engine.datasets import find_dataset, generate_dataset
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.saved.models import load_model
+from frcnn_cli.engine.settings import DataSettings
+from frcnn_cli.engine.train import Run, StepReport, resume, train
+from frcnn_cli.engine.training.validation import Validation, validate, validation_dataset
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import MisuseError
+
+MakeProposals = Callable[[Dataset], dict[str, Proposals]]
+
+
+@pytest.fixture
+def shapes(tmp_path: Path) -> Path:
+    generate_dataset(tmp_path / "shapes", images=16, seed=3, size=(128, 96))
+    return tmp_path / "shapes"
+
+
+def test_the_best_on_val_is_kept(
+    shapes: Path, tmp_path: Path, grid_proposals: MakeProposals
+) -> None:
+    data = find_dataset(str(shapes), "train")
+    judged = validation_dataset(DataSettings(str(shapes), "train"), data)
+    validation = Validation(judged, grid_proposals(judged))
+    chosen = settings(8, every=3, eval_every=3)
+    run = Run(tmp_path / "run", data, grid_proposals(data), chosen, validation=validation)
+    trained = train(new_model(data), run)
+    lines = (run.folder / "evaluations.jsonl").read_text().splitlines()
+    scores = {each["iteration"]: each["map"] for each in map(json.loads, lines)}
+    assert list(scores) == [3, 6, 8]  # and once at the end
+    best, origin = load_model(run.folder / "best.safetensors")
+    assert trained.best == max(scores.values()) == origin["val_map"] == scores[origin["iteration"]]
+    assert validate(best, validation) == trained.best
+    # Evaluating changes nothing of the training.
+    plain = train(new_model(data), replace(run, folder=tmp_path / "plain", settings=settings(8, 3)))
+    assert equal(weights(plain.path), weights(trained.path))
+
+
+def test_of_three_scores_the_best_is_kept_and_of_two_alike_the_earlier(
+    shapes: Path,
+    tmp_path: Path,
+    grid_proposals: MakeProposals,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    scores = iter([0.2, 0.5, 0.3, 0.5])
+    monkeypatch.setattr("frcnn_cli.engine.train.validate", lambda *_: next(scores))
+    data = find_dataset(str(shapes), "train")
+    validation = Validation(find_dataset(str(shapes), "val"), {})
+    run = Run(
+        tmp_path / "run", data, grid_proposals(data), settings(4, every=9, eval_every=1),
+        validation=validation,
+    )  # fmt: skip
+    assert train(new_model(data), run).best == 0.5
+    _, origin = load_model(run.folder / "best.safetensors")
+    assert (origin["iteration"], origin["val_map"]) == (2, 0.5)
+
+
+def test_evaluations_go_on_after_a_stop(
+    shapes: Path, tmp_path: Path, grid_proposals: MakeProposals
+) -> None:
+    data = find_dataset(str(shapes), "train")
+    judged = find_dataset(str(shapes), "val")
+    validation = Validation(judged, grid_proposals(judged))
+    chosen = settings(6, every=4, eval_every=2)
+    run = Run(tmp_path / "run", data, grid_proposals(data), chosen, validation=validation)
+
+    def stop(step: StepReport) -> None:
+        if step.iteration == 5:
+            raise OSError("gone")
+
+    with pytest.raises(OSError, match="gone"):
+        train(new_model(data), run, stop)
+    stopped = resume(run)
+    whole = train(new_model(data), replace(run, folder=tmp_path / "whole"))
+    assert stopped.best == whole.best
+    texts = [(each / "evaluations.jsonl").read_text() for each in (run.folder, tmp_path / "whole")]
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("split", ["trainval", "val"])
+def test_val_is_not_judged_on_where_it_is_trained_on(shapes: Path, split: str) -> None:
+    name = str(shapes)
+    with pytest.raises(MisuseError, match=f"images of val are among those of {split}"):
+        validation_dataset(DataSettings(name, split), find_dataset(name, split))
+
+
+def test_without_a_val_split_nothing_is_judged(shapes: Path) -> None:
+    (shapes / "ImageSets" / "Main" / "val.txt").unlink()
+    data = find_dataset(str(shapes), "train")
+    with pytest.raises(MisuseError, match="no val split to evaluate on"):
+        validation_dataset(DataSettings(str(shapes), "train"), data)
+
+
+def test_unions_are_judged_by_the_images_that_they_share(shapes: Path, tmp_path: Path) -> None:
+    generate_dataset(tmp_path / "more", images=8, seed=4, size=(128, 96))
+    union = f"{shapes}+{tmp_path / 'more'}"
+    with pytest.raises(MisuseError, match="are among those of trainval"):
+        validation_dataset(DataSettings(union, "trainval"), find_dataset(union, "trainval"))
+    judged = validation_dataset(DataSettings(union, "train"), find_dataset(union, "train"))
+    assert judged.split == "val"
