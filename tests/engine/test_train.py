@@ -15,9 +15,10 @@ from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_cli.engine.saved.models import load_model
 from frcnn_cli.engine.settings import Architecture, Sampling, Schedule, TrainSettings
-from frcnn_cli.engine.train import Run, StepReport, resume, train
+from frcnn_cli.engine.train import resume, train
 from frcnn_cli.engine.train_step import train_step
 from frcnn_cli.engine.training.minibatches import Minibatches, minibatch_stream
+from frcnn_cli.engine.training.run import Run, StepReport
 from frcnn_cli.engine.training.stages import make_optimizer
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError

@@ -12,7 +12,8 @@ from rich.markup import escape
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output
 from frcnn_cli.commands.sources import warn_of_some
-from frcnn_cli.commands.train_run import Place, begin, go_on, was_begun
+from frcnn_cli.commands.train_prepare import Place
+from frcnn_cli.commands.train_run import begin, go_on, was_begun
 from frcnn_cli.commands.train_settings import Wishes, experiment_from
 from frcnn_cli.commands.train_tables import presets_table, variants_table
 from frcnn_cli.engine.devices import find_device

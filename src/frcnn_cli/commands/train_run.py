@@ -4,27 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from frcnn_cli.commands.console import Output
 from frcnn_cli.commands.outlook import Needs
-from frcnn_cli.commands.sources import proposals_for
+from frcnn_cli.commands.train_prepare import (
+    Place,
+    find_data,
+    prepare_run,
+    refuse_other_proposals,
+    validation_split,
+    with_split,
+)
 from frcnn_cli.commands.train_tables import setting_table
 from frcnn_cli.commands.train_watch import TrainingLine
-from frcnn_cli.engine.datasets import default_splits, find_dataset
-from frcnn_cli.engine.distributed import ALONE, Team
+from frcnn_cli.engine.distributed import Team
 from frcnn_cli.engine.model import FastRCNN, parameter_count
-from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.saved.initial_model import initial_model
 from frcnn_cli.engine.saved.models import CHECKPOINT_FILE
-from frcnn_cli.engine.saved.origins import origin_of, proposals_fingerprint
 from frcnn_cli.engine.saved.runs import (
     SETTING_FILE,
-    StoredRun,
     alone_in,
     claim_run_folder,
     new_run_folder,
@@ -32,28 +33,17 @@ from frcnn_cli.engine.saved.runs import (
     write_setting,
 )
 from frcnn_cli.engine.settings import Experiment
-from frcnn_cli.engine.train import Run, StepReport, Trained, resume, train
+from frcnn_cli.engine.train import resume, train
 from frcnn_cli.engine.training.loss_figure import write_loss_figure
+from frcnn_cli.engine.training.run import Run, StepReport, Trained
 from frcnn_cli.engine.training.tensorboard import tensorboard_scalars
-from frcnn_cli.engine.training.validation import Validation, validation_dataset
 from frcnn_proposals.errors import InputError, MisuseError
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a run is kept and computed, and by whom. folder: None makes one under runs_root."""
-
-    folder: Path | None
-    runs_root: Path
-    device: torch.device
-    team: Team = ALONE
-    tensorboard: bool = False
 
 
 def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
     """Train from the first iteration, in a folder of the run's own."""
-    experiment = _with_split(output, experiment)
-    data = _find(experiment)
+    experiment = with_split(output, experiment)
+    data = find_data(experiment)
     folder = _folder_of(experiment, place)
     try:
         with _alone(place, folder), _told_how_to_go_on(output, folder):
@@ -83,12 +73,12 @@ def go_on(output: Output, folder: Path, place: Place, workers: int | None) -> Tr
             best = None if stored.progress is None else stored.progress.best
             return Trained(stored.model, (), best)
         experiment = stored.experiment
-        data = _find(experiment)
+        data = find_data(experiment)
         if stored.progress is None:
             output.note(f"{folder} has no checkpoint yet: it begins again")
             return _train(output, experiment, data, folder, place)
-        run = _prepare(output, experiment, data, folder, place)
-        _refuse_other_proposals(stored, run)
+        run = prepare_run(output, experiment, data, folder, place)
+        refuse_other_proposals(stored, run)
         if workers is not None:
             run = replace(run, settings=replace(run.settings, workers=workers))
         done, total = stored.progress.iteration, run.settings.iterations
@@ -121,10 +111,10 @@ def _train(
     model = initial_model(experiment, data.classes)
     # Weights can bring other pixels than the backbone's usual ones.
     experiment = replace(experiment, preprocessing=model.architecture.preprocessing)
-    _validation_split(experiment, data)
+    validation_split(experiment, data)
     if output.verbosity >= 0:
         output.messages.print(setting_table(experiment))
-    run = _prepare(output, experiment, data, folder, place)
+    run = prepare_run(output, experiment, data, folder, place)
     output.note(
         f"Training {experiment.backbone} on {len(run.dataset)} images of "
         f"{Path(experiment.data.dataset).name} {experiment.data.split}, {run.settings.iterations} "
@@ -187,68 +177,6 @@ def _told_how_to_go_on(output: Output, folder: Path) -> Iterator[None]:
         if (folder / SETTING_FILE).is_file() or (folder / CHECKPOINT_FILE).is_file():
             output.note(f"Go on with `frcnn train --resume {folder}`.")
         raise
-
-
-def _prepare(
-    output: Output, experiment: Experiment, data: Dataset, folder: Path, place: Place
-) -> Run:
-    """The run of an experiment, its proposals found or made."""
-    validation = None
-    with place.team.first_alone():
-        found = _proposals(output, experiment, data)
-        if (judged := _validation_split(experiment, data)) is not None:
-            settings = replace(experiment.detect, score_threshold=None)
-            of_val = _proposals(output, experiment, judged)
-            validation = Validation(of_val.dataset, of_val.proposals, settings)
-    fingerprint = proposals_fingerprint(found.path, found.proposals)
-    origin = origin_of(experiment, fingerprint)
-    return Run(
-        folder, found.dataset, found.proposals, experiment.train, place.device, origin,
-        validation, place.team,
-    )  # fmt: skip
-
-
-def _proposals(output: Output, experiment: Experiment, data: Dataset) -> DatasetProposals:
-    chosen, root = experiment.proposals, experiment.data.root
-    return proposals_for(
-        output,
-        data,
-        Path(chosen.file) if chosen.file else None,
-        chosen.source,
-        data_root=Path(root) if root else None,
-        allow_mismatch=chosen.allow_mismatch,
-    )
-
-
-def _validation_split(experiment: Experiment, data: Dataset) -> Dataset | None:
-    return validation_dataset(experiment.data, data) if experiment.train.eval_every else None
-
-
-def _find(experiment: Experiment) -> Dataset:
-    data = experiment.data
-    return find_dataset(data.dataset, data.split, Path(data.root) if data.root else None)
-
-
-def _with_split(output: Output, experiment: Experiment) -> Experiment:
-    data = experiment.data
-    if data.split:
-        return experiment
-    splits = default_splits(data.dataset, Path(data.root) if data.root else None)
-    if not splits.apart:
-        output.warn(f"{data.dataset} has one split alone: nothing is left to evaluate on.")
-    return replace(experiment, data=replace(data, split=splits.training))
-
-
-def _refuse_other_proposals(stored: StoredRun, run: Run) -> None:
-    """Raises MisuseError where the proposals are not those that the run began with."""
-    assert stored.progress is not None
-    began = stored.progress.origin.get("proposals_fingerprint")
-    if began and began != run.origin["proposals_fingerprint"]:
-        raise MisuseError(
-            f"{run.folder}: the proposals have changed since this run began "
-            f"({stored.experiment.proposals.file or stored.experiment.proposals.source}).\n"
-            "Put them back, or begin another run."
-        )
 
 
 def _remove_if_nothing_was_done(folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from frcnn_cli.engine.train import StepReport
+from frcnn_cli.engine.training.run import StepReport
 
 _STEPS = 20  # over which the pace is averaged
 

@@ -4,94 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.distributed import ALONE, Team, averaging
+from frcnn_cli.engine.distributed import averaging
 from frcnn_cli.engine.losses import Losses
 from frcnn_cli.engine.memory import memory_explained
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.sampling import Candidates, match_candidates, target_statistics
 from frcnn_cli.engine.saved.initial_model import renormalise_boxes
-from frcnn_cli.engine.saved.models import BEST_FILE, MODEL_FILE, save_model
-from frcnn_cli.engine.settings import TrainSettings
-from frcnn_cli.engine.settings.fields import nested
+from frcnn_cli.engine.saved.models import MODEL_FILE, save_model
 from frcnn_cli.engine.stopping import stop_between_steps
 from frcnn_cli.engine.train_step import train_step
-from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE, METRICS_FILE, appended_lines
+from frcnn_cli.engine.training.best import evaluated, evaluation_is_due
+from frcnn_cli.engine.training.metrics import METRICS_FILE, appended_lines
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.training.run import Run, StepReport, Trained
 from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
 from frcnn_cli.engine.training.state import (
     Progress,
     load_checkpoint,
+    restore_momenta,
     resumable_after_failure,
     save_checkpoint,
 )
 from frcnn_cli.engine.training.stopwatch import Stopwatch
 from frcnn_cli.engine.training.svm import fit_svms
-from frcnn_cli.engine.training.validation import Validation, validate
-from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """One iteration's losses (averages over its RoIs) and learning rate.
-
-    images: how many it took, of all processes. seconds: how long it took, waiting for its data
-    included; waiting: that alone. evaluation: the last mAP on val of this sitting.
-    """
-
-    iteration: int
-    loss: float
-    classification: float
-    box_regression: float
-    learning_rate: float
-    images: int
-    seconds: float
-    waiting: float
-    evaluation: float | None = None
-
-    def measured(self) -> dict[str, float]:
-        """As a line of METRICS_FILE: what the step itself has shown."""
-        return {name: value for name, value in asdict(self).items() if name != "evaluation"}
-
-
-@dataclass(frozen=True)
-class Run:
-    """A training run: its folder, what it trains on, how, and where.
-
-    origin: JSON values that say all this to whoever reads the model later.
-    validation: what settings.eval_every judges the model on. team: the processes that train
-    together, of which the first writes the folder.
-    """
-
-    folder: Path
-    dataset: Dataset
-    proposals: Mapping[str, Proposals]
-    settings: TrainSettings = field(default_factory=TrainSettings)
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    origin: dict[str, Any] = field(default_factory=dict)
-    validation: Validation | None = None
-    team: Team = ALONE
-
-
-@dataclass(frozen=True)
-class Trained:
-    """What a run ended with: its model file, and a message for each image it could not read.
-
-    best: mean average precision of the best model on val, which lies beside it in BEST_FILE;
-    None where none was evaluated.
-    """
-
-    path: Path
-    unreadable: tuple[str, ...]
-    best: float | None = None
 
 
 def _say_nothing(_: StepReport | str) -> None:
@@ -183,7 +125,7 @@ def _fit(
             let_learn(model, stage, settings)
             network = averaging(model, team)
             optimizer = make_optimizer(model, settings.schedule)
-            _restore_momenta(model, optimizer, momenta if start > stage.start else {})
+            restore_momenta(model, optimizer, momenta if start > stage.start else {})
             of_stage = range(max(start, stage.start), stage.end)
             for iteration, shares in zip(of_stage, stream, strict=False):
                 rate = settings.schedule.rate_at(iteration - stage.start)
@@ -199,8 +141,8 @@ def _fit(
                     write_metrics(step.measured())
                     report(replace(step, evaluation=score))
                 progress = replace(progress, iteration=iteration + 1)
-                if first and _evaluation_is_due(run, progress):
-                    score, progress = _evaluated(model, run, progress)
+                if first and evaluation_is_due(run, progress):
+                    score, progress = evaluated(model, run, progress)
                 stopping = any(team.gather(stop.made))
                 if first and (stopping or progress.iteration % settings.checkpoint_every == 0):
                     save_checkpoint(run.folder, model, optimizer, progress)
@@ -219,35 +161,8 @@ def _fit(
         save_checkpoint(run.folder, model, optimizer, progress)
         fit_svms(model, run.dataset, run.proposals, settings, report_svms)
     with resumable_after_failure(run.folder):
-        save_model(model.eval(), path, _origin(run))
+        save_model(model.eval(), path, run.description())
     return Trained(path, tuple(unreadable), progress.best)
-
-
-def _evaluation_is_due(run: Run, progress: Progress) -> bool:
-    every, done = run.settings.eval_every, progress.iteration
-    return every > 0 and (done % every == 0 or done == run.settings.iterations)
-
-
-def _evaluated(model: FastRCNN, run: Run, progress: Progress) -> tuple[float, Progress]:
-    """Judge the model, and keep it if it is the best so far; its mAP on val."""
-    assert run.validation is not None
-    done = progress.iteration
-    score = validate(model, run.validation)
-    with appended_lines(run.folder / EVALUATIONS_FILE, done - 1) as write:
-        write({"iteration": done, "map": score})
-    if progress.best is not None and score <= progress.best:
-        return score, progress
-    with resumable_after_failure(run.folder):
-        origin = _origin(run) | {"iteration": done, "val_map": score}
-        save_model(model, run.folder / BEST_FILE, origin)
-    return score, replace(progress, best=score)
-
-
-def _origin(run: Run) -> dict[str, Any]:
-    """What the model says of itself: the whole experiment, or at least the settings."""
-    if "experiment" in run.origin:
-        return run.origin
-    return run.origin | {"settings": nested(run.settings)}
 
 
 def _readable(
@@ -272,12 +187,3 @@ def _step_report(
         seconds=watch.elapsed,
         waiting=watch.waited,
     )
-
-
-def _restore_momenta(
-    model: FastRCNN, optimizer: torch.optim.SGD, momenta: Mapping[str, Tensor]
-) -> None:
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and name in momenta:
-            buffer = torch.empty_like(parameter).copy_(momenta[name])
-            optimizer.state[parameter]["momentum_buffer"] = buffer

@@ -17,7 +17,8 @@ from frcnn_cli.engine.saved.models import load_model, save_model
 from frcnn_cli.engine.saved.origins import origin_of, stored_experiment
 from frcnn_cli.engine.saved.runs import read_run
 from frcnn_cli.engine.settings import DataSettings, Experiment, Preprocessing
-from frcnn_cli.engine.train import Run, train
+from frcnn_cli.engine.train import train
+from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.state import load_checkpoint
 from frcnn_proposals.base import Proposals
 

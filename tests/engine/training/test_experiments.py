@@ -23,9 +23,10 @@ from frcnn_cli.engine.settings import (
     SvmSettings,
     TrainSettings,
 )
-from frcnn_cli.engine.train import Run, StepReport, Trained, resume, train
+from frcnn_cli.engine.train import resume, train
 from frcnn_cli.engine.train_step import train_step
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.training.run import Run, StepReport, Trained
 from frcnn_cli.engine.training.stages import make_optimizer
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError

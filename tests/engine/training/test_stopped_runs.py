@@ -16,7 +16,8 @@ from frcnn_cli.engine.saved.origins import origin_of
 from frcnn_cli.engine.saved.runs import alone_in, read_run, write_setting
 from frcnn_cli.engine.settings import DataSettings, Experiment
 from frcnn_cli.engine.stopping import stop_between_steps
-from frcnn_cli.engine.train import Run, StepReport, resume, train
+from frcnn_cli.engine.train import resume, train
+from frcnn_cli.engine.training.run import Run, StepReport
 from frcnn_cli.engine.training.state import load_checkpoint
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError

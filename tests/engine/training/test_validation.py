@@ -12,7 +12,8 @@ from frcnn_cli.engine.datasets import find_dataset, generate_dataset
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.saved.models import load_model
 from frcnn_cli.engine.settings import DataSettings
-from frcnn_cli.engine.train import Run, StepReport, resume, train
+from frcnn_cli.engine.train import resume, train
+from frcnn_cli.engine.training.run import Run, StepReport
 from frcnn_cli.engine.training.validation import Validation, validate, validation_dataset
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError

@@ -19,9 +19,9 @@ from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_cli.engine.sampling import match_candidates, sample_rois
 from frcnn_cli.engine.seeds import generator_for
-from frcnn_cli.engine.train import Run
 from frcnn_cli.engine.training.image_order import epoch_shares
 from frcnn_cli.engine.training.minibatches import Minibatch
+from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.transforms import image_tensor
 from frcnn_proposals.images import read_image
 

@@ -19,9 +19,9 @@ from frcnn_cli.engine.model import FastRCNN, create_model
 from frcnn_cli.engine.presets import base_experiment
 from frcnn_cli.engine.settings import Precision
 from frcnn_cli.engine.timing.samples import sample_proposals
-from frcnn_cli.engine.train import Run
 from frcnn_cli.engine.train_step import train_step
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
 
 IMAGES = 48  # pictures of 500 x 375, three quarters of which are trained on

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -110,3 +110,13 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
         for name, value in tensors.items()
         if name.startswith(prefix)
     }
+
+
+def restore_momenta(
+    model: FastRCNN, optimizer: torch.optim.SGD, momenta: Mapping[str, Tensor]
+) -> None:
+    """Give an optimizer the momenta of a checkpoint, by the names of parameters."""
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad and name in momenta:
+            buffer = torch.empty_like(parameter).copy_(momenta[name])
+            optimizer.state[parameter]["momentum_buffer"] = buffer

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from frcnn_cli.engine.train import StepReport
+from frcnn_cli.engine.training.run import StepReport
 from frcnn_proposals.errors import MisuseError
 
 FOLDER = "tensorboard"
