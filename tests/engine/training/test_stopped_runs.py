@@ -3,6 +3,7 @@
 import resource
 import signal
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,12 +31,17 @@ def run(tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path) 
     return Run(run_folder, tiny_dataset, grid_proposals(tiny_dataset), settings(6, every=2))
 
 
-@pytest.fixture
+@contextmanager
 def file_size_limit() -> Iterator[Callable[[int], None]]:
-    """Sets the largest file that this process may write: a disk that is full."""
+    """Sets the largest file that this process may write, within the block: a disk that is full.
+
+    Not a fixture: pytest itself writes to a file between a test's end and its fixtures' own.
+    """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield lambda size: resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -48,30 +54,27 @@ def test_workers_do_not_change_losses_or_weights(run: Run, tmp_path: Path, worke
     assert get_worker_info() is None
 
 
-def test_a_full_disk_keeps_the_last_checkpoint(
-    run: Run, tmp_path: Path, file_size_limit: Callable[[int], None]
-) -> None:
-    def fill(step: StepReport) -> None:
-        if step.iteration == 3:
-            file_size_limit(1_000_000)
+def test_a_full_disk_keeps_the_last_checkpoint(run: Run, tmp_path: Path) -> None:
+    with file_size_limit() as limit:
 
-    with pytest.raises(InputError, match=r"(?s)cannot be written.*Make room .*--resume"):
-        train(new_model(run.dataset), run, fill)
+        def fill(step: StepReport) -> None:
+            if step.iteration == 3:
+                limit(1_000_000)
+
+        with pytest.raises(InputError, match=r"(?s)cannot be written.*Make room .*--resume"):
+            train(new_model(run.dataset), run, fill)
     assert load_checkpoint(run.folder)[2].iteration == 2
     assert not list(run.folder.glob(".*"))
-    file_size_limit(resource.RLIM_INFINITY)
     whole = train(new_model(run.dataset), replace(run, folder=tmp_path / "whole"))
     assert equal(weights(resume(run).path), weights(whole.path))
 
 
-def test_losses_that_cannot_be_written_stop_the_run(
-    run: Run, file_size_limit: Callable[[int], None]
-) -> None:
-    def fill(step: StepReport) -> None:
-        file_size_limit(100)
-
-    with pytest.raises(InputError, match=r"metrics\.jsonl: cannot be written"):
-        train(new_model(run.dataset), run, fill)
+def test_losses_that_cannot_be_written_stop_the_run(run: Run) -> None:
+    with (
+        file_size_limit() as limit,
+        pytest.raises(InputError, match=r"metrics\.jsonl: cannot be written"),
+    ):
+        train(new_model(run.dataset), run, lambda step: limit(100))
 
 
 def test_weights_that_are_not_finite_are_not_kept(run: Run) -> None:

@@ -54,7 +54,7 @@ def test_of_three_scores_the_best_is_kept_and_of_two_alike_the_earlier(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scores = iter([0.2, 0.5, 0.3, 0.5])
-    monkeypatch.setattr("frcnn_cli.engine.train.validate", lambda *_: next(scores))
+    monkeypatch.setattr("frcnn_cli.engine.training.best.validate", lambda *_: next(scores))
     data = find_dataset(str(shapes), "train")
     validation = Validation(find_dataset(str(shapes), "val"), {})
     run = Run(
