@@ -86,15 +86,15 @@ def test_a_killed_process_is_started_again_from_the_last_checkpoint(home: Path) 
     more = ("--checkpoint-every", "5")
     arguments = [*torchrun(2, "--max-restarts", "1"), *command("killed", 60, *more)]
     child = subprocess.Popen(
-        arguments, cwd=home, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True, start_new_session=True,
+        arguments, cwd=home, env=ENVIRONMENT | {"MARK": str(home)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
     )  # fmt: skip
     metrics = home / "runs" / "killed" / "metrics.jsonl"
     deadline = time.monotonic() + 200
     while not (metrics.is_file() and metrics.read_text().count("\n") >= 12):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    os.kill(worker_of_rank(child.pid, 1), signal.SIGKILL)
+    os.kill(worker_of_rank(home, 1), signal.SIGKILL)
     _, stderr = child.communicate(timeout=400)
     assert child.returncode == 0, stderr
     assert "Going on with runs/killed after iteration" in stderr
@@ -140,16 +140,15 @@ def test_images_are_shared_and_results_joined(home: Path) -> None:
     assert not [path for path in home.iterdir() if "of2" in path.name or "of3" in path.name]
 
 
-def worker_of_rank(session: int, rank: int) -> int:
-    """The process of a session whose environment says that it is this rank."""
+def worker_of_rank(mark: Path, rank: int) -> int:
+    """The process whose environment has the mark and says that it is this rank."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue
         try:
-            fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
             environment = (entry / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if int(fields[3]) == session and f"RANK={rank}".encode() in environment:
+        if {f"MARK={mark}".encode(), f"RANK={rank}".encode()} <= set(environment):
             return int(entry.name)
     raise AssertionError(f"no process of rank {rank}")
