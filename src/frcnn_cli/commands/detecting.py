@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import click
 
+from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output
 from frcnn_cli.commands.targets import LoadedModel
 from frcnn_cli.engine.detecting.journal import Journal
@@ -33,6 +34,22 @@ def detecting_options(function: Decorated) -> Decorated:
     return function
 
 
+def judging_options(function: Decorated) -> Decorated:
+    """What a detector is judged on, with which proposals, and how it detects."""
+    for option in (
+        detecting_options,
+        options.top_k,
+        options.allow_mismatch,
+        options.source,
+        options.proposals,
+        options.data_root,
+        _split,
+    ):
+        function = option(function)
+    return function
+
+
+_split = click.option("--split", help="Default: test where it has annotations, else val.")
 _precision = click.option(
     "--precision",
     type=click.Choice(["float32", "bfloat16"]),

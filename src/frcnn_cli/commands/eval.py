@@ -14,7 +14,7 @@ from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.commands.detecting import (
     dataset_journal,
     detect_settings,
-    detecting_options,
+    judging_options,
     unfinished,
 )
 from frcnn_cli.commands.evaluation_tables import print_evaluation
@@ -27,7 +27,7 @@ from frcnn_cli.commands.targets import (
     split_targets,
 )
 from frcnn_cli.engine.datasets.layout import refuse_unless_picture
-from frcnn_cli.engine.detecting.files import detect_dataset, joined_detections
+from frcnn_cli.engine.detecting.files import detect_dataset, joined_detections, scored_images
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.distributed import Team, joined, team_from_environment
@@ -41,13 +41,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 @click.command("eval")
 @click.argument("model", required=False)
 @click.argument("dataset", required=False)
-@click.option("--split", help="Default: test where it has annotations, else val.")
-@options.data_root
-@options.proposals
-@options.source
-@options.allow_mismatch
-@options.top_k
-@detecting_options
+@judging_options
 @click.option(
     "--detections",
     type=options.AnyPath,
@@ -188,10 +182,6 @@ def _score_model(
     if asked.save_detections is not None:
         write_json(asked.save_detections, coco_results(detected.detections, found.dataset.classes))
         output.note(f"Detections: {asked.save_detections}")
-    # What could not be read is no miss of the detector's: those images are not scored.
-    scored = tuple(r for r in found.dataset.images if r.image_id in detected.detections)
-    if not scored:
-        raise InputError(f"{found.dataset.name}: none of its images can be read.")
-    evaluation = evaluate(replace(found.dataset, images=scored), detected.detections)
+    evaluation = evaluate(scored_images(found.dataset, [detected.detections]), detected.detections)
     journal.remove()
     return evaluation

@@ -12,7 +12,7 @@ from rich.markup import escape
 from frcnn_cli import __version__
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output
-from frcnn_cli.commands.detecting import detecting_options
+from frcnn_cli.commands.detecting import judging_options
 from frcnn_cli.commands.report_subjects import Asked, Material, gather
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.evaluation.recall import RecallReport, evaluate_recall
@@ -30,13 +30,7 @@ from frcnn_cli.engine.report import Report, machine_facts, write_report
     help="Folder for index.html and the plots.",
 )
 @click.option("--dataset", help="Default: the one that the model was trained on.")
-@click.option("--split", help="Default: test where it has annotations, else val.")
-@options.data_root
-@options.proposals
-@options.source
-@options.allow_mismatch
-@options.top_k
-@detecting_options
+@judging_options
 @click.option(
     "--detections",
     multiple=True,

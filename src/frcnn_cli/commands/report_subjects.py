@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from frcnn_cli.commands.console import Output
@@ -17,7 +17,7 @@ from frcnn_cli.commands.targets import (
     open_split,
 )
 from frcnn_cli.engine.datasets.layout import refuse_unless_picture
-from frcnn_cli.engine.detecting.files import detect_dataset
+from frcnn_cli.engine.detecting.files import detect_dataset, scored_images
 from frcnn_cli.engine.detecting.journal import Journal
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device
@@ -33,7 +33,7 @@ from frcnn_cli.engine.report import (
 )
 from frcnn_cli.engine.settings import DetectSettings, Precision
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import MisuseError
 
 USUAL_THRESHOLD = 0.5
 
@@ -145,7 +145,7 @@ def _of_models(
             journal = dataset_journal(each, found, how, asked.precision, source, asked.proposals)
             journals.append(journal)
             detections.append(_detect(output, asked, each, found, how, journal))
-        dataset = _read_by_all(dataset, detections)
+        dataset = scored_images(dataset, detections)
     with output.progress("Timing", None):
         models = [prepare_model(each.model, asked.precision) for each in loaded]
         stages = mean_stages(models, dataset, found.proposals, settings[0])
@@ -179,11 +179,3 @@ def _detect(
         )
     warn_of_some(output, detected.unreadable)
     return detected.detections
-
-
-def _read_by_all(dataset: Dataset, detections: Sequence[Mapping[str, Detections]]) -> Dataset:
-    """What could not be read is no miss of the detector's: those images are not scored."""
-    scored = tuple(r for r in dataset.images if all(r.image_id in each for each in detections))
-    if not scored:
-        raise InputError(f"{dataset.name}: none of its images can be read.")
-    return replace(dataset, images=scored)

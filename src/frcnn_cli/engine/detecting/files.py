@@ -163,3 +163,14 @@ def _threads() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def scored_images(dataset: Dataset, found: Sequence[Mapping[str, Detections]]) -> Dataset:
+    """The images that every detector could read: what it could not read is no miss of its.
+
+    found: each detector's detections by image id. Raises InputError where none is left.
+    """
+    scored = tuple(r for r in dataset.images if all(r.image_id in each for each in found))
+    if not scored:
+        raise InputError(f"{dataset.name}: none of its images can be read.")
+    return replace(dataset, images=scored)
