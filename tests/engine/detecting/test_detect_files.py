@@ -70,16 +70,20 @@ def test_ahead_works_while_the_caller_does() -> None:
 
 
 def test_ahead_raises_where_the_result_is_due_and_ends_its_threads() -> None:
-    before = threading.active_count()
-    results = ahead(lambda item: 1 // item, [1, 0, 1], threads=2)
+    workers: set[threading.Thread] = set()
+
+    def divide(item: int) -> int:
+        workers.add(threading.current_thread())
+        return 1 // item
+
+    results = ahead(divide, [1, 0, 1], threads=2)
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
-    for _ in range(1000):
-        if threading.active_count() == before:
-            return
-        time.sleep(0.02)
-    raise AssertionError("threads are left")
+    for worker in workers:
+        worker.join(20)
+    assert workers
+    assert not any(worker.is_alive() for worker in workers)
 
 
 def test_a_journal_gives_back_what_was_added(tmp_path: Path) -> None:
