@@ -6,6 +6,7 @@ Read from the source, so that an import inside a function counts too.
 from __future__ import annotations
 
 import ast
+import configparser
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -107,3 +108,13 @@ def test_files_stay_readable() -> None:
         if (count := len(path.read_text(encoding="utf-8").splitlines())) > 300
     }
     assert long == {}
+
+
+def test_the_wheel_has_every_package() -> None:
+    """A package that setup.cfg does not list is missing where frcnn was not installed editable."""
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg", encoding="utf-8")
+    listed = setup["options"]["packages"].split()
+    assert sorted(listed) == sorted(
+        name for name, path in SOURCES.items() if path.name == "__init__.py"
+    )
