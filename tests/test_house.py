@@ -33,7 +33,7 @@ FLOORS = [
             3: "datasets transforms sampling losses checkpoint evaluation training.image_order "
             "training.images training.minibatches layers.low_rank training.linear_svm "
             "training.hard_negatives draw results proposing training.metrics memory "
-            "saved.older_models",
+            "saved.older_models downloads",
             4: "backbones model saved.models training.state saved.runs training.stages "
             "layer_costs model_info presets saved.origins saved.initial_model "
             "saved.trained_on compression.svd compression.ranks compression.compress",
@@ -99,6 +99,14 @@ def test_commands_do_not_import_one_another() -> None:
     listed = {f"frcnn_cli.commands.{name.replace('-', '_')}" for name in COMMANDS}
     for module in listed & set(SOURCES):
         assert not imports_of(module) & listed, f"{module} imports another command"
+
+
+def test_every_package_is_installed() -> None:
+    """A folder that setup.cfg does not name is missing from the wheel."""
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    packages = {name for name, path in SOURCES.items() if path.name == "__init__.py"}
+    assert set(setup["options"]["packages"].split()) == packages
 
 
 def test_files_stay_readable() -> None:

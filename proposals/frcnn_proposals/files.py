@@ -28,7 +28,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
         os.replace(name, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
     except BaseException as error:
         if name is not None:
             Path(name).unlink(missing_ok=True)
@@ -37,7 +37,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Have the folder's new names on the disk, so that a power cut does not undo them."""
     handle = os.open(folder, os.O_RDONLY)
     try:

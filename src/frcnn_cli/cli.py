@@ -28,7 +28,7 @@ COMMANDS = {
     "compress": "Make a model smaller and faster by truncated SVD.",
     "model": "Show what a model or a backbone is made of.",
     "proposals": "Inspect, convert, judge and draw proposal files.",
-    "data": "Generate, list and check data sets.",
+    "data": "Download, generate, list and check data sets.",
     "doctor": "Say whether this machine is ready, and what mends what is not.",
     "export": "Write a model as ONNX, or for torch alone.",
     "import-caffe": "Read a model of the first implementation, or ImageNet weights of Caffe.",

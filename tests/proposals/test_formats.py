@@ -9,6 +9,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import PIL.Image
 import pytest
 import scipy.io
 
@@ -335,7 +336,7 @@ def test_other_files_are_named(tmp_path, name):
 def test_missing_files_and_empty_folders(tmp_path):
     with pytest.raises(InputError, match="no such"):
         read_proposals(tmp_path / "a.mat")
-    with pytest.raises(InputError, match=r"no \.mat files"):
+    with pytest.raises(InputError, match=r"no \.mat, \.json or \.npz files"):
         read_proposals(tmp_path)
 
 
@@ -412,19 +413,19 @@ class TestWriting:
         scores = rng.normal(size=7) if request.param else None
         none = np.zeros(0) if request.param else None
         return {
-            "2008_000002": Proposals(corners, scores),
+            "2008_000002": Proposals(corners, None if scores is None else -np.sort(-scores)),
             "000012": Proposals(np.zeros((0, 4)), none),
             "000345": Proposals(corners[:1], None if scores is None else scores[:1]),
         }
 
-    @pytest.mark.parametrize("format", [STORE, *(format.name for format in WRITABLE)])
-    def test_what_was_written_reads_back_equal(self, tmp_path, proposals, format):
+    @pytest.mark.parametrize("format", [STORE, *(each.name for each in WRITABLE)])
+    def test_what_was_written_reads_back_equal(self, tmp_path, image_files, proposals, format):
         ids = list(proposals)
-        paths = {image_id: Path("VOC2007/JPEGImages") / f"{image_id}.jpg" for image_id in ids}
-        path = tmp_path / "written"
+        paths = {image_id: image_files / f"{image_id}.jpg" for image_id in ids}
+        path = tmp_path / ("written.csv" if format == "csv" else "written")
         count = write_proposals(path, proposals, format, image_ids=ids, image_paths=paths)
         assert count == 3
-        assert [each.name for each in tmp_path.iterdir()] == ["written"]
+        assert list(tmp_path.iterdir()) == [path]
         for named in (None, format):
             found = read_proposals(path, named, image_ids=ids)
             assert sorted(found) == sorted(ids)
@@ -434,6 +435,15 @@ class TestWriting:
                     assert found[image_id].scores is None
                 else:
                     np.testing.assert_array_equal(found[image_id].scores, expected.scores)
+
+    @pytest.fixture(scope="class")
+    def image_files(self, tmp_path_factory):
+        """The folder of the images, which COCO json says the sizes of."""
+        folder = tmp_path_factory.mktemp("VOC2007") / "JPEGImages"
+        folder.mkdir()
+        for image_id in ("2008_000002", *IDS):
+            PIL.Image.new("L", (640, 600)).save(folder / f"{image_id}.jpg")
+        return folder
 
     def test_as_the_readers_of_others_expect(self, tmp_path):
         """What each tool's own loader takes out, by plain pickle and SciPy."""
@@ -480,6 +490,8 @@ class TestWriting:
             write_proposals(tmp_path / "a", proposals, "mmdet2")
         with pytest.raises(MisuseError, match="--images"):
             write_proposals(tmp_path / "a", proposals, "mmdet3")
+        with pytest.raises(MisuseError, match="--images"):
+            write_proposals(tmp_path / "a", proposals, "coco")
         with pytest.raises(MisuseError, match="can be written"):
             write_proposals(tmp_path / "a", proposals, "mcg-mat")
         with pytest.raises(InputError, match="1 of 2 images have no proposals \\(dog\\)"):

@@ -7,22 +7,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from numpy.typing import NDArray
+
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats.json_file import load_json
 from frcnn_proposals.formats.mat import load_mat
 from frcnn_proposals.formats.mat73 import is_hdf5
+from frcnn_proposals.formats.npz_file import load_npz
 from frcnn_proposals.store_schema import is_store
 from frcnn_proposals.unpickle import load_pickle
 
-Kind = Literal["store", "folder", "mat", "pickle"]
+Kind = Literal["store", "folder", "mat", "pickle", "json", "csv", "npz"]
+_BY_SUFFIX: dict[str, Kind] = {".json": "json", ".csv": "csv", ".npz": "npz"}
 
 
 @dataclass(frozen=True)
 class Content:
-    """A file read whole. value: a .mat file's variables by name, or the unpickled object."""
+    """A file read whole, in the field of its kind.
+
+    value: a .mat file's variables by name, or the unpickled object. json: the value. text: of a
+    .csv file. arrays: of a .npz, by name.
+    """
 
     path: Path
     kind: Kind
     value: Any = None
+    json: Any = None
+    text: str | None = None
+    arrays: Mapping[str, NDArray[Any]] | None = None
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -45,8 +57,15 @@ def kind_of(path: Path) -> Kind:
     # From protocol 2 on a pickle says so; before, only its name does.
     if start[:1] == b"\x80" or path.suffix in (".pkl", ".pickle"):
         return "pickle"
+    if path.suffix.lower() in _BY_SUFFIX:
+        return _BY_SUFFIX[path.suffix.lower()]
+    if start.startswith(b"PK\x03\x04"):
+        return "npz"
+    if start.lstrip()[:1] in (b"{", b"["):
+        return "json"
     raise InputError(
-        f"{path}: is no proposal file; those are stores, .mat files, pickles, folders of .mat files"
+        f"{path}: is no proposal file; those are stores, .mat files, pickles, .json, .csv and "
+        ".npz files, and folders of .mat, .json or .npz files"
     )
 
 
@@ -57,7 +76,20 @@ def load_content(path: Path) -> Content:
         return Content(path, kind, load_mat(path))
     if kind == "pickle":
         return Content(path, kind, load_pickle(path))
+    if kind == "json":
+        return Content(path, kind, json=load_json(path))
+    if kind == "csv":
+        return Content(path, kind, text=_text_of(path))
+    if kind == "npz":
+        return Content(path, kind, arrays=load_npz(path))
     return Content(path, kind)
+
+
+def _text_of(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error})") from error
 
 
 def describe(content: Content) -> str:
@@ -66,6 +98,12 @@ def describe(content: Content) -> str:
     if content.kind == "mat":
         held = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in value.items())
         return f"a .mat file with {held or 'no variables'}"
+    if content.kind == "csv":
+        return f"a table that begins with {(content.text or '')[:60].splitlines()[:1]}"
+    if content.kind == "npz":
+        return f"arrays called {', '.join(list(content.arrays or ())[:5]) or 'nothing'}"
+    if content.kind == "json":
+        return f"a json {type(content.json).__name__}"
     if isinstance(value, dict):
         keys = ", ".join(repr(key) for key in list(value)[:5])
         return f"a pickled dict of {len(value)} with {keys}"

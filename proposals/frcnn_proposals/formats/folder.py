@@ -1,4 +1,4 @@
-"""A folder with a .mat file for each image, read one by one as they are asked for."""
+"""A folder with a file for each image, read one by one as they are asked for."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from frcnn_proposals.formats.layout import BoxLayout, from_layout
 
 # So many files decide on the format of all; each is checked again when it is read.
 _SAMPLE = 64
+_SUFFIXES = (".mat", ".json", ".npz")
 
 
 class FolderProposals(Mapping[str, Proposals]):
@@ -54,17 +55,16 @@ class FolderProposals(Mapping[str, Proposals]):
         return image_id in self._files
 
 
-def mat_files(folder: Path) -> list[Path]:
-    """The .mat files in and under a folder, sorted. Raises InputError if there are none."""
-    found = sorted(
-        Path(root) / name
-        for root, _, names in os.walk(folder)
-        for name in names
-        if name.endswith(".mat")
-    )
-    if not found:
-        raise InputError(f"{folder}: has no .mat files in it, and no proposals")
-    return found
+def box_files(folder: Path) -> list[Path]:
+    """The .mat files in and under a folder, sorted; without any the .json, else the .npz files.
+
+    Raises InputError if there are none.
+    """
+    everything = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
+    for suffix in _SUFFIXES:
+        if found := sorted(path for path in everything if path.suffix == suffix):
+            return found
+    raise InputError(f"{folder}: has no .mat, .json or .npz files in it, and no proposals")
 
 
 def spread(files: list[Path]) -> list[Path]:

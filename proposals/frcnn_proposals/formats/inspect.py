@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_proposals.formats.content import Content, kind_of, load_content
-from frcnn_proposals.formats.folder import mat_files, spread
+from frcnn_proposals.formats.folder import box_files, spread
 from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, judge, sound_ways
 from frcnn_proposals.provenance import Provenance
 from frcnn_proposals.store import open_store
@@ -72,7 +72,7 @@ def inspect_proposals(
     kind = kind_of(path)
     if kind == "store":
         return _inspect_store(path)
-    files = mat_files(path) if kind == "folder" else [path]
+    files = box_files(path) if kind == "folder" else [path]
     contents = [load_content(file) for file in spread(files)]
     ways = judge(contents, hints or Hints(), size_of)
     return _inspect_ways(path, len(files), contents, ways)

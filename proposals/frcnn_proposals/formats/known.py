@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.base import Format, WritableFormat
+from frcnn_proposals.formats.coco_json import CocoJson
+from frcnn_proposals.formats.csv_table import CsvTable
 from frcnn_proposals.formats.demo_mat import DemoMat
 from frcnn_proposals.formats.detectron2_pkl import Detectron2Pkl
 from frcnn_proposals.formats.detectron_pkl import DetectronPkl
@@ -14,7 +16,9 @@ from frcnn_proposals.formats.ijcv_mat import IjcvMat
 from frcnn_proposals.formats.mcg_mat import McgMat
 from frcnn_proposals.formats.mmdet2_pkl import Mmdet2Pkl
 from frcnn_proposals.formats.mmdet3_pkl import Mmdet3Pkl
+from frcnn_proposals.formats.npz import NpzByImage, NpzOfImage
 from frcnn_proposals.formats.py_faster_rcnn_pkl import PyFasterRcnnPkl
+from frcnn_proposals.formats.sam_json import SamJson
 from frcnn_proposals.formats.sergeyk_mat import SergeykMat
 from frcnn_proposals.formats.wsddn_mat import WsddnMat
 
@@ -25,6 +29,9 @@ WRITABLE: tuple[WritableFormat, ...] = (
     Detectron2Pkl(),
     Mmdet2Pkl(),
     Mmdet3Pkl(),
+    CocoJson(),
+    CsvTable(),
+    NpzByImage(),
 )
 FORMATS: tuple[Format, ...] = (
     *WRITABLE,
@@ -36,6 +43,8 @@ FORMATS: tuple[Format, ...] = (
     WsddnMat(),
     SergeykMat(),
     PyFasterRcnnPkl(),
+    SamJson(),
+    NpzOfImage(),
 )
 
 

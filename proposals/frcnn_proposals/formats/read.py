@@ -11,7 +11,7 @@ from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats.base import PerImageFormat
 from frcnn_proposals.formats.content import Content, kind_of, load_content
-from frcnn_proposals.formats.folder import FolderProposals, mat_files, sample_reading
+from frcnn_proposals.formats.folder import FolderProposals, box_files, sample_reading
 from frcnn_proposals.formats.ids import image_ids_of
 from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, decide
 from frcnn_proposals.formats.known import STORE, format_named
@@ -102,7 +102,7 @@ def _proposals(
 def _open_folder(
     folder: Path, hints: Hints, image_ids: Sequence[str] | None, size_of: ImageSize | None
 ) -> ProposalFile:
-    paths = mat_files(folder)
+    paths = box_files(folder)
     reading = sample_reading(paths, hints, size_of)
     assert isinstance(reading.format, PerImageFormat)
     names = [reading.format.id_of(path) for path in paths]

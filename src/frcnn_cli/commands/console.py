@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,16 +13,9 @@ from typing import Any
 import click
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
 from frcnn_cli.commands.outlook import Needs, Outlook
+from frcnn_cli.commands.progress import ITEMS, LogProgress, Unit, bar
 from frcnn_proposals.files import write_whole
 
 Advance = Callable[[int, str], None]
@@ -57,29 +49,34 @@ class Output:
 
     @contextmanager
     def progress(
-        self, description: str, total: int | None, done: int = 0, needs: Needs | None = None
+        self,
+        description: str,
+        total: int | None,
+        done: int = 0,
+        needs: Needs | None = None,
+        unit: Unit = ITEMS,
     ) -> Iterator[Advance]:
         """Progress with the time left; yields advance(count, text beside the bar).
 
-        done: what an earlier run has done already. needs: what will be written. A bar on a
-        terminal, a line now and then in a log, nothing when quiet. Long work is announced by
-        how long it will take, once its first items have shown that.
+        done: what an earlier run has done already. needs: what will be written. unit: what is
+        counted. A bar on a terminal, a line now and then in a log, nothing when quiet. Long
+        work is announced by how long it will take, once its first items have shown that.
         """
         if self.verbosity < 0:
             yield lambda count, beside: None
             return
-        outlook = Outlook(description, total, done, needs)
+        outlook = Outlook(description, total, done, needs, unit.in_words)
         if self.messages.is_terminal:
-            with self._bar() as bar:
-                task = bar.add_task(description, total=total, completed=done, beside="")
+            with bar(unit, self.messages) as shown:
+                task = shown.add_task(description, total=total, completed=done, beside="")
 
                 def advance(count: int, beside: str) -> None:
-                    bar.update(task, advance=count, beside=escape(beside))
+                    shown.update(task, advance=count, beside=escape(beside))
                     self._announce(outlook, count)
 
                 yield advance
         else:
-            log = LogProgress(self, description, total, done)
+            log = LogProgress(self.note, description, total, done, unit)
 
             def advance_log(count: int, beside: str) -> None:
                 log.advance(count, beside)
@@ -91,19 +88,6 @@ class Output:
         if (line := outlook.line(count)) is not None:
             self.note(line + ".")
 
-    def _bar(self) -> Progress:
-        return Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[beside]}", style="dim"),
-            console=self.messages,
-            transient=True,
-        )
-
 
 class _Nowhere(io.StringIO):
     """Takes text and keeps none."""
@@ -113,31 +97,6 @@ class _Nowhere(io.StringIO):
 
 
 SILENT = Output(-1, Console(file=_Nowhere()), Console(file=_Nowhere()))
-
-
-class LogProgress:
-    """Progress for output that is no terminal: one line every so many seconds."""
-
-    seconds_between = 60.0
-
-    def __init__(self, output: Output, description: str, total: int | None, done: int) -> None:
-        self.output, self.description, self.total = output, description, total
-        self.done = self.done_before = done
-        self.started = self.last = time.monotonic()
-
-    def advance(self, count: int, beside: str) -> None:
-        """Count work done; print where a line is due."""
-        self.done += count
-        now = time.monotonic()
-        if now - self.last < self.seconds_between:
-            return
-        self.last = now
-        line = f"{self.description}: {self.done}"
-        if self.total:
-            pace = (now - self.started) / max(1, self.done - self.done_before)
-            left = pace * (self.total - self.done)
-            line += f" of {self.total}, {left / 60:.0f} min left"
-        self.output.note(f"{line}, {beside}" if beside else line)
 
 
 pass_output = click.make_pass_decorator(Output, ensure=True)

@@ -1,4 +1,4 @@
-"""`frcnn data`: generate, list, check and export data sets."""
+"""`frcnn data`: download, generate, list, check and export data sets."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from rich.table import Table
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output
 from frcnn_cli.commands.data_check import check
+from frcnn_cli.commands.data_download import download
 from frcnn_cli.commands.data_export import export
 from frcnn_cli.engine.datasets import generate_dataset
 from frcnn_cli.engine.datasets.inventory import list_datasets
@@ -19,9 +20,10 @@ from frcnn_cli.engine.datasets.locate import data_roots
 
 @click.group()
 def data() -> None:
-    """Generate, list, check and export data sets."""
+    """Download, generate, list, check and export data sets."""
 
 
+data.add_command(download)
 data.add_command(check)
 data.add_command(export)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,8 +31,15 @@ class Needs:
 class Outlook:
     """Counts items; `line` gives the outlook once, when it can be told and is worth it."""
 
-    def __init__(self, description: str, total: int | None, done: int, needs: Needs | None) -> None:
-        self.description, self.needs = description, needs
+    def __init__(
+        self,
+        description: str,
+        total: int | None,
+        done: int,
+        needs: Needs | None,
+        amount: Callable[[int], str] = str,
+    ) -> None:
+        self.description, self.needs, self.amount = description, needs, amount
         self.left = 0 if total is None else total - done
         self.all = self.left
         self._started = time.monotonic()
@@ -54,7 +62,7 @@ class Outlook:
         seconds = (now - self._first) / (done - 1) * self.left
         if seconds < _WORTH_SAYING:
             return None
-        said = f"{self.description}: {self.all} to do, about {in_words(seconds)}"
+        said = f"{self.description}: {self.amount(self.all)} to do, about {in_words(seconds)}"
         return f"{said}, {self.needs}" if self.needs else said
 
 

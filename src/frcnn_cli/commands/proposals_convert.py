@@ -36,7 +36,9 @@ _WRITABLE = ("store", *(format.name for format in WRITABLE))
     help="List of image ids, one a line: the order of files that have no ids, and of OUT.",
 )
 @click.option(
-    "--images", type=options.FolderPath, help="Folder of the images: boxes must lie inside them."
+    "--images",
+    type=options.FolderPath,
+    help="Folder of the images: boxes must lie inside them. mmdet3 and coco name them in OUT.",
 )
 @proposals_options.allow_mismatch
 @pass_output
@@ -57,6 +59,8 @@ def convert(
     \b
     frcnn proposals convert voc_2007_trainval.mat boxes.proposals
     frcnn proposals convert boxes.proposals boxes.pkl --to detectron2
+    frcnn proposals convert sam-output/ masks.proposals --images photos/
+    frcnn proposals convert boxes.proposals boxes.json --to coco --images photos/
     """
     conversion = Conversion(
         Hints(format, order, base),

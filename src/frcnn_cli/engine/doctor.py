@@ -178,4 +178,8 @@ def _datasets(data_root: Path | None) -> Iterator[Finding]:
         yield Finding("data set", text, each.problem is not None, mend)
     if not found:
         text = "none found; $FRCNN_DATA or --data-root names their folder"
-        yield Finding("data sets", text, mend="frcnn data generate data/shapes")
+        yield Finding(
+            "data sets",
+            text,
+            mend="frcnn data download voc2007  # or: frcnn data generate data/shapes",
+        )

@@ -13,6 +13,7 @@ from frcnn_cli.engine.datasets.coco import CocoLayout
 from frcnn_cli.engine.datasets.layout import Layout
 from frcnn_cli.engine.datasets.layouts import layout_at, layouts_in
 from frcnn_cli.engine.datasets.voc import VOC_CLASSES, VocLayout
+from frcnn_cli.engine.downloads.known import DOWNLOADS
 from frcnn_proposals.errors import MisuseError
 
 KNOWN_NAMES = ("voc2007", "voc2012", "coco2017")
@@ -91,5 +92,6 @@ def _not_found(name: str, roots: Sequence[Path]) -> str:
     return (
         f"There is no data set {name!r} in {looked}, nor at that path.{hint}\n"
         f"Known: {', '.join(known)}, a path to a data set, or a union such as voc2007+voc2012.\n"
-        "Point to the folder with --data-root or $FRCNN_DATA."
+        "Point to the folder with --data-root or $FRCNN_DATA"
+        + (f"; `frcnn data download {name}` fetches it." if name in DOWNLOADS else ".")
     )

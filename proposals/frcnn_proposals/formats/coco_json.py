@@ -1,0 +1,157 @@
+"""COCO json: results, or a file of images and annotations; boxes or masks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, BinaryIO
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.content import Content
+from frcnn_proposals.formats.layout import BoxLayout, to_layout
+from frcnn_proposals.formats.masks import Extent, mask_extent
+from frcnn_proposals.images import image_size
+
+_LAYOUT = BoxLayout("xywh", 0)
+
+
+class CocoJson:
+    """cocodataset.org's formats: image_id, bbox x, y, width, height (or a segmentation), score.
+
+    Written is the kind with images and annotations, of one category, which FiftyOne,
+    supervision and pycocotools read.
+    """
+
+    name = "coco"
+    title = "COCO json (results, or images and annotations; bbox or segmentation)"
+    layouts = (_LAYOUT,)
+    needs_order = False
+
+    def parse(self, content: Content) -> Parsed | None:
+        value = content.json
+        names: dict[Any, str] | None = None
+        if isinstance(value, dict) and {"images", "annotations"} <= set(value):
+            names, value = _names(content.path, value["images"]), value["annotations"]
+        if not isinstance(value, list) or (names is None and not value):
+            return None
+        if not all(isinstance(entry, dict) and "image_id" in entry for entry in value):
+            return None
+        of_image: dict[str | int, list[tuple[Extent, float | None]]] = {}
+        for name in (names or {}).values():
+            of_image[name] = []
+        for place, entry in enumerate(value):
+            where = f"{content.path}: entry {place}"
+            box = _box(where, entry)
+            if box is not None:
+                of_image.setdefault(_id(where, entry, names), []).append(box)
+        return _parsed(of_image)
+
+    def write(self, content: ToWrite, file: BinaryIO) -> None:
+        images = [_image(content, number, name) for number, name in enumerate(content.ids, 1)]
+        head = {"images": images, "categories": [{"id": 1, "name": "object"}]}
+        file.write(orjson.dumps(head)[:-1] + b',"annotations":[')
+        written = 0
+        for number, name in enumerate(content.ids, start=1):
+            entries = _annotations(content.proposals[name], number, written)
+            if entries:
+                file.write(b"," * (written > 0) + orjson.dumps(entries)[1:-1])
+                written += len(entries)
+        file.write(b"]}")
+
+
+def _names(path: Path, images: Any) -> dict[Any, str]:
+    """Image ids by their numbers: file names without suffix, with their folders."""
+    names = {}
+    for entry in images if isinstance(images, list) else [None]:
+        name = entry.get("file_name") if isinstance(entry, dict) else None
+        number = entry.get("id") if isinstance(entry, dict) else None
+        if not isinstance(name, str) or not name or type(number) not in (int, str):
+            raise InputError(f"{path}: an image needs an id and a file_name")
+        names[number] = str(PurePosixPath(name).with_suffix(""))
+    return names
+
+
+def _id(where: str, entry: Mapping[str, Any], names: Mapping[Any, str] | None) -> str | int:
+    number = entry["image_id"]
+    if type(number) not in (int, str) or (names is not None and number not in names):
+        raise InputError(f"{where}: image_id {str(number)[:40]!r} is none of its images")
+    return number if names is None else names[number]
+
+
+def _box(where: str, entry: Mapping[str, Any]) -> tuple[Extent, float | None] | None:
+    """x, y, width, height and the score of an entry; None for a mask without pixels."""
+    score = entry.get("score")
+    if score is not None and type(score) not in (int, float):
+        raise InputError(f"{where}: its score is no number")
+    try:
+        given = entry.get("bbox")
+        extent = mask_extent(entry.get("segmentation")) if not given else _four(given)
+    except ValueError as error:
+        raise InputError(f"{where}: {error}") from error
+    if extent is None:
+        return None
+    x, y, width, height = extent
+    # An annotated object can be less than a pixel wide; it is in that pixel.
+    wide, high = (1.0 if 0 < side < 1 else side for side in (width, height))
+    return (x, y, wide, high), None if score is None else float(score)
+
+
+def _four(bbox: Any) -> Extent:
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        raise ValueError("its bbox is not x, y, width and height")
+    if any(type(each) not in (int, float) for each in bbox) or not all(map(math.isfinite, bbox)):
+        raise ValueError("its bbox has something that is no number")
+    x, y, width, height = map(float, bbox)
+    return x, y, width, height
+
+
+def _parsed(of_image: Mapping[str | int, list[tuple[Extent, float | None]]]) -> Parsed:
+    """Tables by image; where every box has a score the best comes first."""
+    scored = all(score is not None for rows in of_image.values() for _, score in rows)
+    scored = scored and any(of_image.values())
+    tables: list[NDArray[Any]] = []
+    scores: list[NDArray[Any]] = []
+    for rows in of_image.values():
+        table = np.array([box for box, _ in rows], np.float64).reshape(-1, 4)
+        if scored:
+            row = np.array([score for _, score in rows], np.float64)
+            order = np.argsort(-row, kind="stable")
+            table = table[order]
+            scores.append(row[order])
+        tables.append(table)
+    return Parsed(tables, scores if scored else None, list(of_image))
+
+
+def _image(content: ToWrite, number: int, image_id: str) -> dict[str, Any]:
+    path = (content.paths or {}).get(image_id)
+    if path is None:
+        raise MisuseError(
+            "COCO json has the images' names and sizes; name the folder of the images with "
+            f"--images ({image_id!r} has none)"
+        )
+    width, height = image_size(path)
+    name = f"{image_id}{path.suffix}"
+    return {"id": number, "file_name": name, "width": width, "height": height}
+
+
+def _annotations(proposals: Proposals, image: int, written: int) -> list[dict[str, Any]]:
+    scores = None if proposals.scores is None else proposals.scores.tolist()
+    entries = []
+    for index, bbox in enumerate(to_layout(proposals.boxes, _LAYOUT).tolist()):
+        entry = {
+            "id": written + index + 1,
+            "image_id": image,
+            "category_id": 1,
+            "bbox": bbox,
+            "area": bbox[2] * bbox[3],
+            "iscrowd": 0,
+        }
+        entries.append(entry if scores is None else {**entry, "score": scores[index]})
+    return entries

@@ -1,0 +1,23 @@
+"""Reading a json file from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from frcnn_proposals.errors import InputError
+
+
+def load_json(path: Path) -> Any:
+    """The file's value. Raises InputError, naming the file, where it cannot be read.
+
+    Nesting is bounded, and so are numbers: NaN and infinity are no json.
+    """
+    try:
+        return orjson.loads(path.read_bytes())
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not json that can be read ({error})") from error

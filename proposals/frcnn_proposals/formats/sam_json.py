@@ -1,0 +1,86 @@
+"""What segment-anything writes for an image: a list of masks, one json file an image."""
+
+from __future__ import annotations
+
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats.base import Parsed
+from frcnn_proposals.formats.content import Content
+from frcnn_proposals.formats.layout import BoxLayout
+from frcnn_proposals.formats.masks import mask_extent
+
+_SCORES = ("predicted_iou", "score")
+
+
+class SamJson:
+    """facebookresearch/segment-anything scripts/amg.py --convert-to-rle, and SA-1B's files.
+
+    Boxes are taken from the masks: the width that its `bbox` has is that of x2 - x1, one less
+    than the mask's. Where there is no mask that is minded.
+    """
+
+    name = "sam"
+    title = "segment-anything <id>.json (masks of one image)"
+    layouts = (BoxLayout("xyxy", 0),)
+
+    def parse(self, content: Content) -> Parsed | None:
+        value, image_id = content.json, self.id_of(content.path)
+        if isinstance(value, dict) and isinstance(value.get("image"), dict):
+            name = value["image"].get("file_name")
+            image_id = PurePosixPath(name).stem if isinstance(name, str) else image_id
+            value = value.get("annotations")
+        if not isinstance(value, list) or not all(map(_is_mask, value)):
+            return None
+        rows = []
+        for place, mask in enumerate(value):
+            try:
+                box = _box(mask)
+            except (TypeError, ValueError) as error:
+                raise InputError(f"{content.path}: mask {place}: {error}") from error
+            if box is not None:
+                rows.append((*box, *_score(mask)))
+        return _parsed(rows, image_id)
+
+    def id_of(self, path: Path) -> str:
+        return path.stem
+
+
+def _is_mask(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and "image_id" not in value
+        and ("segmentation" in value or "bbox" in value)
+    )
+
+
+def _box(mask: dict[str, Any]) -> tuple[float, float, float, float] | None:
+    """x1, y1, x2, y2; None for a mask without a pixel."""
+    if isinstance(mask.get("segmentation"), dict):
+        extent = mask_extent(mask["segmentation"])
+        if extent is None:
+            return None
+        x, y, width, height = extent
+        return x, y, x + width - 1, y + height - 1
+    bbox = mask.get("bbox")
+    if not isinstance(bbox, list) or len(bbox) != 4:
+        raise ValueError("it has neither run lengths nor a bbox of four numbers")
+    x, y, width, height = (float(value) for value in bbox)
+    return x, y, x + width, y + height
+
+
+def _score(mask: dict[str, Any]) -> tuple[float, ...]:
+    found = next((mask[name] for name in _SCORES if type(mask.get(name)) in (int, float)), None)
+    return () if found is None else (float(found),)
+
+
+def _parsed(rows: list[tuple[float, ...]], image_id: str) -> Parsed:
+    boxes = np.array([row[:4] for row in rows], np.float64).reshape(-1, 4)
+    if not rows or not all(len(row) == 5 for row in rows):
+        return Parsed([boxes], ids=[image_id])
+    scores = np.array([row[4] for row in rows])
+    order = np.argsort(-scores, kind="stable")
+    return Parsed([boxes[order]], [scores[order]], [image_id])
