@@ -403,6 +403,16 @@ def test_mat_73_that_refers_to_other_files(tmp_path):
         read_proposals(tmp_path / "b.mat", "demo-mat")
 
 
+@pytest.fixture(scope="module")
+def image_files(tmp_path_factory):
+    """The folder of the images, which COCO json says the sizes of."""
+    folder = tmp_path_factory.mktemp("VOC2007") / "JPEGImages"
+    folder.mkdir()
+    for image_id in ("2008_000002", *IDS):
+        PIL.Image.new("L", (640, 600)).save(folder / f"{image_id}.jpg")
+    return folder
+
+
 class TestWriting:
     @pytest.fixture(params=[True, False], ids=["scored", "unscored"])
     def proposals(self, request):
@@ -435,15 +445,6 @@ class TestWriting:
                     assert found[image_id].scores is None
                 else:
                     np.testing.assert_array_equal(found[image_id].scores, expected.scores)
-
-    @pytest.fixture(scope="class")
-    def image_files(self, tmp_path_factory):
-        """The folder of the images, which COCO json says the sizes of."""
-        folder = tmp_path_factory.mktemp("VOC2007") / "JPEGImages"
-        folder.mkdir()
-        for image_id in ("2008_000002", *IDS):
-            PIL.Image.new("L", (640, 600)).save(folder / f"{image_id}.jpg")
-        return folder
 
     def test_as_the_readers_of_others_expect(self, tmp_path):
         """What each tool's own loader takes out, by plain pickle and SciPy."""
