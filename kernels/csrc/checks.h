@@ -44,10 +44,9 @@ inline void check_out(
 inline void check_backward(
     const torch::stable::Tensor& grad_output, const torch::stable::Tensor& rois,
     const torch::stable::Tensor& argmax, int64_t channels) {
-  using torch::headeronly::ScalarType;
   require(rois.dim() == 2 && rois.size(1) == 5, "roi_pool: rois must be (R, 5)");
   require(
-      grad_output.dim() == 4 && argmax.dim() == 4 && argmax.scalar_type() == ScalarType::Int,
+      grad_output.dim() == 4 && argmax.dim() == 4,
       "roi_pool: the gradient and the argmax must be (R, C, PH, PW)");
   for (int64_t d = 0; d < 4; ++d) {
     require(argmax.size(d) == grad_output.size(d), "roi_pool: gradient and argmax differ in shape");

@@ -6,6 +6,7 @@
 #include <optional>
 #include <tuple>
 
+#include "cell_type.h"
 #include "checks.h"
 
 namespace frcnn {
@@ -31,8 +32,9 @@ struct RoiPoolForward {
       const Tensor& features, const Tensor& rois, int64_t pooled_height, int64_t pooled_width,
       double spatial_scale) {
     Tensor out = fresh(features, rois, pooled_height, pooled_width, features.scalar_type());
-    Tensor argmax = fresh(features, rois, pooled_height, pooled_width, ScalarType::Int);
-    Device::forward(features, rois, spatial_scale, out, argmax.mutable_data_ptr<int32_t>());
+    ScalarType cell = cell_type(features.size(2), features.size(3));
+    Tensor argmax = fresh(features, rois, pooled_height, pooled_width, cell);
+    Device::forward(features, rois, spatial_scale, out, &argmax);
     return {out, argmax};
   }
 

@@ -13,10 +13,14 @@ from torch import Tensor
 def roi_pool_reference(
     features: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float
 ) -> tuple[Tensor, Tensor]:
-    """RoI pooling by its definition; returns the maxima and their cells (h * W + w, or -1)."""
+    """RoI pooling by its definition; returns the maxima and their cells (h * W + w, or -1).
+
+    Cells are int16 where that can number all of the map's, else int32.
+    """
     height, width = features.shape[2:]
     pooled = features.new_zeros((len(rois), features.shape[1], *output_size))
-    argmax = torch.full(pooled.shape, -1, dtype=torch.int32)
+    cell_type = torch.int16 if height * width <= 2**15 else torch.int32
+    argmax = torch.full(pooled.shape, -1, dtype=cell_type)
     number = np.float64 if rois.dtype == torch.float64 else np.float32
     for r, (image, x1, y1, x2, y2) in enumerate(rois.cpu().numpy()):
         rows = _sub_windows(number, y1, y2, spatial_scale, output_size[0], height)
@@ -29,7 +33,7 @@ def roi_pool_reference(
                 best, cell = window.max(dim=1)
                 row, column = cell // (right - left), cell % (right - left)
                 pooled[r, :, i, j] = best
-                argmax[r, :, i, j] = ((top + row) * width + left + column).to(torch.int32)
+                argmax[r, :, i, j] = ((top + row) * width + left + column).to(cell_type)
     return pooled, argmax
 
 

@@ -17,7 +17,9 @@ def _roi_pool_fake(
     features: Tensor, rois: Tensor, height: int, width: int, spatial_scale: float
 ) -> tuple[Tensor, Tensor]:
     shape = (rois.shape[0], features.shape[1], height, width)
-    return features.new_empty(shape), features.new_empty(shape, dtype=torch.int32)
+    cells = features.shape[2] * features.shape[3]
+    cell_type = torch.int16 if cells <= 2**15 else torch.int32  # as csrc/cell_type.h has it
+    return features.new_empty(shape), features.new_empty(shape, dtype=cell_type)
 
 
 @torch.library.register_fake("frcnn::roi_pool_infer")

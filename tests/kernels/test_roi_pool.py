@@ -120,6 +120,30 @@ def test_any_strides_are_read_where_they_lie(device: str) -> None:
     )
 
 
+@pytest.mark.parametrize(("width", "cell_type"), [(256, torch.int16), (257, torch.int32)])
+def test_an_argmax_of_16_bits_serves_up_to_2_to_15_cells(
+    width: int, cell_type: torch.dtype, device: str
+) -> None:
+    cells = torch.randperm(2 * 128 * width, generator=torch.Generator().manual_seed(0))
+    features = cells.float().reshape(1, 2, 128, width)
+    last = features.shape[3] - 1, features.shape[2] - 1
+    rois = torch.tensor([[0, 0, 0, *last], [0, *last, *last], [0, 3.0, 5.0, 60.0, 40.0]])
+    expected, expected_cells = roi_pool_reference(features, rois, (7, 7), 1.0)
+    assert expected_cells.max() == 128 * width - 1
+    pooled, argmax = torch.ops.frcnn.roi_pool(features.to(device), rois.to(device), 7, 7, 1.0)
+    assert torch.equal(pooled.cpu(), expected)
+    assert argmax.dtype == cell_type
+    assert torch.equal(argmax.cpu(), expected_cells)
+    weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
+    arguments = (weights.to(device), rois.to(device), argmax, *features.shape, False)
+    gradient = torch.ops.frcnn.roi_pool_backward(*arguments)
+    by_hand = roi_pool_backward_reference(weights, rois, expected_cells, features.shape)
+    assert torch.equal(gradient.cpu(), by_hand)
+    torch.library.opcheck(
+        torch.ops.frcnn.roi_pool.default, (features.to(device), rois.to(device), 7, 7, 1.0)
+    )
+
+
 def test_nan_features_are_never_a_maximum(device: str) -> None:
     features = torch.tensor([[[[float("nan"), 1.0], [float("-inf"), float("nan")]]]], device=device)
     rois = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 1, 0, 1.0]], device=device)

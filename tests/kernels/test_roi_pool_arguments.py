@@ -92,8 +92,12 @@ def test_the_operators_check_for_themselves() -> None:
             call()
 
 
-def test_an_argmax_outside_the_map_writes_nothing() -> None:
-    argmax = torch.full((1, 3, 7, 7), 10**9, dtype=torch.int32)
+@pytest.mark.parametrize(
+    ("cell", "dtype"),
+    [(10**9, torch.int32), (-(2**31), torch.int32), (20, torch.int16), (-(2**15), torch.int16)],
+)
+def test_an_argmax_outside_the_map_writes_nothing(cell: int, dtype: torch.dtype) -> None:
+    argmax = torch.full((1, 3, 7, 7), cell, dtype=dtype)
     gradient = torch.ops.frcnn.roi_pool_backward(
         torch.ones(1, 3, 7, 7), ROIS, argmax, *FEATURES.shape, False
     )

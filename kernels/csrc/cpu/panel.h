@@ -46,7 +46,8 @@ struct PoolJob {
   const int64_t* rois;
   int64_t roi_count;
   Stored* out;         // of RoI 0 and the panel's first channel
-  int32_t* argmax;     // likewise, or null
+  void* argmax;        // likewise, or null
+  bool short_cells;    // argmax is int16_t, else int32_t
   int64_t out_stride;  // elements from one RoI to the next
   bool stream;         // write past the caches, since nobody will find the output there
   Compute<Stored>* tile;   // scratch, kScratchTiles * tile_elements(bins)

@@ -46,11 +46,12 @@ struct Forward {
   const Tensor& features;
   const RoiTable& table;
   Tensor& out;
-  int32_t* argmax;
+  Tensor* argmax;  // or null
   RoiPoolKernels<Stored> run = kernels<Stored>();
   int64_t channels = features.size(1), height = features.size(2), width = features.size(3);
   int64_t panels = (channels + P - 1) / P;
   int64_t bins = out.size(2) * out.size(3);
+  bool short_cells = argmax != nullptr && argmax->scalar_type() == ScalarType::Short;
   bool stream = out.numel() * static_cast<int64_t>(sizeof(Stored)) >= kStreamBytes;
 
   void pool(int64_t begin, int64_t end) const {
@@ -78,7 +79,7 @@ struct Forward {
     PoolJob<Stored> job{
         panel.get(), P, width * P, here, out.size(2), out.size(3), width, table.windows.data(),
         table.windows_per_roi, rois, roi_count, output_of(channel),
-        argmax == nullptr ? nullptr : argmax + channel * bins, channels * bins, stream, tile.get()};
+        argmax_of(channel), short_cells, channels * bins, stream, tile.get()};
     bool lies_ready = std::is_same_v<Stored, T> && features.stride(1) == 1 && here == P;
     if (lies_ready && roi_count <= kFewRois) {
       job.cells = reinterpret_cast<const T*>(map);
@@ -96,6 +97,12 @@ struct Forward {
     return static_cast<Stored*>(out.mutable_data_ptr()) + channel * bins;
   }
 
+  void* argmax_of(int64_t channel) const {
+    if (argmax == nullptr) return nullptr;
+    int64_t bytes = short_cells ? sizeof(int16_t) : sizeof(int32_t);
+    return static_cast<char*>(argmax->mutable_data_ptr()) + channel * bins * bytes;
+  }
+
   std::tuple<int64_t, int64_t> rows_touched(const int64_t* rois, int64_t roi_count) const {
     int64_t first = height, last = 0, pooled_height = out.size(2);
     for (int64_t k = 0; k < roi_count; ++k) {
@@ -108,7 +115,7 @@ struct Forward {
 };
 
 template <typename Stored>
-void forward_as(const Tensor& features, const RoiTable& table, Tensor& out, int32_t* argmax) {
+void forward_as(const Tensor& features, const RoiTable& table, Tensor& out, Tensor* argmax) {
   Forward<Stored> forward{features, table, out, argmax};
   int64_t elements = std::max<int64_t>(1, forward.P * forward.bins);
   int64_t triples = forward.panels * static_cast<int64_t>(table.by_image.size());
@@ -120,7 +127,7 @@ void forward_as(const Tensor& features, const RoiTable& table, Tensor& out, int3
 struct Cpu {
   static void prepare(Tensor& fresh) { prefer_huge_pages(fresh); }
   static void forward(
-      const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
+      const Tensor& features, const Tensor& rois, double scale, Tensor& out, Tensor* argmax) {
     RoiTable table = make_roi_table(
         torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
         out.size(2), out.size(3), scale);

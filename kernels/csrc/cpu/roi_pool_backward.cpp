@@ -14,6 +14,7 @@
 #include <bit>
 #include <cstring>
 
+#include "cell_type.h"
 #include "checks.h"
 #include "compute_type.h"
 #include "dispatch.h"
@@ -31,13 +32,13 @@ constexpr int64_t kBlockBytes = 256;  // a cell's sums at a time: planes of 38 x
 constexpr int64_t kAbreast = 4;       // channels that add by turns, so that none waits for its last sum
 constexpr int64_t kChannelsPerTask = 16;
 
-template <typename Stored>
+template <typename Stored, typename Cell>
 struct Backward {
   using Sum = Compute<Stored>;
   static constexpr int64_t kBlock = kBlockBytes / static_cast<int64_t>(sizeof(Sum));
 
   const Stored* gradient;  // (R, C, bins)
-  const int32_t* argmax;   // (R, C, bins)
+  const Cell* argmax;      // (R, C, bins)
   const RoiTable& table;
   int64_t channels, bins, cells;
   Stored* result;  // (N, C, cells), or (N, cells, C) where channels_last
@@ -86,34 +87,42 @@ struct Backward {
   // Adds one RoI's gradients of `abreast` channels. `fixed_bins` is the number of bins, or 0.
   template <int64_t abreast, int64_t fixed_bins>
   void add(int64_t at, Sum* sums) const {
+    constexpr int64_t together = sizeof(uint64_t) / sizeof(Cell);
     const Stored* values = gradient + at;
-    const int32_t* maxima = argmax + at;
+    const Cell* maxima = argmax + at;
     const int64_t last = fixed_bins > 0 ? fixed_bins : bins, stride = plane();
-    int64_t bin = 0;
-    for (; bin + 1 < last; bin += 2) {
+    // In a register: each sum that is written might change what lies behind `this`.
+    const auto end = static_cast<uint32_t>(cells);
+    const int64_t whole = last / together * together;
+    for (int64_t bin = 0; bin < whole; bin += together) {
 #pragma GCC unroll 4
       for (int64_t c = 0; c < abreast; ++c) {
         static_assert(std::endian::native == std::endian::little);
-        uint64_t two;  // in one access
-        std::memcpy(&two, maxima + c * last + bin, sizeof two);
-        add_one(values[c * last + bin], static_cast<uint32_t>(two), sums + c * stride);
-        add_one(values[c * last + bin + 1], static_cast<uint32_t>(two >> 32), sums + c * stride);
+        uint64_t several;  // in one access
+        std::memcpy(&several, maxima + c * last + bin, sizeof several);
+#pragma GCC unroll 4
+        for (int64_t i = 0; i < together; ++i) {
+          auto cell = static_cast<Cell>(several >> 8 * sizeof(Cell) * i);
+          add_one(values[c * last + bin + i], cell, end, sums + c * stride);
+        }
       }
     }
-    for (int64_t c = 0; bin < last && c < abreast; ++c) {
-      auto cell = static_cast<uint32_t>(maxima[c * last + bin]);
-      add_one(values[c * last + bin], cell, sums + c * stride);
+    for (int64_t bin = whole; bin < last; ++bin) {
+      for (int64_t c = 0; c < abreast; ++c) {
+        add_one(values[c * last + bin], maxima[c * last + bin], end, sums + c * stride);
+      }
     }
   }
 
-  void add_one(Stored value, uint32_t cell, Sum* sums) const {
+  static void add_one(Stored value, Cell cell, uint32_t end, Sum* sums) {
     // An empty bin's -1 is past every cell, too.
-    if (cell < static_cast<uint64_t>(cells)) sums[cell] += static_cast<Sum>(value);
+    auto index = static_cast<uint32_t>(cell);
+    if (index < end) sums[index] += static_cast<Sum>(value);
   }
 
   // The processor does not guess that the next RoI lies all other channels away.
   void prefetch(int64_t at) const {
-    constexpr int64_t values = 64 / sizeof(Stored), maxima = 64 / sizeof(int32_t);
+    constexpr int64_t values = 64 / sizeof(Stored), maxima = 64 / sizeof(Cell);
     for (int64_t i = 0; i < kAbreast * bins; i += values) __builtin_prefetch(gradient + at + i, 0, 2);
     for (int64_t i = 0; i < kAbreast * bins; i += maxima) __builtin_prefetch(argmax + at + i, 0, 2);
   }
@@ -146,13 +155,16 @@ Tensor roi_pool_backward(
   int64_t cells = height * width;
   with_floating_type(grad_output.scalar_type(), "the gradient", [&](auto tag) {
     using Stored = typename decltype(tag)::type;
-    Backward<Stored> backward{
-        gradient.const_data_ptr<Stored>(), where.const_data_ptr<int32_t>(), table, channels,
-        gradient.size(2) * gradient.size(3), cells, result.mutable_data_ptr<Stored>(),
-        channels_last};
-    torch::stable::parallel_for(
-        0, batch * channels, kChannelsPerTask,
-        [&](int64_t begin, int64_t end) { backward.run(begin, end); });
+    with_cell_type(where.scalar_type(), [&](auto cell) {
+      using Cell = typename decltype(cell)::type;
+      Backward<Stored, Cell> backward{
+          gradient.const_data_ptr<Stored>(), where.const_data_ptr<Cell>(), table, channels,
+          gradient.size(2) * gradient.size(3), cells, result.mutable_data_ptr<Stored>(),
+          channels_last};
+      torch::stable::parallel_for(
+          0, batch * channels, kChannelsPerTask,
+          [&](int64_t begin, int64_t end) { backward.run(begin, end); });
+    });
   });
   return result;
 }

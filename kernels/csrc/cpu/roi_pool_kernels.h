@@ -3,6 +3,8 @@
 // Legend (panel.h): P channels of a panel, H x W cells, L lanes of a vector.
 #pragma once
 #include <cfloat>
+#include <concepts>
+#include <type_traits>
 
 #include "half_bits.h"
 #include "panel.h"
@@ -118,10 +120,11 @@ void transpose_tile(const T* tile, int64_t bins, T* lines) {
 }
 
 // The cells were kept in lanes as wide as T's, with their bits in T's clothes.
-inline void narrow(double bits, int32_t& to) {
-  int64_t cell;
+template <typename T, std::signed_integral Cell>
+inline void narrow(T bits, Cell& to) {
+  typename LaneIndex<T>::type cell;
   std::memcpy(&cell, &bits, sizeof cell);
-  to = static_cast<int32_t>(cell);
+  to = static_cast<Cell>(cell);
 }
 
 // Writes `count` values in the output's type; `spare` is scratch for as many.
@@ -136,9 +139,11 @@ inline void write_out(const T* lines, int64_t count, Out* out, bool stream, T* s
   copy_out(out, from, count * sizeof(Out), stream);
 }
 
-template <typename Stored, bool with_cells>
+// Cell: an argmax's type, or void for none.
+template <typename Stored, typename Cell>
 void pool_rois(const PoolJob<Stored>& job) {
   using T = Compute<Stored>;
+  constexpr bool with_cells = !std::is_void_v<Cell>;
   constexpr int64_t P = kPanelChannels<T>;
   int64_t bins = job.pooled_height * job.pooled_width;
   T* maxima = job.tile;
@@ -162,7 +167,8 @@ void pool_rois(const PoolJob<Stored>& job) {
     if constexpr (with_cells) {
       transpose_tile<T>(where, bins, lines);
       write_out<T>(
-          lines, job.channels * bins, job.argmax + roi * job.out_stride, job.stream, where);
+          lines, job.channels * bins, static_cast<Cell*>(job.argmax) + roi * job.out_stride,
+          job.stream, where);
     }
   }
   if (job.stream) finish_stream();
@@ -170,7 +176,8 @@ void pool_rois(const PoolJob<Stored>& job) {
 
 template <typename Stored>
 void pool(const PoolJob<Stored>& job) {
-  job.argmax ? pool_rois<Stored, true>(job) : pool_rois<Stored, false>(job);
+  if (job.argmax == nullptr) return pool_rois<Stored, void>(job);
+  job.short_cells ? pool_rois<Stored, int16_t>(job) : pool_rois<Stored, int32_t>(job);
 }
 
 template <typename Stored>

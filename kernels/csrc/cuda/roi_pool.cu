@@ -5,6 +5,7 @@
 #include <cfloat>
 #include <tuple>
 
+#include "cell_type.h"
 #include "checks.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"
@@ -24,10 +25,10 @@ struct Geometry {
 };
 
 // Neighbouring threads take neighbouring bins, or channels where those are neighbours in memory.
-template <typename Stored, bool channels_last>
+template <typename Stored, typename Cell, bool channels_last>
 __global__ void pool(
     const Stored* features, const int32_t* windows, const int64_t* images, Geometry g,
-    int64_t count, Stored* out, int32_t* argmax) {
+    int64_t count, Stored* out, Cell* argmax) {
   int64_t bins = g.pooled_height * g.pooled_width;
   FRCNN_FOR_EACH(item, count) {
     int64_t channel = channels_last ? item % g.channels : item / bins % g.channels;
@@ -51,14 +52,14 @@ __global__ void pool(
     }
     int64_t at = (roi * g.channels + channel) * bins + bin;
     narrow(best, out[at]);
-    if (argmax != nullptr) argmax[at] = static_cast<int32_t>(cell_of_best);
+    if (argmax != nullptr) argmax[at] = static_cast<Cell>(cell_of_best);
   }
 }
 
 struct Cuda {
   static void prepare(Tensor&) {}
   static void forward(
-      const Tensor& features, const Tensor& rois, double scale, Tensor& out, int32_t* argmax) {
+      const Tensor& features, const Tensor& rois, double scale, Tensor& out, Tensor* argmax) {
     torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
     RoiTable table = make_roi_table(
         torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
@@ -69,15 +70,20 @@ struct Cuda {
         features.size(1), features.size(3), out.size(2), out.size(3), features.stride(0),
         features.stride(1), features.stride(2), features.stride(3)};
     with_element(features.scalar_type(), [&](auto tag) {
-      using Stored = typename decltype(tag)::type;
-      auto launch = [&](auto kernel) {
-        kernel<<<blocks_for(count, kThreads), kThreads, 0, current_stream(features)>>>(
-            static_cast<const Stored*>(features.const_data_ptr()),
-            table.windows.const_data_ptr<int32_t>(), table.images.const_data_ptr<int64_t>(),
-            geometry, count, static_cast<Stored*>(out.mutable_data_ptr()), argmax);
-        STD_CUDA_KERNEL_LAUNCH_CHECK();
-      };
-      geometry.channel_stride == 1 ? launch(pool<Stored, true>) : launch(pool<Stored, false>);
+      with_cell_type(argmax ? argmax->scalar_type() : ScalarType::Int, [&](auto cell) {
+        using Stored = typename decltype(tag)::type;
+        using Cell = typename decltype(cell)::type;
+        auto launch = [&](auto kernel) {
+          kernel<<<blocks_for(count, kThreads), kThreads, 0, current_stream(features)>>>(
+              static_cast<const Stored*>(features.const_data_ptr()),
+              table.windows.const_data_ptr<int32_t>(), table.images.const_data_ptr<int64_t>(),
+              geometry, count, static_cast<Stored*>(out.mutable_data_ptr()),
+              argmax ? argmax->mutable_data_ptr<Cell>() : nullptr);
+          STD_CUDA_KERNEL_LAUNCH_CHECK();
+        };
+        bool channels_last = geometry.channel_stride == 1;
+        channels_last ? launch(pool<Stored, Cell, true>) : launch(pool<Stored, Cell, false>);
+      });
     });
   }
 };

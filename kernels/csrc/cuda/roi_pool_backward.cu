@@ -6,6 +6,7 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
+#include "cell_type.h"
 #include "checks.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"
@@ -38,9 +39,9 @@ __device__ void add_by_turns(Sum* plane, int64_t cells, int32_t cell, Sum value)
 }
 
 // One warp a block. The plane of sums lies in shared memory where it fits, else in `sums`.
-template <typename Stored, typename R>
+template <typename Stored, typename Cell, typename R>
 __global__ void scatter(
-    const Stored* gradient, const int32_t* argmax, const R* rois, Shape shape, bool in_shared,
+    const Stored* gradient, const Cell* argmax, const R* rois, Shape shape, bool in_shared,
     Compute<Stored>* sums, Stored* result, int64_t channel_stride, int64_t cell_stride) {
   using Sum = Compute<Stored>;
   extern __shared__ __align__(16) unsigned char shared[];
@@ -87,21 +88,23 @@ Tensor roi_pool_backward(
     ScalarType sum_type = std::is_same_v<Sum, double> ? ScalarType::Double : ScalarType::Float;
     Tensor sums =
         torch::stable::new_empty(result, {in_shared ? 0 : batch * channels * cells}, sum_type);
-    auto launch = [&](const auto* corners) {
-      using R = std::remove_cv_t<std::remove_pointer_t<decltype(corners)>>;
-      scatter<Stored, R><<<
+    auto launch = [&](const auto* maxima, const auto* corners) {
+      scatter<<<
           blocks_for(batch * channels, 1), kWarp, in_shared ? bytes : 0, current_stream(result)>>>(
-          static_cast<const Stored*>(gradient.const_data_ptr()), where.const_data_ptr<int32_t>(),
-          corners, shape, in_shared, static_cast<Sum*>(sums.mutable_data_ptr()),
+          static_cast<const Stored*>(gradient.const_data_ptr()), maxima, corners, shape, in_shared,
+          static_cast<Sum*>(sums.mutable_data_ptr()),
           static_cast<Stored*>(result.mutable_data_ptr()), channels_last ? 1 : cells,
           channels_last ? channels : 1);
       STD_CUDA_KERNEL_LAUNCH_CHECK();
     };
-    if (table.scalar_type() == ScalarType::Double) {
-      launch(table.const_data_ptr<double>());
-    } else {
-      launch(table.const_data_ptr<float>());
-    }
+    with_cell_type(where.scalar_type(), [&](auto cell) {
+      const auto* maxima = where.const_data_ptr<typename decltype(cell)::type>();
+      if (table.scalar_type() == ScalarType::Double) {
+        launch(maxima, table.const_data_ptr<double>());
+      } else {
+        launch(maxima, table.const_data_ptr<float>());
+      }
+    });
   });
   return result;
 }
