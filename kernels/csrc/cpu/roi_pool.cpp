@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <tuple>
 
-#include "checks.h"
+#include "dispatch.h"
 #include "fresh_memory.h"
 #include "isa.h"
 #include "panel.h"
@@ -131,18 +131,9 @@ struct Cpu {
     RoiTable table = make_roi_table(
         torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
         out.size(2), out.size(3), scale);
-    switch (features.scalar_type()) {
-      case ScalarType::Float:
-        return forward_as<float>(features, table, out, argmax);
-      case ScalarType::Double:
-        return forward_as<double>(features, table, out, argmax);
-      case ScalarType::Half:
-        return forward_as<HalfBits>(features, table, out, argmax);
-      case ScalarType::BFloat16:
-        return forward_as<BFloat16Bits>(features, table, out, argmax);
-      default:
-        require(false, "roi_pool: features must be float32, float64, bfloat16 or float16");
-    }
+    with_floating_type<HalfBits, BFloat16Bits>(features.scalar_type(), [&](auto tag) {
+      forward_as<typename decltype(tag)::type>(features, table, out, argmax);
+    });
   }
 };
 

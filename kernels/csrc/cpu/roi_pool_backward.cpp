@@ -9,6 +9,8 @@
 // their maximum.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
+#include <torch/headeronly/util/BFloat16.h>
+#include <torch/headeronly/util/Half.h>
 
 #include <algorithm>
 #include <bit>
@@ -26,6 +28,8 @@
 namespace frcnn {
 namespace {
 
+using torch::headeronly::BFloat16;
+using torch::headeronly::Half;
 using torch::stable::Tensor;
 
 constexpr int64_t kBlockBytes = 256;  // a cell's sums at a time: planes of 38 x 63 cells take 613 KB
@@ -153,7 +157,7 @@ Tensor roi_pool_backward(
   Tensor result = empty_gradient(grad_output, batch, channels, height, width, channels_last);
   prefer_huge_pages(result);
   int64_t cells = height * width;
-  with_floating_type(grad_output.scalar_type(), "the gradient", [&](auto tag) {
+  with_floating_type<Half, BFloat16>(grad_output.scalar_type(), [&](auto tag) {
     using Stored = typename decltype(tag)::type;
     with_cell_type(where.scalar_type(), [&](auto cell) {
       using Cell = typename decltype(cell)::type;

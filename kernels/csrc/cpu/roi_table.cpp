@@ -6,12 +6,12 @@
 #include <stdexcept>
 #include <string>
 
+#include "dispatch.h"
 #include "roi_window.h"
 
 namespace frcnn {
 namespace {
 
-using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 constexpr int64_t kRoisPerTask = 256;
@@ -56,11 +56,7 @@ int32_t* write_spans(R low, R high, R scale, int64_t bins, int64_t extent, int32
 }  // namespace
 
 void group_by_image(const Tensor& rois, int64_t images, RoiTable& table) {
-  if (rois.scalar_type() == ScalarType::Double) {
-    group(rois.const_data_ptr<double>(), rois.size(0), images, table);
-  } else {
-    group(rois.const_data_ptr<float>(), rois.size(0), images, table);
-  }
+  with_corners(rois, [&](const auto* corners) { group(corners, rois.size(0), images, table); });
 }
 
 RoiTable make_roi_table(
@@ -70,7 +66,7 @@ RoiTable make_roi_table(
   group_by_image(rois, images, table);
   table.windows_per_roi = 2 * (pooled_height + pooled_width);
   table.windows.resize(rois.size(0) * table.windows_per_roi);
-  auto fill = [&](const auto* corners) {
+  with_corners(rois, [&](const auto* corners) {
     using R = std::remove_cv_t<std::remove_pointer_t<decltype(corners)>>;
     R scale = static_cast<R>(spatial_scale);
     torch::stable::parallel_for(0, rois.size(0), kRoisPerTask, [&](int64_t begin, int64_t end) {
@@ -81,12 +77,7 @@ RoiTable make_roi_table(
         write_spans<R>(roi[1], roi[3], scale, pooled_width, width, to);
       }
     });
-  };
-  if (rois.scalar_type() == ScalarType::Double) {
-    fill(rois.const_data_ptr<double>());
-  } else {
-    fill(rois.const_data_ptr<float>());
-  }
+  });
   return table;
 }
 

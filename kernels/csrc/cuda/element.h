@@ -2,10 +2,6 @@
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>
-#include <torch/headeronly/core/ScalarType.h>
-
-#include "checks.h"
-#include "compute_type.h"
 
 namespace frcnn {
 
@@ -18,22 +14,5 @@ __device__ inline void narrow(float value, float& to) { to = value; }
 __device__ inline void narrow(double value, double& to) { to = value; }
 __device__ inline void narrow(float value, __half& to) { to = __float2half(value); }
 __device__ inline void narrow(float value, __nv_bfloat16& to) { to = __float2bfloat16(value); }
-
-template <typename Body>
-void with_element(torch::headeronly::ScalarType type, Body&& body) {
-  using torch::headeronly::ScalarType;
-  switch (type) {
-    case ScalarType::Float:
-      return body(Type<float>{});
-    case ScalarType::Double:
-      return body(Type<double>{});
-    case ScalarType::Half:
-      return body(Type<__half>{});
-    case ScalarType::BFloat16:
-      return body(Type<__nv_bfloat16>{});
-    default:
-      require(false, "roi_pool: features must be float32, float64, bfloat16 or float16");
-  }
-}
 
 }  // namespace frcnn

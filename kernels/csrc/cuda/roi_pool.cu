@@ -10,6 +10,7 @@
 #include "cuda/element.h"
 #include "cuda/launch.h"
 #include "cuda/roi_table.h"
+#include "dispatch.h"
 #include "roi_pool_operators.h"
 
 namespace frcnn {
@@ -69,7 +70,7 @@ struct Cuda {
     Geometry geometry{
         features.size(1), features.size(3), out.size(2), out.size(3), features.stride(0),
         features.stride(1), features.stride(2), features.stride(3)};
-    with_element(features.scalar_type(), [&](auto tag) {
+    with_floating_type<__half, __nv_bfloat16>(features.scalar_type(), [&](auto tag) {
       with_cell_type(argmax ? argmax->scalar_type() : ScalarType::Int, [&](auto cell) {
         using Stored = typename decltype(tag)::type;
         using Cell = typename decltype(cell)::type;

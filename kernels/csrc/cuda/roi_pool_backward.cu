@@ -10,6 +10,7 @@
 #include "checks.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"
+#include "dispatch.h"
 #include "roi_pool_operators.h"
 
 namespace frcnn {
@@ -80,7 +81,7 @@ Tensor roi_pool_backward(
   if (result.numel() == 0) return result;
   int64_t cells = height * width;
   Shape shape{rois.size(0), batch, channels, gradient.size(2) * gradient.size(3), cells};
-  with_element(grad_output.scalar_type(), [&](auto tag) {
+  with_floating_type<__half, __nv_bfloat16>(grad_output.scalar_type(), [&](auto tag) {
     using Stored = typename decltype(tag)::type;
     using Sum = Compute<Stored>;
     int64_t bytes = cells * static_cast<int64_t>(sizeof(Sum));
@@ -99,11 +100,7 @@ Tensor roi_pool_backward(
     };
     with_cell_type(where.scalar_type(), [&](auto cell) {
       const auto* maxima = where.const_data_ptr<typename decltype(cell)::type>();
-      if (table.scalar_type() == ScalarType::Double) {
-        launch(maxima, table.const_data_ptr<double>());
-      } else {
-        launch(maxima, table.const_data_ptr<float>());
-      }
+      with_corners(table, [&](const auto* corners) { launch(maxima, corners); });
     });
   });
   return result;

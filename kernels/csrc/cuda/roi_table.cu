@@ -7,6 +7,7 @@
 
 #include "checks.h"
 #include "cuda/launch.h"
+#include "dispatch.h"
 #include "roi_window.h"
 
 namespace frcnn {
@@ -76,19 +77,14 @@ RoiTable make_roi_table(
   if (count == 0) return table;
   Tensor bad_rois = torch::stable::new_zeros(rois, {1}, ScalarType::Int);
   cudaStream_t stream = current_stream(rois);
-  auto fill = [&](const auto* corners) {
+  with_corners(rois, [&](const auto* corners) {
     using R = std::remove_cv_t<std::remove_pointer_t<decltype(corners)>>;
     fill_table<R><<<blocks_for(count, kThreads), kThreads, 0, stream>>>(
         corners, count, images, height, width, pooled_height, pooled_width,
         static_cast<R>(spatial_scale), table.windows.mutable_data_ptr<int32_t>(),
         table.images.mutable_data_ptr<int64_t>(), bad_rois.mutable_data_ptr<int32_t>());
     STD_CUDA_KERNEL_LAUNCH_CHECK();
-  };
-  if (rois.scalar_type() == ScalarType::Double) {
-    fill(rois.const_data_ptr<double>());
-  } else {
-    fill(rois.const_data_ptr<float>());
-  }
+  });
   report_bad_rois(bad_rois, stream);
   return table;
 }
