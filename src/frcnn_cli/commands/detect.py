@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,24 @@ from rich.markup import escape
 
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.commands.detecting import detect_settings, detecting_options, identity, unfinished
+from frcnn_cli.commands.detect_asked import Asked, Detector, open_detector
+from frcnn_cli.commands.detect_video import detect_in_video
+from frcnn_cli.commands.detecting import detecting_options, identity, unfinished
 from frcnn_cli.commands.detection_tables import detection_table
-from frcnn_cli.commands.targets import LoadedModel, open_model
-from frcnn_cli.engine.detect import threshold_for
 from frcnn_cli.engine.detecting.files import DetectedFile, detect_files, proposals_of
 from frcnn_cli.engine.detecting.journal import Journal
 from frcnn_cli.engine.detecting.prepare import prepare_model
+from frcnn_cli.engine.detecting.video import is_video
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.distributed import Team, joined, team_from_environment
 from frcnn_cli.engine.draw import draw_detections
 from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.results import coco_results
-from frcnn_cli.engine.settings import DetectSettings, Precision
-from frcnn_proposals.base import Source
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.images import read_image
-from frcnn_proposals.precomputed import Precomputed
 from frcnn_proposals.provenance import Provenance
-from frcnn_proposals.sources import make_source
 
 
 @click.command()
@@ -56,46 +52,47 @@ from frcnn_proposals.sources import make_source
     type=options.FolderPath,
     default=Path("detections"),
     show_default=True,
-    help="Folder for the pictures.",
+    help="Folder for the pictures, or for the video and its detections.",
 )
 @options.runs_root
 @options.device
 @options.json_file
 @pass_output
 def detect(output: Output, /, **given: Any) -> None:
-    """Find objects in IMAGES: files, folders, globs, lists of paths, or data sets.
+    """Find objects in IMAGES: files, folders, globs, lists of paths, data sets; or in a video.
 
     Proposals are made on the fly unless --proposals names a file of them. With --json each
     image's detections go to disk as they are made (FILE.partial); the same command goes on
     with them after Ctrl-C or worse.
 
+    A video file, or the number of a camera, is read frame by frame: the video with its boxes and
+    their json go to the folder --out. Ctrl-C ends it, and both hold what was done by then.
+
     \b
     frcnn detect street.jpg --viz
     frcnn detect photos/ --json detections.json --score-threshold 0.01
+    frcnn detect drive.mp4 --out annotated
+    frcnn detect 0 --out camera
     """
     asked = Asked(**given)
     team = team_from_environment()
     with joined(team, find_device(asked.device)) as device:
-        _detect(output, asked, team, device)
+        if any(map(is_video, asked.images)):
+            if len(asked.images) > 1 or team.world > 1:
+                raise MisuseError("Give one video or camera at a time, to one process.")
+            detect_in_video(output, asked, device)
+        else:
+            _detect(output, asked, team, device)
 
 
 def _detect(output: Output, asked: Asked, team: Team, device: torch.device) -> None:
     """Detect in this process's part of the images; the first prints and writes for all."""
     files = find_images(asked.images)
     part = team.part(files)
-    loaded = open_model(output, asked.model, asked.runs_root, device)
-    classes = loaded.model.architecture.classes
-    settings = detect_settings(
-        loaded,
-        score_threshold=_threshold(loaded, asked.score_threshold),
-        top_k=asked.top_k,
-        tta=asked.tta,
-        scales=asked.scales,
-    )
-    name = asked.source or loaded.experiment.proposals.source
-    source: Source = make_source(name) if asked.proposals is None else Precomputed(asked.proposals)
-    propose = proposals_of(source)
-    journal = _journal(asked, loaded, settings, source, team)
+    detector = open_detector(output, asked, device)
+    loaded, classes, settings = detector.loaded, detector.classes, detector.settings
+    propose = proposals_of(detector.source)
+    journal = _journal(asked, detector, team)
     found: dict[str, Detections] = {}
     failed: list[str] = []
     with unfinished(output, journal), output.progress("Detecting", len(part)) as advance:
@@ -133,42 +130,13 @@ def _joined(
     return in_order, [text for _, texts in parts for text in texts]
 
 
-@dataclass(frozen=True)
-class Asked:
-    """What the command line said."""
-
-    images: tuple[str, ...]
-    model: Path | None
-    proposals: Path | None
-    source: str | None
-    score_threshold: float | None
-    top_k: int | None
-    precision: Precision
-    tta: str | None
-    scales: str | None
-    viz: bool
-    out: Path
-    runs_root: Path
-    device: str
-    json_path: Path | None
-
-
-def _threshold(loaded: LoadedModel, asked: float | None) -> float:
-    """As asked, or as the model is set: margins of SVMs have a threshold of their own."""
-    if asked is None and loaded.model.architecture.classifier == "softmax":
-        asked = loaded.experiment.detect.score_threshold
-    return threshold_for(loaded.model, asked)
-
-
-def _journal(
-    asked: Asked, loaded: LoadedModel, settings: DetectSettings, source: Source, team: Team
-) -> Journal | None:
+def _journal(asked: Asked, detector: Detector, team: Team) -> Journal | None:
     """The journal beside the file of --json."""
     if asked.json_path is None:
         return None
-    proposals = Provenance.of(source).fingerprint
+    proposals = Provenance.of(detector.source).fingerprint
     path = asked.json_path.with_name(asked.json_path.name + f"{team.label}.partial")
-    return Journal(path, identity(loaded, settings, asked.precision, proposals))
+    return Journal(path, identity(detector.loaded, detector.settings, asked.precision, proposals))
 
 
 def _write_picture(result: DetectedFile, classes: tuple[str, ...], out: Path) -> None:

@@ -58,7 +58,7 @@ def detect_files(
     One that fails does not stop the rest. journal: what it knows of an unchanged file is not
     detected again; the rest joins it, image by image.
     """
-    for task in ahead(_Preparation(propose, journal), files, threads=_threads()):
+    for task in ahead(_Preparation(propose, journal), files, threads=usable_cores()):
         result = task.result
         if result.image is not None:
             assert task.proposals is not None
@@ -158,8 +158,8 @@ class _Preparation:
             return _Task(replace(result, error=reason))
 
 
-def _threads() -> int:
-    """As many as there are cores for this process."""
+def usable_cores() -> int:
+    """How many cores there are for this process."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
