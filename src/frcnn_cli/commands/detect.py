@@ -22,8 +22,9 @@ from frcnn_cli.engine.detecting.journal import Journal
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.detecting.video import is_video
 from frcnn_cli.engine.devices import find_device
-from frcnn_cli.engine.distributed import Team, joined, team_from_environment
+from frcnn_cli.engine.distributed import Team, team_from_environment
 from frcnn_cli.engine.draw import draw_detections
+from frcnn_cli.engine.joining import joined
 from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.results import coco_results

@@ -30,8 +30,9 @@ from frcnn_cli.engine.datasets.layout import refuse_unless_picture
 from frcnn_cli.engine.detecting.files import detect_dataset, joined_detections, scored_images
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.devices import find_device
-from frcnn_cli.engine.distributed import Team, joined, team_from_environment
+from frcnn_cli.engine.distributed import Team, team_from_environment
 from frcnn_cli.engine.evaluation import Evaluation, evaluate, read_detections
+from frcnn_cli.engine.joining import joined
 from frcnn_cli.engine.proposal_sweep import parse_sweep
 from frcnn_cli.engine.results import coco_results
 from frcnn_cli.engine.settings import Precision

@@ -15,7 +15,8 @@ from rich.table import Table
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.commands.outlook import Needs
-from frcnn_cli.engine.distributed import joined, team_from_environment
+from frcnn_cli.engine.distributed import team_from_environment
+from frcnn_cli.engine.joining import joined
 from frcnn_cli.engine.proposing.inputs import Shard, find_images
 from frcnn_cli.engine.proposing.run import ProposeProgress, ProposeResult
 from frcnn_cli.engine.proposing.together import propose_together

@@ -17,7 +17,8 @@ from frcnn_cli.commands.train_run import begin, go_on, was_begun
 from frcnn_cli.commands.train_settings import Wishes, experiment_from
 from frcnn_cli.commands.train_tables import presets_table, variants_table
 from frcnn_cli.engine.devices import find_device
-from frcnn_cli.engine.distributed import joined, team_from_environment
+from frcnn_cli.engine.distributed import team_from_environment
+from frcnn_cli.engine.joining import joined
 from frcnn_cli.engine.saved.models import BEST_FILE
 from frcnn_proposals.errors import MisuseError
 

@@ -59,7 +59,9 @@ def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
 def was_begun(place: Place) -> bool:
     """Whether torchrun has started these processes again, and the folder holds their run."""
     begun = place.folder is not None and (place.folder / SETTING_FILE).is_file()
-    return place.team.gather(place.team.restarts > 0 and begun)[0]
+    # Where one machine's process died, the others' torchrun may not count the restart.
+    restarted = any(place.team.gather(place.team.restarts > 0))
+    return restarted and place.team.gather(begun)[0]
 
 
 def go_on(output: Output, folder: Path, place: Place, workers: int | None) -> Trained:

@@ -6,20 +6,14 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TypeVar
 
-import torch
 import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from frcnn_proposals.errors import MisuseError
-
 Item = TypeVar("Item")
 Model = TypeVar("Model", bound=nn.Module)
-# The first process may propose or evaluate for hours while the others wait for it.
-_PATIENCE = timedelta(days=2)
 
 
 @dataclass(frozen=True)
@@ -74,7 +68,7 @@ def averaging(model: Model, team: Team) -> Model | DistributedDataParallel:
     """The model, or what averages its gradients over the team as they are computed."""
     if team.world == 1:
         return model
-    return DistributedDataParallel(model, broadcast_buffers=False)
+    return DistributedDataParallel(model)
 
 
 def team_from_environment() -> Team:
@@ -84,28 +78,3 @@ def team_from_environment() -> Team:
         return ALONE
     rank, world, local_rank, restarts = (int(os.environ.get(name, 0)) for name in names)
     return Team(rank, max(1, world), local_rank, restarts)
-
-
-@contextmanager
-def joined(team: Team, device: torch.device) -> Iterator[torch.device]:
-    """Connect the processes for the block: by gloo on CPUs, by nccl on GPUs.
-
-    Yields the device of this process: `device`, or on GPUs the one of its local rank. Raises
-    MisuseError where a machine has fewer GPUs than processes.
-    """
-    if team.world == 1:
-        yield device
-        return
-    if device.type == "cuda":
-        if team.local_rank >= torch.cuda.device_count():
-            raise MisuseError(
-                f"This machine has {torch.cuda.device_count()} GPUs and more processes.\n"
-                "Lower torchrun's --nproc-per-node, or give --device cpu."
-            )
-        device = torch.device("cuda", team.local_rank)
-        torch.cuda.set_device(device)
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo", timeout=_PATIENCE)
-    try:
-        yield device
-    finally:
-        dist.destroy_process_group()

@@ -51,8 +51,9 @@ class _Depthwise5(torch.autograd.Function):
         if ctx.needs_input_grad[0]:
             of_input = _input_gradient(gradient, x, weight, ctx.stride)
         if ctx.needs_input_grad[1]:
-            of_weight = depthwise_weight_gradient(gradient.float(), x.float(), ctx.stride)
-            of_weight = of_weight.to(weight.dtype)
+            exact = depthwise_weight_gradient(gradient.float(), x.float(), ctx.stride)
+            # DistributedDataParallel wants strides as the weight has them.
+            of_weight = torch.empty_like(weight).copy_(exact)
         if ctx.needs_input_grad[2]:
             of_bias = gradient.sum((0, 2, 3))
         return of_input, of_weight, of_bias, None
