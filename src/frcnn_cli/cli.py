@@ -79,6 +79,10 @@ class CommandGroup(click.Group):
             return super().invoke(ctx)
         except InputError as error:
             raise Failure(str(error), error.exit_code) from error
+        except click.UsageError as error:
+            if _speaks():
+                raise
+            ctx.exit(error.exit_code)
         except OSError as error:
             if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
                 raise

@@ -64,12 +64,21 @@ def losses(home: Path, name: str) -> list[tuple[float, float]]:
     return [(item["classification"], item["box_regression"]) for item in map(json.loads, lines)]
 
 
-def test_two_processes_train_as_one_and_the_first_alone_speaks(home: Path) -> None:
-    alone = run(home, [sys.executable, *command("one", 5)])
+ROI_CENTRIC = ("--sampling", "roi-centric", "--set", "sampling.rois_per_image=4")
+
+
+@pytest.mark.parametrize(
+    "sampling", [(), pytest.param(ROI_CENTRIC, marks=pytest.mark.long)], ids=["images", "rois"]
+)
+def test_two_processes_train_as_one_and_the_first_alone_speaks(
+    home: Path, sampling: tuple[str, ...]
+) -> None:
+    names = [f"{name}{len(sampling)}" for name in PAIR]
+    alone = run(home, [sys.executable, *command(names[0], 5, *sampling)])
     assert alone.returncode == 0, alone.stderr
-    together = run(home, [*torchrun(2), *command("two", 5)])
+    together = run(home, [*torchrun(2), *command(names[1], 5, *sampling)])
     assert together.returncode == 0, together.stderr
-    expected, found = losses(home, "one"), losses(home, "two")
+    expected, found = (losses(home, name) for name in names)
     assert len(found) == 5
     for one, two in zip(expected, found, strict=True):
         assert two == pytest.approx(one, rel=2e-3)
@@ -82,6 +91,20 @@ def test_an_uneven_split_is_refused(home: Path) -> None:
     done = run(home, [*torchrun(2), *command("uneven", 5, "--set", "sampling.images=3")])
     assert done.returncode != 0
     assert done.stderr.count("2 processes cannot share 3 images") == 1
+
+
+@pytest.mark.long
+def test_val_is_shared_out_while_training(home: Path) -> None:
+    more = ("--split", "train", "--eval-every", "3")
+    scores = []
+    for name, start in (("val-alone", [sys.executable]), ("val-together", torchrun(2))):
+        done = run(home, [*start, *command(name, 6, *more)])
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Best on val:") == 1
+        lines = (home / "runs" / name / "evaluations.jsonl").read_text().splitlines()
+        scores.append([(line["iteration"], line["map"]) for line in map(json.loads, lines)])
+    assert [iteration for iteration, _ in scores[0]] == [3, 6]
+    assert scores[1] == [(step, pytest.approx(score, abs=0.02)) for step, score in scores[0]]
 
 
 @pytest.mark.long

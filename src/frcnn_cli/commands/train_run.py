@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -23,9 +23,8 @@ from frcnn_cli.engine.distributed import Team
 from frcnn_cli.engine.model import FastRCNN, parameter_count
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.saved.initial_model import initial_model
-from frcnn_cli.engine.saved.models import CHECKPOINT_FILE
+from frcnn_cli.engine.saved.models import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.saved.runs import (
-    SETTING_FILE,
     alone_in,
     claim_run_folder,
     new_run_folder,
@@ -44,6 +43,8 @@ def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
     """Train from the first iteration, in a folder of the run's own."""
     experiment = with_split(output, experiment)
     data = find_data(experiment)
+    around = place.runs_root if place.folder is None else place.folder.parent
+    missing = [each for each in (around, *around.parents) if not each.exists()]
     folder = _folder_of(experiment, place)
     try:
         with _alone(place, folder), _told_how_to_go_on(output, folder):
@@ -52,7 +53,7 @@ def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
             return _train(output, experiment, data, folder, place)
     except InputError:
         if place.team.is_first:
-            _remove_if_nothing_was_done(folder)
+            _remove_if_nothing_was_done(folder, missing)
         raise
 
 
@@ -181,11 +182,12 @@ def _told_how_to_go_on(output: Output, folder: Path) -> Iterator[None]:
         raise
 
 
-def _remove_if_nothing_was_done(folder: Path) -> None:
-    """A request that was refused leaves no folder behind."""
+def _remove_if_nothing_was_done(folder: Path, missing: Sequence[Path]) -> None:
+    """A request that was refused leaves no folder behind, nor those `missing` before it."""
     kept = {path.name for path in folder.iterdir()} - {SETTING_FILE, ".lock"}
     if not kept:
         for name in (SETTING_FILE, ".lock"):
             (folder / name).unlink(missing_ok=True)
         with suppress(OSError):
-            folder.rmdir()
+            for each in (folder, *missing):
+                each.rmdir()

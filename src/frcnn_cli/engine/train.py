@@ -141,7 +141,7 @@ def _fit(
                     write_metrics(step.measured())
                     report(replace(step, evaluation=score))
                 progress = replace(progress, iteration=iteration + 1)
-                if first and evaluation_is_due(run, progress):
+                if evaluation_is_due(run, progress):
                     score, progress = evaluated(model, run, progress)
                 stopping = any(team.gather(stop.made))
                 if first and (stopping or progress.iteration % settings.checkpoint_every == 0):

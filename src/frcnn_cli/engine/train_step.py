@@ -42,7 +42,7 @@ def train_step(
         share, together = _fitted(share, team)
         if together == 0:
             continue
-        planned = planned or together * share.shares
+        planned = planned or together * max(1, share.shares // team.world)
         with torch.autocast(share.images.device.type, torch.bfloat16, precision == "bfloat16"):
             drop = RowDropout(share.rows, share.images.device) if share.rows else None
             outputs = network(share.images, share.rois, drop)
@@ -68,8 +68,9 @@ def train_step(
 def _fitted(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
     """The share with images as large as the other processes' are, and the RoIs of all.
 
-    So a pixel has the same padding around it however the images are split. A process that
-    could read none of its images joins in with an empty one.
+    So a pixel has the same padding around it however the images are split; where each image is
+    a share of its own, it has none. A process that could read none of its images joins in with
+    an empty one.
     """
     if team.world == 1:
         return share, len(share.labels)
@@ -77,9 +78,10 @@ def _fitted(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
     heights, widths, rois = zip(*team.gather(own), strict=True)
     images = share.images
     if len(images) == 0:
-        images = images.new_zeros(1, 3, 0, 0)
-    height, width = images.shape[2:]
-    images = F.pad(images, (0, max(widths) - width, 0, max(heights) - height))
+        images = images.new_zeros(1, 3, max(heights), max(widths))
+    elif share.shares == 1:
+        height, width = images.shape[2:]
+        images = F.pad(images, (0, max(widths) - width, 0, max(heights) - height))
     images = images.contiguous(memory_format=torch.channels_last)
     return replace(share, images=images), sum(rois)
 

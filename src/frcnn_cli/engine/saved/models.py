@@ -15,6 +15,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 MODEL_FILE = "model.safetensors"
 BEST_FILE = "best.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
+SETTING_FILE = "setting.toml"
 
 
 def save_model(model: FastRCNN, path: Path, origin: dict[str, Any], *, half: bool = False) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frcnn_cli.engine.checkpoint import MALFORMED
-from frcnn_cli.engine.saved.models import CHECKPOINT_FILE, MODEL_FILE
-from frcnn_cli.engine.saved.runs import SETTING_FILE, read_run
+from frcnn_cli.engine.saved.models import CHECKPOINT_FILE, MODEL_FILE, SETTING_FILE
+from frcnn_cli.engine.saved.runs import read_run
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE
 from frcnn_proposals.errors import InputError

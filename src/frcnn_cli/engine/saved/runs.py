@@ -11,16 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.checkpoint import read_architecture
-from frcnn_cli.engine.saved.models import CHECKPOINT_FILE, MODEL_FILE
+from frcnn_cli.engine.saved.models import CHECKPOINT_FILE, MODEL_FILE, SETTING_FILE
 from frcnn_cli.engine.saved.origins import stored_experiment
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested, values_of
 from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
-from frcnn_cli.engine.training.state import Progress, load_progress
+from frcnn_cli.engine.training.state import Progress, load_progress, restartable_after_damage
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
-
-SETTING_FILE = "setting.toml"
 
 
 @dataclass(frozen=True)
@@ -100,10 +98,11 @@ def read_run(folder: Path) -> StoredRun:
         return StoredRun(told, None, model)
     progress = load_progress(folder)
     origin = {"settings": nested(progress.settings), **progress.origin}
-    try:
-        experiment = stored_experiment(origin, read_architecture(checkpoint))
-    except (MisuseError, TypeError, ValueError) as error:
-        raise InputError(f"{checkpoint}: its experiment is damaged ({error}).") from error
+    with restartable_after_damage(folder):
+        try:
+            experiment = stored_experiment(origin, read_architecture(checkpoint))
+        except (MisuseError, TypeError, ValueError) as error:
+            raise InputError(f"{checkpoint}: its experiment is damaged ({error}).") from error
     if told is not None:
         _refuse_changes(setting, values_of(told), values_of(experiment))
     return StoredRun(experiment, progress, model)

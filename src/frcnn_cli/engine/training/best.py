@@ -19,15 +19,19 @@ def evaluation_is_due(run: Run, progress: Progress) -> bool:
 
 
 def evaluated(model: FastRCNN, run: Run, progress: Progress) -> tuple[float, Progress]:
-    """Judge the model, and keep it if it is the best so far; its mAP on val."""
+    """Judge the model, and keep it if it is the best so far; its mAP on val.
+
+    The whole team judges, its first process writes.
+    """
     assert run.validation is not None
     done = progress.iteration
-    score = validate(model, run.validation)
-    with appended_lines(run.folder / EVALUATIONS_FILE, done - 1) as write:
-        write({"iteration": done, "map": score})
-    if progress.best is not None and score <= progress.best:
-        return score, progress
-    with resumable_after_failure(run.folder):
-        origin = run.description() | {"iteration": done, "val_map": score}
-        save_model(model, run.folder / BEST_FILE, origin)
-    return score, replace(progress, best=score)
+    score = validate(model, run.validation, run.team)
+    is_best = progress.best is None or score > progress.best
+    if run.team.is_first:
+        with appended_lines(run.folder / EVALUATIONS_FILE, done - 1) as write:
+            write({"iteration": done, "map": score})
+        if is_best:
+            with resumable_after_failure(run.folder):
+                origin = run.description() | {"iteration": done, "val_map": score}
+                save_model(model, run.folder / BEST_FILE, origin)
+    return score, replace(progress, best=score) if is_best else progress

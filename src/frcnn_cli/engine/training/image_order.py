@@ -8,11 +8,12 @@ mini-batch of as many RoIs is then as many images, one after another.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_cli.engine.distributed import Team
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.sampling import Quota
 from frcnn_cli.engine.seeds import generator_for
@@ -31,6 +32,13 @@ class Share:
 def shares_of_a_minibatch(sampling: Sampling) -> int:
     """Into how many shares a mini-batch is split: one, or one for each RoI."""
     return 1 if sampling.strategy == "hierarchical" else sampling.images * sampling.rois_per_image
+
+
+def shares_of_process(shares: tuple[Share, ...], team: Team) -> tuple[Share, ...]:
+    """This process's part of a mini-batch: of its shares, or of the images of its only one."""
+    if len(shares) > 1:
+        return team.part(shares)
+    return tuple(replace(share, images=team.part(share.images)) for share in shares)
 
 
 def epoch_shares(

@@ -23,7 +23,12 @@ from frcnn_cli.engine.distributed import ALONE, Team
 from frcnn_cli.engine.layers.dropout import ImageRows
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Architecture, Sampling, TrainSettings
-from frcnn_cli.engine.training.image_order import Share, epoch_shares, shares_of_a_minibatch
+from frcnn_cli.engine.training.image_order import (
+    Share,
+    epoch_shares,
+    shares_of_a_minibatch,
+    shares_of_process,
+)
 from frcnn_cli.engine.training.images import TrainingImages
 from frcnn_cli.engine.transforms import batch_images, batch_rois
 from frcnn_proposals.base import Proposals
@@ -36,7 +41,7 @@ class Minibatch:
 
     images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), raw.
     unreadable: a message for each image that had to be left out of the batch. rows: of each
-    image, for dropout. shares: into how many its mini-batch is split.
+    image, for dropout. shares: into how many its mini-batch is split, by all processes.
     """
 
     images: Tensor
@@ -62,10 +67,10 @@ class Minibatch:
 class Minibatches(TorchDataset[Minibatch]):
     """All shares of all mini-batches in order, each whatever was read before it.
 
-    shares: of one mini-batch, so that iteration i has items i * shares and on. Hierarchical
-    sampling has one, which is the mini-batch. team: of each mini-batch this process has its
-    part of the images. Raises MisuseError where the number of images does not fit the settings
-    or the team.
+    shares: this process's of one mini-batch, so that iteration i has items i * shares and on.
+    Hierarchical sampling has one, which is the mini-batch. team: of each mini-batch this process
+    has its part of the images. Raises MisuseError where the number of images does not fit the
+    settings or the team.
     """
 
     def __init__(
@@ -80,7 +85,7 @@ class Minibatches(TorchDataset[Minibatch]):
         _refuse_uneven(settings.sampling, team)
         self.settings = settings
         self.team = team
-        self.shares = shares_of_a_minibatch(settings.sampling)
+        self.shares = max(1, shares_of_a_minibatch(settings.sampling) // team.world)
         self._images = TrainingImages(proposals, architecture, settings)
         self._epoch = (0, self._order(0))
 
@@ -92,9 +97,9 @@ class Minibatches(TorchDataset[Minibatch]):
         epoch, position = divmod(iteration, len(self._epoch[1]))
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._order(epoch))
-        share = self._epoch[1][position][place]
+        share = shares_of_process(self._epoch[1][position], self.team)[place]
         images, image_ids, unreadable = [], [], []
-        for image in self.team.part(share.images):
+        for image in share.images:
             record = self.dataset.images[image]
             try:
                 images.append(self._images.prepare(record, share.quota, epoch))
@@ -115,7 +120,7 @@ class Minibatches(TorchDataset[Minibatch]):
             image_ids=tuple(image_ids),
             unreadable=tuple(unreadable),
             rows=tuple(ImageRows(len(each.sample.labels), each.dropout_seed) for each in images),
-            shares=self.shares,
+            shares=shares_of_a_minibatch(self.settings.sampling),
         )
 
     def _order(self, epoch: int) -> list[tuple[Share, ...]]:
@@ -123,12 +128,12 @@ class Minibatches(TorchDataset[Minibatch]):
 
 
 def _refuse_uneven(sampling: Sampling, team: Team) -> None:
-    if team.world > 1 and sampling.strategy != "hierarchical":
-        raise MisuseError("RoI-centric sampling trains in one process.")
-    if sampling.images % team.world:
+    images = max(sampling.images, shares_of_a_minibatch(sampling))
+    if images % team.world:
+        name = "images" if sampling.strategy == "hierarchical" else "rois_per_image"
         raise MisuseError(
-            f"{team.world} processes cannot share {sampling.images} images a mini-batch evenly.\n"
-            f"Give --set sampling.images={team.world}, or start fewer processes."
+            f"{team.world} processes cannot share {images} images a mini-batch evenly.\n"
+            f"Give --set sampling.{name}={team.world}, or start fewer processes."
         )
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from frcnn_cli.engine.checkpoint import MALFORMED, load_tensors, read_description, save_tensors
 from frcnn_cli.engine.model import FastRCNN, rebuild_model
-from frcnn_cli.engine.saved.models import CHECKPOINT_FILE
+from frcnn_cli.engine.saved.models import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.saved.older_models import as_of_now
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
@@ -79,11 +79,12 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
     """
     progress = load_progress(folder)
     path = folder / CHECKPOINT_FILE
-    stored = as_of_now(path, load_tensors(path))
-    try:
-        model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
-    except (RuntimeError, MisuseError) as error:
-        raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
+    with restartable_after_damage(folder):
+        stored = as_of_now(path, load_tensors(path))
+        try:
+            model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
+        except (RuntimeError, MisuseError) as error:
+            raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
     return model, _part(stored.tensors, "momentum."), progress
 
 
@@ -92,16 +93,31 @@ def load_progress(folder: Path) -> Progress:
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         raise InputError(f"{folder}: there is no {CHECKPOINT_FILE} in this folder to go on from.")
-    stored = read_description(path)["origin"]
+    with restartable_after_damage(folder):
+        stored = read_description(path)["origin"]
+        try:
+            return Progress(
+                int(stored["iteration"]),
+                override(TrainSettings(), from_nested(stored["settings"], "Its settings")),
+                dict(stored["origin"]),
+                None if stored.get("best") is None else float(stored["best"]),
+            )
+        except (*MALFORMED, MisuseError) as error:
+            raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
+
+
+@contextmanager
+def restartable_after_damage(folder: Path) -> Iterator[None]:
+    """Where the block cannot read the run's checkpoint, say how to begin it again."""
     try:
-        return Progress(
-            int(stored["iteration"]),
-            override(TrainSettings(), from_nested(stored["settings"], "Its settings")),
-            dict(stored["origin"]),
-            None if stored.get("best") is None else float(stored["best"]),
-        )
-    except (*MALFORMED, MisuseError) as error:
-        raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
+        yield
+    except InputError as error:
+        setting = folder / SETTING_FILE
+        if not setting.is_file():
+            raise
+        raise type(error)(
+            f"{error}\nBegin the run again with `frcnn train --config {setting}`."
+        ) from error
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

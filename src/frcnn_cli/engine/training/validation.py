@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets import find_dataset
-from frcnn_cli.engine.detecting.files import detect_dataset
+from frcnn_cli.engine.detecting.files import detect_dataset, joined_detections
 from frcnn_cli.engine.detecting.prepare import prepare_model
+from frcnn_cli.engine.distributed import ALONE, Team
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
@@ -53,13 +54,14 @@ def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
     return found
 
 
-def validate(model: FastRCNN, validation: Validation) -> float:
+def validate(model: FastRCNN, validation: Validation, team: Team = ALONE) -> float:
     """Mean average precision (VOC2007's, 0..1) on the validation set; 0 where nothing counts.
 
-    A copy made ready for detection is judged: the model is left as it was, in training.
+    A copy made ready for detection is judged: the model is left as it was, in training. Each
+    process of the team detects in its part of the images, and has the score of all.
     """
-    prepared = prepare_model(model)
-    found = detect_dataset(
-        prepared, validation.dataset, validation.proposals, validation.settings
-    ).detections
-    return evaluate_voc(validation.dataset, found).map_11point or 0.0
+    prepared, whole = prepare_model(model), validation.dataset
+    part = replace(whole, images=team.part(whole.images))
+    of_part = detect_dataset(prepared, part, validation.proposals, validation.settings)
+    found = joined_detections(team.gather(of_part)).detections
+    return evaluate_voc(whole, found).map_11point or 0.0
