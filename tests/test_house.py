@@ -37,7 +37,7 @@ FLOORS = [
             4: "backbones model saved.models training.state saved.runs training.stages "
             "layer_costs model_info presets saved.origins saved.initial_model "
             "saved.trained_on compression.svd compression.ranks compression.compress",
-            5: "detect detecting.files detecting timing.stage_clock",
+            5: "compiled detect detecting.files detecting timing.stage_clock",
             6: "train train_step training.svm training.validation training.run training.best "
             "timing.samples benchmarks proposal_sweep timing.stage_times compression report "
             "training.loss_figure training.tensorboard saved.run_list exchange doctor",

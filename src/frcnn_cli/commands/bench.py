@@ -11,6 +11,7 @@ from frcnn_cli.commands.bench_operators import bench_nms, bench_roi_pool
 from frcnn_cli.commands.bench_propose import bench_propose
 from frcnn_cli.commands.bench_sampling import bench_sampling
 from frcnn_cli.commands.bench_train import bench_train
+from frcnn_cli.commands.bench_train_options import bench_train_options
 
 
 @click.group("bench", short_help="Measure this toolkit against its alternatives.")
@@ -34,5 +35,6 @@ for _command in (
     bench_svd,
     bench_sampling,
     bench_train,
+    bench_train_options,
 ):
     bench.add_command(_command)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from frcnn_cli.engine.compiled import compilation_explained, compile_features
 from frcnn_cli.engine.distributed import averaging
 from frcnn_cli.engine.losses import Losses
 from frcnn_cli.engine.memory import memory_explained
@@ -107,16 +108,17 @@ def _fit(
     settings, start, unreadable = run.settings, progress.iteration, dict[str, None]()
     model.to(run.device).train()
     if settings.compile:
-        model.features.compile(dynamic=True)
+        compile_features(model)
     team, first = run.team, run.team.is_first
     minibatches = Minibatches(run.dataset, run.proposals, model.architecture, settings, team)
-    stream = minibatch_stream(minibatches, start, settings.workers)
     steps, score = 0, None
     with (
+        closing(minibatch_stream(minibatches, start, settings.workers)) as stream,
         appended_lines(run.folder / METRICS_FILE, start)
         if first
         else nullcontext(_write_nothing) as write_metrics,
         memory_explained(settings, model.architecture.preprocessing),
+        compilation_explained(),
         # cuDNN's fastest algorithms add in another order each time.
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
         stop_between_steps() as stop,

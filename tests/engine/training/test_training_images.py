@@ -1,6 +1,7 @@
 """What is kept from epoch to epoch, and dropout that belongs to images."""
 
 from collections.abc import Callable
+from multiprocessing import active_children
 
 import cv2
 import numpy as np
@@ -11,7 +12,7 @@ from frcnn_cli.engine.distributed import Team
 from frcnn_cli.engine.layers.dropout import ImageRows, RowDropout
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.sampling import Quota
-from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
+from frcnn_cli.engine.settings import Architecture, Preprocessing, Schedule, TrainSettings
 from frcnn_cli.engine.training import images as training_images
 from frcnn_cli.engine.training.images import TrainingImages
 from frcnn_cli.engine.training.kept import Kept
@@ -106,6 +107,25 @@ def test_workers_start_after_opencv_has_used_its_threads(
     minibatches = Minibatches(
         tiny_dataset, grid_proposals(tiny_dataset), architecture, TrainSettings(workers=1)
     )
-    (batch,) = next(minibatch_stream(minibatches, 0, workers=1))
+    stream = minibatch_stream(minibatches, 0, workers=1)
+    (batch,) = next(stream)
     assert len(batch.image_ids) == 2
     assert cv2.getNumThreads() == 2
+
+
+def test_a_closed_stream_has_ended_its_workers(
+    tiny_dataset: Dataset, grid_proposals: MakeProposals
+) -> None:
+    """Even while someone holds a mini-batch of it, as the traceback of an error does."""
+    settings = TrainSettings(schedule=Schedule(iterations=100))
+    minibatches = Minibatches(
+        tiny_dataset, grid_proposals(tiny_dataset), architecture_for(tiny_dataset), settings
+    )
+    before = set(active_children())
+    stream = minibatch_stream(minibatches, 0, workers=1)
+    held = next(stream)
+    next(held)
+    assert len(set(active_children()) - before) == 1
+    stream.close()
+    assert set(active_children()) <= before
+    assert list(held) == []

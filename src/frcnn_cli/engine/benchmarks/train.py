@@ -82,7 +82,7 @@ def benchmark_training(
 
 
 def _measure(case: TrainingCase, folder: Path, rounds: int, steps: int) -> TrainingTimes:
-    run, model = _run_of(case, folder, 2 * rounds * steps + 2)
+    run, model = run_of(case, folder, 2 * rounds * steps + 2)
     plain = PlainTraining(deepcopy(model), run)
     ours = _our_steps(model, run)
     losses = (next(ours), plain.step())
@@ -97,7 +97,7 @@ def _measure(case: TrainingCase, folder: Path, rounds: int, steps: int) -> Train
     return TrainingTimes(case.name, median(seconds[0]), median(seconds[1]), stages_of_ours, losses)
 
 
-def _run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, FastRCNN]:
+def run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, FastRCNN]:
     dataset = find_dataset(str(folder / "pictures"), "trainval")
     settings = base_experiment(case.preset).train
     schedule = replace(settings.schedule, iterations=iterations, learning_rate=1e-4, warmup=0)

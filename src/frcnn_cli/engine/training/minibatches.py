@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -139,17 +140,18 @@ def _refuse_uneven(sampling: Sampling, team: Team) -> None:
 
 def minibatch_stream(
     minibatches: Minibatches, start: int, workers: int
-) -> Iterator[Iterator[Minibatch]]:
+) -> Generator[Iterator[Minibatch]]:
     """The mini-batches from iteration `start` on, each share by share.
 
     Worker processes prepare them ahead. A mini-batch must be taken whole before the next.
+    Closed, it ends its workers: those that an error's traceback kept would be waited for.
     """
-    shares = _shares(minibatches, start * minibatches.shares, workers)
-    for _ in range(start, minibatches.settings.iterations):
-        yield islice(shares, minibatches.shares)
+    with closing(_shares(minibatches, start * minibatches.shares, workers)) as shares:
+        for _ in range(start, minibatches.settings.iterations):
+            yield islice(shares, minibatches.shares)
 
 
-def _shares(minibatches: Minibatches, first: int, workers: int) -> Iterator[Minibatch]:
+def _shares(minibatches: Minibatches, first: int, workers: int) -> Generator[Minibatch]:
     loader = DataLoader(
         minibatches,
         batch_size=None,
