@@ -1,6 +1,11 @@
 # make demo   sets up .venv, then the whole road on a generated data set
 # make test   the tests
 # make test-web  the tests of `frcnn report` in headless Chromium, which it installs
+# make test-hostile  bad input, fuzzing, killed processes, full disks
+# make test-long  what takes minutes: load, every way to stop
+# make test-random  the tests in random order
+# make coverage  branch coverage of the engine, the proposals and the commands
+# make fuzz  every reader under atheris, for SECONDS in all
 # make wheel  dist/*.whl, which installs without a compiler
 # make test-abi  the same wheel beside two releases of torch
 PYTHON ?= python3
@@ -9,7 +14,10 @@ BIN := $(VENV)/bin
 FRCNN := $(BIN)/frcnn
 DEMO := demo
 
-.PHONY: setup demo test test-web lint wheel test-abi clean
+FUZZED ?= fuzzed
+SECONDS ?= 600
+
+.PHONY: setup demo test test-web test-hostile test-long test-random coverage fuzz lint wheel test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -42,6 +50,23 @@ demo: setup
 test: setup
 	$(BIN)/python -m pytest
 
+test-hostile: setup
+	$(BIN)/python -m pytest -m hostile
+
+test-long: setup
+	$(BIN)/python -m pytest -m long
+
+test-random: setup
+	$(BIN)/python -m pytest --random-order
+
+coverage: setup
+	$(BIN)/python -m pytest -q -m 'not long and not web' --cov --cov-branch \
+		--cov-report=term:skip-covered --cov-fail-under=90
+
+fuzz: setup
+	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[fuzz]'
+	$(BIN)/python tests/hostile/fuzz.py $(SECONDS) $(FUZZED)
+
 # As root, or through sudo. The package is Debian's; others install chromium and chromedriver.
 test-web: setup
 	command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
@@ -64,4 +89,4 @@ test-abi: wheel
 	kernels/test_abi.sh dist/frcnn-*.whl
 
 clean:
-	rm -rf build dist $(DEMO)
+	rm -rf build dist $(DEMO) $(FUZZED)

@@ -52,7 +52,10 @@ class Provenance:
     @classmethod
     def from_json(cls, text: str) -> Provenance:
         """The inverse of to_json. Raises ValueError on anything else."""
-        fields = json.loads(text)
+        try:
+            fields = json.loads(text)
+        except RecursionError as error:
+            raise ValueError("lists in lists without end") from error
         if not isinstance(fields, dict) or not isinstance(fields.get("parameters"), dict):
             raise ValueError("not a provenance record")
         strings = [str(fields.get(name, "")) for name in ("source", "version", "note")]

@@ -22,6 +22,10 @@ from frcnn_proposals import unpickle_numpy as arrays
 from frcnn_proposals import unpickle_torch as tensors
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.unpickle_allowed import Function, InstanceData, Marker, RefusedError, bytes_of
+from frcnn_proposals.unpickle_size import refuse_expanding
+
+# An item takes a byte of the file at least; so many more may be references to the same ones.
+_SHARED_ITEMS = 1_000_000
 
 
 def load_pickle(path: str | Path) -> Any:
@@ -33,7 +37,9 @@ def load_pickle(path: str | Path) -> Any:
     try:
         size = Path(path).stat().st_size
         with open(path, "rb") as file:
-            return _Machine(_Bounded(file, size), encoding="latin1").load()
+            value = _Machine(_Bounded(file, size), encoding="latin1").load()
+        refuse_expanding(value, size + _SHARED_ITEMS)
+        return value
     except RefusedError as error:
         raise InputError(
             f"{path}: {error}; proposal files have no use for that. Nothing in it was run.\n"

@@ -14,6 +14,7 @@ import click
 
 from frcnn_cli import __version__
 from frcnn_cli.commands.console import SILENT, Output
+from frcnn_cli.commands.printable import message
 from frcnn_proposals.errors import InputError
 
 # Command -> (module under frcnn_cli.commands, its help line). Modules are imported when their
@@ -36,13 +37,14 @@ COMMANDS = {
     "bench": "Measure this toolkit against its alternatives.",
 }
 INTERRUPTED = 130
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Failure(click.ClickException):
     """A message for the user and the exit code that goes with it."""
 
-    def __init__(self, message: str, exit_code: int) -> None:
-        super().__init__(message)
+    def __init__(self, text: str, exit_code: int) -> None:
+        super().__init__(message(text))
         self.exit_code = exit_code  # type: ignore[misc]
 
 
@@ -84,7 +86,7 @@ class CommandGroup(click.Group):
                 raise
             ctx.exit(error.exit_code)
         except OSError as error:
-            if error.filename is None and error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            if error.filename is None and error.errno not in _NO_ROOM:
                 raise
             where = f"{error.filename}: " if error.filename else ""
             raise Failure(f"{where}{error.strerror}.", 1) from error

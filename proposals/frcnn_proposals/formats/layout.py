@@ -40,7 +40,8 @@ def from_layout(rows: NDArray[Any], layout: BoxLayout) -> NDArray[np.float32]:
     boxes = boxes - layout.base
     if layout.continuous:
         boxes[:, 2:] -= 1
-    return boxes.astype(np.float32)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+        return boxes.astype(np.float32)
 
 
 def to_layout(boxes: NDArray[np.float32], layout: BoxLayout) -> NDArray[np.float64]:

@@ -13,6 +13,10 @@ from frcnn_proposals.errors import InputError
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 # MATLAB puts a header of its own before the HDF5 file.
 _OFFSETS = (0, 512)
+# What the arrays of a file may come to: its bytes can be compressed, but a few bytes can also
+# name the same array a million times, or an array of which nothing was ever written.
+_LEAST_LIMIT = 64 << 20
+_MOST_EXPANSION = 64
 
 
 def is_hdf5(path: Path) -> bool:
@@ -45,30 +49,42 @@ def load_mat73(path: Path) -> dict[str, NDArray[Any]]:
                 and isinstance(file.get(name, getlink=True), h5py.HardLink)
                 and isinstance(file[name], h5py.Dataset)
             ]
-            return {name: _value(file, file[name], depth=0) for name in names}
+            reader = _Reader(file, _LEAST_LIMIT + _MOST_EXPANSION * path.stat().st_size)
+            return {name: reader.value(file[name], depth=0) for name in names}
     except InputError:
         raise
     except Exception as error:  # h5py raises many kinds of error on a damaged file
         raise InputError(f"{path}: is not a MATLAB file that can be read ({error})") from error
 
 
-def _value(file: Any, dataset: Any, depth: int) -> NDArray[Any]:
-    if depth > 2:
-        raise ValueError("cells within cells within cells")
-    if dataset.external or dataset.is_virtual:
-        raise ValueError("it refers to other files")
-    if dataset.attrs.get("MATLAB_empty", 0):
-        return np.zeros((0, 0), object if _class(dataset) == "cell" else np.float64)
-    # MATLAB counts columns first: the axes are the other way round here.
-    values: NDArray[Any] = dataset[()].T
-    if values.dtype == object:
-        filled = np.empty(values.shape, object)
-        for index in np.ndindex(values.shape):
-            filled[index] = _value(file, file[values[index]], depth + 1)
-        return filled
-    if _class(dataset) == "char":
-        return np.array(["".join(map(chr, values.ravel()))])
-    return values
+class _Reader:
+    """Values out of an open file, as long as they do not come to more than `limit` bytes."""
+
+    def __init__(self, file: Any, limit: int) -> None:
+        self._file = file
+        self._left = limit
+
+    def value(self, dataset: Any, depth: int) -> NDArray[Any]:
+        """A dataset as SciPy would give it. Raises ValueError where that cannot be."""
+        if depth > 2:
+            raise ValueError("cells within cells within cells")
+        if dataset.external or dataset.is_virtual:
+            raise ValueError("it refers to other files")
+        if dataset.attrs.get("MATLAB_empty", 0):
+            return np.zeros((0, 0), object if _class(dataset) == "cell" else np.float64)
+        self._left -= dataset.nbytes
+        if self._left < 0:
+            raise ValueError("it claims far more than it holds")
+        # MATLAB counts columns first: the axes are the other way round here.
+        values: NDArray[Any] = dataset[()].T
+        if values.dtype == object:
+            filled = np.empty(values.shape, object)
+            for index in np.ndindex(values.shape):
+                filled[index] = self.value(self._file[values[index]], depth + 1)
+            return filled
+        if _class(dataset) == "char":
+            return np.array(["".join(map(chr, values.ravel()))])
+        return values
 
 
 def _class(dataset: Any) -> str:

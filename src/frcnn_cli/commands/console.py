@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from frcnn_cli.commands.outlook import Needs, Outlook
+from frcnn_cli.commands.printable import PrintableConsole, message
 from frcnn_cli.commands.progress import ITEMS, LogProgress, Unit, bar
 from frcnn_proposals.files import write_whole
 
@@ -26,8 +27,8 @@ class Output:
     """Where a command's words go. verbosity: -1 quiet, 0 usual, 1 and more for details."""
 
     verbosity: int = 0
-    results: Console = field(default_factory=Console)
-    messages: Console = field(default_factory=lambda: Console(stderr=True))
+    results: Console = field(default_factory=PrintableConsole)
+    messages: Console = field(default_factory=lambda: PrintableConsole(stderr=True))
 
     def print(self, renderable: Any) -> None:
         """A result: a table, or a line in Rich markup. Printed even when quiet."""
@@ -45,7 +46,8 @@ class Output:
 
     def warn(self, text: str) -> None:
         """A plain line about something that went wrong but does not stop the work."""
-        self.messages.print(f"[yellow]Warning:[/] {escape(text)}", highlight=False, soft_wrap=True)
+        shown = escape(message(text))
+        self.messages.print(f"[yellow]Warning:[/] {shown}", highlight=False, soft_wrap=True)
 
     @contextmanager
     def progress(

@@ -76,6 +76,8 @@ def go_on(output: Output, folder: Path, place: Place, workers: int | None) -> Tr
             best = None if stored.progress is None else stored.progress.best
             return Trained(stored.model, (), best)
         experiment = stored.experiment
+        if not experiment.data.dataset:
+            raise InputError(f"{folder}: this run does not say its data set, so it cannot go on.")
         data = find_data(experiment)
         if stored.progress is None:
             output.note(f"{folder} has no checkpoint yet: it begins again")

@@ -29,7 +29,10 @@ from frcnn_proposals.files import write_whole
 FORMAT = 2
 _KEY = "frcnn"
 # What JSON of another shape than expected raises when it is taken apart.
-MALFORMED = (KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError)
+MALFORMED = (
+    *(KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError),
+    RecursionError,
+)
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def read_description(path: Path) -> dict[str, Any]:
         description = json.loads(metadata[_KEY])
     except KeyError as error:
         raise InputError(f"{path}: these are tensors, but not a model of frcnn.") from error
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(
             f"{path}: this is no model file, or a damaged one ({error}).\n"
             "Models are written by `frcnn train` and `frcnn compress` as .safetensors."

@@ -12,6 +12,7 @@ from frcnn_cli.engine.datasets.coco_json import (
     CocoImage,
     annotations_by_image,
     categories_of,
+    leads_inside,
     load_json,
     object_truth,
 )
@@ -110,7 +111,7 @@ class CocoLayout:
             for inner in (stem, f"images/{stem}", "images", "JPEGImages", ".")
         ]
         first = entries[0].get("file_name") if entries and isinstance(entries[0], dict) else None
-        if isinstance(first, str):
+        if isinstance(first, str) and leads_inside(first):
             for folder in candidates:
                 if (folder / first).is_file():
                     return folder

@@ -17,6 +17,9 @@ from frcnn_cli.engine.datasets.extents import Box, inclusive_box
 from frcnn_cli.engine.datasets.layout import Fault, Report
 from frcnn_proposals.errors import InputError
 
+# No system has longer names of files.
+_LONGEST_NAME = 255
+
 
 @dataclass(frozen=True)
 class CocoImage:
@@ -40,14 +43,26 @@ class CocoImage:
             width, height = entry.get("width"), entry.get("height")
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: an image needs an id and a file_name") from error
-        inside = isinstance(file_name, str) and ".." not in Path(file_name).parts
-        if not inside or not file_name or Path(file_name).is_absolute():
-            raise InputError(f"{path}: image {number}: unusable file_name {file_name!r}")
+        if not leads_inside(file_name):
+            raise InputError(
+                f"{path}: image {str(number)[:40]}: unusable file_name {str(file_name)[:80]!r}"
+            )
         if not isinstance(number, int) or not all(
             value is None or (isinstance(value, int) and value > 0) for value in (width, height)
         ):
             raise InputError(f"{path}: image {file_name}: id, width and height should be integers")
         return cls(number, file_name, width, height)
+
+
+def leads_inside(file_name: Any) -> bool:
+    """Whether it names a file in the folder of pictures, as far as names go."""
+    return (
+        isinstance(file_name, str)
+        and 0 < len(file_name) <= _LONGEST_NAME
+        and file_name.isprintable()
+        and ".." not in Path(file_name).parts
+        and not Path(file_name).is_absolute()
+    )
 
 
 def load_json(path: Path) -> dict[str, Any]:

@@ -47,7 +47,8 @@ def read_annotation(path: Path, report: Report) -> Annotation | None:
     """
     try:
         root = fromstring(path.read_bytes(), forbid_dtd=True)
-    except (ParseError, DefusedXmlException, OSError, ValueError) as error:
+    # LookupError: it names an encoding that there is not.
+    except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
         report(Fault(path, f"not a readable annotation ({_reason(error)})"))
         return None
     if root.tag != "annotation":

@@ -36,9 +36,9 @@ def read_description(path: Path) -> YoloDescription:
         raise InputError(f"{path}: not a readable yaml file ({reason})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected names, train and val")
-    base = path.parent / str(content.get("path") or ".")
+    base = path.parent / _text(path, content.get("path") or ".")
     places = {
-        split: [_resolve(path, base, str(place)) for place in _as_list(value)]
+        split: [_resolve(path, base, _text(path, place)) for place in _as_list(value)]
         for key, value in content.items()
         if value and isinstance(key, str) and (split := split_of(key))
     }
@@ -53,10 +53,17 @@ def _classes(path: Path, names: Any) -> tuple[str, ...]:
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise InputError(f"{path}: names should list the classes, or map 0, 1, ... to them")
-    classes = tuple(str(name) for name in names)
+    classes = tuple(_text(path, name) for name in names)
     if len(set(classes)) < len(classes):
         raise InputError(f"{path}: names holds a class twice")
     return classes
+
+
+def _text(path: Path, value: Any) -> str:
+    """A name as text. (A few lines of yaml can make lists of lists whose text is endless.)"""
+    if isinstance(value, list | dict | set | tuple):
+        raise InputError(f"{path}: a list where a name belongs")
+    return str(value)
 
 
 def _resolve(path: Path, base: Path, place: str) -> Path:

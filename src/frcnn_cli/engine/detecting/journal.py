@@ -10,6 +10,7 @@ import fcntl
 import os
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -73,7 +74,9 @@ class Journal:
         if not self._file.closed:
             if not self._known:
                 self.path.unlink(missing_ok=True)
-            self._file.close()
+            # Every line was flushed, or the disk is full and that has been said.
+            with suppress(OSError):
+                self._file.close()
 
     def __enter__(self) -> Journal:
         return self
@@ -103,8 +106,9 @@ class Journal:
             head = None
         if not isinstance(head, dict) or head.get("format") != _FORMAT:
             raise InputError(f"{self.path}: is in the way and is no journal of detections.")
-        before = head.get("identity", {})
-        other = [name for name in identity if before.get(name) != identity[name]]
+        before = head.get("identity")
+        known = before if isinstance(before, dict) else {}
+        other = [name for name in identity if known.get(name) != identity[name]]
         if other:
             raise InputError(
                 f"{self.path}: is of an unfinished run that differs in its {' and '.join(other)}."

@@ -55,6 +55,7 @@ def find_images(
     paths: dict[str, str] = {}
     for text in inputs:
         for image_id, path in _images_of(text, data_root, split):
+            _refuse_unwritable(path, image_id)
             before = paths.setdefault(image_id, path)
             if before != path and not os.path.samefile(before, path):
                 raise InputError(
@@ -62,6 +63,14 @@ def find_images(
                     "above them, or propose for them into two stores"
                 )
     return list(paths.items())
+
+
+def _refuse_unwritable(path: str, image_id: str) -> None:
+    """Raise InputError for a name of bytes that are no text: no store or json could hold it."""
+    try:
+        image_id.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: its name is no UTF-8; rename it") from error
 
 
 def _images_of(text: str, data_root: Path | None, split: str | None) -> Iterator[tuple[str, str]]:

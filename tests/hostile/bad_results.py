@@ -1,0 +1,198 @@
+"""Stores, detections, settings and journals that are cut, lying, or of something else."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from corpus import BadInput, Ends, cuts, flips, written
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.formats import write_proposals
+
+INSPECT = ("proposals", "inspect", "a.proposals")
+RECALL = ("proposals", "recall", "a.proposals", "--dataset", "HOME/shapes", "--split", "test")
+EVAL = ("eval", "HOME/shapes", "--split", "test", "--detections")
+TRAIN = ("train", "--config", "a.toml")
+
+
+def bad_results() -> Iterator[BadInput]:
+    yield from bad_stores()
+    for name, value in detections().items():
+        text = value if isinstance(value, str) else json.dumps(value)
+        arguments = (*EVAL, "a.json")
+        yield BadInput(f"detections/{name}", written("a.json", text.encode()), arguments, "a.json")
+    good = json.dumps([entry(), entry()]).encode()
+    for what, content in cuts(good):
+        arguments = (*EVAL, "b.json")
+        yield BadInput(f"detections/{what}", written("b.json", content), arguments, "b.json")
+    for name, text in devkit().items():
+        path = "comp4_det_test_circle.txt"
+        yield BadInput(f"devkit/{name}", written(path, text), (*EVAL, path), path)
+    for name, text in settings().items():
+        yield BadInput(f"TOML/{name}", written("a.toml", text), TRAIN, "a.toml")
+    for name, text in journals().items():
+        yield BadInput(
+            f"journal/{name}", written("a.json.partial", text), _DETECT, "a.json.partial"
+        )
+
+
+_DETECT = (
+    *("detect", "HOME/shapes/JPEGImages", "--model", "HOME/model.safetensors"),
+    *("--source", "dense", "--json", "a.json"),
+)
+
+
+def bad_stores() -> Iterator[BadInput]:
+    def spoilt(spoil: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+        def make(folder: Path) -> None:
+            path = good_store(folder)
+            path.write_bytes(spoil(path.read_bytes()))
+
+        return make
+
+    def told(*statements: str) -> Callable[[Path], None]:
+        def make(folder: Path) -> None:
+            connection = sqlite3.connect(good_store(folder), isolation_level=None)
+            connection.execute("PRAGMA writable_schema = ON")
+            for statement in statements:
+                connection.execute(statement)
+            connection.close()
+
+        return make
+
+    def store(
+        name: str, make: Callable[[Path], object], ends: Ends = "message"
+    ) -> Iterator[BadInput]:
+        yield BadInput(f"store/{name}", make, INSPECT, "a.proposals", ends)
+        yield BadInput(f"store/{name}, judged", make, RECALL, "a.proposals")
+
+    for share in (0, 1, 50, 99):
+        cut = spoilt(lambda all, s=share: all[: len(all) * s // 100])
+        yield from store(f"cut at {share}%", cut)
+    for seed in range(10):
+        changed = spoilt(lambda all, s=seed: dict(flips(all, 1, s))["changed 0"])
+        yield from store(f"changed {seed}", changed, "either")
+    yield from store("twice as long", spoilt(lambda all: all * 2))
+    yield from store("nulls behind the head", spoilt(lambda all: all[:100] + bytes(len(all) - 100)))
+    for name, statements in {
+        "a trigger": ("CREATE TRIGGER t AFTER INSERT ON about BEGIN DELETE FROM about; END",),
+        "a view": ("DROP TABLE failures", "CREATE VIEW failures AS SELECT 1 AS id, 2 AS digest"),
+        "a table more": ("CREATE TABLE more (x)",),
+        "a table less": ("DROP TABLE failures",),
+        "a newer version": ("PRAGMA user_version = 99",),
+        "a schema of its own": (
+            "UPDATE sqlite_master SET sql = 'CREATE TABLE proposals (id, x)' "
+            "WHERE name = 'proposals'",
+        ),
+        "no provenance": ("DELETE FROM about",),
+        "a provenance of text": ("UPDATE about SET value = 'mine' WHERE key = 'provenance'",),
+        "a provenance of lists in lists": (
+            f"UPDATE about SET value = '{'[' * 100_000}' WHERE key = 'provenance'",
+        ),
+        "10^12 images": (f"UPDATE about SET value = '{10**12}' WHERE key = 'images'",),
+        "-1 images": ("UPDATE about SET value = '-1' WHERE key = 'images'",),
+        "boxes of text": ("UPDATE proposals SET boxes = 'boxes'",),
+        "boxes of 7 bytes": ("UPDATE proposals SET boxes = x'00112233445566'",),
+        "boxes of NaN": ("UPDATE proposals SET boxes = x'0000c07f0000c07f0000c07f0000c07f'",),
+        "scores of a number": ("UPDATE proposals SET scores = 5",),
+        "ids of numbers": ("UPDATE proposals SET id = 5",),
+        "a size of text": ("UPDATE proposals SET width = 'wide', height = 'high'",),
+        "a size of -1": ("UPDATE proposals SET width = -1, height = -1",),
+    }.items():
+        yield from store(name, told(*statements), "either")
+
+
+def good_store(folder: Path) -> Path:
+    path = folder / "a.proposals"
+    write_proposals(path, {"000001": Proposals(np.array([[1, 2, 30, 40]]))}, "store")
+    return path
+
+
+def entry(**values: Any) -> dict[str, Any]:
+    good = {"image_id": "000003", "category_id": 1, "bbox": [1, 2, 20, 30], "score": 0.5}
+    return {key: value for key, value in (good | values).items() if value is not ...}
+
+
+def detections() -> dict[str, Any]:
+    """COCO results that cannot be scored."""
+    return {
+        **{f"without {key}": [entry(**{key: ...})] for key in entry()},
+        "a number": 5,
+        "null": None,
+        "an object": {"x": []},
+        "a list of numbers": [1, 2],
+        "a list of lists": [[1], [2]],
+        "null entries": [None],
+        "nulls": "\0" * 100,
+        "lists in lists": "[" * 100_000,
+        "half a character": '[{"image_id": "\\ud800"}]',
+        "of another data set": [entry(image_id="elsewhere")],
+        "an image_id of a list": [entry(image_id=[1])],
+        "an image_id of null": [entry(image_id=None)],
+        "a category that there is not": [entry(category_id=77)],
+        "a category of a list": [entry(category_id=[1])],
+        "a category of a name that there is not": [entry(category="unicorn")],
+        "a category of a list as its name": [entry(category=["circle"])],
+        "a bbox of three": [entry(bbox=[1, 2, 3])],
+        "a bbox of texts": [entry(bbox=["1", "2", "3", "4"])],
+        "a bbox of a text": [entry(bbox="1234")],
+        "a bbox of lists": [entry(bbox=[[1], [2], [3], [4]])],
+        "a bbox of null": [entry(bbox=None)],
+        "a bbox of 10^400": [entry(bbox=[10**400, 1, 1, 1])],
+        "a bbox of 1e999": json.dumps([entry(bbox=[1, 2, 3, 4])]).replace("2,", "1e999,"),
+        "a reversed bbox": [entry(bbox=[20, 20, -10, -10])],
+        "a score of text": [entry(score="high")],
+        "a score of null": [entry(score=None)],
+        "a score of NaN": json.dumps([entry(score=float("nan"))]),
+    }
+
+
+def devkit() -> dict[str, bytes]:
+    return {
+        "no numbers": b"000003 high one two three four\n",
+        "too few": b"000003 0.5 1 2 3\n",
+        "too many": b"000003 0.5 1 2 3 4 5\n",
+        "NaN": b"000003 nan 1 2 3 4\n",
+        "infinity": b"000003 0.5 1 2 inf 4\n",
+        "reversed": b"000003 0.5 30 30 3 4\n",
+        "of another data set": b"elsewhere 0.5 1 2 3 4\n",
+        "nulls": bytes(1000),
+        "no encoding": b"\xff\xfe\xfa\n",
+        "a number of 100,000 digits": b"000003 0.5 " + b"9" * 100_000 + b" 2 3 4\n",
+    }
+
+
+def settings() -> dict[str, bytes]:
+    return {
+        "no TOML": b"[[[[",
+        "nulls": bytes(100),
+        "no encoding": b"\xff\xfe\xfa",
+        "lists in lists": b"a = " + b"[" * 100_000,
+        "tables in tables": b"[a" + b".a" * 20_000 + b"]\n",
+        "an unknown setting": b"[train]\nspeed = 9\n",
+        "an unknown section": b"[engine]\nseed = 9\n",
+        "a text for a number": b"[train]\nseed = 'nine'\n",
+        "a list for a number": b"[train]\nseed = [9]\n",
+        "a date for a number": b"[train]\nseed = 2001-01-01\n",
+        "infinity": b"[train]\nmomentum = inf\n",
+        "NaN": b"[schedule]\nlearning_rate = nan\n",
+        "a name of 100,000 letters": b"a" * 100_000 + b" = 1\n",
+    }
+
+
+def journals() -> dict[str, bytes]:
+    """Where `detect --json` would go on."""
+    return {
+        "text": b"precious notes of somebody\n",
+        "a number": b"5\n",
+        "a list": b"[]\n",
+        "lists in lists": b"[" * 100_000 + b"\n",
+        "another format": b'{"format": "frcnn detections, unfinished, 99", "identity": {}}\n',
+        "another identity": b'{"format": "frcnn detections, unfinished, 1", "identity": {}}\n',
+        "an identity of a list": b'{"format": "frcnn detections, unfinished, 1", "identity": []}\n',
+    }

@@ -1,0 +1,82 @@
+"""Commands of frcnn in child processes with limits on their memory, time and files."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Above what the program with all its libraries takes itself.
+MEGABYTES = 2048
+SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a command. code: as subprocess has it, negative where a signal ended it.
+
+    output: what it wrote, results and messages. peak: megabytes resident, the libraries'
+    included. orphans: whether a process that it had started outlived it.
+    """
+
+    code: int
+    output: str
+    seconds: float
+    peak: float
+    orphans: bool
+
+    @property
+    def message(self) -> str:
+        """From `Error:` on; empty where there is none."""
+        return self.output[self.output.find("Error: ") :] if "Error: " in self.output else ""
+
+
+class Children:
+    """Runs commands one after another, each in a fork of a process that has imported all."""
+
+    def __init__(self) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("serve.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
+        )
+        assert self._answer() == "ready"
+
+    def run(
+        self,
+        arguments: Sequence[object],
+        folder: Path,
+        *,
+        megabytes: int = MEGABYTES,
+        seconds: float = SECONDS,
+        largest_file: int | None = None,
+        **environment: str,
+    ) -> Outcome:
+        """`frcnn` with these arguments in `folder`, killed after so many seconds."""
+        asked = {
+            "arguments": [str(argument) for argument in arguments],
+            "folder": str(folder),
+            "megabytes": megabytes,
+            "seconds": seconds,
+            "largest_file": largest_file,
+            "environment": environment,
+        }
+        assert self._server.stdin is not None
+        print(json.dumps(asked), file=self._server.stdin, flush=True)
+        return Outcome(**self._answer())
+
+    def close(self) -> None:
+        assert self._server.stdin is not None
+        self._server.stdin.close()
+        self._server.wait(timeout=30)
+
+    def _answer(self) -> Any:
+        assert self._server.stdout is not None
+        return json.loads(self._server.stdout.readline())

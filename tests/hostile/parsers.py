@@ -1,0 +1,146 @@
+"""Every reader of files from outside, with good files to spoil."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import bad_annotations
+import bad_images
+import bad_mats
+import bad_models
+import bad_pickles
+import bad_results
+import numpy as np
+
+from frcnn_cli.engine.backbones.weights import read_state
+from frcnn_cli.engine.checkpoint import load_tensors
+from frcnn_cli.engine.datasets.coco import CocoLayout
+from frcnn_cli.engine.datasets.layout import refuse
+from frcnn_cli.engine.datasets.voc_xml import ground_truth, read_annotation
+from frcnn_cli.engine.datasets.yolo_labels import read_labels
+from frcnn_cli.engine.datasets.yolo_yaml import read_description
+from frcnn_cli.engine.detecting.journal import Journal
+from frcnn_cli.engine.evaluation.read_detections import read_detections
+from frcnn_cli.engine.exchange.caffe_file import read_caffemodel
+from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings.overrides import override, read_toml
+from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.images import image_size, read_image
+from frcnn_proposals.store import open_store
+
+_DATASET = Dataset("d", "test", ("cat", "circle"), (ImageRecord("000003", Path("000003.jpg")),))
+
+
+@dataclass(frozen=True)
+class Parser:
+    """read: a file of this name, with InputError where it cannot be. seeds: makes good ones."""
+
+    name: str
+    file: str
+    read: Callable[[Path], object]
+    seeds: Callable[[], list[bytes]]
+
+
+def check(parser: Parser, message: str) -> None:
+    """A message for people: at most three lines, and it names the file."""
+    assert parser.file in message, message
+    assert len(message.splitlines()) <= 3, message
+
+
+def _image(path: Path) -> None:
+    image_size(path)
+    read_image(path, max_pixels=1_000_000)
+
+
+def _xml(path: Path) -> None:
+    found = read_annotation(path, refuse)
+    assert found is not None
+    ground_truth(found, {"cat": 1}, refuse)
+
+
+def _coco(path: Path) -> None:
+    CocoLayout(path).read("test", "d", refuse)
+
+
+def _store(path: Path) -> None:
+    for boxes in open_store(path).values():
+        assert boxes is not None
+
+
+def _journal(path: Path) -> None:
+    with Journal(path, {"model": "m"}) as journal:
+        journal.known("a", "d")
+
+
+def _store_seeds() -> list[bytes]:
+    import tempfile
+
+    with tempfile.TemporaryDirectory() as folder:
+        return [bad_results.good_store(Path(folder)).read_bytes()]
+
+
+def _mat_seeds() -> list[bytes]:
+    cell, table = bad_mats.cell, np.array([[1.0, 2, 30, 40]])
+    variables = {"boxes": cell(table), "images": cell("a")}
+    return [
+        bad_mats.saved(variables),
+        bad_mats.saved({"boxes": table}, format="4"),
+        bad_mats.saved(variables, do_compression=True),
+        bad_mats.hdf5(),
+    ]
+
+
+def _image_seeds() -> list[bytes]:
+    kinds = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+    small = bad_images.noise(size=(9, 7))
+    return [bad_images.encoded(small, kind) for kind in kinds]
+
+
+def _described() -> list[bytes]:
+    return [bad_models.described(bad_models.good_description())]
+
+
+def _toml() -> list[bytes]:
+    return [b"backbone = 'vgg16'\n[train]\nseed = 9\n[sampling]\nimages = 2\n"]
+
+
+_LINE = b'{"format":"frcnn detections, unfinished, 1","identity":{"model":"m"}}\n'
+_ENTRY = b'{"image_id":"a","digest":"d","boxes":[[1,2,3,4]],"scores":[0.5],"labels":[1]}\n'
+_YAML = b"names: {0: cat, 1: dog}\npath: .\ntrain: images\nval: [a, b]\n"
+
+
+@cache
+def parsers() -> dict[str, Parser]:
+    """By name."""
+    found = [
+        Parser("image", "a.png", _image, _image_seeds),
+        Parser("xml", "a.xml", _xml,
+               lambda: [bad_annotations.annotation(bad_annotations.thing()).encode()]),
+        Parser("coco", "instances_test.json", _coco,
+               lambda: [json.dumps(bad_annotations.good_coco()).encode()]),
+        Parser("yolo-labels", "a.txt", lambda path: read_labels(path, 2, (48, 48), refuse),
+               lambda: [b"0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.3 0.1 0.3 0.3\n"]),
+        Parser("yolo-yaml", "data.yaml", read_description, lambda: [_YAML]),
+        Parser("pickle", "a.pkl", read_proposals,
+               lambda: [pickle.dumps(bad_pickles.detectron(), each) for each in (0, 2, 4)]),
+        Parser("mat", "a.mat", read_proposals, _mat_seeds),
+        Parser("store", "a.proposals", _store, _store_seeds),
+        Parser("model", "a.safetensors", load_tensors, _described),
+        Parser("weights", "a.pth", read_state,
+               lambda: [bad_models.weights()["tensors of somebody else"]]),
+        Parser("caffe", "a.caffemodel", read_caffemodel,
+               lambda: [bad_models.caffemodels()["one layer of another network"]]),
+        Parser("detections", "a.json", lambda path: read_detections(path, _DATASET),
+               lambda: [json.dumps([bad_results.entry()]).encode()]),
+        Parser("devkit", "det_circle.txt", lambda path: read_detections(path, _DATASET),
+               lambda: [b"000003 0.5 1 2 3 4\n"]),
+        Parser("toml", "a.toml", lambda path: override(Experiment(), read_toml(path)), _toml),
+        Parser("journal", "a.partial", _journal, lambda: [_LINE + _ENTRY]),
+    ]  # fmt: skip
+    return {each.name: each for each in found}

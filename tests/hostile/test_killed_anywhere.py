@@ -1,0 +1,124 @@
+"""SIGKILL at random moments over four commands: they go on and end as if nothing had happened.
+
+Nothing that has its final name is ever half-written, and no worker outlives its parent.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from children import Children
+from safetensors import safe_open
+from safetensors.numpy import load_file
+
+from frcnn_proposals.store import open_store
+
+pytestmark = pytest.mark.hostile
+
+KILLS = 25  # of each command
+Arguments = Callable[[str], list[object]]
+
+
+def propose(name: str) -> list[object]:
+    return [
+        *("propose", "shapes/JPEGImages", "--source", "dense", "--param", "step=0.4"),
+        *("--out", f"{name}.proposals", "--workers", 1),
+    ]
+
+
+def train(name: str) -> list[object]:
+    return [
+        *("train", "shapes", "--proposals", "shapes.proposals", "--scale", 64, "--weights", "none"),
+        *("--iterations", 12, "--checkpoint-every", 3, "--workers", 0, "--out", f"runs/{name}"),
+    ]
+
+
+def detect(name: str) -> list[object]:
+    return [
+        *("detect", "shapes/JPEGImages", "--model", "model.safetensors", "--source", "dense"),
+        *("--score-threshold", 0, "--json", f"{name}.json", "--viz", "--out", f"{name}.pictures"),
+    ]
+
+
+def compress(name: str) -> list[object]:
+    return ["compress", "model.safetensors", "--svd-rank", 4, "--out", f"{name}-4.safetensors"]
+
+
+def store_content(home: Path, name: str) -> object:
+    store = open_store(home / f"{name}.proposals")
+    return {
+        image_id: (store.digest(image_id), store[image_id].boxes.tolist()) for image_id in store
+    }
+
+
+def trained_content(home: Path, name: str) -> object:
+    return weights(home / "runs" / name / "model.safetensors")
+
+
+def compressed_content(home: Path, name: str) -> object:
+    return weights(home / f"{name}-4.safetensors")
+
+
+def weights(path: Path) -> object:
+    return {key: value.tobytes() for key, value in load_file(path).items()}
+
+
+def detected_content(home: Path, name: str) -> object:
+    pictures = sorted((home / f"{name}.pictures").iterdir())
+    shown = {path.name: path.read_bytes() for path in pictures if path.suffix == ".jpg"}
+    return (home / f"{name}.json").read_bytes(), shown
+
+
+CASES = {
+    "propose": (propose, store_content),
+    "train": (train, trained_content),
+    "detect": (detect, detected_content),
+    "compress": (compress, compressed_content),
+}
+
+
+def whole_files(home: Path, name: str) -> None:
+    """Raises where a file of that name can be seen and is not whole."""
+    for path in [*home.glob(f"{name}*"), *home.glob(f"runs/{name}/*")]:
+        if path.suffix == ".safetensors":
+            with safe_open(path, framework="np") as file:
+                assert file.metadata()
+        elif path.suffix == ".proposals":
+            open_store(path)
+
+
+def resumed(home: Path, name: str) -> list[object] | None:
+    """How a training run is gone on with; the other commands are simply given again."""
+    begun = (home / "runs" / name / "setting.toml").exists()
+    return ["train", "--resume", f"runs/{name}"] if begun else None
+
+
+@pytest.mark.parametrize("command", CASES)
+def test_killed_at_random_moments(command: str, children: Children, home: Path) -> None:
+    arguments, content = CASES[command]
+    environment = {"FRCNN_CACHE": str(home / "cache")}
+    whole = children.run(arguments(f"whole-{command}"), home, **environment)
+    assert whole.code == 0, whole.output
+    expected, takes = content(home, f"whole-{command}"), whole.seconds
+    moments = random.Random(command)
+    kills = attempt = 0
+    while kills < KILLS:
+        name = f"killed{attempt}-{command}"
+        attempt += 1
+        done = False
+        while not done:
+            seconds = moments.uniform(0, takes) if kills < KILLS else 600
+            again = resumed(home, name) or arguments(name)
+            outcome = children.run(again, home, seconds=seconds, **environment)
+            assert not outcome.orphans
+            assert "Traceback" not in outcome.output, outcome.output
+            whole_files(home, name)
+            done = outcome.code == 0
+            assert done or outcome.code == -9, outcome
+            kills += outcome.code == -9
+        takes = max(takes / 2, outcome.seconds)
+        assert content(home, name) == expected
+    assert attempt < 10 * KILLS
