@@ -6,6 +6,7 @@ set -eu
 wheel=$1
 python=${PYTHON:-python3}
 root=$(cd "$(dirname "$0")/.." && pwd)
+unset PYTHONPATH  # or a checkout named there would be tested, not the wheel
 
 try() { # name, requirements...
     environment=$root/build/abi/$1
