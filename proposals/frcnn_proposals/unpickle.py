@@ -21,7 +21,14 @@ import numpy as np
 from frcnn_proposals import unpickle_numpy as arrays
 from frcnn_proposals import unpickle_torch as tensors
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.unpickle_allowed import Function, InstanceData, Marker, RefusedError, bytes_of
+from frcnn_proposals.unpickle_allowed import (
+    Function,
+    InstanceData,
+    Marker,
+    RefusedError,
+    bytes_of,
+    shown,
+)
 from frcnn_proposals.unpickle_size import refuse_expanding
 
 # An item takes a byte of the file at least; so many more may be references to the same ones.
@@ -108,7 +115,7 @@ class _Machine(pickle._Unpickler):
         try:
             return _FUNCTIONS[module, name]
         except KeyError:
-            raise RefusedError(f"holds {module}.{name}") from None
+            raise RefusedError(f"holds {shown(f'{module}.{name}')}") from None
 
     def _reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
@@ -191,7 +198,8 @@ def _instruction(name: str, code: int) -> Any:
 
     def refuse(machine: _Machine) -> None:
         named = b".".join(machine.readline().strip() for _ in range(2)) if name == "INST" else b""
-        raise RefusedError(f"holds {named.decode('latin1') or f'the instruction {name}'}")
+        named_or_not = shown(named.decode("latin1")) or f"the instruction {name}"
+        raise RefusedError(f"holds {named_or_not}")
 
     return refuse
 

@@ -37,6 +37,11 @@ class InstanceData:
         self.fields = state
 
 
+def shown(name: str) -> str:
+    """A name out of the pickle as far as a message, which has few lines, can show it."""
+    return "".join(letter if letter.isprintable() else "?" for letter in name[:100])
+
+
 def bytes_of(value: Any) -> bytes:
     """Bytes, also where Python 2 had them as a string, or Python 3 wrote them for Python 2."""
     if isinstance(value, str):

@@ -80,6 +80,7 @@ def programs() -> dict[str, bytes]:
         "a persistent id": b"Psomewhere\n.",
         "a persistent id of an object": b"\x80\x02K\x01Q.",
         "numpy's testing": b"cnumpy.testing._private.utils\nrunstring\n(S'1'\n}tR.",
+        "a name of several lines": b"ca\x1cb\x85c\xe2\x80\xa8d\ne\n.",
         "a dotted name": b"\x80\x04\x8c\x05numpy\x8c\x0eos.path.exists\x93.",
         "a method of an allowed name": b"\x80\x04\x8c\x08builtins\x8c\x0fset.__subclasshook__\x93.",
         "REDUCE of a text": b"\x80\x02X\x01\0\0\0a)R.",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -16,18 +17,21 @@ _WORKER = "dataloader worker"
 
 
 @contextmanager
-def memory_explained(settings: TrainSettings, preprocessing: Preprocessing) -> Iterator[None]:
-    """Raise InputError, saying what to lower, where the block runs out of memory."""
+def memory_explained(
+    settings: TrainSettings,
+    preprocessing: Preprocessing,
+    images_at: Callable[[list[int]], list[str]] = lambda processes: [],
+) -> Iterator[None]:
+    """Raise InputError, saying what to lower, where the block runs out of memory.
+
+    images_at: the files at which worker processes were last, by the processes' ids.
+    """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()
         if _WORKER in text:
-            raise InputError(
-                f"A process that prepares batches has died ({str(error).splitlines()[0]}).\n"
-                "If memory ran out, lower train.workers or train.proposals; otherwise look at "
-                "the machine's log."
-            ) from error
+            raise InputError(_of_worker(text, images_at)) from error
         out = isinstance(error, MemoryError | torch.OutOfMemoryError)
         if not out and not any(sign in text for sign in _SIGNS):
             raise
@@ -40,3 +44,18 @@ def memory_explained(settings: TrainSettings, preprocessing: Preprocessing) -> I
             f"(now {settings.workers}).\n"
             "A smaller backbone (`--preset lite`) needs less, too."
         ) from error
+
+
+def _of_worker(text: str, images_at: Callable[[list[int]], list[str]]) -> str:
+    """What became of a worker process, by torch's words, which name its id and its signal."""
+    named = re.search(r"pid(?:\(s\))? ([\d, ]+)", text)
+    images = images_at([int(number) for number in re.findall(r"\d+", named[1])]) if named else []
+    where = f"{', '.join(images[:3])}: " if images else ""
+    # torch does not always see the signal; without one the kernel's is the likeliest.
+    killed = "signal: killed" in text or "signal" not in text
+    how = "was killed, as the kernel does when memory runs out" if killed else "has died"
+    return (
+        f"{where}the process that prepared this for training {how}.\n"
+        "If memory ran out, lower train.workers or train.proposals; otherwise look at the "
+        f"machine's log.\n(torch: {text.splitlines()[0][:200]})"
+    )

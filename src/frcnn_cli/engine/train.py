@@ -117,7 +117,7 @@ def _fit(
         appended_lines(run.folder / METRICS_FILE, start)
         if first
         else nullcontext(_write_nothing) as write_metrics,
-        memory_explained(settings, model.architecture.preprocessing),
+        memory_explained(settings, model.architecture.preprocessing, minibatches.images_at),
         compilation_explained(),
         # cuDNN's fastest algorithms add in another order each time.
         torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),

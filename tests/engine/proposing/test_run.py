@@ -61,6 +61,8 @@ class Trouble:
             os.kill(os.getpid(), signal.SIGSEGV)
         if red == 3:
             os._exit(3)
+        if red == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
         if red == 4:
             return Proposals(np.array([[0, 0, 4, 3]]))
         return Proposals(np.array([[0, 0, 3, 3]]))
@@ -173,12 +175,13 @@ def test_a_source_that_fails_or_dies_costs_its_image_only(tmp_path):
     images = [picture(tmp_path, f"i{red}", red) for red in range(8)]
     result = propose_images(images, Trouble(), tmp_path / "out", workers=2)
     reasons = dict(result.failures)
-    assert sorted(reasons) == ["i1", "i2", "i3", "i4"]
+    assert sorted(reasons) == ["i1", "i2", "i3", "i4", "i5"]
+    assert "i5.png: its worker process was killed by the kernel" in reasons["i5"]
     assert "no boxes today" in reasons["i1"]
     assert "SIGSEGV" in reasons["i2"]
     assert "code 3" in reasons["i3"]
     assert "outside its image" in reasons["i4"]
-    assert sorted(open_store(tmp_path / "out")) == ["i0", "i5", "i6", "i7"]
+    assert sorted(open_store(tmp_path / "out")) == ["i0", "i6", "i7"]
 
 
 def test_workers_that_cannot_start_stop_the_work(images, tmp_path):

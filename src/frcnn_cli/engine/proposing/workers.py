@@ -111,6 +111,8 @@ class _Worker(Generic[Item]):
         code = self.process.exitcode or 0
         if code >= 0:
             return f"its worker process ended with code {code}"
+        if -code == signal.SIGKILL:
+            return "its worker process was killed by the kernel, which does so when memory runs out"
         return f"its worker process was ended by {signal.Signals(-code).name}"
 
 
