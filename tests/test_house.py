@@ -31,7 +31,8 @@ FLOORS = [
             2: "records settings boxes seeds devices stopping layers.depthwise layers.dropout "
             "training.kept distributed attempt_store training.stopwatch layers.planar_conv",
             3: "joining datasets transforms sampling losses checkpoint evaluation "
-            "training.image_order training.images training.minibatches layers.low_rank "
+            "training.image_order training.images training.places training.minibatches "
+            "layers.low_rank "
             "training.linear_svm training.hard_negatives draw results proposing "
             "training.metrics memory saved.older_models downloads",
             4: "backbones model saved.models training.state saved.runs training.stages "
