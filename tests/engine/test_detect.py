@@ -126,7 +126,7 @@ def test_windows_round_half_away_from_zero() -> None:
     rois = torch.tensor(
         [[0, 8.0, 0, 40, 40], [0, 9.0, 0, 40, 40], [0, 7.9, 0, 40, 40], [1, 8.0, 0, 40, 40]]
     )
-    distinct, of_window = distinct_windows(rois)
+    distinct, of_window = distinct_windows(rois, 16)
     assert len(distinct) == 3
     assert of_window[0] == of_window[1]
     assert len(set(of_window.tolist())) == 3

@@ -104,7 +104,8 @@ def _outputs(
     rows, logits, offsets = [], [], []
     for reading in readings(boxes, image.shape[:2], model.architecture.preprocessing, settings):
         tensor, factor = image_tensor(image, reading.preprocessing)
-        distinct, of_distinct = distinct_windows(batch_rois([boxes[reading.rows]], [factor]))
+        rois = batch_rois([boxes[reading.rows]], [factor])
+        distinct, of_distinct = distinct_windows(rois, model.stride)
         outputs = model(batch_images([tensor]).to(device), distinct.to(device))
         # Proposals that share a window share its outputs; each is decoded from its own box.
         of_distinct = of_distinct.to(device)

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frcnn_cli.engine.backbones import STRIDE, Backbone, find_backbone, load_pretrained
+from frcnn_cli.engine.backbones import Backbone, find_backbone, load_pretrained
 from frcnn_cli.engine.layers.dropout import RowDropout
 from frcnn_cli.engine.layers.low_rank import linear
 from frcnn_cli.engine.settings import Architecture, Preprocessing
@@ -52,7 +52,7 @@ class FastRCNN(nn.Module):
         fc6, fc7 = architecture.hidden
         ranks = architecture.ranks
         self.architecture = architecture
-        self.pooled = backbone.pooled
+        self.pooled, self.stride = backbone.pooled, backbone.stride
         self.dropout = dropout
         self.dtype = torch.float32  # of all layers but the siblings, whose outputs are float32
         self.features = backbone.build()
@@ -86,7 +86,7 @@ class FastRCNN(nn.Module):
 
         out: contiguous memory of that shape to write to, where no gradient is wanted.
         """
-        return roi_pool(feature_map, rois, self.pooled, 1.0 / STRIDE, out=out)
+        return roi_pool(feature_map, rois, self.pooled, 1.0 / self.stride, out=out)
 
     def head(self, pooled: Tensor, drop: RowDropout | None = None) -> Outputs:
         """fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""

@@ -28,7 +28,7 @@ from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
 from frcnn_cli.engine.training.state import (
     Progress,
     load_checkpoint,
-    restore_momenta,
+    restore_optimizer,
     resumable_after_failure,
     save_checkpoint,
 )
@@ -70,7 +70,7 @@ def train(
     renormalise_boxes(model, torch.from_numpy(means), torch.from_numpy(deviations))
     run.folder.mkdir(parents=True, exist_ok=True)
     progress = Progress(0, run.settings, run.origin)
-    return _fit(model, run, report, report_svms, progress, momenta={})
+    return _fit(model, run, report, report_svms, progress, memory={})
 
 
 def resume(
@@ -79,8 +79,8 @@ def resume(
     report_svms: Callable[[str], None] = _say_nothing,
 ) -> Trained:
     """Go on from the run's last checkpoint, to the same end as without the interruption."""
-    model, momenta, progress = load_checkpoint(run.folder)
-    return _fit(model, run, report, report_svms, progress, momenta)
+    model, memory, progress = load_checkpoint(run.folder)
+    return _fit(model, run, report, report_svms, progress, memory)
 
 
 def training_candidates(run: Run) -> Iterator[Candidates]:
@@ -101,7 +101,7 @@ def _fit(
     report: Callable[[StepReport], None],
     report_svms: Callable[[str], None],
     progress: Progress,
-    momenta: Mapping[str, Tensor],
+    memory: Mapping[str, Tensor],
 ) -> Trained:
     if run.settings.eval_every and run.validation is None:
         raise MisuseError("eval_every needs a validation set, and this run has none.")
@@ -127,7 +127,7 @@ def _fit(
             let_learn(model, stage, settings)
             network = averaging(model, team)
             optimizer = make_optimizer(model, settings.schedule)
-            restore_momenta(model, optimizer, momenta if start > stage.start else {})
+            restore_optimizer(model, optimizer, memory if start > stage.start else {})
             of_stage = range(max(start, stage.start), stage.end)
             for iteration, shares in zip(of_stage, stream, strict=False):
                 rate = settings.schedule.rate_at(iteration - stage.start)

@@ -22,7 +22,7 @@ from frcnn_proposals.errors import InputError
 def train_step(
     network: FastRCNN | DistributedDataParallel,
     minibatch: Iterable[Minibatch],
-    optimizer: torch.optim.SGD,
+    optimizer: torch.optim.Optimizer,
     rate: float,
     weights: LossWeights = BOTH,
     precision: Precision = "float32",
@@ -86,7 +86,7 @@ def _fitted(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
     return replace(share, images=images), sum(rois)
 
 
-def _scale_gradients(optimizer: torch.optim.SGD, factor: float) -> None:
+def _scale_gradients(optimizer: torch.optim.Optimizer, factor: float) -> None:
     for group in optimizer.param_groups:
         for parameter in group["params"]:
             if parameter.grad is not None:

@@ -36,7 +36,7 @@ def test_the_packages_weights_fill_all_but_the_new_layers(number: int) -> None:
     pretrained = load_pretrained(backbone, None)
     missing, unexpected = features.load_state_dict(pretrained.features, strict=False)
     assert unexpected == []
-    assert {name.split(".")[0] for name in missing} == {"lateral", "context"}
+    assert {name.split(".")[0] for name in missing} == {"laterals"}
 
 
 def test_folded_weights_do_what_convolution_and_batch_norm_did() -> None:

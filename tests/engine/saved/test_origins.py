@@ -120,9 +120,9 @@ def test_a_checkpoint_of_format_1_goes_on(run: Run, small_model: FastRCNN) -> No
         tensors, run.folder / "checkpoint.safetensors",
         metadata={"frcnn": json.dumps(description)},
     )  # fmt: skip
-    _, momenta, found = load_checkpoint(run.folder)
+    _, memory, found = load_checkpoint(run.folder)
     assert found.iteration == 250
-    assert list(momenta) == ["fc7.bias"]
+    assert list(memory) == ["momentum_buffer.fc7.bias"]
     stored = read_run(run.folder)
     assert stored.experiment.train.schedule.iterations == 4500
     assert stored.experiment.data.dataset == "voc2007"

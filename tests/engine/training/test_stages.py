@@ -36,7 +36,7 @@ def test_the_iterations_and_losses_of_each_stage() -> None:
 
 def test_what_learns_by_default(small_model: FastRCNN) -> None:
     names = learning(small_model, TrainSettings())
-    assert {"fc6", "fc7", "score", "box", "features.stages.2", "features.lateral"} <= names
+    assert {"fc6", "fc7", "score", "box", "features.stages.2", "features.laterals.0"} <= names
     assert not names & {"features.stem", "features.stages.0", "features.stages.1"}
 
 

@@ -3,7 +3,7 @@
 One file a network; `find_backbone` knows them by name, and torchvision's besides.
 """
 
-from frcnn_cli.engine.backbones.base import STRIDE, Backbone, Pretrained
+from frcnn_cli.engine.backbones.base import Backbone, Pretrained
 from frcnn_cli.engine.backbones.find import BACKBONES, find_backbone
 from frcnn_cli.engine.backbones.torchvision_networks import PREFIX
 from frcnn_cli.engine.backbones.weights import load_pretrained
@@ -11,7 +11,6 @@ from frcnn_cli.engine.backbones.weights import load_pretrained
 __all__ = [
     "BACKBONES",
     "PREFIX",
-    "STRIDE",
     "Backbone",
     "Pretrained",
     "find_backbone",

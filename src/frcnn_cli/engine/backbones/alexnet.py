@@ -38,6 +38,7 @@ ALEXNET = Backbone(
     name="alexnet",
     build=features,
     channels=256,
+    stride=16,
     pooled=(6, 6),
     hidden=(4096, 4096),
     preprocessing=Preprocessing(),

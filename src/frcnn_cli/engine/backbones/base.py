@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from frcnn_cli.engine.settings import Preprocessing, Schedule
 
 State = dict[str, Tensor]
-STRIDE = 16
 
 
 @dataclass(frozen=True)
@@ -29,12 +28,12 @@ class Pretrained:
 class Backbone:
     """One network.
 
-    build: its feature layers, (N, 3, H, W) -> (N, channels, about H / 16, about W / 16).
-    channels: of the feature map. pooled: height and width of RoI pooling's output.
-    hidden: outputs of fc6 and fc7. frozen: prefixes of the feature layers' parameters that
-    training leaves alone. new_layers: prefixes of those that ImageNet knows nothing of.
-    pretrained_rate: factor of the learning rate for the feature layers that it knows.
-    schedule: how it trains unless told otherwise.
+    build: its feature layers, (N, 3, H, W) -> (N, channels, about H / stride, about W / stride).
+    channels and stride: of the feature map, the stride in input pixels. pooled: height and width
+    of RoI pooling's output. hidden: outputs of fc6 and fc7. frozen: prefixes of the feature
+    layers' parameters that training leaves alone. new_layers: prefixes of those that ImageNet
+    knows nothing of. pretrained_rate: factor of the learning rate for the feature layers that it
+    knows. schedule: how it trains unless told otherwise.
     read: the published state -> what of it is used. Raises KeyError where a tensor is missing,
     ValueError where they are another network's.
     download: the published state, from its package or its publisher. Raises InputError, or an
@@ -44,6 +43,7 @@ class Backbone:
     name: str
     build: Callable[[], nn.Module]
     channels: int
+    stride: int
     pooled: tuple[int, int]
     hidden: tuple[int, int]
     preprocessing: Preprocessing

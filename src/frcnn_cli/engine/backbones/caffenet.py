@@ -51,6 +51,7 @@ CAFFENET = Backbone(
     name="caffenet",
     build=features,
     channels=256,
+    stride=16,
     pooled=(6, 6),
     hidden=(4096, 4096),
     preprocessing=CAFFE_PIXELS,

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0 to 2 as one feature map of stride 16, with their batch norms folded in.
+"""EfficientNet-Lite0 to 2 as one feature map of stride 8, with their batch norms folded in.
 
 The networks are EfficientNet-B0 to B2 without squeeze-and-excitation and with ReLU6 (Tan and
 Le, 2019; the Lite variants are TensorFlow's). Padding is symmetric, where TensorFlow pads right
-and below only, so that cell i of the map is centred on pixel 16 i, as RoI pooling assumes.
+and below only, so that cell i of the map is centred on pixel 8 i, as RoI pooling assumes.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ STAGES = (
     Stage(6, 5, 2, 192, 4),
     Stage(6, 3, 1, 320, 1),
 )
-_AT_STRIDE_16 = 5  # stages up to the map of stride 16; the others halve it once more
-CONTEXT_CHANNELS = 128
+_MERGED = (2, 4, 6)  # the last stages of strides 8, 16 and 32
+MERGED_CHANNELS = 128
 
 
 def scaled_stages(width: float, depth: float) -> tuple[Stage, ...]:
@@ -82,10 +82,11 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """(N, 3, H, W) -> (N, 128, ceil(H / 16), ceil(W / 16)).
+    """(N, 3, H, W) -> (N, 128, ceil(H / 8), ceil(W / 8)).
 
-    The map of stride 16 (112 channels in Lite0) and the last one, of stride 32 (320 channels,
-    the network's most semantic), each go through a 1 x 1 convolution and are added. Like the
+    The last maps of strides 8, 16 and 32 (40, 112 and 320 channels in Lite0) each go through a
+    1 x 1 convolution and are added, the coarser ones repeated: the last says most of what is
+    there, the first where (Lin et al., 2017, whose finest map alone this is). Like the
     network's own blocks the sum ends without a ReLU: around zero, it is quicker to learn from.
     """
 
@@ -102,23 +103,28 @@ class EfficientNetLite(nn.Module):
             stages.append(nn.Sequential(first, *others))
             inputs = outputs
         self.stages = nn.ModuleList(stages)
-        self.lateral = nn.Conv2d(scaled[_AT_STRIDE_16 - 1].channels, CONTEXT_CHANNELS, 1)
-        self.context = nn.Conv2d(inputs, CONTEXT_CHANNELS, 1)
+        laterals = [nn.Conv2d(scaled[stage].channels, MERGED_CHANNELS, 1) for stage in _MERGED]
+        self.laterals = nn.ModuleList(laterals)
         initialise(self)
-        # The published maps deviate by about 7 and 3, so that these give about 1.
-        for layer in (self.lateral, self.context):
-            nn.init.normal_(layer.weight, std=0.01)
+        # The published maps deviate by about 7, 6 and 3, so that their sum does by about 1.
+        for lateral in laterals:
+            nn.init.normal_(lateral.weight, std=0.01)
 
     def forward(self, images: Tensor) -> Tensor:
         x = F.relu6(self.stem(images), inplace=True)
-        for stage in self.stages[:_AT_STRIDE_16]:
+        maps: list[Tensor] = []
+        for index, stage in enumerate(self.stages):
             x = stage(x)
-        local = x
-        for stage in self.stages[_AT_STRIDE_16:]:
-            x = stage(x)
-        context = F.interpolate(self.context(x), size=local.shape[-2:], mode="nearest")
-        summed: Tensor = self.lateral(local) + context
-        return summed
+            if index in _MERGED:
+                maps.append(self.laterals[len(maps)](x))
+        fine, middle, coarse = maps
+        merged = middle + _enlarged(coarse, middle)
+        return fine + _enlarged(merged, fine)
+
+
+def _enlarged(coarse: Tensor, fine: Tensor) -> Tensor:
+    """`coarse` with as many cells as `fine`, each repeated."""
+    return F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
 
 
 # The published networks were trained on (pixel - 127) / 128.
@@ -132,13 +138,14 @@ def _variant(number: int, width: float, depth: float) -> Backbone:
     return Backbone(
         name=f"efficientnet_lite{number}",
         build=partial(EfficientNetLite, width, depth),
-        channels=CONTEXT_CHANNELS,
+        channels=MERGED_CHANNELS,
+        stride=8,
         pooled=(7, 7),
         hidden=(1024, 1024),
         preprocessing=_PREPROCESSING,
         schedule=Schedule(iterations=4500, learning_rate=0.01, warmup=200),
         frozen=("stem", "stages.0", "stages.1"),
-        new_layers=("lateral", "context"),
+        new_layers=("laterals",),
         # A folded batch norm's gain acts on the gradient twice, and is far from one here.
         pretrained_rate=0.1,
         read=lambda published: Pretrained(

@@ -64,6 +64,7 @@ def torchvision_backbone(name: str) -> Backbone:
         name=f"{PREFIX}{name}",
         build=build,
         channels=cut.channels,
+        stride=16,
         pooled=(7, 7),
         hidden=(1024, 1024),
         preprocessing=preprocessing,

@@ -65,6 +65,7 @@ VGG16 = Backbone(
     name="vgg16",
     build=features,
     channels=512,
+    stride=16,
     pooled=(7, 7),
     hidden=(4096, 4096),
     preprocessing=Preprocessing(),

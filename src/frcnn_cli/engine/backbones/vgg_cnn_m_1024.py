@@ -49,6 +49,7 @@ VGG_CNN_M_1024 = Backbone(
     name="vgg_cnn_m_1024",
     build=features,
     channels=512,
+    stride=16,
     pooled=(6, 6),
     hidden=(4096, 1024),
     preprocessing=CAFFE_PIXELS,

@@ -13,7 +13,6 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from frcnn_cli.engine.backbones import STRIDE
 from frcnn_cli.engine.boxes import clip_boxes, decode_boxes
 from frcnn_cli.engine.model import FastRCNN, Outputs
 from frcnn_cli.engine.records import Detections
@@ -27,7 +26,7 @@ class BaselineNetwork(nn.Module):
 
     def __init__(self, model: FastRCNN) -> None:
         super().__init__()
-        self.pooled = model.pooled
+        self.pooled, self.stride = model.pooled, model.stride
         self.dropout = model.dropout
         self.features = copy.deepcopy(model.features).to(memory_format=torch.contiguous_format)
         self.fc6, self.fc7 = copy.deepcopy(model.fc6), copy.deepcopy(model.fc7)
@@ -43,7 +42,7 @@ class BaselineNetwork(nn.Module):
 
     def pool(self, feature_map: Tensor, rois: Tensor) -> Tensor:
         """(N, C, h, w) and (R, 5) -> (R, C, pooled height, pooled width)."""
-        pooled: Tensor = torchvision.ops.roi_pool(feature_map, rois, self.pooled, 1.0 / STRIDE)
+        pooled: Tensor = torchvision.ops.roi_pool(feature_map, rois, self.pooled, 1.0 / self.stride)
         return pooled
 
 

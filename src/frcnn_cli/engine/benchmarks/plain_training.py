@@ -12,7 +12,6 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor
 
-from frcnn_cli.engine.backbones import STRIDE
 from frcnn_cli.engine.boxes import flip_boxes
 from frcnn_cli.engine.layers.dropout import ImageRows, RowDropout
 from frcnn_cli.engine.model import FastRCNN
@@ -33,12 +32,15 @@ class PlainTraining:
         self.model = model.to(memory_format=torch.contiguous_format).train()
         self.run = run
         schedule = run.settings.schedule
-        self.optimizer = torch.optim.SGD(
-            [each for each in self.model.parameters() if each.requires_grad],
-            lr=schedule.learning_rate,
-            momentum=schedule.momentum,
-            weight_decay=schedule.weight_decay,
-        )
+        parameters = [each for each in self.model.parameters() if each.requires_grad]
+        rate, decay = schedule.learning_rate, schedule.weight_decay
+        self.optimizer: torch.optim.Optimizer
+        if schedule.optimizer == "adamw":
+            self.optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
+        else:
+            self.optimizer = torch.optim.SGD(
+                parameters, lr=rate, momentum=schedule.momentum, weight_decay=decay
+            )
         self.iteration = 0
 
     def step(self) -> float:
@@ -46,7 +48,7 @@ class PlainTraining:
         batch = self._next_batch()
         model = self.model
         features = model.features(batch.images)
-        pooled = torchvision.ops.roi_pool(features, batch.rois, model.pooled, 1 / STRIDE)
+        pooled = torchvision.ops.roi_pool(features, batch.rois, model.pooled, 1 / model.stride)
         outputs = model.head(pooled, RowDropout(batch.rows, batch.images.device))
         targets = model.normalise(batch.targets, batch.labels)
         foreground = batch.labels > 0

@@ -33,7 +33,7 @@ class Stages:
 
 
 def staged_step(
-    model: FastRCNN, batch: Minibatch, optimizer: torch.optim.SGD, settings: TrainSettings
+    model: FastRCNN, batch: Minibatch, optimizer: torch.optim.Optimizer, settings: TrainSettings
 ) -> Stages:
     """What train_step does, on a CPU, with the time at each stage's end."""
     optimizer.zero_grad(set_to_none=True)

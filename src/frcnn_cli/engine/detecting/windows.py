@@ -6,16 +6,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.backbones import STRIDE
 
-
-def distinct_windows(rois: Tensor) -> tuple[Tensor, Tensor]:
+def distinct_windows(rois: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """One RoI for each window of the feature map, and for each RoI its window's index.
 
     RoI pooling rounds corners to cells, so RoIs with the same rounded corners pool the same.
-    rois: (R, 5). Returns (D, 5), in the order of the first RoI of each, and int64 (R,).
+    rois: (R, 5). stride: of the map. Returns (D, 5), in the order of the first RoI of each,
+    and int64 (R,).
     """
-    scaled = rois[:, 1:] * (1.0 / STRIDE)
+    scaled = rois[:, 1:] * (1.0 / stride)
     cells = torch.floor(scaled + 0.5).where(scaled >= 0, torch.ceil(scaled - 0.5))
     keys = torch.cat([rois[:, :1], cells], dim=1).numpy()
     rows = np.ascontiguousarray(keys + 0.0).view(f"V{keys.itemsize * keys.shape[1]}")[:, 0]

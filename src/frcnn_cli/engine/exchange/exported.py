@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from frcnn_cli import __version__
-from frcnn_cli.engine.backbones import STRIDE
+from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.boxes import decode_boxes
 from frcnn_cli.engine.exchange.plain_roi_pool import plain_roi_pool
 from frcnn_cli.engine.model import FastRCNN
@@ -78,8 +78,9 @@ class ExportedDetector(nn.Module):
     def _pool(self, feature_map: Tensor, rois: Tensor) -> Tensor:
         if not self.plain:
             return self.model.pool(feature_map, rois)
-        longest = longest_side(self.model.architecture) // STRIDE + 2
-        return plain_roi_pool(feature_map, rois, self.model.pooled, 1.0 / STRIDE, longest)
+        pooled, stride = self.model.pooled, self.model.stride
+        longest = longest_side(self.model.architecture) // stride + 2
+        return plain_roi_pool(feature_map, rois, pooled, 1.0 / stride, longest)
 
 
 def longest_side(architecture: Architecture) -> int:
@@ -114,7 +115,7 @@ def describe(architecture: Architecture, name: str) -> str:
         "model": name,
         "frcnn": __version__,
         **{key: value for key, value in asdict(architecture).items() if key != "pretrained"},
-        "stride": STRIDE,
+        "stride": find_backbone(architecture.backbone).stride,
         "inputs": {key: _MEANINGS[key] for key in INPUTS},
         "outputs": {key: _MEANINGS[key] for key in OUTPUTS},
     }

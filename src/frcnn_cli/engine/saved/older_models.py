@@ -17,8 +17,11 @@ def as_of_now(path: Path, stored: Stored) -> Stored:
     """What a model file held, for the networks of this version.
 
     A model on the vgg16 of old is now one on torchvision:vgg16. Raises InputError for a
-    checkpoint of such a training run, naming `path`: it would not go on as it began.
+    checkpoint of such a training run, naming `path`: it would not go on as it began. The
+    momenta of SGD were once all that a checkpoint had of its optimizer.
     """
+    tensors = {_renamed(name): value for name, value in stored.tensors.items()}
+    stored = replace(stored, tensors=tensors)
     if stored.architecture.backbone != "vgg16":
         return stored
     if any(name.startswith("model.features.0.") for name in stored.tensors):
@@ -36,3 +39,10 @@ def as_of_now(path: Path, stored: Stored) -> Stored:
             for name, value in stored.tensors.items()
         },
     )
+
+
+def _renamed(name: str) -> str:
+    former = "momentum."
+    if name.startswith(former):
+        return f"optimizer.momentum_buffer.{name.removeprefix(former)}"
+    return name

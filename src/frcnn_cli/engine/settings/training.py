@@ -12,6 +12,7 @@ from frcnn_cli.engine.settings.network import Classifier
 Strategy = Literal["hierarchical", "roi-centric"]
 BoxTraining = Literal["multi-task", "stagewise", "none"]
 Frozen = Literal["default", "features", "none"]
+Optimizer = Literal["sgd", "adamw"]
 
 
 @dataclass(frozen=True)
@@ -50,13 +51,16 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Schedule:
-    """SGD and its learning rate: constant, then times `gamma` for the last part.
+    """The optimizer and its learning rate: constant, then times `gamma` for the last part.
 
     iterations: the paper's 30,000 and 10,000. step_at: the fraction of them after which the
     rate falls. warmup: iterations over which it rises linearly from a tenth of itself.
+    optimizer: sgd is the paper's. adamw (Loshchilov and Hutter, 2019) has `momentum` as its
+    beta1 and 0.999 as beta2; its weight decay is times the learning rate alone.
     """
 
     iterations: int = 40_000
+    optimizer: Optimizer = "sgd"
     learning_rate: float = 0.001
     step_at: float = 0.75
     gamma: float = 0.1
@@ -66,6 +70,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         check(self.iterations >= 1, "training needs at least one iteration")
+        check_choice(self.optimizer, Optimizer, "the optimizer")
         check(
             positive(self.learning_rate),
             f"the learning rate is {self.learning_rate}; it must be positive",

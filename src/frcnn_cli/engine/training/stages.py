@@ -52,8 +52,8 @@ def let_learn(model: FastRCNN, stage: Stage, settings: TrainSettings) -> None:
         parameter.requires_grad_(taught and not name.startswith(fixed))
 
 
-def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.SGD:
-    """SGD with momentum; biases learn twice as fast and do not decay, as in the first
+def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.Optimizer:
+    """The schedule's optimizer; biases learn twice as fast and do not decay, as in the first
     implementation. Feature layers that come from ImageNet learn at the backbone's own pace."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
@@ -62,15 +62,15 @@ def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.SGD:
             rate = _rate_factor(model, name) * (2.0 if is_bias else 1.0)
             decay = 0.0 if is_bias else schedule.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
-    return torch.optim.SGD(
-        [
-            {"params": parameters, "rate_factor": rate, "weight_decay": decay}
-            for (rate, decay), parameters in groups.items()
-        ],
-        lr=schedule.learning_rate,
-        momentum=schedule.momentum,
-        fused=True,  # one pass over memory for gradient, momentum, decay and update
-    )
+    grouped = [
+        {"params": parameters, "rate_factor": rate, "weight_decay": decay}
+        for (rate, decay), parameters in groups.items()
+    ]
+    # Fused: one pass over memory for gradient, momentum, decay and update.
+    rate, momentum = schedule.learning_rate, schedule.momentum
+    if schedule.optimizer == "adamw":
+        return torch.optim.AdamW(grouped, lr=rate, betas=(momentum, 0.999), fused=True)
+    return torch.optim.SGD(grouped, lr=rate, momentum=momentum, fused=True)
 
 
 def _fixed_features(model: FastRCNN, settings: TrainSettings) -> tuple[str, ...]:

@@ -20,6 +20,8 @@ from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import from_nested, override
 from frcnn_proposals.errors import InputError, MisuseError
 
+_OPTIMIZER = "optimizer."
+
 
 @dataclass(frozen=True)
 class Progress:
@@ -32,18 +34,17 @@ class Progress:
 
 
 def save_checkpoint(
-    folder: Path, model: FastRCNN, optimizer: torch.optim.SGD, progress: Progress
+    folder: Path, model: FastRCNN, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Write weights, momenta and progress into the run's folder, whole or not at all.
+    """Write weights, the optimizer's memory and progress into the run's folder, whole or not.
 
     Raises InputError, and leaves the checkpoint that is there, where a number is not finite or
     the disk is full.
     """
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
-        buffer = optimizer.state[parameter].get("momentum_buffer")
-        if buffer is not None:
-            tensors[f"momentum.{name}"] = buffer
+        for kind, value in optimizer.state[parameter].items():
+            tensors[f"{_OPTIMIZER}{kind}.{name}"] = value
     origin = {
         "iteration": progress.iteration,
         "settings": nested(progress.settings),
@@ -73,7 +74,8 @@ def resumable_after_failure(folder: Path) -> Iterator[None]:
 
 
 def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress]:
-    """The model in training, its momenta by parameter name, and the progress.
+    """The model in training, what its optimizer remembers ("momentum_buffer.fc6.weight"), and
+    the progress.
 
     Raises InputError where the folder holds no readable checkpoint.
     """
@@ -85,7 +87,7 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
             model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
         except (RuntimeError, MisuseError) as error:
             raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
-    return model, _part(stored.tensors, "momentum."), progress
+    return model, _part(stored.tensors, _OPTIMIZER), progress
 
 
 def load_progress(folder: Path) -> Progress:
@@ -128,11 +130,15 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     }
 
 
-def restore_momenta(
-    model: FastRCNN, optimizer: torch.optim.SGD, momenta: Mapping[str, Tensor]
+def restore_optimizer(
+    model: FastRCNN, optimizer: torch.optim.Optimizer, memory: Mapping[str, Tensor]
 ) -> None:
-    """Give an optimizer the momenta of a checkpoint, by the names of parameters."""
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad and name in momenta:
-            buffer = torch.empty_like(parameter).copy_(momenta[name])
-            optimizer.state[parameter]["momentum_buffer"] = buffer
+    """Give an optimizer what it remembered at a checkpoint, by the names of parameters."""
+    parameters = dict(model.named_parameters())
+    for path, value in memory.items():
+        kind, _, name = path.partition(".")
+        parameter = parameters.get(name)
+        if parameter is not None and parameter.requires_grad:
+            # In the memory layout of the parameter, where it has its shape.
+            same = torch.empty_like(parameter) if value.shape == parameter.shape else value
+            optimizer.state[parameter][kind] = same.copy_(value)
