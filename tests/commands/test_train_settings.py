@@ -60,11 +60,15 @@ def test_the_later_one_counts(tmp_path: Path) -> None:
     assert train.schedule.learning_rate == 0.001
 
 
-def test_scale_keeps_the_proportion_and_does_not_fight_several() -> None:
+def test_scale_keeps_all_proportions() -> None:
     found = experiment_from(replace(NOTHING, scale=300))
     assert (found.preprocessing.scale, found.preprocessing.max_size) == (300, 500)
-    with pytest.raises(MisuseError, match="contradict"):
-        experiment_from(replace(NOTHING, scale=300, variants=("multiscale",)))
+    assert found.train.sampling.scales == (200, 250, 300)
+    assert found.detect.scales == ()
+    paper = replace(NOTHING, preset="paper-m", scale=300, variants=("multiscale",))
+    several = experiment_from(paper)
+    assert several.train.sampling.scales == several.detect.scales == (240, 288, 344, 432, 600)
+    assert several.preprocessing.max_size == 1000
 
 
 def test_one_field_given_twice_is_refused() -> None:

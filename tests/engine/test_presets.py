@@ -44,8 +44,8 @@ def test_five_scales_capped_at_2000_and_in_proportion_for_lite() -> None:
     paper, lite = experiment("paper-l", "multiscale"), experiment("lite", "multiscale")
     assert paper.train.sampling.scales == paper.detect.scales == (480, 576, 688, 864, 1200)
     assert paper.preprocessing.max_size == 2000
-    assert lite.detect.scales == (320, 384, 459, 576, 800)  # two thirds, as 400 is of 600
-    assert lite.preprocessing.max_size == 1333
+    assert lite.detect.scales == (384, 461, 550, 691, 960)  # four fifths, as 480 is of 600
+    assert lite.preprocessing.max_size == 1600
 
 
 def test_each_variant_says_what_its_name_does() -> None:

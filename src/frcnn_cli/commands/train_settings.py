@@ -100,16 +100,15 @@ def _base(preset: str | None, wanted: list[Given]) -> Experiment:
 
 
 def _at_scale(experiment: Experiment, scale: int) -> list[Given]:
-    if experiment.train.sampling.scales:
-        raise MisuseError(
-            "--scale and the several scales of training contradict each other.\n"
-            "Give --set sampling.scales=[...] and detect.scales, or leave the variant out."
-        )
-    preprocessing = experiment.preprocessing.at_scale(scale)
-    return [
-        Given("preprocessing.scale", preprocessing.scale, "--scale"),
-        Given("preprocessing.max_size", preprocessing.max_size, "--scale"),
-    ]
+    """The scale, and in proportion all that goes with it: the cap, and several scales."""
+    ratio = scale / experiment.preprocessing.scale
+    changes = {
+        "preprocessing.scale": scale,
+        "preprocessing.max_size": experiment.preprocessing.at_scale(scale).max_size,
+        "sampling.scales": tuple(round(s * ratio) for s in experiment.train.sampling.scales),
+        "detect.scales": tuple(round(s * ratio) for s in experiment.detect.scales),
+    }
+    return [Given(path, value, "--scale") for path, value in changes.items()]
 
 
 def _with_whole_paths(experiment: Experiment) -> Experiment:

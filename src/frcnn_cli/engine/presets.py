@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from frcnn_cli.engine.backbones import find_backbone
-from frcnn_cli.engine.settings import Experiment, Preprocessing, Schedule, TrainSettings
+from frcnn_cli.engine.settings import Experiment, Preprocessing, Sampling, Schedule, TrainSettings
 from frcnn_cli.engine.settings.overrides import Given
 from frcnn_proposals.errors import MisuseError
 
@@ -22,7 +22,7 @@ DENSE_BOXES = 50_000
 
 @dataclass(frozen=True)
 class Preset:
-    """A base: a backbone, and whether it trains at the paper's scale and schedule or its own."""
+    """A base: a backbone, and whether it trains as the paper's did or in its own way."""
 
     name: str
     summary: str
@@ -106,24 +106,25 @@ def base_experiment(
     """What a base says, before variants and anybody's wishes.
 
     preset: None takes lite where no backbone is given either. backbone: in place of the
-    preset's; without a preset it trains at its own scale and schedule. own: preprocessing of
+    preset's; without a preset it trains in its own way. own: preprocessing of
     a detector to start from, in place of the backbone's. Raises MisuseError for unknown names.
     """
     base = find_preset(preset or PRESETS[0].name)
     network = find_backbone(backbone or base.backbone)
-    preprocessing, schedule = own or network.preprocessing, network.schedule
+    preprocessing = own or network.preprocessing
+    schedule, sampling = network.schedule, network.sampling
     if base.as_the_paper:
         preprocessing = replace(preprocessing, scale=SCALE, max_size=MAX_SIZE)
-        schedule = Schedule()
+        schedule, sampling = Schedule(), Sampling()
     elif preset is not None:
         named = find_backbone(base.backbone)
         sizes = named.preprocessing
         preprocessing = replace(preprocessing, scale=sizes.scale, max_size=sizes.max_size)
-        schedule = named.schedule
+        schedule, sampling = named.schedule, named.sampling
     return Experiment(
         backbone=network.name,
         preprocessing=preprocessing,
-        train=TrainSettings(schedule=schedule),
+        train=TrainSettings(schedule=schedule, sampling=sampling),
     )
 
 

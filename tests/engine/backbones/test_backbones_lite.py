@@ -25,7 +25,7 @@ def test_scaling_by_hand() -> None:
 
 def test_the_maps_size_is_rounded_up() -> None:
     with torch.device("meta"):
-        assert EfficientNetLite()(torch.zeros(1, 3, 600, 800)).shape == (1, 128, 38, 50)
+        assert EfficientNetLite()(torch.zeros(1, 3, 601, 793)).shape == (1, 128, 76, 100)
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])

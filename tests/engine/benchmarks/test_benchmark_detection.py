@@ -21,7 +21,7 @@ from frcnn_proposals.dense import DenseBoxes
 
 
 def test_the_baseline_detects_what_ours_does(small_model: FastRCNN) -> None:
-    small_model.features = nn.Sequential(nn.AvgPool2d(16, ceil_mode=True), nn.Conv2d(3, 128, 1))
+    small_model.features = nn.Sequential(nn.AvgPool2d(8, ceil_mode=True), nn.Conv2d(3, 128, 1))
     for layer in (small_model.features[1], small_model.fc6, small_model.fc7, small_model.score):
         torch.nn.init.kaiming_normal_(layer.weight)
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)

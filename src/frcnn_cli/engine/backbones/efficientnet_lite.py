@@ -20,7 +20,7 @@ from frcnn_cli.engine.backbones.efficientnet_lite_weights import (
     published_weights,
 )
 from frcnn_cli.engine.layers.depthwise import DepthwiseConv2d
-from frcnn_cli.engine.settings import Preprocessing, Schedule
+from frcnn_cli.engine.settings import Preprocessing, Sampling, Schedule
 
 
 class Stage(NamedTuple):
@@ -129,8 +129,13 @@ def _enlarged(coarse: Tensor, fine: Tensor) -> Tensor:
 
 # The published networks were trained on (pixel - 127) / 128.
 _PREPROCESSING = Preprocessing(
-    scale=400, max_size=667, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3
+    scale=480, max_size=800, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3
 )
+
+_SCHEDULE = Schedule(
+    iterations=9000, optimizer="adamw", learning_rate=0.0003, warmup=200, weight_decay=0.05
+)
+_SAMPLING = Sampling(rois_per_image=128, scales=(320, 400, 480))
 
 
 def _variant(number: int, width: float, depth: float) -> Backbone:
@@ -143,7 +148,8 @@ def _variant(number: int, width: float, depth: float) -> Backbone:
         pooled=(7, 7),
         hidden=(1024, 1024),
         preprocessing=_PREPROCESSING,
-        schedule=Schedule(iterations=4500, learning_rate=0.01, warmup=200),
+        schedule=_SCHEDULE,
+        sampling=_SAMPLING,
         frozen=("stem", "stages.0", "stages.1"),
         new_layers=("laterals",),
         # A folded batch norm's gain acts on the gradient twice, and is far from one here.

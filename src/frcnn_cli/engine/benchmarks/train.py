@@ -101,7 +101,8 @@ def run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, Fast
     dataset = find_dataset(str(folder / "pictures"), "trainval")
     settings = base_experiment(case.preset).train
     schedule = replace(settings.schedule, iterations=iterations, learning_rate=1e-4, warmup=0)
-    settings = replace(settings, schedule=schedule, precision=case.precision)
+    sampling = replace(settings.sampling, scales=())  # one size, to be compared
+    settings = replace(settings, schedule=schedule, sampling=sampling, precision=case.precision)
     backbone = find_backbone(base_experiment(case.preset).backbone)
     preprocessing = base_experiment(case.preset).preprocessing.at_scale(case.scale)
     model = create_model(backbone, dataset.classes, "none", preprocessing)
