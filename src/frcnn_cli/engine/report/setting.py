@@ -29,7 +29,8 @@ def setting_of(
         "Proposals in training": experiment.proposals.file or experiment.proposals.source,
         "Iterations": f"{train.iterations:,}",
         "Learning rate": (
-            f"{schedule.learning_rate:g} ({schedule.optimizer}), times {schedule.gamma:g} after {schedule.step_at:.0%}"
+            f"{schedule.learning_rate:g} ({schedule.optimizer}), times {schedule.gamma:g} "
+            f"after {schedule.step_at:.0%}"
         ),
         "Mini-batch": f"{sampling.images} images, {sampling.rois_per_image} RoIs from each",
         "Box training": train.box_training,
