@@ -79,7 +79,7 @@ def test_variants_go_together_unless_they_contradict() -> None:
 def test_another_backbone_brings_its_own_scale_unless_a_preset_is_named() -> None:
     own, named = base_experiment(None, "vgg16"), base_experiment("lite", "vgg16")
     assert (own.preprocessing.scale, own.train.schedule.iterations) == (600, 40_000)
-    assert (named.preprocessing.scale, named.train.schedule.iterations) == (400, 4_500)
+    assert (named.preprocessing.scale, named.train.schedule.iterations) == (480, 9_000)
     assert own.preprocessing.mean == named.preprocessing.mean
     lite_on_paper = base_experiment("paper-l", "efficientnet_lite0")
     assert lite_on_paper.preprocessing.mean == (127.0,) * 3

@@ -62,7 +62,7 @@ def experiment_from(wishes: Wishes) -> Experiment:
     base = _base(wishes.preset, wanted)
     layers = [*variant_changes(base, wishes.variants), *wanted]
     if wishes.scale is not None:
-        layers += _at_scale(override(base, layers), wishes.scale)
+        layers += _at_scale(override(base, layers), wishes.scale, {each.path for each in wanted})
     return _with_whole_paths(override(base, layers))
 
 
@@ -99,14 +99,23 @@ def _base(preset: str | None, wanted: list[Given]) -> Experiment:
     return base_experiment(preset, model.backbone, model.preprocessing)
 
 
-def _at_scale(experiment: Experiment, scale: int) -> list[Given]:
-    """The scale, and in proportion all that goes with it: the cap, and several scales."""
-    ratio = scale / experiment.preprocessing.scale
-    changes = {
+def _at_scale(experiment: Experiment, scale: int, wanted: set[str]) -> list[Given]:
+    """The scale, and in proportion what goes with it: the cap, and several scales unless they
+    are among the `wanted` fields themselves."""
+    preprocessing = experiment.preprocessing
+    ratio = scale / preprocessing.scale
+    changes: dict[str, Any] = {
         "preprocessing.scale": scale,
-        "preprocessing.max_size": experiment.preprocessing.at_scale(scale).max_size,
-        "sampling.scales": tuple(round(s * ratio) for s in experiment.train.sampling.scales),
-        "detect.scales": tuple(round(s * ratio) for s in experiment.detect.scales),
+        "preprocessing.max_size": preprocessing.at_scale(scale).max_size,
+    }
+    several = {
+        "sampling.scales": experiment.train.sampling.scales,
+        "detect.scales": experiment.detect.scales,
+    }
+    changes |= {
+        path: tuple(round(each * ratio) for each in scales)
+        for path, scales in several.items()
+        if path not in wanted
     }
     return [Given(path, value, "--scale") for path, value in changes.items()]
 

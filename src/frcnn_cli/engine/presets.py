@@ -121,6 +121,9 @@ def base_experiment(
         sizes = named.preprocessing
         preprocessing = replace(preprocessing, scale=sizes.scale, max_size=sizes.max_size)
         schedule, sampling = named.schedule, named.sampling
+    if own is not None and sampling.scales:
+        ratio = preprocessing.scale / max(sampling.scales)
+        sampling = replace(sampling, scales=tuple(round(s * ratio) for s in sampling.scales))
     return Experiment(
         backbone=network.name,
         preprocessing=preprocessing,
