@@ -203,9 +203,11 @@ def test_workers_change_nothing(home: Path, whole: Path, workers: int) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("variant", ["stagewise", "no-bbox-reg", "fc-only", "svm"])
 def test_variants_are_exact_too(home: Path, variant: str) -> None:
-    finish(start(home, f"whole-{variant}", "--variant", variant))
+    # What SVMs are fitted to does not have to fit well.
+    more = ["--set", "svm.iterations=20"] if variant == "svm" else []
+    finish(start(home, f"whole-{variant}", "--variant", variant, *more))
     folder = home / "runs" / f"killed-{variant}"
-    stop_after(start(home, folder.name, "--variant", variant), folder, 23, signal.SIGKILL)
+    stop_after(start(home, folder.name, "--variant", variant, *more), folder, 23, signal.SIGKILL)
     finish(train(home, "--resume", folder))
     assert_same_end(folder, home / "runs" / f"whole-{variant}")
 

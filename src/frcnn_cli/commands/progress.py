@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import (
     BarColumn,
     DownloadColumn,
@@ -51,18 +51,28 @@ class _RateColumn(ProgressColumn):
         return Text("" if task.speed is None else self.rate(task.speed))
 
 
+class _WordedProgress(Progress):
+    """Bars, and under each its field `beside`, where a narrow terminal has room for it, too."""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        """The bar of each task, then its words."""
+        for task in self.tasks:
+            yield self.make_tasks_table([task])
+            if task.fields["beside"]:
+                yield Text.from_markup(task.fields["beside"], style="dim")
+
+
 def bar(unit: Unit, console: Console) -> Progress:
     """A bar that counts in `unit`; its tasks have a field `beside`, a text in Rich markup."""
     rate = [] if unit.rate is None else [_RateColumn(unit.rate)]
-    return Progress(
+    return _WordedProgress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(max(8, min(40, console.width - 50))),
         unit.amount(),
         *rate,
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[beside]}", style="dim"),
         console=console,
         transient=True,
     )

@@ -21,18 +21,16 @@ def write_loss_figure(folder: Path) -> Path | None:
     if not log.iterations:
         return None
     with style():
-        figure = new_figure(3.4)
-        axes = figure.subplots()
-        draw_losses(axes, log, SERIES[0])
-        axes.set(xlabel="iteration", ylabel="loss", ylim=(0, None))
-        if log.averages:
-            iterations, averages = zip(*log.averages, strict=True)
-            percent = axes.twinx()
-            values = [100 * each for each in averages]
-            percent.plot(iterations, values, "o-", color=SERIES[1], label="mAP on val")
-            percent.set(ylabel="mAP on val", ylim=(0, None))
-            percent.legend(loc="center right")
-        axes.legend(loc="upper right")
+        figure = new_figure(5.2 if log.averages else 3.4)
+        losses, *below = figure.subplots(2 if log.averages else 1, sharex=True, squeeze=False).flat
+        draw_losses(losses, log, SERIES[0])
+        losses.set(ylabel="loss", ylim=(0, None))
+        losses.legend(loc="upper right")
+        for averages in below:
+            iterations, values = zip(*log.averages, strict=True)
+            averages.plot(iterations, [100 * each for each in values], "o-", color=SERIES[1])
+            averages.set(ylabel="mAP on val", ylim=(0, None))
+        figure.axes[-1].set(xlabel="iteration")
         plot = finished(figure, "loss", "Loss", "The loss of each iteration.")
     path = folder / LOSS_FILE
     write_whole(path, plot.png)
