@@ -6,6 +6,7 @@
 # make test-random  the tests in random order
 # make coverage  branch coverage of the engine, the proposals and the commands
 # make fuzz  every reader under atheris, for SECONDS in all
+# make reference  docs/commands.md, from the commands themselves
 # make wheel  dist/*.whl, which installs without a compiler
 # make test-abi  the same wheel beside two releases of torch
 PYTHON ?= python3
@@ -17,7 +18,7 @@ DEMO := demo
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test test-web test-hostile test-long test-random coverage fuzz lint wheel test-abi clean
+.PHONY: setup demo test reference test-web test-hostile test-long test-random coverage fuzz lint wheel test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -75,6 +76,10 @@ test-web: setup
 		DEBIAN_FRONTEND=noninteractive $$run apt-get install -qq --no-install-recommends \
 			chromium chromium-driver >/dev/null; }
 	FRCNN_WEB=1 $(BIN)/python -m pytest -m web tests/web
+
+# The page of all commands, from the commands themselves.
+reference: setup
+	$(BIN)/python -m frcnn_cli.reference docs/commands.md
 
 lint: setup
 	$(BIN)/ruff check .

@@ -47,6 +47,7 @@ FLOORS = [
     ),
     ("frcnn_cli.commands", 7),
     ("frcnn_cli.cli", 8),
+    ("frcnn_cli.reference", 8),
     ("frcnn_cli.__main__", 8),
 ]
 

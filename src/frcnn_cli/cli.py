@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from frcnn_cli import __version__
 from frcnn_cli.commands.console import SILENT, Output
@@ -34,10 +35,23 @@ COMMANDS = {
     "export": "Write a model as ONNX, or for torch alone.",
     "import-caffe": "Read a model of the first implementation, or ImageNet weights of Caffe.",
     "import-torchvision": "Check a checkpoint of torchvision's, and keep it to train from.",
+    "config": "Show the effective settings, and where each comes from.",
+    "completion": "Print what makes a shell complete frcnn's commands and options.",
     "bench": "Measure this toolkit against its alternatives.",
 }
 INTERRUPTED = 130
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+EXIT_CODES = {
+    "0": "Done.",
+    "1": "The work failed: a file, a data set or the machine is to blame.",
+    "2": "The request cannot be carried out as it was made.",
+    "130": "Interrupted, by Ctrl-C or SIGTERM; what is done is kept.",
+}
+ENVIRONMENT = {
+    "FRCNN_DATA": "Folder of the data sets, after --data-root. Otherwise ./data.",
+    "FRCNN_CACHE": "Folder of computed proposals and unfinished work. Otherwise ~/.cache/frcnn.",
+    "FRCNN_DEBUG": "1 has RoI pooling on a GPU report RoIs that are not finite or of no image.",
+}
 
 
 class Failure(click.ClickException):
@@ -72,9 +86,19 @@ class CommandGroup(click.Group):
             raise click.UsageError(f"There is no command '{name}'.{hint}", ctx)
         return super().resolve_command(ctx, args)
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names without importing what they name."""
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        found = ((name, text) for name, text in COMMANDS.items() if name.startswith(incomplete))
+        return [*(CompletionItem(name, help=text) for name, text in found), *options]
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+        with formatter.section("Environment"):
+            formatter.write_dl(list(ENVIRONMENT.items()))
+        with formatter.section("Exit codes"):
+            formatter.write_dl(list(EXIT_CODES.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

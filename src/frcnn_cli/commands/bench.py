@@ -19,9 +19,8 @@ def bench() -> None:
     """Measure this toolkit against its alternatives, in turn in one run.
 
     \b
-    Examples:
-      frcnn bench roi-pool
-      frcnn bench nms --json nms.json
+    frcnn bench roi-pool
+    frcnn bench nms --json nms.json
     """
 
 

@@ -51,7 +51,9 @@ def bench_compress(
     show_default=True,
     help="Outputs and inputs of the layer; VGG16's fc6 unless said.",
 )
-@click.option("--rank", type=click.IntRange(min=1), default=1024, show_default=True)
+@click.option(
+    "--rank", type=click.IntRange(min=1), default=1024, show_default=True, help="Rank to keep."
+)
 @options.json_file
 @pass_output
 def bench_svd(output: Output, shape: str, rank: int, json_path: Path | None) -> None:

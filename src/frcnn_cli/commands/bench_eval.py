@@ -27,7 +27,11 @@ def bench_eval(
     repeats: int,
     json_path: Path | None,
 ) -> None:
-    """Score half a million detections at IoU 0.5: this toolkit and pycocotools in turn."""
+    """Score half a million detections at IoU 0.5: this toolkit and pycocotools in turn.
+
+    \b
+    frcnn bench eval --json eval.json
+    """
     with output.progress("Scoring", repeats) as advance:
         result = benchmark_evaluation(
             images, detections, classes, repeats, lambda done: advance(1, "")

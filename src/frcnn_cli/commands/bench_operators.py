@@ -43,6 +43,9 @@ def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | N
 
     onnxruntime's MaxRoiPool joins where onnxruntime is installed. Ratios mean something on a
     machine that does nothing else.
+
+    \b
+    frcnn bench roi-pool --json roi-pool.json
     """
     where = find_device(device)
     cases = benchmark_roi_pool(rounds, device=where, progress=output.detail)
@@ -55,7 +58,11 @@ def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | N
 @options.json_file
 @pass_output
 def bench_nms(output: Output, rounds: int, device: str, json_path: Path | None) -> None:
-    """Time non-maximum suppression, class by class, beside torchvision's."""
+    """Time non-maximum suppression, class by class, beside torchvision's.
+
+    \b
+    frcnn bench nms --json nms.json
+    """
     where = find_device(device)
     cases = benchmark_nms(rounds, device=where, progress=output.detail)
     _report(output, "Non-maximum suppression", cases, where, json_path)

@@ -18,7 +18,9 @@ from frcnn_cli.engine.benchmarks.train import CASES, TrainingTimes, benchmark_tr
 
 @click.command("train")
 @cases_option(CASES)
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Of each case."
+)
 @click.option("--steps", type=click.IntRange(min=1), default=4, show_default=True, help="A round.")
 @options.json_file
 @pass_output
@@ -29,6 +31,9 @@ def bench_train(
 
     The same networks, generated pictures and RoIs; the plain loop is NCHW and float32 and
     prepares its images between the steps. Weights are random: they do not change the time.
+
+    \b
+    frcnn bench train --rounds 5 --json train.json
     """
     cases = tuple(chosen_cases(CASES, names))
     with output.progress("Training", len(cases)) as advance:

@@ -20,7 +20,12 @@ from frcnn_cli.engine.datasets.locate import data_roots
 
 @click.group()
 def data() -> None:
-    """Download, generate, list, check and export data sets."""
+    """Download, generate, list, check and export data sets.
+
+    \b
+    frcnn data download voc2007
+    frcnn data list
+    """
 
 
 data.add_command(download)
@@ -60,6 +65,10 @@ def list_command(output: Output, data_root: Path | None) -> None:
     """Show which data sets are found, and where.
 
     Looked for in --data-root, then $FRCNN_DATA, then ./data.
+
+    \b
+    frcnn data list
+    frcnn data list --data-root /datasets
     """
     found = list_datasets(data_root)
     looked = ", ".join(str(root) for root in data_roots(data_root))

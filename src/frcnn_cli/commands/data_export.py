@@ -17,7 +17,9 @@ from frcnn_cli.engine.evaluation import read_detections
 @click.command()
 @click.argument("dataset")
 @click.argument("out", type=options.AnyPath)
-@click.option("--format", "format", type=click.Choice(FORMATS), required=True)
+@click.option(
+    "--format", "format", type=click.Choice(FORMATS), required=True, help="Layout of OUT."
+)
 @click.option("--split", help="Default: test where it has annotations, else val.")
 @click.option(
     "--detections",

@@ -12,8 +12,8 @@ def model() -> None:
     """Show what a model or a backbone is made of.
 
     \b
-    frcnn model info                 the newest run's model
-    frcnn model info vgg16           a backbone
+    frcnn model info
+    frcnn model info vgg16
     """
 
 

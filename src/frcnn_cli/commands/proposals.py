@@ -29,4 +29,9 @@ class _Subcommands(click.Group):
 
 @click.group(cls=_Subcommands)
 def proposals() -> None:
-    """Inspect, convert, judge, merge and draw proposal files."""
+    """Inspect, convert, judge, merge and draw proposal files.
+
+    \b
+    frcnn proposals inspect voc_2007_trainval.mat
+    frcnn proposals recall voc2007.proposals --dataset voc2007
+    """

@@ -12,9 +12,10 @@ from rich.markup import escape
 from frcnn_cli.commands import options
 from frcnn_cli.commands.console import Output, pass_output
 from frcnn_cli.commands.sources import warn_of_some
+from frcnn_cli.commands.train_options import setting_options
 from frcnn_cli.commands.train_prepare import Place
 from frcnn_cli.commands.train_run import begin, go_on, was_begun
-from frcnn_cli.commands.train_settings import Wishes, experiment_from
+from frcnn_cli.commands.train_settings import Wishes, experiment_from, given_options
 from frcnn_cli.commands.train_tables import presets_table, variants_table
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.distributed import team_from_environment
@@ -28,44 +29,8 @@ OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard"}
 
 @click.command()
 @click.argument("dataset", required=False)
-@click.option("--preset", help="lite (the default), paper-s, paper-m or paper-l.")
-@click.option("--variant", "variants", multiple=True, help="A change to the preset; repeatable.")
+@setting_options
 @click.option("--list-presets", is_flag=True, help="Show presets and variants, complete.")
-@click.option("--config", type=options.FilePath, help="TOML file of settings.")
-@click.option(
-    "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE", help="Any one setting."
-)
-@options.data_root
-@click.option("--split", help="Split to train on. Default: trainval, or train where val is judged.")
-@click.option("--backbone", help="Default: the preset's.")
-@click.option("--weights", help="imagenet (the default), none, or a file of ImageNet weights.")
-@click.option("--init", type=options.AnyPath, help="Detector to start from, of any classes.")
-@options.proposals
-@click.option(
-    "--source",
-    help="Where proposals come from when no file is given, as selective-search (the default) or "
-    "selective-search+dense; `frcnn propose --list-sources` shows all.",
-)
-@click.option(
-    "--allow-mismatch",
-    is_flag=True,
-    default=None,
-    help="Train on the images that have proposals where file and data set do not match.",
-)
-@click.option(
-    "--sampling",
-    type=click.Choice(["hierarchical", "roi-centric"]),
-    help="RoIs from few images (the default), or each from another, as R-CNN does.",
-)
-@click.option("--iterations", type=int, help="Default: the preset's.")
-@click.option("--learning-rate", type=float, help="Default: the preset's.")
-@click.option("--scale", type=click.IntRange(min=32), help="Shorter side of the input in pixels.")
-@click.option("--seed", type=int, help="Default: 0.")
-@click.option("--workers", type=int, help="Processes that prepare batches. Default: 1.")
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]), help="Default: float32.")
-@click.option("--compile", is_flag=True, default=None, help="Compile the feature layers.")
-@click.option("--checkpoint-every", type=int, help="Iterations between. Default: 500.")
-@click.option("--eval-every", type=int, help="Iterations between evaluations on val.")
 @click.option("--out", type=options.FolderPath, help="Folder of the run. Default: a new one.")
 @options.runs_root
 @click.option("--resume", "resumed", type=options.FolderPath, help="Folder of a run to go on with.")
@@ -117,8 +82,7 @@ def train(
         elif out is not None and was_begun(place):
             trained = go_on(output, out, place, named["workers"])
         else:
-            chosen = {name: value for name, value in named.items() if value is not None}
-            wishes = Wishes(preset, variants, config, scale, assignments, chosen)
+            wishes = Wishes(preset, variants, config, scale, assignments, given_options(named))
             experiment = experiment_from(wishes)
             if not experiment.data.dataset:
                 raise MisuseError(

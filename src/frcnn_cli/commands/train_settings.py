@@ -53,17 +53,31 @@ class Wishes:
     options: dict[str, Any]
 
 
+def given_options(named: dict[str, Any]) -> dict[str, Any]:
+    """Of an option's values by name, those that are there."""
+    return {name: value for name, value in named.items() if value is not None}
+
+
 def experiment_from(wishes: Wishes) -> Experiment:
     """The experiment that is asked for, its paths absolute.
 
     Raises MisuseError or InputError where the wishes cannot be read or do not go together.
+    """
+    base, layers = layers_from(wishes)
+    return _with_whole_paths(override(base, layers))
+
+
+def layers_from(wishes: Wishes) -> tuple[Experiment, list[Given]]:
+    """The base, and what changes it: of two for one field the later counts.
+
+    Raises MisuseError or InputError as experiment_from.
     """
     wanted = [*_from_config(wishes), *_from_command_line(wishes)]
     base = _base(wishes.preset, wanted)
     layers = [*variant_changes(base, wishes.variants), *wanted]
     if wishes.scale is not None:
         layers += _at_scale(override(base, layers), wishes.scale, {each.path for each in wanted})
-    return _with_whole_paths(override(base, layers))
+    return base, layers
 
 
 def _from_config(wishes: Wishes) -> list[Given]:

@@ -23,7 +23,9 @@ def setting_table(experiment: Experiment) -> Table:
             sections[""][name] = value
     for name, values in sections.items():
         said = [
-            f"[dim]{key}[/] {escape(_text(v))}" for key, v in values.items() if v not in ("", [])
+            f"[dim]{key}[/] {escape(value_text(v))}"
+            for key, v in values.items()
+            if v not in ("", [])
         ]
         table.add_row(name, ", ".join(said))
     return table
@@ -38,7 +40,7 @@ def presets_table() -> Table:
         table.add_column(preset.name, overflow="fold")
     table.add_row("", *(preset.summary for preset in PRESETS), end_section=True)
     for path in experiments[0]:
-        table.add_row(path, *(escape(_text(values[path])) for values in experiments))
+        table.add_row(path, *(escape(value_text(values[path])) for values in experiments))
     return table
 
 
@@ -51,15 +53,16 @@ def variants_table() -> Table:
         lines = []
         for path, value in variant.changes(base_experiment(paper.name)).items():
             other = of_lite[path]
-            beside = "" if other == value else f" ({lite.name}: {_text(other)})"
-            lines.append(escape(f"{path} = {_text(value)}{beside}"))
+            beside = "" if other == value else f" ({lite.name}: {value_text(other)})"
+            lines.append(escape(f"{path} = {value_text(value)}{beside}"))
         table.add_row(variant.name, variant.summary, "\n".join(lines))
     return table
 
 
-def _text(value: Any) -> str:
+def value_text(value: Any) -> str:
+    """A setting's value as a person reads it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return " ".join(_text(each) for each in value)
+        return " ".join(value_text(each) for each in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

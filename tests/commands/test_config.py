@@ -1,0 +1,92 @@
+"""`frcnn config show`: values are those that training would have, each with who gave it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from frcnn_cli.cli import cli
+from frcnn_cli.commands.train_settings import Wishes, experiment_from
+from frcnn_cli.engine.presets import base_experiment
+from frcnn_cli.engine.saved.runs import write_setting
+from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings.fields import values_of
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FRCNN_DATA", raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
+
+
+def show(*arguments: str, code: int = 0) -> dict[str, tuple[Any, str]]:
+    options = ["config", "show", *arguments, "--json", "out.json"]
+    result = CliRunner().invoke(cli, options)
+    assert result.exit_code == code, result.output
+    if code:
+        return {}
+    told = json.loads(Path("out.json").read_text())
+    return {each["name"]: (each["value"], each["from"]) for each in told["settings"]}
+
+
+def test_without_a_word_all_is_default() -> None:
+    told = show()
+    assert set(told) == set(values_of(Experiment()))
+    assert {by for _, by in told.values()} == {"default"}
+    assert show("--changed") == {}
+
+
+def test_each_layer_is_named() -> None:
+    Path("mine.toml").write_text("[sampling]\nimages = 4\nforeground_iou = 0.7\n")
+    told = show(
+        "voc2007", "--preset", "paper-l", "--variant", "multiscale", "--config", "mine.toml",
+        "--iterations", "70", "--set", "sampling.foreground_iou=0.6", "--source", "dense",
+    )  # fmt: skip
+    assert told["data.dataset"] == ("voc2007", "DATASET")
+    assert told["backbone"] == ("vgg16", "preset paper-l")
+    assert told["sampling.scales"] == ([480, 576, 688, 864, 1200], "Variant multiscale")
+    assert told["sampling.images"] == (4, "mine.toml")
+    assert told["sampling.foreground_iou"] == (0.6, "--set")
+    assert told["schedule.iterations"] == (70, "--iterations")
+    assert told["proposals.source"] == ("dense", "--source")
+    assert told["train.seed"] == (0, "default")
+
+
+def test_values_are_those_of_training() -> None:
+    wishes = Wishes("paper-s", ("no-bbox-reg",), None, 300, (), {"dataset": "x", "seed": 3})
+    trained = values_of(experiment_from(wishes))
+    told = show("x", "--preset", "paper-s", "--variant", "no-bbox-reg", "--scale", "300",
+                "--seed", "3")  # fmt: skip
+    assert {name: value for name, (value, _) in told.items()} == json.loads(json.dumps(trained))
+    assert told["preprocessing.scale"] == (300, "--scale")
+
+
+def test_the_backbone_and_the_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FRCNN_DATA", "/datasets")
+    told = show("--backbone", "caffenet", "--changed")
+    assert told["backbone"] == ("caffenet", "--backbone")
+    assert told["preprocessing.means"][1] == "backbone caffenet"
+    assert told["data.root"] == ("/datasets", "$FRCNN_DATA")
+    assert "train.seed" not in told
+
+
+def test_of_a_run() -> None:
+    folder = Path("runs/one")
+    folder.mkdir(parents=True)
+    write_setting(folder, base_experiment("paper-m"))
+    told = show("--run", "runs/one")
+    assert told["backbone"] == ("vgg_cnn_m_1024", "runs/one/setting.toml")
+    assert told["train.seed"] == (0, "default")
+    show("--run", "runs/one", "--seed", "3", code=2)
+    show("--run", "nowhere", code=2)
+
+
+def test_what_cannot_be_is_refused_as_in_training() -> None:
+    show("--set", "sampling.forground_iou=0.6", code=2)
+    show("--preset", "paper-x", code=2)
+    show("--config", "nowhere.toml", code=1)
