@@ -13,7 +13,6 @@ from frcnn_cli.cli import cli
 from frcnn_cli.commands.train_settings import Wishes, experiment_from
 from frcnn_cli.engine.presets import base_experiment
 from frcnn_cli.engine.saved.runs import write_setting
-from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import values_of
 
 
@@ -36,7 +35,7 @@ def show(*arguments: str, code: int = 0) -> dict[str, tuple[Any, str]]:
 
 def test_without_a_word_all_is_default() -> None:
     told = show()
-    assert set(told) == set(values_of(Experiment()))
+    assert set(told) == set(values_of(base_experiment(None)))
     assert {by for _, by in told.values()} == {"default"}
     assert show("--changed") == {}
 
@@ -70,7 +69,7 @@ def test_the_backbone_and_the_environment_are_named(monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("FRCNN_DATA", "/datasets")
     told = show("--backbone", "caffenet", "--changed")
     assert told["backbone"] == ("caffenet", "--backbone")
-    assert told["preprocessing.means"][1] == "backbone caffenet"
+    assert told["preprocessing.mean"][1] == "backbone caffenet"
     assert told["data.root"] == ("/datasets", "$FRCNN_DATA")
     assert "train.seed" not in told
 

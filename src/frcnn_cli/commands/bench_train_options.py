@@ -18,9 +18,17 @@ NETWORKS = {case.name: case for case in CASES if case.precision == "float32"}
 
 
 @click.command("train-options")
-@click.option("--case", type=click.Choice(list(NETWORKS)), default="lite", show_default=True)
+@click.option(
+    "--case",
+    type=click.Choice(list(NETWORKS)),
+    default="lite",
+    show_default=True,
+    help="The network that is trained.",
+)
 @click.option("--ways", "names", help=f"Some of {', '.join(way.name for way in WAYS)}.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Of each way."
+)
 @click.option("--steps", type=click.IntRange(min=1), default=4, show_default=True, help="A round.")
 @options.json_file
 @pass_output
@@ -31,6 +39,9 @@ def bench_train_options(
 
     Channels first in place of last, no layer frozen, bfloat16 arithmetic, or compiled feature
     layers; on the same generated pictures, which are prepared before the clock runs.
+
+    \b
+    frcnn bench train-options --case lite --json options.json
     """
     ways = tuple(chosen_cases(WAYS, names))
     with output.progress("Training", len(ways)) as advance:

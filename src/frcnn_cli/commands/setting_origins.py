@@ -9,7 +9,7 @@ from typing import Any
 
 from frcnn_cli.commands.train_settings import Wishes, experiment_from, layers_from
 from frcnn_cli.engine.checkpoint import read_architecture
-from frcnn_cli.engine.presets import PRESETS
+from frcnn_cli.engine.presets import PRESETS, base_experiment
 from frcnn_cli.engine.saved.models import find_model, load_model
 from frcnn_cli.engine.saved.origins import stored_experiment
 from frcnn_cli.engine.saved.runs import SETTING_FILE
@@ -35,7 +35,7 @@ def asked_settings(wishes: Wishes) -> list[SetBy]:
     of_base = f"preset {wishes.preset or PRESETS[0].name}"
     if wishes.preset is None and base.backbone != PRESETS[0].backbone:
         of_base = f"backbone {base.backbone}"
-    usual = values_of(Experiment())
+    usual = values_of(base_experiment(None))
     by = {path: DEFAULT if value == usual[path] else of_base
           for path, value in values_of(base).items()}  # fmt: skip
     for given in layers:
@@ -58,7 +58,7 @@ def run_settings(path: Path) -> list[SetBy]:
         file = find_model(path, path.parent)
         _, origin = load_model(file)
         experiment, by = stored_experiment(origin, read_architecture(file)), str(file)
-    usual = values_of(Experiment())
+    usual = values_of(base_experiment(None))
     return [
         SetBy(name, value, DEFAULT if value == usual[name] else by)
         for name, value in values_of(experiment).items()
