@@ -30,6 +30,7 @@ from frcnn_proposals.errors import MisuseError
 @pass_output
 def show(
     output: Output,
+    /,
     preset: str | None,
     variants: tuple[str, ...],
     config: Path | None,

@@ -10,9 +10,8 @@ from typing import Any
 from frcnn_cli.commands.train_settings import Wishes, experiment_from, layers_from
 from frcnn_cli.engine.checkpoint import read_architecture
 from frcnn_cli.engine.presets import PRESETS, base_experiment
-from frcnn_cli.engine.saved.models import find_model, load_model
+from frcnn_cli.engine.saved.models import SETTING_FILE, find_model, load_model
 from frcnn_cli.engine.saved.origins import stored_experiment
-from frcnn_cli.engine.saved.runs import SETTING_FILE
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import override, read_toml
