@@ -11,6 +11,16 @@ class InputError(Exception):
     exit_code = 1
 
 
+def reason(error: BaseException | str) -> str:
+    """What another library says of a file, as a part of one line of a message.
+
+    Such words may hold bytes of the file: only what can be printed stays, and not much of it.
+    """
+    text = str(error) or type(error).__name__
+    shown = "".join(letter if letter.isprintable() else " " for letter in text[:1000])
+    return " ".join(shown.split())[:200]
+
+
 class MisuseError(InputError):
     """The request itself cannot be carried out: an unknown name, options that contradict.
 

@@ -12,7 +12,7 @@ import PIL.Image
 from PIL.Image import Transpose
 
 from frcnn_proposals.base import Image
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 30
@@ -86,6 +86,9 @@ def read_image_bytes(path: str | Path) -> bytes:
 
 def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     """What read_image returns, from the bytes of a file; `name` is for the messages."""
+    if PIL.Image.MAX_IMAGE_PIXELS is not None:
+        # Pillow refuses twice this many by itself, whatever our limit has been raised to.
+        PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS, max_pixels)
     try:
         with warnings.catch_warnings():
             # Size is judged below, by our own limit; other warnings are no use to a user.
@@ -95,7 +98,8 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
                 if width * height > max_pixels:
                     raise InputError(
                         f"{name}: {width} x {height} pixels are over the limit of {max_pixels}; "
-                        "scale the image down"
+                        "scale the image down, or raise the limit (`frcnn propose` and "
+                        "`frcnn detect` do by --max-pixels)"
                     )
                 image.load()
                 return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
@@ -103,9 +107,8 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
         raise
     # Pillow's decoders raise a dozen kinds of error on a damaged file.
     except Exception as error:
-        reason = _reason(error)
         raise InputError(
-            f"{name}: cannot be read as an image ({reason}); replace it or leave it out"
+            f"{name}: cannot be read as an image ({_reason(error)}); replace it or leave it out"
         ) from error
 
 
@@ -148,4 +151,4 @@ def _reason(error: Exception) -> str:
         return "not a known image format"
     if isinstance(error, PIL.Image.DecompressionBombError):
         return "far too many pixels"
-    return str(error) or type(error).__name__
+    return reason(error)

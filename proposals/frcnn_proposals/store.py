@@ -74,7 +74,9 @@ class ProposalStore(Mapping[str, Proposals]):
     def ids(self) -> Iterator[str]:
         """The ids of the images that have boxes, sorted, one by one."""
         for (image_id,) in self._stream("SELECT id FROM proposals ORDER BY id"):
-            yield str(image_id)
+            if not isinstance(image_id, str):
+                raise damaged(self.path, "it has an image without a name")
+            yield image_id
 
     def failures(self) -> Iterator[tuple[str, str]]:
         """(id, reason) of the images that could not be read or proposed for, sorted by id."""

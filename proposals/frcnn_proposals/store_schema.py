@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 APPLICATION_ID = 0x46524350  # "FRCP", in the file's header
 VERSION = 1
@@ -116,4 +116,6 @@ def check_tables(connection: sqlite3.Connection, path: Path) -> None:
 
 def damaged(path: Path, error: Exception | str) -> InputError:
     """What to raise when SQLite cannot read the file."""
-    return InputError(f"{path}: is damaged ({error}); delete it and compute the proposals again")
+    return InputError(
+        f"{path}: is damaged ({reason(error)}); delete it and compute the proposals again"
+    )

@@ -20,7 +20,7 @@ import numpy as np
 
 from frcnn_proposals import unpickle_numpy as arrays
 from frcnn_proposals import unpickle_torch as tensors
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.unpickle_allowed import (
     Function,
     InstanceData,
@@ -56,9 +56,7 @@ def load_pickle(path: str | Path) -> Any:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     # A damaged program can fail in any instruction, and so in any way.
     except Exception as error:
-        raise InputError(
-            f"{path}: is not a whole pickle ({error or type(error).__name__})"
-        ) from error
+        raise InputError(f"{path}: is not a whole pickle ({reason(error)})") from error
 
 
 class _Bounded:

@@ -100,6 +100,7 @@ def bad_stores() -> Iterator[BadInput]:
         "boxes of 7 bytes": ("UPDATE proposals SET boxes = x'00112233445566'",),
         "boxes of NaN": ("UPDATE proposals SET boxes = x'0000c07f0000c07f0000c07f0000c07f'",),
         "scores of a number": ("UPDATE proposals SET scores = 5",),
+        "ids of nothing": ("UPDATE proposals SET id = NULL",),
         "ids of numbers": ("UPDATE proposals SET id = 5",),
         "a size of text": ("UPDATE proposals SET width = 'wide', height = 'high'",),
         "a size of -1": ("UPDATE proposals SET width = -1, height = -1",),

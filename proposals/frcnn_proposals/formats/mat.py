@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.mat73 import is_hdf5, load_mat73
 
 Variables = Mapping[str, NDArray[Any]]
@@ -30,7 +30,9 @@ def load_mat(path: Path) -> Variables:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # SciPy raises a dozen kinds of error on a damaged file
-        raise InputError(f"{path}: is not a MATLAB file that can be read ({error})") from error
+        raise InputError(
+            f"{path}: is not a MATLAB file that can be read ({reason(error)})"
+        ) from error
     return {name: value for name, value in variables.items() if not name.startswith("__")}
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 # MATLAB puts a header of its own before the HDF5 file.
@@ -54,7 +54,9 @@ def load_mat73(path: Path) -> dict[str, NDArray[Any]]:
     except InputError:
         raise
     except Exception as error:  # h5py raises many kinds of error on a damaged file
-        raise InputError(f"{path}: is not a MATLAB file that can be read ({error})") from error
+        raise InputError(
+            f"{path}: is not a MATLAB file that can be read ({reason(error)})"
+        ) from error
 
 
 class _Reader:

@@ -57,6 +57,7 @@ from frcnn_proposals.provenance import Provenance
 )
 @options.runs_root
 @options.device
+@options.max_pixels
 @options.json_file
 @pass_output
 def detect(output: Output, /, **given: Any) -> None:
@@ -98,13 +99,13 @@ def _detect(output: Output, asked: Asked, team: Team, device: torch.device) -> N
     failed: list[str] = []
     with unfinished(output, journal), output.progress("Detecting", len(part)) as advance:
         model = prepare_model(loaded.model, asked.precision)
-        for result in detect_files(model, part, propose, settings, journal):
+        for result in detect_files(model, part, propose, settings, journal, asked.max_pixels):
             if result.detections is None:
                 failed.append(str(result.error))
             else:
                 found[result.image_id] = result.detections
                 if asked.viz:
-                    _write_picture(result, classes, asked.out)
+                    _write_picture(result, classes, asked)
             advance(1, result.path.name)
     found, failed = _joined(team, [image_id for image_id, _ in files], found, failed)
     if journal is not None and not team.is_first:
@@ -116,7 +117,8 @@ def _detect(output: Output, asked: Asked, team: Team, device: torch.device) -> N
         journal.remove()
     _print(output, asked, found, classes)
     if failed:
-        raise InputError("\n".join(failed[:3]) + (f"\n{len(failed)} failed." if failed[3:] else ""))
+        more = [f"{len(failed)} failed."] if failed[3:] else []
+        raise InputError("\n".join(failed[: 3 - len(more)] + more))
 
 
 def _joined(
@@ -140,13 +142,15 @@ def _journal(asked: Asked, detector: Detector, team: Team) -> Journal | None:
     return Journal(path, identity(detector.loaded, detector.settings, asked.precision, proposals))
 
 
-def _write_picture(result: DetectedFile, classes: tuple[str, ...], out: Path) -> None:
-    """Draw into the folder `out`; what a journal knew is drawn where its picture is missing."""
+def _write_picture(result: DetectedFile, classes: tuple[str, ...], asked: Asked) -> None:
+    """Draw into the folder --out; what a journal knew is drawn where its picture is missing."""
     assert result.detections is not None
-    path = out / f"{result.image_id}.jpg"
+    path = asked.out / f"{result.image_id}.jpg"
     if result.image is None and path.exists():
         return
-    image = read_image(result.path) if result.image is None else result.image
+    image = result.image
+    if image is None:
+        image = read_image(result.path, asked.max_pixels)
     picture = draw_detections(image, result.detections, classes)
     buffer = io.BytesIO()
     PIL.Image.fromarray(picture).save(buffer, "JPEG", quality=92)

@@ -34,6 +34,7 @@ class Asked:
     out: Path
     runs_root: Path
     device: str
+    max_pixels: int
     json_path: Path | None
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from frcnn_proposals.files import check_writable
+from frcnn_proposals.images import MAX_PIXELS
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 FilePath = click.Path(path_type=Path, dir_okay=False)
@@ -72,6 +73,18 @@ def workers(function: Decorated) -> Decorated:
     """--workers"""
     return click.option(
         "--workers", type=click.IntRange(min=1), help="Worker processes. Default: one a core."
+    )(function)
+
+
+def max_pixels(function: Decorated) -> Decorated:
+    """--max-pixels"""
+    return click.option(
+        "--max-pixels",
+        type=click.IntRange(min=1),
+        default=MAX_PIXELS,
+        show_default=True,
+        help="An image of more is refused. Reading one takes 3 bytes of memory a pixel, and up to "
+        "16 where it is transparent.",
     )(function)
 
 

@@ -42,6 +42,7 @@ _FAILURES_SHOWN = 20
     help="Another parameter of the source; may be repeated.",
 )
 @options.workers
+@options.max_pixels
 @click.option("--shard", metavar="I/N", help="Only part I of N, for N machines or jobs.")
 @click.option("--split", help="Of a data set, only this split.")
 @options.data_root
@@ -56,6 +57,7 @@ def propose(
     mode: str | None,
     parameters: tuple[str, ...],
     workers: int | None,
+    max_pixels: int,
     shard: str | None,
     split: str | None,
     data_root: Path | None,
@@ -92,7 +94,7 @@ def propose(
         shown = _Meter(advance)
         try:
             with joined(team, torch.device("cpu")):
-                result = propose_together(team, files, made, out, workers, shown)
+                result = propose_together(team, files, made, out, workers, shown, max_pixels)
         except KeyboardInterrupt:
             output.note(f"Interrupted. What is done is kept: the same command goes on with {out}.")
             raise

@@ -16,7 +16,7 @@ from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
+from frcnn_proposals.images import MAX_PIXELS, decode_image, digest_of, read_image_bytes
 from frcnn_proposals.precomputed import Precomputed
 
 # From an image's id and its pixels to its proposals.
@@ -51,14 +51,15 @@ def detect_files(
     propose: Propose,
     settings: DetectSettings,
     journal: Journal | None = None,
+    max_pixels: int = MAX_PIXELS,
 ) -> Iterator[DetectedFile]:
     """Detections in each of `files` (image id, path), in their order.
 
     Images are decoded and `propose` is called in threads, a few images ahead of the network.
     One that fails does not stop the rest. journal: what it knows of an unchanged file is not
-    detected again; the rest joins it, image by image.
+    detected again; the rest joins it, image by image. An image of more than `max_pixels` fails.
     """
-    for task in ahead(_Preparation(propose, journal), files, threads=usable_cores()):
+    for task in ahead(_Preparation(propose, journal, max_pixels), files, threads=usable_cores()):
         result = task.result
         if result.image is not None:
             assert task.proposals is not None
@@ -137,6 +138,7 @@ class _Preparation:
 
     propose: Propose
     journal: Journal | None
+    max_pixels: int
 
     def __call__(self, file: ImageFile) -> _Task:
         image_id, path = file[0], Path(file[1])
@@ -149,7 +151,7 @@ class _Preparation:
                 known = self.journal.known(image_id, digest)
                 if known is not None:
                     return _Task(replace(result, detections=known))
-            image = decode_image(data, path)
+            image = decode_image(data, path, self.max_pixels)
             return _Task(replace(result, image=image), self.propose(image_id, image), digest)
         except InputError as error:
             return _Task(replace(result, error=str(error)))

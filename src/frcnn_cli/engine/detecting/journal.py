@@ -92,7 +92,7 @@ class Journal:
             self._check_head(lines[0], identity)
             try:
                 self._known = dict(_entry(line) for line in lines[1:-1])
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, OverflowError) as error:
                 raise InputError(f"{self.path}: is damaged ({error}). Remove it.") from error
         self._file.seek(whole)
         self._file.truncate()

@@ -12,7 +12,13 @@ from frcnn_cli.engine.proposing.workers import run_in_workers
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import decode_image, digest_of, image_digest, read_image_bytes
+from frcnn_proposals.images import (
+    MAX_PIXELS,
+    decode_image,
+    digest_of,
+    image_digest,
+    read_image_bytes,
+)
 from frcnn_proposals.precomputed import Precomputed
 from frcnn_proposals.provenance import Provenance
 
@@ -51,12 +57,14 @@ def propose_images(
     workers: int | None = None,
     keep_others: bool = False,
     on_progress: Callable[[ProposeProgress], None] = lambda progress: None,
+    max_pixels: int = MAX_PIXELS,
 ) -> ProposeResult:
     """Proposals of `source` for all `images`, in the store `out`.
 
     Images whose bytes, source, parameters and version are those in the store already (or in
     the .partial file that an interrupted run left) are not computed again. An image that
     fails is recorded in the store with the reason and does not stop the rest.
+    An image of more than `max_pixels` fails.
     workers: processes; None is one a core, 0 works in this process. keep_others: images in the
     store that are not among `images` stay there (a cache); otherwise they are removed.
     Raises InputError if two images have one id, the store cannot be written, or workers
@@ -67,7 +75,7 @@ def propose_images(
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []
     with Destination(out, Provenance.of(source)) as store:
-        for outcome in _outcomes(images, source, store, workers):
+        for outcome in _outcomes(images, _Propose(source, max_pixels), store, workers):
             if outcome.error is not None:
                 failures.append((outcome.image_id, outcome.error))
                 store.add_failure(outcome.image_id, outcome.error, outcome.digest)
@@ -101,7 +109,7 @@ class _Outcome:
 
 
 def _outcomes(
-    images: Sequence[ImageFile], source: Source, store: Destination, workers: int
+    images: Sequence[ImageFile], propose: _Propose, store: Destination, workers: int
 ) -> Iterator[_Outcome]:
     """First those that are known, then the rest, as they are done."""
     unknown: list[ImageFile] = []
@@ -110,7 +118,6 @@ def _outcomes(
             yield _Outcome(image_id)
         else:
             unknown.append((image_id, path))
-    propose = _Propose(source)
     if workers == 0:
         yield from map(propose, unknown)
     else:
@@ -129,6 +136,7 @@ class _Propose:
     """The work on one image; an object, so that it can be sent to worker processes."""
 
     source: Source
+    max_pixels: int
 
     def __call__(self, image: ImageFile) -> _Outcome:
         image_id, path = image
@@ -136,7 +144,7 @@ class _Propose:
         try:
             data = read_image_bytes(path)
             digest = digest_of(data)
-            pixels = decode_image(data, path)
+            pixels = decode_image(data, path, self.max_pixels)
             size = (pixels.shape[1], pixels.shape[0])
             if isinstance(self.source, Precomputed):
                 proposals = self.source.propose_for(image_id, size)

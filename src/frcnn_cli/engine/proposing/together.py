@@ -13,6 +13,7 @@ from frcnn_cli.engine.proposing.run import (
     propose_images,
 )
 from frcnn_proposals.base import Source
+from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.merge import merge_stores
 
 
@@ -23,17 +24,23 @@ def propose_together(
     out: Path,
     workers: int | None,
     on_progress: Callable[[ProposeProgress], None],
+    max_pixels: int = MAX_PIXELS,
 ) -> ProposeResult:
     """Proposals for all `images` in the store `out`, each image by one process of the team.
 
     The stores of the processes lie beside `out` until they are joined, so that an interrupted
     run goes on with them. `workers` are each process's. Raises InputError as propose_images.
     """
+
+    def propose(images: Sequence[ImageFile], out: Path) -> ProposeResult:
+        return propose_images(
+            images, source, out, workers=workers, on_progress=on_progress, max_pixels=max_pixels
+        )
+
     if team.world == 1:
-        return propose_images(images, source, out, workers=workers, on_progress=on_progress)
+        return propose(images, out)
     own = out.with_name(f"{out.name}{team.label}")
-    part = team.part(images)
-    result = propose_images(part, source, own, workers=workers, on_progress=on_progress)
+    result = propose(team.part(images), own)
     results = team.gather(result)
     if team.is_first:
         merge_stores([each.path for each in results], out)

@@ -14,7 +14,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
@@ -93,13 +93,19 @@ class _Worker(Generic[Item]):
         with _without_ctrl_c():
             self.process.start()
         theirs.close()
-        self.items: deque[Item] = deque([item])
-        self.connection.send(item)
+        self.items: deque[Item] = deque()
+        self._send(item)
 
     def give(self, queue: Iterator[Item]) -> None:
         """Hand it items from the queue until one is waiting, so that it need not wait for us."""
         for item in _first(queue, _AHEAD - len(self.items)):
-            self.items.append(item)
+            self._send(item)
+
+    def _send(self, item: Item) -> None:
+        self.items.append(item)
+        # To a process that has just died nothing can be sent: its pipe ends, and that is seen
+        # when results are waited for.
+        with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(item)
 
     def stop(self) -> None:

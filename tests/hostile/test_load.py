@@ -1,0 +1,118 @@
+"""A hundred thousand images, an image of 900 million pixels, 50,000 boxes on one image."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+from bad_images import encoded, noise
+from children import Children
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.formats import write_proposals
+from frcnn_proposals.store import open_store
+
+IMAGES = int(os.environ.get("FRCNN_LOAD_IMAGES", "100000"))
+
+# Prints the peak of its memory (MiB) and the seconds so far, at a tenth of the images and at all.
+PROPOSE = """
+import json, resource, sys, time
+from pathlib import Path
+from frcnn_cli.engine.proposing.inputs import find_images
+from frcnn_cli.engine.proposing.run import propose_images
+from frcnn_proposals.dense import DenseBoxes
+from frcnn_proposals.store import open_store
+
+def say(done):
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(json.dumps([done, peak, time.monotonic() - started]), flush=True)
+
+if __name__ == "__main__":
+    folder, out, images = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
+    files = find_images([folder])[:images]
+    marks = {images // 10, images}
+    started = time.monotonic()
+    propose_images(files, DenseBoxes(step=0.5), out, workers=1,
+                   on_progress=lambda at: at.done in marks and say(at.done))
+    started = time.monotonic()
+    for number, boxes in enumerate(open_store(out).values(), start=1):
+        if number in marks:
+            say(number)
+"""
+
+
+@pytest.mark.long
+def test_memory_and_pace_stay_the_same_over_all_images(tmp_path: Path) -> None:
+    folder = tmp_path / "images"
+    for number in range(IMAGES):
+        if number % 1000 == 0:
+            (folder / f"{number // 1000:03}").mkdir(parents=True)
+        # Each picture is another: a store knows pictures by their bytes.
+        content = _PICTURE + number.to_bytes(8, "big")
+        (folder / f"{number // 1000:03}" / f"{number:06}.png").write_bytes(content)
+    (tmp_path / "run.py").write_text(PROPOSE)
+    arguments = [tmp_path / "run.py", folder, tmp_path / "out", IMAGES]
+    run = [sys.executable, *map(str, arguments)]
+    said = subprocess.run(run, stdout=subprocess.PIPE, check=True, text=True).stdout
+    rows = [json.loads(line) for line in said.splitlines()]
+    print(rows)
+    assert [done for done, _, _ in rows] == [IMAGES // 10, IMAGES] * 2
+    for (_, peak, seconds), (_, last_peak, last_seconds) in (rows[:2], rows[2:]):
+        assert last_peak <= 1.1 * peak
+        # The pace of the last nine tenths, against that of the first.
+        assert last_seconds - seconds <= 9 * seconds * 1.25
+
+
+_PICTURE = encoded(noise(size=(32, 32)), "PNG")
+
+
+@pytest.mark.hostile
+def test_an_image_over_the_limit_is_refused_until_the_limit_is_raised(
+    children: Children, tmp_path: Path
+) -> None:
+    noise(size=(64, 48)).save(tmp_path / "a.png")
+    command = ["propose", "a.png", "--source", "dense", "--out", "o", "--workers", 1]
+    refused = children.run([*command, "--max-pixels", 64 * 48 - 1], tmp_path)
+    assert refused.code == 1
+    assert "a.png: 64 x 48 pixels are over the limit of 3071" in refused.output
+    assert "--max-pixels" in refused.output
+    assert children.run([*command, "--max-pixels", 64 * 48], tmp_path).code == 0
+
+
+@pytest.mark.long
+def test_900_million_pixels(children: Children, tmp_path: Path) -> None:
+    PIL.Image.new("1", (30_000, 30_000)).save(tmp_path / "a.png")
+    command = ["propose", "a.png", "--source", "dense", "--out", "o", "--workers", 1]
+    refused = children.run(command, tmp_path, megabytes=1024)
+    assert refused.code == 1
+    assert "30000 x 30000 pixels are over the limit of 100000000" in refused.output
+    more = {"megabytes": 12_000, "seconds": 600.0}
+    raised = children.run([*command, "--max-pixels", 900_000_000], tmp_path, **more)
+    assert raised.code == 0, raised.output
+    assert open_store(tmp_path / "o").image_size("a") == (30_000, 30_000)
+
+
+@pytest.mark.hostile
+def test_50_000_boxes_on_one_image(children: Children, home: Path, tmp_path: Path) -> None:
+    noise(size=(500, 375)).save(tmp_path / "a.png")
+    corners = np.random.default_rng(0).uniform(0, [400, 300], (50_000, 2))
+    boxes = np.concatenate((corners, corners + np.array([60, 50])), axis=1).astype(np.float32)
+    write_proposals(tmp_path / "a.proposals", {"a": Proposals(boxes)}, "store")
+    model = home / "model.safetensors"
+    found = children.run(
+        ["detect", "a.png", "--proposals", "a.proposals", "--model", model, "--json", "a.json"],
+        tmp_path,
+        megabytes=4096,
+        seconds=600,
+    )
+    assert found.code == 0, found.output
+    assert found.peak < 2500
+    assert json.loads((tmp_path / "a.json").read_text()) is not None
+    inspected = children.run(["proposals", "inspect", "a.proposals"], tmp_path)
+    assert "50000" in inspected.output
