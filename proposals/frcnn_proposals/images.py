@@ -16,6 +16,10 @@ from frcnn_proposals.errors import InputError, reason
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 30
+_WAY_OUT = (
+    "scale the image down, or raise the limit (`frcnn propose` and `frcnn detect` do by "
+    "--max-pixels)"
+)
 # Only formats that Pillow decodes by itself: its EPS reader, for one, starts Ghostscript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 _SUFFIXES = ".jpg .jpeg .jpe .png .bmp .gif .tif .tiff .webp .jp2 .ppm .pgm .pbm .pnm .avif"
@@ -98,13 +102,16 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
                 if width * height > max_pixels:
                     raise InputError(
                         f"{name}: {width} x {height} pixels are over the limit of {max_pixels}; "
-                        "scale the image down, or raise the limit (`frcnn propose` and "
-                        "`frcnn detect` do by --max-pixels)"
+                        f"{_WAY_OUT}"
                     )
                 image.load()
                 return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
     except InputError:
         raise
+    except PIL.Image.DecompressionBombError as error:  # twice Pillow's own limit, before ours
+        raise InputError(
+            f"{name}: has far more pixels than the limit of {max_pixels}; {_WAY_OUT}"
+        ) from error
     # Pillow's decoders raise a dozen kinds of error on a damaged file.
     except Exception as error:
         raise InputError(

@@ -118,13 +118,13 @@ class ProposalStore(Mapping[str, Proposals]):
     def _rows(self, query: str, values: tuple[str, ...] = ()) -> list[Any]:
         try:
             return self._connection().execute(query, values).fetchall()
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise damaged(self.path, error) from error
 
     def _stream(self, query: str) -> Iterator[Any]:
         try:
             yield from self._connection().execute(query)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:
             raise damaged(self.path, error) from error
 
     def _connection(self) -> sqlite3.Connection:

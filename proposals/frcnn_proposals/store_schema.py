@@ -76,7 +76,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
         harden(connection)
         connection.execute(f"PRAGMA mmap_size = {_MMAP_BYTES}")
         check_tables(connection, path)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         connection.close()
         raise damaged(path, error) from error
     except InputError:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.json_file import load_json
 from frcnn_proposals.formats.mat import load_mat
 from frcnn_proposals.formats.mat73 import is_hdf5
@@ -96,8 +96,8 @@ def describe(content: Content) -> str:
     """What the file holds, in a few words, for the message that it is no known format."""
     value = content.value
     if content.kind == "mat":
-        held = ", ".join(f"{name} {array.dtype}{array.shape}" for name, array in value.items())
-        return f"a .mat file with {held or 'no variables'}"
+        held = [f"{reason(name)} {array.dtype}{array.shape}" for name, array in value.items()]
+        return f"a .mat file with {', '.join(held[:5]) or 'no variables'}"
     if content.kind == "csv":
         return f"a table that begins with {(content.text or '')[:60].splitlines()[:1]}"
     if content.kind == "npz":
@@ -105,7 +105,7 @@ def describe(content: Content) -> str:
     if content.kind == "json":
         return f"a json {type(content.json).__name__}"
     if isinstance(value, dict):
-        keys = ", ".join(repr(key) for key in list(value)[:5])
+        keys = ", ".join(reason(repr(key)) for key in list(value)[:5])
         return f"a pickled dict of {len(value)} with {keys}"
     if isinstance(value, list):
         return f"a pickled list of {len(value)}"
