@@ -15,6 +15,7 @@ from click.shell_completion import CompletionItem
 
 from frcnn_cli import __version__
 from frcnn_cli.commands.console import SILENT, Output
+from frcnn_cli.commands.giving_up import end_soon_after_ctrl_c
 from frcnn_cli.commands.printable import message
 from frcnn_proposals.errors import InputError
 
@@ -153,6 +154,7 @@ def main() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     # A polite request to stop ends as Ctrl-C does: files closed, workers gone.
     signal.signal(signal.SIGTERM, _interrupt)
+    end_soon_after_ctrl_c(INTERRUPTED)
     try:
         cli(prog_name="frcnn")
     except KeyboardInterrupt:
