@@ -67,7 +67,8 @@ def decode_boxes(proposals: Tensor, offsets: Tensor, coding: BoxCoding = "inclus
     proposals: (N, 4). offsets: (N, 4 C), four for each of C classes. Returns (N, C, 4).
     """
     px, py, pw, ph = (values[:, None] for values in _centres(proposals, coding))
-    dx, dy, dw, dh = offsets.reshape(offsets.shape[0], -1, 4).unbind(-1)
+    count, numbers = offsets.shape
+    dx, dy, dw, dh = offsets.reshape(count, numbers // 4, 4).unbind(-1)
     width = torch.exp(dw.clamp(max=_MAX_LOG_RATIO)) * pw
     height = torch.exp(dh.clamp(max=_MAX_LOG_RATIO)) * ph
     x1 = px + dx * pw - 0.5 * width

@@ -179,6 +179,42 @@ print(json.loads(extra["frcnn"])["classes"])
     np.testing.assert_allclose(found["decoded"], expected[1].numpy(), atol=1e-3)
 
 
+@pytest.fixture(params=["MaxRoiPool", "plain", "torch"])
+def runner(
+    request: pytest.FixtureRequest, detector: FastRCNN, tmp_path: Path, onnx_file: Path
+) -> Any:
+    """The small detector exported in each way, and run."""
+    if request.param == "MaxRoiPool":
+        return onnx_runner(onnx_file)
+    if request.param == "plain":
+        export_onnx(detector, tmp_path / "plain.onnx", "a", plain=True)
+        return onnx_runner(tmp_path / "plain.onnx")
+    export_torch(detector, tmp_path / "a.pt2", "a")
+    return torch_runner(tmp_path / "a.pt2")
+
+
+def test_any_number_of_rois_in_images_of_any_size(runner: Any, detector: FastRCNN) -> None:
+    """No RoI at all, one, and many; images from the smallest to wide and tall ones."""
+    draw = np.random.default_rng(1)
+    inside = ExportedDetector(detector, plain=False)
+    for height, width in ((64, 64), (65, 200), (233, 90)):
+        image = draw.integers(0, 256, (height, width, 3)).astype(np.uint8)
+        for count in (0, 1, 2, 60):
+            given = (
+                torch.from_numpy(image),
+                torch.from_numpy(proposals_in(image, count)),
+                torch.tensor(1.0),
+                torch.tensor([height, width]),
+            )
+            scores, boxes = (torch.as_tensor(each) for each in runner(given))
+            assert scores.shape == (count, 4)
+            assert boxes.shape == (count, 3, 4)
+            with torch.inference_mode():
+                expected = inside(*given)
+            torch.testing.assert_close(scores, expected[0], rtol=0, atol=1e-3)
+            torch.testing.assert_close(boxes, expected[1], rtol=0, atol=1e-3)
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize(
