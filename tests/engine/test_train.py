@@ -15,6 +15,7 @@ from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_cli.engine.saved.models import load_model
 from frcnn_cli.engine.settings import Architecture, Sampling, Schedule, TrainSettings
+from frcnn_cli.engine.settings.training import Optimizer
 from frcnn_cli.engine.train import resume, train
 from frcnn_cli.engine.train_step import train_step
 from frcnn_cli.engine.training.minibatches import Minibatches, minibatch_stream
@@ -27,8 +28,14 @@ CPU = torch.device("cpu")
 MakeProposals = Callable[[Dataset], dict[str, Proposals]]
 
 
-def settings(iterations: int, every: int = 1000, workers: int = 0, **more: object) -> TrainSettings:
-    schedule = Schedule(iterations, learning_rate=0.01)
+def settings(
+    iterations: int,
+    every: int = 1000,
+    workers: int = 0,
+    optimizer: Optimizer = "sgd",
+    **more: object,
+) -> TrainSettings:
+    schedule = Schedule(iterations, optimizer, learning_rate=0.01)
     return TrainSettings(schedule=schedule, workers=workers, checkpoint_every=every, **more)
 
 
@@ -193,7 +200,10 @@ def test_the_loss_falls(run: Run) -> None:
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:5])
 
 
-def test_a_stopped_run_goes_on_to_the_same_weights(run: Run, tmp_path: Path) -> None:
+@pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
+def test_a_stopped_run_goes_on_to_the_same_weights(
+    run: Run, tmp_path: Path, optimizer: Optimizer
+) -> None:
     class Stopped(Exception):
         pass
 
@@ -201,7 +211,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(run: Run, tmp_path: Path) -> 
         if step.iteration == 5:
             raise Stopped
 
-    chosen = replace(run, settings=settings(8, every=3))
+    chosen = replace(run, settings=settings(8, every=3, optimizer=optimizer))
     with pytest.raises(Stopped):
         train(model_for(run.dataset), chosen, stop)
     resumed = resume(chosen, lambda step: None)
@@ -244,3 +254,21 @@ def test_the_schedule_by_hand() -> None:
     schedule = Schedule(iterations=100, learning_rate=0.01, step_at=0.75, warmup=10)
     rates = [schedule.rate_at(i) for i in (0, 5, 10, 74, 75, 99)]
     assert rates == pytest.approx([0.001, 0.0055, 0.01, 0.01, 0.001, 0.001])
+
+
+def test_adamws_first_step_by_hand(run: Run) -> None:
+    """Its moments are the gradient's own: every weight moves by the rate, whatever its gradient;
+    weights also shrink by rate x decay, biases move twice as far and do not shrink."""
+    model = model_for(run.dataset).train()
+    minibatch = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)[0]
+    schedule = Schedule(5, "adamw", learning_rate=0.01, weight_decay=0.5)
+    before = {name: value.detach().clone() for name, value in model.named_parameters()}
+    train_step(model, [minibatch], make_optimizer(model, schedule), rate=0.01)
+    for name, rate in (("score.weight", 0.01), ("score.bias", 0.02)):
+        parameter = model.get_parameter(name)
+        decay = 0.5 if name.endswith("weight") else 0.0
+        assert parameter.grad is not None
+        large = parameter.grad.abs() > 1e-4
+        expected = before[name] * (1 - rate * decay) - rate * parameter.grad.sign()
+        assert large.any()
+        assert torch.allclose(parameter[large], expected[large], atol=1e-5)

@@ -119,6 +119,13 @@ def test_a_run_on_the_vgg16_of_older_versions_says_what_to_do(tmp_path: Path) ->
         as_of_now(tmp_path / "checkpoint.safetensors", stored)
 
 
+def test_a_model_on_the_coarser_lite_of_older_versions_says_what_to_do(tmp_path: Path) -> None:
+    architecture = Architecture("efficientnet_lite0", ("a",), (8, 8), Preprocessing())
+    stored = Stored(architecture, {"features.lateral.weight": torch.zeros(128, 112, 1, 1)})
+    with pytest.raises(InputError, match=r"old.safetensors: .*\n.*train anew"):
+        as_of_now(tmp_path / "old.safetensors", stored)
+
+
 def test_a_claim_of_enormous_layers_takes_no_memory(small_model: FastRCNN, tmp_path: Path) -> None:
     small_model.architecture = replace(small_model.architecture, hidden=(2**30, 2**30))
     save_model(small_model, tmp_path / "huge.safetensors", {})

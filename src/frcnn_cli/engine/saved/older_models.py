@@ -18,8 +18,14 @@ def as_of_now(path: Path, stored: Stored) -> Stored:
 
     A model on the vgg16 of old is now one on torchvision:vgg16. Raises InputError for a
     checkpoint of such a training run, naming `path`: it would not go on as it began. The
-    momenta of SGD were once all that a checkpoint had of its optimizer.
+    momenta of SGD were once all that a checkpoint had of its optimizer. Raises it, too, for
+    EfficientNet-Lite as it was before its map had stride 8.
     """
+    if any(name.endswith("features.lateral.weight") for name in stored.tensors):
+        raise InputError(
+            f"{path}: an older version trained this on another {stored.architecture.backbone}, "
+            "with a feature map\nof stride 16. Use it with that version, or train anew."
+        )
     tensors = {_renamed(name): value for name, value in stored.tensors.items()}
     stored = replace(stored, tensors=tensors)
     if stored.architecture.backbone != "vgg16":
