@@ -7,7 +7,6 @@ import errno
 import importlib
 import os
 import signal
-import sys
 from typing import Any
 
 import click
@@ -15,7 +14,7 @@ from click.shell_completion import CompletionItem
 
 from frcnn_cli import __version__
 from frcnn_cli.commands.console import SILENT, Output
-from frcnn_cli.commands.giving_up import end_soon_after_ctrl_c
+from frcnn_cli.commands.giving_up import end_soon_after_ctrl_c, leave_at_once
 from frcnn_cli.commands.printable import message
 from frcnn_proposals.errors import InputError
 
@@ -158,7 +157,11 @@ def main() -> None:
     try:
         cli(prog_name="frcnn")
     except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+        leave_at_once(INTERRUPTED)
+    except SystemExit as end:
+        if end.code == INTERRUPTED:
+            leave_at_once(INTERRUPTED)
+        raise
 
 
 if __name__ == "__main__":

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import sys
 import threading
 import time
+from typing import NoReturn
 
 # A step of training that is nearly done is kept; one of a large network would take too long.
 SECONDS = 2.5
@@ -38,11 +40,22 @@ def _watch(reading: int, exit_code: int, seconds: float) -> None:
     while signal.SIGINT not in os.read(reading, 64):
         pass  # another signal
     _wait(seconds)
-    for child in multiprocessing.active_children():
-        child.kill()
     print(
         "Interrupted; what was in the middle of being done is given up, what was saved is kept.",
         file=sys.stderr,
-        flush=True,
     )
+    leave_at_once(exit_code)
+
+
+def leave_at_once(exit_code: int) -> NoReturn:
+    """End the process and its workers here and now.
+
+    The interpreter's own end would stop threads in the middle of compiled code, which can abort
+    the process in place of its exit code.
+    """
+    for child in multiprocessing.active_children():
+        child.kill()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # nobody reads it any more
+            stream.flush()
     os._exit(exit_code)
