@@ -30,6 +30,7 @@ class Asked:
     precision: Precision
     tta: str | None
     scales: str | None
+    no_box_regression: bool
     viz: bool
     out: Path
     runs_root: Path
@@ -55,13 +56,7 @@ class Detector:
 def open_detector(output: Output, asked: Asked, device: torch.device) -> Detector:
     """The detector that is asked for; says which model it is."""
     loaded = open_model(output, asked.model, asked.runs_root, device)
-    settings = detect_settings(
-        loaded,
-        score_threshold=_threshold(loaded, asked.score_threshold),
-        top_k=asked.top_k,
-        tta=asked.tta,
-        scales=asked.scales,
-    )
+    settings = detect_settings(loaded, asked, _threshold(loaded, asked.score_threshold))
     name = asked.source or loaded.experiment.proposals.source
     source: Source = make_source(name) if asked.proposals is None else Precomputed(asked.proposals)
     return Detector(loaded, settings, source)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import click
 
@@ -28,8 +28,8 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def detecting_options(function: Decorated) -> Decorated:
-    """--precision, --tta and --scales"""
-    for option in (_scales, _tta, _precision):
+    """--precision, --tta, --scales and --no-box-regression"""
+    for option in (_no_box_regression, _scales, _tta, _precision):
         function = option(function)
     return function
 
@@ -68,24 +68,44 @@ _scales = click.option(
     help="Read each box at the scale at which its area is nearest 224 x 224; the paper's five "
     "are 480,576,688,864,1200; `one` reads all at the model's one. Default: as it was trained.",
 )
+_no_box_regression = click.option(
+    "--no-box-regression",
+    is_flag=True,
+    help="Leave each detection on its proposal, to see what moving it brings.",
+)
+
+
+class DetectionAsked(Protocol):
+    """What a command line says of how to detect."""
+
+    @property
+    def top_k(self) -> int | None: ...
+
+    @property
+    def tta(self) -> str | None: ...
+
+    @property
+    def scales(self) -> str | None: ...
+
+    @property
+    def no_box_regression(self) -> bool: ...
 
 
 def detect_settings(
-    loaded: LoadedModel,
-    *,
-    score_threshold: float | None,
-    top_k: int | None,
-    tta: str | None,
-    scales: str | None,
+    loaded: LoadedModel, asked: DetectionAsked, score_threshold: float | None = None
 ) -> DetectSettings:
-    """How the model was set to detect, with what the command line says in its place."""
+    """How the model was set to detect, with what the command line says in its place.
+
+    score_threshold: None keeps every detection, as evaluation needs.
+    """
     stored = loaded.experiment.detect
     return replace(
         stored,
         score_threshold=score_threshold,
-        top_k=top_k or stored.top_k,
-        flip=stored.flip or tta == "flip",
-        scales=stored.scales if scales is None else parse_scales(scales),
+        top_k=asked.top_k or stored.top_k,
+        flip=stored.flip or asked.tta == "flip",
+        scales=stored.scales if asked.scales is None else parse_scales(asked.scales),
+        box_regression=stored.box_regression and not asked.no_box_regression,
     )
 
 

@@ -119,6 +119,7 @@ class Asked:
     precision: Precision
     tta: str | None
     scales: str | None
+    no_box_regression: bool
     detections: Path | None
     sweep: str | None
     plot: Path
@@ -149,9 +150,7 @@ def _score_model(
     model_path, name = split_targets(asked.model, asked.dataset)
     loaded = open_model(output, model_path, asked.runs_root, device)
     judged = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
-    settings = detect_settings(
-        loaded, score_threshold=None, top_k=asked.top_k, tta=asked.tta, scales=asked.scales
-    )
+    settings = detect_settings(loaded, asked)
     source = asked.source or loaded.experiment.proposals.source
     with team.first_alone():
         found = proposals_for(

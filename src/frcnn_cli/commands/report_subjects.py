@@ -53,6 +53,7 @@ class Asked:
     precision: Precision
     tta: str | None
     scales: str | None
+    no_box_regression: bool
     detections: tuple[Path, ...]
     score_threshold: float | None
     runs_root: Path
@@ -129,12 +130,7 @@ def _of_models(
     found: DatasetProposals,
     source: str,
 ) -> Material:
-    settings = [
-        detect_settings(
-            each, score_threshold=None, top_k=asked.top_k, tta=asked.tta, scales=asked.scales
-        )
-        for each in loaded
-    ]
+    settings = [detect_settings(each, asked) for each in loaded]
     dataset, journals = found.dataset, []
     detections: list[Mapping[str, Detections]]
     if asked.detections:

@@ -215,12 +215,14 @@ def test_stagewise_stops_in_either_stage_and_between_and_goes_on(
     assert_resumes(run, tmp_path, chosen, stop_after)
 
 
-def test_fc_only_leaves_every_convolution_to_the_bit(run: Run) -> None:
+def test_fc_only_leaves_every_convolution_from_imagenet_to_the_bit(run: Run) -> None:
     before = new_model(run.dataset).state_dict()
     trained = train(new_model(run.dataset), replace(run, settings=settings(frozen="features")))
     after = changed(before, state_of(trained))
     assert {"fc6", "fc7", "score", "box"} <= of_layers(after)
-    assert not any(name.startswith("features.") for name in after)
+    added = "features.laterals."  # not from ImageNet: new layers, as fc6 is
+    assert any(name.startswith(added) for name in after)
+    assert not any(name.startswith("features.") and added not in name for name in after)
 
 
 def test_with_nothing_frozen_the_first_layer_learns_too(run: Run) -> None:

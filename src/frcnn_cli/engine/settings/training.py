@@ -143,7 +143,7 @@ class TrainSettings:
     lambda; stagewise runs the whole schedule for everything but the box layer, then once more
     for the box layer alone; none learns no boxes (section 5.1).
     frozen: default leaves the layers fixed that the backbone names; features fixes all
-    convolutions, as SPPnet does (section 4.5); none trains everything.
+    convolutions that ImageNet gave, as SPPnet does (section 4.5); none trains everything.
     classifier: svm fits `svm` on fc7 after training, to score at test in place of the softmax.
     checkpoint_every and eval_every count iterations; eval_every 0 never evaluates.
     precision: of the forward and the backward pass; bfloat16 leaves weights, momenta and the

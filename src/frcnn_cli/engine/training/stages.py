@@ -43,13 +43,13 @@ def stages(settings: TrainSettings) -> tuple[Stage, ...]:
 def let_learn(model: FastRCNN, stage: Stage, settings: TrainSettings) -> None:
     """Let gradients into the parameters that the stage teaches, and into no others.
 
-    Where none of the feature layers learns, none of their gradients is computed either.
+    Of feature layers before the first that learns, no gradients are computed either.
     """
     fixed = _fixed_features(model, settings)
     for name, parameter in model.named_parameters():
         of_boxes = name.startswith("box.")
         taught = stage.taught == "all" or of_boxes == (stage.taught == "boxes")
-        parameter.requires_grad_(taught and not name.startswith(fixed))
+        parameter.requires_grad_(taught and name not in fixed)
 
 
 def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.Optimizer:
@@ -74,13 +74,18 @@ def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.Optimizer
 
 
 def _fixed_features(model: FastRCNN, settings: TrainSettings) -> tuple[str, ...]:
-    """Prefixes of the parameters that no stage teaches."""
-    if settings.frozen == "features":
-        return ("features.",)
-    if settings.frozen == "none" or not model.architecture.pretrained:
+    """Names of the feature layers' parameters that no stage teaches. Layers that a backbone adds
+    to its ImageNet network start from random numbers, and always learn."""
+    if settings.frozen == "none":
         return ()
     backbone = find_backbone(model.architecture.backbone)
-    return tuple(f"features.{prefix}" for prefix in backbone.frozen)
+    names = tuple(name for name, _ in model.features.named_parameters())
+    if settings.frozen == "features":
+        fixed = tuple(name for name in names if not name.startswith(backbone.new_layers))
+    else:
+        early = backbone.frozen if model.architecture.pretrained else ()
+        fixed = tuple(name for name in names if name.startswith(early))
+    return tuple(f"features.{name}" for name in fixed)
 
 
 def _rate_factor(model: FastRCNN, name: str) -> float:

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# comparisons.sh [quick|all] [FOLDER]: the paper's comparisons on one short, equal schedule.
+#
+# Trained on train and scored on val of the VOC data under $FRCNN_DATA; the test split is not
+# read. quick is what takes half an hour on two cores: one training, and what that one model
+# tells. all goes on where it was stopped. docs/results/table.py prints what is there.
+set -euo pipefail
+what=${1:-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
+proposals=${PROPOSALS:-$runs/selective-search.proposals}
+opencv=${OPENCV_PROPOSALS:-$runs/opencv.proposals} dense=$runs/dense.proposals
+schedule=(--split train --iterations 1000 --scale 400 --set 'sampling.scales=[]'
+          --precision bfloat16 --checkpoint-every 250)
+mkdir -p "$runs"
+
+# propose FILE [OPTION ...]: proposals of train and val, unless they are there
+propose() { test -e "$1" || "$frcnn" propose voc2007 --split trainval --out "$@"; }
+
+# learn NAME FILE [OPTION ...]: train a detector with proposals from FILE
+learn() {
+	local run=$runs/$1 file=$2
+	shift 2
+	if test -e "$run/model.safetensors"; then return; fi
+	if test -e "$run"; then "$frcnn" train --resume "$run"; return; fi
+	"$frcnn" train voc2007 "${schedule[@]}" --proposals "$file" --allow-mismatch --out "$run" "$@"
+}
+
+# score NAME RUN FILE [OPTION ...]: judge it on val, into NAME.json
+score() {
+	local results=$runs/$1.json run=$runs/$2 file=$3
+	shift 3
+	test -e "$results" || "$frcnn" eval "$run" voc2007 --split val --precision bfloat16 \
+		--proposals "$file" --allow-mismatch --json "$results" "$@"
+}
+
+# compare NAME FILE [OPTION ...]: both
+compare() { learn "$@"; score "$1" "$1" "$2"; }
+
+# narrow NAME FILE: judge it with fc6 and fc7 at rank 64, into NAME-64.json
+narrow() {
+	test -e "$runs/$1/rank-64.safetensors" ||
+		"$frcnn" compress "$runs/$1" --svd-rank 64 --out "$runs/$1/rank-64.safetensors"
+	score "$1-64" "$1/rank-64.safetensors" "$2"
+}
+
+propose "$proposals"
+compare base "$proposals"
+score base-boxes-left base "$proposals" --no-box-regression
+test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val --precision bfloat16 \
+	--proposals "$proposals" --allow-mismatch --sweep proposals=300,1000,2000 \
+	--plot "$runs/sweep.png" --json "$runs/sweep.json"
+if test "$what" = quick; then exit; fi
+
+compare fc-only "$proposals" --variant fc-only
+# Its first stage is the run without box regression, to the bit; the second adds the box layer.
+compare stagewise "$proposals" --variant stagewise
+score no-bbox-reg stagewise "$proposals" --no-box-regression
+compare multiscale "$proposals" --variant multiscale
+compare 300 "$proposals" --set train.proposals=300 --set detect.proposals=300
+compare 1000 "$proposals" --set train.proposals=1000 --set detect.proposals=1000
+# The network of the base, left where it is by one step at next to no rate, then SVMs on its fc7.
+compare svm "$proposals" --variant svm --init "$runs/base" --iterations 1 --learning-rate 1e-12
+propose "$opencv" --source opencv-selective-search
+compare opencv "$opencv"
+# Some 45,000 boxes an image are judged in fair time by a compressed head alone: on both sides.
+propose "$dense" --source dense
+learn dense "$dense" --variant dense
+narrow base "$proposals"
+narrow dense "$dense"

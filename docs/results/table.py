@@ -1,0 +1,37 @@
+"""table.py FOLDER: the results that comparisons.sh left there, as a table in Markdown."""
+
+import json
+import sys
+from pathlib import Path
+
+ROWS = {
+    "base": "multi-task, one scale, softmax, 2,000 proposals",
+    "fc-only": "convolutions from ImageNet fixed",
+    "no-bbox-reg": "classes alone learned",
+    "base-boxes-left": "multi-task, boxes left at test",
+    "stagewise": "boxes learned after the rest",
+    "multiscale": "five scales",
+    "svm": "SVMs on fc7",
+    "300": "300 proposals, in training too",
+    "1000": "1,000 proposals, in training too",
+    "opencv": "OpenCV's selective search",
+    "base-64": "rank 64, selective search",
+    "dense-64": "rank 64, dense boxes",
+}
+
+
+def main(folder: Path) -> None:
+    print("| | mAP, 11-point | mAP, area |\n|---|---|---|")
+    for name, what in ROWS.items():
+        path = folder / f"{name}.json"
+        if path.exists():
+            voc = json.loads(path.read_text())["voc"]
+            print(f"| {what} | {voc['map_11point']:.1%} | {voc['map_area']:.1%} |")
+    sweep = folder / "sweep.json"
+    if sweep.exists():
+        for point in json.loads(sweep.read_text())["sweep"]:
+            what = f"{point['proposals']:,} proposals at test alone"
+            print(f"| {what} | {point['map_11point']:.1%} | {point['map_area']:.1%} |")
+
+
+main(Path(sys.argv[1]))
