@@ -10,9 +10,11 @@ import numpy as np
 import PIL.Image
 import pytest
 from click.testing import CliRunner, Result
+from numpy.typing import NDArray
 
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.saved.models import load_model
+from frcnn_proposals.store import open_store
 
 FEW = ["--iterations", "4", "--scale", "64", "--workers", "0", "--weights", "none"]
 
@@ -109,6 +111,29 @@ def test_detections_scored_from_their_file_score_the_same(home: Path, tmp_path: 
     first, second = (json.loads(path.read_text()) for path in (by_model, by_file))
     assert first["voc"] == second["voc"]
     assert first["counts"] == second["counts"]
+
+
+def is_among(boxes: NDArray[np.float32], found: list[float]) -> bool:
+    """Whether found, COCO's x, y, width and height, is one of boxes, inclusive corners."""
+    x, y, width, height = found
+    corners = [x, y, x + width - 1, y + height - 1]
+    return bool(np.isclose(boxes, corners, atol=0.01).all(axis=1).any())
+
+
+def test_boxes_left_alone_are_the_proposals(home: Path, tmp_path: Path) -> None:
+    stored = open_store(home / "shapes.proposals")
+    inside: dict[str, bool] = {}
+    for name, options in {"left": ["--no-box-regression"], "moved": []}.items():
+        path = tmp_path / f"{name}.json"
+        result = frcnn(
+            "eval", home / "runs" / "first", "--proposals", home / "shapes.proposals",
+            "--save-detections", path, *options,
+        )  # fmt: skip
+        assert result.exit_code == 0, result.output
+        rows = json.loads(path.read_text())
+        assert rows
+        inside[name] = all(is_among(stored[row["image_id"]].boxes, row["bbox"]) for row in rows)
+    assert inside == {"left": True, "moved": False}
 
 
 def test_a_sweep_draws_map_against_the_number_of_proposals(home: Path, tmp_path: Path) -> None:
