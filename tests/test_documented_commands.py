@@ -1,0 +1,95 @@
+"""Every command that the documentation shows can be given; nothing is run."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+from documented import (
+    COMMAND,
+    REPOSITORY,
+    Shown,
+    block_lines,
+    in_blocks,
+    in_helps,
+    in_sentences,
+    joined,
+    pages,
+)
+
+from frcnn_cli.cli import cli
+from frcnn_cli.reference import commands_below
+
+NAMES = {
+    tuple(path.split()[1:])
+    for path, _, _ in commands_below(cli, click.Context(cli, info_name="frcnn"))
+}
+SHOWN = [
+    *in_helps(),
+    *(shown for page in pages() for shown in (*in_blocks(page), *in_sentences(page))),
+]
+
+
+def refusal(words: tuple[str, ...]) -> str:
+    """What the command line answers where it does not take these words; nothing is done."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(click.Command, "invoke", lambda *_: None)
+        result = CliRunner().invoke(cli, words)
+    return "" if result.exit_code == 0 else result.output or repr(result.exception)
+
+
+@pytest.mark.parametrize("shown", SHOWN, ids=str)
+def test_a_command_can_be_given(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """It and its options are there, and values have the right type and number."""
+    monkeypatch.chdir(tmp_path)
+    # A sentence may name a command that needs arguments.
+    named = shown.inline and shown.words in NAMES
+    assert not refusal((*shown.words, "--help") if named else shown.words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["evil", "eval --nothing", "eval a b c", "detect", "train voc2007 --scale many",
+     "data export voc2007 x --format pascal", "bench nms --rounds 0"],
+)  # fmt: skip
+def test_a_wrong_one_is_refused(words: str) -> None:
+    assert "Error" in refusal(tuple(words.split()))
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_none_is_overlooked(page: Path) -> None:
+    """A line of a block that has `frcnn COMMAND`, and not in quotes, is read as a command."""
+    lines = [line for _, line in joined(block_lines(page.read_text(encoding="utf-8")))]
+    calls = [line for line in lines if re.search(r"(?<![`/'])\bfrcnn(_cli)? [a-z]", line)]
+    assert [line for line in calls if not COMMAND.match(line)] == []
+    assert len(in_blocks(page)) == len(calls)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
+def test_what_make_is_asked_for_is_there(page: Path) -> None:
+    targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.M)
+    text = page.read_text(encoding="utf-8")
+    asked = re.findall(r"(?:^    |`)make ([a-z-]+)(?:`|\s+#|$)", text, re.M)
+    assert set(asked) <= set(targets)
+
+
+def test_the_script_of_the_comparisons_gives_what_can_be_given(tmp_path: Path) -> None:
+    """Run with a command that only writes down what it is given."""
+    script, given = REPOSITORY / "docs" / "results" / "comparisons.sh", tmp_path / "given"
+    pen = tmp_path / "frcnn"
+    pen.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" >> {given}; echo >> {given}\n")
+    pen.chmod(0o755)
+    subprocess.run(
+        ["bash", script, "all", tmp_path / "results"],
+        env={**os.environ, "FRCNN": str(pen)}, check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    commands = [tuple(line.split("\0")[:-1]) for line in given.read_text().splitlines()]
+    assert len(commands) > 20
+    assert [words for words in commands if refusal(words)] == []
