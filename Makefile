@@ -1,6 +1,8 @@
 # make demo   sets up .venv, then the whole road on a generated data set
 # make test   the tests
 # make test-web  the tests of `frcnn report` in headless Chromium, which it installs
+# make results-quick  the shortest of docs/results.md, on the VOC data under FRCNN_DATA: half an hour
+# make results  all of its comparisons: hours
 # make test-hostile  bad input, fuzzing, killed processes, full disks
 # make test-long  what takes minutes: load, every way to stop
 # make test-random  the tests in random order
@@ -14,11 +16,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 FRCNN := $(BIN)/frcnn
 DEMO := demo
+RESULTS ?= results
 
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test reference test-web test-hostile test-long test-random coverage fuzz lint wheel test-abi clean
+.PHONY: setup demo test results-quick results reference test-web test-hostile test-long test-random coverage fuzz lint wheel test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -48,8 +51,9 @@ demo: setup
 		--runs $(DEMO)/runs --out $(DEMO)/detections --json $(DEMO)/detections.json
 	@echo "The pictures are in $(DEMO)/detections, the model is $(DEMO)/runs/shapes/model.safetensors"
 
+# One process a core: much of a test is waiting for a child.
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 test-hostile: setup
 	$(BIN)/python -m pytest -m hostile
@@ -76,6 +80,10 @@ test-web: setup
 		DEBIAN_FRONTEND=noninteractive $$run apt-get install -qq --no-install-recommends \
 			chromium chromium-driver >/dev/null; }
 	FRCNN_WEB=1 $(BIN)/python -m pytest -m web tests/web
+
+results-quick results: setup
+	FRCNN=$(FRCNN) docs/results/comparisons.sh $@ $(RESULTS)
+	$(BIN)/python docs/results/table.py $(RESULTS)
 
 # The page of all commands, from the commands themselves.
 reference: setup

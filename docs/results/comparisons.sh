@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# comparisons.sh [quick|all] [FOLDER]: the paper's comparisons on one short, equal schedule.
+# comparisons.sh [results-quick|results] [FOLDER]: the comparisons of the paper, on one short schedule.
 #
 # Trained on train and scored on val of the VOC data under $FRCNN_DATA; the test split is not
-# read. quick is what takes half an hour on two cores: one training, and what that one model
-# tells. all goes on where it was stopped. docs/results/table.py prints what is there.
+# read. results-quick is what takes half an hour on two cores: one training, and what that one
+# model tells. Either goes on where it was stopped. docs/results/table.py prints what is there.
 set -euo pipefail
-what=${1:-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
+what=${1:-results-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
 proposals=${PROPOSALS:-$runs/selective-search.proposals}
 opencv=${OPENCV_PROPOSALS:-$runs/opencv.proposals} dense=$runs/dense.proposals
 schedule=(--split train --iterations 1000 --scale 400 --set 'sampling.scales=[]'
@@ -48,7 +48,7 @@ score base-boxes-left base "$proposals" --no-box-regression
 test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val --precision bfloat16 \
 	--proposals "$proposals" --allow-mismatch --sweep proposals=300,1000,2000 \
 	--plot "$runs/sweep.png" --json "$runs/sweep.json"
-if test "$what" = quick; then exit; fi
+if test "$what" = results-quick; then exit; fi
 
 compare fc-only "$proposals" --variant fc-only
 # Its first stage is the run without box regression, to the bit; the second adds the box layer.
