@@ -53,7 +53,8 @@ demo: setup
 
 # One process a core: much of a test is waiting for a child.
 test: setup
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+		--no-loadscope-reorder
 
 test-hostile: setup
 	$(BIN)/python -m pytest -m hostile
