@@ -79,12 +79,24 @@ def lying(five: bytes) -> dict[str, bytes]:
             struct.pack("<II", 5, 8) + struct.pack("<ii", 1, 2),
             struct.pack("<II", 5, 8) + struct.pack("<ii", most, most),
         ),
+        "version 5 of texts of type 0": five.replace(
+            struct.pack("<II", 16, 6), struct.pack("<II", 0, 6)
+        ),
+        "version 7 of cells in 20,000 cells": head + _in_cells(20_000),
         "version 5 the other end first": five[:126] + b"MI" + five[128:],
         "version 5 of version 9": five[:124] + b"\0\x09IM" + five[128:],
         "text": b"MATLAB 5.0 MAT-file" + b"x" * 500,
         "HDF5's first bytes alone": b"\x89HDF\r\n\x1a\n",
         "text of another kind": b"boxes = [1 2 3 4];\n",
     }
+
+
+def _in_cells(depth: int) -> bytes:
+    """A cell in a cell, and so on, compressed to almost nothing."""
+    head = struct.pack("<12I", 6, 8, 1, 0, 5, 8, 1, 1, 1, 0, 0, 0)[:40]
+    sizes = (index * (8 + len(head)) + len(head) for index in reversed(range(depth)))
+    packed = zlib.compress(b"".join(struct.pack("<II", 14, size) + head for size in sizes))
+    return struct.pack("<II", 15, len(packed)) + packed
 
 
 def misfits() -> dict[str, bytes]:

@@ -1,8 +1,7 @@
-"""Reading a MATLAB file's variables: v4 to v7 with SciPy, v7.3 (which is HDF5) with h5py."""
+"""Reading a MATLAB file's variables: v4 to v7 in NumPy, v7.3 (which is HDF5) with h5py."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.formats.mat4 import is_mat4, read_mat4
+from frcnn_proposals.formats.mat5 import read_mat5
 from frcnn_proposals.formats.mat73 import is_hdf5, load_mat73
 
 Variables = Mapping[str, NDArray[Any]]
+
+# What the arrays of a file may come to: its bytes can be compressed, but a few bytes can also
+# stand for gigabytes of nulls, or name the same array a million times.
+_LEAST_LIMIT = 64 << 20
+_MOST_EXPANSION = 64
 
 
 def load_mat(path: Path) -> Variables:
@@ -21,19 +27,20 @@ def load_mat(path: Path) -> Variables:
 
     Raises InputError, naming the file, if it cannot be read or needs h5py, which is not there.
     """
-    if is_hdf5(path):
-        return load_mat73(path)
-    import scipy.io
-
     try:
-        variables = scipy.io.loadmat(io.BytesIO(path.read_bytes()))
+        limit = _LEAST_LIMIT + _MOST_EXPANSION * path.stat().st_size
+        if is_hdf5(path):
+            return load_mat73(path, limit)
+        content = path.read_bytes()
+        return read_mat4(content) if is_mat4(content) else read_mat5(content, limit)
+    except InputError:
+        raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # SciPy raises a dozen kinds of error on a damaged file
+    except Exception as error:  # what is damaged raises a dozen kinds of error
         raise InputError(
             f"{path}: is not a MATLAB file that can be read ({reason(error)})"
         ) from error
-    return {name: value for name, value in variables.items() if not name.startswith("__")}
 
 
 def numbers(value: Any, columns: tuple[int, ...] = (4,)) -> NDArray[Any] | None:

@@ -8,15 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.apart import ApartError, call_apart
+from frcnn_proposals.errors import InputError
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 # MATLAB puts a header of its own before the HDF5 file.
 _OFFSETS = (0, 512)
-# What the arrays of a file may come to: its bytes can be compressed, but a few bytes can also
-# name the same array a million times, or an array of which nothing was ever written.
-_LEAST_LIMIT = 64 << 20
-_MOST_EXPANSION = 64
+_WAY_OUT = "save it in MATLAB with save(..., '-v7')"
+# Bytes that HDF5 and h5py may take beside the arrays.
+_OWN_MEMORY = 1 << 30
+# Seconds of processor time for a file, and for each megabyte of it.
+_SECONDS, _SECONDS_A_MEGABYTE = 20.0, 1.0
 
 
 def is_hdf5(path: Path) -> bool:
@@ -28,35 +30,43 @@ def is_hdf5(path: Path) -> bool:
     return any(start[offset : offset + len(_HDF5)] == _HDF5 for offset in _OFFSETS)
 
 
-def load_mat73(path: Path) -> dict[str, NDArray[Any]]:
+def load_mat73(path: Path, limit: int) -> dict[str, NDArray[Any]]:
     """The variables of a v7.3 file: numbers as 2-D arrays, cells as object arrays.
 
+    limit: bytes that they may come to. HDF5 does not promise to survive a damaged file, so it
+    is read in a process of its own.
     Raises InputError if h5py is not installed, or the file is damaged or refers to others.
     """
     try:
-        import h5py
+        import h5py  # noqa: F401 - here once, and not in every process that reads a file
     except ImportError as error:
         raise InputError(
             f"{path}: is a MATLAB v7.3 file (HDF5), which needs h5py: pip install h5py,\n"
-            "or save it in MATLAB with save(..., '-v7')"
+            f"or {_WAY_OUT}"
         ) from error
+    seconds = _SECONDS + _SECONDS_A_MEGABYTE * path.stat().st_size / 2**20
     try:
-        with h5py.File(path, "r") as file:
-            names = [
-                name
-                for name in file
-                if not name.startswith("#")
-                and isinstance(file.get(name, getlink=True), h5py.HardLink)
-                and isinstance(file[name], h5py.Dataset)
-            ]
-            reader = _Reader(file, _LEAST_LIMIT + _MOST_EXPANSION * path.stat().st_size)
-            return {name: reader.value(file[name], depth=0) for name in names}
-    except InputError:
-        raise
-    except Exception as error:  # h5py raises many kinds of error on a damaged file
+        return call_apart(_read, path, limit, seconds=seconds, memory=3 * limit + _OWN_MEMORY)
+    except ApartError as error:
         raise InputError(
-            f"{path}: is not a MATLAB file that can be read ({reason(error)})"
+            f"{path}: is not a MATLAB v7.3 file that can be read ({error});\n"
+            f"if MATLAB reads it, {_WAY_OUT}"
         ) from error
+
+
+def _read(path: Path, limit: int) -> dict[str, NDArray[Any]]:
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        names = [
+            name
+            for name in file
+            if not name.startswith("#")
+            and isinstance(file.get(name, getlink=True), h5py.HardLink)
+            and isinstance(file[name], h5py.Dataset)
+        ]
+        reader = _Reader(file, limit)
+        return {name: reader.value(file[name], depth=0) for name in names}
 
 
 class _Reader:
