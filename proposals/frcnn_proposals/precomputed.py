@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.checks import check_proposals
+from frcnn_proposals.digest import proposal_digest
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.formats.ids import whole_number
@@ -18,7 +18,8 @@ from frcnn_proposals.formats.ids import whole_number
 class Precomputed:
     """Boxes read from a proposal file, found by image id instead of made from pixels.
 
-    file: in any format that read_proposals knows. format: its name, where it cannot be told.
+    file: a file or folder in any format that read_proposals knows. format: its name, where it
+        cannot be told.
     Raises InputError if the file cannot be read.
     """
 
@@ -27,7 +28,7 @@ class Precomputed:
     def __init__(self, file: str | Path, format: str | None = None) -> None:
         self.file = Path(file)
         self.format = format
-        self.version = _digest(self.file)
+        self.version = proposal_digest(self.file)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -65,11 +66,3 @@ class Precomputed:
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("file", "format", "version")}
-
-
-def _digest(path: Path) -> str:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import sys
 import types
@@ -199,3 +200,23 @@ def test_precomputed_knows_whole_numbers_and_checks_the_image(tmp_path):
     assert len(source.propose_for("000012", (51, 41))) == 1
     with pytest.raises(InputError, match="outside its image of 50 x 41"):
         source.propose_for("000012", (50, 41))
+
+
+def test_precomputed_takes_a_folder_and_knows_what_is_in_it(tmp_path):
+    def masks(name, x):
+        runs = {"size": [40, 50], "counts": [x * 40, 40, (49 - x) * 40]}
+        (tmp_path / "sub").mkdir(exist_ok=True)
+        (tmp_path / "sub" / name).write_text(json.dumps([{"segmentation": runs}]))
+
+    masks("a.json", 3)
+    first = make_source("precomputed", file=tmp_path)
+    assert first.propose_for("a", (50, 40)).boxes.tolist() == [[3, 0, 3, 39]]
+    masks("a.json", 4)
+    other = make_source("precomputed", file=tmp_path)
+    masks("a.json", 3)
+    (tmp_path / "notes.txt").write_text("no proposals")
+    same = make_source("precomputed", file=tmp_path)
+    (tmp_path / "sub" / "a.json").rename(tmp_path / "sub" / "b.json")
+    renamed = make_source("precomputed", file=tmp_path)
+    assert first.version == same.version
+    assert len({each.version for each in (first, other, renamed)}) == 3

@@ -60,7 +60,7 @@ def convert(
     frcnn proposals convert voc_2007_trainval.mat boxes.proposals
     frcnn proposals convert boxes.proposals boxes.pkl --to detectron2
     frcnn proposals convert sam-output/ masks.proposals --images photos/
-    frcnn proposals convert boxes.proposals boxes.json --to coco --images photos/
+    frcnn proposals convert masks.proposals masks.json --to coco --images photos/
     """
     conversion = Conversion(
         Hints(format, order, base),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import ChainMap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import numpy as np
 
 from frcnn_cli.engine.proposing.images import sizes_of
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.digest import proposal_digest
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.read import ProposalFile, open_proposals
@@ -83,9 +83,5 @@ def _losses(to: str, proposals: Mapping[str, Proposals]) -> tuple[str, ...]:
 def _provenance(source: ProposalFile) -> Provenance:
     if isinstance(source.proposals, ProposalStore):
         return source.proposals.provenance
-    digest = ""
-    if source.path.is_file():
-        with open(source.path, "rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    parameters = {"file": source.path.name, "sha256": digest}
+    parameters = {"file": source.path.name, "sha256": proposal_digest(source.path)}
     return Provenance(f"converted from {source.format}", parameters=parameters)

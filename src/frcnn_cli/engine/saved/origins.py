@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +11,7 @@ from frcnn_cli.engine.settings import Architecture, Experiment
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import Given, from_nested, override
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.digest import proposal_digest
 from frcnn_proposals.store import ProposalStore
 
 # Keys of format 1, and the fields that they are now.
@@ -59,10 +59,7 @@ def stored_experiment(origin: Mapping[str, Any], architecture: Architecture) -> 
 
 
 def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str:
-    """The same for the same proposals: a store's own, or SHA-256 of another kind of file."""
+    """The same for the same proposals: a store's own, or SHA-256 of another file or folder."""
     if isinstance(proposals, ProposalStore):
         return proposals.provenance.fingerprint
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return proposal_digest(path)
