@@ -1,0 +1,71 @@
+"""The commands that the documentation shows are run, page by page and in order, made small."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from documented import Shown, in_blocks, in_helps, pages
+from documented_home import copy_home, make_home, run, stop
+
+# What is only parsed, and why.
+NOT_RUN = {
+    r"report MODEL MODEL": "a synopsis",
+    r"detect 0": "needs a camera",
+    r"data download": "needs the network; tests/engine/downloads serves itself",
+    r"import-caffe|vgg16-imagenet": "needs a file of 500 MB",
+    r"import-torchvision|resnet50-": "needs a file of 100 MB",
+    r"bench sampling": "takes a minute at its smallest",
+    r"torchrun": "tests/commands/test_torchrun.py runs it",
+}
+# Pages and helps that take more than three seconds; pytest -m long runs them.
+SLOW = (
+    r"compression|detection|experiments|export|report|results|training-speed"
+    r"|frcnn --help|frcnn (compress|export|report|bench.*) --help"
+)
+
+
+def shown() -> dict[str, list[Shown]]:
+    """The commands of each page and of each help."""
+    found = {page.name: in_blocks(page) for page in pages()}
+    for example in in_helps():
+        found.setdefault(example.where, []).append(example)
+    return {name: commands for name, commands in found.items() if commands}
+
+
+def reason_against(command: Shown) -> str | None:
+    text = f"{'torchrun ' * command.launched}{command}"
+    return next((why for what, why in NOT_RUN.items() if re.search(what, text)), None)
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("documented") / "home"
+    make_home(home)
+    return home
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.long] if re.match(SLOW, name) else [])
+        for name in shown()
+    ],
+)
+def test_the_commands_run(name: str, prepared: Path, tmp_path: Path) -> None:
+    home = copy_home(prepared, tmp_path / "home")
+    for command in shown()[name]:
+        if reason_against(command) is not None:
+            continue
+        if "--resume" in command.words:
+            stop(home)
+        result = run(home, command.words)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        assert result.exit_code == 0, f"{command}\n{result.output}"
+
+
+def test_what_is_left_out_is_still_shown() -> None:
+    every = [command for commands in shown().values() for command in commands]
+    assert {reason_against(command) for command in every} - {None} == set(NOT_RUN.values())
