@@ -9,6 +9,7 @@ what=${1:-results-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
 proposals=${PROPOSALS:-$runs/selective-search.proposals}
 opencv=${OPENCV_PROPOSALS:-$runs/opencv.proposals} dense=$runs/dense.proposals
 schedule=(--split train --iterations 1000 --scale 400 --set 'sampling.scales=[]'
+          --set detect.box_voting=0 --set detect.max_per_class=100
           --precision bfloat16 --checkpoint-every 250)
 mkdir -p "$runs"
 
@@ -45,6 +46,7 @@ narrow() {
 propose "$proposals"
 compare base "$proposals"
 score base-boxes-left base "$proposals" --no-box-regression
+score base-voting base "$proposals" --box-voting 0.5
 test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val --precision bfloat16 \
 	--proposals "$proposals" --allow-mismatch --sweep proposals=300,1000,2000 \
 	--plot "$runs/sweep.png" --json "$runs/sweep.json"

@@ -9,6 +9,7 @@ ROWS = {
     "fc-only": "convolutions from ImageNet fixed",
     "no-bbox-reg": "classes alone learned",
     "base-boxes-left": "multi-task, boxes left at test",
+    "base-voting": "multi-task, box voting at test (not the paper's)",
     "stagewise": "boxes learned after the rest",
     "multiscale": "five scales",
     "svm": "SVMs on fc7",

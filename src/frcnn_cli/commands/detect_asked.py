@@ -31,6 +31,7 @@ class Asked:
     tta: str | None
     scales: str | None
     no_box_regression: bool
+    box_voting: float | None
     viz: bool
     out: Path
     runs_root: Path

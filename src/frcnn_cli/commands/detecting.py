@@ -28,8 +28,8 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def detecting_options(function: Decorated) -> Decorated:
-    """--precision, --tta, --scales and --no-box-regression"""
-    for option in (_no_box_regression, _scales, _tta, _precision):
+    """--precision, --tta, --scales, --no-box-regression and --box-voting"""
+    for option in (_box_voting, _no_box_regression, _scales, _tta, _precision):
         function = option(function)
     return function
 
@@ -75,6 +75,15 @@ _no_box_regression = click.option(
 )
 
 
+_box_voting = click.option(
+    "--box-voting",
+    metavar="IOU",
+    type=click.FloatRange(0, 1),
+    help="Place each detection by all boxes of its class that overlap it so far; 0 by its own "
+    "alone, as the paper does. Default: as the model was set.",
+)
+
+
 class DetectionAsked(Protocol):
     """What a command line says of how to detect."""
 
@@ -89,6 +98,9 @@ class DetectionAsked(Protocol):
 
     @property
     def no_box_regression(self) -> bool: ...
+
+    @property
+    def box_voting(self) -> float | None: ...
 
 
 def detect_settings(
@@ -106,6 +118,7 @@ def detect_settings(
         flip=stored.flip or asked.tta == "flip",
         scales=stored.scales if asked.scales is None else parse_scales(asked.scales),
         box_regression=stored.box_regression and not asked.no_box_regression,
+        box_voting=stored.box_voting if asked.box_voting is None else asked.box_voting,
     )
 
 

@@ -120,6 +120,7 @@ class Asked:
     tta: str | None
     scales: str | None
     no_box_regression: bool
+    box_voting: float | None
     detections: Path | None
     sweep: str | None
     plot: Path

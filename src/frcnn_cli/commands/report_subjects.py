@@ -54,6 +54,7 @@ class Asked:
     tta: str | None
     scales: str | None
     no_box_regression: bool
+    box_voting: float | None
     detections: tuple[Path, ...]
     score_threshold: float | None
     runs_root: Path

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from frcnn_cli.engine.boxes import clip_boxes, decode_boxes, flip_boxes
 from frcnn_cli.engine.detecting.scales import readings
+from frcnn_cli.engine.detecting.voting import vote_boxes
 from frcnn_cli.engine.detecting.windows import distinct_windows
 from frcnn_cli.engine.model import FastRCNN, Outputs
 from frcnn_cli.engine.records import Detections
@@ -28,17 +29,22 @@ def detect_image(
     """Detections in one RGB image (H, W, 3) uint8, highest score first.
 
     Forward once, decode the boxes of every class, clip them to the image, and suppress
-    within each class. A model of prepare_model is faster.
+    within each class; where settings.box_voting says so, what was suppressed still has a vote on
+    where a detection is. A model of prepare_model is faster.
     """
     proposals = proposals.top(settings.proposals)
     if len(proposals) == 0:
         return Detections()
     scores, decoded = score_boxes(model, image, proposals, settings)
-    scores, decoded, labels = _candidates(scores, decoded, settings)
-    kept = _suppress(decoded, scores, labels, settings.nms_iou)[: settings.top_k]
-    return Detections(
-        decoded[kept].cpu().numpy(), scores[kept].cpu().numpy(), labels[kept].cpu().numpy()
-    )
+    scores, decoded, labels = _candidates(scores, decoded, settings.max_per_class)
+    threshold = -math.inf if settings.score_threshold is None else settings.score_threshold
+    passed = torch.nonzero(scores >= threshold).squeeze(1)
+    unsuppressed = _suppress(decoded[passed], scores[passed], labels[passed], settings.nms_iou)
+    kept = passed[unsuppressed[: settings.top_k]]
+    boxes = decoded[kept]
+    if settings.box_voting > 0 and _moves_boxes(model, settings):
+        boxes = vote_boxes(boxes, labels[kept], decoded, labels, scores, settings.box_voting)
+    return Detections(boxes.cpu().numpy(), scores[kept].cpu().numpy(), labels[kept].cpu().numpy())
 
 
 @torch.inference_mode()
@@ -86,7 +92,7 @@ def _score(
     architecture = model.architecture
     outputs = _outputs(model, image, boxes, settings)
     own = torch.from_numpy(boxes).to(outputs.offsets.device)
-    if settings.box_regression and architecture.box_regression:
+    if _moves_boxes(model, settings):
         offsets = model.denormalise(outputs.offsets)
         decoded = decode_boxes(own, offsets, architecture.box_coding)
     else:
@@ -94,6 +100,11 @@ def _score(
     if architecture.classifier == "softmax":
         return torch.softmax(outputs.logits, dim=1), decoded
     return outputs.logits, decoded
+
+
+def _moves_boxes(model: FastRCNN, settings: DetectSettings) -> bool:
+    """Whether detections leave their proposals (paper, section 5.1)."""
+    return settings.box_regression and model.architecture.box_regression
 
 
 def _outputs(
@@ -122,18 +133,14 @@ def _flip(boxes: Tensor, width: int) -> Tensor:
     return torch.stack((width - 1 - x2, y1, width - 1 - x1, y2), dim=-1)
 
 
-def _candidates(
-    scores: Tensor, boxes: Tensor, settings: DetectSettings
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The best max_per_class boxes of each class that reach the threshold.
+def _candidates(scores: Tensor, boxes: Tensor, max_per_class: int) -> tuple[Tensor, Tensor, Tensor]:
+    """The best max_per_class boxes of each class.
 
     scores: (R, K + 1). boxes: (R, K, 4). Returns scores (M,), boxes (M, 4), labels (M,).
     """
-    best, rows = scores[:, 1:].topk(min(settings.max_per_class, len(scores)), dim=0)
+    best, rows = scores[:, 1:].topk(min(max_per_class, len(scores)), dim=0)
     columns = torch.arange(best.shape[1], device=best.device).expand_as(best)
-    passed = best >= (-math.inf if settings.score_threshold is None else settings.score_threshold)
-    rows, columns = rows[passed], columns[passed]
-    return best[passed], boxes[rows, columns], columns + 1
+    return best.flatten(), boxes[rows.flatten(), columns.flatten()], columns.flatten() + 1
 
 
 def _suppress(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:

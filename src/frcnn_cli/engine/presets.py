@@ -8,7 +8,14 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from frcnn_cli.engine.backbones import find_backbone
-from frcnn_cli.engine.settings import Experiment, Preprocessing, Sampling, Schedule, TrainSettings
+from frcnn_cli.engine.settings import (
+    DetectSettings,
+    Experiment,
+    Preprocessing,
+    Sampling,
+    Schedule,
+    TrainSettings,
+)
 from frcnn_cli.engine.settings.overrides import Given
 from frcnn_proposals.errors import MisuseError
 
@@ -112,15 +119,15 @@ def base_experiment(
     base = find_preset(preset or PRESETS[0].name)
     network = find_backbone(backbone or base.backbone)
     preprocessing = own or network.preprocessing
-    schedule, sampling = network.schedule, network.sampling
+    schedule, sampling, detect = network.schedule, network.sampling, network.detect
     if base.as_the_paper:
         preprocessing = replace(preprocessing, scale=SCALE, max_size=MAX_SIZE)
-        schedule, sampling = Schedule(), Sampling()
+        schedule, sampling, detect = Schedule(), Sampling(), DetectSettings()
     elif preset is not None:
         named = find_backbone(base.backbone)
         sizes = named.preprocessing
         preprocessing = replace(preprocessing, scale=sizes.scale, max_size=sizes.max_size)
-        schedule, sampling = named.schedule, named.sampling
+        schedule, sampling, detect = named.schedule, named.sampling, named.detect
     if own is not None and sampling.scales:
         ratio = preprocessing.scale / max(sampling.scales)
         sampling = replace(sampling, scales=tuple(round(s * ratio) for s in sampling.scales))
@@ -128,6 +135,7 @@ def base_experiment(
         backbone=network.name,
         preprocessing=preprocessing,
         train=TrainSettings(schedule=schedule, sampling=sampling),
+        detect=detect,
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
-from frcnn_cli.engine.settings import Preprocessing, Sampling, Schedule
+from frcnn_cli.engine.settings import DetectSettings, Preprocessing, Sampling, Schedule
 
 State = dict[str, Tensor]
 
@@ -33,7 +33,7 @@ class Backbone:
     of RoI pooling's output. hidden: outputs of fc6 and fc7. frozen: prefixes of the feature
     layers' parameters that training leaves alone. new_layers: prefixes of those that ImageNet
     knows nothing of. pretrained_rate: factor of the learning rate for the feature layers that it
-    knows. schedule and sampling: how it trains unless told otherwise.
+    knows. schedule and sampling: how it trains unless told otherwise; detect: how it detects.
     read: the published state -> what of it is used. Raises KeyError where a tensor is missing,
     ValueError where they are another network's.
     download: the published state, from its package or its publisher. Raises InputError, or an
@@ -54,6 +54,7 @@ class Backbone:
     read: Callable[[Mapping[str, Tensor]], Pretrained]
     download: Callable[[], Mapping[str, Tensor]]
     sampling: Sampling = field(default_factory=Sampling)
+    detect: DetectSettings = field(default_factory=DetectSettings)
 
 
 def initialise(features: nn.Module) -> nn.Module:

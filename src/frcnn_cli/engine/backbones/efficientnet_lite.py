@@ -20,7 +20,7 @@ from frcnn_cli.engine.backbones.efficientnet_lite_weights import (
     published_weights,
 )
 from frcnn_cli.engine.layers.depthwise import DepthwiseConv2d
-from frcnn_cli.engine.settings import Preprocessing, Sampling, Schedule
+from frcnn_cli.engine.settings import DetectSettings, Preprocessing, Sampling, Schedule
 
 
 class Stage(NamedTuple):
@@ -136,6 +136,7 @@ _SCHEDULE = Schedule(
     iterations=9000, optimizer="adamw", learning_rate=0.0003, warmup=200, weight_decay=0.05
 )
 _SAMPLING = Sampling(rois_per_image=128, scales=(320, 400, 480))
+_DETECT = DetectSettings(max_per_class=300, box_voting=0.5)
 
 
 def _variant(number: int, width: float, depth: float) -> Backbone:
@@ -150,6 +151,7 @@ def _variant(number: int, width: float, depth: float) -> Backbone:
         preprocessing=_PREPROCESSING,
         schedule=_SCHEDULE,
         sampling=_SAMPLING,
+        detect=_DETECT,
         frozen=("stem", "stages.0", "stages.1"),
         new_layers=("laterals",),
         # A folded batch norm's gain acts on the gradient twice, and is far from one here.

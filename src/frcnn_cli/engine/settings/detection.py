@@ -24,6 +24,9 @@ class DetectSettings:
     scales: each RoI is read at the scale at which its area is nearest to roi_side squared
     (paper, section 5.2; its five are 480, 576, 688, 864 and 1200, capped at 2000 by the
     preprocessing's max_size); empty takes the preprocessing's one scale for all.
+    box_voting: over 0, a detection's box becomes the mean, weighted by score, of those boxes of
+    its class whose IoU with it is at least this (Gidaris and Komodakis, ICCV 2015); 0 leaves it
+    where regression put it, as the paper does. Boxes that are not regressed do not vote.
     flip: the image is also read mirrored left to right, and each RoI's scores and boxes are
     the means of both.
     """
@@ -36,6 +39,7 @@ class DetectSettings:
     box_regression: bool = True
     scales: tuple[int, ...] = ()
     roi_side: int = 224
+    box_voting: float = 0.0
     flip: bool = False
 
     def __post_init__(self) -> None:
@@ -44,6 +48,7 @@ class DetectSettings:
             "the score threshold is a number",
         )
         check(0 <= self.nms_iou <= 1, "the IoU of suppression lies in 0..1")
+        check(0 <= self.box_voting <= 1, "the IoU of box voting lies in 0..1")
         check(self.top_k >= 1 and self.max_per_class >= 1, "keep at least one detection")
         check(self.proposals >= 1, "detection needs at least one proposal")
         check_scales(self.scales, "the scales of detection")
