@@ -62,7 +62,7 @@ def in_sentences(page: Path) -> list[Shown]:
     """The commands that a page's sentences and tables show, `frcnn train --resume RUN`."""
     text = re.sub(r"^```.*?^```", _blank, page.read_text(encoding="utf-8"), flags=re.M | re.S)
     return [
-        Shown(f"{page.name}:{_line(text, found)}", _filled(shlex.split(found[1])), inline=True)
+        Shown(f"{page.name}:{_line(text, found)}", filled(shlex.split(found[1])), inline=True)
         for found in re.finditer(r"`frcnn\s([^`]+)`", text)
     ]
 
@@ -122,7 +122,7 @@ def _of_frcnn(command: list[str]) -> Iterator[tuple[tuple[str, ...], bool]]:
     if "frcnn_cli" in command:
         yield tuple(command[command.index("frcnn_cli") + 1 :]), "torchrun" in command
     elif command[:1] == ["frcnn"]:
-        yield _filled(command[1:]), False
+        yield filled(command[1:]), False
 
 
 def joined(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
@@ -145,7 +145,7 @@ def _line(text: str, found: re.Match[str]) -> int:
     return text.count("\n", 0, found.start()) + 1
 
 
-def _filled(words: Iterable[str]) -> tuple[str, ...]:
+def filled(words: Iterable[str]) -> tuple[str, ...]:
     """`--to FORMAT [NAME ...]` with a value for each name, and all that may be left out."""
     bare = (word.strip("[]") for word in words if word.strip("[]") != "...")
     return tuple(PLACEHOLDERS.get(word, word) for word in bare)

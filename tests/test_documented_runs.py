@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
 from documented import Shown, in_blocks, in_helps, pages
 from documented_home import copy_home, make_home, run, stop
+from documented_output import outputs, unprinted
 
 # What is only parsed, and why.
 NOT_RUN = {
@@ -55,6 +57,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
 )
 def test_the_commands_run(name: str, prepared: Path, tmp_path: Path) -> None:
     home = copy_home(prepared, tmp_path / "home")
+    if name == "README.md":  # It begins with nothing trained.
+        shutil.rmtree(home / "runs")
+    printed = {}
     for command in shown()[name]:
         if reason_against(command) is not None:
             continue
@@ -64,6 +69,18 @@ def test_the_commands_run(name: str, prepared: Path, tmp_path: Path) -> None:
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         assert result.exit_code == 0, f"{command}\n{result.output}"
+        printed[command.words] = result.output
+    for page in pages():
+        for words, lines in outputs(page) if page.name == name else ():
+            assert unprinted(lines, printed[words]) == [], words
+
+
+def test_what_a_page_shows_is_compared() -> None:
+    output = "Model: a\n┃ class ┃ score ┃\n│ dog │ 0.9 │\n3 images"
+    assert unprinted(["5 images", "│ dog │ 1.0 │", "Model: a"], output) == []
+    wrong = ["5 pictures", "│ doggy │ 0.9 │", "Model: b"]
+    assert unprinted(wrong, output) == wrong
+    assert sum(len(list(outputs(page))) for page in pages()) >= 6
 
 
 def test_what_is_left_out_is_still_shown() -> None:
