@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,9 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
+
+# A photograph of 12 megapixels has 3.3 million by the defaults; so many take 700 MB to make.
+MAX_BOXES = 4_000_000
 
 
 class DenseBoxes:
@@ -41,18 +45,36 @@ class DenseBoxes:
         return {"scales": list(self.scales), "ratios": list(self.ratios), "step": self.step}
 
     def propose(self, image: Image) -> Proposals:
-        """Boxes of an image (H, W, 3); only its size matters. The whole image comes first."""
+        """Boxes of an image (H, W, 3); only its size matters. The whole image comes first.
+
+        Raises ValueError where there are more than MAX_BOXES.
+        """
         height, width = image.shape[:2]
+        windows = [
+            (box_width, box_height)
+            for box_width, box_height in self._windows()
+            if box_width <= width and box_height <= height
+        ]
+        count = sum(
+            _count(width, box_width, self.step) * _count(height, box_height, self.step)
+            for box_width, box_height in windows
+        )
+        if count > MAX_BOXES:
+            raise ValueError(
+                f"{width} x {height} pixels have {count:,} dense boxes, over the limit of "
+                f"{MAX_BOXES:,}; scale the image down, or set a larger step or larger scales"
+            )
         boxes = [np.array([[0, 0, width - 1, height - 1]])]
-        for scale in sorted(self.scales, reverse=True):
-            for ratio in self.ratios:
-                box_width = max(1, round(scale * ratio**0.5))
-                box_height = max(1, round(scale / ratio**0.5))
-                if box_width <= width and box_height <= height:
-                    boxes.append(_slide(width, height, box_width, box_height, self.step))
+        boxes += [_slide(width, height, *window, self.step) for window in windows]
         every = np.concatenate(boxes)
         _, first = np.unique(every, axis=0, return_index=True)
         return Proposals(every[np.sort(first)])
+
+    def _windows(self) -> Iterator[tuple[int, int]]:
+        """Their widths and heights, largest first."""
+        for scale in sorted(self.scales, reverse=True):
+            for ratio in self.ratios:
+                yield max(1, round(scale * ratio**0.5)), max(1, round(scale / ratio**0.5))
 
 
 def _slide(
@@ -65,6 +87,10 @@ def _slide(
 
 def _starts(length: int, side: int, step: float) -> NDArray[np.int64]:
     """Where windows of `side` begin, evenly from one edge to the other."""
+    return np.rint(np.linspace(0, length - side, _count(length, side, step))).astype(np.int64)
+
+
+def _count(length: int, side: int, step: float) -> int:
+    """How many windows of `side` there are between the edges: a pixel apart at the least."""
     room = length - side
-    count = int(np.ceil(room / (side * step))) + 1
-    return np.rint(np.linspace(0, room, count)).astype(np.int64)
+    return math.ceil(min(room, room / (side * step))) + 1

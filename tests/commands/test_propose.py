@@ -74,6 +74,15 @@ def test_one_bad_image_is_reported_and_the_rest_is_done(images):
     assert [failure["id"] for failure in failures] == ["bad"]
 
 
+def test_more_dense_boxes_than_the_limit_fail_their_image(images):
+    PIL.Image.new("L", (3000, 2000)).save(images / "large.png")
+    result = run("images", "--source", "dense", "--param", "step=0.01", "--workers", 1)
+    assert result.exit_code == 1
+    assert "large.png: dense failed" in result.output
+    assert "over the limit of 4,000,000" in result.output.replace("\n", " ")
+    assert list(open_store("images.proposals")) == ["p0", "p1", "p2", "p3"]
+
+
 def test_shards(images):
     for index in (1, 2):
         assert run("images", "--source", "dense", "--shard", f"{index}/2").exit_code == 0

@@ -119,6 +119,21 @@ class TestDense:
         with pytest.raises(MisuseError):
             DenseBoxes(step=0)
 
+    def test_a_hundred_thousand_of_one_image(self):
+        found = DenseBoxes(step=0.09).propose(np.zeros((375, 500, 3), np.uint8))
+        assert len(found) > 100_000
+        assert len(np.unique(found.boxes, axis=0)) == len(found)
+
+    @pytest.mark.parametrize("step", [0.14, 1e-300])
+    def test_more_than_the_limit_are_refused_before_they_are_made(self, step):
+        enormous = np.broadcast_to(np.uint8(0), (200_000, 300_000, 3))
+        with pytest.raises(ValueError, match=r"300000 x 200000 .*limit of 4,000,000; .* step"):
+            DenseBoxes(step=step).propose(enormous)
+
+    def test_windows_are_at_least_a_pixel_apart(self):
+        found = DenseBoxes(scales=[4], ratios=[1], step=1e-300)
+        assert len(found.propose(np.zeros((6, 8, 3), np.uint8))) == 1 + 3 * 5
+
 
 class TestJoined:
     def test_the_boxes_of_both_in_order_and_none_twice(self, picture):
