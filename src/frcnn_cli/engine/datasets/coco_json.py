@@ -60,6 +60,7 @@ def leads_inside(file_name: Any) -> bool:
         isinstance(file_name, str)
         and 0 < len(file_name) <= _LONGEST_NAME
         and file_name.isprintable()
+        and Path(file_name).name != ""
         and ".." not in Path(file_name).parts
         and not Path(file_name).is_absolute()
     )

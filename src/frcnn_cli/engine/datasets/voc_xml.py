@@ -144,6 +144,8 @@ def _object(element: Element) -> AnnotatedObject:
     name = (element.findtext("name") or "").strip()
     if not name:
         raise ValueError("it has no <name>")
+    if len(name.splitlines()) > 1:
+        raise ValueError("its <name> has more than one line")
     box = element.find("bndbox")
     if box is None:
         raise ValueError(f"{name[:40]} has no <bndbox>")
