@@ -292,6 +292,8 @@ def bad_yolo() -> dict[str, tuple[bytes, bytes]]:
         "a yaml of a name twice": b"names: [cat, cat]\ntest: images\n",
         "a yaml that skips a number": b"names: {0: cat, 2: dog}\ntest: images\n",
         "a yaml of another folder": b"names: [cat]\ntest: ../../gone\n",
+        "a yaml of a long path": b"names: [cat]\ntest: " + b"a" * 5000,
+        "a yaml of a class of lines": b'names: ["cat' + b"\\n" * 50 + b'dog"]\ntest: images\n',
         "a yaml of a number as a path": b"names: [cat]\ntest: 17\n",
         "a cut yaml": b"names: [cat, do",
         "a yaml of tabs": b"names:\n\t- cat\n",

@@ -14,11 +14,8 @@ import numpy as np
 
 from frcnn_cli.engine.datasets.coco_records import SizedTruth
 from frcnn_cli.engine.datasets.extents import Box, inclusive_box
-from frcnn_cli.engine.datasets.layout import Fault, Report
+from frcnn_cli.engine.datasets.layout import LONGEST_NAME, Fault, Report
 from frcnn_proposals.errors import InputError
-
-# No system has longer names of files.
-_LONGEST_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -58,7 +55,7 @@ def leads_inside(file_name: Any) -> bool:
     """Whether it names a file in the folder of pictures, as far as names go."""
     return (
         isinstance(file_name, str)
-        and 0 < len(file_name) <= _LONGEST_NAME
+        and 0 < len(file_name) <= LONGEST_NAME
         and file_name.isprintable()
         and Path(file_name).name != ""
         and ".." not in Path(file_name).parts

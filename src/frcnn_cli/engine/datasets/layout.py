@@ -17,6 +17,8 @@ from frcnn_proposals.images import SUFFIXES
 BORDER_TOLERANCE = 1.0
 # The split that holds everything of a data set without train, val or test.
 ALL = "all"
+# No system has longer names of files, or longer paths, in bytes.
+LONGEST_NAME, LONGEST_PATH = 255, 4000
 _SPLIT_WORDS = {
     "trainval": ("trainval",),
     "train": ("train", "training"),

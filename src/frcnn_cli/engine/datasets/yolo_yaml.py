@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.datasets.layout import split_of
+from frcnn_cli.engine.datasets.layout import LONGEST_NAME, LONGEST_PATH, split_of
 from frcnn_proposals.errors import InputError
 
 _MAX_BYTES = 1 << 20
@@ -36,9 +36,9 @@ def read_description(path: Path) -> YoloDescription:
         raise InputError(f"{path}: not a readable yaml file ({reason})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected names, train and val")
-    base = path.parent / _text(path, content.get("path") or ".")
+    base = path.parent / _place(path, content.get("path") or ".")
     places = {
-        split: [_resolve(path, base, _text(path, place)) for place in _as_list(value)]
+        split: [_resolve(path, base, _place(path, place)) for place in _as_list(value)]
         for key, value in content.items()
         if value and isinstance(key, str) and (split := split_of(key))
     }
@@ -63,7 +63,18 @@ def _text(path: Path, value: Any) -> str:
     """A name as text. (A few lines of yaml can make lists of lists whose text is endless.)"""
     if isinstance(value, list | dict | set | tuple):
         raise InputError(f"{path}: a list where a name belongs")
+    if len(str(value).splitlines()) > 1:
+        raise InputError(f"{path}: a text of several lines where a name belongs")
     return str(value)
+
+
+def _place(path: Path, value: Any) -> str:
+    """A path as text, of names that a system can have."""
+    place = _text(path, value)
+    lengths = [len(name.encode(errors="replace")) for name in Path(place).parts]
+    if sum(lengths) > LONGEST_PATH or any(length > LONGEST_NAME for length in lengths):
+        raise InputError(f"{path}: a path longer than any system's")
+    return place
 
 
 def _resolve(path: Path, base: Path, place: str) -> Path:
