@@ -17,6 +17,8 @@ BIN := $(VENV)/bin
 FRCNN := $(BIN)/frcnn
 DEMO := demo
 RESULTS ?= results
+# One process a core: much of a test is waiting for a child.
+ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 FUZZED ?= fuzzed
 SECONDS ?= 600
@@ -51,10 +53,8 @@ demo: setup
 		--runs $(DEMO)/runs --out $(DEMO)/detections --json $(DEMO)/detections.json
 	@echo "The pictures are in $(DEMO)/detections, the model is $(DEMO)/runs/shapes/model.safetensors"
 
-# One process a core: much of a test is waiting for a child.
 test: setup
-	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
-		--no-loadscope-reorder
+	$(BIN)/python -m pytest $(ALL_CORES)
 
 test-hostile: setup
 	$(BIN)/python -m pytest -m hostile
@@ -66,7 +66,7 @@ test-random: setup
 	$(BIN)/python -m pytest --random-order
 
 coverage: setup
-	$(BIN)/python -m pytest -q -m 'not long and not web' --cov --cov-branch \
+	$(BIN)/python -m pytest -q $(ALL_CORES) --cov --cov-branch \
 		--cov-report=term:skip-covered --cov-fail-under=90
 
 fuzz: setup
