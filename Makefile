@@ -17,8 +17,9 @@ BIN := $(VENV)/bin
 FRCNN := $(BIN)/frcnn
 DEMO := demo
 RESULTS ?= results
-# One process a core: much of a test is waiting for a child.
-ALL_CORES := -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+# One process a core, of one thread: much of a test is waiting for a child.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
+	--no-loadscope-reorder
 
 FUZZED ?= fuzzed
 SECONDS ?= 600
@@ -54,7 +55,7 @@ demo: setup
 	@echo "The pictures are in $(DEMO)/detections, the model is $(DEMO)/runs/shapes/model.safetensors"
 
 test: setup
-	$(BIN)/python -m pytest $(ALL_CORES)
+	$(PYTEST)
 
 test-hostile: setup
 	$(BIN)/python -m pytest -m hostile
@@ -66,8 +67,7 @@ test-random: setup
 	$(BIN)/python -m pytest --random-order
 
 coverage: setup
-	$(BIN)/python -m pytest -q $(ALL_CORES) --cov --cov-branch \
-		--cov-report=term:skip-covered --cov-fail-under=90
+	$(PYTEST) -q --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=90
 
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[fuzz]'
