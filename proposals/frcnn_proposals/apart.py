@@ -82,6 +82,8 @@ def _limit(seconds: float, memory: int) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, seconds * _PATIENCE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    if not os.path.exists("/proc/self/statm"):
+        return  # no Linux, which alone tells what is taken
     with open("/proc/self/statm") as statm:
         most = int(statm.read().split()[0]) * resource.getpagesize() + memory
     already, hard = resource.getrlimit(resource.RLIMIT_AS)
