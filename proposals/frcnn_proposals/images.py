@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import warnings
 from pathlib import Path
 
@@ -80,7 +81,9 @@ def read_image_bytes(path: str | Path) -> bytes:
         if not Path(path).is_file():
             raise InputError(f"{path}: is not a file; give the images inside it")
         with open(path, "rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            # Asked for more than there is, read() would set all of it aside first.
+            size = os.fstat(file.fileno()).st_size
+            data = file.read(min(size, MAX_BYTES) + 1)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error})") from error
     if len(data) > MAX_BYTES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ import PIL.Image
 import pytest
 
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import image_digest, image_size, read_image
+from frcnn_proposals.images import image_digest, image_size, read_image, read_image_bytes
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 
@@ -157,3 +158,15 @@ def test_real_photograph(shared_data):
     image = read_image(path)
     assert image.shape[1::-1] == image_size(path)
     assert image.shape[2] == 3
+
+
+def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(b"x" * 5000)
+    tracemalloc.start()
+    try:
+        assert read_image_bytes(path) == b"x" * 5000
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1 << 20
