@@ -15,6 +15,8 @@ import pytest
 import frcnn_kernels
 
 PROGRAM = [sys.executable, "-m", "frcnn_cli.cli", "doctor", "--json", "doctor.json"]
+# The disk under the tests may be nearly full.
+ROOMY = "import shutil; shutil.disk_usage = lambda _: shutil._ntuple_diskusage(10**12, 0, 10**12)"
 
 
 def doctor(folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]], str]:
@@ -44,6 +46,7 @@ def copy_kernels(folder: Path) -> Path:
 
 
 def test_a_sound_machine_is_ready(tmp_path: Path) -> None:
+    shim(tmp_path, "sitecustomize", ROOMY)
     code, found, text = doctor(tmp_path)
     assert code == 0, text
     assert "Ready." in text

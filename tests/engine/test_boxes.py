@@ -11,6 +11,7 @@ from frcnn_cli.engine.boxes import (
     encode_boxes,
     flip_boxes,
     iou_matrix,
+    iou_tensor,
 )
 
 
@@ -30,6 +31,15 @@ def test_iou_by_hand() -> None:
 
 def test_iou_of_nothing_has_its_shape() -> None:
     assert iou_matrix(boxes(), boxes((0, 0, 1, 1))).shape == (0, 1)
+
+
+def test_iou_of_tensors_is_that_of_arrays() -> None:
+    draw = np.random.default_rng(0)
+    corners = draw.uniform(0, 100, (60, 2))
+    many = np.hstack([corners, corners + draw.uniform(0, 50, (60, 2))]).astype(np.float32)
+    a, b = many[:20], many[20:]
+    found = iou_tensor(torch.from_numpy(a), torch.from_numpy(b))
+    np.testing.assert_allclose(found.numpy(), iou_matrix(a, b), rtol=1e-5)
 
 
 def test_clip_stops_at_the_last_pixel() -> None:

@@ -34,6 +34,15 @@ def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.flo
     return iou
 
 
+def iou_tensor(a: Tensor, b: Tensor) -> Tensor:
+    """`iou_matrix` of tensors, on the device where they lie."""
+    low = torch.maximum(a[:, None, :2], b[:, :2])
+    high = torch.minimum(a[:, None, 2:], b[:, 2:])
+    intersection = (high - low + 1).clamp(min=0).prod(dim=-1)
+    of_a, of_b = ((boxes[:, 2:] - boxes[:, :2] + 1).prod(dim=-1) for boxes in (a, b))
+    return intersection / (of_a[:, None] + of_b - intersection)
+
+
 def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
     """Boxes (..., 4) moved inside an image of `height` x `width` pixels."""
     limits = boxes.new_tensor([width - 1, height - 1, width - 1, height - 1])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from frcnn_cli.engine.boxes import iou_tensor
+
 # Of an image with 100 detections and 20 classes of 300 boxes, this many at once are 40 MB.
 _KEPT_AT_ONCE = 128
 
@@ -25,17 +27,8 @@ def vote_boxes(
     parts = []
     chunks = (torch.split(kept, _KEPT_AT_ONCE), torch.split(labels, _KEPT_AT_ONCE))
     for some, of_some in zip(*chunks, strict=True):
-        votes = (_iou(some, boxes) >= iou) & (of_some[:, None] == box_labels)
+        votes = (iou_tensor(some, boxes) >= iou) & (of_some[:, None] == box_labels)
         weighed = votes * weights
         total = weighed.sum(dim=1, keepdim=True)
         parts.append(torch.where(total > 0, weighed @ boxes / total, some))
     return torch.cat(parts)
-
-
-def _iou(a: Tensor, b: Tensor) -> Tensor:
-    """Intersection over union of inclusive boxes (N, 4) and (M, 4): (N, M)."""
-    low = torch.maximum(a[:, None, :2], b[:, :2])
-    high = torch.minimum(a[:, None, 2:], b[:, 2:])
-    intersection = (high - low + 1).clamp(min=0).prod(dim=-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2] + 1).prod(dim=-1) for boxes in (a, b)]
-    return intersection / (areas[0][:, None] + areas[1] - intersection)
