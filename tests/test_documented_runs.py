@@ -24,7 +24,7 @@ NOT_RUN = {
 # Pages and helps that take more than three seconds; pytest -m long runs them.
 SLOW = (
     r"compression|detection|experiments|export|report|results|training-speed"
-    r"|frcnn --help|frcnn (compress|export|report|bench.*) --help"
+    r"|frcnn --help|frcnn (compress|export|report|bench (detect|roi-pool|train.*)) --help"
 )
 
 
