@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn, TypeVar
 
 from frcnn_proposals.errors import reason
+from frcnn_proposals.unpickle import loads_pickle
 
 Result = TypeVar("Result")
 
@@ -27,7 +28,8 @@ class ApartError(Exception):
 def call_apart(
     function: Callable[..., Result], *arguments: Any, seconds: float, memory: int
 ) -> Result:
-    """function(*arguments), called in a fork of this process; its result is pickled.
+    """function(*arguments), called in a fork of this process, if its result is plain values:
+    arrays, numbers, text, and lists and dicts of them.
 
     seconds: of processor time. memory: bytes above what this process has.
     Raises ApartError where the function raises, crashes, or needs more than that. Not for
@@ -49,9 +51,15 @@ def call_apart(
         if code is None:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    if code == 0 and answer:
-        return pickle.loads(answer)  # type: ignore[no-any-return]
-    raise ApartError(answer.decode() if code == _REFUSED else _how_it_ended(code, seconds))
+    if code == _REFUSED:
+        raise ApartError(answer.decode(errors="replace"))
+    if code != 0 or not answer:
+        raise ApartError(_how_it_ended(code, seconds))
+    # A file that took the process over could have it answer anything.
+    try:
+        return loads_pickle(answer)  # type: ignore[no-any-return]
+    except ValueError as error:
+        raise ApartError(f"that gives no plain values: {error}") from error
 
 
 def _answer(

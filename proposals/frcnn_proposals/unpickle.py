@@ -44,9 +44,7 @@ def load_pickle(path: str | Path) -> Any:
     try:
         size = Path(path).stat().st_size
         with open(path, "rb") as file:
-            value = _Machine(_Bounded(file, size), encoding="latin1").load()
-        refuse_expanding(value, size + _SHARED_ITEMS)
-        return value
+            return _load(file, size)
     except RefusedError as error:
         raise InputError(
             f"{path}: {error}; proposal files have no use for that. Nothing in it was run.\n"
@@ -57,6 +55,23 @@ def load_pickle(path: str | Path) -> Any:
     # A damaged program can fail in any instruction, and so in any way.
     except Exception as error:
         raise InputError(f"{path}: is not a whole pickle ({reason(error)})") from error
+
+
+def loads_pickle(content: bytes) -> Any:
+    """What a pickle in memory holds, read like a file of the same bytes.
+
+    Raises ValueError where it is damaged or holds anything else.
+    """
+    try:
+        return _load(io.BytesIO(content), len(content))
+    except Exception as error:
+        raise ValueError(reason(error)) from error
+
+
+def _load(file: BinaryIO, size: int) -> Any:
+    value = _Machine(_Bounded(file, size), encoding="latin1").load()
+    refuse_expanding(value, size + _SHARED_ITEMS)
+    return value
 
 
 class _Bounded:

@@ -35,6 +35,16 @@ def say_too_much():
     os.write(2, b"something")
 
 
+class Answer:
+    """What a process that a file has taken over may give for a result."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __reduce__(self):
+        return os.system, (self.command,)
+
+
 @pytest.mark.parametrize(
     ("function", "arguments", "words"),
     [
@@ -47,15 +57,18 @@ def say_too_much():
         (max, (iter(int, 1),), "^that takes more than 0.1 s$"),
         (np.zeros, (1 << 28,), "Unable to allocate 2.00 GiB"),
         (lambda: lambda: 0, (), "pickle"),
+        (Answer, ("touch ran",), "^that gives no plain values: holds posix.system$"),
     ],
 )
-def test_how_it_ended_is_said(function, arguments, words, capfd):
+def test_how_it_ended_is_said(function, arguments, words, capfd, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     began = time.monotonic()
     limits = LIMITS | {"seconds": 0.1} if "0.1 s" in words else LIMITS
     with pytest.raises(ApartError, match=words):
         call_apart(function, *arguments, **limits)
     assert time.monotonic() - began < 15
     assert capfd.readouterr() == ("", "")
+    assert not list(tmp_path.iterdir())
 
 
 def test_it_says_nothing(capfd):
