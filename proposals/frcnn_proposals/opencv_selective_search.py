@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from frcnn_proposals.base import Image, Proposals
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 
 MODES = ("fast", "quality")
 # OpenCV's own defaults for both modes, recorded so that nobody has to look them up.
@@ -67,7 +67,7 @@ def _ximgproc() -> Any:
         import cv2
     except ImportError as error:
         raise InputError(
-            f"opencv-selective-search needs OpenCV, which cannot be imported ({error});\n"
+            f"opencv-selective-search needs OpenCV, which cannot be imported ({reason(error)});\n"
             "install it: pip install opencv-contrib-python"
         ) from error
     segmentation = getattr(getattr(cv2, "ximgproc", None), "segmentation", None)

@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from frcnn_proposals.base import Source
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.joined import SEPARATOR, Joined
 
 ENTRY_POINT_GROUP = "frcnn.proposals"
@@ -104,8 +104,8 @@ def _load(name: str) -> Callable[..., Source]:
         else:
             factory = plugins[name].load()
     except Exception as error:  # a plugin's import can fail in any way
-        reason = f"{type(error).__name__}: {error}"
-        raise InputError(f"proposal source {name!r} cannot be loaded: {reason}") from error
+        told = f"{type(error).__name__}: {reason(error)}"
+        raise InputError(f"proposal source {name!r} cannot be loaded: {told}") from error
     return factory  # type: ignore[no-any-return]
 
 

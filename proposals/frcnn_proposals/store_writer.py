@@ -10,7 +10,7 @@ from types import TracebackType
 
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.checks import check_proposals
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.provenance import Provenance
 from frcnn_proposals.store_schema import (
     check_tables,
@@ -193,5 +193,5 @@ class StoreWriter:
             )
         # OperationalError is the disk's or the system's fault, any other the file's.
         if isinstance(error, OSError | sqlite3.OperationalError):
-            return InputError(f"{self.partial}: cannot be written ({error})")
+            return InputError(f"{self.partial}: cannot be written ({reason(error)})")
         return damaged(self.partial, error)

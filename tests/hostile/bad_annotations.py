@@ -218,6 +218,8 @@ def bad_coco() -> dict[str, Any]:
         "a file_name of a dot": changed("images", file_name="."),
         "an empty file_name": changed("images", file_name=""),
         "a file_name with a null": changed("images", file_name="a\0.png"),
+        "a file_name of a hundred lines": changed("images", file_name="a\n" * 100),
+        "an image id of a hundred lines": changed("images", id="7\n" * 100),
         "a file_name of 100,000 letters": changed("images", file_name="a" * 100_000),
         "a missing picture": changed("images", file_name="gone.png"),
         "an image id of text": changed("images", id="seven"),

@@ -56,8 +56,8 @@ def model(name: str, content: bytes, arguments: tuple[str, ...]) -> BadInput:
 def headers() -> dict[str, bytes]:
     """safetensors files whose head is not what their bytes are."""
 
-    def lying(length: int | None = None, **entry: Any) -> bytes:
-        head = json.dumps({"__metadata__": {"frcnn": "{}"}, "a": entry}).encode()
+    def lying(length: int | None = None, name: str = "a", **entry: Any) -> bytes:
+        head = json.dumps({"__metadata__": {"frcnn": "{}"}, name: entry}).encode()
         return struct.pack("<Q", len(head) if length is None else length) + head + bytes(48)
 
     floats = {"dtype": "F32", "shape": [3, 4]}
@@ -74,6 +74,7 @@ def headers() -> dict[str, bytes]:
         "a tensor behind the end": lying(**floats, data_offsets=[0, 10**12]),
         "a tensor from its end to its start": lying(**floats, data_offsets=[48, 0]),
         "a tensor from -48 on": lying(**floats, data_offsets=[-48, 0]),
+        "a name of a hundred lines": lying(name="a\n" * 100, **floats, data_offsets=[0, 10**12]),
         "a tensor of more bytes than numbers": lying(
             dtype="F32", shape=[3, 3], data_offsets=[0, 48]
         ),
@@ -116,6 +117,9 @@ def descriptions() -> dict[str, Any]:
     return {
         "another architecture": changed(backbone="vgg16"),
         "an unknown backbone": changed(backbone="transformer_of_2031"),
+        "a backbone of a hundred lines": changed(backbone="vgg\n" * 100),
+        "a coding of a hundred lines": changed(box_coding="polar\n" * 100),
+        "ranks of a layer of a hundred lines": changed(ranks={"fc\n" * 100: 5}),
         "a backbone that is a path": changed(backbone="../../etc/passwd"),
         "a backbone of torchvision's that is no network": changed(backbone="torchvision:os"),
         "a backbone of torchvision's that detects": changed(

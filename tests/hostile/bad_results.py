@@ -102,6 +102,10 @@ def bad_stores() -> Iterator[BadInput]:
         "scores of a number": ("UPDATE proposals SET scores = 5",),
         "ids of nothing": ("UPDATE proposals SET id = NULL",),
         "ids of numbers": ("UPDATE proposals SET id = 5",),
+        "ids of a hundred lines, boxes of text": (
+            "UPDATE proposals SET id = replace(hex(zeroblob(50)), '0', 'a' || char(10))",
+            "UPDATE proposals SET boxes = 'boxes'",
+        ),
         "a size of text": ("UPDATE proposals SET width = 'wide', height = 'high'",),
         "a size of -1": ("UPDATE proposals SET width = -1, height = -1",),
     }.items():
@@ -138,6 +142,8 @@ def detections() -> dict[str, Any]:
         "a category that there is not": [entry(category_id=77)],
         "a category of a list": [entry(category_id=[1])],
         "a category of a name that there is not": [entry(category="unicorn")],
+        "a category of a hundred lines": [entry(category="uni\n" * 100)],
+        "an image_id of a hundred lines": [entry(image_id="3\n" * 100)],
         "a category of a list as its name": [entry(category=["circle"])],
         "a bbox of three": [entry(bbox=[1, 2, 3])],
         "a bbox of texts": [entry(bbox=["1", "2", "3", "4"])],
@@ -178,6 +184,8 @@ def settings() -> dict[str, bytes]:
         "an unknown setting": b"[train]\nspeed = 9\n",
         "an unknown section": b"[engine]\nseed = 9\n",
         "a text for a number": b"[train]\nseed = 'nine'\n",
+        "a name of a hundred lines": b'[train]\n"' + b"a\\n" * 100 + b'" = 1\n',
+        "a text of a hundred lines": b'[train]\nseed = "' + b"a\\n" * 100 + b'"\n',
         "a list for a number": b"[train]\nseed = [9]\n",
         "a date for a number": b"[train]\nseed = 2001-01-01\n",
         "infinity": b"[train]\nmomentum = inf\n",

@@ -12,7 +12,7 @@ import orjson
 from numpy.typing import NDArray
 
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.formats.base import Parsed, ToWrite
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, to_layout
@@ -94,7 +94,7 @@ def _box(where: str, entry: Mapping[str, Any]) -> tuple[Extent, float | None] | 
         given = entry.get("bbox")
         extent = mask_extent(entry.get("segmentation")) if not given else _four(given)
     except ValueError as error:
-        raise InputError(f"{where}: {error}") from error
+        raise InputError(f"{where}: {reason(error)}") from error
     if extent is None:
         return None
     x, y, width, height = extent

@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.base import Parsed, ToWrite
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, Order
@@ -53,7 +53,7 @@ class CsvTable:
                 return None
             return _parsed(content.path, rows, columns)
         except csv.Error as error:
-            raise InputError(f"{content.path}: line {rows.line_num}: {error}") from error
+            raise InputError(f"{content.path}: line {rows.line_num}: {reason(error)}") from error
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
         text = io.TextIOWrapper(file, "utf-8", newline="", write_through=True)
@@ -109,7 +109,8 @@ def _parsed(path: Path, rows: Any, columns: _Columns) -> Parsed:
             scored = scored and bool(score)
             row_scores.append(float(score or 0))
         except (IndexError, ValueError) as error:
-            raise InputError(f"{path}: line {rows.line_num}: is no box ({error})") from error
+            where = f"{path}: line {rows.line_num}"
+            raise InputError(f"{where}: is no box ({reason(error)})") from error
     scored = scored and any(scores.values())
     tables, of_tables = [], []
     for name, rows_of_image in boxes.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 
 def load_json(path: Path) -> Any:
@@ -20,4 +20,4 @@ def load_json(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:
-        raise InputError(f"{path}: is not json that can be read ({error})") from error
+        raise InputError(f"{path}: is not json that can be read ({reason(error)})") from error

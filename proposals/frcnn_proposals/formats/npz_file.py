@@ -12,7 +12,7 @@ import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 # A file's arrays may be so many times its length, or these bytes.
 _MOST_PRESSED, _LEAST_ROOM = 50, 1 << 26
@@ -35,7 +35,7 @@ def load_npz(path: Path) -> Mapping[str, NDArray[Any]]:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on a damaged file
-        raise InputError(f"{path}: is not an .npz that can be read ({error})") from error
+        raise InputError(f"{path}: is not an .npz that can be read ({reason(error)})") from error
     return arrays
 
 

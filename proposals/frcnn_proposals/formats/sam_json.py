@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.base import Parsed
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
@@ -40,7 +40,7 @@ class SamJson:
             try:
                 box = _box(mask)
             except (TypeError, ValueError) as error:
-                raise InputError(f"{content.path}: mask {place}: {error}") from error
+                raise InputError(f"{content.path}: mask {place}: {reason(error)}") from error
             if box is not None:
                 rows.append((*box, *_score(mask)))
         return _parsed(rows, image_id)

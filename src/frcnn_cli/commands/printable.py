@@ -20,8 +20,13 @@ def printable(text: str) -> str:
 
 
 def message(text: str) -> str:
-    """`text` as a message: printable, and none of its lines endless."""
-    return "\n".join(map(_shortened, printable(text).split("\n")))
+    """`text` as a message: printable, of three lines at most, and none of them endless.
+
+    A name may hold line breaks; what stands between the first line and the last becomes one.
+    """
+    first, *rest = printable(text).split("\n")
+    lines = [first, " ".join(rest[:-1]), rest[-1]] if len(rest) > 2 else [first, *rest]
+    return "\n".join(map(_shortened, lines))
 
 
 def _shortened(line: str) -> str:

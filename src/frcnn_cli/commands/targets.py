@@ -17,7 +17,7 @@ from frcnn_cli.engine.saved.models import find_model, is_model, load_model
 from frcnn_cli.engine.saved.origins import stored_experiment
 from frcnn_cli.engine.saved.trained_on import trained_on
 from frcnn_cli.engine.settings import Experiment
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def open_model(
     try:
         experiment = stored_experiment(origin, model.architecture)
     except (MisuseError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: its description is damaged ({error}).") from error
+        raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
     output.note(f"Model: {path}")
     return LoadedModel(model.to(device), path, origin, experiment)
 

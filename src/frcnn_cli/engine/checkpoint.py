@@ -22,7 +22,7 @@ from torch import Tensor
 
 from frcnn_cli import __version__
 from frcnn_cli.engine.settings import Architecture, Preprocessing
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import write_whole
 
 # 2: classifier and box_regression in the architecture, the whole experiment in the origin.
@@ -76,9 +76,9 @@ def load_tensors(path: Path) -> Stored:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except MisuseError as error:
-        raise InputError(f"{path}: its description is damaged: {error}") from error
+        raise InputError(f"{path}: its description is damaged: {reason(error)}") from error
     except (*MALFORMED, SafetensorError) as error:
-        raise InputError(f"{path}: its description is damaged ({error}).") from error
+        raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
     return Stored(architecture, tensors, origin)
 
 
@@ -87,7 +87,7 @@ def read_architecture(path: Path) -> Architecture:
     try:
         return _architecture(read_description(path)["architecture"])
     except (*MALFORMED, MisuseError) as error:
-        raise InputError(f"{path}: its description is damaged ({error}).") from error
+        raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
 
 
 def versions() -> dict[str, str]:
@@ -112,7 +112,7 @@ def read_description(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: these are tensors, but not a model of frcnn.") from error
     except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise InputError(
-            f"{path}: this is no model file, or a damaged one ({error}).\n"
+            f"{path}: this is no model file, or a damaged one ({reason(error)}).\n"
             "Models are written by `frcnn train` and `frcnn compress` as .safetensors."
         ) from error
     if (

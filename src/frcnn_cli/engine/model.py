@@ -20,7 +20,7 @@ from frcnn_cli.engine.layers.dropout import RowDropout
 from frcnn_cli.engine.layers.low_rank import linear
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_kernels import roi_pool
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 # Pooled features that go through fc6 and fc7 at once: they stay in a usual third-level cache,
 # and are enough (167 RoIs of VGG16) that the weights are not read too often.
@@ -199,8 +199,8 @@ def _load(
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()
-        raise InputError(f"{file or name}: the weights do not fit {name}: {reason}") from error
+        told = reason(str(error).splitlines()[-1])
+        raise InputError(f"{file or name}: the weights do not fit {name}: {told}") from error
     strange = [*(each for each in missing if not each.startswith(new)), *unexpected]
     if strange:
         raise InputError(

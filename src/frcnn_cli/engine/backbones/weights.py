@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from frcnn_cli.engine.backbones.base import Backbone, Pretrained
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 # Under these, training scripts put the state dict beside other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -49,7 +49,7 @@ def _download(backbone: Backbone) -> Mapping[str, Tensor]:
         return backbone.download()
     except (URLError, OSError, RuntimeError) as error:
         raise InputError(
-            f"The ImageNet weights of {backbone.name} could not be downloaded ({error}).\n"
+            f"The ImageNet weights of {backbone.name} could not be downloaded ({reason(error)}).\n"
             "Give a file of them with --weights FILE, or train from nothing with "
             "--weights none."
         ) from error

@@ -15,7 +15,7 @@ import numpy as np
 from frcnn_cli.engine.datasets.coco_records import SizedTruth
 from frcnn_cli.engine.datasets.extents import Box, inclusive_box
 from frcnn_cli.engine.datasets.layout import LONGEST_NAME, Fault, Report
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def load_json(path: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a readable json file ({error})") from error
+        raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
     wanted = ("images", "categories")
     if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in wanted):
         raise InputError(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import PIL.Image
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.images import FORMATS
 
 _ORIENTATION = 0x0112
@@ -23,5 +23,5 @@ def upright_size(path: Path) -> tuple[int, int]:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: not a readable picture ({error})") from error
+        raise InputError(f"{path}: not a readable picture ({reason(error)})") from error
     return (height, width) if turned else (width, height)

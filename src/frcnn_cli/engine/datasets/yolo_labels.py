@@ -11,7 +11,7 @@ from frcnn_cli.engine.datasets.extents import Box, inclusive_box
 from frcnn_cli.engine.datasets.layout import Fault, Report
 from frcnn_cli.engine.datasets.lists import read_lines
 from frcnn_cli.engine.records import GroundTruth
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 
 def read_labels(path: Path, classes: int, size: tuple[int, int], report: Report) -> GroundTruth:
@@ -30,7 +30,7 @@ def read_labels(path: Path, classes: int, size: tuple[int, int], report: Report)
         try:
             label, extent = _object(line.split(), classes, size)
         except ValueError as error:
-            report(Fault(path, f"{where}: {error}"))
+            report(Fault(path, f"{where}: {reason(error)}"))
             continue
         box = inclusive_box(path, where, extent, size, report)
         if box is not None:

@@ -15,7 +15,7 @@ from frcnn_cli.engine.proposing.run import ImageFile
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals, Source
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.images import MAX_PIXELS, decode_image, digest_of, read_image_bytes
 from frcnn_proposals.precomputed import Precomputed
 
@@ -156,8 +156,8 @@ class _Preparation:
         except InputError as error:
             return _Task(replace(result, error=str(error)))
         except Exception as error:  # a source's own fault costs its image, not the rest
-            reason = f"{path}: its proposals failed ({type(error).__name__}: {error})"
-            return _Task(replace(result, error=reason))
+            told = f"{path}: its proposals failed ({type(error).__name__}: {reason(error)})"
+            return _Task(replace(result, error=told))
 
 
 def usable_cores() -> int:

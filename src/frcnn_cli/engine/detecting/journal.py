@@ -18,7 +18,7 @@ import numpy as np
 import orjson
 
 from frcnn_cli.engine.records import Detections
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 _FORMAT = "frcnn detections, unfinished, 1"
 # A killed process loses no line that was written; a power cut at most those of this long.
@@ -93,7 +93,8 @@ class Journal:
             try:
                 self._known = dict(_entry(line) for line in lines[1:-1])
             except (ValueError, KeyError, TypeError, OverflowError) as error:
-                raise InputError(f"{self.path}: is damaged ({error}). Remove it.") from error
+                damage = reason(error)
+                raise InputError(f"{self.path}: is damaged ({damage}). Remove it.") from error
         self._file.seek(whole)
         self._file.truncate()
         if whole == 0:

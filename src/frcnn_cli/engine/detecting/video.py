@@ -20,7 +20,7 @@ from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.images import MAX_PIXELS
 
 _SUFFIXES = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .wmv .flv .ogv .3gp"
@@ -113,8 +113,8 @@ def detect_frames(
         except InputError:
             raise
         except Exception as error:  # a source's own fault
-            reason = f"{type(error).__name__}: {error}"
-            raise InputError(f"frame {frame.index}: its proposals failed ({reason})") from error
+            told = f"{type(error).__name__}: {reason(error)}"
+            raise InputError(f"frame {frame.index}: its proposals failed ({told})") from error
 
     failures: list[InputError] = []
     for frame, proposals in ahead(proposed, _until_failure(frames, failures), usable_cores()):

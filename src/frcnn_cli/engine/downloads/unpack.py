@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 MAX_ENTRIES = 200_000  # VOC2012 has 40,000
 
@@ -36,7 +36,7 @@ def unpack(
                 report(entry.size)
             _check_end(archive, tar.offset)
     except (tarfile.TarError, EOFError, ValueError) as error:
-        raise InputError(f"{archive}: is damaged ({error})") from error
+        raise InputError(f"{archive}: is damaged ({reason(error)})") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
         raise InputError(f"{archive}: has a file where it has a folder, too") from error
 

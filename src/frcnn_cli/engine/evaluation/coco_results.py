@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from frcnn_cli.engine.datasets.coco_records import numbering
 from frcnn_cli.engine.evaluation.detection_rows import DetectionRows, ImageIndex
 from frcnn_cli.engine.records import Dataset
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 
 def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
@@ -76,7 +76,7 @@ def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
     try:
         content = orjson.loads(path.read_bytes())
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable json file ({error})") from error
+        raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
     categories = None
     if isinstance(content, dict):
         categories = content.get("categories")

@@ -8,7 +8,7 @@ import numpy as np
 
 from frcnn_cli.engine.evaluation.detection_rows import DetectionRows, ImageIndex
 from frcnn_cli.engine.records import Dataset
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 
 def read_voc_results(path: Path, dataset: Dataset) -> DetectionRows:
@@ -75,7 +75,7 @@ def _lines(file: Path) -> list[str]:
     try:
         return file.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not a readable text file ({error})") from error
+        raise InputError(f"{file}: not a readable text file ({reason(error)})") from error
 
 
 def _numbers(file: Path, line_number: int, fields: list[str]) -> list[float]:

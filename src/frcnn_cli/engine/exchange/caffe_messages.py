@@ -11,7 +11,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 
 # Of NetParameter: field -> message of one layer.
 LAYER_FIELDS = {100: "LayerParameter", 2: "V1LayerParameter"}
@@ -42,7 +42,7 @@ def message_class(name: str) -> Any:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     except ImportError as error:
         raise InputError(
-            f"Reading Caffe's models needs protobuf, which cannot be imported ({error}).\n"
+            f"Reading Caffe's models needs protobuf, which cannot be imported ({reason(error)}).\n"
             "Install it: pip install protobuf"
         ) from error
     file = descriptor_pb2.FileDescriptorProto(name="frcnn_caffe.proto", package="caffe")

@@ -24,7 +24,7 @@ from frcnn_cli.engine.exchange.exported import (
     example_inputs,
 )
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import write_whole
 
 # From opset 22 on MaxRoiPool rounds RoIs otherwise than the paper's code.
@@ -127,7 +127,7 @@ def _need(*packages: str) -> None:
             __import__(package)
         except ImportError as error:
             raise InputError(
-                f"ONNX needs the package {package}, which cannot be imported ({error}).\n"
+                f"ONNX needs the package {package}, which cannot be imported ({reason(error)}).\n"
                 "Install it: pip install 'frcnn[export]'"
             ) from error
 

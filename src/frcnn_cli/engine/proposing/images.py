@@ -10,7 +10,7 @@ from frcnn_cli.engine.datasets import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import GroundTruth
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.images import image_size
 
 
@@ -22,7 +22,7 @@ def read_image_set(path: Path) -> list[str]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as an image set ({error})") from error
+        raise InputError(f"{path}: cannot be read as an image set ({reason(error)})") from error
     ids = [line.split()[0] for line in lines if line.strip()]
     if not ids:
         raise InputError(f"{path}: lists no images; an image set has an id on each line")

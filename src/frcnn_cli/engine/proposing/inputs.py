@@ -13,7 +13,7 @@ from pathlib import Path
 from frcnn_cli.engine.datasets import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.proposing.run import ImageFile
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.images import SUFFIXES
 
 _LISTS = (".txt", ".lst", ".list")
@@ -115,7 +115,7 @@ def _in_list(path: Path) -> Iterator[tuple[str, str]]:
                     count += 1
                     yield Path(line).stem, os.path.join(path.parent, line)
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as a list of images ({error})") from error
+        raise InputError(f"{path}: cannot be read as a list of images ({reason(error)})") from error
     if not count:
         raise MisuseError(f"{path}: lists no images; it should have a path on each line")
 

@@ -11,7 +11,7 @@ from frcnn_cli.engine.proposing.destination import Destination
 from frcnn_cli.engine.proposing.workers import run_in_workers
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.images import (
     MAX_PIXELS,
     decode_image,
@@ -155,8 +155,8 @@ class _Propose:
         except InputError as error:
             return _Outcome(image_id, digest, error=str(error))
         except Exception as error:  # a source's own fault costs its image, not the rest
-            reason = f"{path}: {self.source.name} failed ({type(error).__name__}: {error})"
-            return _Outcome(image_id, digest, error=reason)
+            told = f"{path}: {self.source.name} failed ({type(error).__name__}: {reason(error)})"
+            return _Outcome(image_id, digest, error=told)
 
 
 def _died(image: ImageFile, how: str) -> _Outcome:

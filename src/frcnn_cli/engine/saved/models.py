@@ -10,7 +10,7 @@ from torch import Tensor
 from frcnn_cli.engine.checkpoint import load_tensors, read_description, save_tensors
 from frcnn_cli.engine.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.saved.older_models import as_of_now
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 
 MODEL_FILE = "model.safetensors"
 BEST_FILE = "best.safetensors"
@@ -59,10 +59,10 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     try:
         return rebuild_model(stored.architecture, stored.tensors), stored.origin
     except MisuseError as error:
-        raise InputError(f"{path}: {error}") from error
+        raise InputError(f"{path}: {reason(error)}") from error
     except RuntimeError as error:
-        reason = str(error).splitlines()[-1].strip()[:200]
-        raise InputError(f"{path}: its weights do not fit its architecture: {reason}") from error
+        told = reason(str(error).splitlines()[-1])
+        raise InputError(f"{path}: its weights do not fit its architecture: {told}") from error
 
 
 def find_model(given: Path | None, runs_root: Path) -> Path:

@@ -17,7 +17,7 @@ from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested, values_of
 from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
 from frcnn_cli.engine.training.state import Progress, load_progress, restartable_after_damage
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import write_whole
 
 
@@ -102,7 +102,8 @@ def read_run(folder: Path) -> StoredRun:
         try:
             experiment = stored_experiment(origin, read_architecture(checkpoint))
         except (MisuseError, TypeError, ValueError) as error:
-            raise InputError(f"{checkpoint}: its experiment is damaged ({error}).") from error
+            damage = reason(error)
+            raise InputError(f"{checkpoint}: its experiment is damaged ({damage}).") from error
     if told is not None:
         _refuse_changes(setting, values_of(told), values_of(experiment))
     return StoredRun(experiment, progress, model)

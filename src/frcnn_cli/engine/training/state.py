@@ -18,7 +18,7 @@ from frcnn_cli.engine.saved.older_models import as_of_now
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import from_nested, override
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 
 _OPTIMIZER = "optimizer."
 
@@ -86,7 +86,7 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
         try:
             model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
         except (RuntimeError, MisuseError) as error:
-            raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
+            raise InputError(f"{path}: this checkpoint is damaged ({reason(error)}).") from error
     return model, _part(stored.tensors, _OPTIMIZER), progress
 
 
@@ -105,7 +105,7 @@ def load_progress(folder: Path) -> Progress:
                 None if stored.get("best") is None else float(stored["best"]),
             )
         except (*MALFORMED, MisuseError) as error:
-            raise InputError(f"{path}: this checkpoint is damaged ({error}).") from error
+            raise InputError(f"{path}: this checkpoint is damaged ({reason(error)}).") from error
 
 
 @contextmanager
