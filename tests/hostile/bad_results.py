@@ -154,6 +154,7 @@ def detections() -> dict[str, Any]:
         "a bbox of 1e999": json.dumps([entry(bbox=[1, 2, 3, 4])]).replace("2,", "1e999,"),
         "a reversed bbox": [entry(bbox=[20, 20, -10, -10])],
         "a score of text": [entry(score="high")],
+        "a score of a list": [entry(score=[0.5])],
         "a score of null": [entry(score=None)],
         "a score of NaN": json.dumps([entry(score=float("nan"))]),
     }

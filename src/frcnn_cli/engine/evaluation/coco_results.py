@@ -41,7 +41,8 @@ def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
                 index.ids,
                 np.array(images, np.int64),
                 np.array(labels, np.int64),
-                np.array(scores, np.float64),
+                # np.array would take a list of one number for each, as another dimension.
+                np.fromiter(scores, np.float64, len(scores)),
                 boxes,
                 lambda row: f"entry {row + 1}",
             )
