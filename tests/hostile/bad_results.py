@@ -119,7 +119,7 @@ def good_store(folder: Path) -> Path:
 
 
 def entry(**values: Any) -> dict[str, Any]:
-    good = {"image_id": "000003", "category_id": 1, "bbox": [1, 2, 20, 30], "score": 0.5}
+    good = {"image_id": "000010", "category_id": 1, "bbox": [1, 2, 20, 30], "score": 0.5}
     return {key: value for key, value in (good | values).items() if value is not ...}
 
 
@@ -162,16 +162,16 @@ def detections() -> dict[str, Any]:
 
 def devkit() -> dict[str, bytes]:
     return {
-        "no numbers": b"000003 high one two three four\n",
-        "too few": b"000003 0.5 1 2 3\n",
-        "too many": b"000003 0.5 1 2 3 4 5\n",
-        "NaN": b"000003 nan 1 2 3 4\n",
-        "infinity": b"000003 0.5 1 2 inf 4\n",
-        "reversed": b"000003 0.5 30 30 3 4\n",
+        "no numbers": b"000010 high one two three four\n",
+        "too few": b"000010 0.5 1 2 3\n",
+        "too many": b"000010 0.5 1 2 3 4 5\n",
+        "NaN": b"000010 nan 1 2 3 4\n",
+        "infinity": b"000010 0.5 1 2 inf 4\n",
+        "reversed": b"000010 0.5 30 30 3 4\n",
         "of another data set": b"elsewhere 0.5 1 2 3 4\n",
         "nulls": bytes(1000),
         "no encoding": b"\xff\xfe\xfa\n",
-        "a number of 100,000 digits": b"000003 0.5 " + b"9" * 100_000 + b" 2 3 4\n",
+        "a number of 100,000 digits": b"000010 0.5 " + b"9" * 100_000 + b" 2 3 4\n",
     }
 
 

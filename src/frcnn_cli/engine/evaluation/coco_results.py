@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -41,8 +42,7 @@ def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
                 index.ids,
                 np.array(images, np.int64),
                 np.array(labels, np.int64),
-                # np.array would take a list of one number for each, as another dimension.
-                np.fromiter(scores, np.float64, len(scores)),
+                _numbers(scores),
                 boxes,
                 lambda row: f"entry {row + 1}",
             )
@@ -66,10 +66,14 @@ def _boxes(extents: list[Any]) -> NDArray[np.float64]:
     """Inclusive corners (D, 4) of D lists of x, y, width, height."""
     if extents and set(map(len, extents)) != {4}:
         raise ValueError("a box of other than 4 numbers")
-    numbers = np.fromiter(chain.from_iterable(extents), np.float64, 4 * len(extents))
-    boxes = numbers.reshape(-1, 4)
+    boxes = _numbers(chain.from_iterable(extents)).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2] - 1
     return boxes
+
+
+def _numbers(values: Iterable[Any]) -> NDArray[np.float64]:
+    """Values (N,) that are numbers: NumPy itself would take texts of them, and lists of one."""
+    return np.array(array("d", values))
 
 
 def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
