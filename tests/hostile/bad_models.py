@@ -74,7 +74,7 @@ def headers() -> dict[str, bytes]:
         "a tensor behind the end": lying(**floats, data_offsets=[0, 10**12]),
         "a tensor from its end to its start": lying(**floats, data_offsets=[48, 0]),
         "a tensor from -48 on": lying(**floats, data_offsets=[-48, 0]),
-        "a name of a hundred lines": lying(name="a\n" * 100, **floats, data_offsets=[0, 10**12]),
+        "a name of a hundred lines": lying(name="a\n" * 100, **floats, data_offsets=[48, 0]),
         "a tensor of more bytes than numbers": lying(
             dtype="F32", shape=[3, 3], data_offsets=[0, 48]
         ),
@@ -118,6 +118,7 @@ def descriptions() -> dict[str, Any]:
         "another architecture": changed(backbone="vgg16"),
         "an unknown backbone": changed(backbone="transformer_of_2031"),
         "a backbone of a hundred lines": changed(backbone="vgg\n" * 100),
+        "a backbone of 5 million letters": changed(backbone="v" * 5_000_000),
         "a coding of a hundred lines": changed(box_coding="polar\n" * 100),
         "ranks of a layer of a hundred lines": changed(ranks={"fc\n" * 100: 5}),
         "a backbone that is a path": changed(backbone="../../etc/passwd"),

@@ -31,7 +31,7 @@ def bad_results() -> Iterator[BadInput]:
         arguments = (*EVAL, "b.json")
         yield BadInput(f"detections/{what}", written("b.json", content), arguments, "b.json")
     for name, text in devkit().items():
-        path = "comp4_det_test_circle.txt"
+        path = "comp4_det_test_disc.txt"
         yield BadInput(f"devkit/{name}", written(path, text), (*EVAL, path), path)
     for name, text in settings().items():
         yield BadInput(f"TOML/{name}", written("a.toml", text), TRAIN, "a.toml")
@@ -66,17 +66,20 @@ def bad_stores() -> Iterator[BadInput]:
         return make
 
     def store(
-        name: str, make: Callable[[Path], object], ends: Ends = "message"
+        name: str,
+        make: Callable[[Path], object],
+        ends: Ends = "message",
+        judged: Ends = "message",
     ) -> Iterator[BadInput]:
         yield BadInput(f"store/{name}", make, INSPECT, "a.proposals", ends)
-        yield BadInput(f"store/{name}, judged", make, RECALL, "a.proposals")
+        yield BadInput(f"store/{name}, judged", make, RECALL, "a.proposals", judged)
 
     for share in (0, 1, 50, 99):
         cut = spoilt(lambda all, s=share: all[: len(all) * s // 100])
         yield from store(f"cut at {share}%", cut)
     for seed in range(10):
         changed = spoilt(lambda all, s=seed: dict(flips(all, 1, s))["changed 0"])
-        yield from store(f"changed {seed}", changed, "either")
+        yield from store(f"changed {seed}", changed, "either", "either")
     yield from store("twice as long", spoilt(lambda all: all * 2))
     yield from store("nulls behind the head", spoilt(lambda all: all[:100] + bytes(len(all) - 100)))
     for name, statements in {
@@ -94,27 +97,30 @@ def bad_stores() -> Iterator[BadInput]:
         "a provenance of lists in lists": (
             f"UPDATE about SET value = '{'[' * 100_000}' WHERE key = 'provenance'",
         ),
-        "10^12 images": (f"UPDATE about SET value = '{10**12}' WHERE key = 'images'",),
         "-1 images": ("UPDATE about SET value = '-1' WHERE key = 'images'",),
         "boxes of text": ("UPDATE proposals SET boxes = 'boxes'",),
         "boxes of 7 bytes": ("UPDATE proposals SET boxes = x'00112233445566'",),
         "boxes of NaN": ("UPDATE proposals SET boxes = x'0000c07f0000c07f0000c07f0000c07f'",),
         "scores of a number": ("UPDATE proposals SET scores = 5",),
         "ids of nothing": ("UPDATE proposals SET id = NULL",),
-        "ids of numbers": ("UPDATE proposals SET id = 5",),
+        "ids of numbers": ("UPDATE proposals SET id = 5 WHERE id = '000010'",),
         "ids of a hundred lines, boxes of text": (
-            "UPDATE proposals SET id = replace(hex(zeroblob(50)), '0', 'a' || char(10))",
+            "UPDATE proposals SET id = replace(hex(zeroblob(50)), '0', 'a' || char(10)) || id",
             "UPDATE proposals SET boxes = 'boxes'",
         ),
         "a size of text": ("UPDATE proposals SET width = 'wide', height = 'high'",),
         "a size of -1": ("UPDATE proposals SET width = -1, height = -1",),
     }.items():
         yield from store(name, told(*statements), "either")
+    many = told(f"UPDATE about SET value = '{10**12}' WHERE key = 'images'")
+    yield from store("10^12 images", many, "either", "either")
 
 
 def good_store(folder: Path) -> Path:
+    """Of the data set's test split, as it is to be judged on."""
     path = folder / "a.proposals"
-    write_proposals(path, {"000001": Proposals(np.array([[1, 2, 30, 40]]))}, "store")
+    boxes = Proposals(np.array([[1, 2, 30, 40]]))
+    write_proposals(path, dict.fromkeys(("000010", "000011", "000012"), boxes), "store")
     return path
 
 

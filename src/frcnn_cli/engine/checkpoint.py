@@ -76,7 +76,7 @@ def load_tensors(path: Path) -> Stored:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except MisuseError as error:
-        raise InputError(f"{path}: its description is damaged: {reason(error)}") from error
+        raise InputError(f"{path}: its description is damaged: {error}") from error
     except (*MALFORMED, SafetensorError) as error:
         raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
     return Stored(architecture, tensors, origin)

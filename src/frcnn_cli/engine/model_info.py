@@ -11,7 +11,7 @@ from frcnn_cli.engine.layer_costs import NetworkCost, layer_costs
 from frcnn_cli.engine.saved.models import find_model, load_model
 from frcnn_cli.engine.saved.origins import stored_experiment
 from frcnn_cli.engine.settings import Architecture, Experiment
-from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.errors import InputError, MisuseError
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def _of_file(path: Path) -> ModelInfo:
     try:
         experiment = stored_experiment(origin, architecture)
     except MisuseError as error:
-        raise InputError(f"{path}: {reason(error)}") from error
+        raise InputError(f"{path}: {error}") from error
     compressed_from = origin.get("compressed_from")
     file = ModelFile(
         path,

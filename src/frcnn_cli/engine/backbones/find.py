@@ -19,7 +19,7 @@ from frcnn_cli.engine.backbones.torchvision_networks import (
 )
 from frcnn_cli.engine.backbones.vgg16 import VGG16
 from frcnn_cli.engine.backbones.vgg_cnn_m_1024 import VGG_CNN_M_1024
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import MisuseError, reason
 
 BACKBONES = {
     backbone.name: backbone
@@ -45,7 +45,8 @@ def find_backbone(name: str) -> Backbone:
         return BACKBONES[name]
     if name.startswith(PREFIX) and name.removeprefix(PREFIX) in network_names():
         return torchvision_backbone(name.removeprefix(PREFIX))
-    raise MisuseError(f"There is no backbone '{name}'. {_hint(name)}")
+    shown = reason(name)  # out of a stranger's file, it may be anything
+    raise MisuseError(f"There is no backbone '{shown}'. {_hint(shown)}")
 
 
 def _hint(name: str) -> str:

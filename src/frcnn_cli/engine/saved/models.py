@@ -59,7 +59,7 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     try:
         return rebuild_model(stored.architecture, stored.tensors), stored.origin
     except MisuseError as error:
-        raise InputError(f"{path}: {reason(error)}") from error
+        raise InputError(f"{path}: {error}") from error
     except RuntimeError as error:
         told = reason(str(error).splitlines()[-1])
         raise InputError(f"{path}: its weights do not fit its architecture: {told}") from error
