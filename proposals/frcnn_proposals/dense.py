@@ -34,11 +34,17 @@ class DenseBoxes:
         ratios: Sequence[float] = (0.5, 1.0, 2.0),
         step: float = 0.14,
     ) -> None:
-        if not scales or not ratios or min(*scales, *ratios, step) <= 0:
+        try:
+            self.scales = tuple(float(scale) for scale in scales)
+            self.ratios = tuple(float(ratio) for ratio in ratios)
+            self.step = float(step)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise MisuseError(
+                "dense boxes need lists of numbers as scales and ratios, and a number as step"
+            ) from error
+        sides = (*self.scales, *self.ratios, self.step)
+        if not self.scales or not self.ratios or not all(0 < side < math.inf for side in sides):
             raise MisuseError("dense boxes need scales, ratios and a step above zero")
-        self.scales = tuple(float(scale) for scale in scales)
-        self.ratios = tuple(float(ratio) for ratio in ratios)
-        self.step = float(step)
 
     @property
     def parameters(self) -> Mapping[str, Any]:

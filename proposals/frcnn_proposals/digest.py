@@ -7,6 +7,7 @@ from pathlib import Path
 
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats.folder import box_files
+from frcnn_proposals.reading import open_file
 
 
 def proposal_digest(path: Path) -> str:
@@ -26,5 +27,5 @@ def proposal_digest(path: Path) -> str:
 
 
 def _of_file(path: Path) -> str:
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,5 +1,8 @@
 """The errors a user can cause. The command line prints them without a traceback."""
 
+# What torch and OpenCV say where an allocation fails.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "out of memory")
+
 
 class InputError(Exception):
     """Something from outside could not be used: a file, an image, a setting's value.
@@ -19,6 +22,12 @@ def reason(error: BaseException | str) -> str:
     text = str(error) or type(error).__name__
     shown = "".join(letter if letter.isprintable() else " " for letter in text[:1000])
     return " ".join(shown.split())[:200]
+
+
+def ran_out_of_memory(error: BaseException) -> bool:
+    """Whether an allocation failed: Python's, NumPy's, torch's or OpenCV's."""
+    said = str(error)[:2000].lower()
+    return isinstance(error, MemoryError) or any(sign in said for sign in _NO_MEMORY)
 
 
 class MisuseError(InputError):

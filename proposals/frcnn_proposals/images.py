@@ -14,6 +14,7 @@ from PIL.Image import Transpose
 
 from frcnn_proposals.base import Image
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import open_file
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 30
@@ -56,7 +57,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises InputError, naming the file, where that cannot be read.
     """
     try:
-        with PIL.Image.open(path, formats=_available_formats()) as image:
+        with open_file(path) as file, PIL.Image.open(file, formats=_available_formats()) as image:
             width, height = image.size
             return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
     except Exception as error:  # as in decode_image
@@ -80,7 +81,7 @@ def read_image_bytes(path: str | Path) -> bytes:
             raise InputError(f"{path}: no such image file")
         if not Path(path).is_file():
             raise InputError(f"{path}: is not a file; give the images inside it")
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             # Asked for more than there is, read() would set all of it aside first.
             size = os.fstat(file.fileno()).st_size
             data = file.read(min(size, MAX_BYTES) + 1)

@@ -11,6 +11,7 @@ import sqlite3
 from pathlib import Path
 
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import open_file
 
 APPLICATION_ID = 0x46524350  # "FRCP", in the file's header
 VERSION = 1
@@ -35,7 +36,7 @@ _MAGIC = b"SQLite format 3\0"
 def is_store(path: str | Path) -> bool:
     """Whether the file's header says that it is a proposal store."""
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             header = file.read(72)
     except OSError:
         return False
@@ -44,7 +45,7 @@ def is_store(path: str | Path) -> bool:
 
 def _is_whole(path: Path) -> bool:
     """Whether the file is as long as its header says. (SQLite takes what is cut off as zeros.)"""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         header = file.read(32)
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
@@ -53,7 +54,7 @@ def _is_whole(path: Path) -> bool:
 
 def is_sqlite(path: Path) -> bool:
     """Whether the file is a database, or is still empty."""
-    with open(path, "rb") as file:
+    with open_file(path) as file:
         header = file.read(len(_MAGIC))
     return header in (b"", _MAGIC)
 

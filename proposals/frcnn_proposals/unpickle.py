@@ -21,6 +21,7 @@ import numpy as np
 from frcnn_proposals import unpickle_numpy as arrays
 from frcnn_proposals import unpickle_torch as tensors
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import open_file
 from frcnn_proposals.unpickle_allowed import (
     Function,
     InstanceData,
@@ -43,7 +44,7 @@ def load_pickle(path: str | Path) -> Any:
     """
     try:
         size = Path(path).stat().st_size
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             return _load(file, size)
     except RefusedError as error:
         raise InputError(
@@ -177,6 +178,18 @@ class _Machine(pickle._Unpickler):
         self.stack.append(self.read(int.from_bytes(self.read(8), "little")))
 
 
+def _whole_number(code: int) -> Any:
+    """An instruction that makes a number, which is to have 64 bits at most."""
+    make: Callable[[Any], None] = pickle._Unpickler.dispatch[code]
+
+    def load(machine: _Machine) -> None:
+        make(machine)
+        if machine.stack[-1].bit_length() > 64:
+            raise RefusedError("holds a whole number of more than 64 bits")
+
+    return load
+
+
 def _only(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
         raise RefusedError(f"adds items to a {type(value).__name__}")
@@ -195,8 +208,8 @@ _OWN = {
     "BYTEARRAY8": _Machine._bytearray8,
 }
 _AS_THEY_ARE = """
-    PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE INT BININT BININT1 BININT2
-    LONG LONG1 LONG4 FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE
+    PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2
+    FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE
     SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_TUPLE TUPLE TUPLE1
     TUPLE2 TUPLE3 EMPTY_LIST LIST EMPTY_DICT DICT EMPTY_SET FROZENSET GET BINGET LONG_BINGET
     PUT BINPUT LONG_BINPUT MEMOIZE GLOBAL STACK_GLOBAL
@@ -206,6 +219,8 @@ _AS_THEY_ARE = """
 def _instruction(name: str, code: int) -> Any:
     if name in _OWN:
         return _OWN[name]
+    if name in ("INT", "LONG", "LONG1", "LONG4"):
+        return _whole_number(code)
     if name in _AS_THEY_ARE.split():
         return _Machine.dispatch[code]
 

@@ -16,7 +16,7 @@ from frcnn_cli import __version__
 from frcnn_cli.commands.console import SILENT, Output
 from frcnn_cli.commands.giving_up import end_soon_after_ctrl_c, leave_at_once
 from frcnn_cli.commands.printable import message
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, ran_out_of_memory, reason
 
 # Command -> (module under frcnn_cli.commands, its help line). Modules are imported when their
 # command runs, so that `frcnn --help` does not wait for torch.
@@ -40,7 +40,7 @@ COMMANDS = {
     "bench": "Measure this toolkit against its alternatives.",
 }
 INTERRUPTED = 130
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
 EXIT_CODES = {
     "0": "Done.",
     "1": "The work failed: a file, a data set or the machine is to blame.",
@@ -117,6 +117,14 @@ class CommandGroup(click.Group):
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
+        except Exception as error:
+            if not ran_out_of_memory(error):
+                raise
+            raise Failure(
+                f"Memory ran out ({reason(error)}).\n"
+                "Smaller images, lower scales or fewer at once need less.",
+                1,
+            ) from error
 
 
 @click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})

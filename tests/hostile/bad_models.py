@@ -114,6 +114,9 @@ def descriptions() -> dict[str, Any]:
         found["architecture"]["preprocessing"].update(values)
         return found
 
+    def experiment(values: Any) -> dict[str, Any]:
+        return good_description() | {"origin": {"experiment": values}}
+
     return {
         "another architecture": changed(backbone="vgg16"),
         "an unknown backbone": changed(backbone="transformer_of_2031"),
@@ -127,6 +130,7 @@ def descriptions() -> dict[str, Any]:
             backbone="torchvision:fasterrcnn_resnet50_fpn"
         ),
         "layers of 10^12": changed(hidden=[10**12, 10**12]),
+        "layers of 1e308": changed(hidden=[1e308, 16]),
         "layers of -1": changed(hidden=[-1, 16]),
         "layers of text": changed(hidden=["many", 16]),
         "one layer": changed(hidden=[16]),
@@ -141,6 +145,8 @@ def descriptions() -> dict[str, Any]:
         "an unknown classifier": changed(classifier="oracle"),
         "an unknown setting": seen(colour="green"),
         "a scale of -1": seen(scale=-1),
+        "a scale of 10^6": seen(scale=10**6, max_size=10**6),
+        "a scale of 10^30": seen(scale=10**30, max_size=10**30),
         "a scale of text": seen(scale="large"),
         "a scale of NaN": seen(scale=float("nan")),
         "a mean of infinity": seen(mean=[float("inf"), 0, 0]),
@@ -149,6 +155,12 @@ def descriptions() -> dict[str, Any]:
         "no preprocessing": changed(preprocessing=None),
         "no architecture": {"format": 2, "origin": {}},
         "an architecture of a list": {"format": 2, "origin": {}, "architecture": [1]},
+        "an experiment of a list": experiment([1]),
+        "an experiment of a number of 400 digits": experiment(
+            {"schedule": {"learning_rate": 10**400}}
+        ),
+        "an experiment of 10^30 proposals": experiment({"detect": {"proposals": 10**30}}),
+        "settings of a list": good_description() | {"origin": {"settings": [1]}},
         "an origin of a list": good_description() | {"origin": []},
         "a newer version": good_description() | {"format": 3},
         "a version of 10^30": good_description() | {"format": 10**30},

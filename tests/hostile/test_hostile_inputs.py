@@ -13,6 +13,7 @@ from bad_images import bad_images
 from bad_mats import bad_mats
 from bad_models import bad_models
 from bad_pickles import bad_pickles
+from bad_places import bad_places
 from bad_results import bad_results
 from children import Children
 from corpus import BadInput
@@ -26,6 +27,7 @@ INPUTS = [
     *bad_mats(),
     *bad_models(),
     *bad_results(),
+    *bad_places(),
 ]
 # A message is for people: some may show a list of class names.
 LONGEST_LINE = 1000

@@ -72,10 +72,14 @@ def _names(path: Path, images: Any) -> dict[Any, str]:
     for entry in images if isinstance(images, list) else [None]:
         name = entry.get("file_name") if isinstance(entry, dict) else None
         number = entry.get("id") if isinstance(entry, dict) else None
-        if not isinstance(name, str) or not name or type(number) not in (int, str):
+        if type(number) not in (int, str) or not isinstance(name, str) or not _is_file_name(name):
             raise InputError(f"{path}: an image needs an id and a file_name")
         names[number] = str(PurePosixPath(name).with_suffix(""))
     return names
+
+
+def _is_file_name(name: str) -> bool:
+    return PurePosixPath(name).name != ""
 
 
 def _id(where: str, entry: Mapping[str, Any], names: Mapping[Any, str] | None) -> str | int:

@@ -14,6 +14,7 @@ from frcnn_proposals.formats.json_file import load_json
 from frcnn_proposals.formats.mat import load_mat
 from frcnn_proposals.formats.mat73 import is_hdf5
 from frcnn_proposals.formats.npz_file import load_npz
+from frcnn_proposals.reading import open_file, read_text
 from frcnn_proposals.store_schema import is_store
 from frcnn_proposals.unpickle import load_pickle
 
@@ -50,8 +51,11 @@ def kind_of(path: Path) -> Kind:
         raise InputError(f"{path}: no such proposal file")
     if is_store(path):
         return "store"
-    with open(path, "rb") as file:
-        start = file.read(128)
+    try:
+        with open_file(path) as file:
+            start = file.read(128)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     if is_hdf5(path) or start.startswith(b"MATLAB 5.0") or path.suffix == ".mat":
         return "mat"
     # From protocol 2 on a pickle says so; before, only its name does.
@@ -87,7 +91,7 @@ def load_content(path: Path) -> Content:
 
 def _text_of(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return read_text(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({reason(error)})") from error
 

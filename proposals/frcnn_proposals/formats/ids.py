@@ -29,6 +29,10 @@ def image_ids_of(
     names = _names_by_number(image_ids or ())
     known = set(image_ids or ())
     ids = [_named(each, known, names) for each in found]
+    try:
+        "".join(ids).encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{path}: an image id in it is no text that can be written") from error
     if len(set(ids)) < len(ids):
         repeated = next(each for each, times in Counter(ids).items() if times > 1)
         raise InputError(f"{path}: has more than one list of boxes for image {repeated!r}")

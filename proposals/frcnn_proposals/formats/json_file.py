@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import read_bytes
 
 
 def load_json(path: Path) -> Any:
@@ -16,7 +17,7 @@ def load_json(path: Path) -> Any:
     Nesting is bounded, and so are numbers: NaN and infinity are no json.
     """
     try:
-        return orjson.loads(path.read_bytes())
+        return orjson.loads(read_bytes(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:

@@ -84,6 +84,8 @@ def _whole_numbers(runs: Any) -> NDArray[np.int64]:
 
 def _of_polygons(polygons: list[Any]) -> Extent:
     """As COCO's own boxes are: from the least to the greatest coordinate."""
+    if not all(isinstance(each, list) for each in polygons):
+        raise ValueError("its polygons are no lists of numbers")
     try:
         points = np.concatenate([np.array(each, np.float64).ravel() for each in polygons])
     except (TypeError, ValueError) as error:

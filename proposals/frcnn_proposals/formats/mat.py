@@ -13,6 +13,7 @@ from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.mat4 import is_mat4, read_mat4
 from frcnn_proposals.formats.mat5 import read_mat5
 from frcnn_proposals.formats.mat73 import is_hdf5, load_mat73
+from frcnn_proposals.reading import read_bytes
 
 Variables = Mapping[str, NDArray[Any]]
 
@@ -31,7 +32,7 @@ def load_mat(path: Path) -> Variables:
         limit = _LEAST_LIMIT + _MOST_EXPANSION * path.stat().st_size
         if is_hdf5(path):
             return load_mat73(path, limit)
-        content = path.read_bytes()
+        content = read_bytes(path)
         return read_mat4(content) if is_mat4(content) else read_mat5(content, limit)
     except InputError:
         raise

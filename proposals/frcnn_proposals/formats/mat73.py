@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.apart import ApartError, call_apart
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.reading import open_file
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 # MATLAB puts a header of its own before the HDF5 file.
@@ -23,7 +24,7 @@ _SECONDS, _SECONDS_A_MEGABYTE = 20.0, 1.0
 
 def is_hdf5(path: Path) -> bool:
     try:
-        with open(path, "rb") as file:
+        with open_file(path) as file:
             start = file.read(max(_OFFSETS) + len(_HDF5))
     except OSError:
         return False

@@ -17,6 +17,7 @@ from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.reading import read_text
 
 
 @click.command("import-caffe")
@@ -68,7 +69,7 @@ def _names(given: str) -> tuple[str, ...]:
     if not path.is_file():
         return tuple(name.strip() for name in given.split(","))
     try:
-        return tuple(line.strip() for line in path.read_text("utf-8").splitlines() if line.strip())
+        return tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
     except UnicodeDecodeError as error:
         raise MisuseError(f"{path}: this is no text file of class names.") from error
 

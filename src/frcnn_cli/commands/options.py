@@ -22,6 +22,8 @@ class _OutputFile(click.Path):
         super().__init__(path_type=Path, dir_okay=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if not str(value):
+            self.fail("A file's name is missing.", param, ctx)
         path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
         check_writable(path)
         return path

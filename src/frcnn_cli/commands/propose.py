@@ -134,7 +134,7 @@ def _parameters(mode: str | None, given: tuple[str, ...]) -> dict[str, Any]:
             raise MisuseError(f"--param is written NAME=VALUE; {text!r} is not")
         try:
             parameters[name] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             parameters[name] = value
     return parameters
 

@@ -12,6 +12,8 @@ from PIL import ImageDraw, ImageFont
 from frcnn_cli.engine.records import Detections
 from frcnn_proposals.base import Image
 
+_LONGEST_CAPTION = 100
+
 
 def draw_detections(image: Image, detections: Detections, classes: Sequence[str]) -> Image:
     """A copy of an RGB image (H, W, 3) with a box, class and score for each detection.
@@ -50,6 +52,7 @@ def _draw_caption(
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
     """Text on a plate of `colour`: above the corner, or inside the image where that is outside."""
+    text = text[:_LONGEST_CAPTION]
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right - left + 6, bottom - top + 6
     x = min(max(0.0, corner[0]), max(0.0, size[0] - width))

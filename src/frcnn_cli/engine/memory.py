@@ -6,13 +6,10 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-import torch
-
 from frcnn_cli.engine.settings import Preprocessing, TrainSettings
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, ran_out_of_memory
 
-# What torch and OpenCV say where an allocation fails on the CPU, and a worker that was killed.
-_SIGNS = ("can't allocate memory", "not enough memory", "insufficient memory")
+# What torch says of a worker that was killed.
 _WORKER = "dataloader worker"
 
 
@@ -32,8 +29,7 @@ def memory_explained(
         text = str(error).lower()
         if _WORKER in text:
             raise InputError(_of_worker(text, images_at)) from error
-        out = isinstance(error, MemoryError | torch.OutOfMemoryError)
-        if not out and not any(sign in text for sign in _SIGNS):
+        if not ran_out_of_memory(error):
             raise
         sampling = settings.sampling
         scale = max((preprocessing.scale, *sampling.scales))

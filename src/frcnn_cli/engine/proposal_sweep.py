@@ -31,7 +31,7 @@ def parse_sweep(text: str) -> tuple[int, ...]:
         counts = tuple(int(value) for value in values.split(","))
     except ValueError:
         counts = ()
-    if name.strip() != "proposals" or not counts or min(counts) < 1:
+    if name.strip() != "proposals" or not counts or not all(0 < count < 2**31 for count in counts):
         raise MisuseError(f"--sweep is written as proposals=100,300,1000, not '{text}'.")
     return counts
 

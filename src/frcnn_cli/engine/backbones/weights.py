@@ -12,6 +12,7 @@ from torch import Tensor
 
 from frcnn_cli.engine.backbones.base import Backbone, Pretrained
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import open_file
 
 # Under these, training scripts put the state dict beside other things.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
@@ -64,7 +65,8 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
         if path.suffix == ".safetensors":
             state: object = load_file(path)
         else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
+            with open_file(path) as file:
+                state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
         raise InputError(f"{path}: there is no such file of weights.") from error
     except Exception as error:  # a damaged file fails in many ways, none of them a bug

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,7 +16,9 @@ import numpy as np
 from frcnn_cli.engine.datasets.coco_records import SizedTruth
 from frcnn_cli.engine.datasets.extents import Box, inclusive_box
 from frcnn_cli.engine.datasets.layout import LONGEST_NAME, Fault, Report
+from frcnn_cli.engine.datasets.lists import is_writable
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import read_bytes
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ def leads_inside(file_name: Any) -> bool:
 
 def load_json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = _loaded(read_bytes(path))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
     wanted = ("images", "categories")
@@ -78,6 +81,16 @@ def load_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def _loaded(content: bytes) -> Any:
+    """The value of json, whose whole numbers of 19 digits and more become floats.
+
+    (Python's have no limit, and break what they are compared or joined with.)
+    """
+    if re.search(rb"\d{19}", content) is None:
+        return json.loads(content)
+    return json.loads(content, parse_int=lambda text: int(text) if len(text) < 19 else float(text))
+
+
 def categories_of(path: Path, content: dict[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
     """Numbers and names, in order of number."""
     try:
@@ -86,7 +99,8 @@ def categories_of(path: Path, content: dict[str, Any]) -> tuple[tuple[int, ...],
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: a category needs an id and a name") from error
     classes = tuple(names[number] for number in numbers)
-    if not all(isinstance(name, str) for name in classes) or len(set(classes)) < len(classes):
+    named = all(isinstance(name, str) and is_writable(name) for name in classes)
+    if not named or len(set(classes)) < len(classes):
         raise InputError(f"{path}: category names should be strings, each once")
     return numbers, classes
 
@@ -151,4 +165,5 @@ def _four_numbers(extent: Any) -> Box | None:
 
 
 def _number_or(value: Any, default: float) -> float:
-    return float(value) if isinstance(value, (int, float)) else default
+    number = isinstance(value, (int, float)) and math.isfinite(value)
+    return float(value) if number else default

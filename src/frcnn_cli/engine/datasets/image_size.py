@@ -8,6 +8,7 @@ import PIL.Image
 
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.images import FORMATS
+from frcnn_proposals.reading import open_file
 
 _ORIENTATION = 0x0112
 _ON_ITS_SIDE = (5, 6, 7, 8)
@@ -19,7 +20,8 @@ def upright_size(path: Path) -> tuple[int, int]:
     Raises InputError, naming the file, where it is no readable picture.
     """
     try:
-        with PIL.Image.open(path, formats=[name for name in FORMATS if name != "AVIF"]) as image:
+        formats = [name for name in FORMATS if name != "AVIF"]
+        with open_file(path) as file, PIL.Image.open(file, formats=formats) as image:
             width, height = image.size
             turned = image.getexif().get(_ORIENTATION) in _ON_ITS_SIDE
     except (OSError, ValueError, SyntaxError, PIL.Image.DecompressionBombError) as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import read_text
 
 CLASSES_FILE = "classes.txt"
 
@@ -20,7 +21,16 @@ def read_classes(path: Path) -> tuple[str, ...]:
 def read_lines(path: Path) -> list[str]:
     """The lines of a text file that are not blank, stripped."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = read_text(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable text file ({reason(error)})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def is_writable(text: str) -> bool:
+    """Whether it can be written as UTF-8: half a character, which json and yaml can name, not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

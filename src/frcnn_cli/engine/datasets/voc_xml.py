@@ -16,6 +16,7 @@ from frcnn_cli.engine.datasets.layout import BORDER_TOLERANCE, Fault, Report, ou
 from frcnn_cli.engine.datasets.lists import CLASSES_FILE
 from frcnn_cli.engine.records import GroundTruth, ImageRecord
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.reading import read_bytes
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
@@ -46,7 +47,7 @@ def read_annotation(path: Path, report: Report) -> Annotation | None:
     Entities and document types are refused (defusedxml): an annotation has no use for them.
     """
     try:
-        root = fromstring(path.read_bytes(), forbid_dtd=True)
+        root = fromstring(read_bytes(path), forbid_dtd=True)
     # LookupError: it names an encoding that there is not.
     except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
         report(Fault(path, f"not a readable annotation ({_reason(error)})"))

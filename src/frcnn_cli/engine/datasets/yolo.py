@@ -103,9 +103,16 @@ class YoloLayout:
             if place.is_dir():
                 yield from sorted(path for path in place.rglob("*") if is_image(path))
             elif place.is_file():
-                yield from (place.parent / line for line in read_lines(place))
+                yield from (_listed(place, line) for line in read_lines(place))
             else:
                 raise InputError(f"{self.root}: split {split} is to be at {place}, not there")
+
+
+def _listed(file: Path, line: str) -> Path:
+    """The picture that a line of a split's list names."""
+    if "\0" in line or not Path(line).name:
+        raise InputError(f"{file}: {line[:100]!r} is no picture's name")
+    return file.parent / line
 
 
 def _split_folders(root: Path) -> list[Path]:

@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.datasets.layout import LONGEST_NAME, LONGEST_PATH, split_of
+from frcnn_cli.engine.datasets.lists import is_writable
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.reading import open_file
 
-_MAX_BYTES = 1 << 20
+_MAX_BYTES = 1 << 18
 
 
 @dataclass(frozen=True)
@@ -29,8 +31,11 @@ def read_description(path: Path) -> YoloDescription:
     except ImportError as error:
         raise InputError(f"{path}: reading it needs PyYAML: pip install pyyaml") from error
     try:
-        with path.open("rb") as file:
-            content = yaml.safe_load(file.read(_MAX_BYTES))
+        with open_file(path) as file:
+            text = file.read(_MAX_BYTES + 1)
+        if len(text) > _MAX_BYTES:
+            raise InputError(f"{path}: is larger than {_MAX_BYTES >> 10} KiB, as none need be")
+        content = yaml.safe_load(text)
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: not a readable yaml file ({reason})") from error
@@ -49,7 +54,7 @@ def read_description(path: Path) -> YoloDescription:
 
 def _classes(path: Path, names: Any) -> tuple[str, ...]:
     """From a list, or from a map of number to name."""
-    if isinstance(names, dict) and sorted(names, key=str) == sorted(range(len(names)), key=str):
+    if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
         raise InputError(f"{path}: names should list the classes, or map 0, 1, ... to them")
@@ -63,9 +68,14 @@ def _text(path: Path, value: Any) -> str:
     """A name as text. (A few lines of yaml can make lists of lists whose text is endless.)"""
     if isinstance(value, list | dict | set | tuple):
         raise InputError(f"{path}: a list where a name belongs")
-    if len(str(value).splitlines()) > 1:
+    if isinstance(value, int) and value.bit_length() > 64:
+        raise InputError(f"{path}: a number of more than 64 bits where a name belongs")
+    text = str(value)
+    if len(text.splitlines()) > 1:
         raise InputError(f"{path}: a text of several lines where a name belongs")
-    return str(value)
+    if not is_writable(text):
+        raise InputError(f"{path}: a name in it is no text that can be written")
+    return text
 
 
 def _place(path: Path, value: Any) -> str:

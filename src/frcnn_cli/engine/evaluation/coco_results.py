@@ -18,6 +18,7 @@ from frcnn_cli.engine.datasets.coco_records import numbering
 from frcnn_cli.engine.evaluation.detection_rows import DetectionRows, ImageIndex
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import read_bytes
 
 
 def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
@@ -79,7 +80,7 @@ def _numbers(values: Iterable[Any]) -> NDArray[np.float64]:
 def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
     """The list of detections, and the file's categories where it has them."""
     try:
-        content = orjson.loads(path.read_bytes())
+        content = orjson.loads(read_bytes(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
     categories = None

@@ -9,6 +9,7 @@ import numpy as np
 from frcnn_cli.engine.evaluation.detection_rows import DetectionRows, ImageIndex
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import read_text
 
 
 def read_voc_results(path: Path, dataset: Dataset) -> DetectionRows:
@@ -73,7 +74,7 @@ def _label_of_name(stem: str, classes: tuple[str, ...]) -> int | None:
 
 def _lines(file: Path) -> list[str]:
     try:
-        return file.read_text(encoding="utf-8").splitlines()
+        return read_text(file).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not a readable text file ({reason(error)})") from error
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.exchange.caffe_messages import LAYER_FIELDS, message_class
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.reading import open_file
 
 Array = NDArray[np.float32]
 _LARGEST = 2**31 - 1  # bytes of a protobuf message, and so of any file that Caffe has written
@@ -58,7 +59,7 @@ def read_caffemodel(path: Path) -> dict[str, list[Array]]:
 
 def _layers(path: Path) -> Iterator[tuple[str, list[Array]]]:
     """Names and arrays of the layers that have both. Raises ValueError for a damaged file."""
-    with path.open("rb") as file:
+    with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > _LARGEST:
             raise ValueError(f"it has {size:,} bytes, and protobuf messages have at most 2 GiB")

@@ -12,6 +12,7 @@ from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.images import image_size
+from frcnn_proposals.reading import read_text
 
 
 def read_image_set(path: Path) -> list[str]:
@@ -20,7 +21,7 @@ def read_image_set(path: Path) -> list[str]:
     Raises InputError if it cannot be read or lists none, or one twice.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = read_text(path).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as an image set ({reason(error)})") from error
     ids = [line.split()[0] for line in lines if line.strip()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.proposing.run import ImageFile
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.images import SUFFIXES
+from frcnn_proposals.reading import open_file
 
 _LISTS = (".txt", ".lst", ".list")
 
@@ -67,6 +69,8 @@ def find_images(
 
 def _refuse_unwritable(path: str, image_id: str) -> None:
     """Raise InputError for a name of bytes that are no text: no store or json could hold it."""
+    if "\0" in path:
+        raise InputError(f"{path!r}: no file can have that name")
     try:
         image_id.encode()
     except UnicodeEncodeError as error:
@@ -109,7 +113,7 @@ def _in_list(path: Path) -> Iterator[tuple[str, str]]:
     """Paths in a list are relative to where the list lies; empty lines and # are skipped."""
     count = 0
     try:
-        with open(path, encoding="utf-8") as lines:
+        with io.TextIOWrapper(open_file(path), encoding="utf-8") as lines:
             for line in map(str.strip, lines):
                 if line and not line.startswith("#"):
                     count += 1

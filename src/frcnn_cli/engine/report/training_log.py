@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.report.records import TrainingLog
 from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE, METRICS_FILE
+from frcnn_proposals.reading import read_bytes
 
 _LOSSES = {"total": "loss", "classes": "classification", "boxes": "box_regression"}
 
@@ -31,17 +32,18 @@ def read_training_log(folder: Path) -> TrainingLog:
 def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """The lines that have an iteration and a number for each of `keys`."""
     try:
-        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = read_bytes(path).decode(errors="replace").splitlines()
     except OSError:
         return
     for line in lines:
         try:
             row = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         if isinstance(row, dict) and all(_is_number(row.get(k)) for k in ("iteration", *keys)):
             yield row
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    # An int of json may be too large for a float; a comparison is exact, and false of NaN.
+    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max

@@ -26,5 +26,5 @@ def write_report(report: Report, folder: Path) -> Path:
         (folder / name).unlink(missing_ok=True)
     for name, content in plots.files().items():
         write_whole(folder / name, content)
-    write_whole(folder / PAGE, page.encode())
+    write_whole(folder / PAGE, page.encode(errors="replace"))
     return folder / PAGE

@@ -12,6 +12,7 @@ from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import Given, from_nested, override
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.store import ProposalStore
 
 # Keys of format 1, and the fields that they are now.
@@ -41,7 +42,7 @@ def stored_experiment(origin: Mapping[str, Any], architecture: Architecture) -> 
     """
     where = "The experiment in it"
     if "experiment" in origin:
-        return override(Experiment(), from_nested(dict(origin["experiment"]), where))
+        return override(Experiment(), from_nested(_table(origin["experiment"], where), where))
     given = [
         Given("backbone", architecture.backbone, where),
         Given("weights", "imagenet" if architecture.pretrained else "none", where),
@@ -52,10 +53,16 @@ def stored_experiment(origin: Mapping[str, Any], architecture: Architecture) -> 
             if origin.get(key) is not None
         ),
     ]
-    settings = from_nested(dict(origin.get("settings", {})), where)
+    settings = from_nested(_table(origin.get("settings", {}), where), where)
     given += [each if "." in each.path else replace(each, path=f"train.{each.path}")
               for each in settings]  # fmt: skip
     return override(Experiment(), given)
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise MisuseError(f"{where} is no table of settings.")
+    return value
 
 
 def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str:

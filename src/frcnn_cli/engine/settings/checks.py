@@ -20,9 +20,14 @@ def check_choice(value: str, choices: object, what: str) -> None:
     check(value in known, f"{what} is {value!r}; it is one of {', '.join(known)}")
 
 
+# Of a picture's side, in pixels: a hundred times what a network is usually shown.
+LARGEST_SIDE = 100_000
+
+
 def check_scales(scales: tuple[int, ...], what: str) -> None:
     """Raise MisuseError unless `scales` are lengths that a network can see something at."""
     check(all(s >= 32 for s in scales), f"{what} are {scales}; each must be 32 pixels or more")
+    check(all(s <= LARGEST_SIDE for s in scales), f"{what} are {LARGEST_SIDE} pixels at most")
     check(len(set(scales)) == len(scales), f"{what} name one length twice: {scales}")
 
 

@@ -69,11 +69,28 @@ def converted(value: Any, kind: Any, where: str) -> Any:
         if value in get_args(kind):
             return value
     elif kind is float:
-        if isinstance(value, int | float) and not isinstance(value, bool):
+        if isinstance(value, int | float) and not isinstance(value, bool) and not _is_wide(value):
             return float(value)
-    elif type(value) is kind:
+    elif type(value) is kind and not _is_wide(value) and not _has_null(value):
         return value
-    raise MisuseError(f"{where} must be {_in_words(kind)}, not {value!r}.")
+    raise MisuseError(f"{where} must be {_in_words(kind)}, not {_shown(value)}.")
+
+
+def _is_wide(value: Any) -> bool:
+    """Whether it is a whole number of more than 64 bits, as no setting is."""
+    return isinstance(value, int) and value.bit_length() > 63
+
+
+def _has_null(value: Any) -> bool:
+    """Whether it is a text that no path or name can be."""
+    return isinstance(value, str) and "\0" in value
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)
+    except ValueError:  # Python writes no number of more than 4,300 digits
+        return "a number of thousands of digits"
 
 
 def _in_words(kind: Any) -> str:

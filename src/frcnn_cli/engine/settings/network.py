@@ -7,10 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from frcnn_cli.engine.boxes import BoxCoding
-from frcnn_cli.engine.settings.checks import check, check_choice
+from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice
 
 Channels = Literal["rgb", "bgr"]
 Classifier = Literal["softmax", "svm"]
+_LARGEST_LAYER = 1 << 16  # outputs; the paper's have 4,096
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,10 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         check(self.scale >= 32, f"scale is {self.scale} pixels; it must be 32 or more")
+        check(
+            max(self.scale, self.max_size) <= LARGEST_SIDE,
+            f"scale and max_size are {LARGEST_SIDE} pixels at most",
+        )
         check(self.max_size >= self.scale, f"max_size {self.max_size} is under scale {self.scale}")
         check_choice(self.channels, Channels, "channels")
         check(self.divisor > 0, f"divisor is {self.divisor}; it must be positive")
@@ -79,6 +84,10 @@ class Architecture:
         check(
             len(self.hidden) == 2 and min(self.hidden) > 0,
             f"fc6 and fc7 need a positive size each, not {self.hidden}",
+        )
+        check(
+            max(self.hidden) <= _LARGEST_LAYER,
+            f"fc6 and fc7 have {_LARGEST_LAYER:,} outputs at most",
         )
         check_choice(self.box_coding, BoxCoding, "box coding")
         check_choice(self.classifier, Classifier, "the classifier")

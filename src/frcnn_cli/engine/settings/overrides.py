@@ -19,6 +19,7 @@ from frcnn_cli.engine.settings.fields import (
     with_values,
 )
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.reading import read_text
 
 Settings = TypeVar("Settings")
 
@@ -61,7 +62,7 @@ def read_toml(path: Path) -> list[Given]:
     Raises InputError, naming the file, where it cannot be read or is no TOML.
     """
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise InputError(f"{path}: no settings can be read from this file ({reason}).") from error

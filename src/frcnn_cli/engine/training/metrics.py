@@ -46,5 +46,5 @@ def _iteration(line: bytes) -> float:
     """The iteration that a line is about; infinite for one that a kill cut off."""
     try:
         return int(json.loads(line)["iteration"]) if line.endswith(b"\n") else float("inf")
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         return float("inf")
