@@ -34,6 +34,7 @@ from frcnn_proposals.unpickle_size import refuse_expanding
 
 # An item takes a byte of the file at least; so many more may be references to the same ones.
 _SHARED_ITEMS = 1_000_000
+_MOST_BITS = 1000
 
 
 def load_pickle(path: str | Path) -> Any:
@@ -179,13 +180,13 @@ class _Machine(pickle._Unpickler):
 
 
 def _whole_number(code: int) -> Any:
-    """An instruction that makes a number, which is to have 64 bits at most."""
+    """An instruction that makes a number, which is to be one that floats and texts can have."""
     make: Callable[[Any], None] = pickle._Unpickler.dispatch[code]
 
     def load(machine: _Machine) -> None:
         make(machine)
-        if machine.stack[-1].bit_length() > 64:
-            raise RefusedError("holds a whole number of more than 64 bits")
+        if machine.stack[-1].bit_length() > _MOST_BITS:
+            raise RefusedError(f"holds a whole number of more than {_MOST_BITS} bits")
 
     return load
 

@@ -11,7 +11,7 @@ from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice
 
 Channels = Literal["rgb", "bgr"]
 Classifier = Literal["softmax", "svm"]
-_LARGEST_LAYER = 1 << 16  # outputs; the paper's have 4,096
+_LARGEST_LAYER = 1 << 31  # outputs, as many as can be counted; the paper's have 4,096
 
 
 @dataclass(frozen=True)
