@@ -67,7 +67,12 @@ test-random: setup
 	$(BIN)/python -m pytest --random-order
 
 coverage: setup
-	$(PYTEST) -q --cov --cov-branch --cov-report=term:skip-covered --cov-fail-under=90
+	$(PYTEST) -q --cov --cov-branch --cov-report=term:skip-covered
+	for part in engine proposals commands; do \
+		echo "$$part:" && \
+		$(BIN)/python -m coverage report --include="*/$$part/*" --format=total --fail-under=90 || \
+		exit 1; \
+	done
 
 fuzz: setup
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[fuzz]'

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +15,18 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 # What a shell starts in the background ignores Ctrl-C, and so would every child that tests stop
 # by it; a signal that is handled goes back to its default in them.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_connect = socket.socket.connect
+
+
+def _connect_nearby(self: socket.socket, address: Any) -> None:
+    """Tests serve themselves: none may pass or fail by what a network has."""
+    if self.family in (socket.AF_INET, socket.AF_INET6):
+        assert address[0] in ("localhost", "127.0.0.1", "::1"), f"a connection to {address}"
+    _connect(self, address)
+
+
+socket.socket.connect = _connect_nearby  # type: ignore[method-assign]
 
 
 @pytest.fixture(scope="session")

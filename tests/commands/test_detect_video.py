@@ -16,6 +16,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
@@ -47,6 +48,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an untrained model."""
     folder = tmp_path_factory.mktemp("video")
     small = Preprocessing(scale=64, max_size=120)
+    torch.manual_seed(0)  # some untrained models find nothing
     model = FastRCNN(Architecture("efficientnet_lite0", ("cat", "dog"), (16, 16), small))
     save_model(model, folder / "model.safetensors", {})
     write_video(folder / "whole.avi", 30)
@@ -263,6 +265,13 @@ def test_what_is_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     (tmp_path / "7").mkdir()
     names = ("a.mp4", "x/A.MOV", "0", "12", "7", "a.jpg", "voc2007", "1234", "٣")
     assert [is_video(each) for each in names] == [True] * 4 + [False] * 5
+
+
+def test_the_video_itself_is_not_written_over(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "drive.avi", 3).rename(tmp_path / "drive.mp4")
+    before = video.read_bytes()
+    assert "is the file that is read" in detect(str(video), tmp_path, code=2)
+    assert video.read_bytes() == before
 
 
 def test_misuse(tmp_path: Path) -> None:

@@ -191,6 +191,23 @@ def test_detect_writes_a_picture_and_coco_results(
     assert y + height <= original.shape[0] + 0.01
 
 
+def test_pictures_are_not_drawn_over_the_photos(home: Path, picture: Path, tmp_path: Path) -> None:
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(picture.read_bytes())
+    result = frcnn("detect", tmp_path, "--runs", home / "runs", "--viz", "--out", tmp_path)
+    assert result.exit_code == 2
+    assert "photo.jpg: is the file that is read" in result.output.replace("\n", "")
+    assert photo.read_bytes() == picture.read_bytes()
+
+
+def test_detections_are_not_scored_into_their_own_file(home: Path, tmp_path: Path) -> None:
+    found = tmp_path / "found.json"
+    found.write_text("[]")
+    result = frcnn("eval", home / "shapes", "--detections", found, "--json", found)
+    assert result.exit_code == 2
+    assert found.read_text() == "[]"
+
+
 def test_one_bad_image_does_not_stop_the_rest(home: Path, picture: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(picture.read_bytes()[:200])

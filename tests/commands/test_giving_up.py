@@ -8,6 +8,10 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
+from frcnn_cli.commands import giving_up
+
 # A call that takes an hour, and neither returns to Python nor is interrupted meanwhile.
 BUSY = """
 import hashlib, multiprocessing, time
@@ -43,6 +47,27 @@ def test_a_long_call_is_given_up_and_no_worker_stays(tmp_path: Path) -> None:
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_alive(worker)
+
+
+@pytest.mark.parametrize(
+    ("busy", "waiting", "expected"),
+    [
+        (1.0, 0.0, 2.5),  # it had the processor, and did not end
+        (0.0, 0.0, 2.5),  # it waits for something else, as a stalled disk
+        (0.1, 0.9, 8.3),  # others have the processor: until it had as much as alone
+        (0.0, 2.0, 10.0),  # but not for ever
+    ],
+)
+def test_others_on_the_processor_alone_give_it_longer(
+    busy: float, waiting: float, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "process_time", lambda: busy * now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr(giving_up, "_waited_for_the_processor", lambda: waiting * now[0])
+    giving_up._wait(giving_up.SECONDS)
+    assert now[0] == pytest.approx(expected, abs=0.2)
 
 
 def is_alive(process: int) -> bool:

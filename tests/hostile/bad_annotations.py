@@ -226,6 +226,7 @@ def bad_coco() -> dict[str, Any]:
         "an image id of a list": changed("images", id=[7]),
         "a width of 400 digits": changed("images", width=10**400),
         "a category of half a character": changed("categories", name="\ud800"),
+        "a category of two lines": changed("categories", name="cat\ndog"),
         "a negative width": changed("images", width=-48),
         "a width of text": changed("images", width="48"),
         "a category id of a list": changed("categories", id=[3]),
@@ -299,6 +300,12 @@ def bad_yolo() -> dict[str, tuple[bytes, bytes]]:
         "a yaml of a number of 6,000 digits": b"names: [0x" + b"f" * 6000 + b"]\ntest: images\n",
         "a yaml of half a character": b'names: ["\\ud800"]\ntest: images\n',
         "a yaml of 400,000 names": b"names: [" + b"a," * 400_000 + b"]\n",
+        "a yaml that merges": b"a: &a {x: 1}\n"
+        + b"".join(
+            b"%c: &%c {<<: [%s]}\n" % (n, n, b",".join([b"*%c" % (n - 1)] * 10))
+            for n in range(98, 107)
+        )
+        + b"names: [cat]\ntest: images\n",
         "a yaml of a long path": b"names: [cat]\ntest: " + b"a" * 5000,
         "a yaml of a class of lines": b'names: ["cat' + b"\\n" * 50 + b'dog"]\ntest: images\n',
         "a yaml of a number as a path": b"names: [cat]\ntest: 17\n",

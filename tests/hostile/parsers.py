@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -16,6 +18,7 @@ import bad_models
 import bad_pickles
 import bad_results
 import numpy as np
+from test_bad_archives import packed, plain
 
 from frcnn_cli.engine.backbones.weights import read_state
 from frcnn_cli.engine.checkpoint import load_tensors
@@ -25,16 +28,21 @@ from frcnn_cli.engine.datasets.voc_xml import ground_truth, read_annotation
 from frcnn_cli.engine.datasets.yolo_labels import read_labels
 from frcnn_cli.engine.datasets.yolo_yaml import read_description
 from frcnn_cli.engine.detecting.journal import Journal
+from frcnn_cli.engine.downloads.unpack import unpack
 from frcnn_cli.engine.evaluation.read_detections import read_detections
 from frcnn_cli.engine.exchange.caffe_file import read_caffemodel
+from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.report.training_log import read_training_log
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.overrides import override, read_toml
+from frcnn_cli.engine.training.metrics import METRICS_FILE
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.images import image_size, read_image
 from frcnn_proposals.store import open_store
 
-_DATASET = Dataset("d", "test", ("cat", "circle"), (ImageRecord("000003", Path("000003.jpg")),))
+_DATASET = Dataset("d", "test", ("cat", "circle"), (ImageRecord("000010", Path("000010.jpg")),))
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,22 @@ def _coco(path: Path) -> None:
     CocoLayout(path).read("test", "d", refuse)
 
 
+def _image_list(path: Path) -> None:
+    try:
+        find_images([str(path)])
+    except InputError as error:  # it names the images, too
+        raise InputError(f"{error} in {path}") from error
+
+
+def _metrics(path: Path) -> None:
+    read_training_log(path.parent)
+
+
+def _archive(path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir=path.parent) as folder:
+        unpack(path, Path(folder) / "into")
+
+
 def _store(path: Path) -> None:
     for boxes in open_store(path).values():
         assert boxes is not None
@@ -79,8 +103,6 @@ def _journal(path: Path) -> None:
 
 
 def _store_seeds() -> list[bytes]:
-    import tempfile
-
     with tempfile.TemporaryDirectory() as folder:
         return [bad_results.good_store(Path(folder)).read_bytes()]
 
@@ -110,6 +132,29 @@ def _toml() -> list[bytes]:
     return [b"backbone = 'vgg16'\n[train]\nseed = 9\n[sampling]\nimages = 2\n"]
 
 
+def _npz_seeds() -> list[bytes]:
+    file = io.BytesIO()
+    np.savez(file, a=np.array([[1, 2, 30, 40]]), b=np.zeros((2, 4)))
+    return [file.getvalue()]
+
+
+def _json_seeds() -> list[bytes]:
+    """COCO's with each kind of mask, and segment-anything's."""
+    runs = {"size": [96, 128], "counts": [2000, 40, 56, 40, 10152]}
+    masks = [runs, {**runs, "counts": "0a0"}, [[1, 2, 30, 2, 30, 40]]]
+    content = bad_annotations.good_coco()
+    marked = [
+        {"image_id": 7, "category_id": 3, "segmentation": mask, "score": 0.5} for mask in masks
+    ]
+    with_masks = content | {"annotations": [*content["annotations"], *marked]}
+    of_one_image = [{"segmentation": runs, "predicted_iou": 0.9}]
+    return [json.dumps(each).encode() for each in (content, with_masks, of_one_image, marked)]
+
+
+_METRICS = (
+    b'{"iteration": 1, "loss": 2.5, "classification": 2.0, "box_regression": 0.5}\n'
+    b'{"iteration": 2, "loss": 1.5, "classification": 1.0, "box_regression": 0.5}\n'
+)
 _LINE = b'{"format":"frcnn detections, unfinished, 1","identity":{"model":"m"}}\n'
 _ENTRY = b'{"image_id":"a","digest":"d","boxes":[[1,2,3,4]],"scores":[0.5],"labels":[1]}\n'
 _YAML = b"names: {0: cat, 1: dog}\npath: .\ntrain: images\nval: [a, b]\n"
@@ -139,8 +184,15 @@ def parsers() -> dict[str, Parser]:
         Parser("detections", "a.json", lambda path: read_detections(path, _DATASET),
                lambda: [json.dumps([bad_results.entry()]).encode()]),
         Parser("devkit", "det_circle.txt", lambda path: read_detections(path, _DATASET),
-               lambda: [b"000003 0.5 1 2 3 4\n"]),
+               lambda: [b"000010 0.5 1 2 3 4\n"]),
         Parser("toml", "a.toml", lambda path: override(Experiment(), read_toml(path)), _toml),
+        Parser("csv", "a.csv", read_proposals,
+               lambda: [b"image_id,x1,y1,x2,y2,score\na,1,2,30,40,0.5\nb,0,0,9,9,0.25\n"]),
+        Parser("npz", "a.npz", read_proposals, _npz_seeds),
+        Parser("json-proposals", "a.json", read_proposals, _json_seeds),
+        Parser("image-list", "a.txt", _image_list, lambda: [b"# mine\na.png\nb/c.jpg\n"]),
+        Parser("metrics", METRICS_FILE, _metrics, lambda: [_METRICS]),
+        Parser("archive", "a.tar", _archive, lambda: [packed(plain("a/b"), plain("a/c"))]),
         Parser("journal", "a.partial", _journal, lambda: [_LINE + _ENTRY]),
     ]  # fmt: skip
     return {each.name: each for each in found}

@@ -33,7 +33,7 @@ from frcnn_cli.engine.compression.sweep import parse_sweep_ranks
 from frcnn_cli.engine.devices import find_device
 from frcnn_cli.engine.saved.models import as_stored, is_half, save_model
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.files import check_writable
+from frcnn_proposals.files import check_writable, refuse_to_replace
 
 
 @click.command()
@@ -94,6 +94,8 @@ def compress(output: Output, /, **given: Any) -> None:
     sweep = None if asked.sweep is None else parse_sweep_ranks(asked.sweep)
     model_path, dataset_name = split_targets(asked.model, asked.dataset)
     loaded = open_model(output, model_path, asked.runs_root, find_device(asked.device))
+    if asked.out is not None:
+        refuse_to_replace(loaded.path, asked.out)
     path = asked.out or loaded.path.with_name(f"{loaded.path.stem}-{asked.label()}.safetensors")
     check_writable(path if sweep is None else asked.plot)
     half = asked.half or is_half(loaded.path)

@@ -29,7 +29,7 @@ from frcnn_cli.engine.proposing.inputs import find_images
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.results import coco_results
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import write_whole
+from frcnn_proposals.files import refuse_to_replace, write_whole
 from frcnn_proposals.images import read_image
 from frcnn_proposals.provenance import Provenance
 
@@ -90,6 +90,9 @@ def detect(output: Output, /, **given: Any) -> None:
 def _detect(output: Output, asked: Asked, team: Team, device: torch.device) -> None:
     """Detect in this process's part of the images; the first prints and writes for all."""
     files = find_images(asked.images)
+    if asked.viz:
+        for image_id, file in files:
+            refuse_to_replace(file, _picture(asked, image_id))
     part = team.part(files)
     detector = open_detector(output, asked, device)
     loaded, classes, settings = detector.loaded, detector.classes, detector.settings
@@ -142,10 +145,14 @@ def _journal(asked: Asked, detector: Detector, team: Team) -> Journal | None:
     return Journal(path, identity(detector.loaded, detector.settings, asked.precision, proposals))
 
 
+def _picture(asked: Asked, image_id: str) -> Path:
+    return asked.out / f"{image_id}.jpg"
+
+
 def _write_picture(result: DetectedFile, classes: tuple[str, ...], asked: Asked) -> None:
     """Draw into the folder --out; what a journal knew is drawn where its picture is missing."""
     assert result.detections is not None
-    path = asked.out / f"{result.image_id}.jpg"
+    path = _picture(asked, result.image_id)
     if result.image is None and path.exists():
         return
     image = result.image

@@ -25,7 +25,7 @@ from frcnn_cli.engine.draw import draw_detections
 from frcnn_cli.engine.results import coco_results
 from frcnn_cli.engine.stopping import StopRequest, stop_between_steps
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.files import whole_file
+from frcnn_proposals.files import refuse_to_replace, whole_file
 
 
 @dataclass
@@ -51,6 +51,7 @@ def detect_in_video(output: Output, asked: Asked, device: torch.device) -> None:
         stem = Path(name).stem if not video.is_camera else f"camera-{name}"
         path = asked.out / f"{stem}{SUFFIX}"
         json_path = asked.json_path or asked.out / f"{stem}.json"
+        refuse_to_replace(name, path)
         started = time.monotonic()
         with (
             whole_file(json_path) as file,

@@ -37,6 +37,7 @@ from frcnn_cli.engine.proposal_sweep import parse_sweep
 from frcnn_cli.engine.results import coco_results
 from frcnn_cli.engine.settings import Precision
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.files import refuse_to_replace
 
 
 @click.command("eval")
@@ -135,6 +136,8 @@ def _score_file(output: Output, asked: Asked) -> Evaluation:
     if asked.model is None or asked.dataset is not None:
         raise MisuseError("--detections needs a data set, and no model: name the data set alone.")
     assert asked.detections is not None
+    if asked.json_path is not None:
+        refuse_to_replace(asked.detections, asked.json_path)
     data = open_split(
         output, asked.model, asked.split, asked.data_root, report=refuse_unless_picture
     )

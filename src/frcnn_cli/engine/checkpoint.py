@@ -110,7 +110,7 @@ def read_description(path: Path) -> dict[str, Any]:
         description = json.loads(metadata[_KEY])
     except KeyError as error:
         raise InputError(f"{path}: these are tensors, but not a model of frcnn.") from error
-    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(
             f"{path}: this is no model file, or a damaged one ({reason(error)}).\n"
             "Models are written by `frcnn train` and `frcnn compress` as .safetensors."

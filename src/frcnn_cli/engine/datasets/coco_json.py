@@ -99,10 +99,14 @@ def categories_of(path: Path, content: dict[str, Any]) -> tuple[tuple[int, ...],
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: a category needs an id and a name") from error
     classes = tuple(names[number] for number in numbers)
-    named = all(isinstance(name, str) and is_writable(name) for name in classes)
+    named = all(isinstance(name, str) and _is_name(name) for name in classes)
     if not named or len(set(classes)) < len(classes):
-        raise InputError(f"{path}: category names should be strings, each once")
+        raise InputError(f"{path}: category names should be strings of one line, each once")
     return numbers, classes
+
+
+def _is_name(text: str) -> bool:
+    return is_writable(text) and text.splitlines() == [text]
 
 
 def annotations_by_image(

@@ -35,7 +35,7 @@ def read_description(path: Path) -> YoloDescription:
             text = file.read(_MAX_BYTES + 1)
         if len(text) > _MAX_BYTES:
             raise InputError(f"{path}: is larger than {_MAX_BYTES >> 10} KiB, as none need be")
-        content = yaml.safe_load(text)
+        content = yaml.load(text, _loader())
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: not a readable yaml file ({reason})") from error
@@ -50,6 +50,18 @@ def read_description(path: Path) -> YoloDescription:
     if not places:
         raise InputError(f"{path}: it names no train, val or test")
     return YoloDescription(_classes(path, content.get("names")), places)
+
+
+def _loader() -> Any:
+    """yaml's safe loader without `<<`, by which a few lines make it merge without end."""
+    import yaml
+
+    class Loader(yaml.SafeLoader):
+        def flatten_mapping(self, node: Any) -> None:
+            if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
+                raise yaml.YAMLError("it merges tables by <<, which no data set needs")
+
+    return Loader
 
 
 def _classes(path: Path, names: Any) -> tuple[str, ...]:

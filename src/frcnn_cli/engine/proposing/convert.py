@@ -13,7 +13,7 @@ import numpy as np
 from frcnn_cli.engine.proposing.images import sizes_of
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.files import refuse_to_replace
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.read import ProposalFile, open_proposals
 from frcnn_proposals.formats.write import write_proposals
@@ -50,8 +50,7 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
     Raises InputError where the file cannot be read or does not match the images, MisuseError
     where the format to write needs what is not given.
     """
-    if file.resolve() == out.resolve():
-        raise MisuseError(f"{out}: is the file that is read; choose another name")
+    refuse_to_replace(file, out)
     ids = conversion.image_ids
     known = ids if ids is not None else list(conversion.files or ()) or None
     size_of = None if conversion.files is None else sizes_of(conversion.files)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import hashlib
-import io
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -16,7 +15,7 @@ from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.proposing.run import ImageFile
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.images import SUFFIXES
-from frcnn_proposals.reading import open_file
+from frcnn_proposals.reading import read_text
 
 _LISTS = (".txt", ".lst", ".list")
 
@@ -59,7 +58,7 @@ def find_images(
         for image_id, path in _images_of(text, data_root, split):
             _refuse_unwritable(path, image_id)
             before = paths.setdefault(image_id, path)
-            if before != path and not os.path.samefile(before, path):
+            if before != path and not _is_same(before, path):
                 raise InputError(
                     f"{before} and {path} have the same image id {image_id!r}; give the folder "
                     "above them, or propose for them into two stores"
@@ -67,10 +66,15 @@ def find_images(
     return list(paths.items())
 
 
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one is missing, which is said when it is read
+        return False
+
+
 def _refuse_unwritable(path: str, image_id: str) -> None:
     """Raise InputError for a name of bytes that are no text: no store or json could hold it."""
-    if "\0" in path:
-        raise InputError(f"{path!r}: no file can have that name")
     try:
         image_id.encode()
     except UnicodeEncodeError as error:
@@ -113,11 +117,12 @@ def _in_list(path: Path) -> Iterator[tuple[str, str]]:
     """Paths in a list are relative to where the list lies; empty lines and # are skipped."""
     count = 0
     try:
-        with io.TextIOWrapper(open_file(path), encoding="utf-8") as lines:
-            for line in map(str.strip, lines):
-                if line and not line.startswith("#"):
-                    count += 1
-                    yield Path(line).stem, os.path.join(path.parent, line)
+        for line in map(str.strip, read_text(path).split("\n")):
+            if line and not line.startswith("#"):
+                if "\0" in line:
+                    raise InputError(f"{path}: {line[:100]!r} is no name that a file can have")
+                count += 1
+                yield Path(line).stem, os.path.join(path.parent, line)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list of images ({reason(error)})") from error
     if not count:
