@@ -68,7 +68,8 @@ test-random: setup
 
 coverage: setup
 	$(PYTEST) -q --cov --cov-branch --cov-report=term:skip-covered
-	for part in engine proposals commands; do \
+	rm -f .coverage.*  # of children that were killed
+	for part in src/frcnn_cli/engine proposals/frcnn_proposals src/frcnn_cli/commands; do \
 		echo "$$part:" && \
 		$(BIN)/python -m coverage report --include="*/$$part/*" --format=total --fail-under=90 || \
 		exit 1; \
