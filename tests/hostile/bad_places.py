@@ -29,6 +29,8 @@ READERS: dict[str, tuple[tuple[str, ...], str]] = {
     "set/instances_test.json": (("data", "check", "set"), "set"),
     "set/ImageSets/Main/test.txt": (("data", "check", "set"), "set"),
     "run/setting.toml": (("train", "--resume", "run"), "run"),
+    "run/.lock": (("train", "--resume", "run"), "run"),
+    "run/metrics.jsonl": (("train", "--resume", "run"), "run"),
 }
 
 

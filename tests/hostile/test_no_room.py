@@ -89,6 +89,25 @@ def test_a_full_disk(
 
 
 @pytest.mark.parametrize("command", CASES)
+def test_what_is_there_stays_where_there_is_no_room_to_replace_it(
+    command: str, children: Children, home: Path, mounted: Callable[[str], Path]
+) -> None:
+    folder = mounted("size=600m")
+    cache = str(home / "cache")
+    arguments = at(home, command, folder)
+    assert children.run(arguments, home, FRCNN_CACHE=cache).code == 0
+    before = contents(folder)
+    assert set(RESULTS[command]) <= set(before)
+    with pytest.raises(OSError, match="No space"):
+        fill(folder / "filler")
+    other = {"step=0.4": "step=0.6", "0": "0.01", "4": "3"}  # so that there is something to write
+    again = [other.get(str(each), each) for each in arguments]
+    refused(children.run(again, home, FRCNN_CACHE=cache))
+    (folder / "filler").unlink()
+    assert {name: contents(folder)[name] for name in before} == before
+
+
+@pytest.mark.parametrize("command", CASES)
 def test_a_folder_that_is_read_only(
     command: str, children: Children, home: Path, mounted: Callable[[str], Path]
 ) -> None:
@@ -107,6 +126,13 @@ def test_a_folder_that_is_read_only(
     finally:
         subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
     assert contents(folder) == before
+
+
+def fill(path: Path) -> None:
+    """A file that grows as far as its file system does."""
+    with open(path, "wb", buffering=0) as file:
+        while True:
+            file.write(bytes(1 << 16))
 
 
 def contents(folder: Path) -> dict[str, bytes]:

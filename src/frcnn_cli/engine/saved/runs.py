@@ -61,7 +61,11 @@ def claim_run_folder(folder: Path) -> Path:
 
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a run's folder. Raises MisuseError where another process is training in it."""
+    """Hold a run's folder. Raises MisuseError where another process is training in it, and
+    InputError where something in it is no file, which nobody could read or write to its end."""
+    for path in folder.iterdir():
+        if not path.is_file() and not path.is_dir():
+            raise InputError(f"{path}: is a pipe, a device or a link to nothing; remove it.")
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
