@@ -82,13 +82,13 @@ def load_json(path: Path) -> dict[str, Any]:
 
 
 def _loaded(content: bytes) -> Any:
-    """The value of json, whose whole numbers of 19 digits and more become floats.
+    """The value of json; whole numbers that 64 bits could not hold become floats.
 
     (Python's have no limit, and break what they are compared or joined with.)
     """
-    if re.search(rb"\d{19}", content) is None:
+    if re.search(rb"\d{21}", content) is None:
         return json.loads(content)
-    return json.loads(content, parse_int=lambda text: int(text) if len(text) < 19 else float(text))
+    return json.loads(content, parse_int=lambda text: int(text) if len(text) < 21 else float(text))
 
 
 def categories_of(path: Path, content: dict[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:

@@ -60,7 +60,7 @@ def find_images(
             before = paths.setdefault(image_id, path)
             if before != path and not _is_same(before, path):
                 raise InputError(
-                    f"{before} and {path} have the same image id {image_id!r}; give the folder "
+                    f"{before!r} and {path!r} have the same image id {image_id!r}; give the folder "
                     "above them, or propose for them into two stores"
                 )
     return list(paths.items())
