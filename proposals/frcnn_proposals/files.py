@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.reading import is_endless
 
 _SHORT = 50  # letters of a name that an unfinished file's own begins with
 
@@ -46,7 +47,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 def _target(path: Path) -> Path:
     """Where what is written to `path` comes to lie."""
     target = Path(os.path.realpath(path))
-    if target.exists() and not target.is_file() and not target.is_dir():
+    if is_endless(target):
         raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
     return target
 
@@ -64,6 +65,15 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path`, whole or not at all."""
     with whole_file(path) as file:
         file.write(content)
+
+
+def is_writable(text: str) -> bool:
+    """Whether it can be written as UTF-8: half a character, which json and yaml can name, not."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def refuse_to_replace(read: str | Path, written: Path) -> None:

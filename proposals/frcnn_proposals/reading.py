@@ -9,10 +9,18 @@ from io import BufferedReader
 from pathlib import Path
 
 
+def is_endless(path: str | Path) -> bool:
+    """Whether it is a pipe or a device: neither a file nor a folder, nor nothing."""
+    try:
+        mode = os.stat(path).st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)
+
+
 def open_file(path: str | Path) -> BufferedReader:
     """A file to read from. Raises OSError where there is none, or a pipe or a device."""
-    mode = os.stat(path).st_mode
-    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+    if is_endless(path):
         raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
     return open(path, "rb")
 

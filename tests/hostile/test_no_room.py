@@ -93,16 +93,13 @@ def test_what_is_there_stays_where_there_is_no_room_to_replace_it(
     command: str, children: Children, home: Path, mounted: Callable[[str], Path]
 ) -> None:
     folder = mounted("size=600m")
-    cache = str(home / "cache")
-    arguments = at(home, command, folder)
-    assert children.run(arguments, home, FRCNN_CACHE=cache).code == 0
-    before = contents(folder)
+    arguments, before = finished(children, home, command, folder)
     assert set(RESULTS[command]) <= set(before)
     with pytest.raises(OSError, match="No space"):
         fill(folder / "filler")
     other = {"step=0.4": "step=0.6", "0": "0.01", "4": "3"}  # so that there is something to write
     again = [other.get(str(each), each) for each in arguments]
-    refused(children.run(again, home, FRCNN_CACHE=cache))
+    refused(children.run(again, home, FRCNN_CACHE=str(home / "cache")))
     (folder / "filler").unlink()
     assert {name: contents(folder)[name] for name in before} == before
 
@@ -112,20 +109,26 @@ def test_a_folder_that_is_read_only(
     command: str, children: Children, home: Path, mounted: Callable[[str], Path]
 ) -> None:
     folder = mounted("size=600m")
-    cache = str(home / "cache")
-    arguments = at(home, command, folder)
-    assert children.run(arguments, home, FRCNN_CACHE=cache).code == 0
-    before = contents(folder)
+    arguments, before = finished(children, home, command, folder)
     # As changed work, so that there is something to write.
     again = [str(each).replace("/x", "/y").replace("step=0.4", "step=0.6") for each in arguments]
     subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
     try:
-        outcome = children.run(again, home, FRCNN_CACHE=cache)
+        outcome = children.run(again, home, FRCNN_CACHE=str(home / "cache"))
         refused(outcome)
         assert str(folder) in outcome.message
     finally:
         subprocess.run(["mount", "-o", "remount,rw", str(folder)], check=True)
     assert contents(folder) == before
+
+
+def finished(
+    children: Children, home: Path, command: str, folder: Path
+) -> tuple[list[object], dict[str, bytes]]:
+    """The command, done with its outputs in `folder`, and what it has left there."""
+    arguments = at(home, command, folder)
+    assert children.run(arguments, home, FRCNN_CACHE=str(home / "cache")).code == 0
+    return arguments, contents(folder)
 
 
 def fill(path: Path) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.files import is_writable
 
 _NUMBER = re.compile(r"[0-9]+(_[0-9]+)*")
 _COCO_NAME = re.compile(r"COCO_[a-z]+[0-9]{4}_([0-9]{12})")
@@ -29,10 +30,8 @@ def image_ids_of(
     names = _names_by_number(image_ids or ())
     known = set(image_ids or ())
     ids = [_named(each, known, names) for each in found]
-    try:
-        "".join(ids).encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{path}: an image id in it is no text that can be written") from error
+    if not is_writable("".join(ids)):
+        raise InputError(f"{path}: an image id in it is no text that can be written")
     if len(set(ids)) < len(ids):
         repeated = next(each for each, times in Counter(ids).items() if times > 1)
         raise InputError(f"{path}: has more than one list of boxes for image {repeated!r}")

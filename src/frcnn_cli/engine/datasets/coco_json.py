@@ -16,8 +16,8 @@ import numpy as np
 from frcnn_cli.engine.datasets.coco_records import SizedTruth
 from frcnn_cli.engine.datasets.extents import Box, inclusive_box
 from frcnn_cli.engine.datasets.layout import LONGEST_NAME, Fault, Report
-from frcnn_cli.engine.datasets.lists import is_writable
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.files import is_writable
 from frcnn_proposals.reading import read_bytes
 
 

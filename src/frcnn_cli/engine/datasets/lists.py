@@ -25,12 +25,3 @@ def read_lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable text file ({reason(error)})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
-
-
-def is_writable(text: str) -> bool:
-    """Whether it can be written as UTF-8: half a character, which json and yaml can name, not."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True

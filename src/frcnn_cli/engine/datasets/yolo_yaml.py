@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.datasets.layout import LONGEST_NAME, LONGEST_PATH, split_of
-from frcnn_cli.engine.datasets.lists import is_writable
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.files import is_writable
 from frcnn_proposals.reading import open_file
 
 _MAX_BYTES = 1 << 18
@@ -37,8 +37,7 @@ def read_description(path: Path) -> YoloDescription:
             raise InputError(f"{path}: is larger than {_MAX_BYTES >> 10} KiB, as none need be")
         content = yaml.load(text, _loader())
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: not a readable yaml file ({reason})") from error
+        raise InputError(f"{path}: not a readable yaml file ({reason(error)})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected names, train and val")
     base = path.parent / _place(path, content.get("path") or ".")

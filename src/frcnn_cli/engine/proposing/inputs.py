@@ -14,6 +14,7 @@ from frcnn_cli.engine.datasets import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.proposing.run import ImageFile
 from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.files import is_writable
 from frcnn_proposals.images import SUFFIXES
 from frcnn_proposals.reading import read_text
 
@@ -75,10 +76,8 @@ def _is_same(one: str, other: str) -> bool:
 
 def _refuse_unwritable(path: str, image_id: str) -> None:
     """Raise InputError for a name of bytes that are no text: no store or json could hold it."""
-    try:
-        image_id.encode()
-    except UnicodeEncodeError as error:
-        raise InputError(f"{path}: its name is no UTF-8; rename it") from error
+    if not is_writable(image_id):
+        raise InputError(f"{path}: its name is no UTF-8; rename it")
 
 
 def _images_of(text: str, data_root: Path | None, split: str | None) -> Iterator[tuple[str, str]]:

@@ -19,6 +19,7 @@ from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
 from frcnn_cli.engine.training.state import Progress, load_progress, restartable_after_damage
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.reading import is_endless
 
 
 @dataclass(frozen=True)
@@ -63,9 +64,8 @@ def claim_run_folder(folder: Path) -> Path:
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold a run's folder. Raises MisuseError where another process is training in it, and
     InputError where something in it is no file, which nobody could read or write to its end."""
-    for path in folder.iterdir():
-        if not path.is_file() and not path.is_dir():
-            raise InputError(f"{path}: is a pipe, a device or a link to nothing; remove it.")
+    for path in filter(is_endless, folder.iterdir()):
+        raise InputError(f"{path}: is a pipe or a device; remove it.")
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
