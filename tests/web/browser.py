@@ -31,7 +31,16 @@ class Browser:
                 {"name": "prefers-reduced-motion", "value": "reduce"},
             ],
         )
+        # The driver may answer while the page is still being read, and for an address that is open
+        # already the old page, too, says that it is complete: so it is left first.
+        from selenium.webdriver.support.wait import WebDriverWait
+
+        self.driver.get("about:blank")
         self.driver.get(page.as_uri())
+        loaded = [page.as_uri(), "complete"]
+        WebDriverWait(self.driver, timeout=60, poll_frequency=0.01).until(
+            lambda _: self.run("return [location.href, document.readyState]") == loaded
+        )
 
     def cdp(self, command: str, **arguments: Any) -> Any:
         """A command of Chromium's own protocol."""
