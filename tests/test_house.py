@@ -62,6 +62,26 @@ SOURCES = {
     for package, root in ROOTS.items()
     for path in sorted((root / package).rglob("*.py"))
 }
+# Parts of the engine that read other parts of their own floor, and which.
+BESIDE = {
+    "settings": "boxes",
+    "datasets": "downloads",
+    "downloads": "datasets",
+    "evaluation": "datasets",
+    "proposing": "datasets draw",
+    "saved": "backbones checkpoint model training",
+    "training": "backbones model report sampling saved transforms",
+    "compression": "model timing",
+    "layer_costs": "model",
+    "model": "backbones",
+    "model_info": "backbones layer_costs saved",
+    "presets": "backbones",
+    "detect": "detecting",
+    "detecting": "detect",
+    "benchmarks": "compression timing train_step training",
+    "report": "timing",
+    "train": "train_step training",
+}
 # Packages whose __init__ is only a name on a folder.
 PLAIN = {"frcnn_cli", "frcnn_cli.engine"}
 
@@ -91,6 +111,18 @@ def floor_of(module: str) -> int:
 def test_imports_go_down(module: str) -> None:
     for imported in imports_of(module) - PLAIN:
         assert floor_of(imported) <= floor_of(module), f"{module} imports {imported}, from above"
+
+
+def test_parts_of_a_floor_read_only_those_that_are_named() -> None:
+    found: dict[str, set[str]] = {}
+    for module in SOURCES:
+        if not module.startswith(ENGINE + "."):
+            continue
+        part = module.split(".")[2]
+        for imported in imports_of(module) - PLAIN:
+            if floor_of(imported) == floor_of(module) and imported.split(".")[2] != part:
+                found.setdefault(part, set()).add(imported.split(".")[2])
+    assert {part: " ".join(sorted(others)) for part, others in found.items()} == BESIDE
 
 
 def test_nothing_imports_in_a_circle() -> None:
