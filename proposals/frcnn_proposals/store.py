@@ -1,4 +1,4 @@
-"""Reading a proposal store: boxes by image id, from one memory-mapped file."""
+"""Reading a proposal store: boxes by image id, from one file, of which only what is asked for is read."""
 
 from __future__ import annotations
 

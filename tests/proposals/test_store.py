@@ -269,6 +269,34 @@ def test_a_file_cut_short_is_refused(store):
             [opened[key] for opened in [open_store(cut)] for key in opened]
 
 
+def test_a_file_cut_while_it_is_open_is_a_message(tmp_path):
+    path = tmp_path / "cut.proposals"
+    with StoreWriter(path, SOURCE) as writer:
+        for index in range(300):
+            writer.add(f"{index:03}", boxes(500, index))
+        writer.finish()
+    script = """
+        import os, sys
+        from frcnn_proposals.errors import InputError
+        from frcnn_proposals.store import open_store
+
+        store = open_store(sys.argv[1])
+        ids = list(store)
+        for image_id in ids[:200]:
+            store[image_id]
+        os.truncate(sys.argv[1], os.path.getsize(sys.argv[1]) // 3)
+        try:
+            for image_id in ids:
+                store[image_id]
+        except InputError as error:
+            print(error)
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), path]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{path}: is damaged")
+
+
 def test_a_journal_beside_it_is_not_believed(store):
     """A hot journal would be played back into the file when it is opened to be written."""
     beside = store.path.with_name(store.path.name + "-journal")
@@ -290,9 +318,7 @@ def test_the_schema_is_what_sqlite_keeps(tmp_path):
 
 @pytest.mark.long
 def test_a_million_images_open_at_once(tmp_path):
-    """In a fresh process: milliseconds of its own time, and little memory of its own. (Pages of
-    the file that are mapped belong to the system, which takes them back as it likes.)
-    """
+    """In a fresh process: milliseconds of its own time, and little memory."""
     path = tmp_path / "million"
     entry = boxes(20)
     with StoreWriter(path, SOURCE) as writer:
@@ -304,17 +330,17 @@ def test_a_million_images_open_at_once(tmp_path):
         import sys, time
         from frcnn_proposals.store import open_store
 
-        def own_memory():
+        def memory():
             lines = open("/proc/self/status").read().splitlines()
-            return int(next(line for line in lines if line.startswith("RssAnon")).split()[1])
+            return int(next(line for line in lines if line.startswith("VmRSS")).split()[1])
 
-        before, start = own_memory(), time.process_time()
+        before, start = memory(), time.process_time()
         store = open_store(sys.argv[1])
         length = len(store)
         opened = time.process_time() - start
         for index in range(0, 1_000_000, 1000):
             assert len(store[f"{index:08}"]) == 20
-        print(length, opened, own_memory() - before)
+        print(length, opened, memory() - before)
         """
     )
     out = subprocess.run(
