@@ -1,4 +1,4 @@
-"""Reading a proposal store: boxes by image id, from one file, of which only what is asked for is read."""
+"""Reading a proposal store: boxes by image id, from one file, and only those asked for."""
 
 from __future__ import annotations
 

@@ -13,18 +13,14 @@ from pathlib import Path
 import PIL.Image
 import pytest
 import torch
-from click.testing import CliRunner, Result
+from called import frcnn
+from click.testing import Result
 
-from frcnn_cli.cli import cli
 from frcnn_cli.engine.datasets import find_dataset, generate_dataset
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.saved.models import is_half, load_model, save_model
 from frcnn_cli.engine.saved.origins import origin_of
 from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment, Preprocessing
-
-
-def frcnn(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -9,18 +9,13 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from click.testing import CliRunner, Result
+from called import frcnn
 from numpy.typing import NDArray
 
-from frcnn_cli.cli import cli
 from frcnn_cli.engine.saved.models import load_model
 from frcnn_proposals.store import open_store
 
 FEW = ["--iterations", "4", "--scale", "64", "--workers", "0", "--weights", "none"]
-
-
-def frcnn(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,13 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-from click.testing import CliRunner, Result
+from called import frcnn
 
-from frcnn_cli.cli import cli
 from frcnn_cli.engine.backbones import find_backbone, load_pretrained
 from frcnn_cli.engine.saved.models import load_model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "engine" / "exchange"))
 from caffe_files import POOLED, caffenet_arrays, detector_arrays, layer, new_file, write
-
-
-def frcnn(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 def test_a_detector_is_imported_and_detects(tmp_path: Path) -> None:

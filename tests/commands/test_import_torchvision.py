@@ -8,15 +8,9 @@ from pathlib import Path
 import pytest
 import torch
 import torchvision
-from click.testing import CliRunner, Result
+from called import frcnn
 from safetensors.torch import load_file
 from torch import Tensor
-
-from frcnn_cli.cli import cli
-
-
-def frcnn(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

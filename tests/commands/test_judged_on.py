@@ -6,17 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from called import frcnn
 
-from frcnn_cli.cli import cli
 from frcnn_cli.engine.saved.models import load_model, save_model
 
 FEW = ["--iterations", "1", "--scale", "64", "--workers", "0", "--weights", "none"]
 FEW += ["--source", "dense"]
-
-
-def frcnn(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -8,18 +8,13 @@ from dataclasses import asdict
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from called import frcnn
 
-from frcnn_cli.cli import cli
 from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.datasets import find_dataset
 from frcnn_cli.engine.model import create_model
 from frcnn_cli.engine.saved.models import save_model
 from frcnn_cli.engine.settings import Preprocessing, TrainSettings
-
-
-def frcnn(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

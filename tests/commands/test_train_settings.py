@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from called import frcnn
 from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
@@ -20,10 +21,6 @@ from frcnn_proposals.errors import MisuseError
 
 FEW = ["--iterations", 3, "--scale", 64, "--workers", 0]
 NOTHING = Wishes(None, (), None, None, (), {})
-
-
-def frcnn(*arguments: object) -> Result:
-    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -20,10 +20,10 @@ from frcnn_proposals.store import open_store
 
 IMAGES = int(os.environ.get("FRCNN_LOAD_IMAGES", "100000"))
 
-# Prints the peaks of memory (MiB) of the process that hands out the images and writes the store, and
-# of its workers together; and its seconds of processor time so far. At a tenth of the images, and
-# just before the last of them, when the workers are still there. What getrusage calls a peak begins
-# with that of the process which started this one.
+# Prints the peaks of memory (MiB) of the process that hands out the images and writes the store,
+# and of its workers together; and its seconds of processor time so far. At a tenth of the images,
+# and just before the last of them, when the workers are still there. (What getrusage calls a peak
+# begins with that of the process which started this one.)
 PROPOSE = """
 import json, multiprocessing, re, sys, time
 from pathlib import Path
