@@ -22,6 +22,22 @@ from frcnn_cli.engine.saved.models import save_model
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 
 IMAGES = 40
+# The command line, at most five images a second: that it is stopped in time, however late this
+# process comes to see what it has done.
+SLOWLY = """
+import time
+from frcnn_cli.cli import main
+from frcnn_cli.engine.detecting.journal import Journal
+
+add = Journal.add
+
+def add_slowly(*entry):
+    add(*entry)
+    time.sleep(0.2)
+
+Journal.add = add_slowly
+main()
+"""
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +61,7 @@ def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def start(*arguments: object) -> subprocess.Popen[str]:
     """A child that computes as this process does, so that results can be the same to the bit."""
     return subprocess.Popen(
-        [sys.executable, "-m", "frcnn_cli.cli", *map(str, arguments)],
+        [sys.executable, "-c", SLOWLY, *map(str, arguments)],
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
