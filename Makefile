@@ -40,12 +40,13 @@ $(VENV)/.ready: $(VENV)/.torch setup.py setup.cfg pyproject.toml $(shell find ke
 	touch $@
 
 # Generate, propose, train, evaluate, compress, detect. Everything lies in $(DEMO)/ afterwards.
+# The smallest network is enough for shapes.
 demo: setup
 	rm -rf $(DEMO)
 	$(FRCNN) data generate $(DEMO)/shapes --images 400
 	$(FRCNN) propose $(DEMO)/shapes/JPEGImages --out $(DEMO)/shapes.proposals
 	$(FRCNN) train $(DEMO)/shapes --proposals $(DEMO)/shapes.proposals \
-		--scale 240 --iterations 600 --out $(DEMO)/runs/shapes
+		--backbone efficientnet_lite0 --scale 240 --iterations 600 --out $(DEMO)/runs/shapes
 	$(FRCNN) eval $(DEMO)/runs/shapes --proposals $(DEMO)/shapes.proposals \
 		--json $(DEMO)/eval.json --require-map 0.80
 	$(FRCNN) compress $(DEMO)/runs/shapes $(DEMO)/shapes --svd-rank 256 \

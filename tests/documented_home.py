@@ -21,7 +21,7 @@ from frcnn_cli.engine.proposing import run as proposing
 
 # The data set is called voc2007, so its shapes take names of VOC's.
 NAMES = dict(zip(SHAPES, ("bus", "car", "cat", "cow", "dog", "bird"), strict=True))
-RUN = "runs/voc2007-efficientnet_lite0"
+RUN = "runs/voc2007-efficientnet_lite2"
 # What makes a command small enough to be run: options that are added, the last one counts.
 SMALL = {
     "train": "--iterations 2 --scale 64 --workers 0",

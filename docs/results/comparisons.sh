@@ -8,7 +8,8 @@ set -euo pipefail
 what=${1:-results-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
 proposals=${PROPOSALS:-$runs/selective-search.proposals}
 opencv=${OPENCV_PROPOSALS:-$runs/opencv.proposals} dense=$runs/dense.proposals
-schedule=(--split train --iterations 1000 --scale 400 --set 'sampling.scales=[]'
+schedule=(--backbone efficientnet_lite0 --split train --iterations 1000 --scale 400
+          --set 'sampling.scales=[]'
           --set detect.box_voting=0 --set detect.max_per_class=100
           --precision bfloat16 --checkpoint-every 250)
 mkdir -p "$runs"
@@ -52,6 +53,9 @@ test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val --p
 	--plot "$runs/sweep.png" --json "$runs/sweep.json"
 if test "$what" = results-quick; then exit; fi
 
+for larger in efficientnet_lite1 efficientnet_lite2; do
+	compare "$larger" "$proposals" --backbone "$larger"
+done
 compare fc-only "$proposals" --variant fc-only
 # Its first stage is the run without box regression, to the bit; the second adds the box layer.
 compare stagewise "$proposals" --variant stagewise

@@ -6,6 +6,8 @@ from pathlib import Path
 
 ROWS = {
     "base": "multi-task, one scale, softmax, 2,000 proposals",
+    "efficientnet_lite1": "efficientnet_lite1",
+    "efficientnet_lite2": "efficientnet_lite2",
     "fc-only": "convolutions from ImageNet fixed",
     "no-bbox-reg": "classes alone learned",
     "base-boxes-left": "multi-task, boxes left at test",

@@ -37,7 +37,7 @@ def test_the_papers_bases(preset: str, backbone: str) -> None:
 
 def test_lite_is_the_default() -> None:
     assert base_experiment(None) == base_experiment("lite")
-    assert base_experiment(None).backbone == "efficientnet_lite0"
+    assert base_experiment(None).backbone == "efficientnet_lite2"
 
 
 def test_five_scales_capped_at_2000_and_in_proportion_for_lite() -> None:

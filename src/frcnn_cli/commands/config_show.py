@@ -49,7 +49,7 @@ def show(
     \b
     frcnn config show voc2007 --preset paper-l --variant multiscale
     frcnn config show --config mine.toml --set sampling.foreground_iou=0.6 --changed
-    frcnn config show --run runs/voc2007-efficientnet_lite0 --json setting.json
+    frcnn config show --run runs/voc2007-efficientnet_lite2 --json setting.json
     """
     wishes = Wishes(preset, variants, config, scale, assignments, given_options(named))
     if run is None:

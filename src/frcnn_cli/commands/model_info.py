@@ -34,7 +34,7 @@ def info(output: Output, model: str | None, runs_root: Path, json_path: Path | N
     BACKBONE is a name such as vgg16, or any classification network of torchvision's.
 
     \b
-    frcnn model info runs/voc2007-efficientnet_lite0
+    frcnn model info runs/voc2007-efficientnet_lite2
     frcnn model info caffenet
     frcnn model info torchvision:resnet50 --json resnet50.json
     """

@@ -67,7 +67,7 @@ def train(
     frcnn train voc2007 --data-root ~/data
     frcnn train voc2007 --preset paper-l --variant multiscale
     frcnn train voc2007 --set sampling.foreground_iou=0.6 --iterations 2000
-    frcnn train --resume runs/voc2007-efficientnet_lite0
+    frcnn train --resume runs/voc2007-efficientnet_lite2
     """
     if list_presets:
         output.print(presets_table())

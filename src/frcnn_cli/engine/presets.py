@@ -66,7 +66,7 @@ def _dense(source: str) -> Callable[[Experiment], dict[str, Any]]:
 
 
 PRESETS = (
-    Preset("lite", "what a laptop can train", "efficientnet_lite0", as_the_paper=False),
+    Preset("lite", "what a laptop can train", "efficientnet_lite2", as_the_paper=False),
     Preset("paper-s", "the paper's S, CaffeNet", "caffenet", as_the_paper=True),
     Preset("paper-m", "the paper's M, VGG_CNN_M_1024", "vgg_cnn_m_1024", as_the_paper=True),
     Preset("paper-l", "the paper's L, VGG16", "vgg16", as_the_paper=True),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -65,10 +66,14 @@ def test_rows_that_learned_nothing_stay_as_drawn(small_model: FastRCNN) -> None:
     assert torch.equal(small_model.box.bias, bias)
 
 
+def start_from(path: Path, backbone: str = "efficientnet_lite0", **more: Any) -> Experiment:
+    return Experiment(init=str(path), backbone=backbone, **more)
+
+
 def test_a_detector_is_started_from_at_another_scale(trained: FastRCNN, tmp_path: Path) -> None:
     save_model(trained, tmp_path / "a.safetensors", {})
     preprocessing = trained.architecture.preprocessing.at_scale(48)
-    experiment = Experiment(init=str(tmp_path / "a.safetensors"), preprocessing=preprocessing)
+    experiment = start_from(tmp_path / "a.safetensors", preprocessing=preprocessing)
     model = initial_model(experiment, ("dog", "cow"))
     assert model.architecture.preprocessing.scale == 48
     assert torch.equal(model.fc6.weight, trained.fc6.weight)
@@ -77,7 +82,7 @@ def test_a_detector_is_started_from_at_another_scale(trained: FastRCNN, tmp_path
 
 def test_another_backbone_is_refused(trained: FastRCNN, tmp_path: Path) -> None:
     save_model(trained, tmp_path / "a.safetensors", {})
-    experiment = Experiment(init=str(tmp_path / "a.safetensors"), backbone="vgg16")
+    experiment = start_from(tmp_path / "a.safetensors", backbone="vgg16")
     with pytest.raises(MisuseError, match="a model on efficientnet_lite0, not on vgg16"):
         initial_model(experiment, ("cat", "dog"))
 
@@ -94,7 +99,7 @@ def test_margins_of_svms_are_not_gone_on_from(trained: FastRCNN, tmp_path: Path)
     with torch.no_grad():
         trained.score.weight.fill_(7.0)
     save_model(trained, tmp_path / "a.safetensors", {})
-    model = initial_model(Experiment(init=str(tmp_path / "a.safetensors")), ("cat", "dog"))
+    model = initial_model(start_from(tmp_path / "a.safetensors"), ("cat", "dog"))
     assert model.architecture.classifier == "softmax"
     assert 0 < model.score.weight.abs().max() < 0.1
     assert torch.equal(model.box.weight, trained.box.weight)

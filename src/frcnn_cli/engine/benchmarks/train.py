@@ -29,16 +29,17 @@ IMAGES = 48  # pictures of 500 x 375, three quarters of which are trained on
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """preset: what is trained. precision: of our step; the baseline is float32."""
+    """preset and backbone: what is trained. precision: of our step; the baseline is float32."""
 
     name: str
     preset: str
     precision: Precision
     scale: int | None = None
+    backbone: str | None = None
 
 
 CASES = (
-    TrainingCase("lite", "lite", "float32"),
+    TrainingCase("lite", "lite", "float32", backbone="efficientnet_lite0"),
     TrainingCase("paper-l", "paper-l", "float32"),
     TrainingCase("paper-l-bfloat16", "paper-l", "bfloat16"),
 )
@@ -99,12 +100,13 @@ def _measure(case: TrainingCase, folder: Path, rounds: int, steps: int) -> Train
 
 def run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, FastRCNN]:
     dataset = find_dataset(str(folder / "pictures"), "trainval")
-    settings = base_experiment(case.preset).train
+    experiment = base_experiment(case.preset, case.backbone)
+    settings = experiment.train
     schedule = replace(settings.schedule, iterations=iterations, learning_rate=1e-4, warmup=0)
     sampling = replace(settings.sampling, scales=())  # one size, to be compared
     settings = replace(settings, schedule=schedule, sampling=sampling, precision=case.precision)
-    backbone = find_backbone(base_experiment(case.preset).backbone)
-    preprocessing = base_experiment(case.preset).preprocessing.at_scale(case.scale)
+    backbone = find_backbone(experiment.backbone)
+    preprocessing = experiment.preprocessing.at_scale(case.scale)
     model = create_model(backbone, dataset.classes, "none", preprocessing)
     # As with ImageNet's weights, which are not needed to measure time: the first layers fixed.
     model.architecture = replace(model.architecture, pretrained=True)

@@ -45,7 +45,7 @@ class Experiment:
     to start from in their place. detect: how the model is tested, stored with it.
     """
 
-    backbone: str = "efficientnet_lite0"
+    backbone: str = "efficientnet_lite2"
     weights: str = "imagenet"
     init: str = ""
     data: DataSettings = field(default_factory=DataSettings)
