@@ -80,13 +80,18 @@ fuzz: setup
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[fuzz]'
 	$(BIN)/python tests/hostile/fuzz.py $(SECONDS) $(FUZZED)
 
-# As root, or through sudo. The package is Debian's; others install chromium and chromedriver.
+# As root, or through sudo. The packages are Debian's; others install chromium, chromedriver and the
+# fonts. Newer Debians have the last two fonts in packages of their own.
+WEB_FONTS := DejaVu\ Sans DejaVu\ Sans\ Mono DejaVu\ Serif Liberation\ Sans\ Narrow
 test-web: setup
-	command -v chromium >/dev/null && command -v chromedriver >/dev/null || { \
+	( command -v chromium && command -v chromedriver && for font in $(WEB_FONTS); do \
+		fc-list : family | tr , '\n' | grep -x "$$font" || exit 1; done ) >/dev/null 2>&1 || { \
 		run=$$(test $$(id -u) = 0 || echo sudo); \
 		$$run apt-get update -qq && \
 		DEBIAN_FRONTEND=noninteractive $$run apt-get install -qq --no-install-recommends \
-			chromium chromium-driver >/dev/null; }
+			chromium chromium-driver fontconfig fonts-dejavu fonts-liberation \
+			$$(apt-cache pkgnames fonts-dejavu-mono; \
+				apt-cache pkgnames fonts-liberation-sans-narrow) >/dev/null; }
 	FRCNN_WEB=1 $(BIN)/python -m pytest -m web tests/web
 
 results-quick results: setup

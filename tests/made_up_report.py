@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 
+from frcnn_cli.engine.evaluation.recall import evaluate_recall
 from frcnn_cli.engine.evaluation.tables import truth_table
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth, ImageRecord
 from frcnn_cli.engine.report import Report, Subject, subject_of_file
 from frcnn_cli.engine.report.records import TrainingLog
+from frcnn_proposals.base import Proposals
 
 CLASSES = (
     "<script>document.title='taken'</script>",
@@ -27,6 +30,13 @@ IDS = (
     "صورة",
     "</style></script><b>",
 )
+LONG_CLASSES = (
+    "NarrowleafCattailTyphaAngustifoliaInflorescence",
+    "a_class_name_of_words_joined_by_underscores",
+    "traffic light that is switched off at the crossing",
+    "cat",
+)
+LONG_NAME = "a_run_of_20000_iterations_with_a_learning_rate_of_0.001_and_momentum_0.9"
 SIZE = (200, 120)  # wider than the cards, so that they are letterboxed
 
 
@@ -99,3 +109,26 @@ def made_up_report(dataset: Dataset, subjects: int) -> Report:
         machine={"Processor": "<i>chip</i>"},
         made="Made by a test",
     )
+
+
+def report_of_long_names(folder: Path) -> Report:
+    """A report on two subjects where all names are long, and times are of six digits."""
+    dataset = made_up_dataset(folder, classes=LONG_CLASSES)
+    records = (replace(r, image_id=f"{LONG_NAME}_{r.image_id}") for r in dataset.images)
+    dataset = replace(dataset, name=LONG_NAME, images=tuple(records))
+    report = made_up_report(dataset, 2)
+    settings = {"Model": LONG_NAME, "Training data": LONG_NAME}
+    subjects = tuple(
+        replace(
+            subject,
+            name=f"{letter}_{LONG_NAME}",
+            setting=settings,
+            all_settings=settings,
+            stages={stage: 1000 * seconds for stage, seconds in subject.stages.items()},
+        )
+        for letter, subject in zip("ab", report.subjects, strict=True)
+    )
+    corners = np.random.default_rng(2).integers(0, 60, (20, 2))
+    proposals = Proposals(np.hstack([corners, corners + 40]))
+    recall = evaluate_recall(dataset, {record.image_id: proposals for record in dataset.images})
+    return replace(report, subjects=subjects, recall=recall)

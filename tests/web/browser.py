@@ -68,6 +68,28 @@ class Browser:
         """Type to whatever has the focus."""
         self.driver.switch_to.active_element.send_keys(*keys)
 
+    def force_font(self, family: str) -> None:
+        """Show everything on the page in one font; a missing one is replaced by the browser's own.
+
+        The page's policy bars style elements, but not sheets that a script constructs.
+        """
+        self.run(
+            "const sheet = new CSSStyleSheet();"
+            "sheet.replaceSync(arguments[0]);"
+            "document.adoptedStyleSheets = [sheet];",
+            f"*, ::before, ::after {{ font-family: '{family}' !important }}",
+        )
+
+    def fonts(self, selector: str) -> set[str]:
+        """The families that the text of a selector's first element is drawn with."""
+        self.run("document.body.offsetWidth")  # lays the page out: Chromium's answer may be older
+        for domain in ("DOM", "CSS"):
+            self.cdp(f"{domain}.enable")
+        root = self.cdp("DOM.getDocument")["root"]["nodeId"]
+        node = self.cdp("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        used = self.cdp("CSS.getPlatformFontsForNode", nodeId=node)["fonts"]
+        return {font["familyName"] for font in used}
+
     def column(self, table: str, index: int) -> list[str]:
         """The texts of a column's visible cells."""
         texts: list[str] = self.run(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from browser import Browser
-from made_up_report import made_up_dataset, made_up_report
+from made_up_report import made_up_dataset, made_up_report, report_of_long_names
 
 from frcnn_cli.engine.report import write_report
 
@@ -71,6 +71,13 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def double(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report on two."""
     return _write(tmp_path_factory, subjects=2)
+
+
+@pytest.fixture(scope="session")
+def long_names(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A report on two detectors and on proposals, with long names and numbers everywhere."""
+    folder = tmp_path_factory.mktemp("web")
+    return write_report(report_of_long_names(folder), folder / "out")
 
 
 def _write(tmp_path_factory: pytest.TempPathFactory, subjects: int) -> Path:

@@ -55,15 +55,6 @@ def test_the_policy_bars_what_a_stranger_might_add(chromium: Browser, single: Pa
     assert any("Content Security Policy" in message for message in chromium.errors())
 
 
-@pytest.mark.parametrize("size", [NARROW, (768, 1024), WIDE, (1920, 1080)])
-def test_nothing_sticks_out_at_the_side(
-    chromium: Browser, page: Path, size: tuple[int, int]
-) -> None:
-    chromium.open(page, size)
-    chromium.run("document.querySelectorAll('details').forEach(each => each.open = true)")
-    assert chromium.run("return document.documentElement.scrollWidth") <= size[0]
-
-
 def test_right_to_left_names_do_not_turn_their_neighbours(chromium: Browser, single: Path) -> None:
     """Every name that comes from outside is isolated."""
     chromium.open(single)

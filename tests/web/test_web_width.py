@@ -1,0 +1,101 @@
+"""The page in windows of every width: wide tables scroll in their frames, whatever the font."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from browser import NARROW, WIDE, Browser
+
+# The widest and the narrowest fonts of Debian's fonts-dejavu and fonts-liberation: each of DejaVu's
+# families is the widest for some words. Chromium cannot show a page on a machine without fonts, so
+# a missing font stands for a machine that has none of the fonts that the page names.
+MISSING = "A Font That Is Not Installed"
+FONTS = ("DejaVu Sans", "DejaVu Sans Mono", "DejaVu Serif", "Liberation Sans Narrow", MISSING)
+
+# For each table, once its frame is scrolled to the end: how far the last column sticks out of the
+# frame (hidden), and the widest cell of the column that stays in view (kept).
+TABLES = """
+return [...document.querySelectorAll("table")].map((table) => {
+  const frame = table.closest(".scroll") ?? table.parentElement;
+  frame.scrollLeft = 1e6;
+  const ends = [...table.querySelectorAll("th, td")].map((e) => e.getBoundingClientRect().right);
+  const rows = [...table.rows].map((row) => row.cells[0]);
+  const kept = rows.filter((cell) => getComputedStyle(cell).position === "sticky");
+  return {
+    name: frame.ariaLabel ?? table.className,
+    inside: frame.clientWidth,
+    table: table.offsetWidth,
+    hidden: Math.max(...ends) - frame.getBoundingClientRect().right,
+    frame_end: frame.getBoundingClientRect().right,
+    kept: Math.max(0, ...kept.map((cell) => cell.offsetWidth)),
+  };
+});
+"""
+
+
+@pytest.fixture(params=FONTS)
+def font(request: pytest.FixtureRequest, chromium: Browser) -> str:
+    """A font that the browser has, or the one that is known to be missing."""
+    family: str = request.param
+    chromium.driver.get("about:blank")
+    chromium.run("document.body.textContent = 'words'")
+    chromium.force_font(family)
+    if family not in (MISSING, *chromium.fonts("body")):
+        problem = f"the browser does not find the font {family!r}, which `make test-web` installs"
+        if os.environ.get("FRCNN_WEB"):
+            pytest.fail(problem)
+        pytest.skip(problem)
+    return family
+
+
+@pytest.fixture(params=["single", "double", "long_names"])
+def page(request: pytest.FixtureRequest) -> Path:
+    path: Path = request.getfixturevalue(request.param)
+    return path
+
+
+@pytest.mark.parametrize("size", [NARROW, (768, 1024), WIDE, (1920, 1080)])
+def test_nothing_sticks_out_at_the_side(
+    chromium: Browser, page: Path, size: tuple[int, int], font: str
+) -> None:
+    chromium.open(page, size)
+    chromium.force_font(font)
+    chromium.run("document.querySelectorAll('details').forEach(each => each.open = true)")
+    assert chromium.fonts("#errors tbody th") == {font} or font == MISSING
+    assert chromium.run("return document.documentElement.scrollWidth") <= size[0]
+    tables = chromium.run(TABLES)
+    assert len(tables) >= 7
+    for table in tables:
+        assert table["frame_end"] <= size[0], table
+        assert table["hidden"] <= 1, table
+        # The names that stay in view leave room for the columns that scroll beside them.
+        assert table["table"] <= table["inside"] or table["kept"] <= 0.6 * table["inside"], table
+    # Cards cut off what is wider than they are.
+    cut_off = chromium.run(
+        "return [...document.querySelectorAll('figcaption')]"
+        ".filter(each => each.scrollWidth > each.clientWidth).map(each => each.textContent)"
+    )
+    assert cut_off == []
+
+
+def test_the_kinds_of_error_fit_into_the_narrowest_window(
+    chromium: Browser, double: Path, font: str
+) -> None:
+    """Headings and names of kinds wrap, so that both models are seen without scrolling."""
+    chromium.open(double, NARROW)
+    chromium.force_font(font)
+    table = next(each for each in chromium.run(TABLES) if each["name"].endswith("errors by kind"))
+    assert table["table"] <= table["inside"]
+
+
+def test_long_names_fit_into_the_enlarged_picture(
+    chromium: Browser, long_names: Path, font: str
+) -> None:
+    chromium.open(long_names, NARROW)
+    chromium.force_font(font)
+    chromium.click(chromium.all("#cards .open")[0])
+    assert chromium.one("#lightbox-caption").text
+    width = "return document.getElementById('lightbox').%s"
+    assert chromium.run(width % "scrollWidth") == chromium.run(width % "clientWidth") == NARROW[0]
