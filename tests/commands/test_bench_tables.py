@@ -33,10 +33,10 @@ def test_training_beside_a_plain_loop(tmp_path: Path, monkeypatch: pytest.Monkey
     stages = Stages(0.01, 0.04, 0.01, 0.04, 0.08, 0.02)
     times = TrainingTimes("lite", 0.25, 0.625, stages, (1.5, 1.5))
 
-    def measure(cases, rounds, steps, progress):
+    def measure(cases, rounds, steps, begin):
         assert [case.name for case in cases] == ["lite"]
         assert (rounds, steps) == (3, 4)
-        progress("lite")
+        begin("lite", 40.0)
         return [times]
 
     monkeypatch.setattr(bench_train, "benchmark_training", measure)

@@ -12,7 +12,7 @@ from rich import box
 from rich.table import Table
 
 from frcnn_cli.commands import options
-from frcnn_cli.commands.bench_cases import cases_option, chosen_cases
+from frcnn_cli.commands.bench_cases import cases_option, native_cases
 from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.engine.benchmarks.detect import (
     CASES,
@@ -56,7 +56,7 @@ def bench_detect(
     \b
     frcnn bench detect --cases lite-given,lite-made
     """
-    cases = chosen_cases(CASES, names)
+    cases = native_cases(output, CASES, names)
     images, photographs = sample_images(count)
     if not photographs:
         output.note("The shared data is not there: the images are generated ones.")

@@ -11,8 +11,9 @@ from rich import box
 from rich.table import Table
 
 from frcnn_cli.commands import options
-from frcnn_cli.commands.bench_cases import cases_option, chosen_cases
+from frcnn_cli.commands.bench_cases import cases_option, native_cases
 from frcnn_cli.commands.console import Output, pass_output, write_json
+from frcnn_cli.commands.outlook import in_words
 from frcnn_cli.engine.benchmarks.train import CASES, TrainingTimes, benchmark_training
 
 
@@ -35,9 +36,14 @@ def bench_train(
     \b
     frcnn bench train --rounds 5 --json train.json
     """
-    cases = tuple(chosen_cases(CASES, names))
+    cases = tuple(native_cases(output, CASES, names))
     with output.progress("Training", len(cases)) as advance:
-        results = benchmark_training(cases, rounds, steps, lambda name: advance(1, name))
+
+        def begin(name: str, seconds: float) -> None:
+            output.note(f"{name}: about {in_words(seconds)}")
+            advance(1, name)
+
+        results = benchmark_training(cases, rounds, steps, begin)
     output.print(_table(results))
     output.print(_stage_table(results))
     if json_path is not None:

@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from frcnn_cli.commands import options
-from frcnn_cli.commands.bench_cases import chosen_cases
+from frcnn_cli.commands.bench_cases import native_cases
 from frcnn_cli.commands.console import Output, pass_output, write_json
 from frcnn_cli.engine.benchmarks.train import CASES
 from frcnn_cli.engine.benchmarks.train_options import WAYS, benchmark_ways
@@ -43,7 +43,7 @@ def bench_train_options(
     \b
     frcnn bench train-options --case lite --json options.json
     """
-    ways = tuple(chosen_cases(WAYS, names))
+    ways = tuple(native_cases(output, WAYS, names))
     with output.progress("Training", len(ways)) as advance:
         found = benchmark_ways(NETWORKS[case], ways, rounds, steps, lambda name: advance(1, name))
     title = f"{case}: seconds a training step, medians"

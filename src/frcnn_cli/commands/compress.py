@@ -110,7 +110,7 @@ def compress(output: Output, /, **given: Any) -> None:
     if not compression.layers and not asked.half:
         raise MisuseError("No layer would get smaller, so nothing is written.")
     stored = as_stored(compression.model, half)
-    costs = time_in_turn(output, (loaded.model, stored))
+    costs = time_in_turn(output, (loaded.model, stored), loaded.precision)
     maps = measure_maps(output, loaded, compression.model, stored, found, search)
     before = Measured(costs[0], loaded.path.stat().st_size, *maps[:1])
     save_model(compression.model, path, _origin(loaded, compression), half=half)

@@ -15,6 +15,7 @@ from frcnn_cli.engine.compression.judge import judge
 from frcnn_cli.engine.compression.search import Search
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
+from frcnn_cli.engine.settings import Precision
 
 REPEATS = 5
 
@@ -35,10 +36,10 @@ def find_images(
     )
 
 
-def time_in_turn(output: Output, models: Sequence[FastRCNN]) -> list[Cost]:
+def time_in_turn(output: Output, models: Sequence[FastRCNN], precision: Precision) -> list[Cost]:
     """What each model costs, timed before one's eyes."""
     with output.progress("Timing in turn", len(models) * (REPEATS + 1)) as advance:
-        return measure_costs(models, REPEATS, lambda: advance(1, ""))
+        return measure_costs(models, precision, REPEATS, lambda: advance(1, ""))
 
 
 def measure_maps(
@@ -59,7 +60,10 @@ def measure_maps(
         models.append(compressed)
     settings = loaded.experiment.detect
     with output.progress("Detecting, before and after", len(found.dataset)) as advance:
-        judged = judge(models, found.dataset, found.proposals, settings, lambda: advance(1, ""))
+        judged = judge(
+            models, found.dataset, found.proposals, settings, loaded.precision,
+            lambda: advance(1, ""),
+        )  # fmt: skip
     warn_of_some(output, judged.unreadable)
     return judged.map_11point
 

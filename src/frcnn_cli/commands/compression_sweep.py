@@ -21,7 +21,6 @@ from frcnn_cli.engine.compression.ranks import Choice, by_rank
 from frcnn_cli.engine.compression.sweep import SweepPoint, sweep_plot
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
 from frcnn_cli.engine.saved.models import as_stored
-from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.files import write_whole
 
 _REPEATS = 5
@@ -43,7 +42,7 @@ def run_sweep(
     compressions: dict[int | None, Compression] = {None: whole}
     for rank in ranks:
         compressions[rank] = replace_layers(model, layers, by_rank(layers, rank))
-    points = _points(output, compressions, found, loaded.experiment.detect, half)
+    points = _points(output, loaded, compressions, found, half)
     for asked, compression in compressions.items():
         for name, reason in compression.left_alone.items():
             output.warn(f"At rank {asked}, {name} is left alone: {reason}.")
@@ -60,18 +59,21 @@ def run_sweep(
 
 def _points(
     output: Output,
+    loaded: LoadedModel,
     compressions: dict[int | None, Compression],
     found: DatasetProposals,
-    settings: DetectSettings,
     half: bool,
 ) -> list[SweepPoint]:
+    precision, settings = loaded.precision, loaded.experiment.detect
     models = [
         as_stored(each.model, half and rank is not None) for rank, each in compressions.items()
     ]
     with output.progress("Timing in turn", len(models) * (_REPEATS + 1)) as advance:
-        costs = measure_costs(models, _REPEATS, lambda: advance(1, ""))
+        costs = measure_costs(models, precision, _REPEATS, lambda: advance(1, ""))
     with output.progress("Detecting at every rank", len(found.dataset)) as advance:
-        judged = judge(models, found.dataset, found.proposals, settings, lambda: advance(1, ""))
+        judged = judge(
+            models, found.dataset, found.proposals, settings, precision, lambda: advance(1, "")
+        )
     warn_of_some(output, judged.unreadable)
     return [
         SweepPoint(

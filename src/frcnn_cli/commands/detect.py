@@ -101,7 +101,7 @@ def _detect(output: Output, asked: Asked, team: Team, device: torch.device) -> N
     found: dict[str, Detections] = {}
     failed: list[str] = []
     with unfinished(output, journal), output.progress("Detecting", len(part)) as advance:
-        model = prepare_model(loaded.model, asked.precision)
+        model = prepare_model(loaded.model, detector.loaded.precision)
         for result in detect_files(model, part, propose, settings, journal, asked.max_pixels):
             if result.detections is None:
                 failed.append(str(result.error))
@@ -142,7 +142,7 @@ def _journal(asked: Asked, detector: Detector, team: Team) -> Journal | None:
         return None
     proposals = Provenance.of(detector.source).fingerprint
     path = asked.json_path.with_name(asked.json_path.name + f"{team.label}.partial")
-    return Journal(path, identity(detector.loaded, detector.settings, asked.precision, proposals))
+    return Journal(path, identity(detector.loaded, detector.settings, proposals))
 
 
 def _picture(asked: Asked, image_id: str) -> Path:

@@ -11,7 +11,7 @@ from frcnn_cli.commands.console import Output
 from frcnn_cli.commands.detecting import detect_settings
 from frcnn_cli.commands.targets import LoadedModel, open_model
 from frcnn_cli.engine.detect import threshold_for
-from frcnn_cli.engine.settings import DetectSettings, Precision
+from frcnn_cli.engine.settings import DetectSettings, PrecisionChoice
 from frcnn_proposals.base import Source
 from frcnn_proposals.precomputed import Precomputed
 from frcnn_proposals.sources import make_source
@@ -27,7 +27,7 @@ class Asked:
     source: str | None
     score_threshold: float | None
     top_k: int | None
-    precision: Precision
+    precision: PrecisionChoice
     tta: str | None
     scales: str | None
     no_box_regression: bool
@@ -56,7 +56,7 @@ class Detector:
 
 def open_detector(output: Output, asked: Asked, device: torch.device) -> Detector:
     """The detector that is asked for; says which model it is."""
-    loaded = open_model(output, asked.model, asked.runs_root, device)
+    loaded = open_model(output, asked.model, asked.runs_root, device, asked.precision)
     settings = detect_settings(loaded, asked, _threshold(loaded, asked.score_threshold))
     name = asked.source or loaded.experiment.proposals.source
     source: Source = make_source(name) if asked.proposals is None else Precomputed(asked.proposals)

@@ -46,7 +46,7 @@ def detect_in_video(output: Output, asked: Asked, device: torch.device) -> None:
     (name,) = asked.images
     with opened_video(name) as (video, frames):
         detector = open_detector(output, asked, device)
-        model = prepare_model(detector.loaded.model, asked.precision)
+        model = prepare_model(detector.loaded.model, detector.loaded.precision)
         found = detect_frames(model, frames, proposals_of(detector.source), detector.settings)
         stem = Path(name).stem if not video.is_camera else f"camera-{name}"
         path = asked.out / f"{stem}{SUFFIX}"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, get_args
 
 import click
 
@@ -19,7 +19,7 @@ from frcnn_cli.commands.targets import LoadedModel
 from frcnn_cli.engine.detecting.journal import Journal
 from frcnn_cli.engine.proposing.cache import cache_folder
 from frcnn_cli.engine.proposing.of_dataset import DatasetProposals
-from frcnn_cli.engine.settings import DetectSettings, Precision
+from frcnn_cli.engine.settings import DetectSettings, PrecisionChoice
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.provenance import Provenance
 from frcnn_proposals.sources import make_source
@@ -52,10 +52,11 @@ def judging_options(function: Decorated) -> Decorated:
 _split = click.option("--split", help="Default: test where it has annotations, else val.")
 _precision = click.option(
     "--precision",
-    type=click.Choice(["float32", "bfloat16"]),
-    default="float32",
+    type=click.Choice(get_args(PrecisionChoice)),
+    default="auto",
     show_default=True,
-    help="What the network computes in; bfloat16 is faster where the processor knows it.",
+    help="Arithmetic of the network. auto: bfloat16 for `lite` models on a device that has "
+    "instructions for it, otherwise float32.",
 )
 _tta = click.option(
     "--tta",
@@ -135,15 +136,13 @@ def parse_scales(text: str) -> tuple[int, ...]:
         raise MisuseError(f"--scales is written as 480,576,688, not '{text}'.") from None
 
 
-def identity(
-    loaded: LoadedModel, settings: DetectSettings, precision: str, proposals: str
-) -> dict[str, Any]:
+def identity(loaded: LoadedModel, settings: DetectSettings, proposals: str) -> dict[str, Any]:
     """What detections depend on beside the images. proposals: their fingerprint."""
     with open(loaded.path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
         "model": digest,
-        "settings": {**asdict(settings), "precision": precision},
+        "settings": {**asdict(settings), "precision": loaded.precision},
         "proposals": proposals,
     }
 
@@ -152,7 +151,6 @@ def dataset_journal(
     loaded: LoadedModel,
     found: DatasetProposals,
     settings: DetectSettings,
-    precision: Precision,
     source: str,
     file: Path | None,
     part: str = "",
@@ -167,7 +165,7 @@ def dataset_journal(
     else:
         state = file.stat()
         proposals = f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
-    depends = identity(loaded, settings, precision, proposals)
+    depends = identity(loaded, settings, proposals)
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{found.dataset.name}-{found.dataset.split}")
     digest = hashlib.sha256(json.dumps(depends, sort_keys=True).encode()).hexdigest()
     return Journal(cache_folder() / "detections" / f"{name}-{digest[:12]}{part}.partial", depends)

@@ -35,7 +35,7 @@ from frcnn_cli.engine.evaluation import Evaluation, evaluate, read_detections
 from frcnn_cli.engine.joining import joined
 from frcnn_cli.engine.proposal_sweep import parse_sweep
 from frcnn_cli.engine.results import coco_results
-from frcnn_cli.engine.settings import Precision
+from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import refuse_to_replace
 
@@ -117,7 +117,7 @@ class Asked:
     source: str | None
     allow_mismatch: bool
     top_k: int | None
-    precision: Precision
+    precision: PrecisionChoice
     tta: str | None
     scales: str | None
     no_box_regression: bool
@@ -152,7 +152,7 @@ def _score_model(
     if counts is not None and team.world > 1:
         raise MisuseError("--sweep runs in one process: start it without torchrun.")
     model_path, name = split_targets(asked.model, asked.dataset)
-    loaded = open_model(output, model_path, asked.runs_root, device)
+    loaded = open_model(output, model_path, asked.runs_root, device, asked.precision)
     judged = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
     settings = detect_settings(loaded, asked)
     source = asked.source or loaded.experiment.proposals.source
@@ -166,15 +166,13 @@ def _score_model(
             allow_mismatch=asked.allow_mismatch,
         )
     if counts is not None:
-        model = prepare_model(loaded.model, asked.precision)
+        model = prepare_model(loaded.model, loaded.precision)
         run_sweep(output, model, found, settings, counts, asked.plot, asked.json_path)
         return None
     part = replace(found.dataset, images=team.part(found.dataset.images))
-    journal = dataset_journal(
-        loaded, found, settings, asked.precision, source, asked.proposals, team.label
-    )
+    journal = dataset_journal(loaded, found, settings, source, asked.proposals, team.label)
     with unfinished(output, journal), output.progress("Detecting", len(part)) as advance:
-        model = prepare_model(loaded.model, asked.precision)
+        model = prepare_model(loaded.model, loaded.precision)
         of_part = detect_dataset(
             model, part, found.proposals, settings, lambda: advance(1, ""), journal
         )

@@ -73,7 +73,8 @@ def compress_within(
         return replace_layers(model, {}, Choice({})), None
     layers = decompose(output, model)
     if bound.max_drop is None:
-        return replace_layers(model, layers, choose_ranks(output, model, layers, bound, half)), None
+        choice = choose_ranks(output, loaded, layers, bound, half)
+        return replace_layers(model, layers, choice), None
     assert found is not None
     search = search_by_map(output, loaded, layers, bound.max_drop, found, half)
     return replace_layers(model, layers, search.chosen.rung.choice), search
@@ -86,7 +87,7 @@ def decompose(output: Output, model: FastRCNN) -> dict[str, Decomposition]:
 
 
 def choose_ranks(
-    output: Output, model: FastRCNN, layers: Decompositions, bound: Bound, half: bool
+    output: Output, loaded: LoadedModel, layers: Decompositions, bound: Bound, half: bool
 ) -> Choice:
     """Ranks by any bound but mAP."""
     if bound.svd_rank is not None:
@@ -94,11 +95,13 @@ def choose_ranks(
     if bound.energy is not None:
         return by_energy(layers, bound.energy)
     assert bound.budget is not None
+    model = loaded.model
     with output.progress("Timing choices of ranks", None) as advance:
 
         def measure(choice: Choice) -> tuple[StageTimes, StageTimes]:
             candidate = as_stored(replace_layers(model, layers, choice).model, half)
-            before, after = measure_costs((model, candidate), on_run=lambda: advance(1, ""))
+            pair = (model, candidate)
+            before, after = measure_costs(pair, loaded.precision, on_run=lambda: advance(1, ""))
             return before.times, after.times
 
         return within_time(layers, bound.budget, measure)
@@ -124,8 +127,9 @@ def search_by_map(
         title = f"Detecting with {len(candidates)} choices of ranks"
         with output.progress(title, len(found.dataset)) as advance:
             judged = judge(
-                candidates, found.dataset, found.proposals, settings, lambda: advance(1, "")
-            )
+                candidates, found.dataset, found.proposals, settings, loaded.precision,
+                lambda: advance(1, ""),
+            )  # fmt: skip
         return judged.map_11point
 
     return lowest_within(ladder(layers), max_drop, judge_choices)

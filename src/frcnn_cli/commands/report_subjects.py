@@ -31,7 +31,7 @@ from frcnn_cli.engine.report import (
     subject_of_file,
     subject_of_model,
 )
-from frcnn_cli.engine.settings import DetectSettings, Precision
+from frcnn_cli.engine.settings import DetectSettings, PrecisionChoice
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 
@@ -50,7 +50,7 @@ class Asked:
     source: str | None
     allow_mismatch: bool
     top_k: int | None
-    precision: Precision
+    precision: PrecisionChoice
     tta: str | None
     scales: str | None
     no_box_regression: bool
@@ -88,7 +88,8 @@ def gather(output: Output, asked: Asked) -> Material:
         return _of_files(output, asked)
     device = find_device(asked.device)
     loaded = tuple(
-        open_model(output, path, asked.runs_root, device) for path in asked.models or (None,)
+        open_model(output, path, asked.runs_root, device, asked.precision)
+        for path in asked.models or (None,)
     )
     judged = open_evaluation_split(output, loaded[0], asked.dataset, asked.split, asked.data_root)
     for each in loaded[1:]:
@@ -139,12 +140,12 @@ def _of_models(
     else:
         detections = []
         for each, how in zip(loaded, settings, strict=True):
-            journal = dataset_journal(each, found, how, asked.precision, source, asked.proposals)
+            journal = dataset_journal(each, found, how, source, asked.proposals)
             journals.append(journal)
-            detections.append(_detect(output, asked, each, found, how, journal))
+            detections.append(_detect(output, each, found, how, journal))
         dataset = scored_images(dataset, detections)
     with output.progress("Timing", None):
-        models = [prepare_model(each.model, asked.precision) for each in loaded]
+        models = [prepare_model(each.model, each.precision) for each in loaded]
         stages = mean_stages(models, dataset, found.proposals, settings[0])
     subjects = tuple(
         subject_of_model(
@@ -163,14 +164,13 @@ def _of_models(
 
 def _detect(
     output: Output,
-    asked: Asked,
     loaded: LoadedModel,
     found: DatasetProposals,
     settings: DetectSettings,
     journal: Journal,
 ) -> Mapping[str, Detections]:
     with unfinished(output, journal), output.progress("Detecting", len(found.dataset)) as advance:
-        model = prepare_model(loaded.model, asked.precision)
+        model = prepare_model(loaded.model, loaded.precision)
         detected = detect_dataset(
             model, found.dataset, found.proposals, settings, lambda: advance(1, ""), journal
         )

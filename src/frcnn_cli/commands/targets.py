@@ -9,14 +9,16 @@ from typing import Any
 import torch
 
 from frcnn_cli.commands.console import Output
+from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.datasets import available_splits, default_splits, find_dataset
 from frcnn_cli.engine.datasets.layout import Report, refuse
 from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.precision import choose_precision
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.saved.models import find_model, is_model, load_model
 from frcnn_cli.engine.saved.origins import stored_experiment
 from frcnn_cli.engine.saved.trained_on import trained_on
-from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings import Experiment, Precision, PrecisionChoice
 from frcnn_proposals.errors import InputError, MisuseError, reason
 
 
@@ -24,13 +26,14 @@ from frcnn_proposals.errors import InputError, MisuseError, reason
 class LoadedModel:
     """A model on its device, the file it came from, and what that says of its origin.
 
-    experiment: what it was made by, as far as the file says.
+    experiment: what it was made by, as far as the file says. precision: what it detects in.
     """
 
     model: FastRCNN
     path: Path
     origin: dict[str, Any]
     experiment: Experiment
+    precision: Precision = "float32"
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,28 @@ def split_targets(first: str | None, second: str | None) -> tuple[Path | None, s
 
 
 def open_model(
-    output: Output, given: Path | None, runs_root: Path, device: torch.device
+    output: Output,
+    given: Path | None,
+    runs_root: Path,
+    device: torch.device,
+    precision: PrecisionChoice = "auto",
 ) -> LoadedModel:
-    """The model that is meant: the given one, or the newest run's; says which."""
+    """The given model, or the newest run's, and the precision it detects in; prints both.
+
+    `auto` stays in float32 where the model's own setting is float32, as for the paper's presets.
+    Raises MisuseError where bfloat16 is requested by name and `device` would emulate it.
+    """
     path = find_model(given, runs_root)
     model, origin = load_model(path)
     try:
         experiment = stored_experiment(origin, model.architecture)
     except (MisuseError, TypeError, ValueError) as error:
         raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
-    output.note(f"Model: {path}")
-    return LoadedModel(model.to(device), path, origin, experiment)
+    measured = find_backbone(model.architecture.backbone).bfloat16
+    measured = measured and experiment.detect.precision != "float32"
+    chosen = choose_precision(precision, device, measured)
+    output.note(f"Model: {path}" + (", in bfloat16" if chosen == "bfloat16" else ""))
+    return LoadedModel(model.to(device), path, origin, experiment, chosen)
 
 
 def open_evaluation_split(

@@ -24,7 +24,7 @@ from frcnn_cli.engine.saved.models import BEST_FILE
 from frcnn_proposals.errors import MisuseError
 
 # What --resume may be given beside: of the machine, not of the experiment.
-OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard"}
+OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard", "emulate_bfloat16"}
 
 
 @click.command()
@@ -37,6 +37,11 @@ OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard"}
 @options.device
 @click.option(
     "--tensorboard", is_flag=True, help="Write TensorBoard scalars into the run's folder."
+)
+@click.option(
+    "--emulate-bfloat16",
+    is_flag=True,
+    help="Compute in bfloat16 even without instructions for it, up to 100 times slower.",
 )
 @click.pass_context
 @pass_output
@@ -55,6 +60,7 @@ def train(
     resumed: Path | None,
     device: str,
     tensorboard: bool,
+    emulate_bfloat16: bool,
     **named: Any,
 ) -> None:
     """Train a detector on DATASET: voc2007, voc2007+voc2012, or a folder.
@@ -75,7 +81,7 @@ def train(
         return
     team = team_from_environment()
     with joined(team, find_device(device)) as own_device:
-        place = Place(out, runs_root, own_device, team, tensorboard)
+        place = Place(out, runs_root, own_device, team, tensorboard, emulate_bfloat16)
         if resumed is not None:
             _refuse_beside_resume(ctx)
             trained = go_on(output, resumed, place, named["workers"])

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 import click
 from click.shell_completion import CompletionItem
 
 from frcnn_cli.commands import options
 from frcnn_cli.engine.presets import PRESETS, VARIANTS, Preset, Variant
+from frcnn_cli.engine.settings import PrecisionChoice
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -89,8 +90,9 @@ _OPTIONS = (
     click.option("--workers", type=int, help="Processes that prepare batches. Default: 1."),
     click.option(
         "--precision",
-        type=click.Choice(["float32", "bfloat16"]),
-        help="What the convolutions compute in. Default: float32.",
+        type=click.Choice(get_args(PrecisionChoice)),
+        help="Arithmetic of forward and backward. auto: bfloat16 for `lite` on a device that has "
+        "instructions for it, otherwise float32. Default: auto, and float32 for paper-*.",
     ),
     click.option("--compile", is_flag=True, default=None, help="Compile the feature layers."),
     click.option(

@@ -15,6 +15,7 @@ from frcnn_cli.commands.train_prepare import (
     prepare_run,
     refuse_other_proposals,
     validation_split,
+    with_precision,
     with_split,
 )
 from frcnn_cli.commands.train_tables import setting_table
@@ -41,7 +42,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 
 def begin(output: Output, experiment: Experiment, place: Place) -> Trained:
     """Train from the first iteration, in a folder of the run's own."""
-    experiment = with_split(output, experiment)
+    experiment = with_precision(with_split(output, experiment), place)
     data = find_data(experiment)
     around = place.runs_root if place.folder is None else place.folder.parent
     missing = [each for each in (around, *around.parents) if not each.exists()]
@@ -124,7 +125,7 @@ def _train(
         f"Training {experiment.backbone} on {len(run.dataset)} images of "
         f"{Path(experiment.data.dataset).name} {experiment.data.split}, {run.settings.iterations} "
         f"iterations at scale {experiment.preprocessing.scale}, on "
-        f"{place.device}{_together(place.team)}, into {folder}"
+        f"{place.device}{_together(place.team)} in {experiment.train.precision}, into {folder}"
     )
     needs = Needs(_bytes_of_run(model, experiment), folder)
     return _watched(output, run, place, 0, lambda *reports: train(model, run, *reports), needs)

@@ -46,6 +46,7 @@ def examine(data_root: Path | None = None) -> tuple[Finding, ...]:
         ("operators, CUDA", _cuda_operators, f"FORCE_CUDA=1 {_REBUILD}"),
         ("OpenCV", _opencv, "pip install --force-reinstall opencv-contrib-python"),
         ("CUDA", _cuda, "pip install --force-reinstall torch"),
+        ("precision", _precision, ""),
         ("cores", _cores, ""),
         ("memory", _memory, ""),
         ("disk", _disk, ""),
@@ -146,6 +147,14 @@ def _cuda() -> Finding:
         text = "there is a GPU's driver, but this torch is built for the CPU alone"
         return Finding("CUDA", text, True, "pip install --force-reinstall torch")
     return Finding("CUDA", "no GPU that torch can use; everything runs on the CPU")
+
+
+def _precision() -> Finding:
+    precision = importlib.import_module("frcnn_cli.engine.precision")
+    device = importlib.import_module("frcnn_cli.engine.devices").find_device("auto")
+    if precision.has_fast_bfloat16(device):
+        return Finding("precision", f"bfloat16 and float32 on {device}")
+    return Finding("precision", f"float32: {precision.missing_instructions(device)}")
 
 
 def _cores() -> Finding:

@@ -11,6 +11,7 @@ from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.settings import (
     DetectSettings,
     Experiment,
+    PrecisionChoice,
     Preprocessing,
     Sampling,
     Schedule,
@@ -128,13 +129,14 @@ def base_experiment(
         sizes = named.preprocessing
         preprocessing = replace(preprocessing, scale=sizes.scale, max_size=sizes.max_size)
         schedule, sampling, detect = named.schedule, named.sampling, named.detect
+    precision: PrecisionChoice = "float32" if base.as_the_paper else "auto"
     if own is not None and sampling.scales:
         ratio = preprocessing.scale / max(sampling.scales)
         sampling = replace(sampling, scales=tuple(round(s * ratio) for s in sampling.scales))
     return Experiment(
         backbone=network.name,
         preprocessing=preprocessing,
-        train=TrainSettings(schedule=schedule, sampling=sampling),
+        train=TrainSettings(schedule=schedule, sampling=sampling, precision=precision),
         detect=detect,
     )
 

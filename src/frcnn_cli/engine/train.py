@@ -134,8 +134,9 @@ def _fit(
                 watch = Stopwatch()
                 minibatch = _readable(watch.waiting_for(shares), run.device, unreadable)
                 losses = train_step(
-                    network, minibatch, optimizer, rate, stage.weights, settings.precision, team
-                )
+                    network, minibatch, optimizer, rate, stage.weights,
+                    settings.precision == "bfloat16", team,
+                )  # fmt: skip
                 if losses is not None:
                     steps += 1
                     images = settings.sampling.images

@@ -14,7 +14,6 @@ from frcnn_cli.engine.distributed import ALONE, Team
 from frcnn_cli.engine.layers.dropout import RowDropout
 from frcnn_cli.engine.losses import BOTH, Losses, LossWeights, multi_task_loss
 from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.settings import Precision
 from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_proposals.errors import InputError
 
@@ -25,15 +24,16 @@ def train_step(
     optimizer: torch.optim.Optimizer,
     rate: float,
     weights: LossWeights = BOTH,
-    precision: Precision = "float32",
+    bfloat16: bool = False,
     team: Team = ALONE,
 ) -> Losses | None:
     """Sample, forward, loss, backward, update: one mini-batch of RoIs.
 
     minibatch: its shares, sampled as they are taken. Their gradients add up, so that memory
     holds one share at a time. network: the model, or what averages its gradients over the
-    team. Returns the losses, averaged over all RoIs of all processes; None, and no update,
-    where there are no RoIs. Raises InputError, naming the images, where a loss is not finite.
+    team. bfloat16: the arithmetic of forward and backward; weights and loss stay float32.
+    Returns the losses, averaged over all RoIs of all processes; None, and no update, where
+    there are no RoIs. Raises InputError, naming the images, where a loss is not finite.
     """
     model = network if isinstance(network, FastRCNN) else network.module
     optimizer.zero_grad(set_to_none=True)
@@ -43,7 +43,7 @@ def train_step(
         if together == 0:
             continue
         planned = planned or together * max(1, share.shares // team.world)
-        with torch.autocast(share.images.device.type, torch.bfloat16, precision == "bfloat16"):
+        with torch.autocast(share.images.device.type, torch.bfloat16, bfloat16):
             drop = RowDropout(share.rows, share.images.device) if share.rows else None
             outputs = network(share.images, share.rois, drop)
         logits, offsets = (each.float() for each in outputs)

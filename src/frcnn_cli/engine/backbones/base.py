@@ -34,6 +34,8 @@ class Backbone:
     layers' parameters that training leaves alone. new_layers: prefixes of those that ImageNet
     knows nothing of. pretrained_rate: factor of the learning rate for the feature layers that it
     knows. schedule and sampling: how it trains unless told otherwise; detect: how it detects.
+    bfloat16: whether it was measured to train and detect in bfloat16 faster than in float32 and
+    as accurately (docs/training-speed.md).
     read: the published state -> what of it is used. Raises KeyError where a tensor is missing,
     ValueError where they are another network's.
     download: the published state, from its package or its publisher. Raises InputError, or an
@@ -55,6 +57,7 @@ class Backbone:
     download: Callable[[], Mapping[str, Tensor]]
     sampling: Sampling = field(default_factory=Sampling)
     detect: DetectSettings = field(default_factory=DetectSettings)
+    bfloat16: bool = False
 
 
 def initialise(features: nn.Module) -> nn.Module:

@@ -136,7 +136,7 @@ _SCHEDULE = Schedule(
     iterations=9000, optimizer="adamw", learning_rate=0.0003, warmup=200, weight_decay=0.05
 )
 _SAMPLING = Sampling(rois_per_image=128, scales=(320, 400, 480))
-_DETECT = DetectSettings(max_per_class=300, box_voting=0.5)
+_DETECT = DetectSettings(max_per_class=300, box_voting=0.5, precision="auto")
 
 
 def _variant(number: int, width: float, depth: float) -> Backbone:
@@ -152,6 +152,7 @@ def _variant(number: int, width: float, depth: float) -> Backbone:
         schedule=_SCHEDULE,
         sampling=_SAMPLING,
         detect=_DETECT,
+        bfloat16=True,
         frozen=("stem", "stages.0", "stages.1"),
         new_layers=("laterals",),
         # A folded batch norm's gain acts on the gradient twice, and is far from one here.

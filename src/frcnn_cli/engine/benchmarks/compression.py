@@ -60,7 +60,7 @@ def benchmark_compression(
     whole = create_model(backbone, _CLASSES, "none").eval()
     thin = FastRCNN(with_ranks(whole.architecture, dict(ranks))).eval()
     thin = thin.to(memory_format=torch.channels_last)
-    before, after = measure_costs((whole, thin), rounds, on_run)
+    before, after = measure_costs((whole, thin), "float32", rounds, on_run)
     return CompressionSpeed(before, after)
 
 

@@ -51,6 +51,7 @@ CASES = (
     DetectionCase("vgg16-svd-made", "vgg16", made=True, ranks=(1024, 256)),
     DetectionCase("lite-given", "efficientnet_lite0", made=False),
     DetectionCase("lite-made", "efficientnet_lite0", made=True),
+    DetectionCase("lite-bfloat16-given", "efficientnet_lite2", made=False, precision="bfloat16"),
     DetectionCase("vgg16-bfloat16-given", "vgg16", made=False, precision="bfloat16"),
 )
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, astuple, dataclass, replace
+from functools import partial
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -70,23 +71,31 @@ def benchmark_training(
     cases: tuple[TrainingCase, ...] = CASES,
     rounds: int = 3,
     steps: int = 4,
-    progress: Callable[[str], None] = lambda name: None,
+    begin: Callable[[str, float], None] = lambda name, seconds: None,
 ) -> list[TrainingTimes]:
-    """Each case: a step each that is not counted, then `rounds` of `steps` steps in turn."""
+    """Each case: one uncounted step each, then `rounds` of `steps` steps each, interleaved.
+
+    begin: receives a case's name and about how many seconds it will take, after the first step.
+    """
     results = []
     with TemporaryDirectory() as folder:
         generate_dataset(Path(folder) / "pictures", IMAGES, size=(500, 375))
         for case in cases:
-            progress(case.name)
-            results.append(_measure(case, Path(folder), rounds, steps))
+            expected = partial(begin, case.name)
+            results.append(_measure(case, Path(folder), rounds, steps, expected))
     return results
 
 
-def _measure(case: TrainingCase, folder: Path, rounds: int, steps: int) -> TrainingTimes:
+def _measure(
+    case: TrainingCase, folder: Path, rounds: int, steps: int, begin: Callable[[float], None]
+) -> TrainingTimes:
     run, model = run_of(case, folder, 2 * rounds * steps + 2)
     plain = PlainTraining(deepcopy(model), run)
     ours = _our_steps(model, run)
+    start = time.perf_counter()
     losses = (next(ours), plain.step())
+    # Its stages are timed afterwards, in steps of ours alone.
+    begin((time.perf_counter() - start) * (rounds + 0.5) * steps)
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for step, durations in zip((ours.__next__, plain.step), seconds, strict=True):
@@ -119,8 +128,9 @@ def run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, Fast
 def _our_steps(model: FastRCNN, run: Run) -> Iterator[float]:
     """The loss of each step; the next one is done when it is asked for."""
     optimizer = make_optimizer(model, run.settings.schedule)
+    bfloat16 = run.settings.precision == "bfloat16"
     for minibatch in _minibatches(model, run):
-        losses = train_step(model, minibatch, optimizer, 1e-4, precision=run.settings.precision)
+        losses = train_step(model, minibatch, optimizer, 1e-4, bfloat16=bfloat16)
         assert losses is not None
         yield losses.total.item()
 

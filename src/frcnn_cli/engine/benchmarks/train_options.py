@@ -103,6 +103,6 @@ def _step(
 
     def step(batch: Sequence[Minibatch]) -> None:
         arranged = (replace(b, images=b.images.contiguous(memory_format=layout)) for b in batch)
-        train_step(model, arranged, optimizer, 1e-4, precision=way.precision)
+        train_step(model, arranged, optimizer, 1e-4, bfloat16=way.precision == "bfloat16")
 
     return step

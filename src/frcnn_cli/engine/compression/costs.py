@@ -9,6 +9,7 @@ from typing import Any
 from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.layer_costs import layer_costs
 from frcnn_cli.engine.model import FastRCNN, parameter_count
+from frcnn_cli.engine.settings import Precision
 from frcnn_cli.engine.timing.samples import sample_image, sample_proposals
 from frcnn_cli.engine.timing.stage_times import StageTimes, time_stages
 from frcnn_cli.engine.transforms import image_tensor
@@ -35,10 +36,13 @@ class Cost:
 
 
 def measure_costs(
-    models: Sequence[FastRCNN], repeats: int = 5, on_run: Callable[[], None] = lambda: None
+    models: Sequence[FastRCNN],
+    precision: Precision,
+    repeats: int = 5,
+    on_run: Callable[[], None] = lambda: None,
 ) -> list[Cost]:
     """Costs of each model; times are medians, in turn, of models made ready for detection."""
-    prepared = [prepare_model(model) for model in models]
+    prepared = [prepare_model(model, precision) for model in models]
     times = time_stages(prepared, sample_image(), sample_proposals(ROIS), repeats, on_run)
     return [
         Cost(parameter_count(model), multiply_adds(model), each)

@@ -13,7 +13,7 @@ from frcnn_cli.engine.detecting.prepare import prepare_model
 from frcnn_cli.engine.evaluation import evaluate_voc
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset, Detections
-from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.settings import DetectSettings, Precision
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
@@ -32,6 +32,7 @@ def judge(
     dataset: Dataset,
     proposals: Mapping[str, Proposals],
     settings: DetectSettings | None = None,
+    precision: Precision = "float32",
     on_image: Callable[[], None] = lambda: None,
 ) -> Judged:
     """The VOC 11-point mAP of each model on a data set, all in one pass over its images.
@@ -43,7 +44,7 @@ def judge(
     settings = replace(settings or DetectSettings(), score_threshold=None)
     found: list[dict[str, Detections]] = [{} for _ in models]
     unreadable = []
-    prepared = _sharing_feature_maps(models)
+    prepared = _sharing_feature_maps(models, precision)
     for record in dataset.images:
         try:
             image = read_image(record.path)
@@ -77,9 +78,9 @@ class _LastMap(nn.Module):
         return self.feature_map
 
 
-def _sharing_feature_maps(models: Sequence[FastRCNN]) -> list[FastRCNN]:
+def _sharing_feature_maps(models: Sequence[FastRCNN], precision: Precision) -> list[FastRCNN]:
     """The models, ready for detection; those of the same feature layers have one in common."""
-    prepared = [prepare_model(model) for model in models]
+    prepared = [prepare_model(model, precision) for model in models]
     for index, model in enumerate(models):
         same = (i for i in range(index) if _equal(models[i].features, model.features))
         first = next(same, None)

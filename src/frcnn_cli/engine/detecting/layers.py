@@ -97,7 +97,10 @@ def can_halve(layer: nn.Module) -> bool:
 
 
 def can_pack(layer: nn.Module) -> bool:
-    """Whether PackedLinear can take this layer's place."""
+    """Whether PackedLinear can take this layer's place on this machine.
+
+    oneDNN packs bfloat16 only where it has instructions for it.
+    """
     return (
         isinstance(layer, nn.Linear)
         and layer.weight.device.type == "cpu"
@@ -105,6 +108,7 @@ def can_pack(layer: nn.Module) -> bool:
         and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
         and hasattr(torch.ops.mkldnn, "_linear_pointwise")
         and hasattr(torch.ops.mkldnn, "_reorder_linear_weight")
+        and (layer.weight.dtype == torch.float32 or torch.ops.mkldnn._is_mkldnn_bf16_supported())
     )
 
 

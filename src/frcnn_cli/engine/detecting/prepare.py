@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 
 import torch
 from torch import nn
@@ -54,7 +55,9 @@ def _replace(module: nn.Module) -> None:
             continue
         if can_pack(layer):
             assert isinstance(layer, nn.Linear)
-            setattr(module, name, PackedLinear(layer))
+            # Packing is an internal operator: a machine that it does not know keeps the layer.
+            with suppress(RuntimeError):
+                setattr(module, name, PackedLinear(layer))
         elif can_transform(layer):
             assert isinstance(layer, nn.Conv2d)
             setattr(module, name, WinogradConv(layer))

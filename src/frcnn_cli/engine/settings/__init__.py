@@ -5,7 +5,7 @@ A value out of range raises MisuseError.
 Defaults are the paper's where the paper gives one; `docs/training.md` says which differ.
 """
 
-from frcnn_cli.engine.settings.detection import DetectSettings, Precision
+from frcnn_cli.engine.settings.detection import DetectSettings, Precision, PrecisionChoice
 from frcnn_cli.engine.settings.experiment import DataSettings, Experiment, ProposalSettings
 from frcnn_cli.engine.settings.network import Architecture, Classifier, Preprocessing
 from frcnn_cli.engine.settings.training import Sampling, Schedule, SvmSettings, TrainSettings
@@ -17,6 +17,7 @@ __all__ = [
     "DetectSettings",
     "Experiment",
     "Precision",
+    "PrecisionChoice",
     "Preprocessing",
     "ProposalSettings",
     "Sampling",

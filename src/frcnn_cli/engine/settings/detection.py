@@ -6,9 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-from frcnn_cli.engine.settings.checks import check, check_scales
+from frcnn_cli.engine.settings.checks import check, check_choice, check_scales
 
 Precision = Literal["float32", "bfloat16"]
+# auto: whichever `frcnn_cli.engine.precision.choose_precision` takes on the machine at hand.
+PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,7 @@ class DetectSettings:
     where regression put it, as the paper does. Boxes that are not regressed do not vote.
     flip: the image is also read mirrored left to right, and each RoI's scores and boxes are
     the means of both.
+    precision: of the convolutions, RoI pooling, fc6 and fc7; the rest is always float32.
     """
 
     score_threshold: float | None = 0.5
@@ -41,6 +44,7 @@ class DetectSettings:
     roi_side: int = 224
     box_voting: float = 0.0
     flip: bool = False
+    precision: PrecisionChoice = "float32"
 
     def __post_init__(self) -> None:
         check(
@@ -53,3 +57,4 @@ class DetectSettings:
         check(self.proposals >= 1, "detection needs at least one proposal")
         check_scales(self.scales, "the scales of detection")
         check(self.roi_side >= 1, f"roi_side is {self.roi_side} pixels; it must be 1 or more")
+        check_choice(self.precision, PrecisionChoice, "the precision of detection")

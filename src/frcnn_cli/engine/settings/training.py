@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from frcnn_cli.engine.settings.checks import check, check_choice, check_scales, positive
-from frcnn_cli.engine.settings.detection import Precision
+from frcnn_cli.engine.settings.detection import PrecisionChoice
 from frcnn_cli.engine.settings.network import Classifier
 
 Strategy = Literal["hierarchical", "roi-centric"]
@@ -147,7 +147,8 @@ class TrainSettings:
     classifier: svm fits `svm` on fc7 after training, to score at test in place of the softmax.
     checkpoint_every and eval_every count iterations; eval_every 0 never evaluates.
     precision: of the forward and the backward pass; bfloat16 leaves weights, momenta and the
-    loss in float32. compile: the feature layers by torch.compile.
+    loss in float32; auto becomes one of the two when the run begins, and is stored as that.
+    compile: the feature layers by torch.compile.
     workers: processes that prepare batches; neither they nor the checkpoints change the result.
     """
 
@@ -163,7 +164,7 @@ class TrainSettings:
     workers: int = 1
     checkpoint_every: int = 500
     eval_every: int = 0
-    precision: Precision = "float32"
+    precision: PrecisionChoice = "float32"
     compile: bool = False
 
     def __post_init__(self) -> None:
@@ -181,7 +182,7 @@ class TrainSettings:
         )
         check(0 <= self.seed < 2**63, f"the seed is {self.seed}; it lies in 0..2^63 - 1")
         check(self.proposals >= 1, "training needs at least one proposal an image")
-        check_choice(self.precision, Precision, "the precision")
+        check_choice(self.precision, PrecisionChoice, "the precision of training")
         check(self.checkpoint_every >= 1, "checkpoints are written every 1 iterations or more")
         check(self.eval_every >= 0, "eval_every is a number of iterations; 0 never evaluates")
         check(self.workers >= 0, "the number of workers cannot be negative")

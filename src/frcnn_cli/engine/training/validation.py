@@ -13,7 +13,7 @@ from frcnn_cli.engine.distributed import ALONE, Team
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.settings import DataSettings, DetectSettings
+from frcnn_cli.engine.settings import DataSettings, DetectSettings, Precision
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 
@@ -60,7 +60,8 @@ def validate(model: FastRCNN, validation: Validation, team: Team = ALONE) -> flo
     A copy made ready for detection is judged: the model is left as it was, in training. Each
     process of the team detects in its part of the images, and has the score of all.
     """
-    prepared, whole = prepare_model(model), validation.dataset
+    precision: Precision = "bfloat16" if validation.settings.precision == "bfloat16" else "float32"
+    prepared, whole = prepare_model(model, precision), validation.dataset
     part = replace(whole, images=team.part(whole.images))
     of_part = detect_dataset(prepared, part, validation.proposals, validation.settings)
     found = joined_detections(team.gather(of_part)).detections
