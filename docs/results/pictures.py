@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from frcnn_cli.engine.datasets import find_dataset
-from frcnn_cli.engine.draw import draw_detections
-from frcnn_cli.engine.evaluation import read_detections
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.drawing.detections import draw_detections
+from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_proposals.images import read_image
 

@@ -2,42 +2,51 @@
 
 from __future__ import annotations
 
-import difflib
 import errno
-import importlib
 import os
 import signal
 from typing import Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from frcnn_cli import __version__
-from frcnn_cli.commands.console import SILENT, Output
-from frcnn_cli.commands.giving_up import end_soon_after_ctrl_c, leave_at_once
-from frcnn_cli.commands.printable import message
+from frcnn_cli.commands.shared.console import SILENT, Output
+from frcnn_cli.commands.shared.interrupt import end_soon_after_ctrl_c, leave_at_once
+from frcnn_cli.commands.shared.lazy_group import LazyGroup
+from frcnn_cli.commands.shared.safe_text import message
 from frcnn_proposals.errors import InputError, ran_out_of_memory, reason
 
-# Command -> (module under frcnn_cli.commands, its help line). Modules are imported when their
-# command runs, so that `frcnn --help` does not wait for torch.
+_COMMANDS = "frcnn_cli.commands."
 COMMANDS = {
-    "propose": "Find boxes for every image, into a store.",
-    "train": "Train a detector on a data set.",
-    "runs": "List training runs: setting, progress, mAP, size.",
-    "eval": "Score a detector, or a file of detections, on a data set.",
-    "report": "Write a page on a detector, or on two side by side.",
-    "detect": "Find objects in images.",
-    "compress": "Make a model smaller and faster by truncated SVD.",
-    "model": "Show what a model or a backbone is made of.",
-    "proposals": "Inspect, convert, judge and draw proposal files.",
-    "data": "Download, generate, list and check data sets.",
-    "doctor": "Say whether this machine is ready, and what mends what is not.",
-    "export": "Write a model as ONNX, or for torch alone.",
-    "import-caffe": "Read a model of the first implementation, or ImageNet weights of Caffe.",
-    "import-torchvision": "Check a checkpoint of torchvision's, and keep it to train from.",
-    "config": "Show the effective settings, and where each comes from.",
-    "completion": "Print what makes a shell complete frcnn's commands and options.",
-    "bench": "Measure this toolkit against its alternatives.",
+    "propose": ("propose:propose", "Find boxes for every image, into a store."),
+    "train": ("train.command:train", "Train a detector on a dataset."),
+    "runs": ("runs:runs", "List training runs: setting, progress, mAP, size."),
+    "eval": ("evaluate.command:eval", "Score a detector, or a file of detections, on a dataset."),
+    "report": ("report.command:report", "Write a page on a detector, or on two side by side."),
+    "detect": ("detect.command:detect", "Find objects in images."),
+    "compress": ("compress.command:compress", "Make a model smaller and faster by truncated SVD."),
+    "model": ("model:model", "Show what a model or a backbone is made of."),
+    "proposals": (
+        "proposals.group:proposals",
+        "Inspect, convert, evaluate and draw proposal files.",
+    ),
+    "data": ("data.group:data", "Download, generate, list and check datasets."),
+    "doctor": ("doctor:doctor", "Check that this machine is ready, and print the fixes."),
+    "export": ("export:export", "Write a model as ONNX, or for torch alone."),
+    "import-caffe": (
+        "import_caffe:import_caffe",
+        "Read a model of the first implementation, or ImageNet weights of Caffe.",
+    ),
+    "import-torchvision": (
+        "import_torchvision:import_torchvision",
+        "Check a checkpoint of torchvision's, and keep it to train from.",
+    ),
+    "config": ("config:config", "Show the effective settings, and where each comes from."),
+    "completion": (
+        "completion:completion",
+        "Print what makes a shell complete frcnn's commands and options.",
+    ),
+    "bench": ("bench.group:bench", "Measure this toolkit against its alternatives."),
 }
 INTERRUPTED = 130
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
@@ -62,39 +71,11 @@ class Failure(click.ClickException):
         self.exit_code = exit_code  # type: ignore[misc]
 
 
-class CommandGroup(click.Group):
-    """Commands by name, imported late; a misspelt one is answered with the nearest."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        name = cmd_name.replace("-", "_")
-        module = importlib.import_module(f"frcnn_cli.commands.{name}")
-        command: click.Command = getattr(module, name)
-        return command
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        name = args[0]
-        if name not in COMMANDS and not name.startswith("-"):
-            near = difflib.get_close_matches(name, COMMANDS, n=1)
-            hint = f" Did you mean '{near[0]}'?" if near else " `frcnn --help` lists the commands."
-            raise click.UsageError(f"There is no command '{name}'.{hint}", ctx)
-        return super().resolve_command(ctx, args)
-
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names without importing what they name."""
-        options = click.Command.shell_complete(self, ctx, incomplete)
-        found = ((name, text) for name, text in COMMANDS.items() if name.startswith(incomplete))
-        return [*(CompletionItem(name, help=text) for name, text in found), *options]
+class CommandGroup(LazyGroup):
+    """The toolkit's commands; turns errors into messages and exit codes."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        super().format_commands(ctx, formatter)
         with formatter.section("Environment"):
             formatter.write_dl(list(ENVIRONMENT.items()))
         with formatter.section("Exit codes"):
@@ -127,7 +108,11 @@ class CommandGroup(click.Group):
             ) from error
 
 
-@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CommandGroup,
+    lazy={name: (_COMMANDS + place, text) for name, (place, text) in COMMANDS.items()},
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(__version__, prog_name="frcnn")
 @click.option("-v", "--verbose", count=True, help="Say more about what is done.")
 @click.option("-q", "--quiet", is_flag=True, help="Print results and warnings only.")

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_cli.commands.train_settings import Wishes, experiment_from
-from frcnn_cli.engine.presets import base_experiment
-from frcnn_cli.engine.saved.runs import write_setting
+from frcnn_cli.commands.train.settings import Wishes, experiment_from
+from frcnn_cli.engine.models.presets import base_experiment
 from frcnn_cli.engine.settings.fields import values_of
+from frcnn_cli.engine.training.run_folder import write_setting
 
 
 @pytest.fixture(autouse=True)

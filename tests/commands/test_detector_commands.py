@@ -12,8 +12,8 @@ import pytest
 from called import frcnn
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.saved.models import load_model
-from frcnn_proposals.store import open_store
+from frcnn_cli.engine.models.store import load_model
+from frcnn_proposals.store.reader import open_store
 
 FEW = ["--iterations", "4", "--scale", "64", "--workers", "0", "--weights", "none"]
 

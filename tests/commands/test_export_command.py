@@ -10,9 +10,9 @@ import torch
 from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.backbones import find_backbone
-from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.saved.models import save_model
+from frcnn_cli.engine.models.store import save_model
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture
 
 

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import PIL.Image
 import pytest
+from caffe_files import POOLED, caffenet_arrays, detector_arrays, layer, new_file, write
 from called import frcnn
 
-from frcnn_cli.engine.backbones import find_backbone, load_pretrained
-from frcnn_cli.engine.saved.models import load_model
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "engine" / "exchange"))
-from caffe_files import POOLED, caffenet_arrays, detector_arrays, layer, new_file, write
+from frcnn_cli.engine.models.store import load_model
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.backbones.weights import load_pretrained
 
 
 def test_a_detector_is_imported_and_detects(tmp_path: Path) -> None:

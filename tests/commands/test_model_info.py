@@ -11,10 +11,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.backbones import find_backbone
-from frcnn_cli.engine.checkpoint import save_tensors
-from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.saved.models import save_model
+from frcnn_cli.engine.models.file import save_tensors
+from frcnn_cli.engine.models.store import save_model
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture
 
 

@@ -16,9 +16,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
-from frcnn_proposals.dense import DenseBoxes
 from frcnn_proposals.images import read_image
-from frcnn_proposals.store import open_store
+from frcnn_proposals.sources.dense import DenseBoxes
+from frcnn_proposals.store.reader import open_store
 
 
 def run(*arguments: object) -> Result:

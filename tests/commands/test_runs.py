@@ -12,10 +12,10 @@ from click.testing import CliRunner
 from PIL import Image
 
 from frcnn_cli.cli import cli
-from frcnn_cli.commands import outlook
-from frcnn_cli.commands.outlook import Needs, Outlook, in_bytes, in_words
-from frcnn_cli.commands.train_watch import TrainingLine
-from frcnn_cli.engine.datasets import generate_dataset
+from frcnn_cli.commands.shared import estimate as outlook
+from frcnn_cli.commands.shared.estimate import Needs, Outlook, in_bytes, in_words
+from frcnn_cli.commands.train.tables import TrainingLine
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.training.run import StepReport
 
 STEP = StepReport(7, 1.25, 0.75, 0.5, 0.01, images=2, seconds=0.25, waiting=0.01)

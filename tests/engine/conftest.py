@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from frcnn_cli.engine.datasets import find_dataset, generate_dataset
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.dense import DenseBoxes
+from frcnn_proposals.sources.dense import DenseBoxes
 
 SMALL = Architecture(
     backbone="efficientnet_lite0",

@@ -12,8 +12,8 @@ from children import Children
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.saved.models import save_model
+from frcnn_cli.engine.models.store import save_model
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 
 ENDS = pytest.StashKey[dict[str, str]]()

@@ -20,27 +20,25 @@ import bad_results
 import numpy as np
 from test_bad_archives import packed, plain
 
-from frcnn_cli.engine.backbones.weights import read_state
-from frcnn_cli.engine.checkpoint import load_tensors
-from frcnn_cli.engine.datasets.coco import CocoLayout
+from frcnn_cli.engine.datasets.download.dataset import unpack
 from frcnn_cli.engine.datasets.layout import refuse
-from frcnn_cli.engine.datasets.voc_xml import ground_truth, read_annotation
-from frcnn_cli.engine.datasets.yolo_labels import read_labels
-from frcnn_cli.engine.datasets.yolo_yaml import read_description
-from frcnn_cli.engine.detecting.journal import Journal
-from frcnn_cli.engine.downloads.unpack import unpack
-from frcnn_cli.engine.evaluation.read_detections import read_detections
+from frcnn_cli.engine.datasets.readers.coco import CocoLayout
+from frcnn_cli.engine.datasets.readers.voc_xml import ground_truth, read_annotation
+from frcnn_cli.engine.datasets.readers.yolo_files import read_description, read_labels
+from frcnn_cli.engine.detection.journal import Journal
+from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.exchange.caffe_file import read_caffemodel
-from frcnn_cli.engine.proposing.inputs import find_images
+from frcnn_cli.engine.models.file import load_tensors
+from frcnn_cli.engine.network.backbones.weights import read_state
+from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
-from frcnn_cli.engine.report.training_log import read_training_log
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.overrides import override, read_toml
-from frcnn_cli.engine.training.metrics import METRICS_FILE
+from frcnn_cli.engine.training.metrics import METRICS_FILE, read_training_log
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.images import image_size, read_image
-from frcnn_proposals.store import open_store
+from frcnn_proposals.store.reader import open_store
 
 _DATASET = Dataset("d", "test", ("cat", "circle"), (ImageRecord("000010", Path("000010.jpg")),))
 

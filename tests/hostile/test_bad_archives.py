@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from corpus import cuts, flips
 
-from frcnn_cli.engine.downloads.unpack import unpack
+from frcnn_cli.engine.datasets.download.dataset import unpack
 from frcnn_proposals.errors import InputError
 
 pytestmark = pytest.mark.hostile

@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from parsers import check, parsers
 
-from frcnn_proposals.apart import ApartError, call_apart
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.isolated_process import ApartError, call_apart
 
 pytestmark = pytest.mark.hostile
 

@@ -14,7 +14,7 @@ from children import Children
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from frcnn_proposals.store import open_store
+from frcnn_proposals.store.reader import open_store
 
 pytestmark = pytest.mark.hostile
 

@@ -16,7 +16,7 @@ from children import Children
 
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.formats import write_proposals
-from frcnn_proposals.store import open_store
+from frcnn_proposals.store.reader import open_store
 
 IMAGES = int(os.environ.get("FRCNN_LOAD_IMAGES", "100000"))
 
@@ -27,10 +27,10 @@ IMAGES = int(os.environ.get("FRCNN_LOAD_IMAGES", "100000"))
 PROPOSE = """
 import json, multiprocessing, re, sys, time
 from pathlib import Path
-from frcnn_cli.engine.proposing.inputs import find_images
-from frcnn_cli.engine.proposing.run import propose_images
-from frcnn_proposals.dense import DenseBoxes
-from frcnn_proposals.store import open_store
+from frcnn_cli.engine.proposals.inputs import find_images
+from frcnn_cli.engine.proposals.run import propose_images
+from frcnn_proposals.sources.dense import DenseBoxes
+from frcnn_proposals.store.reader import open_store
 
 def peak(process):
     status = Path(f"/proc/{process}/status").read_text()

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.containers.masks import Extent, mask_extent
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, to_layout
-from frcnn_proposals.formats.masks import Extent, mask_extent
 from frcnn_proposals.images import image_size
 
 _LAYOUT = BoxLayout("xywh", 0)

@@ -10,13 +10,13 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.formats.json_file import load_json
-from frcnn_proposals.formats.mat import load_mat
-from frcnn_proposals.formats.mat73 import is_hdf5
-from frcnn_proposals.formats.npz_file import load_npz
+from frcnn_proposals.formats.containers.json import load_json
+from frcnn_proposals.formats.containers.mat import load_mat
+from frcnn_proposals.formats.containers.mat73 import is_hdf5
+from frcnn_proposals.formats.containers.npz import load_npz
+from frcnn_proposals.pickles.unpickle import load_pickle
 from frcnn_proposals.reading import open_file, read_text
-from frcnn_proposals.store_schema import is_store
-from frcnn_proposals.unpickle import load_pickle
+from frcnn_proposals.store.schema import is_store
 
 Kind = Literal["store", "folder", "mat", "pickle", "json", "csv", "npz"]
 _BY_SUFFIX: dict[str, Kind] = {".json": "json", ".csv": "csv", ".npz": "npz"}

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.containers.tables import list_of_ids, list_of_rows, list_of_tables
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, to_layout
-from frcnn_proposals.formats.tables import list_of_ids, list_of_rows, list_of_tables
 
 _XYXY_ABS, _XYWH_ABS = 0, 1
 

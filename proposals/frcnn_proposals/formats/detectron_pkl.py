@@ -10,9 +10,9 @@ import numpy as np
 
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.containers.tables import list_of_ids, list_of_rows, list_of_tables
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.tables import list_of_ids, list_of_rows, list_of_tables
 
 
 class DetectronPkl:

@@ -7,9 +7,9 @@ from typing import BinaryIO
 import numpy as np
 
 from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.containers.mat import tables, texts
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, to_layout
-from frcnn_proposals.formats.mat import tables, texts
 
 
 class FastRcnnMat:

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from frcnn_proposals.formats.base import Parsed
+from frcnn_proposals.formats.containers.mat import cells, columns_of, numbers
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.mat import cells, columns_of, numbers
 
 
 class HosangMat:

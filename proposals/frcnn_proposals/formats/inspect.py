@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from frcnn_proposals.formats.content import Content, kind_of, load_content
 from frcnn_proposals.formats.folder import box_files, spread
 from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, judge, sound_ways
-from frcnn_proposals.provenance import Provenance
-from frcnn_proposals.store import open_store
+from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.store.reader import open_store
 
 Table = tuple[NDArray[Any], NDArray[Any] | None]  # boxes (N, 4) as the file has them, scores (N,)
 # Of a longer store, so many images are looked at.

@@ -6,13 +6,12 @@ from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.base import Format, WritableFormat
 from frcnn_proposals.formats.coco_json import CocoJson
 from frcnn_proposals.formats.csv_table import CsvTable
-from frcnn_proposals.formats.demo_mat import DemoMat
 from frcnn_proposals.formats.detectron2_pkl import Detectron2Pkl
 from frcnn_proposals.formats.detectron_pkl import DetectronPkl
 from frcnn_proposals.formats.edgeboxes_mat import EdgeBoxesMat
 from frcnn_proposals.formats.fast_rcnn_mat import FastRcnnMat
 from frcnn_proposals.formats.hosang_mat import HosangMat
-from frcnn_proposals.formats.ijcv_mat import IjcvMat
+from frcnn_proposals.formats.ijcv_mat import DemoMat, IjcvMat
 from frcnn_proposals.formats.mcg_mat import McgMat
 from frcnn_proposals.formats.mmdet2_pkl import Mmdet2Pkl
 from frcnn_proposals.formats.mmdet3_pkl import Mmdet3Pkl

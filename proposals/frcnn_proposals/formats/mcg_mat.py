@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from frcnn_proposals.formats.base import Parsed
+from frcnn_proposals.formats.containers.mat import columns_of, numbers
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.mat import columns_of, numbers
 
 
 class McgMat:

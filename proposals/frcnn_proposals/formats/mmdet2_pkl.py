@@ -8,9 +8,9 @@ from typing import BinaryIO
 import numpy as np
 
 from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.containers.tables import list_of_tables
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.tables import list_of_tables
 
 
 class Mmdet2Pkl:

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.containers.mat import numbers
+from frcnn_proposals.formats.containers.tables import as_array
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.mat import numbers
-from frcnn_proposals.formats.tables import as_array
-from frcnn_proposals.unpickle_allowed import InstanceData
+from frcnn_proposals.pickles.allowed import InstanceData
 
 
 class Mmdet3Pkl:

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.lib import format as npy
 
 from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.containers.mat import columns_of, numbers
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.mat import columns_of, numbers
 
 _OF_ONE_IMAGE = ({"boxes"}, {"boxes", "scores"})
 

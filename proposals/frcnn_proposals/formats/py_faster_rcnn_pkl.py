@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from frcnn_proposals.formats.base import Parsed
+from frcnn_proposals.formats.containers.tables import list_of_tables
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.tables import list_of_tables
 
 
 class PyFasterRcnnPkl:

@@ -16,7 +16,7 @@ from frcnn_proposals.formats.ids import image_ids_of
 from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, decide
 from frcnn_proposals.formats.known import STORE, format_named
 from frcnn_proposals.formats.layout import Order, from_layout
-from frcnn_proposals.store import open_store
+from frcnn_proposals.store.reader import open_store
 
 
 @dataclass(frozen=True)

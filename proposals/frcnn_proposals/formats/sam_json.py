@@ -9,9 +9,9 @@ import numpy as np
 
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.base import Parsed
+from frcnn_proposals.formats.containers.masks import mask_extent
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.masks import mask_extent
 
 _SCORES = ("predicted_iou", "score")
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from frcnn_proposals.formats.base import Parsed
+from frcnn_proposals.formats.containers.mat import tables
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.mat import tables
 
 
 class SergeykMat:

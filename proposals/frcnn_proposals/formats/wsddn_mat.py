@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from frcnn_proposals.formats.base import Parsed
+from frcnn_proposals.formats.containers.mat import cells, columns_of, tables, texts
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
-from frcnn_proposals.formats.mat import cells, columns_of, tables, texts
 
 
 class WsddnMat:

@@ -9,8 +9,8 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from frcnn_cli.commands import options
-from frcnn_cli.commands.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.engine.doctor import Finding, examine
 
 

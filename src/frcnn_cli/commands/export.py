@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 from rich.markup import escape
 
-from frcnn_cli.commands import options
-from frcnn_cli.commands.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.engine.exchange.export import (
     OPSET,
     export_onnx,
@@ -17,7 +17,7 @@ from frcnn_cli.engine.exchange.export import (
     onnx_runner,
     torch_runner,
 )
-from frcnn_cli.engine.saved.models import find_model, load_model
+from frcnn_cli.engine.models.store import find_model, load_model
 from frcnn_proposals.errors import InputError, MisuseError
 
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}

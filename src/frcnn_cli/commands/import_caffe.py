@@ -8,11 +8,11 @@ import click
 from rich.markup import escape
 from safetensors.torch import save
 
-from frcnn_cli.commands import options
-from frcnn_cli.commands.console import Output, pass_output
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.exchange.caffe_import import CaffeModel, import_caffe_model
 from frcnn_cli.engine.exchange.caffe_layers import NETWORKS
-from frcnn_cli.engine.saved.models import save_model
+from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_proposals.errors import MisuseError

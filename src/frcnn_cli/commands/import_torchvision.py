@@ -8,8 +8,8 @@ import click
 from rich.markup import escape
 from safetensors.torch import save
 
-from frcnn_cli.commands import options
-from frcnn_cli.commands.console import Output, pass_output
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.exchange.torchvision_import import import_torchvision as read_checkpoint
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import write_whole

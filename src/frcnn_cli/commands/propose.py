@@ -12,17 +12,17 @@ import torch
 from rich.markup import escape
 from rich.table import Table
 
-from frcnn_cli.commands import options
-from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.commands.outlook import Needs
-from frcnn_cli.engine.distributed import team_from_environment
-from frcnn_cli.engine.joining import joined
-from frcnn_cli.engine.proposing.inputs import Shard, find_images
-from frcnn_cli.engine.proposing.run import ProposeProgress, ProposeResult
-from frcnn_cli.engine.proposing.together import propose_together
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.estimate import Needs
+from frcnn_cli.engine.distributed.connect import joined
+from frcnn_cli.engine.distributed.team import team_from_environment
+from frcnn_cli.engine.proposals.inputs import Shard, find_images
+from frcnn_cli.engine.proposals.run import ProposeProgress, ProposeResult
+from frcnn_cli.engine.proposals.team_run import propose_together
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.sources import DEFAULT_SOURCE, list_sources, make_source
+from frcnn_proposals.sources.registry import DEFAULT_SOURCE, list_sources, make_source
 
 # Of some 2,000 boxes with scores, as the store keeps them.
 _BYTES_AN_IMAGE = 40_000

@@ -9,11 +9,11 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from frcnn_cli.commands import options
-from frcnn_cli.commands.console import Output, pass_output, write_json
-from frcnn_cli.commands.outlook import in_bytes
-from frcnn_cli.engine.saved.run_list import ListedRun, list_runs
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.estimate import in_bytes
 from frcnn_cli.engine.settings.fields import nested
+from frcnn_cli.engine.training.run_folder import ListedRun, list_runs
 
 
 @click.command()

@@ -150,8 +150,8 @@ def _cuda() -> Finding:
 
 
 def _precision() -> Finding:
-    precision = importlib.import_module("frcnn_cli.engine.precision")
-    device = importlib.import_module("frcnn_cli.engine.devices").find_device("auto")
+    precision = importlib.import_module("frcnn_cli.engine.distributed.devices")
+    device = importlib.import_module("frcnn_cli.engine.distributed.devices").find_device("auto")
     if precision.has_fast_bfloat16(device):
         return Finding("precision", f"bfloat16 and float32 on {device}")
     return Finding("precision", f"float32: {precision.missing_instructions(device)}")

@@ -12,12 +12,12 @@ from torch import nn
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.benchmarks.baseline_detector import BaselineDetector, BaselineNetwork
 from frcnn_cli.engine.benchmarks.detect import sample_images
-from frcnn_cli.engine.detect import detect_image
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.stage_clock import STAGES, StageClock
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_cli.engine.timing.stage_clock import STAGES, StageClock
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.dense import DenseBoxes
+from frcnn_proposals.sources.dense import DenseBoxes
 
 
 def test_the_baseline_detects_what_ours_does(small_model: FastRCNN) -> None:

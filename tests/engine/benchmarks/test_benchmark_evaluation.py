@@ -3,7 +3,7 @@
 import pytest
 from click.testing import CliRunner
 
-from frcnn_cli.commands.bench_eval import bench_eval
+from frcnn_cli.commands.bench.eval import bench_eval
 from frcnn_cli.engine.benchmarks.evaluation import benchmark_evaluation
 
 pytest.importorskip("pycocotools")

@@ -11,11 +11,12 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from frcnn_cli.commands import bench_operators
-from frcnn_cli.commands.bench import bench
-from frcnn_cli.engine.benchmarks import nms, roi_pool
-from frcnn_cli.engine.benchmarks.onnx_roi_pool import max_roi_pool_model
+from frcnn_cli.commands.bench import operators as bench_operators
+from frcnn_cli.commands.bench.group import bench
+from frcnn_cli.engine.benchmarks import operators as nms
+from frcnn_cli.engine.benchmarks import roi_pool
 from frcnn_cli.engine.benchmarks.operators import OperatorCase, draw_rois
+from frcnn_cli.engine.benchmarks.roi_pool import max_roi_pool_model
 from frcnn_kernels.reference import roi_pool_reference
 
 SMALL = tuple(

@@ -5,8 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from frcnn_cli.engine.benchmarks.peak_memory import peak_growth
-from frcnn_cli.engine.benchmarks.sampling import Case, benchmark_sampling
+from frcnn_cli.engine.benchmarks.sampling import Case, benchmark_sampling, peak_growth
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Sampling
 from frcnn_proposals.errors import MisuseError

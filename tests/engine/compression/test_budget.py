@@ -6,10 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from frcnn_cli.engine.compression.budget import Measure, parse_budget, within_time
-from frcnn_cli.engine.compression.ranks import Choice
+from frcnn_cli.engine.compression.ranks import Choice, Measure, parse_budget, within_time
 from frcnn_cli.engine.compression.svd import Decomposition, decompose
-from frcnn_cli.engine.timing.stage_times import StageTimes
+from frcnn_cli.engine.detection.stage_times import StageTimes
 from frcnn_proposals.errors import MisuseError
 
 

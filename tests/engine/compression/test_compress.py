@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from frcnn_cli.engine.compression import compress
-from frcnn_cli.engine.layers.low_rank import LowRankLinear
-from frcnn_cli.engine.model import FastRCNN, parameter_count
-from frcnn_cli.engine.saved.models import as_stored, is_half, load_model, save_model
+from frcnn_cli.engine.compression.layers import compress
+from frcnn_cli.engine.models.store import as_stored, is_half, load_model, save_model
+from frcnn_cli.engine.network.layers.low_rank import LowRankLinear
+from frcnn_cli.engine.network.model import FastRCNN, parameter_count
 from frcnn_proposals.errors import MisuseError
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from frcnn_cli.engine.benchmarks.compression import benchmark_svd
 from frcnn_cli.engine.compression.svd import decompose, gram_matrix
-from frcnn_cli.engine.layers.low_rank import LowRankLinear
+from frcnn_cli.engine.network.layers.low_rank import LowRankLinear
 
 
 def layer_of(weight: Tensor) -> nn.Linear:

@@ -1,7 +1,7 @@
 """What `check` finds in data sets broken on purpose, and what `list` finds where."""
 
 import pytest
-from engine.datasets.folders import write_voc
+from folders import write_voc
 from PIL import Image
 
 from frcnn_cli.engine.datasets.check import check_dataset

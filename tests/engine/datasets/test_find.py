@@ -4,9 +4,9 @@ import shutil
 
 import numpy as np
 import pytest
-from engine.datasets.folders import write_voc
+from folders import write_voc
 
-from frcnn_cli.engine.datasets import available_splits, default_splits, find_dataset
+from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
 from frcnn_proposals.errors import MisuseError
 
 DOG = ("dog", (1, 1, 50, 60))

@@ -5,10 +5,10 @@ import io
 
 import numpy as np
 import pytest
-from engine.evaluation.adversarial import CASES, CLASSES
-from engine.evaluation.builders import make_dataset, make_detections, random_case
+from adversarial import CASES, CLASSES
+from builders import make_dataset, make_detections, random_case
 
-from frcnn_cli.engine.datasets.coco_records import SizedTruth
+from frcnn_cli.engine.datasets.readers.coco_records import SizedTruth
 from frcnn_cli.engine.evaluation.coco import evaluate_coco
 from frcnn_cli.engine.records import Dataset, ImageRecord
 

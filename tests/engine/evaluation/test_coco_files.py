@@ -7,8 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from frcnn_cli.engine.datasets import find_dataset
-from frcnn_cli.engine.evaluation import evaluate, read_detections
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.evaluation.detections_file import read_detections
+from frcnn_cli.engine.evaluation.scores import evaluate
 
 pycocotools = pytest.importorskip("pycocotools.cocoeval")
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from engine.evaluation.builders import make_dataset, make_detections, random_case
-from engine.evaluation.literal_voc import literal_iou
+from builders import make_dataset, make_detections, random_case
+from literal_voc import literal_iou
 
 from frcnn_cli.engine.evaluation.errors import KINDS, analyse_errors
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table

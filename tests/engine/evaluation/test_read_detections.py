@@ -4,12 +4,12 @@ import json
 
 import numpy as np
 import pytest
-from engine.evaluation.builders import make_dataset
+from builders import make_dataset
 
-from frcnn_cli.engine.datasets.coco_records import CocoDataset
-from frcnn_cli.engine.evaluation.read_detections import read_detections
+from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
+from frcnn_cli.engine.evaluation.coco_results import coco_results
+from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.records import Detections
-from frcnn_cli.engine.results import coco_results
 from frcnn_proposals.errors import InputError, MisuseError
 
 BOX = (10, 10, 59, 59)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from frcnn_cli.engine.datasets import find_dataset
+from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.evaluation.recall import COUNTS, best_overlaps, evaluate_recall
 from frcnn_cli.engine.evaluation.recall_plot import recall_plot
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord

@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from engine.evaluation.adversarial import CASES, CLASSES
-from engine.evaluation.builders import make_dataset, make_detections, random_case
-from engine.evaluation.literal_voc import literal_voc_ap
+from adversarial import CASES, CLASSES
+from builders import make_dataset, make_detections, random_case
+from literal_voc import literal_voc_ap
 
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.records import Dataset, Detections, ImageRecord

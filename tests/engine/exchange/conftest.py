@@ -8,7 +8,7 @@ import pytest
 from small_detector import make_detector
 
 from frcnn_cli.engine.exchange.export import export_onnx
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.network.model import FastRCNN
 
 
 @pytest.fixture(scope="session")

@@ -22,10 +22,10 @@ from caffe_files import (
 from literal_caffe import convolution, max_pool, normalise_across_channels, relu
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.datasets import VOC_CLASSES
-from frcnn_cli.engine.detect import score_boxes
+from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
+from frcnn_cli.engine.detection.image import score_boxes
 from frcnn_cli.engine.exchange.caffe_import import import_caffe_model
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_kernels.reference import roi_pool_reference
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError

@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from small_detector import make_detector, proposals_in
 
-from frcnn_cli.engine.detect import score_boxes
+from frcnn_cli.engine.detection.image import score_boxes
 from frcnn_cli.engine.exchange import export
 from frcnn_cli.engine.exchange.export import (
     export_onnx,
@@ -26,8 +26,8 @@ from frcnn_cli.engine.exchange.export import (
     torch_runner,
 )
 from frcnn_cli.engine.exchange.exported import ExportedDetector
-from frcnn_cli.engine.model import FastRCNN
-from frcnn_cli.engine.transforms import image_scale
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.transforms import image_scale
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.boxes import iou_matrix
-from frcnn_cli.engine.detecting.files import detect_dataset
-from frcnn_cli.engine.model import FastRCNN, create_model
+from frcnn_cli.engine.detection.images import detect_dataset
+from frcnn_cli.engine.models.store import load_model
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.model import FastRCNN, create_model
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.saved.models import load_model
 from frcnn_cli.engine.settings import (
     DetectSettings,
     Sampling,
@@ -23,11 +23,11 @@ from frcnn_cli.engine.settings import (
     SvmSettings,
     TrainSettings,
 )
-from frcnn_cli.engine.train import resume, train
-from frcnn_cli.engine.train_step import train_step
+from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run, StepReport, Trained
 from frcnn_cli.engine.training.stages import make_optimizer
+from frcnn_cli.engine.training.step import train_step
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 

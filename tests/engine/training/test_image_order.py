@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.sampling import Quota
 from frcnn_cli.engine.settings import Sampling
 from frcnn_cli.engine.training.image_order import epoch_shares, image_groups, shares_of_a_minibatch
+from frcnn_cli.engine.training.sampling import Quota
 from frcnn_proposals.errors import MisuseError
 
 ROI_CENTRIC = Sampling(images=2, rois_per_image=4, strategy="roi-centric")

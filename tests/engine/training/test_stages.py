@@ -2,8 +2,8 @@
 
 import pytest
 
-from frcnn_cli.engine.losses import LossWeights
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.network.losses import LossWeights
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Schedule, TrainSettings
 from frcnn_cli.engine.training.stages import let_learn, stages
 

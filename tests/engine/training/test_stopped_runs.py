@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 import torch
-from engine.small_runs import equal, measured, new_model, settings, weights
+from small_runs import equal, measured, new_model, settings, weights
 from torch.utils.data import get_worker_info
 
+from frcnn_cli.engine.distributed.interrupt import stop_between_steps
+from frcnn_cli.engine.models.provenance import origin_of
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.saved.origins import origin_of
-from frcnn_cli.engine.saved.runs import alone_in, read_run, write_setting
 from frcnn_cli.engine.settings import DataSettings, Experiment
-from frcnn_cli.engine.stopping import stop_between_steps
-from frcnn_cli.engine.train import resume, train
+from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.run import Run, StepReport
+from frcnn_cli.engine.training.run_folder import alone_in, read_run, write_setting
 from frcnn_cli.engine.training.state import load_checkpoint
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError

@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import nn
 
-from frcnn_cli.engine.detect import score_boxes
-from frcnn_cli.engine.detecting.files import detect_dataset
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.detection.image import score_boxes
+from frcnn_cli.engine.detection.images import detect_dataset
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import DetectSettings, SvmSettings, TrainSettings
 from frcnn_cli.engine.training.svm import fit_svms, negatives_of

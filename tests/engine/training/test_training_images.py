@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from frcnn_cli.engine.distributed import Team
-from frcnn_cli.engine.layers.dropout import ImageRows, RowDropout
+from frcnn_cli.engine.distributed.team import Team
+from frcnn_cli.engine.network.layers.dropout import ImageRows, RowDropout
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.sampling import Quota
 from frcnn_cli.engine.settings import Architecture, Preprocessing, Schedule, TrainSettings
 from frcnn_cli.engine.training import images as training_images
-from frcnn_cli.engine.training.images import TrainingImages
-from frcnn_cli.engine.training.kept import Kept
+from frcnn_cli.engine.training.images import Kept, TrainingImages
 from frcnn_cli.engine.training.minibatches import Minibatches, minibatch_stream
+from frcnn_cli.engine.training.sampling import Quota
 from frcnn_proposals.base import Proposals
 
 MakeProposals = Callable[[Dataset], dict[str, Proposals]]

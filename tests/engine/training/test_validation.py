@@ -6,13 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from engine.small_runs import equal, new_model, settings, weights
+from small_runs import equal, new_model, settings, weights
 
-from frcnn_cli.engine.datasets import find_dataset, generate_dataset
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.saved.models import load_model
 from frcnn_cli.engine.settings import DataSettings
-from frcnn_cli.engine.train import resume, train
+from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.run import Run, StepReport
 from frcnn_cli.engine.training.validation import Validation, validate, validation_dataset
 from frcnn_proposals.base import Proposals
@@ -54,7 +55,7 @@ def test_of_three_scores_the_best_is_kept_and_of_two_alike_the_earlier(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scores = iter([0.2, 0.5, 0.3, 0.5])
-    monkeypatch.setattr("frcnn_cli.engine.training.best.validate", lambda *_: next(scores))
+    monkeypatch.setattr("frcnn_cli.engine.training.best_model.validate", lambda *_: next(scores))
     data = find_dataset(str(shapes), "train")
     validation = Validation(find_dataset(str(shapes), "val"), {})
     run = Run(

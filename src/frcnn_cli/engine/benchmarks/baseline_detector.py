@@ -14,10 +14,10 @@ import torchvision
 from torch import Tensor, nn
 
 from frcnn_cli.engine.boxes import clip_boxes, decode_boxes
-from frcnn_cli.engine.model import FastRCNN, Outputs
+from frcnn_cli.engine.network.model import FastRCNN, Outputs
+from frcnn_cli.engine.network.transforms import batch_images, batch_rois, image_tensor
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_cli.engine.transforms import batch_images, batch_rois, image_tensor
 from frcnn_proposals.base import Image, Proposals
 
 

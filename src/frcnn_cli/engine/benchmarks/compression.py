@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from frcnn_cli.engine.backbones import Backbone
 from frcnn_cli.engine.compression.costs import Cost, measure_costs
 from frcnn_cli.engine.compression.svd import decompose
-from frcnn_cli.engine.model import FastRCNN, create_model, with_ranks
+from frcnn_cli.engine.network.backbones.base import Backbone
+from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
 
 # As many as VOC has: they decide how long the layers behind fc7 and suppression take.
 _CLASSES = tuple(f"class {number}" for number in range(1, 21))

@@ -14,19 +14,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from frcnn_cli.engine.backbones import find_backbone
 from frcnn_cli.engine.benchmarks.baseline_detector import BaselineDetector
-from frcnn_cli.engine.datasets import generate_dataset
-from frcnn_cli.engine.detect import detect_image, score_boxes
-from frcnn_cli.engine.detecting.prepare import prepare_model
-from frcnn_cli.engine.model import FastRCNN, create_model, with_ranks
-from frcnn_cli.engine.proposing.inputs import find_images
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.detection.image import detect_image, score_boxes
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.detection.stage_clock import STAGES, StageClock
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
+from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.settings import DetectSettings, Precision
-from frcnn_cli.engine.timing.stage_clock import STAGES, StageClock
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.images import read_image
-from frcnn_proposals.opencv_selective_search import OpenCVSelectiveSearch
-from frcnn_proposals.selective_search import SelectiveSearch
+from frcnn_proposals.sources.opencv import OpenCVSelectiveSearch
+from frcnn_proposals.sources.selective_search import SelectiveSearch
 
 CLASSES = tuple(f"class{index}" for index in range(20))  # as many as VOC has
 SETTINGS = DetectSettings(score_threshold=0.0)

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.datasets.export import export_dataset
-from frcnn_cli.engine.evaluation import evaluate_voc, read_detections
+from frcnn_cli.engine.datasets.export.dataset import export_dataset
+from frcnn_cli.engine.evaluation.detections_file import read_detections
+from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth, ImageRecord
 from frcnn_proposals.errors import MisuseError
 

@@ -7,7 +7,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
+import torchvision
 from torch import Tensor
+
+from frcnn_cli.engine.benchmarks.timing import memory_bandwidth, time_in_turn
+from frcnn_kernels import batched_nms
 
 Progress = Callable[[str], None]
 
@@ -79,3 +83,43 @@ def draw_clustered_boxes(count: int, width: int, height: int, generator: torch.G
     near = chosen + 0.1 * side * torch.randn(chosen.shape, generator=generator)
     near = torch.cat([torch.minimum(near[:, :2], near[:, 2:]), near[:, 2:]], dim=1)
     return torch.cat([near, draw_boxes(count - count // 2, width, height, generator)])
+
+
+CASES = {"nms-20x2000": (20, 2000), "nms-1x2000": (1, 2000)}  # classes, boxes of each
+IOU_THRESHOLD = 0.3
+IMAGE_SIZE = (1000, 600)
+
+
+def benchmark_nms(
+    rounds: int = 21,
+    cases: dict[str, tuple[int, int]] = CASES,
+    device: torch.device | None = None,
+    progress: Progress = lambda name: None,
+) -> list[OperatorCase]:
+    """Times batched_nms, ours and torchvision's in turn, after checking that both keep the same."""
+    device = device or torch.device("cpu")
+    bandwidth = memory_bandwidth(device)
+    results = []
+    for name, (classes, boxes_each) in cases.items():
+        progress(name)
+        generator = torch.Generator().manual_seed(0)
+        boxes = torch.cat(
+            [draw_clustered_boxes(boxes_each, *IMAGE_SIZE, generator) for _ in range(classes)]
+        ).to(device)
+        scores = torch.rand(len(boxes), generator=generator).to(device)
+        labels = torch.arange(classes).repeat_interleave(boxes_each).to(device)
+        arguments = (boxes, scores, labels, IOU_THRESHOLD)
+        kept = batched_nms(*arguments)
+        equal = torch.equal(kept, torchvision.ops.batched_nms(*arguments))
+        contestants = {
+            "ours": lambda a=arguments: batched_nms(*a),
+            "torchvision": lambda a=arguments: torchvision.ops.batched_nms(*a),
+        }
+        seconds = time_in_turn(contestants, rounds)
+        moved = size_in_bytes(boxes, scores, labels, kept)
+        results.append(
+            OperatorCase(
+                name, seconds["ours"], seconds["torchvision"], None, moved, bandwidth, equal
+            )
+        )
+    return results

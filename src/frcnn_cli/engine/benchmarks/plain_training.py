@@ -13,15 +13,15 @@ import torchvision
 from torch import Tensor
 
 from frcnn_cli.engine.boxes import flip_boxes
-from frcnn_cli.engine.layers.dropout import ImageRows, RowDropout
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.network.layers.dropout import ImageRows, RowDropout
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.transforms import image_tensor
 from frcnn_cli.engine.records import GroundTruth
-from frcnn_cli.engine.sampling import match_candidates, sample_rois
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.training.image_order import epoch_shares
 from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_cli.engine.training.run import Run
-from frcnn_cli.engine.transforms import image_tensor
+from frcnn_cli.engine.training.sampling import match_candidates, sample_rois
 from frcnn_proposals.images import read_image
 
 

@@ -15,8 +15,8 @@ from frcnn_cli.engine.evaluation.recall import RecallReport, evaluate_recall
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.images import read_image
-from frcnn_proposals.opencv_selective_search import OpenCVSelectiveSearch
-from frcnn_proposals.selective_search import Mode, SelectiveSearch
+from frcnn_proposals.sources.opencv import OpenCVSelectiveSearch
+from frcnn_proposals.sources.selective_search import Mode, SelectiveSearch
 
 # Where the paper's lists end (its table 7): the means of its two strategies.
 LIST_LENGTHS: Mapping[Mode, int] = {"fast": 2147, "quality": 10108}

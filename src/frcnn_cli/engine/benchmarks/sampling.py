@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from multiprocessing import get_context
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
 import torch
 
-from frcnn_cli.engine.backbones import find_backbone
-from frcnn_cli.engine.benchmarks.peak_memory import peak_growth
-from frcnn_cli.engine.losses import multi_task_loss
-from frcnn_cli.engine.model import FastRCNN, create_model
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.losses import multi_task_loss
+from frcnn_cli.engine.network.model import FastRCNN, create_model
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Sampling, TrainSettings
 from frcnn_cli.engine.settings.training import Strategy
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.dense import DenseBoxes
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.sources.dense import DenseBoxes
 
 BACKBONE, SCALE = "efficientnet_lite0", 400
 STRATEGIES: tuple[Strategy, ...] = ("hierarchical", "roi-centric")
@@ -165,3 +169,38 @@ def _minibatches(case: Case, model: FastRCNN, strategy: Strategy) -> Minibatches
 def _shares(minibatches: Minibatches) -> Iterable[Minibatch]:
     """Those of the first mini-batch, one at a time."""
     return (minibatches[index] for index in range(minibatches.shares))
+
+
+_PROCESS = Path("/proc/self")
+
+
+def peak_growth(prepare: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]) -> int:
+    """Bytes by which the peak of resident memory rises while `prepare(*arguments)()` runs.
+
+    Both run in a child process with as many threads as here; what `prepare` holds is not
+    counted. Raises InputError on a system without Linux's /proc.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
+        return child.submit(_measure, torch.get_num_threads(), prepare, arguments).result()
+
+
+def _measure(
+    threads: int, prepare: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]
+) -> int:
+    torch.set_num_threads(threads)
+    work = prepare(*arguments)
+    try:
+        (_PROCESS / "clear_refs").write_text("5")  # the peak so far is forgotten
+        before = _status("VmRSS")
+        work()
+        return _status("VmHWM") - before
+    except OSError as error:
+        raise InputError(f"Memory cannot be measured on this system ({error}).") from error
+
+
+def _status(name: str) -> int:
+    """A value of /proc/self/status, in bytes."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", (_PROCESS / "status").read_text(), re.MULTILINE)
+    if found is None:
+        raise OSError(f"{name} is not in {_PROCESS}/status")
+    return int(found[1]) * 1024

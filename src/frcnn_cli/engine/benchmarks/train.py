@@ -7,23 +7,28 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import asdict, astuple, dataclass, replace
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from frcnn_cli.engine.backbones import find_backbone
+import torch
+
 from frcnn_cli.engine.benchmarks.plain_training import PlainTraining
-from frcnn_cli.engine.benchmarks.train_stages import Stages, staged_step
-from frcnn_cli.engine.datasets import find_dataset, generate_dataset
-from frcnn_cli.engine.model import FastRCNN, create_model
-from frcnn_cli.engine.presets import base_experiment
-from frcnn_cli.engine.settings import Precision
-from frcnn_cli.engine.timing.samples import sample_proposals
-from frcnn_cli.engine.train_step import train_step
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.detection.stage_times import sample_proposals
+from frcnn_cli.engine.models.presets import base_experiment
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.layers.dropout import RowDropout
+from frcnn_cli.engine.network.losses import multi_task_loss
+from frcnn_cli.engine.network.model import FastRCNN, create_model
+from frcnn_cli.engine.settings import Precision, TrainSettings
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
+from frcnn_cli.engine.training.step import train_step
 
 IMAGES = 48  # pictures of 500 x 375, three quarters of which are trained on
 
@@ -151,3 +156,43 @@ def _stages(model: FastRCNN, run: Run, steps: int) -> Stages:
 def _minibatches(model: FastRCNN, run: Run) -> Iterator[Iterator[Minibatch]]:
     minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
     return minibatch_stream(minibatches, 0, run.settings.workers)
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Seconds of one step. head: fc6, fc7, the sibling layers and the loss."""
+
+    data_wait: float
+    conv: float
+    roi_pooling: float
+    head: float
+    backward: float
+    update: float
+
+    @property
+    def total(self) -> float:
+        """Seconds of the whole step."""
+        return float(sum(vars(self).values()))
+
+
+def staged_step(
+    model: FastRCNN, batch: Minibatch, optimizer: torch.optim.Optimizer, settings: TrainSettings
+) -> Stages:
+    """What train_step does, on a CPU, with the time at each stage's end."""
+    optimizer.zero_grad(set_to_none=True)
+    times = [time.perf_counter()]
+    with torch.autocast("cpu", torch.bfloat16, settings.precision == "bfloat16"):
+        features = model.features(batch.images)
+        times.append(time.perf_counter())
+        pooled = model.pool(features, batch.rois)
+        times.append(time.perf_counter())
+        outputs = model.head(pooled, RowDropout(batch.rows, batch.images.device))
+    logits, offsets = (each.float() for each in outputs)
+    targets = model.normalise(batch.targets, batch.labels)
+    losses = multi_task_loss(logits, offsets, batch.labels, targets)
+    times.append(time.perf_counter())
+    losses.total.backward()  # type: ignore[no-untyped-call]
+    times.append(time.perf_counter())
+    optimizer.step()
+    times.append(time.perf_counter())
+    return Stages(0.0, *(end - start for start, end in pairwise(times)))

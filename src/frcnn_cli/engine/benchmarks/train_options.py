@@ -14,13 +14,13 @@ from typing import Any
 import torch
 
 from frcnn_cli.engine.benchmarks.train import IMAGES, TrainingCase, run_of
-from frcnn_cli.engine.compiled import compile_features
-from frcnn_cli.engine.datasets import generate_dataset
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.network.compile import compile_features
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Precision, TrainSettings
-from frcnn_cli.engine.train_step import train_step
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
+from frcnn_cli.engine.training.step import train_step
 
 
 @dataclass(frozen=True)

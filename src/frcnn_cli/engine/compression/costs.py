@@ -6,13 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from frcnn_cli.engine.detecting.prepare import prepare_model
-from frcnn_cli.engine.layer_costs import layer_costs
-from frcnn_cli.engine.model import FastRCNN, parameter_count
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.detection.stage_times import (
+    StageTimes,
+    sample_image,
+    sample_proposals,
+    time_stages,
+)
+from frcnn_cli.engine.network.layer_costs import layer_costs
+from frcnn_cli.engine.network.model import FastRCNN, parameter_count
+from frcnn_cli.engine.network.transforms import image_tensor
 from frcnn_cli.engine.settings import Precision
-from frcnn_cli.engine.timing.samples import sample_image, sample_proposals
-from frcnn_cli.engine.timing.stage_times import StageTimes, time_stages
-from frcnn_cli.engine.transforms import image_tensor
 
 ROIS = 2000
 

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from frcnn_cli.engine.layers.low_rank import LowRankLinear, break_even_rank
+from frcnn_cli.engine.network.layers.low_rank import LowRankLinear, break_even_rank
 
 FullyConnected = nn.Linear | LowRankLinear
 _ROWS, _COLUMNS = 512, 4096  # of the blocks in which a Gram matrix is summed up

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.coco import CocoLayout
-from frcnn_cli.engine.datasets.folder import FolderLayout
 from frcnn_cli.engine.datasets.layout import Layout
-from frcnn_cli.engine.datasets.voc import VocLayout
-from frcnn_cli.engine.datasets.yolo import YoloLayout
+from frcnn_cli.engine.datasets.readers.coco import CocoLayout
+from frcnn_cli.engine.datasets.readers.folder import FolderLayout
+from frcnn_cli.engine.datasets.readers.voc import VocLayout
+from frcnn_cli.engine.datasets.readers.yolo import YoloLayout
 from frcnn_proposals.errors import MisuseError
 
 

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.coco import CocoLayout
+from frcnn_cli.engine.datasets.download.known import DOWNLOADS
 from frcnn_cli.engine.datasets.layout import Layout
 from frcnn_cli.engine.datasets.layouts import layout_at, layouts_in
-from frcnn_cli.engine.datasets.voc import VOC_CLASSES, VocLayout
-from frcnn_cli.engine.downloads.known import DOWNLOADS
+from frcnn_cli.engine.datasets.readers.coco import CocoLayout
+from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES, VocLayout
 from frcnn_proposals.errors import MisuseError
 
 KNOWN_NAMES = ("voc2007", "voc2012", "coco2017")

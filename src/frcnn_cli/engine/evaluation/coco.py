@@ -14,7 +14,7 @@ import numpy as np
 from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.datasets.coco_records import SizedTruth
+from frcnn_cli.engine.datasets.readers.coco_records import SizedTruth
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth
 

@@ -23,7 +23,7 @@ from frcnn_cli.engine.exchange.exported import (
     describe,
     example_inputs,
 )
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import write_whole
 

@@ -6,10 +6,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from frcnn_cli.engine.backbones import BACKBONES, PREFIX, Backbone, find_backbone
-from frcnn_cli.engine.backbones.torchvision_networks import network_names
-from frcnn_cli.engine.backbones.weights import load_pretrained, read_state
-from frcnn_cli.engine.model import create_model
+from frcnn_cli.engine.network.backbones.base import Backbone
+from frcnn_cli.engine.network.backbones.find import BACKBONES, find_backbone
+from frcnn_cli.engine.network.backbones.torchvision_networks import PREFIX, network_names
+from frcnn_cli.engine.network.backbones.weights import load_pretrained, read_state
+from frcnn_cli.engine.network.model import create_model
 from frcnn_proposals.errors import MisuseError
 
 

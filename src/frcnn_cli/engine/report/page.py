@@ -6,16 +6,17 @@ import base64
 import hashlib
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 
 import jinja2
 from markupsafe import Markup
 
 from frcnn_cli.engine.evaluation.errors import KINDS
-from frcnn_cli.engine.evaluation.evaluate import RULES
-from frcnn_cli.engine.report.figures import Plots
+from frcnn_cli.engine.evaluation.scores import RULES
+from frcnn_cli.engine.report.figures import PLOT_FILES, Plots, draw_plots
 from frcnn_cli.engine.report.figures.precision import MOST_CLASSES
 from frcnn_cli.engine.report.findings import GROUPS, MISTAKES
-from frcnn_cli.engine.report.gallery import Gallery
+from frcnn_cli.engine.report.gallery import Gallery, make_gallery
 from frcnn_cli.engine.report.headline import (
     every_setting_row,
     headlines,
@@ -25,6 +26,8 @@ from frcnn_cli.engine.report.headline import (
 )
 from frcnn_cli.engine.report.overlay import DRAWN_BELOW, KIND_NAMES
 from frcnn_cli.engine.report.records import Report
+from frcnn_cli.engine.report.thumbnails import Thumbnails
+from frcnn_proposals.files import write_whole
 
 STYLES = ("base.css", "tables.css", "gallery.css")
 SCRIPTS = ("theme.js", "tables.js", "layers.js", "gallery.js", "lightbox.js")
@@ -87,3 +90,22 @@ def _policy(css: str, script: str) -> str:
 
 def _digest(text: str) -> str:
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+PAGE = "index.html"
+
+
+def write_report(report: Report, folder: Path) -> Path:
+    """Write the report into `folder`, the page last; returns the page's path.
+
+    Plots that an earlier report left there, and that this one does not have, are removed.
+    """
+    plots = draw_plots(report)
+    page = render_page(report, plots, make_gallery(report, Thumbnails()))
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in set(PLOT_FILES) - set(plots.files()):
+        (folder / name).unlink(missing_ok=True)
+    for name, content in plots.files().items():
+        write_whole(folder / name, content)
+    write_whole(folder / PAGE, page.encode(errors="replace"))
+    return folder / PAGE

@@ -7,20 +7,11 @@ from dataclasses import dataclass, field
 
 from frcnn_cli.engine.evaluation.curves import Curve
 from frcnn_cli.engine.evaluation.errors import Diagnosis
-from frcnn_cli.engine.evaluation.evaluate import Evaluation
 from frcnn_cli.engine.evaluation.recall import RecallReport
+from frcnn_cli.engine.evaluation.scores import Evaluation
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 from frcnn_cli.engine.records import Dataset
-
-
-@dataclass(frozen=True)
-class TrainingLog:
-    """What a run wrote down. losses: by part (total, classification, box regression), one value
-    for each of `iterations`; averages: (iteration, mAP) where it was evaluated."""
-
-    iterations: tuple[int, ...] = ()
-    losses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
-    averages: tuple[tuple[int, float], ...] = ()
+from frcnn_cli.engine.training.metrics import TrainingLog
 
 
 @dataclass(frozen=True)

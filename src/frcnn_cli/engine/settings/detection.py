@@ -9,7 +9,7 @@ from typing import Literal
 from frcnn_cli.engine.settings.checks import check, check_choice, check_scales
 
 Precision = Literal["float32", "bfloat16"]
-# auto: whichever `frcnn_cli.engine.precision.choose_precision` takes on the machine at hand.
+# auto: what `choose_precision` of distributed/devices takes on the device at hand.
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 
 

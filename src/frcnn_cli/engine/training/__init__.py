@@ -1,1 +1,1 @@
-"""The parts of training: mini-batches, stages, checkpoints, validation, SVMs."""
+"""Training: sampling, the step, the loop around it, and the run's folder (paper, section 2.3)."""

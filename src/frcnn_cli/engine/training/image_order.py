@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.distributed import Team
+from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.sampling import Quota
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import Sampling
+from frcnn_cli.engine.training.sampling import Quota
 from frcnn_proposals.errors import MisuseError
 
 

@@ -6,20 +6,26 @@ objects, and its pixels, decoded and resized.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from typing import Any, TypeVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
 from frcnn_cli.engine.boxes import flip_boxes
+from frcnn_cli.engine.network.transforms import normalised, resized_image
 from frcnn_cli.engine.records import GroundTruth, ImageRecord
-from frcnn_cli.engine.sampling import Candidates, Quota, RoiSample, match_candidates, sample_rois
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import Architecture, Preprocessing, Sampling, TrainSettings
-from frcnn_cli.engine.training.kept import Kept
-from frcnn_cli.engine.transforms import normalised, resized_image
+from frcnn_cli.engine.training.sampling import (
+    Candidates,
+    Quota,
+    RoiSample,
+    match_candidates,
+    sample_rois,
+)
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.images import read_image
 
@@ -106,3 +112,34 @@ def _preprocessings(preprocessing: Preprocessing, sampling: Sampling) -> tuple[P
     if not sampling.scales:
         return (preprocessing,)
     return tuple(replace(preprocessing, scale=scale) for scale in sampling.scales)
+
+
+Value = TypeVar("Value")
+
+
+class Kept:
+    """Values by key. Once the limit is reached nothing more is kept, and nothing replaced: an
+    epoch takes every image once, so that any part of them is as good as another.
+    """
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.left = limit_bytes
+        self._values: dict[Hashable, Any] = {}
+
+    def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
+        """The value that was kept under `key`, else a new one."""
+        if key in self._values:
+            return cast("Value", self._values[key])
+        value = make()
+        size = _size(value)
+        if size <= self.left:
+            self.left -= size
+            self._values[key] = value
+        return value
+
+
+def _size(value: Any) -> int:
+    """Bytes of an array, or of the arrays in a dataclass."""
+    if is_dataclass(value):
+        return sum(_size(getattr(value, each.name)) for each in fields(value))
+    return int(getattr(value, "nbytes", 0))

@@ -1,15 +1,19 @@
-"""The curve of one run, in its folder."""
+"""The picture of a run's losses, for whoever looks into its folder."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from frcnn_cli.engine.report.figures.style import SERIES, finished, new_figure, style
-from frcnn_cli.engine.report.figures.training import draw_losses
-from frcnn_cli.engine.report.training_log import read_training_log
+import numpy as np
+from matplotlib.axes import Axes
+
+from frcnn_cli.engine.drawing.figures import SERIES, finished, new_figure, style
+from frcnn_cli.engine.training.metrics import TrainingLog, read_training_log
 from frcnn_proposals.files import write_whole
 
 LOSS_FILE = "loss.png"
+_BUCKETS = 150
+_DASHES = {"total": "-", "classes": "--", "boxes": ":"}
 
 
 def write_loss_figure(folder: Path) -> Path | None:
@@ -35,3 +39,16 @@ def write_loss_figure(folder: Path) -> Path | None:
     path = folder / LOSS_FILE
     write_whole(path, plot.png)
     return path
+
+
+def draw_losses(axes: Axes, log: TrainingLog, colour: str, prefix: str = "") -> None:
+    """The mean of neighbouring iterations, and for the total the spread between the deciles."""
+    count = min(_BUCKETS, len(log.iterations))
+    places = [each.mean() for each in np.array_split(np.asarray(log.iterations), count)]
+    for part, values in log.losses.items():
+        parts = np.array_split(np.asarray(values), count)
+        means = [each.mean() for each in parts]
+        axes.plot(places, means, _DASHES[part], color=colour, label=prefix + part)
+        if part == "total":
+            low, high = ([np.quantile(each, q) for each in parts] for q in (0.1, 0.9))
+            axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)

@@ -1,15 +1,18 @@
-"""Lines of JSON that a run writes as it goes, one an iteration."""
+"""Lines of JSON that a run writes as it trains, one per iteration, and what they tell later."""
 
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.reading import read_bytes
 
 METRICS_FILE = "metrics.jsonl"
 EVALUATIONS_FILE = "evaluations.jsonl"
@@ -48,3 +51,50 @@ def _iteration(line: bytes) -> float:
         return int(json.loads(line)["iteration"]) if line.endswith(b"\n") else float("inf")
     except (ValueError, KeyError, TypeError, RecursionError):
         return float("inf")
+
+
+@dataclass(frozen=True)
+class TrainingLog:
+    """What a run wrote down. losses: by part (total, classification, box regression), one value
+    for each of `iterations`; averages: (iteration, mAP) where it was evaluated."""
+
+    iterations: tuple[int, ...] = ()
+    losses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    averages: tuple[tuple[int, float], ...] = ()
+
+
+_LOSSES = {"total": "loss", "classes": "classification", "boxes": "box_regression"}
+
+
+def read_training_log(folder: Path) -> TrainingLog:
+    """The log in a run's folder; an empty one where there is none.
+
+    Lines that are not whole, as a killed run may leave them, are passed over.
+    """
+    steps = list(_rows(folder / METRICS_FILE, tuple(_LOSSES.values())))
+    evaluations = _rows(folder / EVALUATIONS_FILE, ("map",))
+    return TrainingLog(
+        tuple(int(row["iteration"]) for row in steps),
+        {part: tuple(float(row[key]) for row in steps) for part, key in _LOSSES.items()},
+        tuple((int(row["iteration"]), float(row["map"])) for row in evaluations),
+    )
+
+
+def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The lines that have an iteration and a number for each of `keys`."""
+    try:
+        lines = read_bytes(path).decode(errors="replace").splitlines()
+    except OSError:
+        return
+    for line in lines:
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            continue
+        if isinstance(row, dict) and all(_is_number(row.get(k)) for k in ("iteration", *keys)):
+            yield row
+
+
+def _is_number(value: Any) -> bool:
+    # An int of json may be too large for a float; a comparison is exact, and false of NaN.
+    return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max

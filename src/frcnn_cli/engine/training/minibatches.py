@@ -20,8 +20,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from frcnn_cli.engine.distributed import ALONE, Team
-from frcnn_cli.engine.layers.dropout import ImageRows
+from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.network.layers.dropout import ImageRows
+from frcnn_cli.engine.network.transforms import batch_images, batch_rois
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Architecture, Sampling, TrainSettings
 from frcnn_cli.engine.training.image_order import (
@@ -32,7 +33,6 @@ from frcnn_cli.engine.training.image_order import (
 )
 from frcnn_cli.engine.training.images import TrainingImages
 from frcnn_cli.engine.training.places import Places
-from frcnn_cli.engine.transforms import batch_images, batch_rois
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 

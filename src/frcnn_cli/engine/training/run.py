@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from frcnn_cli.engine.distributed import ALONE, Team
+from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested

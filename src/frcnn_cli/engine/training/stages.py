@@ -8,9 +8,9 @@ from typing import Literal
 import torch
 from torch import nn
 
-from frcnn_cli.engine.backbones import find_backbone
-from frcnn_cli.engine.losses import LossWeights
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.losses import LossWeights
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Schedule, TrainSettings
 
 # The layers that a stage may teach: all, all but the box layer, the box layer alone.

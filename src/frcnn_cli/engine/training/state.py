@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.checkpoint import MALFORMED, load_tensors, read_description, save_tensors
-from frcnn_cli.engine.model import FastRCNN, rebuild_model
-from frcnn_cli.engine.saved.models import CHECKPOINT_FILE, SETTING_FILE
-from frcnn_cli.engine.saved.older_models import as_of_now
+from frcnn_cli.engine.models.file import MALFORMED, load_tensors, read_description, save_tensors
+from frcnn_cli.engine.models.legacy import as_of_now
+from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
+from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import from_nested, override

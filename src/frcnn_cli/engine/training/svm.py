@@ -14,13 +14,12 @@ import torch
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.boxes import iou_matrix
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.transforms import batch_images, batch_rois, image_tensor
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import TrainSettings
-from frcnn_cli.engine.training.hard_negatives import HardNegatives
-from frcnn_cli.engine.training.linear_svm import LinearSvm
-from frcnn_cli.engine.transforms import batch_images, batch_rois, image_tensor
+from frcnn_cli.engine.training.linear_svm import HardNegatives, LinearSvm
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image

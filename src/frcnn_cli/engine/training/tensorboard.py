@@ -1,4 +1,4 @@
-"""Training as TensorBoard shows it."""
+"""Scalars of a run for TensorBoard, where it is installed."""
 
 from __future__ import annotations
 

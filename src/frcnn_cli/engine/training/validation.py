@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from frcnn_cli.engine.datasets import find_dataset
-from frcnn_cli.engine.detecting.files import detect_dataset, joined_detections
-from frcnn_cli.engine.detecting.prepare import prepare_model
-from frcnn_cli.engine.distributed import ALONE, Team
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.detection.images import detect_dataset, joined_detections
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
-from frcnn_cli.engine.model import FastRCNN
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import DataSettings, DetectSettings, Precision
 from frcnn_proposals.base import Proposals

@@ -6,15 +6,18 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from frcnn_cli.engine.report.figures.coverage import recall_against_count, recall_against_iou
-from frcnn_cli.engine.report.figures.errors import errors_plot
+from frcnn_cli.engine.drawing.figures import Plot, style
+from frcnn_cli.engine.report.figures.charts import (
+    errors_plot,
+    recall_against_count,
+    recall_against_iou,
+    stages_plot,
+)
 from frcnn_cli.engine.report.figures.precision import (
     average_precision_plot,
     curve_panels,
     curves_png,
 )
-from frcnn_cli.engine.report.figures.stages import stages_plot
-from frcnn_cli.engine.report.figures.style import Plot, style
 from frcnn_cli.engine.report.figures.training import average_plot, loss_plot
 from frcnn_cli.engine.report.records import Report
 

@@ -9,8 +9,7 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from frcnn_cli.engine.evaluation.curves import Curve
-from frcnn_cli.engine.report.figures.style import (
+from frcnn_cli.engine.drawing.figures import (
     MUTED,
     SERIES,
     Plot,
@@ -20,6 +19,7 @@ from frcnn_cli.engine.report.figures.style import (
     page_svg,
     png,
 )
+from frcnn_cli.engine.evaluation.curves import Curve
 from frcnn_cli.engine.report.records import Subject
 
 MOST_CLASSES = 100

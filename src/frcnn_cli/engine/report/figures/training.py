@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from frcnn_cli.engine.report.figures.style import SERIES, Plot, finished, new_figure
-from frcnn_cli.engine.report.records import Subject, TrainingLog
-
-_BUCKETS = 150
-_DASHES = {"total": "-", "classes": "--", "boxes": ":"}
+from frcnn_cli.engine.drawing.figures import SERIES, Plot, finished, new_figure
+from frcnn_cli.engine.report.records import Subject
+from frcnn_cli.engine.training.loss_figure import draw_losses
 
 
 def loss_plot(subjects: Sequence[Subject]) -> Plot | None:
@@ -59,19 +56,6 @@ def _logged(subjects: Sequence[Subject], what: str) -> list[tuple[int, Subject]]
         if getattr(subject.log, what) and all(subject.log != each.log for _, each in logged):
             logged.append((index, subject))
     return logged
-
-
-def draw_losses(axes: Axes, log: TrainingLog, colour: str, prefix: str = "") -> None:
-    """The mean of neighbouring iterations, and for the total the spread between the deciles."""
-    count = min(_BUCKETS, len(log.iterations))
-    places = [each.mean() for each in np.array_split(np.asarray(log.iterations), count)]
-    for part, values in log.losses.items():
-        parts = np.array_split(np.asarray(values), count)
-        means = [each.mean() for each in parts]
-        axes.plot(places, means, _DASHES[part], color=colour, label=prefix + part)
-        if part == "total":
-            low, high = ([np.quantile(each, q) for each in parts] for q in (0.1, 0.9))
-            axes.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _mean(subject: Subject, first: int, last: int | None) -> float:

@@ -1,0 +1,1 @@
+"""Files that several formats are kept in."""

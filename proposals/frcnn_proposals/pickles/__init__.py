@@ -1,0 +1,1 @@
+"""Pickles of proposals, read without running code."""

@@ -1,0 +1,120 @@
+"""Sources by name: the built-in ones, and those that other packages bring.
+
+A package adds a source through the entry-point group `frcnn.proposals`: the entry point's
+name is the source's, and its value a class (or function) that makes one from keyword
+parameters.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from frcnn_proposals.base import Source
+from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.sources.union import SEPARATOR, Joined
+
+ENTRY_POINT_GROUP = "frcnn.proposals"
+DEFAULT_SOURCE = "selective-search"
+# Imported when asked for: each needs libraries that the others do not.
+_BUILT_IN = {
+    "selective-search": "frcnn_proposals.sources.selective_search:SelectiveSearch",
+    "opencv-selective-search": "frcnn_proposals.sources.opencv:OpenCVSelectiveSearch",
+    "dense": "frcnn_proposals.sources.dense:DenseBoxes",
+    "precomputed": "frcnn_proposals.sources.precomputed:Precomputed",
+}
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """One line of `list_sources`: origin is "built in" or the package that brings it."""
+
+    name: str
+    origin: str
+    parameters: tuple[str, ...]
+    summary: str
+
+
+def make_source(name: str, **parameters: Any) -> Source:
+    """The source called `name`, made with `parameters`.
+
+    Names joined by a plus (selective-search+dense) make one source of several; their
+    `parameters` are then a dictionary for each, under its name.
+
+    Raises MisuseError if there is none of that name or it does not take those parameters,
+    InputError if it cannot be loaded.
+    """
+    if SEPARATOR in name:
+        return _make_joined(name.split(SEPARATOR), parameters)
+    factory = _load(name)
+    try:
+        inspect.signature(factory).bind(**parameters)
+    except TypeError as error:
+        raise MisuseError(
+            f"source {name!r}: {error}; it takes {', '.join(_parameters(factory)) or 'none'}"
+        ) from error
+    source = factory(**parameters)
+    if not isinstance(source, Source):
+        raise InputError(f"source {name!r} has no name, version, parameters and propose(image)")
+    return source
+
+
+def list_sources() -> tuple[SourceInfo, ...]:
+    """Every source there is, built-in ones first; one that cannot be loaded says why."""
+    origins = dict.fromkeys(_BUILT_IN, "built in")
+    for name, entry_point in sorted(_plugins().items()):
+        origins.setdefault(name, entry_point.dist.name if entry_point.dist else "a plugin")
+    return tuple(_describe(name, origin) for name, origin in origins.items())
+
+
+def _make_joined(names: list[str], parameters: dict[str, Any]) -> Source:
+    if len(set(names)) < len(names):
+        raise MisuseError(f"source {SEPARATOR.join(names)!r}: one of them is named twice")
+    for name, value in parameters.items():
+        if name not in names or not isinstance(value, dict):
+            raise MisuseError(
+                f"source {SEPARATOR.join(names)!r}: no parameter {name!r}. Give those of each as "
+                f'JSON under its name, as {names[-1]}={{"parameter": value}}'
+            )
+    return Joined([make_source(name, **parameters.get(name, {})) for name in names])
+
+
+def _describe(name: str, origin: str) -> SourceInfo:
+    try:
+        factory = _load(name)
+    except InputError as error:
+        return SourceInfo(name, origin, (), str(error).splitlines()[0])
+    summary = (inspect.getdoc(factory) or "").split("\n\n")[0].replace("\n", " ")
+    return SourceInfo(name, origin, tuple(_parameters(factory)), summary)
+
+
+def _load(name: str) -> Callable[..., Source]:
+    plugins = _plugins()
+    if name not in _BUILT_IN and name not in plugins:
+        known = ", ".join((*_BUILT_IN, *sorted(set(plugins) - set(_BUILT_IN))))
+        raise MisuseError(f"unknown proposal source {name!r}; there are: {known}")
+    try:
+        if name in _BUILT_IN:
+            module, _, attribute = _BUILT_IN[name].partition(":")
+            factory = getattr(import_module(module), attribute)
+        else:
+            factory = plugins[name].load()
+    except Exception as error:  # a plugin's import can fail in any way
+        told = f"{type(error).__name__}: {reason(error)}"
+        raise InputError(f"proposal source {name!r} cannot be loaded: {told}") from error
+    return factory  # type: ignore[no-any-return]
+
+
+def _plugins() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def _parameters(factory: Callable[..., Source]) -> list[str]:
+    return [
+        name if parameter.default is parameter.empty else f"{name}={parameter.default!r}"
+        for name, parameter in inspect.signature(factory).parameters.items()
+    ]

@@ -1,0 +1,142 @@
+"""Reading a proposal store: boxes by image id, from one file, and only those asked for."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.checks import check_proposals
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.store.schema import damaged, open_read_only
+
+
+def open_store(path: str | Path) -> ProposalStore:
+    """The store in the file `path`. Raises InputError if it is missing or is not a store."""
+    return ProposalStore(path)
+
+
+class ProposalStore(Mapping[str, Proposals]):
+    """The proposals of many images, by image id; nothing is read before it is asked for.
+
+    store[image_id] gives Proposals in pixels of the original image (see base.py), KeyError
+    for an id without boxes, and InputError where the file is damaged. Ids come in sorted
+    order. A store can be pickled and used from any process or thread: each opens the file
+    for itself.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._opened = threading.local()
+        self._length: int | None = None
+        self.provenance = self._read_provenance()
+
+    def __getitem__(self, image_id: str) -> Proposals:
+        row = self._row("SELECT boxes, scores, width, height FROM proposals WHERE id = ?", image_id)
+        if row is None:
+            raise KeyError(image_id)
+        boxes, scores, width, height = row
+        try:
+            values = _floats(boxes).reshape(-1, 4)
+            proposals = Proposals(values, None if scores is None else _floats(scores))
+            check_proposals(proposals, width, height)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.path}: image {image_id!r}: {error}") from error
+        return proposals
+
+    def __contains__(self, image_id: object) -> bool:
+        return self._row("SELECT 1 FROM proposals WHERE id = ?", image_id) is not None
+
+    def __len__(self) -> int:
+        # Written when the store was finished: counting a million rows takes a while.
+        if self._length is None:
+            row = self._row("SELECT value FROM about WHERE key = ?", "images")
+            if row is None or not str(row[0]).isdecimal():
+                raise damaged(self.path, "it does not say how many images it has")
+            self._length = int(row[0])
+        return self._length
+
+    def count_with_failures(self) -> int:
+        """How many images the store knows, with boxes or without."""
+        return len(self) + int(self._rows("SELECT count(*) FROM failures")[0][0])
+
+    def __iter__(self) -> Iterator[str]:
+        return self.ids()
+
+    def ids(self) -> Iterator[str]:
+        """The ids of the images that have boxes, sorted, one by one."""
+        for (image_id,) in self._stream("SELECT id FROM proposals ORDER BY id"):
+            if not isinstance(image_id, str):
+                raise damaged(self.path, "it has an image without a name")
+            yield image_id
+
+    def failures(self) -> Iterator[tuple[str, str]]:
+        """(id, reason) of the images that could not be read or proposed for, sorted by id."""
+        for image_id, error in self._stream("SELECT id, error FROM failures ORDER BY id"):
+            yield str(image_id), str(error)
+
+    def digest(self, image_id: str) -> str | None:
+        """SHA-256 of the image file the boxes were made from, None where that is not known."""
+        row = self._row("SELECT digest FROM proposals WHERE id = ?", image_id)
+        return None if row is None or row[0] is None else str(row[0])
+
+    def failure(self, image_id: str) -> tuple[str | None, str] | None:
+        """(digest, reason) where the image failed, else None."""
+        row = self._row("SELECT digest, error FROM failures WHERE id = ?", image_id)
+        return None if row is None else (row[0], str(row[1]))
+
+    def image_size(self, image_id: str) -> tuple[int, int] | None:
+        """(width, height) in pixels, None where they are not known."""
+        row = self._row("SELECT width, height FROM proposals WHERE id = ?", image_id)
+        return None if row is None or row[0] is None or row[1] is None else (row[0], row[1])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"path": self.path}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(state["path"])  # type: ignore[misc]
+
+    def _read_provenance(self) -> Provenance:
+        row = self._row("SELECT value FROM about WHERE key = ?", "provenance")
+        try:
+            return Provenance.from_json(row[0] if row else "null")
+        except (TypeError, ValueError) as error:
+            raise damaged(self.path, error) from error
+
+    def _row(self, query: str, key: object) -> Any:
+        rows = self._rows(query, (key,)) if isinstance(key, str) else []
+        return rows[0] if rows else None
+
+    def _rows(self, query: str, values: tuple[str, ...] = ()) -> list[Any]:
+        try:
+            return self._connection().execute(query, values).fetchall()
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise damaged(self.path, error) from error
+
+    def _stream(self, query: str) -> Iterator[Any]:
+        try:
+            yield from self._connection().execute(query)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            raise damaged(self.path, error) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        """This thread's connection; a process that was forked must not use its parent's."""
+        if getattr(self._opened, "process", None) != os.getpid():
+            self._opened.connection = open_read_only(self.path)
+            self._opened.process = os.getpid()
+        connection: sqlite3.Connection = self._opened.connection
+        return connection
+
+
+def _floats(blob: object) -> NDArray[np.float32]:
+    if not isinstance(blob, bytes):
+        raise TypeError("holds something else than boxes and scores")
+    return np.frombuffer(blob, dtype="<f4").astype(np.float32)

@@ -1,0 +1,197 @@
+"""Writing a proposal store, image by image; what is written survives a killed process."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.checks import check_proposals
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.store.schema import (
+    check_tables,
+    create_tables,
+    damaged,
+    harden,
+    is_sqlite,
+    open_read_only,
+)
+
+# Pages of the write-ahead log between two flushes to the disk.
+_CHECKPOINT_PAGES = 10_000
+
+
+def partial_path(path: Path) -> Path:
+    """Where a store is written until it is whole."""
+    return path.with_name(path.name + ".partial")
+
+
+class StoreWriter:
+    """Writes `<path>.partial`, and renames it to `path` when finish() is called.
+
+    A .partial that an interrupted writer left is gone on with if its provenance is the same,
+    and begun anew otherwise, or if resume is False. `seed` is a finished store to take over
+    all rows from when there is nothing to go on with. One process at a time: InputError if
+    another is writing.
+    Use it as a context manager: leaving it keeps the .partial file unless finish() was called.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        provenance: Provenance,
+        *,
+        seed: Path | None = None,
+        resume: bool = True,
+    ) -> None:
+        self.path = path
+        self.partial = partial_path(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._connection = self._open()
+        except (OSError, sqlite3.Error) as error:
+            raise self._failed(error) from error
+        self._begin(provenance, seed, resume)
+
+    def add(
+        self,
+        image_id: str,
+        proposals: Proposals,
+        *,
+        digest: str | None = None,
+        size: tuple[int, int] | None = None,
+    ) -> None:
+        """Write an image's boxes, replacing what there was. size: (width, height) in pixels.
+
+        Raises ValueError on a box that is not finite, inside out, or outside `size`.
+        """
+        width, height = size or (None, None)
+        check_proposals(proposals, width, height)
+        boxes = proposals.boxes.astype("<f4").tobytes()
+        scores = None if proposals.scores is None else proposals.scores.astype("<f4").tobytes()
+        self._execute("DELETE FROM failures WHERE id = ?", image_id)
+        self._execute(
+            "REPLACE INTO proposals (id, digest, width, height, boxes, scores) "
+            "VALUES (?, ?, ?, ?, ?, ?)",
+            *(image_id, digest, width, height, boxes, scores),
+        )
+
+    def add_failure(self, image_id: str, reason: str, *, digest: str | None = None) -> None:
+        """Write that there are no boxes for an image, and why."""
+        self._execute("DELETE FROM proposals WHERE id = ?", image_id)
+        self._execute("REPLACE INTO failures VALUES (?, ?, ?)", image_id, digest, reason)
+
+    def digest(self, image_id: str) -> str | None:
+        """The digest written with the image's boxes; None if there is none."""
+        row = self._execute("SELECT digest FROM proposals WHERE id = ?", image_id).fetchone()
+        return None if row is None else row[0]
+
+    def count(self) -> int:
+        """How many images have been written, with boxes or as failures."""
+        query = "SELECT (SELECT count(*) FROM proposals) + (SELECT count(*) FROM failures)"
+        return int(self._execute(query).fetchone()[0])
+
+    def keep_only(self, image_ids: Iterable[str]) -> None:
+        """Remove every image that is not among `image_ids`."""
+        self._execute("CREATE TEMP TABLE kept (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        for image_id in image_ids:
+            self._execute("INSERT OR IGNORE INTO kept VALUES (?)", image_id)
+        for table in ("proposals", "failures"):
+            self._execute(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM kept)")
+        self._execute("DROP TABLE kept")
+
+    def finish(self) -> Path:
+        """Put the store under its final name. Nothing can be written afterwards."""
+        self._execute("REPLACE INTO about SELECT 'images', cast(count(*) AS TEXT) FROM proposals")
+        self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self._execute("PRAGMA journal_mode = DELETE")
+        self._connection.close()
+        try:
+            with open(self.partial, "rb+") as file:
+                os.fsync(file.fileno())
+            os.replace(self.partial, self.path)
+        except OSError as error:
+            raise self._failed(error) from error
+        return self.path
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> StoreWriter:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _open(self) -> sqlite3.Connection:
+        if self.partial.exists() and not is_sqlite(self.partial):
+            raise InputError(f"{self.partial}: is in the way and is no proposal store; remove it")
+        # Every statement commits by itself, so a killed process loses none that was done.
+        connection = sqlite3.connect(
+            self.partial.resolve().as_uri(), uri=True, isolation_level=None, timeout=0
+        )
+        harden(connection)
+        # An exclusive write-ahead log needs no shared memory: it works on network drives too.
+        connection.execute("PRAGMA locking_mode = EXCLUSIVE")
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute("PRAGMA synchronous = NORMAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
+        return connection
+
+    def _begin(self, provenance: Provenance, seed: Path | None, resume: bool) -> None:
+        self._execute("BEGIN IMMEDIATE")
+        if self._is_new():
+            create_tables(self._connection)
+        check_tables(self._connection, self.partial)
+        if not resume or not self._is_of(provenance):
+            for table in ("about", "proposals", "failures"):
+                self._execute(f"DELETE FROM {table}")
+            self._execute("INSERT INTO about VALUES ('provenance', ?)", provenance.to_json())
+        self._execute("COMMIT")
+        if seed is not None and self.count() == 0:
+            self._copy_from(seed)
+
+    def _is_new(self) -> bool:
+        return self._execute("SELECT 1 FROM sqlite_master").fetchone() is None
+
+    def _is_of(self, provenance: Provenance) -> bool:
+        row = self._execute("SELECT value FROM about WHERE key = 'provenance'").fetchone()
+        try:
+            return Provenance.from_json(row[0]).fingerprint == provenance.fingerprint
+        except (TypeError, ValueError):
+            return False
+
+    def _copy_from(self, seed: Path) -> None:
+        open_read_only(seed).close()  # checks it
+        self._execute("ATTACH ? AS seed", f"{seed.resolve().as_uri()}?mode=ro&immutable=1")
+        self._execute("BEGIN")
+        for table in ("proposals", "failures"):
+            self._execute(f"INSERT INTO {table} SELECT * FROM seed.{table}")
+        self._execute("COMMIT")
+        self._execute("DETACH seed")
+
+    def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
+        try:
+            return self._connection.execute(statement, values)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
+
+    def _failed(self, error: OSError | sqlite3.Error) -> InputError:
+        if "locked" in str(error):
+            return InputError(
+                f"{self.partial}: another process is writing it; wait for it to end, or write "
+                "to another file"
+            )
+        # OperationalError is the disk's or the system's fault, any other the file's.
+        if isinstance(error, OSError | sqlite3.OperationalError):
+            return InputError(f"{self.partial}: cannot be written ({reason(error)})")
+        return damaged(self.partial, error)

@@ -1,0 +1,79 @@
+"""`frcnn bench compress` and `frcnn bench svd`: what truncated SVD gains, and what it takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from frcnn_cli.commands.compress.tables import cost_table
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.engine.benchmarks.compression import benchmark_compression, benchmark_svd
+from frcnn_cli.engine.compression.ranks import LAYERS, parse_ranks
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_proposals.errors import MisuseError
+
+
+@click.command("compress")
+@click.option("--backbone", default="vgg16", show_default=True, help="Network, random weights.")
+@click.option("--svd-rank", default="fc6=1024,fc7=256", show_default=True, help="Ranks.")
+@click.option(
+    "--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Of each model."
+)
+@options.json_file
+@pass_output
+def bench_compress(
+    output: Output, backbone: str, svd_rank: str, rounds: int, json_path: Path | None
+) -> None:
+    """Time a network with and without truncated SVD: one photograph, 2,000 proposals given.
+
+    \b
+    frcnn bench compress --backbone vgg16 --svd-rank fc6=1024,fc7=256
+    """
+    network, asked = find_backbone(backbone), parse_ranks(svd_rank)
+    ranks = dict.fromkeys(LAYERS, asked) if isinstance(asked, int) else asked
+    with output.progress("Timing in turn", 2 * (rounds + 1)) as advance:
+        speed = benchmark_compression(network, ranks, rounds, lambda: advance(1, ""))
+    output.print(cost_table(speed.before, speed.after))
+    output.print(
+        f"The whole is {speed.ratio:.2f} times as fast, "
+        f"fc6 and fc7 {speed.fully_connected_ratio:.2f} times."
+    )
+    if json_path is not None:
+        write_json(json_path, speed.to_json())
+
+
+@click.command("svd")
+@click.option(
+    "--shape",
+    default="4096x25088",
+    show_default=True,
+    help="Outputs and inputs of the layer; VGG16's fc6 unless said.",
+)
+@click.option(
+    "--rank", type=click.IntRange(min=1), default=1024, show_default=True, help="Rank to keep."
+)
+@options.json_file
+@pass_output
+def bench_svd(output: Output, shape: str, rank: int, json_path: Path | None) -> None:
+    """Time the truncation of one layer beside numpy.linalg.svd, which takes minutes on VGG16's.
+
+    \b
+    frcnn bench svd --shape 4096x25088 --rank 1024
+    """
+    try:
+        outputs, inputs = (int(part) for part in shape.split("x"))
+    except ValueError:
+        outputs = inputs = 0
+    if min(outputs, inputs) < rank:
+        raise MisuseError(f"--shape is outputs x inputs, both at least the rank, not '{shape}'.")
+    with output.progress("Decomposing, ours and NumPy's", None):
+        speed = benchmark_svd(outputs, inputs, rank)
+    output.print(
+        f"{outputs} x {inputs} to rank {rank}: ours {speed.ours_s:.2f} s, numpy.linalg.svd "
+        f"{speed.numpy_s:.2f} s, {speed.ratio:.1f} times as long"
+    )
+    output.print(f"Error {speed.error:.6g}, the least possible {speed.optimum:.6g}")
+    if json_path is not None:
+        write_json(json_path, speed.to_json())

@@ -1,0 +1,55 @@
+"""`frcnn bench eval`: how fast detections are scored."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.engine.benchmarks.evaluation import EvaluationBenchmark, benchmark_evaluation
+
+
+@click.command("eval")
+@click.option("--images", default=4952, show_default=True, help="Images made up.")
+@click.option("--detections", default=100, show_default=True, help="Detections an image.")
+@click.option("--classes", default=20, show_default=True, help="Classes.")
+@click.option("--repeats", default=3, show_default=True, help="Times each; medians are shown.")
+@options.json_file
+@pass_output
+def bench_eval(
+    output: Output,
+    images: int,
+    detections: int,
+    classes: int,
+    repeats: int,
+    json_path: Path | None,
+) -> None:
+    """Score half a million detections at IoU 0.5: this toolkit and pycocotools in turn.
+
+    \b
+    frcnn bench eval --json eval.json
+    """
+    with output.progress("Scoring", repeats) as advance:
+        result = benchmark_evaluation(
+            images, detections, classes, repeats, lambda done: advance(1, "")
+        )
+    output.print(_table(result))
+    if json_path is not None:
+        write_json(json_path, result.to_json())
+
+
+def _table(result: EvaluationBenchmark) -> Table:
+    table = Table(title=f"{result.detections} detections, {result.classes} classes, IoU 0.5")
+    table.add_column("seconds, medians")
+    for heading in ("read", "score", "both"):
+        table.add_column(heading, justify="right")
+    for name, times in (("frcnn", result.ours), ("pycocotools", result.theirs)):
+        row = (times.read, times.score, times.total)
+        table.add_row(name, *(f"{seconds:.2f}" for seconds in row))
+    reading = result.theirs.read / result.ours.read
+    ratios = (reading, result.speedup, result.speedup_with_reading)
+    table.add_row("times faster", *(f"{ratio:.1f}" for ratio in ratios))
+    return table

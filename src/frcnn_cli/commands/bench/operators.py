@@ -1,0 +1,100 @@
+"""`frcnn bench roi-pool` and `frcnn bench nms`: the compiled operators beside torchvision's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import torch
+from rich import box
+from rich.table import Table
+
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.engine.benchmarks.operators import OperatorCase, benchmark_nms
+from frcnn_cli.engine.benchmarks.roi_pool import benchmark_roi_pool
+from frcnn_cli.engine.distributed.devices import find_device
+
+
+def _rounds(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    return click.option(
+        "--rounds",
+        type=click.IntRange(min=1),
+        default=default,
+        show_default=True,
+        help="Times that each case is run.",
+    )
+
+
+_device = click.option(
+    "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N or auto."
+)
+
+
+@click.command("roi-pool")
+@_rounds(11)
+@_device
+@options.json_file
+@pass_output
+def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | None) -> None:
+    """Time RoI pooling, forward and backward, beside torchvision's.
+
+    onnxruntime's MaxRoiPool joins where onnxruntime is installed. Ratios mean something on a
+    machine that does nothing else.
+
+    \b
+    frcnn bench roi-pool --json roi-pool.json
+    """
+    where = find_device(device)
+    cases = benchmark_roi_pool(rounds, device=where, progress=output.detail)
+    _report(output, "RoI pooling", cases, where, json_path)
+
+
+@click.command("nms")
+@_rounds(21)
+@_device
+@options.json_file
+@pass_output
+def bench_nms(output: Output, rounds: int, device: str, json_path: Path | None) -> None:
+    """Time non-maximum suppression, class by class, beside torchvision's.
+
+    \b
+    frcnn bench nms --json nms.json
+    """
+    where = find_device(device)
+    cases = benchmark_nms(rounds, device=where, progress=output.detail)
+    _report(output, "Non-maximum suppression", cases, where, json_path)
+
+
+def _report(
+    output: Output,
+    title: str,
+    cases: Sequence[OperatorCase],
+    device: torch.device,
+    json_path: Path | None,
+) -> None:
+    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    heading = f"{title} on {device}{threads} (medians, ms)"
+    table = Table(title=heading, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("case", no_wrap=True)
+    for column in ("ours", "torchvision", "onnx", "ratio", "MB", "used"):
+        table.add_column(column, justify="right")
+    table.add_column("equal")
+    for case in cases:
+        onnx = "-" if case.onnxruntime_s is None else f"{case.onnxruntime_s * 1e3:.1f}"
+        table.add_row(
+            case.name,
+            f"{case.ours_s * 1e3:.1f}",
+            f"{case.torchvision_s * 1e3:.1f}",
+            onnx,
+            f"{case.ratio:.1f}",
+            f"{case.bytes / 1e6:.0f}",
+            f"{case.bandwidth_fraction:.0%}",
+            "yes" if case.equal else "NO",
+        )
+    output.print(table)
+    bandwidth = cases[0].bandwidth / 1e9
+    output.note(f"MB: what must move; used: of the {bandwidth:.1f} GB/s that a large copy reaches.")
+    if json_path is not None:
+        write_json(json_path, {"cases": [case.to_json() for case in cases]})

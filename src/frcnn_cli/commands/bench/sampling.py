@@ -1,0 +1,92 @@
+"""`frcnn bench sampling`: hierarchical sampling beside RoI-centric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+from rich.table import Table
+
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.engine.benchmarks.sampling import (
+    BACKBONE,
+    SCALE,
+    Case,
+    SamplingBenchmark,
+    benchmark_sampling,
+)
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.records import Dataset
+
+# Three quarters of them are trainval: the 128 that a mini-batch of single RoIs needs.
+_GENERATED, _SIZE = 172, (500, 375)
+
+
+@click.command("sampling")
+@click.option("--dataset", "name", help="Data set. Default: pictures generated for the purpose.")
+@click.option("--split", default="trainval", show_default=True, help="Of the data set.")
+@options.data_root
+@click.option(
+    "--rounds",
+    type=click.IntRange(min=1),
+    default=3,
+    show_default=True,
+    help="Times that the long one is run; the short one is run before each piece of it.",
+)
+@options.json_file
+@pass_output
+def bench_sampling(
+    output: Output,
+    name: str | None,
+    split: str,
+    data_root: Path | None,
+    rounds: int,
+    json_path: Path | None,
+) -> None:
+    """Time a mini-batch of 128 RoIs, forward and backward: from 2 images, and from 128.
+
+    The second is how R-CNN and SPPnet train; its gradient is accumulated image by image. The
+    paper puts the difference at about 64 times.
+
+    \b
+    frcnn bench sampling --json sampling.json
+    frcnn bench sampling --dataset voc2007 --data-root VOCdevkit
+    """
+    if name is None:
+        with TemporaryDirectory() as folder:
+            output.detail(f"Generating {_GENERATED} pictures")
+            made = generate_dataset(Path(folder) / "shapes", _GENERATED, size=_SIZE)
+            result = _measure(output, find_dataset(str(made), split), rounds)
+    else:
+        result = _measure(output, find_dataset(name, split, data_root), rounds)
+    output.print(_table(result))
+    if json_path is not None:
+        write_json(json_path, result.to_json())
+
+
+def _measure(output: Output, dataset: Dataset, rounds: int) -> SamplingBenchmark:
+    return benchmark_sampling(Case.of(dataset), rounds, output.detail)
+
+
+def _table(result: SamplingBenchmark) -> Table:
+    table = Table(
+        title=f"{result.rois} RoIs, {BACKBONE} at scale {SCALE}, {result.threads} threads"
+    )
+    table.add_column("sampling")
+    for heading in ("images", "s a mini-batch", "times", "memory, MB"):
+        table.add_column(heading, justify="right")
+    for name, images, seconds, memory in (
+        (
+            "hierarchical",
+            result.hierarchical_images,
+            result.hierarchical_s,
+            result.hierarchical_bytes,
+        ),
+        ("roi-centric", result.roi_centric_images, result.roi_centric_s, result.roi_centric_bytes),
+    ):
+        times = seconds / result.hierarchical_s
+        table.add_row(name, str(images), f"{seconds:.2f}", f"{times:.1f}", f"{memory / 1e6:.0f}")
+    return table

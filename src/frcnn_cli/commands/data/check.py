@@ -1,0 +1,90 @@
+"""`frcnn data check`: read everything of a data set and report what is wrong in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.engine.datasets.check import CheckReport, check_dataset
+
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("dataset")
+@click.option("--split", help="Only this one. Default: all of them.")
+@options.data_root
+@options.json_file
+@pass_output
+@click.pass_context
+def check(
+    context: click.Context,
+    output: Output,
+    dataset: str,
+    split: str | None,
+    data_root: Path | None,
+    json_path: Path | None,
+) -> None:
+    """Read every annotation and picture of DATASET, and list what is wrong in it.
+
+    Ends with exit code 1 where something keeps the data set from being used.
+
+    \b
+    frcnn data check voc2007 --data-root VOCdevkit
+    """
+    with output.progress("Reading", None) as advance:
+        report = check_dataset(dataset, split, data_root, lambda done, total: advance(1, ""))
+    output.print(_table(dataset, report))
+    _print_faults(output, report)
+    if json_path is not None:
+        write_json(json_path, _as_json(report))
+    if not report.sound:
+        context.exit(1)
+
+
+def _table(name: str, report: CheckReport) -> Table:
+    table = Table(title=escape(name))
+    table.add_column("split")
+    for heading in ("images", "without objects", "objects", "difficult or crowd", "classes"):
+        table.add_column(heading, justify="right")
+    for split in report.splits:
+        counts = ["-"] * 4
+        if split.annotated:
+            seen = sum(count > 0 for count in split.objects.values())
+            total = sum(split.objects.values())
+            classes = f"{seen} of {len(split.objects)}"
+            counts = [str(split.background), str(total), str(split.ignored), classes]
+        table.add_row(escape(split.split), str(split.images), *counts)
+    return table
+
+
+def _print_faults(output: Output, report: CheckReport) -> None:
+    """The serious ones first."""
+    serious = [fault for fault in report.faults if not fault.tolerated]
+    tolerated = [fault for fault in report.faults if fault.tolerated]
+    for title, faults in (("wrong", serious), ("tolerated", tolerated)):
+        for fault in faults[:_SHOWN]:
+            line = f"[bold]{title}[/] {escape(str(fault))}"
+            output.results.print(line, soft_wrap=True, highlight=False)
+        if len(faults) > _SHOWN:
+            output.print(f"... and {len(faults) - _SHOWN} more; --json FILE holds all of them")
+    if report.sound:
+        output.print(f"Nothing is wrong; {len(tolerated)} tolerated.")
+    else:
+        output.print(f"{len(serious)} wrong, {len(tolerated)} tolerated.")
+
+
+def _as_json(report: CheckReport) -> dict[str, object]:
+    return {
+        "sound": report.sound,
+        "splits": [vars(split) for split in report.splits],
+        "faults": [
+            {"path": str(fault.path), "message": fault.message, "tolerated": fault.tolerated}
+            for fault in report.faults
+        ],
+    }

@@ -1,0 +1,62 @@
+"""`frcnn data export`: ground truth or detections in the formats of other programs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output
+from frcnn_cli.engine.datasets.export.dataset import FORMATS, export_dataset
+from frcnn_cli.engine.datasets.find import default_splits, find_dataset
+from frcnn_cli.engine.datasets.layout import refuse, refuse_unless_picture
+from frcnn_cli.engine.evaluation.detections_file import read_detections
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("out", type=options.AnyPath)
+@click.option(
+    "--format", "format", type=click.Choice(FORMATS), required=True, help="Layout of OUT."
+)
+@click.option("--split", help="Default: test where it has annotations, else val.")
+@click.option(
+    "--detections",
+    "detections_path",
+    type=options.AnyPath,
+    help="Write these instead of the ground truth: COCO results or VOC devkit text files.",
+)
+@click.option(
+    "--score-threshold", default=0.0, show_default=True, help="Lowest score of a detection."
+)
+@click.option("--copy-images", is_flag=True, help="Put the pictures in too (voc and yolo).")
+@options.data_root
+@pass_output
+def export(
+    output: Output,
+    dataset: str,
+    out: Path,
+    format: str,
+    split: str | None,
+    detections_path: Path | None,
+    score_threshold: float,
+    copy_images: bool,
+    data_root: Path | None,
+) -> None:
+    """Write the ground truth of DATASET to OUT: a file for coco and csv, a folder otherwise.
+
+    \b
+    frcnn data export voc2007 voc2007_test.json --format coco
+    frcnn data export voc2007 found/ --format yolo --detections detections.json
+    """
+    split = split or default_splits(dataset, data_root).evaluation
+    report = refuse if copy_images else refuse_unless_picture
+    data = find_dataset(dataset, split, data_root, report)
+    detections = None
+    if detections_path is not None:
+        found = read_detections(detections_path, data)
+        detections = {name: item.above(score_threshold) for name, item in found.items()}
+    export_dataset(data, out, format, detections, copy_images)
+    what = "ground truth" if detections is None else "detections"
+    output.note(f"Wrote the {what} of {dataset}, split {split}, {len(data)} images, to {out}")

@@ -1,0 +1,113 @@
+"""How an evaluation is shown to people."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from frcnn_cli.commands.shared.console import Output
+from frcnn_cli.engine.evaluation.coco import CocoResult
+from frcnn_cli.engine.evaluation.errors import ErrorAnalysis
+from frcnn_cli.engine.evaluation.scores import RULES, Evaluation
+
+_ERROR_HEADINGS = {
+    "localisation": "bad box",
+    "confusion": "wrong\nclass",
+    "both": "both",
+    "duplicate": "dupli-\ncate",
+    "background": "back-\nground",
+    "missed": "missed",
+}
+
+
+def print_evaluation(output: Output, evaluation: Evaluation) -> None:
+    """All tables, then what was counted and by which rules."""
+    output.print(class_table(evaluation))
+    output.print(coco_table(evaluation.coco))
+    output.print(errors_table(evaluation.errors))
+    output.print(counts_line(evaluation))
+    output.print(f"[dim]{escape(RULES)}[/]")
+
+
+def class_table(evaluation: Evaluation) -> Table:
+    """VOC and COCO averages side by side, a row a class and the mean."""
+    voc, coco = evaluation.voc, evaluation.coco
+    title = f"{evaluation.dataset}, {evaluation.split}"
+    table = Table(title=escape(title), show_footer=True)
+    counts = evaluation.counts
+    table.add_column("class", "mean", no_wrap=True)
+    table.add_column("objects", str(counts.objects), justify="right")
+    table.add_column("detec-\ntions", str(counts.detections), justify="right")
+    for name, value in (
+        ("VOC\n11-point", voc.map_11point),
+        ("VOC\narea", voc.map_area),
+        ("COCO\nAP", coco.ap),
+        ("COCO\nAP50", coco.ap50),
+        ("COCO\nAP75", coco.ap75),
+    ):
+        table.add_column(name, percent(value), justify="right")
+    for of_voc, of_coco in zip(voc.per_class, coco.per_class, strict=True):
+        table.add_row(
+            escape(of_voc.name),
+            str(of_voc.objects),
+            str(of_voc.detections),
+            percent(of_voc.ap_11point),
+            percent(of_voc.ap_area),
+            percent(of_coco.ap),
+            percent(of_coco.ap50),
+            percent(of_coco.ap75),
+        )
+    return table
+
+
+def coco_table(coco: CocoResult) -> Table:
+    """The COCO means by size of object and by number of detections."""
+    table = Table(title="COCO, IoU 0.50:0.95")
+    columns = {
+        "AP": coco.ap,
+        "AP small": coco.ap_small,
+        "AP medium": coco.ap_medium,
+        "AP large": coco.ap_large,
+        "AR 1": coco.ar_1,
+        "AR 10": coco.ar_10,
+        "AR 100": coco.ar_100,
+    }
+    for name in columns:
+        table.add_column(name, justify="right")
+    table.add_row(*(percent(value) for value in columns.values()))
+    return table
+
+
+def errors_table(errors: ErrorAnalysis) -> Table:
+    """Right and wrong detections and missed objects by kind, and what correcting each gives."""
+    table = Table(title="Where the errors are (TIDE)", show_footer=True)
+    table.add_column("class", "all\nmAP corrected\ngain")
+    right = sum(item.right for item in errors.per_class)
+    table.add_column("right", f"{right}\n{percent(errors.map_area)}\n", justify="right")
+    for kind, heading in _ERROR_HEADINGS.items():
+        total = sum(getattr(item, kind) for item in errors.per_class)
+        gain = errors.gain(kind)
+        shown = "-" if gain is None else f"{100 * gain:+.1f}"
+        footer = f"{total}\n{percent(errors.corrected[kind])}\n{shown}"
+        table.add_column(heading, footer, justify="right")
+    for item in errors.per_class:
+        counts = (getattr(item, kind) for kind in ("right", *_ERROR_HEADINGS))
+        table.add_row(escape(item.name), *map(str, counts))
+    return table
+
+
+def counts_line(evaluation: Evaluation) -> str:
+    """Images, objects and detections, in Rich markup."""
+    counts = evaluation.counts
+    line = (
+        f"{counts.images} images, {counts.objects} objects ({counts.ignored} difficult or crowds "
+        f"besides), {counts.detections} detections"
+    )
+    if counts.outside:
+        line += f"; {counts.outside} on images outside the set, left out"
+    return line
+
+
+def percent(value: float | None) -> str:
+    """0.5234 as 52.3; a dash where there is nothing to average."""
+    return "-" if value is None else f"{100 * value:.1f}"

@@ -1,0 +1,76 @@
+"""`frcnn proposals convert`: from any proposal format to those that can be written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+from rich.markup import escape
+
+from frcnn_cli.commands.proposals import options as proposals_options
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output
+from frcnn_cli.engine.proposals.convert import Conversion, convert_proposals
+from frcnn_cli.engine.proposals.images import image_files, read_image_set
+from frcnn_proposals.formats.interpret import Hints
+from frcnn_proposals.formats.known import WRITABLE
+from frcnn_proposals.formats.layout import Order
+
+_WRITABLE = ("store", *(format.name for format in WRITABLE))
+
+
+@click.command()
+@click.argument("file", type=options.AnyPath)
+@click.argument("out", type=options.FilePath)
+@proposals_options.hints
+@click.option(
+    "--to",
+    "to",
+    type=click.Choice(_WRITABLE),
+    default="store",
+    show_default=True,
+    help="Format of OUT.",
+)
+@click.option(
+    "--image-set",
+    type=options.FilePath,
+    help="List of image ids, one a line: the order of files that have no ids, and of OUT.",
+)
+@click.option(
+    "--images",
+    type=options.FolderPath,
+    help="Folder of the images: boxes must lie inside them. mmdet3 and coco name them in OUT.",
+)
+@proposals_options.allow_mismatch
+@pass_output
+def convert(
+    output: Output,
+    file: Path,
+    out: Path,
+    format: str | None,
+    order: Order | None,
+    base: int | None,
+    to: str,
+    image_set: Path | None,
+    images: Path | None,
+    allow_mismatch: bool,
+) -> None:
+    """Convert FILE to OUT.
+
+    \b
+    frcnn proposals convert voc_2007_trainval.mat boxes.proposals
+    frcnn proposals convert boxes.proposals boxes.pkl --to detectron2
+    frcnn proposals convert sam-output/ masks.proposals --images photos/
+    frcnn proposals convert masks.proposals masks.json --to coco --images photos/
+    """
+    conversion = Conversion(
+        Hints(format, order, base),
+        to,
+        None if image_set is None else read_image_set(image_set),
+        None if images is None else image_files(images),
+        allow_mismatch,
+    )
+    result = convert_proposals(file, out, conversion)
+    for remark in result.remarks:
+        output.warn(remark)
+    output.print(f"{result.format} to {to}: {result.images} images: [bold]{escape(str(out))}[/]")

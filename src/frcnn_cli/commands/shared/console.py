@@ -1,0 +1,109 @@
+"""What commands print with: results on stdout, progress and messages on stderr."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.markup import escape
+
+from frcnn_cli.commands.shared.estimate import Needs, Outlook
+from frcnn_cli.commands.shared.progress import ITEMS, LogProgress, Unit, bar
+from frcnn_cli.commands.shared.safe_text import PrintableConsole, message
+from frcnn_proposals.files import write_whole
+
+Advance = Callable[[int, str], None]
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a command's words go. verbosity: -1 quiet, 0 usual, 1 and more for details."""
+
+    verbosity: int = 0
+    results: Console = field(default_factory=PrintableConsole)
+    messages: Console = field(default_factory=lambda: PrintableConsole(stderr=True))
+
+    def print(self, renderable: Any) -> None:
+        """A result: a table, or a line in Rich markup. Printed even when quiet."""
+        self.results.print(renderable)
+
+    def note(self, text: str) -> None:
+        """A plain line about what is being done; not when quiet."""
+        if self.verbosity >= 0:
+            self.messages.print(escape(text), highlight=False, soft_wrap=True)
+
+    def detail(self, text: str) -> None:
+        """A plain line that only -v shows."""
+        if self.verbosity >= 1:
+            self.messages.print(escape(text), style="dim", highlight=False, soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """A plain line about something that went wrong but does not stop the work."""
+        shown = escape(message(text))
+        self.messages.print(f"[yellow]Warning:[/] {shown}", highlight=False, soft_wrap=True)
+
+    @contextmanager
+    def progress(
+        self,
+        description: str,
+        total: int | None,
+        done: int = 0,
+        needs: Needs | None = None,
+        unit: Unit = ITEMS,
+    ) -> Iterator[Advance]:
+        """Progress with the time left; yields advance(count, text beside the bar).
+
+        done: what an earlier run has done already. needs: what will be written. unit: what is
+        counted. A bar on a terminal, a line now and then in a log, nothing when quiet. Long
+        work is announced by how long it will take, once its first items have shown that.
+        """
+        if self.verbosity < 0:
+            yield lambda count, beside: None
+            return
+        outlook = Outlook(description, total, done, needs, unit.in_words)
+        if self.messages.is_terminal:
+            with bar(unit, self.messages) as shown:
+                task = shown.add_task(description, total=total, completed=done, beside="")
+
+                def advance(count: int, beside: str) -> None:
+                    shown.update(task, advance=count, beside=escape(beside))
+                    self._announce(outlook, count)
+
+                yield advance
+        else:
+            log = LogProgress(self.note, description, total, done, unit)
+
+            def advance_log(count: int, beside: str) -> None:
+                log.advance(count, beside)
+                self._announce(outlook, count)
+
+            yield advance_log
+
+    def _announce(self, outlook: Outlook, count: int) -> None:
+        if (line := outlook.line(count)) is not None:
+            self.note(line + ".")
+
+
+class _Nowhere(io.StringIO):
+    """Takes text and keeps none."""
+
+    def write(self, text: str) -> int:
+        return len(text)
+
+
+SILENT = Output(-1, Console(file=_Nowhere()), Console(file=_Nowhere()))
+
+
+pass_output = click.make_pass_decorator(Output, ensure=True)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON; the file appears only when it is whole."""
+    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())

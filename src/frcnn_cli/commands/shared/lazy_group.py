@@ -1,0 +1,54 @@
+"""Groups of commands that are imported when they run, so that help waits for no library."""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+from click.shell_completion import CompletionItem
+
+
+class LazyGroup(click.Group):
+    """Commands by name; an unknown name is an error that suggests the closest match.
+
+    lazy: name -> (place, help line), the place as `module:attribute`.
+    """
+
+    def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.lazy = lazy
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.lazy)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in self.lazy:
+            return None
+        module, _, attribute = self.lazy[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = args[0]
+        if name not in self.lazy and not name.startswith("-"):
+            near = difflib.get_close_matches(name, self.lazy, n=1)
+            all_of_them = f"`{ctx.command_path} --help` lists the commands."
+            hint = f"Did you mean '{near[0]}'?" if near else all_of_them
+            raise click.UsageError(f"There is no command '{name}'. {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Names without importing what they name."""
+        options = click.Command.shell_complete(self, ctx, incomplete)
+        found = ((name, text) for name, (_, text) in self.lazy.items())
+        names = [CompletionItem(n, help=text) for n, text in found if n.startswith(incomplete)]
+        return [*names, *options]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in self.lazy.items()])

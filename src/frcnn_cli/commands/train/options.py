@@ -1,0 +1,102 @@
+"""The options that make up the setting of a run, each written once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar, get_args
+
+import click
+from click.shell_completion import CompletionItem
+
+from frcnn_cli.commands.shared import options
+from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, Preset, Variant
+from frcnn_cli.engine.settings import PrecisionChoice
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+
+def setting_options(function: Decorated) -> Decorated:
+    """Preset, variants, files and single settings, as `frcnn train` and `config show` take them."""
+    for option in reversed(_OPTIONS):
+        function = option(function)
+    return function
+
+
+def _names_of(known: tuple[Preset, ...] | tuple[Variant, ...]) -> Callable[..., Any]:
+    """Shell completion by name, each with what it is."""
+
+    def complete(
+        ctx: click.Context, param: click.Parameter, incomplete: str
+    ) -> list[CompletionItem]:
+        return [
+            CompletionItem(each.name, help=each.summary)
+            for each in known
+            if each.name.startswith(incomplete)
+        ]
+
+    return complete
+
+
+_OPTIONS = (
+    click.option(
+        "--preset",
+        shell_complete=_names_of(PRESETS),
+        help="lite (the default), paper-s, paper-m or paper-l.",
+    ),
+    click.option(
+        "--variant",
+        "variants",
+        multiple=True,
+        shell_complete=_names_of(VARIANTS),
+        help="A change to the preset; repeatable.",
+    ),
+    click.option("--config", type=options.FilePath, help="TOML file of settings."),
+    click.option(
+        "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE", help="Any one setting."
+    ),
+    options.data_root,
+    click.option(
+        "--split", help="Split to train on. Default: trainval, or train where val is judged."
+    ),
+    click.option(
+        "--backbone",
+        help="Network under the detector; `frcnn model info` shows one. Default: the preset's.",
+    ),
+    click.option("--weights", help="imagenet (the default), none, or a file of ImageNet weights."),
+    click.option("--init", type=options.AnyPath, help="Detector to start from, of any classes."),
+    options.proposals,
+    click.option(
+        "--source",
+        help="Where proposals come from when no file is given, as selective-search (the default) "
+        "or selective-search+dense; `frcnn propose --list-sources` shows all.",
+    ),
+    click.option(
+        "--allow-mismatch",
+        is_flag=True,
+        default=None,
+        help="Train on the images that have proposals where file and data set do not match.",
+    ),
+    click.option(
+        "--sampling",
+        type=click.Choice(["hierarchical", "roi-centric"]),
+        help="RoIs from few images (the default), or each from another, as R-CNN does.",
+    ),
+    click.option("--iterations", type=int, help="Steps of SGD. Default: the preset's."),
+    click.option("--learning-rate", type=float, help="Of the first steps. Default: the preset's."),
+    click.option(
+        "--scale", type=click.IntRange(min=32), help="Shorter side of the input in pixels."
+    ),
+    click.option("--seed", type=int, help="The same seed, the same weights. Default: 0."),
+    click.option("--workers", type=int, help="Processes that prepare batches. Default: 1."),
+    click.option(
+        "--precision",
+        type=click.Choice(get_args(PrecisionChoice)),
+        help="Arithmetic of forward and backward. auto: bfloat16 for `lite` on a device that has "
+        "instructions for it, otherwise float32. Default: auto, and float32 for paper-*.",
+    ),
+    click.option("--compile", is_flag=True, default=None, help="Compile the feature layers."),
+    click.option(
+        "--checkpoint-every", type=int, help="Iterations between checkpoints. Default: 500."
+    ),
+    click.option("--eval-every", type=int, help="Iterations between evaluations on val."),
+)

@@ -1,0 +1,1 @@
+"""Datasets written in other layouts."""

@@ -1,0 +1,175 @@
+"""COCO json: a data set, or results. A box is x, y, width, height; a width is x2 - x1 + 1."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from pathlib import Path
+from typing import Any
+from xml.sax.saxutils import escape
+
+from frcnn_cli.engine.datasets.export.records import ExportImage, ExportObject, copy_picture
+from frcnn_cli.engine.datasets.lists import CLASSES_FILE
+from frcnn_cli.engine.datasets.readers.coco_records import Numbering, numbering
+from frcnn_cli.engine.records import Dataset
+
+
+def coco_dataset(dataset: Dataset, images: list[ExportImage]) -> bytes:
+    """Images, annotations and categories.
+
+    A difficult object is a crowd to COCO, the one kind that it leaves out of account; the key
+    'difficult' keeps it apart for this toolkit.
+    """
+    numbers = numbering(dataset)
+    annotations: list[dict[str, Any]] = []
+    for image in images:
+        for item in image.objects:
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": numbers.images[image.record.image_id],
+                    "category_id": numbers.classes[item.label - 1],
+                    "bbox": _extent(item.box),
+                    "area": item.area,
+                    "iscrowd": int(item.crowd or item.difficult),
+                    "difficult": int(item.difficult),
+                }
+            )
+    content = {
+        "info": {"description": f"{dataset.name} {dataset.split}"},
+        "images": [_image_entry(image, numbers) for image in images],
+        "annotations": annotations,
+        "categories": [
+            {"id": number, "name": name}
+            for number, name in zip(numbers.classes, dataset.classes, strict=True)
+        ],
+    }
+    return json.dumps(content).encode()
+
+
+def coco_results(dataset: Dataset, images: list[ExportImage]) -> bytes:
+    """Results: image_id and category_id are the numbers that coco_dataset gives."""
+    numbers = numbering(dataset)
+    entries = [
+        {
+            "image_id": numbers.images[image.record.image_id],
+            "category_id": numbers.classes[item.label - 1],
+            "bbox": _extent(item.box),
+            "score": item.score,
+        }
+        for image in images
+        for item in image.objects
+    ]
+    return json.dumps(entries).encode()
+
+
+def _image_entry(image: ExportImage, numbers: Numbering) -> dict[str, Any]:
+    image_id = image.record.image_id
+    return {
+        "id": numbers.images[image_id],
+        "file_name": f"{image_id}{image.record.path.suffix}",
+        "width": image.width,
+        "height": image.height,
+    }
+
+
+def _extent(box: tuple[float, float, float, float]) -> list[float]:
+    x1, y1, x2, y2 = box
+    return [x1, y1, x2 - x1 + 1, y2 - y1 + 1]
+
+
+_COLUMNS = ("image", "class", "x1", "y1", "x2", "y2", "score", "difficult", "crowd")
+
+
+def csv_table(images: list[ExportImage]) -> bytes:
+    """With a header; an image without objects has no row, ground truth no score."""
+    text = io.StringIO(newline="")
+    writer = csv.writer(text)
+    writer.writerow(_COLUMNS)
+    for image in images:
+        for item in image.objects:
+            score = "" if item.score is None else repr(item.score)
+            flags = (int(item.difficult), int(item.crowd))
+            writer.writerow((image.record.image_id, item.name, *item.box, score, *flags))
+    return text.getvalue().encode()
+
+
+def write_voc(root: Path, dataset: Dataset, images: list[ExportImage], pictures: bool) -> None:
+    """Into an empty folder. A detection's <score> stands beside its <bndbox>; a crowd is
+    difficult to VOC, which likewise leaves it out of account."""
+    for image in images:
+        file = root / "Annotations" / f"{image.record.image_id}.xml"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(annotation_xml(image), encoding="utf-8")
+        if pictures:
+            copy_picture(image, root / "JPEGImages")
+    (root / "JPEGImages").mkdir(exist_ok=True)
+    lists = root / "ImageSets" / "Main"
+    lists.mkdir(parents=True)
+    ids = "".join(f"{image.record.image_id}\n" for image in images)
+    (lists / f"{dataset.split}.txt").write_text(ids, encoding="utf-8")
+    names = "".join(f"{name}\n" for name in dataset.classes)
+    (root / CLASSES_FILE).write_text(names, encoding="utf-8")
+
+
+def annotation_xml(image: ExportImage) -> str:
+    """One annotation file."""
+    name = f"{image.record.image_id}{image.record.path.suffix}"
+    size = f"<width>{image.width}</width><height>{image.height}</height><depth>3</depth>"
+    lines = [
+        "<annotation>",
+        f"  <filename>{escape(name)}</filename>",
+        f"  <size>{size}</size>",
+        *(_object_xml(item) for item in image.objects),
+        "</annotation>",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _object_xml(item: ExportObject) -> str:
+    corners = zip(("xmin", "ymin", "xmax", "ymax"), item.box, strict=True)
+    box = "".join(f"<{tag}>{value + 1:.10g}</{tag}>" for tag, value in corners)
+    score = "" if item.score is None else f"<score>{item.score!r}</score>"
+    difficult = int(item.difficult or item.crowd)
+    return (
+        f"  <object><name>{escape(item.name)}</name><difficult>{difficult}</difficult>"
+        f"{score}<bndbox>{box}</bndbox></object>"
+    )
+
+
+def write_yolo(root: Path, dataset: Dataset, images: list[ExportImage], pictures: bool) -> None:
+    """Into an empty folder. A detection's score is the sixth number of its line. YOLO knows
+    neither difficult objects nor crowds: both are left out."""
+    for image in images:
+        file = root / "labels" / dataset.split / f"{image.record.image_id}.txt"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        kept = (item for item in image.objects if not (item.difficult or item.crowd))
+        file.write_text("".join(f"{_line(item, image)}\n" for item in kept), encoding="utf-8")
+        if pictures:
+            copy_picture(image, root / "images" / dataset.split)
+    (root / "images" / dataset.split).mkdir(parents=True, exist_ok=True)
+    (root / "data.yaml").write_text(_description(dataset), encoding="utf-8")
+
+
+def _description(dataset: Dataset) -> str:
+    """The data.yaml. A string as json writes it is one to yaml as well, whatever is in it."""
+    lines = [f"{dataset.split}: images/{dataset.split}", "names:"]
+    names = (json.dumps(name, ensure_ascii=False) for name in dataset.classes)
+    lines += [f"  {number}: {name}" for number, name in enumerate(names)]
+    return "\n".join(lines) + "\n"
+
+
+def _line(item: ExportObject, image: ExportImage) -> str:
+    x1, y1, x2, y2 = item.box
+    width, height = x2 - x1 + 1, y2 - y1 + 1
+    fractions = (
+        (x1 + width / 2) / image.width,
+        (y1 + height / 2) / image.height,
+        width / image.width,
+        height / image.height,
+    )
+    numbers = [f"{value:.10g}" for value in fractions]
+    if item.score is not None:
+        numbers.append(f"{item.score:.8g}")
+    return " ".join((str(item.label - 1), *numbers))

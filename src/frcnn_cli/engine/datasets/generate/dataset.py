@@ -1,0 +1,114 @@
+"""A small data set in the VOC layout, made from a seed: nothing to download, something to learn."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+import numpy as np
+from PIL import Image
+
+from frcnn_cli.engine.datasets.generate.scene import Scene, SceneObject, make_scene
+from frcnn_cli.engine.datasets.generate.shapes import SHAPES
+from frcnn_cli.engine.datasets.lists import CLASSES_FILE
+from frcnn_proposals.errors import MisuseError
+
+_TEST_SHARE = 0.25
+_VAL_SHARE = 0.15
+_JPEG_QUALITY = 92
+
+
+def generate_dataset(
+    out: Path,
+    images: int = 400,
+    seed: int = 0,
+    size: tuple[int, int] = (320, 240),
+    progress: Callable[[int], None] = lambda done: None,
+) -> Path:
+    """Write textured shapes (SHAPES) with clutter, overlap and scale change to `out`.
+
+    images: how many; the last quarter is the test split, the rest trainval (train and val).
+    seed: the same seed gives the same pictures; picture i does not depend on `images`.
+    size: width and height in pixels.
+    progress: called with the number of pictures done so far.
+
+    The folder appears under its name when it is whole. Raises MisuseError where it is
+    there already, or for fewer than 8 images.
+    """
+    if images < 8:
+        raise MisuseError(f"{images} images cannot be split: generate 8 or more.")
+    if min(size) < 64:
+        raise MisuseError(f"{size[0]} x {size[1]} pixels leave no room: make it 64 or more.")
+    if out.exists():
+        raise MisuseError(f"{out} is there already: remove it or name another folder.")
+    partial = out.with_name(f"{out.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        _write(partial, images, seed, size, progress)
+        os.replace(partial, out)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return out
+
+
+def _write(
+    root: Path, images: int, seed: int, size: tuple[int, int], progress: Callable[[int], None]
+) -> None:
+    for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
+        (root / folder).mkdir(parents=True)
+    for number in range(images):
+        scene = make_scene(np.random.default_rng((seed, number)), size[1], size[0])
+        _write_image(root, _image_id(number), scene)
+        progress(number + 1)
+    _write_splits(root, images)
+    (root / CLASSES_FILE).write_text("\n".join(SHAPES) + "\n")
+
+
+def _image_id(number: int) -> str:
+    return f"{number + 1:06d}"
+
+
+def _write_splits(root: Path, images: int) -> None:
+    test = max(1, round(images * _TEST_SHARE))
+    val = max(1, round(images * _VAL_SHARE))
+    ids = [_image_id(number) for number in range(images)]
+    splits = {
+        "train": ids[: images - test - val],
+        "val": ids[images - test - val : images - test],
+        "trainval": ids[: images - test],
+        "test": ids[images - test :],
+    }
+    for split, members in splits.items():
+        (root / "ImageSets" / "Main" / f"{split}.txt").write_text("\n".join(members) + "\n")
+
+
+def _write_image(root: Path, image_id: str, scene: Scene) -> None:
+    height, width = scene.pixels.shape[:2]
+    picture = root / "JPEGImages" / f"{image_id}.jpg"
+    Image.fromarray(scene.pixels).save(picture, quality=_JPEG_QUALITY)
+    lines = [
+        "<annotation>",
+        f"  <filename>{escape(picture.name)}</filename>",
+        f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
+        *(_object_xml(item) for item in scene.objects),
+        "</annotation>",
+    ]
+    (root / "Annotations" / f"{image_id}.xml").write_text("\n".join(lines) + "\n")
+
+
+def _object_xml(item: SceneObject) -> str:
+    # VOC counts pixels from 1.
+    x1, y1, x2, y2 = (corner + 1 for corner in item.box)
+    flags = "".join(
+        f"<{flag}>{int(value)}</{flag}>"
+        for flag, value in (
+            ("truncated", item.truncated),
+            ("occluded", item.occluded),
+            ("difficult", item.difficult),
+        )
+    )
+    box = f"<xmin>{x1}</xmin><ymin>{y1}</ymin><xmax>{x2}</xmax><ymax>{y2}</ymax>"
+    return f"  <object><name>{item.name}</name>{flags}<bndbox>{box}</bndbox></object>"

@@ -1,0 +1,124 @@
+"""The COCO layout: one json of images, annotations and categories for each split."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
+from frcnn_cli.engine.datasets.readers.coco_json import (
+    CocoImage,
+    annotations_by_image,
+    categories_of,
+    leads_inside,
+    load_json,
+    object_truth,
+)
+from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
+from frcnn_cli.engine.records import ImageRecord
+from frcnn_proposals.errors import MisuseError
+
+_SPLIT_FOLDERS = ("train", "valid", "val", "test")
+# The official folder also holds captions and keypoints, which are no data sets of boxes.
+_PATTERNS = (
+    "annotations/instances_*.json",
+    "annotations/*.json",
+    *(f"{folder}/_annotations.coco.json" for folder in _SPLIT_FOLDERS),
+    "instances_*.json",
+    "*.coco.json",
+)
+
+
+@dataclass(frozen=True)
+class CocoLayout:
+    """A COCO json, or a folder of them. Pictures are looked for beside the json, in images/,
+    and in the folder named as the split is (train2017)."""
+
+    root: Path
+    kind: str = "COCO json"
+
+    @staticmethod
+    def is_at(root: Path) -> bool:
+        """Whether the path is a json file, or a folder that has some where COCO has them."""
+        if root.is_file():
+            return root.suffix.lower() == ".json"
+        return any(next(root.glob(pattern), None) for pattern in _PATTERNS)
+
+    def splits(self) -> dict[str, bool]:
+        """Split by file name (instances_val2017.json is val; one that names none is 'all')."""
+        # The official files of images without annotations are called image_info_*.
+        return {split: "image_info" not in path.name for split, path in self._files.items()}
+
+    def read(self, split: str, name: str, report: Report) -> CocoDataset:
+        """Images in the file's order; classes in order of category id."""
+        path = self._files[split]
+        content = load_json(path)
+        numbers, classes = categories_of(path, content)
+        label_of = {number: label for label, number in enumerate(numbers, start=1)}
+        of_image = annotations_by_image(path, content, report)
+        folder = self._picture_folder(path, content["images"])
+        images: list[ImageRecord] = []
+        image_numbers: dict[str, int] = {}
+        for entry in content["images"]:
+            image = CocoImage.read(path, entry)
+            if image.image_id in image_numbers:
+                report(Fault(path, f"two images are called {image.image_id}"))
+                continue
+            picture = folder / image.file_name
+            if not picture.is_file():
+                report(Fault(path, f"lists {picture}, which is missing", missing_picture=True))
+            truth = None
+            if of_image is not None:
+                truth = object_truth(path, image, of_image.pop(image.number, []), label_of, report)
+            record = ImageRecord(image.image_id, picture, image.width, image.height, truth)
+            images.append(record)
+            image_numbers[image.image_id] = image.number
+        for number, strays in (of_image or {}).items():
+            report(Fault(path, f"{len(strays)} annotations of image {number}, not listed"))
+        return CocoDataset(name, split, classes, tuple(images), image_numbers, numbers)
+
+    @cached_property
+    def _files(self) -> dict[str, Path]:
+        """Split -> json. Raises MisuseError where two files are one split's."""
+        if self.root.is_file():
+            return {_split_of_file(self.root): self.root}
+        found: list[Path] = []
+        for pattern in _PATTERNS:
+            # The per-split folders of one export belong together.
+            if not found or "/_annotations" in pattern:
+                found += sorted(self.root.glob(pattern))
+        files: dict[str, Path] = {}
+        for path in found:
+            split = _split_of_file(path)
+            if split in files:
+                raise MisuseError(
+                    f"{self.root}: {files[split].name} and {path.name} are both {split}.\n"
+                    "Name the json file itself as the data set."
+                )
+            files[split] = path
+        return files
+
+    def _picture_folder(self, path: Path, entries: list[Any]) -> Path:
+        """The first likely folder that has the file's first picture."""
+        stem = re.sub(r"^(instances|image_info|annotations)_", "", path.stem)
+        parents = (path.parent, path.parent.parent)
+        candidates = [
+            parent / inner
+            for parent in parents
+            for inner in (stem, f"images/{stem}", "images", "JPEGImages", ".")
+        ]
+        first = entries[0].get("file_name") if entries and isinstance(entries[0], dict) else None
+        if isinstance(first, str) and leads_inside(first):
+            for folder in candidates:
+                if (folder / first).is_file():
+                    return folder
+        return path.parent.parent / stem
+
+
+def _split_of_file(path: Path) -> str:
+    if path.name == "_annotations.coco.json":
+        return split_of(path.parent.name) or ALL
+    return split_of(re.split(r"[_-]", path.stem)[-1]) or split_of(path.stem) or ALL

@@ -1,0 +1,102 @@
+"""The VOC layout: ImageSets/Main/<split>.txt, Annotations/<id>.xml, JPEGImages/<id>.jpg."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, index_images
+from frcnn_cli.engine.datasets.lists import CLASSES_FILE, read_classes, read_lines
+from frcnn_cli.engine.datasets.readers.voc_xml import (
+    Annotation,
+    annotated_image,
+    classes_of,
+    read_annotation,
+)
+from frcnn_cli.engine.records import Dataset
+from frcnn_proposals.errors import InputError
+
+VOC_CLASSES = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("diningtable", "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa"),
+    *("train", "tvmonitor"),
+)
+SPLITS = ("train", "val", "trainval", "test", ALL)
+
+
+@dataclass(frozen=True)
+class VocLayout:
+    """A folder in the VOC layout.
+
+    classes: its class names in order of label; None takes those of classes.txt, and without
+        that file all that its annotations name, sorted.
+    """
+
+    root: Path
+    classes: tuple[str, ...] | None = None
+    kind: str = "VOC"
+
+    @staticmethod
+    def is_at(root: Path) -> bool:
+        """Whether the folder looks like one."""
+        return (root / "ImageSets" / "Main").is_dir() and any(
+            (root / folder).is_dir() for folder in ("JPEGImages", "Annotations")
+        )
+
+    def splits(self) -> dict[str, bool]:
+        """Those of train, val, trainval and test that are there; True where annotated."""
+        found = {}
+        for split in SPLITS:
+            if self._split_file(split).is_file():
+                ids = self._ids(split)
+                found[split] = any(self._annotation_file(image_id).is_file() for image_id in ids)
+        return found
+
+    def read(self, split: str, name: str, report: Report) -> Dataset:
+        """The split's images in the order of its list, which all are annotated or none is."""
+        ids = self._ids(split)
+        if not ids:
+            raise InputError(f"{self._split_file(split)} lists no images")
+        annotated = self.splits()[split]
+        annotations = {
+            image_id: read_annotation(self._annotation_file(image_id), report)
+            for image_id in (ids if annotated else ())
+        }
+        classes = self.classes or self._classes(annotations)
+        label_of = {class_name: label for label, class_name in enumerate(classes, start=1)}
+        pictures = index_images(self.root / "JPEGImages")
+        images = []
+        for image_id in ids:
+            picture = pictures.get(image_id, self.root / "JPEGImages" / f"{image_id}.jpg")
+            if image_id not in pictures:
+                listed = f"lists {image_id}, which JPEGImages does not have"
+                report(Fault(self._split_file(split), listed, missing_picture=True))
+            images.append(
+                annotated_image(image_id, picture, annotations.get(image_id), label_of, report)
+            )
+        return Dataset(name, split, classes, tuple(images))
+
+    def _classes(self, annotations: dict[str, Annotation | None]) -> tuple[str, ...]:
+        """From classes.txt, else from every split's annotations, so that all splits agree."""
+        listed = self.root / CLASSES_FILE
+        if listed.is_file():
+            return read_classes(listed)
+        everywhere = {image_id for split in self.splits() for image_id in self._ids(split)}
+        others = (
+            read_annotation(path, lambda fault: None)
+            for image_id in sorted(everywhere - set(annotations))
+            if (path := self._annotation_file(image_id)).is_file()
+        )
+        return classes_of((*annotations.values(), *others), self.root)
+
+    def _ids(self, split: str) -> tuple[str, ...]:
+        """Image ids of a list; a repeated one counts once."""
+        # Per-class lists carry a second column (-1, 0, 1), which these may have too.
+        lines = read_lines(self._split_file(split))
+        return tuple(dict.fromkeys(line.split()[0] for line in lines))
+
+    def _split_file(self, split: str) -> Path:
+        return self.root / "ImageSets" / "Main" / f"{split}.txt"
+
+    def _annotation_file(self, image_id: str) -> Path:
+        return self.root / "Annotations" / f"{image_id}.xml"

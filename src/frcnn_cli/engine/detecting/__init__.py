@@ -1,1 +1,0 @@
-"""Parts of detection: scales, shared windows, fast layers, work ahead, the journal."""

@@ -1,0 +1,1 @@
+"""Detection: from images and proposals to boxes with classes and scores (paper, section 3)."""

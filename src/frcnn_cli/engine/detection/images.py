@@ -1,0 +1,178 @@
+"""Detection in many images: read and proposed for ahead of the network, journalled, resumed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.journal import Journal
+from frcnn_cli.engine.detection.prefetch import ahead
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.run import ImageFile
+from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.images import MAX_PIXELS, decode_image, digest_of, read_image_bytes
+from frcnn_proposals.sources.precomputed import Precomputed
+
+# From an image's id and its pixels to its proposals.
+Propose = Callable[[str, Image], Proposals]
+
+
+@dataclass(frozen=True)
+class DetectedFile:
+    """One image file and what was found in it, or why that failed.
+
+    image: its pixels; None where it failed, or where the journal had its detections.
+    """
+
+    image_id: str
+    path: Path
+    image: Image | None = None
+    detections: Detections | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class DatasetDetections:
+    """Detections by image id, and a message for each image that could not be read."""
+
+    detections: dict[str, Detections]
+    unreadable: tuple[str, ...]
+
+
+def detect_files(
+    model: FastRCNN,
+    files: Sequence[ImageFile],
+    propose: Propose,
+    settings: DetectSettings,
+    journal: Journal | None = None,
+    max_pixels: int = MAX_PIXELS,
+) -> Iterator[DetectedFile]:
+    """Detections in each of `files` (image id, path), in their order.
+
+    Images are decoded and `propose` is called in threads, a few images ahead of the network.
+    One that fails does not stop the rest. journal: what it knows of an unchanged file is not
+    detected again; the rest joins it, image by image. An image of more than `max_pixels` fails.
+    """
+    for task in ahead(_Preparation(propose, journal, max_pixels), files, threads=usable_cores()):
+        result = task.result
+        if result.image is not None:
+            assert task.proposals is not None
+            try:
+                found = detect_image(model, result.image, task.proposals, settings)
+            except InputError as error:
+                result = replace(result, image=None, error=str(error))
+            else:
+                if journal is not None:
+                    journal.add(result.image_id, task.digest, found)
+                result = replace(result, detections=found)
+        yield result
+
+
+def detect_dataset(
+    model: FastRCNN,
+    dataset: Dataset,
+    proposals: Mapping[str, Proposals],
+    settings: DetectSettings,
+    on_image: Callable[[], None] = lambda: None,
+    journal: Journal | None = None,
+) -> DatasetDetections:
+    """Detections in every image of a data set; one that cannot be read does not stop the rest."""
+    files = [(record.image_id, record.path) for record in dataset.images]
+    found: dict[str, Detections] = {}
+    unreadable = []
+    propose = proposals_in(proposals)
+    for result in detect_files(model, files, propose, settings, journal):
+        if result.detections is None:
+            unreadable.append(str(result.error))
+        else:
+            found[result.image_id] = result.detections
+        on_image()
+    return DatasetDetections(found, tuple(unreadable))
+
+
+def joined_detections(parts: Sequence[DatasetDetections]) -> DatasetDetections:
+    """What several processes have detected, each in images of its own."""
+    found = {name: each for part in parts for name, each in part.detections.items()}
+    return DatasetDetections(found, tuple(text for part in parts for text in part.unreadable))
+
+
+def proposals_of(source: Source) -> Propose:
+    """Proposals made by `source`, or found by image id where it holds them (Precomputed).
+
+    Raises InputError where the file that holds them cannot be read.
+    """
+    if isinstance(source, Precomputed):
+        source.load()
+
+    def propose(image_id: str, image: Image) -> Proposals:
+        if isinstance(source, Precomputed):
+            return source.propose_for(image_id, (image.shape[1], image.shape[0]))
+        return source.propose(image)
+
+    return propose
+
+
+def proposals_in(proposals: Mapping[str, Proposals]) -> Propose:
+    """Proposals looked up by image id."""
+    return lambda image_id, image: proposals[image_id]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """An image ready for the network, or done without it."""
+
+    result: DetectedFile
+    proposals: Proposals | None = None
+    digest: str = ""
+
+
+@dataclass(frozen=True)
+class _Preparation:
+    """What happens to an image before the network, in any thread."""
+
+    propose: Propose
+    journal: Journal | None
+    max_pixels: int
+
+    def __call__(self, file: ImageFile) -> _Task:
+        image_id, path = file[0], Path(file[1])
+        result = DetectedFile(image_id, path)
+        try:
+            data = read_image_bytes(path)
+            digest = ""
+            if self.journal is not None:
+                digest = digest_of(data)
+                known = self.journal.known(image_id, digest)
+                if known is not None:
+                    return _Task(replace(result, detections=known))
+            image = decode_image(data, path, self.max_pixels)
+            return _Task(replace(result, image=image), self.propose(image_id, image), digest)
+        except InputError as error:
+            return _Task(replace(result, error=str(error)))
+        except Exception as error:  # a source's own fault costs its image, not the rest
+            told = f"{path}: its proposals failed ({type(error).__name__}: {reason(error)})"
+            return _Task(replace(result, error=told))
+
+
+def usable_cores() -> int:
+    """How many cores there are for this process."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def scored_images(dataset: Dataset, found: Sequence[Mapping[str, Detections]]) -> Dataset:
+    """The images that every detector could read: what it could not read is no miss of its.
+
+    found: each detector's detections by image id. Raises InputError where none is left.
+    """
+    scored = tuple(r for r in dataset.images if all(r.image_id in each for each in found))
+    if not scored:
+        raise InputError(f"{dataset.name}: none of its images can be read.")
+    return replace(dataset, images=scored)

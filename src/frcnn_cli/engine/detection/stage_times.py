@@ -1,0 +1,137 @@
+"""Seconds an image by stage of the network, of several models in turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.stage_clock import StageClock
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.seeds import generator_for
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.images import read_image
+
+STAGES = ("conv", "roi_pooling", "fc6", "fc7", "rest")
+EVERYTHING = DetectSettings(score_threshold=None)
+
+
+@dataclass(frozen=True)
+class StageTimes:
+    """Seconds that one image took, from its pixels to its detections.
+
+    stages: conv (the feature layers), roi_pooling, fc6, fc7, and the rest of the whole.
+    """
+
+    seconds: float
+    stages: dict[str, float]
+
+    @property
+    def fully_connected(self) -> float:
+        """fc6 and fc7 together."""
+        return self.stages["fc6"] + self.stages["fc7"]
+
+
+def time_stages(
+    models: Sequence[FastRCNN],
+    image: Image,
+    proposals: Proposals,
+    repeats: int = 5,
+    on_run: Callable[[], None] = lambda: None,
+    settings: DetectSettings = EVERYTHING,
+) -> list[StageTimes]:
+    """Medians over `repeats` detections by each model, turn by turn, after an untimed round.
+
+    settings: how is detected.
+    """
+    runs: list[list[StageTimes]] = [[] for _ in models]
+    for repeat in range(repeats + 1):
+        for model, times in zip(models, runs, strict=True):
+            once = _time_once(model, image, proposals, settings)
+            if repeat > 0:
+                times.append(once)
+            on_run()
+    return [_median(times) for times in runs]
+
+
+def _median(times: Sequence[StageTimes]) -> StageTimes:
+    stages = {stage: median(each.stages[stage] for each in times) for stage in STAGES}
+    return StageTimes(median(each.seconds for each in times), stages)
+
+
+def _time_once(
+    model: FastRCNN, image: Image, proposals: Proposals, settings: DetectSettings
+) -> StageTimes:
+    clock = StageClock(model.offset_means.device)
+    with clock.watching(model):
+        detect_image(model, image, proposals, settings)
+    stages = {stage: clock.seconds[stage] for stage in STAGES}
+    return StageTimes(sum(stages.values()), stages)
+
+
+IMAGES, ROUNDS = 3, 3
+STAGE_NAMES = {
+    "conv": "convolution",
+    "roi_pooling": "RoI pooling",
+    "fc6": "fc6",
+    "fc7": "fc7",
+    "rest": "the rest",
+}
+
+
+def mean_stages(
+    models: Sequence[FastRCNN],
+    dataset: Dataset,
+    proposals: Mapping[str, Proposals],
+    settings: DetectSettings,
+) -> list[dict[str, float]]:
+    """For each model, seconds an image by stage, over the first IMAGES that can be read.
+
+    Stages have names for people. Empty where no image can be read, or none has proposals.
+    """
+    images = _first_images(dataset, proposals)
+    means = [dict.fromkeys(STAGE_NAMES.values(), 0.0) if images else {} for _ in models]
+    for image, boxes in images:
+        of_each = time_stages(models, image, boxes, ROUNDS, settings=settings)
+        for mean, times in zip(means, of_each, strict=True):
+            for stage in STAGES:
+                mean[STAGE_NAMES[stage]] += times.stages[stage] / len(images)
+    return means
+
+
+def _first_images(
+    dataset: Dataset, proposals: Mapping[str, Proposals]
+) -> list[tuple[Image, Proposals]]:
+    images: list[tuple[Image, Proposals]] = []
+    for record in dataset.images:
+        boxes = proposals[record.image_id]
+        try:
+            if len(boxes):
+                images.append((read_image(record.path), boxes))
+        except InputError:
+            continue
+        if len(images) == IMAGES:
+            break
+    return images
+
+
+def sample_image(height: int = 375, width: int = 500) -> Image:
+    """Noise the size of a usual photograph: (height, width, 3) uint8."""
+    return generator_for("sample image").integers(0, 256, (height, width, 3), np.uint8)
+
+
+def sample_proposals(count: int = 2000, height: int = 375, width: int = 500) -> Proposals:
+    """Boxes of many sizes and shapes, drawn like those of selective search."""
+    generator = generator_for("sample proposals")
+    # Sides spread evenly on a logarithmic scale, from a twentieth of the image to all of it.
+    fractions = np.exp(generator.uniform(np.log(0.05), 0.0, (count, 2)))
+    sizes = np.array([width, height]) * fractions
+    corners = generator.uniform(0, 1, (count, 2)) * (np.array([width, height]) - sizes)
+    boxes = np.concatenate([corners, corners + sizes - 1], axis=1)
+    return Proposals(np.round(np.clip(boxes, 0, None)).astype(np.float32))

@@ -1,0 +1,191 @@
+"""Frames of a video file or a camera, and what is detected in them."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.images import Propose, usable_cores
+from frcnn_cli.engine.detection.prefetch import ahead
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.images import MAX_PIXELS
+
+_SUFFIXES = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .wmv .flv .ogv .3gp"
+SUFFIXES = frozenset(_SUFFIXES.split(" "))
+# A file can be a list of other files or addresses; only what holds pictures itself is read.
+_ONLY = (
+    "protocol_whitelist;file|"
+    "format_whitelist;mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,asf,flv,ogg"
+)
+_MOST_FRAMES = 10**8  # of a larger claim nothing is believed
+_USUAL_RATE, _LEAST_RATE, _MOST_RATE = 25.0, 0.1, 1000.0
+# Counts of frames are estimates in some files: so many may be missing at the end.
+_MISSING, _MISSING_PART = 2, 0.02
+
+
+@dataclass(frozen=True)
+class Video:
+    """What is known before the frames are read.
+
+    frames: how many there should be; None where that is not said. rate: frames a second.
+    """
+
+    name: str
+    width: int
+    height: int
+    rate: float
+    frames: int | None
+    is_camera: bool
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A frame, counted from 0: its RGB pixels (H, W, 3), and seconds since the first."""
+
+    index: int
+    seconds: float
+    image: Image
+
+
+@dataclass(frozen=True)
+class DetectedFrame:
+    """A frame and what was found in it."""
+
+    frame: Frame
+    detections: Detections
+
+
+def is_video(text: str) -> bool:
+    """Whether an argument names a video file, by its suffix, or a camera, by its number."""
+    is_number = text.isascii() and text.isdigit() and len(text) < 4
+    return Path(text).suffix.lower() in SUFFIXES or (is_number and not Path(text).exists())
+
+
+@contextmanager
+def opened_video(text: str) -> Iterator[tuple[Video, Iterator[Frame]]]:
+    """A video file, or the camera of that number, and its frames.
+
+    Raises InputError where there is none, where it cannot be read or its frames are too large;
+    the iterator raises it after the last good frame of a file that is cut or damaged.
+    """
+    is_camera = not Path(text).suffix
+    if not is_camera and not Path(text).is_file():
+        raise InputError(f"{text}: no such video file")
+    capture = _capture(text, is_camera)
+    try:
+        if not capture.isOpened():
+            what = "there is no such camera" if is_camera else "cannot be read as a video"
+            raise InputError(f"{_name(text, is_camera)}: {what}")
+        video = _described(capture, text, is_camera)
+        yield video, _frames(capture, video)
+    finally:
+        capture.release()
+
+
+def detect_frames(
+    model: FastRCNN,
+    frames: Iterator[Frame],
+    propose: Propose,
+    settings: DetectSettings,
+) -> Iterator[DetectedFrame]:
+    """Detections in each frame, in order; `propose` is called a few frames ahead of the network.
+
+    Its image id for a frame is the frame's number, in six digits. Raises InputError where a
+    frame cannot be read or proposed for, after all frames before it.
+    """
+
+    def proposed(frame: Frame) -> tuple[Frame, Proposals]:
+        try:
+            return frame, propose(f"{frame.index:06d}", frame.image)
+        except InputError:
+            raise
+        except Exception as error:  # a source's own fault
+            told = f"{type(error).__name__}: {reason(error)}"
+            raise InputError(f"frame {frame.index}: its proposals failed ({told})") from error
+
+    failures: list[InputError] = []
+    for frame, proposals in ahead(proposed, _until_failure(frames, failures), usable_cores()):
+        yield DetectedFrame(frame, detect_image(model, frame.image, proposals, settings))
+    if failures:
+        raise failures[0]
+
+
+def _until_failure(frames: Iterator[Frame], failures: list[InputError]) -> Iterator[Frame]:
+    """Frames are read ahead: a failure waits until those before it are through."""
+    try:
+        yield from frames
+    except InputError as error:
+        failures.append(error)
+
+
+def _capture(text: str, is_camera: bool) -> Any:
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _ONLY
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong, we say ourselves
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    if is_camera:
+        return cv2.VideoCapture(int(text))
+    return cv2.VideoCapture(text, cv2.CAP_FFMPEG)
+
+
+def _name(text: str, is_camera: bool) -> str:
+    return f"camera {text}" if is_camera else text
+
+
+def _described(capture: Any, text: str, is_camera: bool) -> Video:
+    width, height = (_whole(capture, of) for of in (cv2.CAP_PROP_FRAME_WIDTH,
+                                                    cv2.CAP_PROP_FRAME_HEIGHT))  # fmt: skip
+    if not 0 < width * height <= MAX_PIXELS or min(width, height) <= 0:
+        raise InputError(
+            f"{_name(text, is_camera)}: frames of {width} x {height} pixels cannot be used; "
+            f"the limit is {MAX_PIXELS}"
+        )
+    rate = capture.get(cv2.CAP_PROP_FPS)
+    if not _LEAST_RATE <= rate <= _MOST_RATE:  # nor is it NaN
+        rate = _USUAL_RATE
+    frames = 0 if is_camera else _whole(capture, cv2.CAP_PROP_FRAME_COUNT)
+    known = frames if 0 < frames <= _MOST_FRAMES else None
+    return Video(_name(text, is_camera), width, height, float(rate), known, is_camera)
+
+
+def _whole(capture: Any, what: int) -> int:
+    value = capture.get(what)
+    return int(value) if math.isfinite(value) else 0
+
+
+def _frames(capture: Any, video: Video) -> Iterator[Frame]:
+    started = time.monotonic()
+    index = 0
+    while True:
+        try:
+            there, pixels = capture.read()
+        except cv2.error as error:
+            raise InputError(f"{video.name}: frame {index} cannot be read ({error.err})") from error
+        if not there:
+            break
+        if pixels.shape != (video.height, video.width, 3):
+            raise InputError(f"{video.name}: frame {index} is of another size than the first")
+        seconds = time.monotonic() - started if video.is_camera else index / video.rate
+        yield Frame(index, seconds, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
+        index += 1
+    if video.is_camera:
+        raise InputError(f"{video.name}: gives no more frames after {index}")
+    if index == 0:
+        raise InputError(f"{video.name}: has no frame that can be read")
+    expected = video.frames or 0
+    if index < expected - max(_MISSING, _MISSING_PART * expected):
+        raise InputError(
+            f"{video.name}: is cut or damaged: it ends after {index} of {expected} frames"
+        )

@@ -1,0 +1,121 @@
+"""Connecting the processes that torchrun has started, and what becomes of them when one fails.
+
+A store of keys and values for the processes that torchrun has started together.
+
+torchrun's own store outlives them. When it begins again after a death, the addresses at which
+the dead could be reached are still in it, and a process that looks before the new ones are
+written would call there. How often torchrun has begun again is no name to tell attempts apart
+by: one machine may count what another does not. So the first process makes up a name and tells
+it to those that ask now.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from uuid import uuid4
+
+import torch
+import torch.distributed as dist
+from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
+from torch.distributed.rendezvous import rendezvous
+
+from frcnn_cli.engine.distributed.team import Team
+from frcnn_proposals.errors import InputError, MisuseError
+
+# The first process may propose or evaluate for hours while the others wait for it.
+_PATIENCE = timedelta(days=2)
+
+
+@contextmanager
+def joined(team: Team, device: torch.device) -> Iterator[torch.device]:
+    """Connect the processes for the block: by gloo on CPUs, by nccl on GPUs.
+
+    Yields the device of this process: `device`, or on GPUs the one of its local rank. Raises
+    MisuseError where a machine has fewer GPUs than processes, InputError where another process
+    dies. Of errors that several processes meet the first alone is raised; the others exit.
+    """
+    if team.world == 1:
+        yield device
+        return
+    if device.type == "cuda":
+        if team.local_rank >= torch.cuda.device_count():
+            raise MisuseError(
+                f"This machine has {torch.cuda.device_count()} GPUs and more processes.\n"
+                "Lower torchrun's --nproc-per-node, or give --device cpu."
+            )
+        device = torch.device("cuda", team.local_rank)
+        torch.cuda.set_device(device)
+    store = attempt_store(team.rank, team.world, _PATIENCE)
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(
+        backend, store=store, rank=team.rank, world_size=team.world, timeout=_PATIENCE
+    )
+    try:
+        with _one_voice(store), _deaths_explained():
+            yield device
+    finally:
+        dist.destroy_process_group()
+
+
+@contextmanager
+def _deaths_explained() -> Iterator[None]:
+    """Raise InputError where the block loses the connection to another process."""
+    try:
+        yield
+    except RuntimeError as error:
+        if not isinstance(error, dist.DistError) and "gloo" not in str(error):
+            raise
+        raise InputError(
+            "Another process of this training or evaluation has died, or its machine cannot be "
+            "reached.\nWith --max-restarts torchrun begins again, and training goes on from its "
+            "last checkpoint."
+        ) from error
+
+
+@contextmanager
+def _one_voice(store: Store) -> Iterator[None]:
+    """Let one process tell what all meet, or what a single one brings upon the others."""
+    try:
+        yield
+    except InputError as error:
+        if store.add("errors", 1) > 1:
+            raise SystemExit(error.exit_code) from error
+        raise
+
+
+_PAUSE = 0.02  # seconds, between two looks into the store
+
+
+def attempt_store(rank: int, world: int, patience: timedelta) -> Store:
+    """The store of this attempt; returns once all `world` processes of it have asked.
+
+    patience: how long any later look into the store may wait.
+    """
+    shared, _, _ = next(rendezvous("env://", rank, world))
+    shared.set_timeout(patience)
+    name = _answer_all(shared, world) if rank == 0 else _ask(shared, rank)
+    return PrefixStore(name, shared)
+
+
+def _answer_all(store: Store, world: int) -> str:
+    name = uuid4().hex
+    while store.add(f"{name}/here", 0) < world - 1:
+        for rank in range(1, world):
+            # It may still be the question of a dead process: the new one overwrites it.
+            if store.check([f"question/{rank}"]):
+                store.set(f"{store.get(f'question/{rank}').decode()}/answer", name)
+        time.sleep(_PAUSE)
+    return name
+
+
+def _ask(store: Store, rank: int) -> str:
+    question = uuid4().hex
+    store.set(f"question/{rank}", question)
+    while not store.check([f"{question}/answer"]):
+        time.sleep(_PAUSE)
+    name = str(store.get(f"{question}/answer").decode())
+    store.add(f"{name}/here", 1)
+    return name

@@ -1,0 +1,1 @@
+"""Pictures of detections, and the style of all figures."""

@@ -1,1 +1,0 @@
-"""Layers of the network that torch has not, or not as quick."""

@@ -1,0 +1,1 @@
+"""Models on disk: files, where they came from, what training starts from."""

@@ -1,0 +1,101 @@
+"""The network that training starts from: ImageNet's layers, or those of another detector."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from frcnn_cli.engine.models.file import describes_model
+from frcnn_cli.engine.models.store import find_model, is_model, load_model
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.model import FastRCNN, create_model, draw_sibling_layers
+from frcnn_cli.engine.settings import Experiment
+from frcnn_proposals.errors import MisuseError
+
+
+def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
+    """The network that `experiment` starts from, for these classes.
+
+    Of a detector given by experiment.init, the rows of the sibling layers stay for classes of
+    the same name; others are new, and so are all class scores where SVMs gave them. Raises
+    InputError or MisuseError where weights cannot be read or do not fit.
+    """
+    if experiment.init:
+        return _from_detector(experiment, classes)
+    weights, seed = experiment.weights, experiment.train.seed
+    path = Path(weights)
+    if weights not in ("imagenet", "none") and is_model(path) and describes_model(path):
+        raise MisuseError(f"{weights}: this is a detector. Start from it with --init {weights}.")
+    backbone = find_backbone(experiment.backbone)
+    return create_model(backbone, classes, weights, experiment.preprocessing, seed)
+
+
+def with_classes(model: FastRCNN, classes: tuple[str, ...], seed: int) -> FastRCNN:
+    """The same detector for other classes.
+
+    Background and classes of the same name keep their rows of both sibling layers and their
+    target statistics; the rows of new ones are drawn as for a new network.
+    """
+    known = model.architecture.classes
+    if classes == known:
+        return model
+    torch.manual_seed(seed)
+    changed = FastRCNN(replace(model.architecture, classes=classes))
+    own = ("score.", "box.", "offset_")
+    kept = {name: value for name, value in model.state_dict().items() if not name.startswith(own)}
+    changed.load_state_dict(kept, strict=False)
+    draw_sibling_layers(changed)
+    pairs = [(new, known.index(name)) for new, name in enumerate(classes) if name in known]
+    with torch.no_grad():
+        for new, old in [(-1, -1), *pairs]:  # label 0, the background, comes before the first
+            changed.score.weight[new + 1] = model.score.weight[old + 1]
+            changed.score.bias[new + 1] = model.score.bias[old + 1]
+        for new, old in pairs:
+            _rows(changed.box.weight)[new] = _rows(model.box.weight)[old]
+            _rows(changed.box.bias)[new] = _rows(model.box.bias)[old]
+            changed.offset_means[new] = model.offset_means[old]
+            changed.offset_deviations[new] = model.offset_deviations[old]
+    return changed.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def renormalise_boxes(model: FastRCNN, means: Tensor, deviations: Tensor) -> None:
+    """Give the model new target statistics, (K, 4) each.
+
+    A class that had statistics has learned to move boxes: its rows change so that they still
+    predict the same offsets. One that has none (means 0, deviations 1) keeps its rows as drawn.
+    """
+    learned = ((model.offset_means != 0) | (model.offset_deviations != 1)).any(dim=1)
+    scale = model.offset_deviations / deviations
+    shift = (model.offset_means - means) / deviations
+    weight, bias = _rows(model.box.weight), _rows(model.box.bias)
+    weight[learned] *= scale[learned, :, None]
+    bias[learned] = bias[learned] * scale[learned] + shift[learned]
+    model.offset_means.copy_(means)
+    model.offset_deviations.copy_(deviations)
+
+
+def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
+    path = Path(experiment.init)
+    model, _ = load_model(find_model(path, path.parent))
+    architecture = model.architecture
+    if architecture.backbone != experiment.backbone:
+        raise MisuseError(
+            f"{path}: this is a model on {architecture.backbone}, not on {experiment.backbone}."
+        )
+    if architecture.classifier == "svm":  # its margins are no logits to go on from
+        torch.manual_seed(experiment.train.seed)
+        nn.init.normal_(model.score.weight, std=0.01)
+        nn.init.zeros_(model.score.bias)
+    model.architecture = replace(
+        architecture, preprocessing=experiment.preprocessing, classifier="softmax"
+    )
+    return with_classes(model, classes, experiment.train.seed)
+
+
+def _rows(parameter: Tensor) -> Tensor:
+    """The box layer's weight (4 K, n) or bias (4 K) as (K, 4, n) or (K, 4), sharing memory."""
+    return parameter.view(-1, 4, *parameter.shape[1:])

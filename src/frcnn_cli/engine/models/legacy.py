@@ -1,0 +1,54 @@
+"""Models that older versions wrote, read as what they are now."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+from frcnn_cli.engine.models.file import Stored
+from frcnn_proposals.errors import InputError
+
+# `vgg16` was torchvision's network once, its layers numbered, its pooling rounding down.
+_NUMBERED = re.compile(r"features\.\d+\.")
+
+
+def as_of_now(path: Path, stored: Stored) -> Stored:
+    """What a model file held, for the networks of this version.
+
+    A model on the vgg16 of old is now one on torchvision:vgg16. Raises InputError for a
+    checkpoint of such a training run, naming `path`: it would not go on as it began. The
+    momenta of SGD were once all that a checkpoint had of its optimizer. Raises it, too, for
+    EfficientNet-Lite as it was before its map had stride 8.
+    """
+    if any(name.endswith("features.lateral.weight") for name in stored.tensors):
+        raise InputError(
+            f"{path}: an older version trained this on another {stored.architecture.backbone}, "
+            "with a feature map\nof stride 16. Use it with that version, or train anew."
+        )
+    tensors = {_renamed(name): value for name, value in stored.tensors.items()}
+    stored = replace(stored, tensors=tensors)
+    if stored.architecture.backbone != "vgg16":
+        return stored
+    if any(name.startswith("model.features.0.") for name in stored.tensors):
+        raise InputError(
+            f"{path}: an older version began this run on another vgg16, now torchvision:vgg16.\n"
+            "Finish it with that version, or train anew."
+        )
+    if "features.0.weight" not in stored.tensors:
+        return stored
+    return replace(
+        stored,
+        architecture=replace(stored.architecture, backbone="torchvision:vgg16"),
+        tensors={
+            f"features.{name}" if _NUMBERED.match(name) else name: value
+            for name, value in stored.tensors.items()
+        },
+    )
+
+
+def _renamed(name: str) -> str:
+    former = "momentum."
+    if name.startswith(former):
+        return f"optimizer.momentum_buffer.{name.removeprefix(former)}"
+    return name

@@ -1,0 +1,167 @@
+"""The paper's experiments by name: bases, and variants that go with any of them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.settings import (
+    DetectSettings,
+    Experiment,
+    PrecisionChoice,
+    Preprocessing,
+    Sampling,
+    Schedule,
+    TrainSettings,
+)
+from frcnn_cli.engine.settings.overrides import Given
+from frcnn_proposals.errors import MisuseError
+
+Named = TypeVar("Named")
+# The scale of the paper, and the cap of the longer side that goes with its one scale.
+SCALE, MAX_SIZE = 600, 1000
+MULTISCALE, MULTISCALE_MAX_SIZE = (480, 576, 688, 864, 1200), 2000
+# Dense boxes are about 45,000 an image; none of them is better than another.
+DENSE_BOXES = 50_000
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A base: a backbone, and whether it trains as the paper's did or in its own way."""
+
+    name: str
+    summary: str
+    backbone: str
+    as_the_paper: bool
+
+
+@dataclass(frozen=True)
+class Variant:
+    """Changes to a base: from the base's experiment, values by the path of their field."""
+
+    name: str
+    summary: str
+    changes: Callable[[Experiment], dict[str, Any]]
+
+
+def _multiscale(base: Experiment) -> dict[str, Any]:
+    """The paper's five scales, in proportion where the base's own scale is not the paper's."""
+    ratio = base.preprocessing.scale / SCALE
+    scales = tuple(round(scale * ratio) for scale in MULTISCALE)
+    return {
+        "sampling.scales": scales,
+        "detect.scales": scales,
+        "preprocessing.max_size": round(MULTISCALE_MAX_SIZE * ratio),
+    }
+
+
+def _dense(source: str) -> Callable[[Experiment], dict[str, Any]]:
+    return lambda _: {
+        "proposals.source": source,
+        "train.proposals": DENSE_BOXES,
+        "detect.proposals": DENSE_BOXES,
+    }
+
+
+PRESETS = (
+    Preset("lite", "what a laptop can train", "efficientnet_lite2", as_the_paper=False),
+    Preset("paper-s", "the paper's S, CaffeNet", "caffenet", as_the_paper=True),
+    Preset("paper-m", "the paper's M, VGG_CNN_M_1024", "vgg_cnn_m_1024", as_the_paper=True),
+    Preset("paper-l", "the paper's L, VGG16", "vgg16", as_the_paper=True),
+)
+VARIANTS = (
+    Variant("multiscale", "five scales in training and at test (section 5.2)", _multiscale),
+    Variant(
+        "no-bbox-reg",
+        "classes alone are learned, detections stay on their proposals (5.1)",
+        lambda _: {"train.box_training": "none", "detect.box_regression": False},
+    ),
+    Variant(
+        "stagewise",
+        "the box layer trained after the rest (5.1)",
+        lambda _: {"train.box_training": "stagewise"},
+    ),
+    Variant(
+        "fc-only",
+        "convolutions fixed, as SPPnet does (4.5)",
+        lambda _: {"train.frozen": "features"},
+    ),
+    Variant(
+        "svm",
+        "an SVM a class on fc7 in place of softmax (5.4)",
+        lambda _: {"train.classifier": "svm"},
+    ),
+    Variant("dense", "dense boxes in place of selective search (5.5)", _dense("dense")),
+    Variant(
+        "dense-beside",
+        "dense boxes beside selective search (5.5)",
+        _dense("selective-search+dense"),
+    ),
+)
+
+
+def find_preset(name: str) -> Preset:
+    """The base of that name. Raises MisuseError, naming the nearest, for an unknown one."""
+    return _find(name, {preset.name: preset for preset in PRESETS}, "preset")
+
+
+def base_experiment(
+    preset: str | None, backbone: str | None = None, own: Preprocessing | None = None
+) -> Experiment:
+    """What a base says, before variants and anybody's wishes.
+
+    preset: None takes lite where no backbone is given either. backbone: in place of the
+    preset's; without a preset it trains in its own way. own: preprocessing of
+    a detector to start from, in place of the backbone's. Raises MisuseError for unknown names.
+    """
+    base = find_preset(preset or PRESETS[0].name)
+    network = find_backbone(backbone or base.backbone)
+    preprocessing = own or network.preprocessing
+    schedule, sampling, detect = network.schedule, network.sampling, network.detect
+    if base.as_the_paper:
+        preprocessing = replace(preprocessing, scale=SCALE, max_size=MAX_SIZE)
+        schedule, sampling, detect = Schedule(), Sampling(), DetectSettings()
+    elif preset is not None:
+        named = find_backbone(base.backbone)
+        sizes = named.preprocessing
+        preprocessing = replace(preprocessing, scale=sizes.scale, max_size=sizes.max_size)
+        schedule, sampling, detect = named.schedule, named.sampling, named.detect
+    precision: PrecisionChoice = "float32" if base.as_the_paper else "auto"
+    if own is not None and sampling.scales:
+        ratio = preprocessing.scale / max(sampling.scales)
+        sampling = replace(sampling, scales=tuple(round(s * ratio) for s in sampling.scales))
+    return Experiment(
+        backbone=network.name,
+        preprocessing=preprocessing,
+        train=TrainSettings(schedule=schedule, sampling=sampling, precision=precision),
+        detect=detect,
+    )
+
+
+def variant_changes(base: Experiment, names: Iterable[str]) -> list[Given]:
+    """What variants change of a base.
+
+    Raises MisuseError for an unknown name, and where two of them contradict each other.
+    """
+    known = {variant.name: variant for variant in VARIANTS}
+    changed: dict[str, Given] = {}
+    for name in dict.fromkeys(names):
+        for path, value in _find(name, known, "variant").changes(base).items():
+            other = changed.setdefault(path, Given(path, value, f"Variant {name}"))
+            if other.value != value:
+                raise MisuseError(
+                    f"{other.where} wants {path} = {other.value}, and variant {name} {value}: "
+                    "these two do not go together."
+                )
+    return list(changed.values())
+
+
+def _find(name: str, known: dict[str, Named], kind: str) -> Named:
+    if name in known:
+        return known[name]
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
+    raise MisuseError(f"There is no {kind} '{name}'. {hint}")

@@ -1,0 +1,72 @@
+"""What a model says of where it comes from: the experiment that made it, and its proposals."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.settings import Architecture, Experiment
+from frcnn_cli.engine.settings.fields import nested
+from frcnn_cli.engine.settings.overrides import Given, from_nested, override
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.digest import proposal_digest
+from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.store.reader import ProposalStore
+
+# Keys of format 1, and the fields that they are now.
+_FORMAT_1 = {
+    "dataset": "data.dataset",
+    "split": "data.split",
+    "data_root": "data.root",
+    "proposals": "proposals.file",
+    "source": "proposals.source",
+    "allow_mismatch": "proposals.allow_mismatch",
+    "allow_missing": "proposals.allow_mismatch",
+}
+
+
+def origin_of(experiment: Experiment, fingerprint: str) -> dict[str, Any]:
+    """JSON values that tell whoever reads a model later how it was made.
+
+    fingerprint: of the proposals, by `proposals_fingerprint`.
+    """
+    return {"experiment": nested(experiment), "proposals_fingerprint": fingerprint}
+
+
+def stored_experiment(origin: Mapping[str, Any], architecture: Architecture) -> Experiment:
+    """The experiment that a model was made by; what an older format does not say is default.
+
+    Raises MisuseError where it is damaged.
+    """
+    where = "The experiment in it"
+    if "experiment" in origin:
+        return override(Experiment(), from_nested(_table(origin["experiment"], where), where))
+    given = [
+        Given("backbone", architecture.backbone, where),
+        Given("weights", "imagenet" if architecture.pretrained else "none", where),
+        *from_nested({"preprocessing": nested(architecture.preprocessing)}, where),
+        *(
+            Given(path, origin[key], where)
+            for key, path in _FORMAT_1.items()
+            if origin.get(key) is not None
+        ),
+    ]
+    settings = from_nested(_table(origin.get("settings", {}), where), where)
+    given += [each if "." in each.path else replace(each, path=f"train.{each.path}")
+              for each in settings]  # fmt: skip
+    return override(Experiment(), given)
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise MisuseError(f"{where} is no table of settings.")
+    return value
+
+
+def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str:
+    """The same for the same proposals: a store's own, or SHA-256 of another file or folder."""
+    if isinstance(proposals, ProposalStore):
+        return proposals.provenance.fingerprint
+    return proposal_digest(path)

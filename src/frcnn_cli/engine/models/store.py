@@ -1,0 +1,98 @@
+"""Models on disk: saved, loaded, and the newest one found."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from frcnn_cli.engine.models.file import load_tensors, read_description, save_tensors
+from frcnn_cli.engine.models.legacy import as_of_now
+from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
+from frcnn_proposals.errors import InputError, MisuseError, reason
+
+MODEL_FILE = "model.safetensors"
+BEST_FILE = "best.safetensors"
+CHECKPOINT_FILE = "checkpoint.safetensors"
+SETTING_FILE = "setting.toml"
+
+
+def save_model(model: FastRCNN, path: Path, origin: dict[str, Any], *, half: bool = False) -> None:
+    """Write `model` to `path`. origin: JSON values saying what it was trained on, and how.
+
+    half: weights in bfloat16, in half the bytes; what is read back is `as_stored(model, half)`.
+    """
+    save_tensors(path, model.architecture, _stored_state(model, half), origin)
+
+
+def is_half(path: Path) -> bool:
+    """Whether a model's file holds its weights in bfloat16. Raises InputError if it is damaged."""
+    return read_description(path).get("weights") == "bfloat16"
+
+
+def as_stored(model: FastRCNN, half: bool) -> FastRCNN:
+    """The model as it will be read back; itself, unless bfloat16 rounds its weights."""
+    return rebuild_model(model.architecture, _stored_state(model, half)) if half else model
+
+
+def _stored_state(model: FastRCNN, half: bool) -> dict[str, Tensor]:
+    """With `half`, weights in bfloat16; biases and target statistics are few, and stay whole."""
+    state: dict[str, Tensor] = model.state_dict()
+    if half:
+        weights = {n: p.detach() for n, p in model.named_parameters() if p.dim() > 1}
+        state |= {name: weight.bfloat16() for name, weight in weights.items()}
+    return state
+
+
+def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
+    """The model in a file, in evaluation mode, and its origin.
+
+    Raises InputError, naming the file, where it is damaged or its weights do not fit.
+    """
+    stored = as_of_now(path, load_tensors(path))
+    if any(name.startswith("model.") for name in stored.tensors):
+        raise InputError(
+            f"{path}: this is a run's checkpoint, not a model.\n"
+            f"Finish the run with `frcnn train --resume {path.parent}`."
+        )
+    try:
+        return rebuild_model(stored.architecture, stored.tensors), stored.origin
+    except MisuseError as error:
+        raise InputError(f"{path}: {error}") from error
+    except RuntimeError as error:
+        told = reason(str(error).splitlines()[-1])
+        raise InputError(f"{path}: its weights do not fit its architecture: {told}") from error
+
+
+def find_model(given: Path | None, runs_root: Path) -> Path:
+    """The model file that is meant: `given`, a file or a run's folder, or else the newest run's.
+
+    Raises MisuseError where there is none, saying how to get one.
+    """
+    if given is None:
+        found = sorted(runs_root.glob(f"*/{MODEL_FILE}"), key=lambda path: path.stat().st_mtime)
+        if not found:
+            raise MisuseError(
+                f"There is no trained model under {runs_root}/.\n"
+                "Train one with `frcnn train voc2007`, or name a model file."
+            )
+        return found[-1]
+    path = given / MODEL_FILE if given.is_dir() else given
+    if given.is_dir() and (given / CHECKPOINT_FILE).is_file() and not path.is_file():
+        raise MisuseError(
+            f"{given}: this run has not finished.\nGo on with `frcnn train --resume {given}`."
+        )
+    if not path.is_file():
+        raise MisuseError(
+            f"{given}: there is no model there.\n"
+            f"Name a .safetensors file or a run's folder that holds {MODEL_FILE}."
+        )
+    return path
+
+
+def is_model(path: Path) -> bool:
+    """Whether `path` names a model: a .safetensors file, or the folder of a run."""
+    return path.suffix == ".safetensors" or any(
+        (path / name).is_file() for name in (MODEL_FILE, CHECKPOINT_FILE)
+    )

@@ -1,0 +1,169 @@
+"""EfficientNet-Lite0 to 2 as one feature map of stride 8, with their batch norms folded in.
+
+The networks are EfficientNet-B0 to B2 without squeeze-and-excitation and with ReLU6 (Tan and
+Le, 2019; the Lite variants are TensorFlow's). Padding is symmetric, where TensorFlow pads right
+and below only, so that cell i of the map is centred on pixel 8 i, as RoI pooling assumes.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import partial
+from typing import NamedTuple
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained, initialise
+from frcnn_cli.engine.network.backbones.efficientnet_lite_weights import (
+    packaged_weights,
+    published_weights,
+)
+from frcnn_cli.engine.network.layers.depthwise import DepthwiseConv2d
+from frcnn_cli.engine.settings import DetectSettings, Preprocessing, Sampling, Schedule
+
+
+class Stage(NamedTuple):
+    """`repeats` blocks; the first has the stride and changes the channels."""
+
+    expansion: int
+    kernel: int
+    stride: int
+    channels: int
+    repeats: int
+
+
+STEM_CHANNELS = 32
+STAGES = (
+    Stage(1, 3, 1, 16, 1),
+    Stage(6, 3, 2, 24, 2),
+    Stage(6, 5, 2, 40, 2),
+    Stage(6, 3, 2, 80, 3),
+    Stage(6, 5, 1, 112, 3),
+    Stage(6, 5, 2, 192, 4),
+    Stage(6, 3, 1, 320, 1),
+)
+_MERGED = (2, 4, 6)  # the last stages of strides 8, 16 and 32
+MERGED_CHANNELS = 128
+
+
+def scaled_stages(width: float, depth: float) -> tuple[Stage, ...]:
+    """STAGES with channels times `width` and repeats times `depth`, as EfficientNet scales.
+
+    Channels go to the nearest multiple of 8, repeats up. The Lite variants leave the stem and
+    the repeats of the first and the last stage as they are.
+    """
+    last = len(STAGES) - 1
+    return tuple(
+        stage._replace(
+            channels=int(stage.channels * width + 4) // 8 * 8,
+            repeats=stage.repeats if index in (0, last) else math.ceil(stage.repeats * depth),
+        )
+        for index, stage in enumerate(STAGES)
+    )
+
+
+class InvertedResidual(nn.Module):
+    """Expand by 1 x 1, filter each channel, project by 1 x 1; add the input where shapes agree."""
+
+    def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
+        super().__init__()
+        hidden = inputs * expansion
+        self.expand = nn.Conv2d(inputs, hidden, 1) if expansion > 1 else None
+        self.depthwise = DepthwiseConv2d(hidden, kernel, stride)
+        self.project = nn.Conv2d(hidden, outputs, 1)
+        self.residual = stride == 1 and inputs == outputs
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
+        y = F.relu6(self.depthwise(y), inplace=True)
+        projected: Tensor = self.project(y)
+        return x + projected if self.residual else projected
+
+
+class EfficientNetLite(nn.Module):
+    """(N, 3, H, W) -> (N, 128, ceil(H / 8), ceil(W / 8)).
+
+    The last maps of strides 8, 16 and 32 (40, 112 and 320 channels in Lite0) each go through a
+    1 x 1 convolution and are added, the coarser ones repeated: the last says most of what is
+    there, the first where (Lin et al., 2017, whose finest map alone this is). Like the
+    network's own blocks the sum ends without a ReLU: around zero, it is quicker to learn from.
+    """
+
+    def __init__(self, width: float = 1.0, depth: float = 1.0) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, padding=1)
+        inputs, stages = STEM_CHANNELS, []
+        scaled = scaled_stages(width, depth)
+        for expansion, kernel, stride, outputs, repeats in scaled:
+            first = InvertedResidual(inputs, outputs, expansion, kernel, stride)
+            others = (
+                InvertedResidual(outputs, outputs, expansion, kernel, 1) for _ in range(repeats - 1)
+            )
+            stages.append(nn.Sequential(first, *others))
+            inputs = outputs
+        self.stages = nn.ModuleList(stages)
+        laterals = [nn.Conv2d(scaled[stage].channels, MERGED_CHANNELS, 1) for stage in _MERGED]
+        self.laterals = nn.ModuleList(laterals)
+        initialise(self)
+        # The published maps deviate by about 7, 6 and 3, so that their sum does by about 1.
+        for lateral in laterals:
+            nn.init.normal_(lateral.weight, std=0.01)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = F.relu6(self.stem(images), inplace=True)
+        maps: list[Tensor] = []
+        for index, stage in enumerate(self.stages):
+            x = stage(x)
+            if index in _MERGED:
+                maps.append(self.laterals[len(maps)](x))
+        fine, middle, coarse = maps
+        merged = middle + _enlarged(coarse, middle)
+        return fine + _enlarged(merged, fine)
+
+
+def _enlarged(coarse: Tensor, fine: Tensor) -> Tensor:
+    """`coarse` with as many cells as `fine`, each repeated."""
+    return F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
+
+
+# The published networks were trained on (pixel - 127) / 128.
+_PREPROCESSING = Preprocessing(
+    scale=480, max_size=800, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3
+)
+
+_SCHEDULE = Schedule(
+    iterations=9000, optimizer="adamw", learning_rate=0.0003, warmup=200, weight_decay=0.05
+)
+_SAMPLING = Sampling(rois_per_image=128, scales=(320, 400, 480))
+_DETECT = DetectSettings(max_per_class=300, box_voting=0.5, precision="auto")
+
+
+def _variant(number: int, width: float, depth: float) -> Backbone:
+    repeats = [stage.repeats for stage in scaled_stages(width, depth)]
+    return Backbone(
+        name=f"efficientnet_lite{number}",
+        build=partial(EfficientNetLite, width, depth),
+        channels=MERGED_CHANNELS,
+        stride=8,
+        pooled=(7, 7),
+        hidden=(1024, 1024),
+        preprocessing=_PREPROCESSING,
+        schedule=_SCHEDULE,
+        sampling=_SAMPLING,
+        detect=_DETECT,
+        bfloat16=True,
+        frozen=("stem", "stages.0", "stages.1"),
+        new_layers=("laterals",),
+        # A folded batch norm's gain acts on the gradient twice, and is far from one here.
+        pretrained_rate=0.1,
+        read=lambda published: Pretrained(
+            published_weights(published, repeats), {}, _PREPROCESSING
+        ),
+        download=partial(packaged_weights, number),
+    )
+
+
+EFFICIENTNET_LITE0 = _variant(0, width=1.0, depth=1.0)
+EFFICIENTNET_LITE1 = _variant(1, width=1.0, depth=1.1)
+EFFICIENTNET_LITE2 = _variant(2, width=1.1, depth=1.2)

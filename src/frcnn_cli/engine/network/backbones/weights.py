@@ -1,0 +1,87 @@
+"""ImageNet weights: from a file, or from where the network's publisher offers them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.error import URLError
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import open_file
+
+# Under these, training scripts put the state dict beside other things.
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+# What torch's DataParallel puts in front of every name.
+_PARALLEL = "module."
+
+
+def load_pretrained(backbone: Backbone, file: Path | None) -> Pretrained:
+    """ImageNet weights of a backbone.
+
+    file: .pth or .safetensors of the published network; None takes what its package or its
+    publisher offers. Raises InputError where they cannot be read, are another network's, or
+    are not finite.
+    """
+    published = _download(backbone) if file is None else read_state(file)
+    try:
+        pretrained = backbone.read(published)
+    except (KeyError, ValueError) as error:
+        reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
+        raise InputError(
+            f"{file or backbone.name}: these are not weights of {backbone.name} ({reason}).\n"
+            "Give a file of that network's ImageNet weights."
+        ) from error
+    for name, value in (pretrained.features | pretrained.head).items():
+        if not torch.isfinite(value).all():
+            raise InputError(
+                f"{file or backbone.name}: {name} holds values that are no numbers. "
+                "Give other weights of the network."
+            )
+    return pretrained
+
+
+def _download(backbone: Backbone) -> Mapping[str, Tensor]:
+    try:
+        return backbone.download()
+    except (URLError, OSError, RuntimeError) as error:
+        raise InputError(
+            f"The ImageNet weights of {backbone.name} could not be downloaded ({reason(error)}).\n"
+            "Give a file of them with --weights FILE, or train from nothing with "
+            "--weights none."
+        ) from error
+
+
+def read_state(path: Path) -> Mapping[str, Tensor]:
+    """Named tensors from a file, by code that cannot be made to run something.
+
+    A .pth file may wrap them ({"state_dict": ...}) or prefix every name with `module.`.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            state: object = load_file(path)
+        else:
+            with open_file(path) as file:
+                state = torch.load(file, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: there is no such file of weights.") from error
+    except Exception as error:  # a damaged file fails in many ways, none of them a bug
+        raise InputError(
+            f"{path}: no weights can be read from this file "
+            f"({type(error).__name__}). It should be a .pth state dict or .safetensors."
+        ) from error
+    return _unwrapped(path, state)
+
+
+def _unwrapped(path: Path, state: object) -> Mapping[str, Tensor]:
+    if isinstance(state, Mapping):
+        inner = [state[key] for key in _WRAPPERS if isinstance(state.get(key), Mapping)]
+        named = inner[0] if inner else state
+        if named and all(isinstance(value, Tensor) for value in named.values()):
+            parallel = all(str(name).startswith(_PARALLEL) for name in named)
+            return {str(k).removeprefix(_PARALLEL if parallel else ""): v for k, v in named.items()}
+    raise InputError(f"{path}: this holds no state dict, which is names with tensors.")

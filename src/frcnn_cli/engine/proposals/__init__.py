@@ -1,0 +1,1 @@
+"""Proposals for images and datasets, computed, cached, converted and drawn."""

@@ -1,0 +1,86 @@
+"""Converting a proposal file: read, matched with its images, and written."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from frcnn_cli.engine.proposals.images import sizes_of
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.digest import proposal_digest
+from frcnn_proposals.files import refuse_to_replace
+from frcnn_proposals.formats.interpret import Hints
+from frcnn_proposals.formats.read import ProposalFile, open_proposals
+from frcnn_proposals.formats.write import write_proposals
+from frcnn_proposals.matching import match_ids
+from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.store.reader import ProposalStore
+
+_NO_BOXES = Proposals(np.zeros((0, 4), np.float32))
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What is to be done. image_ids: the images and their order; files: theirs, by id."""
+
+    hints: Hints
+    to: str
+    image_ids: Sequence[str] | None = None
+    files: Mapping[str, Path] | None = None
+    allow_mismatch: bool = False
+
+
+@dataclass(frozen=True)
+class Converted:
+    """What was done; remarks: what the written file does not hold."""
+
+    format: str
+    images: int
+    remarks: tuple[str, ...]
+
+
+def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converted:
+    """Write the proposals of `file` to `out`.
+
+    Raises InputError where the file cannot be read or does not match the images, MisuseError
+    where the format to write needs what is not given.
+    """
+    refuse_to_replace(file, out)
+    ids = conversion.image_ids
+    known = ids if ids is not None else list(conversion.files or ()) or None
+    size_of = None if conversion.files is None else sizes_of(conversion.files)
+    source = open_proposals(file, conversion.hints, known, size_of)
+    proposals = source.proposals
+    if ids is not None:
+        match = match_ids(proposals, ids)
+        if not conversion.allow_mismatch:
+            match.refuse_mismatch(str(file), "Go on all the same with --allow-mismatch")
+        # An empty list keeps its place in a file that has only an order.
+        proposals = ChainMap(dict.fromkeys(match.missing, _NO_BOXES), cast(Any, proposals))
+    images = write_proposals(
+        out,
+        proposals,
+        conversion.to,
+        image_ids=ids,
+        image_paths=conversion.files,
+        provenance=_provenance(source),
+    )
+    return Converted(source.format, images, (*source.remarks, *_losses(conversion.to, proposals)))
+
+
+def _losses(to: str, proposals: Mapping[str, Proposals]) -> tuple[str, ...]:
+    if to == "fast-rcnn-mat" and any(entry.scores is not None for entry in proposals.values()):
+        return ("fast-rcnn-mat has no place for scores: they are left out",)
+    return ()
+
+
+def _provenance(source: ProposalFile) -> Provenance:
+    if isinstance(source.proposals, ProposalStore):
+        return source.proposals.provenance
+    parameters = {"file": source.path.name, "sha256": proposal_digest(source.path)}
+    return Provenance(f"converted from {source.format}", parameters=parameters)

@@ -1,0 +1,86 @@
+"""The store that a run over many images goes on with, and puts in place when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.store.reader import ProposalStore, open_store
+from frcnn_proposals.store.schema import is_store
+from frcnn_proposals.store.writer import StoreWriter, partial_path
+
+
+class Destination:
+    """The store at `out` for boxes of one provenance; only what has changed is written.
+
+    It begins with what is known of that provenance: the .partial file of an interrupted run,
+    else the finished store. The finished one stays as it is, and in its place, until
+    finish(); a .partial file is made only once there is something to write.
+    Raises InputError if a file that is no store is in the way, or another run is writing.
+    """
+
+    def __init__(self, out: Path, provenance: Provenance) -> None:
+        if out.exists() and not is_store(out):
+            raise InputError(f"{out}: is in the way and is no proposal store; choose another file")
+        self._out = out
+        self._provenance = provenance
+        self._before = _same_store(out, provenance)
+        self._writer: StoreWriter | None = None
+        if self._before is None or partial_path(out).exists():
+            self._open()
+
+    def digest(self, image_id: str) -> str | None:
+        """The digest of the image file that the known boxes were made from, if there are any."""
+        if self._writer is not None:
+            return self._writer.digest(image_id)
+        return None if self._before is None else self._before.digest(image_id)
+
+    def add(
+        self, image_id: str, proposals: Proposals, digest: str | None, size: tuple[int, int] | None
+    ) -> None:
+        """Keep an image's boxes. size: (width, height) in pixels."""
+        self._open().add(image_id, proposals, digest=digest, size=size)
+
+    def add_failure(self, image_id: str, reason: str, digest: str | None) -> None:
+        """Keep why an image has none."""
+        known = None
+        if self._writer is None and self._before is not None:
+            known = self._before.failure(image_id)
+        if known != (digest, reason):
+            self._open().add_failure(image_id, reason, digest=digest)
+
+    def finish(self, keep_only: Sequence[str] | None) -> None:
+        """Put the store in its place, without the images that are not in `keep_only`."""
+        if keep_only is not None and self._count() > len(keep_only):
+            self._open().keep_only(keep_only)
+        if self._writer is not None:
+            self._writer.finish()
+
+    def __enter__(self) -> Destination:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def _open(self) -> StoreWriter:
+        if self._writer is None:
+            seed = None if self._before is None else self._out
+            self._writer = StoreWriter(self._out, self._provenance, seed=seed)
+        return self._writer
+
+    def _count(self) -> int:
+        if self._writer is not None:
+            return self._writer.count()
+        return 0 if self._before is None else self._before.count_with_failures()
+
+
+def _same_store(path: Path, provenance: Provenance) -> ProposalStore | None:
+    """The finished store at `path`, if its boxes are of this provenance."""
+    if not path.exists():
+        return None
+    store = open_store(path)
+    return store if store.provenance.fingerprint == provenance.fingerprint else None

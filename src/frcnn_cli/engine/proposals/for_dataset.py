@@ -1,0 +1,94 @@
+"""The proposals of a data set's images: from a file that is given, or computed and cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from frcnn_cli.engine.proposals.cache import cache_path
+from frcnn_cli.engine.proposals.images import all_ids
+from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
+from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_proposals.base import Proposals, Source
+from frcnn_proposals.checks import check_proposals
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.matching import match_ids
+from frcnn_proposals.store.reader import open_store
+
+
+@dataclass(frozen=True)
+class DatasetProposals:
+    """Proposals by image id for every image of `dataset`, and what had to be left out.
+
+    dataset: the images that have proposals. path: the file they come from.
+    left_out: a message for each image that could not be read.
+    """
+
+    dataset: Dataset
+    proposals: Mapping[str, Proposals]
+    path: Path
+    left_out: tuple[str, ...] = ()
+
+
+def given_proposals(
+    dataset: Dataset,
+    path: Path,
+    data_root: Path | None = None,
+    allow_mismatch: bool = False,
+) -> DatasetProposals:
+    """Proposals from a file, checked against the data set before anything long begins.
+
+    data_root: where the data set was found; ids of its other splits may be in the file too.
+    Raises InputError where the file lacks images or has ids that the data set does not know
+    (unless allow_mismatch), or holds a box that is inside out or outside its image.
+    """
+    ids = [record.image_id for record in dataset.images]
+    sizes = {r.image_id: (r.width, r.height) for r in dataset.images if r.width and r.height}
+    proposals = read_proposals(path, image_ids=ids, size_of=sizes.get)
+    match = match_ids(proposals, ids, lambda: all_ids(dataset.name, data_root))
+    if not allow_mismatch:
+        match.refuse_mismatch(
+            str(path), "Give the file made for this data set, or go on with --allow-mismatch."
+        )
+    missing = set(match.missing)
+    kept = tuple(record for record in dataset.images if record.image_id not in missing)
+    if not kept:
+        raise InputError(f"{path}: it has proposals for none of the images of {dataset.name}.")
+    for record in kept:
+        _check(path, record, proposals[record.image_id])
+    left_out = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
+    return DatasetProposals(replace(dataset, images=kept), proposals, path, left_out)
+
+
+def computed_proposals(
+    dataset: Dataset,
+    source: Source,
+    workers: int | None = None,
+    on_progress: Callable[[ProposeProgress], None] = lambda progress: None,
+) -> DatasetProposals:
+    """Proposals of `source`, computed where the cache does not have them.
+
+    Images that cannot be read are left out, with the reason. Raises InputError where none can.
+    """
+    path = cache_path(dataset.name, source)
+    files = [(record.image_id, record.path) for record in dataset.images]
+    result = propose_images(
+        files, source, path, workers=workers, keep_others=True, on_progress=on_progress
+    )
+    failed = dict(result.failures)
+    kept = tuple(r for r in dataset.images if r.image_id not in failed)
+    if not kept:
+        raise InputError(
+            f"{dataset.name}: none of its images can be read.\n{result.failures[0][1]}"
+        )
+    left_out = tuple(failed.values())
+    return DatasetProposals(replace(dataset, images=kept), open_store(path), path, left_out)
+
+
+def _check(path: Path, record: ImageRecord, proposals: Proposals) -> None:
+    try:
+        check_proposals(proposals, record.width, record.height)
+    except ValueError as error:
+        raise InputError(f"{path}: image {record.image_id}: {error}.") from error

@@ -1,0 +1,155 @@
+"""From what the user wrote (images, folders, globs, lists, data sets) to images with ids."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from frcnn_cli.engine.datasets.find import available_splits, find_dataset
+from frcnn_cli.engine.datasets.layouts import layouts_in
+from frcnn_cli.engine.proposals.run import ImageFile
+from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.files import is_writable
+from frcnn_proposals.images import SUFFIXES
+from frcnn_proposals.reading import read_text
+
+_LISTS = (".txt", ".lst", ".list")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """Part `index` (from 1) of `count`. An image's id alone decides on its part, so that every
+    machine comes to the same parts, whatever else it sees.
+    """
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> Shard:
+        """From "2/8". Raises MisuseError on anything else."""
+        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
+        if not match or not 1 <= int(match[1]) <= int(match[2]):
+            raise MisuseError(f"--shard is written I/N, from 1/N to N/N; {text!r} is not")
+        return cls(int(match[1]), int(match[2]))
+
+    def holds(self, image_id: str) -> bool:
+        digest = hashlib.sha256(image_id.encode()).digest()
+        return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
+
+
+def find_images(
+    inputs: Sequence[str], data_root: Path | None = None, split: str | None = None
+) -> list[ImageFile]:
+    """The images that `inputs` name, with their ids, in order.
+
+    An input is an image, a folder (searched with its sub-folders), a glob, a text file with a
+    path on each line, or a data set, by name or path: all of its splits, or only `split`.
+    Ids are file names without suffix, in a folder with the sub-folders before them, and for a
+    data set its own. An image that several inputs name is taken once.
+    Raises MisuseError where an input names nothing, InputError where two images have one id.
+    """
+    paths: dict[str, str] = {}
+    for text in inputs:
+        for image_id, path in _images_of(text, data_root, split):
+            _refuse_unwritable(path, image_id)
+            before = paths.setdefault(image_id, path)
+            if before != path and not _is_same(before, path):
+                raise InputError(
+                    f"{before!r} and {path!r} have the same image id {image_id!r}; give the folder "
+                    "above them, or propose for them into two stores"
+                )
+    return list(paths.items())
+
+
+def _is_same(one: str, other: str) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:  # one is missing, which is said when it is read
+        return False
+
+
+def _refuse_unwritable(path: str, image_id: str) -> None:
+    """Raise InputError for a name of bytes that are no text: no store or json could hold it."""
+    if not is_writable(image_id):
+        raise InputError(f"{path}: its name is no UTF-8; rename it")
+
+
+def _images_of(text: str, data_root: Path | None, split: str | None) -> Iterator[tuple[str, str]]:
+    path = Path(text)
+    if path.is_dir() and not layouts_in(path):
+        yield from _in_folder(path)
+    elif path.is_file() and path.suffix.lower() in _LISTS:
+        yield from _in_list(path)
+    elif path.is_file() and path.suffix.lower() != ".json":
+        yield path.stem, text
+    elif not path.exists() and any(mark in text for mark in "*?["):
+        yield from _in_glob(text)
+    else:
+        yield from _in_dataset(text, data_root, split)
+
+
+def _in_folder(folder: Path) -> Iterator[tuple[str, str]]:
+    count = 0
+    for root, folders, names in os.walk(folder, onerror=_refuse_folder):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            stem, suffix = os.path.splitext(name)
+            if suffix.lower() in SUFFIXES and not name.startswith("."):
+                count += 1
+                relative = os.path.relpath(os.path.join(root, stem), folder)
+                yield relative.replace(os.sep, "/"), os.path.join(root, name)
+    if not count:
+        raise MisuseError(f"{folder}: has no images in it ({', '.join(sorted(SUFFIXES))})")
+
+
+def _refuse_folder(error: OSError) -> None:
+    raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
+
+
+def _in_list(path: Path) -> Iterator[tuple[str, str]]:
+    """Paths in a list are relative to where the list lies; empty lines and # are skipped."""
+    count = 0
+    try:
+        for line in map(str.strip, read_text(path).split("\n")):
+            if line and not line.startswith("#"):
+                if "\0" in line:
+                    raise InputError(f"{path}: {line[:100]!r} is no name that a file can have")
+                count += 1
+                yield Path(line).stem, os.path.join(path.parent, line)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as a list of images ({reason(error)})") from error
+    if not count:
+        raise MisuseError(f"{path}: lists no images; it should have a path on each line")
+
+
+def _in_glob(pattern: str) -> Iterator[tuple[str, str]]:
+    found = [path for path in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(path)]
+    if not found:
+        raise MisuseError(f"{pattern}: matches no files")
+    for path in found:
+        yield Path(path).stem, path
+
+
+def _in_dataset(name: str, data_root: Path | None, split: str | None) -> Iterator[tuple[str, str]]:
+    if Path(name).suffix.lower() in SUFFIXES:
+        raise MisuseError(f"{name}: no such image file")
+    try:
+        splits = [split] if split is not None else list(available_splits(name, data_root))
+    except MisuseError as error:
+        if Path(name).exists():
+            raise
+        raise MisuseError(
+            f"{name}: no such file or folder, and no data set of that name.\n"
+            + str(error).split("\n", 1)[-1]
+        ) from error
+    for each in splits:
+        # Only where the images are matters here, not what is wrong with their annotations.
+        dataset = find_dataset(name, each, data_root, report=lambda fault: None)
+        for record in dataset.images:
+            yield record.image_id, str(record.path)

@@ -1,1 +1,0 @@
-"""Models and runs on the disk."""

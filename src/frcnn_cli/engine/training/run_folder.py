@@ -1,0 +1,178 @@
+"""The folders in which training runs are kept, and what a run is told to do."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.models.file import MALFORMED, read_architecture
+from frcnn_cli.engine.models.provenance import stored_experiment
+from frcnn_cli.engine.models.store import CHECKPOINT_FILE, MODEL_FILE, SETTING_FILE
+from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings.fields import nested, values_of
+from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
+from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE
+from frcnn_cli.engine.training.state import Progress, load_progress, restartable_after_damage
+from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.files import write_whole
+from frcnn_proposals.reading import is_endless
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """What the folder of a run says: its experiment, and how far it has come.
+
+    progress: None before the first checkpoint. model: its file, where the run has finished.
+    """
+
+    experiment: Experiment
+    progress: Progress | None
+    model: Path | None
+
+
+def new_run_folder(runs_root: Path, name: str) -> Path:
+    """Make and return `runs_root`/`name`, or with -2, -3 ... behind it where that is taken."""
+    label = re.sub("[/:]", "_", name).strip("._") or "run"
+    number = 1
+    while True:
+        folder = runs_root / (label if number == 1 else f"{label}-{number}")
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+            continue
+        return folder
+
+
+def claim_run_folder(folder: Path) -> Path:
+    """Make `folder` for a new run. Raises MisuseError where it holds a run already."""
+    for name in (MODEL_FILE, CHECKPOINT_FILE):
+        if (folder / name).exists():
+            raise MisuseError(
+                f"{folder}: there is a run in this folder already ({name}).\n"
+                f"Go on with it by `frcnn train --resume {folder}`, or name another --out."
+            )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Hold a run's folder. Raises MisuseError where another process is training in it, and
+    InputError where something in it is no file, which nobody could read or write to its end."""
+    for path in filter(is_endless, folder.iterdir()):
+        raise InputError(f"{path}: is a pipe or a device; remove it.")
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise MisuseError(
+                f"{folder}: another process is training in this folder. Wait for it, or name "
+                "another --out."
+            ) from error
+        # What a killed process left half written; nobody else is here to be writing it.
+        for leftover in folder.glob(".*.partial"):
+            leftover.unlink(missing_ok=True)
+        yield
+
+
+def write_setting(folder: Path, experiment: Experiment) -> None:
+    """Keep what the run was told, so that it can be resumed before its first checkpoint."""
+    write_whole(folder / SETTING_FILE, toml_text(experiment).encode())
+
+
+def read_run(folder: Path) -> StoredRun:
+    """The run in `folder`.
+
+    Raises InputError where there is none, MisuseError where its setting was changed since.
+    """
+    setting, checkpoint = folder / SETTING_FILE, folder / CHECKPOINT_FILE
+    model = folder / MODEL_FILE if (folder / MODEL_FILE).is_file() else None
+    told = override(Experiment(), read_toml(setting)) if setting.is_file() else None
+    if not checkpoint.is_file():
+        if told is None:
+            raise InputError(
+                f"{folder}: there is no run in this folder to go on with (no {SETTING_FILE}, no "
+                f"{CHECKPOINT_FILE})."
+            )
+        return StoredRun(told, None, model)
+    progress = load_progress(folder)
+    origin = {"settings": nested(progress.settings), **progress.origin}
+    with restartable_after_damage(folder):
+        try:
+            experiment = stored_experiment(origin, read_architecture(checkpoint))
+        except (MisuseError, TypeError, ValueError) as error:
+            damage = reason(error)
+            raise InputError(f"{checkpoint}: its experiment is damaged ({damage}).") from error
+    if told is not None:
+        _refuse_changes(setting, values_of(told), values_of(experiment))
+    return StoredRun(experiment, progress, model)
+
+
+def _refuse_changes(setting: Path, told: dict[str, Any], began: dict[str, Any]) -> None:
+    for path, value in began.items():
+        if told[path] != value:
+            raise MisuseError(
+                f"{setting}: {path} is {told[path]!r}, but the run began with {value!r}.\n"
+                "Put it back, or begin another run with --config and this file."
+            )
+
+
+_SIGNS = (SETTING_FILE, CHECKPOINT_FILE, MODEL_FILE)
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """A run, or a folder that looks like one.
+
+    experiment, iteration and finished: None, 0 and False where `problem` says what is wrong.
+    best: highest mAP on val, where it was measured. size: bytes of all its files.
+    """
+
+    folder: Path
+    size: int
+    experiment: Experiment | None = None
+    iteration: int = 0
+    finished: bool = False
+    best: float | None = None
+    problem: str = ""
+
+
+def list_runs(runs_root: Path) -> list[ListedRun]:
+    """The runs in `runs_root`, by name. Raises InputError where there is no such folder."""
+    if not runs_root.is_dir():
+        raise InputError(f"{runs_root}: there is no such folder. Runs are made by `frcnn train`.")
+    folders = [each for each in sorted(runs_root.iterdir()) if each.is_dir()]
+    return [_listed(each) for each in folders if any((each / name).exists() for name in _SIGNS)]
+
+
+def _listed(folder: Path) -> ListedRun:
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    size = sum(path.stat().st_size for path in files)
+    try:
+        stored = read_run(folder)
+    except InputError as error:
+        return ListedRun(folder, size, problem=str(error))
+    total = stored.experiment.train.iterations
+    done = 0 if stored.progress is None else stored.progress.iteration
+    finished = stored.model is not None
+    return ListedRun(
+        folder, size, stored.experiment, total if finished else done, finished, _best(folder)
+    )
+
+
+def _best(folder: Path) -> float | None:
+    found = []
+    path = folder / EVALUATIONS_FILE
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        try:
+            found.append(float(json.loads(line)["map"]))
+        except MALFORMED:
+            continue
+    return max(found, default=None)

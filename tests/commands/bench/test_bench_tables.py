@@ -1,0 +1,86 @@
+"""What `frcnn bench` shows and writes of measurements that are given to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from frcnn_cli.cli import cli
+from frcnn_cli.commands.bench import (
+    sampling as bench_sampling,
+)
+from frcnn_cli.commands.bench import (
+    train as bench_train,
+)
+from frcnn_cli.commands.bench import (
+    train_options as bench_train_options,
+)
+from frcnn_cli.engine.benchmarks.sampling import SamplingBenchmark
+from frcnn_cli.engine.benchmarks.train import Stages, TrainingTimes
+from frcnn_cli.engine.benchmarks.train_options import WayTime
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+
+
+def shown(folder: Path, *words: str) -> tuple[dict[str, list[str]], dict]:
+    """The rows of the tables by their first word, and what --json wrote."""
+    path = folder / "found.json"
+    done = CliRunner().invoke(cli, ["bench", *words, "--json", str(path)])
+    assert done.exit_code == 0, done.output
+    lines = [line.replace("│", " ").split() for line in done.output.splitlines()]
+    rows: dict[str, list[str]] = {}
+    for words_of_line in filter(None, lines):
+        rows.setdefault(words_of_line[0], []).extend(words_of_line[1:])
+    return rows, json.loads(path.read_text())
+
+
+def test_training_beside_a_plain_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stages = Stages(0.01, 0.04, 0.01, 0.04, 0.08, 0.02)
+    times = TrainingTimes("lite", 0.25, 0.625, stages, (1.5, 1.5))
+
+    def measure(cases, rounds, steps, begin):
+        assert [case.name for case in cases] == ["lite"]
+        assert (rounds, steps) == (3, 4)
+        begin("lite", 40.0)
+        return [times]
+
+    monkeypatch.setattr(bench_train, "benchmark_training", measure)
+    rows, found = shown(tmp_path, "train", "--cases", "lite")
+    shares = ["5.0%", "20.0%", "5.0%", "20.0%", "40.0%", "10.0%"]
+    assert rows["lite"] == ["0.250", "0.625", "2.50", *shares]
+    assert found["cases"][0]["ratio"] == 2.5
+
+
+def test_ways_to_train_beside_the_usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(case, ways, rounds, steps, progress):
+        assert (case.name, [way.name for way in ways]) == ("lite", ["usual", "bfloat16"])
+        return [WayTime("usual", 0.3, 1.0), WayTime("bfloat16", 0.2, 1.5)]
+
+    monkeypatch.setattr(bench_train_options, "benchmark_ways", measure)
+    rows, found = shown(tmp_path, "train-options", "--ways", "usual,bfloat16")
+    assert rows["bfloat16"] == ["0.200", "1.50"]
+    assert [way["seconds"] for way in found["ways"]] == [0.3, 0.2]
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_both_samplings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+    seen = []
+
+    def measure(case, rounds, progress):
+        seen.append(len(case.dataset.images))
+        return SamplingBenchmark(128, 2, 128, 0.5, 24.0, 300_000_000, 900_000_000, 2)
+
+    monkeypatch.setattr(bench_sampling, "benchmark_sampling", measure)
+    monkeypatch.setattr(bench_sampling, "_GENERATED", 20)
+    monkeypatch.setattr(bench_sampling, "_SIZE", (128, 96))
+    data: list[str] = []
+    if own:
+        made = generate_dataset(tmp_path / "shapes", 8, size=(128, 96))
+        data = ["--dataset", str(made), "--split", "train"]
+    rows, found = shown(tmp_path, "sampling", *data)
+    assert rows["hierarchical"] == ["2", "0.50", "1.0", "300"]
+    assert rows["roi-centric"] == ["128", "24.00", "48.0", "900"]
+    assert found["ratio"] == 48.0
+    assert seen == [5 if own else 15]

@@ -1,0 +1,198 @@
+"""`frcnn compress` by every bound, on a small untrained model that says it trained on `train`."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import PIL.Image
+import pytest
+import torch
+from called import frcnn
+from click.testing import Result
+
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.models.provenance import origin_of
+from frcnn_cli.engine.models.store import is_half, load_model, save_model
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment, Preprocessing
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set, its proposals and a model."""
+    folder = tmp_path_factory.mktemp("compress")
+    data = folder / "shapes"
+    generate_dataset(data, images=12, seed=1, size=(128, 96))
+    made = frcnn(
+        "propose", data / "JPEGImages", "--source", "dense", "--out", folder / "shapes.proposals"
+    )
+    assert made.exit_code == 0, made.output
+    torch.manual_seed(0)
+    architecture = Architecture(
+        backbone="efficientnet_lite0",
+        classes=find_dataset(str(data), "train").classes,
+        hidden=(24, 16),
+        preprocessing=Preprocessing(scale=64, max_size=120),
+    )
+    experiment = Experiment(data=DataSettings(str(data), "train"))
+    origin = origin_of(experiment, "")
+    save_model(FastRCNN(architecture), folder / "runs" / "small" / "model.safetensors", origin)
+    return folder
+
+
+def compress(home: Path, tmp_path: Path, *arguments: object) -> tuple[Result, dict[str, object]]:
+    file = tmp_path / "compress.json"
+    result = frcnn(
+        "compress", home / "runs" / "small", *arguments, "--json", file,
+        "--out", tmp_path / "thin.safetensors",
+    )  # fmt: skip
+    return result, json.loads(file.read_text()) if file.is_file() else {}
+
+
+def test_what_is_measured_is_in_the_json(home: Path, tmp_path: Path) -> None:
+    proposals = ("--proposals", home / "shapes.proposals")
+    result, values = compress(home, tmp_path, home / "shapes", "--svd-rank", 5, *proposals)
+    assert result.exit_code == 0, result.output
+    # fc6 is 24 x 6272, fc7 16 x 24.
+    saved = 24 * 6272 - 5 * (24 + 6272) + 16 * 24 - 5 * (16 + 24)
+    before, after = values["before"], values["after"]
+    assert isinstance(before, dict)
+    assert isinstance(after, dict)
+    assert before["parameters"] - after["parameters"] == saved
+    assert before["multiply_adds"] - after["multiply_adds"] == 2000 * saved
+    assert after["bytes"] == (tmp_path / "thin.safetensors").stat().st_size
+    for each in (before, after):
+        assert set(each["stages"]) == {"conv", "roi_pooling", "fc6", "fc7", "rest"}
+        assert each["seconds_an_image"] > 0
+        assert 0 <= each["map_11point"] <= 1
+    assert values["dataset"]["split"] == "test"  # type: ignore[index]
+    layers = values["layers"]
+    assert isinstance(layers, dict)
+    assert layers["fc6"]["rank"] == 5
+    assert 0 < layers["fc6"]["energy"] < 1
+
+
+def test_half_alone_and_a_half_model_stays_half(home: Path, tmp_path: Path) -> None:
+    half, again = tmp_path / "half.safetensors", tmp_path / "again.safetensors"
+    result = frcnn("compress", home / "runs" / "small", "--half", "--out", half)
+    assert result.exit_code == 0, result.output
+    assert is_half(half)
+    assert frcnn("compress", half, "--svd-rank", 4, "--out", again).exit_code == 0
+    assert is_half(again)
+    assert load_model(again)[0].architecture.ranks == {"fc6": 4, "fc7": 4}
+    picture = sorted((home / "shapes" / "JPEGImages").glob("*.jpg"))[0]
+    assert frcnn("detect", picture, "--model", again).exit_code == 0
+
+
+def test_half_says_what_rounding_costs(home: Path, tmp_path: Path) -> None:
+    result, values = compress(
+        home, tmp_path, home / "shapes", "--svd-rank", 5, "--half",
+        "--proposals", home / "shapes.proposals",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert {"map_11point", "map_11point_float32"} <= set(values["after"])  # type: ignore[call-overload]
+
+
+def test_energy_names_what_it_leaves_alone(home: Path, tmp_path: Path) -> None:
+    result, values = compress(home, tmp_path, "--energy", 0.3)
+    assert result.exit_code == 0, result.output
+    for layer in values["layers"].values():  # type: ignore[attr-defined]
+        assert layer["energy"] >= 0.3
+    none, _ = compress(home, tmp_path, "--energy", 1)
+    assert none.exit_code == 2
+    assert "fc6 is left alone: keeping 1 of its energy takes rank 24" in none.output
+
+
+def test_a_drop_is_measured_on_val_which_was_not_trained_on(home: Path, tmp_path: Path) -> None:
+    proposals = ("--proposals", home / "shapes.proposals")
+    result, values = compress(home, tmp_path, "--max-drop", 90, *proposals)
+    assert result.exit_code == 0, result.output
+    assert values["dataset"]["split"] == "val"  # type: ignore[index]
+    trials = values["trials"]
+    assert isinstance(trials, list)
+    drops = {json.dumps(trial["ranks"]): trial["drop"] for trial in trials}
+    chosen = {name: layer["rank"] for name, layer in values["layers"].items()}  # type: ignore[attr-defined]
+    assert drops[json.dumps(chosen)] <= 90
+
+
+def test_a_split_that_was_trained_on_is_refused(home: Path, tmp_path: Path) -> None:
+    result, _ = compress(home, tmp_path, "--max-drop", 1, "--split", "trainval")
+    assert result.exit_code == 2
+    assert "was trained on images of its trainval" in result.output
+    assert not (tmp_path / "thin.safetensors").exists()
+
+
+def test_a_sweep_is_a_table_a_picture_and_json(home: Path, tmp_path: Path) -> None:
+    plot, file = tmp_path / "sweep.png", tmp_path / "sweep.json"
+    result = frcnn(
+        "compress", home / "runs" / "small", home / "shapes", "--sweep", "12,4", "--plot", plot,
+        "--json", file, "--proposals", home / "shapes.proposals",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert "At rank 12, fc7 is left alone" in result.output
+    points = json.loads(file.read_text())["sweep"]
+    assert [point["rank"] for point in points] == [None, 4, 12]
+    assert [point["ranks"] for point in points] == [{}, {"fc6": 4, "fc7": 4}, {"fc6": 12}]
+    assert points[1]["parameters"] < points[2]["parameters"] < points[0]["parameters"]
+    assert all(point["seconds_an_image"] > 0 and "map_11point" in point for point in points)
+    assert PIL.Image.open(plot).size[0] > 500
+    assert list((home / "runs" / "small").iterdir()) == [
+        home / "runs" / "small" / "model.safetensors"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "--svd-rank 256, --energy 0.9"),
+        (["--svd-rank", "4", "--energy", "0.9"], "one of --svd-rank and --energy"),
+        (["--sweep", "4", "--max-drop", "1"], "one of --max-drop and --sweep"),
+        (["--energy", "90"], "at most 1"),
+        (["--max-drop", "-1"], "0 to 100"),
+        (["--budget", "1.2x"], "is no budget"),
+        (["--budget", "0.01x"], "all but fc6 and fc7 takes"),
+        (["--sweep", "4,many"], "is written as 64,128"),
+        (["--svd-rank", "100"], "nothing is written"),
+        (["--svd-rank", "fc6=30"], r"fc6 cannot be compressed to rank 30: 24 x 6272 .* rank 23"),
+    ],
+)
+def test_misuse_is_refused(home: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+    result, _ = compress(home, tmp_path, *arguments)
+    assert result.exit_code == 2, result.output
+    assert re.search(words, result.output.replace("\n", " "))
+    assert not (tmp_path / "thin.safetensors").exists()
+
+
+def test_a_file_that_cannot_be_written_is_named_before_the_work(home: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for option in ("--json", "--out", "--plot"):
+        result = frcnn(
+            "compress", home / "runs" / "small", home / "shapes", "--sweep", 4,
+            option, tmp_path / "file" / "inside", "--proposals", home / "shapes.proposals",
+        )  # fmt: skip
+        assert result.exit_code == 1, result.output
+        assert "inside: cannot be written" in result.output.replace("\n", "")
+        assert "Data set" not in result.output
+
+
+@pytest.mark.parametrize("way", [("--sweep", "1,2,3,4,5,6,7,8"), ("--svd-rank", "4")])
+def test_ctrl_c_leaves_nothing_behind(home: Path, tmp_path: Path, way: tuple[str, str]) -> None:
+    command = [sys.executable, "-m", "frcnn_cli.cli", "compress", home / "runs" / "small"]
+    command += [home / "shapes", *way, "--proposals", home / "shapes.proposals"]
+    command += ["--out", tmp_path / "thin.safetensors", "--plot", tmp_path / "s.png"]
+    command += ["--json", tmp_path / "s.json"]
+    child = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
+    assert child.stderr is not None
+    while "Data set" not in child.stderr.readline():
+        assert child.poll() is None
+    time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    assert child.wait(timeout=60) == 130
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,157 @@
+"""`frcnn detect` and `frcnn eval` in child processes that are really stopped."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from frcnn_cli.cli import cli
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.models.store import save_model
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.settings import Architecture, Preprocessing
+
+IMAGES = 40
+# The command line, at most five images a second: that it is stopped in time, however late this
+# process comes to see what it has done.
+SLOWLY = """
+import time
+from frcnn_cli.cli import main
+from frcnn_cli.engine.detection.journal import Journal
+
+add = Journal.add
+
+def add_slowly(*entry):
+    add(*entry)
+    time.sleep(0.2)
+
+Journal.add = add_slowly
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a data set and an untrained model of its classes."""
+    folder = tmp_path_factory.mktemp("home")
+    generate_dataset(folder / "shapes", images=IMAGES, size=(128, 96))
+    classes = find_dataset(str(folder / "shapes"), "trainval").classes
+    small = Preprocessing(scale=64, max_size=120)
+    model = FastRCNN(Architecture("efficientnet_lite0", classes, (16, 16), small))
+    save_model(model, folder / "model.safetensors", {})
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("FRCNN_CACHE", str(home / "cache"))
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    """A child that computes as this process does, so that results can be the same to the bit."""
+    return subprocess.Popen(
+        [sys.executable, "-c", SLOWLY, *map(str, arguments)],
+        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def run(*arguments: object, code: int = 0) -> str:
+    """What need not be stopped spares itself a process that imports torch again."""
+    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def detection(name: str) -> list[object]:
+    return [
+        *("detect", "shapes/JPEGImages", "--model", "model.safetensors", "--source", "dense"),
+        *("--score-threshold", 0, "--json", name, "--viz", "--out", f"{name}-pictures"),
+    ]
+
+
+def stop_after(
+    child: subprocess.Popen[str], lines: int, find: Callable[[], Path | None], how: signal.Signals
+) -> str:
+    """Stop the child once its journal has so many lines; the head is one."""
+    deadline = time.monotonic() + 90
+    while time.monotonic() < deadline:
+        path = find()
+        if path is not None and path.exists() and path.read_bytes().count(b"\n") >= lines:
+            os.killpg(child.pid, how)
+            return child.communicate(timeout=30)[0]
+        assert child.poll() is None, child.communicate()[0]
+        time.sleep(0.002)
+    raise AssertionError("the journal does not grow")
+
+
+def test_killed_detection_goes_on_and_ends_the_same(home: Path) -> None:
+    run(*detection("whole.json"))
+    whole = (home / "whole.json").read_bytes()
+    assert not (home / "whole.json.partial").exists()
+    journal = home / "killed.json.partial"
+    stop_after(start(*detection("killed.json")), 4, lambda: journal, signal.SIGKILL)
+    kept = journal.read_bytes().count(b"\n") - 1
+    assert 3 <= kept < IMAGES
+    assert not (home / "killed.json").exists()
+    output = run(*detection("killed.json"))
+    assert f"{kept} images are done" in output
+    assert (home / "killed.json").read_bytes() == whole
+    assert not journal.exists()
+    names = [path.name for path in sorted((home / "whole.json-pictures").iterdir())]
+    assert len(names) == IMAGES
+    for name in names:
+        pictures = [(home / f"{each}.json-pictures" / name).read_bytes() for each in
+                    ("whole", "killed")]  # fmt: skip
+        assert pictures[0] == pictures[1]
+
+
+def test_ctrl_c_keeps_what_is_done_and_other_settings_do_not_mix(home: Path) -> None:
+    journal = home / "stopped.json.partial"
+    child = start(*detection("stopped.json"))
+    output = stop_after(child, 3, lambda: journal, signal.SIGINT)
+    assert child.returncode == 130, output
+    assert "the same command goes on" in output
+    assert "Traceback" not in output
+    output = run(*detection("stopped.json"), "--tta", "flip", code=1)
+    assert "differs in its settings" in output
+    run(*detection("stopped.json"))
+    assert len({each["image_id"] for each in json.loads((home / "stopped.json").read_text())}) > 1
+
+
+EVALUATION = ["eval", "model.safetensors", "shapes", "--split", "trainval", "--source", "dense"]
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_stopped_evaluation_goes_on_and_scores_the_same(home: Path, how: signal.Signals) -> None:
+    run(*EVALUATION, "--json", "whole-scores.json")
+
+    def journal() -> Path | None:
+        return next((home / "cache" / "detections").glob("*.partial"), None)
+
+    assert journal() is None
+    child = start(*EVALUATION)
+    said = stop_after(child, 3, journal, how)
+    if how is signal.SIGINT:
+        assert child.returncode == 130, said
+        assert "the same command goes on" in said
+        assert "Traceback" not in said
+    output = run(*EVALUATION, "--json", "scores.json")
+    assert "images are done" in output
+    assert journal() is None
+    assert (home / "scores.json").read_text() == (home / "whole-scores.json").read_text()

@@ -1,0 +1,44 @@
+"""What people see of an evaluation holds its numbers, and takes any class name."""
+
+import io
+
+from builders import make_dataset, make_detections
+from rich.console import Console
+
+from frcnn_cli.commands.evaluate.tables import print_evaluation
+from frcnn_cli.commands.shared.console import Output
+from frcnn_cli.engine.evaluation.scores import evaluate
+
+BOX = (0, 0, 99, 99)
+
+
+def shown(dataset, detections):
+    text = io.StringIO()
+    console = Console(file=text, width=100)
+    print_evaluation(Output(results=console), evaluate(dataset, detections))
+    return text.getvalue()
+
+
+def row(text, first):
+    """The cells of the first row that begins with a word."""
+    line = next(line for line in text.splitlines() if line.strip(" │").startswith(first))
+    return [cell.strip() for cell in line.strip("│").split("│")]
+
+
+def test_both_averages_errors_counts_and_rules():
+    classes = ["cat", "[red]"]
+    dataset = make_dataset(classes, a=[("cat", BOX), ("cat", (200, 200, 299, 299))])
+    found = make_detections(classes, a=[("cat", 0.9, BOX)], b=[("cat", 0.8, BOX)])
+    text = shown(dataset, found)
+    # One of two found: precision 1 up to recall 1/2, so 6 of 11 levels, 51 of 101.
+    assert row(text, "cat") == ["cat", "2", "1", "54.5", "50.0", "50.5", "50.5", "50.5"]
+    assert row(text, "[red]") == ["[red]", "0", "0", "-", "-", "-", "-", "-"]
+    assert row(text, "mAP corrected")[-1] == "100.0"
+    assert row(text, "gain")[-1] == "+50.0"
+    assert "1 images, 2 objects" in text
+    assert "1 on images outside the set" in text
+    assert "IoU >= 0.5" in text
+
+
+def test_nothing_to_average():
+    assert row(shown(make_dataset(["cat"], a=[]), {}), "mean")[3:] == ["-"] * 5

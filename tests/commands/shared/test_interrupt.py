@@ -1,0 +1,78 @@
+"""Ctrl-C ends a command soon, even where no Python code comes to run."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from frcnn_cli.commands.shared import interrupt as giving_up
+
+# A call that takes an hour, and neither returns to Python nor is interrupted meanwhile.
+BUSY = """
+import hashlib, multiprocessing, time
+from frcnn_cli.commands.shared.interrupt import end_soon_after_ctrl_c
+
+if __name__ == "__main__":
+    end_soon_after_ctrl_c(130, seconds=0.5)
+    spawn = multiprocessing.get_context("spawn")
+    child = spawn.Process(target=time.sleep, args=(3600,), daemon=True)
+    child.start()
+    print(child.pid, flush=True)
+    hashlib.pbkdf2_hmac("sha256", b"a", b"b", 2**31 - 1)
+"""
+
+
+def test_a_long_call_is_given_up_and_no_worker_stays(tmp_path: Path) -> None:
+    (tmp_path / "busy.py").write_text(BUSY)
+    busy = subprocess.Popen(
+        [sys.executable, str(tmp_path / "busy.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert busy.stdout is not None
+    worker = int(busy.stdout.readline())
+    time.sleep(0.3)
+    busy.send_signal(signal.SIGINT)
+    _, said = busy.communicate(timeout=60)
+    assert busy.returncode == 130
+    assert "what was saved is kept" in said
+    deadline = time.monotonic() + 30
+    while is_alive(worker) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not is_alive(worker)
+
+
+@pytest.mark.parametrize(
+    ("busy", "waiting", "expected"),
+    [
+        (1.0, 0.0, 2.5),  # it had the processor, and did not end
+        (0.0, 0.0, 2.5),  # it waits for something else, as a stalled disk
+        (0.1, 0.9, 8.3),  # others have the processor: until it had as much as alone
+        (0.0, 2.0, 10.0),  # but not for ever
+    ],
+)
+def test_others_on_the_processor_alone_give_it_longer(
+    busy: float, waiting: float, expected: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "process_time", lambda: busy * now[0])
+    monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
+    monkeypatch.setattr(giving_up, "_waited_for_the_processor", lambda: waiting * now[0])
+    giving_up._wait(giving_up.SECONDS)
+    assert now[0] == pytest.approx(expected, abs=0.2)
+
+
+def is_alive(process: int) -> bool:
+    try:
+        with open(f"/proc/{process}/stat") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False

@@ -1,0 +1,198 @@
+"""What `--precision` does on a processor with instructions for bfloat16, and on one without.
+
+The latter is a child process from which oneDNN's newer instructions are hidden, on any machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+from called import frcnn
+from click.testing import CliRunner
+
+from frcnn_cli.cli import cli
+from frcnn_cli.engine.distributed import devices
+from frcnn_cli.engine.distributed.devices import choose_precision, has_fast_bfloat16
+from frcnn_cli.engine.models.presets import PRESETS, base_experiment
+from frcnn_cli.engine.models.store import load_model
+from frcnn_cli.engine.network.backbones.find import BACKBONES
+from frcnn_proposals.errors import MisuseError
+
+CPU = torch.device("cpu")
+OLDER = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "FRCNN_ISA": "avx2"}
+FEW = ["--source", "dense", "--scale", "64", "--workers", "0", "--weights", "none"]
+FEW += ["--backbone", "efficientnet_lite0", "--iterations", "4", "--checkpoint-every", "2"]
+
+# Runs commands, and says what each printed and ended with.
+CHILD = """
+import json, sys
+from pathlib import Path
+import torch
+from click.testing import CliRunner
+from frcnn_cli.cli import cli
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.distributed import devices
+from frcnn_cli.engine.distributed.devices import has_fast_bfloat16
+from frcnn_cli.engine.models.store import load_model
+
+said = {"fast": has_fast_bfloat16(torch.device("cpu"))}
+for name, words in json.loads(sys.argv[1]).items():
+    result = CliRunner().invoke(cli, words)
+    said[name] = [result.exit_code, result.output]
+model, _ = load_model(Path(sys.argv[2]))
+prepared = prepare_model(model, "bfloat16")
+rois = torch.tensor([[0.0, 4, 4, 40, 40], [0, 10, 2, 60, 44]])
+images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+with torch.inference_mode():
+    exact, rounded = model(images, rois).logits, prepared(images, rois).logits
+said["apart"] = ((exact - rounded).abs().max() / exact.abs().max()).item()
+print(json.dumps(said), file=sys.__stdout__)
+"""
+
+
+def trained(folder: Path, name: str, *more: str) -> list[str]:
+    return ["train", str(folder / "shapes"), *FEW, "--out", str(folder / name), *more]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A dataset, a finished run in float32, and one in bfloat16 that lost its end."""
+    folder = tmp_path_factory.mktemp("home")
+    made = frcnn("data", "generate", folder / "shapes", "--images", 12, "--size", 128, 96)
+    assert made.exit_code == 0, made.output
+    for name, *more in (
+        ("whole", "--precision", "float32"),
+        ("cut", "--precision", "bfloat16", "--emulate-bfloat16"),
+    ):
+        result = CliRunner().invoke(cli, trained(folder, name, *more))
+        assert result.exit_code == 0, result.output
+    (folder / "cut" / "model.safetensors").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
+def older(home: Path) -> dict[str, tuple[int, str]]:
+    """What a processor with AVX2 alone answers."""
+    picture = str(sorted((home / "shapes" / "JPEGImages").glob("*.jpg"))[0])
+    detect = ["detect", picture, "--model", str(home / "whole")]
+    commands = {
+        "detect by name": [*detect, "--precision", "bfloat16"],
+        "detect": detect,
+        "train by name": trained(home, "named", "--precision", "bfloat16"),
+        "train": trained(home, "auto"),
+        "emulate": trained(home, "emulated", "--precision", "bfloat16", "--emulate-bfloat16"),
+        "resume": ["train", "--resume", str(home / "cut")],
+        "bench": ["bench", "train", "--cases", "paper-l-bfloat16"],
+        "doctor": ["doctor"],
+    }
+    model = str(home / "whole" / "model.safetensors")
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, json.dumps(commands), model],
+        env=os.environ | OLDER, cwd=home, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    said: dict[str, tuple[int, str]] = json.loads(child.stdout.splitlines()[-1])
+    return said
+
+
+def precision_of(run: Path) -> str:
+    told: str = tomllib.loads((run / "setting.toml").read_text())["train"]["precision"]
+    return told
+
+
+def test_hidden_instructions_are_not_used(older: dict) -> None:
+    assert older["fast"] is False
+
+
+@pytest.mark.parametrize("command", ["detect by name", "train by name", "bench"])
+def test_bfloat16_by_name_is_refused_where_it_is_emulated(older: dict, command: str) -> None:
+    exit_code, text = older[command]
+    assert exit_code == 2
+    message = text[text.index("--precision") :].strip().splitlines()
+    assert len(message) == 2, text
+    assert "no bfloat16 arithmetic" in message[0]
+    assert "--precision float32" in message[1]
+
+
+def test_a_refused_run_leaves_no_folder(older: dict, home: Path) -> None:
+    assert not (home / "named").exists()
+
+
+def test_auto_is_float32_where_bfloat16_is_emulated(older: dict, home: Path) -> None:
+    for command in ("detect", "train"):
+        exit_code, text = older[command]
+        assert exit_code == 0, text
+        assert "in bfloat16" not in text
+    assert "in float32" in older["train"][1]
+    assert precision_of(home / "auto") == "float32"
+
+
+def test_emulation_is_there_for_who_asks(older: dict, home: Path) -> None:
+    exit_code, text = older["emulate"]
+    assert exit_code == 0, text
+    assert precision_of(home / "emulated") == "bfloat16"
+
+
+def test_a_run_in_bfloat16_resumes_in_float32_and_says_so(older: dict, home: Path) -> None:
+    exit_code, text = older["resume"]
+    assert exit_code == 0, text
+    assert "began in bfloat16" in text
+    assert "to the bit" in text
+    _, origin = load_model(home / "cut" / "model.safetensors")
+    assert origin["experiment"]["train"]["precision"] == "bfloat16"  # how it began
+
+
+def test_preparing_never_fails_for_want_of_an_instruction(older: dict) -> None:
+    assert 0 < older["apart"] < 0.06
+
+
+def test_doctor_names_the_arithmetic(older: dict) -> None:
+    assert "no bfloat16 arithmetic" in " ".join(older["doctor"][1].replace("│", " ").split())
+
+
+def test_auto_trains_lite_in_what_the_processor_has(home: Path) -> None:
+    result = CliRunner().invoke(cli, trained(home, "here"))
+    assert result.exit_code == 0, result.output
+    expected = "bfloat16" if has_fast_bfloat16(CPU) else "float32"
+    assert precision_of(home / "here") == expected
+    assert f"on cpu in {expected}" in result.output.replace("\n", " ")
+
+
+def test_models_in_bfloat16_load_in_float32(home: Path, tmp_path: Path) -> None:
+    path = tmp_path / "half.safetensors"
+    done = frcnn("compress", home / "whole", "--half", "--out", path)
+    assert done.exit_code == 0, done.output
+    model, _ = load_model(path)
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_choices(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(devices, "has_fast_bfloat16", lambda device: fast)
+    assert choose_precision("float32", CPU, measured=True) == "float32"
+    assert choose_precision("auto", CPU, measured=False) == "float32"
+    assert choose_precision("auto", CPU, measured=True) == ("bfloat16" if fast else "float32")
+    if fast:
+        assert choose_precision("bfloat16", CPU, measured=False) == "bfloat16"
+    else:
+        with pytest.raises(MisuseError, match="--precision float32"):
+            choose_precision("bfloat16", CPU, measured=True)
+
+
+def test_the_papers_presets_stay_in_float32() -> None:
+    for preset in PRESETS:
+        for backbone in (None, *BACKBONES):
+            experiment = base_experiment(preset.name, backbone)
+            expected = "float32" if preset.as_the_paper else "auto"
+            assert experiment.train.precision == expected
+            assert experiment.detect.precision == expected
+    assert {name for name, each in BACKBONES.items() if each.bfloat16} == {
+        f"efficientnet_lite{number}" for number in range(3)
+    }

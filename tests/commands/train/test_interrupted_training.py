@@ -1,0 +1,228 @@
+"""Training in a child process that is really stopped: Ctrl-C, SIGTERM, SIGKILL, a full disk.
+
+However it was stopped, the run goes on to the weights of one that never was, to the bit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.models.store import load_model
+from frcnn_cli.engine.proposals.run import propose_images
+from frcnn_cli.engine.training.state import load_checkpoint
+from frcnn_proposals.sources.dense import DenseBoxes
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+ITERATIONS, CHECKPOINT_EVERY = 60, 10
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("home")
+    generate_dataset(folder / "shapes", images=12, size=(128, 96))
+    images = find_dataset(str(folder / "shapes"), "trainval").images
+    files = [(record.image_id, record.path) for record in images]
+    propose_images(files, DenseBoxes(step=0.5), folder / "shapes.proposals", workers=0)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whole(home: Path) -> Path:
+    """The folder of a run that nobody stopped."""
+    finish(start(home, "whole"))
+    return home / "runs" / "whole"
+
+
+def train(home: Path, *arguments: object, largest_file: int | None = None) -> subprocess.Popen[str]:
+    def limit() -> None:
+        if largest_file is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
+
+    return subprocess.Popen(
+        [sys.executable, "-m", "frcnn_cli.cli", "train", *map(str, arguments)],
+        cwd=home,
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=limit,
+    )
+
+
+def start(home: Path, name: str, *more: object, workers: int = 1) -> subprocess.Popen[str]:
+    return train(
+        home, "shapes", "--proposals", "shapes.proposals", "--scale", 64, "--weights", "none",
+        "--iterations", ITERATIONS, "--checkpoint-every", CHECKPOINT_EVERY,
+        "--out", f"runs/{name}", "--workers", workers, *more,
+    )  # fmt: skip
+
+
+def finish(child: subprocess.Popen[str], code: int = 0) -> str:
+    output, _ = child.communicate(timeout=600)
+    assert child.returncode == code, output
+    assert "Traceback" not in output
+    wait_for(lambda: not living_members(child.pid), 60)
+    return output
+
+
+def stop_after(
+    child: subprocess.Popen[str], folder: Path, iteration: int, number: signal.Signals
+) -> str:
+    """Send a signal to all of the child's group once an iteration is done; what it printed."""
+    wait_for(lambda: iteration in losses(folder))
+    if number is signal.SIGKILL:
+        child.kill()
+        return finish(child, -signal.SIGKILL)
+    os.killpg(child.pid, number)  # as a terminal and service managers do
+    return finish(child, 130)
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def losses(folder: Path) -> dict[int, float]:
+    """The loss by iteration; each is there once."""
+    path = folder / "metrics.jsonl"
+    lines = path.read_text().splitlines(keepends=True) if path.exists() else []
+    found = [json.loads(line) for line in lines if line.endswith("\n")]
+    assert len({each["iteration"] for each in found}) == len(found)
+    return {each["iteration"]: each["loss"] for each in found}
+
+
+def checkpointed(folder: Path) -> int:
+    return load_checkpoint(folder)[2].iteration
+
+
+def living_members(session: int) -> list[int]:
+    """Processes of a session that still run (zombies do not)."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                fields = (entry / "stat").read_text().rsplit(")", 1)[1].split()
+            except OSError:
+                continue
+            if int(fields[3]) == session and fields[0] != "Z":
+                found.append(int(entry.name))
+    return found
+
+
+def assert_same_end(folder: Path, whole: Path) -> None:
+    first, second = (load_model(each / "model.safetensors")[0].state_dict()
+                     for each in (folder, whole))  # fmt: skip
+    assert first.keys() == second.keys()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert losses(folder) == losses(whole)
+
+
+def test_stopped_in_every_way_a_run_ends_as_one_that_never_was(home: Path, whole: Path) -> None:
+    folder = home / "runs" / "stopped"
+
+    # Killed before the first checkpoint: it begins again.
+    stop_after(start(home, "stopped"), folder, 3, signal.SIGKILL)
+    assert not (folder / "checkpoint.safetensors").exists()
+    (folder / ".checkpoint.safetensors.abc.partial").write_bytes(b"half")
+
+    # Ctrl-C: the step is finished and kept, no worker is left, and it says how to go on.
+    child = train(home, "--resume", "runs/stopped")
+    output = stop_after(child, folder, CHECKPOINT_EVERY + 3, signal.SIGINT)
+    assert "has no checkpoint yet: it begins again" in output
+    assert not (folder / "model.safetensors").exists()
+    if "is given up" not in output:  # as on a machine where the step takes seconds
+        assert "Go on with `frcnn train --resume runs/stopped`." in output
+        assert checkpointed(folder) == max(losses(folder)) > CHECKPOINT_EVERY + 2
+        assert not list(folder.glob(".*.partial"))
+
+    # SIGTERM ends as Ctrl-C does; here within the same interval between checkpoints.
+    at = checkpointed(folder)
+    output = stop_after(train(home, "--resume", "runs/stopped"), folder, at + 4, signal.SIGTERM)
+    assert "Go on with `frcnn train --resume runs/stopped`." in output
+    assert checkpointed(folder) == max(losses(folder)) > at
+
+    # Killed, with a line of its losses cut in two: at most the work since a checkpoint is lost.
+    at = checkpointed(folder)
+    child = train(home, "--resume", "runs/stopped")
+    stop_after(child, folder, at + CHECKPOINT_EVERY + 2, signal.SIGKILL)
+    assert max(losses(folder)) - checkpointed(folder) <= CHECKPOINT_EVERY
+    with (folder / "metrics.jsonl").open("a") as metrics:
+        metrics.write('{"iteration": 9')
+
+    finish(train(home, "--resume", "runs/stopped"))
+    assert_same_end(folder, whole)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("iteration", range(1, 40, 9))
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
+def test_stopped_anywhere(home: Path, whole: Path, iteration: int, number: signal.Signals) -> None:
+    name = f"{number.name}-{iteration}"
+    stop_after(start(home, name), home / "runs" / name, iteration, number)
+    finish(train(home, "--resume", f"runs/{name}"))
+    assert_same_end(home / "runs" / name, whole)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seconds", [2, 4, 5, 6, 7, 8, 9, 10])
+def test_killed_at_any_moment(home: Path, whole: Path, seconds: float) -> None:
+    """By the clock: while it imports, reads, builds, trains or writes."""
+    child = start(home, f"moment-{seconds}")
+    time.sleep(seconds)
+    child.kill()
+    child.communicate(timeout=20)
+    folder = home / "runs" / f"moment-{seconds}"
+    if not (folder / "setting.toml").exists():  # it had not begun: the same command begins
+        finish(start(home, f"moment-{seconds}"))
+    else:
+        finish(train(home, "--resume", folder))
+    assert_same_end(folder, whole)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("workers", [0, 2])
+def test_workers_change_nothing(home: Path, whole: Path, workers: int) -> None:
+    finish(start(home, f"workers-{workers}", workers=workers))
+    assert_same_end(home / "runs" / f"workers-{workers}", whole)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("variant", ["stagewise", "no-bbox-reg", "fc-only", "svm"])
+def test_variants_are_exact_too(home: Path, variant: str) -> None:
+    # What SVMs are fitted to does not have to fit well.
+    more = ["--set", "svm.iterations=20"] if variant == "svm" else []
+    finish(start(home, f"whole-{variant}", "--variant", variant, *more))
+    folder = home / "runs" / f"killed-{variant}"
+    stop_after(start(home, folder.name, "--variant", variant, *more), folder, 23, signal.SIGKILL)
+    finish(train(home, "--resume", folder))
+    assert_same_end(folder, home / "runs" / f"whole-{variant}")
+
+
+@pytest.mark.long
+def test_a_file_system_without_room_keeps_the_last_checkpoint(home: Path, whole: Path) -> None:
+    folder = home / "runs" / "full"
+    stop_after(start(home, "full"), folder, CHECKPOINT_EVERY + 1, signal.SIGKILL)
+    before = checkpointed(folder)
+    size = (folder / "checkpoint.safetensors").stat().st_size
+    output = finish(train(home, "--resume", folder, largest_file=size // 2), 1)
+    assert "Make room on the disk, then go on with `frcnn train --resume" in output
+    assert checkpointed(folder) == before
+    assert not list(folder.glob(".*.partial"))
+    finish(train(home, "--resume", folder))
+    assert_same_end(folder, whole)

@@ -1,0 +1,184 @@
+"""Processes that torchrun starts: the same training as one process, and what becomes of a death."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.proposals.run import propose_images
+from frcnn_proposals.sources.dense import DenseBoxes
+from frcnn_proposals.store.reader import open_store
+
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+PAIR = ("alone", "together")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures and their boxes."""
+    folder = tmp_path_factory.mktemp("home")
+    generate_dataset(folder / "shapes", images=12, size=(128, 96))
+    images = find_dataset(str(folder / "shapes"), "trainval").images
+    files = [(record.image_id, record.path) for record in images]
+    propose_images(files, DenseBoxes(step=0.5), folder / "shapes.proposals", workers=0)
+    return folder
+
+
+def command(name: str, iterations: int, *more: str) -> list[str]:
+    return [
+        "-m", "frcnn_cli", "train", "shapes", "--proposals", "shapes.proposals", "--scale", "64",
+        "--weights", "none", "--workers", "0", "--iterations", str(iterations),
+        "--out", f"runs/{name}", *more,
+    ]  # fmt: skip
+
+
+def torchrun(processes: int, *more: str) -> list[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    return [
+        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes),
+        "--master-addr", "127.0.0.1", "--master-port", str(port), *more,
+    ]  # fmt: skip
+
+
+def run(home: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        arguments, cwd=home, env=ENVIRONMENT, capture_output=True, text=True, timeout=300
+    )
+
+
+def losses(home: Path, name: str) -> list[tuple[float, float]]:
+    lines = (home / "runs" / name / "metrics.jsonl").read_text().splitlines()
+    return [(item["classification"], item["box_regression"]) for item in map(json.loads, lines)]
+
+
+ROI_CENTRIC = ("--sampling", "roi-centric", "--set", "sampling.rois_per_image=4")
+
+
+@pytest.mark.parametrize(
+    "sampling", [(), pytest.param(ROI_CENTRIC, marks=pytest.mark.long)], ids=["images", "rois"]
+)
+def test_two_processes_train_as_one_and_the_first_alone_speaks(
+    home: Path, sampling: tuple[str, ...]
+) -> None:
+    names = [f"{name}{len(sampling)}" for name in PAIR]
+    alone = run(home, [sys.executable, *command(names[0], 5, *sampling)])
+    assert alone.returncode == 0, alone.stderr
+    together = run(home, [*torchrun(2), *command(names[1], 5, *sampling)])
+    assert together.returncode == 0, together.stderr
+    expected, found = (losses(home, name) for name in names)
+    assert len(found) == 5
+    for one, two in zip(expected, found, strict=True):
+        assert two == pytest.approx(one, rel=2e-3)
+    assert together.stdout.count("Model:") == 1
+    assert together.stderr.count("in 2 processes") == 1
+    assert "Warning" not in together.stderr
+
+
+def test_an_uneven_split_is_refused(home: Path) -> None:
+    done = run(home, [*torchrun(2), *command("uneven", 5, "--set", "sampling.images=3")])
+    assert done.returncode != 0
+    assert done.stderr.count("2 processes cannot share 3 images") == 1
+
+
+@pytest.mark.long
+def test_val_is_shared_out_while_training(home: Path) -> None:
+    more = ("--split", "train", "--eval-every", "3")
+    scores = []
+    for name, start in (("val-alone", [sys.executable]), ("val-together", torchrun(2))):
+        done = run(home, [*start, *command(name, 6, *more)])
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("Best on val:") == 1
+        lines = (home / "runs" / name / "evaluations.jsonl").read_text().splitlines()
+        scores.append([(line["iteration"], line["map"]) for line in map(json.loads, lines)])
+    assert [iteration for iteration, _ in scores[0]] == [3, 6]
+    assert scores[1] == [(step, pytest.approx(score, abs=0.02)) for step, score in scores[0]]
+
+
+@pytest.mark.long
+def test_a_killed_process_is_started_again_from_the_last_checkpoint(home: Path) -> None:
+    more = ("--checkpoint-every", "5")
+    arguments = [*torchrun(2, "--max-restarts", "1"), *command("killed", 30, *more)]
+    child = subprocess.Popen(
+        arguments, cwd=home, env=ENVIRONMENT | {"MARK": str(home)}, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    metrics = home / "runs" / "killed" / "metrics.jsonl"
+    deadline = time.monotonic() + 200
+    while not (metrics.is_file() and metrics.read_text().count("\n") >= 12):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    os.kill(worker_of_rank(home, 1), signal.SIGKILL)
+    _, stderr = child.communicate(timeout=400)
+    assert child.returncode == 0, stderr
+    assert "Going on with runs/killed after iteration" in stderr
+    assert stderr.count("Another process") == 1
+    assert "Traceback" not in stderr
+    undisturbed = run(home, [*torchrun(2), *command("undisturbed", 30, *more)])
+    assert undisturbed.returncode == 0, undisturbed.stderr
+    assert losses(home, "killed") == losses(home, "undisturbed")
+    weights = [(home / "runs" / name / "model.safetensors") for name in ("killed", "undisturbed")]
+    one, other = (load_file(path) for path in weights)
+    assert all(torch.equal(one[name], other[name]) for name in other)
+
+
+@pytest.mark.long
+def test_images_are_shared_and_results_joined(home: Path) -> None:
+    """Each image once, whatever the number of processes: 3 images for 2, and 12 for 3."""
+    trained = run(home, [sys.executable, *command("judged", 3)])
+    assert trained.returncode == 0, trained.stderr
+    pictures = sorted(str(path) for path in (home / "shapes").rglob("*.jpg"))[:12]
+    judged = ("-m", "frcnn_cli", "eval", "runs/judged", "--source", "dense", "--json")
+    detect = (
+        "-m",
+        "frcnn_cli",
+        "detect",
+        *pictures,
+        "--source",
+        "dense",
+        "--model",
+        "runs/judged",
+        "--json",
+    )
+    propose = ("-m", "frcnn_cli", "propose", "shapes", "--source", "dense", "--out")
+    for name, prefix in (("alone", [sys.executable]), ("together", None)):
+        for arguments, file, processes in (
+            (judged, "scores.json", 2), (detect, "found.json", 3), (propose, "boxes", 2)
+        ):  # fmt: skip
+            start = prefix or torchrun(processes)
+            done = run(home, [*start, *arguments, f"{name}-{file}"])
+            assert done.returncode == 0, done.stderr
+    for file in ("scores.json", "found.json"):
+        alone, together = (json.loads((home / f"{n}-{file}").read_text()) for n in PAIR)
+        assert together == alone
+    alone, together = (open_store(home / f"{name}-boxes") for name in PAIR)
+    assert set(together.ids()) == set(alone.ids())
+    assert all((together[i].boxes == alone[i].boxes).all() for i in alone.ids())
+    assert not [path for path in home.iterdir() if "of2" in path.name or "of3" in path.name]
+
+
+def worker_of_rank(mark: Path, rank: int) -> int:
+    """The process whose environment has the mark and says that it is this rank."""
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            environment = (entry / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if {f"MARK={mark}".encode(), f"RANK={rank}".encode()} <= set(environment):
+            return int(entry.name)
+    raise AssertionError(f"no process of rank {rank}")

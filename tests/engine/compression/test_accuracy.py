@@ -1,0 +1,85 @@
+"""Several models judged in one pass, held against judging each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from frcnn_cli.engine.compression.accuracy import judge
+from frcnn_cli.engine.compression.layers import compress
+from frcnn_cli.engine.detection.images import detect_dataset
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.evaluation.voc import evaluate_voc
+from frcnn_cli.engine.models.store import as_stored
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError
+
+Grid = Callable[[Dataset], dict[str, Proposals]]
+
+
+@pytest.fixture
+def model(small_model: FastRCNN, tiny_dataset: Dataset) -> FastRCNN:
+    """Untrained, of the data set's classes."""
+    torch.manual_seed(1)
+    return FastRCNN(replace(small_model.architecture, classes=tiny_dataset.classes)).eval()
+
+
+def on_its_own(model: FastRCNN, dataset: Dataset, proposals: dict[str, Proposals]) -> float:
+    ready, settings = prepare_model(model), DetectSettings(score_threshold=None)
+    found = detect_dataset(ready, dataset, proposals, settings)
+    return evaluate_voc(dataset, found.detections).map_11point or 0.0
+
+
+def test_each_model_scores_as_on_its_own(
+    model: FastRCNN, tiny_dataset: Dataset, grid_proposals: Grid
+) -> None:
+    proposals = grid_proposals(tiny_dataset)
+    thin = compress(model, {"fc6": 3, "fc7": 2}).model
+    # Rounded feature layers are others: they must not get the maps of the exact ones.
+    models = (model, thin, as_stored(thin, half=True))
+    judged = judge(models, tiny_dataset, proposals)
+    assert judged.map_11point == tuple(on_its_own(each, tiny_dataset, proposals) for each in models)
+    assert len(set(judged.map_11point)) > 1
+
+
+def test_feature_layers_run_once_an_image(
+    model: FastRCNN,
+    tiny_dataset: Dataset,
+    grid_proposals: Grid,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    thin = compress(model, {"fc6": 3}).model
+    runs = 0
+    forward = type(model.features).forward
+
+    def counted(features: nn.Module, images: Tensor) -> Tensor:
+        nonlocal runs
+        runs += 1
+        return forward(features, images)
+
+    monkeypatch.setattr(type(model.features), "forward", counted)
+    judge((model, thin), tiny_dataset, grid_proposals(tiny_dataset))
+    assert runs == len(tiny_dataset)
+
+
+def test_an_image_that_cannot_be_read_is_left_out(
+    model: FastRCNN, tiny_dataset: Dataset, grid_proposals: Grid, tmp_path: Path
+) -> None:
+    first, *others = tiny_dataset.images
+    proposals = grid_proposals(tiny_dataset)
+    lost = replace(first, path=tmp_path / "lost.jpg")
+    damaged = replace(tiny_dataset, images=(lost, *others))
+    judged = judge((model,), damaged, proposals)
+    rest = replace(tiny_dataset, images=tuple(others))
+    assert judged.map_11point == (on_its_own(model, rest, proposals),)
+    assert len(judged.unreadable) == 1
+    with pytest.raises(InputError, match="none of its images"):
+        judge((model,), replace(tiny_dataset, images=(lost,)), proposals)

@@ -1,0 +1,124 @@
+"""The VOC reader on files written here, on broken ones, and on the real images."""
+
+import numpy as np
+import pytest
+from folders import write_voc
+
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
+from frcnn_proposals.errors import InputError
+
+DOG = ("dog", (11, 21, 50, 60))
+
+
+def one_image(tmp_path, annotation, name="VOC2007"):
+    write_voc(tmp_path / name, {"train": ["000001"]}, {"000001": annotation})
+    return tmp_path
+
+
+def test_boxes_become_0_based_and_difficult_is_kept(tmp_path):
+    root = one_image(tmp_path, [DOG, ("cat", (1, 1, 100, 80), True)])
+    (image,) = find_dataset("voc2007", "train", root).images
+    assert image.truth.boxes.dtype == np.float32
+    assert image.truth.boxes.tolist() == [[10, 20, 49, 59], [0, 0, 99, 79]]
+    assert image.truth.difficult.tolist() == [False, True]
+    assert [VOC_CLASSES[label - 1] for label in image.truth.labels] == ["dog", "cat"]
+    assert (image.width, image.height, image.image_id) == (100, 80, "000001")
+
+
+def test_an_image_without_objects_is_no_error(tmp_path):
+    (image,) = find_dataset("voc2007", "train", one_image(tmp_path, [])).images
+    assert len(image.truth) == 0
+    assert image.truth.boxes.shape == (0, 4)
+
+
+def test_a_corner_one_pixel_outside_is_moved_in(tmp_path):
+    root = one_image(tmp_path, [("dog", (0, 0.5, 101, 81))])
+    (image,) = find_dataset("voc2007", "train", root).images
+    assert image.truth.boxes.tolist() == [[0, 0, 99, 79]]
+
+
+@pytest.mark.parametrize(
+    ("objects", "words"),
+    [
+        ([DOG, ("dog", (60, 10, 50, 20))], "object 2 (dog), box 60 10 50 20: turned inside out"),
+        ([("dog", (10, 10, 103, 20))], "outside its 100 x 80 image"),
+        ([("dog", (-3, 10, 20, 20))], "outside its 100 x 80 image"),
+        ([("dog", (101, 10, 101, 20))], "outside its 100 x 80 image"),
+        ([("unicorn", (1, 1, 2, 2))], "object 1 (unicorn): unknown class"),
+        ([("dog", ("nan", 1, 2, 2))], "xmin 'nan', not a number"),
+        ([("dog", ("", 1, 2, 2))], "not a number"),
+        ("<annotation><object><name>dog</name></object></annotation>", "no <bndbox>"),
+        ("<annotation><object></object></annotation>", "no <name>"),
+        ("<annotation><object>", "not a readable annotation"),
+        ("<svg></svg>", "not a VOC annotation"),
+        ("", "not a readable annotation"),
+        (
+            '<!DOCTYPE a [<!ENTITY b "b">]><annotation>&b;</annotation>',
+            "document type or entities, which are refused",
+        ),
+        (
+            '<!DOCTYPE a SYSTEM "other.dtd"><annotation></annotation>',
+            "document type or entities, which are refused",
+        ),
+    ],
+)
+def test_a_faulty_annotation_is_named(tmp_path, objects, words):
+    with pytest.raises(InputError) as error:
+        find_dataset("voc2007", "train", one_image(tmp_path, objects))
+    assert words in str(error.value)
+    assert "000001.xml" in str(error.value)
+    assert str(error.value).count("\n") <= 2
+
+
+def test_every_fault_is_reported_where_asked(tmp_path):
+    objects = [("dog", (60, 10, 50, 20)), DOG, ("unicorn", (1, 1, 2, 2)), ("cat", (0, 1, 9, 9))]
+    faults = []
+    dataset = find_dataset("voc2007", "train", one_image(tmp_path, objects), faults.append)
+    assert [fault.tolerated for fault in faults] == [False, False, True]
+    assert len(dataset.images[0].truth) == 2
+
+
+def test_a_listed_image_that_is_missing(tmp_path):
+    root = one_image(tmp_path, [DOG])
+    (root / "VOC2007" / "JPEGImages" / "000001.jpg").unlink()
+    with pytest.raises(InputError, match=r"train\.txt: lists 000001, which JPEGImages does not"):
+        find_dataset("voc2007", "train", root)
+
+
+def test_one_missing_annotation_is_a_fault_but_none_at_all_is_not(tmp_path):
+    root = write_voc(tmp_path / "VOC2012", {"val": ["1", "2"], "test": ["3"]}, {"1": [DOG]})
+    with pytest.raises(InputError, match=r"2\.xml"):
+        find_dataset("voc2012", "val", tmp_path)
+    (image,) = find_dataset("voc2012", "test", tmp_path).images
+    assert image.truth is None
+    assert image.path == root / "JPEGImages" / "3.jpg"
+
+
+def test_lists_may_have_a_second_column_and_repeat(tmp_path):
+    root = write_voc(tmp_path / "VOC2007", {"train": ["1", "2"]}, {"1": [DOG], "2": []})
+    (root / "ImageSets/Main/train.txt").write_text("1  1\n2 -1\n\n1  1\n")
+    assert [i.image_id for i in find_dataset("voc2007", "train", tmp_path).images] == ["1", "2"]
+
+
+def test_a_path_takes_its_classes_from_all_splits_or_a_file(tmp_path):
+    root = write_voc(
+        tmp_path / "mine",
+        {"train": ["1"], "test": ["2"]},
+        {"1": [("zebra", (1, 1, 9, 9))], "2": [("ant", (1, 1, 9, 9))]},
+    )
+    assert find_dataset(str(root), "train").classes == ("ant", "zebra")
+    (root / "classes.txt").write_text("zebra\nyak\nant\n")
+    dataset = find_dataset(str(root), "test")
+    assert dataset.classes == ("zebra", "yak", "ant")
+    assert dataset.images[0].truth.labels.tolist() == [3]
+
+
+def test_the_real_images(shared_data):
+    dataset = find_dataset("voc2007", "trainval", shared_data / "voc2007-subset")
+    assert len(dataset) == 2830
+    first = dataset.images[0]
+    assert (first.image_id, first.width, first.height) == ("000001", 353, 500)
+    assert first.truth.boxes.tolist() == [[47, 239, 194, 370], [7, 11, 351, 497]]
+    assert [dataset.classes[label - 1] for label in first.truth.labels] == ["dog", "person"]
+    assert sum(int(image.truth.difficult.sum()) for image in dataset.images) > 0

@@ -1,0 +1,202 @@
+"""Many images: work ahead of the network, and a journal from which a run goes on."""
+
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pytest
+
+import frcnn_cli.engine.detection.images as detect_files_module
+from frcnn_cli.engine.detection.images import detect_files, proposals_of
+from frcnn_cli.engine.detection.journal import Journal
+from frcnn_cli.engine.detection.prefetch import ahead
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.sources.dense import DenseBoxes
+
+SETTINGS = DetectSettings(score_threshold=0.0, top_k=5)
+FOUND = Detections(
+    np.array([[1.1, 2, 3, 1e-7], [0, 1 / 3, 7, 9]], np.float32),
+    np.array([0.9, 0.1], np.float32),
+    np.array([2, 1]),
+)
+
+
+def same(a: Detections | None, b: Detections | None) -> bool:
+    assert a is not None
+    assert b is not None
+    return all(np.array_equal(getattr(a, n), getattr(b, n)) for n in ("boxes", "scores", "labels"))
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> list[tuple[str, str | Path]]:
+    for index in range(5):
+        pixels = np.random.default_rng(index).integers(0, 256, (48, 64, 3), np.uint8)
+        PIL.Image.fromarray(pixels).save(tmp_path / f"{index}.png")
+    return [(str(index), tmp_path / f"{index}.png") for index in range(5)]
+
+
+def test_ahead_keeps_the_order_and_stays_a_few_ahead() -> None:
+    started: list[int] = []
+
+    def slow_when_even(item: int) -> int:
+        started.append(item)
+        time.sleep(0.02 * (item % 2 == 0))
+        return item * item
+
+    results = ahead(slow_when_even, range(20), threads=3)
+    assert next(results) == 0
+    time.sleep(0.1)
+    assert sorted(started) == [0, 1, 2, 3]
+    assert list(results) == [item * item for item in range(1, 20)]
+
+
+def test_ahead_works_while_the_caller_does() -> None:
+    reached = threading.Event()
+
+    def function(item: int) -> int:
+        if item == 1:
+            reached.set()
+        return item
+
+    results = ahead(function, [0, 1], threads=1)
+    next(results)
+    assert reached.wait(5), "nothing was done beside the caller"
+
+
+def test_ahead_raises_where_the_result_is_due_and_ends_its_threads() -> None:
+    workers: set[threading.Thread] = set()
+
+    def divide(item: int) -> int:
+        workers.add(threading.current_thread())
+        return 1 // item
+
+    results = ahead(divide, [1, 0, 1], threads=2)
+    assert next(results) == 1
+    with pytest.raises(ZeroDivisionError):
+        next(results)
+    for worker in workers:
+        worker.join(20)
+    assert workers
+    assert not any(worker.is_alive() for worker in workers)
+
+
+def test_a_journal_gives_back_what_was_added(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "found.json.partial"
+    with Journal(path, {"model": "m", "n": 0.1}) as journal:
+        journal.add("one", "digest", FOUND)
+        journal.add("none", "other", Detections())
+    with Journal(path, {"model": "m", "n": 0.1}) as journal:
+        assert len(journal) == 2
+        assert same(journal.known("one", "digest"), FOUND)
+        assert journal.known("one", "changed") is None
+        assert journal.known("two", "digest") is None
+        nothing = journal.known("none", "other")
+        assert nothing is not None
+        assert len(nothing) == 0
+        journal.remove()
+    assert not path.exists()
+
+
+@pytest.mark.parametrize("cut", [1, 5, 60])
+def test_a_line_cut_short_is_left_out_and_written_over(tmp_path: Path, cut: int) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, {}) as journal:
+        journal.add("a", "1", FOUND)
+        journal.add("b", "2", FOUND)
+    path.write_bytes(path.read_bytes()[:-cut])
+    with Journal(path, {}) as journal:
+        assert same(journal.known("a", "1"), FOUND)
+        assert journal.known("b", "2") is None
+        journal.add("c", "3", FOUND)
+    with Journal(path, {}) as journal:
+        assert len(journal) == 2
+        assert same(journal.known("c", "3"), FOUND)
+
+
+def test_another_model_or_setting_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, {"model": "m", "settings": {"scales": (1, 2)}, "proposals": "p"}) as journal:
+        journal.add("a", "1", FOUND)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="differs in its settings and proposals"):
+        Journal(path, {"model": "m", "settings": {"scales": (1, 3)}, "proposals": "q"})
+    assert path.read_bytes() == before
+    with Journal(path, {"model": "m", "settings": {"scales": (1, 2)}, "proposals": "p"}) as again:
+        assert len(again) == 1
+
+
+def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    path.write_text("precious\nnotes\n")
+    with pytest.raises(InputError, match="no journal"):
+        Journal(path, {})
+    assert path.read_text() == "precious\nnotes\n"
+
+
+def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
+    with (
+        Journal(tmp_path / "journal", {}),
+        pytest.raises(InputError, match="another run"),
+    ):
+        Journal(tmp_path / "journal", {})
+
+
+def test_a_journal_of_nothing_leaves_no_file(tmp_path: Path) -> None:
+    with Journal(tmp_path / "journal", {}):
+        pass
+    assert not (tmp_path / "journal").exists()
+
+
+def test_one_bad_image_and_one_failing_source_cost_only_themselves(
+    small_model: FastRCNN, files: list[tuple[str, str | Path]]
+) -> None:
+    Path(files[1][1]).write_text("no picture")
+    dense = DenseBoxes(step=0.5)
+
+    def propose(image_id: str, image: Image) -> Proposals:
+        if image_id == "3":
+            raise ValueError("a fault of its own")
+        return dense.propose(image)
+
+    results = list(detect_files(small_model, files, propose, SETTINGS))
+    assert [result.image_id for result in results] == ["0", "1", "2", "3", "4"]
+    assert [result.detections is None for result in results] == [False, True, False, True, False]
+    assert "1.png" in str(results[1].error)
+    assert "a fault of its own" in str(results[3].error)
+
+
+def test_what_the_journal_knows_is_not_detected_again(
+    small_model: FastRCNN,
+    files: list[tuple[str, str | Path]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    propose = proposals_of(DenseBoxes(step=0.5))
+    whole = list(detect_files(small_model, files, propose, SETTINGS))
+    with Journal(tmp_path / "journal", {}) as journal:
+        stopped = detect_files(small_model, files, propose, SETTINGS, journal)
+        for _ in range(3):
+            next(stopped)
+        stopped.close()
+    changed = np.full((48, 64, 3), 7, np.uint8)
+    PIL.Image.fromarray(changed).save(files[0][1])
+    seen = []
+    detect = detect_files_module.detect_image
+    monkeypatch.setattr(
+        detect_files_module, "detect_image", lambda *a: (seen.append(a[1].mean()), detect(*a))[1]
+    )
+    with Journal(tmp_path / "journal", {}) as journal:
+        again = list(detect_files(small_model, files, propose, SETTINGS, journal))
+        assert len(journal) == 5
+    assert len(seen) == 3
+    assert seen[0] == 7  # its file has changed
+    for before, after in zip(whole[1:], again[1:], strict=True):
+        assert same(before.detections, after.detections)
+    assert again[1].image is None
+    assert again[4].image is not None

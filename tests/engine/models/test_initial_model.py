@@ -1,0 +1,105 @@
+"""Starting from a detector: what stays, what is new, and that boxes keep meaning what they did."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from frcnn_cli.engine.models.initial import initial_model, renormalise_boxes, with_classes
+from frcnn_cli.engine.models.store import save_model
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.settings import Experiment
+from frcnn_proposals.errors import MisuseError
+
+
+@pytest.fixture
+def trained(small_model: FastRCNN) -> FastRCNN:
+    small_model.offset_means.copy_(torch.tensor([[0.1, 0, 0, 0], [0, 0.2, 0, 0]]))
+    small_model.offset_deviations.fill_(0.5)
+    return small_model
+
+
+def test_classes_of_the_same_name_keep_their_rows(trained: FastRCNN) -> None:
+    """cat, dog become bird, dog: the background and dog stay, wherever they come now."""
+    changed = with_classes(trained, ("bird", "dog", "cow"), seed=1)
+    assert changed.architecture.classes == ("bird", "dog", "cow")
+    assert torch.equal(changed.score.weight[[0, 2]], trained.score.weight[[0, 2]])
+    assert torch.equal(changed.score.bias[[0, 2]], trained.score.bias[[0, 2]])
+    assert torch.equal(changed.box.weight[4:8], trained.box.weight[4:8])
+    assert torch.equal(changed.box.bias[4:8], trained.box.bias[4:8])
+    assert changed.score.bias[[1, 3]].abs().max() == 0
+    assert 0 < changed.score.weight[[1, 3]].std() < 0.02
+    assert 0 < changed.box.weight[:4].std() < 0.002
+    assert torch.equal(changed.offset_means[1], trained.offset_means[1])
+    assert torch.equal(changed.offset_deviations[0], torch.ones(4))
+    for name, value in trained.state_dict().items():
+        if name.startswith(("features", "fc")):
+            assert torch.equal(changed.state_dict()[name], value)
+
+
+def test_classes_in_another_order_detect_the_same(trained: FastRCNN) -> None:
+    swapped = with_classes(trained, ("dog", "cat"), seed=1).eval()
+    pooled = torch.randn(5, 128, 7, 7, generator=torch.Generator().manual_seed(0))
+    ours, theirs = swapped.head(pooled), trained.head(pooled)
+    assert torch.allclose(ours.logits, theirs.logits[:, [0, 2, 1]])
+    boxes = trained.denormalise(theirs.offsets)
+    assert torch.allclose(
+        swapped.denormalise(ours.offsets), boxes.reshape(5, 2, 4).flip(1).reshape(5, 8)
+    )
+
+
+def test_new_statistics_leave_the_predicted_offsets(trained: FastRCNN) -> None:
+    pooled = torch.randn(5, 128, 7, 7, generator=torch.Generator().manual_seed(0))
+    before = trained.denormalise(trained.head(pooled).offsets)
+    means, deviations = torch.full((2, 4), -0.3), torch.full((2, 4), 0.1)
+    renormalise_boxes(trained, means, deviations)
+    assert torch.equal(trained.offset_means, means)
+    assert torch.allclose(trained.denormalise(trained.head(pooled).offsets), before, atol=1e-6)
+
+
+def test_rows_that_learned_nothing_stay_as_drawn(small_model: FastRCNN) -> None:
+    weight, bias = small_model.box.weight.clone(), small_model.box.bias.clone()
+    renormalise_boxes(small_model, torch.full((2, 4), 0.3), torch.full((2, 4), 0.1))
+    assert torch.equal(small_model.box.weight, weight)
+    assert torch.equal(small_model.box.bias, bias)
+
+
+def start_from(path: Path, backbone: str = "efficientnet_lite0", **more: Any) -> Experiment:
+    return Experiment(init=str(path), backbone=backbone, **more)
+
+
+def test_a_detector_is_started_from_at_another_scale(trained: FastRCNN, tmp_path: Path) -> None:
+    save_model(trained, tmp_path / "a.safetensors", {})
+    preprocessing = trained.architecture.preprocessing.at_scale(48)
+    experiment = start_from(tmp_path / "a.safetensors", preprocessing=preprocessing)
+    model = initial_model(experiment, ("dog", "cow"))
+    assert model.architecture.preprocessing.scale == 48
+    assert torch.equal(model.fc6.weight, trained.fc6.weight)
+    assert torch.equal(model.score.weight[1], trained.score.weight[2])
+
+
+def test_another_backbone_is_refused(trained: FastRCNN, tmp_path: Path) -> None:
+    save_model(trained, tmp_path / "a.safetensors", {})
+    experiment = start_from(tmp_path / "a.safetensors", backbone="vgg16")
+    with pytest.raises(MisuseError, match="a model on efficientnet_lite0, not on vgg16"):
+        initial_model(experiment, ("cat", "dog"))
+
+
+def test_a_detector_as_weights_is_told_of_init(trained: FastRCNN, tmp_path: Path) -> None:
+    save_model(trained, tmp_path / "a.safetensors", {})
+    experiment = replace(Experiment(), weights=str(tmp_path / "a.safetensors"))
+    with pytest.raises(MisuseError, match="Start from it with --init"):
+        initial_model(experiment, ("cat", "dog"))
+
+
+def test_margins_of_svms_are_not_gone_on_from(trained: FastRCNN, tmp_path: Path) -> None:
+    trained.architecture = replace(trained.architecture, classifier="svm")
+    with torch.no_grad():
+        trained.score.weight.fill_(7.0)
+    save_model(trained, tmp_path / "a.safetensors", {})
+    model = initial_model(start_from(tmp_path / "a.safetensors"), ("cat", "dog"))
+    assert model.architecture.classifier == "softmax"
+    assert 0 < model.score.weight.abs().max() < 0.1
+    assert torch.equal(model.box.weight, trained.box.weight)

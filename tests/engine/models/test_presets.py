@@ -1,0 +1,93 @@
+"""The paper's experiments by name, held to the paper's numbers."""
+
+import itertools
+
+import pytest
+
+from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, base_experiment, variant_changes
+from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings.overrides import override
+from frcnn_proposals.errors import MisuseError
+
+
+def experiment(preset: str, *variants: str) -> Experiment:
+    base = base_experiment(preset)
+    return override(base, variant_changes(base, variants))
+
+
+@pytest.mark.parametrize(
+    ("preset", "backbone"),
+    [("paper-s", "caffenet"), ("paper-m", "vgg_cnn_m_1024"), ("paper-l", "vgg16")],
+)
+def test_the_papers_bases(preset: str, backbone: str) -> None:
+    """Section 2.3 and 5: 30k iterations at 0.001 and 10k at 0.0001, scale 600 capped at 1000."""
+    found = experiment(preset)
+    assert found.backbone == backbone
+    assert (found.preprocessing.scale, found.preprocessing.max_size) == (600, 1000)
+    schedule, sampling = found.train.schedule, found.train.sampling
+    assert [schedule.rate_at(i) for i in (0, 29_999)] == [0.001, 0.001]
+    assert [schedule.rate_at(i) for i in (30_000, 39_999)] == pytest.approx([0.0001, 0.0001])
+    assert schedule.iterations == 40_000
+    assert (schedule.momentum, schedule.weight_decay) == (0.9, 0.0005)
+    assert (sampling.images, sampling.rois_per_image) == (2, 64)
+    assert (sampling.foreground_fraction, sampling.foreground_iou) == (0.25, 0.5)
+    assert sampling.background_iou == (0.1, 0.5)
+    assert found.detect.nms_iou == 0.3
+
+
+def test_lite_is_the_default() -> None:
+    assert base_experiment(None) == base_experiment("lite")
+    assert base_experiment(None).backbone == "efficientnet_lite2"
+
+
+def test_five_scales_capped_at_2000_and_in_proportion_for_lite() -> None:
+    paper, lite = experiment("paper-l", "multiscale"), experiment("lite", "multiscale")
+    assert paper.train.sampling.scales == paper.detect.scales == (480, 576, 688, 864, 1200)
+    assert paper.preprocessing.max_size == 2000
+    assert lite.detect.scales == (384, 461, 550, 691, 960)  # four fifths, as 480 is of 600
+    assert lite.preprocessing.max_size == 1600
+
+
+def test_each_variant_says_what_its_name_does() -> None:
+    assert experiment("lite", "no-bbox-reg").train.box_training == "none"
+    assert not experiment("lite", "no-bbox-reg").detect.box_regression
+    assert experiment("lite", "stagewise").train.box_training == "stagewise"
+    assert experiment("lite", "fc-only").train.frozen == "features"
+    assert experiment("lite", "svm").train.classifier == "svm"
+    assert experiment("lite", "dense").proposals.source == "dense"
+    assert experiment("lite", "dense").train.proposals > 45_000
+    assert experiment("lite", "dense-beside").proposals.source == "selective-search+dense"
+
+
+@pytest.mark.parametrize("preset", [preset.name for preset in PRESETS])
+def test_every_variant_changes_every_base(preset: str) -> None:
+    base = base_experiment(preset)
+    for variant in VARIANTS:
+        assert override(base, variant_changes(base, [variant.name])) != base
+
+
+def test_variants_go_together_unless_they_contradict() -> None:
+    contradictions = {("no-bbox-reg", "stagewise"), ("dense", "dense-beside")}
+    for pair in itertools.combinations([variant.name for variant in VARIANTS], 2):
+        if pair in contradictions:
+            with pytest.raises(MisuseError, match="do not go together"):
+                experiment("lite", *pair)
+        else:
+            experiment("lite", *pair)
+
+
+def test_another_backbone_brings_its_own_scale_unless_a_preset_is_named() -> None:
+    own, named = base_experiment(None, "vgg16"), base_experiment("lite", "vgg16")
+    assert (own.preprocessing.scale, own.train.schedule.iterations) == (600, 40_000)
+    assert (named.preprocessing.scale, named.train.schedule.iterations) == (480, 9_000)
+    assert own.preprocessing.mean == named.preprocessing.mean
+    lite_on_paper = base_experiment("paper-l", "efficientnet_lite0")
+    assert lite_on_paper.preprocessing.mean == (127.0,) * 3
+    assert lite_on_paper.preprocessing.scale == 600
+
+
+def test_an_unknown_name_gets_the_nearest() -> None:
+    with pytest.raises(MisuseError, match="Did you mean 'paper-l'"):
+        base_experiment("papr-l")
+    with pytest.raises(MisuseError, match="Did you mean 'multiscale'"):
+        experiment("lite", "multi-scale")

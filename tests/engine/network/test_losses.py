@@ -1,0 +1,52 @@
+"""The multi-task loss against numbers worked by hand."""
+
+import math
+
+import pytest
+import torch
+
+from frcnn_cli.engine.network.losses import multi_task_loss, smooth_l1
+
+
+def test_smooth_l1_on_both_sides_of_one() -> None:
+    values = smooth_l1(torch.tensor([0.0, 0.5, -0.5, 1.0, -3.0]))
+    assert values.tolist() == [0.0, 0.125, 0.125, 0.5, 2.5]
+
+
+def test_two_rois_by_hand() -> None:
+    # RoI 0 is background, RoI 1 of class 2 of K = 2. Scores are even over three: -log(1/3).
+    logits = torch.zeros(2, 3)
+    offsets = torch.tensor([[9.0] * 8, [9.0, 9, 9, 9, 0.5, 0, -3, 0]])
+    targets = torch.tensor([[7.0, 7, 7, 7], [0.0, 0, 0, 0]])
+    losses = multi_task_loss(logits, offsets, torch.tensor([0, 2]), targets)
+    assert losses.classification.item() == pytest.approx(math.log(3))
+    # Only class 2's offsets of RoI 1 count, over both RoIs: (0.125 + 2.5) / 2.
+    assert losses.box_regression.item() == pytest.approx(1.3125)
+    assert losses.total.item() == pytest.approx(math.log(3) + 1.3125)
+
+
+def test_background_rois_give_no_gradient_to_boxes() -> None:
+    offsets = torch.ones(2, 8, requires_grad=True)
+    losses = multi_task_loss(torch.zeros(2, 3), offsets, torch.zeros(2).long(), torch.zeros(2, 4))
+    losses.total.backward()
+    assert offsets.grad is not None
+    assert offsets.grad.abs().sum() == 0
+
+
+def test_the_gradient_is_that_of_the_formula() -> None:
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(5, 4, generator=generator, dtype=torch.float64, requires_grad=True)
+    offsets = torch.randn(5, 12, generator=generator, dtype=torch.float64, requires_grad=True)
+    labels, targets = torch.tensor([0, 1, 2, 3, 1]), torch.zeros(5, 4, dtype=torch.float64)
+    assert torch.autograd.gradcheck(
+        lambda a, b: multi_task_loss(a, b, labels, targets).total, (logits, offsets)
+    )
+
+
+def test_no_rois_is_a_loss_of_zero_that_can_be_learned_from() -> None:
+    logits = torch.zeros(0, 3, requires_grad=True)
+    losses = multi_task_loss(
+        logits, torch.zeros(0, 8), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4)
+    )
+    losses.total.backward()
+    assert losses.total.item() == 0

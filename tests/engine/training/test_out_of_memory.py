@@ -1,0 +1,77 @@
+"""What is said when memory runs out."""
+
+import os
+import re
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from small_runs import new_model, settings
+from torch.utils.data import get_worker_info
+
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.settings import Preprocessing, TrainSettings
+from frcnn_cli.engine.training.loop import train
+from frcnn_cli.engine.training.out_of_memory import memory_explained
+from frcnn_cli.engine.training.run import Run
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError
+
+MakeProposals = Callable[[Dataset], dict[str, Proposals]]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB"),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"),
+        MemoryError(),
+    ],
+)
+def test_out_of_memory_says_what_to_lower(error: Exception) -> None:
+    with (
+        pytest.raises(InputError, match=r"(?s)Lower --scale \(now 600\).*sampling\.images.*2\)"),
+        memory_explained(TrainSettings(), Preprocessing()),
+    ):
+        raise error
+
+
+def test_a_real_allocation_that_fails_is_explained() -> None:
+    with (
+        pytest.raises(InputError, match="Memory ran out"),
+        memory_explained(TrainSettings(), Preprocessing()),
+    ):
+        torch.empty(2**60)
+
+
+def test_other_errors_stay_as_they_are() -> None:
+    with (
+        pytest.raises(RuntimeError, match="shape"),
+        memory_explained(TrainSettings(), Preprocessing()),
+    ):
+        raise RuntimeError("shape mismatch")
+
+
+class Deadly(dict[str, Proposals]):
+    """Proposals of which one has its reader killed, as the kernel does for want of memory."""
+
+    def __getitem__(self, image_id: str) -> Proposals:
+        if image_id == self.fatal and get_worker_info() is not None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().__getitem__(image_id)
+
+    fatal = ""
+
+
+def test_a_worker_that_was_killed_is_told_by_its_image(
+    tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path
+) -> None:
+    proposals = Deadly(grid_proposals(tiny_dataset))
+    proposals.fatal = tiny_dataset.images[4].image_id
+    run = Run(run_folder, tiny_dataset, proposals, replace(settings(20, 50), workers=1))
+    path = re.escape(str(tiny_dataset.images[4].path))
+    with pytest.raises(InputError, match=rf"{path}.* was killed, as the kernel does when memory"):
+        train(new_model(tiny_dataset), run)

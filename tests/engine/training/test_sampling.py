@@ -1,0 +1,109 @@
+"""Which RoIs are drawn: counts and limits of the paper's section 2.3."""
+
+import numpy as np
+import pytest
+
+from frcnn_cli.engine.boxes import iou_matrix
+from frcnn_cli.engine.records import GroundTruth
+from frcnn_cli.engine.settings import Sampling
+from frcnn_cli.engine.training.sampling import (
+    Quota,
+    match_candidates,
+    sample_rois,
+    target_statistics,
+)
+
+OBJECT = np.array([[50, 50, 149, 149]], np.float32)
+TRUTH = GroundTruth(OBJECT, np.array([3]), np.array([False]))
+
+
+def shifted(*shifts: float) -> np.ndarray:
+    """The object moved right; its IoU falls as (100 - s) / (100 + s)."""
+    return np.concatenate([OBJECT + np.array([s, 0, s, 0], np.float32) for s in shifts])
+
+
+def draw(proposals: np.ndarray, truth: GroundTruth = TRUTH, **settings: object):
+    sampling = Sampling(**settings)  # type: ignore[arg-type]
+    candidates = match_candidates(proposals, truth, sampling.foreground_iou)
+    return sample_rois(candidates, Quota(64, 16), sampling, np.random.default_rng(0))
+
+
+def test_a_quarter_is_foreground_and_the_rest_background() -> None:
+    near, far = shifted(*np.linspace(1, 30, 50)), shifted(*np.linspace(40, 80, 100))
+    sample = draw(np.concatenate([near, far]))
+    assert len(sample.labels) == 64
+    assert (sample.labels == 3).sum() == 16
+    assert (sample.labels == 0).sum() == 48
+    overlap = iou_matrix(sample.boxes, OBJECT)[:, 0]
+    assert (overlap[sample.labels == 3] >= 0.5).all()
+    assert ((overlap[sample.labels == 0] >= 0.1) & (overlap[sample.labels == 0] < 0.5)).all()
+
+
+def test_the_object_itself_is_a_candidate_with_offsets_zero() -> None:
+    sample = draw(np.zeros((0, 4), np.float32))
+    assert sample.boxes.tolist() == OBJECT.tolist()
+    assert sample.labels.tolist() == [3]
+    assert sample.targets.tolist() == [[0, 0, 0, 0]]
+
+
+def test_limits_of_iou_belong_to_the_upper_side() -> None:
+    # Shift s gives IoU (100 - s) / (100 + s): 1/2 and, for 9/11 of the width, 1/10.
+    half = np.array([[50, 50, 149, 249]], np.float32)  # the object is half of it
+    tenth = np.array([[50, 50, 1049, 149]], np.float32)
+    under = np.array([[50, 50, 1059, 149]], np.float32)
+    sample = draw(np.concatenate([half, tenth, under]))
+    labels = {
+        tuple(box): label for box, label in zip(sample.boxes.tolist(), sample.labels, strict=True)
+    }
+    assert labels[tuple(half[0].tolist())] == 3
+    assert labels[tuple(tenth[0].tolist())] == 0
+    assert tuple(under[0].tolist()) not in labels
+
+
+def test_few_foreground_leaves_room_for_background_only() -> None:
+    sample = draw(shifted(*np.linspace(40, 80, 100)))
+    assert (sample.labels == 3).sum() == 1
+    assert (sample.labels == 0).sum() == 63
+
+
+def test_an_image_without_objects_gives_background() -> None:
+    sample = draw(shifted(*np.linspace(0, 80, 100)), GroundTruth())
+    assert len(sample.labels) == 64
+    assert (sample.labels == 0).all()
+
+
+def test_rois_on_a_difficult_object_are_neither() -> None:
+    truth = GroundTruth(OBJECT, np.array([3]), np.array([True]))
+    sample = draw(shifted(1, 2, 3, 60), truth)
+    assert sample.boxes.tolist() == shifted(60).tolist()
+    assert sample.labels.tolist() == [0]
+
+
+def test_each_roi_learns_the_object_it_overlaps_most() -> None:
+    boxes = np.array([[0, 0, 99, 99], [200, 0, 299, 99]], np.float32)
+    truth = GroundTruth(boxes, np.array([1, 2]), np.zeros(2, bool))
+    sample = draw(np.array([[210, 0, 309, 99]], np.float32), truth)
+    row = sample.boxes.tolist().index([210, 0, 309, 99])
+    assert sample.labels[row] == 2
+    assert sample.targets[row].tolist() == pytest.approx([-0.1, 0, 0, 0])
+
+
+def test_statistics_by_hand() -> None:
+    # Class 1 has tx of -0.1 and 0.1 beside the object's own 0; class 2 has the object alone.
+    truth = GroundTruth(
+        np.array([[100, 0, 199, 99], [500, 0, 599, 99]], np.float32),
+        np.array([1, 2]),
+        np.zeros(2, bool),
+    )
+    proposals = np.array([[90, 0, 189, 99], [110, 0, 209, 99]], np.float32)
+    candidates = match_candidates(proposals, truth, 0.5)
+    means, deviations = target_statistics([candidates], classes=2, foreground_iou=0.5)
+    assert means[0].tolist() == pytest.approx([0, 0, 0, 0], abs=1e-7)
+    assert deviations[0].tolist() == pytest.approx([np.sqrt(0.02 / 3), 1, 1, 1], abs=1e-6)
+    # A class seen once takes the statistics of all: offsets 0, 0.1, -0.1, 0.
+    assert deviations[1, 0] == pytest.approx(np.sqrt(0.02 / 4), abs=1e-6)
+
+
+def test_one_seed_draws_the_same() -> None:
+    proposals = shifted(*np.linspace(0, 80, 200))
+    assert np.array_equal(draw(proposals).boxes, draw(proposals).boxes)
