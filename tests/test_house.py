@@ -28,9 +28,9 @@ ROOMS = [
     *(
         f"{ENGINE}.{room}"
         for room in (
-            *("records", "boxes", "seeds", "drawing", "settings", "distributed", "datasets"),
-            *("network", "models", "proposals", "detection", "evaluation", "training"),
-            *("compression", "pages", "report", "exchange", "benchmarks", "doctor"),
+            *("records", "reporter", "boxes", "seeds", "drawing", "settings", "distributed"),
+            *("datasets", "network", "models", "proposals", "detection", "evaluation"),
+            *("training", "compression", "report", "exchange", "benchmarks", "doctor"),
         )
     ),
     "frcnn_cli.commands",

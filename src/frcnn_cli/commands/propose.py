@@ -14,12 +14,12 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.commands.shared.estimate import Needs
 from frcnn_cli.engine.distributed.connect import joined
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.proposals.inputs import Shard, find_images
 from frcnn_cli.engine.proposals.run import ProposeProgress, ProposeResult
 from frcnn_cli.engine.proposals.team_run import propose_together
+from frcnn_cli.engine.reporter import Needs
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.sources.registry import DEFAULT_SOURCE, list_sources, make_source

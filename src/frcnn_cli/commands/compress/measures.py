@@ -13,12 +13,11 @@ from frcnn_cli.commands.shared.model_and_data import (
     open_evaluation_split,
     open_unseen_split,
 )
-from frcnn_cli.commands.shared.proposals import proposals_for, warn_of_some
 from frcnn_cli.engine.compression.accuracy import judge
 from frcnn_cli.engine.compression.costs import Cost, measure_costs
 from frcnn_cli.engine.compression.search import Search
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for, warn_of_some
 from frcnn_cli.engine.settings import Precision
 
 REPEATS = 5

@@ -15,7 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from frcnn_cli.commands.detect.options import Asked, Detector, open_detector
-from frcnn_cli.commands.shared.console import Advance, Output
+from frcnn_cli.commands.shared.console import Output
 from frcnn_cli.commands.shared.progress import FRAMES
 from frcnn_cli.engine.detection.images import proposals_of
 from frcnn_cli.engine.detection.prepare import prepare_model
@@ -24,6 +24,7 @@ from frcnn_cli.engine.detection.video_writer import SUFFIX, Write, video_file
 from frcnn_cli.engine.distributed.interrupt import StopRequest, stop_between_steps
 from frcnn_cli.engine.drawing.detections import draw_detections
 from frcnn_cli.engine.evaluation.coco_results import coco_results
+from frcnn_cli.engine.reporter import Advance
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import refuse_to_replace, whole_file
 

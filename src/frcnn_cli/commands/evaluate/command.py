@@ -25,7 +25,6 @@ from frcnn_cli.commands.shared.model_and_data import (
     open_split,
     split_targets,
 )
-from frcnn_cli.commands.shared.proposals import proposals_for, warn_of_some
 from frcnn_cli.engine.datasets.layout import refuse_unless_picture
 from frcnn_cli.engine.detection.images import detect_dataset, joined_detections, scored_images
 from frcnn_cli.engine.detection.prepare import prepare_model
@@ -36,6 +35,7 @@ from frcnn_cli.engine.evaluation.coco_results import coco_results
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.proposal_sweep import parse_sweep
 from frcnn_cli.engine.evaluation.scores import Evaluation, evaluate
+from frcnn_cli.engine.proposals.for_dataset import proposals_for, warn_of_some
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import refuse_to_replace

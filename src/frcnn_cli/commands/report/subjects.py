@@ -19,7 +19,6 @@ from frcnn_cli.commands.shared.model_and_data import (
     open_model,
     open_split,
 )
-from frcnn_cli.commands.shared.proposals import proposals_for, warn_of_some
 from frcnn_cli.engine.datasets.layout import refuse_unless_picture
 from frcnn_cli.engine.detection.images import detect_dataset, scored_images
 from frcnn_cli.engine.detection.journal import Journal
@@ -27,7 +26,7 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.stage_times import mean_stages
 from frcnn_cli.engine.distributed.devices import find_device
 from frcnn_cli.engine.evaluation.detections_file import read_detections
-from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for, warn_of_some
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.report.records import Subject
 from frcnn_cli.engine.report.subjects import Origin, subject_of_file, subject_of_model

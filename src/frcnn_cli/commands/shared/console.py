@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,12 +14,11 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from frcnn_cli.commands.shared.estimate import Needs, Outlook
+from frcnn_cli.commands.shared.estimate import Outlook
 from frcnn_cli.commands.shared.progress import ITEMS, LogProgress, Unit, bar
 from frcnn_cli.commands.shared.safe_text import PrintableConsole, message
+from frcnn_cli.engine.reporter import Advance, Needs
 from frcnn_proposals.files import write_whole
-
-Advance = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)

@@ -5,27 +5,21 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+
+from frcnn_cli.engine.reporter import Needs
 
 # Enough that the first item's start-up does not decide, few enough that they come soon.
 _ITEMS, _SECONDS = 4, 3.0
 _WORTH_SAYING = 60.0  # seconds
 
 
-@dataclass(frozen=True)
-class Needs:
-    """What the work will write, in bytes (an estimate), and the folder it goes to."""
-
-    size: int
-    folder: Path
-
-    def __str__(self) -> str:
-        folder = self.folder.resolve()
-        while not folder.exists():
-            folder = folder.parent
-        free = shutil.disk_usage(folder).free
-        return f"about {in_bytes(self.size)} on disk ({in_bytes(free)} free)"
+def room_in_words(needs: Needs) -> str:
+    """The room that work needs, and what is free where it writes."""
+    folder = needs.folder.resolve()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    return f"about {in_bytes(needs.size)} on disk ({in_bytes(free)} free)"
 
 
 class Outlook:
@@ -63,7 +57,7 @@ class Outlook:
         if seconds < _WORTH_SAYING:
             return None
         said = f"{self.description}: {self.amount(self.all)} to do, about {in_words(seconds)}"
-        return f"{said}, {self.needs}" if self.needs else said
+        return f"{said}, {room_in_words(self.needs)}" if self.needs else said
 
 
 def in_words(seconds: float) -> str:

@@ -11,7 +11,6 @@ from rich.markup import escape
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
-from frcnn_cli.commands.shared.proposals import warn_of_some
 from frcnn_cli.commands.train.options import setting_options
 from frcnn_cli.commands.train.run import Place, begin, go_on, was_begun
 from frcnn_cli.commands.train.settings import Wishes, experiment_from, given_options
@@ -20,6 +19,7 @@ from frcnn_cli.engine.distributed.connect import joined
 from frcnn_cli.engine.distributed.devices import find_device
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.models.store import BEST_FILE
+from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_proposals.errors import MisuseError
 
 # What --resume may be given beside: of the machine, not of the experiment.

@@ -10,8 +10,6 @@ from pathlib import Path
 import torch
 
 from frcnn_cli.commands.shared.console import Output
-from frcnn_cli.commands.shared.estimate import Needs
-from frcnn_cli.commands.shared.proposals import proposals_for
 from frcnn_cli.commands.train.tables import TrainingLine, setting_table
 from frcnn_cli.engine.datasets.find import default_splits, find_dataset
 from frcnn_cli.engine.distributed.devices import (
@@ -25,8 +23,9 @@ from frcnn_cli.engine.models.provenance import origin_of, proposals_fingerprint
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import FastRCNN, parameter_count
-from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.reporter import Needs
 from frcnn_cli.engine.settings import Experiment, Precision, TrainSettings
 from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.loss_figure import write_loss_figure

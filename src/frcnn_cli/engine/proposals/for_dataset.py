@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,11 +10,13 @@ from frcnn_cli.engine.proposals.cache import cache_path
 from frcnn_cli.engine.proposals.images import all_ids
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.matching import match_ids
+from frcnn_proposals.sources.registry import DEFAULT_SOURCE, make_source
 from frcnn_proposals.store.reader import open_store
 
 
@@ -30,6 +32,46 @@ class DatasetProposals:
     proposals: Mapping[str, Proposals]
     path: Path
     left_out: tuple[str, ...] = ()
+
+
+def proposals_for(
+    reporter: Reporter,
+    dataset: Dataset,
+    file: Path | None,
+    source: str | None,
+    *,
+    data_root: Path | None = None,
+    allow_mismatch: bool = False,
+    workers: int | None = None,
+) -> DatasetProposals:
+    """Proposals for every image, from `file`, or computed by `source` and cached.
+
+    source: None takes the usual one.
+    """
+    source = source or DEFAULT_SOURCE
+    if file is not None:
+        found = given_proposals(dataset, file, data_root, allow_mismatch)
+    else:
+        with reporter.progress(f"Proposals ({source})", len(dataset)) as advance:
+            done = 0
+
+            def report(progress: ProposeProgress) -> None:
+                nonlocal done
+                advance(progress.done - done, "")
+                done = progress.done
+
+            found = computed_proposals(dataset, make_source(source), workers, report)
+    reporter.detail(f"Proposals: {found.path}")
+    warn_of_some(reporter, found.left_out)
+    return found
+
+
+def warn_of_some(reporter: Reporter, left_out: Sequence[str], shown: int = 5) -> None:
+    """Name the first images that had to be left out, and count the others."""
+    for message in left_out[:shown]:
+        reporter.warn(f"left out: {message}")
+    if len(left_out) > shown:
+        reporter.warn(f"and {len(left_out) - shown} more images are left out.")
 
 
 def given_proposals(
