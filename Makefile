@@ -1,5 +1,6 @@
 # make demo   sets up .venv, then the whole road on a generated data set
 # make test   the tests
+# make test-avx2  what computes, as on a processor without AVX-512, and the kernels without AVX2
 # make test-web  the tests of `frcnn report` in headless Chromium, which it installs
 # make results-quick  the shortest of docs/results.md, on the VOC data under FRCNN_DATA: half an hour
 # make results  all of its comparisons: hours
@@ -24,7 +25,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --d
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test results-quick results reference test-web test-hostile test-long test-random coverage fuzz lint wheel test-abi clean
+.PHONY: setup demo test results-quick results reference test-avx2 test-web test-hostile test-long test-random coverage fuzz lint wheel test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -57,6 +58,13 @@ demo: setup
 
 test: setup
 	$(PYTEST)
+
+# oneDNN, ATen and our kernels each have a switch that hides the newer instructions.
+test-avx2: setup
+	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 FRCNN_ISA=avx2 $(PYTEST) -q \
+		tests/kernels tests/engine/network tests/engine/detection tests/engine/training \
+		tests/engine/compression tests/commands/bench tests/commands/shared
+	FRCNN_ISA=baseline $(PYTEST) -q tests/kernels tests/proposals/sources
 
 test-hostile: setup
 	$(BIN)/python -m pytest -m hostile

@@ -2,8 +2,8 @@
 # comparisons.sh [results-quick|results] [FOLDER]: the comparisons of the paper, on one short schedule.
 #
 # Trained on train and scored on val of the VOC data under $FRCNN_DATA; the test split is not
-# read. results-quick is what takes half an hour on two cores: one training, and what that one
-# model tells. Either goes on where it was stopped. docs/results/table.py prints what is there.
+# read. results-quick is what takes half an hour on two cores with instructions for bfloat16, and
+# three quarters of an hour on two with AVX2 alone: one training, and what that one model tells. Either goes on where it was stopped. docs/results/table.py prints what is there.
 set -euo pipefail
 what=${1:-results-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
 proposals=${PROPOSALS:-$runs/selective-search.proposals}
@@ -11,7 +11,7 @@ opencv=${OPENCV_PROPOSALS:-$runs/opencv.proposals} dense=$runs/dense.proposals
 schedule=(--backbone efficientnet_lite0 --split train --iterations 1000 --scale 400
           --set 'sampling.scales=[]'
           --set detect.box_voting=0 --set detect.max_per_class=100
-          --precision bfloat16 --checkpoint-every 250)
+          --checkpoint-every 250)
 mkdir -p "$runs"
 
 # propose FILE [OPTION ...]: proposals of train and val, unless they are there
@@ -30,7 +30,7 @@ learn() {
 score() {
 	local results=$runs/$1.json run=$runs/$2 file=$3
 	shift 3
-	test -e "$results" || "$frcnn" eval "$run" voc2007 --split val --precision bfloat16 \
+	test -e "$results" || "$frcnn" eval "$run" voc2007 --split val \
 		--proposals "$file" --allow-mismatch --json "$results" "$@"
 }
 
@@ -48,7 +48,7 @@ propose "$proposals"
 compare base "$proposals"
 score base-boxes-left base "$proposals" --no-box-regression
 score base-voting base "$proposals" --box-voting 0.5
-test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val --precision bfloat16 \
+test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val \
 	--proposals "$proposals" --allow-mismatch --sweep proposals=300,1000,2000 \
 	--plot "$runs/sweep.png" --json "$runs/sweep.json"
 if test "$what" = results-quick; then exit; fi
