@@ -1,8 +1,19 @@
 """The bench of training: both contestants train on the same."""
 
-import pytest
+from copy import deepcopy
+from pathlib import Path
 
+import pytest
+import torch
+
+from frcnn_cli.engine.benchmarks.plain_training import PlainTraining
 from frcnn_cli.engine.benchmarks.train import TrainingCase, benchmark_training
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.layers.depthwise import DepthwiseConv2d
+from frcnn_cli.engine.network.layers.relu6 import InPlaceReLU6
+from frcnn_cli.engine.network.model import create_model
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.training.run import Run
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -14,3 +25,14 @@ def test_both_lose_the_same_on_the_same_rois(precision: str) -> None:
     assert result.ratio == result.torchvision_s / result.ours_s
     assert all(seconds > 0 for seconds in vars(result.stages).values())
     assert {"name", "ours_s", "torchvision_s", "ratio", "stages"} <= set(result.to_json())
+
+
+def test_the_plain_loop_has_the_layers_of_torch() -> None:
+    model = create_model(find_backbone("efficientnet_lite0"), ("cat",), "none")
+    plain = PlainTraining(deepcopy(model), Run(Path(), Dataset("none", "train", ("cat",), ()), {}))
+    ours = {DepthwiseConv2d, InPlaceReLU6}
+    assert ours <= {type(layer) for layer in model.modules()}
+    assert not ours & {type(layer) for layer in plain.model.modules()}
+    images = torch.rand(1, 3, 64, 80, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.allclose(model.features(images), plain.model.features(images), atol=1e-5)

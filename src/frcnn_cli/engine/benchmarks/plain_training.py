@@ -1,7 +1,7 @@
 """Training as one writes it from parts: the loop that `frcnn bench train` measures against.
 
 Images are decoded, mirrored, matched and sampled between the steps, tensors are NCHW and
-float32, RoI pooling is torchvision's, the optimizer torch's as it comes.
+float32, RoI pooling is torchvision's, layers and optimizer are torch's as they come.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 import torchvision
-from torch import Tensor
+from torch import Tensor, nn
 
 from frcnn_cli.engine.boxes import flip_boxes
+from frcnn_cli.engine.network.layers.depthwise import DepthwiseConv2d
 from frcnn_cli.engine.network.layers.dropout import ImageRows, RowDropout
+from frcnn_cli.engine.network.layers.relu6 import InPlaceReLU6
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import image_tensor
 from frcnn_cli.engine.records import GroundTruth
@@ -30,6 +32,7 @@ class PlainTraining:
 
     def __init__(self, model: FastRCNN, run: Run) -> None:
         self.model = model.to(memory_format=torch.contiguous_format).train()
+        _use_layers_of_torch(self.model)
         self.run = run
         schedule = run.settings.schedule
         parameters = [each for each in self.model.parameters() if each.requires_grad]
@@ -93,6 +96,21 @@ class PlainTraining:
             _padded(images), torch.cat(rois), torch.cat(labels), torch.cat(targets), (),
             rows=tuple(rows),
         )  # fmt: skip
+
+
+def _use_layers_of_torch(module: nn.Module) -> None:
+    """Put torch's own layers, of the same parameters, in the place of ours."""
+    for name, layer in module.named_children():
+        if isinstance(layer, InPlaceReLU6):
+            setattr(module, name, nn.ReLU6(inplace=True))
+        elif isinstance(layer, DepthwiseConv2d):
+            channels, (kernel, _) = layer.in_channels, layer.kernel_size
+            stride, padding = layer.stride[0], kernel // 2
+            plain = nn.Conv2d(channels, channels, kernel, stride, padding, groups=channels)
+            plain.weight, plain.bias = layer.weight, layer.bias
+            setattr(module, name, plain)
+        else:
+            _use_layers_of_torch(layer)
 
 
 def _padded(images: list[Tensor]) -> Tensor:

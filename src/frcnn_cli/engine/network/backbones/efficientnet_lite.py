@@ -20,6 +20,7 @@ from frcnn_cli.engine.network.backbones.efficientnet_lite_weights import (
     published_weights,
 )
 from frcnn_cli.engine.network.layers.depthwise import DepthwiseConv2d
+from frcnn_cli.engine.network.layers.relu6 import InPlaceReLU6
 from frcnn_cli.engine.settings import DetectSettings, Preprocessing, Sampling, Schedule
 
 
@@ -71,12 +72,13 @@ class InvertedResidual(nn.Module):
         hidden = inputs * expansion
         self.expand = nn.Conv2d(inputs, hidden, 1) if expansion > 1 else None
         self.depthwise = DepthwiseConv2d(hidden, kernel, stride)
+        self.activation = InPlaceReLU6()
         self.project = nn.Conv2d(hidden, outputs, 1)
         self.residual = stride == 1 and inputs == outputs
 
     def forward(self, x: Tensor) -> Tensor:
-        y = x if self.expand is None else F.relu6(self.expand(x), inplace=True)
-        y = F.relu6(self.depthwise(y), inplace=True)
+        y = x if self.expand is None else self.activation(self.expand(x))
+        y = self.activation(self.depthwise(y))
         projected: Tensor = self.project(y)
         return x + projected if self.residual else projected
 
@@ -93,6 +95,7 @@ class EfficientNetLite(nn.Module):
     def __init__(self, width: float = 1.0, depth: float = 1.0) -> None:
         super().__init__()
         self.stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, padding=1)
+        self.activation = InPlaceReLU6()
         inputs, stages = STEM_CHANNELS, []
         scaled = scaled_stages(width, depth)
         for expansion, kernel, stride, outputs, repeats in scaled:
@@ -111,7 +114,7 @@ class EfficientNetLite(nn.Module):
             nn.init.normal_(lateral.weight, std=0.01)
 
     def forward(self, images: Tensor) -> Tensor:
-        x = F.relu6(self.stem(images), inplace=True)
+        x = self.activation(self.stem(images))
         maps: list[Tensor] = []
         for index, stage in enumerate(self.stages):
             x = stage(x)
