@@ -1,4 +1,4 @@
-"""The source in docs/proposals.md, installed as a user would, and used by the command."""
+"""The source in docs/proposals.md, now and as it was, installed and used as a user would."""
 
 from __future__ import annotations
 
@@ -11,10 +11,28 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
+import scipy.io
 
-from frcnn_proposals.store.reader import open_store
+from frcnn_proposals.store import open_store
 
-PAGE = Path(__file__).parents[3] / "docs" / "proposals.md"
+TESTS = Path(__file__).parents[2]
+PAGE = TESTS.parent / "docs" / "proposals.md"
+# The page's plugin as it was in version 0.1.0. Plugins that people have written must keep working
+# when the page changes.
+OLDER = TESTS / "fixtures" / "plugin"
+FILES = ("pyproject.toml", "frcnn_grid.py")
+# What the page of version 0.1.0 shows of the store and of files in any format.
+SHOWN = """
+from frcnn_proposals.store import open_store
+
+store = open_store("voc2007.proposals")
+store["000005"].boxes  # (N, 4) float32
+store.provenance
+
+from frcnn_proposals.formats import read_proposals
+
+boxes = read_proposals("000005_boxes.mat")["000005"].boxes
+"""
 
 
 def file_in_page(name: str) -> str:
@@ -23,13 +41,14 @@ def file_in_page(name: str) -> str:
     return match[1]
 
 
-@pytest.fixture(scope="module")
-def installed(tmp_path_factory):
-    """The folder that the example was installed to."""
+@pytest.fixture(scope="module", params=["page", "older"])
+def installed(request, tmp_path_factory):
+    """The folder that the plugin was installed to: the page's, and that of version 0.1.0."""
     pytest.importorskip("setuptools")
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
-    for name in ("pyproject.toml", "frcnn_grid.py"):
-        (source / name).write_text(file_in_page(name))
+    for name in FILES:
+        older = request.param == "older"
+        (source / name).write_text((OLDER / name).read_text() if older else file_in_page(name))
     offline = ("--quiet", "--no-index", "--no-deps", "--no-build-isolation")
     install = ("install", *offline, "--target", str(target), str(source))
     subprocess.run([sys.executable, "-m", "pip", *install], check=True)
@@ -37,16 +56,23 @@ def installed(tmp_path_factory):
 
 
 @pytest.fixture
-def frcnn(installed, tmp_path):
-    environment = {**os.environ, "PYTHONPATH": str(installed), "COLUMNS": "200"}
+def python(installed, tmp_path):
+    """Runs Python in a child that has the plugin, in `tmp_path`; returns what it prints."""
+    path = os.pathsep.join(filter(None, (str(installed), os.environ.get("PYTHONPATH"))))
+    environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
 
     def run(*arguments: str) -> str:
-        command = [sys.executable, "-m", "frcnn_cli.cli", *arguments]
+        command = [sys.executable, *arguments]
         out = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
         assert out.returncode == 0, out.stderr
         return out.stdout
 
     return run
+
+
+@pytest.fixture
+def frcnn(python):
+    return lambda *arguments: python("-m", "frcnn_cli.cli", *arguments)
 
 
 def test_the_example_has_about_twenty_lines():
@@ -59,11 +85,16 @@ def test_an_installed_source_is_listed(frcnn):
         assert part in listed
 
 
-def test_an_installed_source_proposes(frcnn, tmp_path):
-    PIL.Image.new("RGB", (40, 20)).save(tmp_path / "a.png")
-    frcnn("propose", "a.png", "--source", "grid", "--param", "cells=2", "--out", "out")
-    store = open_store(tmp_path / "out")
+def test_an_installed_source_proposes(frcnn, python, tmp_path):
+    """As the page says, and what the page shows of reading the boxes runs as it stands there."""
+    PIL.Image.new("RGB", (40, 24)).save(tmp_path / "000005.png")
+    grid = ("--source", "grid", "--param", "cells=8")
+    frcnn("propose", "000005.png", *grid, "--out", "voc2007.proposals")
+    store = open_store(tmp_path / "voc2007.proposals")
     assert store.provenance.source == "grid"
-    assert store.provenance.parameters == {"cells": 2}
-    expected = [[0, 0, 19, 9], [0, 10, 19, 19], [20, 0, 39, 9], [20, 10, 39, 19]]
-    np.testing.assert_array_equal(store["a"].boxes, expected)
+    assert store.provenance.parameters == {"cells": 8}
+    expected = [[5 * x, 3 * y, 5 * x + 4, 3 * y + 2] for x in range(8) for y in range(8)]
+    np.testing.assert_array_equal(store["000005"].boxes, expected)
+    scipy.io.savemat(tmp_path / "000005_boxes.mat", {"boxes": np.array(expected[:9], float)})
+    shown = SHOWN + "print(len(store['000005'].boxes), store.provenance.source, boxes.tolist())"
+    assert python("-c", shown).strip() == f"64 grid {np.array(expected[:9], float).tolist()}"
