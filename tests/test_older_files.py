@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import CliRunner
+from called import frcnn
 
-from frcnn_cli.cli import cli
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.store import open_store
 
@@ -52,7 +51,7 @@ def home(unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: object, code: int = 0) -> str:
-    result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
+    result = frcnn(*arguments)
     assert result.exit_code == code, result.output
     return " ".join(result.output.split())  # however the lines were broken
 
