@@ -1,16 +1,18 @@
 """Arithmetic on boxes: areas, IoU, clipping, flipping, and the offsets that are regressed.
 
-Boxes are (N, 4), x1, y1, x2, y2 with inclusive corners: a width is x2 - x1 + 1.
+Boxes are (N, 4), x1, y1, x2, y2 with inclusive corners: a width is x2 - x1 + 1. torch is imported
+only by what computes with tensors, so that settings are read without it.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 BoxCoding = Literal["inclusive", "caffe"]
 # The width that offsets are relative to: x2 - x1 + 1, or as the first implementation
@@ -36,8 +38,8 @@ def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.flo
 
 def iou_tensor(a: Tensor, b: Tensor) -> Tensor:
     """`iou_matrix` of tensors, on the device where they lie."""
-    low = torch.maximum(a[:, None, :2], b[:, :2])
-    high = torch.minimum(a[:, None, 2:], b[:, 2:])
+    low = a[:, None, :2].maximum(b[:, :2])
+    high = a[:, None, 2:].minimum(b[:, 2:])
     intersection = (high - low + 1).clamp(min=0).prod(dim=-1)
     of_a, of_b = ((boxes[:, 2:] - boxes[:, :2] + 1).prod(dim=-1) for boxes in (a, b))
     return intersection / (of_a[:, None] + of_b - intersection)
@@ -46,7 +48,7 @@ def iou_tensor(a: Tensor, b: Tensor) -> Tensor:
 def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
     """Boxes (..., 4) moved inside an image of `height` x `width` pixels."""
     limits = boxes.new_tensor([width - 1, height - 1, width - 1, height - 1])
-    return torch.minimum(boxes.clamp(min=0), limits)
+    return boxes.clamp(min=0).minimum(limits)
 
 
 def flip_boxes(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
@@ -63,6 +65,8 @@ def encode_boxes(proposals: Tensor, targets: Tensor, coding: BoxCoding = "inclus
     tx = (Gx - Px) / Pw, ty = (Gy - Py) / Ph, tw = log(Gw / Pw), th = log(Gh / Ph), with
     (x, y) the centres (paper, section 2.3, after R-CNN's appendix C).
     """
+    import torch
+
     px, py, pw, ph = _centres(proposals, coding)
     gx, gy, gw, gh = _centres(targets, coding)
     return torch.stack(
@@ -75,6 +79,8 @@ def decode_boxes(proposals: Tensor, offsets: Tensor, coding: BoxCoding = "inclus
 
     proposals: (N, 4). offsets: (N, 4 C), four for each of C classes. Returns (N, C, 4).
     """
+    import torch
+
     px, py, pw, ph = (values[:, None] for values in _centres(proposals, coding))
     count, numbers = offsets.shape
     dx, dy, dw, dh = offsets.reshape(count, numbers // 4, 4).unbind(-1)

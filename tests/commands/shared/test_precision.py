@@ -22,7 +22,7 @@ from frcnn_cli.engine.distributed import devices
 from frcnn_cli.engine.distributed.devices import choose_precision, has_fast_bfloat16
 from frcnn_cli.engine.models.presets import PRESETS, base_experiment
 from frcnn_cli.engine.models.store import load_model
-from frcnn_cli.engine.network.backbones.find import BACKBONES
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
 from frcnn_proposals.errors import MisuseError
 
 CPU = torch.device("cpu")
@@ -188,11 +188,11 @@ def test_choices(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_papers_presets_stay_in_float32() -> None:
     for preset in PRESETS:
-        for backbone in (None, *BACKBONES):
+        for backbone in (None, *DEFAULTS):
             experiment = base_experiment(preset.name, backbone)
             expected = "float32" if preset.as_the_paper else "auto"
             assert experiment.train.precision == expected
             assert experiment.detect.precision == expected
-    assert {name for name, each in BACKBONES.items() if each.bfloat16} == {
+    assert {name for name, each in DEFAULTS.items() if each.bfloat16} == {
         f"efficientnet_lite{number}" for number in range(3)
     }

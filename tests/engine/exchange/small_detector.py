@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.network.backbones.caffe import CAFFE_PIXELS
+from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture
 

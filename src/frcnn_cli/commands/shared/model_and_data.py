@@ -15,7 +15,7 @@ from frcnn_cli.engine.distributed.devices import choose_precision
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.seen_images import trained_on
 from frcnn_cli.engine.models.store import find_model, is_model, load_model
-from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Experiment, Precision, PrecisionChoice
@@ -69,7 +69,7 @@ def open_model(
         experiment = stored_experiment(origin, model.architecture)
     except (MisuseError, TypeError, ValueError) as error:
         raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
-    measured = find_backbone(model.architecture.backbone).bfloat16
+    measured = find_defaults(model.architecture.backbone).bfloat16
     measured = measured and experiment.detect.precision != "float32"
     chosen = choose_precision(precision, device, measured)
     output.note(f"Model: {path}" + (", in bfloat16" if chosen == "bfloat16" else ""))

@@ -21,7 +21,7 @@ from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.initial import initial_model
 from frcnn_cli.engine.models.provenance import origin_of, proposals_fingerprint
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
-from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.network.model import FastRCNN, parameter_count
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
@@ -275,7 +275,7 @@ def with_precision(experiment: Experiment, place: Place) -> Experiment:
     choice = experiment.train.precision
     if choice == "bfloat16" and place.emulate_bfloat16:
         return experiment
-    measured = find_backbone(experiment.backbone).bfloat16
+    measured = find_defaults(experiment.backbone).bfloat16
     chosen = place.team.gather(choose_precision(choice, place.device, measured))
     precision: Precision = "float32" if "float32" in chosen else "bfloat16"
     return replace(experiment, train=replace(experiment.train, precision=precision))

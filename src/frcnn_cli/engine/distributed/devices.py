@@ -63,7 +63,7 @@ def choose_precision(choice: PrecisionChoice, device: torch.device, measured: bo
     """The precision to compute in on `device`.
 
     measured: whether the network was measured to be as accurate and faster in bfloat16
-    (`Backbone.bfloat16`); `auto` takes bfloat16 for no other, and only where it is fast.
+    (`BackboneDefaults.bfloat16`); `auto` takes bfloat16 for no other, and only where it is fast.
     Raises MisuseError where bfloat16 is requested by name and `device` would emulate it.
     """
     if choice == "auto":

@@ -20,7 +20,7 @@ from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_cli.engine.exchange.caffe_file import read_caffemodel
 from frcnn_cli.engine.exchange.caffe_layers import CaffeLayers
 from frcnn_cli.engine.network.backbones.base import Backbone
-from frcnn_cli.engine.network.backbones.caffe import CAFFE_PIXELS
+from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.settings import Architecture

@@ -7,8 +7,9 @@ from pathlib import Path
 from torch import Tensor
 
 from frcnn_cli.engine.network.backbones.base import Backbone
-from frcnn_cli.engine.network.backbones.find import BACKBONES, find_backbone
-from frcnn_cli.engine.network.backbones.torchvision_networks import PREFIX, network_names
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.backbones.torchvision_networks import network_names
 from frcnn_cli.engine.network.backbones.weights import load_pretrained, read_state
 from frcnn_cli.engine.network.model import create_model
 from frcnn_proposals.errors import MisuseError
@@ -36,5 +37,5 @@ def _backbone(path: Path, name: str | None) -> Backbone:
                 f"{path}: its name does not say which network it is. Name it, as --arch resnet50."
             )
         name = stem
-    known = name in BACKBONES or name.startswith(PREFIX)
-    return find_backbone(name if known or name not in network_names() else PREFIX + name)
+    known = name in DEFAULTS or name.startswith(TORCHVISION)
+    return find_backbone(name if known or name not in network_names() else TORCHVISION + name)

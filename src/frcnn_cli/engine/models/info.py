@@ -8,8 +8,8 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.store import find_model, load_model
-from frcnn_cli.engine.network.backbones.find import BACKBONES, find_backbone
-from frcnn_cli.engine.network.backbones.torchvision_networks import PREFIX
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
+from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.layer_costs import NetworkCost, layer_costs
 from frcnn_cli.engine.settings import Architecture, Experiment
 from frcnn_proposals.errors import InputError, MisuseError
@@ -43,7 +43,7 @@ def model_info(given: str | None, runs_root: Path) -> ModelInfo:
     that what is wrong in it comes out. Raises MisuseError for an unknown name, with the
     nearest backbone, and InputError for a damaged file.
     """
-    if given is not None and (given in BACKBONES or given.startswith(PREFIX)):
+    if given is not None and (given in DEFAULTS or given.startswith(TORCHVISION)):
         return _of_backbone(given)
     path = None if given is None else Path(given)
     if path is not None and not path.exists() and not _looks_like_a_path(path):

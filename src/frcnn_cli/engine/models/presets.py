@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.settings import (
     DetectSettings,
     Experiment,
@@ -118,14 +118,14 @@ def base_experiment(
     a detector to start from, in place of the backbone's. Raises MisuseError for unknown names.
     """
     base = find_preset(preset or PRESETS[0].name)
-    network = find_backbone(backbone or base.backbone)
+    network = find_defaults(backbone or base.backbone)
     preprocessing = own or network.preprocessing
     schedule, sampling, detect = network.schedule, network.sampling, network.detect
     if base.as_the_paper:
         preprocessing = replace(preprocessing, scale=SCALE, max_size=MAX_SIZE)
         schedule, sampling, detect = Schedule(), Sampling(), DetectSettings()
     elif preset is not None:
-        named = find_backbone(base.backbone)
+        named = find_defaults(base.backbone)
         sizes = named.preprocessing
         preprocessing = replace(preprocessing, scale=sizes.scale, max_size=sizes.max_size)
         schedule, sampling, detect = named.schedule, named.sampling, named.detect

@@ -11,8 +11,9 @@ import torchvision
 from literal_caffe import Map, convolution, max_pool, normalise_across_channels, relu
 from torch import Tensor, nn
 
-from frcnn_cli.engine.network.backbones.caffe import CAFFE_PIXELS, ceil_pool
-from frcnn_cli.engine.network.backbones.find import BACKBONES, find_backbone
+from frcnn_cli.engine.network.backbones.caffe import ceil_pool
+from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS, DEFAULTS
+from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_proposals.errors import MisuseError
 
 
@@ -138,14 +139,15 @@ def test_groups_see_their_own_half_of_the_channels() -> None:
 
 
 def test_pooled_sizes_fully_connected_layers_and_pixels_are_the_papers() -> None:
-    found = {name: (b.channels, b.pooled, b.hidden) for name, b in BACKBONES.items()}
+    backbones = {name: find_backbone(name) for name in DEFAULTS}
+    found = {name: (b.channels, b.pooled, b.hidden) for name, b in backbones.items()}
     assert found["caffenet"] == (256, (6, 6), (4096, 4096))
     assert found["vgg_cnn_m_1024"] == (512, (6, 6), (4096, 1024))
     assert found["vgg16"] == (512, (7, 7), (4096, 4096))
     assert CAFFE_PIXELS.channels == "bgr"
     assert CAFFE_PIXELS.mean == (102.9801, 115.9465, 122.7717)
     for name in ("caffenet", "vgg_cnn_m_1024"):
-        assert BACKBONES[name].preprocessing == CAFFE_PIXELS
+        assert backbones[name].preprocessing == CAFFE_PIXELS
         assert (CAFFE_PIXELS.scale, CAFFE_PIXELS.max_size) == (600, 1000)
 
 
@@ -192,7 +194,7 @@ def test_weights_by_caffes_names_bring_caffes_pixels(name: str) -> None:
     assert read.preprocessing == CAFFE_PIXELS
 
 
-@pytest.mark.parametrize("name", sorted(BACKBONES))
+@pytest.mark.parametrize("name", sorted(DEFAULTS))
 def test_every_map_has_the_stride_and_the_channels_it_says(name: str) -> None:
     backbone = find_backbone(name)
     with torch.device("meta"):

@@ -9,7 +9,8 @@ import torch
 
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.models.store import load_model, save_model
-from frcnn_cli.engine.network.backbones.find import BACKBONES, find_backbone
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
+from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Precision, Schedule
 from frcnn_cli.engine.training.loop import train_step
@@ -17,7 +18,7 @@ from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_cli.engine.training.stages import make_optimizer
 
 NAMES = [
-    *BACKBONES,
+    *DEFAULTS,
     "torchvision:resnet18",
     "torchvision:convnext_tiny",
     "torchvision:mobilenet_v3_small",

@@ -15,7 +15,7 @@ import torchvision
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from frcnn_cli.engine.network.backbones.caffe import CAFFE_PIXELS
+from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.weights import load_pretrained, read_state
 from frcnn_cli.engine.network.model import create_model

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torchvision
 from torch import Tensor, nn
 
 from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained
-from frcnn_cli.engine.settings import Preprocessing, Schedule
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
+from frcnn_cli.engine.settings import Preprocessing
 
 _FEATURES = "features."
 
 
 def features() -> nn.Module:
     """(N, 3, H, W) -> (N, 256, h, w), h and w about a sixteenth."""
+    import torchvision
+
     layers: nn.Module = torchvision.models.alexnet(weights=None).features[:-1]
     return layers
 
@@ -34,20 +36,24 @@ def read(published: Mapping[str, Tensor]) -> Pretrained:
     return Pretrained(layers, head, Preprocessing())
 
 
+def download() -> Mapping[str, Tensor]:
+    """torchvision's published weights."""
+    from torchvision.models import AlexNet_Weights
+
+    state: Mapping[str, Tensor] = AlexNet_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
+    return state
+
+
 ALEXNET = Backbone(
-    name="alexnet",
+    defaults=DEFAULTS["alexnet"],
     build=features,
     channels=256,
     stride=16,
     pooled=(6, 6),
     hidden=(4096, 4096),
-    preprocessing=Preprocessing(),
-    schedule=Schedule(),
     frozen=("0.",),  # conv1
     new_layers=(),
     pretrained_rate=1.0,
     read=read,
-    download=lambda: torchvision.models.AlexNet_Weights.IMAGENET1K_V1.get_state_dict(
-        check_hash=True
-    ),
+    download=download,
 )

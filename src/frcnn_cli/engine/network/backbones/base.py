@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from frcnn_cli.engine.settings import DetectSettings, Preprocessing, Sampling, Schedule
+from frcnn_cli.engine.network.backbones.defaults import BackboneDefaults
+from frcnn_cli.engine.settings import Preprocessing
 
 State = dict[str, Tensor]
 
@@ -28,36 +29,40 @@ class Pretrained:
 class Backbone:
     """One network.
 
+    defaults: its name, and the settings that belong to it.
     build: its feature layers, (N, 3, H, W) -> (N, channels, about H / stride, about W / stride).
     channels and stride: of the feature map, the stride in input pixels. pooled: height and width
     of RoI pooling's output. hidden: outputs of fc6 and fc7. frozen: prefixes of the feature
     layers' parameters that training leaves alone. new_layers: prefixes of those that ImageNet
     knows nothing of. pretrained_rate: factor of the learning rate for the feature layers that it
-    knows. schedule and sampling: how it trains unless told otherwise; detect: how it detects.
-    bfloat16: whether it was measured to train and detect in bfloat16 faster than in float32 and
-    as accurately (docs/training-speed.md).
+    knows.
     read: the published state -> what of it is used. Raises KeyError where a tensor is missing,
     ValueError where they are another network's.
     download: the published state, from its package or its publisher. Raises InputError, or an
     error of the network, where it cannot be had.
     """
 
-    name: str
+    defaults: BackboneDefaults
     build: Callable[[], nn.Module]
     channels: int
     stride: int
     pooled: tuple[int, int]
     hidden: tuple[int, int]
-    preprocessing: Preprocessing
-    schedule: Schedule
     frozen: tuple[str, ...]
     new_layers: tuple[str, ...]
     pretrained_rate: float
     read: Callable[[Mapping[str, Tensor]], Pretrained]
     download: Callable[[], Mapping[str, Tensor]]
-    sampling: Sampling = field(default_factory=Sampling)
-    detect: DetectSettings = field(default_factory=DetectSettings)
-    bfloat16: bool = False
+
+    @property
+    def name(self) -> str:
+        """As `find_backbone` takes it."""
+        return self.defaults.name
+
+    @property
+    def preprocessing(self) -> Preprocessing:
+        """Of the defaults."""
+        return self.defaults.preprocessing
 
 
 def initialise(features: nn.Module) -> nn.Module:

@@ -12,16 +12,8 @@ from collections.abc import Callable, Mapping
 from torch import Tensor, nn
 
 from frcnn_cli.engine.network.backbones.base import Pretrained, initialise
-from frcnn_cli.engine.settings import Preprocessing
+from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_proposals.errors import InputError
-
-# Blue, green, red in 0..255 less their means over ImageNet.
-CAFFE_PIXELS = Preprocessing(
-    channels="bgr",
-    divisor=1.0,
-    mean=(102.9801, 115.9465, 122.7717),
-    std=(1.0, 1.0, 1.0),
-)
 
 
 class LocalResponseNorm(nn.LocalResponseNorm):

@@ -19,14 +19,13 @@ from torch import nn
 
 from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.backbones.caffe import (
-    CAFFE_PIXELS,
     LocalResponseNorm,
     ceil_pool,
     named_layers,
     not_offered,
     read_caffe_names,
 )
-from frcnn_cli.engine.settings import Schedule
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
 
 
 def caffenet_features() -> nn.Sequential:
@@ -73,14 +72,12 @@ def _backbone(
     name: str, build: Callable[[], nn.Module], channels: int, hidden: tuple[int, int]
 ) -> Backbone:
     return Backbone(
-        name=name,
+        defaults=DEFAULTS[name],
         build=build,
         channels=channels,
         stride=16,
         pooled=(6, 6),
         hidden=hidden,
-        preprocessing=CAFFE_PIXELS,
-        schedule=Schedule(),
         frozen=("conv1.",),
         new_layers=(),
         pretrained_rate=1.0,

@@ -15,13 +15,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained, initialise
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
 from frcnn_cli.engine.network.backbones.efficientnet_lite_weights import (
     packaged_weights,
     published_weights,
 )
 from frcnn_cli.engine.network.layers.depthwise import DepthwiseConv2d
 from frcnn_cli.engine.network.layers.relu6 import InPlaceReLU6
-from frcnn_cli.engine.settings import DetectSettings, Preprocessing, Sampling, Schedule
 
 
 class Stage(NamedTuple):
@@ -130,38 +130,22 @@ def _enlarged(coarse: Tensor, fine: Tensor) -> Tensor:
     return F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
 
 
-# The published networks were trained on (pixel - 127) / 128.
-_PREPROCESSING = Preprocessing(
-    scale=480, max_size=800, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3
-)
-
-_SCHEDULE = Schedule(
-    iterations=9000, optimizer="adamw", learning_rate=0.0003, warmup=200, weight_decay=0.05
-)
-_SAMPLING = Sampling(rois_per_image=128, scales=(320, 400, 480))
-_DETECT = DetectSettings(max_per_class=300, box_voting=0.5, precision="auto")
-
-
 def _variant(number: int, width: float, depth: float) -> Backbone:
     repeats = [stage.repeats for stage in scaled_stages(width, depth)]
+    defaults = DEFAULTS[f"efficientnet_lite{number}"]
     return Backbone(
-        name=f"efficientnet_lite{number}",
+        defaults=defaults,
         build=partial(EfficientNetLite, width, depth),
         channels=MERGED_CHANNELS,
         stride=8,
         pooled=(7, 7),
         hidden=(1024, 1024),
-        preprocessing=_PREPROCESSING,
-        schedule=_SCHEDULE,
-        sampling=_SAMPLING,
-        detect=_DETECT,
-        bfloat16=True,
         frozen=("stem", "stages.0", "stages.1"),
         new_layers=("laterals",),
         # A folded batch norm's gain acts on the gradient twice, and is far from one here.
         pretrained_rate=0.1,
         read=lambda published: Pretrained(
-            published_weights(published, repeats), {}, _PREPROCESSING
+            published_weights(published, repeats), {}, defaults.preprocessing
         ),
         download=partial(packaged_weights, number),
     )

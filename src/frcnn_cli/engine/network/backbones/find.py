@@ -1,61 +1,67 @@
-"""Backbones by name."""
+"""Backbones and their default settings by name; torch is imported only to build a network."""
 
 from __future__ import annotations
 
 import difflib
+from functools import cache
+from typing import TYPE_CHECKING
 
-from frcnn_cli.engine.network.backbones.alexnet import ALEXNET
-from frcnn_cli.engine.network.backbones.base import Backbone
-from frcnn_cli.engine.network.backbones.caffe_networks import CAFFENET, VGG_CNN_M_1024
-from frcnn_cli.engine.network.backbones.efficientnet_lite import (
-    EFFICIENTNET_LITE0,
-    EFFICIENTNET_LITE1,
-    EFFICIENTNET_LITE2,
-)
-from frcnn_cli.engine.network.backbones.torchvision_networks import (
-    PREFIX,
-    network_names,
-    torchvision_backbone,
-)
-from frcnn_cli.engine.network.backbones.vgg16 import VGG16
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION, BackboneDefaults
 from frcnn_proposals.errors import MisuseError, reason
 
-BACKBONES = {
-    backbone.name: backbone
-    for backbone in (
-        EFFICIENTNET_LITE0,
-        EFFICIENTNET_LITE1,
-        EFFICIENTNET_LITE2,
-        CAFFENET,
-        VGG_CNN_M_1024,
-        VGG16,
-        ALEXNET,
-    )
-}
+if TYPE_CHECKING:
+    from frcnn_cli.engine.network.backbones.base import Backbone
+
+
+def find_defaults(name: str) -> BackboneDefaults:
+    """The default settings of a backbone. Raises MisuseError as `find_backbone`."""
+    return DEFAULTS[name] if name in DEFAULTS else find_backbone(name).defaults
 
 
 def find_backbone(name: str) -> Backbone:
-    """The backbone of that name: one of BACKBONES, or torchvision:NAME.
+    """The backbone of that name: one of DEFAULTS, or torchvision:NAME.
 
     Raises MisuseError for an unknown name, with the nearest, and for a network of
     torchvision's that has no feature map of stride 16.
     """
-    if name in BACKBONES:
-        return BACKBONES[name]
-    if name.startswith(PREFIX) and name.removeprefix(PREFIX) in network_names():
-        return torchvision_backbone(name.removeprefix(PREFIX))
-    shown = reason(name)  # out of a stranger's file, it may be anything
-    raise MisuseError(f"There is no backbone '{shown}'. {_hint(shown)}")
-
-
-def _hint(name: str) -> str:
-    near = [] if name.startswith(PREFIX) else difflib.get_close_matches(name, BACKBONES, n=1)
-    if not near:
-        theirs = difflib.get_close_matches(name.removeprefix(PREFIX), network_names(), n=1)
-        near = [PREFIX + each for each in theirs]
-    if near:
-        return f"Did you mean '{near[0]}'?"
-    return (
-        f"Known: {', '.join(BACKBONES)},\nand torchvision's networks by name, as in "
-        f"{PREFIX}resnet50."
+    if name in DEFAULTS:
+        return _own_backbones()[name]
+    shown = reason(name)  # from a foreign file, it may be anything
+    near = difflib.get_close_matches(shown, DEFAULTS, n=1)
+    if near and not name.startswith(TORCHVISION):
+        raise MisuseError(f"There is no backbone '{shown}'. Did you mean '{near[0]}'?")
+    from frcnn_cli.engine.network.backbones.torchvision_networks import (
+        network_names,
+        torchvision_backbone,
     )
+
+    network = name.removeprefix(TORCHVISION)
+    if name.startswith(TORCHVISION) and network in network_names():
+        return torchvision_backbone(network)
+    near = difflib.get_close_matches(shown.removeprefix(TORCHVISION), network_names(), n=1)
+    if near:
+        raise MisuseError(f"There is no backbone '{shown}'. Did you mean '{TORCHVISION}{near[0]}'?")
+    raise MisuseError(
+        f"There is no backbone '{shown}'. Known: {', '.join(DEFAULTS)},\n"
+        f"and torchvision's networks by name, as in {TORCHVISION}resnet50."
+    )
+
+
+@cache
+def _own_backbones() -> dict[str, Backbone]:
+    from frcnn_cli.engine.network.backbones.alexnet import ALEXNET
+    from frcnn_cli.engine.network.backbones.caffe_networks import CAFFENET, VGG_CNN_M_1024
+    from frcnn_cli.engine.network.backbones.efficientnet_lite import (
+        EFFICIENTNET_LITE0,
+        EFFICIENTNET_LITE1,
+        EFFICIENTNET_LITE2,
+    )
+    from frcnn_cli.engine.network.backbones.vgg16 import VGG16
+
+    return {
+        backbone.name: backbone
+        for backbone in (
+            *(EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2),
+            *(CAFFENET, VGG_CNN_M_1024, VGG16, ALEXNET),
+        )
+    }

@@ -19,11 +19,11 @@ import torchvision
 from torch import Tensor, nn
 
 from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained, State
+from frcnn_cli.engine.network.backbones.defaults import TORCHVISION, BackboneDefaults
 from frcnn_cli.engine.network.backbones.stride16 import Cut, cut_at, find_cut
 from frcnn_cli.engine.settings import Preprocessing, Schedule
 from frcnn_proposals.errors import MisuseError
 
-PREFIX = "torchvision:"
 # These two rescale their input to what their weights were trained on, but only if told to.
 _INCEPTIONS: dict[str, Any] = {
     "transform_input": True,
@@ -61,16 +61,16 @@ def torchvision_backbone(name: str) -> Backbone:
         return Pretrained(_features_of(published, name, build), {}, preprocessing)
 
     return Backbone(
-        name=f"{PREFIX}{name}",
+        # The paper's rate for the layers from ImageNet; fc6 and fc7, which start from nothing,
+        # learn ten times as fast.
+        defaults=BackboneDefaults(
+            f"{TORCHVISION}{name}", preprocessing, Schedule(learning_rate=0.01, warmup=200)
+        ),
         build=build,
         channels=cut.channels,
         stride=16,
         pooled=(7, 7),
         hidden=(1024, 1024),
-        preprocessing=preprocessing,
-        # The paper's rate for the layers from ImageNet; fc6 and fc7, which start from nothing,
-        # learn ten times as fast.
-        schedule=Schedule(learning_rate=0.01, warmup=200),
         frozen=cut.early_layers,
         new_layers=(),
         pretrained_rate=0.1,
@@ -86,7 +86,7 @@ def _cut_of(name: str) -> Cut:
         return find_cut(network)
     except ValueError as error:
         raise MisuseError(
-            f"{PREFIX}{name} cannot be a backbone: {error}.\nConvolutional networks can, as "
+            f"{TORCHVISION}{name} cannot be a backbone: {error}.\nConvolutional networks can, as "
             "torchvision:resnet50, torchvision:mobilenet_v3_large or torchvision:convnext_tiny."
         ) from error
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained
 from frcnn_cli.engine.network.backbones.caffe import ceil_pool, named_layers, read_caffe_names
-from frcnn_cli.engine.settings import Preprocessing, Schedule
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
+from frcnn_cli.engine.settings import Preprocessing
 
 # Channels of the convolutions of each block; blocks are parted by pooling.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -61,20 +61,26 @@ def _renamed(published: Mapping[str, Tensor], layers: Mapping[str, str]) -> dict
     }
 
 
+def download() -> Mapping[str, Tensor]:
+    """torchvision's published weights."""
+    from torchvision.models import VGG16_Weights
+
+    state: Mapping[str, Tensor] = VGG16_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
+    return state
+
+
 VGG16 = Backbone(
-    name="vgg16",
+    defaults=DEFAULTS["vgg16"],
     build=features,
     channels=512,
     stride=16,
     pooled=(7, 7),
     hidden=(4096, 4096),
-    preprocessing=Preprocessing(),
-    schedule=Schedule(),
     frozen=("conv1_", "conv2_"),
     new_layers=(),
     pretrained_rate=1.0,
     read=read,
-    download=lambda: torchvision.models.VGG16_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True),
+    download=download,
 )
 
 

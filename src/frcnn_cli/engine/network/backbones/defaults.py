@@ -1,0 +1,60 @@
+"""How a detector on each backbone trains and detects by default; readable without torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from frcnn_cli.engine.settings import DetectSettings, Preprocessing, Sampling, Schedule
+
+
+@dataclass(frozen=True)
+class BackboneDefaults:
+    """The settings that belong to one backbone.
+
+    preprocessing: of its ImageNet weights, at the scale that it trains at. schedule and sampling:
+    how it trains. detect: how it detects. bfloat16: whether it was measured to train and detect
+    in bfloat16 faster than in float32 and as accurately (docs/training-speed.md).
+    """
+
+    name: str
+    preprocessing: Preprocessing = field(default_factory=Preprocessing)
+    schedule: Schedule = field(default_factory=Schedule)
+    sampling: Sampling = field(default_factory=Sampling)
+    detect: DetectSettings = field(default_factory=DetectSettings)
+    bfloat16: bool = False
+
+
+TORCHVISION = "torchvision:"  # in front of the name of one of torchvision's networks
+# Blue, green, red in 0..255 less their means over ImageNet.
+CAFFE_PIXELS = Preprocessing(
+    channels="bgr",
+    divisor=1.0,
+    mean=(102.9801, 115.9465, 122.7717),
+    std=(1.0, 1.0, 1.0),
+)
+
+
+def _efficientnet_lite(number: int) -> BackboneDefaults:
+    return BackboneDefaults(
+        f"efficientnet_lite{number}",
+        # The published networks were trained on (pixel - 127) / 128.
+        Preprocessing(scale=480, max_size=800, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3),
+        Schedule(
+            iterations=9000, optimizer="adamw", learning_rate=0.0003, warmup=200, weight_decay=0.05
+        ),
+        Sampling(rois_per_image=128, scales=(320, 400, 480)),
+        DetectSettings(max_per_class=300, box_voting=0.5, precision="auto"),
+        bfloat16=True,
+    )
+
+
+DEFAULTS = {
+    defaults.name: defaults
+    for defaults in (
+        *map(_efficientnet_lite, range(3)),
+        BackboneDefaults("caffenet", CAFFE_PIXELS),
+        BackboneDefaults("vgg_cnn_m_1024", CAFFE_PIXELS),
+        BackboneDefaults("vgg16"),
+        BackboneDefaults("alexnet"),
+    )
+}
