@@ -1,4 +1,7 @@
-"""The one way an image file becomes pixels: Pillow, upright, 8-bit RGB."""
+"""The one way an image file becomes pixels: Pillow, upright, 8-bit RGB.
+
+Pillow is imported when an image is read, so that the limits and suffixes cost nothing.
+"""
 
 from __future__ import annotations
 
@@ -7,14 +10,16 @@ import io
 import os
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import PIL.Image
-from PIL.Image import Transpose
 
 from frcnn_proposals.base import Image
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import open_file
+
+if TYPE_CHECKING:
+    import PIL.Image
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 30
@@ -28,15 +33,15 @@ _SUFFIXES = ".jpg .jpeg .jpe .png .bmp .gif .tif .tiff .webp .jp2 .ppm .pgm .pbm
 SUFFIXES = frozenset(_SUFFIXES.split(" "))
 
 _EXIF_ORIENTATION = 0x0112
-# What brings each EXIF orientation upright; 1 is upright already.
+# Pillow's name of the transposition that turns each EXIF orientation upright; 1 needs none.
 _UPRIGHT = {
-    2: Transpose.FLIP_LEFT_RIGHT,
-    3: Transpose.ROTATE_180,
-    4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE,
-    6: Transpose.ROTATE_270,
-    7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
 }
 _SIDEWAYS = (5, 6, 7, 8)
 
@@ -56,6 +61,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
     Raises InputError, naming the file, where that cannot be read.
     """
+    import PIL.Image
+
     try:
         with open_file(path) as file, PIL.Image.open(file, formats=_available_formats()) as image:
             width, height = image.size
@@ -94,6 +101,8 @@ def read_image_bytes(path: str | Path) -> bytes:
 
 def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     """What read_image returns, from the bytes of a file; `name` is for the messages."""
+    import PIL.Image
+
     if PIL.Image.MAX_IMAGE_PIXELS is not None:
         # Pillow refuses twice this many by itself, whatever our limit has been raised to.
         PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS, max_pixels)
@@ -125,13 +134,17 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
 
 def _available_formats() -> list[str]:
     """Those of FORMATS that this build of Pillow knows."""
+    import PIL.Image
+
     PIL.Image.init()
     return [name for name in FORMATS if name in PIL.Image.OPEN]
 
 
 def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
+    from PIL.Image import Transpose
+
     method = _UPRIGHT.get(_orientation(image))
-    return image if method is None else image.transpose(method)
+    return image if method is None else image.transpose(Transpose[method])
 
 
 def _orientation(image: PIL.Image.Image) -> int:
@@ -142,6 +155,8 @@ def _orientation(image: PIL.Image.Image) -> int:
 
 
 def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    import PIL.Image
+
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range")
     if image.mode.startswith("I"):
@@ -158,6 +173,8 @@ def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
 
 
 def _reason(error: Exception) -> str:
+    import PIL.Image
+
     if isinstance(error, PIL.UnidentifiedImageError):
         return "not a known image format"
     if isinstance(error, PIL.Image.DecompressionBombError):

@@ -8,7 +8,6 @@ from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from frcnn_proposals.base import Proposals
@@ -54,6 +53,8 @@ class CocoJson:
         return _parsed(of_image)
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
+        import orjson
+
         images = [_image(content, number, name) for number, name in enumerate(content.ids, 1)]
         head = {"images": images, "categories": [{"id": 1, "name": "object"}]}
         file.write(orjson.dumps(head)[:-1] + b',"annotations":[')

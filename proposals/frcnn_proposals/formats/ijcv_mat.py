@@ -1,4 +1,6 @@
-"""One .mat an image, as Fast R-CNN reads the IJCV selective search: boxes, 1-based."""
+"""One .mat an image with its boxes, as Fast R-CNN reads it: 1-based of the IJCV selective search,
+0-based of the demo. The two differ in nothing else.
+"""
 
 from __future__ import annotations
 
@@ -28,19 +30,12 @@ class IjcvMat:
         return path.stem
 
 
-class DemoMat:
+class DemoMat(IjcvMat):
     """rbgirshick/fast-rcnn tools/demo.py."""
 
     name = "demo-mat"
     title = "Fast R-CNN demo <id>_boxes.mat (boxes)"
     layouts = (BoxLayout("xyxy", 0),)
-
-    def parse(self, content: Content) -> Parsed | None:
-        variables = content.variables
-        boxes = numbers(variables.get("boxes"))
-        if boxes is None or "scores" in variables or "num_candidates" in variables:
-            return None
-        return Parsed([boxes], ids=[self.id_of(content.path)])
 
     def id_of(self, path: Path) -> str:
         return path.stem.removesuffix("_boxes")

@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 import numpy as np
-import torch
 
-from frcnn_kernels.selective_search import selective_search
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
 
@@ -80,6 +78,11 @@ class SelectiveSearch:
 
     def propose(self, image: Image) -> Proposals:
         """Boxes of an RGB image (H, W, 3) uint8, best first; without scores."""
+        # torch takes seconds to import, and making, naming or listing the source needs none of it.
+        import torch
+
+        from frcnn_kernels.selective_search import selective_search
+
         strategy = STRATEGIES[self.mode]
         boxes = selective_search(
             torch.from_numpy(np.ascontiguousarray(image)),

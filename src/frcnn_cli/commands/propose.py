@@ -8,24 +8,19 @@ from pathlib import Path
 from typing import Any
 
 import click
-import torch
 from rich.markup import escape
 from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.distributed.connect import joined
 from frcnn_cli.engine.distributed.team import team_from_environment
-from frcnn_cli.engine.proposals.inputs import Shard, find_images
-from frcnn_cli.engine.proposals.run import ProposeProgress, ProposeResult
-from frcnn_cli.engine.proposals.team_run import propose_together
-from frcnn_cli.engine.reporter import Needs
+from frcnn_cli.engine.proposals.inputs import Shard
+from frcnn_cli.engine.proposals.propose import propose as propose_inputs
+from frcnn_cli.engine.proposals.run import ProposeResult
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.sources.registry import DEFAULT_SOURCE, list_sources, make_source
 
-# Of some 2,000 boxes with scores, as the store keeps them.
-_BYTES_AN_IMAGE = 40_000
 _FAILURES_SHOWN = 20
 
 
@@ -81,23 +76,20 @@ def propose(
     if not images:
         raise click.UsageError("Name the images: files, folders, globs, lists, or a data set.")
     team = team_from_environment()
-    part = None if shard is None else Shard.parse(shard)
     made = make_source(source, **_parameters(mode, parameters))
-    files = find_images(images, data_root, split)
-    if part is not None:
-        files = [(image_id, path) for image_id, path in files if part.holds(image_id)]
-    out = out or _default_out(images[0], part)
     started = time.perf_counter()
-    own = len(team.part(files))
-    needs = Needs(_BYTES_AN_IMAGE * len(files), out)
-    with output.progress(f"Proposing ({made.name})", own, needs=needs) as advance:
-        shown = _Meter(advance)
-        try:
-            with joined(team, torch.device("cpu")):
-                result = propose_together(team, files, made, out, workers, shown, max_pixels)
-        except KeyboardInterrupt:
-            output.note(f"Interrupted. What is done is kept: the same command goes on with {out}.")
-            raise
+    result = propose_inputs(
+        images,
+        made,
+        out,
+        split=split,
+        data_root=data_root,
+        shard=None if shard is None else Shard.parse(shard),
+        workers=workers,
+        max_pixels=max_pixels,
+        team=team,
+        reporter=output,
+    )
     if not team.is_first:
         return
     _print_result(output, result)
@@ -105,25 +97,6 @@ def propose(
         write_json(json_path, _as_json(made, result, time.perf_counter() - started))
     if result.failures:
         click.get_current_context().exit(1)
-
-
-class _Meter:
-    """Moves a progress bar, with the images a second that are being computed beside it."""
-
-    def __init__(self, advance: Any) -> None:
-        self._advance = advance
-        self._done = 0
-        self._started = time.perf_counter()
-
-    def __call__(self, progress: ProposeProgress) -> None:
-        beside = ""
-        if progress.computed:
-            rate = progress.computed / (time.perf_counter() - self._started)
-            beside = f"{rate:.1f} images/s"
-        else:  # what is known passes quickly and would spoil the rate
-            self._started = time.perf_counter()
-        self._advance(progress.done - self._done, beside)
-        self._done = progress.done
 
 
 def _parameters(mode: str | None, given: tuple[str, ...]) -> dict[str, Any]:
@@ -137,13 +110,6 @@ def _parameters(mode: str | None, given: tuple[str, ...]) -> dict[str, Any]:
         except (ValueError, RecursionError):
             parameters[name] = value
     return parameters
-
-
-def _default_out(first: str, part: Shard | None) -> Path:
-    name = Path(first).resolve().stem if Path(first).exists() else first
-    name = "".join(letter if letter.isalnum() or letter in "._+-" else "_" for letter in name)
-    suffix = "" if part is None else f"-{part.index}of{part.count}"
-    return Path(f"{name.strip('._') or 'images'}{suffix}.proposals")
 
 
 def _print_sources(output: Output) -> None:

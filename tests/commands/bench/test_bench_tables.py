@@ -9,18 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_cli.commands.bench import (
-    sampling as bench_sampling,
-)
-from frcnn_cli.commands.bench import (
-    train as bench_train,
-)
-from frcnn_cli.commands.bench import (
-    train_options as bench_train_options,
-)
+from frcnn_cli.engine.benchmarks import sampling, train, train_options
 from frcnn_cli.engine.benchmarks.sampling import SamplingBenchmark
 from frcnn_cli.engine.benchmarks.train import Stages, TrainingTimes
-from frcnn_cli.engine.benchmarks.train_options import WayTime
+from frcnn_cli.engine.benchmarks.train_options import StepOptionTime
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 
 
@@ -40,13 +32,12 @@ def test_training_beside_a_plain_loop(tmp_path: Path, monkeypatch: pytest.Monkey
     stages = Stages(0.01, 0.04, 0.01, 0.04, 0.08, 0.02)
     times = TrainingTimes("lite", 0.25, 0.625, stages, (1.5, 1.5))
 
-    def measure(cases, rounds, steps, begin):
+    def measure(cases, rounds, steps, reporter):
         assert [case.name for case in cases] == ["lite"]
         assert (rounds, steps) == (3, 4)
-        begin("lite", 40.0)
         return [times]
 
-    monkeypatch.setattr(bench_train, "benchmark_training", measure)
+    monkeypatch.setattr(train, "benchmark_training", measure)
     rows, found = shown(tmp_path, "train", "--cases", "lite")
     shares = ["5.0%", "20.0%", "5.0%", "20.0%", "40.0%", "10.0%"]
     assert rows["lite"] == ["0.250", "0.625", "2.50", *shares]
@@ -54,11 +45,11 @@ def test_training_beside_a_plain_loop(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_ways_to_train_beside_the_usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(case, ways, rounds, steps, progress):
-        assert (case.name, [way.name for way in ways]) == ("lite", ["usual", "bfloat16"])
-        return [WayTime("usual", 0.3, 1.0), WayTime("bfloat16", 0.2, 1.5)]
+    def measure(case, options, rounds, steps, reporter):
+        assert (case.name, [option.name for option in options]) == ("lite", ["usual", "bfloat16"])
+        return [StepOptionTime("usual", 0.3, 1.0), StepOptionTime("bfloat16", 0.2, 1.5)]
 
-    monkeypatch.setattr(bench_train_options, "benchmark_ways", measure)
+    monkeypatch.setattr(train_options, "benchmark_step_options", measure)
     rows, found = shown(tmp_path, "train-options", "--ways", "usual,bfloat16")
     assert rows["bfloat16"] == ["0.200", "1.50"]
     assert [way["seconds"] for way in found["ways"]] == [0.3, 0.2]
@@ -68,13 +59,13 @@ def test_ways_to_train_beside_the_usual(tmp_path: Path, monkeypatch: pytest.Monk
 def test_both_samplings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
     seen = []
 
-    def measure(case, rounds, progress):
+    def measure(case, rounds, reporter):
         seen.append(len(case.dataset.images))
         return SamplingBenchmark(128, 2, 128, 0.5, 24.0, 300_000_000, 900_000_000, 2)
 
-    monkeypatch.setattr(bench_sampling, "benchmark_sampling", measure)
-    monkeypatch.setattr(bench_sampling, "_GENERATED", 20)
-    monkeypatch.setattr(bench_sampling, "_SIZE", (128, 96))
+    monkeypatch.setattr(sampling, "measure_sampling", measure)
+    monkeypatch.setattr(sampling, "GENERATED_IMAGES", 20)
+    monkeypatch.setattr(sampling, "GENERATED_SIZE", (128, 96))
     data: list[str] = []
     if own:
         made = generate_dataset(tmp_path / "shapes", 8, size=(128, 96))

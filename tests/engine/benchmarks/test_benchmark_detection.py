@@ -10,7 +10,7 @@ from click.testing import CliRunner
 from torch import nn
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.benchmarks.baseline_detector import BaselineDetector, BaselineNetwork
+from frcnn_cli.engine.benchmarks.baselines import BaselineDetector, BaselineNetwork
 from frcnn_cli.engine.benchmarks.detect import sample_images
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.stage_clock import STAGES, StageClock

@@ -11,7 +11,6 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from frcnn_cli.commands.bench import operators as bench_operators
 from frcnn_cli.commands.bench.group import bench
 from frcnn_cli.engine.benchmarks import operators as nms
 from frcnn_cli.engine.benchmarks import roi_pool
@@ -73,7 +72,7 @@ def test_the_command_writes_the_cases_as_json(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     case = OperatorCase("nms-small", 0.5, 2.0, None, bytes=100, bandwidth=400.0, equal=True)
-    monkeypatch.setattr(bench_operators, "benchmark_nms", lambda *args, **keywords: [case])
+    monkeypatch.setattr(nms, "benchmark_nms", lambda *args, **keywords: [case])
     path = tmp_path / "nms.json"
     result = CliRunner().invoke(bench, ["nms", "--json", str(path)])
     assert result.exit_code == 0, result.output

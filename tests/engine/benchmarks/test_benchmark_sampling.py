@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from frcnn_cli.engine.benchmarks.sampling import Case, benchmark_sampling, peak_growth
+from frcnn_cli.engine.benchmarks.measuring import peak_growth
+from frcnn_cli.engine.benchmarks.sampling import SamplingCase, measure_sampling
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Sampling
 from frcnn_proposals.errors import MisuseError
@@ -31,9 +32,9 @@ def test_the_peak_is_what_the_work_adds(megabytes: int) -> None:
 
 
 def test_both_are_measured_on_as_many_rois(tiny_dataset: Dataset) -> None:
-    case = Case.of(tiny_dataset)
+    case = SamplingCase.of(tiny_dataset)
     case = replace(case, sampling=Sampling(images=2, rois_per_image=4), scale=64)
-    result = benchmark_sampling(case, rounds=1)
+    result = measure_sampling(case, rounds=1)
     assert result.rois == 8
     assert (result.hierarchical_images, result.roi_centric_images) == (2, 8)
     assert result.hierarchical_bytes > 0
@@ -43,4 +44,4 @@ def test_both_are_measured_on_as_many_rois(tiny_dataset: Dataset) -> None:
 
 def test_too_few_images_are_refused(tiny_dataset: Dataset) -> None:
     with pytest.raises(MisuseError, match="128 RoIs from an image of its own"):
-        benchmark_sampling(Case.of(tiny_dataset))
+        measure_sampling(SamplingCase.of(tiny_dataset))

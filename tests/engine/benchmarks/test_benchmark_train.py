@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from frcnn_cli.engine.benchmarks.plain_training import PlainTraining
-from frcnn_cli.engine.benchmarks.train import TrainingCase, benchmark_training
+from frcnn_cli.engine.benchmarks.baselines import PlainTraining
+from frcnn_cli.engine.benchmarks.cases import TrainingCase
+from frcnn_cli.engine.benchmarks.train import benchmark_training
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.layers.depthwise import DepthwiseConv2d
 from frcnn_cli.engine.network.layers.relu6 import InPlaceReLU6

@@ -5,8 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import orjson
-
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import read_bytes
 
@@ -16,6 +14,8 @@ def load_json(path: Path) -> Any:
 
     Nesting is bounded, and so are numbers: NaN and infinity are no json.
     """
+    import orjson
+
     try:
         return orjson.loads(read_bytes(path))
     except OSError as error:

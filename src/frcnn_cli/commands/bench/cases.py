@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import click
-import torch
 
 from frcnn_cli.commands.shared.console import Output
-from frcnn_cli.engine.distributed.devices import (
-    choose_precision,
-    has_fast_bfloat16,
-    missing_instructions,
-)
-from frcnn_cli.engine.settings import Precision
 from frcnn_proposals.errors import MisuseError
 
-_CPU = torch.device("cpu")
+if TYPE_CHECKING:
+    from frcnn_cli.engine.settings import Precision
 
 
 class Case(Protocol):
@@ -67,14 +61,23 @@ def native_cases(
 ) -> list[AnyPreciseCase]:
     """The cases as `chosen_cases` has them, without those that this processor would emulate.
 
-    Says which are skipped. Raises MisuseError where --cases names one of them.
+    Prints which are skipped. Raises MisuseError where --cases names one of them.
     """
     chosen = chosen_cases(cases, names)
+    import torch
+
+    from frcnn_cli.engine.distributed.devices import (
+        choose_precision,
+        has_fast_bfloat16,
+        missing_instructions,
+    )
+
+    cpu = torch.device("cpu")
     if names is not None:
         for case in chosen:
-            choose_precision(case.precision, _CPU, measured=False)
-    fast = has_fast_bfloat16(_CPU)
+            choose_precision(case.precision, cpu, measured=False)
+    fast = has_fast_bfloat16(cpu)
     skipped = [case.name for case in chosen if case.precision == "bfloat16" and not fast]
     if skipped:
-        output.note(f"Skipped: {', '.join(skipped)}: {missing_instructions(_CPU)}.")
+        output.note(f"Skipped: {', '.join(skipped)}: {missing_instructions(cpu)}.")
     return [case for case in chosen if case.name not in skipped]

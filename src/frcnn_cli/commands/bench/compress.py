@@ -6,12 +6,8 @@ from pathlib import Path
 
 import click
 
-from frcnn_cli.commands.compress.tables import cost_table
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.benchmarks.compression import benchmark_compression, benchmark_svd
-from frcnn_cli.engine.compression.ranks import LAYERS, parse_ranks
-from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_proposals.errors import MisuseError
 
 
@@ -31,10 +27,14 @@ def bench_compress(
     \b
     frcnn bench compress --backbone vgg16 --svd-rank fc6=1024,fc7=256
     """
-    network, asked = find_backbone(backbone), parse_ranks(svd_rank)
-    ranks = dict.fromkeys(LAYERS, asked) if isinstance(asked, int) else asked
-    with output.progress("Timing in turn", 2 * (rounds + 1)) as advance:
-        speed = benchmark_compression(network, ranks, rounds, lambda: advance(1, ""))
+    from frcnn_cli.commands.compress.tables import cost_table
+    from frcnn_cli.engine.benchmarks.compression import benchmark_compression
+    from frcnn_cli.engine.compression.ranks import LAYERS, parse_ranks
+    from frcnn_cli.engine.network.backbones.find import find_backbone
+
+    ranks = parse_ranks(svd_rank)
+    ranks = dict.fromkeys(LAYERS, ranks) if isinstance(ranks, int) else ranks
+    speed = benchmark_compression(find_backbone(backbone), ranks, rounds, output)
     output.print(cost_table(speed.before, speed.after))
     output.print(
         f"The whole is {speed.ratio:.2f} times as fast, "
@@ -68,6 +68,8 @@ def bench_svd(output: Output, shape: str, rank: int, json_path: Path | None) -> 
         outputs = inputs = 0
     if min(outputs, inputs) < rank:
         raise MisuseError(f"--shape is outputs x inputs, both at least the rank, not '{shape}'.")
+    from frcnn_cli.engine.benchmarks.compression import benchmark_svd
+
     with output.progress("Decomposing, ours and NumPy's", None):
         speed = benchmark_svd(outputs, inputs, rank)
     output.print(

@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import torch
 from rich import box
 from rich.table import Table
 
 from frcnn_cli.commands.bench.cases import cases_option, native_cases
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.benchmarks.detect import (
-    CASES,
-    TOLERANCE,
-    DetectionResult,
-    benchmark_detection,
-    sample_images,
-)
-from frcnn_cli.engine.detection.stage_clock import STAGES
+from frcnn_cli.engine.benchmarks.cases import DETECTION_CASES
 from frcnn_proposals.errors import InputError
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.benchmarks.detect import DetectionResult
 
 
 @click.command("detect")
-@cases_option(CASES)
+@cases_option(DETECTION_CASES)
 @click.option(
     "--images",
     "count",
@@ -56,23 +51,18 @@ def bench_detect(
     \b
     frcnn bench detect --cases lite-given,lite-made
     """
-    cases = native_cases(output, CASES, names)
-    images, photographs = sample_images(count)
-    if not photographs:
-        output.note("The shared data is not there: the images are generated ones.")
-    with output.progress("Detecting", 2 * len(cases) * count * rounds) as advance:
-        results = [
-            benchmark_detection(case, images, rounds, partial(advance, 1, case.name))
-            for case in cases
-        ]
-    what = "VOC" if photographs else "generated"
-    threads = torch.get_num_threads()
-    output.print(_table(results, f"Detection in {count} {what} images, {threads} threads"))
-    output.print(_stage_table(results))
+    cases = native_cases(output, DETECTION_CASES, names)
+    from frcnn_cli.engine.benchmarks.detect import TOLERANCE, benchmark_detection
+
+    found = benchmark_detection(cases, count, rounds, output)
+    kind = "VOC" if found.photographs else "generated"
+    title = f"Detection in {count} {kind} images, {found.threads} threads"
+    output.print(_table(found.results, title))
+    output.print(_stage_table(found.results))
     if json_path is not None:
-        write_json(json_path, {"cases": [result.to_json() for result in results]})
-    if differing := [result.case.name for result in results if result.equal is False]:
-        raise InputError(f"Outputs differ by more than {TOLERANCE}: {', '.join(differing)}.")
+        write_json(json_path, found.to_json())
+    if found.differing:
+        raise InputError(f"Outputs differ by more than {TOLERANCE}: {', '.join(found.differing)}.")
 
 
 def _table(results: Sequence[DetectionResult], title: str) -> Table:
@@ -94,16 +84,17 @@ def _table(results: Sequence[DetectionResult], title: str) -> Table:
 
 def _stage_table(results: Sequence[DetectionResult]) -> Table:
     """Shares of the time, as in the paper's figure 2."""
+    stages = tuple(results[0].ours_stages)
     table = Table(title="Where the time goes", box=box.SIMPLE_HEAD)
     table.add_column("case", no_wrap=True)
     table.add_column("by")
-    for stage in STAGES:
+    for stage in stages:
         table.add_column(stage.replace("_", " "), justify="right")
     for result in results:
-        for who, stages, whole in (
+        for who, seconds, whole in (
             ("ours", result.ours_stages, result.ours_s),
             ("baseline", result.baseline_stages, result.baseline_s),
         ):
-            shares = (f"{stages[stage] / whole:.1%}" for stage in STAGES)
+            shares = (f"{seconds[stage] / whole:.1%}" for stage in stages)
             table.add_row(result.case.name if who == "ours" else "", who, *shares)
     return table

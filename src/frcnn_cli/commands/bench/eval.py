@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.benchmarks.evaluation import EvaluationBenchmark, benchmark_evaluation
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.benchmarks.evaluation import EvaluationBenchmark
 
 
 @click.command("eval")
@@ -32,10 +35,9 @@ def bench_eval(
     \b
     frcnn bench eval --json eval.json
     """
-    with output.progress("Scoring", repeats) as advance:
-        result = benchmark_evaluation(
-            images, detections, classes, repeats, lambda done: advance(1, "")
-        )
+    from frcnn_cli.engine.benchmarks.evaluation import benchmark_evaluation
+
+    result = benchmark_evaluation(images, detections, classes, repeats, output)
     output.print(_table(result))
     if json_path is not None:
         write_json(json_path, result.to_json())

@@ -1,39 +1,37 @@
-"""`frcnn bench`: this toolkit beside its alternatives, timed in turn in one run."""
+"""`frcnn bench`: this toolkit and its alternatives, timed interleaved in one run."""
 
 from __future__ import annotations
 
 import click
 
-from frcnn_cli.commands.bench.compress import bench_compress, bench_svd
-from frcnn_cli.commands.bench.detect import bench_detect
-from frcnn_cli.commands.bench.eval import bench_eval
-from frcnn_cli.commands.bench.operators import bench_nms, bench_roi_pool
-from frcnn_cli.commands.bench.propose import bench_propose
-from frcnn_cli.commands.bench.sampling import bench_sampling
-from frcnn_cli.commands.bench.train import bench_train
-from frcnn_cli.commands.bench.train_options import bench_train_options
+from frcnn_cli.commands.shared.lazy_group import LazyGroup
+
+_HERE = "frcnn_cli.commands.bench."
+_COMMANDS = {
+    "roi-pool": (_HERE + "operators:bench_roi_pool", "Time RoI pooling beside torchvision's."),
+    "nms": (_HERE + "operators:bench_nms", "Time non-maximum suppression beside torchvision's."),
+    "propose": (_HERE + "propose:bench_propose", "Time selective search beside OpenCV's."),
+    "detect": (_HERE + "detect:bench_detect", "Time detection beside a model of usual parts."),
+    "eval": (_HERE + "eval:bench_eval", "Time the scoring of detections beside pycocotools."),
+    "compress": (_HERE + "compress:bench_compress", "Time a network with and without SVD."),
+    "svd": (_HERE + "compress:bench_svd", "Time the truncation of a layer beside NumPy's SVD."),
+    "sampling": (
+        _HERE + "sampling:bench_sampling",
+        "Time a mini-batch from 2 images, and from 128.",
+    ),
+    "train": (_HERE + "train:bench_train", "Time a training step beside a plain loop."),
+    "train-options": (
+        _HERE + "train_options:bench_train_options",
+        "Time what each option of a training step contributes.",
+    ),
+}
 
 
-@click.group("bench", short_help="Measure this toolkit against its alternatives.")
+@click.group("bench", cls=LazyGroup, lazy=_COMMANDS)
 def bench() -> None:
-    """Measure this toolkit against its alternatives, in turn in one run.
+    """Measure this toolkit against its alternatives, interleaved in one run.
 
     \b
     frcnn bench roi-pool
     frcnn bench nms --json nms.json
     """
-
-
-for _command in (
-    bench_roi_pool,
-    bench_nms,
-    bench_propose,
-    bench_detect,
-    bench_eval,
-    bench_compress,
-    bench_svd,
-    bench_sampling,
-    bench_train,
-    bench_train_options,
-):
-    bench.add_command(_command)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-import torch
 from rich import box
 from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.benchmarks.operators import OperatorCase, benchmark_nms
-from frcnn_cli.engine.benchmarks.roi_pool import benchmark_roi_pool
-from frcnn_cli.engine.distributed.devices import find_device
+
+if TYPE_CHECKING:
+    import torch
+
+    from frcnn_cli.engine.benchmarks.operators import OperatorCase
 
 
 def _rounds(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -46,8 +48,11 @@ def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | N
     \b
     frcnn bench roi-pool --json roi-pool.json
     """
+    from frcnn_cli.engine.benchmarks.roi_pool import benchmark_roi_pool
+    from frcnn_cli.engine.distributed.devices import find_device
+
     where = find_device(device)
-    cases = benchmark_roi_pool(rounds, device=where, progress=output.detail)
+    cases = benchmark_roi_pool(rounds, device=where, reporter=output)
     _report(output, "RoI pooling", cases, where, json_path)
 
 
@@ -62,8 +67,11 @@ def bench_nms(output: Output, rounds: int, device: str, json_path: Path | None) 
     \b
     frcnn bench nms --json nms.json
     """
+    from frcnn_cli.engine.benchmarks.operators import benchmark_nms
+    from frcnn_cli.engine.distributed.devices import find_device
+
     where = find_device(device)
-    cases = benchmark_nms(rounds, device=where, progress=output.detail)
+    cases = benchmark_nms(rounds, device=where, reporter=output)
     _report(output, "Non-maximum suppression", cases, where, json_path)
 
 
@@ -74,6 +82,8 @@ def _report(
     device: torch.device,
     json_path: Path | None,
 ) -> None:
+    import torch
+
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     heading = f"{title} on {device}{threads} (medians, ms)"
     table = Table(title=heading, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.benchmarks.propose import LIST_LENGTHS, ModeResult, benchmark_mode, spread
-from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.benchmarks.cases import LIST_LENGTHS
+from frcnn_cli.engine.datasets.locate import locate
 from frcnn_proposals.sources.selective_search import Mode
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.benchmarks.propose import ModeResult
 
 
 @click.command("propose")
@@ -51,16 +55,14 @@ def bench_propose(
     \b
     frcnn bench propose --data-root VOCdevkit --images 100
     """
-    dataset = spread(find_dataset(name, split, data_root), images)
+    locate(name, data_root)  # an unknown dataset is reported before anything slow is imported
+    from frcnn_cli.engine.benchmarks.propose import benchmark_proposals
+
     modes = modes or tuple(LIST_LENGTHS)
-    results: dict[Mode, ModeResult] = {}
-    with output.progress("Searching", len(dataset) * len(modes)) as advance:
-        for mode in modes:
-            results[mode] = benchmark_mode(dataset, mode, lambda image: advance(1, image))
-    output.print(_table(results, f"{len(dataset)} images of {name} {split}"))
+    found = benchmark_proposals(name, split, data_root, images, modes, output)
+    output.print(_table(found.modes, f"{found.images} images of {name} {split}"))
     if json_path is not None:
-        values = {mode: result.to_json() for mode, result in results.items()}
-        write_json(json_path, {"modes": values})
+        write_json(json_path, found.to_json())
 
 
 def _table(results: dict[Mode, ModeResult], title: str) -> Table:

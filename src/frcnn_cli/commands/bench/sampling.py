@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.benchmarks.sampling import (
-    BACKBONE,
-    SCALE,
-    Case,
-    SamplingBenchmark,
-    benchmark_sampling,
-)
-from frcnn_cli.engine.datasets.find import find_dataset
-from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
-from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.datasets.locate import locate
 
-# Three quarters of them are trainval: the 128 that a mini-batch of single RoIs needs.
-_GENERATED, _SIZE = 172, (500, 375)
+if TYPE_CHECKING:
+    from frcnn_cli.engine.benchmarks.sampling import SamplingBenchmark
 
 
 @click.command("sampling")
@@ -55,23 +46,19 @@ def bench_sampling(
     frcnn bench sampling --json sampling.json
     frcnn bench sampling --dataset voc2007 --data-root VOCdevkit
     """
-    if name is None:
-        with TemporaryDirectory() as folder:
-            output.detail(f"Generating {_GENERATED} pictures")
-            made = generate_dataset(Path(folder) / "shapes", _GENERATED, size=_SIZE)
-            result = _measure(output, find_dataset(str(made), split), rounds)
-    else:
-        result = _measure(output, find_dataset(name, split, data_root), rounds)
+    if name is not None:
+        locate(name, data_root)  # an unknown one is reported before anything slow is imported
+    from frcnn_cli.engine.benchmarks.sampling import benchmark_sampling
+
+    result = benchmark_sampling(name, split, data_root, rounds, output)
     output.print(_table(result))
     if json_path is not None:
         write_json(json_path, result.to_json())
 
 
-def _measure(output: Output, dataset: Dataset, rounds: int) -> SamplingBenchmark:
-    return benchmark_sampling(Case.of(dataset), rounds, output.detail)
-
-
 def _table(result: SamplingBenchmark) -> Table:
+    from frcnn_cli.engine.benchmarks.sampling import BACKBONE, SCALE
+
     table = Table(
         title=f"{result.rois} RoIs, {BACKBONE} at scale {SCALE}, {result.threads} threads"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich import box
@@ -13,12 +14,14 @@ from rich.table import Table
 from frcnn_cli.commands.bench.cases import cases_option, native_cases
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.commands.shared.estimate import in_words
-from frcnn_cli.engine.benchmarks.train import CASES, TrainingTimes, benchmark_training
+from frcnn_cli.engine.benchmarks.cases import TRAINING_CASES
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.benchmarks.train import TrainingTimes
 
 
 @click.command("train")
-@cases_option(CASES)
+@cases_option(TRAINING_CASES)
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Of each case."
 )
@@ -36,14 +39,10 @@ def bench_train(
     \b
     frcnn bench train --rounds 5 --json train.json
     """
-    cases = tuple(native_cases(output, CASES, names))
-    with output.progress("Training", len(cases)) as advance:
+    cases = native_cases(output, TRAINING_CASES, names)
+    from frcnn_cli.engine.benchmarks.train import benchmark_training
 
-        def begin(name: str, seconds: float) -> None:
-            output.note(f"{name}: about {in_words(seconds)}")
-            advance(1, name)
-
-        results = benchmark_training(cases, rounds, steps, begin)
+    results = benchmark_training(cases, rounds, steps, output)
     output.print(_table(results))
     output.print(_stage_table(results))
     if json_path is not None:

@@ -11,10 +11,10 @@ from rich.table import Table
 from frcnn_cli.commands.bench.cases import native_cases
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.benchmarks.train import CASES
-from frcnn_cli.engine.benchmarks.train_options import WAYS, benchmark_ways
+from frcnn_cli.engine.benchmarks.cases import STEP_OPTIONS, TRAINING_CASES
 
-NETWORKS = {case.name: case for case in CASES if case.precision == "float32"}
+_NAMES = ", ".join(option.name for option in STEP_OPTIONS)
+NETWORKS = {case.name: case for case in TRAINING_CASES if case.precision == "float32"}
 
 
 @click.command("train-options")
@@ -25,7 +25,7 @@ NETWORKS = {case.name: case for case in CASES if case.precision == "float32"}
     show_default=True,
     help="The network that is trained.",
 )
-@click.option("--ways", "names", help=f"Some of {', '.join(way.name for way in WAYS)}.")
+@click.option("--ways", "names", help=f"Some of {_NAMES}.")
 @click.option(
     "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Of each way."
 )
@@ -43,15 +43,16 @@ def bench_train_options(
     \b
     frcnn bench train-options --case lite --json options.json
     """
-    ways = tuple(native_cases(output, WAYS, names))
-    with output.progress("Training", len(ways)) as advance:
-        found = benchmark_ways(NETWORKS[case], ways, rounds, steps, lambda name: advance(1, name))
+    step_options = native_cases(output, STEP_OPTIONS, names)
+    from frcnn_cli.engine.benchmarks.train_options import benchmark_step_options
+
+    found = benchmark_step_options(NETWORKS[case], step_options, rounds, steps, output)
     title = f"{case}: seconds a training step, medians"
     table = Table("way", title=title, box=box.SIMPLE_HEAD)
-    for heading in ("seconds", f"{ways[0].name} / this"):
+    for heading in ("seconds", f"{step_options[0].name} / this"):
         table.add_column(heading, justify="right")
-    for each in found:
-        table.add_row(each.name, f"{each.seconds:.3f}", f"{each.ratio:.2f}")
+    for time in found:
+        table.add_row(time.name, f"{time.seconds:.3f}", f"{time.ratio:.2f}")
     output.print(table)
     if json_path is not None:
-        write_json(json_path, {"case": case, "ways": [each.to_json() for each in found]})
+        write_json(json_path, {"case": case, "ways": [time.to_json() for time in found]})

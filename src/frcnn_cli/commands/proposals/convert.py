@@ -11,7 +11,6 @@ from frcnn_cli.commands.proposals import options as proposals_options
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.proposals.convert import Conversion, convert_proposals
-from frcnn_cli.engine.proposals.images import image_files, read_image_set
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.known import WRITABLE
 from frcnn_proposals.formats.layout import Order
@@ -63,13 +62,7 @@ def convert(
     frcnn proposals convert sam-output/ masks.proposals --images photos/
     frcnn proposals convert masks.proposals masks.json --to coco --images photos/
     """
-    conversion = Conversion(
-        Hints(format, order, base),
-        to,
-        None if image_set is None else read_image_set(image_set),
-        None if images is None else image_files(images),
-        allow_mismatch,
-    )
+    conversion = Conversion(to, Hints(format, order, base), image_set, images, allow_mismatch)
     result = convert_proposals(file, out, conversion)
     for remark in result.remarks:
         output.warn(remark)

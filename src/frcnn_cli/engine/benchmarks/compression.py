@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from frcnn_cli.engine.compression.costs import Cost, measure_costs
 from frcnn_cli.engine.compression.svd import decompose
 from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
+from frcnn_cli.engine.reporter import SILENT, Reporter
 
 # As many as VOC has: they decide how long the layers behind fc7 and suppression take.
 _CLASSES = tuple(f"class {number}" for number in range(1, 21))
@@ -50,17 +52,18 @@ class CompressionSpeed:
 def benchmark_compression(
     backbone: Backbone,
     ranks: Mapping[str, int],
-    rounds: int,
-    on_run: Callable[[], None] = lambda: None,
+    rounds: int = 5,
+    reporter: Reporter = SILENT,
 ) -> CompressionSpeed:
-    """Time a network with random weights, uncompressed and at these ranks, in turn.
+    """Time a network with random weights, uncompressed and at these ranks, interleaved.
 
     What the weights are makes no difference to the time that they take.
     """
     whole = create_model(backbone, _CLASSES, "none").eval()
     thin = FastRCNN(with_ranks(whole.architecture, dict(ranks))).eval()
     thin = thin.to(memory_format=torch.channels_last)
-    before, after = measure_costs((whole, thin), "float32", rounds, on_run)
+    with reporter.progress("Timing, interleaved", 2 * (rounds + 1)) as advance:
+        before, after = measure_costs((whole, thin), "float32", rounds, partial(advance, 1, ""))
     return CompressionSpeed(before, after)
 
 

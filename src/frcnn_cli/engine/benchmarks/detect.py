@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from frcnn_cli.engine.benchmarks.baseline_detector import BaselineDetector
+from frcnn_cli.engine.benchmarks.baselines import BaselineDetector
+from frcnn_cli.engine.benchmarks.cases import DETECTION_CASES, DetectionCase
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.image import detect_image, score_boxes
 from frcnn_cli.engine.detection.prepare import prepare_model
@@ -22,7 +23,8 @@ from frcnn_cli.engine.detection.stage_clock import STAGES, StageClock
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
 from frcnn_cli.engine.proposals.inputs import find_images
-from frcnn_cli.engine.settings import DetectSettings, Precision
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.images import read_image
 from frcnn_proposals.sources.opencv import OpenCVSelectiveSearch
@@ -31,29 +33,6 @@ from frcnn_proposals.sources.selective_search import SelectiveSearch
 CLASSES = tuple(f"class{index}" for index in range(20))  # as many as VOC has
 SETTINGS = DetectSettings(score_threshold=0.0)
 TOLERANCE = 1e-3
-
-
-@dataclass(frozen=True)
-class DetectionCase:
-    """What is compared. ranks: of fc6 and fc7. made: proposals are made, not given."""
-
-    name: str
-    backbone: str
-    made: bool
-    ranks: tuple[int, int] | None = None
-    precision: Precision = "float32"
-
-
-CASES = (
-    DetectionCase("vgg16-given", "vgg16", made=False),
-    DetectionCase("vgg16-made", "vgg16", made=True),
-    DetectionCase("vgg16-svd-given", "vgg16", made=False, ranks=(1024, 256)),
-    DetectionCase("vgg16-svd-made", "vgg16", made=True, ranks=(1024, 256)),
-    DetectionCase("lite-given", "efficientnet_lite0", made=False),
-    DetectionCase("lite-made", "efficientnet_lite0", made=True),
-    DetectionCase("lite-bfloat16-given", "efficientnet_lite2", made=False, precision="bfloat16"),
-    DetectionCase("vgg16-bfloat16-given", "vgg16", made=False, precision="bfloat16"),
-)
 
 
 @dataclass(frozen=True)
@@ -120,16 +99,44 @@ def sample_images(count: int) -> tuple[list[Image], bool]:
         return [read_image(path) for _, path in files[:count]], False
 
 
+@dataclass(frozen=True)
+class DetectionBenchmark:
+    """photographs: whether the images are photographs or generated. threads: torch's."""
+
+    results: tuple[DetectionResult, ...]
+    photographs: bool
+    threads: int
+
+    @property
+    def differing(self) -> list[str]:
+        """Names of the cases whose outputs differ by more than TOLERANCE."""
+        return [result.case.name for result in self.results if result.equal is False]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"cases": [result.to_json() for result in self.results]}
+
+
 def benchmark_detection(
-    case: DetectionCase,
-    images: Sequence[Image],
-    rounds: int,
-    on_run: Callable[[], None] = lambda: None,
-) -> DetectionResult:
-    """Ours and the baseline on every image, in turn, `rounds` times after one untimed image.
+    cases: Sequence[DetectionCase] = DETECTION_CASES,
+    count: int = 3,
+    rounds: int = 3,
+    reporter: Reporter = SILENT,
+) -> DetectionBenchmark:
+    """Ours and the baseline on `count` images, interleaved, `rounds` times after an untimed image.
 
     Seconds are the mean over images of the median over rounds.
     """
+    images, photographs = sample_images(count)
+    if not photographs:
+        reporter.note("The shared data is missing: the images are generated.")
+    with reporter.progress("Detecting", 2 * len(cases) * count * rounds) as advance:
+        results = [_measure(case, images, rounds, partial(advance, 1, case.name)) for case in cases]
+    return DetectionBenchmark(tuple(results), photographs, torch.get_num_threads())
+
+
+def _measure(
+    case: DetectionCase, images: Sequence[Image], rounds: int, on_run: Callable[[], None]
+) -> DetectionResult:
     model = _model(case)
     prepared, baseline = prepare_model(model, case.precision), BaselineDetector(model)
     ours_source, their_source = SelectiveSearch("fast"), OpenCVSelectiveSearch("fast")

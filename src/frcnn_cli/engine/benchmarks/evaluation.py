@@ -6,7 +6,6 @@ import contextlib
 import io
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
@@ -19,6 +18,7 @@ from frcnn_cli.engine.datasets.export.dataset import export_dataset
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth, ImageRecord
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import MisuseError
 
 _SIDE = 500  # of the images made up, in pixels
@@ -67,9 +67,9 @@ def benchmark_evaluation(
     detections_an_image: int = 100,
     classes: int = 20,
     repeats: int = 3,
-    progress: Callable[[int], None] = lambda done: None,
+    reporter: Reporter = SILENT,
 ) -> EvaluationBenchmark:
-    """Score made-up detections, ours and theirs in turn, `repeats` times.
+    """Score made-up detections, ours and theirs interleaved, `repeats` times.
 
     Half of an image's detections lie near objects. Raises MisuseError without pycocotools.
     """
@@ -87,10 +87,11 @@ def benchmark_evaluation(
         export_dataset(dataset, truth, "coco")
         export_dataset(dataset, results, "coco", detections)
         del detections
-        for done in range(repeats):
-            ours.append(_time_ours(dataset, results))
-            theirs.append(_time_theirs(truth, results))
-            progress(done + 1)
+        with reporter.progress("Scoring", repeats) as advance:
+            for _ in range(repeats):
+                ours.append(_time_ours(dataset, results))
+                theirs.append(_time_theirs(truth, results))
+                advance(1, "")
     count = images * detections_an_image
     return EvaluationBenchmark(images, count, classes, repeats, _median(ours), _median(theirs))
 

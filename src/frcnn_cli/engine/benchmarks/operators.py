@@ -1,8 +1,7 @@
-"""What a benchmark of an operator says, and the boxes it is run on."""
+"""Non-maximum suppression beside torchvision's; results of operators and boxes to run them on."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,10 +9,9 @@ import torch
 import torchvision
 from torch import Tensor
 
-from frcnn_cli.engine.benchmarks.timing import memory_bandwidth, time_in_turn
+from frcnn_cli.engine.benchmarks.measuring import interleaved_medians, memory_bandwidth
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_kernels import batched_nms
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -94,14 +92,14 @@ def benchmark_nms(
     rounds: int = 21,
     cases: dict[str, tuple[int, int]] = CASES,
     device: torch.device | None = None,
-    progress: Progress = lambda name: None,
+    reporter: Reporter = SILENT,
 ) -> list[OperatorCase]:
-    """Times batched_nms, ours and torchvision's in turn, after checking that both keep the same."""
+    """Time batched_nms, ours and torchvision's, after checking that both keep the same boxes."""
     device = device or torch.device("cpu")
     bandwidth = memory_bandwidth(device)
     results = []
     for name, (classes, boxes_each) in cases.items():
-        progress(name)
+        reporter.detail(name)
         generator = torch.Generator().manual_seed(0)
         boxes = torch.cat(
             [draw_clustered_boxes(boxes_each, *IMAGE_SIZE, generator) for _ in range(classes)]
@@ -115,7 +113,7 @@ def benchmark_nms(
             "ours": lambda a=arguments: batched_nms(*a),
             "torchvision": lambda a=arguments: torchvision.ops.batched_nms(*a),
         }
-        seconds = time_in_turn(contestants, rounds)
+        seconds = interleaved_medians(contestants, rounds)
         moved = size_in_bytes(boxes, scores, labels, kept)
         results.append(
             OperatorCase(

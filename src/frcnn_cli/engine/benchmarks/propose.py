@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from statistics import mean, median
 from typing import Any
 
 import cv2
 import torch
 
+from frcnn_cli.engine.benchmarks.cases import LIST_LENGTHS
+from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.evaluation.recall import RecallReport, evaluate_recall
 from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.images import read_image
 from frcnn_proposals.sources.opencv import OpenCVSelectiveSearch
 from frcnn_proposals.sources.selective_search import Mode, SelectiveSearch
 
-# Where the paper's lists end (its table 7): the means of its two strategies.
-LIST_LENGTHS: Mapping[Mode, int] = {"fast": 2147, "quality": 10108}
 # OpenCV's takes tens of times as long, so a disturbance weighs less on it.
 _OUR_ROUNDS = 3
 
@@ -59,30 +62,49 @@ class ModeResult:
         return values
 
 
-def spread(dataset: Dataset, count: int) -> Dataset:
-    """`count` images (all, where there are fewer) spread evenly over the data set's order."""
-    total = len(dataset)
-    count = min(count, total)
-    chosen = tuple(dataset.images[i * total // count] for i in range(count))
-    return Dataset(dataset.name, dataset.split, dataset.classes, chosen)
+@dataclass(frozen=True)
+class ProposalBenchmark:
+    """images: that were searched. modes: results by mode."""
+
+    images: int
+    modes: dict[Mode, ModeResult]
+
+    def to_json(self) -> dict[str, Any]:
+        return {"modes": {mode: result.to_json() for mode, result in self.modes.items()}}
 
 
-def benchmark_mode(
-    dataset: Dataset, mode: Mode, on_image: Callable[[str], None] = lambda _: None
-) -> ModeResult:
-    """Both searches on every image of `dataset` in turn, on one thread each.
+def benchmark_proposals(
+    name: str,
+    split: str = "trainval",
+    data_root: Path | None = None,
+    images: int = 100,
+    modes: Sequence[Mode] = tuple(LIST_LENGTHS),
+    reporter: Reporter = SILENT,
+) -> ProposalBenchmark:
+    """Both searches on `images` images of a split, interleaved, on one thread each.
 
-    Images are read before the clock starts. Our time on an image is the median of three;
+    Images are read before the clock starts. Our time per image is the median of three;
     OpenCV's is one run.
     """
+    dataset = _spread(find_dataset(name, split, data_root), images)
     torch_threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     try:
-        return _compare(dataset, mode, on_image)
+        with reporter.progress("Searching", len(dataset) * len(modes)) as advance:
+            results = {mode: _compare(dataset, mode, partial(advance, 1)) for mode in modes}
     finally:
         torch.set_num_threads(torch_threads)
         cv2.setNumThreads(opencv_threads)
+    return ProposalBenchmark(len(dataset), results)
+
+
+def _spread(dataset: Dataset, count: int) -> Dataset:
+    """`count` images (all, where there are fewer) spread evenly over the dataset's order."""
+    total = len(dataset)
+    count = min(count, total)
+    chosen = tuple(dataset.images[i * total // count] for i in range(count))
+    return Dataset(dataset.name, dataset.split, dataset.classes, chosen)
 
 
 def _compare(dataset: Dataset, mode: Mode, on_image: Callable[[str], None]) -> ModeResult:

@@ -2,10 +2,8 @@
 
 Legend: N images, C channels, H x W cells of the map, R RoIs, 7 x 7 bins.
 
-onnxruntime's MaxRoiPool as a third contestant, where onnxruntime is installed.
-
-A model of one node is all it needs; it is written here in the bytes of the ONNX format, which
-spares the `onnx` package.
+onnxruntime needs a model of one node, MaxRoiPool; it is written here in the bytes of the ONNX
+format, which spares the `onnx` package.
 """
 
 from __future__ import annotations
@@ -18,8 +16,9 @@ import torch
 import torchvision
 from torch import Tensor
 
-from frcnn_cli.engine.benchmarks.operators import OperatorCase, Progress, draw_rois, size_in_bytes
-from frcnn_cli.engine.benchmarks.timing import memory_bandwidth, time_in_turn
+from frcnn_cli.engine.benchmarks.measuring import interleaved_medians, memory_bandwidth
+from frcnn_cli.engine.benchmarks.operators import OperatorCase, draw_rois, size_in_bytes
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_kernels import roi_pool
 
 BINS = 7
@@ -59,14 +58,14 @@ def benchmark_roi_pool(
     rounds: int = 11,
     cases: tuple[PoolingCase, ...] = CASES,
     device: torch.device | None = None,
-    progress: Progress = lambda name: None,
+    reporter: Reporter = SILENT,
 ) -> list[OperatorCase]:
-    """Times every case, ours and the others' in turn, after checking that the results agree."""
+    """Time every case, ours and the others' interleaved, after checking that the results agree."""
     device = device or torch.device("cpu")
     bandwidth = memory_bandwidth(device)
     results = []
     for case in cases:
-        progress(case.name)
+        reporter.detail(case.name)
         results.append(_measure(case, rounds, bandwidth, device))
     return results
 
@@ -81,7 +80,7 @@ def _measure(
     contest = {"infer": _infer, "train": _train, "backward": _backward}[case.kind]
     contestants, moved = contest(case, features, rois)
     equal = torch.equal(contestants["ours"](), contestants["torchvision"]())
-    seconds = time_in_turn(contestants, rounds)
+    seconds = interleaved_medians(contestants, rounds)
     return OperatorCase(
         case.name, seconds["ours"], seconds["torchvision"], seconds.get("onnxruntime"), moved,
         bandwidth, equal,

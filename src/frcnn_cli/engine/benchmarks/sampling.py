@@ -2,34 +2,37 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
-from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
 
+from frcnn_cli.engine.benchmarks.measuring import peak_growth
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.losses import multi_task_loss
 from frcnn_cli.engine.network.model import FastRCNN, create_model
 from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import Sampling, TrainSettings
 from frcnn_cli.engine.settings.training import Strategy
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import InputError
 from frcnn_proposals.sources.dense import DenseBoxes
 
 BACKBONE, SCALE = "efficientnet_lite0", 400
 STRATEGIES: tuple[Strategy, ...] = ("hierarchical", "roi-centric")
 _PROPOSALS = 2000
 _PIECES = 16
+# Three quarters of them are trainval: the 128 that a mini-batch of single RoIs needs.
+GENERATED_IMAGES, GENERATED_SIZE = 172, (500, 375)
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,7 @@ class SamplingBenchmark:
     """Median seconds of one mini-batch, forward and backward, and the memory it needs.
 
     rois: of a mini-batch. images: that they come from, by strategy. bytes: how far the peak of
-    a process's memory rises over what it holds before (see peak_memory).
+    a process's memory rises over what it holds before (see peak_growth).
     """
 
     rois: int
@@ -59,7 +62,7 @@ class SamplingBenchmark:
 
 
 @dataclass(frozen=True)
-class Case:
+class SamplingCase:
     """What both strategies are measured on."""
 
     dataset: Dataset
@@ -68,7 +71,7 @@ class Case:
     scale: int = SCALE
 
     @classmethod
-    def of(cls, dataset: Dataset) -> Case:
+    def of(cls, dataset: Dataset) -> SamplingCase:
         """The first images of `dataset` that a mini-batch needs, with boxes of a grid on each.
 
         Where RoIs come from does not change what they cost.
@@ -84,19 +87,40 @@ class Case:
 
 
 def benchmark_sampling(
-    case: Case, rounds: int = 3, progress: Callable[[str], None] = lambda doing: None
+    name: str | None = None,
+    split: str = "trainval",
+    data_root: Path | None = None,
+    rounds: int = 3,
+    reporter: Reporter = SILENT,
 ) -> SamplingBenchmark:
-    """Time both in turn on batches that lie ready, and measure each one's memory in a process
-    of its own. Raises MisuseError where the data set has too few images."""
+    """Measure both strategies on a split of the dataset `name`, or on images generated for it.
+
+    Raises MisuseError where the dataset is unknown or has too few images.
+    """
+    if name is not None:
+        dataset = find_dataset(name, split, data_root)
+        return measure_sampling(SamplingCase.of(dataset), rounds, reporter)
+    with TemporaryDirectory() as folder:
+        reporter.detail(f"Generating {GENERATED_IMAGES} images")
+        made = generate_dataset(Path(folder) / "shapes", GENERATED_IMAGES, size=GENERATED_SIZE)
+        dataset = find_dataset(str(made), split)
+        return measure_sampling(SamplingCase.of(dataset), rounds, reporter)
+
+
+def measure_sampling(
+    case: SamplingCase, rounds: int = 3, reporter: Reporter = SILENT
+) -> SamplingBenchmark:
+    """Time both, interleaved, on batches that are prepared beforehand, and measure the memory of
+    each in a separate process. Raises MisuseError where the dataset has too few images."""
     model = _model(case)
-    progress("preparing images")
+    reporter.detail("preparing images")
     ready = {name: list(_shares(_minibatches(case, model, name))) for name in STRATEGIES}
-    progress("timing")
+    reporter.detail("timing")
     hierarchical, roi_centric = STRATEGIES
     seconds = _time_in_pieces(model, ready[hierarchical], ready[roi_centric], rounds)
     memory = {}
     for name in STRATEGIES:
-        progress(f"memory, {name}")
+        reporter.detail(f"memory, {name}")
         memory[name] = peak_growth(_prepare_one, (case, name))
     return SamplingBenchmark(
         rois=sum(len(share.labels) for share in ready[hierarchical]),
@@ -148,20 +172,20 @@ def forward_backward(model: FastRCNN, shares: Iterable[Minibatch]) -> None:
         (losses.total * len(share.labels)).backward()  # type: ignore[no-untyped-call]
 
 
-def _prepare_one(case: Case, strategy: Strategy) -> Callable[[], None]:
+def _prepare_one(case: SamplingCase, strategy: Strategy) -> Callable[[], None]:
     """What is measured: a mini-batch whose images are read as they are needed, as in training."""
     model = _model(case)
     batches = _minibatches(case, model, strategy)
     return lambda: forward_backward(model, _shares(batches))
 
 
-def _model(case: Case) -> FastRCNN:
+def _model(case: SamplingCase) -> FastRCNN:
     backbone = find_backbone(BACKBONE)
     preprocessing = backbone.preprocessing.at_scale(case.scale)
     return create_model(backbone, case.dataset.classes, preprocessing=preprocessing).train()
 
 
-def _minibatches(case: Case, model: FastRCNN, strategy: Strategy) -> Minibatches:
+def _minibatches(case: SamplingCase, model: FastRCNN, strategy: Strategy) -> Minibatches:
     settings = TrainSettings(sampling=replace(case.sampling, strategy=strategy))
     return Minibatches(case.dataset, case.proposals, model.architecture, settings)
 
@@ -169,38 +193,3 @@ def _minibatches(case: Case, model: FastRCNN, strategy: Strategy) -> Minibatches
 def _shares(minibatches: Minibatches) -> Iterable[Minibatch]:
     """Those of the first mini-batch, one at a time."""
     return (minibatches[index] for index in range(minibatches.shares))
-
-
-_PROCESS = Path("/proc/self")
-
-
-def peak_growth(prepare: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]) -> int:
-    """Bytes by which the peak of resident memory rises while `prepare(*arguments)()` runs.
-
-    Both run in a child process with as many threads as here; what `prepare` holds is not
-    counted. Raises InputError on a system without Linux's /proc.
-    """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
-        return child.submit(_measure, torch.get_num_threads(), prepare, arguments).result()
-
-
-def _measure(
-    threads: int, prepare: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]
-) -> int:
-    torch.set_num_threads(threads)
-    work = prepare(*arguments)
-    try:
-        (_PROCESS / "clear_refs").write_text("5")  # the peak so far is forgotten
-        before = _status("VmRSS")
-        work()
-        return _status("VmHWM") - before
-    except OSError as error:
-        raise InputError(f"Memory cannot be measured on this system ({error}).") from error
-
-
-def _status(name: str) -> int:
-    """A value of /proc/self/status, in bytes."""
-    found = re.search(rf"^{name}:\s+(\d+) kB$", (_PROCESS / "status").read_text(), re.MULTILINE)
-    if found is None:
-        raise OSError(f"{name} is not in {_PROCESS}/status")
-    return int(found[1]) * 1024

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, astuple, dataclass, replace
-from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
@@ -15,7 +14,8 @@ from typing import Any
 
 import torch
 
-from frcnn_cli.engine.benchmarks.plain_training import PlainTraining
+from frcnn_cli.engine.benchmarks.baselines import PlainTraining
+from frcnn_cli.engine.benchmarks.cases import TRAINING_CASES, TrainingCase
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.stage_times import sample_proposals
@@ -24,31 +24,14 @@ from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.layers.dropout import RowDropout
 from frcnn_cli.engine.network.losses import multi_task_loss
 from frcnn_cli.engine.network.model import FastRCNN, create_model
-from frcnn_cli.engine.settings import Precision, TrainSettings
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
 from frcnn_cli.engine.training.step import train_step
 
 IMAGES = 48  # pictures of 500 x 375, three quarters of which are trained on
-
-
-@dataclass(frozen=True)
-class TrainingCase:
-    """preset and backbone: what is trained. precision: of our step; the baseline is float32."""
-
-    name: str
-    preset: str
-    precision: Precision
-    scale: int | None = None
-    backbone: str | None = None
-
-
-CASES = (
-    TrainingCase("lite", "lite", "float32", backbone="efficientnet_lite0"),
-    TrainingCase("paper-l", "paper-l", "float32"),
-    TrainingCase("paper-l-bfloat16", "paper-l", "bfloat16"),
-)
 
 
 @dataclass(frozen=True)
@@ -73,26 +56,23 @@ class TrainingTimes:
 
 
 def benchmark_training(
-    cases: tuple[TrainingCase, ...] = CASES,
+    cases: Sequence[TrainingCase] = TRAINING_CASES,
     rounds: int = 3,
     steps: int = 4,
-    begin: Callable[[str, float], None] = lambda name, seconds: None,
+    reporter: Reporter = SILENT,
 ) -> list[TrainingTimes]:
-    """Each case: one uncounted step each, then `rounds` of `steps` steps each, interleaved.
-
-    begin: receives a case's name and about how many seconds it will take, after the first step.
-    """
+    """Each case: one uncounted step each, then `rounds` of `steps` steps each, interleaved."""
     results = []
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, reporter.progress("Training", len(cases)) as advance:
         generate_dataset(Path(folder) / "pictures", IMAGES, size=(500, 375))
         for case in cases:
-            expected = partial(begin, case.name)
-            results.append(_measure(case, Path(folder), rounds, steps, expected))
+            results.append(_measure(case, Path(folder), rounds, steps, reporter))
+            advance(1, case.name)
     return results
 
 
 def _measure(
-    case: TrainingCase, folder: Path, rounds: int, steps: int, begin: Callable[[float], None]
+    case: TrainingCase, folder: Path, rounds: int, steps: int, reporter: Reporter
 ) -> TrainingTimes:
     run, model = run_of(case, folder, 2 * rounds * steps + 2)
     plain = PlainTraining(deepcopy(model), run)
@@ -100,7 +80,8 @@ def _measure(
     start = time.perf_counter()
     losses = (next(ours), plain.step())
     # Its stages are timed afterwards, in steps of ours alone.
-    begin((time.perf_counter() - start) * (rounds + 0.5) * steps)
+    expected = (time.perf_counter() - start) * (rounds + 0.5) * steps
+    reporter.note(f"{case.name}: about {expected:.0f} s")
     seconds: tuple[list[float], list[float]] = ([], [])
     for _ in range(rounds):
         for step, durations in zip((ours.__next__, plain.step), seconds, strict=True):

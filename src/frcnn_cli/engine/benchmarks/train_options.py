@@ -1,4 +1,4 @@
-"""What each way of making a training step quicker brings by itself."""
+"""What each option that makes a training step faster contributes by itself."""
 
 from __future__ import annotations
 
@@ -13,40 +13,21 @@ from typing import Any
 
 import torch
 
-from frcnn_cli.engine.benchmarks.train import IMAGES, TrainingCase, run_of
+from frcnn_cli.engine.benchmarks.cases import STEP_OPTIONS, StepOption, TrainingCase
+from frcnn_cli.engine.benchmarks.train import IMAGES, run_of
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.network.compile import compile_features
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.settings import Precision, TrainSettings
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
 from frcnn_cli.engine.training.step import train_step
 
 
 @dataclass(frozen=True)
-class Way:
-    """How a step is computed. frozen: whether the first layers stay as they are."""
-
-    name: str
-    channels_last: bool = True
-    frozen: bool = True
-    precision: Precision = "float32"
-    compile: bool = False
-
-
-# The first is how training does it by itself.
-WAYS = (
-    Way("usual"),
-    Way("channels-first", channels_last=False),
-    Way("nothing-frozen", frozen=False),
-    Way("bfloat16", precision="bfloat16"),
-    Way("compiled", compile=True),
-)
-
-
-@dataclass(frozen=True)
-class WayTime:
-    """seconds: median of a step, data at hand. ratio: of the usual way's to these."""
+class StepOptionTime:
+    """seconds: median per step, data prepared. ratio: the usual step's seconds to these."""
 
     name: str
     seconds: float
@@ -56,53 +37,54 @@ class WayTime:
         return asdict(self)
 
 
-def benchmark_ways(
+def benchmark_step_options(
     case: TrainingCase,
-    ways: Sequence[Way] = WAYS,
+    options: Sequence[StepOption] = STEP_OPTIONS,
     rounds: int = 3,
     steps: int = 4,
-    progress: Callable[[str], None] = lambda name: None,
-) -> list[WayTime]:
-    """A step each that is not counted, then `rounds` of `steps` steps in turn, all of the same
-    mini-batches. The first way is what the others are compared with."""
+    reporter: Reporter = SILENT,
+) -> list[StepOptionTime]:
+    """One step per option that is not counted, then `rounds` of `steps` steps, interleaved, all
+    of the same mini-batches. The others are compared with the first option."""
     with TemporaryDirectory() as folder:
         generate_dataset(Path(folder) / "pictures", IMAGES, size=(500, 375))
         run, model = run_of(case, Path(folder), rounds * steps + 1)
         minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
         batches = [list(batch) for batch in minibatch_stream(minibatches, 0, workers=0)]
     seconds: dict[str, list[float]] = {}
-    done = {}
-    for way in ways:
-        progress(way.name)
-        done[way.name] = _step(deepcopy(model), run.settings, way)
-        done[way.name](batches[0])
-        seconds[way.name] = []
-    for start in range(1, len(batches), steps):
-        for name, step in done.items():
-            for batch in batches[start : start + steps]:
-                began = time.perf_counter()
-                step(batch)
-                seconds[name].append(time.perf_counter() - began)
-    medians = {name: median(each) for name, each in seconds.items()}
-    usual = medians[ways[0].name]
-    return [WayTime(name, value, usual / value) for name, value in medians.items()]
+    step_of = {}
+    with reporter.progress("Training", len(options)) as advance:
+        for option in options:
+            advance(1, option.name)
+            step_of[option.name] = _step(deepcopy(model), run.settings, option)
+            step_of[option.name](batches[0])
+            seconds[option.name] = []
+        for start in range(1, len(batches), steps):
+            for name, step in step_of.items():
+                for batch in batches[start : start + steps]:
+                    began = time.perf_counter()
+                    step(batch)
+                    seconds[name].append(time.perf_counter() - began)
+    medians = {name: median(values) for name, values in seconds.items()}
+    usual = medians[options[0].name]
+    return [StepOptionTime(name, value, usual / value) for name, value in medians.items()]
 
 
 def _step(
-    model: FastRCNN, settings: TrainSettings, way: Way
+    model: FastRCNN, settings: TrainSettings, option: StepOption
 ) -> Callable[[Sequence[Minibatch]], None]:
-    """What trains the model on a mini-batch in this way."""
-    layout = torch.channels_last if way.channels_last else torch.contiguous_format
+    """A function that trains the model on a mini-batch by this option."""
+    layout = torch.channels_last if option.channels_last else torch.contiguous_format
     model = model.to(memory_format=layout).train()
-    if not way.frozen:
+    if not option.frozen:
         settings = replace(settings, frozen="none")
     let_learn(model, stages(settings)[0], settings)
-    if way.compile:
+    if option.compile:
         compile_features(model)
     optimizer = make_optimizer(model, settings.schedule)
 
     def step(batch: Sequence[Minibatch]) -> None:
         arranged = (replace(b, images=b.images.contiguous(memory_format=layout)) for b in batch)
-        train_step(model, arranged, optimizer, 1e-4, bfloat16=way.precision == "bfloat16")
+        train_step(model, arranged, optimizer, 1e-4, bfloat16=option.precision == "bfloat16")
 
     return step

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
-from frcnn_cli.engine.proposals.images import sizes_of
+from frcnn_cli.engine.proposals.inputs import image_files, read_image_set, sizes_of
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
 from frcnn_proposals.files import refuse_to_replace
 from frcnn_proposals.formats.interpret import Hints
+from frcnn_proposals.formats.known import STORE
 from frcnn_proposals.formats.read import ProposalFile, open_proposals
 from frcnn_proposals.formats.write import write_proposals
 from frcnn_proposals.matching import match_ids
@@ -26,12 +27,15 @@ _NO_BOXES = Proposals(np.zeros((0, 4), np.float32))
 
 @dataclass(frozen=True)
 class Conversion:
-    """What is to be done. image_ids: the images and their order; files: theirs, by id."""
+    """to: the format to write, a name. hints: on the file that is read. image_set: a list of the
+    images and their order. images: the folder that they are in. allow_mismatch: whether images
+    without proposals, and proposals without an image, are tolerated.
+    """
 
-    hints: Hints
-    to: str
-    image_ids: Sequence[str] | None = None
-    files: Mapping[str, Path] | None = None
+    to: str = STORE
+    hints: Hints | None = None
+    image_set: Path | None = None
+    images: Path | None = None
     allow_mismatch: bool = False
 
 
@@ -51,10 +55,11 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
     where the format to write needs what is not given.
     """
     refuse_to_replace(file, out)
-    ids = conversion.image_ids
-    known = ids if ids is not None else list(conversion.files or ()) or None
-    size_of = None if conversion.files is None else sizes_of(conversion.files)
-    source = open_proposals(file, conversion.hints, known, size_of)
+    ids = None if conversion.image_set is None else read_image_set(conversion.image_set)
+    files = None if conversion.images is None else image_files(conversion.images)
+    known = ids if ids is not None else list(files or ()) or None
+    size_of = None if files is None else sizes_of(files)
+    source = open_proposals(file, conversion.hints or Hints(), known, size_of)
     proposals = source.proposals
     if ids is not None:
         match = match_ids(proposals, ids)
@@ -67,7 +72,7 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
         proposals,
         conversion.to,
         image_ids=ids,
-        image_paths=conversion.files,
+        image_paths=files,
         provenance=_provenance(source),
     )
     return Converted(source.format, images, (*source.remarks, *_losses(conversion.to, proposals)))

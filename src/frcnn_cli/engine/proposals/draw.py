@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +13,115 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
 from frcnn_cli.engine.boxes import iou_matrix
+from frcnn_cli.engine.datasets.find import available_splits, find_dataset
+from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.drawing.detections import class_colour
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.files import write_whole
+from frcnn_proposals.formats.interpret import Hints
+from frcnn_proposals.formats.read import open_proposals
+from frcnn_proposals.images import read_image
+
+_FIRST_BOXES = 50  # drawn of an image without objects
+
+
+@dataclass(frozen=True)
+class DrawnProposals:
+    """path: the picture. boxes: of the image. best: per object, None where the first are drawn.
+
+    classes: names by label - 1.
+    """
+
+    path: Path
+    boxes: int
+    best: tuple[BestBox, ...] | None
+    classes: tuple[str, ...]
+
+
+def draw_proposals(
+    file: Path,
+    image: str,
+    out: Path | None = None,
+    *,
+    dataset: str | None = None,
+    data_root: Path | None = None,
+    hints: Hints | None = None,
+    top: int | None = None,
+) -> DrawnProposals:
+    """Draw the boxes that `file` has for an image, as a PNG: the best for each object, or the
+    first `top`.
+
+    image: a file, or an id of `dataset`. out: None is <id>-proposals.png in the current folder.
+    Raises MisuseError where there is no such image, InputError where the file has no boxes for it.
+    """
+    found = find_record(image, dataset, data_root)
+    pixels = read_image(found.path)
+    size = (pixels.shape[1], pixels.shape[0])
+    by_id = open_proposals(
+        file,
+        hints or Hints(),
+        found.split_ids,
+        lambda image_id: size if image_id == found.image_id else None,
+    ).proposals
+    if found.image_id not in by_id:
+        raise InputError(f"{file}: has no boxes for image {found.image_id!r}")
+    proposals = by_id[found.image_id]
+    best = None
+    if top is None and found.truth is not None:
+        best = tuple(best_boxes(found.truth, proposals))
+        picture = draw_best_boxes(pixels, best, found.classes)
+    else:
+        picture = draw_first_boxes(pixels, proposals, top or _FIRST_BOXES)
+    out = out or Path(f"{found.image_id.replace('/', '_')}-proposals.png")
+    buffer = io.BytesIO()
+    PillowImage.fromarray(np.ascontiguousarray(picture)).save(buffer, format="png")
+    write_whole(out, buffer.getvalue())
+    return DrawnProposals(out, len(proposals), best, found.classes)
+
+
+@dataclass(frozen=True)
+class FoundImage:
+    """An image, and its objects where a dataset knows them.
+
+    split_ids: the ids of the split it is in, in order: what files that have only an order need.
+    """
+
+    image_id: str
+    path: Path
+    truth: GroundTruth | None
+    classes: tuple[str, ...]
+    split_ids: tuple[str, ...]
+
+
+def find_record(image: str, name: str | None, data_root: Path | None) -> FoundImage:
+    """The image file `image`, or the image of that id in the dataset `name`.
+
+    Without a name, the dataset two folders above a file is looked at (JPEGImages of VOC).
+    Raises MisuseError where there is no such image.
+    """
+    path = Path(image)
+    beside = path.resolve().parent.parent
+    if name is None and path.is_file() and layouts_in(beside):
+        name = str(beside)
+    if name is not None:
+        for split in available_splits(name, data_root):
+            dataset = find_dataset(name, split, data_root)
+            for record in dataset.images:
+                if record.image_id == image or _same_file(record.path, path):
+                    ids = tuple(each.image_id for each in dataset.images)
+                    return FoundImage(
+                        record.image_id, record.path, record.truth, dataset.classes, ids
+                    )
+    if not path.is_file():
+        where = "; name its dataset with --dataset" if name is None else f" in {name}"
+        raise MisuseError(f"{image}: no such image file, nor an image of that id{where}")
+    return FoundImage(path.stem, path, None, (), (path.stem,))
+
+
+def _same_file(one: Path, other: Path) -> bool:
+    return one.name == other.name and one.is_file() and other.is_file() and one.samefile(other)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frcnn_cli.engine.proposals.cache import cache_path
-from frcnn_cli.engine.proposals.images import all_ids
+from frcnn_cli.engine.proposals.inputs import all_ids
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import Reporter

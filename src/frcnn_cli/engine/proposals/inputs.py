@@ -1,4 +1,4 @@
-"""From what the user wrote (images, folders, globs, lists, data sets) to images with ids."""
+"""From what the user wrote (images, folders, globs, lists, datasets) to images with ids."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import is_writable
-from frcnn_proposals.images import SUFFIXES
+from frcnn_proposals.images import SUFFIXES, image_size
 from frcnn_proposals.reading import read_text
 
 _LISTS = (".txt", ".lst", ".list")
@@ -153,3 +153,46 @@ def _in_dataset(name: str, data_root: Path | None, split: str | None) -> Iterato
         dataset = find_dataset(name, each, data_root, report=lambda fault: None)
         for record in dataset.images:
             yield record.image_id, str(record.path)
+
+
+def read_image_set(path: Path) -> list[str]:
+    """The ids of an image set, in order: the first word of each line (VOC's ImageSets/Main).
+
+    Raises InputError if it cannot be read or lists none, or one twice.
+    """
+    try:
+        lines = read_text(path).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as an image set ({reason(error)})") from error
+    ids = [line.split()[0] for line in lines if line.strip()]
+    if not ids:
+        raise InputError(f"{path}: lists no images; an image set has an id on each line")
+    if len(set(ids)) < len(ids):
+        repeated = next(each for each in ids if ids.count(each) > 1)
+        raise InputError(f"{path}: lists image {repeated!r} more than once")
+    return ids
+
+
+def image_files(folder: Path) -> dict[str, Path]:
+    """The image files in a folder and its sub-folders, by id."""
+    if not folder.is_dir():
+        raise MisuseError(f"{folder}: no such folder of images")
+    return {image_id: Path(path) for image_id, path in find_images([str(folder)])}
+
+
+def sizes_of(files: Mapping[str, Path]) -> Callable[[str], tuple[int, int] | None]:
+    """A function from id to (width, height) in pixels; None for an id without a file."""
+
+    def size_of(image_id: str) -> tuple[int, int] | None:
+        return image_size(files[image_id]) if image_id in files else None
+
+    return size_of
+
+
+def all_ids(name: str, data_root: Path | None) -> set[str]:
+    """The ids of every split of a data set."""
+    return {
+        record.image_id
+        for split in available_splits(name, data_root)
+        for record in find_dataset(name, split, data_root, report=lambda fault: None).images
+    }

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from frcnn_cli.engine.proposals.destination import Destination
 from frcnn_cli.engine.proposals.workers import run_in_workers
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
@@ -20,6 +19,7 @@ from frcnn_proposals.images import (
     read_image_bytes,
 )
 from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.store.destination import Destination
 from frcnn_proposals.store.provenance import Provenance
 
 ImageFile = tuple[str, str | Path]  # image id, path

@@ -1,4 +1,4 @@
-"""The store that a run over many images goes on with, and puts in place when it is done."""
+"""The store that a run over many images resumes, and puts in place when it is done."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from frcnn_proposals.store.writer import StoreWriter, partial_path
 class Destination:
     """The store at `out` for boxes of one provenance; only what has changed is written.
 
-    It begins with what is known of that provenance: the .partial file of an interrupted run,
+    It starts from what is known of that provenance: the .partial file of an interrupted run,
     else the finished store. The finished one stays as it is, and in its place, until
     finish(); a .partial file is made only once there is something to write.
     Raises InputError if a file that is no store is in the way, or another run is writing.

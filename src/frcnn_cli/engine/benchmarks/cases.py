@@ -1,0 +1,76 @@
+"""What is measured, by name: known without torch, so that help waits for nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.settings import Precision
+    from frcnn_proposals.sources.selective_search import Mode
+
+
+@dataclass(frozen=True)
+class DetectionCase:
+    """ranks: of fc6 and fc7. made: proposals are computed within the time, not given."""
+
+    name: str
+    backbone: str
+    made: bool
+    ranks: tuple[int, int] | None = None
+    precision: Precision = "float32"
+
+
+DETECTION_CASES = (
+    DetectionCase("vgg16-given", "vgg16", made=False),
+    DetectionCase("vgg16-made", "vgg16", made=True),
+    DetectionCase("vgg16-svd-given", "vgg16", made=False, ranks=(1024, 256)),
+    DetectionCase("vgg16-svd-made", "vgg16", made=True, ranks=(1024, 256)),
+    DetectionCase("lite-given", "efficientnet_lite0", made=False),
+    DetectionCase("lite-made", "efficientnet_lite0", made=True),
+    DetectionCase("lite-bfloat16-given", "efficientnet_lite2", made=False, precision="bfloat16"),
+    DetectionCase("vgg16-bfloat16-given", "vgg16", made=False, precision="bfloat16"),
+)
+
+
+@dataclass(frozen=True)
+class TrainingCase:
+    """preset and backbone: what is trained. precision: of our step; the baseline is float32."""
+
+    name: str
+    preset: str
+    precision: Precision
+    scale: int | None = None
+    backbone: str | None = None
+
+
+TRAINING_CASES = (
+    TrainingCase("lite", "lite", "float32", backbone="efficientnet_lite0"),
+    TrainingCase("paper-l", "paper-l", "float32"),
+    TrainingCase("paper-l-bfloat16", "paper-l", "bfloat16"),
+)
+
+
+@dataclass(frozen=True)
+class StepOption:
+    """One way to compute a training step. frozen: whether the first layers are fixed."""
+
+    name: str
+    channels_last: bool = True
+    frozen: bool = True
+    precision: Precision = "float32"
+    compile: bool = False
+
+
+# The first is the way of training itself, which the others are compared with.
+STEP_OPTIONS = (
+    StepOption("usual"),
+    StepOption("channels-first", channels_last=False),
+    StepOption("nothing-frozen", frozen=False),
+    StepOption("bfloat16", precision="bfloat16"),
+    StepOption("compiled", compile=True),
+)
+
+# Where the paper's lists of proposals end (its table 7): the means of its two strategies.
+LIST_LENGTHS: Mapping[Mode, int] = {"fast": 2147, "quality": 10108}

@@ -1,0 +1,87 @@
+"""Time, memory and bandwidth.
+
+Contestants are timed interleaved in one run, so that a busy machine is busy for all of them.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import torch
+
+from frcnn_proposals.errors import InputError
+
+Contestant = Callable[[], object]
+_BANDWIDTH_BYTES = 256 << 20  # far more than any cache holds
+
+
+def interleaved_medians(contestants: Mapping[str, Contestant], rounds: int) -> dict[str, float]:
+    """Median seconds per contestant, over `rounds` rounds after one that is not counted."""
+    times: dict[str, list[float]] = {name: [] for name in contestants}
+    for done in range(rounds + 1):
+        for name, contestant in contestants.items():
+            start = time.perf_counter()
+            result = contestant()
+            if torch.cuda.is_available():
+                torch.cuda.synchronize()
+            elapsed = time.perf_counter() - start
+            del result  # returning memory is not part of the work
+            if done > 0:
+                times[name].append(elapsed)
+    return {name: median(seconds) for name, seconds in times.items()}
+
+
+def memory_bandwidth(device: torch.device, rounds: int = 7) -> float:
+    """Bytes per second that a large copy moves, reads and writes both counted; the best round."""
+    source = torch.zeros(_BANDWIDTH_BYTES, dtype=torch.uint8, device=device)
+    target = torch.ones_like(source)
+    best = float("inf")
+    for _ in range(rounds):
+        start = time.perf_counter()
+        target.copy_(source)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        best = min(best, time.perf_counter() - start)
+    return 2 * _BANDWIDTH_BYTES / best
+
+
+_PROCESS = Path("/proc/self")
+
+
+def peak_growth(prepare: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]) -> int:
+    """Bytes by which the peak of resident memory rises while `prepare(*arguments)()` runs.
+
+    Both run in a child process with as many threads as here; what `prepare` holds is not
+    counted. Raises InputError on a system without Linux's /proc.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
+        return child.submit(_measure, torch.get_num_threads(), prepare, arguments).result()
+
+
+def _measure(
+    threads: int, prepare: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]
+) -> int:
+    torch.set_num_threads(threads)
+    work = prepare(*arguments)
+    try:
+        (_PROCESS / "clear_refs").write_text("5")  # the peak so far is forgotten
+        before = _status("VmRSS")
+        work()
+        return _status("VmHWM") - before
+    except OSError as error:
+        raise InputError(f"Memory cannot be measured on this system ({error}).") from error
+
+
+def _status(name: str) -> int:
+    """A value of /proc/self/status, in bytes."""
+    found = re.search(rf"^{name}:\s+(\d+) kB$", (_PROCESS / "status").read_text(), re.MULTILINE)
+    if found is None:
+        raise OSError(f"{name} is not in {_PROCESS}/status")
+    return int(found[1]) * 1024

@@ -1,0 +1,150 @@
+"""The recall of a file of proposals on a split of a dataset, as numbers and as a picture."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.datasets.find import default_splits, find_dataset
+from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult, evaluate_recall
+from frcnn_cli.engine.proposals.inputs import all_ids
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.formats.interpret import Hints
+from frcnn_proposals.formats.read import open_proposals
+from frcnn_proposals.matching import match_ids
+
+_ALL, _NOT_DIFFICULT = "all objects", "not difficult"
+
+
+@dataclass(frozen=True)
+class ProposalRecall:
+    """max_boxes: how many of each image were used, None for all."""
+
+    file: Path
+    dataset: str
+    split: str
+    max_boxes: int | None
+    report: RecallReport
+
+    @property
+    def title(self) -> str:
+        return f"{self.file.name} on {self.dataset} {self.split}"
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "file": str(self.file),
+            "dataset": self.dataset,
+            "split": self.split,
+            "max_boxes": self.max_boxes,
+            "images": self.report.images,
+            "boxes_per_image": self.report.boxes,
+            "all": _result_as_json(self.report.all_objects),
+            "not_difficult": _result_as_json(self.report.not_difficult),
+        }
+
+
+def _result_as_json(result: RecallResult) -> dict[str, Any]:
+    return {
+        "mabo": result.mabo,
+        **asdict(result.overall),
+        "recall_against_iou": [{"iou": iou, "recall": value} for iou, value in result.recall],
+        "against_boxes": [
+            {"boxes": count, "mabo": mabo, **asdict(coverage)}
+            for count, mabo, coverage in result.by_count
+        ],
+        "by_class": {name: asdict(coverage) for name, coverage in result.by_class.items()},
+    }
+
+
+def measure_recall(
+    file: Path,
+    name: str,
+    split: str | None = None,
+    data_root: Path | None = None,
+    *,
+    max_boxes: int | None = None,
+    hints: Hints | None = None,
+    allow_mismatch: bool = False,
+    reporter: Reporter = SILENT,
+) -> ProposalRecall:
+    """How well the proposals in `file` cover the objects of a split of the dataset `name`.
+
+    split: None is test where it has annotations, else val. max_boxes: only the first of each
+    image. Raises InputError where the file and the images do not match, unless allow_mismatch:
+    then images without proposals are skipped.
+    """
+    split = split or default_splits(name, data_root).evaluation
+    dataset = find_dataset(name, split, data_root)
+    ids = [record.image_id for record in dataset.images]
+    sizes = {
+        record.image_id: (record.width, record.height)
+        for record in dataset.images
+        if record.width is not None and record.height is not None
+    }
+    proposals = open_proposals(file, hints or Hints(), ids, sizes.get).proposals
+    match = match_ids(proposals, ids, lambda: all_ids(name, data_root))
+    if not allow_mismatch:
+        match.refuse_mismatch(
+            str(file), "Give the file made for this dataset, or skip what differs: --allow-mismatch"
+        )
+    elif not match.is_exact:
+        reporter.warn(match.describe())
+        matching = tuple(record for record in dataset.images if record.image_id in proposals)
+        dataset = replace(dataset, images=matching)
+    with reporter.progress("Measuring", len(dataset)) as advance:
+        report = evaluate_recall(dataset, proposals, max_boxes, lambda: advance(1, ""))
+    return ProposalRecall(file, name, split, max_boxes, report)
+
+
+def recall_plot(report: RecallReport, title: str) -> bytes:
+    """A PNG of three panels: recall against IoU, against the number of boxes, and by class."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(16, 5), layout="constrained")
+    against_iou, against_count, of_classes = figure.subplots(1, 3)
+    for name, result in ((_ALL, report.all_objects), (_NOT_DIFFICULT, report.not_difficult)):
+        _draw_against_iou(against_iou, name, result)
+        _draw_against_count(against_count, name, result)
+    _draw_classes(of_classes, report)
+    figure.suptitle(f"{title}: {report.images} images, {report.boxes:.0f} boxes an image")
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=110)
+    return buffer.getvalue()
+
+
+def _draw_against_iou(axes: Any, name: str, result: RecallResult) -> None:
+    thresholds, recalls = zip(*result.recall, strict=True)
+    label = f"{name}: average recall {result.overall.average_recall:.3f}"
+    axes.plot(thresholds, recalls, marker="o", markersize=3, label=label)
+    axes.set(xlabel="IoU", ylabel="recall", ylim=(0, 1), title="Recall against IoU")
+    axes.grid(alpha=0.3)
+    axes.legend()
+
+
+def _draw_against_count(axes: Any, name: str, result: RecallResult) -> None:
+    counts = [max(1, count) for count, _, _ in result.by_count]
+    values = {
+        "recall at IoU 0.5": [coverage.recall_50 for _, _, coverage in result.by_count],
+        "recall at IoU 0.7": [coverage.recall_70 for _, _, coverage in result.by_count],
+        "MABO": [mabo for _, mabo, _ in result.by_count],
+    }
+    style = "-" if name == _ALL else "--"
+    for colour, (what, series) in zip(("C0", "C1", "C2"), values.items(), strict=True):
+        axes.plot(counts, series, style, color=colour, label=f"{what}, {name}")
+    axes.set(xscale="log", xlabel="boxes an image", ylim=(0, 1), title="By the number of boxes")
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize="small")
+
+
+def _draw_classes(axes: Any, report: RecallReport) -> None:
+    names = list(report.all_objects.by_class)[::-1]
+    groups = {_ALL: report.all_objects, _NOT_DIFFICULT: report.not_difficult}
+    for index, (label, result) in enumerate(groups.items()):
+        overlaps = [result.by_class[n].best_overlap if n in result.by_class else 0 for n in names]
+        places = [place + 0.2 - 0.4 * index for place in range(len(names))]
+        axes.barh(places, overlaps, height=0.4, label=f"{label}: MABO {result.mabo:.3f}")
+    axes.set_yticks(range(len(names)), names, fontsize="small")
+    axes.set(xlim=(0, 1), xlabel="mean best overlap", title="By class")
+    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)
