@@ -257,7 +257,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (["train", "--resume", "{home}/shapes"], 1, "checkpoint"),
         (["train", "--resume", "{home}/none"], 1, "no such folder"),
         (["eval", "--runs", "{home}/none"], 2, "frcnn train"),
-        (["eval", "--detections", "{home}/shapes/classes.txt"], 2, "name the data set alone"),
+        (["eval", "--detections", "{home}/shapes/classes.txt"], 2, "name the dataset alone"),
         (
             ["detect", "{home}/shapes", "--proposals", "nope.mat", "--runs", "{home}/runs"],
             1,

@@ -6,8 +6,10 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
+# What is counted: a bar shows bytes as MB, and how many frames or bytes per second are done.
+Counted = Literal["items", "frames", "bytes"]
 # Counts items that are done, with a text to show beside the count.
 Advance = Callable[[int, str], None]
 
@@ -33,7 +35,12 @@ class Reporter(Protocol):
         """A line about something that is wrong but does not stop the work."""
 
     def progress(
-        self, description: str, total: int | None, done: int = 0, needs: Needs | None = None
+        self,
+        description: str,
+        total: int | None,
+        done: int = 0,
+        needs: Needs | None = None,
+        unit: Counted = "items",
     ) -> AbstractContextManager[Advance]:
         """Yields what counts items that are done; `done` of `total` were done before."""
         ...
@@ -50,7 +57,12 @@ class Silent:
 
     @contextmanager
     def progress(
-        self, description: str, total: int | None, done: int = 0, needs: Needs | None = None
+        self,
+        description: str,
+        total: int | None,
+        done: int = 0,
+        needs: Needs | None = None,
+        unit: Counted = "items",
     ) -> Iterator[Advance]:
         yield lambda count, beside: None
 

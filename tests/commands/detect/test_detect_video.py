@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.detection import video as video_module
 from frcnn_cli.engine.detection.video import Video, is_video, opened_video
-from frcnn_cli.engine.detection.video_writer import video_file
+from frcnn_cli.engine.detection.video_run import video_file
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing

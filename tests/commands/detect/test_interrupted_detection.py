@@ -126,7 +126,7 @@ def test_ctrl_c_keeps_what_is_done_and_other_settings_do_not_mix(home: Path) -> 
     child = start(*detection("stopped.json"))
     output = stop_after(child, 3, lambda: journal, signal.SIGINT)
     assert child.returncode == 130, output
-    assert "the same command goes on" in output
+    assert "run the same command to resume" in output
     assert "Traceback" not in output
     output = run(*detection("stopped.json"), "--tta", "flip", code=1)
     assert "differs in its settings" in output
@@ -149,7 +149,7 @@ def test_a_stopped_evaluation_goes_on_and_scores_the_same(home: Path, how: signa
     said = stop_after(child, 3, journal, how)
     if how is signal.SIGINT:
         assert child.returncode == 130, said
-        assert "the same command goes on" in said
+        assert "run the same command to resume" in said
         assert "Traceback" not in said
     output = run(*EVALUATION, "--json", "scores.json")
     assert "images are done" in output

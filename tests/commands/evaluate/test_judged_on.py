@@ -46,7 +46,7 @@ def with_one_split(home: Path, tmp_path: Path, kept: str) -> Path:
 def test_a_model_that_does_not_say_its_data_set_asks_for_one(nameless: Path) -> None:
     result = frcnn("eval", nameless)
     assert result.exit_code == 2
-    assert "does not say its data set. Name one." in result.output
+    assert "does not say its dataset. Name one." in result.output
 
 
 def test_the_only_split_may_have_been_trained_on(home: Path, tmp_path: Path) -> None:

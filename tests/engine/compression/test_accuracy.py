@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from frcnn_cli.engine.compression.accuracy import judge
 from frcnn_cli.engine.compression.layers import compress
-from frcnn_cli.engine.detection.images import detect_dataset
+from frcnn_cli.engine.detection.dataset import detect_dataset
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.models.store import as_stored

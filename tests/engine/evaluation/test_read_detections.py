@@ -7,7 +7,7 @@ import pytest
 from builders import make_dataset
 
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
-from frcnn_cli.engine.evaluation.coco_results import coco_results
+from frcnn_cli.engine.detection.results import coco_entries
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.records import Detections
 from frcnn_proposals.errors import InputError, MisuseError
@@ -67,7 +67,7 @@ def test_the_toolkit_s_own_entries_name_their_category(tmp_path):
     dataset = CocoDataset(
         VOC.name, VOC.split, VOC.classes, VOC.images, {"000012": 5, "000700": 12}, (17, 44)
     )
-    own = coco_results({"000012": Detections(*BOX_OF_WILD_CAT)}, VOC.classes)
+    own = coco_entries("000012", Detections(*BOX_OF_WILD_CAT), VOC.classes)
     found = read_detections(coco_file(tmp_path, own), dataset)
     assert found["000012"].labels.tolist() == [2]
     assert found["000012"].boxes.tolist() == [list(BOX)]

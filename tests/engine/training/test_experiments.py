@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from frcnn_cli.engine.boxes import iou_matrix
-from frcnn_cli.engine.detection.images import detect_dataset
+from frcnn_cli.engine.detection.dataset import detect_dataset
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import FastRCNN, create_model

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from frcnn_cli.engine.detection.dataset import detect_dataset
 from frcnn_cli.engine.detection.image import score_boxes
-from frcnn_cli.engine.detection.images import detect_dataset
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import DetectSettings, SvmSettings, TrainSettings

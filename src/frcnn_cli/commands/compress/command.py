@@ -27,10 +27,11 @@ from frcnn_cli.commands.compress.tables import (
 )
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.commands.shared.model_and_data import LoadedModel, open_model, split_targets
+from frcnn_cli.commands.shared.detection_options import split_arguments
 from frcnn_cli.engine.compression.layers import Compression
 from frcnn_cli.engine.compression.sweep import parse_sweep_ranks
 from frcnn_cli.engine.distributed.devices import find_device
+from frcnn_cli.engine.models.loaded import LoadedModel, open_model
 from frcnn_cli.engine.models.store import as_stored, is_half, save_model
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import check_writable, refuse_to_replace
@@ -92,8 +93,8 @@ def compress(output: Output, /, **given: Any) -> None:
     asked = Asked(**given)
     bound = asked.bound()
     sweep = None if asked.sweep is None else parse_sweep_ranks(asked.sweep)
-    model_path, dataset_name = split_targets(asked.model, asked.dataset)
-    loaded = open_model(output, model_path, asked.runs_root, find_device(asked.device))
+    model_path, dataset_name = split_arguments(asked.model, asked.dataset)
+    loaded = open_model(model_path, asked.runs_root, find_device(asked.device), reporter=output)
     if asked.out is not None:
         refuse_to_replace(loaded.path, asked.out)
     path = asked.out or loaded.path.with_name(f"{loaded.path.stem}-{asked.label()}.safetensors")

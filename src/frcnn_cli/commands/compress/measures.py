@@ -8,17 +8,15 @@ from frcnn_cli.commands.compress.options import Asked
 from frcnn_cli.commands.compress.ranks import Bound
 from frcnn_cli.commands.compress.tables import Measured
 from frcnn_cli.commands.shared.console import Output
-from frcnn_cli.commands.shared.model_and_data import (
-    LoadedModel,
-    open_evaluation_split,
-    open_unseen_split,
-)
 from frcnn_cli.engine.compression.accuracy import judge
 from frcnn_cli.engine.compression.costs import Cost, measure_costs
 from frcnn_cli.engine.compression.search import Search
+from frcnn_cli.engine.evaluation.images import open_images, open_unseen_images
+from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for, warn_of_some
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, warn_of_some
 from frcnn_cli.engine.settings import Precision
+from frcnn_cli.engine.settings.options import DataOptions
 
 REPEATS = 5
 
@@ -27,16 +25,12 @@ def find_images(
     output: Output, loaded: LoadedModel, name: str | None, asked: Asked
 ) -> DatasetProposals | None:
     """The images to measure mAP on, where it is to be measured, with their proposals."""
+    data = DataOptions(name, asked.split, asked.data_root, asked.proposals, asked.source)
     if asked.max_drop is not None:
-        judged = open_unseen_split(output, loaded, name, asked.split, asked.data_root)
-    elif name is not None or asked.sweep is not None:
-        judged = open_evaluation_split(output, loaded, name, asked.split, asked.data_root)
-    else:
-        return None
-    source = asked.source or loaded.experiment.proposals.source
-    return proposals_for(
-        output, judged.dataset, asked.proposals, source, data_root=judged.data_root
-    )
+        return open_unseen_images(loaded, data, reporter=output)
+    if name is not None or asked.sweep is not None:
+        return open_images(loaded, data, reporter=output)
+    return None
 
 
 def time_in_turn(output: Output, models: Sequence[FastRCNN], precision: Precision) -> list[Cost]:

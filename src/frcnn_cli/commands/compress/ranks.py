@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from frcnn_cli.commands.shared.console import Output
-from frcnn_cli.commands.shared.model_and_data import LoadedModel
 from frcnn_cli.engine.compression.accuracy import judge
 from frcnn_cli.engine.compression.costs import measure_costs
 from frcnn_cli.engine.compression.layers import Compression, decompose_layers, replace_layers
@@ -24,6 +23,7 @@ from frcnn_cli.engine.compression.ranks import (
 from frcnn_cli.engine.compression.search import Search, ladder, lowest_within
 from frcnn_cli.engine.compression.svd import Decomposition
 from frcnn_cli.engine.detection.stage_times import StageTimes
+from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.store import as_stored
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals

@@ -12,12 +12,12 @@ from rich.table import Table
 from frcnn_cli.commands.compress.ranks import decompose
 from frcnn_cli.commands.compress.tables import images_to_json
 from frcnn_cli.commands.shared.console import Output, write_json
-from frcnn_cli.commands.shared.model_and_data import LoadedModel
 from frcnn_cli.engine.compression.accuracy import judge
 from frcnn_cli.engine.compression.costs import measure_costs
 from frcnn_cli.engine.compression.layers import Compression, replace_layers
 from frcnn_cli.engine.compression.ranks import Choice, by_rank
 from frcnn_cli.engine.compression.sweep import SweepPoint, sweep_plot
+from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.store import as_stored
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, warn_of_some
 from frcnn_proposals.files import write_whole

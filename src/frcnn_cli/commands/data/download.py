@@ -10,7 +10,6 @@ from rich.markup import escape
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
-from frcnn_cli.commands.shared.progress import BYTES
 from frcnn_cli.engine.datasets.download.dataset import (
     Place,
     check_room,
@@ -66,7 +65,7 @@ def download(
         return
     check_room(wanted, place)
     archives = _fetch(output, wanted, place, mirrors)
-    with output.progress("Unpacking", wanted.size, unit=BYTES) as advance:
+    with output.progress("Unpacking", wanted.size, unit="bytes") as advance:
         unpack_archives(wanted, place, archives, lambda size: advance(size, ""))
     if not keep_archives:
         _remove(archives, place)
@@ -77,7 +76,7 @@ def download(
 
 def _fetch(output: Output, wanted: Download, place: Place, mirrors: tuple[str, ...]) -> list[Path]:
     there = sum(bytes_there(archive, place.archives) for archive in wanted.archives)
-    with output.progress("Fetching", wanted.size, there, unit=BYTES) as advance:
+    with output.progress("Fetching", wanted.size, there, unit="bytes") as advance:
         report = _increments(there, advance)
         try:
             return fetch_archives(wanted, place, mirrors, report)

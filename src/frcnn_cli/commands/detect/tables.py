@@ -35,6 +35,17 @@ def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> T
     return table
 
 
+def video_table(objects: Counter[str]) -> Table:
+    """How often each class was seen."""
+    table = Table("class")
+    table.add_column("in all frames", justify="right")
+    for name, count in objects.most_common():
+        table.add_row(escape(name), str(count))
+    if not objects:
+        table.add_row("nothing found", "")
+    return table
+
+
 def _count_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
     table = Table("image", "objects")
     for image_id, detections in found.items():

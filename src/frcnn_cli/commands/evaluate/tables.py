@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 from rich.markup import escape
 from rich.table import Table
 
-from frcnn_cli.commands.shared.console import Output
-from frcnn_cli.engine.evaluation.coco import CocoResult
-from frcnn_cli.engine.evaluation.errors import ErrorAnalysis
-from frcnn_cli.engine.evaluation.scores import RULES, Evaluation
+from frcnn_cli.commands.shared.console import Output, write_json
+from frcnn_proposals.files import write_whole
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.evaluation.coco import CocoResult
+    from frcnn_cli.engine.evaluation.errors import ErrorAnalysis
+    from frcnn_cli.engine.evaluation.proposal_sweep import ProposalSweep
+    from frcnn_cli.engine.evaluation.scores import Evaluation
 
 _ERROR_HEADINGS = {
     "localisation": "bad box",
@@ -22,6 +30,8 @@ _ERROR_HEADINGS = {
 
 def print_evaluation(output: Output, evaluation: Evaluation) -> None:
     """All tables, then what was counted and by which rules."""
+    from frcnn_cli.engine.evaluation.scores import RULES
+
     output.print(class_table(evaluation))
     output.print(coco_table(evaluation.coco))
     output.print(errors_table(evaluation.errors))
@@ -111,3 +121,22 @@ def counts_line(evaluation: Evaluation) -> str:
 def percent(value: float | None) -> str:
     """0.5234 as 52.3; a dash where there is nothing to average."""
     return "-" if value is None else f"{100 * value:.1f}"
+
+
+def print_sweep(output: Output, sweep: ProposalSweep, plot: Path, json_path: Path | None) -> None:
+    """mAP against the number of proposals: the table, then the picture and the JSON as files."""
+    from frcnn_cli.engine.evaluation.proposal_sweep import sweep_plot
+
+    table = Table(title=escape(f"{sweep.dataset}, {sweep.split}"))
+    for heading in ("proposals, at most", "mAP 11-point", "mAP area"):
+        table.add_column(heading, justify="right")
+    for scores in sweep.scores:
+        table.add_row(
+            f"{scores.proposals:,}", f"{scores.map_11point:.3f}", f"{scores.map_area:.3f}"
+        )
+    output.print(table)
+    write_whole(plot, sweep_plot(sweep))
+    output.print(f"Plot: [bold]{escape(str(plot))}[/]")
+    if json_path is not None:
+        write_json(json_path, {"sweep": [asdict(scores) for scores in sweep.scores]})
+        output.note(f"Results: {json_path}")

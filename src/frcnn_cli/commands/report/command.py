@@ -13,13 +13,14 @@ from frcnn_cli import __version__
 from frcnn_cli.commands.report.subjects import Asked, Material, gather
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
-from frcnn_cli.commands.shared.detection_options import judging_options
+from frcnn_cli.commands.shared.detection_options import data_options, detection_options, take
 from frcnn_cli.engine.distributed.devices import find_device
 from frcnn_cli.engine.evaluation.recall import RecallReport, evaluate_recall
 from frcnn_cli.engine.evaluation.tables import truth_table
 from frcnn_cli.engine.report.page import write_report
 from frcnn_cli.engine.report.records import Report
 from frcnn_cli.engine.report.setup import machine_facts
+from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 
 
 @click.command()
@@ -32,7 +33,8 @@ from frcnn_cli.engine.report.setup import machine_facts
     help="Folder for index.html and the plots.",
 )
 @click.option("--dataset", help="Default: the one that the model was trained on.")
-@judging_options
+@data_options
+@detection_options
 @click.option(
     "--detections",
     multiple=True,
@@ -42,6 +44,7 @@ from frcnn_cli.engine.report.setup import machine_facts
 )
 @click.option(
     "--score-threshold",
+    "compared_from",
     type=float,
     help="Score from which detections count where two models are compared image by image. "
     "Default: 0.5, or of SVMs a margin of 0.",
@@ -61,7 +64,8 @@ def report(output: Output, /, out: Path, **given: Any) -> None:
     frcnn report model.safetensors model-svd-256.safetensors --out compression
     frcnn report --detections results.json --dataset voc2007
     """
-    asked = Asked(**given)
+    data, detection = take(DataOptions, given), take(DetectionOptions, given)
+    asked = Asked(data=data, detection=detection, **given)
     material = gather(output, asked)
     content = Report(
         material.dataset,

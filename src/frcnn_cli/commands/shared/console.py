@@ -15,9 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from frcnn_cli.commands.shared.estimate import Outlook
-from frcnn_cli.commands.shared.progress import ITEMS, LogProgress, Unit, bar
+from frcnn_cli.commands.shared.progress import UNITS, LogProgress, bar
 from frcnn_cli.commands.shared.safe_text import PrintableConsole, message
-from frcnn_cli.engine.reporter import Advance, Needs
+from frcnn_cli.engine.reporter import Advance, Counted, Needs
 from frcnn_proposals.files import write_whole
 
 
@@ -55,7 +55,7 @@ class Output:
         total: int | None,
         done: int = 0,
         needs: Needs | None = None,
-        unit: Unit = ITEMS,
+        unit: Counted = "items",
     ) -> Iterator[Advance]:
         """Progress with the time left; yields advance(count, text beside the bar).
 
@@ -66,9 +66,10 @@ class Output:
         if self.verbosity < 0:
             yield lambda count, beside: None
             return
-        outlook = Outlook(description, total, done, needs, unit.in_words)
+        shown_as = UNITS[unit]
+        outlook = Outlook(description, total, done, needs, shown_as.in_words)
         if self.messages.is_terminal:
-            with bar(unit, self.messages) as shown:
+            with bar(shown_as, self.messages) as shown:
                 task = shown.add_task(description, total=total, completed=done, beside="")
 
                 def advance(count: int, beside: str) -> None:
@@ -77,7 +78,7 @@ class Output:
 
                 yield advance
         else:
-            log = LogProgress(self.note, description, total, done, unit)
+            log = LogProgress(self.note, description, total, done, shown_as)
 
             def advance_log(count: int, beside: str) -> None:
                 log.advance(count, beside)

@@ -21,6 +21,7 @@ from rich.progress import (
 from rich.text import Text
 
 from frcnn_cli.commands.shared.estimate import in_bytes
+from frcnn_cli.engine.reporter import Counted
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Unit:
 ITEMS = Unit(MofNCompleteColumn)
 FRAMES = Unit(MofNCompleteColumn, rate=lambda pace: f"{pace:.1f} frames/s")
 BYTES = Unit(DownloadColumn, in_bytes, lambda pace: f"{in_bytes(round(pace))}/s")
+UNITS: dict[Counted, Unit] = {"items": ITEMS, "frames": FRAMES, "bytes": BYTES}
 
 
 class _RateColumn(ProgressColumn):

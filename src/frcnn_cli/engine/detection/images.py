@@ -12,7 +12,7 @@ from frcnn_cli.engine.detection.journal import Journal
 from frcnn_cli.engine.detection.prefetch import ahead
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.run import ImageFile
-from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.errors import InputError, reason
@@ -35,14 +35,6 @@ class DetectedFile:
     image: Image | None = None
     detections: Detections | None = None
     error: str | None = None
-
-
-@dataclass(frozen=True)
-class DatasetDetections:
-    """Detections by image id, and a message for each image that could not be read."""
-
-    detections: dict[str, Detections]
-    unreadable: tuple[str, ...]
 
 
 def detect_files(
@@ -72,34 +64,6 @@ def detect_files(
                     journal.add(result.image_id, task.digest, found)
                 result = replace(result, detections=found)
         yield result
-
-
-def detect_dataset(
-    model: FastRCNN,
-    dataset: Dataset,
-    proposals: Mapping[str, Proposals],
-    settings: DetectSettings,
-    on_image: Callable[[], None] = lambda: None,
-    journal: Journal | None = None,
-) -> DatasetDetections:
-    """Detections in every image of a data set; one that cannot be read does not stop the rest."""
-    files = [(record.image_id, record.path) for record in dataset.images]
-    found: dict[str, Detections] = {}
-    unreadable = []
-    propose = proposals_in(proposals)
-    for result in detect_files(model, files, propose, settings, journal):
-        if result.detections is None:
-            unreadable.append(str(result.error))
-        else:
-            found[result.image_id] = result.detections
-        on_image()
-    return DatasetDetections(found, tuple(unreadable))
-
-
-def joined_detections(parts: Sequence[DatasetDetections]) -> DatasetDetections:
-    """What several processes have detected, each in images of its own."""
-    found = {name: each for part in parts for name, each in part.detections.items()}
-    return DatasetDetections(found, tuple(text for part in parts for text in part.unreadable))
 
 
 def proposals_of(source: Source) -> Propose:
@@ -165,14 +129,3 @@ def usable_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
-
-
-def scored_images(dataset: Dataset, found: Sequence[Mapping[str, Detections]]) -> Dataset:
-    """The images that every detector could read: what it could not read is no miss of its.
-
-    found: each detector's detections by image id. Raises InputError where none is left.
-    """
-    scored = tuple(r for r in dataset.images if all(r.image_id in each for each in found))
-    if not scored:
-        raise InputError(f"{dataset.name}: none of its images can be read.")
-    return replace(dataset, images=scored)

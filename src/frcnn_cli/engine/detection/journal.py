@@ -1,4 +1,4 @@
-"""A journal of what has been detected so far, from which a stopped run goes on.
+"""A journal of what has been detected so far, from which an interrupted run is resumed.
 
 JSON lines: first what the detections depend on, then an image a line. A line is whole or, the
 last one of a run that was killed, left out.
@@ -9,8 +9,8 @@ from __future__ import annotations
 import fcntl
 import os
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -18,6 +18,7 @@ import numpy as np
 import orjson
 
 from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError, reason
 
 _FORMAT = "frcnn detections, unfinished, 1"
@@ -113,7 +114,7 @@ class Journal:
         if other:
             raise InputError(
                 f"{self.path}: is of an unfinished run that differs in its {' and '.join(other)}."
-                "\nGo on with that run's command, remove the file, or write to another one."
+                "\nResume that run by its own command, remove the file, or write to another one."
             )
 
     def _write(self, entry: Mapping[str, Any]) -> None:
@@ -125,6 +126,22 @@ class Journal:
                 self._synced = time.monotonic()
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written ({error.strerror}).") from error
+
+
+@contextmanager
+def resumed(journal: Journal | None, reporter: Reporter) -> Iterator[None]:
+    """Hold a journal open while detecting; report what it has, and on Ctrl-C that it is kept."""
+    if journal is None:
+        yield
+        return
+    with journal:
+        if len(journal):
+            reporter.note(f"Resuming {journal.path}: {len(journal)} images are done.")
+        try:
+            yield
+        except KeyboardInterrupt:
+            reporter.note("Interrupted. Finished images are kept: run the same command to resume.")
+            raise
 
 
 def _open(path: Path) -> BinaryIO:

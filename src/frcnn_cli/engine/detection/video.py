@@ -1,4 +1,4 @@
-"""Frames of a video file or a camera, and what is detected in them."""
+"""Frames of a video file or a camera."""
 
 from __future__ import annotations
 
@@ -11,16 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import cv2
-
-from frcnn_cli.engine.detection.image import detect_image
-from frcnn_cli.engine.detection.images import Propose, usable_cores
-from frcnn_cli.engine.detection.prefetch import ahead
-from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.records import Detections
-from frcnn_cli.engine.settings import DetectSettings
-from frcnn_proposals.base import Image, Proposals
-from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.base import Image
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import MAX_PIXELS
 
 _SUFFIXES = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .wmv .flv .ogv .3gp"
@@ -60,18 +52,16 @@ class Frame:
     image: Image
 
 
-@dataclass(frozen=True)
-class DetectedFrame:
-    """A frame and what was found in it."""
-
-    frame: Frame
-    detections: Detections
-
-
 def is_video(text: str) -> bool:
     """Whether an argument names a video file, by its suffix, or a camera, by its number."""
     is_number = text.isascii() and text.isdigit() and len(text) < 4
     return Path(text).suffix.lower() in SUFFIXES or (is_number and not Path(text).exists())
+
+
+def check_video(text: str) -> None:
+    """Raises InputError where a video file is missing; cameras are not asked."""
+    if Path(text).suffix and not Path(text).is_file():
+        raise InputError(f"{text}: no such video file")
 
 
 @contextmanager
@@ -81,9 +71,8 @@ def opened_video(text: str) -> Iterator[tuple[Video, Iterator[Frame]]]:
     Raises InputError where there is none, where it cannot be read or its frames are too large;
     the iterator raises it after the last good frame of a file that is cut or damaged.
     """
+    check_video(text)
     is_camera = not Path(text).suffix
-    if not is_camera and not Path(text).is_file():
-        raise InputError(f"{text}: no such video file")
     capture = _capture(text, is_camera)
     try:
         if not capture.isOpened():
@@ -95,43 +84,9 @@ def opened_video(text: str) -> Iterator[tuple[Video, Iterator[Frame]]]:
         capture.release()
 
 
-def detect_frames(
-    model: FastRCNN,
-    frames: Iterator[Frame],
-    propose: Propose,
-    settings: DetectSettings,
-) -> Iterator[DetectedFrame]:
-    """Detections in each frame, in order; `propose` is called a few frames ahead of the network.
-
-    Its image id for a frame is the frame's number, in six digits. Raises InputError where a
-    frame cannot be read or proposed for, after all frames before it.
-    """
-
-    def proposed(frame: Frame) -> tuple[Frame, Proposals]:
-        try:
-            return frame, propose(f"{frame.index:06d}", frame.image)
-        except InputError:
-            raise
-        except Exception as error:  # a source's own fault
-            told = f"{type(error).__name__}: {reason(error)}"
-            raise InputError(f"frame {frame.index}: its proposals failed ({told})") from error
-
-    failures: list[InputError] = []
-    for frame, proposals in ahead(proposed, _until_failure(frames, failures), usable_cores()):
-        yield DetectedFrame(frame, detect_image(model, frame.image, proposals, settings))
-    if failures:
-        raise failures[0]
-
-
-def _until_failure(frames: Iterator[Frame], failures: list[InputError]) -> Iterator[Frame]:
-    """Frames are read ahead: a failure waits until those before it are through."""
-    try:
-        yield from frames
-    except InputError as error:
-        failures.append(error)
-
-
 def _capture(text: str, is_camera: bool) -> Any:
+    import cv2
+
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _ONLY
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong, we say ourselves
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
@@ -145,6 +100,8 @@ def _name(text: str, is_camera: bool) -> str:
 
 
 def _described(capture: Any, text: str, is_camera: bool) -> Video:
+    import cv2
+
     width, height = (_whole(capture, of) for of in (cv2.CAP_PROP_FRAME_WIDTH,
                                                     cv2.CAP_PROP_FRAME_HEIGHT))  # fmt: skip
     if not 0 < width * height <= MAX_PIXELS or min(width, height) <= 0:
@@ -166,6 +123,8 @@ def _whole(capture: Any, what: int) -> int:
 
 
 def _frames(capture: Any, video: Video) -> Iterator[Frame]:
+    import cv2
+
     started = time.monotonic()
     index = 0
     while True:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import colorsys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -34,6 +35,11 @@ def draw_detections(image: Image, detections: Detections, classes: Sequence[str]
         text = f"{classes[label - 1]} {detections.scores[index]:.2f}"
         _draw_caption(draw, text, (x1, y1), canvas.size, colour, font)
     return np.asarray(canvas)
+
+
+def picture_path(folder: Path, image_id: str) -> Path:
+    """The file in a folder of pictures in which an image's detections are drawn."""
+    return folder / f"{image_id}.jpg"
 
 
 def class_colour(label: int) -> tuple[int, int, int]:

@@ -3,58 +3,70 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from frcnn_cli.engine.detection.images import detect_dataset
+from frcnn_cli.engine.detection.dataset import detect_dataset
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.evaluation.images import open_images
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
-from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.settings import DetectSettings
-from frcnn_proposals.base import Proposals
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
 
 
 @dataclass(frozen=True)
-class SweepPoint:
-    """One number of proposals an image (at most), and the averages it reached."""
+class ProposalCountScores:
+    """A number of proposals per image (at most), and the averages it reached."""
 
     proposals: int
     map_11point: float
     map_area: float
 
 
-def parse_sweep(text: str) -> tuple[int, ...]:
-    """The counts in `proposals=100,300,1000`. Raises MisuseError for anything else."""
-    name, _, values = text.partition("=")
-    try:
-        counts = tuple(int(value) for value in values.split(","))
-    except ValueError:
-        counts = ()
-    if name.strip() != "proposals" or not counts or not all(0 < count < 2**31 for count in counts):
-        raise MisuseError(f"--sweep is written as proposals=100,300,1000, not '{text}'.")
-    return counts
+@dataclass(frozen=True)
+class ProposalSweep:
+    """The scores on one split for several numbers of proposals."""
+
+    dataset: str
+    split: str
+    scores: tuple[ProposalCountScores, ...]
 
 
 def sweep_proposals(
-    model: FastRCNN,
-    dataset: Dataset,
-    proposals: Mapping[str, Proposals],
-    settings: DetectSettings,
+    loaded: LoadedModel,
+    data: DataOptions,
+    detection: DetectionOptions,
     counts: Sequence[int],
-    on_image: Callable[[], None] = lambda: None,
-) -> tuple[SweepPoint, ...]:
-    """Detect and score with the first n proposals of each image, for each n of `counts`."""
-    points = []
-    for count in counts:
-        chosen = replace(settings, proposals=count)
-        detected = detect_dataset(model, dataset, proposals, chosen, on_image)
-        result = evaluate_voc(dataset, detected.detections)
-        points.append(SweepPoint(count, result.map_11point or 0.0, result.map_area or 0.0))
-    return tuple(points)
+    team: Team = ALONE,
+    reporter: Reporter = SILENT,
+) -> ProposalSweep:
+    """Detect and score with the first n proposals of each image, for each n of `counts`.
+
+    Raises MisuseError for a team of several processes.
+    """
+    if team.world > 1:
+        raise MisuseError("--sweep runs in one process: start it without torchrun.")
+    images = open_images(loaded, data, reporter=reporter)
+    dataset = images.dataset
+    settings = detection.for_evaluation(loaded.experiment.detect)
+    model = prepare_model(loaded.model, loaded.precision)
+    scores = []
+    with reporter.progress("Detecting", len(counts) * len(dataset)) as advance:
+        for count in counts:
+            chosen = replace(settings, proposals=count)
+            detected = detect_dataset(
+                model, dataset, images.proposals, chosen, lambda: advance(1, "")
+            )
+            result = evaluate_voc(dataset, detected.detections)
+            map_11point, map_area = result.map_11point or 0.0, result.map_area or 0.0
+            scores.append(ProposalCountScores(count, map_11point, map_area))
+    return ProposalSweep(dataset.name, dataset.split, tuple(scores))
 
 
-def sweep_plot(points: Sequence[SweepPoint], title: str) -> bytes:
+def sweep_plot(sweep: ProposalSweep) -> bytes:
     """A PNG of mAP against the number of proposals. Raises InputError without matplotlib."""
     try:
         from matplotlib.figure import Figure
@@ -62,10 +74,11 @@ def sweep_plot(points: Sequence[SweepPoint], title: str) -> bytes:
         raise InputError("The plot needs matplotlib: pip install matplotlib") from error
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    counts = [point.proposals for point in points]
-    axes.plot(counts, [point.map_11point for point in points], marker="o", label="11-point")
-    axes.plot(counts, [point.map_area for point in points], marker="s", label="area")
-    axes.set(xscale="log", xlabel="proposals an image, at most", ylabel="mAP", title=title)
+    counts = [each.proposals for each in sweep.scores]
+    axes.plot(counts, [each.map_11point for each in sweep.scores], marker="o", label="11-point")
+    axes.plot(counts, [each.map_area for each in sweep.scores], marker="s", label="area")
+    axes.set(xscale="log", xlabel="proposals per image, at most", ylabel="mAP")
+    axes.set_title(f"{sweep.dataset}, {sweep.split}")
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.minorticks_off()
     axes.grid(alpha=0.3)

@@ -17,6 +17,7 @@ from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.matching import match_ids
 from frcnn_proposals.sources.registry import DEFAULT_SOURCE, make_source
+from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import open_store
 
 
@@ -24,13 +25,15 @@ from frcnn_proposals.store.reader import open_store
 class DatasetProposals:
     """Proposals by image id for every image of `dataset`, and what had to be left out.
 
-    dataset: the images that have proposals. path: the file they come from.
+    dataset: the images that have proposals. path: the file they come from. fingerprint: differs
+    where the proposals may differ: the source's, or path, size and time of a given file.
     left_out: a message for each image that could not be read.
     """
 
     dataset: Dataset
     proposals: Mapping[str, Proposals]
     path: Path
+    fingerprint: str
     left_out: tuple[str, ...] = ()
 
 
@@ -101,7 +104,9 @@ def given_proposals(
     for record in kept:
         _check(path, record, proposals[record.image_id])
     left_out = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
-    return DatasetProposals(replace(dataset, images=kept), proposals, path, left_out)
+    state = path.stat()
+    fingerprint = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+    return DatasetProposals(replace(dataset, images=kept), proposals, path, fingerprint, left_out)
 
 
 def computed_proposals(
@@ -126,7 +131,13 @@ def computed_proposals(
             f"{dataset.name}: none of its images can be read.\n{result.failures[0][1]}"
         )
     left_out = tuple(failed.values())
-    return DatasetProposals(replace(dataset, images=kept), open_store(path), path, left_out)
+    return DatasetProposals(
+        replace(dataset, images=kept),
+        open_store(path),
+        path,
+        Provenance.of(source).fingerprint,
+        left_out,
+    )
 
 
 def _check(path: Path, record: ImageRecord, proposals: Proposals) -> None:

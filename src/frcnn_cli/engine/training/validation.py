@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import find_dataset
-from frcnn_cli.engine.detection.images import detect_dataset, joined_detections
+from frcnn_cli.engine.detection.dataset import detect_dataset, gather_detections
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
@@ -64,5 +64,5 @@ def validate(model: FastRCNN, validation: Validation, team: Team = ALONE) -> flo
     prepared, whole = prepare_model(model, precision), validation.dataset
     part = replace(whole, images=team.part(whole.images))
     of_part = detect_dataset(prepared, part, validation.proposals, validation.settings)
-    found = joined_detections(team.gather(of_part)).detections
+    found = gather_detections(team, of_part).detections
     return evaluate_voc(whole, found).map_11point or 0.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from array import array
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.datasets.readers.coco_records import numbering
 from frcnn_cli.engine.evaluation.detection_rows import DetectionRows, ImageIndex
-from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import read_bytes
 
@@ -151,27 +151,3 @@ def _is_numbers(values: Any, count: int) -> bool:
         and len(values) == count
         and all(isinstance(value, (int, float)) for value in values)
     )
-
-
-def coco_results(
-    detections: Mapping[str, Detections], classes: Sequence[str]
-) -> list[dict[str, Any]]:
-    """One entry a detection: image_id, category_id (1..K), category, bbox, score.
-
-    bbox is x, y, width and height, as COCO has it: an inclusive box is x2 - x1 + 1 wide.
-    """
-    entries = []
-    for image_id, found in detections.items():
-        for (x1, y1, x2, y2), score, label in zip(
-            found.boxes.tolist(), found.scores.tolist(), found.labels.tolist(), strict=True
-        ):
-            entries.append(
-                {
-                    "image_id": image_id,
-                    "category_id": label,
-                    "category": classes[label - 1],
-                    "bbox": [x1, y1, x2 - x1 + 1, y2 - y1 + 1],
-                    "score": score,
-                }
-            )
-    return entries

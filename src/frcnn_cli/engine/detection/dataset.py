@@ -1,0 +1,133 @@
+"""Detection in all images of a dataset, so that an interrupted run can be resumed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.detection.images import detect_files, proposals_in
+from frcnn_cli.engine.detection.journal import Journal, resumed
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.cache import cache_folder
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, warn_of_some
+from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError
+
+
+@dataclass(frozen=True)
+class DatasetDetections:
+    """Detections by image id, and a message for each image that could not be read."""
+
+    detections: dict[str, Detections]
+    unreadable: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class JournalledDetections:
+    """Detections by image id, and the journal that holds this process's part of them.
+
+    Remove the journal once the results are written: until then it lets a run be resumed.
+    """
+
+    detections: dict[str, Detections]
+    journal: Journal
+
+
+def detect_with_journal(
+    loaded: LoadedModel,
+    images: DatasetProposals,
+    settings: DetectSettings,
+    team: Team = ALONE,
+    reporter: Reporter = SILENT,
+) -> JournalledDetections:
+    """Detections in every image of a dataset, kept in the cache image by image.
+
+    A run that was interrupted is resumed by one with the same model, settings and proposals.
+    Each process of the team detects in its part of the images; all return all detections.
+    Images that cannot be read are skipped with a warning.
+    """
+    part = replace(images.dataset, images=team.part(images.dataset.images))
+    journal = dataset_journal(loaded, images, settings, team)
+    with resumed(journal, reporter), reporter.progress("Detecting", len(part)) as advance:
+        model = prepare_model(loaded.model, loaded.precision)
+        detected = detect_dataset(
+            model, part, images.proposals, settings, lambda: advance(1, ""), journal
+        )
+        detected = gather_detections(team, detected)
+    warn_of_some(reporter, detected.unreadable)
+    return JournalledDetections(detected.detections, journal)
+
+
+def detect_dataset(
+    model: FastRCNN,
+    dataset: Dataset,
+    proposals: Mapping[str, Proposals],
+    settings: DetectSettings,
+    on_image: Callable[[], None] = lambda: None,
+    journal: Journal | None = None,
+) -> DatasetDetections:
+    """Detections in every image of a dataset; one that cannot be read does not stop the rest."""
+    files = [(record.image_id, record.path) for record in dataset.images]
+    found: dict[str, Detections] = {}
+    unreadable = []
+    propose = proposals_in(proposals)
+    for result in detect_files(model, files, propose, settings, journal):
+        if result.detections is None:
+            unreadable.append(str(result.error))
+        else:
+            found[result.image_id] = result.detections
+        on_image()
+    return DatasetDetections(found, tuple(unreadable))
+
+
+def gather_detections(team: Team, detected: DatasetDetections) -> DatasetDetections:
+    """The detections of all processes, each in its own images, in every process."""
+    parts = team.gather(detected)
+    found = {name: each for part in parts for name, each in part.detections.items()}
+    return DatasetDetections(found, tuple(text for part in parts for text in part.unreadable))
+
+
+def readable_images(dataset: Dataset, detections: Sequence[Mapping[str, Detections]]) -> Dataset:
+    """The images that every detector could read: an unreadable image is no missed object.
+
+    detections: of each detector, by image id. Raises InputError where no image is left.
+    """
+    readable = tuple(r for r in dataset.images if all(r.image_id in found for found in detections))
+    if not readable:
+        raise InputError(f"{dataset.name}: none of its images can be read.")
+    return replace(dataset, images=readable)
+
+
+def detection_identity(
+    loaded: LoadedModel, settings: DetectSettings, proposals: str
+) -> dict[str, Any]:
+    """What detections depend on beside the images. proposals: their fingerprint."""
+    with open(loaded.path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {
+        "model": digest,
+        "settings": {**asdict(settings), "precision": loaded.precision},
+        "proposals": proposals,
+    }
+
+
+def dataset_journal(
+    loaded: LoadedModel, images: DatasetProposals, settings: DetectSettings, team: Team
+) -> Journal:
+    """This process's journal in the cache, named by what the detections depend on."""
+    identity = detection_identity(loaded, settings, images.fingerprint)
+    name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{images.dataset.name}-{images.dataset.split}")
+    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    file = Path("detections") / f"{name}-{digest[:12]}{team.label}.partial"
+    return Journal(cache_folder() / file, identity)

@@ -1,0 +1,141 @@
+"""Detection in many image files from start to end: resumed, drawn, and written as json."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from PIL import Image as PillowImage
+
+from frcnn_cli.engine.detection.dataset import detection_identity
+from frcnn_cli.engine.detection.image import threshold_for
+from frcnn_cli.engine.detection.images import DetectedFile, detect_files, proposals_of
+from frcnn_cli.engine.detection.journal import Journal, resumed
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.detection.results import write_coco_results
+from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.drawing.detections import draw_detections, picture_path
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.proposals.run import ImageFile
+from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_proposals.base import Source
+from frcnn_proposals.files import write_whole
+from frcnn_proposals.images import MAX_PIXELS, read_image
+from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.registry import make_source
+from frcnn_proposals.store.provenance import Provenance
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A model, how it detects, and where its proposals come from."""
+
+    loaded: LoadedModel
+    settings: DetectSettings
+    source: Source
+
+
+@dataclass(frozen=True)
+class FileDetections:
+    """Detections by image id, in the order of the files, and a message for each failed file."""
+
+    detections: dict[str, Detections]
+    failures: tuple[str, ...]
+
+
+def make_detector(
+    loaded: LoadedModel,
+    options: DetectionOptions | None = None,
+    proposals: Path | None = None,
+    source: str | None = None,
+) -> Detector:
+    """A detector with proposals from a file, or computed by `source`.
+
+    options: changes to the model's own settings. source: by default the one that the model
+    was trained with. A model that classifies by SVMs has margins for scores, so the threshold
+    of its softmax does not apply: it is 0 unless given.
+    """
+    options = options or DetectionOptions()
+    settings = options.applied_to(loaded.experiment.detect)
+    is_svm = loaded.model.architecture.classifier == "svm"
+    threshold = options.score_threshold if is_svm else settings.score_threshold
+    settings = replace(settings, score_threshold=threshold_for(loaded.model, threshold))
+    if proposals is not None:
+        return Detector(loaded, settings, Precomputed(proposals))
+    return Detector(loaded, settings, make_source(source or loaded.experiment.proposals.source))
+
+
+def detect_in_files(
+    detector: Detector,
+    files: Sequence[ImageFile],
+    json_path: Path | None = None,
+    pictures: Path | None = None,
+    max_pixels: int = MAX_PIXELS,
+    team: Team = ALONE,
+    reporter: Reporter = SILENT,
+) -> FileDetections:
+    """Detections in `files` (image id, path); each process of the team detects in its part.
+
+    json_path: written as COCO results; until then each image's detections are kept beside it,
+    so that an interrupted run is resumed by the next call. pictures: folder for each image with
+    its detections drawn, as ID.jpg. A file that fails does not stop the others.
+    """
+    loaded = detector.loaded
+    propose = proposals_of(detector.source)
+    journal = None if json_path is None else _journal(detector, json_path, team)
+    part = team.part(files)
+    found: dict[str, Detections] = {}
+    failures: list[str] = []
+    with resumed(journal, reporter), reporter.progress("Detecting", len(part)) as advance:
+        model = prepare_model(loaded.model, loaded.precision)
+        for result in detect_files(model, part, propose, detector.settings, journal, max_pixels):
+            if result.detections is None:
+                failures.append(str(result.error))
+            else:
+                found[result.image_id] = result.detections
+                if pictures is not None:
+                    _write_picture(result, loaded.classes, pictures, max_pixels)
+            advance(1, result.path.name)
+    everything = _gathered(team, FileDetections(found, tuple(failures)), files)
+    if json_path is not None and journal is not None:
+        if team.is_first:
+            write_coco_results(json_path, everything.detections, loaded.classes)
+        journal.remove()
+    return everything
+
+
+def _journal(detector: Detector, json_path: Path, team: Team) -> Journal:
+    """The journal of this process, beside the file that will hold the results."""
+    proposals = Provenance.of(detector.source).fingerprint
+    path = json_path.with_name(json_path.name + f"{team.label}.partial")
+    return Journal(path, detection_identity(detector.loaded, detector.settings, proposals))
+
+
+def _gathered(team: Team, detected: FileDetections, files: Sequence[ImageFile]) -> FileDetections:
+    """The detections and failures of all processes."""
+    parts = team.gather(detected)
+    found = {name: each for part in parts for name, each in part.detections.items()}
+    in_order = {image_id: found[image_id] for image_id, _ in files if image_id in found}
+    return FileDetections(in_order, tuple(text for part in parts for text in part.failures))
+
+
+def _write_picture(
+    result: DetectedFile, classes: tuple[str, ...], folder: Path, max_pixels: int
+) -> None:
+    """Draw a file's detections; of those that a journal had, only a missing picture is drawn."""
+    assert result.detections is not None
+    path = picture_path(folder, result.image_id)
+    if result.image is None and path.exists():
+        return
+    image = result.image
+    if image is None:
+        image = read_image(result.path, max_pixels)
+    buffer = io.BytesIO()
+    picture = PillowImage.fromarray(draw_detections(image, result.detections, classes))
+    picture.save(buffer, "JPEG", quality=92)
+    write_whole(path, buffer.getvalue())

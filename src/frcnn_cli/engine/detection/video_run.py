@@ -1,0 +1,226 @@
+"""Detection in a video from start to end: an annotated video, and its detections as json."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO
+
+import cv2
+import orjson
+
+from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.images import Propose, proposals_of, usable_cores
+from frcnn_cli.engine.detection.prefetch import ahead
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.detection.results import coco_entries
+from frcnn_cli.engine.detection.run import Detector
+from frcnn_cli.engine.detection.video import Frame, Video, opened_video
+from frcnn_cli.engine.distributed.interrupt import StopRequest, stop_between_steps
+from frcnn_cli.engine.drawing.detections import draw_detections
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.reporter import SILENT, Advance, Reporter
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.files import refuse_to_replace, whole_file
+
+SUFFIX = ".mp4"
+_CODEC = "mp4v"  # MPEG-4, which every build of OpenCV's can write
+# A camera that has stood still fills at most so much time with its last frame.
+_LONGEST_PAUSE = 10.0
+
+Write = Callable[[Frame, Image], None]
+
+
+@dataclass(frozen=True)
+class DetectedFrame:
+    """A frame and what was found in it."""
+
+    frame: Frame
+    detections: Detections
+
+
+@dataclass
+class VideoDetections:
+    """What was written about a video.
+
+    path: the annotated video. json_path: its detections. objects: how often each class was
+    seen. failure: why there are no more frames. interrupted: whether Ctrl-C ended it.
+    """
+
+    path: Path
+    json_path: Path
+    frames: int = 0
+    seconds: float = 0.0
+    objects: Counter[str] = field(default_factory=Counter)
+    failure: InputError | None = None
+    interrupted: bool = False
+
+
+def detect_in_video(
+    detector: Detector,
+    name: str,
+    folder: Path,
+    json_path: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> VideoDetections:
+    """Detect frame by frame, and write the annotated video and its detections into `folder`.
+
+    name: of a video file, or the number of a camera. A video that is cut, and Ctrl-C, end the
+    work after the last good frame: what was done by then is written whole. Raises InputError
+    where no frame is good.
+    """
+    with opened_video(name) as (video, frames):
+        model = prepare_model(detector.loaded.model, detector.loaded.precision)
+        found = detect_frames(model, frames, proposals_of(detector.source), detector.settings)
+        stem = Path(name).stem if not video.is_camera else f"camera-{name}"
+        path = folder / f"{stem}{SUFFIX}"
+        done = VideoDetections(path, json_path or folder / f"{stem}.json")
+        refuse_to_replace(name, path)
+        started = time.monotonic()
+        with (
+            whole_file(done.json_path) as file,
+            video_file(path, video) as write,
+            stop_between_steps() as stop,
+            reporter.progress("Detecting", video.frames, unit="frames") as advance,
+        ):
+            _Writer(file, write, detector.loaded.classes).write_all(found, done, stop, advance)
+    done.seconds, done.interrupted = time.monotonic() - started, stop.made
+    return done
+
+
+@dataclass(frozen=True)
+class _Writer:
+    """Writes frames to the video, and their detections to a json list."""
+
+    file: BinaryIO
+    write: Write
+    classes: tuple[str, ...]
+
+    def write_all(
+        self,
+        found: Iterator[DetectedFrame],
+        done: VideoDetections,
+        stop: StopRequest,
+        advance: Advance,
+    ) -> None:
+        """Until the end, the first bad frame or a request to stop; counts in `done`."""
+        self.file.write(b"[")
+        try:
+            for each in found:
+                self._write(each, done)
+                advance(1, f"{len(each.detections)} objects")
+                if stop.made:
+                    break
+        except InputError as error:
+            if not done.frames:
+                raise
+            done.failure = error
+        self.file.write(b"]\n")
+
+    def _write(self, each: DetectedFrame, done: VideoDetections) -> None:
+        frame = each.frame
+        for entry in coco_entries(frame.index, each.detections, self.classes):
+            comma = b",\n" if done.objects else b"\n"
+            self.file.write(comma + orjson.dumps(entry | {"seconds": round(frame.seconds, 3)}))
+            done.objects[entry["category"]] += 1
+        self.write(frame, draw_detections(frame.image, each.detections, self.classes))
+        done.frames += 1
+
+
+def detect_frames(
+    model: FastRCNN,
+    frames: Iterator[Frame],
+    propose: Propose,
+    settings: DetectSettings,
+) -> Iterator[DetectedFrame]:
+    """Detections in each frame, in order; `propose` is called a few frames ahead of the network.
+
+    Its image id for a frame is the frame's number, in six digits. Raises InputError where a
+    frame cannot be read or proposed for, after all frames before it.
+    """
+
+    def proposed(frame: Frame) -> tuple[Frame, Proposals]:
+        try:
+            return frame, propose(f"{frame.index:06d}", frame.image)
+        except InputError:
+            raise
+        except Exception as error:  # a source's own fault
+            told = f"{type(error).__name__}: {reason(error)}"
+            raise InputError(f"frame {frame.index}: its proposals failed ({told})") from error
+
+    failures: list[InputError] = []
+    for frame, proposals in ahead(proposed, _until_failure(frames, failures), usable_cores()):
+        yield DetectedFrame(frame, detect_image(model, frame.image, proposals, settings))
+    if failures:
+        raise failures[0]
+
+
+def _until_failure(frames: Iterator[Frame], failures: list[InputError]) -> Iterator[Frame]:
+    """Frames are read ahead: a failure waits until those before it are through."""
+    try:
+        yield from frames
+    except InputError as error:
+        failures.append(error)
+
+
+@contextmanager
+def video_file(path: Path, video: Video) -> Iterator[Write]:
+    """A function that writes a frame's picture (H, W, 3), RGB, of the size of `video`.
+
+    A camera's pictures are repeated so that the time in between is right. The file takes its name
+    when the block ends well, and one without frames is not kept. Raises InputError where it
+    cannot be written, or not whole.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
+    size = (video.width, video.height)
+    codec = cv2.VideoWriter.fourcc(*_CODEC)
+    writer = cv2.VideoWriter(str(partial), cv2.CAP_FFMPEG, codec, video.rate, size)
+    written = 0
+
+    def write(frame: Frame, picture: Image) -> None:
+        nonlocal written
+        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        for _ in range(_copies(frame, written, video)):
+            writer.write(bgr)
+            written += 1
+
+    try:
+        if not writer.isOpened():
+            raise InputError(f"{path}: a video of {size[0]} x {size[1]} cannot be written there")
+        yield write
+        writer.release()
+        if written:
+            _check(partial, path, written)
+            os.replace(partial, path)
+    finally:
+        writer.release()
+        partial.unlink(missing_ok=True)
+
+
+def _copies(frame: Frame, written: int, video: Video) -> int:
+    if not video.is_camera:
+        return 1
+    due = round(frame.seconds * video.rate) + 1 - written
+    return min(max(1, due), round(_LONGEST_PAUSE * video.rate) + 1)
+
+
+def _check(partial: Path, path: Path, written: int) -> None:
+    """OpenCV does not say that a disk is full: read what is there."""
+    capture = cv2.VideoCapture(str(partial), cv2.CAP_FFMPEG)
+    try:
+        found = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
+    finally:
+        capture.release()
+    if found < written:
+        raise InputError(
+            f"{path}: only {found:.0f} of {written} frames could be written. Is the disk full?"
+        )

@@ -1,0 +1,128 @@
+"""The images to evaluate a model on, and their proposals: what MODEL and DATASET mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
+from frcnn_cli.engine.datasets.layout import Report, refuse
+from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import trained_on
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings.options import DataOptions
+from frcnn_proposals.errors import MisuseError
+
+
+def open_images(
+    loaded: LoadedModel,
+    data: DataOptions,
+    others: Sequence[LoadedModel] = (),
+    team: Team = ALONE,
+    reporter: Reporter = SILENT,
+) -> DatasetProposals:
+    """The dataset to evaluate a model on with its proposals; reports which it is.
+
+    By default it is the model's own dataset. others: models that are evaluated on it, too.
+    Of a team, the first process computes missing proposals for all. Raises MisuseError where
+    the dataset's classes are not those of every model.
+    """
+    name, root = _dataset_of(loaded, data)
+    dataset = open_split(name, data.split, root, reporter=reporter)
+    for model in (loaded, *others):
+        check_classes(model, dataset)
+    with team.first_alone():
+        return _with_proposals(loaded, dataset, root, data, reporter)
+
+
+def open_unseen_images(
+    loaded: LoadedModel, data: DataOptions, reporter: Reporter = SILENT
+) -> DatasetProposals:
+    """Images to make choices by: of val, else test, whichever the model has not trained on.
+
+    Raises MisuseError where it has seen images of them all, or of the split that is named.
+    """
+    name, root = _dataset_of(loaded, data)
+    annotated = available_splits(name, root)
+    splits = [data.split] if data.split else [s for s in ("val", "test") if annotated.get(s)]
+    for split in splits:
+        dataset = find_dataset(name, split, root)
+        check_classes(loaded, dataset)
+        seen = trained_on(loaded.experiment.data, dataset)
+        if seen:
+            reporter.note(f"Skipping split {split} of {name}: the model was trained on its images.")
+            continue
+        if seen is None:
+            reporter.warn(
+                f"{loaded.path} does not say what it was trained on: was it {name} {split}?"
+            )
+        if split == "test":
+            reporter.warn("A choice made on the test split cannot be evaluated on it afterwards.")
+        reporter.note(_line(name, dataset))
+        return _with_proposals(loaded, dataset, root, data, reporter)
+    raise MisuseError(
+        f"{name}: the model was trained on images of its {' and '.join(splits) or 'splits'}, "
+        "which cannot tell what it loses.\nName a dataset or a --split that it has not seen."
+    )
+
+
+def open_split(
+    name: str,
+    split: str | None = None,
+    data_root: Path | None = None,
+    fault: Report = refuse,
+    reporter: Reporter = SILENT,
+) -> Dataset:
+    """A split of a dataset: test where it is annotated, else val; reports which.
+
+    fault: called for each fault in its annotations.
+    """
+    if split is None:
+        splits = default_splits(name, data_root)
+        split = splits.evaluation
+        if not splits.apart:
+            reporter.warn(f"{name} has the split {split} alone: it may have been trained on.")
+    dataset = find_dataset(name, split, data_root, fault)
+    reporter.note(_line(name, dataset))
+    return dataset
+
+
+def check_classes(loaded: LoadedModel, dataset: Dataset) -> None:
+    """Raises MisuseError where the model's classes are not the dataset's."""
+    classes = loaded.classes
+    if classes != dataset.classes:
+        raise MisuseError(
+            f"{loaded.path} knows {len(classes)} classes ({', '.join(classes[:3])} ...), but "
+            f"{dataset.name} has {len(dataset.classes)} ({', '.join(dataset.classes[:3])} ...).\n"
+            "Evaluate on the dataset that the model was trained for."
+        )
+
+
+def _dataset_of(loaded: LoadedModel, data: DataOptions) -> tuple[str, Path | None]:
+    """The given dataset, or else the model's own, and the folder to look for it in."""
+    if data.dataset is not None:
+        return data.dataset, data.data_root
+    own = loaded.experiment.data
+    if not own.dataset:
+        raise MisuseError(f"{loaded.path} does not say its dataset. Name one.")
+    return own.dataset, data.data_root or (Path(own.root) if own.root else None)
+
+
+def _with_proposals(
+    loaded: LoadedModel, dataset: Dataset, root: Path | None, data: DataOptions, reporter: Reporter
+) -> DatasetProposals:
+    return proposals_for(
+        reporter,
+        dataset,
+        data.proposals,
+        data.source or loaded.experiment.proposals.source,
+        data_root=root,
+        allow_mismatch=data.allow_mismatch,
+    )
+
+
+def _line(name: str, dataset: Dataset) -> str:
+    return f"Dataset: {name}, split {dataset.split}, {len(dataset)} images"

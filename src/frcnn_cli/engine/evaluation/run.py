@@ -1,0 +1,61 @@
+"""A model, or a file of detections, evaluated on a dataset from start to end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from frcnn_cli.engine.datasets.layout import refuse_unless_picture
+from frcnn_cli.engine.detection.dataset import detect_with_journal, readable_images
+from frcnn_cli.engine.detection.results import write_coco_results
+from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.evaluation.detections_file import read_detections
+from frcnn_cli.engine.evaluation.images import open_images, open_split
+from frcnn_cli.engine.evaluation.scores import Evaluation, evaluate
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
+
+
+def evaluate_model(
+    loaded: LoadedModel,
+    data: DataOptions | None = None,
+    detection: DetectionOptions | None = None,
+    detections_file: Path | None = None,
+    team: Team = ALONE,
+    reporter: Reporter = SILENT,
+) -> Evaluation | None:
+    """The scores of a model, by default on its own dataset.
+
+    Detections are kept in the cache until the end, so that an interrupted evaluation is resumed
+    by the next call. detections_file: where to write them as COCO results. Images that cannot
+    be read are skipped. Returns None in all processes of a team but the first.
+    """
+    images = open_images(loaded, data or DataOptions(), team=team, reporter=reporter)
+    settings = (detection or DetectionOptions()).for_evaluation(loaded.experiment.detect)
+    detected = detect_with_journal(loaded, images, settings, team, reporter)
+    if not team.is_first:
+        detected.journal.remove()
+        return None
+    if detections_file is not None:
+        write_coco_results(detections_file, detected.detections, images.dataset.classes)
+        reporter.note(f"Detections: {detections_file}")
+    dataset = readable_images(images.dataset, [detected.detections])
+    evaluation = evaluate(dataset, detected.detections)
+    detected.journal.remove()
+    return evaluation
+
+
+def evaluate_file(
+    path: Path,
+    dataset: str,
+    split: str | None = None,
+    data_root: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> Evaluation:
+    """The scores of a file of detections: COCO results json, or VOC devkit text files.
+
+    The dataset's images need not be there. split: by default test where it is annotated, else
+    val.
+    """
+    opened = open_split(dataset, split, data_root, refuse_unless_picture, reporter)
+    return evaluate(opened, read_detections(path, opened))

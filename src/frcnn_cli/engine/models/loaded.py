@@ -1,0 +1,83 @@
+"""A model ready to be used: on its device, with its origin and the precision it computes in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frcnn_cli.engine.distributed.connect import joined
+from frcnn_cli.engine.distributed.devices import choose_precision, find_device
+from frcnn_cli.engine.distributed.team import Team, team_from_environment
+from frcnn_cli.engine.models.provenance import stored_experiment
+from frcnn_cli.engine.models.store import find_model, load_model
+from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import Experiment, Precision, PrecisionChoice
+from frcnn_proposals.errors import InputError, MisuseError, reason
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model on its device, the file it came from, and what that says of its origin.
+
+    experiment: what it was made by, as far as the file says. precision: what it detects in.
+    """
+
+    model: FastRCNN
+    path: Path
+    origin: dict[str, Any]
+    experiment: Experiment
+    precision: Precision = "float32"
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the labels from 1 on."""
+        return self.model.architecture.classes
+
+
+def open_model(
+    given: Path | None,
+    runs_root: Path,
+    device: torch.device,
+    precision: PrecisionChoice = "auto",
+    reporter: Reporter = SILENT,
+) -> LoadedModel:
+    """The given model, or the newest run's, and the precision it detects in; reports both.
+
+    `auto` stays in float32 where the model's own setting is float32, as for the paper's presets.
+    Raises MisuseError where bfloat16 is requested by name and `device` would emulate it.
+    """
+    path = find_model(given, runs_root)
+    model, origin = load_model(path)
+    try:
+        experiment = stored_experiment(origin, model.architecture)
+    except (MisuseError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
+    measured = find_backbone(model.architecture.backbone).bfloat16
+    measured = measured and experiment.detect.precision != "float32"
+    chosen = choose_precision(precision, device, measured)
+    reporter.note(f"Model: {path}" + (", in bfloat16" if chosen == "bfloat16" else ""))
+    return LoadedModel(model.to(device), path, origin, experiment, chosen)
+
+
+@contextmanager
+def model_in_team(
+    given: Path | None,
+    runs_root: Path,
+    device: str,
+    precision: PrecisionChoice = "auto",
+    reporter: Reporter = SILENT,
+) -> Iterator[tuple[LoadedModel, Team]]:
+    """`open_model` on a device named as in torch, or `auto`, with the processes of torchrun.
+
+    They stay connected for the block. Started by hand, this process is a team of its own.
+    """
+    team = team_from_environment()
+    with joined(team, find_device(device)) as own_device:
+        yield open_model(given, runs_root, own_device, precision, reporter), team
