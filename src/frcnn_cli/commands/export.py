@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import click
 from rich.markup import escape
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.exchange.export import (
-    OPSET,
-    export_onnx,
-    export_torch,
-    largest_difference,
-    onnx_runner,
-    torch_runner,
-)
-from frcnn_cli.engine.models.store import find_model, load_model
 from frcnn_proposals.errors import InputError, MisuseError
 
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
-# Between a model and its export: of scores, and of boxes in pixels.
-_TOLERANCE = 1e-3
 
 
 @click.command()
@@ -47,7 +37,7 @@ _TOLERANCE = 1e-3
 def export(
     output: Output,
     model: Path | None,
-    kind: str,
+    kind: Literal["onnx", "torch-export"],
     plain: bool,
     out: Path | None,
     runs_root: Path,
@@ -64,33 +54,33 @@ def export(
     """
     if plain and kind != "onnx":
         raise MisuseError("--plain is for --format onnx; torch-export is always plain.")
+    from frcnn_cli.engine.models.store import find_model, load_model
+
     path = find_model(model, runs_root)
     output.note(f"Model: {path}")
-    loaded, _ = load_model(path)
     target = out or path.with_suffix(_SUFFIXES[kind])
     if target.suffix != _SUFFIXES[kind]:
         raise MisuseError(f"{target}: a file of format {kind} ends in {_SUFFIXES[kind]}.")
-    with output.progress("Exporting", None):
-        if kind == "onnx":
-            export_onnx(loaded, target, path.name, plain)
-        else:
-            export_torch(loaded, target, path.name)
-    runner = onnx_runner if kind == "onnx" else torch_runner
-    scores, boxes = largest_difference(loaded, runner(target))
+    from frcnn_cli.engine.exchange.export import TOLERANCE, export_model
+
+    exported = export_model(load_model(path)[0], target, path.name, kind, plain, output)
     output.print(f"Exported: [bold]{escape(str(target))}[/], {target.stat().st_size:,} bytes")
-    output.note(f"On a made-up picture scores differ by {scores:.1g}, boxes by {boxes:.1g} pixels.")
+    output.note(
+        f"On a generated image scores differ by {exported.scores:.1g}, "
+        f"boxes by {exported.boxes:.1g} pixels."
+    )
     if json_path is not None:
         values = {
             "model": str(path),
             "exported": str(target),
             "format": kind,
-            "opset": OPSET if kind == "onnx" else None,
+            "opset": exported.opset,
             "bytes": target.stat().st_size,
-            "largest_difference": {"scores": scores, "boxes": boxes},
+            "largest_difference": {"scores": exported.scores, "boxes": exported.boxes},
         }
         write_json(json_path, values)
-    if not max(scores, boxes) <= _TOLERANCE:
+    if not exported.agrees:
         raise InputError(
-            f"{target}: differs from the model by more than {_TOLERANCE}: do not use it.\n"
+            f"{target}: differs from the model by more than {TOLERANCE}: do not use it.\n"
             "Another version of torch or onnxruntime may export or run it rightly."
         )

@@ -10,8 +10,8 @@ from safetensors.torch import save
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
+from frcnn_cli.engine.exchange.caffe_file import NETWORKS
 from frcnn_cli.engine.exchange.caffe_import import CaffeModel, import_caffe_model
-from frcnn_cli.engine.exchange.caffe_layers import NETWORKS
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested

@@ -24,7 +24,7 @@ from caffe_files import (
     write,
 )
 
-from frcnn_cli.engine.exchange import caffe_file, caffe_messages
+from frcnn_cli.engine.exchange import caffe_file
 from frcnn_cli.engine.exchange.caffe_file import read_caffemodel
 from frcnn_cli.engine.exchange.caffe_import import import_caffe_model
 from frcnn_proposals.errors import InputError
@@ -137,8 +137,7 @@ def test_hostile_files_are_refused(tmp_path: Path, content: bytes) -> None:
 READ = """
 import re, sys
 from pathlib import Path
-from frcnn_cli.engine.exchange.caffe_file import read_caffemodel
-from frcnn_cli.engine.exchange.caffe_messages import message_class
+from frcnn_cli.engine.exchange.caffe_file import message_class, read_caffemodel
 from frcnn_proposals.errors import InputError
 
 def peak():
@@ -219,7 +218,7 @@ def test_without_protobuf_it_says_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "google.protobuf", None)
-    caffe_messages.message_class.cache_clear()
+    caffe_file.message_class.cache_clear()
     path = write(tmp_path / "net.caffemodel", new_file(SMALL))
     with pytest.raises(InputError, match="pip install protobuf"):
         caffe_file.read_caffemodel(path)

@@ -8,8 +8,9 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -24,13 +25,59 @@ from frcnn_cli.engine.exchange.exported import (
     example_inputs,
 )
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import write_whole
 
 # From opset 22 on MaxRoiPool rounds RoIs otherwise than the paper's code.
 OPSET = 20
 LARGEST = 2**31 - 1  # bytes of a protobuf message
+# Between a model and its export: of scores, and of boxes in pixels.
+TOLERANCE = 1e-3
 Runner = Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]]
+Format = Literal["onnx", "torch-export"]
+
+
+@dataclass(frozen=True)
+class Export:
+    """A model's file for other runtimes, and the largest differences of what it computes.
+
+    opset: of ONNX, None for another format. scores, boxes (pixels): of a generated image.
+    """
+
+    path: Path
+    opset: int | None
+    scores: float
+    boxes: float
+
+    @property
+    def agrees(self) -> bool:
+        """Whether the file computes what the model does; False for values that are not finite."""
+        return self.scores <= TOLERANCE and self.boxes <= TOLERANCE
+
+
+def export_model(
+    model: FastRCNN,
+    path: Path,
+    name: str,
+    kind: Format = "onnx",
+    plain: bool = False,
+    reporter: Reporter = SILENT,
+) -> Export:
+    """Write `model` to `path` for other runtimes, run the file once, and compare the results.
+
+    name: of the model, for the description in the file. plain: ONNX with RoI pooling by plain
+    operators, for runtimes that lack MaxRoiPool; a torch export is always plain. Raises
+    InputError where a package is missing or the model is too large for the format.
+    """
+    with reporter.progress("Exporting", None):
+        if kind == "onnx":
+            export_onnx(model, path, name, plain)
+        else:
+            export_torch(model, path, name)
+    runner = onnx_runner(path) if kind == "onnx" else torch_runner(path)
+    scores, boxes = largest_difference(model, runner)
+    return Export(path, OPSET if kind == "onnx" else None, scores, boxes)
 
 
 def export_torch(model: FastRCNN, path: Path, name: str) -> None:

@@ -1,20 +1,15 @@
-"""`frcnn model info`: layers, shapes, parameters and multiply-adds."""
+"""What `frcnn model info` prints, and writes as JSON."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import click
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from frcnn_cli.commands.shared import options
-from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.commands.train.tables import setting_table
-from frcnn_cli.engine.models.info import ModelInfo, model_info
+from frcnn_cli.engine.models.info import ModelInfo
 from frcnn_cli.engine.network.layer_costs import LayerCost, NetworkCost
 from frcnn_cli.engine.settings import Preprocessing
 from frcnn_cli.engine.settings.fields import nested
@@ -22,32 +17,12 @@ from frcnn_cli.engine.settings.fields import nested
 _ROIS = 2000  # proposals of an image, as in the paper
 
 
-@click.command()
-@click.argument("model", metavar="[MODEL|BACKBONE]", required=False)
-@options.runs_root
-@options.json_file
-@pass_output
-def info(output: Output, model: str | None, runs_root: Path, json_path: Path | None) -> None:
-    """Show a model, by default the newest run's, or a backbone: its layers, their shapes,
-    parameters and multiply-adds, and for a model how it was made.
-
-    BACKBONE is a name such as vgg16, or any classification network of torchvision's.
-
-    \b
-    frcnn model info runs/voc2007-efficientnet_lite2
-    frcnn model info caffenet
-    frcnn model info torchvision:resnet50 --json resnet50.json
-    """
-    found = model_info(model, runs_root)
+def fact_table(found: ModelInfo) -> Table:
+    """A row per fact: file, backbone, classes, input, parameters, multiply-adds."""
     facts = Table(show_header=False)
     for name, text in _facts(found):
         facts.add_row(name, escape(text))
-    if found.file is not None:
-        output.print(setting_table(found.file.experiment))
-    output.print(_layer_table(found.costs))
-    output.print(facts)
-    if json_path is not None:
-        write_json(json_path, _as_json(found))
+    return facts
 
 
 def _facts(found: ModelInfo) -> Iterator[tuple[str, str]]:
@@ -86,7 +61,8 @@ def _pixels(preprocessing: Preprocessing) -> str:
     )
 
 
-def _layer_table(costs: NetworkCost) -> Table:
+def layer_table(costs: NetworkCost) -> Table:
+    """A row per layer: kind, output, parameters, multiply-adds."""
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("layer", overflow="fold")
     table.add_column("kind")
@@ -118,7 +94,8 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def _as_json(found: ModelInfo) -> dict[str, Any]:
+def info_to_json(found: ModelInfo) -> dict[str, Any]:
+    """Everything that the tables show, as JSON values."""
     costs, file = found.costs, found.file
     image = costs.multiply_adds(0)
     return {
@@ -137,16 +114,3 @@ def _as_json(found: ModelInfo) -> dict[str, Any]:
         "frozen_parameters": costs.frozen_parameters,
         "multiply_adds": {"image": image, "roi": costs.multiply_adds(1) - image},
     }
-
-
-@click.group("model", short_help="Show what a model or a backbone is made of.")
-def model() -> None:
-    """Show what a model or a backbone is made of.
-
-    \b
-    frcnn model info
-    frcnn model info vgg16
-    """
-
-
-model.add_command(info)
