@@ -127,9 +127,9 @@ def extension(name: str, sources: list[Path], libraries: list[str], **options: o
 
 
 def extensions() -> list[Extension]:
-    cpu = [CSRC / "schema.cpp", *sorted((CSRC / "cpu").glob("*.cpp"))]
+    cpu = [CSRC / "schema.cpp", *sorted((CSRC / "cpu").rglob("*.cpp"))]
     found = [extension("_cpu", cpu, ["torch_cpu"])]
-    cuda = sorted((CSRC / "cuda").glob("*.cu"))
+    cuda = sorted((CSRC / "cuda").rglob("*.cu"))
     if cuda and cuda_home() is not None:
         found.append(extension("_cuda", cuda, ["torch_cuda", "torch_cpu", "cudart_static"]))
     return found

@@ -6,8 +6,8 @@
 #include <optional>
 #include <tuple>
 
-#include "cell_type.h"
 #include "checks.h"
+#include "dispatch.h"
 
 namespace frcnn {
 

@@ -1,7 +1,7 @@
 // Signatures of the operators, apart from the kernels that implement them for a device.
 //
 // Shapes: features (N, C, H, W); rois (R, 5) as [batch index, x1, y1, x2, y2] in image pixels;
-// outputs and argmax (R, C, pooled_height, pooled_width), argmax as h * W + w or -1 (cell_type.h);
+// outputs and argmax (R, C, pooled_height, pooled_width), argmax as h * W + w or -1 (dispatch.h);
 // gradient (N, H', W', C) and input (N, H, W, C) of a 5 x 5 depthwise convolution, contiguous;
 // boxes (B, 4) as x1, y1, x2, y2 in continuous coordinates; scores and labels (B,).
 #include <torch/csrc/stable/library.h>

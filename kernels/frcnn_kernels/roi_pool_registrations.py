@@ -18,7 +18,7 @@ def _roi_pool_fake(
 ) -> tuple[Tensor, Tensor]:
     shape = (rois.shape[0], features.shape[1], height, width)
     cells = features.shape[2] * features.shape[3]
-    cell_type = torch.int16 if cells <= 2**15 else torch.int32  # as csrc/cell_type.h has it
+    cell_type = torch.int16 if cells <= 2**15 else torch.int32  # as in csrc/dispatch.h
     return features.new_empty(shape), features.new_empty(shape, dtype=cell_type)
 
 

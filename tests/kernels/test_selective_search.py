@@ -20,6 +20,7 @@ from selective_search_reference import search
 from frcnn_kernels.selective_search import COLOUR_SPACES, selective_search
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+CSRC = REPOSITORY / "kernels/csrc"
 ALL_SETS = ("CTSF", "TSF", "F", "S")
 # Of every colour space and similarity on scene(90, 120): change it only with the source's version.
 GOLDEN = "4497d5d45c6f684f7a02ed9b972adb85988d0b6b39899db2c325b086baf85975"
@@ -175,11 +176,11 @@ def test_other_instructions_agree(flags, tmp_path):
         pytest.skip("no C++ compiler")
     from torch.utils import cpp_extension
 
-    sources = sorted((REPOSITORY / "kernels/csrc/cpu").glob("selective_search*.cpp"))
+    sources = sorted((CSRC / "cpu/selective_search").glob("*.cpp"))
     library = tmp_path / "other.so"
     command = [compiler, "-std=c++20", "-fPIC", "-shared", "-fno-math-errno", *flags]
     command += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
-    command += [f"-I{path}" for path in cpp_extension.include_paths()]
+    command += [f"-I{path}" for path in [CSRC, *cpp_extension.include_paths()]]
     command += [*map(str, sources), f"-L{cpp_extension.library_paths()[0]}"]
     command += ["-Wl,--no-as-needed", "-ltorch_cpu", "-o", str(library)]
     subprocess.run(command, check=True)

@@ -1,9 +1,9 @@
 // The kernels for x86 processors with AVX2.
 #if defined(__x86_64__)
 #pragma GCC target("avx2,f16c")
-#include "depthwise_kernel.h"
-#include "nms_kernel.h"
-#include "roi_pool_kernels.h"
+#include "cpu/depthwise/kernel.h"
+#include "cpu/nms/kernel.h"
+#include "cpu/roi_pool/kernel.h"
 #define FRCNN_KERNELS(Stored) \
   template <>                 \
   RoiPoolKernels<Stored> avx2_kernels<Stored>() { return kernels_of_this_file<Stored>(); }

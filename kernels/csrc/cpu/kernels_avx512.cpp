@@ -1,9 +1,9 @@
 // The kernels for x86 processors with AVX-512.
 #if defined(__x86_64__)
 #pragma GCC target("avx512f,avx512bw,avx512dq,avx512vl,f16c")
-#include "depthwise_kernel.h"
-#include "nms_kernel.h"
-#include "roi_pool_kernels.h"
+#include "cpu/depthwise/kernel.h"
+#include "cpu/nms/kernel.h"
+#include "cpu/roi_pool/kernel.h"
 #define FRCNN_KERNELS(Stored) \
   template <>                 \
   RoiPoolKernels<Stored> avx512_kernels<Stored>() { return kernels_of_this_file<Stored>(); }

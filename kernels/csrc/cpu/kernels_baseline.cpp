@@ -1,7 +1,7 @@
 // The kernels for any machine of this architecture.
-#include "depthwise_kernel.h"
-#include "nms_kernel.h"
-#include "roi_pool_kernels.h"
+#include "cpu/depthwise/kernel.h"
+#include "cpu/nms/kernel.h"
+#include "cpu/roi_pool/kernel.h"
 #define FRCNN_KERNELS(Stored) \
   template <>                 \
   RoiPoolKernels<Stored> baseline_kernels<Stored>() { return kernels_of_this_file<Stored>(); }

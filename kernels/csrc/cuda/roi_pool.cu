@@ -5,7 +5,6 @@
 #include <cfloat>
 #include <tuple>
 
-#include "cell_type.h"
 #include "checks.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"

@@ -6,7 +6,6 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
-#include "cell_type.h"
 #include "checks.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"

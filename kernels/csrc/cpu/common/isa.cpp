@@ -1,4 +1,4 @@
-#include "isa.h"
+#include "cpu/common/isa.h"
 
 #include <algorithm>
 #include <cstdlib>

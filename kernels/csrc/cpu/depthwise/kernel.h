@@ -1,8 +1,8 @@
 // Body of the weight gradient of a 5 x 5 depthwise convolution, compiled for several instruction sets.
 // A vector of channels at a time: all weights' sums stay in registers while the image goes by.
 #pragma once
-#include "depthwise_job.h"
-#include "vector.h"
+#include "cpu/common/vector.h"
+#include "cpu/depthwise/job.h"
 
 namespace frcnn {
 namespace {

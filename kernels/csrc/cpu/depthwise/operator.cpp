@@ -5,9 +5,9 @@
 #include <algorithm>
 
 #include "checks.h"
-#include "depthwise_job.h"
-#include "isa.h"
-#include "scratch.h"
+#include "cpu/common/isa.h"
+#include "cpu/common/scratch.h"
+#include "cpu/depthwise/job.h"
 
 namespace frcnn {
 namespace {

@@ -1,8 +1,8 @@
 // Body of non-maximum suppression for boxes of one class, compiled for several instruction sets.
 // Each box meets the boxes kept so far, a vector of them at a time, until one suppresses it.
 #pragma once
-#include "nms_job.h"
-#include "vector.h"
+#include "cpu/common/vector.h"
+#include "cpu/nms/job.h"
 
 namespace frcnn {
 namespace {

@@ -10,9 +10,9 @@
 #include <vector>
 
 #include "checks.h"
-#include "isa.h"
-#include "nms_job.h"
-#include "sort_scores.h"
+#include "cpu/common/isa.h"
+#include "cpu/nms/job.h"
+#include "cpu/nms/sort_scores.h"
 
 namespace frcnn {
 namespace {

@@ -1,4 +1,4 @@
-#include "sort_scores.h"
+#include "cpu/nms/sort_scores.h"
 
 #include <array>
 #include <bit>

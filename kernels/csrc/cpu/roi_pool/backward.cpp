@@ -16,14 +16,13 @@
 #include <bit>
 #include <cstring>
 
-#include "cell_type.h"
 #include "checks.h"
 #include "compute_type.h"
+#include "cpu/common/scratch.h"
+#include "cpu/roi_pool/fresh_memory.h"
+#include "cpu/roi_pool/roi_table.h"
 #include "dispatch.h"
-#include "fresh_memory.h"
 #include "roi_pool_operators.h"
-#include "roi_table.h"
-#include "scratch.h"
 
 namespace frcnn {
 namespace {

@@ -6,7 +6,7 @@
 #include <immintrin.h>
 #endif
 
-#include "panel.h"
+#include "cpu/roi_pool/job.h"
 
 namespace frcnn {
 namespace {

@@ -8,13 +8,13 @@
 #include <algorithm>
 #include <tuple>
 
+#include "cpu/common/isa.h"
+#include "cpu/common/scratch.h"
+#include "cpu/roi_pool/fresh_memory.h"
+#include "cpu/roi_pool/job.h"
+#include "cpu/roi_pool/roi_table.h"
 #include "dispatch.h"
-#include "fresh_memory.h"
-#include "isa.h"
-#include "panel.h"
 #include "roi_pool_operators.h"
-#include "roi_table.h"
-#include "scratch.h"
 
 namespace frcnn {
 namespace {

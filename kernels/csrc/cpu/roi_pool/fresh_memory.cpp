@@ -1,4 +1,4 @@
-#include "fresh_memory.h"
+#include "cpu/roi_pool/fresh_memory.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>

@@ -6,10 +6,10 @@
 #include <concepts>
 #include <type_traits>
 
-#include "half_bits.h"
-#include "panel.h"
-#include "stream.h"
-#include "vector.h"
+#include "cpu/common/vector.h"
+#include "cpu/roi_pool/element.h"
+#include "cpu/roi_pool/job.h"
+#include "cpu/roi_pool/stream.h"
 
 namespace frcnn {
 namespace {

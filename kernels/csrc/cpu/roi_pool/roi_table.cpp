@@ -1,4 +1,4 @@
-#include "roi_table.h"
+#include "cpu/roi_pool/roi_table.h"
 
 #include <torch/csrc/stable/ops.h>
 

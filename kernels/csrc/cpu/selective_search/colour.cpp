@@ -1,4 +1,4 @@
-#include "selective_search_colour.h"
+#include "cpu/selective_search/colour.h"
 
 #include <algorithm>
 #include <array>

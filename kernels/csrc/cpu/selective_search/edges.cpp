@@ -1,10 +1,10 @@
-#include "selective_search_edges.h"
+#include "cpu/selective_search/edges.h"
 
 #include <algorithm>
 #include <cmath>
 #include <cstdlib>
 
-#include "selective_search_simd.h"
+#include "cpu/selective_search/simd.h"
 
 namespace frcnn::selective_search {
 namespace {

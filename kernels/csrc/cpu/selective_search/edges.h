@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "selective_search_smooth.h"
+#include "cpu/selective_search/smooth.h"
 
 namespace frcnn::selective_search {
 

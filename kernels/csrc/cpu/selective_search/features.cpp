@@ -1,9 +1,9 @@
-#include "selective_search_features.h"
+#include "cpu/selective_search/features.h"
 
 #include <algorithm>
 #include <cstdlib>
 
-#include "selective_search_simd.h"
+#include "cpu/selective_search/simd.h"
 
 namespace frcnn::selective_search {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "selective_search_segment.h"
+#include "cpu/selective_search/segment.h"
 
 namespace frcnn::selective_search {
 

@@ -6,8 +6,8 @@
 
 #include <vector>
 
-#include "selective_search.h"
-#include "selective_search_group.h"
+#include "cpu/selective_search/group.h"
+#include "cpu/selective_search/search.h"
 
 namespace frcnn {
 namespace {

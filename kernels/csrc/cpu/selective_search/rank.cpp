@@ -1,4 +1,4 @@
-#include "selective_search_rank.h"
+#include "cpu/selective_search/rank.h"
 
 #include <algorithm>
 

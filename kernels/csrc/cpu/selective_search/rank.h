@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "selective_search_features.h"
+#include "cpu/selective_search/features.h"
 
 namespace frcnn::selective_search {
 

@@ -1,9 +1,9 @@
-#include "selective_search.h"
+#include "cpu/selective_search/search.h"
 
-#include "selective_search_group.h"
-#include "selective_search_rank.h"
-#include "selective_search_segment.h"
-#include "selective_search_smooth.h"
+#include "cpu/selective_search/group.h"
+#include "cpu/selective_search/rank.h"
+#include "cpu/selective_search/segment.h"
+#include "cpu/selective_search/smooth.h"
 
 namespace frcnn::selective_search {
 

@@ -4,8 +4,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "selective_search_colour.h"
-#include "selective_search_features.h"
+#include "cpu/selective_search/colour.h"
+#include "cpu/selective_search/features.h"
 
 namespace frcnn::selective_search {
 

@@ -1,4 +1,4 @@
-#include "selective_search_segment.h"
+#include "cpu/selective_search/segment.h"
 
 #include <cstddef>
 #include <utility>

@@ -8,9 +8,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "selective_search_edges.h"
-#include "selective_search_forest.h"
-#include "selective_search_smooth.h"
+#include "cpu/selective_search/edges.h"
+#include "cpu/selective_search/forest.h"
+#include "cpu/selective_search/smooth.h"
 
 namespace frcnn::selective_search {
 

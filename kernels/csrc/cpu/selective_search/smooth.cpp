@@ -1,8 +1,8 @@
-#include "selective_search_smooth.h"
+#include "cpu/selective_search/smooth.h"
 
 #include <algorithm>
 
-#include "selective_search_simd.h"
+#include "cpu/selective_search/simd.h"
 
 namespace frcnn::selective_search {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "selective_search_colour.h"
+#include "cpu/selective_search/colour.h"
 
 namespace frcnn::selective_search {
 
