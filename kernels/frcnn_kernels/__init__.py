@@ -1,16 +1,24 @@
-"""Compiled operators of Fast R-CNN: RoI pooling, non-maximum suppression, and what trains slowly.
+"""Compiled operators of Fast R-CNN.
 
-They live in torch's operator namespace `frcnn`; the functions here check their arguments and are
-the way to call them.
+RoI pooling, non-maximum suppression, selective search, and the weight gradient of depthwise
+convolutions. The operators are registered in torch's namespace `frcnn`. Call them through the functions here,
+which check their arguments.
 """
 
 from frcnn_kernels import _library
 
 _library.load_operators()
 
-from frcnn_kernels._library import cuda_architectures  # noqa: E402
+from frcnn_kernels._library import cuda_architectures, instruction_set  # noqa: E402
 from frcnn_kernels.depthwise import depthwise_weight_gradient  # noqa: E402
 from frcnn_kernels.nms import batched_nms, nms  # noqa: E402
 from frcnn_kernels.roi_pool import roi_pool  # noqa: E402
 
-__all__ = ["batched_nms", "cuda_architectures", "depthwise_weight_gradient", "nms", "roi_pool"]
+__all__ = [
+    "batched_nms",
+    "cuda_architectures",
+    "depthwise_weight_gradient",
+    "instruction_set",
+    "nms",
+    "roi_pool",
+]

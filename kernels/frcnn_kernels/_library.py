@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ctypes
+import os
 from pathlib import Path
 
 import torch
+
+INSTRUCTION_SETS = ("avx512", "avx2", "baseline")  # of the CPU operators, best first
 
 HERE = Path(__file__).parent
 CPU_LIBRARY = HERE / "_cpu.so"
@@ -13,9 +16,10 @@ CUDA_LIBRARY = HERE / "_cuda.so"
 
 
 def load_operators() -> None:
-    """Makes `torch.ops.frcnn` known: the CPU operators always, the CUDA ones where they can run.
+    """Load `torch.ops.frcnn`: the CPU operators always, the CUDA ones where they can run.
 
-    Raises ImportError when the CPU library is missing or does not fit the installed torch.
+    Raises ImportError if the CPU library is missing or does not fit the installed torch, or if the
+    environment variable FRCNN_ISA names no instruction set.
     """
     if not CPU_LIBRARY.exists():
         raise ImportError(
@@ -24,14 +28,32 @@ def load_operators() -> None:
             " (or: pip install --no-build-isolation -e .)"
         )
     _load(CPU_LIBRARY)
+    instruction_set()
     if CUDA_LIBRARY.exists() and torch.version.cuda is not None:
         _load(CUDA_LIBRARY)
+
+
+def instruction_set() -> str:
+    """Name of the instruction set that all CPU operators use, one of INSTRUCTION_SETS.
+
+    It is the best that the processor has, or a lesser one named by the environment variable
+    FRCNN_ISA, which is read once per process. Raises ImportError for any other value.
+    """
+    name = ctypes.CDLL(str(CPU_LIBRARY)).frcnn_instruction_set
+    name.restype = ctypes.c_char_p
+    chosen: bytes | None = name()
+    if chosen is None:
+        raise ImportError(
+            f"FRCNN_ISA is {os.environ.get('FRCNN_ISA')!r}: "
+            f"it must be one of {', '.join(INSTRUCTION_SETS)}"
+        )
+    return chosen.decode()
 
 
 def cuda_architectures() -> tuple[str, ...]:
     """Compute capabilities that the CUDA operators were compiled for, such as ("80", "90").
 
-    Empty where they were not built or cannot be loaded beside this torch.
+    Empty if the operators were not built or cannot be loaded beside this torch.
     """
     if not CUDA_LIBRARY.exists() or torch.version.cuda is None:
         return ()

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <stdexcept>
 #include <string>
+#include <string_view>
 
 namespace frcnn {
 namespace {
 
-Isa best_here() {
+constexpr std::string_view kNames[] = {"baseline", "avx2", "avx512"};  // in the order of Isa
+
+Isa best_of_processor() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
   bool half = __builtin_cpu_supports("f16c");
@@ -20,18 +24,31 @@ Isa best_here() {
   return Isa::baseline;
 }
 
-Isa wanted() {
-  const char* name = std::getenv("FRCNN_ISA");
-  if (name != nullptr && std::string(name) == "baseline") return Isa::baseline;
-  if (name != nullptr && std::string(name) == "avx2") return Isa::avx2;
-  return Isa::avx512;
+Isa most_allowed() {
+  const char* value = std::getenv("FRCNN_ISA");
+  if (value == nullptr || *value == '\0') return Isa::avx512;
+  const auto* name = std::find(std::begin(kNames), std::end(kNames), value);
+  if (name == std::end(kNames)) {
+    throw std::runtime_error(
+        "FRCNN_ISA is '" + std::string(value) + "': it must be avx512, avx2 or baseline");
+  }
+  return static_cast<Isa>(name - kNames);
 }
 
 }  // namespace
 
 Isa isa() {
-  static const Isa chosen = std::min(best_here(), wanted());
+  static const Isa chosen = std::min(best_of_processor(), most_allowed());
   return chosen;
 }
 
 }  // namespace frcnn
+
+// Read by frcnn_kernels.instruction_set(). Null if FRCNN_ISA has no valid value.
+extern "C" __attribute__((visibility("default"))) const char* frcnn_instruction_set() noexcept {
+  try {
+    return frcnn::kNames[static_cast<int>(frcnn::isa())].data();
+  } catch (const std::runtime_error&) {
+    return nullptr;
+  }
+}

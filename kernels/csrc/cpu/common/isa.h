@@ -1,12 +1,29 @@
-// Which instruction set the kernels run with, chosen at run time.
+// The instruction set that the kernels run with: chosen once per process, for all operators alike.
 #pragma once
 
 namespace frcnn {
 
+// Tags of the kernels' copies. Each operator declares `..._kernel(Tag)` for all of them; the file
+// kernels_<name>.cpp defines the copies of one instruction set.
+struct Baseline {};
+struct Avx2 {};
+struct Avx512 {};
+
 enum class Isa { baseline, avx2, avx512 };
 
-// The best this processor has, or a lesser one named by the environment variable FRCNN_ISA
-// (baseline, avx2 or avx512), with which tests reach every copy of the kernels on one machine.
+// The best instruction set that the processor and the environment variable FRCNN_ISA (baseline,
+// avx2 or avx512) allow. Throws std::runtime_error if FRCNN_ISA has another value.
 Isa isa();
+
+// Calls `body` with the tag of the chosen instruction set.
+template <typename Body>
+auto with_isa(Body&& body) {
+  [[maybe_unused]] const Isa chosen = isa();
+#if defined(__x86_64__)
+  if (chosen == Isa::avx512) return body(Avx512{});
+  if (chosen == Isa::avx2) return body(Avx2{});
+#endif
+  return body(Baseline{});
+}
 
 }  // namespace frcnn

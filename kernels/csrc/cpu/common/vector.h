@@ -54,6 +54,35 @@ inline Vector<T> broadcast(T value) {
   return value - Vector<T>{};  // value - 0 keeps the sign of a zero, value + 0 would not
 }
 
+// The first `count` lanes from memory, the others 0.
+template <typename T>
+inline Vector<T> load_some(const T* from, int64_t count) {
+  if (count == kLanes<T>) return load(from);
+  T lanes[kLanes<T>] = {};
+  for (int64_t lane = 0; lane < count; ++lane) lanes[lane] = from[lane];
+  return load<T>(lanes);
+}
+
+template <typename V>
+inline V larger(V a, V b) {
+  return a < b ? b : a;
+}
+
+template <typename V>
+inline V smaller(V a, V b) {
+  return b < a ? b : a;
+}
+
+// Whether a comparison holds in any lane.
+inline bool any(Vector<int32_t> mask) {
+  Vector<int64_t> wide;
+  std::memcpy(&wide, &mask, sizeof wide);
+  int64_t found = 0;
+#pragma GCC unroll 8
+  for (int lane = 0; lane < kLanes<int64_t>; ++lane) found |= wide[lane];
+  return found != 0;
+}
+
 // Transposes a square of kLanes rows in place, by swapping blocks of 1, 2, 4, ... lanes.
 template <typename T>
 inline void transpose(Vector<T> (&rows)[kLanes<T>]) {

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "cpu/common/isa.h"
+
 namespace frcnn {
 
 constexpr int kDepthwiseKernel = 5;
@@ -24,8 +26,8 @@ struct DepthwiseJob {
 
 using DepthwiseKernel = void (*)(const DepthwiseJob&);
 
-DepthwiseKernel baseline_depthwise();
-DepthwiseKernel avx2_depthwise();
-DepthwiseKernel avx512_depthwise();
+DepthwiseKernel depthwise_kernel(Baseline);
+DepthwiseKernel depthwise_kernel(Avx2);
+DepthwiseKernel depthwise_kernel(Avx512);
 
 }  // namespace frcnn

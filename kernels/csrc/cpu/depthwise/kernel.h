@@ -9,14 +9,6 @@ namespace {
 
 constexpr int kWeights = kDepthwiseKernel * kDepthwiseKernel;
 
-inline Vector<float> load_some(const float* from, int64_t count) {
-  constexpr int L = kLanes<float>;
-  if (count == L) return load(from);
-  float lanes[L] = {};
-  for (int64_t c = 0; c < count; ++c) lanes[c] = from[c];
-  return load<float>(lanes);
-}
-
 // One image's channels, side by side, inside a border of zeros.
 void pad_image(const DepthwiseJob& job, int64_t image, int64_t channel, int64_t count) {
   constexpr int L = kLanes<float>;
@@ -68,4 +60,7 @@ void depthwise_weight_gradient(const DepthwiseJob& job) {
 }
 
 }  // namespace
+
+DepthwiseKernel depthwise_kernel(ThisIsa) { return &depthwise_weight_gradient; }
+
 }  // namespace frcnn

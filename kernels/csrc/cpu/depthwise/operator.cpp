@@ -14,17 +14,10 @@ namespace {
 
 using torch::stable::Tensor;
 
-DepthwiseKernel kernel() {
-#if defined(__x86_64__)
-  if (isa() == Isa::avx512) return avx512_depthwise();
-  if (isa() == Isa::avx2) return avx2_depthwise();
-#endif
-  return baseline_depthwise();
-}
-
 // Which sums a thread makes does not depend on the number of threads, nor does their order.
 Tensor depthwise_weight_gradient(const Tensor& gradient, const Tensor& input, int64_t stride) {
   check_depthwise(gradient, input, stride);
+  DepthwiseKernel kernel = with_isa([](auto isa) { return depthwise_kernel(isa); });
   int64_t channels = input.size(3);
   Tensor result = torch::stable::new_empty(input, {channels, 1, kDepthwiseKernel, kDepthwiseKernel});
   DepthwiseJob whole{
@@ -42,7 +35,7 @@ Tensor depthwise_weight_gradient(const Tensor& gradient, const Tensor& input, in
       job.result += first * kDepthwiseKernel * kDepthwiseKernel;
       job.count = std::min(kDepthwiseChannels, channels - first);
       job.padded = padded.get();
-      kernel()(job);
+      kernel(job);
     }
   });
   return result;

@@ -2,6 +2,8 @@
 #pragma once
 #include <cstdint>
 
+#include "cpu/common/isa.h"
+
 namespace frcnn {
 
 // Boxes by coordinate, so that a vector holds one coordinate of many boxes.
@@ -21,8 +23,8 @@ struct NmsJob {
 constexpr int64_t kNmsPadding = 16;
 
 using NmsKernel = void (*)(const NmsJob&);
-NmsKernel baseline_nms();
-NmsKernel avx2_nms();
-NmsKernel avx512_nms();
+NmsKernel nms_kernel(Baseline);
+NmsKernel nms_kernel(Avx2);
+NmsKernel nms_kernel(Avx512);
 
 }  // namespace frcnn

@@ -9,18 +9,6 @@ namespace {
 
 using Floats = Vector<float>;
 
-inline Floats larger(Floats a, Floats b) { return a < b ? b : a; }
-inline Floats smaller(Floats a, Floats b) { return b < a ? b : a; }
-
-inline bool any(Vector<int32_t> mask) {
-  Vector<int64_t> wide;
-  std::memcpy(&wide, &mask, sizeof wide);
-  int64_t found = 0;
-#pragma GCC unroll 8
-  for (int lane = 0; lane < kLanes<int64_t>; ++lane) found |= wide[lane];
-  return found != 0;
-}
-
 // The arithmetic and its order are torchvision's, so that the two agree at the threshold.
 inline bool suppressed(const NmsJob& job, int64_t box, int64_t kept_count) {
   const NmsBoxes& boxes = job.boxes;
@@ -55,4 +43,7 @@ void nms_one_class(const NmsJob& job) {
 }
 
 }  // namespace
+
+NmsKernel nms_kernel(ThisIsa) { return &nms_one_class; }
+
 }  // namespace frcnn

@@ -55,21 +55,13 @@ float float_not_above(double threshold) {
                              : rounded;
 }
 
-NmsKernel kernel() {
-#if defined(__x86_64__)
-  if (isa() == Isa::avx512) return avx512_nms();
-  if (isa() == Isa::avx2) return avx2_nms();
-#endif
-  return baseline_nms();
-}
-
 NmsBoxes columns(float* memory, int64_t stride) {
   return {memory, memory + stride, memory + 2 * stride, memory + 3 * stride, memory + 4 * stride};
 }
 
 // Decides the boxes at `places` of the order; `kept_places` is indexed by place.
 void decide_class(const float* boxes, const std::vector<int64_t>& order, const int64_t* places,
-                  int64_t count, float threshold, uint8_t* kept_places) {
+                  int64_t count, float threshold, NmsKernel kernel, uint8_t* kept_places) {
   int64_t stride = count + kNmsPadding;
   std::vector<float> memory(10 * stride, 0.0f);
   std::vector<uint8_t> is_kept(count);
@@ -81,7 +73,7 @@ void decide_class(const float* boxes, const std::vector<int64_t>& order, const i
     job.boxes.x2[i] = box[2], job.boxes.y2[i] = box[3];
     job.boxes.area[i] = (box[2] - box[0]) * (box[3] - box[1]);
   }
-  kernel()(job);
+  kernel(job);
   for (int64_t i = 0; i < count; ++i) kept_places[places[i]] = is_kept[i];
 }
 
@@ -97,11 +89,13 @@ Tensor nms(
   std::vector<uint8_t> kept_places(order.size());
   const float* box = table.const_data_ptr<float>();
   float threshold = float_not_above(iou_threshold);
+  NmsKernel kernel = with_isa([](auto isa) { return nms_kernel(isa); });
   auto class_count = static_cast<int64_t>(classes.first.size()) - 1;
   torch::stable::parallel_for(0, class_count, 1, [&](int64_t begin, int64_t end) {
     for (int64_t k = begin; k < end; ++k) {
       decide_class(box, order, classes.places.data() + classes.first[k],
-                   classes.first[k + 1] - classes.first[k], threshold, kept_places.data());
+                   classes.first[k + 1] - classes.first[k], threshold, kernel,
+                   kept_places.data());
     }
   });
   int64_t kept = std::count(kept_places.begin(), kept_places.end(), 1);

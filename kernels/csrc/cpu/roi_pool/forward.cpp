@@ -28,15 +28,6 @@ constexpr int64_t kStreamBytes = 4 << 20;
 constexpr int64_t kFewRois = 8;
 constexpr int64_t kElementsPerTask = 1 << 15;
 
-template <typename Stored>
-RoiPoolKernels<Stored> kernels() {
-#if defined(__x86_64__)
-  if (isa() == Isa::avx512) return avx512_kernels<Stored>();
-  if (isa() == Isa::avx2) return avx2_kernels<Stored>();
-#endif
-  return baseline_kernels<Stored>();
-}
-
 // One forward pass; `pool(begin, end)` does a range of its triples.
 template <typename Stored>
 struct Forward {
@@ -47,7 +38,7 @@ struct Forward {
   const RoiTable& table;
   Tensor& out;
   Tensor* argmax;  // or null
-  RoiPoolKernels<Stored> run = kernels<Stored>();
+  RoiPoolKernel<Stored> run = with_isa([](auto isa) { return roi_pool_kernels(isa); });
   int64_t channels = features.size(1), height = features.size(2), width = features.size(3);
   int64_t panels = (channels + P - 1) / P;
   int64_t bins = out.size(2) * out.size(3);

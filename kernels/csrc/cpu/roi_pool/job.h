@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "compute_type.h"
+#include "cpu/common/isa.h"
 
 namespace frcnn {
 
@@ -61,17 +62,19 @@ constexpr int64_t tile_elements(int64_t bins) {
 }
 
 template <typename Stored>
-struct RoiPoolKernels {
+struct RoiPoolKernel {
   void (*pack)(const PackJob<Stored>&);
   void (*pool)(const PoolJob<Stored>&);
 };
 
-// The same kernels compiled for several instruction sets, each in a file of its own.
-template <typename Stored>
-RoiPoolKernels<Stored> baseline_kernels();
-template <typename Stored>
-RoiPoolKernels<Stored> avx2_kernels();
-template <typename Stored>
-RoiPoolKernels<Stored> avx512_kernels();
+// The kernels for each type of features.
+struct RoiPoolKernels : RoiPoolKernel<float>,
+                        RoiPoolKernel<double>,
+                        RoiPoolKernel<HalfBits>,
+                        RoiPoolKernel<BFloat16Bits> {};
+
+RoiPoolKernels roi_pool_kernels(Baseline);
+RoiPoolKernels roi_pool_kernels(Avx2);
+RoiPoolKernels roi_pool_kernels(Avx512);
 
 }  // namespace frcnn

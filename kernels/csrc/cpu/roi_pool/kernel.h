@@ -181,9 +181,12 @@ void pool(const PoolJob<Stored>& job) {
 }
 
 template <typename Stored>
-RoiPoolKernels<Stored> kernels_of_this_file() {
-  return {&pack<Stored>, &pool<Stored>};
-}
+constexpr RoiPoolKernel<Stored> kKernel{&pack<Stored>, &pool<Stored>};
 
 }  // namespace
+
+RoiPoolKernels roi_pool_kernels(ThisIsa) {
+  return {kKernel<float>, kKernel<double>, kKernel<HalfBits>, kKernel<BFloat16Bits>};
+}
+
 }  // namespace frcnn

@@ -1,29 +1,10 @@
 #include "cpu/selective_search/edges.h"
 
-#include <algorithm>
-#include <cmath>
-#include <cstdlib>
 
-#include "cpu/selective_search/simd.h"
+#include "cpu/selective_search/rows.h"
 
 namespace frcnn::selective_search {
 namespace {
-
-// Planes are in 16ths of a grey level, so half their distance is in eighths. The root and the
-// product are correctly rounded: the same integer on every machine.
-FRCNN_SIMD void weigh_colour(const int16_t* a0, const int16_t* b0, const int16_t* a1,
-                             const int16_t* b1, const int16_t* a2, const int16_t* b2, int count,
-                             uint16_t* weights) {
-  for (int i = 0; i < count; ++i) {
-    const int d0 = a0[i] - b0[i], d1 = a1[i] - b1[i], d2 = a2[i] - b2[i];
-    const auto squares = static_cast<float>(d0 * d0 + d1 * d1 + d2 * d2);
-    weights[i] = static_cast<uint16_t>(static_cast<int>(std::sqrt(squares) * 0.5f));
-  }
-}
-
-FRCNN_SIMD void weigh_grey(const int16_t* a, const int16_t* b, int count, uint16_t* weights) {
-  for (int i = 0; i < count; ++i) weights[i] = static_cast<uint16_t>(std::abs(a[i] - b[i]) >> 1);
-}
 
 // The edges of one direction that start in row y.
 struct Row {
@@ -46,9 +27,10 @@ void weigh(const SmoothPlanes& planes, const Row& row, uint16_t* weights) {
   const int16_t* a = planes.plane(0) + row.first;
   const int16_t* b = a + row.offset;
   if (planes.channels == 1) {
-    weigh_grey(a, b, row.count, weights);
+    row_loops().weigh_grey(a, b, row.count, weights);
   } else {
-    weigh_colour(a, b, a + pixels, b + pixels, a + 2 * pixels, b + 2 * pixels, row.count, weights);
+    row_loops().weigh_colour(a, b, a + pixels, b + pixels, a + 2 * pixels, b + 2 * pixels,
+                             row.count, weights);
   }
 }
 

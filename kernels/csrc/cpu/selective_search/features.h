@@ -1,9 +1,11 @@
 // What regions look like: colour and texture histograms, sizes and bounding boxes.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <vector>
 
+#include "cpu/selective_search/rows.h"
 #include "cpu/selective_search/segment.h"
 
 namespace frcnn::selective_search {
@@ -12,12 +14,14 @@ struct Box {
   int32_t x1, y1, x2, y2;  // inclusive corners
 };
 
+// The smallest box around two.
+inline Box bounds(const Box& a, const Box& b) {
+  return {std::min(a.x1, b.x1), std::min(a.y1, b.y1), std::max(a.x2, b.x2), std::max(a.y2, b.y2)};
+}
+
 // How a histogram row is laid out: colour bins, then texture bins, each padded with zeros to
 // whole vectors.
 struct Layout {
-  static constexpr int kColourBins = 25;       // a channel
-  static constexpr int kOrientations = 8;
-  static constexpr int kMagnitudes = 8;        // a channel and orientation
   static constexpr int kTextureBins = kOrientations * kMagnitudes;
   static constexpr int kVector = 16;
 
@@ -32,9 +36,6 @@ struct Layout {
   int colour;
   int texture;
 };
-
-// The sum over a colour or texture histogram, so similarities run from 0 to this.
-inline constexpr int kUnit = 1 << 15;
 
 // Regions with counts of pixels, which add up exactly when regions are merged.
 struct RegionCounts {

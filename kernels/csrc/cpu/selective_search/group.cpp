@@ -2,25 +2,10 @@
 
 #include <algorithm>
 
-#include "cpu/selective_search/simd.h"
+#include "cpu/selective_search/rows.h"
 
 namespace frcnn::selective_search {
 namespace {
-
-// Histogram intersection.
-FRCNN_SIMD int32_t intersection(const int16_t* a, const int16_t* b, int count) {
-  int32_t sum = 0;
-  for (int i = 0; i < count; ++i) sum += a[i] < b[i] ? a[i] : b[i];
-  return sum;
-}
-
-// Mean of two histograms, weighted by `share` and kUnit - share.
-FRCNN_SIMD void blend(const int16_t* a, const int16_t* b, int32_t share, int count, int16_t* out) {
-  const int32_t rest = kUnit - share;
-  for (int i = 0; i < count; ++i) {
-    out[i] = static_cast<int16_t>((a[i] * share + b[i] * rest + kUnit / 2) >> 15);
-  }
-}
 
 class Grouping {
  public:
@@ -119,34 +104,32 @@ class Grouping {
 
   int32_t similarity(int32_t a, int32_t b) const {
     int32_t sum = 0;
-    if (similarities_ & kColour) sum += intersection(histogram(a), histogram(b), layout_.colour);
+    if (similarities_ & kColour) {
+      sum += loops_.intersection(histogram(a), histogram(b), layout_.colour);
+    }
     if (similarities_ & kTexture) {
-      sum += intersection(histogram(a) + layout_.colour, histogram(b) + layout_.colour,
-                          layout_.texture);
+      sum += loops_.intersection(histogram(a) + layout_.colour, histogram(b) + layout_.colour,
+                                 layout_.texture);
     }
     const int64_t both = static_cast<int64_t>(sizes_[a]) + sizes_[b];
     if (similarities_ & kSize) sum += kUnit - static_cast<int32_t>(both * kUnit / image_size_);
     if (similarities_ & kFill) {
-      const Box box = bounds(a, b);
+      const Box box = bounds(boxes_[a], boxes_[b]);
       const int64_t area = static_cast<int64_t>(box.x2 - box.x1 + 1) * (box.y2 - box.y1 + 1);
       sum += kUnit - static_cast<int32_t>((area - both) * kUnit / image_size_);
     }
     return sum;
   }
 
-  Box bounds(int32_t a, int32_t b) const {
-    const Box &p = boxes_[a], &q = boxes_[b];
-    return {std::min(p.x1, q.x1), std::min(p.y1, q.y1), std::max(p.x2, q.x2), std::max(p.y2, q.y2)};
-  }
-
   void join(int32_t a, int32_t b) {
     const auto made = static_cast<int32_t>(sizes_.size());
     const int64_t both = static_cast<int64_t>(sizes_[a]) + sizes_[b];
     if (similarities_ & (kColour | kTexture)) {
-      blend(histogram(a), histogram(b), static_cast<int32_t>(sizes_[a] * int64_t{kUnit} / both),
-            layout_.row(), histograms_.data() + static_cast<std::size_t>(made) * layout_.row());
+      const auto share = static_cast<int32_t>(sizes_[a] * int64_t{kUnit} / both);
+      loops_.blend(histogram(a), histogram(b), share, layout_.row(),
+                   histograms_.data() + static_cast<std::size_t>(made) * layout_.row());
     }
-    boxes_.push_back(bounds(a, b));
+    boxes_.push_back(bounds(boxes_[a], boxes_[b]));
     sizes_.push_back(static_cast<int32_t>(both));
     joined_into_[a] = joined_into_[b] = made;
     seen_by_[made] = made;
@@ -174,6 +157,7 @@ class Grouping {
     return region;
   }
 
+  const RowLoops& loops_ = row_loops();
   const Layout layout_;
   const int similarities_;
   const int64_t image_size_;

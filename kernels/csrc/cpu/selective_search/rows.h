@@ -1,0 +1,63 @@
+// Loops over rows of pixels and histograms, compiled for several instruction sets.
+//
+// They use integers, or single IEEE operations on floats that round alike everywhere, so the
+// instruction set never changes a result.
+#pragma once
+
+#include <cstdint>
+
+#include "cpu/common/isa.h"
+
+namespace frcnn::selective_search {
+
+inline constexpr int kColourBins = 25;  // of a channel
+inline constexpr int kOrientations = 8;
+inline constexpr int kMagnitudes = 8;  // of a channel and an orientation
+// The sum over a colour or texture histogram, so similarities run from 0 to this.
+inline constexpr int kUnit = 1 << 15;
+
+struct RowLoops {
+  // A row of the horizontal smoothing, in 256ths of a grey level. `row` has two repeated pixels on
+  // either side.
+  void (*smooth_row)(const uint8_t* row, int width, uint16_t* out);
+
+  // A row of the vertical smoothing, from the five rows around it, in 16ths of a grey level.
+  void (*smooth_column)(const uint16_t* const rows[5], int width, int16_t* out);
+
+  // Weights of the edges between pixels a and b of three smoothed planes, or of one.
+  void (*weigh_colour)(const int16_t* a0, const int16_t* b0, const int16_t* a1, const int16_t* b1,
+                       const int16_t* a2, const int16_t* b2, int count, uint16_t* weights);
+  void (*weigh_grey)(const int16_t* a, const int16_t* b, int count, uint16_t* weights);
+
+  // Bins of a row's colours.
+  void (*colour_codes)(const uint8_t* values, int count, uint8_t* codes);
+
+  // Bins of a row's gradients, central differences of a smoothed plane: orientation (the octant)
+  // and magnitude (doubling from one bin to the next).
+  void (*texture_codes)(const int16_t* left, const int16_t* right, const int16_t* above,
+                        const int16_t* below, int count, uint8_t* codes);
+
+  // sum += row
+  void (*add_row)(const uint32_t* row, int count, uint32_t* sum);
+
+  // Counts times `scale`, rounded down.
+  void (*normalise)(const uint32_t* counts, int count, float scale, int16_t* out);
+
+  // Sum of the smaller of each pair of bins.
+  int32_t (*intersection)(const int16_t* a, const int16_t* b, int count);
+
+  // Mean of two histograms, weighted by `share` and kUnit - share.
+  void (*blend)(const int16_t* a, const int16_t* b, int32_t share, int count, int16_t* out);
+};
+
+RowLoops row_loops(Baseline);
+RowLoops row_loops(Avx2);
+RowLoops row_loops(Avx512);
+
+// The loops for the chosen instruction set.
+inline const RowLoops& row_loops() {
+  static const RowLoops chosen = with_isa([](auto isa) { return row_loops(isa); });
+  return chosen;
+}
+
+}  // namespace frcnn::selective_search
