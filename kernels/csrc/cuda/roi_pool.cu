@@ -3,9 +3,7 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <cfloat>
-#include <tuple>
 
-#include "checks.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"
 #include "cuda/roi_table.h"
@@ -57,46 +55,41 @@ __global__ void pool(
 }
 
 struct Cuda {
+  using Half = __half;
+  using BFloat16 = __nv_bfloat16;
+
   static void prepare(Tensor&) {}
-  static void forward(
-      const Tensor& features, const Tensor& rois, double scale, Tensor& out, Tensor* argmax) {
+  static RoiTable table(const Tensor& rois, const RoiGrid& grid) {
+    return make_roi_table(rois, grid);
+  }
+
+  template <typename Stored>
+  static void forward(const Tensor& features, const RoiTable& table, Tensor& out, Tensor* argmax) {
     torch::stable::accelerator::DeviceGuard guard(features.get_device_index());
-    RoiTable table = make_roi_table(
-        torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
-        out.size(2), out.size(3), scale);
     int64_t count = out.numel();
     if (count == 0) return;
     Geometry geometry{
         features.size(1), features.size(3), out.size(2), out.size(3), features.stride(0),
         features.stride(1), features.stride(2), features.stride(3)};
-    with_floating_type<__half, __nv_bfloat16>(features.scalar_type(), [&](auto tag) {
-      with_cell_type(argmax ? argmax->scalar_type() : ScalarType::Int, [&](auto cell) {
-        using Stored = typename decltype(tag)::type;
-        using Cell = typename decltype(cell)::type;
-        auto launch = [&](auto kernel) {
-          kernel<<<blocks_for(count, kThreads), kThreads, 0, current_stream(features)>>>(
-              static_cast<const Stored*>(features.const_data_ptr()),
-              table.windows.const_data_ptr<int32_t>(), table.images.const_data_ptr<int64_t>(),
-              geometry, count, static_cast<Stored*>(out.mutable_data_ptr()),
-              argmax ? argmax->mutable_data_ptr<Cell>() : nullptr);
-          STD_CUDA_KERNEL_LAUNCH_CHECK();
-        };
-        bool channels_last = geometry.channel_stride == 1;
-        channels_last ? launch(pool<Stored, Cell, true>) : launch(pool<Stored, Cell, false>);
-      });
+    with_cell_type(argmax ? argmax->scalar_type() : ScalarType::Int, [&](auto cell) {
+      using Cell = typename decltype(cell)::type;
+      auto launch = [&](auto kernel) {
+        kernel<<<blocks_for(count, kThreads), kThreads, 0, current_stream(features)>>>(
+            static_cast<const Stored*>(features.const_data_ptr()),
+            table.windows.const_data_ptr<int32_t>(), table.images.const_data_ptr<int64_t>(),
+            geometry, count, static_cast<Stored*>(out.mutable_data_ptr()),
+            argmax ? argmax->mutable_data_ptr<Cell>() : nullptr);
+        STD_CUDA_KERNEL_LAUNCH_CHECK();
+      };
+      bool channels_last = geometry.channel_stride == 1;
+      channels_last ? launch(pool<Stored, Cell, true>) : launch(pool<Stored, Cell, false>);
     });
   }
 };
 
-using Operators = RoiPoolForward<Cuda>;
-
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(frcnn, CUDA, m) {
-  m.impl("roi_pool", TORCH_BOX(&Operators::roi_pool));
-  m.impl("roi_pool_infer", TORCH_BOX(&Operators::roi_pool_infer));
-  m.impl("roi_pool_out", TORCH_BOX(&Operators::roi_pool_out));
-}
+STABLE_TORCH_LIBRARY_IMPL(frcnn, CUDA, m) { RoiPoolForward<Cuda>::implement(m); }
 
 }  // namespace frcnn
 

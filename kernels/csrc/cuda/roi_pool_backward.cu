@@ -6,7 +6,6 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
-#include "checks.h"
 #include "cuda/element.h"
 #include "cuda/launch.h"
 #include "dispatch.h"
@@ -69,46 +68,41 @@ __global__ void scatter(
   }
 }
 
-Tensor roi_pool_backward(
-    const Tensor& grad_output, const Tensor& rois, const Tensor& argmax, int64_t batch,
-    int64_t channels, int64_t height, int64_t width, bool channels_last) {
-  check_backward(grad_output, rois, argmax, channels);
-  torch::stable::accelerator::DeviceGuard guard(grad_output.get_device_index());
-  Tensor gradient = torch::stable::contiguous(grad_output);
-  Tensor where = torch::stable::contiguous(argmax), table = torch::stable::contiguous(rois);
-  Tensor result = empty_gradient(grad_output, batch, channels, height, width, channels_last);
-  if (result.numel() == 0) return result;
-  int64_t cells = height * width;
-  Shape shape{rois.size(0), batch, channels, gradient.size(2) * gradient.size(3), cells};
-  with_floating_type<__half, __nv_bfloat16>(grad_output.scalar_type(), [&](auto tag) {
-    using Stored = typename decltype(tag)::type;
+struct Cuda {
+  using Half = __half;
+  using BFloat16 = __nv_bfloat16;
+
+  static void prepare(Tensor&) {}
+
+  template <typename Stored, typename Cell>
+  static void backward(RoiPoolGradient& gradient) {
     using Sum = Compute<Stored>;
-    int64_t bytes = cells * static_cast<int64_t>(sizeof(Sum));
+    Tensor& result = gradient.result;
+    if (result.numel() == 0) return;
+    torch::stable::accelerator::DeviceGuard guard(result.get_device_index());
+    Shape shape{
+        gradient.rois.size(0), gradient.batch(), gradient.channels(), gradient.bins(),
+        gradient.cells()};
+    int64_t planes = shape.batch * shape.channels;
+    int64_t bytes = shape.cells * static_cast<int64_t>(sizeof(Sum));
     bool in_shared = bytes <= kSharedBytes;
     ScalarType sum_type = std::is_same_v<Sum, double> ? ScalarType::Double : ScalarType::Float;
     Tensor sums =
-        torch::stable::new_empty(result, {in_shared ? 0 : batch * channels * cells}, sum_type);
-    auto launch = [&](const auto* maxima, const auto* corners) {
-      scatter<<<
-          blocks_for(batch * channels, 1), kWarp, in_shared ? bytes : 0, current_stream(result)>>>(
-          static_cast<const Stored*>(gradient.const_data_ptr()), maxima, corners, shape, in_shared,
+        torch::stable::new_empty(result, {in_shared ? 0 : planes * shape.cells}, sum_type);
+    with_corners(gradient.rois, [&](const auto* corners) {
+      scatter<<<blocks_for(planes, 1), kWarp, in_shared ? bytes : 0, current_stream(result)>>>(
+          static_cast<const Stored*>(gradient.grad_output.const_data_ptr()),
+          gradient.argmax.const_data_ptr<Cell>(), corners, shape, in_shared,
           static_cast<Sum*>(sums.mutable_data_ptr()),
-          static_cast<Stored*>(result.mutable_data_ptr()), channels_last ? 1 : cells,
-          channels_last ? channels : 1);
+          static_cast<Stored*>(result.mutable_data_ptr()),
+          gradient.channels_last ? 1 : shape.cells, gradient.channels_last ? shape.channels : 1);
       STD_CUDA_KERNEL_LAUNCH_CHECK();
-    };
-    with_cell_type(where.scalar_type(), [&](auto cell) {
-      const auto* maxima = where.const_data_ptr<typename decltype(cell)::type>();
-      with_corners(table, [&](const auto* corners) { launch(maxima, corners); });
     });
-  });
-  return result;
-}
+  }
+};
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(frcnn, CUDA, m) {
-  m.impl("roi_pool_backward", TORCH_BOX(&roi_pool_backward));
-}
+STABLE_TORCH_LIBRARY_IMPL(frcnn, CUDA, m) { RoiPoolBackward<Cuda>::implement(m); }
 
 }  // namespace frcnn

@@ -67,12 +67,12 @@ void report_bad_rois(const Tensor& bad_rois, cudaStream_t stream) {
 
 }  // namespace
 
-RoiTable make_roi_table(
-    const Tensor& rois, int64_t images, int64_t height, int64_t width, int64_t pooled_height,
-    int64_t pooled_width, double spatial_scale) {
+RoiTable make_roi_table(const Tensor& rois, const RoiGrid& grid) {
+  torch::stable::accelerator::DeviceGuard guard(rois.get_device_index());
   int64_t count = rois.size(0);
   RoiTable table{
-      torch::stable::new_empty(rois, {count, 2 * (pooled_height + pooled_width)}, ScalarType::Int),
+      torch::stable::new_empty(
+          rois, {count, 2 * (grid.pooled_height + grid.pooled_width)}, ScalarType::Int),
       torch::stable::new_empty(rois, {count}, ScalarType::Long)};
   if (count == 0) return table;
   Tensor bad_rois = torch::stable::new_zeros(rois, {1}, ScalarType::Int);
@@ -80,8 +80,9 @@ RoiTable make_roi_table(
   with_corners(rois, [&](const auto* corners) {
     using R = std::remove_cv_t<std::remove_pointer_t<decltype(corners)>>;
     fill_table<R><<<blocks_for(count, kThreads), kThreads, 0, stream>>>(
-        corners, count, images, height, width, pooled_height, pooled_width,
-        static_cast<R>(spatial_scale), table.windows.mutable_data_ptr<int32_t>(),
+        corners, count, grid.images, grid.height, grid.width, grid.pooled_height,
+        grid.pooled_width, static_cast<R>(grid.spatial_scale),
+        table.windows.mutable_data_ptr<int32_t>(),
         table.images.mutable_data_ptr<int64_t>(), bad_rois.mutable_data_ptr<int32_t>());
     STD_CUDA_KERNEL_LAUNCH_CHECK();
   });

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "roi_pool_operators.h"
+
 namespace frcnn {
 
 // A RoI that is not finite or names an image outside the batch has windows that are all empty, so
@@ -14,8 +16,6 @@ struct RoiTable {
   torch::stable::Tensor images;   // (R,) int64
 };
 
-RoiTable make_roi_table(
-    const torch::stable::Tensor& rois, int64_t images, int64_t height, int64_t width,
-    int64_t pooled_height, int64_t pooled_width, double spatial_scale);
+RoiTable make_roi_table(const torch::stable::Tensor& rois, const RoiGrid& grid);
 
 }  // namespace frcnn

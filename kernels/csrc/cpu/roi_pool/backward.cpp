@@ -16,19 +16,15 @@
 #include <bit>
 #include <cstring>
 
-#include "checks.h"
 #include "compute_type.h"
 #include "cpu/common/scratch.h"
 #include "cpu/roi_pool/fresh_memory.h"
 #include "cpu/roi_pool/roi_table.h"
-#include "dispatch.h"
 #include "roi_pool_operators.h"
 
 namespace frcnn {
 namespace {
 
-using torch::headeronly::BFloat16;
-using torch::headeronly::Half;
 using torch::stable::Tensor;
 
 constexpr int64_t kBlockBytes = 256;  // a cell's sums at a time: planes of 38 x 63 cells take 613 KB
@@ -145,35 +141,28 @@ struct Backward {
   }
 };
 
-Tensor roi_pool_backward(
-    const Tensor& grad_output, const Tensor& rois, const Tensor& argmax, int64_t batch,
-    int64_t channels, int64_t height, int64_t width, bool channels_last) {
-  check_backward(grad_output, rois, argmax, channels);
-  RoiTable table;
-  group_by_image(torch::stable::contiguous(rois), batch, table);
-  Tensor gradient = torch::stable::contiguous(grad_output);
-  Tensor where = torch::stable::contiguous(argmax);
-  Tensor result = empty_gradient(grad_output, batch, channels, height, width, channels_last);
-  prefer_huge_pages(result);
-  int64_t cells = height * width;
-  with_floating_type<Half, BFloat16>(grad_output.scalar_type(), [&](auto tag) {
-    using Stored = typename decltype(tag)::type;
-    with_cell_type(where.scalar_type(), [&](auto cell) {
-      using Cell = typename decltype(cell)::type;
-      Backward<Stored, Cell> backward{
-          gradient.const_data_ptr<Stored>(), where.const_data_ptr<Cell>(), table, channels,
-          gradient.size(2) * gradient.size(3), cells, result.mutable_data_ptr<Stored>(),
-          channels_last};
-      torch::stable::parallel_for(
-          0, batch * channels, kChannelsPerTask,
-          [&](int64_t begin, int64_t end) { backward.run(begin, end); });
-    });
-  });
-  return result;
-}
+struct Cpu {
+  using Half = torch::headeronly::Half;
+  using BFloat16 = torch::headeronly::BFloat16;
+
+  static void prepare(Tensor& output) { prefer_huge_pages(output); }
+
+  template <typename Stored, typename Cell>
+  static void backward(RoiPoolGradient& gradient) {
+    RoiTable table;
+    group_by_image(gradient.rois, gradient.batch(), table);
+    Backward<Stored, Cell> backward{
+        gradient.grad_output.const_data_ptr<Stored>(), gradient.argmax.const_data_ptr<Cell>(),
+        table, gradient.channels(), gradient.bins(), gradient.cells(),
+        gradient.result.mutable_data_ptr<Stored>(), gradient.channels_last};
+    torch::stable::parallel_for(
+        0, gradient.batch() * gradient.channels(), kChannelsPerTask,
+        [&](int64_t begin, int64_t end) { backward.run(begin, end); });
+  }
+};
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(frcnn, CPU, m) { m.impl("roi_pool_backward", TORCH_BOX(&roi_pool_backward)); }
+STABLE_TORCH_LIBRARY_IMPL(frcnn, CPU, m) { RoiPoolBackward<Cpu>::implement(m); }
 
 }  // namespace frcnn

@@ -105,37 +105,28 @@ struct Forward {
   }
 };
 
-template <typename Stored>
-void forward_as(const Tensor& features, const RoiTable& table, Tensor& out, Tensor* argmax) {
-  Forward<Stored> forward{features, table, out, argmax};
-  int64_t elements = std::max<int64_t>(1, forward.P * forward.bins);
-  int64_t triples = forward.panels * static_cast<int64_t>(table.by_image.size());
-  torch::stable::parallel_for(
-      0, triples, std::max<int64_t>(1, kElementsPerTask / elements),
-      [&](int64_t begin, int64_t end) { forward.pool(begin, end); });
-}
-
 struct Cpu {
-  static void prepare(Tensor& fresh) { prefer_huge_pages(fresh); }
-  static void forward(
-      const Tensor& features, const Tensor& rois, double scale, Tensor& out, Tensor* argmax) {
-    RoiTable table = make_roi_table(
-        torch::stable::contiguous(rois), features.size(0), features.size(2), features.size(3),
-        out.size(2), out.size(3), scale);
-    with_floating_type<HalfBits, BFloat16Bits>(features.scalar_type(), [&](auto tag) {
-      forward_as<typename decltype(tag)::type>(features, table, out, argmax);
-    });
+  using Half = HalfBits;
+  using BFloat16 = BFloat16Bits;
+
+  static void prepare(Tensor& output) { prefer_huge_pages(output); }
+  static RoiTable table(const Tensor& rois, const RoiGrid& grid) {
+    return make_roi_table(rois, grid);
+  }
+
+  template <typename Stored>
+  static void forward(const Tensor& features, const RoiTable& table, Tensor& out, Tensor* argmax) {
+    Forward<Stored> forward{features, table, out, argmax};
+    int64_t elements = std::max<int64_t>(1, forward.P * forward.bins);
+    int64_t triples = forward.panels * static_cast<int64_t>(table.by_image.size());
+    torch::stable::parallel_for(
+        0, triples, std::max<int64_t>(1, kElementsPerTask / elements),
+        [&](int64_t begin, int64_t end) { forward.pool(begin, end); });
   }
 };
 
-using Operators = RoiPoolForward<Cpu>;
-
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(frcnn, CPU, m) {
-  m.impl("roi_pool", TORCH_BOX(&Operators::roi_pool));
-  m.impl("roi_pool_infer", TORCH_BOX(&Operators::roi_pool_infer));
-  m.impl("roi_pool_out", TORCH_BOX(&Operators::roi_pool_out));
-}
+STABLE_TORCH_LIBRARY_IMPL(frcnn, CPU, m) { RoiPoolForward<Cpu>::implement(m); }
 
 }  // namespace frcnn

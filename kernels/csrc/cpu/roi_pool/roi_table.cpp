@@ -59,22 +59,20 @@ void group_by_image(const Tensor& rois, int64_t images, RoiTable& table) {
   with_corners(rois, [&](const auto* corners) { group(corners, rois.size(0), images, table); });
 }
 
-RoiTable make_roi_table(
-    const Tensor& rois, int64_t images, int64_t height, int64_t width, int64_t pooled_height,
-    int64_t pooled_width, double spatial_scale) {
+RoiTable make_roi_table(const Tensor& rois, const RoiGrid& grid) {
   RoiTable table;
-  group_by_image(rois, images, table);
-  table.windows_per_roi = 2 * (pooled_height + pooled_width);
+  group_by_image(rois, grid.images, table);
+  table.windows_per_roi = 2 * (grid.pooled_height + grid.pooled_width);
   table.windows.resize(rois.size(0) * table.windows_per_roi);
   with_corners(rois, [&](const auto* corners) {
     using R = std::remove_cv_t<std::remove_pointer_t<decltype(corners)>>;
-    R scale = static_cast<R>(spatial_scale);
+    R scale = static_cast<R>(grid.spatial_scale);
     torch::stable::parallel_for(0, rois.size(0), kRoisPerTask, [&](int64_t begin, int64_t end) {
       for (int64_t r = begin; r < end; ++r) {
         const R* roi = corners + r * 5;
         int32_t* to = table.windows.data() + r * table.windows_per_roi;
-        to = write_spans<R>(roi[2], roi[4], scale, pooled_height, height, to);
-        write_spans<R>(roi[1], roi[3], scale, pooled_width, width, to);
+        to = write_spans<R>(roi[2], roi[4], scale, grid.pooled_height, grid.height, to);
+        write_spans<R>(roi[1], roi[3], scale, grid.pooled_width, grid.width, to);
       }
     });
   });

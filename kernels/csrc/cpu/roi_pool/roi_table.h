@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "roi_pool_operators.h"
+
 namespace frcnn {
 
 struct RoiTable {
@@ -21,9 +23,7 @@ struct RoiTable {
 };
 
 // Throws std::runtime_error where a RoI is not finite or names an image outside the batch.
-RoiTable make_roi_table(
-    const torch::stable::Tensor& rois, int64_t images, int64_t height, int64_t width,
-    int64_t pooled_height, int64_t pooled_width, double spatial_scale);
+RoiTable make_roi_table(const torch::stable::Tensor& rois, const RoiGrid& grid);
 
 // The grouping alone, as the backward needs it.
 void group_by_image(const torch::stable::Tensor& rois, int64_t images, RoiTable& table);
