@@ -3,7 +3,8 @@
 // Shapes: features (N, C, H, W); rois (R, 5) as [batch index, x1, y1, x2, y2] in image pixels;
 // outputs and argmax (R, C, pooled_height, pooled_width), argmax as h * W + w or -1 (dispatch.h);
 // gradient (N, H', W', C) and input (N, H, W, C) of a 5 x 5 depthwise convolution, contiguous;
-// boxes (B, 4) as x1, y1, x2, y2 in continuous coordinates; scores and labels (B,).
+// boxes (B, 4) as x1, y1, x2, y2 in continuous coordinates; scores and labels (B,);
+// image (H, W, 3) of bytes, whose boxes (N, 4) have inclusive corners in pixels.
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(frcnn, m) {
@@ -21,4 +22,7 @@ STABLE_TORCH_LIBRARY(frcnn, m) {
   m.def(
       "depthwise_weight_gradient(Tensor gradient, Tensor input, SymInt stride) -> Tensor");
   m.def("nms(Tensor boxes, Tensor scores, Tensor? labels, float iou_threshold) -> Tensor");
+  m.def(
+      "selective_search(Tensor image, int[] colour_spaces, int[] thresholds, int[] similarities, "
+      "int connectivity, int base_threshold, int min_region, int min_side, int max_boxes) -> Tensor");
 }

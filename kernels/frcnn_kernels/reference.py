@@ -1,6 +1,7 @@
-"""The operators written to be read: the oracle the fast ones are held to.
+"""Readable versions of the operators, which the fast ones are tested against.
 
-Plain loops over the definition, with the same float32 arithmetic of positions; slow, any device.
+Plain loops over the definitions, with the same float32 arithmetic of positions; slow, any device.
+Selective search, which is longer, has its reference among the tests.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ def roi_pool_reference(
 ) -> tuple[Tensor, Tensor]:
     """RoI pooling by its definition; returns the maxima and their cells (h * W + w, or -1).
 
-    Cells are int16 where that can number all of the map's, else int32.
+    Cells are int16 if that can number all cells of the map, else int32.
     """
     height, width = features.shape[2:]
     pooled = features.new_zeros((len(rois), features.shape[1], *output_size))
@@ -82,6 +83,24 @@ def nms_reference(
         if all(_iou(boxes[i], boxes[k]) <= iou_threshold for k in rivals):
             kept.append(i)
     return torch.tensor(kept, dtype=torch.int64)
+
+
+def depthwise_weight_gradient_reference(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
+    """dL/dw (C, 1, 5, 5) by its definition, in float64.
+
+    dL/dw[c, i, j] = sum over n, y, z of gradient[n, c, y, z] x[n, c, y s + i - 2, z s + j - 2],
+    where x is zero outside.
+    """
+    images, channels, height, width = x.shape
+    padded = torch.zeros(images, channels, height + 4, width + 4, dtype=torch.float64)
+    padded[:, :, 2:-2, 2:-2] = x.double()
+    result = torch.zeros(channels, 1, 5, 5, dtype=torch.float64)
+    for i in range(5):
+        for j in range(5):
+            cells = padded[:, :, i::stride, j::stride]
+            cells = cells[:, :, : gradient.shape[2], : gradient.shape[3]]
+            result[:, 0, i, j] = (cells * gradient.double()).sum((0, 2, 3))
+    return result
 
 
 def _iou(a: Tensor, b: Tensor) -> float:

@@ -8,7 +8,7 @@ import torch
 
 @pytest.fixture(params=["cpu", "cuda"])
 def device(request: pytest.FixtureRequest) -> str:
-    """Each device in turn; the GPU's share is skipped where there is none."""
+    """Name of a device; the GPU's tests are skipped on machines without one."""
     if request.param == "cuda":
         from frcnn_kernels._library import CUDA_LIBRARY
 
@@ -20,9 +20,10 @@ def device(request: pytest.FixtureRequest) -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Says which GPUs the build serves, since their tests are skipped where there is none."""
+    """Name the instruction set that was tested, and the GPUs that the build serves."""
     import frcnn_kernels
 
+    terminalreporter.write_line(f"CPU operators ran with: {frcnn_kernels.instruction_set()}")
     built = ", ".join(frcnn_kernels.cuda_architectures()) or "none"
     present = "there is a GPU" if torch.cuda.is_available() else "no GPU to test them on"
     terminalreporter.write_line(f"CUDA operators built for compute capability: {built}; {present}")

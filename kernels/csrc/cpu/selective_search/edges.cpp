@@ -22,15 +22,15 @@ Row row(int direction, int y, int height, int width) {
   return {first + 1, width - 1, width - 1};
 }
 
-void weigh(const SmoothPlanes& planes, const Row& row, uint16_t* weights) {
+void weigh(const RowLoops& loops, const SmoothPlanes& planes, const Row& row, uint16_t* weights) {
   const std::size_t pixels = planes.pixels();
   const int16_t* a = planes.plane(0) + row.first;
   const int16_t* b = a + row.offset;
   if (planes.channels == 1) {
-    row_loops().weigh_grey(a, b, row.count, weights);
+    loops.weigh_grey(a, b, row.count, weights);
   } else {
-    row_loops().weigh_colour(a, b, a + pixels, b + pixels, a + 2 * pixels, b + 2 * pixels,
-                             row.count, weights);
+    loops.weigh_colour(a, b, a + pixels, b + pixels, a + 2 * pixels, b + 2 * pixels, row.count,
+                       weights);
   }
 }
 
@@ -38,6 +38,7 @@ void weigh(const SmoothPlanes& planes, const Row& row, uint16_t* weights) {
 
 // A counting sort: the weights are few.
 void PixelEdges::sort(const SmoothPlanes& planes, int connectivity) {
+  const RowLoops& loops = row_loops();
   const int height = planes.height, width = planes.width;
   const int directions = connectivity / 2;
   const std::size_t pixels = planes.pixels();
@@ -49,7 +50,7 @@ void PixelEdges::sort(const SmoothPlanes& planes, int connectivity) {
     for (int y = 0; y < height; ++y) {
       const Row edges = row(direction, y, height, width);
       uint16_t* weights = weights_.data() + direction * pixels + edges.first;
-      weigh(planes, edges, weights);
+      weigh(loops, planes, edges, weights);
       for (int i = 0; i < edges.count; ++i) ++tally[directions * weights[i]];
     }
   }

@@ -78,12 +78,6 @@ Tensor selective_search_cpu(Tensor image, std::vector<int64_t> colour_spaces,
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_FRAGMENT(frcnn, m) {
-  m.def(
-      "selective_search(Tensor image, int[] colour_spaces, int[] thresholds, int[] similarities, "
-      "int connectivity, int base_threshold, int min_region, int min_side, int max_boxes) -> Tensor");
-}
-
 STABLE_TORCH_LIBRARY_IMPL(frcnn, CPU, m) {
   m.impl("selective_search", TORCH_BOX(&selective_search_cpu));
 }
