@@ -108,6 +108,8 @@ class BuildKernels(build_ext):
                 ) from error
             ext.extra_objects.append(str(target))
         ext.sources = []
+        # Else a new .cu file or architecture would be compiled, but not linked.
+        ext.depends = [*ext.depends, *ext.extra_objects]
         ext.library_dirs.append(str(home / "lib64"))
         return True
 

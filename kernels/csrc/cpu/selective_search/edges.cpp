@@ -38,22 +38,9 @@ void weigh(const RowLoops& loops, const SmoothPlanes& planes, const Row& row, ui
 
 // A counting sort: the weights are few.
 void PixelEdges::sort(const SmoothPlanes& planes, int connectivity) {
-  const RowLoops& loops = row_loops();
-  const int height = planes.height, width = planes.width;
   const int directions = connectivity / 2;
-  const std::size_t pixels = planes.pixels();
-  width_ = width;
-  weights_.resize(directions * pixels);
-  std::vector<uint32_t> places(directions * kWeights, 0);
-  for (int direction = 0; direction < directions; ++direction) {
-    uint32_t* tally = places.data() + direction;
-    for (int y = 0; y < height; ++y) {
-      const Row edges = row(direction, y, height, width);
-      uint16_t* weights = weights_.data() + direction * pixels + edges.first;
-      weigh(loops, planes, edges, weights);
-      for (int i = 0; i < edges.count; ++i) ++tally[directions * weights[i]];
-    }
-  }
+  width_ = planes.width;
+  std::vector<uint32_t> places = count_weights(planes, directions);
   ends_.resize(kWeights);
   uint32_t total = 0;
   for (int i = 0; i < directions * kWeights; ++i) {
@@ -63,10 +50,33 @@ void PixelEdges::sort(const SmoothPlanes& planes, int connectivity) {
     ends_[i / directions] = total;
   }
   codes_.resize(total);
+  place_codes(planes, directions, places);
+}
+
+std::vector<uint32_t> PixelEdges::count_weights(const SmoothPlanes& planes, int directions) {
+  const RowLoops& loops = row_loops();
+  const std::size_t pixels = planes.pixels();
+  weights_.resize(directions * pixels);
+  std::vector<uint32_t> counts(directions * kWeights, 0);
+  for (int direction = 0; direction < directions; ++direction) {
+    uint32_t* count = counts.data() + direction;
+    for (int y = 0; y < planes.height; ++y) {
+      const Row edges = row(direction, y, planes.height, planes.width);
+      uint16_t* weights = weights_.data() + direction * pixels + edges.first;
+      weigh(loops, planes, edges, weights);
+      for (int i = 0; i < edges.count; ++i) ++count[directions * weights[i]];
+    }
+  }
+  return counts;
+}
+
+void PixelEdges::place_codes(const SmoothPlanes& planes, int directions,
+                             std::vector<uint32_t>& places) {
+  const std::size_t pixels = planes.pixels();
   for (int direction = 0; direction < directions; ++direction) {
     uint32_t* place = places.data() + direction;
-    for (int y = 0; y < height; ++y) {
-      const Row edges = row(direction, y, height, width);
+    for (int y = 0; y < planes.height; ++y) {
+      const Row edges = row(direction, y, planes.height, planes.width);
       const uint16_t* weights = weights_.data() + direction * pixels + edges.first;
       for (int i = 0; i < edges.count; ++i) {
         codes_[place[directions * weights[i]]++] =

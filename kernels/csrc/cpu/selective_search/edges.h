@@ -34,6 +34,12 @@ class PixelEdges {
   }
 
  private:
+  // Weighs all edges; returns how many have each weight and direction, directions side by side.
+  std::vector<uint32_t> count_weights(const SmoothPlanes& planes, int directions);
+
+  // Writes each edge's code to the next of the places of its weight and direction.
+  void place_codes(const SmoothPlanes& planes, int directions, std::vector<uint32_t>& places);
+
   int32_t width_ = 0;
   std::vector<uint16_t> weights_;  // of all edges of each direction
   std::vector<uint32_t> codes_;    // pixel << 2 | direction, by weight
