@@ -4,12 +4,9 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
-#include <string_view>
 
 namespace frcnn {
 namespace {
-
-constexpr std::string_view kNames[] = {"baseline", "avx2", "avx512"};  // in the order of Isa
 
 Isa best_of_processor() {
 #if defined(__x86_64__)
@@ -26,13 +23,11 @@ Isa best_of_processor() {
 
 Isa most_allowed() {
   const char* value = std::getenv("FRCNN_ISA");
-  if (value == nullptr || *value == '\0') return Isa::avx512;
-  const auto* name = std::find(std::begin(kNames), std::end(kNames), value);
-  if (name == std::end(kNames)) {
-    throw std::runtime_error(
-        "FRCNN_ISA is '" + std::string(value) + "': it must be avx512, avx2 or baseline");
-  }
-  return static_cast<Isa>(name - kNames);
+  const std::string name = value == nullptr ? "" : value;
+  if (name.empty() || name == Avx512::name) return Isa::avx512;
+  if (name == Avx2::name) return Isa::avx2;
+  if (name == Baseline::name) return Isa::baseline;
+  throw std::runtime_error("FRCNN_ISA is '" + name + "': it must be avx512, avx2 or baseline");
 }
 
 }  // namespace
@@ -47,7 +42,7 @@ Isa isa() {
 // Read by frcnn_kernels.instruction_set(). Null if FRCNN_ISA has no valid value.
 extern "C" __attribute__((visibility("default"))) const char* frcnn_instruction_set() noexcept {
   try {
-    return frcnn::kNames[static_cast<int>(frcnn::isa())].data();
+    return frcnn::with_isa([](auto isa) { return isa.name; });
   } catch (const std::runtime_error&) {
     return nullptr;
   }

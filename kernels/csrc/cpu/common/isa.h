@@ -5,9 +5,15 @@ namespace frcnn {
 
 // Tags of the kernels' copies. Each operator declares `..._kernel(Tag)` for all of them; the file
 // kernels_<name>.cpp defines the copies of one instruction set.
-struct Baseline {};
-struct Avx2 {};
-struct Avx512 {};
+struct Baseline {
+  static constexpr const char* name = "baseline";
+};
+struct Avx2 {
+  static constexpr const char* name = "avx2";
+};
+struct Avx512 {
+  static constexpr const char* name = "avx512";
+};
 
 enum class Isa { baseline, avx2, avx512 };
 
