@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -41,6 +43,19 @@ def test_the_cpu_library_needs_no_gpu_library_and_no_python() -> None:
     assert "libtorch_cpu.so" in dynamic.stdout
     assert "cuda" not in dynamic.stdout
     assert "python" not in dynamic.stdout
+
+
+def test_each_copy_of_the_kernels_has_the_vectors_of_its_instruction_set() -> None:
+    objdump = shutil.which("objdump")
+    if objdump is None or platform.machine() != "x86_64":
+        pytest.skip("objdump is not installed, or this is no x86 processor")
+    command = [objdump, "--disassemble", "--no-show-raw-insn", str(_library.CPU_LIBRARY)]
+    code = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    kernels = [part for part in code.split("\n\n") if "nms_one_class" in part.split("\n", 1)[0]]
+    if not kernels:
+        pytest.skip("the library was stripped of its symbols")
+    widest = [max(re.findall(r"%([xyz]mm)\d", kernel)) for kernel in kernels]
+    assert sorted(widest) == ["xmm", "ymm", "zmm"]
 
 
 def test_the_build_says_which_gpus_it_serves() -> None:

@@ -4,15 +4,22 @@
 namespace frcnn {
 
 // Tags of the kernels' copies. Each operator declares `..._kernel(Tag)` for all of them; the file
-// kernels_<name>.cpp defines the copies of one instruction set.
+// kernels_<name>.cpp defines the copies of one instruction set. Kernels ask the tag, since macros
+// like __AVX2__ do not follow `#pragma GCC target` in every compiler (GCC 12's C++ is one).
 struct Baseline {
   static constexpr const char* name = "baseline";
+  static constexpr int vector_bytes = 16;
+  static constexpr bool converts_half = false;
 };
 struct Avx2 {
   static constexpr const char* name = "avx2";
+  static constexpr int vector_bytes = 32;
+  static constexpr bool converts_half = true;
 };
 struct Avx512 {
   static constexpr const char* name = "avx512";
+  static constexpr int vector_bytes = 64;
+  static constexpr bool converts_half = true;
 };
 
 enum class Isa { baseline, avx2, avx512 };

@@ -1,8 +1,8 @@
-// Vectors as wide as the instruction set this file is compiled for, in GCC's and Clang's own
-// notation: the same kernel source becomes SSE2, NEON, AVX2 or AVX-512 code.
+// Vectors as wide as those of ThisIsa, in GCC's and Clang's own notation: the same kernel source
+// becomes SSE2, NEON, AVX2 or AVX-512 code.
 //
-// Included only by files that choose their instruction set first (kernels_*.cpp). Everything here
-// has internal linkage, so that the linker cannot mix up two instruction sets' copies.
+// Included only below kernels_*.cpp, which define ThisIsa. Everything here has internal linkage,
+// so that the linker cannot mix up two instruction sets' copies.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -10,13 +10,7 @@
 namespace frcnn {
 namespace {
 
-#if defined(__AVX512F__)
-constexpr int kVectorBytes = 64;
-#elif defined(__AVX2__)
-constexpr int kVectorBytes = 32;
-#else
-constexpr int kVectorBytes = 16;
-#endif
+constexpr int kVectorBytes = ThisIsa::vector_bytes;
 
 template <typename T>
 struct VectorOf {

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
-#if defined(__F16C__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 
@@ -29,17 +29,17 @@ inline float widen(BFloat16Bits value) {
   return bits_to_float(static_cast<uint32_t>(value.bits) << 16);
 }
 
+template <typename Isa = ThisIsa>
 inline float widen(HalfBits value) {
-#if defined(__F16C__)
-  return _cvtsh_ss(value.bits);
-#else
+#if defined(__x86_64__)
+  if constexpr (Isa::converts_half) return _cvtsh_ss(value.bits);
+#endif
   uint32_t sign = static_cast<uint32_t>(value.bits & 0x8000) << 16;
   uint32_t rest = value.bits & 0x7fff;
   if (rest >= 0x7c00) return bits_to_float(sign | 0x7f800000 | (rest & 0x3ff) << 13);
   // Exponent and mantissa moved into float32's place are the value times 2^-112.
   float magnitude = bits_to_float(rest << 13) * 0x1p112f;
   return bits_to_float(sign | float_to_bits(magnitude));
-#endif
 }
 
 inline void narrow(float value, float& to) { to = value; }
@@ -51,16 +51,19 @@ inline void narrow(float value, BFloat16Bits& to) {
   to.bits = static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+template <typename Isa = ThisIsa>
 inline void narrow(float value, HalfBits& to) {
-#if defined(__F16C__)
-  to.bits = static_cast<uint16_t>(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT));
-#else
+#if defined(__x86_64__)
+  if constexpr (Isa::converts_half) {
+    to.bits = static_cast<uint16_t>(_cvtss_sh(value, _MM_FROUND_TO_NEAREST_INT));
+    return;
+  }
+#endif
   uint32_t bits = float_to_bits(value);
   auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000);
   float magnitude = bits_to_float(bits & 0x7fffffff);
   uint32_t rest = magnitude >= 65520.f ? 0x7c00 : float_to_bits(magnitude * 0x1p-112f) >> 13;
   to.bits = static_cast<uint16_t>(sign | rest);
-#endif
 }
 
 }  // namespace

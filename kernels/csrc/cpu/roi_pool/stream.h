@@ -12,18 +12,21 @@ namespace {
 
 constexpr int64_t kLineBytes = 64;
 
+template <typename Isa = ThisIsa>
 inline void stream_line(char* to, const char* from) {
-#if defined(__AVX512F__)
-  _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
-#elif defined(__AVX2__)
-  for (int at = 0; at < kLineBytes; at += 32) {
-    auto half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + at));
-    _mm256_stream_si256(reinterpret_cast<__m256i*>(to + at), half);
-  }
-#elif defined(__x86_64__)
-  for (int at = 0; at < kLineBytes; at += 16) {
-    auto quarter = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at));
-    _mm_stream_si128(reinterpret_cast<__m128i*>(to + at), quarter);
+#if defined(__x86_64__)
+  if constexpr (Isa::vector_bytes == 64) {
+    _mm512_stream_si512(reinterpret_cast<__m512i*>(to), _mm512_loadu_si512(from));
+  } else if constexpr (Isa::vector_bytes == 32) {
+    for (int at = 0; at < kLineBytes; at += 32) {
+      auto half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from + at));
+      _mm256_stream_si256(reinterpret_cast<__m256i*>(to + at), half);
+    }
+  } else {
+    for (int at = 0; at < kLineBytes; at += 16) {
+      auto quarter = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + at));
+      _mm_stream_si128(reinterpret_cast<__m128i*>(to + at), quarter);
+    }
   }
 #else
   std::memcpy(to, from, kLineBytes);
