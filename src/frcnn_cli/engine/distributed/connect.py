@@ -51,7 +51,7 @@ def connected(team: Team, device: str = "cpu") -> Iterator[None]:
         backend, store=store, rank=team.rank, world_size=team.world, timeout=_PATIENCE
     )
     try:
-        with _one_voice(store), _deaths_explained():
+        with _first_error_alone(store), _deaths_explained():
             yield
     finally:
         dist.destroy_process_group()
@@ -88,14 +88,14 @@ def _deaths_explained() -> Iterator[None]:
             raise
         raise InputError(
             "Another process of this training or evaluation has died, or its machine cannot be "
-            "reached.\nWith --max-restarts torchrun begins again, and training goes on from its "
-            "last checkpoint."
+            "reached.\nWith --max-restarts torchrun restarts the processes, and training resumes "
+            "from its last checkpoint."
         ) from error
 
 
 @contextmanager
-def _one_voice(store: Store) -> Iterator[None]:
-    """Let one process tell what all meet, or what a single one brings upon the others."""
+def _first_error_alone(store: Store) -> Iterator[None]:
+    """Let one process alone raise an error that all meet, or that one causes in the others."""
     try:
         yield
     except InputError as error:

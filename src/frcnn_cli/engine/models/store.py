@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import load_tensors, read_description, save_tensors
-from frcnn_cli.engine.models.legacy import as_of_now
+from frcnn_cli.engine.models.legacy import upgraded
 from frcnn_proposals.errors import InputError, MisuseError, reason
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     """
     from frcnn_cli.engine.network.model import rebuild_model
 
-    stored = as_of_now(path, load_tensors(path))
+    stored = upgraded(path, load_tensors(path))
     if any(name.startswith("model.") for name in stored.tensors):
         raise InputError(
             f"{path}: this is a run's checkpoint, not a model.\n"
@@ -69,12 +69,12 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     except MisuseError as error:
         raise InputError(f"{path}: {error}") from error
     except RuntimeError as error:
-        told = reason(str(error).splitlines()[-1])
-        raise InputError(f"{path}: its weights do not fit its architecture: {told}") from error
+        detail = reason(str(error).splitlines()[-1])
+        raise InputError(f"{path}: its weights do not fit its architecture: {detail}") from error
 
 
 def find_model(given: Path | None, runs_root: Path) -> Path:
-    """The model file that is meant: `given`, a file or a run's folder, or else the newest run's.
+    """The model in `given`, a file or a run's folder, or else the newest run's.
 
     Raises MisuseError where there is none, saying how to get one.
     """
@@ -89,7 +89,7 @@ def find_model(given: Path | None, runs_root: Path) -> Path:
     path = given / MODEL_FILE if given.is_dir() else given
     if given.is_dir() and (given / CHECKPOINT_FILE).is_file() and not path.is_file():
         raise MisuseError(
-            f"{given}: this run has not finished.\nGo on with `frcnn train --resume {given}`."
+            f"{given}: this run has not finished.\nResume it with `frcnn train --resume {given}`."
         )
     if not path.is_file():
         raise MisuseError(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import MALFORMED, load_tensors, read_description, save_tensors
-from frcnn_cli.engine.models.legacy import as_of_now
+from frcnn_cli.engine.models.legacy import upgraded
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
@@ -69,19 +69,18 @@ def save_checkpoint(
 
 @contextmanager
 def resumable_after_failure(folder: Path) -> Iterator[None]:
-    """Where the block cannot write a file, say what becomes of the run."""
+    """Where the block cannot write a file, add to the error how the run is resumed."""
     try:
         yield
     except InputError as error:
         raise InputError(
-            f"{error}\nThe last checkpoint is kept. Make room on the disk, then go on with "
+            f"{error}\nThe last checkpoint is kept. Make room on the disk, then resume with "
             f"`frcnn train --resume {folder}`."
         ) from error
 
 
 def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress]:
-    """The model in training, what its optimizer remembers ("momentum_buffer.fc6.weight"), and
-    the progress.
+    """The model, its optimizer's memory ("momentum_buffer.fc6.weight"), and the progress.
 
     Raises InputError where the folder holds no readable checkpoint.
     """
@@ -90,7 +89,7 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
     progress = load_progress(folder)
     path = folder / CHECKPOINT_FILE
     with restartable_after_damage(folder):
-        stored = as_of_now(path, load_tensors(path))
+        stored = upgraded(path, load_tensors(path))
         try:
             model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
         except (RuntimeError, MisuseError) as error:
@@ -102,7 +101,7 @@ def load_progress(folder: Path) -> Progress:
     """The progress of a run's last checkpoint, without its tensors. Raises InputError likewise."""
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
-        raise InputError(f"{folder}: there is no {CHECKPOINT_FILE} in this folder to go on from.")
+        raise InputError(f"{folder}: this folder has no {CHECKPOINT_FILE} to resume from.")
     with restartable_after_damage(folder):
         stored = read_description(path)["origin"]
         try:
@@ -118,7 +117,7 @@ def load_progress(folder: Path) -> Progress:
 
 @contextmanager
 def restartable_after_damage(folder: Path) -> Iterator[None]:
-    """Where the block cannot read the run's checkpoint, say how to begin it again."""
+    """Where the block cannot read the run's checkpoint, add to the error how to restart it."""
     try:
         yield
     except InputError as error:
@@ -126,7 +125,7 @@ def restartable_after_damage(folder: Path) -> Iterator[None]:
         if not setting.is_file():
             raise
         raise type(error)(
-            f"{error}\nBegin the run again with `frcnn train --config {setting}`."
+            f"{error}\nRestart the run with `frcnn train --config {setting}`."
         ) from error
 
 
@@ -141,7 +140,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def restore_optimizer(
     model: FastRCNN, optimizer: torch.optim.Optimizer, memory: Mapping[str, Tensor]
 ) -> None:
-    """Give an optimizer what it remembered at a checkpoint, by the names of parameters."""
+    """Restore an optimizer's memory from a checkpoint, by the names of parameters."""
     import torch
 
     parameters = dict(model.named_parameters())

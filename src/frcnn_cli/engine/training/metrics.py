@@ -28,7 +28,7 @@ Write = Callable[[Mapping[str, Any]], None]
 def appended_lines(path: Path, done: int) -> Iterator[Write]:
     """Yields what appends a line. Lines of iterations after `done` are dropped first.
 
-    So a run that goes on from a checkpoint has each iteration once, as one that was never
+    So a run that is resumed from a checkpoint has each iteration once, as one that was never
     stopped. Raises InputError, naming the file, where it cannot be written.
     """
     kept = [line for line in _lines(path) if _iteration(line) <= done]
