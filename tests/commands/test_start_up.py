@@ -36,6 +36,8 @@ LINES = [
     ("train shapes --set sampling.forground_iou=0.6", 2),
     ("train shapes --config nowhere.toml", 1),
     ("train shapes --init nowhere.safetensors", 2),
+    ("train shapes --weights nowhere.pth", 1),
+    ("train shapes --proposals nowhere.npz", 1),
     ("train --resume nowhere", 1),
     ("train --resume runs/damaged", 1),
     ("config --help", 0),

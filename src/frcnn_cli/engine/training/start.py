@@ -55,6 +55,7 @@ def start_run(
             return _resume(options.folder, options, None, on_setting, reporter)
         if not experiment.data.dataset:
             raise MisuseError("Name a dataset to train on, or a run to resume with --resume.")
+        _check_files(experiment)
         experiment = with_split(experiment, reporter)
         data = training_dataset(experiment.data)
         if experiment.train.eval_every:
@@ -196,6 +197,15 @@ def _train_with_progress(
             reporter.note(f"Loss: {figure}")
     warn_of_some(reporter, trained.unreadable)
     return trained
+
+
+def _check_files(experiment: Experiment) -> None:
+    """Raises InputError for a missing file, before what reads it is imported."""
+    file, weights = experiment.proposals.file, experiment.weights
+    if file and not Path(file).exists():
+        raise InputError(f"{file}: no such proposal file")
+    if weights not in ("imagenet", "none") and not Path(weights).exists():
+        raise InputError(f"{weights}: there is no such file of weights.")
 
 
 _STEPS = 20  # over which the pace is averaged
