@@ -255,7 +255,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (["train", "{home}/shapes", "--device", "gpu"], 2, "--device|no device"),
         (["train", "{home}/shapes", "--learning-rate", "-1"], 2, "learning rate"),
         (["train", "--resume", "{home}/shapes"], 1, "checkpoint"),
-        (["train", "--resume", "{home}/none"], 1, "no such folder"),
+        (["train", "--resume", "{home}/none"], 1, "this folder does not exist"),
         (["eval", "--runs", "{home}/none"], 2, "frcnn train"),
         (["eval", "--detections", "{home}/shapes/classes.txt"], 2, "name the dataset alone"),
         (

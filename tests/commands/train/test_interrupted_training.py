@@ -22,7 +22,7 @@ from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.proposals.run import propose_images
-from frcnn_cli.engine.training.state import load_checkpoint
+from frcnn_cli.engine.training.checkpoint import load_checkpoint
 from frcnn_proposals.sources.dense import DenseBoxes
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -136,7 +136,7 @@ def assert_same_end(folder: Path, whole: Path) -> None:
 def test_stopped_in_every_way_a_run_ends_as_one_that_never_was(home: Path, whole: Path) -> None:
     folder = home / "runs" / "stopped"
 
-    # Killed before the first checkpoint: it begins again.
+    # Killed before the first checkpoint: it starts again.
     stop_after(start(home, "stopped"), folder, 3, signal.SIGKILL)
     assert not (folder / "checkpoint.safetensors").exists()
     (folder / ".checkpoint.safetensors.abc.partial").write_bytes(b"half")
@@ -144,17 +144,17 @@ def test_stopped_in_every_way_a_run_ends_as_one_that_never_was(home: Path, whole
     # Ctrl-C: the step is finished and kept, no worker is left, and it says how to go on.
     child = train(home, "--resume", "runs/stopped")
     output = stop_after(child, folder, CHECKPOINT_EVERY + 3, signal.SIGINT)
-    assert "has no checkpoint yet: it begins again" in output
+    assert "has no checkpoint yet: starting from the first iteration" in output
     assert not (folder / "model.safetensors").exists()
     if "is given up" not in output:  # as on a machine where the step takes seconds
-        assert "Go on with `frcnn train --resume runs/stopped`." in output
+        assert "Resume with `frcnn train --resume runs/stopped`." in output
         assert checkpointed(folder) == max(losses(folder)) > CHECKPOINT_EVERY + 2
         assert not list(folder.glob(".*.partial"))
 
     # SIGTERM ends as Ctrl-C does; here within the same interval between checkpoints.
     at = checkpointed(folder)
     output = stop_after(train(home, "--resume", "runs/stopped"), folder, at + 4, signal.SIGTERM)
-    assert "Go on with `frcnn train --resume runs/stopped`." in output
+    assert "Resume with `frcnn train --resume runs/stopped`." in output
     assert checkpointed(folder) == max(losses(folder)) > at
 
     # Killed, with a line of its losses cut in two: at most the work since a checkpoint is lost.
@@ -221,7 +221,7 @@ def test_a_file_system_without_room_keeps_the_last_checkpoint(home: Path, whole:
     before = checkpointed(folder)
     size = (folder / "checkpoint.safetensors").stat().st_size
     output = finish(train(home, "--resume", folder, largest_file=size // 2), 1)
-    assert "Make room on the disk, then go on with `frcnn train --resume" in output
+    assert "Make room on the disk, then resume with `frcnn train --resume" in output
     assert checkpointed(folder) == before
     assert not list(folder.glob(".*.partial"))
     finish(train(home, "--resume", folder))

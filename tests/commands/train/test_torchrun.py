@@ -124,7 +124,7 @@ def test_a_killed_process_is_started_again_from_the_last_checkpoint(home: Path) 
     os.kill(worker_of_rank(home, 1), signal.SIGKILL)
     _, stderr = child.communicate(timeout=400)
     assert child.returncode == 0, stderr
-    assert "Going on with runs/killed after iteration" in stderr
+    assert "Resuming runs/killed after iteration" in stderr
     assert stderr.count("Another process") == 1
     assert "Traceback" not in stderr
     undisturbed = run(home, [*torchrun(2), *command("undisturbed", 30, *more)])

@@ -10,7 +10,7 @@ import torch
 
 from frcnn_cli.engine.compression.layers import compress
 from frcnn_cli.engine.models.file import Stored, save_tensors
-from frcnn_cli.engine.models.legacy import as_of_now
+from frcnn_cli.engine.models.legacy import upgraded
 from frcnn_cli.engine.models.store import find_model, load_model, save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing
@@ -116,14 +116,14 @@ def test_a_run_on_the_vgg16_of_older_versions_says_what_to_do(tmp_path: Path) ->
     architecture = Architecture("vgg16", ("a",), (8, 8), Preprocessing())
     stored = Stored(architecture, {"model.features.0.weight": torch.zeros(64, 3, 3, 3)})
     with pytest.raises(InputError, match=r"checkpoint.*\n.*train anew"):
-        as_of_now(tmp_path / "checkpoint.safetensors", stored)
+        upgraded(tmp_path / "checkpoint.safetensors", stored)
 
 
 def test_a_model_on_the_coarser_lite_of_older_versions_says_what_to_do(tmp_path: Path) -> None:
     architecture = Architecture("efficientnet_lite0", ("a",), (8, 8), Preprocessing())
     stored = Stored(architecture, {"features.lateral.weight": torch.zeros(128, 112, 1, 1)})
     with pytest.raises(InputError, match=r"old.safetensors: .*\n.*train anew"):
-        as_of_now(tmp_path / "old.safetensors", stored)
+        upgraded(tmp_path / "old.safetensors", stored)
 
 
 def test_a_claim_of_enormous_layers_takes_no_memory(small_model: FastRCNN, tmp_path: Path) -> None:

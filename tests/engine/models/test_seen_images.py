@@ -9,7 +9,7 @@ import pytest
 
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
-from frcnn_cli.engine.models.seen_images import trained_on
+from frcnn_cli.engine.models.provenance import trained_on
 from frcnn_cli.engine.settings import DataSettings
 
 

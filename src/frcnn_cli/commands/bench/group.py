@@ -24,6 +24,10 @@ _COMMANDS = {
         _HERE + "train_options:bench_train_options",
         "Time what each option of a training step contributes.",
     ),
+    "start-up": (
+        _HERE + "start_up:bench_start_up",
+        "Measure the start of commands that need no network.",
+    ),
 }
 
 

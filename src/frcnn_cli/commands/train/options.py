@@ -1,4 +1,4 @@
-"""The options that make up the setting of a run, each written once."""
+"""The options that make up the setting of a run, each defined once."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 
 def setting_options(function: Decorated) -> Decorated:
-    """Preset, variants, files and single settings, as `frcnn train` and `config show` take them."""
+    """Preset, variants, files and single settings, for `frcnn train` and `config show`."""
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
 def _names_of(known: tuple[Preset, ...] | tuple[Variant, ...]) -> Callable[..., Any]:
-    """Shell completion by name, each with what it is."""
+    """Shell completion by name, each with its summary."""
 
     def complete(
         ctx: click.Context, param: click.Parameter, incomplete: str
     ) -> list[CompletionItem]:
         return [
-            CompletionItem(each.name, help=each.summary)
-            for each in known
-            if each.name.startswith(incomplete)
+            CompletionItem(item.name, help=item.summary)
+            for item in known
+            if item.name.startswith(incomplete)
         ]
 
     return complete

@@ -9,7 +9,7 @@ from frcnn_cli.engine.datasets.find import available_splits, default_splits, fin
 from frcnn_cli.engine.datasets.layout import Report, refuse
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
-from frcnn_cli.engine.models.seen_images import trained_on
+from frcnn_cli.engine.models.provenance import trained_on
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter

@@ -86,7 +86,7 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
         raise MisuseError(
             f"{path}: this is a model on {architecture.backbone}, not on {experiment.backbone}."
         )
-    if architecture.classifier == "svm":  # its margins are no logits to go on from
+    if architecture.classifier == "svm":  # its margins are no logits to train from
         torch.manual_seed(experiment.train.seed)
         nn.init.normal_(model.score.weight, std=0.01)
         nn.init.zeros_(model.score.bias)

@@ -1,4 +1,4 @@
-"""Models that older versions wrote, read as what they are now."""
+"""Models that older versions wrote, upgraded to the networks of this version."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from frcnn_proposals.errors import InputError
 _NUMBERED = re.compile(r"features\.\d+\.")
 
 
-def as_of_now(path: Path, stored: Stored) -> Stored:
+def upgraded(path: Path, stored: Stored) -> Stored:
     """What a model file held, for the networks of this version.
 
-    A model on the vgg16 of old is now one on torchvision:vgg16. Raises InputError for a
-    checkpoint of such a training run, naming `path`: it would not go on as it began. The
-    momenta of SGD were once all that a checkpoint had of its optimizer. Raises it, too, for
-    EfficientNet-Lite as it was before its map had stride 8.
+    A model on the former vgg16 is now one on torchvision:vgg16. Older checkpoints have SGD's
+    momenta alone of their optimizer. Raises InputError, naming `path`, for a checkpoint of the
+    former vgg16, whose training would not continue as it began, and for EfficientNet-Lite from
+    before its map had stride 8.
     """
     if any(name.endswith("features.lateral.weight") for name in stored.tensors):
         raise InputError(

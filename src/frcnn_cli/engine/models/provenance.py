@@ -1,18 +1,21 @@
-"""What a model says of where it comes from: the experiment that made it, and its proposals."""
+"""Where a model comes from: the experiment that made it, its proposals, the images it has seen."""
 
 from __future__ import annotations
 
+import filecmp
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.settings import Architecture, Experiment
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment
 from frcnn_cli.engine.settings.fields import nested
-from frcnn_cli.engine.settings.overrides import Given, from_nested, override
+from frcnn_cli.engine.settings.overrides import Override, from_nested, override
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.store.reader import ProposalStore
 
 # Keys of format 1, and the fields that they are now.
@@ -44,11 +47,11 @@ def stored_experiment(origin: Mapping[str, Any], architecture: Architecture) -> 
     if "experiment" in origin:
         return override(Experiment(), from_nested(_table(origin["experiment"], where), where))
     given = [
-        Given("backbone", architecture.backbone, where),
-        Given("weights", "imagenet" if architecture.pretrained else "none", where),
+        Override("backbone", architecture.backbone, where),
+        Override("weights", "imagenet" if architecture.pretrained else "none", where),
         *from_nested({"preprocessing": nested(architecture.preprocessing)}, where),
         *(
-            Given(path, origin[key], where)
+            Override(path, origin[key], where)
             for key, path in _FORMAT_1.items()
             if origin.get(key) is not None
         ),
@@ -70,3 +73,40 @@ def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str
     if isinstance(proposals, ProposalStore):
         return proposals.provenance.fingerprint
     return proposal_digest(path)
+
+
+# The splits that hold all images of a split.
+_WITHIN = {"train": ("train", "trainval", "all"), "val": ("val", "trainval", "all")}
+
+
+def trained_on(training: DataSettings, dataset: Dataset) -> bool | None:
+    """Whether any image of `dataset` was among those that a model was trained on.
+
+    training: as stored with the model. An image counts as the same where it is the same file, or
+    has the same id and the same bytes. Where the training images are no longer to be found,
+    names decide: one data set, and a split that lies within the other. None where `training`
+    does not say, or names another data set that is not to be found.
+    """
+    name, split, root = training.dataset, training.split, training.root
+    if not name or not split:
+        return None
+    try:
+        seen = find_dataset(name, split, Path(root) if root else None)
+    except (InputError, MisuseError):
+        if Path(name).name != Path(dataset.name).name:
+            return None
+        return split in _WITHIN.get(dataset.split, (dataset.split, "all"))
+    paths = {record.image_id: record.path for record in seen.images}
+    files = {path.resolve() for path in paths.values()}
+    return any(
+        record.path.resolve() in files
+        or (record.image_id in paths and _same_bytes(record.path, paths[record.image_id]))
+        for record in dataset.images
+    )
+
+
+def _same_bytes(path: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:
+        return False

@@ -1,16 +1,18 @@
-"""Models on disk: saved, loaded, and the newest one found."""
+"""Models on disk: saved, loaded, and the newest one found (which needs no torch)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import load_tensors, read_description, save_tensors
-from frcnn_cli.engine.models.legacy import as_of_now
-from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
+from frcnn_cli.engine.models.legacy import upgraded
 from frcnn_proposals.errors import InputError, MisuseError, reason
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from frcnn_cli.engine.network.model import FastRCNN
 
 MODEL_FILE = "model.safetensors"
 BEST_FILE = "best.safetensors"
@@ -33,7 +35,11 @@ def is_half(path: Path) -> bool:
 
 def as_stored(model: FastRCNN, half: bool) -> FastRCNN:
     """The model as it will be read back; itself, unless bfloat16 rounds its weights."""
-    return rebuild_model(model.architecture, _stored_state(model, half)) if half else model
+    if not half:
+        return model
+    from frcnn_cli.engine.network.model import rebuild_model
+
+    return rebuild_model(model.architecture, _stored_state(model, half))
 
 
 def _stored_state(model: FastRCNN, half: bool) -> dict[str, Tensor]:
@@ -50,7 +56,9 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
 
     Raises InputError, naming the file, where it is damaged or its weights do not fit.
     """
-    stored = as_of_now(path, load_tensors(path))
+    from frcnn_cli.engine.network.model import rebuild_model
+
+    stored = upgraded(path, load_tensors(path))
     if any(name.startswith("model.") for name in stored.tensors):
         raise InputError(
             f"{path}: this is a run's checkpoint, not a model.\n"
@@ -61,12 +69,12 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     except MisuseError as error:
         raise InputError(f"{path}: {error}") from error
     except RuntimeError as error:
-        told = reason(str(error).splitlines()[-1])
-        raise InputError(f"{path}: its weights do not fit its architecture: {told}") from error
+        detail = reason(str(error).splitlines()[-1])
+        raise InputError(f"{path}: its weights do not fit its architecture: {detail}") from error
 
 
 def find_model(given: Path | None, runs_root: Path) -> Path:
-    """The model file that is meant: `given`, a file or a run's folder, or else the newest run's.
+    """The model in `given`, a file or a run's folder, or else the newest run's.
 
     Raises MisuseError where there is none, saying how to get one.
     """
@@ -81,7 +89,7 @@ def find_model(given: Path | None, runs_root: Path) -> Path:
     path = given / MODEL_FILE if given.is_dir() else given
     if given.is_dir() and (given / CHECKPOINT_FILE).is_file() and not path.is_file():
         raise MisuseError(
-            f"{given}: this run has not finished.\nGo on with `frcnn train --resume {given}`."
+            f"{given}: this run has not finished.\nResume it with `frcnn train --resume {given}`."
         )
     if not path.is_file():
         raise MisuseError(

@@ -1,4 +1,4 @@
-"""The folders in which training runs are kept, and what a run is told to do."""
+"""Folders of training runs: their setting and progress, and a list of them (without torch)."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from frcnn_cli.engine.models.store import CHECKPOINT_FILE, MODEL_FILE, SETTING_F
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested, values_of
 from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
+from frcnn_cli.engine.training.checkpoint import Progress, load_progress, restartable_after_damage
 from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE
-from frcnn_cli.engine.training.state import Progress, load_progress, restartable_after_damage
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import is_endless
@@ -55,8 +55,8 @@ def claim_run_folder(folder: Path) -> Path:
     for name in (MODEL_FILE, CHECKPOINT_FILE):
         if (folder / name).exists():
             raise MisuseError(
-                f"{folder}: there is a run in this folder already ({name}).\n"
-                f"Go on with it by `frcnn train --resume {folder}`, or name another --out."
+                f"{folder}: this folder already holds a run ({name}).\n"
+                f"Resume it with `frcnn train --resume {folder}`, or name another --out."
             )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
@@ -83,7 +83,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def write_setting(folder: Path, experiment: Experiment) -> None:
-    """Keep what the run was told, so that it can be resumed before its first checkpoint."""
+    """Store the experiment, so that the run can be resumed before its first checkpoint."""
     write_whole(folder / SETTING_FILE, toml_text(experiment).encode())
 
 
@@ -94,14 +94,14 @@ def read_run(folder: Path) -> StoredRun:
     """
     setting, checkpoint = folder / SETTING_FILE, folder / CHECKPOINT_FILE
     model = folder / MODEL_FILE if (folder / MODEL_FILE).is_file() else None
-    told = override(Experiment(), read_toml(setting)) if setting.is_file() else None
+    in_setting = override(Experiment(), read_toml(setting)) if setting.is_file() else None
     if not checkpoint.is_file():
-        if told is None:
+        if in_setting is None:
             raise InputError(
-                f"{folder}: there is no run in this folder to go on with (no {SETTING_FILE}, no "
+                f"{folder}: this folder holds no run to resume (no {SETTING_FILE}, no "
                 f"{CHECKPOINT_FILE})."
             )
-        return StoredRun(told, None, model)
+        return StoredRun(in_setting, None, model)
     progress = load_progress(folder)
     origin = {"settings": nested(progress.settings), **progress.origin}
     with restartable_after_damage(folder):
@@ -110,21 +110,22 @@ def read_run(folder: Path) -> StoredRun:
         except (MisuseError, TypeError, ValueError) as error:
             damage = reason(error)
             raise InputError(f"{checkpoint}: its experiment is damaged ({damage}).") from error
-    if told is not None:
-        _refuse_changes(setting, values_of(told), values_of(experiment))
+    if in_setting is not None:
+        _check_unchanged(setting, values_of(in_setting), values_of(experiment))
     return StoredRun(experiment, progress, model)
 
 
-def _refuse_changes(setting: Path, told: dict[str, Any], began: dict[str, Any]) -> None:
+def _check_unchanged(setting: Path, found: dict[str, Any], began: dict[str, Any]) -> None:
     for path, value in began.items():
-        if told[path] != value:
+        if found[path] != value:
             raise MisuseError(
-                f"{setting}: {path} is {told[path]!r}, but the run began with {value!r}.\n"
-                "Put it back, or begin another run with --config and this file."
+                f"{setting}: {path} is {found[path]!r}, but the run began with {value!r}.\n"
+                "Restore it, or start another run with --config and this file."
             )
 
 
-_SIGNS = (SETTING_FILE, CHECKPOINT_FILE, MODEL_FILE)
+# A folder with one of these is listed as a run.
+_RUN_FILES = (SETTING_FILE, CHECKPOINT_FILE, MODEL_FILE)
 
 
 @dataclass(frozen=True)
@@ -147,9 +148,9 @@ class ListedRun:
 def list_runs(runs_root: Path) -> list[ListedRun]:
     """The runs in `runs_root`, by name. Raises InputError where there is no such folder."""
     if not runs_root.is_dir():
-        raise InputError(f"{runs_root}: there is no such folder. Runs are made by `frcnn train`.")
-    folders = [each for each in sorted(runs_root.iterdir()) if each.is_dir()]
-    return [_listed(each) for each in folders if any((each / name).exists() for name in _SIGNS)]
+        raise InputError(f"{runs_root}: this folder does not exist. `frcnn train` makes runs.")
+    folders = [path for path in sorted(runs_root.iterdir()) if path.is_dir()]
+    return [_listed(path) for path in folders if any((path / name).exists() for name in _RUN_FILES)]
 
 
 def _listed(folder: Path) -> ListedRun:
@@ -168,11 +169,11 @@ def _listed(folder: Path) -> ListedRun:
 
 
 def _best(folder: Path) -> float | None:
-    found = []
+    scores = []
     path = folder / EVALUATIONS_FILE
     for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
-            found.append(float(json.loads(line)["map"]))
+            scores.append(float(json.loads(line)["map"]))
         except MALFORMED:
             continue
-    return max(found, default=None)
+    return max(scores, default=None)

@@ -1,4 +1,6 @@
-"""Everything a training run needs to go on as if it had never stopped."""
+"""Checkpoints: all that a run needs to resume as if it had never stopped. Reading how far it
+has come needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +8,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import MALFORMED, load_tensors, read_description, save_tensors
-from frcnn_cli.engine.models.legacy import as_of_now
+from frcnn_cli.engine.models.legacy import upgraded
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
-from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import from_nested, override
 from frcnn_proposals.errors import InputError, MisuseError, reason
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from frcnn_cli.engine.network.model import FastRCNN
 
 _OPTIMIZER = "optimizer."
 
@@ -41,6 +45,8 @@ def save_checkpoint(
     Raises InputError, and leaves the checkpoint that is there, where a number is not finite or
     the disk is full.
     """
+    import torch
+
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for kind, value in optimizer.state[parameter].items():
@@ -63,26 +69,27 @@ def save_checkpoint(
 
 @contextmanager
 def resumable_after_failure(folder: Path) -> Iterator[None]:
-    """Where the block cannot write a file, say what becomes of the run."""
+    """Where the block cannot write a file, add to the error how the run is resumed."""
     try:
         yield
     except InputError as error:
         raise InputError(
-            f"{error}\nThe last checkpoint is kept. Make room on the disk, then go on with "
+            f"{error}\nThe last checkpoint is kept. Make room on the disk, then resume with "
             f"`frcnn train --resume {folder}`."
         ) from error
 
 
 def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress]:
-    """The model in training, what its optimizer remembers ("momentum_buffer.fc6.weight"), and
-    the progress.
+    """The model, its optimizer's memory ("momentum_buffer.fc6.weight"), and the progress.
 
     Raises InputError where the folder holds no readable checkpoint.
     """
+    from frcnn_cli.engine.network.model import rebuild_model
+
     progress = load_progress(folder)
     path = folder / CHECKPOINT_FILE
     with restartable_after_damage(folder):
-        stored = as_of_now(path, load_tensors(path))
+        stored = upgraded(path, load_tensors(path))
         try:
             model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
         except (RuntimeError, MisuseError) as error:
@@ -94,7 +101,7 @@ def load_progress(folder: Path) -> Progress:
     """The progress of a run's last checkpoint, without its tensors. Raises InputError likewise."""
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
-        raise InputError(f"{folder}: there is no {CHECKPOINT_FILE} in this folder to go on from.")
+        raise InputError(f"{folder}: this folder has no {CHECKPOINT_FILE} to resume from.")
     with restartable_after_damage(folder):
         stored = read_description(path)["origin"]
         try:
@@ -110,7 +117,7 @@ def load_progress(folder: Path) -> Progress:
 
 @contextmanager
 def restartable_after_damage(folder: Path) -> Iterator[None]:
-    """Where the block cannot read the run's checkpoint, say how to begin it again."""
+    """Where the block cannot read the run's checkpoint, add to the error how to restart it."""
     try:
         yield
     except InputError as error:
@@ -118,7 +125,7 @@ def restartable_after_damage(folder: Path) -> Iterator[None]:
         if not setting.is_file():
             raise
         raise type(error)(
-            f"{error}\nBegin the run again with `frcnn train --config {setting}`."
+            f"{error}\nRestart the run with `frcnn train --config {setting}`."
         ) from error
 
 
@@ -133,7 +140,9 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def restore_optimizer(
     model: FastRCNN, optimizer: torch.optim.Optimizer, memory: Mapping[str, Tensor]
 ) -> None:
-    """Give an optimizer what it remembered at a checkpoint, by the names of parameters."""
+    """Restore an optimizer's memory from a checkpoint, by the names of parameters."""
+    import torch
+
     parameters = dict(model.named_parameters())
     for path, value in memory.items():
         kind, _, name = path.partition(".")
