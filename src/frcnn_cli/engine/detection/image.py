@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frcnn_cli.engine.boxes import clip_boxes, decode_boxes, flip_boxes, iou_tensor
+from frcnn_cli.engine.boxes import clip_boxes, decode_boxes, flip_boxes, iou_matrix
 from frcnn_cli.engine.network.model import FastRCNN, Outputs
 from frcnn_cli.engine.network.transforms import (
     batch_images,
@@ -195,7 +195,7 @@ def vote_boxes(
     parts = []
     chunks = (torch.split(kept, _KEPT_AT_ONCE), torch.split(labels, _KEPT_AT_ONCE))
     for some, some_labels in zip(*chunks, strict=True):
-        votes = (iou_tensor(some, boxes) >= iou) & (some_labels[:, None] == box_labels)
+        votes = (iou_matrix(some, boxes) >= iou) & (some_labels[:, None] == box_labels)
         weighed = votes * weights
         total = weighed.sum(dim=1, keepdim=True)
         parts.append(torch.where(total > 0, weighed @ boxes / total, some))
