@@ -111,7 +111,8 @@ class EfficientNetLite(nn.Module):
         initialise(self)
         # The published maps deviate by about 7, 6 and 3, so that their sum does by about 1.
         for lateral in laterals:
-            nn.init.normal_(lateral.weight, std=0.01)
+            if not lateral.weight.is_meta:
+                nn.init.normal_(lateral.weight, std=0.01)
 
     def forward(self, images: Tensor) -> Tensor:
         x = self.activation(self.stem(images))
