@@ -1,4 +1,4 @@
-"""A model made ready for detection: in the precision that is asked for, its layers the fastest."""
+"""A model prepared for detection: in the given precision, with the fastest layers."""
 
 from __future__ import annotations
 

@@ -160,15 +160,15 @@ def mean_stages(
     proposals: Mapping[str, Proposals],
     settings: DetectSettings,
 ) -> list[dict[str, float]]:
-    """For each model, seconds an image by stage, over the first IMAGES that can be read.
+    """For each model, seconds per image by stage, over the first IMAGES that can be read.
 
     Stages have names for people. Empty where no image can be read, or none has proposals.
     """
     images = _first_images(dataset, proposals)
     means = [dict.fromkeys(STAGE_NAMES.values(), 0.0) if images else {} for _ in models]
     for image, boxes in images:
-        of_each = time_stages(models, image, boxes, ROUNDS, settings=settings)
-        for mean, times in zip(means, of_each, strict=True):
+        times_of_models = time_stages(models, image, boxes, ROUNDS, settings=settings)
+        for mean, times in zip(means, times_of_models, strict=True):
             for stage in NETWORK_STAGES:
                 mean[STAGE_NAMES[stage]] += times.stages[stage] / len(images)
     return means

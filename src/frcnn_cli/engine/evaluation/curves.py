@@ -1,4 +1,4 @@
-"""Precision-recall curves of a data set's classes, by the VOC rules."""
+"""Precision-recall curves of a dataset's classes, by the VOC rules."""
 
 from __future__ import annotations
 

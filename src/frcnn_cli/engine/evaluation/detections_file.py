@@ -17,10 +17,10 @@ def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
     """Detections by image id, highest score first, of a file made for `dataset`.
 
     path: a .json file in COCO results style, a folder of VOC devkit text files (one a class),
-        or one such file. Ids that the data set does not have stay in, under their own names.
+        or one such file. Ids that the dataset does not have stay in, under their own names.
 
     Raises MisuseError where there is nothing at `path`, InputError where an entry cannot be
-    used (it is named) or where no image of the file is in the data set.
+    used (it is named) or where no image of the file is in the dataset.
     """
     if not path.exists():
         raise MisuseError(f"There is no detections file {path}.")
@@ -49,7 +49,7 @@ def _check(path: Path, rows: DetectionRows, dataset: Dataset) -> None:
     if rows.image_ids and known.isdisjoint(rows.image_ids):
         raise InputError(
             f"{path}: none of its images is in {dataset.name} {dataset.split}: it has "
-            f"{rows.image_ids[0]!r}, the data set {dataset.images[0].image_id!r}.\n"
+            f"{rows.image_ids[0]!r}, the dataset {dataset.images[0].image_id!r}.\n"
             "Name the split that it was made for with --split."
         )
 

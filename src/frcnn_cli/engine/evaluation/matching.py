@@ -1,4 +1,4 @@
-"""Which object each detection overlaps most, for a whole data set at once.
+"""Which object each detection overlaps most, for a whole dataset at once.
 
 Legend: G ground-truth objects, D detections, P pairs of a detection and an object that may
 match (of one image, and of one class or of two).

@@ -51,7 +51,7 @@ class RecallResult:
 
 @dataclass(frozen=True)
 class RecallReport:
-    """boxes: the mean number of proposals an image, over `images`."""
+    """boxes: the mean number of proposals per image, over `images`."""
 
     images: int
     boxes: float
@@ -65,7 +65,7 @@ def evaluate_recall(
     max_boxes: int | None = None,
     on_image: Callable[[], None] = lambda: None,
 ) -> RecallReport:
-    """The recall of `proposals` over a data set's ground truth.
+    """The recall of `proposals` over a dataset's ground truth.
 
     max_boxes: only the first so many of each image. Raises KeyError where an image that has
     ground truth has no entry in `proposals`.

@@ -74,10 +74,10 @@ class DetectionMatches:
 def evaluate_voc(
     dataset: Dataset, detections: Mapping[str, Detections], iou_threshold: float = 0.5
 ) -> VocResult:
-    """Score detections, by image id, against a data set.
+    """Score detections, by image id, against a dataset.
 
-    Detections on images that the data set does not have are left out; an image without
-    detections counts its objects as missed. Equal scores keep the data set's order.
+    Detections on images that the dataset does not have are left out; an image without
+    detections counts its objects as missed. Equal scores keep the dataset's order.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
     """
     truth, found = truth_table(dataset), detection_table(dataset, detections)
