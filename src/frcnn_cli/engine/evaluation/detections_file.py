@@ -22,19 +22,24 @@ def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
     Raises MisuseError where there is nothing at `path`, InputError where an entry cannot be
     used (it is named) or where no image of the file is in the dataset.
     """
-    if not path.exists():
-        raise MisuseError(f"There is no detections file {path}.")
+    check_detections(path)
     if path.suffix.lower() == ".json":
         rows = read_coco_results(path, dataset)
-    elif path.is_dir() or path.suffix.lower() == ".txt":
-        rows = read_voc_results(path, dataset)
     else:
+        rows = read_voc_results(path, dataset)
+    _check(path, rows, dataset)
+    return _by_image(rows)
+
+
+def check_detections(path: Path) -> None:
+    """Raises MisuseError where nothing is at `path`, or nothing that detections are read from."""
+    if not path.exists():
+        raise MisuseError(f"There is no detections file {path}.")
+    if path.suffix.lower() not in (".json", ".txt") and not path.is_dir():
         raise MisuseError(
             f"{path}: detections are read from COCO results (.json) or VOC devkit text files "
             "(.txt, or a folder of them)."
         )
-    _check(path, rows, dataset)
-    return _by_image(rows)
 
 
 def _check(path: Path, rows: DetectionRows, dataset: Dataset) -> None:
