@@ -261,7 +261,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (
             ["detect", "{home}/shapes", "--proposals", "nope.mat", "--runs", "{home}/runs"],
             1,
-            r"nope.mat: cannot be read",
+            r"nope.mat: no such proposal file",
         ),
         (
             [

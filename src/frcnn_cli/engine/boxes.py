@@ -6,7 +6,7 @@ only by what computes with tensors, so that settings are read without it.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,35 +14,39 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
+# Of NumPy or of torch, on the device where they lie.
+Boxes = TypeVar("Boxes", NDArray[np.float32], NDArray[np.float64], "Tensor")
 BoxCoding = Literal["inclusive", "caffe"]
 # The width that offsets are relative to: x2 - x1 + 1, or as the first implementation
 # had it, x2 - x1 + 1e-14 (its IoU took + 1 all the same).
 _WIDTH_OFFSET: dict[str, float] = {"inclusive": 1.0, "caffe": 1e-14}
+_NO_AREA = 1e-30
 # exp(dw) is limited to this times the proposal, so that a wild offset stays finite.
 _MAX_LOG_RATIO = float(np.log(1000.0 / 16.0))
 
 
-def areas(boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Areas in pixels, (N,), of inclusive boxes (N, 4)."""
-    return (boxes[:, 2] - boxes[:, 0] + 1) * (boxes[:, 3] - boxes[:, 1] + 1)
+def areas(boxes: Boxes) -> Boxes:
+    """Areas in pixels, (...,), of boxes (..., 4); 0 of a box that is inside out."""
+    width, height = boxes[..., 2] - boxes[..., 0] + 1, boxes[..., 3] - boxes[..., 1] + 1
+    area: Boxes = width.clip(min=0) * height.clip(min=0)
+    return area
 
 
-def iou_matrix(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Intersection over union of inclusive boxes, (len(a), len(b))."""
-    width = np.minimum(a[:, None, 2], b[None, :, 2]) - np.maximum(a[:, None, 0], b[None, :, 0]) + 1
-    height = np.minimum(a[:, None, 3], b[None, :, 3]) - np.maximum(a[:, None, 1], b[None, :, 1]) + 1
-    intersection = np.maximum(width, 0) * np.maximum(height, 0)
-    iou: NDArray[np.float32] = intersection / (areas(a)[:, None] + areas(b)[None, :] - intersection)
-    return iou
+def iou(a: Boxes, b: Boxes) -> Boxes:
+    """Intersection over union, (...,), of boxes (..., 4) with boxes (..., 4), which broadcast.
+
+    Two boxes without area have IoU 0.
+    """
+    width = a[..., 2].clip(max=b[..., 2]) - a[..., 0].clip(min=b[..., 0]) + 1
+    height = a[..., 3].clip(max=b[..., 3]) - a[..., 1].clip(min=b[..., 1]) + 1
+    intersection = width.clip(min=0) * height.clip(min=0)
+    overlap: Boxes = intersection / (areas(a) + areas(b) - intersection).clip(min=_NO_AREA)
+    return overlap
 
 
-def iou_tensor(a: Tensor, b: Tensor) -> Tensor:
-    """`iou_matrix` of tensors, on the device where they lie."""
-    low = a[:, None, :2].maximum(b[:, :2])
-    high = a[:, None, 2:].minimum(b[:, 2:])
-    intersection = (high - low + 1).clamp(min=0).prod(dim=-1)
-    of_a, of_b = ((boxes[:, 2:] - boxes[:, :2] + 1).prod(dim=-1) for boxes in (a, b))
-    return intersection / (of_a[:, None] + of_b - intersection)
+def iou_matrix(a: Boxes, b: Boxes) -> Boxes:
+    """Intersection over union, (len(a), len(b)), of each of a (N, 4) with each of b (M, 4)."""
+    return iou(a[:, None], b[None])
 
 
 def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:

@@ -50,10 +50,10 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image of a data set: where its pixels are and what is known of it.
+    """One image of a dataset: where its pixels are and what is known of it.
 
     width and height are in pixels, as annotated; None where the annotation does not say.
-    truth is None where the data set has no annotation for the image (not: no objects).
+    truth is None where the dataset has no annotation for the image (not: no objects).
     """
 
     image_id: str
@@ -65,7 +65,7 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One split of a data set, read whole; pixels stay on disk.
+    """One split of a dataset, read whole; pixels stay on disk.
 
     classes[0] is the name of label 1: the background has no name here.
     """

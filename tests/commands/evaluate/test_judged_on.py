@@ -65,4 +65,4 @@ def test_nothing_is_chosen_on_images_that_were_trained_on(home: Path, nameless: 
     told = " ".join(result.output.split())
     assert result.exit_code == 0, told
     assert "does not say what it was trained on" in told
-    assert "cannot be judged by it afterwards" in told
+    assert "cannot be evaluated on it afterwards" in told

@@ -13,7 +13,7 @@ from frcnn_cli.cli import cli
 from frcnn_cli.engine.benchmarks.baselines import BaselineDetector, BaselineNetwork
 from frcnn_cli.engine.benchmarks.detect import sample_images
 from frcnn_cli.engine.detection.image import detect_image
-from frcnn_cli.engine.detection.stage_clock import STAGES, StageClock
+from frcnn_cli.engine.detection.stage_times import STAGES, StageClock
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals

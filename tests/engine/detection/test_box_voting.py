@@ -8,8 +8,7 @@ import torch
 from torch import nn
 
 from frcnn_cli.engine.boxes import iou_matrix
-from frcnn_cli.engine.detection.box_voting import vote_boxes
-from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.image import detect_image, vote_boxes
 from frcnn_cli.engine.network.model import FastRCNN, Outputs
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals

@@ -6,15 +6,15 @@ import torch
 from torch import nn
 
 import frcnn_cli.engine.network.model as model_module
-from frcnn_cli.engine.detection.fast_layers import (
+from frcnn_cli.engine.detection.prepare import (
     HalvingPool,
     PackedLinear,
     WinogradConv,
     can_halve,
     can_pack,
     can_transform,
+    prepare_model,
 )
-from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.network.model import FastRCNN, with_ranks
 
 ROIS = torch.tensor(

@@ -7,7 +7,7 @@ import time
 import numpy as np
 import pytest
 
-from frcnn_cli.engine.detection.stage_times import STAGES, time_stages
+from frcnn_cli.engine.detection.stage_times import NETWORK_STAGES, time_stages
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_proposals.sources.dense import DenseBoxes
 
@@ -25,7 +25,7 @@ def test_stages_add_up_and_a_slow_one_shows(
 
     monkeypatch.setattr(small_model.fc7, "forward", slow)
     (times,) = time_stages((small_model,), image, proposals, repeats=1)
-    assert tuple(times.stages) == STAGES
+    assert tuple(times.stages) == NETWORK_STAGES
     assert sum(times.stages.values()) == pytest.approx(times.seconds, rel=1e-6)
     assert times.stages["fc7"] >= 0.05
     assert min(times.stages.values()) > 0

@@ -10,7 +10,7 @@ import pytest
 
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.evaluation.proposal_recall import recall_plot
-from frcnn_cli.engine.evaluation.recall import COUNTS, best_overlaps, evaluate_recall
+from frcnn_cli.engine.evaluation.recall import COUNTS, best_iou_by_count, evaluate_recall
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.formats import read_proposals
@@ -95,7 +95,7 @@ def test_images_without_annotation_do_not_count():
     assert evaluate_recall(data, {"b": of(OBJECT)}).images == 1
 
 
-def test_best_overlaps_are_those_of_a_plain_loop():
+def test_best_ious_are_those_of_a_plain_loop():
     rng = np.random.default_rng(0)
 
     def some(count):
@@ -110,7 +110,7 @@ def test_best_overlaps_are_those_of_a_plain_loop():
         return shared / (sum(own) - shared)
 
     objects, boxes = some(8), some(150)
-    found = best_overlaps(objects.astype(np.float32), boxes.astype(np.float32))
+    found = best_iou_by_count(objects.astype(np.float32), boxes.astype(np.float32))
     for row, one in zip(found, objects, strict=True):
         for column, count in enumerate((*COUNTS, 150)):
             assert row[column] == max(iou(one, box) for box in boxes[:count])

@@ -11,7 +11,7 @@ from rich.table import Table
 from frcnn_cli.engine.compression.costs import Cost
 from frcnn_cli.engine.compression.layers import CompressedLayer
 from frcnn_cli.engine.compression.search import Search
-from frcnn_cli.engine.detection.stage_times import STAGES
+from frcnn_cli.engine.detection.stage_times import NETWORK_STAGES
 from frcnn_cli.engine.records import Dataset
 
 STAGE_TITLES = {
@@ -69,7 +69,7 @@ def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, flo
         table.add_column(heading, justify="right")
     stages = [
         (f"  {STAGE_TITLES[stage]}", "{:.3f}", old.times.stages[stage], new.times.stages[stage])
-        for stage in STAGES
+        for stage in NETWORK_STAGES
     ]
     for title, form, before, after in (
         ("parameters", "{:,.0f}", old.parameters, new.parameters),

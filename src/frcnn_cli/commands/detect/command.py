@@ -12,7 +12,11 @@ from rich.markup import escape
 from frcnn_cli.commands.detect.tables import detection_table, video_table
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
-from frcnn_cli.commands.shared.detection_options import detection_options, take
+from frcnn_cli.commands.shared.detection_options import (
+    check_proposals_file,
+    detection_options,
+    take,
+)
 from frcnn_cli.engine.detection.video import check_video, is_video
 from frcnn_cli.engine.drawing.detections import picture_path
 from frcnn_cli.engine.models.store import find_model
@@ -88,6 +92,7 @@ def detect(output: Output, /, **given: Any) -> None:
     chosen = DetectOptions(detection=take(DetectionOptions, given), **given)
     videos = [name for name in chosen.images if is_video(name)]
     files = _checked_files(chosen, videos)
+    check_proposals_file(chosen.proposals)
     find_model(chosen.model, chosen.runs_root)
     from frcnn_cli.engine.detection.run import detect_in_files, make_detector
     from frcnn_cli.engine.detection.video_run import detect_in_video

@@ -12,12 +12,13 @@ from frcnn_cli.commands.evaluate.tables import print_evaluation, print_sweep
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.detection_options import (
+    check_data,
     data_options,
     detection_options,
     split_arguments,
     take,
 )
-from frcnn_cli.engine.datasets.locate import locate
+from frcnn_cli.engine.evaluation.detections_file import check_detections
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
@@ -141,9 +142,9 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
 
 def _check(chosen: EvalOptions) -> None:
     """Raise for what is missing or cannot be written, before anything slow is imported."""
-    if chosen.data.dataset is not None:
-        locate(chosen.data.dataset, chosen.data.data_root)
+    check_data(chosen.data)
     if chosen.detections is not None:
+        check_detections(chosen.detections)
         if chosen.json_path is not None:
             refuse_to_replace(chosen.detections, chosen.json_path)
         return

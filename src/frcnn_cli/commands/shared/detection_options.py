@@ -10,8 +10,11 @@ from typing import Any, TypeVar, get_args
 import click
 
 from frcnn_cli.commands.shared import options
+from frcnn_cli.engine.datasets.locate import locate
 from frcnn_cli.engine.settings import PrecisionChoice
+from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.formats.content import kind_of
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Record = TypeVar("Record")
@@ -63,6 +66,19 @@ def split_arguments(first: str | None, second: str | None) -> tuple[Path | None,
     if first is not None and second is None and not is_model(Path(first)):
         return None, first
     return None if first is None else Path(first), second
+
+
+def check_data(data: DataOptions) -> None:
+    """Raise for a missing dataset or file of proposals, before anything slow is imported."""
+    if data.dataset is not None:
+        locate(data.dataset, data.data_root)
+    check_proposals_file(data.proposals)
+
+
+def check_proposals_file(path: Path | None) -> None:
+    """Raises InputError where a given file is missing, or is no file of proposals."""
+    if path is not None:
+        kind_of(path)
 
 
 _split = click.option("--split", help="Default: test where it has annotations, else val.")

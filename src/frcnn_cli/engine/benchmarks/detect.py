@@ -19,7 +19,7 @@ from frcnn_cli.engine.benchmarks.cases import DETECTION_CASES, DetectionCase
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.image import detect_image, score_boxes
 from frcnn_cli.engine.detection.prepare import prepare_model
-from frcnn_cli.engine.detection.stage_clock import STAGES, StageClock
+from frcnn_cli.engine.detection.stage_times import STAGES, StageClock
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
 from frcnn_cli.engine.proposals.inputs import find_images

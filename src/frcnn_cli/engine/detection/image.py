@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frcnn_cli.engine.boxes import clip_boxes, decode_boxes, flip_boxes
-from frcnn_cli.engine.detection.box_voting import vote_boxes
+from frcnn_cli.engine.boxes import clip_boxes, decode_boxes, flip_boxes, iou_matrix
 from frcnn_cli.engine.network.model import FastRCNN, Outputs
 from frcnn_cli.engine.network.transforms import (
     batch_images,
@@ -26,28 +26,45 @@ from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
 
 
+class View(NamedTuple):
+    """One look at an image: as it is, or mirrored left to right. boxes: (R, 4), in the view."""
+
+    image: Image
+    boxes: NDArray[np.float32]
+    mirrored: bool
+
+
 @torch.inference_mode()
 def detect_image(
     model: FastRCNN, image: Image, proposals: Proposals, settings: DetectSettings
 ) -> Detections:
     """Detections in one RGB image (H, W, 3) uint8, highest score first.
 
-    Forward once, decode the boxes of every class, clip them to the image, and suppress
-    within each class; where settings.box_voting says so, what was suppressed still has a vote on
-    where a detection is. A model of prepare_model is faster.
+    Forward once per view, decode the boxes of every class, clip them to the image, and suppress
+    within each class; where settings.box_voting is over 0, suppressed boxes still vote on where
+    a detection is. A model of prepare_model is faster.
     """
     proposals = proposals.top(settings.proposals)
     if len(proposals) == 0:
         return Detections()
-    scores, decoded = score_boxes(model, image, proposals, settings)
-    scores, decoded, labels = _candidates(scores, decoded, settings.max_per_class)
+    views = _views(image, proposals.boxes, settings.flip)
+    outputs = [view_outputs(model, view, settings) for view in views]
+    scores = _mean([class_scores(model, each.logits) for each in outputs])
+    decoded = _mean([_decode(model, v, o, settings) for v, o in zip(views, outputs, strict=True)])
+    clipped = clip_boxes(decoded, *image.shape[:2])
+
+    # From here on one row per box and class: scores (M,), candidates (M, 4), labels (M,).
+    scores, candidates, labels = _best_of_each_class(scores, clipped, settings.max_per_class)
     threshold = -math.inf if settings.score_threshold is None else settings.score_threshold
     passed = torch.nonzero(scores >= threshold).squeeze(1)
-    unsuppressed = _suppress(decoded[passed], scores[passed], labels[passed], settings.nms_iou)
+    # The operator works in continuous coordinates: + 1 on the far corner makes it inclusive.
+    continuous = candidates[passed] + candidates.new_tensor([0.0, 0.0, 1.0, 1.0])
+    unsuppressed = batched_nms(continuous, scores[passed], labels[passed], settings.nms_iou)
     kept = passed[unsuppressed[: settings.top_k]]
-    boxes = decoded[kept]
+
+    boxes = candidates[kept]
     if settings.box_voting > 0 and _moves_boxes(model, settings):
-        boxes = vote_boxes(boxes, labels[kept], decoded, labels, scores, settings.box_voting)
+        boxes = vote_boxes(boxes, labels[kept], candidates, labels, scores, settings.box_voting)
     return Detections(boxes.cpu().numpy(), scores[kept].cpu().numpy(), labels[kept].cpu().numpy())
 
 
@@ -58,7 +75,7 @@ def score_boxes(
     proposals: Proposals,
     settings: DetectSettings | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """What the network says of each proposal, before anything is suppressed.
+    """The first half of `detect_image`: every proposal's scores and boxes, before suppression.
 
     settings: scales, flip and box_regression are read. Without box regression, or by a network
     that was trained without (paper, section 5.1), every class has the proposal's own box.
@@ -66,55 +83,16 @@ def score_boxes(
     boxes (R, K, 4), clipped, in original pixels.
     """
     settings = settings or DetectSettings()
-    scores, boxes = _score(model, image, proposals.boxes, settings)
-    if settings.flip:
-        width = image.shape[1]
-        mirrored = np.ascontiguousarray(image[:, ::-1])
-        others = _score(model, mirrored, flip_boxes(proposals.boxes, width), settings)
-        scores = (scores + others[0]) / 2
-        boxes = (boxes + _flip(others[1], width)) / 2
-    return scores, clip_boxes(boxes, *image.shape[:2])
+    views = _views(image, proposals.boxes, settings.flip)
+    outputs = [view_outputs(model, view, settings) for view in views]
+    scores = _mean([class_scores(model, each.logits) for each in outputs])
+    decoded = _mean([_decode(model, v, o, settings) for v, o in zip(views, outputs, strict=True)])
+    return scores, clip_boxes(decoded, *image.shape[:2])
 
 
-def threshold_for(model: FastRCNN, asked: float | None = None) -> float:
-    """The score from which a box counts: as asked, or where it shows its class rather than not.
-
-    That is a probability of 0.5, or of SVMs a margin of 0. Raises MisuseError for a
-    probability outside 0..1.
-    """
-    if model.architecture.classifier == "svm":
-        return 0.0 if asked is None else asked
-    if asked is not None and not 0 <= asked <= 1:
-        raise MisuseError(f"The score threshold is {asked}; of probabilities it lies in 0..1.")
-    return 0.5 if asked is None else asked
-
-
-def _score(
-    model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
-) -> tuple[Tensor, Tensor]:
-    """Scores (R, K + 1) and boxes (R, K, 4), not clipped, of one reading of an image."""
-    architecture = model.architecture
-    outputs = _outputs(model, image, boxes, settings)
-    own = torch.from_numpy(boxes).to(outputs.offsets.device)
-    if _moves_boxes(model, settings):
-        offsets = model.denormalise(outputs.offsets)
-        decoded = decode_boxes(own, offsets, architecture.box_coding)
-    else:
-        decoded = own[:, None].expand(-1, len(architecture.classes), -1)
-    if architecture.classifier == "softmax":
-        return torch.softmax(outputs.logits, dim=1), decoded
-    return outputs.logits, decoded
-
-
-def _moves_boxes(model: FastRCNN, settings: DetectSettings) -> bool:
-    """Whether detections leave their proposals (paper, section 5.1)."""
-    return settings.box_regression and model.architecture.box_regression
-
-
-def _outputs(
-    model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
-) -> Outputs:
-    """The network's outputs for each of `boxes` (R, 4), each read at its scale."""
+def view_outputs(model: FastRCNN, view: View, settings: DetectSettings) -> Outputs:
+    """The network's outputs for each box of a view, each box read at its scale."""
+    image, boxes = view.image, view.boxes
     device = model.offset_means.device
     rows, logits, offsets = [], [], []
     for reading in readings(boxes, image.shape[:2], model.architecture.preprocessing, settings):
@@ -131,13 +109,63 @@ def _outputs(
     return Outputs(torch.cat(logits)[order], torch.cat(offsets)[order])
 
 
-def _flip(boxes: Tensor, width: int) -> Tensor:
-    """Boxes (..., 4) of the mirrored image in the image itself."""
-    x1, y1, x2, y2 = boxes.unbind(-1)
+def class_scores(model: FastRCNN, logits: Tensor) -> Tensor:
+    """Scores (R, K + 1) of logits: probabilities, or the margins that SVMs give as they are."""
+    if model.architecture.classifier == "softmax":
+        return torch.softmax(logits, dim=1)
+    return logits
+
+
+def threshold_for(model: FastRCNN, given: float | None = None) -> float:
+    """The score from which a box counts: as given, or where its class is the likelier answer.
+
+    That is a probability of 0.5, or of SVMs a margin of 0. Raises MisuseError for a
+    probability outside 0..1.
+    """
+    if model.architecture.classifier == "svm":
+        return 0.0 if given is None else given
+    if given is not None and not 0 <= given <= 1:
+        raise MisuseError(f"The score threshold is {given}; of probabilities it lies in 0..1.")
+    return 0.5 if given is None else given
+
+
+def _views(image: Image, boxes: NDArray[np.float32], flip: bool) -> list[View]:
+    """The image with its proposals and, with `flip`, the mirrored image with the same."""
+    views = [View(image, boxes, False)]
+    if flip:
+        mirrored = np.ascontiguousarray(image[:, ::-1])
+        views.append(View(mirrored, flip_boxes(boxes, image.shape[1]), True))
+    return views
+
+
+def _decode(model: FastRCNN, view: View, outputs: Outputs, settings: DetectSettings) -> Tensor:
+    """The boxes (R, K, 4) of every class, in pixels of the image itself, not clipped."""
+    own = torch.from_numpy(view.boxes).to(outputs.offsets.device)
+    if _moves_boxes(model, settings):
+        offsets = model.denormalise(outputs.offsets)
+        decoded = decode_boxes(own, offsets, model.architecture.box_coding)
+    else:
+        decoded = own[:, None].expand(-1, len(model.architecture.classes), -1)
+    if not view.mirrored:
+        return decoded
+    width = view.image.shape[1]
+    x1, y1, x2, y2 = decoded.unbind(-1)
     return torch.stack((width - 1 - x2, y1, width - 1 - x1, y2), dim=-1)
 
 
-def _candidates(scores: Tensor, boxes: Tensor, max_per_class: int) -> tuple[Tensor, Tensor, Tensor]:
+def _mean(of_views: list[Tensor]) -> Tensor:
+    """The mean over one view, or over two."""
+    return of_views[0] if len(of_views) == 1 else (of_views[0] + of_views[1]) / 2
+
+
+def _moves_boxes(model: FastRCNN, settings: DetectSettings) -> bool:
+    """Whether detections leave their proposals (paper, section 5.1)."""
+    return settings.box_regression and model.architecture.box_regression
+
+
+def _best_of_each_class(
+    scores: Tensor, boxes: Tensor, max_per_class: int
+) -> tuple[Tensor, Tensor, Tensor]:
     """The best max_per_class boxes of each class.
 
     scores: (R, K + 1). boxes: (R, K, 4). Returns scores (M,), boxes (M, 4), labels (M,).
@@ -147,8 +175,28 @@ def _candidates(scores: Tensor, boxes: Tensor, max_per_class: int) -> tuple[Tens
     return best.flatten(), boxes[rows.flatten(), columns.flatten()], columns.flatten() + 1
 
 
-def _suppress(boxes: Tensor, scores: Tensor, labels: Tensor, iou: float) -> Tensor:
-    """Indices kept by suppression within each class, highest score first."""
-    # The operator works in continuous coordinates: + 1 on the far corner makes it inclusive.
-    continuous = boxes + boxes.new_tensor([0.0, 0.0, 1.0, 1.0])
-    return batched_nms(continuous, scores, labels, iou)
+# Of an image with 100 detections and 20 classes of 300 boxes, this many at once are 40 MB.
+_KEPT_AT_ONCE = 128
+
+
+def vote_boxes(
+    kept: Tensor, labels: Tensor, boxes: Tensor, box_labels: Tensor, scores: Tensor, iou: float
+) -> Tensor:
+    """Each of `kept` moved to the mean of the boxes of its class that overlap it by `iou`.
+
+    The mean is weighted by score (S. Gidaris and N. Komodakis, ICCV 2015); scores
+    under 0, as SVMs give, count as 0, and a box without any weight stays.
+    kept (N, 4) with labels (N,): what suppression left. boxes (M, 4) with box_labels (M,) and
+    scores (M,): what it was given. Inclusive corners in pixels. Returns (N, 4).
+    """
+    if len(kept) == 0:
+        return kept
+    weights = scores.clamp(min=0)
+    parts = []
+    chunks = (torch.split(kept, _KEPT_AT_ONCE), torch.split(labels, _KEPT_AT_ONCE))
+    for some, some_labels in zip(*chunks, strict=True):
+        votes = (iou_matrix(some, boxes) >= iou) & (some_labels[:, None] == box_labels)
+        weighed = votes * weights
+        total = weighed.sum(dim=1, keepdim=True)
+        parts.append(torch.where(total > 0, weighed @ boxes / total, some))
+    return torch.cat(parts)

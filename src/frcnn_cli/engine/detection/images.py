@@ -120,5 +120,5 @@ class _Preparation:
         except InputError as error:
             return _Task(replace(result, error=str(error)))
         except Exception as error:  # a source's own fault costs its image, not the rest
-            told = f"{path}: its proposals failed ({type(error).__name__}: {reason(error)})"
-            return _Task(replace(result, error=told))
+            message = f"{path}: its proposals failed ({type(error).__name__}: {reason(error)})"
+            return _Task(replace(result, error=message))

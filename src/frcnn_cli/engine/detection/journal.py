@@ -1,7 +1,7 @@
 """A journal of what has been detected so far, from which an interrupted run is resumed.
 
-JSON lines: first what the detections depend on, then an image a line. A line is whole or, the
-last one of a run that was killed, left out.
+JSON lines: first what the detections depend on, then one line per image. A line is whole or,
+as the last one of a killed run, ignored.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class Journal:
         if not self._file.closed:
             if not self._known:
                 self.path.unlink(missing_ok=True)
-            # Every line was flushed, or the disk is full and that has been said.
+            # Every line was flushed, or the disk is full, which was reported.
             with suppress(OSError):
                 self._file.close()
 

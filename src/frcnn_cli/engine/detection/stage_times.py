@@ -1,15 +1,19 @@
-"""Seconds an image by stage of the network, of several models in turn."""
+"""Where the time of a detection goes, by stage of the network (paper, figure 2)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import numpy as np
+import torch
+from torch import nn
 
 from frcnn_cli.engine.detection.image import detect_image
-from frcnn_cli.engine.detection.stage_clock import StageClock
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.seeds import generator_for
@@ -18,8 +22,73 @@ from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
 
-STAGES = ("conv", "roi_pooling", "fc6", "fc7", "rest")
+NETWORK_STAGES = ("conv", "roi_pooling", "fc6", "fc7", "rest")
+STAGES = ("proposals", *NETWORK_STAGES)
 EVERYTHING = DetectSettings(score_threshold=None)
+
+
+class StageClock:
+    """Adds up the seconds that a network spends in each stage, however often it is entered."""
+
+    def __init__(self, device: torch.device | None = None) -> None:
+        self.device = device
+        self.seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
+
+    def now(self) -> float:
+        """Seconds from some start, all work on the device done."""
+        if self.device is not None and self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+        return time.perf_counter()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count what happens within as this stage."""
+        start = self.now()
+        yield
+        self.seconds[name] += self.now() - start
+
+    @contextmanager
+    def watching(self, network: Any) -> Iterator[None]:
+        """Within it, the stages of `network` are counted; what they leave of it is the rest.
+
+        network: with features, fc6 and fc7, modules, and the method pool, as FastRCNN has them.
+        """
+        pool = network.pool
+        parts: dict[str, nn.Module] = {
+            "conv": network.features,
+            "fc6": network.fc6,
+            "fc7": network.fc7,
+        }
+        handles = [handle for name, part in parts.items() for handle in self._hooks(name, part)]
+        network.pool = self._timed("roi_pooling", pool)
+        start, before = self.now(), sum(self.seconds.values())
+        try:
+            yield
+        finally:
+            inside = sum(self.seconds.values()) - before
+            self.seconds["rest"] += max(0.0, self.now() - start - inside)
+            del network.pool  # the class's own again
+            for handle in handles:
+                handle.remove()
+
+    def _timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*inputs: Any) -> Any:
+            with self.stage(name):
+                return function(*inputs)
+
+        return timed
+
+    def _hooks(self, stage: str, part: nn.Module) -> tuple[Any, Any]:
+        started = 0.0
+
+        def enter(*_: Any) -> None:
+            nonlocal started
+            started = self.now()
+
+        def leave(*_: Any) -> None:
+            self.seconds[stage] += self.now() - started
+
+        return part.register_forward_pre_hook(enter), part.register_forward_hook(leave)
 
 
 @dataclass(frozen=True)
@@ -61,7 +130,7 @@ def time_stages(
 
 
 def _median(times: Sequence[StageTimes]) -> StageTimes:
-    stages = {stage: median(each.stages[stage] for each in times) for stage in STAGES}
+    stages = {stage: median(each.stages[stage] for each in times) for stage in NETWORK_STAGES}
     return StageTimes(median(each.seconds for each in times), stages)
 
 
@@ -71,7 +140,7 @@ def _time_once(
     clock = StageClock(model.offset_means.device)
     with clock.watching(model):
         detect_image(model, image, proposals, settings)
-    stages = {stage: clock.seconds[stage] for stage in STAGES}
+    stages = {stage: clock.seconds[stage] for stage in NETWORK_STAGES}
     return StageTimes(sum(stages.values()), stages)
 
 
@@ -91,16 +160,16 @@ def mean_stages(
     proposals: Mapping[str, Proposals],
     settings: DetectSettings,
 ) -> list[dict[str, float]]:
-    """For each model, seconds an image by stage, over the first IMAGES that can be read.
+    """For each model, seconds per image by stage, over the first IMAGES that can be read.
 
     Stages have names for people. Empty where no image can be read, or none has proposals.
     """
     images = _first_images(dataset, proposals)
     means = [dict.fromkeys(STAGE_NAMES.values(), 0.0) if images else {} for _ in models]
     for image, boxes in images:
-        of_each = time_stages(models, image, boxes, ROUNDS, settings=settings)
-        for mean, times in zip(means, of_each, strict=True):
-            for stage in STAGES:
+        times_of_models = time_stages(models, image, boxes, ROUNDS, settings=settings)
+        for mean, times in zip(means, times_of_models, strict=True):
+            for stage in NETWORK_STAGES:
                 mean[STAGE_NAMES[stage]] += times.stages[stage] / len(images)
     return means
 

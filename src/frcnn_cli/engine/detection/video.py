@@ -32,7 +32,7 @@ _MISSING, _MISSING_PART = 2, 0.02
 class Video:
     """What is known before the frames are read.
 
-    frames: how many there should be; None where that is not said. rate: frames a second.
+    frames: how many there should be; None where the file does not say. rate: frames per second.
     """
 
     name: str
@@ -59,7 +59,7 @@ def is_video(text: str) -> bool:
 
 
 def check_video(text: str) -> None:
-    """Raises InputError where a video file is missing; cameras are not asked."""
+    """Raises InputError where a video file is missing; a camera is not opened."""
     if Path(text).suffix and not Path(text).is_file():
         raise InputError(f"{text}: no such video file")
 

@@ -154,8 +154,8 @@ def detect_frames(
         except InputError:
             raise
         except Exception as error:  # a source's own fault
-            told = f"{type(error).__name__}: {reason(error)}"
-            raise InputError(f"frame {frame.index}: its proposals failed ({told})") from error
+            cause = f"{type(error).__name__}: {reason(error)}"
+            raise InputError(f"frame {frame.index}: its proposals failed ({cause})") from error
 
     failures: list[InputError] = []
     for frame, proposals in ahead(proposed, _until_failure(frames, failures), usable_cores()):

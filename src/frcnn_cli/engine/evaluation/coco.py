@@ -142,7 +142,7 @@ def _detection_index(dataset: Dataset, detections: Mapping[str, Detections]) -> 
 
 
 def _index(dataset: Dataset, annotations: list[dict[str, Any]]) -> COCO:
-    """The library's data set: images numbered from 0 in order, categories by label."""
+    """The library's dataset: images numbered from 0 in order, categories by label."""
     index = COCO()
     index.dataset = {
         "images": [{"id": number} for number in range(len(dataset))],

@@ -24,7 +24,7 @@ from frcnn_proposals.reading import read_bytes
 def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
     """The rows of a results file. Raises InputError, naming the entry, where one is unusable.
 
-    image_id: the data set's id, or its number. category_id: the number in the data set's own
+    image_id: the dataset's id, or its number. category_id: the number in the dataset's own
     json, else the label 1..K. A file that is an object holds the list as 'annotations' or
     'detections'; where it also lists 'categories' (id and name), classes go by their names,
     and so they do where an entry has a 'category', as the toolkit's own have.
@@ -93,7 +93,7 @@ def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
 
 
 def _image_names(dataset: Dataset) -> dict[Any, str]:
-    """From an image_id of a file, a string or a number, to the data set's id."""
+    """From an image_id of a file, a string or a number, to the dataset's id."""
     names: dict[Any, str] = {number: name for name, number in numbering(dataset).images.items()}
     return names | {image.image_id: image.image_id for image in dataset.images}
 

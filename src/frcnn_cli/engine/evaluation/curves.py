@@ -1,4 +1,4 @@
-"""Precision-recall curves of a data set's classes, by the VOC rules."""
+"""Precision-recall curves of a dataset's classes, by the VOC rules."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.average_precision import precision_recall
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
-from frcnn_cli.engine.evaluation.voc import judge
+from frcnn_cli.engine.evaluation.voc import match_detections
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,12 @@ def precision_recall_curves(
     iou_threshold: float = 0.5,
 ) -> tuple[Curve, ...]:
     """The curves whose areas `evaluate_voc` gives, for the classes that have an object."""
-    judgement = judge(truth, detections, iou_threshold)
+    matches = match_detections(truth, detections, iou_threshold)
     curves = []
     for label, name in enumerate(classes, start=1):
         objects = int((~truth.ignored[truth.label == label]).sum())
-        counted = (detections.label == label) & ~judgement.ignored
+        counted = (detections.label == label) & ~matches.ignored
         if objects:
-            precision, recall = precision_recall(judgement.right[counted], objects)
+            precision, recall = precision_recall(matches.right[counted], objects)
             curves.append(Curve(name, precision, recall, detections.score[counted]))
     return tuple(curves)

@@ -17,24 +17,29 @@ def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
     """Detections by image id, highest score first, of a file made for `dataset`.
 
     path: a .json file in COCO results style, a folder of VOC devkit text files (one a class),
-        or one such file. Ids that the data set does not have stay in, under their own names.
+        or one such file. Ids that the dataset does not have stay in, under their own names.
 
     Raises MisuseError where there is nothing at `path`, InputError where an entry cannot be
-    used (it is named) or where no image of the file is in the data set.
+    used (it is named) or where no image of the file is in the dataset.
     """
-    if not path.exists():
-        raise MisuseError(f"There is no detections file {path}.")
+    check_detections(path)
     if path.suffix.lower() == ".json":
         rows = read_coco_results(path, dataset)
-    elif path.is_dir() or path.suffix.lower() == ".txt":
-        rows = read_voc_results(path, dataset)
     else:
+        rows = read_voc_results(path, dataset)
+    _check(path, rows, dataset)
+    return _by_image(rows)
+
+
+def check_detections(path: Path) -> None:
+    """Raises MisuseError where nothing is at `path`, or nothing that detections are read from."""
+    if not path.exists():
+        raise MisuseError(f"There is no detections file {path}.")
+    if path.suffix.lower() not in (".json", ".txt") and not path.is_dir():
         raise MisuseError(
             f"{path}: detections are read from COCO results (.json) or VOC devkit text files "
             "(.txt, or a folder of them)."
         )
-    _check(path, rows, dataset)
-    return _by_image(rows)
 
 
 def _check(path: Path, rows: DetectionRows, dataset: Dataset) -> None:
@@ -49,7 +54,7 @@ def _check(path: Path, rows: DetectionRows, dataset: Dataset) -> None:
     if rows.image_ids and known.isdisjoint(rows.image_ids):
         raise InputError(
             f"{path}: none of its images is in {dataset.name} {dataset.split}: it has "
-            f"{rows.image_ids[0]!r}, the data set {dataset.images[0].image_id!r}.\n"
+            f"{rows.image_ids[0]!r}, the dataset {dataset.images[0].image_id!r}.\n"
             "Name the split that it was made for with --split."
         )
 

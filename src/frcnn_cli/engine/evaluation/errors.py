@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.average_precision import ap_area, precision_recall
-from frcnn_cli.engine.evaluation.matching import NO_OBJECT, best_overlaps, first_claims
+from frcnn_cli.engine.evaluation.matching import NO_OBJECT, first_claims, most_overlapped
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
-from frcnn_cli.engine.evaluation.voc import judge, mean_where_defined
+from frcnn_cli.engine.evaluation.voc import match_detections, mean_where_defined
 
 FOREGROUND = 0.5
 BACKGROUND = 0.1
@@ -105,15 +105,15 @@ def analyse_errors(
 
 def diagnose(truth: TruthTable, detections: DetectionTable) -> Diagnosis:
     """The kind of each detection, and which objects are missed."""
-    judgement = judge(truth, detections, FOREGROUND)
+    matches = match_detections(truth, detections, FOREGROUND)
     countable = np.flatnonzero(~truth.ignored)
     objects = truth.take(countable)
-    own = best_overlaps(detections, objects, "same class")
-    other = best_overlaps(detections, objects, "other classes")
+    own = most_overlapped(detections, objects, "same class")
+    other = most_overlapped(detections, objects, "other classes")
     kind = np.select(
         [
-            judgement.ignored,
-            judgement.right,
+            matches.ignored,
+            matches.right,
             (own.iou >= BACKGROUND) & (own.iou < FOREGROUND),
             other.iou >= FOREGROUND,
             own.iou >= FOREGROUND,
@@ -123,7 +123,7 @@ def diagnose(truth: TruthTable, detections: DetectionTable) -> Diagnosis:
         default="background",
     )
     taken = np.zeros(len(truth), bool)
-    taken[judgement.object[judgement.right]] = True
+    taken[matches.object[matches.right]] = True
     target = np.full(len(detections), NO_OBJECT)
     for name, overlaps in (("localisation", own), ("confusion", other)):
         of_kind = kind == name

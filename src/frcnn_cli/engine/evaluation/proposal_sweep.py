@@ -14,7 +14,7 @@ from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import MisuseError
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,9 @@ def sweep_proposals(
 
 
 def sweep_plot(sweep: ProposalSweep) -> bytes:
-    """A PNG of mAP against the number of proposals. Raises InputError without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise InputError("The plot needs matplotlib: pip install matplotlib") from error
+    """A PNG of mAP against the number of proposals."""
+    from matplotlib.figure import Figure
+
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     counts = [each.proposals for each in sweep.scores]

@@ -51,7 +51,7 @@ class RecallResult:
 
 @dataclass(frozen=True)
 class RecallReport:
-    """boxes: the mean number of proposals an image, over `images`."""
+    """boxes: the mean number of proposals per image, over `images`."""
 
     images: int
     boxes: float
@@ -65,7 +65,7 @@ def evaluate_recall(
     max_boxes: int | None = None,
     on_image: Callable[[], None] = lambda: None,
 ) -> RecallReport:
-    """The recall of `proposals` over a data set's ground truth.
+    """The recall of `proposals` over a dataset's ground truth.
 
     max_boxes: only the first so many of each image. Raises KeyError where an image that has
     ground truth has no entry in `proposals`.
@@ -77,7 +77,7 @@ def evaluate_recall(
             continue
         truth = _without_crowds(record.truth)
         boxes = proposals[record.image_id].top(max_boxes).boxes
-        overlaps.append(best_overlaps(truth.boxes, boxes))
+        overlaps.append(best_iou_by_count(truth.boxes, boxes))
         labels.append(truth.labels)
         difficult.append(truth.difficult)
         lengths.append(len(boxes))
@@ -95,7 +95,9 @@ def evaluate_recall(
     return RecallReport(len(lengths), mean, everything, _summarise(table, ~hard))
 
 
-def best_overlaps(objects: NDArray[np.float32], boxes: NDArray[np.float32]) -> NDArray[np.float64]:
+def best_iou_by_count(
+    objects: NDArray[np.float32], boxes: NDArray[np.float32]
+) -> NDArray[np.float64]:
     """(objects, len(COUNTS) + 1): each object's best IoU among the first n boxes for the n of
     COUNTS, and among all of them.
     """

@@ -22,7 +22,7 @@ RULES = (
 @dataclass(frozen=True)
 class Counts:
     """What was scored. objects: those that count; ignored: difficult ones and crowds;
-    detections: on the data set's images; outside: on other images, left out."""
+    detections: on the dataset's images; outside: on other images, left out."""
 
     images: int
     objects: int
@@ -33,7 +33,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one set of detections on one data set."""
+    """The scores of one set of detections on one dataset."""
 
     dataset: str
     split: str
@@ -56,10 +56,10 @@ class Evaluation:
 
 
 def evaluate(dataset: Dataset, detections: Mapping[str, Detections]) -> Evaluation:
-    """Score detections, by image id, against a data set: VOC at IoU 0.5, the COCO family, and
+    """Score detections, by image id, against a dataset: VOC at IoU 0.5, the COCO family, and
     where the errors are.
 
-    Detections on images that the data set does not have are counted and left out.
+    Detections on images that the dataset does not have are counted and left out.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
     """
     truth, found = truth_table(dataset), detection_table(dataset, detections)

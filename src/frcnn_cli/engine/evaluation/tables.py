@@ -1,6 +1,6 @@
-"""Ground truth and detections of a whole data set, side by side in flat arrays.
+"""Ground truth and detections of a whole dataset, side by side in flat arrays.
 
-Legend: G ground-truth objects, D detections, in the data set's order of images.
+Legend: G ground-truth objects, D detections, in the dataset's order of images.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from frcnn_proposals.errors import MisuseError
 
 @dataclass(frozen=True)
 class TruthTable:
-    """boxes (G, 4) float64; image (G,) index into the data set; label (G,) 1..K;
+    """boxes (G, 4) float64; image (G,) index into the dataset; label (G,) 1..K;
     ignored (G,) bool: difficult or a crowd, counts neither way."""
 
     boxes: NDArray[np.float64]
@@ -39,8 +39,8 @@ class TruthTable:
 class DetectionTable:
     """boxes (D, 4) float64; score (D,); image (D,); label (D,); highest score first.
 
-    Equal scores keep the data set's order of images, and the order within an image.
-    outside: how many detections were left out because the data set has no such image.
+    Equal scores keep the dataset's order of images, and the order within an image.
+    outside: how many detections were left out because the dataset has no such image.
     """
 
     boxes: NDArray[np.float64]
@@ -54,7 +54,7 @@ class DetectionTable:
 
 
 def truth_table(dataset: Dataset) -> TruthTable:
-    """The objects of a data set. Raises MisuseError where an image has no annotation at all."""
+    """The objects of a dataset. Raises MisuseError where an image has no annotation at all."""
     truths = [_truth(dataset, index) for index in range(len(dataset))]
     counts = [len(truth) for truth in truths]
     return TruthTable(
@@ -66,7 +66,7 @@ def truth_table(dataset: Dataset) -> TruthTable:
 
 
 def detection_table(dataset: Dataset, detections: Mapping[str, Detections]) -> DetectionTable:
-    """The detections on a data set's images, sorted by score.
+    """The detections on a dataset's images, sorted by score.
 
     Raises ValueError for a label outside 1..K or a score that is not a number.
     """

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.average_precision import ap_11point, ap_area, precision_recall
-from frcnn_cli.engine.evaluation.matching import NO_OBJECT, best_overlaps, first_claims
+from frcnn_cli.engine.evaluation.matching import NO_OBJECT, first_claims, most_overlapped
 from frcnn_cli.engine.evaluation.tables import (
     DetectionTable,
     TruthTable,
@@ -62,9 +62,9 @@ class VocResult:
 
 
 @dataclass(frozen=True)
-class Judgement:
-    """What the rules make of each detection, (D,) in order of score: right, or ignored, or
-    (neither of both) wrong. object (D,): the one it took, NO_OBJECT if it took none."""
+class DetectionMatches:
+    """The outcome of each detection, (D,) in order of score: right, or ignored, or (neither of
+    both) wrong. object (D,): index of the object that it matched, NO_OBJECT if none."""
 
     right: NDArray[np.bool_]
     ignored: NDArray[np.bool_]
@@ -74,10 +74,10 @@ class Judgement:
 def evaluate_voc(
     dataset: Dataset, detections: Mapping[str, Detections], iou_threshold: float = 0.5
 ) -> VocResult:
-    """Score detections, by image id, against a data set.
+    """Score detections, by image id, against a dataset.
 
-    Detections on images that the data set does not have are left out; an image without
-    detections counts its objects as missed. Equal scores keep the data set's order.
+    Detections on images that the dataset does not have are left out; an image without
+    detections counts its objects as missed. Equal scores keep the dataset's order.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
     """
     truth, found = truth_table(dataset), detection_table(dataset, detections)
@@ -91,9 +91,9 @@ def evaluate_voc_tables(
     iou_threshold: float = 0.5,
 ) -> VocResult:
     """evaluate_voc on tables that are made already."""
-    judgement = judge(truth, detections, iou_threshold)
+    matches = match_detections(truth, detections, iou_threshold)
     per_class = tuple(
-        _class_result(name, label, truth, detections, judgement)
+        _class_result(name, label, truth, detections, matches)
         for label, name in enumerate(classes, start=1)
     )
     return VocResult(
@@ -104,15 +104,17 @@ def evaluate_voc_tables(
     )
 
 
-def judge(truth: TruthTable, detections: DetectionTable, iou_threshold: float) -> Judgement:
+def match_detections(
+    truth: TruthTable, detections: DetectionTable, iou_threshold: float
+) -> DetectionMatches:
     """Match all classes at once. A threshold of 0 still asks for an object of the class."""
-    overlaps = best_overlaps(detections, truth)
+    overlaps = most_overlapped(detections, truth)
     matched = (overlaps.iou >= iou_threshold) & (overlaps.object != NO_OBJECT)
     ignored = np.zeros(len(detections), bool)
     ignored[matched] = truth.ignored[overlaps.object[matched]]
     claims = np.where(matched & ~ignored, overlaps.object, NO_OBJECT)
     right = first_claims(claims)
-    return Judgement(right, ignored, np.where(right, claims, NO_OBJECT))
+    return DetectionMatches(right, ignored, np.where(right, claims, NO_OBJECT))
 
 
 def mean_where_defined(values: list[float | None]) -> float | None:
@@ -122,10 +124,10 @@ def mean_where_defined(values: list[float | None]) -> float | None:
 
 
 def _class_result(
-    name: str, label: int, truth: TruthTable, detections: DetectionTable, judgement: Judgement
+    name: str, label: int, truth: TruthTable, detections: DetectionTable, matches: DetectionMatches
 ) -> VocClassResult:
     of_class = detections.label == label
-    right = judgement.right[of_class & ~judgement.ignored]
+    right = matches.right[of_class & ~matches.ignored]
     ignored_objects = truth.ignored[truth.label == label]
     objects = int((~ignored_objects).sum())
     precision, recall = precision_recall(right, objects)

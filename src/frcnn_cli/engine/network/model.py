@@ -201,8 +201,8 @@ def _load(
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
-        told = reason(str(error).splitlines()[-1])
-        raise InputError(f"{file or name}: the weights do not fit {name}: {told}") from error
+        mismatch = reason(str(error).splitlines()[-1])
+        raise InputError(f"{file or name}: the weights do not fit {name}: {mismatch}") from error
     strange = [*(each for each in missing if not each.startswith(new)), *unexpected]
     if strange:
         raise InputError(

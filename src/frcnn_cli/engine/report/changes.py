@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_cli.engine.boxes import iou
 from frcnn_cli.engine.evaluation.errors import FOREGROUND
-from frcnn_cli.engine.evaluation.matching import NO_OBJECT, paired_iou
+from frcnn_cli.engine.evaluation.matching import NO_OBJECT
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
-from frcnn_cli.engine.evaluation.voc import judge
+from frcnn_cli.engine.evaluation.voc import match_detections
 from frcnn_cli.engine.report.records import Report
 
 
@@ -67,17 +68,17 @@ def compare_images(report: Report) -> tuple[ImageChange, ...]:
 
 def _finders(truth: TruthTable, found: DetectionTable, threshold: float) -> NDArray[np.bool_]:
     """(G,) whether each object is found."""
-    judgement = judge(truth, found, FOREGROUND)
-    taken = judgement.object[judgement.right & (found.score >= threshold)]
+    matches = match_detections(truth, found, FOREGROUND)
+    taken = matches.object[matches.right & (found.score >= threshold)]
     is_found = np.zeros(len(truth), bool)
     is_found[taken[taken != NO_OBJECT]] = True
     return is_found
 
 
 def _wrong_rows(truth: TruthTable, found: DetectionTable, threshold: float) -> NDArray[np.int64]:
-    judgement = judge(truth, found, FOREGROUND)
+    matches = match_detections(truth, found, FOREGROUND)
     wrong: NDArray[np.int64] = np.flatnonzero(
-        ~judgement.right & ~judgement.ignored & (found.score >= threshold)
+        ~matches.right & ~matches.ignored & (found.score >= threshold)
     )
     return wrong
 
@@ -100,7 +101,7 @@ def _unmatched(
     if len(rows) == 0 or len(others) == 0:
         return tuple(rows.tolist())
     a, b = np.repeat(rows, len(others)), np.tile(others, len(rows))
-    overlaps = paired_iou(ours.boxes[a], theirs.boxes[b]).reshape(len(rows), len(others))
+    overlaps = iou(ours.boxes[a], theirs.boxes[b]).reshape(len(rows), len(others))
     same = overlaps >= FOREGROUND
     same &= ours.label[rows][:, None] == theirs.label[others][None, :]
     return tuple(rows[~same.any(axis=1)].tolist())

@@ -8,8 +8,11 @@ import pytest
 import torch
 from torch import nn
 
-from frcnn_cli.engine.network.backbones.efficientnet_lite import EfficientNetLite, scaled_stages
-from frcnn_cli.engine.network.backbones.efficientnet_lite_weights import packaged_weights
+from frcnn_cli.engine.network.backbones.efficientnet_lite import (
+    EfficientNetLite,
+    packaged_weights,
+    scaled_stages,
+)
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.weights import load_pretrained
 from frcnn_proposals.errors import InputError

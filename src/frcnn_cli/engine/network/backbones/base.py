@@ -66,9 +66,12 @@ class Backbone:
 
 
 def initialise(features: nn.Module) -> nn.Module:
-    """He's initialisation for every convolution, biases 0; returns its argument."""
+    """He's initialisation for every convolution, biases 0; returns its argument.
+
+    Layers on the meta device have no numbers; asking torch to draw them imports its compiler.
+    """
     for layer in features.modules():
-        if isinstance(layer, nn.Conv2d):
+        if isinstance(layer, nn.Conv2d) and not layer.weight.is_meta:
             nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)

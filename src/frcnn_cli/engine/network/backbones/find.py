@@ -50,7 +50,7 @@ def find_backbone(name: str) -> Backbone:
 @cache
 def _own_backbones() -> dict[str, Backbone]:
     from frcnn_cli.engine.network.backbones.alexnet import ALEXNET
-    from frcnn_cli.engine.network.backbones.caffe_networks import CAFFENET, VGG_CNN_M_1024
+    from frcnn_cli.engine.network.backbones.caffe import CAFFENET, VGG_CNN_M_1024
     from frcnn_cli.engine.network.backbones.efficientnet_lite import (
         EFFICIENTNET_LITE0,
         EFFICIENTNET_LITE1,
