@@ -13,7 +13,7 @@ from PIL import Image
 
 from frcnn_cli.cli import cli
 from frcnn_cli.commands.shared import estimate as outlook
-from frcnn_cli.commands.shared.estimate import Outlook, in_bytes, in_words
+from frcnn_cli.commands.shared.estimate import Estimate, in_bytes, in_words
 from frcnn_cli.commands.train.tables import TrainingLine
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.reporter import Needs
@@ -101,7 +101,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_long_work_is_announced_once_from_its_first_items(
     clock: Callable[[float], None], tmp_path: Path
 ) -> None:
-    ahead = Outlook("Training", 1000, 0, Needs(42_000_000, tmp_path / "not yet"))
+    ahead = Estimate("Training", 1000, 0, Needs(42_000_000, tmp_path / "not yet"))
     said = []
     clock(30)  # start-up, which is not the pace
     for _ in range(8):
@@ -112,7 +112,7 @@ def test_long_work_is_announced_once_from_its_first_items(
 
 
 def test_short_work_is_not_announced(clock: Callable[[float], None]) -> None:
-    ahead = Outlook("Detecting", 20, 0, None)
+    ahead = Estimate("Detecting", 20, 0, None)
     for _ in range(20):
         clock(2)
         assert ahead.line(1) is None
