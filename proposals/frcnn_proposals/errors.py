@@ -26,8 +26,8 @@ def reason(error: BaseException | str) -> str:
 
 def ran_out_of_memory(error: BaseException) -> bool:
     """Whether an allocation failed: Python's, NumPy's, torch's or OpenCV's."""
-    said = str(error)[:2000].lower()
-    return isinstance(error, MemoryError) or any(sign in said for sign in _NO_MEMORY)
+    text = str(error)[:2000].lower()
+    return isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY)
 
 
 class MisuseError(InputError):

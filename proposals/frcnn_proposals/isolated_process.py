@@ -21,18 +21,18 @@ _PATIENCE = 10
 _REFUSED, _FAILED = 3, 4
 
 
-class ApartError(Exception):
+class IsolatedCallError(Exception):
     """The call gave no result; the message, a part of a line, says how it ended."""
 
 
-def call_apart(
+def call_isolated(
     function: Callable[..., Result], *arguments: Any, seconds: float, memory: int
 ) -> Result:
     """function(*arguments), called in a fork of this process, if its result is plain values:
     arrays, numbers, text, and lists and dicts of them.
 
     seconds: of processor time. memory: bytes above what this process has.
-    Raises ApartError where the function raises, crashes, or needs more than that. Not for
+    Raises IsolatedCallError where the function raises, crashes, or needs more than that. Not for
     functions that use threads or a device: a fork has neither.
     """
     reading, writing = os.pipe()
@@ -52,14 +52,14 @@ def call_apart(
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
     if code == _REFUSED:
-        raise ApartError(answer.decode(errors="replace"))
+        raise IsolatedCallError(answer.decode(errors="replace"))
     if code != 0 or not answer:
-        raise ApartError(_how_it_ended(code, seconds))
+        raise IsolatedCallError(_how_it_ended(code, seconds))
     # A file that took the process over could have it answer anything.
     try:
         return loads_pickle(answer)  # type: ignore[no-any-return]
     except ValueError as error:
-        raise ApartError(f"that gives no plain values: {error}") from error
+        raise IsolatedCallError(f"that gives no plain values: {error}") from error
 
 
 def _answer(

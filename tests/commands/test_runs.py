@@ -1,4 +1,4 @@
-"""`frcnn runs`, the outlook on long work, and what a run leaves for people to see."""
+"""`frcnn runs`, estimates of long work, and what a run leaves for people to see."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from click.testing import CliRunner
 from PIL import Image
 
 from frcnn_cli.cli import cli
-from frcnn_cli.commands.shared import estimate as outlook
-from frcnn_cli.commands.shared.estimate import Outlook, in_bytes, in_words
+from frcnn_cli.commands.shared import estimate
+from frcnn_cli.commands.shared.estimate import Estimate, in_bytes, in_words
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.reporter import Needs
 from frcnn_cli.engine.training.run import StepReport
@@ -90,7 +90,7 @@ def test_the_line_of_a_step_says_losses_rate_pace_and_evaluation() -> None:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     now = [100.0]
-    monkeypatch.setattr(outlook.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(estimate.time, "monotonic", lambda: now[0])
 
     def pass_seconds(seconds: float) -> None:
         now[0] += seconds
@@ -101,7 +101,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 def test_long_work_is_announced_once_from_its_first_items(
     clock: Callable[[float], None], tmp_path: Path
 ) -> None:
-    ahead = Outlook("Training", 1000, 0, Needs(42_000_000, tmp_path / "not yet"))
+    ahead = Estimate("Training", 1000, 0, Needs(42_000_000, tmp_path / "not yet"))
     said = []
     clock(30)  # start-up, which is not the pace
     for _ in range(8):
@@ -112,7 +112,7 @@ def test_long_work_is_announced_once_from_its_first_items(
 
 
 def test_short_work_is_not_announced(clock: Callable[[float], None]) -> None:
-    ahead = Outlook("Detecting", 20, 0, None)
+    ahead = Estimate("Detecting", 20, 0, None)
     for _ in range(20):
         clock(2)
         assert ahead.line(1) is None

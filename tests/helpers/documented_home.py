@@ -16,7 +16,7 @@ from documented import REPOSITORY
 from PIL import Image
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.datasets.generate.shapes import SHAPES
+from frcnn_cli.engine.datasets.generate.appearance import SHAPES
 from frcnn_cli.engine.proposals import run as proposing
 
 # The data set is called voc2007, so its shapes take names of VOC's.

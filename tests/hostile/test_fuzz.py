@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from parsers import check, parsers
 
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.isolated_process import ApartError, call_apart
+from frcnn_proposals.isolated_process import IsolatedCallError, call_isolated
 
 pytestmark = pytest.mark.hostile
 
@@ -47,8 +47,8 @@ def spoilt(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 def test_it_is_read_or_refused(name: str, tmp_path: Path) -> None:
     path = tmp_path / parsers()[name].file
     try:
-        fault = call_apart(fault_of, name, path, seconds=SECONDS, memory=BYTES)
-    except ApartError as error:
+        fault = call_isolated(fault_of, name, path, seconds=SECONDS, memory=BYTES)
+    except IsolatedCallError as error:
         pytest.fail(f"{name}: {error}; it was reading {path}")
     assert not fault, fault
 

@@ -12,18 +12,18 @@ import time
 import numpy as np
 import pytest
 
-from frcnn_proposals.isolated_process import ApartError, call_apart
+from frcnn_proposals.isolated_process import IsolatedCallError, call_isolated
 
 LIMITS = {"seconds": 20.0, "memory": 1 << 30}
 
 
 def test_its_result_comes_back():
-    found = call_apart(np.arange, 5_000_000, **LIMITS)
+    found = call_isolated(np.arange, 5_000_000, **LIMITS)
     np.testing.assert_array_equal(found, np.arange(5_000_000))
 
 
 def test_it_is_another_process():
-    assert call_apart(os.getpid, **LIMITS) != os.getpid()
+    assert call_isolated(os.getpid, **LIMITS) != os.getpid()
 
 
 def refuse():
@@ -64,24 +64,24 @@ def test_how_it_ended_is_said(function, arguments, words, capfd, tmp_path, monke
     monkeypatch.chdir(tmp_path)
     began = time.monotonic()
     limits = LIMITS | {"seconds": 0.1} if "0.1 s" in words else LIMITS
-    with pytest.raises(ApartError, match=words):
-        call_apart(function, *arguments, **limits)
+    with pytest.raises(IsolatedCallError, match=words):
+        call_isolated(function, *arguments, **limits)
     assert time.monotonic() - began < 15
     assert capfd.readouterr() == ("", "")
     assert not list(tmp_path.iterdir())
 
 
 def test_it_says_nothing(capfd):
-    call_apart(say_too_much, **LIMITS)
+    call_isolated(say_too_much, **LIMITS)
     assert capfd.readouterr() == ("", "")
 
 
 def test_it_does_not_outlive_ctrl_c():
     program = (
         "import os, signal, threading, time\n"
-        "from frcnn_proposals.isolated_process import call_apart\n"
+        "from frcnn_proposals.isolated_process import call_isolated\n"
         "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
-        "call_apart(time.sleep, 60, seconds=60, memory=1 << 30)\n"
+        "call_isolated(time.sleep, 60, seconds=60, memory=1 << 30)\n"
     )
     began = time.monotonic()
     process = subprocess.Popen(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.formats.content import Content, kind_of, load_content
 from frcnn_proposals.formats.folder import box_files, spread
-from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, judge, sound_ways
+from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, check_readings, sound_ways
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import open_store
 
@@ -74,7 +74,7 @@ def inspect_proposals(
         return _inspect_store(path)
     files = box_files(path) if kind == "folder" else [path]
     contents = [load_content(file) for file in spread(files)]
-    ways = judge(contents, hints or Hints(), size_of)
+    ways = check_readings(contents, hints or Hints(), size_of)
     return _inspect_ways(path, len(files), contents, ways)
 
 

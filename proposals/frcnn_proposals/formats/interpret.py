@@ -58,7 +58,7 @@ def possible_readings(contents: Sequence[Content], hints: Hints) -> list[list[Re
     return ways
 
 
-def judge(
+def check_readings(
     contents: Sequence[Content], hints: Hints, size_of: ImageSize | None = None
 ) -> list[list[Reading]]:
     """possible_readings, each with what speaks against it."""
@@ -81,7 +81,7 @@ def decide(
     Raises InputError where there is none, or where ways remain that would give other boxes:
     with what distinguishes them and how to say which is meant.
     """
-    ways = judge(contents, hints, size_of)
+    ways = check_readings(contents, hints, size_of)
     sound = sound_ways(ways)
     path = contents[0].path
     if not sound:

@@ -16,7 +16,7 @@ from typing import Any
 
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import InputError, MisuseError, reason
-from frcnn_proposals.sources.union import SEPARATOR, Joined
+from frcnn_proposals.sources.union import SEPARATOR, UnionSource
 
 ENTRY_POINT_GROUP = "frcnn.proposals"
 DEFAULT_SOURCE = "selective-search"
@@ -49,7 +49,7 @@ def make_source(name: str, **parameters: Any) -> Source:
     InputError if it cannot be loaded.
     """
     if SEPARATOR in name:
-        return _make_joined(name.split(SEPARATOR), parameters)
+        return _make_union(name.split(SEPARATOR), parameters)
     factory = _load(name)
     try:
         inspect.signature(factory).bind(**parameters)
@@ -71,7 +71,7 @@ def list_sources() -> tuple[SourceInfo, ...]:
     return tuple(_describe(name, origin) for name, origin in origins.items())
 
 
-def _make_joined(names: list[str], parameters: dict[str, Any]) -> Source:
+def _make_union(names: list[str], parameters: dict[str, Any]) -> Source:
     if len(set(names)) < len(names):
         raise MisuseError(f"source {SEPARATOR.join(names)!r}: one of them is named twice")
     for name, value in parameters.items():
@@ -80,7 +80,7 @@ def _make_joined(names: list[str], parameters: dict[str, Any]) -> Source:
                 f"source {SEPARATOR.join(names)!r}: no parameter {name!r}. Give those of each as "
                 f'JSON under its name, as {names[-1]}={{"parameter": value}}'
             )
-    return Joined([make_source(name, **parameters.get(name, {})) for name in names])
+    return UnionSource([make_source(name, **parameters.get(name, {})) for name in names])
 
 
 def _describe(name: str, origin: str) -> SourceInfo:
@@ -104,8 +104,8 @@ def _load(name: str) -> Callable[..., Source]:
         else:
             factory = plugins[name].load()
     except Exception as error:  # a plugin's import can fail in any way
-        told = f"{type(error).__name__}: {reason(error)}"
-        raise InputError(f"proposal source {name!r} cannot be loaded: {told}") from error
+        message = f"{type(error).__name__}: {reason(error)}"
+        raise InputError(f"proposal source {name!r} cannot be loaded: {message}") from error
     return factory  # type: ignore[no-any-return]
 
 

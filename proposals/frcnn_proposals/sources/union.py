@@ -12,7 +12,7 @@ from frcnn_proposals.base import Image, Proposals, Source
 SEPARATOR = "+"
 
 
-class Joined:
+class UnionSource:
     """The boxes of every one of `sources`, in their order; a box that comes twice stays once.
 
     Its name is theirs with a plus between, as selective-search+dense. Scores of different

@@ -97,12 +97,12 @@ class StoreWriter:
 
     def keep_only(self, image_ids: Iterable[str]) -> None:
         """Remove every image that is not among `image_ids`."""
-        self._execute("CREATE TEMP TABLE kept (id TEXT PRIMARY KEY) WITHOUT ROWID")
+        self._execute("CREATE TEMP TABLE remaining (id TEXT PRIMARY KEY) WITHOUT ROWID")
         for image_id in image_ids:
-            self._execute("INSERT OR IGNORE INTO kept VALUES (?)", image_id)
+            self._execute("INSERT OR IGNORE INTO remaining VALUES (?)", image_id)
         for table in ("proposals", "failures"):
-            self._execute(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM kept)")
-        self._execute("DROP TABLE kept")
+            self._execute(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM remaining)")
+        self._execute("DROP TABLE remaining")
 
     def finish(self) -> Path:
         """Put the store under its final name. Nothing can be written afterwards."""

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
-from safetensors.torch import save
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.exchange.caffe_file import NETWORKS
-from frcnn_cli.engine.exchange.caffe_import import CaffeModel, import_caffe_model
-from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import read_text
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.exchange.caffe_import import CaffeModel
 
 
 @click.command("import-caffe")
@@ -46,7 +47,15 @@ def import_caffe(
     path = out or file.with_suffix(".safetensors")
     if path.suffix != ".safetensors":
         raise MisuseError(f"{path}: --out should end in .safetensors, which is what is written.")
-    imported = import_caffe_model(file, arch, None if classes is None else _names(classes))
+    if not file.exists():
+        raise InputError(f"{file}: there is no such file.")
+    names = None if classes is None else _names(classes)
+    from safetensors.torch import save
+
+    from frcnn_cli.engine.exchange.caffe_import import import_caffe_model
+    from frcnn_cli.engine.models.store import save_model
+
+    imported = import_caffe_model(file, arch, names)
     for name in imported.ignored:
         output.note(f"Left out: {name}, ImageNet's own classes.")
     shown = escape(str(path))

@@ -6,12 +6,10 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from safetensors.torch import save
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
-from frcnn_cli.engine.exchange.torchvision_import import import_torchvision as read_checkpoint
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 
 
@@ -33,6 +31,12 @@ def import_torchvision(output: Output, file: Path, arch: str | None, out: Path |
     path = out or file.with_suffix(".safetensors")
     if path.suffix != ".safetensors":
         raise MisuseError(f"{path}: --out should end in .safetensors, which is what is written.")
+    if not file.exists():
+        raise InputError(f"{file}: there is no such file of weights.")
+    from safetensors.torch import save
+
+    from frcnn_cli.engine.exchange.torchvision_import import import_torchvision as read_checkpoint
+
     backbone, state = read_checkpoint(file, arch)
     if path.resolve() != file.resolve():
         write_whole(path, save(state))

@@ -178,8 +178,8 @@ def _disk() -> Finding:
 
 
 def _datasets(data_root: Path | None) -> Iterator[Finding]:
-    inventory = importlib.import_module("frcnn_cli.engine.datasets.inventory")
-    found = inventory.list_datasets(data_root)
+    locate = importlib.import_module("frcnn_cli.engine.datasets.locate")
+    found = locate.list_datasets(data_root)
     for each in found:
         splits = ", ".join(each.splits) or str(each.problem).splitlines()[0]
         text = f"{each.name}: {each.kind} in {each.root}, {splits}"

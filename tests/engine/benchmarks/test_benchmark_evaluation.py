@@ -1,28 +1,20 @@
 """The evaluation's benchmark runs, on a small case; what it measures is not asserted here."""
 
-from contextlib import contextmanager
-
 import pytest
 from click.testing import CliRunner
+from reporters import RecordingReporter
 
 from frcnn_cli.commands.bench.eval import bench_eval
 from frcnn_cli.engine.benchmarks.evaluation import benchmark_evaluation
-from frcnn_cli.engine.reporter import Silent
 
 pytest.importorskip("pycocotools")
 
 
 def test_it_counts_and_times_both():
-    counts = []
-
-    class Counting(Silent):
-        @contextmanager
-        def progress(self, description, total, done=0, needs=None):
-            yield lambda count, beside: counts.append((count, total))
-
-    result = benchmark_evaluation(20, 10, 3, repeats=2, reporter=Counting())
+    reporter = RecordingReporter()
+    result = benchmark_evaluation(20, 10, 3, repeats=2, reporter=reporter)
     assert (result.images, result.detections, result.classes) == (20, 200, 3)
-    assert counts == [(1, 2), (1, 2)]
+    assert reporter.counts == [(1, 2), (2, 2)]
     assert result.ours.score > 0
     assert result.speedup == pytest.approx(result.theirs.score / result.ours.score)
     assert result.to_json()["speedup_with_reading"] > 0

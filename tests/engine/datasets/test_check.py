@@ -3,9 +3,10 @@
 import pytest
 from folders import write_voc
 from PIL import Image
+from reporters import RecordingReporter
 
 from frcnn_cli.engine.datasets.check import check_dataset
-from frcnn_cli.engine.datasets.inventory import list_datasets
+from frcnn_cli.engine.datasets.locate import list_datasets
 from frcnn_proposals.errors import MisuseError
 
 DOG = ("dog", (1, 1, 50, 60))
@@ -45,14 +46,14 @@ def test_every_fault_is_found_and_named(broken):
 
 
 def test_a_sound_split_is_counted(broken):
-    done = []
-    report = check_dataset("voc2007", "test", broken, lambda *counts: done.append(counts))
+    reporter = RecordingReporter()
+    report = check_dataset("voc2007", "test", broken, reporter)
     assert report.sound
     (test,) = report.splits
     assert (test.images, test.annotated, test.background, test.ignored) == (1, True, 0, 1)
     assert test.objects["dog"] == 1
     assert sum(test.objects.values()) == 1
-    assert done == [(1, 1)]
+    assert reporter.counts == [(1, 1)]
 
 
 def test_images_that_two_splits_share_are_told(tmp_path):

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.isolated_process import ApartError, call_apart
+from frcnn_proposals.isolated_process import IsolatedCallError, call_isolated
 from frcnn_proposals.reading import open_file
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
@@ -47,8 +47,8 @@ def load_mat73(path: Path, limit: int) -> dict[str, NDArray[Any]]:
         ) from error
     seconds = _SECONDS + _SECONDS_A_MEGABYTE * path.stat().st_size / 2**20
     try:
-        return call_apart(_read, path, limit, seconds=seconds, memory=3 * limit + _OWN_MEMORY)
-    except ApartError as error:
+        return call_isolated(_read, path, limit, seconds=seconds, memory=3 * limit + _OWN_MEMORY)
+    except IsolatedCallError as error:
         raise InputError(
             f"{path}: is not a MATLAB v7.3 file that can be read ({error});\n"
             f"if MATLAB reads it, {_WAY_OUT}"

@@ -37,8 +37,7 @@ def check(
     \b
     frcnn data check voc2007 --data-root VOCdevkit
     """
-    with output.progress("Reading", None) as advance:
-        report = check_dataset(dataset, split, data_root, lambda done, total: advance(1, ""))
+    report = check_dataset(dataset, split, data_root, output)
     output.print(_table(dataset, report))
     _print_faults(output, report)
     if json_path is not None:

@@ -11,7 +11,6 @@ from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.datasets.export.dataset import FORMATS, export_dataset
 from frcnn_cli.engine.datasets.find import default_splits, find_dataset
 from frcnn_cli.engine.datasets.layout import refuse, refuse_unless_picture
-from frcnn_cli.engine.evaluation.detections_file import read_detections
 
 
 @click.command()
@@ -55,6 +54,8 @@ def export(
     data = find_dataset(dataset, split, data_root, report)
     detections = None
     if detections_path is not None:
+        from frcnn_cli.engine.evaluation.detections_file import read_detections
+
         found = read_detections(detections_path, data)
         detections = {name: item.above(score_threshold) for name, item in found.items()}
     export_dataset(data, out, format, detections, copy_images)

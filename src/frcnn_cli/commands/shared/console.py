@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from frcnn_cli.commands.shared.estimate import Outlook
+from frcnn_cli.commands.shared.estimate import Estimate
 from frcnn_cli.commands.shared.progress import UNITS, LogProgress, bar
 from frcnn_cli.commands.shared.safe_text import PrintableConsole, message
 from frcnn_cli.engine.reporter import Advance, Counted, Needs
@@ -67,14 +67,14 @@ class Output:
             yield lambda count, beside: None
             return
         shown_as = UNITS[unit]
-        outlook = Outlook(description, total, done, needs, shown_as.in_words)
+        estimate = Estimate(description, total, done, needs, shown_as.in_words)
         if self.messages.is_terminal:
             with bar(shown_as, self.messages) as shown:
                 task = shown.add_task(description, total=total, completed=done, beside="")
 
                 def advance(count: int, beside: str) -> None:
                     shown.update(task, advance=count, beside=escape(beside))
-                    self._announce(outlook, count)
+                    self._announce(estimate, count)
 
                 yield advance
         else:
@@ -82,12 +82,12 @@ class Output:
 
             def advance_log(count: int, beside: str) -> None:
                 log.advance(count, beside)
-                self._announce(outlook, count)
+                self._announce(estimate, count)
 
             yield advance_log
 
-    def _announce(self, outlook: Outlook, count: int) -> None:
-        if (line := outlook.line(count)) is not None:
+    def _announce(self, estimate: Estimate, count: int) -> None:
+        if (line := estimate.line(count)) is not None:
             self.note(line + ".")
 
 

@@ -1,4 +1,4 @@
-"""What long work will take, said once its first items have shown their pace."""
+"""What long work will take, estimated once its first items have shown their pace."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def room_in_words(needs: Needs) -> str:
     return f"about {in_bytes(needs.size)} on disk ({in_bytes(free)} free)"
 
 
-class Outlook:
-    """Counts items; `line` gives the outlook once, when it can be told and is worth it."""
+class Estimate:
+    """Counts items; `line` returns the estimate once, when it is reliable and worth saying."""
 
     def __init__(
         self,
@@ -38,11 +38,11 @@ class Outlook:
         self.all = self.left
         self._started = time.monotonic()
         self._first = 0.0  # when the first item was done: what came before it is start-up
-        self._said = total is None
+        self._announced = total is None
 
     def line(self, count: int) -> str | None:
         """After `count` more items: what all will take, or None."""
-        if self._said or count == 0:
+        if self._announced or count == 0:
             return None
         now = time.monotonic()
         self.left -= count
@@ -52,12 +52,12 @@ class Outlook:
             return None
         if done < _ITEMS or now - self._started < _SECONDS:
             return None
-        self._said = True
+        self._announced = True
         seconds = (now - self._first) / (done - 1) * self.left
         if seconds < _WORTH_SAYING:
             return None
-        said = f"{self.description}: {self.amount(self.all)} to do, about {in_words(seconds)}"
-        return f"{said}, {room_in_words(self.needs)}" if self.needs else said
+        line = f"{self.description}: {self.amount(self.all)} to do, about {in_words(seconds)}"
+        return f"{line}, {room_in_words(self.needs)}" if self.needs else line
 
 
 def in_words(seconds: float) -> str:

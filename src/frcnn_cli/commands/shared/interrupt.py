@@ -31,11 +31,11 @@ def end_soon_after_ctrl_c(exit_code: int, seconds: float = SECONDS) -> None:
 
 def _wait(seconds: float) -> None:
     """So long that what can end by itself has ended: longer where others take the processor."""
-    asked, ran, waited = time.monotonic(), time.process_time(), _waited_for_the_processor()
+    started, ran, waited = time.monotonic(), time.process_time(), _waited_for_the_processor()
     time.sleep(seconds)
     while (
         time.process_time() - ran < seconds / 3 < _waited_for_the_processor() - waited
-        and time.monotonic() - asked < 4 * seconds
+        and time.monotonic() - started < 4 * seconds
     ):
         time.sleep(0.05)
 

@@ -118,8 +118,8 @@ def _compare(dataset: Dataset, mode: Mode, on_image: Callable[[str], None]) -> M
     records = [record for record, _, _ in runs]
     return ModeResult(
         images=len(runs),
-        ours=_judge(dataset, records, [run for _, run, _ in runs], length),
-        opencv=_judge(dataset, records, [run for _, _, run in runs], length),
+        ours=_summary(dataset, records, [run for _, run, _ in runs], length),
+        opencv=_summary(dataset, records, [run for _, _, run in runs], length),
         ratio=median(theirs.seconds / our.seconds for _, our, theirs in runs),
     )
 
@@ -139,7 +139,7 @@ def _run(source: Source, image: Image, rounds: int) -> _Run:
     return _Run(proposals, median(seconds))
 
 
-def _judge(
+def _summary(
     dataset: Dataset, records: Sequence[ImageRecord], runs: Sequence[_Run], length: int
 ) -> Contestant:
     by_id = {record.image_id: run.proposals for record, run in zip(records, runs, strict=True)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +12,7 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
 
@@ -48,12 +49,11 @@ def check_dataset(
     name: str,
     split: str | None = None,
     data_root: Path | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    reporter: Reporter = SILENT,
 ) -> CheckReport:
     """Read every annotation, decode every picture, and compare their sizes.
 
-    split: only this one. progress: called with the pictures decoded and their number.
-    Raises MisuseError for an unknown data set or split.
+    split: only this one. Raises MisuseError for an unknown data set or split.
     """
     splits = [split] if split else list(available_splits(name, data_root))
     faults: list[Fault] = []
@@ -65,7 +65,7 @@ def check_dataset(
             # A list or json that cannot be read at all; other splits may be.
             faults.append(Fault(Path(name), f"split {each}: {error}"))
     faults += _shared_images(datasets)
-    faults += _picture_faults(datasets, progress)
+    faults += _picture_faults(datasets, reporter)
     summaries = tuple(_summary(dataset) for dataset in datasets)
     # Splits overlap (trainval holds train), and so do their faults.
     return CheckReport(summaries, tuple(dict.fromkeys(faults)))
@@ -100,17 +100,16 @@ def _shared_images(datasets: Iterable[Dataset]) -> list[Fault]:
     ]
 
 
-def _picture_faults(
-    datasets: Iterable[Dataset], progress: Callable[[int, int], None]
-) -> list[Fault]:
+def _picture_faults(datasets: Iterable[Dataset], reporter: Reporter) -> list[Fault]:
     """Decode each picture once, in threads (the decoder lets others run meanwhile)."""
     records = {image.path: image for data in datasets for image in data.images}
     there = [record for record in records.values() if record.path.exists()]
     executor = ThreadPoolExecutor(os.cpu_count())
     try:
         futures = [executor.submit(_picture_fault, record) for record in there]
-        for done, _ in enumerate(as_completed(futures), start=1):
-            progress(done, len(futures))
+        with reporter.progress("Reading", len(futures)) as advance:
+            for _ in as_completed(futures):
+                advance(1, "")
         return [fault for future in futures if (fault := future.result()) is not None]
     finally:
         executor.shutdown(cancel_futures=True)

@@ -130,15 +130,15 @@ def concatenate(parts: Sequence[Dataset], split: str) -> Dataset:
     """Splits of one data set as one split."""
     first = parts[0]
     images = tuple(image for part in parts for image in part.images)
-    together = replace(first, split=split, images=images)
-    if isinstance(together, CocoDataset):
+    whole = replace(first, split=split, images=images)
+    if isinstance(whole, CocoDataset):
         numbers: dict[str, int] = {}
         for part in parts:
-            if not isinstance(part, CocoDataset) or part.class_numbers != together.class_numbers:
+            if not isinstance(part, CocoDataset) or part.class_numbers != whole.class_numbers:
                 raise InputError(f"{first.name}: its train and val differ in their categories")
             numbers |= part.image_numbers
-        return replace(together, image_numbers=numbers)
-    return together
+        return replace(whole, image_numbers=numbers)
+    return whole
 
 
 def _adopted(

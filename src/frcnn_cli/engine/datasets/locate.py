@@ -1,4 +1,4 @@
-"""From what the user wrote (voc2007, a path, a union with +) to where it lies."""
+"""Where datasets lie: the one that the user wrote (voc2007, a path, a union with +), and all."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from frcnn_cli.engine.datasets.layout import Layout
 from frcnn_cli.engine.datasets.layouts import layout_at, layouts_in
 from frcnn_cli.engine.datasets.readers.coco import CocoLayout
 from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES, VocLayout
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
 
 KNOWN_NAMES = ("voc2007", "voc2012", "coco2017")
 _VOC_NAME = re.compile(r"voc(20\d\d)", re.IGNORECASE)
@@ -95,3 +95,43 @@ def _not_found(name: str, roots: Sequence[Path]) -> str:
         "Point to the folder with --data-root or $FRCNN_DATA"
         + (f"; `frcnn data download {name}` fetches it." if name in DOWNLOADS else ".")
     )
+
+
+@dataclass(frozen=True)
+class FoundDataset:
+    """name: what to call it on a command line; splits: each with whether it is annotated.
+
+    problem: why its splits cannot be told, else None.
+    """
+
+    name: str
+    kind: str
+    root: Path
+    splits: dict[str, bool]
+    problem: str | None = None
+
+
+def list_datasets(data_root: Path | None = None) -> tuple[FoundDataset, ...]:
+    """Every dataset under the folders that find_dataset looks in, the known names first.
+
+    A name that more than one folder has is listed once, where it would be found.
+    """
+    found: dict[Path, FoundDataset] = {}
+    names = [*KNOWN_NAMES]
+    for root in data_roots(data_root):
+        if root.is_dir():
+            names += [entry.name for entry in sorted(root.iterdir()) if layouts_in(entry)]
+    for name in dict.fromkeys(names):
+        try:
+            layout = locate(name, data_root)[0].layout
+        except MisuseError:
+            continue
+        found.setdefault(layout.root.resolve(), _described(name, layout))
+    return tuple(found.values())
+
+
+def _described(name: str, layout: Layout) -> FoundDataset:
+    try:
+        return FoundDataset(name, layout.kind, layout.root, dict(layout.splits()))
+    except InputError as error:
+        return FoundDataset(name, layout.kind, layout.root, {}, str(error))

@@ -148,8 +148,8 @@ class _Propose:
         except InputError as error:
             return _Outcome(image_id, digest, error=str(error))
         except Exception as error:  # a source's own fault costs its image, not the rest
-            told = f"{path}: {self.source.name} failed ({type(error).__name__}: {reason(error)})"
-            return _Outcome(image_id, digest, error=told)
+            message = f"{path}: {self.source.name} failed ({type(error).__name__}: {reason(error)})"
+            return _Outcome(image_id, digest, error=message)
 
 
 def _died(image: ImageFile, how: str) -> _Outcome:

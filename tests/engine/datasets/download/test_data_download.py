@@ -19,7 +19,7 @@ from hostile_server import Request, serving
 
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.datasets.download import known
-from frcnn_cli.engine.datasets.download.dataset import check_room, place_of
+from frcnn_cli.engine.datasets.download.dataset import check_disk_space, folders_of
 from frcnn_cli.engine.datasets.download.known import Archive, Download
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_proposals.errors import InputError
@@ -164,7 +164,7 @@ def test_misuse() -> None:
 def test_the_disk_is_looked_at_before(tmp_path: Path) -> None:
     huge = Download("voc2007", "VOC2007", ("test",), (Archive("a.tar", 1 << 60, "0"),), ())
     with pytest.raises(InputError, match=r"needs 2305843009.* GB while it is unpacked"):
-        check_room(huge, place_of(huge, tmp_path / "not" / "yet"))
+        check_disk_space(huge, folders_of(huge, tmp_path / "not" / "yet"))
 
 
 def test_ctrl_c_keeps_what_there_is_and_the_next_call_goes_on(tmp_path: Path) -> None:
@@ -186,7 +186,7 @@ def test_ctrl_c_keeps_what_there_is_and_the_next_call_goes_on(tmp_path: Path) ->
         child.send_signal(signal.SIGINT)
         said, _ = child.communicate(timeout=120)
     assert child.returncode == 130, said
-    assert "the same command goes on" in said
+    assert "the same command resumes it" in said
     assert [path.name for path in root.rglob("*") if path.is_file()] == ["trainval.tar.partial"]
     size = partial.stat().st_size
     assert TARS["trainval.tar"].startswith(partial.read_bytes())

@@ -3,12 +3,13 @@
 import numpy as np
 import pytest
 from PIL import Image
+from reporters import RecordingReporter
 
 from frcnn_cli.engine.boxes import areas, iou_matrix
 from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.generate.appearance import SHAPES, draw_shape
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.datasets.generate.scene import make_scene
-from frcnn_cli.engine.datasets.generate.shapes import SHAPES, draw_shape
 from frcnn_proposals.errors import MisuseError
 
 
@@ -59,11 +60,11 @@ def test_a_shape_s_mask_fills_its_square_and_keeps_off_its_corners(name):
 
 
 def test_nothing_is_overwritten_and_nothing_half_made_is_left(tmp_path):
-    def interrupt(done):
+    def interrupt():
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        generate_dataset(tmp_path / "shapes", images=8, progress=interrupt)
+        generate_dataset(tmp_path / "shapes", images=8, reporter=RecordingReporter(interrupt))
     assert list(tmp_path.iterdir()) == []
     generate_dataset(tmp_path / "shapes", images=8)
     assert [path.name for path in tmp_path.iterdir()] == ["shapes"]

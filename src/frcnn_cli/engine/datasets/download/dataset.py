@@ -1,4 +1,4 @@
-"""A data set from the network, under its name only when all of it is there."""
+"""A dataset from the network, under its name only when all of it is there."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from frcnn_cli.engine.datasets.download.fetch import bytes_there, fetch
-from frcnn_cli.engine.datasets.download.known import Download
-from frcnn_cli.engine.datasets.download.transfer import Patience
+from frcnn_cli.engine.datasets.download.fetch import bytes_there, fetch_archives
+from frcnn_cli.engine.datasets.download.known import DOWNLOADS, Download
+from frcnn_cli.engine.datasets.locate import data_roots
 from frcnn_cli.engine.datasets.readers.voc import VocLayout
-from frcnn_proposals.errors import InputError, reason
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import sync_folder
 
 _SPARE = 64 << 20  # bytes left free on the disk
@@ -21,27 +22,86 @@ DEVKIT = "VOCdevkit"
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a data set goes. target: its own folder. archives: the folder of its archives."""
+class DownloadFolders:
+    """target: the dataset's own folder. archives: the folder of its archives."""
 
     target: Path
     archives: Path
 
 
-def place_of(download: Download, root: Path) -> Place:
-    """Under a folder of data sets, or beside VOC's other years where it is a VOCdevkit."""
+@dataclass(frozen=True)
+class DownloadedDataset:
+    """folder: where the dataset is. existed: whether it was complete before the call."""
+
+    folder: Path
+    existed: bool
+
+
+def download_dataset(
+    name: str,
+    data_root: Path | None = None,
+    mirrors: Sequence[str] = (),
+    keep_archives: bool = False,
+    reporter: Reporter = SILENT,
+) -> DownloadedDataset:
+    """Fetch the archives of one of DOWNLOADS, check and unpack them.
+
+    data_root: None is the first of $FRCNN_DATA and ./data. mirrors: addresses of folders with the
+    archives, in place of the known ones. What an earlier call left is resumed. Raises MisuseError
+    for a mirror that is no address, InputError where the disk is too small, an archive cannot be
+    fetched or is damaged, or the folder holds something else.
+    """
+    for mirror in mirrors:
+        if not mirror.startswith(("http://", "https://")):
+            raise MisuseError(f"--mirror {mirror}: give an address that begins with https://.")
+    download = DOWNLOADS[name]
+    folders = folders_of(download, data_roots(data_root)[0])
+    if is_complete(download, folders):
+        return DownloadedDataset(folders.target, existed=True)
+    check_disk_space(download, folders)
+    archives = _fetch(download, folders, mirrors, reporter)
+    with reporter.progress("Unpacking", download.size, unit="bytes") as advance:
+        unpack_archives(download, folders, archives, lambda size: advance(size, ""))
+    if not keep_archives:
+        for archive in archives:
+            archive.unlink()
+        if not any(folders.archives.iterdir()):
+            folders.archives.rmdir()
+    return DownloadedDataset(folders.target, existed=False)
+
+
+def _fetch(
+    download: Download, folders: DownloadFolders, mirrors: Sequence[str], reporter: Reporter
+) -> list[Path]:
+    done = sum(bytes_there(archive, folders.archives) for archive in download.archives)
+    with reporter.progress("Fetching", download.size, done, unit="bytes") as advance:
+
+        def report(now: int, name: str) -> None:
+            nonlocal done
+            advance(now - done, name)  # negative where an archive is fetched again from its start
+            done = now
+
+        try:
+            return fetch_archives(download, folders.archives, mirrors, report)
+        except KeyboardInterrupt:
+            reporter.note("Interrupted. What was fetched is kept: the same command resumes it.")
+            raise
+
+
+def folders_of(download: Download, root: Path) -> DownloadFolders:
+    """Under a folder of datasets, or beside VOC's other years where it is a VOCdevkit."""
     devkit = root if root.name == DEVKIT else root / DEVKIT
-    return Place(devkit / download.folder, root / "downloads")
+    return DownloadFolders(devkit / download.folder, root / "downloads")
 
 
-def is_there(download: Download, place: Place) -> bool:
-    """Whether the data set is there already. Raises InputError where another thing is."""
-    if not place.target.exists():
+def is_complete(download: Download, folders: DownloadFolders) -> bool:
+    """Whether the dataset exists already. Raises InputError where the folder holds another."""
+    if not folders.target.exists():
         return False
-    missing = _missing_splits(download, place.target)
+    missing = _missing_splits(download, folders.target)
     if missing:
         raise InputError(
-            f"{place.target}: is there, but without {', '.join(missing)}.\n"
+            f"{folders.target}: is there, but without {', '.join(missing)}.\n"
             "Move it away, or name another folder with --data-root."
         )
     return True
@@ -52,10 +112,10 @@ def _missing_splits(download: Download, folder: Path) -> list[str]:
     return [split for split in download.splits if split not in there]
 
 
-def check_room(download: Download, place: Place) -> None:
-    """Raises InputError where the disk has no room for archives and data set together."""
-    folder = next(each for each in place.target.absolute().parents if each.exists())
-    there = sum(bytes_there(archive, place.archives) for archive in download.archives)
+def check_disk_space(download: Download, folders: DownloadFolders) -> None:
+    """Raises InputError where the disk has no space for archives and dataset together."""
+    folder = next(each for each in folders.target.absolute().parents if each.exists())
+    there = sum(bytes_there(archive, folders.archives) for archive in download.archives)
     needed, free = 2 * download.size - there + _SPARE, shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
@@ -65,43 +125,18 @@ def check_room(download: Download, place: Place) -> None:
         )
 
 
-def fetch_archives(
-    download: Download,
-    place: Place,
-    mirrors: Sequence[str] = (),
-    report: Callable[[int, str], None] = lambda done, name: None,
-    patience: Patience | None = None,
-) -> list[Path]:
-    """All archives, each whole and checked. mirrors: in place of the data set's own.
-
-    report: is told how many bytes of all archives are there, and the archive's name. Raises
-    InputError as `fetch` does.
-    """
-    paths, before = [], 0
-    for archive in download.archives:
-
-        def report_all(done: int, before: int = before, name: str = archive.name) -> None:
-            report(before + done, name)
-
-        wanted = mirrors or download.mirrors
-        paths.append(fetch(archive, place.archives, wanted, report_all, patience))
-        before += archive.size
-        report(before, archive.name)
-    return paths
-
-
 def unpack_archives(
     download: Download,
-    place: Place,
+    folders: DownloadFolders,
     archives: Sequence[Path],
     report: Callable[[int], None] = lambda size: None,
 ) -> None:
     """Unpack beside the target, and give it its name when everything is there.
 
-    Raises InputError as `unpack` does, or where the archives lack the data set. However it ends,
+    Raises InputError as `unpack` does, or where the archives lack the dataset. However it ends,
     nothing half unpacked stays.
     """
-    staging = place.target.with_name(f".{place.target.name}.partial")
+    staging = folders.target.with_name(f".{folders.target.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
     try:
         staging.mkdir(parents=True)
@@ -112,8 +147,8 @@ def unpack_archives(
             names = ", ".join(str(path) for path in archives)
             raise InputError(f"{names}: has no {DEVKIT}/{download.folder} with {missing[0]}")
         os.sync()  # the files, before the folder has its name
-        os.rename(unpacked, place.target)
-        sync_folder(place.target.parent)
+        os.rename(unpacked, folders.target)
+        sync_folder(folders.target.parent)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
 
@@ -141,7 +176,7 @@ def unpack(
                 left -= entry.size
                 if count > max_entries or left < 0:
                     raise InputError(f"{archive}: holds more than it can: it is not unpacked")
-                _place(tar, entry, into / path)
+                _write_entry(tar, entry, into / path)
                 report(entry.size)
             _check_end(archive, tar.offset)
     except (tarfile.TarError, EOFError, ValueError) as error:
@@ -170,7 +205,7 @@ def _check_end(archive: Path, end: int) -> None:
             raise tarfile.ReadError(f"no entry can be read at byte {end}")
 
 
-def _place(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: Path) -> None:
+def _write_entry(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: Path) -> None:
     if entry.isdir():
         path.mkdir(parents=True, exist_ok=True)
         return

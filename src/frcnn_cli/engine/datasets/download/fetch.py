@@ -1,4 +1,4 @@
-"""An archive from the first of several mirrors that really gives it."""
+"""Archives, each from the first of several mirrors that really gives it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from io import BufferedRandom, BufferedReader
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.download.known import Archive
+from frcnn_cli.engine.datasets.download.known import Archive, Download
 from frcnn_cli.engine.datasets.download.transfer import Patience, TransferError, fill
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import sync_folder
@@ -29,6 +29,31 @@ def bytes_there(archive: Archive, folder: Path) -> int:
         if path.is_file():
             return min(path.stat().st_size, archive.size)
     return 0
+
+
+def fetch_archives(
+    download: Download,
+    folder: Path,
+    mirrors: Sequence[str] = (),
+    report: Callable[[int, str], None] = lambda done, name: None,
+    patience: Patience | None = None,
+) -> list[Path]:
+    """All archives of a dataset, each whole and checked. mirrors: in place of the dataset's own.
+
+    report: is told how many bytes of all archives are there, and the archive's name. Raises
+    InputError as `fetch` does.
+    """
+    paths, before = [], 0
+    for archive in download.archives:
+
+        def report_all(done: int, before: int = before, name: str = archive.name) -> None:
+            report(before + done, name)
+
+        wanted = mirrors or download.mirrors
+        paths.append(fetch(archive, folder, wanted, report_all, patience))
+        before += archive.size
+        report(before, archive.name)
+    return paths
 
 
 def fetch(
@@ -69,7 +94,7 @@ def fetch(
             return whole
     raise InputError(
         f"{archive.name} could not be fetched. " + "; ".join(refusals) + ".\n"
-        "The same command goes on where this one ended; --mirror names another address."
+        "The same command resumes where this one ended; --mirror names another address."
     )
 
 

@@ -44,7 +44,7 @@ class _Readable(Protocol):
 
 @dataclass(frozen=True)
 class _Body:
-    """An answer: the place in the file of its first byte, and the whole file's length, if said."""
+    """An answer: the place in the file of its first byte, and the whole file's length or None."""
 
     start: int
     total: int | None
@@ -106,12 +106,12 @@ def _answer(url: str, start: int, timeout: float) -> Iterator[_Body]:
         answer = _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
-        said = f"it answers {error.code} ({' '.join(str(error.reason).split())[:80]})"
-        raise (_Dropped if error.code in _MAY_PASS else TransferError)(said) from error
+        message = f"it answers {error.code} ({' '.join(str(error.reason).split())[:80]})"
+        raise (_Dropped if error.code in _MAY_PASS else TransferError)(message) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise _Dropped(_reason(error)) from error
     with answer:
-        yield _body(answer, start)
+        yield _body(answer)
 
 
 def _opener() -> urllib.request.OpenerDirector:
@@ -130,7 +130,7 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _body(answer: http.client.HTTPResponse, asked: int) -> _Body:
+def _body(answer: http.client.HTTPResponse) -> _Body:
     if answer.status == 206:
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
         if match is None:

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from frcnn_cli.engine.datasets.image_size import upright_size
 from frcnn_cli.engine.datasets.readers.coco_records import SizedTruth
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth, ImageRecord
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.images import image_size
 
 Box = tuple[float, float, float, float]
 
@@ -58,7 +58,7 @@ def _image(
     dataset: Dataset, record: ImageRecord, detections: Mapping[str, Detections] | None
 ) -> ExportImage:
     if record.width is None or record.height is None:
-        width, height = upright_size(record.path)
+        width, height = image_size(record.path)
     else:
         width, height = record.width, record.height
     if detections is not None:

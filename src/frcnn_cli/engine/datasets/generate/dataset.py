@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 import numpy as np
 from PIL import Image
 
+from frcnn_cli.engine.datasets.generate.appearance import SHAPES
 from frcnn_cli.engine.datasets.generate.scene import Scene, SceneObject, make_scene
-from frcnn_cli.engine.datasets.generate.shapes import SHAPES
 from frcnn_cli.engine.datasets.lists import CLASSES_FILE
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import MisuseError
 
 _TEST_SHARE = 0.25
@@ -26,14 +26,13 @@ def generate_dataset(
     images: int = 400,
     seed: int = 0,
     size: tuple[int, int] = (320, 240),
-    progress: Callable[[int], None] = lambda done: None,
+    reporter: Reporter = SILENT,
 ) -> Path:
     """Write textured shapes (SHAPES) with clutter, overlap and scale change to `out`.
 
     images: how many; the last quarter is the test split, the rest trainval (train and val).
     seed: the same seed gives the same pictures; picture i does not depend on `images`.
     size: width and height in pixels.
-    progress: called with the number of pictures done so far.
 
     The folder appears under its name when it is whole. Raises MisuseError where it is
     there already, or for fewer than 8 images.
@@ -47,22 +46,21 @@ def generate_dataset(
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
-        _write(partial, images, seed, size, progress)
+        _write(partial, images, seed, size, reporter)
         os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return out
 
 
-def _write(
-    root: Path, images: int, seed: int, size: tuple[int, int], progress: Callable[[int], None]
-) -> None:
+def _write(root: Path, images: int, seed: int, size: tuple[int, int], reporter: Reporter) -> None:
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (root / folder).mkdir(parents=True)
-    for number in range(images):
-        scene = make_scene(np.random.default_rng((seed, number)), size[1], size[0])
-        _write_image(root, _image_id(number), scene)
-        progress(number + 1)
+    with reporter.progress("Generating", images) as advance:
+        for number in range(images):
+            scene = make_scene(np.random.default_rng((seed, number)), size[1], size[0])
+            _write_image(root, _image_id(number), scene)
+            advance(1, "")
     _write_splits(root, images)
     (root / CLASSES_FILE).write_text("\n".join(SHAPES) + "\n")
 

@@ -8,8 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from frcnn_cli.engine.datasets.generate.shapes import SHAPES, Floats, draw_shape
-from frcnn_cli.engine.datasets.generate.textures import background, blend, colour, textured
+from frcnn_cli.engine.datasets.generate.appearance import (
+    SHAPES,
+    Floats,
+    background,
+    blend,
+    colour,
+    draw_shape,
+    textured,
+)
 
 _OBJECTS = (2, 6)  # in a picture
 _EXTENT = (0.17, 0.62)  # of the picture's shorter side

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
-from frcnn_cli.engine.datasets.readers.coco_json import (
+from frcnn_cli.engine.datasets.readers.coco_records import (
+    CocoDataset,
     CocoImage,
     annotations_by_image,
     categories_of,
@@ -17,7 +18,6 @@ from frcnn_cli.engine.datasets.readers.coco_json import (
     load_json,
     object_truth,
 )
-from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
 from frcnn_cli.engine.records import ImageRecord
 from frcnn_proposals.errors import MisuseError
 

@@ -1,15 +1,26 @@
-"""Records of a COCO data set: what its json says beyond the engine's own records, and the
-numbers that COCO files use for images and classes."""
+"""Records of a COCO dataset, read from its json and checked entry by entry: what it says beyond
+the engine's own records, and the numbers that COCO files use for images and classes."""
 
 from __future__ import annotations
 
+import json
+import math
+import re
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_cli.engine.datasets.extents import Box, inclusive_box
+from frcnn_cli.engine.datasets.layout import LONGEST_NAME, Fault, Report
 from frcnn_cli.engine.records import Dataset, GroundTruth
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.files import is_writable
+from frcnn_proposals.reading import read_bytes
 
 
 @dataclass(frozen=True)
@@ -55,3 +66,155 @@ def numbering(dataset: Dataset) -> Numbering:
         if len(set(numbers)) == len(numbers):
             return Numbering(dict(zip(ids, numbers, strict=True)), classes)
     return Numbering({name: number for number, name in enumerate(ids, start=1)}, classes)
+
+
+@dataclass(frozen=True)
+class CocoImage:
+    """An entry of the list of images."""
+
+    number: int
+    file_name: str
+    width: int | None
+    height: int | None
+
+    @property
+    def image_id(self) -> str:
+        """The file's name without its suffix, with its folder where it has one."""
+        return str(Path(self.file_name).with_suffix("").as_posix())
+
+    @classmethod
+    def read(cls, path: Path, entry: Any) -> CocoImage:
+        """Raises InputError where the entry is not one of an image, or leads out of the folder."""
+        try:
+            number, file_name = entry["id"], entry["file_name"]
+            width, height = entry.get("width"), entry.get("height")
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: an image needs an id and a file_name") from error
+        if not leads_inside(file_name):
+            raise InputError(
+                f"{path}: image {str(number)[:40]}: unusable file_name {str(file_name)[:80]!r}"
+            )
+        if not isinstance(number, int) or not all(
+            value is None or (isinstance(value, int) and value > 0) for value in (width, height)
+        ):
+            raise InputError(f"{path}: image {file_name}: id, width and height should be integers")
+        return cls(number, file_name, width, height)
+
+
+def leads_inside(file_name: Any) -> bool:
+    """Whether it names a file in the folder of pictures, as far as names go."""
+    return (
+        isinstance(file_name, str)
+        and 0 < len(file_name) <= LONGEST_NAME
+        and file_name.isprintable()
+        and Path(file_name).name != ""
+        and ".." not in Path(file_name).parts
+        and not Path(file_name).is_absolute()
+    )
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    try:
+        content = _loaded(read_bytes(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
+    wanted = ("images", "categories")
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in wanted):
+        raise InputError(
+            f"{path}: not a COCO data set: it needs lists of images, annotations and categories"
+        )
+    if not content["images"]:
+        raise InputError(f"{path}: it lists no images")
+    return content
+
+
+def _loaded(content: bytes) -> Any:
+    """The value of json; whole numbers that 64 bits could not hold become floats.
+
+    (Python's have no limit, and break what they are compared or joined with.)
+    """
+    if re.search(rb"\d{21}", content) is None:
+        return json.loads(content)
+    return json.loads(content, parse_int=lambda text: int(text) if len(text) < 21 else float(text))
+
+
+def categories_of(path: Path, content: dict[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
+    """Numbers and names, in order of number."""
+    try:
+        names = {entry["id"]: entry["name"] for entry in content["categories"]}
+        numbers = tuple(sorted(names))
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: a category needs an id and a name") from error
+    classes = tuple(names[number] for number in numbers)
+    named = all(isinstance(name, str) and _is_name(name) for name in classes)
+    if not named or len(set(classes)) < len(classes):
+        raise InputError(f"{path}: category names should be strings of one line, each once")
+    return numbers, classes
+
+
+def _is_name(text: str) -> bool:
+    return is_writable(text) and text.splitlines() == [text]
+
+
+def annotations_by_image(
+    path: Path, content: dict[str, Any], report: Report
+) -> dict[int, list[Mapping[str, Any]]] | None:
+    """Image number -> its annotations; None where the file has no annotations at all."""
+    entries = content.get("annotations")
+    if not isinstance(entries, list):
+        return None
+    of_image: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for place, entry in enumerate(entries, start=1):
+        if isinstance(entry, dict) and isinstance(entry.get("image_id"), int):
+            of_image[entry["image_id"]].append(entry)
+        else:
+            report(Fault(path, f"annotation {place}: it has no image_id that is a number"))
+    return of_image
+
+
+def object_truth(
+    path: Path,
+    image: CocoImage,
+    entries: list[Mapping[str, Any]],
+    label_of: Mapping[Any, int],
+    report: Report,
+) -> SizedTruth:
+    boxes, labels, difficult, crowd, area = [], [], [], [], []
+    for entry in entries:
+        where = f"{image.file_name}, annotation {entry.get('id')}"
+        category = entry.get("category_id")
+        if not isinstance(category, int) or category not in label_of:
+            report(Fault(path, f"{where}: unknown category_id {category!r}"))
+            continue
+        extent = _four_numbers(entry.get("bbox"))
+        if extent is None:
+            report(Fault(path, f"{where}: bbox should be 4 numbers"))
+            continue
+        size = (image.width, image.height)
+        box = inclusive_box(path, where, extent, size, report)
+        if box is not None:
+            boxes.append(box)
+            labels.append(label_of[category])
+            difficult.append(bool(entry.get("difficult", 0)))
+            crowd.append(bool(entry.get("iscrowd", 0)) and not difficult[-1])
+            area.append(_number_or(entry.get("area"), extent[2] * extent[3]))
+    return SizedTruth(
+        np.array(boxes, np.float32).reshape(-1, 4),
+        np.array(labels, np.int64),
+        np.array(difficult, bool),
+        np.array(crowd, bool),
+        np.array(area, np.float64),
+    )
+
+
+def _four_numbers(extent: Any) -> Box | None:
+    try:
+        x, y, width, height = (float(value) for value in extent)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return (x, y, width, height) if all(map(math.isfinite, (x, y, width, height))) else None
+
+
+def _number_or(value: Any, default: float) -> float:
+    number = isinstance(value, (int, float)) and math.isfinite(value)
+    return float(value) if number else default

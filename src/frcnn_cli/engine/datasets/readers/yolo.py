@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.image_size import upright_size
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, is_image, split_of
 from frcnn_cli.engine.datasets.lists import CLASSES_FILE, read_classes, read_lines
 from frcnn_cli.engine.datasets.readers.yolo_files import (
@@ -17,6 +16,7 @@ from frcnn_cli.engine.datasets.readers.yolo_files import (
 )
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.images import image_size
 
 _DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml")
 
@@ -58,7 +58,7 @@ class YoloLayout:
                 report(Fault(path, "another picture of the split has this name"))
                 continue
             try:
-                width, height = upright_size(path)
+                width, height = image_size(path)
             except InputError as error:
                 reason = str(error).removeprefix(f"{path}: ")
                 report(Fault(path, reason, missing_picture=not path.exists()))

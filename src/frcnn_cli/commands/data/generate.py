@@ -1,0 +1,36 @@
+"""`frcnn data generate`: a small dataset of textured shapes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output
+
+
+@click.command()
+@click.argument("out", type=options.FolderPath)
+@click.option("--images", default=400, show_default=True, help="How many; a quarter is for test.")
+@click.option("--seed", default=0, show_default=True, help="The same seed, the same pictures.")
+@click.option(
+    "--size",
+    type=(int, int),
+    default=(320, 240),
+    show_default=True,
+    metavar="WIDTH HEIGHT",
+    help="Size of the pictures in pixels.",
+)
+@pass_output
+def generate(output: Output, out: Path, images: int, seed: int, size: tuple[int, int]) -> None:
+    """Write a small data set of textured shapes, in the VOC layout, to OUT.
+
+    \b
+    frcnn data generate data/shapes
+    frcnn train shapes
+    """
+    from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+
+    generate_dataset(out, images, seed, size, output)
+    output.note(f"Wrote {images} images to {out}: `frcnn train {out}` trains on them.")

@@ -1,0 +1,39 @@
+"""Reporters that keep what they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from frcnn_cli.engine.reporter import Advance, Silent
+
+
+class RecordingReporter(Silent):
+    """notes: lines. counts: (done, total) after each item of the latest progress.
+
+    on_advance: called after each item; it may raise, as Ctrl-C does.
+    """
+
+    def __init__(self, on_advance: Callable[[], None] = lambda: None) -> None:
+        self.notes: list[str] = []
+        self.counts: list[tuple[int, int | None]] = []
+        self.on_advance = on_advance
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    @contextmanager
+    def progress(
+        self, description: str, total: int | None, done: int = 0, *details: Any, **named: Any
+    ) -> Iterator[Advance]:
+        self.counts = []
+        finished = done
+
+        def advance(count: int, beside: str) -> None:
+            nonlocal finished
+            finished += count
+            self.counts.append((finished, total))
+            self.on_advance()
+
+        yield advance
