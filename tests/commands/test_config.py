@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_cli.commands.train.settings import Wishes, experiment_from
+from frcnn_cli.commands.train.settings import SettingOptions, experiment_from
 from frcnn_cli.engine.models.presets import base_experiment
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.training.run_folder import write_setting
@@ -57,8 +57,10 @@ def test_each_layer_is_named() -> None:
 
 
 def test_values_are_those_of_training() -> None:
-    wishes = Wishes("paper-s", ("no-bbox-reg",), None, 300, (), {"dataset": "x", "seed": 3})
-    trained = values_of(experiment_from(wishes))
+    options = SettingOptions(
+        "paper-s", ("no-bbox-reg",), None, 300, (), {"dataset": "x", "seed": 3}
+    )
+    trained = values_of(experiment_from(options))
     told = show("x", "--preset", "paper-s", "--variant", "no-bbox-reg", "--scale", "300",
                 "--seed", "3")  # fmt: skip
     assert {name: value for name, (value, _) in told.items()} == json.loads(json.dumps(trained))

@@ -1,4 +1,4 @@
-"""`frcnn config show`: every setting of a run, and who set it."""
+"""`frcnn config show`: every setting of a run, and where it comes from."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import click
 from rich.markup import escape
 from rich.table import Table
 
-from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.options import AnyPath, json_file
 from frcnn_cli.commands.train.options import setting_options
-from frcnn_cli.commands.train.settings import Wishes, experiment_from, given_options, layers_from
+from frcnn_cli.commands.train.settings import SettingOptions, base_and_changes, experiment_from
 from frcnn_cli.commands.train.tables import value_text
 from frcnn_cli.engine.datasets.locate import data_roots
-from frcnn_cli.engine.models.file import read_architecture
+from frcnn_cli.engine.models.file import read_architecture, read_description
 from frcnn_cli.engine.models.presets import PRESETS, base_experiment
 from frcnn_cli.engine.models.provenance import stored_experiment
-from frcnn_cli.engine.models.store import SETTING_FILE, find_model, load_model
+from frcnn_cli.engine.models.store import SETTING_FILE, find_model
 from frcnn_cli.engine.proposals.cache import cache_folder
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import values_of
@@ -31,60 +31,55 @@ from frcnn_proposals.errors import MisuseError
 @click.command()
 @click.argument("dataset", required=False)
 @setting_options
-@click.option("--run", type=options.AnyPath, help="Those of this run or model instead.")
-@click.option("--changed", is_flag=True, help="Only what is not the default.")
-@options.json_file
+@click.option("--run", type=AnyPath, help="Show the settings of this run or model instead.")
+@click.option("--changed", is_flag=True, help="Show only settings that are not the default.")
+@json_file
 @pass_output
 def show(
     output: Output,
     /,
-    preset: str | None,
-    variants: tuple[str, ...],
-    config: Path | None,
-    assignments: tuple[str, ...],
-    scale: int | None,
     run: Path | None,
     changed: bool,
     json_path: Path | None,
-    **named: Any,
+    **setting: Any,
 ) -> None:
     """Show the settings that `frcnn train DATASET` with these options would have.
 
-    Each with where it comes from: the default, the preset, a variant, the --config file, an
-    option. Then the folders that the environment decides on. Nothing is trained.
+    Each setting is shown with its source: the default, the preset, a variant, the --config file,
+    or an option. The folders that environment variables set follow. Nothing is trained.
 
     \b
     frcnn config show voc2007 --preset paper-l --variant multiscale
     frcnn config show --config mine.toml --set sampling.foreground_iou=0.6 --changed
     frcnn config show --run runs/voc2007-efficientnet_lite2 --json setting.json
     """
-    wishes = Wishes(preset, variants, config, scale, assignments, given_options(named))
+    options = SettingOptions.parse(setting)
     if run is None:
-        settings = asked_settings(wishes)
-    elif wishes == Wishes(None, (), None, None, (), {}):
-        settings = run_settings(run)
+        settings = settings_of_options(options)
+    elif options == SettingOptions():
+        settings = settings_of_run(run)
     else:
-        raise MisuseError("--run shows the settings that a run has: give no others beside it.")
+        raise MisuseError("--run shows the settings of a run: give no other settings beside it.")
     if changed:
-        settings = [each for each in settings if each.by != "default"]
-    folders = _folders()
+        settings = [traced for traced in settings if traced.source != DEFAULT]
     table = Table("setting", "value", "from")
-    for each in settings:
-        table.add_row(each.path, escape(value_text(each.value)), escape(each.by))
+    for traced in settings:
+        table.add_row(traced.path, escape(value_text(traced.value)), escape(traced.source))
     output.print(table)
-    for each in folders:
+    folders = _folders()
+    for folder in folders:
         output.results.print(
-            f"{each.path}: {escape(str(each.value))} ({escape(each.by)})", soft_wrap=True
+            f"{folder.path}: {escape(str(folder.value))} ({escape(folder.source)})", soft_wrap=True
         )
     if json_path is not None:
         write_json(json_path, {"settings": _as_json(settings), "folders": _as_json(folders)})
 
 
-def _folders() -> list[SetBy]:
-    """Those that are no part of a run, but of the machine."""
+def _folders() -> list[TracedSetting]:
+    """The folders that belong to the machine, not to a run."""
     return [
-        SetBy("data", str(data_roots(None)[0]), _environment("FRCNN_DATA")),
-        SetBy("cache", str(cache_folder()), _environment("FRCNN_CACHE")),
+        TracedSetting("data", str(data_roots(None)[0]), _environment("FRCNN_DATA")),
+        TracedSetting("cache", str(cache_folder()), _environment("FRCNN_CACHE")),
     ]
 
 
@@ -92,54 +87,58 @@ def _environment(name: str) -> str:
     return f"${name}" if os.environ.get(name) else "default"
 
 
-def _as_json(settings: list[SetBy]) -> list[dict[str, Any]]:
-    return [{"name": each.path, "value": each.value, "from": each.by} for each in settings]
+def _as_json(settings: list[TracedSetting]) -> list[dict[str, Any]]:
+    return [
+        {"name": traced.path, "value": traced.value, "from": traced.source} for traced in settings
+    ]
 
 
 DEFAULT = "default"
 
 
 @dataclass(frozen=True)
-class SetBy:
-    """One setting: its path (`section.name`), its value, and who gave it."""
+class TracedSetting:
+    """One setting: its path (`section.name`), its value, and where that comes from."""
 
     path: str
     value: Any
-    by: str
+    source: str
 
 
-def asked_settings(wishes: Wishes) -> list[SetBy]:
-    """The settings that a command line asks for. Raises as `experiment_from`."""
-    base, layers = layers_from(wishes)
-    of_base = f"preset {wishes.preset or PRESETS[0].name}"
-    if wishes.preset is None and base.backbone != PRESETS[0].backbone:
+def settings_of_options(options: SettingOptions) -> list[TracedSetting]:
+    """The settings that the options describe. Raises as `experiment_from`."""
+    base, changes = base_and_changes(options)
+    of_base = f"preset {options.preset or PRESETS[0].name}"
+    if options.preset is None and base.backbone != PRESETS[0].backbone:
         of_base = f"backbone {base.backbone}"
     usual = values_of(base_experiment(None))
-    by = {path: DEFAULT if value == usual[path] else of_base
-          for path, value in values_of(base).items()}  # fmt: skip
-    for given in layers:
-        by[given.path] = given.where
-    if by["data.root"] == DEFAULT and os.environ.get("FRCNN_DATA"):
-        by["data.root"] = "$FRCNN_DATA"
-    values = values_of(experiment_from(wishes))
-    return [SetBy(path, value, by[path]) for path, value in values.items()]
+    sources = {
+        path: DEFAULT if value == usual[path] else of_base
+        for path, value in values_of(base).items()
+    }
+    for change in changes:
+        sources[change.path] = change.where
+    if sources["data.root"] == DEFAULT and os.environ.get("FRCNN_DATA"):
+        sources["data.root"] = "$FRCNN_DATA"
+    values = values_of(experiment_from(options))
+    return [TracedSetting(path, value, sources[path]) for path, value in values.items()]
 
 
-def run_settings(path: Path) -> list[SetBy]:
-    """The settings of a run, or those that a model says it was made by.
+def settings_of_run(path: Path) -> list[TracedSetting]:
+    """The settings of a run, or those that a model file stores.
 
     Raises MisuseError or InputError where there is neither.
     """
     setting = path / SETTING_FILE
     if setting.is_file():
-        experiment, by = override(Experiment(), read_toml(setting)), str(setting)
+        experiment, source = override(Experiment(), read_toml(setting)), str(setting)
     else:
         file = find_model(path, path.parent)
-        _, origin = load_model(file)
-        experiment, by = stored_experiment(origin, read_architecture(file)), str(file)
+        architecture, origin = read_architecture(file), read_description(file)["origin"]
+        experiment, source = stored_experiment(origin, architecture), str(file)
     usual = values_of(base_experiment(None))
     return [
-        SetBy(name, value, DEFAULT if value == usual[name] else by)
+        TracedSetting(name, value, DEFAULT if value == usual[name] else source)
         for name, value in values_of(experiment).items()
     ]
 

@@ -158,7 +158,7 @@ def _precision() -> Finding:
 
 
 def _cores() -> Finding:
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    usable = importlib.import_module("frcnn_cli.engine.distributed.devices").usable_cores()
     return Finding("cores", f"{usable} usable of {os.cpu_count()}")
 
 

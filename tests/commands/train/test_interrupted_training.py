@@ -22,7 +22,7 @@ from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.proposals.run import propose_images
-from frcnn_cli.engine.training.state import load_checkpoint
+from frcnn_cli.engine.training.checkpoint import load_checkpoint
 from frcnn_proposals.sources.dense import DenseBoxes
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}

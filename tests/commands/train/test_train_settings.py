@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,7 +11,7 @@ from called import frcnn
 from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
-from frcnn_cli.commands.train.settings import Wishes, experiment_from
+from frcnn_cli.commands.train.settings import SettingOptions, experiment_from
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.settings import Experiment
@@ -20,7 +19,6 @@ from frcnn_cli.engine.settings.overrides import override, read_toml
 from frcnn_proposals.errors import MisuseError
 
 FEW = ["--iterations", 3, "--scale", 64, "--workers", 0]
-NOTHING = Wishes(None, (), None, None, (), {})
 
 
 @pytest.fixture(scope="module")
@@ -45,9 +43,14 @@ def test_the_later_one_counts(tmp_path: Path) -> None:
         "[train]\nbox_training = 'multi-task'\nseed = 5\n[schedule]\niterations = 70\ngamma = 0.5\n"
     )
     found = experiment_from(
-        replace(NOTHING, preset="paper-l", variants=("stagewise", "fc-only"), config=config,
-                assignments=("schedule.gamma=0.2",), options={"iterations": 9})
-    )  # fmt: skip
+        SettingOptions(
+            "paper-l",
+            variants=("stagewise", "fc-only"),
+            config=config,
+            assignments=("schedule.gamma=0.2",),
+            fields={"iterations": 9},
+        )
+    )
     train = found.train
     assert found.backbone == "vgg16"  # the preset
     assert train.frozen == "features"  # a variant
@@ -58,26 +61,26 @@ def test_the_later_one_counts(tmp_path: Path) -> None:
 
 
 def test_scale_keeps_all_proportions() -> None:
-    found = experiment_from(replace(NOTHING, scale=300))
+    found = experiment_from(SettingOptions(scale=300))
     assert (found.preprocessing.scale, found.preprocessing.max_size) == (300, 500)
     assert found.train.sampling.scales == (200, 250, 300)
     assert found.detect.scales == ()
-    paper = replace(NOTHING, preset="paper-m", scale=300, variants=("multiscale",))
+    paper = SettingOptions("paper-m", scale=300, variants=("multiscale",))
     several = experiment_from(paper)
     assert several.train.sampling.scales == several.detect.scales == (240, 288, 344, 432, 600)
     assert several.preprocessing.max_size == 1000
 
 
 def test_one_field_given_twice_is_refused() -> None:
-    wishes = replace(NOTHING, assignments=("schedule.iterations=3",), options={"iterations": 4})
+    options = SettingOptions(assignments=("schedule.iterations=3",), fields={"iterations": 4})
     with pytest.raises(MisuseError, match="given 2 times: --iterations, --set"):
-        experiment_from(wishes)
+        experiment_from(options)
 
 
 def test_a_backbone_in_a_file_brings_its_own_scale(tmp_path: Path) -> None:
     config = tmp_path / "b.toml"
     config.write_text("backbone = 'alexnet'\n")
-    found = experiment_from(replace(NOTHING, config=config))
+    found = experiment_from(SettingOptions(config=config))
     assert (found.backbone, found.preprocessing.scale) == ("alexnet", 600)
 
 

@@ -16,10 +16,10 @@ from frcnn_cli.engine.models.store import load_model, save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import DataSettings, Experiment, Preprocessing
+from frcnn_cli.engine.training.checkpoint import load_checkpoint
 from frcnn_cli.engine.training.loop import train
 from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.run_folder import read_run
-from frcnn_cli.engine.training.state import load_checkpoint
 from frcnn_proposals.base import Proposals
 
 MakeProposals = Callable[[Dataset], dict[str, Proposals]]

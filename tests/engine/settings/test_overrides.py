@@ -8,7 +8,7 @@ import pytest
 from frcnn_cli.engine.settings import Experiment, Sampling, SvmSettings, TrainSettings
 from frcnn_cli.engine.settings.fields import kinds_of, nested, values_of
 from frcnn_cli.engine.settings.overrides import (
-    Given,
+    Override,
     from_assignment,
     from_nested,
     override,
@@ -76,15 +76,15 @@ def test_what_cannot_be_names_field_and_place(text: str, expected: str) -> None:
 
 
 def test_only_the_field_that_is_wrong_is_blamed() -> None:
-    given = [Given("train.seed", 3, "a.toml"), Given("train.workers", -1, "--workers")]
+    given = [Override("train.seed", 3, "a.toml"), Override("train.workers", -1, "--workers")]
     with pytest.raises(MisuseError, match=r"^--workers: train.workers = -1: The number"):
         override(Experiment(), given)
 
 
 def test_fields_that_only_together_fit_are_taken_together() -> None:
     low_first = [
-        Given("sampling.background_iou", [0.1, 0.3], "--set"),
-        Given("sampling.foreground_iou", 0.3, "--set"),
+        Override("sampling.background_iou", [0.1, 0.3], "--set"),
+        Override("sampling.foreground_iou", 0.3, "--set"),
     ]
     for given in (low_first, low_first[::-1]):
         assert override(Experiment(), given).train.sampling.foreground_iou == 0.3

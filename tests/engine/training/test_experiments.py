@@ -243,7 +243,7 @@ def test_svms_replace_the_softmax_and_leave_the_rest(run: Run, tmp_path: Path) -
     chosen = settings(classifier="svm", svm=SvmSettings(retrain_after=100))
     doing: list[str] = []
     svm = train(
-        new_model(run.dataset), in_folder(run, tmp_path / "svm", chosen), report_svms=doing.append
+        new_model(run.dataset), in_folder(run, tmp_path / "svm", chosen), on_svm=doing.append
     )
     assert len(doing) == 2 * len(run.dataset)
     assert changed(state_of(softmax), state_of(svm)) == {"score.weight", "score.bias"}
@@ -266,7 +266,7 @@ def test_svms_that_were_interrupted_are_fitted_again(run: Run, tmp_path: Path) -
             raise Stopped
 
     with pytest.raises(Stopped):
-        train(new_model(run.dataset), stopped, report_svms=stop)
+        train(new_model(run.dataset), stopped, on_svm=stop)
     steps: list[StepReport] = []
     resumed = resume(stopped, steps.append)
     assert steps == []  # the network was trained already

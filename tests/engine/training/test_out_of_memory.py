@@ -15,8 +15,8 @@ from torch.utils.data import get_worker_info
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Preprocessing, TrainSettings
 from frcnn_cli.engine.training.loop import train
-from frcnn_cli.engine.training.out_of_memory import memory_explained
 from frcnn_cli.engine.training.run import Run
+from frcnn_cli.engine.training.workers import memory_explained
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 

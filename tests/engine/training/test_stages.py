@@ -5,14 +5,14 @@ import pytest
 from frcnn_cli.engine.network.losses import LossWeights
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Schedule, TrainSettings
-from frcnn_cli.engine.training.stages import let_learn, stages
+from frcnn_cli.engine.training.stages import set_trainable, stages
 
 TEN = Schedule(iterations=10)
 
 
 def learning(model: FastRCNN, settings: TrainSettings, stage: int = 0) -> set[str]:
     """First parts of the names of the parameters that learn."""
-    let_learn(model, stages(settings)[stage], settings)
+    set_trainable(model, stages(settings)[stage], settings)
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     return {".".join(n.split(".")[:3]) if "stages" in n else n.rsplit(".", 1)[0] for n in names}
 
@@ -59,5 +59,5 @@ def test_fixed_features_and_none_fixed(small_model: FastRCNN) -> None:
     assert learning(small_model, TrainSettings(frozen="features")) == heads | added
     names = learning(small_model, TrainSettings(frozen="none"))
     assert {"features.stem", "features.stages.0", "features.stages.1"} <= names
-    let_learn(small_model, stages(TrainSettings())[0], TrainSettings(frozen="none"))
+    set_trainable(small_model, stages(TrainSettings())[0], TrainSettings(frozen="none"))
     assert all(parameter.requires_grad for parameter in small_model.parameters())

@@ -16,10 +16,10 @@ from frcnn_cli.engine.distributed.interrupt import stop_between_steps
 from frcnn_cli.engine.models.provenance import origin_of
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import DataSettings, Experiment
+from frcnn_cli.engine.training.checkpoint import load_checkpoint
 from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.run import Run, StepReport
 from frcnn_cli.engine.training.run_folder import alone_in, read_run, write_setting
-from frcnn_cli.engine.training.state import load_checkpoint
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 

@@ -14,8 +14,8 @@ from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import DataSettings
 from frcnn_cli.engine.training.loop import resume, train
-from frcnn_cli.engine.training.run import Run, StepReport
-from frcnn_cli.engine.training.validation import Validation, validate, validation_dataset
+from frcnn_cli.engine.training.run import Run, StepReport, Validation, validation_dataset
+from frcnn_cli.engine.training.validation import validate
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 
@@ -55,7 +55,7 @@ def test_of_three_scores_the_best_is_kept_and_of_two_alike_the_earlier(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     scores = iter([0.2, 0.5, 0.3, 0.5])
-    monkeypatch.setattr("frcnn_cli.engine.training.best_model.validate", lambda *_: next(scores))
+    monkeypatch.setattr("frcnn_cli.engine.training.validation.validate", lambda *_: next(scores))
     data = find_dataset(str(shapes), "train")
     validation = Validation(find_dataset(str(shapes), "val"), {})
     run = Run(

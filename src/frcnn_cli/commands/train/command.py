@@ -1,4 +1,4 @@
-"""`frcnn train`: train a detector on a data set."""
+"""`frcnn train`: train a detector on a dataset."""
 
 from __future__ import annotations
 
@@ -12,17 +12,14 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.commands.train.options import setting_options
-from frcnn_cli.commands.train.run import Place, begin, go_on, was_begun
-from frcnn_cli.commands.train.settings import Wishes, experiment_from, given_options
-from frcnn_cli.commands.train.tables import presets_table, variants_table
-from frcnn_cli.engine.distributed.connect import joined
-from frcnn_cli.engine.distributed.devices import find_device
+from frcnn_cli.commands.train.settings import SettingOptions, experiment_from
+from frcnn_cli.commands.train.tables import presets_table, setting_table, variants_table
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.models.store import BEST_FILE
-from frcnn_cli.engine.proposals.for_dataset import warn_of_some
+from frcnn_cli.engine.settings import Experiment
 from frcnn_proposals.errors import MisuseError
 
-# What --resume may be given beside: of the machine, not of the experiment.
+# Options that --resume allows: they belong to the machine, not to the experiment.
 OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard", "emulate_bfloat16"}
 
 
@@ -32,7 +29,7 @@ OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard", "emulate_bfloat
 @click.option("--list-presets", is_flag=True, help="Show presets and variants, complete.")
 @click.option("--out", type=options.FolderPath, help="Folder of the run. Default: a new one.")
 @options.runs_root
-@click.option("--resume", "resumed", type=options.FolderPath, help="Folder of a run to go on with.")
+@click.option("--resume", "resumed", type=options.FolderPath, help="Folder of a run to resume.")
 @options.device
 @click.option(
     "--tensorboard", is_flag=True, help="Write TensorBoard scalars into the run's folder."
@@ -48,25 +45,20 @@ def train(
     output: Output,
     ctx: click.Context,
     /,
-    preset: str | None,
-    variants: tuple[str, ...],
     list_presets: bool,
-    config: Path | None,
-    assignments: tuple[str, ...],
-    scale: int | None,
     out: Path | None,
     runs_root: Path,
     resumed: Path | None,
     device: str,
     tensorboard: bool,
     emulate_bfloat16: bool,
-    **named: Any,
+    **setting: Any,
 ) -> None:
     """Train a detector on DATASET: voc2007, voc2007+voc2012, or a folder.
 
-    Settings: preset, then variants, then --config, then options; the later one counts.
-    Proposals are computed and cached where no --proposals are given. A run that was
-    interrupted goes on with --resume.
+    Settings come from the preset, then variants, then --config, then options; the later one
+    counts. Proposals are computed and cached unless --proposals names a file. An interrupted run
+    is resumed with --resume.
 
     \b
     frcnn train voc2007 --data-root ~/data
@@ -78,23 +70,22 @@ def train(
         output.print(presets_table())
         output.print(variants_table())
         return
-    team = team_from_environment()
-    with joined(team, find_device(device)) as own_device:
-        place = Place(out, runs_root, own_device, team, tensorboard, emulate_bfloat16)
-        if resumed is not None:
-            _refuse_beside_resume(ctx)
-            trained = go_on(output, resumed, place, named["workers"])
-        elif out is not None and was_begun(place):
-            trained = go_on(output, out, place, named["workers"])
-        else:
-            wishes = Wishes(preset, variants, config, scale, assignments, given_options(named))
-            experiment = experiment_from(wishes)
-            if not experiment.data.dataset:
-                raise MisuseError(
-                    "Name a data set to train on, or a run to go on with by --resume."
-                )
-            trained = begin(output, experiment, place)
-    warn_of_some(output, trained.unreadable)
+    from frcnn_cli.engine.training.run import RunOptions
+    from frcnn_cli.engine.training.start import resume_run, start_run
+
+    def show_setting(experiment: Experiment) -> None:
+        if output.verbosity >= 0:
+            output.messages.print(setting_table(experiment))
+
+    run_options = RunOptions(
+        out, runs_root, device, team_from_environment(), tensorboard, emulate_bfloat16
+    )
+    if resumed is not None:
+        _check_resume_options(ctx)
+        trained = resume_run(resumed, run_options, setting["workers"], show_setting, output)
+    else:
+        experiment = experiment_from(SettingOptions.parse(setting))
+        trained = start_run(experiment, run_options, show_setting, output)
     output.print(f"Model: [bold]{escape(str(trained.path))}[/]")
     if trained.best is not None:
         best = trained.path.with_name(BEST_FILE)
@@ -102,13 +93,13 @@ def train(
     output.note("Next: `frcnn eval` scores it, `frcnn detect IMAGE --viz` shows it.")
 
 
-def _refuse_beside_resume(ctx: click.Context) -> None:
-    """A run goes on as it began: raises MisuseError where another setting is given."""
+def _check_resume_options(ctx: click.Context) -> None:
+    """Raises MisuseError where a setting is given beside --resume: the run keeps its own."""
     for parameter in ctx.command.params:
         source = ctx.get_parameter_source(str(parameter.name))
         if source is ParameterSource.COMMANDLINE and parameter.name not in OF_THE_MACHINE:
             name = parameter.opts[0] if parameter.param_type_name == "option" else "DATASET"
             raise MisuseError(
-                f"{name} cannot be changed by --resume: a run goes on with what it began with.\n"
-                "Leave it out, or begin another run."
+                f"{name} cannot be changed by --resume: a run keeps the settings that it was "
+                "started with.\nOmit it, or start another run."
             )

@@ -6,7 +6,8 @@ A later one of these counts: preset, variants, --config, options.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.presets import base_experiment, variant_changes
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings import Experiment
-from frcnn_cli.engine.settings.overrides import Given, from_assignment, override, read_toml
+from frcnn_cli.engine.settings.overrides import Override, from_assignment, override, read_toml
 from frcnn_proposals.errors import MisuseError
 
 # Options that name one field each.
@@ -42,64 +43,67 @@ FIELDS = {
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What the command line asks for. options: by the names of FIELDS, those that are given."""
+class SettingOptions:
+    """The options that make up the setting of a run, of `frcnn train` and `frcnn config show`.
 
-    preset: str | None
-    variants: tuple[str, ...]
-    config: Path | None
-    scale: int | None
-    assignments: tuple[str, ...]
-    options: dict[str, Any]
-
-
-def given_options(named: dict[str, Any]) -> dict[str, Any]:
-    """Of an option's values by name, those that are there."""
-    return {name: value for name, value in named.items() if value is not None}
-
-
-def experiment_from(wishes: Wishes) -> Experiment:
-    """The experiment that is asked for, its paths absolute.
-
-    Raises MisuseError or InputError where the wishes cannot be read or do not go together.
+    fields: values by the names of FIELDS, of the options that are given.
     """
-    base, layers = layers_from(wishes)
-    return _with_whole_paths(override(base, layers))
+
+    preset: str | None = None
+    variants: tuple[str, ...] = ()
+    config: Path | None = None
+    scale: int | None = None
+    assignments: tuple[str, ...] = ()
+    fields: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def parse(cls, given: Mapping[str, Any]) -> SettingOptions:
+        """From the values of `setting_options` by name, None where one is not given."""
+        values = {name: value for name, value in given.items() if value is not None}
+        fields = {name: values.pop(name) for name in FIELDS if name in values}
+        return cls(**values, fields=fields)
 
 
-def layers_from(wishes: Wishes) -> tuple[Experiment, list[Given]]:
-    """The base, and what changes it: of two for one field the later counts.
+def experiment_from(options: SettingOptions) -> Experiment:
+    """The experiment that the options describe, its paths absolute.
+
+    Raises MisuseError or InputError where the options cannot be read or contradict each other.
+    """
+    base, changes = base_and_changes(options)
+    return _with_absolute_paths(override(base, changes))
+
+
+def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override]]:
+    """The base experiment, and what changes it: of two for one field the later counts.
 
     Raises MisuseError or InputError as experiment_from.
     """
-    wanted = [*_from_config(wishes), *_from_command_line(wishes)]
-    base = _base(wishes.preset, wanted)
-    layers = [*variant_changes(base, wishes.variants), *wanted]
-    if wishes.scale is not None:
-        layers += _at_scale(override(base, layers), wishes.scale, {each.path for each in wanted})
-    return base, layers
+    in_file = [] if options.config is None else read_toml(options.config)
+    given = [*in_file, *_from_command_line(options)]
+    base = _base(options.preset, given)
+    changes = [*variant_changes(base, options.variants), *given]
+    if options.scale is not None:
+        named = {change.path for change in given}
+        changes += _at_scale(override(base, changes), options.scale, named)
+    return base, changes
 
 
-def _from_config(wishes: Wishes) -> list[Given]:
-    return [] if wishes.config is None else read_toml(wishes.config)
-
-
-def _from_command_line(wishes: Wishes) -> list[Given]:
+def _from_command_line(options: SettingOptions) -> list[Override]:
     given = [
-        Given(FIELDS[name], str(value) if isinstance(value, Path) else value, _option(name))
-        for name, value in wishes.options.items()
+        Override(FIELDS[name], str(value) if isinstance(value, Path) else value, _option(name))
+        for name, value in options.fields.items()
     ]
-    given += [from_assignment(text, "--set") for text in wishes.assignments]
-    for path, count in Counter(each.path for each in given).items():
+    given += [from_assignment(text, "--set") for text in options.assignments]
+    for path, count in Counter(change.path for change in given).items():
         if count > 1:
-            where = ", ".join(each.where for each in given if each.path == path)
+            where = ", ".join(change.where for change in given if change.path == path)
             raise MisuseError(f"{path} is given {count} times: {where}. Give it once.")
     return given
 
 
-def _base(preset: str | None, wanted: list[Given]) -> Experiment:
-    """The base for the backbone that is wanted, or that the detector to start from has."""
-    chosen = {each.path: each for each in wanted if each.path in ("backbone", "init")}
+def _base(preset: str | None, given: list[Override]) -> Experiment:
+    """The base for the backbone that is given, or that the detector to start from has."""
+    chosen = {change.path: change for change in given if change.path in ("backbone", "init")}
     backbone = str(chosen["backbone"].value) if "backbone" in chosen else None
     if "init" not in chosen or not chosen["init"].value:
         return base_experiment(preset, backbone)
@@ -107,15 +111,15 @@ def _base(preset: str | None, wanted: list[Given]) -> Experiment:
     model = read_architecture(find_model(path, path.parent))
     if backbone not in (None, model.backbone):
         raise MisuseError(
-            f"{path}: this is a model on {model.backbone}. Leave {chosen['backbone'].where} out, "
+            f"{path}: this is a model on {model.backbone}. Omit {chosen['backbone'].where}, "
             f"or give {model.backbone}."
         )
     return base_experiment(preset, model.backbone, model.preprocessing)
 
 
-def _at_scale(experiment: Experiment, scale: int, wanted: set[str]) -> list[Given]:
-    """The scale, and in proportion what goes with it: the cap, and several scales unless they
-    are among the `wanted` fields themselves."""
+def _at_scale(experiment: Experiment, scale: int, named: set[str]) -> list[Override]:
+    """The scale, and in proportion what depends on it: the cap, and several scales unless they
+    are among the `named` fields."""
     preprocessing = experiment.preprocessing
     ratio = scale / preprocessing.scale
     changes: dict[str, Any] = {
@@ -127,14 +131,14 @@ def _at_scale(experiment: Experiment, scale: int, wanted: set[str]) -> list[Give
         "detect.scales": experiment.detect.scales,
     }
     changes |= {
-        path: tuple(round(each * ratio) for each in scales)
+        path: tuple(round(length * ratio) for length in scales)
         for path, scales in several.items()
-        if path not in wanted
+        if path not in named
     }
-    return [Given(path, value, "--scale") for path, value in changes.items()]
+    return [Override(path, value, "--scale") for path, value in changes.items()]
 
 
-def _with_whole_paths(experiment: Experiment) -> Experiment:
+def _with_absolute_paths(experiment: Experiment) -> Experiment:
     """Files and folders by absolute paths, so that the run can be resumed from anywhere."""
     data, proposals, weights = experiment.data, experiment.proposals, experiment.weights
     name = data.dataset
@@ -142,14 +146,14 @@ def _with_whole_paths(experiment: Experiment) -> Experiment:
     root = data_roots(Path(data.root) if data.root else None)[0]
     return replace(
         experiment,
-        weights=weights if weights in ("imagenet", "none") else _whole(weights),
-        init=_whole(experiment.init),
-        data=replace(data, dataset="+".join(map(_whole, members)), root=str(root.resolve())),
-        proposals=replace(proposals, file=_whole(proposals.file)),
+        weights=weights if weights in ("imagenet", "none") else _absolute(weights),
+        init=_absolute(experiment.init),
+        data=replace(data, dataset="+".join(map(_absolute, members)), root=str(root.resolve())),
+        proposals=replace(proposals, file=_absolute(proposals.file)),
     )
 
 
-def _whole(name: str) -> str:
+def _absolute(name: str) -> str:
     return str(Path(name).resolve()) if name and Path(name).exists() else name
 
 

@@ -28,7 +28,7 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run
-from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
+from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 
 IMAGES = 48  # pictures of 500 x 375, three quarters of which are trained on
@@ -105,7 +105,7 @@ def run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, Fast
     model = create_model(backbone, dataset.classes, "none", preprocessing)
     # As with ImageNet's weights, which are not needed to measure time: the first layers fixed.
     model.architecture = replace(model.architecture, pretrained=True)
-    let_learn(model, stages(settings)[0], settings)
+    set_trainable(model, stages(settings)[0], settings)
     proposals = sample_proposals()
     given = {record.image_id: proposals for record in dataset.images}
     return Run(folder, dataset, given, settings), model.train()

@@ -21,7 +21,7 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
-from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
+from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 
 
@@ -78,7 +78,7 @@ def _step(
     model = model.to(memory_format=layout).train()
     if not option.frozen:
         settings = replace(settings, frozen="none")
-    let_learn(model, stages(settings)[0], settings)
+    set_trainable(model, stages(settings)[0], settings)
     if option.compile:
         compile_features(model)
     optimizer = make_optimizer(model, settings.schedule)

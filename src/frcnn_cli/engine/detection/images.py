@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.journal import Journal
 from frcnn_cli.engine.detection.prefetch import ahead
+from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.records import Detections
@@ -122,10 +122,3 @@ class _Preparation:
         except Exception as error:  # a source's own fault costs its image, not the rest
             told = f"{path}: its proposals failed ({type(error).__name__}: {reason(error)})"
             return _Task(replace(result, error=told))
-
-
-def usable_cores() -> int:
-    """How many cores there are for this process."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -15,12 +15,13 @@ import cv2
 import orjson
 
 from frcnn_cli.engine.detection.image import detect_image
-from frcnn_cli.engine.detection.images import Propose, proposals_of, usable_cores
+from frcnn_cli.engine.detection.images import Propose, proposals_of
 from frcnn_cli.engine.detection.prefetch import ahead
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import coco_entries
 from frcnn_cli.engine.detection.run import Detector
 from frcnn_cli.engine.detection.video import Frame, Video, opened_video
+from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.interrupt import StopRequest, stop_between_steps
 from frcnn_cli.engine.drawing.detections import draw_detections
 from frcnn_cli.engine.network.model import FastRCNN

@@ -1,12 +1,10 @@
 """Connecting the processes that torchrun has started, and what becomes of them when one fails.
 
-A store of keys and values for the processes that torchrun has started together.
-
-torchrun's own store outlives them. When it begins again after a death, the addresses at which
-the dead could be reached are still in it, and a process that looks before the new ones are
-written would call there. How often torchrun has begun again is no name to tell attempts apart
-by: one machine may count what another does not. So the first process makes up a name and tells
-it to those that ask now.
+They meet in a store of keys and values. torchrun's own store outlives them: when it restarts
+after a death, the addresses of the dead processes are still in it, and a process that looks
+before the new ones are written would connect there. The number of restarts cannot name an
+attempt: one machine may count what another does not. So the first process makes up a name and
+tells it to those that ask now.
 """
 
 from __future__ import annotations
@@ -15,54 +13,74 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import torch
-import torch.distributed as dist
-from torch.distributed import PrefixStore, Store  # type: ignore[attr-defined]
-from torch.distributed.rendezvous import rendezvous
-
+from frcnn_cli.engine.distributed.devices import find_device
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_proposals.errors import InputError, MisuseError
+
+if TYPE_CHECKING:
+    import torch
+    from torch.distributed import Store  # type: ignore[attr-defined]
 
 # The first process may propose or evaluate for hours while the others wait for it.
 _PATIENCE = timedelta(days=2)
 
 
 @contextmanager
-def joined(team: Team, device: torch.device) -> Iterator[torch.device]:
-    """Connect the processes for the block: by gloo on CPUs, by nccl on GPUs.
+def connected(team: Team, device: str = "cpu") -> Iterator[None]:
+    """Connect the processes of the team for the block: by gloo on CPUs, by nccl on GPUs.
 
-    Yields the device of this process: `device`, or on GPUs the one of its local rank. Raises
-    MisuseError where a machine has fewer GPUs than processes, InputError where another process
-    dies. Of errors that several processes meet the first alone is raised; the others exit.
+    One process alone is connected at once, without torch. device: as `find_device` takes it.
+    Raises as `own_device`, and InputError where another process dies. Of errors that several
+    processes meet the first alone is raised; the others exit.
     """
     if team.world == 1:
-        yield device
+        yield
         return
-    if device.type == "cuda":
-        if team.local_rank >= torch.cuda.device_count():
-            raise MisuseError(
-                f"This machine has {torch.cuda.device_count()} GPUs and more processes.\n"
-                "Lower torchrun's --nproc-per-node, or give --device cpu."
-            )
-        device = torch.device("cuda", team.local_rank)
-        torch.cuda.set_device(device)
+    import torch
+    import torch.distributed as dist
+
+    own = own_device(team, device)
+    if own.type == "cuda":
+        torch.cuda.set_device(own)
     store = attempt_store(team.rank, team.world, _PATIENCE)
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    backend = "nccl" if own.type == "cuda" else "gloo"
     dist.init_process_group(
         backend, store=store, rank=team.rank, world_size=team.world, timeout=_PATIENCE
     )
     try:
         with _one_voice(store), _deaths_explained():
-            yield device
+            yield
     finally:
         dist.destroy_process_group()
+
+
+def own_device(team: Team, name: str) -> torch.device:
+    """The device of this process: the one of that name, or in a team the GPU of its local rank.
+
+    Raises MisuseError where there is no such device, or where a machine has fewer GPUs than
+    processes.
+    """
+    device = find_device(name)
+    if team.world == 1 or device.type != "cuda":
+        return device
+    import torch
+
+    if team.local_rank >= torch.cuda.device_count():
+        raise MisuseError(
+            f"This machine has {torch.cuda.device_count()} GPUs and more processes.\n"
+            "Lower torchrun's --nproc-per-node, or give --device cpu."
+        )
+    return torch.device("cuda", team.local_rank)
 
 
 @contextmanager
 def _deaths_explained() -> Iterator[None]:
     """Raise InputError where the block loses the connection to another process."""
+    import torch.distributed as dist
+
     try:
         yield
     except RuntimeError as error:
@@ -94,6 +112,9 @@ def attempt_store(rank: int, world: int, patience: timedelta) -> Store:
 
     patience: how long any later look into the store may wait.
     """
+    from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+    from torch.distributed.rendezvous import rendezvous
+
     shared, _, _ = next(rendezvous("env://", rank, world))
     shared.set_timeout(patience)
     name = _answer_all(shared, world) if rank == 0 else _ask(shared, rank)

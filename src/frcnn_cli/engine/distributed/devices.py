@@ -1,13 +1,23 @@
-"""Where the network runs."""
+"""Where the network runs: devices, their precision, and the cores of this machine."""
 
 from __future__ import annotations
 
+import os
 import platform
-
-import torch
+from typing import TYPE_CHECKING
 
 from frcnn_cli.engine.settings import Precision, PrecisionChoice
 from frcnn_proposals.errors import MisuseError
+
+if TYPE_CHECKING:
+    import torch
+
+
+def usable_cores() -> int:
+    """The cores that this process may use: in a container, fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def find_device(name: str) -> torch.device:
@@ -15,6 +25,8 @@ def find_device(name: str) -> torch.device:
 
     Raises MisuseError for a device that is not there.
     """
+    import torch
+
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -43,6 +55,8 @@ def has_fast_bfloat16(device: torch.device) -> bool:
     On a CPU oneDNN is asked, which heeds ONEDNN_MAX_CPU_ISA. It also emulates bfloat16 with
     plain AVX-512, slower than float32, so that on x86 AVX512-BF16 or AMX must be there too.
     """
+    import torch
+
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     of_onednn = bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -1,4 +1,4 @@
-"""Several processes that work as one, started by torchrun."""
+"""Several processes that work as one, started by torchrun; one process alone needs no torch."""
 
 from __future__ import annotations
 
@@ -8,12 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
 
-import torch.distributed as dist
-from torch import nn
-from torch.nn.parallel import DistributedDataParallel
-
 Item = TypeVar("Item")
-Model = TypeVar("Model", bound=nn.Module)
 
 
 @dataclass(frozen=True)
@@ -47,6 +42,8 @@ class Team:
         """Every process's value, by rank, in every process."""
         if self.world == 1:
             return [value]
+        import torch.distributed as dist
+
         values: list[Item] = [value] * self.world
         dist.all_gather_object(values, value)
         return values
@@ -54,21 +51,19 @@ class Team:
     @contextmanager
     def first_alone(self) -> Iterator[None]:
         """The block, by the first process; then by the others, who find what it left."""
+        if self.world == 1:
+            yield
+            return
+        import torch.distributed as dist
+
         if not self.is_first:
             dist.barrier()
         yield
-        if self.is_first and self.world > 1:
+        if self.is_first:
             dist.barrier()
 
 
 ALONE = Team()
-
-
-def averaging(model: Model, team: Team) -> Model | DistributedDataParallel:
-    """The model, or what averages its gradients over the team as they are computed."""
-    if team.world == 1:
-        return model
-    return DistributedDataParallel(model)
 
 
 def team_from_environment() -> Team:

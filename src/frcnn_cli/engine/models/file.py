@@ -2,7 +2,7 @@
 
 A model file holds the weights and, in its metadata, all that rebuilds and uses the network:
 architecture, class names, preprocessing, box coding, the versions of what wrote it. A file
-appears under its name only when it is whole.
+appears under its name only when it is whole. Descriptions are read without torch.
 """
 
 from __future__ import annotations
@@ -13,17 +13,17 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
-from torch import Tensor
 
 from frcnn_cli import __version__
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import write_whole
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 # 2: classifier and box_regression in the architecture, the whole experiment in the origin.
 FORMAT = 2
@@ -51,13 +51,16 @@ def save_tensors(
 
     Each keeps its type; the description says under `weights` whether some are bfloat16.
     """
+    import torch
+    from safetensors.torch import save
+
     half = any(tensor.dtype == torch.bfloat16 for tensor in tensors.values())
     description = {
         "format": FORMAT,
         "architecture": asdict(architecture),
         "weights": "bfloat16" if half else "float32",
         "origin": origin,
-        "versions": versions(),
+        "versions": _versions(),
     }
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(path, save(contiguous, metadata={_KEY: json.dumps(description)}))
@@ -90,8 +93,10 @@ def read_architecture(path: Path) -> Architecture:
         raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
 
 
-def versions() -> dict[str, str]:
+def _versions() -> dict[str, str]:
     """Versions of everything that bears on the numbers of a run."""
+    import torch
+
     return {
         "frcnn": __version__,
         "python": platform.python_version(),
@@ -105,7 +110,7 @@ def read_description(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise InputError(f"{path}: there is no such model file.")
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
         description = json.loads(metadata[_KEY])
     except KeyError as error:
@@ -134,7 +139,7 @@ def describes_model(path: Path) -> bool:
     if path.is_dir():
         return True
     try:
-        with safe_open(path, framework="pt") as file:
+        with safe_open(path, framework="numpy") as file:
             return _KEY in (file.metadata() or {})
     except (SafetensorError, OSError):
         return False

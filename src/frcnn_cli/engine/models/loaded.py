@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
-from frcnn_cli.engine.distributed.connect import joined
-from frcnn_cli.engine.distributed.devices import choose_precision, find_device
+from frcnn_cli.engine.distributed.connect import connected, own_device
+from frcnn_cli.engine.distributed.devices import choose_precision
 from frcnn_cli.engine.distributed.team import Team, team_from_environment
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.store import find_model, load_model
@@ -79,5 +79,6 @@ def model_in_team(
     They stay connected for the block. Started by hand, this process is a team of its own.
     """
     team = team_from_environment()
-    with joined(team, find_device(device)) as own_device:
-        yield open_model(given, runs_root, own_device, precision, reporter), team
+    with connected(team, device):
+        loaded = open_model(given, runs_root, own_device(team, device), precision, reporter)
+        yield loaded, team

@@ -17,7 +17,7 @@ from frcnn_cli.engine.settings import (
     Schedule,
     TrainSettings,
 )
-from frcnn_cli.engine.settings.overrides import Given
+from frcnn_cli.engine.settings.overrides import Override
 from frcnn_proposals.errors import MisuseError
 
 Named = TypeVar("Named")
@@ -141,16 +141,16 @@ def base_experiment(
     )
 
 
-def variant_changes(base: Experiment, names: Iterable[str]) -> list[Given]:
+def variant_changes(base: Experiment, names: Iterable[str]) -> list[Override]:
     """What variants change of a base.
 
     Raises MisuseError for an unknown name, and where two of them contradict each other.
     """
     known = {variant.name: variant for variant in VARIANTS}
-    changed: dict[str, Given] = {}
+    changed: dict[str, Override] = {}
     for name in dict.fromkeys(names):
         for path, value in _find(name, known, "variant").changes(base).items():
-            other = changed.setdefault(path, Given(path, value, f"Variant {name}"))
+            other = changed.setdefault(path, Override(path, value, f"Variant {name}"))
             if other.value != value:
                 raise MisuseError(
                     f"{other.where} wants {path} = {other.value}, and variant {name} {value}: "

@@ -9,7 +9,7 @@ from typing import Any
 
 from frcnn_cli.engine.settings import Architecture, Experiment
 from frcnn_cli.engine.settings.fields import nested
-from frcnn_cli.engine.settings.overrides import Given, from_nested, override
+from frcnn_cli.engine.settings.overrides import Override, from_nested, override
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
 from frcnn_proposals.errors import MisuseError
@@ -44,11 +44,11 @@ def stored_experiment(origin: Mapping[str, Any], architecture: Architecture) -> 
     if "experiment" in origin:
         return override(Experiment(), from_nested(_table(origin["experiment"], where), where))
     given = [
-        Given("backbone", architecture.backbone, where),
-        Given("weights", "imagenet" if architecture.pretrained else "none", where),
+        Override("backbone", architecture.backbone, where),
+        Override("weights", "imagenet" if architecture.pretrained else "none", where),
         *from_nested({"preprocessing": nested(architecture.preprocessing)}, where),
         *(
-            Given(path, origin[key], where)
+            Override(path, origin[key], where)
             for key, path in _FORMAT_1.items()
             if origin.get(key) is not None
         ),

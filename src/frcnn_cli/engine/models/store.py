@@ -1,16 +1,18 @@
-"""Models on disk: saved, loaded, and the newest one found."""
+"""Models on disk: saved, loaded, and the newest one found (which needs no torch)."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
-
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import load_tensors, read_description, save_tensors
 from frcnn_cli.engine.models.legacy import as_of_now
-from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
 from frcnn_proposals.errors import InputError, MisuseError, reason
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from frcnn_cli.engine.network.model import FastRCNN
 
 MODEL_FILE = "model.safetensors"
 BEST_FILE = "best.safetensors"
@@ -33,7 +35,11 @@ def is_half(path: Path) -> bool:
 
 def as_stored(model: FastRCNN, half: bool) -> FastRCNN:
     """The model as it will be read back; itself, unless bfloat16 rounds its weights."""
-    return rebuild_model(model.architecture, _stored_state(model, half)) if half else model
+    if not half:
+        return model
+    from frcnn_cli.engine.network.model import rebuild_model
+
+    return rebuild_model(model.architecture, _stored_state(model, half))
 
 
 def _stored_state(model: FastRCNN, half: bool) -> dict[str, Tensor]:
@@ -50,6 +56,8 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
 
     Raises InputError, naming the file, where it is damaged or its weights do not fit.
     """
+    from frcnn_cli.engine.network.model import rebuild_model
+
     stored = as_of_now(path, load_tensors(path))
     if any(name.startswith("model.") for name in stored.tensors):
         raise InputError(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.proposals.inputs import Shard, find_images
 from frcnn_cli.engine.proposals.run import (
@@ -105,11 +106,7 @@ def _propose_as_team(
 
     if team.world == 1:
         return propose(images, out)
-    import torch
-
-    from frcnn_cli.engine.distributed.connect import joined
-
-    with joined(team, torch.device("cpu")):
+    with connected(team):
         own = out.with_name(f"{out.name}{team.label}")
         result = propose(team.part(images), own)
         results = team.gather(result)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.proposals.workers import run_in_workers
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
@@ -71,7 +71,7 @@ def propose_images(
     cannot start.
     """
     _refuse_repeated_ids(images)
-    workers = _cores() if workers is None else workers
+    workers = usable_cores() if workers is None else workers
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []
     with Destination(out, Provenance.of(source)) as store:
@@ -88,13 +88,6 @@ def propose_images(
             on_progress(progress)
         store.finish(None if keep_others else [image_id for image_id, _ in images])
     return ProposeResult(out, progress.computed, progress.reused, tuple(sorted(failures)))
-
-
-def _cores() -> int:
-    """The cores that this process may use, which in a container are fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ _COMPARED = 100
 
 
 @dataclass(frozen=True)
-class Given:
+class Override:
     """A value for the field at `path` (`section.name`), and who gave it, for messages."""
 
     path: str
@@ -36,27 +36,27 @@ class Given:
     where: str
 
 
-def override(settings: Settings, given: Iterable[Given]) -> Settings:
+def override(settings: Settings, given: Iterable[Override]) -> Settings:
     """The settings with these values; of two for one field the later counts.
 
     Raises MisuseError, naming the field and where its value was given, for an unknown field
     (naming the nearest), a value of another type, or one that the settings refuse.
     """
     kinds = kinds_of(settings)
-    last: dict[str, Given] = {}
+    last: dict[str, Override] = {}
     for each in given:
         if each.path not in kinds:
             raise MisuseError(f"{each.where}: there is no setting '{each.path}'. "
                               f"Did you mean '{_nearest(each.path, kinds)}'?")  # fmt: skip
         value = converted(each.value, kinds[each.path], f"{each.where}: {each.path}")
-        last[each.path] = Given(each.path, value, each.where)
+        last[each.path] = Override(each.path, value, each.where)
     try:
         return with_values(settings, {path: each.value for path, each in last.items()})
     except MisuseError as error:
         raise MisuseError(f"{_blamed(settings, last)}: {error}") from error
 
 
-def read_toml(path: Path) -> list[Given]:
+def read_toml(path: Path) -> list[Override]:
     """The values in a TOML file, whose tables are the sections.
 
     Raises InputError, naming the file, where it cannot be read or is no TOML.
@@ -69,18 +69,18 @@ def read_toml(path: Path) -> list[Given]:
     return from_nested(table, str(path))
 
 
-def from_nested(table: Mapping[str, Any], where: str) -> list[Given]:
+def from_nested(table: Mapping[str, Any], where: str) -> list[Override]:
     """The values of a table of sections, as `fields.nested` makes it."""
     given = []
     for name, value in table.items():
         if isinstance(value, Mapping):
-            given += [Given(f"{name}.{key}", inner, where) for key, inner in value.items()]
+            given += [Override(f"{name}.{key}", inner, where) for key, inner in value.items()]
         else:
-            given.append(Given(name, value, where))
+            given.append(Override(name, value, where))
     return given
 
 
-def from_assignment(text: str, where: str) -> Given:
+def from_assignment(text: str, where: str) -> Override:
     """`section.name=value` with the value in TOML; what is no TOML is a text.
 
     Raises MisuseError where there is no '='.
@@ -92,7 +92,7 @@ def from_assignment(text: str, where: str) -> Given:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
     except (tomllib.TOMLDecodeError, KeyError, RecursionError):
         parsed = value.strip()
-    return Given(path.strip(), parsed, where)
+    return Override(path.strip(), parsed, where)
 
 
 def toml_text(settings: Any) -> str:
@@ -126,7 +126,7 @@ def _nearest(path: str, known: Iterable[str]) -> str:
     return max(known, key=likeness)
 
 
-def _blamed(settings: Any, given: Mapping[str, Given]) -> str:
+def _blamed(settings: Any, given: Mapping[str, Override]) -> str:
     """Those that are refused each on its own, or all that change something together."""
     alone = []
     for path, each in given.items():

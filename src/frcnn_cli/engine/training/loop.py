@@ -1,59 +1,55 @@
-"""Training: the loop around the paper's step, from its first iteration or from a checkpoint."""
+"""The training loop: the paper's step, from the first iteration or from a checkpoint."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, nullcontext
-from dataclasses import replace
-from typing import Any, TypeVar
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+from torch.nn.parallel import DistributedDataParallel
 
-from frcnn_cli.engine.distributed.interrupt import stop_between_steps
-from frcnn_cli.engine.distributed.team import averaging
+from frcnn_cli.engine.distributed.interrupt import StopRequest, stop_between_steps
+from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.models.initial import renormalise_boxes
 from frcnn_cli.engine.models.store import MODEL_FILE, save_model
 from frcnn_cli.engine.network.compile import compilation_explained, compile_features
 from frcnn_cli.engine.network.losses import Losses
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.training.best_model import evaluated, evaluation_is_due
-from frcnn_cli.engine.training.metrics import METRICS_FILE, appended_lines
-from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
-from frcnn_cli.engine.training.out_of_memory import memory_explained
-from frcnn_cli.engine.training.run import Run, StepReport, Trained
-from frcnn_cli.engine.training.sampling import Candidates, match_candidates, target_statistics
-from frcnn_cli.engine.training.stages import let_learn, make_optimizer, stages
-from frcnn_cli.engine.training.state import (
+from frcnn_cli.engine.training.checkpoint import (
     Progress,
     load_checkpoint,
     restore_optimizer,
     resumable_after_failure,
     save_checkpoint,
 )
+from frcnn_cli.engine.training.metrics import METRICS_FILE, Write, appended_lines
+from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.training.run import Run, StepReport, Trained
+from frcnn_cli.engine.training.sampling import Candidates, match_candidates, target_statistics
+from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 from frcnn_cli.engine.training.svm import fit_svms
+from frcnn_cli.engine.training.validation import validate_and_keep_best, validation_is_due
+from frcnn_cli.engine.training.workers import memory_explained
 from frcnn_proposals.errors import InputError, MisuseError
 
-
-def _say_nothing(_: StepReport | str) -> None:
-    """The report of someone who does not listen."""
-
-
-def _write_nothing(_: Mapping[str, Any]) -> None:
-    """The metrics of a process that is not the first."""
+OnStep = Callable[[StepReport], None]
+OnSvm = Callable[[str], None]
 
 
-def train(
-    model: FastRCNN,
-    run: Run,
-    report: Callable[[StepReport], None] = _say_nothing,
-    report_svms: Callable[[str], None] = _say_nothing,
-) -> Trained:
+def _ignore(_: object) -> None:
+    """A callback that does nothing."""
+
+
+def train(model: FastRCNN, run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = _ignore) -> Trained:
     """Train from the first iteration; the model file is written at the end.
 
-    Interrupted at any moment, the run's folder holds its last checkpoint.
+    Interrupted at any moment, the run's folder holds its last checkpoint. on_step: called after
+    each iteration. on_svm: called with what is done while SVMs are fitted.
     """
     learns_boxes = run.settings.box_training != "none"
     model.architecture = replace(
@@ -69,18 +65,13 @@ def train(
     )
     renormalise_boxes(model, torch.from_numpy(means), torch.from_numpy(deviations))
     run.folder.mkdir(parents=True, exist_ok=True)
-    progress = Progress(0, run.settings, run.origin)
-    return _fit(model, run, report, report_svms, progress, memory={})
+    return _train_from(Progress(0, run.settings, run.origin), model, {}, run, on_step, on_svm)
 
 
-def resume(
-    run: Run,
-    report: Callable[[StepReport], None] = _say_nothing,
-    report_svms: Callable[[str], None] = _say_nothing,
-) -> Trained:
-    """Go on from the run's last checkpoint, to the same end as without the interruption."""
+def resume(run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = _ignore) -> Trained:
+    """Resume from the run's last checkpoint, to the same end as without the interruption."""
     model, memory, progress = load_checkpoint(run.folder)
-    return _fit(model, run, report, report_svms, progress, memory)
+    return _train_from(progress, model, memory, run, on_step, on_svm)
 
 
 def training_candidates(run: Run) -> Iterator[Candidates]:
@@ -95,101 +86,83 @@ def training_candidates(run: Run) -> Iterator[Candidates]:
         yield match_candidates(boxes, record.truth, run.settings.sampling.foreground_iou)
 
 
-def _fit(
-    model: FastRCNN,
-    run: Run,
-    report: Callable[[StepReport], None],
-    report_svms: Callable[[str], None],
+def _train_from(
     progress: Progress,
+    model: FastRCNN,
     memory: Mapping[str, Tensor],
+    run: Run,
+    on_step: OnStep,
+    on_svm: OnSvm,
 ) -> Trained:
+    """Train to the end from `progress`, with the optimizer's memory of then."""
     if run.settings.eval_every and run.validation is None:
         raise MisuseError("eval_every needs a validation set, and this run has none.")
-    settings, start, unreadable = run.settings, progress.iteration, dict[str, None]()
+    settings, team, start = run.settings, run.team, progress.iteration
     model.to(run.device).train()
     if settings.compile:
         compile_features(model)
-    team, first = run.team, run.team.is_first
-    minibatches = Minibatches(run.dataset, run.proposals, model.architecture, settings, team)
-    steps, score = 0, None
-    with (
-        closing(minibatch_stream(minibatches, start, settings.workers)) as stream,
-        appended_lines(run.folder / METRICS_FILE, start)
-        if first
-        else nullcontext(_write_nothing) as write_metrics,
-        memory_explained(settings, model.architecture.preprocessing, minibatches.images_at),
-        compilation_explained(),
-        # cuDNN's fastest algorithms add in another order each time.
-        torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True),
-        stop_between_steps() as stop,
-    ):
+    with _surroundings(model, run, start, on_step) as (stream, recorder, stop):
         for stage in stages(settings):
-            let_learn(model, stage, settings)
-            network = averaging(model, team)
+            set_trainable(model, stage, settings)
+            network = _averaging(model, team)
             optimizer = make_optimizer(model, settings.schedule)
             restore_optimizer(model, optimizer, memory if start > stage.start else {})
-            of_stage = range(max(start, stage.start), stage.end)
-            for iteration, shares in zip(of_stage, stream, strict=False):
+            iterations = range(max(start, stage.start), stage.end)
+            for iteration, shares in zip(iterations, stream, strict=False):
                 rate = settings.schedule.rate_at(iteration - stage.start)
-                watch = Stopwatch()
-                minibatch = _readable(watch.waiting_for(shares), run.device, unreadable)
                 losses = train_step(
-                    network, minibatch, optimizer, rate, stage.weights,
+                    network, recorder.timed(shares), optimizer, rate, stage.weights,
                     settings.precision == "bfloat16", team,
                 )  # fmt: skip
-                if losses is not None:
-                    steps += 1
-                    images = settings.sampling.images
-                    step = _step_report(iteration + 1, losses, rate, images, watch)
-                    write_metrics(step.measured())
-                    report(replace(step, evaluation=score))
                 progress = replace(progress, iteration=iteration + 1)
-                if evaluation_is_due(run, progress):
-                    score, progress = evaluated(model, run, progress)
+                recorder.record(progress.iteration, losses, rate)
+                if validation_is_due(run, progress):
+                    recorder.score, progress = validate_and_keep_best(model, run, progress)
                 stopping = any(team.gather(stop.made))
-                if first and (stopping or progress.iteration % settings.checkpoint_every == 0):
+                due = stopping or progress.iteration % settings.checkpoint_every == 0
+                if team.is_first and due:
                     save_checkpoint(run.folder, model, optimizer, progress)
                 if stopping:
                     raise KeyboardInterrupt
-    unreadable |= dict.fromkeys(each for part in team.gather(list(unreadable)) for each in part)
-    if steps == 0 and start < settings.iterations:
+    unreadable = recorder.unreadable_by_team()
+    if recorder.steps == 0 and start < settings.iterations:
         raise InputError(
             f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
         )
-    path = run.folder / MODEL_FILE
-    if not first:
-        return Trained(path, tuple(unreadable))
-    if settings.classifier == "svm":
-        # Interrupted, fitting begins again from here.
-        save_checkpoint(run.folder, model, optimizer, progress)
-        fit_svms(model, run.dataset, run.proposals, settings, report_svms)
-    with resumable_after_failure(run.folder):
-        save_model(model.eval(), path, run.description())
-    return Trained(path, tuple(unreadable), progress.best)
+    if team.is_first:
+        if settings.classifier == "svm":
+            # Interrupted, fitting starts again from here.
+            save_checkpoint(run.folder, model, optimizer, progress)
+            fit_svms(model, run.dataset, run.proposals, settings, on_svm)
+        with resumable_after_failure(run.folder):
+            save_model(model.eval(), run.folder / MODEL_FILE, run.description())
+    return Trained(run.folder / MODEL_FILE, unreadable, progress.best if team.is_first else None)
 
 
-def _readable(
-    shares: Iterable[Minibatch], device: torch.device, unreadable: dict[str, None]
-) -> Iterator[Minibatch]:
-    """The shares on `device`; messages of images that are left out join `unreadable`."""
-    for share in shares:
-        unreadable |= dict.fromkeys(share.unreadable)
-        yield share.to(device)
+def _averaging(model: FastRCNN, team: Team) -> FastRCNN | DistributedDataParallel:
+    """The model, or what averages its gradients over the team as they are computed."""
+    return model if team.world == 1 else DistributedDataParallel(model)
 
 
-def _step_report(
-    iteration: int, losses: Losses, rate: float, images: int, watch: Stopwatch
-) -> StepReport:
-    return StepReport(
-        iteration,
-        loss=losses.total.item(),
-        classification=losses.classification.item(),
-        box_regression=losses.box_regression.item(),
-        learning_rate=rate,
-        images=images,
-        seconds=watch.elapsed,
-        waiting=watch.waited,
-    )
+@contextmanager
+def _surroundings(
+    model: FastRCNN, run: Run, start: int, on_step: OnStep
+) -> Iterator[tuple[Generator[Iterator[Minibatch]], Recorder, StopRequest]]:
+    """What the loop runs in: the mini-batches from iteration `start` on, what records its steps,
+    and whether it is to stop; errors of memory and compilation explained."""
+    settings, architecture = run.settings, model.architecture
+    minibatches = Minibatches(run.dataset, run.proposals, architecture, settings, run.team)
+    with ExitStack() as stack:
+        enter = stack.enter_context
+        stream = enter(closing(minibatch_stream(minibatches, start, settings.workers)))
+        write: Write = _ignore
+        if run.team.is_first:
+            write = enter(appended_lines(run.folder / METRICS_FILE, start))
+        enter(memory_explained(settings, architecture.preprocessing, minibatches.images_at))
+        enter(compilation_explained())
+        # cuDNN's fastest algorithms add in another order each time.
+        enter(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
+        yield stream, Recorder(run, write, on_step), enter(stop_between_steps())
 
 
 Item = TypeVar("Item")
@@ -219,3 +192,54 @@ class Stopwatch:
             finally:
                 self.waited += time.perf_counter() - asked
             yield item
+
+
+@dataclass
+class Recorder:
+    """Times each step, writes and reports it, and notes the images that cannot be read.
+
+    write: appends a line to the run's metrics. score: the last mAP on val. steps: those that
+    had RoIs. unreadable: a message for each image, once.
+    """
+
+    run: Run
+    write: Write
+    on_step: OnStep
+    score: float | None = None
+    steps: int = 0
+    unreadable: dict[str, None] = field(default_factory=dict)
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    def timed(self, shares: Iterable[Minibatch]) -> Iterator[Minibatch]:
+        """The shares of the next step on the run's device; the step's time starts here."""
+        self.watch = Stopwatch()
+        return self._moved(self.watch.waiting_for(shares))
+
+    def _moved(self, shares: Iterator[Minibatch]) -> Iterator[Minibatch]:
+        for share in shares:
+            self.unreadable |= dict.fromkeys(share.unreadable)
+            yield share.to(self.run.device)
+
+    def record(self, iteration: int, losses: Losses | None, rate: float) -> None:
+        """Write and report the step that has ended; nothing where it had no RoIs."""
+        if losses is None:
+            return
+        self.steps += 1
+        step = StepReport(
+            iteration,
+            loss=losses.total.item(),
+            classification=losses.classification.item(),
+            box_regression=losses.box_regression.item(),
+            learning_rate=rate,
+            images=self.run.settings.sampling.images,
+            seconds=self.watch.elapsed,
+            waiting=self.watch.waited,
+        )
+        self.write(step.measured())
+        self.on_step(replace(step, evaluation=self.score))
+
+    def unreadable_by_team(self) -> tuple[str, ...]:
+        """The messages of all processes, each once."""
+        parts = self.run.team.gather(list(self.unreadable))
+        messages = self.unreadable | dict.fromkeys(text for part in parts for text in part)
+        return tuple(messages)

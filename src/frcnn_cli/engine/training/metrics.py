@@ -1,4 +1,4 @@
-"""Lines of JSON that a run writes as it trains, one per iteration, and what they tell later."""
+"""What a run records as it trains: a line of JSON per iteration, and scalars for TensorBoard."""
 
 from __future__ import annotations
 
@@ -8,12 +8,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import read_bytes
 
+if TYPE_CHECKING:
+    from frcnn_cli.engine.training.run import StepReport
+
+TENSORBOARD_FOLDER = "tensorboard"
 METRICS_FILE = "metrics.jsonl"
 EVALUATIONS_FILE = "evaluations.jsonl"
 
@@ -51,6 +55,41 @@ def _iteration(line: bytes) -> float:
         return int(json.loads(line)["iteration"]) if line.endswith(b"\n") else float("inf")
     except (ValueError, KeyError, TypeError, RecursionError):
         return float("inf")
+
+
+@contextmanager
+def tensorboard_scalars(folder: Path, done: int = 0) -> Iterator[Callable[[StepReport], None]]:
+    """Yields what writes a step's scalars under the run's folder.
+
+    done: iterations before this process; what an earlier one logged after them is hidden. Raises
+    MisuseError where TensorBoard is not installed.
+    """
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError as error:
+        raise MisuseError(
+            "TensorBoard is not installed: pip install tensorboard, or omit --tensorboard."
+        ) from error
+    writer = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=done + 1)
+
+    def write(step: StepReport) -> None:
+        scalars = {
+            "loss/total": step.loss,
+            "loss/classification": step.classification,
+            "loss/box_regression": step.box_regression,
+            "learning_rate": step.learning_rate,
+            "images_a_second": step.images / max(step.seconds, 1e-9),
+            "waiting_share": step.waiting / max(step.seconds, 1e-9),
+        }
+        if step.evaluation is not None:
+            scalars["map_on_val"] = step.evaluation
+        for name, value in scalars.items():
+            writer.add_scalar(name, value, step.iteration)
+
+    try:
+        yield write
+    finally:
+        writer.close()
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from frcnn_cli.engine.training.image_order import (
     shares_of_process,
 )
 from frcnn_cli.engine.training.images import TrainingImages
-from frcnn_cli.engine.training.places import Places
+from frcnn_cli.engine.training.workers import WorkerImages
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 
@@ -88,7 +88,7 @@ class Minibatches(TorchDataset[Minibatch]):
         self.settings = settings
         self.team = team
         self.shares = max(1, shares_of_a_minibatch(settings.sampling) // team.world)
-        self._places = Places(settings.workers)
+        self._at_work = WorkerImages(settings.workers)
         self._images = TrainingImages(proposals, architecture, settings)
         self._epoch = (0, self._order(0))
 
@@ -96,8 +96,8 @@ class Minibatches(TorchDataset[Minibatch]):
         return self.settings.iterations * self.shares
 
     def images_at(self, processes: Iterable[int]) -> list[str]:
-        """The files at which these worker processes were last."""
-        return [str(self.dataset.images[image].path) for image in self._places.of(processes)]
+        """The files that these worker processes prepared last."""
+        return [str(self.dataset.images[image].path) for image in self._at_work.last_of(processes)]
 
     def __getitem__(self, index: int) -> Minibatch:
         iteration, place = divmod(index, self.shares)
@@ -107,7 +107,7 @@ class Minibatches(TorchDataset[Minibatch]):
         share = shares_of_process(self._epoch[1][position], self.team)[place]
         images, image_ids, unreadable = [], [], []
         for image in share.images:
-            self._places.note(image)
+            self._at_work.note(image)
             record = self.dataset.images[image]
             try:
                 images.append(self._images.prepare(record, share.quota, epoch))

@@ -1,20 +1,96 @@
-"""A training run, what it says at each step, and what it ends with."""
+"""A training run: what it trains on, how, and where; how an experiment becomes one."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from frcnn_cli.engine.datasets.find import default_splits, find_dataset
+from frcnn_cli.engine.distributed.connect import own_device
+from frcnn_cli.engine.distributed.devices import (
+    choose_precision,
+    has_fast_bfloat16,
+    missing_instructions,
+)
 from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.models.provenance import origin_of, proposals_fingerprint
+from frcnn_cli.engine.network.backbones.find import find_defaults
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.settings import TrainSettings
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import (
+    DataSettings,
+    DetectSettings,
+    Experiment,
+    Precision,
+    TrainSettings,
+)
 from frcnn_cli.engine.settings.fields import nested
-from frcnn_cli.engine.training.validation import Validation
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import MisuseError
+
+if TYPE_CHECKING:
+    import torch
+
+VALIDATION_SPLIT = "val"
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where a run is stored and computed; no part of its experiment.
+
+    folder: of the run; None makes a new one in runs_root. device: as `find_device` takes it.
+    emulate_bfloat16: compute in bfloat16 even on a device that has no instructions for it.
+    """
+
+    folder: Path | None = None
+    runs_root: Path = Path("runs")
+    device: str = "auto"
+    team: Team = ALONE
+    tensorboard: bool = False
+    emulate_bfloat16: bool = False
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What a model is scored on as it trains. settings: of detection; every score counts."""
+
+    dataset: Dataset
+    proposals: Mapping[str, Proposals]
+    settings: DetectSettings = field(default_factory=lambda: DetectSettings(score_threshold=None))
+
+
+def _cpu() -> torch.device:
+    import torch
+
+    return torch.device("cpu")
+
+
+@dataclass(frozen=True)
+class Run:
+    """A training run: its folder, what it trains on, how, and where.
+
+    origin: JSON values that describe all this in the model's file.
+    validation: what settings.eval_every scores the model on. team: the processes that train
+    together, of which the first writes the folder.
+    """
+
+    folder: Path
+    dataset: Dataset
+    proposals: Mapping[str, Proposals]
+    settings: TrainSettings = field(default_factory=TrainSettings)
+    device: torch.device = field(default_factory=_cpu)
+    origin: dict[str, Any] = field(default_factory=dict)
+    validation: Validation | None = None
+    team: Team = ALONE
+
+    def description(self) -> dict[str, Any]:
+        """The origin of its model: the whole experiment, or at least the settings."""
+        if "experiment" in self.origin:
+            return self.origin
+        return self.origin | {"settings": nested(self.settings)}
 
 
 @dataclass(frozen=True)
@@ -22,7 +98,8 @@ class StepReport:
     """One iteration's losses (averages over its RoIs) and learning rate.
 
     images: how many it took, of all processes. seconds: how long it took, waiting for its data
-    included; waiting: that alone. evaluation: the last mAP on val of this sitting.
+    included; waiting: that alone. evaluation: the last mAP on val since the run was started or
+    resumed.
     """
 
     iteration: int
@@ -41,31 +118,6 @@ class StepReport:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A training run: its folder, what it trains on, how, and where.
-
-    origin: JSON values that say all this to whoever reads the model later.
-    validation: what settings.eval_every judges the model on. team: the processes that train
-    together, of which the first writes the folder.
-    """
-
-    folder: Path
-    dataset: Dataset
-    proposals: Mapping[str, Proposals]
-    settings: TrainSettings = field(default_factory=TrainSettings)
-    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
-    origin: dict[str, Any] = field(default_factory=dict)
-    validation: Validation | None = None
-    team: Team = ALONE
-
-    def description(self) -> dict[str, Any]:
-        """What the model says of itself: the whole experiment, or at least the settings."""
-        if "experiment" in self.origin:
-            return self.origin
-        return self.origin | {"settings": nested(self.settings)}
-
-
-@dataclass(frozen=True)
 class Trained:
     """What a run ended with: its model file, and a message for each image it could not read.
 
@@ -76,3 +128,115 @@ class Trained:
     path: Path
     unreadable: tuple[str, ...]
     best: float | None = None
+
+
+def prepare_run(
+    experiment: Experiment,
+    data: Dataset,
+    folder: Path,
+    options: RunOptions,
+    reporter: Reporter = SILENT,
+) -> Run:
+    """The run of an experiment, its proposals read from their file or computed."""
+    team, device = options.team, own_device(options.team, options.device)
+    settings = _without_emulation(experiment.train, folder, device, options, reporter)
+    validation = None
+    with team.first_alone():
+        found = _proposals(experiment, data, reporter)
+        if settings.eval_every:
+            of_val = _proposals(experiment, validation_dataset(experiment.data, data), reporter)
+            detect = replace(experiment.detect, score_threshold=None, precision=settings.precision)
+            validation = Validation(of_val.dataset, of_val.proposals, detect)
+    origin = origin_of(experiment, proposals_fingerprint(found.path, found.proposals))
+    return Run(folder, found.dataset, found.proposals, settings, device, origin, validation, team)
+
+
+def _proposals(experiment: Experiment, data: Dataset, reporter: Reporter) -> DatasetProposals:
+    chosen, root = experiment.proposals, experiment.data.root
+    return proposals_for(
+        reporter,
+        data,
+        Path(chosen.file) if chosen.file else None,
+        chosen.source,
+        data_root=Path(root) if root else None,
+        allow_mismatch=chosen.allow_mismatch,
+    )
+
+
+def with_split(experiment: Experiment, reporter: Reporter = SILENT) -> Experiment:
+    """The experiment with a split to train on, chosen where it names none."""
+    data = experiment.data
+    if data.split:
+        return experiment
+    splits = default_splits(data.dataset, _root(data))
+    if not splits.apart:
+        reporter.warn(f"{data.dataset} has one split alone: nothing is left to evaluate on.")
+    return replace(experiment, data=replace(data, split=splits.training))
+
+
+def training_dataset(data: DataSettings) -> Dataset:
+    """The dataset that an experiment trains on."""
+    return find_dataset(data.dataset, data.split, _root(data))
+
+
+def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
+    """The val split of the dataset that `training` is a split of.
+
+    Raises MisuseError where there is none, it is not annotated, it has other classes, or an
+    image of it is trained on: a model must not be chosen by images that it has learned.
+    """
+    way_out = "Omit --eval-every, or train on a split that excludes val (--split train)."
+    try:
+        found = find_dataset(data.dataset, VALIDATION_SPLIT, _root(data))
+    except MisuseError as error:
+        raise MisuseError(f"There is no val split to evaluate on: {error}\n{way_out}") from error
+    trained = {record.path.resolve() for record in training.images}
+    shared = sum(record.path.resolve() in trained for record in found.images)
+    if shared:
+        raise MisuseError(
+            f"{shared} images of val are among those of {training.split} that are trained on.\n"
+            f"{way_out}"
+        )
+    if any(record.truth is None for record in found.images) or not found.images:
+        raise MisuseError(f"The val split of {data.dataset} is not annotated.\n{way_out}")
+    if found.classes != training.classes:
+        raise MisuseError(f"The val split of {data.dataset} has other classes.\n{way_out}")
+    return found
+
+
+def _root(data: DataSettings) -> Path | None:
+    return Path(data.root) if data.root else None
+
+
+def with_precision(experiment: Experiment, options: RunOptions) -> Experiment:
+    """The experiment with the precision that it is trained in, chosen where it says `auto`.
+
+    Raises MisuseError where it names bfloat16, which this device would emulate.
+    """
+    choice = experiment.train.precision
+    if choice == "bfloat16" and options.emulate_bfloat16:
+        return experiment
+    device = own_device(options.team, options.device)
+    measured = find_defaults(experiment.backbone).bfloat16
+    chosen = options.team.gather(choose_precision(choice, device, measured))
+    precision: Precision = "float32" if "float32" in chosen else "bfloat16"
+    return replace(experiment, train=replace(experiment.train, precision=precision))
+
+
+def _without_emulation(
+    settings: TrainSettings,
+    folder: Path,
+    device: torch.device,
+    options: RunOptions,
+    reporter: Reporter,
+) -> TrainSettings:
+    """The settings as this device computes them; warns where a run began in another precision."""
+    fast = all(options.team.gather(has_fast_bfloat16(device)))
+    if settings.precision != "bfloat16" or fast or options.emulate_bfloat16:
+        return settings
+    reporter.warn(
+        f"{folder} began in bfloat16, but {missing_instructions(device)}: it continues in "
+        "float32, and its weights will not be those of an uninterrupted run to the bit.\n"
+        "--emulate-bfloat16 stays in bfloat16, up to 100 times slower."
+    )
+    return replace(settings, precision="float32")

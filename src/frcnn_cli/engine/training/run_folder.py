@@ -17,8 +17,8 @@ from frcnn_cli.engine.models.store import CHECKPOINT_FILE, MODEL_FILE, SETTING_F
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested, values_of
 from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
+from frcnn_cli.engine.training.checkpoint import Progress, load_progress, restartable_after_damage
 from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE
-from frcnn_cli.engine.training.state import Progress, load_progress, restartable_after_damage
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import is_endless

@@ -13,8 +13,8 @@ from frcnn_cli.engine.network.losses import LossWeights
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Schedule, TrainSettings
 
-# The layers that a stage may teach: all, all but the box layer, the box layer alone.
-Taught = Literal["all", "all but boxes", "boxes"]
+# The layers that a stage trains: all, all but the box layer, the box layer alone.
+Trained = Literal["all", "all but boxes", "boxes"]
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Stage:
 
     start: int
     end: int
-    taught: Taught
+    trained: Trained
     weights: LossWeights
 
 
@@ -40,16 +40,16 @@ def stages(settings: TrainSettings) -> tuple[Stage, ...]:
     }[settings.box_training]
 
 
-def let_learn(model: FastRCNN, stage: Stage, settings: TrainSettings) -> None:
-    """Let gradients into the parameters that the stage teaches, and into no others.
+def set_trainable(model: FastRCNN, stage: Stage, settings: TrainSettings) -> None:
+    """Compute gradients for the parameters that the stage trains, and for no others.
 
     Of feature layers before the first that learns, no gradients are computed either.
     """
     fixed = _fixed_features(model, settings)
     for name, parameter in model.named_parameters():
         of_boxes = name.startswith("box.")
-        taught = stage.taught == "all" or of_boxes == (stage.taught == "boxes")
-        parameter.requires_grad_(taught and name not in fixed)
+        is_trained = stage.trained == "all" or of_boxes == (stage.trained == "boxes")
+        parameter.requires_grad_(is_trained and name not in fixed)
 
 
 def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.Optimizer:
@@ -74,7 +74,7 @@ def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.Optimizer
 
 
 def _fixed_features(model: FastRCNN, settings: TrainSettings) -> tuple[str, ...]:
-    """Names of the feature layers' parameters that no stage teaches. Layers that a backbone adds
+    """Names of the feature layers' parameters that no stage trains. Layers that a backbone adds
     to its ImageNet network start from random numbers, and always learn."""
     if settings.frozen == "none":
         return ()

@@ -1,4 +1,4 @@
-"""The paper's step (section 2.3): sample, forward, loss, backward, update."""
+"""The paper's step (section 2.3): forward, loss, backward, update, on RoIs that were sampled."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ from torch.nn.parallel import DistributedDataParallel
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.network.layers.dropout import RowDropout
 from frcnn_cli.engine.network.losses import BOTH, Losses, LossWeights, multi_task_loss
-from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.model import FastRCNN, Outputs
 from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_proposals.errors import InputError
 
+Network = FastRCNN | DistributedDataParallel
+
 
 def train_step(
-    network: FastRCNN | DistributedDataParallel,
+    network: Network,
     minibatch: Iterable[Minibatch],
     optimizer: torch.optim.Optimizer,
     rate: float,
@@ -27,7 +29,7 @@ def train_step(
     bfloat16: bool = False,
     team: Team = ALONE,
 ) -> Losses | None:
-    """Sample, forward, loss, backward, update: one mini-batch of RoIs.
+    """Forward, loss, backward, update: one mini-batch of RoIs.
 
     minibatch: its shares, sampled as they are taken. Their gradients add up, so that memory
     holds one share at a time. network: the model, or what averages its gradients over the
@@ -35,41 +37,66 @@ def train_step(
     Returns the losses, averaged over all RoIs of all processes; None, and no update, where
     there are no RoIs. Raises InputError, naming the images, where a loss is not finite.
     """
-    model = network if isinstance(network, FastRCNN) else network.module
     optimizer.zero_grad(set_to_none=True)
-    sums, rois, planned = torch.zeros(3), 0, 0
-    for share in minibatch:
-        share, together = _fitted(share, team)
-        if together == 0:
+    sums, rois, planned_rois = torch.zeros(3), 0, 0
+    for own_share in minibatch:
+        share, share_rois = _padded_as_in_team(own_share, team)
+        if share_rois == 0:
             continue
-        planned = planned or together * max(1, share.shares // team.world)
-        with torch.autocast(share.images.device.type, torch.bfloat16, bfloat16):
-            drop = RowDropout(share.rows, share.images.device) if share.rows else None
-            outputs = network(share.images, share.rois, drop)
-        logits, offsets = (each.float() for each in outputs)
-        targets = model.normalise(share.targets, share.labels)
-        losses = multi_task_loss(logits, offsets, share.labels, targets, weights)
-        _refuse_non_finite(losses, share)
+        planned_rois = planned_rois or share_rois * max(1, share.shares // team.world)
+        outputs = _forward(network, share, bfloat16)
+        losses = _loss(network, outputs, share, weights)
         # Gradients are averaged over the team: times its size they add up over all RoIs.
-        part = len(share.labels) * team.world / planned
-        (losses.total * part).backward()  # type: ignore[no-untyped-call]
+        _backward(losses, len(share.labels) * team.world / planned_rois)
         sums += len(share.labels) * torch.stack(losses).detach().cpu()
-        rois += together
+        rois += share_rois
     if rois == 0:
         return None
-    for group in optimizer.param_groups:
-        group["lr"] = rate * group["rate_factor"]
-    if rois != planned:
-        _scale_gradients(optimizer, planned / rois)
-    optimizer.step()
+    _update(optimizer, rate, planned_rois / rois)
     return Losses(*(sum(team.gather(sums), torch.zeros(3)) / rois))
 
 
-def _fitted(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
+def _forward(network: Network, share: Minibatch, bfloat16: bool) -> Outputs:
+    """Class scores and box offsets of the RoIs, float32."""
+    with torch.autocast(share.images.device.type, torch.bfloat16, bfloat16):
+        dropout = RowDropout(share.rows, share.images.device) if share.rows else None
+        logits, offsets = network(share.images, share.rois, dropout)
+    return Outputs(logits.float(), offsets.float())
+
+
+def _loss(network: Network, outputs: Outputs, share: Minibatch, weights: LossWeights) -> Losses:
+    """The multi-task loss. Raises InputError, naming the images, where it is not finite."""
+    model = network if isinstance(network, FastRCNN) else network.module
+    targets = model.normalise(share.targets, share.labels)
+    losses = multi_task_loss(outputs.logits, outputs.offsets, share.labels, targets, weights)
+    if not math.isfinite(losses.total.item()):
+        raise InputError(
+            f"The loss is not finite for the images {', '.join(share.image_ids)}.\n"
+            "Lower --learning-rate, or look at their boxes with `frcnn data check`."
+        )
+    return losses
+
+
+def _backward(losses: Losses, weight: float) -> None:
+    """Add the gradients of the total loss times `weight`, the share's part of the mini-batch."""
+    (losses.total * weight).backward()  # type: ignore[no-untyped-call]
+
+
+def _update(optimizer: torch.optim.Optimizer, rate: float, factor: float) -> None:
+    """Step at the learning rate `rate`, with gradients times `factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] = rate * group["rate_factor"]
+        for parameter in group["params"]:
+            if factor != 1 and parameter.grad is not None:
+                parameter.grad *= factor
+    optimizer.step()
+
+
+def _padded_as_in_team(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
     """The share with images as large as the other processes' are, and the RoIs of all.
 
     So a pixel has the same padding around it however the images are split; where each image is
-    a share of its own, it has none. A process that could read none of its images joins in with
+    a share of its own, it has none. A process that could read none of its images takes part with
     an empty one.
     """
     if team.world == 1:
@@ -84,18 +111,3 @@ def _fitted(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
         images = F.pad(images, (0, max(widths) - width, 0, max(heights) - height))
     images = images.contiguous(memory_format=torch.channels_last)
     return replace(share, images=images), sum(rois)
-
-
-def _scale_gradients(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    for group in optimizer.param_groups:
-        for parameter in group["params"]:
-            if parameter.grad is not None:
-                parameter.grad *= factor
-
-
-def _refuse_non_finite(losses: Losses, share: Minibatch) -> None:
-    if not math.isfinite(losses.total.item()):
-        raise InputError(
-            f"The loss is not finite for the images {', '.join(share.image_ids)}.\n"
-            "Lower --learning-rate, or look at their boxes with `frcnn data check`."
-        )

@@ -1,15 +1,40 @@
-"""When memory runs out: what to lower."""
+"""When a worker process dies or memory runs out: at which image, and what to lower."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+
+import torch
+from torch.utils.data import get_worker_info
 
 from frcnn_cli.engine.settings import Preprocessing, TrainSettings
 from frcnn_proposals.errors import InputError, ran_out_of_memory
 
-# What torch says of a worker that was killed.
+
+class WorkerImages:
+    """Which image each of `workers` processes prepares, in memory that all of them share."""
+
+    def __init__(self, workers: int) -> None:
+        self._rows = torch.full((workers, 2), -1)  # process id, index of the image
+        self._rows.share_memory_()  # type: ignore[no-untyped-call]
+
+    def note(self, image: int) -> None:
+        """This process now prepares `image`, an index into the dataset. Only workers note it."""
+        worker = get_worker_info()
+        if worker is not None and worker.id < len(self._rows):
+            self._rows[worker.id, 0] = os.getpid()
+            self._rows[worker.id, 1] = image
+
+    def last_of(self, processes: Iterable[int]) -> list[int]:
+        """The images that these processes prepared last, by their ids."""
+        rows: dict[int, int] = dict(self._rows.tolist())
+        return [rows[process] for process in processes if process in rows]
+
+
+# In torch's message on a worker that was killed.
 _WORKER = "dataloader worker"
 
 
@@ -21,14 +46,14 @@ def memory_explained(
 ) -> Iterator[None]:
     """Raise InputError, saying what to lower, where the block runs out of memory.
 
-    images_at: the files at which worker processes were last, by the processes' ids.
+    images_at: the files that worker processes prepared last, by the processes' ids.
     """
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()
         if _WORKER in text:
-            raise InputError(_of_worker(text, images_at)) from error
+            raise InputError(_worker_message(text, images_at)) from error
         if not ran_out_of_memory(error):
             raise
         sampling = settings.sampling
@@ -42,8 +67,8 @@ def memory_explained(
         ) from error
 
 
-def _of_worker(text: str, images_at: Callable[[list[int]], list[str]]) -> str:
-    """What became of a worker process, by torch's words, which name its id and its signal."""
+def _worker_message(text: str, images_at: Callable[[list[int]], list[str]]) -> str:
+    """What happened to a worker process, from torch's message, which has its id and its signal."""
     named = re.search(r"pid(?:\(s\))? ([\d, ]+)", text)
     images = images_at([int(number) for number in re.findall(r"\d+", named[1])]) if named else []
     where = f"{', '.join(images[:3])}: " if images else ""

@@ -1,4 +1,6 @@
-"""Everything a training run needs to go on as if it had never stopped."""
+"""Checkpoints: all that a run needs to resume as if it had never stopped. Reading how far it
+has come needs no torch.
+"""
 
 from __future__ import annotations
 
@@ -6,19 +8,21 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import MALFORMED, load_tensors, read_description, save_tensors
 from frcnn_cli.engine.models.legacy import as_of_now
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
-from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import from_nested, override
 from frcnn_proposals.errors import InputError, MisuseError, reason
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+    from frcnn_cli.engine.network.model import FastRCNN
 
 _OPTIMIZER = "optimizer."
 
@@ -41,6 +45,8 @@ def save_checkpoint(
     Raises InputError, and leaves the checkpoint that is there, where a number is not finite or
     the disk is full.
     """
+    import torch
+
     tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
     for name, parameter in model.named_parameters():
         for kind, value in optimizer.state[parameter].items():
@@ -79,6 +85,8 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
 
     Raises InputError where the folder holds no readable checkpoint.
     """
+    from frcnn_cli.engine.network.model import rebuild_model
+
     progress = load_progress(folder)
     path = folder / CHECKPOINT_FILE
     with restartable_after_damage(folder):
@@ -134,6 +142,8 @@ def restore_optimizer(
     model: FastRCNN, optimizer: torch.optim.Optimizer, memory: Mapping[str, Tensor]
 ) -> None:
     """Give an optimizer what it remembered at a checkpoint, by the names of parameters."""
+    import torch
+
     parameters = dict(model.named_parameters())
     for path, value in memory.items():
         kind, _, name = path.partition(".")

@@ -1,0 +1,275 @@
+"""Starting a training run and resuming one; what needs no network is checked without torch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from frcnn_cli.engine.distributed.connect import connected
+from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
+from frcnn_cli.engine.proposals.for_dataset import warn_of_some
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.reporter import SILENT, Needs, Reporter
+from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.training.metrics import tensorboard_scalars
+from frcnn_cli.engine.training.run import (
+    Run,
+    RunOptions,
+    StepReport,
+    Trained,
+    prepare_run,
+    training_dataset,
+    validation_dataset,
+    with_precision,
+    with_split,
+)
+from frcnn_cli.engine.training.run_folder import (
+    StoredRun,
+    alone_in,
+    claim_run_folder,
+    new_run_folder,
+    read_run,
+    write_setting,
+)
+from frcnn_proposals.errors import InputError, MisuseError
+
+
+def start_run(
+    experiment: Experiment,
+    options: RunOptions | None = None,
+    on_setting: Callable[[Experiment], None] = lambda experiment: None,
+    reporter: Reporter = SILENT,
+) -> Trained:
+    """Train from the first iteration, in a new folder.
+
+    on_setting: called with the complete experiment before anything long begins. Where torchrun
+    has restarted the processes, and options.folder holds their run, it is resumed. Raises
+    MisuseError or InputError where the experiment cannot be trained; no folder is left then.
+    """
+    options = options or RunOptions()
+    with connected(options.team, options.device):
+        if options.folder is not None and _is_restarted(options):
+            return _resume(options.folder, options, None, on_setting, reporter)
+        if not experiment.data.dataset:
+            raise MisuseError("Name a dataset to train on, or a run to resume with --resume.")
+        experiment = with_split(experiment, reporter)
+        data = training_dataset(experiment.data)
+        if experiment.train.eval_every:
+            validation_dataset(experiment.data, data)
+        experiment = with_precision(experiment, options)
+        parent = options.runs_root if options.folder is None else options.folder.parent
+        missing = [path for path in (parent, *parent.parents) if not path.exists()]
+        folder = _new_folder(experiment, options)
+        try:
+            with _held(folder, options, reporter):
+                if options.team.is_first:
+                    write_setting(folder, experiment)
+                return _train(experiment, data, folder, options, on_setting, reporter)
+        except InputError:
+            if options.team.is_first:
+                _remove_unless_trained(folder, missing)
+            raise
+
+
+def resume_run(
+    folder: Path,
+    options: RunOptions | None = None,
+    workers: int | None = None,
+    on_setting: Callable[[Experiment], None] = lambda experiment: None,
+    reporter: Reporter = SILENT,
+) -> Trained:
+    """Resume from the run's last checkpoint; from the beginning where it has none yet.
+
+    workers: processes that prepare batches, in place of the run's own number. Raises MisuseError
+    or InputError where the folder holds no run, or its setting or its proposals were changed.
+    """
+    options = options or RunOptions()
+    with connected(options.team, options.device):
+        return _resume(folder, options, workers, on_setting, reporter)
+
+
+def _resume(
+    folder: Path,
+    options: RunOptions,
+    workers: int | None,
+    on_setting: Callable[[Experiment], None],
+    reporter: Reporter,
+) -> Trained:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: this folder does not exist.")
+    with _held(folder, options, reporter):
+        stored = read_run(folder)
+        if stored.model is not None:
+            reporter.note(f"{folder}: this run has finished.")
+            best = None if stored.progress is None else stored.progress.best
+            return Trained(stored.model, (), best)
+        experiment = stored.experiment
+        if not experiment.data.dataset:
+            raise InputError(f"{folder}: this run does not name its dataset and cannot be resumed.")
+        data = training_dataset(experiment.data)
+        if stored.progress is None:
+            reporter.note(f"{folder} has no checkpoint yet: starting from the first iteration")
+            return _train(experiment, data, folder, options, on_setting, reporter)
+        run = prepare_run(experiment, data, folder, options, reporter)
+        _check_proposals(stored, run)
+        if workers is not None:
+            run = replace(run, settings=replace(run.settings, workers=workers))
+        done, total = stored.progress.iteration, run.settings.iterations
+        reporter.note(f"Resuming {folder} after iteration {done} of {total}")
+        from frcnn_cli.engine.training.loop import resume
+
+        return _train_with_progress(
+            run, options, reporter, lambda *callbacks: resume(run, *callbacks), done
+        )
+
+
+def _train(
+    experiment: Experiment,
+    data: Dataset,
+    folder: Path,
+    options: RunOptions,
+    on_setting: Callable[[Experiment], None],
+    reporter: Reporter,
+) -> Trained:
+    from frcnn_cli.engine.models.initial import initial_model
+    from frcnn_cli.engine.network.model import parameter_count
+    from frcnn_cli.engine.training.loop import train
+
+    # Before the proposals, which can take long: errors in the weights should come at once.
+    model = initial_model(experiment, data.classes)
+    # Weights can need other pixels than the backbone's default ones.
+    experiment = replace(experiment, preprocessing=model.architecture.preprocessing)
+    on_setting(experiment)
+    run = prepare_run(experiment, data, folder, options, reporter)
+    team = options.team
+    processes = "" if team.world == 1 else f" in {team.world} processes"
+    reporter.note(
+        f"Training {experiment.backbone} on {len(run.dataset)} images of "
+        f"{Path(experiment.data.dataset).name} {experiment.data.split}, {run.settings.iterations} "
+        f"iterations at scale {experiment.preprocessing.scale}, on "
+        f"{run.device}{processes} in {experiment.train.precision}, into {folder}"
+    )
+    # The model, the best one, and two checkpoints, of weights and momenta each, while one
+    # replaces the other.
+    copies = (2 if experiment.train.eval_every else 1) + 2 * 2
+    needs = Needs(4 * parameter_count(model) * copies, folder)
+    return _train_with_progress(
+        run, options, reporter, lambda *callbacks: train(model, run, *callbacks), needs=needs
+    )
+
+
+def _train_with_progress(
+    run: Run,
+    options: RunOptions,
+    reporter: Reporter,
+    work: Callable[[Callable[[StepReport], None], Callable[[str], None]], Trained],
+    done: int = 0,
+    needs: Needs | None = None,
+) -> Trained:
+    """Do the work, reporting its steps and its SVMs; then draw the losses.
+
+    done: iterations of the run before.
+    """
+    is_first, line = run.team.is_first, TrainingLine()
+    scalars: AbstractContextManager[Callable[[StepReport], None]] = (
+        tensorboard_scalars(run.folder, done)
+        if options.tensorboard and is_first
+        else nullcontext(lambda step: None)
+    )
+    with (
+        scalars as write_scalars,
+        reporter.progress("Training", run.settings.iterations, done, needs) as advance,
+    ):
+
+        def on_step(step: StepReport) -> None:
+            write_scalars(step)
+            advance(1, line(step))
+
+        trained = work(on_step, lambda text: advance(0, text))
+    if is_first:
+        from frcnn_cli.engine.training.loss_figure import write_loss_figure
+
+        if (figure := write_loss_figure(run.folder)) is not None:
+            reporter.note(f"Loss: {figure}")
+    warn_of_some(reporter, trained.unreadable)
+    return trained
+
+
+_STEPS = 20  # over which the pace is averaged
+
+
+class TrainingLine:
+    """The text beside the progress: losses, learning rate, pace, the last evaluation."""
+
+    def __init__(self) -> None:
+        self._recent: deque[StepReport] = deque(maxlen=_STEPS)
+
+    def __call__(self, step: StepReport) -> str:
+        self._recent.append(step)
+        seconds = sum(recent.seconds for recent in self._recent)
+        pace = sum(recent.images for recent in self._recent) / max(seconds, 1e-9)
+        line = (
+            f"loss {step.loss:.3f} (class {step.classification:.3f}, boxes "
+            f"{step.box_regression:.3f}), rate {step.learning_rate:.2g}, {pace:.1f} images/s"
+        )
+        if step.evaluation is not None:
+            line += f", val mAP {100 * step.evaluation:.1f}"
+        return line
+
+
+def _is_restarted(options: RunOptions) -> bool:
+    """Whether torchrun has restarted these processes, and the folder holds their run."""
+    has_run = options.folder is not None and (options.folder / SETTING_FILE).is_file()
+    # Where one machine's process died, the others' torchrun may not count the restart.
+    restarted = any(options.team.gather(options.team.restarts > 0))
+    return restarted and options.team.gather(has_run)[0]
+
+
+def _new_folder(experiment: Experiment, options: RunOptions) -> Path:
+    """A folder for the run, the same in every process."""
+    if options.folder is None and options.team.world > 1:
+        raise MisuseError(
+            "Name the run's folder with --out: torchrun restarts the processes after one has "
+            "died, and they have to find it."
+        )
+    if options.folder is None:
+        name = f"{Path(experiment.data.dataset).name}-{experiment.backbone}"
+        return new_run_folder(options.runs_root, name)
+    return claim_run_folder(options.folder) if options.team.is_first else options.folder
+
+
+@contextmanager
+def _held(folder: Path, options: RunOptions, reporter: Reporter) -> Iterator[None]:
+    """The first process of the team holds the folder; an interruption says how to resume."""
+    with alone_in(folder) if options.team.is_first else nullcontext():
+        try:
+            yield
+        except KeyboardInterrupt:
+            if (folder / SETTING_FILE).is_file() or (folder / CHECKPOINT_FILE).is_file():
+                reporter.note(f"Resume with `frcnn train --resume {folder}`.")
+            raise
+
+
+def _remove_unless_trained(folder: Path, missing: Sequence[Path]) -> None:
+    """Remove the folder of a rejected request, and those `missing` before it."""
+    if {path.name for path in folder.iterdir()} <= {SETTING_FILE, ".lock"}:
+        for name in (SETTING_FILE, ".lock"):
+            (folder / name).unlink(missing_ok=True)
+        with suppress(OSError):
+            for path in (folder, *missing):
+                path.rmdir()
+
+
+def _check_proposals(stored: StoredRun, run: Run) -> None:
+    """Raises MisuseError where the proposals are not those that the run began with."""
+    assert stored.progress is not None
+    began = stored.progress.origin.get("proposals_fingerprint")
+    if began and began != run.origin["proposals_fingerprint"]:
+        raise MisuseError(
+            f"{run.folder}: the proposals have changed since this run began "
+            f"({stored.experiment.proposals.file or stored.experiment.proposals.source}).\n"
+            "Restore them, or start another run."
+        )

@@ -1,0 +1,100 @@
+"""What needs no network starts without torch and its like: quickly, and in little memory."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.models.presets import base_experiment
+from frcnn_cli.engine.training.run_folder import write_setting
+
+HEAVY = {"torch", "torchvision", "cv2", "scipy", "matplotlib", "sklearn", "onnx", "pandas"}
+MOST_BYTES = 100_000_000
+# The goal is 0.5 s; the rest is for machines that are slower, or busy.
+MOST_SECONDS = 1.0
+
+# (what follows `frcnn`, the exit code), run in a folder that holds
+#   shapes/                  a small dataset
+#   runs/begun/              a run without a checkpoint
+#   runs/damaged/            one whose checkpoint is no such file
+#   model.safetensors        the header of a model file
+LINES = [
+    ("--help", 0),
+    ("--version", 0),
+    ("nonsense", 2),
+    ("train --help", 0),
+    ("train --list-presets", 0),
+    ("train", 2),
+    ("train nowhere", 2),
+    ("train shapes --preset paper-x", 2),
+    ("train shapes --backbone efficientnet_lite9", 2),
+    ("train shapes --set sampling.forground_iou=0.6", 2),
+    ("train shapes --config nowhere.toml", 1),
+    ("train shapes --init nowhere.safetensors", 2),
+    ("train --resume nowhere", 1),
+    ("train --resume runs/damaged", 1),
+    ("config --help", 0),
+    ("config show", 0),
+    ("config show shapes --preset paper-l --variant multiscale", 0),
+    ("config show --run runs/begun", 0),
+    ("config show --run model.safetensors", 0),
+    ("config show --run nowhere", 2),
+    ("runs", 0),
+    ("runs --runs nowhere", 1),
+    ("runs --help", 0),
+]
+
+CHILD = """
+import json, re, resource, sys
+from frcnn_cli.cli import main
+sys.argv[0] = "frcnn"
+try:
+    main()
+finally:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    # Of this program alone: ru_maxrss counts what the process was before it became this one.
+    peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1]) * 1024
+    print(json.dumps([used.ru_utime + used.ru_stime, peak, list(sys.modules)]), file=sys.stderr)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("start-up")
+    generate_dataset(folder / "shapes", images=8, size=(96, 72))
+    for name in ("begun", "damaged"):
+        (folder / "runs" / name).mkdir(parents=True)
+        write_setting(folder / "runs" / name, base_experiment("paper-m"))
+    (folder / "runs" / "damaged" / "checkpoint.safetensors").write_bytes(b"nothing of the kind")
+    description = {
+        "format": 2,
+        "architecture": {
+            "backbone": "caffenet",
+            "classes": ["a"],
+            "hidden": [8, 8],
+            "preprocessing": {"mean": [0, 0, 0], "std": [1, 1, 1]},
+            "box_coding": "inclusive",
+            "ranks": {},
+        },
+        "origin": {},
+    }
+    header = json.dumps({"__metadata__": {"frcnn": json.dumps(description)}}).encode()
+    (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    return folder
+
+
+@pytest.mark.parametrize(("line", "code"), LINES, ids=[line for line, _ in LINES])
+def test_it_starts_light(line: str, code: int, folder: Path) -> None:
+    child = subprocess.run(
+        [sys.executable, "-c", CHILD, *line.split()], cwd=folder, capture_output=True, text=True
+    )
+    assert child.returncode == code, child.stderr
+    seconds, peak, modules = json.loads(child.stderr.splitlines()[-1])
+    assert set(modules) & HEAVY == set()
+    assert peak < MOST_BYTES
+    assert seconds < MOST_SECONDS
