@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from frcnn_cli.engine.compression.ranks import by_energy, by_rank, parse_ranks, within_cost
+from frcnn_cli.engine.compression.bounds import parse_ranks
+from frcnn_cli.engine.compression.ranks import by_energy, by_rank, within_cost
 from frcnn_cli.engine.compression.svd import Decomposition, decompose
 from frcnn_cli.engine.network.layers.low_rank import LowRankLinear, break_even_rank
 from frcnn_proposals.errors import MisuseError

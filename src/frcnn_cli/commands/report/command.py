@@ -2,25 +2,45 @@
 
 from __future__ import annotations
 
-import datetime
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.markup import escape
 
-from frcnn_cli import __version__
-from frcnn_cli.commands.report.subjects import Asked, Material, gather
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.commands.shared.detection_options import data_options, detection_options, take
-from frcnn_cli.engine.distributed.devices import find_device
-from frcnn_cli.engine.evaluation.recall import RecallReport, evaluate_recall
-from frcnn_cli.engine.evaluation.tables import truth_table
-from frcnn_cli.engine.report.page import write_report
-from frcnn_cli.engine.report.records import Report
-from frcnn_cli.engine.report.setup import machine_facts
+from frcnn_cli.engine.datasets.locate import locate
+from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
+from frcnn_proposals.errors import MisuseError
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The options of `frcnn report`. Raises MisuseError where they contradict one another.
+
+    compared_from: the score from which detections count where models are compared.
+    """
+
+    models: tuple[Path, ...]
+    out: Path
+    data: DataOptions
+    detection: DetectionOptions
+    detections: tuple[Path, ...]
+    compared_from: float | None
+    runs_root: Path
+    device: str
+
+    def __post_init__(self) -> None:
+        if len(self.models) > 2 or len(self.detections) > 2:
+            raise MisuseError("A report compares two models at most.")
+        if self.models and self.detections and len(self.models) != len(self.detections):
+            raise MisuseError("Give --detections once for each model, or not at all.")
+        if self.detections and not self.models and self.data.dataset is None:
+            raise MisuseError("--detections without a model needs --dataset.")
 
 
 @click.command()
@@ -52,7 +72,7 @@ from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 @options.runs_root
 @options.device
 @pass_output
-def report(output: Output, /, out: Path, **given: Any) -> None:
+def report(output: Output, /, **given: Any) -> None:
     """Write a page on MODEL, by default the newest run: scores, errors, pictures, time.
 
     With two models, both stand side by side, with what differs image by image. The page needs
@@ -65,28 +85,32 @@ def report(output: Output, /, out: Path, **given: Any) -> None:
     frcnn report --detections results.json --dataset voc2007
     """
     data, detection = take(DataOptions, given), take(DetectionOptions, given)
-    asked = Asked(data=data, detection=detection, **given)
-    material = gather(output, asked)
-    content = Report(
-        material.dataset,
-        truth_table(material.dataset),
-        material.subjects,
-        _recall(output, material),
-        machine_facts(find_device(asked.device)),
-        made=f"Made by frcnn {__version__} on {datetime.date.today().isoformat()}",
-    )
-    with output.progress("Drawing", None):
-        page = write_report(content, out)
-    for journal in material.journals:
-        journal.remove()
+    chosen = ReportOptions(data=data, detection=detection, **given)
+    _check(chosen)
+    from frcnn_cli.engine.distributed.devices import find_device
+    from frcnn_cli.engine.models.loaded import open_model
+    from frcnn_cli.engine.report.subjects import report_on_files, report_on_models
+
+    device = find_device(chosen.device)
+    if chosen.detections and not chosen.models:
+        page = report_on_files(
+            chosen.detections, chosen.out, data, device, chosen.compared_from, output
+        )
+    else:
+        models = [
+            open_model(path, chosen.runs_root, device, detection.precision, output)
+            for path in chosen.models or (None,)
+        ]
+        page = report_on_models(
+            models, chosen.out, data, detection, chosen.detections, chosen.compared_from, output
+        )
     output.print(f"Report: [bold]{escape(str(page))}[/]")
 
 
-def _recall(output: Output, material: Material) -> RecallReport | None:
-    """Of those proposals that the detector takes."""
-    if material.proposals is None:
-        return None
-    with output.progress("Recall", len(material.dataset)) as advance:
-        return evaluate_recall(
-            material.dataset, material.proposals, material.most_proposals, lambda: advance(1, "")
-        )
+def _check(chosen: ReportOptions) -> None:
+    """Raise for missing files, before anything slow is imported."""
+    if chosen.data.dataset is not None:
+        locate(chosen.data.dataset, chosen.data.data_root)
+    if chosen.models or not chosen.detections:
+        for path in chosen.models or (None,):
+            find_model(path, chosen.runs_root)
