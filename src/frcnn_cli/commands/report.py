@@ -11,8 +11,13 @@ from rich.markup import escape
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
-from frcnn_cli.commands.shared.detection_options import data_options, detection_options, take
-from frcnn_cli.engine.datasets.locate import locate
+from frcnn_cli.commands.shared.detection_options import (
+    check_data,
+    data_options,
+    detection_options,
+    take,
+)
+from frcnn_cli.engine.evaluation.detections_file import check_exists
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import MisuseError
@@ -109,8 +114,9 @@ def report(output: Output, /, **given: Any) -> None:
 
 def _check(chosen: ReportOptions) -> None:
     """Raise for missing files, before anything slow is imported."""
-    if chosen.data.dataset is not None:
-        locate(chosen.data.dataset, chosen.data.data_root)
+    check_data(chosen.data)
+    for path in chosen.detections:
+        check_exists(path)
     if chosen.models or not chosen.detections:
-        for path in chosen.models or (None,):
-            find_model(path, chosen.runs_root)
+        for model in chosen.models or (None,):
+            find_model(model, chosen.runs_root)

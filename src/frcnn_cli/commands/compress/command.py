@@ -11,9 +11,8 @@ from rich.markup import escape
 from frcnn_cli.commands.compress.options import BoundOptions, CompressOptions
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.commands.shared.detection_options import split_arguments, take
+from frcnn_cli.commands.shared.detection_options import check_data, split_arguments, take
 from frcnn_cli.engine.compression.bounds import Bound
-from frcnn_cli.engine.datasets.locate import locate
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.files import check_writable, refuse_to_replace, write_whole
@@ -112,8 +111,7 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
 
 def _check(chosen: CompressOptions, source: Path, target: Path) -> None:
     """Raise for what is missing or cannot be written, before anything slow is imported."""
-    if chosen.data.dataset is not None:
-        locate(chosen.data.dataset, chosen.data.data_root)
+    check_data(chosen.data)
     if chosen.out is not None:
         refuse_to_replace(source, target)
     check_writable(target if chosen.way.sweep is None else chosen.plot)

@@ -10,8 +10,11 @@ from typing import Any, TypeVar, get_args
 import click
 
 from frcnn_cli.commands.shared import options
+from frcnn_cli.engine.datasets.locate import locate
 from frcnn_cli.engine.settings import PrecisionChoice
+from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.formats.content import kind_of
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Record = TypeVar("Record")
@@ -54,6 +57,14 @@ def parse_scales(text: str) -> tuple[int, ...]:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
         raise MisuseError(f"--scales is written as 480,576,688, not '{text}'.") from None
+
+
+def check_data(data: DataOptions) -> None:
+    """Raise for a dataset or a file of proposals that is missing; imports nothing slow."""
+    if data.dataset is not None:
+        locate(data.dataset, data.data_root)
+    if data.proposals is not None:
+        kind_of(data.proposals)
 
 
 def split_arguments(first: str | None, second: str | None) -> tuple[Path | None, str | None]:

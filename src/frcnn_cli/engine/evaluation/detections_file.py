@@ -22,8 +22,7 @@ def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
     Raises MisuseError where there is nothing at `path`, InputError where an entry cannot be
     used (it is named) or where no image of the file is in the data set.
     """
-    if not path.exists():
-        raise MisuseError(f"There is no detections file {path}.")
+    check_exists(path)
     if path.suffix.lower() == ".json":
         rows = read_coco_results(path, dataset)
     elif path.is_dir() or path.suffix.lower() == ".txt":
@@ -35,6 +34,12 @@ def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
         )
     _check(path, rows, dataset)
     return _by_image(rows)
+
+
+def check_exists(path: Path) -> None:
+    """Raises MisuseError where there is no such file of detections."""
+    if not path.exists():
+        raise MisuseError(f"There is no detections file {path}.")
 
 
 def _check(path: Path, rows: DetectionRows, dataset: Dataset) -> None:
