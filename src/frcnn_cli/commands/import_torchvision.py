@@ -10,7 +10,7 @@ from safetensors.torch import save
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
-from frcnn_cli.engine.exchange.torchvision_import import import_torchvision as read_checkpoint
+from frcnn_cli.engine.models.initial import read_checkpoint
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import write_whole
 

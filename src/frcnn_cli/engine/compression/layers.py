@@ -81,7 +81,7 @@ def replace_layers(model: FastRCNN, layers: Decompositions, choice: Choice) -> C
                 layer.inputs,
                 layer.outputs,
                 rank,
-                float(layer.kept[rank - 1]),
+                float(layer.energy_kept[rank - 1]),
                 layer.multiply_adds,
                 rank * (layer.inputs + layer.outputs),
             )

@@ -49,7 +49,7 @@ def by_energy(layers: Decompositions, share: float) -> Choice:
     ranks, left_alone = {}, {}
     for name, layer in layers.items():
         # A hair less, so that rounding does not ask for a singular value of nothing.
-        rank = int(np.searchsorted(layer.kept, share * (1 - 1e-12))) + 1
+        rank = int(np.searchsorted(layer.energy_kept, share * (1 - 1e-12))) + 1
         if rank > layer.largest_rank:
             needed = f"keeping {share:.4g} of its energy takes rank {rank}"
             left_alone[name] = f"{needed}; {_reason(layer)}"
@@ -74,7 +74,7 @@ def within_cost(
     # Both lists rise in cost and in energy: for each rank of the first layer, the best of the
     # second is the last that is affordable.
     affordable = np.searchsorted(b.costs, most - a.costs, side="right") - 1
-    kept = np.where(affordable >= 0, a.kept * b.kept[affordable], -1.0)
+    kept = np.where(affordable >= 0, a.energy_kept * b.energy_kept[affordable], -1.0)
     best = int(np.argmax(kept))
     if kept[best] < 0:
         return None
@@ -89,13 +89,13 @@ class _Options:
 
     ranks: NDArray[np.int64]
     costs: NDArray[np.float64]
-    kept: NDArray[np.float64]
+    energy_kept: NDArray[np.float64]
 
 
 def _options(layer: Decomposition, price: float) -> _Options:
     ranks = np.arange(1, layer.largest_rank + 1)
     costs = np.append(ranks * (layer.inputs + layer.outputs), layer.multiply_adds)
-    kept = np.append(layer.kept[: len(ranks)], 1.0)
+    kept = np.append(layer.energy_kept[: len(ranks)], 1.0)
     return _Options(np.append(ranks, 0), costs * float(price), kept)
 
 

@@ -137,7 +137,7 @@ def _logged(subjects: Sequence[Subject], what: str) -> list[tuple[int, Subject]]
     """The subjects that logged it; a compressed model has its run's log, which is drawn once."""
     logged: list[tuple[int, Subject]] = []
     for index, subject in enumerate(subjects):
-        if getattr(subject.log, what) and all(subject.log != each.log for _, each in logged):
+        if getattr(subject.log, what) and all(subject.log != other.log for _, other in logged):
             logged.append((index, subject))
     return logged
 
@@ -162,8 +162,8 @@ def _thinned(curve: Curve) -> tuple[list[float], list[float]]:
     if len(curve.recall) == 0:
         return [], []
     bounds = np.linspace(0, curve.recall[-1], _POINTS)
-    places = np.unique(np.searchsorted(curve.recall, bounds).clip(max=len(curve.recall) - 1))
-    return curve.recall[places].tolist(), curve.precision[places].tolist()
+    points = np.unique(np.searchsorted(curve.recall, bounds).clip(max=len(curve.recall) - 1))
+    return curve.recall[points].tolist(), curve.precision[points].tolist()
 
 
 def _in_words(curve: Curve) -> str:

@@ -53,20 +53,20 @@ def headlines(report: Report) -> tuple[Headline, ...]:
 
 
 def setting_rows(report: Report) -> tuple[SettingRow, ...]:
-    """What one wants to know first of each subject's setting."""
-    return _side_by_side([each.setting for each in report.subjects])
+    """The most important settings, side by side."""
+    return _side_by_side([subject.setting for subject in report.subjects])
 
 
 def every_setting_row(report: Report) -> tuple[SettingRow, ...]:
-    """Every field of the subjects' experiments."""
-    return _side_by_side([each.all_settings for each in report.subjects])
+    """Every field of the subjects' experiments, side by side."""
+    return _side_by_side([subject.all_settings for subject in report.subjects])
 
 
 def _side_by_side(settings: Sequence[Mapping[str, str]]) -> tuple[SettingRow, ...]:
     rows = []
-    for name in dict.fromkeys(name for each in settings for name in each):
-        values = tuple(each.get(name, "-") for each in settings)
-        rows.append(SettingRow(name, values, len(set(values)) > 1))
+    for name in dict.fromkeys(name for values in settings for name in values):
+        row = tuple(values.get(name, "-") for values in settings)
+        rows.append(SettingRow(name, row, len(set(row)) > 1))
     return tuple(rows)
 
 
@@ -90,9 +90,9 @@ def _signed(change: float, digits: int) -> str:
 def _points(
     report: Report, name: str, note: str, value: Callable[[Subject], float | None]
 ) -> Headline:
-    values = [value(each) for each in report.subjects]
+    values = [value(subject) for subject in report.subjects]
     change = signed_points(*values) if report.compares else None
-    return Headline(name, note, tuple(points(each) for each in values), change)
+    return Headline(name, note, tuple(points(share) for share in values), change)
 
 
 def _amount(
@@ -103,10 +103,10 @@ def _amount(
     form: str,
     unit: str,
 ) -> Headline | None:
-    values = [value(each) for each in report.subjects]
-    if all(each is None for each in values):
+    values = [value(subject) for subject in report.subjects]
+    if all(number is None for number in values):
         return None
-    shown = tuple("–" if each is None else form.format(each) for each in values)
+    shown = tuple("–" if number is None else form.format(number) for number in values)
     change = None
     if report.compares and values[0] and values[1]:
         change = f"× {values[1] / values[0]:.2f}"
