@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from counting_reporter import Counting
 from torch import Tensor, nn
 
 from frcnn_cli.engine.compression.accuracy import measure_map
@@ -19,7 +20,6 @@ from frcnn_cli.engine.models.store import as_stored
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.reporter import Silent
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
@@ -77,23 +77,17 @@ def test_feature_layers_run_once_an_image(
 
 
 def test_an_image_that_cannot_be_read_is_left_out(
-    model: FastRCNN,
-    tiny_dataset: Dataset,
-    grid_proposals: Grid,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
+    model: FastRCNN, tiny_dataset: Dataset, grid_proposals: Grid, tmp_path: Path
 ) -> None:
     first, *others = tiny_dataset.images
     proposals = grid_proposals(tiny_dataset)
     lost = replace(first, path=tmp_path / "lost.jpg")
     damaged = replace(tiny_dataset, images=(lost, *others))
-    warnings: list[str] = []
-    reporter = Silent()
-    monkeypatch.setattr(reporter, "warn", warnings.append)
+    reporter = Counting()
     maps = measure_map((model,), images_of(damaged, proposals), reporter=reporter)
     rest = replace(tiny_dataset, images=tuple(others))
     assert maps == (on_its_own(model, rest, proposals),)
-    assert len(warnings) == 1
-    assert "lost.jpg" in warnings[0]
+    assert len(reporter.warnings) == 1
+    assert "lost.jpg" in reporter.warnings[0]
     with pytest.raises(InputError, match="none of its images"):
         measure_map((model,), images_of(replace(tiny_dataset, images=(lost,)), proposals))

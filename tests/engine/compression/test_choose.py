@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from counting_reporter import Counting
 
 from frcnn_cli.engine.compression.bounds import Bound
 from frcnn_cli.engine.compression.choose import compress_model, compress_within
@@ -18,36 +18,8 @@ from frcnn_cli.engine.models.store import is_half, load_model, save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.reporter import Advance, Needs
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
-
-
-class Counting:
-    """A reporter that counts the items of each kind of work."""
-
-    def __init__(self) -> None:
-        self.done: dict[str, int] = {}
-        self.totals: dict[str, int | None] = {}
-        self.warnings: list[str] = []
-
-    def note(self, text: str) -> None: ...
-
-    def detail(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None:
-        self.warnings.append(text)
-
-    @contextmanager
-    def progress(
-        self, description: str, total: int | None, done: int = 0, needs: Needs | None = None
-    ) -> Iterator[Advance]:
-        self.totals[description], self.done[description] = total, done
-
-        def advance(count: int, beside: str) -> None:
-            self.done[description] += count
-
-        yield advance
 
 
 @pytest.fixture
