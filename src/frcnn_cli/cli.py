@@ -22,7 +22,7 @@ COMMANDS = {
     "train": ("train.command:train", "Train a detector on a dataset."),
     "runs": ("runs:runs", "List training runs: setting, progress, mAP, size."),
     "eval": ("evaluate.command:eval", "Score a detector, or a file of detections, on a dataset."),
-    "report": ("report.command:report", "Write a page on a detector, or on two side by side."),
+    "report": ("report:report", "Write a page on a detector, or on two side by side."),
     "detect": ("detect.command:detect", "Find objects in images."),
     "compress": ("compress.command:compress", "Make a model smaller and faster by truncated SVD."),
     "model": ("model.group:model", "Show what a model or a backbone is made of."),

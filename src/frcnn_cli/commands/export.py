@@ -10,6 +10,7 @@ from rich.markup import escape
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.engine.models.store import find_model, load_model
 from frcnn_proposals.errors import InputError, MisuseError
 
 _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
@@ -54,8 +55,6 @@ def export(
     """
     if plain and kind != "onnx":
         raise MisuseError("--plain is for --format onnx; torch-export is always plain.")
-    from frcnn_cli.engine.models.store import find_model, load_model
-
     path = find_model(model, runs_root)
     output.note(f"Model: {path}")
     target = out or path.with_suffix(_SUFFIXES[kind])

@@ -35,7 +35,7 @@ def import_torchvision(output: Output, file: Path, arch: str | None, out: Path |
         raise InputError(f"{file}: there is no such file of weights.")
     from safetensors.torch import save
 
-    from frcnn_cli.engine.exchange.torchvision_import import import_torchvision as read_checkpoint
+    from frcnn_cli.engine.models.initial import read_checkpoint
 
     backbone, state = read_checkpoint(file, arch)
     if path.resolve() != file.resolve():

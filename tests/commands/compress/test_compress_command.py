@@ -179,7 +179,7 @@ def test_a_file_that_cannot_be_written_is_named_before_the_work(home: Path, tmp_
         )  # fmt: skip
         assert result.exit_code == 1, result.output
         assert "inside: cannot be written" in result.output.replace("\n", "")
-        assert "Data set" not in result.output
+        assert "Dataset:" not in result.output
 
 
 @pytest.mark.parametrize("way", [("--sweep", "1,2,3,4,5,6,7,8"), ("--svd-rank", "4")])
@@ -190,7 +190,7 @@ def test_ctrl_c_leaves_nothing_behind(home: Path, tmp_path: Path, way: tuple[str
     command += ["--json", tmp_path / "s.json"]
     child = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)
     assert child.stderr is not None
-    while "Data set" not in child.stderr.readline():
+    while "Dataset:" not in child.stderr.readline():
         assert child.poll() is None
     time.sleep(0.1)
     child.send_signal(signal.SIGINT)

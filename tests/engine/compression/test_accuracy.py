@@ -1,4 +1,4 @@
-"""Several models judged in one pass, held against judging each on its own."""
+"""The mAP of several models in one pass, held against that of each on its own."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from counting_reporter import Counting
 from torch import Tensor, nn
 
-from frcnn_cli.engine.compression.accuracy import judge
+from frcnn_cli.engine.compression.accuracy import measure_map
 from frcnn_cli.engine.compression.layers import compress
 from frcnn_cli.engine.detection.dataset import detect_dataset
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.models.store import as_stored
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals
@@ -32,6 +34,10 @@ def model(small_model: FastRCNN, tiny_dataset: Dataset) -> FastRCNN:
     return FastRCNN(replace(small_model.architecture, classes=tiny_dataset.classes)).eval()
 
 
+def images_of(dataset: Dataset, proposals: dict[str, Proposals]) -> DatasetProposals:
+    return DatasetProposals(dataset, proposals, Path("made.proposals"), "made")
+
+
 def on_its_own(model: FastRCNN, dataset: Dataset, proposals: dict[str, Proposals]) -> float:
     ready, settings = prepare_model(model), DetectSettings(score_threshold=None)
     found = detect_dataset(ready, dataset, proposals, settings)
@@ -45,9 +51,9 @@ def test_each_model_scores_as_on_its_own(
     thin = compress(model, {"fc6": 3, "fc7": 2}).model
     # Rounded feature layers are others: they must not get the maps of the exact ones.
     models = (model, thin, as_stored(thin, half=True))
-    judged = judge(models, tiny_dataset, proposals)
-    assert judged.map_11point == tuple(on_its_own(each, tiny_dataset, proposals) for each in models)
-    assert len(set(judged.map_11point)) > 1
+    maps = measure_map(models, images_of(tiny_dataset, proposals))
+    assert maps == tuple(on_its_own(each, tiny_dataset, proposals) for each in models)
+    assert len(set(maps)) > 1
 
 
 def test_feature_layers_run_once_an_image(
@@ -66,7 +72,7 @@ def test_feature_layers_run_once_an_image(
         return forward(features, images)
 
     monkeypatch.setattr(type(model.features), "forward", counted)
-    judge((model, thin), tiny_dataset, grid_proposals(tiny_dataset))
+    measure_map((model, thin), images_of(tiny_dataset, grid_proposals(tiny_dataset)))
     assert runs == len(tiny_dataset)
 
 
@@ -77,9 +83,11 @@ def test_an_image_that_cannot_be_read_is_left_out(
     proposals = grid_proposals(tiny_dataset)
     lost = replace(first, path=tmp_path / "lost.jpg")
     damaged = replace(tiny_dataset, images=(lost, *others))
-    judged = judge((model,), damaged, proposals)
+    reporter = Counting()
+    maps = measure_map((model,), images_of(damaged, proposals), reporter=reporter)
     rest = replace(tiny_dataset, images=tuple(others))
-    assert judged.map_11point == (on_its_own(model, rest, proposals),)
-    assert len(judged.unreadable) == 1
+    assert maps == (on_its_own(model, rest, proposals),)
+    assert len(reporter.warnings) == 1
+    assert "lost.jpg" in reporter.warnings[0]
     with pytest.raises(InputError, match="none of its images"):
-        judge((model,), replace(tiny_dataset, images=(lost,)), proposals)
+        measure_map((model,), images_of(replace(tiny_dataset, images=(lost,)), proposals))

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from frcnn_cli.engine.compression.ranks import Choice, Measure, parse_budget, within_time
+from frcnn_cli.engine.compression.bounds import parse_budget
+from frcnn_cli.engine.compression.ranks import Choice, Measure, within_time
 from frcnn_cli.engine.compression.svd import Decomposition, decompose
 from frcnn_cli.engine.detection.stage_times import StageTimes
 from frcnn_proposals.errors import MisuseError

@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import nn
 
-from frcnn_cli.engine.compression.ranks import by_energy, by_rank, parse_ranks, within_cost
+from frcnn_cli.engine.compression.bounds import parse_ranks
+from frcnn_cli.engine.compression.ranks import by_energy, by_rank, within_cost
 from frcnn_cli.engine.compression.svd import Decomposition, decompose
 from frcnn_cli.engine.network.layers.low_rank import LowRankLinear, break_even_rank
 from frcnn_proposals.errors import MisuseError
@@ -87,7 +88,7 @@ def test_within_a_cost_no_other_choice_keeps_more(
         return numbers * price[name]
 
     def kept(name: str, rank: int) -> float:
-        return float(layers[name].kept[rank - 1]) if rank else 1.0
+        return float(layers[name].energy_kept[rank - 1]) if rank else 1.0
 
     every = product(range(9), range(6))  # 0: left as it is
     affordable = [r for r in every if cost("fc6", r[0]) + cost("fc7", r[1]) <= most]

@@ -16,12 +16,12 @@ from frcnn_proposals.errors import MisuseError
 RUNGS = tuple(Rung(Choice({"fc6": number} if number else {}), 0.9**number) for number in range(36))
 
 
-def judging(curve: Callable[[int], float], passes: list[int]) -> Callable[..., Sequence[float]]:
-    def judge(choices: Sequence[Choice]) -> Sequence[float]:
+def measuring(curve: Callable[[int], float], passes: list[int]) -> Callable[..., Sequence[float]]:
+    def measure(choices: Sequence[Choice]) -> Sequence[float]:
         passes.append(len(choices))
         return [curve(choice.ranks.get("fc6", 0)) for choice in choices]
 
-    return judge
+    return measure
 
 
 @pytest.mark.parametrize("last", range(1, 36))
@@ -29,14 +29,14 @@ def test_where_map_falls_steadily_the_lowest_rung_is_found_in_two_passes(last: i
     passes: list[int] = []
     # A thousandth of a point a rung, and a cliff of one point after `last`.
     search = lowest_within(
-        RUNGS, 0.3, judging(lambda rung: 0.5 - rung * 1e-5 - 0.01 * (rung > last), passes)
+        RUNGS, 0.3, measuring(lambda rung: 0.5 - rung * 1e-5 - 0.01 * (rung > last), passes)
     )
     assert search.chosen.rung == RUNGS[last]
     assert search.before == 0.5
     assert len(passes) == 2
 
 
-def test_what_is_returned_was_itself_judged_and_holds() -> None:
+def test_what_is_returned_was_itself_measured_and_holds() -> None:
     # Up and down: 7 points lost on every third rung.
     values: dict[int, float] = {}
 
@@ -44,7 +44,7 @@ def test_what_is_returned_was_itself_judged_and_holds() -> None:
         values[rung] = 0.5 - 0.07 * (rung % 3 == 1)
         return values[rung]
 
-    search = lowest_within(RUNGS, 0.3, judging(curve, []))
+    search = lowest_within(RUNGS, 0.3, measuring(curve, []))
     number = search.chosen.rung.choice.ranks["fc6"]
     assert values[number] == 0.5
     assert len(search.trials) == len(values)
@@ -52,11 +52,11 @@ def test_what_is_returned_was_itself_judged_and_holds() -> None:
 
 def test_nothing_within_the_bound_is_said_with_the_least_lost() -> None:
     with pytest.raises(MisuseError, match=r"within 0\.3 mAP points: the least lost was 2\.00"):
-        lowest_within(RUNGS, 0.3, judging(lambda rung: 0.5 - 0.02 * (rung > 0), []))
+        lowest_within(RUNGS, 0.3, measuring(lambda rung: 0.5 - 0.02 * (rung > 0), []))
 
 
 def test_a_gain_is_within_any_bound() -> None:
-    search = lowest_within(RUNGS, 0.0, judging(lambda rung: 0.5 + 0.001 * rung, []))
+    search = lowest_within(RUNGS, 0.0, measuring(lambda rung: 0.5 + 0.001 * rung, []))
     assert search.chosen.rung == RUNGS[-1]
 
 
@@ -75,5 +75,5 @@ def test_a_ladder_goes_down_from_the_model_as_it_is() -> None:
 
 
 def test_losing_just_the_bound_is_within_it() -> None:
-    search = lowest_within(RUNGS, 0.0, judging(lambda rung: 0.5, []))
+    search = lowest_within(RUNGS, 0.0, measuring(lambda rung: 0.5, []))
     assert search.chosen.rung == RUNGS[-1]

@@ -34,7 +34,7 @@ def test_a_decomposition_worked_by_hand() -> None:
     # diag(3, 2) beside a column of nothing: energies 9 and 4; rank 1 keeps the 3.
     decomposition = decompose(layer_of(torch.tensor([[3.0, 0, 0], [0, 2, 0]])))
     assert decomposition.energies == pytest.approx([9, 4])
-    assert decomposition.kept == pytest.approx([9 / 13, 1])
+    assert decomposition.energy_kept == pytest.approx([9 / 13, 1])
     assert product(decomposition.truncate(1)) == pytest.approx(np.array([[3, 0, 0], [0, 0, 0]]))
 
 
@@ -46,7 +46,9 @@ def test_truncation_is_the_best_approximation(shape: tuple[int, int]) -> None:
     weight = layer.weight.detach().double().numpy()
     values = np.linalg.svd(weight)[1]
     assert np.abs(product(decomposition.truncate(7)) - best(weight, 7)).max() < 1e-5
-    assert decomposition.kept[6] == pytest.approx((values[:7] ** 2).sum() / (values**2).sum())
+    assert decomposition.energy_kept[6] == pytest.approx(
+        (values[:7] ** 2).sum() / (values**2).sum()
+    )
 
 
 def test_at_full_rank_the_layer_does_what_it_did() -> None:
@@ -55,7 +57,7 @@ def test_at_full_rank_the_layer_does_what_it_did() -> None:
     thin = decomposition.truncate(9)
     x = torch.randn(5, 12)
     assert torch.allclose(thin(x), layer(x), atol=1e-5)
-    assert decomposition.kept[8] == pytest.approx(1.0)
+    assert decomposition.energy_kept[8] == pytest.approx(1.0)
     assert thin.first.bias is None
 
 
@@ -93,7 +95,7 @@ def test_a_product_is_decomposed_as_its_one_matrix_would_be(outputs: int, inputs
 
 def test_a_layer_of_nothing_is_no_accident() -> None:
     decomposition = decompose(layer_of(torch.zeros(4, 6)))
-    assert decomposition.kept == pytest.approx([1, 1, 1, 1])
+    assert decomposition.energy_kept == pytest.approx([1, 1, 1, 1])
     assert np.abs(product(decomposition.truncate(2))).max() == 0
 
 

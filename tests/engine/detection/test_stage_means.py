@@ -38,7 +38,9 @@ def test_a_slow_layer_shows_in_its_stage(
     slow.load_state_dict(small_model.state_dict())
     slow.fc6 = Slow(slow.fc6)
     proposals = grid_proposals(tiny_dataset)
-    plain, delayed = mean_stages([small_model, slow], tiny_dataset, proposals, EVERYTHING)
+    plain, delayed = mean_stages(
+        [small_model, slow], tiny_dataset, proposals, [EVERYTHING, EVERYTHING]
+    )
     assert tuple(plain) == tuple(STAGE_NAMES.values())
     assert delayed["fc6"] - plain["fc6"] == pytest.approx(0.2, abs=0.15)
     assert delayed["fc7"] < 0.2
@@ -51,6 +53,6 @@ def test_images_that_cannot_be_read_are_passed_over(
     first, *rest = tiny_dataset.images
     gone = replace(first, path=Path("gone.jpg"))
     partly = replace(tiny_dataset, images=(gone, *rest))
-    assert sum(mean_stages([small_model], partly, proposals, EVERYTHING)[0].values()) > 0
+    assert sum(mean_stages([small_model], partly, proposals, [EVERYTHING])[0].values()) > 0
     nothing = replace(tiny_dataset, images=(gone,))
-    assert mean_stages([small_model], nothing, proposals, EVERYTHING) == [{}]
+    assert mean_stages([small_model], nothing, proposals, [EVERYTHING]) == [{}]

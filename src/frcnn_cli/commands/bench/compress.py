@@ -29,7 +29,7 @@ def bench_compress(
     """
     from frcnn_cli.commands.compress.tables import cost_table
     from frcnn_cli.engine.benchmarks.compression import benchmark_compression
-    from frcnn_cli.engine.compression.ranks import LAYERS, parse_ranks
+    from frcnn_cli.engine.compression.bounds import LAYERS, parse_ranks
     from frcnn_cli.engine.network.backbones.find import find_backbone
 
     ranks = parse_ranks(svd_rank)

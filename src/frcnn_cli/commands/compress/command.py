@@ -3,38 +3,23 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 
-from frcnn_cli.commands.compress.measures import (
-    find_images,
-    measure_maps,
-    time_in_turn,
-    warn_over_budget,
-)
-from frcnn_cli.commands.compress.options import Asked
-from frcnn_cli.commands.compress.ranks import compress_within
-from frcnn_cli.commands.compress.sweep import run_sweep
-from frcnn_cli.commands.compress.tables import (
-    Measured,
-    cost_table,
-    file_rows,
-    images_to_json,
-    layer_table,
-    trials_to_json,
-)
+from frcnn_cli.commands.compress.options import BoundOptions, CompressOptions
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.commands.shared.detection_options import split_arguments
-from frcnn_cli.engine.compression.layers import Compression
-from frcnn_cli.engine.compression.sweep import parse_sweep_ranks
-from frcnn_cli.engine.distributed.devices import find_device
-from frcnn_cli.engine.models.loaded import LoadedModel, open_model
-from frcnn_cli.engine.models.store import as_stored, is_half, save_model
-from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.files import check_writable, refuse_to_replace
+from frcnn_cli.commands.shared.detection_options import check_data, split_arguments, take
+from frcnn_cli.engine.compression.bounds import Bound
+from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.settings.options import DataOptions
+from frcnn_proposals.files import check_writable, refuse_to_replace, write_whole
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.models.loaded import LoadedModel
+    from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
 
 
 @click.command()
@@ -78,7 +63,7 @@ from frcnn_proposals.files import check_writable, refuse_to_replace
 @options.device
 @options.json_file
 @pass_output
-def compress(output: Output, /, **given: Any) -> None:
+def compress(output: Output, /, model: str | None, dataset: str | None, **given: Any) -> None:
     """Compress MODEL, by default the newest run's; with DATASET, measure mAP before and after.
 
     Say how far by one of --svd-rank, --energy, --budget and --max-drop, or measure a --sweep.
@@ -90,54 +75,56 @@ def compress(output: Output, /, **given: Any) -> None:
     frcnn compress --max-drop 0.3 --half
     frcnn compress --sweep 64,128,256,512 voc2007
     """
-    asked = Asked(**given)
-    bound = asked.bound()
-    sweep = None if asked.sweep is None else parse_sweep_ranks(asked.sweep)
-    model_path, dataset_name = split_arguments(asked.model, asked.dataset)
-    loaded = open_model(model_path, asked.runs_root, find_device(asked.device), reporter=output)
-    if asked.out is not None:
-        refuse_to_replace(loaded.path, asked.out)
-    path = asked.out or loaded.path.with_name(f"{loaded.path.stem}-{asked.label()}.safetensors")
-    check_writable(path if sweep is None else asked.plot)
-    half = asked.half or is_half(loaded.path)
-    found = find_images(output, loaded, dataset_name, asked)
-    if sweep is not None:
-        assert found is not None
-        run_sweep(output, loaded, sweep, found, half, asked.plot, asked.json_path)
-        return
-    compression, search = compress_within(output, loaded, bound, found, half)
-    for name, reason in compression.left_alone.items():
-        output.warn(f"{name} is left alone: {reason}.")
-    if not compression.layers and not asked.half:
-        raise MisuseError("No layer would get smaller, so nothing is written.")
-    stored = as_stored(compression.model, half)
-    costs = time_in_turn(output, (loaded.model, stored), loaded.precision)
-    maps = measure_maps(output, loaded, compression.model, stored, found, search)
-    before = Measured(costs[0], loaded.path.stat().st_size, *maps[:1])
-    save_model(compression.model, path, _origin(loaded, compression), half=half)
-    after = Measured(costs[1], path.stat().st_size, *maps[1:])
-    warn_over_budget(output, bound, before, after)
-    if compression.layers:
-        output.print(layer_table(compression.layers))
-    output.print(cost_table(before.cost, after.cost, file_rows(before, after)))
-    output.print(f"Compressed model: [bold]{escape(str(path))}[/]")
-    if asked.json_path is not None:
-        values = {
-            "model": str(loaded.path),
-            "compressed": str(path),
-            "bound": bound.to_json(),
-            "half": half,
-            "layers": {layer.name: layer.to_json() for layer in compression.layers},
-            "left_alone": compression.left_alone,
-            "dataset": None if found is None else images_to_json(found.dataset),
-            "trials": None if search is None else trials_to_json(search),
-            "before": before.to_json(),
-            "after": after.to_json(),
-        }
-        write_json(asked.json_path, values)
-        output.note(f"Results: {asked.json_path}")
+    way = take(BoundOptions, given)
+    bound, ranks = way.bound(), way.sweep_ranks()
+    path, name = split_arguments(model, dataset)
+    chosen = CompressOptions(path, way, take(DataOptions, given, dataset=name), **given)
+    source = find_model(path, chosen.runs_root)
+    target = chosen.out or source.with_name(f"{source.stem}-{way.label()}.safetensors")
+    _check(chosen, source, target)
+    from frcnn_cli.commands.compress import tables
+    from frcnn_cli.engine.compression.choose import compress_model
+    from frcnn_cli.engine.compression.sweep import sweep_plot, sweep_ranks
+    from frcnn_cli.engine.distributed.devices import find_device
+    from frcnn_cli.engine.models.loaded import open_model
+
+    loaded = open_model(source, chosen.runs_root, find_device(chosen.device), reporter=output)
+    images = _open_images(output, loaded, bound, chosen)
+    if ranks is not None:
+        assert images is not None
+        sweep = sweep_ranks(loaded, ranks, images, way.half, output)
+        output.print(tables.sweep_table(sweep))
+        write_whole(chosen.plot, sweep_plot(sweep))
+        output.print(f"Plot: [bold]{escape(str(chosen.plot))}[/]")
+        values = tables.sweep_to_json(sweep)
+    else:
+        compressed = compress_model(loaded, bound, target, images, way.half, output)
+        if compressed.compression.layers:
+            output.print(tables.layer_table(compressed.compression.layers))
+        output.print(tables.compression_table(compressed))
+        output.print(f"Compressed model: [bold]{escape(str(target))}[/]")
+        values = tables.compression_to_json(compressed)
+    if chosen.json_path is not None:
+        write_json(chosen.json_path, values)
+        output.note(f"Results: {chosen.json_path}")
 
 
-def _origin(loaded: LoadedModel, compression: Compression) -> dict[str, Any]:
-    kept = {layer.name: layer.to_json() for layer in compression.layers}
-    return {**loaded.origin, "compressed_from": str(loaded.path), "compression": kept}
+def _check(chosen: CompressOptions, source: Path, target: Path) -> None:
+    """Raise for what is missing or cannot be written, before anything slow is imported."""
+    check_data(chosen.data)
+    if chosen.out is not None:
+        refuse_to_replace(source, target)
+    check_writable(target if chosen.way.sweep is None else chosen.plot)
+
+
+def _open_images(
+    output: Output, loaded: LoadedModel, bound: Bound, chosen: CompressOptions
+) -> DatasetProposals | None:
+    """The images to measure mAP on; None where only costs are to be measured."""
+    from frcnn_cli.engine.evaluation.images import open_images, open_unseen_images
+
+    if bound.max_drop is not None:
+        return open_unseen_images(loaded, chosen.data, output)
+    if chosen.data.dataset is not None or chosen.way.sweep is not None:
+        return open_images(loaded, chosen.data, reporter=output)
+    return None

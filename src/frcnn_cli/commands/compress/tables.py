@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict
 from typing import Any
 
+from rich.markup import escape
 from rich.table import Table
 
+from frcnn_cli.engine.compression.choose import CompressedModel
 from frcnn_cli.engine.compression.costs import Cost
 from frcnn_cli.engine.compression.layers import CompressedLayer
 from frcnn_cli.engine.compression.search import Search
+from frcnn_cli.engine.compression.sweep import RankSweep
 from frcnn_cli.engine.detection.stage_times import NETWORK_STAGES
 from frcnn_cli.engine.records import Dataset
 
@@ -23,27 +26,8 @@ STAGE_TITLES = {
 }
 
 
-@dataclass(frozen=True)
-class Measured:
-    """A model's costs, the size of its file, and its mAP where a data set was named.
-
-    map_in_float32: where weights are stored in bfloat16, mAP before they are rounded.
-    """
-
-    cost: Cost
-    bytes: int
-    map_11point: float | None = None
-    map_in_float32: float | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values; what was not measured is not there."""
-        values = {**self.cost.to_json(), "bytes": self.bytes}
-        maps = {"map_11point": self.map_11point, "map_11point_float32": self.map_in_float32}
-        return values | {name: value for name, value in maps.items() if value is not None}
-
-
 def layer_table(layers: Sequence[CompressedLayer]) -> Table:
-    """A row a replaced layer: shape, rank, energy kept, numbers before and after."""
+    """A row per replaced layer: shape, rank, energy kept, numbers before and after."""
     table = Table("layer", "shape")
     for heading in ("rank", "energy kept", "parameters before", "after"):
         table.add_column(heading, justify="right")
@@ -59,8 +43,21 @@ def layer_table(layers: Sequence[CompressedLayer]) -> Table:
     return table
 
 
+def compression_table(compressed: CompressedModel) -> Table:
+    """Before, after and their ratio: costs, bytes of the file, and mAP where it was measured."""
+    before, after = compressed.before, compressed.after
+    rows = [("bytes on disk", "{:,.0f}", float(before.bytes), float(after.bytes))]
+    for title, value in (
+        ("mAP (11-point), float32", after.map_in_float32),
+        ("mAP (11-point)", after.map_11point),
+    ):
+        if before.map_11point is not None and value is not None:
+            rows.append((title, "{:.3f}", before.map_11point, value))
+    return cost_table(before.cost, after.cost, rows)
+
+
 def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, float]] = ()) -> Table:
-    """Before, after and their ratio: size, arithmetic, time by stage, and what else is given.
+    """Before, after and their ratio: size, arithmetic, time by stage, and further rows.
 
     others: title, format, value before and after.
     """
@@ -83,25 +80,56 @@ def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, flo
     return table
 
 
-def file_rows(before: Measured, after: Measured) -> list[tuple[str, str, float, float]]:
-    """Rows of a cost table about the files: bytes, and mAP where it was measured."""
-    rows = [("bytes on disk", "{:,.0f}", float(before.bytes), float(after.bytes))]
-    for title, value in (
-        ("mAP (11-point), float32", after.map_in_float32),
-        ("mAP (11-point)", after.map_11point),
-    ):
-        if before.map_11point is not None and value is not None:
-            rows.append((title, "{:.3f}", before.map_11point, value))
-    return rows
+def sweep_table(sweep: RankSweep) -> Table:
+    """A row for each rank: energy kept, parameters, seconds per image, mAP."""
+    table = Table(title=escape(sweep.title))
+    table.add_column("rank")
+    for heading in ("energy, fc6", "fc7", "parameters", "seconds an image", "mAP 11-point"):
+        table.add_column(heading, justify="right")
+    for point in sweep.points:
+        shares = [point.energy.get(name) for name in ("fc6", "fc7")]
+        table.add_row(
+            "as it was" if point.rank is None else str(point.rank),
+            *("-" if share is None else f"{share:.1%}" for share in shares),
+            f"{point.parameters:,}",
+            f"{point.seconds_an_image:.3f}",
+            f"{point.map_11point:.3f}",
+        )
+    return table
 
 
-def images_to_json(dataset: Dataset) -> dict[str, Any]:
-    """What mAP was measured on."""
+def compression_to_json(compressed: CompressedModel) -> dict[str, Any]:
+    """The whole result as JSON values."""
+    compression, search, dataset = compressed.compression, compressed.search, compressed.dataset
+    return {
+        "model": str(compressed.source),
+        "compressed": str(compressed.path),
+        "bound": compressed.bound.to_json(),
+        "half": compressed.half,
+        "layers": {layer.name: layer.to_json() for layer in compression.layers},
+        "left_alone": compression.left_alone,
+        "dataset": None if dataset is None else _images_to_json(dataset),
+        "trials": None if search is None else _trials_to_json(search),
+        "before": compressed.before.to_json(),
+        "after": compressed.after.to_json(),
+    }
+
+
+def sweep_to_json(sweep: RankSweep) -> dict[str, Any]:
+    """Every rank's measurements as JSON values, and what they were made on."""
+    return {
+        "dataset": _images_to_json(sweep.dataset),
+        "half": sweep.half,
+        "sweep": [asdict(point) for point in sweep.points],
+    }
+
+
+def _images_to_json(dataset: Dataset) -> dict[str, Any]:
     return {"name": dataset.name, "split": dataset.split, "images": len(dataset)}
 
 
-def trials_to_json(search: Search) -> list[dict[str, Any]]:
-    """Each choice of ranks that was judged: its ranks, and the mAP points it lost."""
+def _trials_to_json(search: Search) -> list[dict[str, Any]]:
+    """Each choice of ranks that was measured: its ranks, and the mAP points it lost."""
     return [
         {
             "ranks": trial.rung.choice.ranks,

@@ -8,6 +8,7 @@ import click
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.engine.models.info import model_info
 
 
 @click.command()
@@ -26,11 +27,10 @@ def info(output: Output, model: str | None, runs_root: Path, json_path: Path | N
     frcnn model info caffenet
     frcnn model info torchvision:resnet50 --json resnet50.json
     """
+    found = model_info(model, runs_root)
     from frcnn_cli.commands.model.tables import fact_table, info_to_json, layer_table
     from frcnn_cli.commands.train.tables import setting_table
-    from frcnn_cli.engine.models.info import model_info
 
-    found = model_info(model, runs_root)
     if found.file is not None:
         output.print(setting_table(found.file.experiment))
     output.print(layer_table(found.costs))

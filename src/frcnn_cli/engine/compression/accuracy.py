@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -12,54 +12,50 @@ from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, warn_of_some
+from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings, Precision
-from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
 
 
-@dataclass(frozen=True)
-class Judged:
-    """map_11point: of each model, 0..1. unreadable: a message for each image left out."""
-
-    map_11point: tuple[float, ...]
-    unreadable: tuple[str, ...]
-
-
-def judge(
+def measure_map(
     models: Sequence[FastRCNN],
-    dataset: Dataset,
-    proposals: Mapping[str, Proposals],
+    images: DatasetProposals,
     settings: DetectSettings | None = None,
     precision: Precision = "float32",
-    on_image: Callable[[], None] = lambda: None,
-) -> Judged:
-    """The VOC 11-point mAP of each model on a data set, all in one pass over its images.
+    description: str = "Detecting",
+    reporter: Reporter = SILENT,
+) -> tuple[float, ...]:
+    """The VOC 11-point mAP (0..1) of each model, all in one pass over the images.
 
-    settings: how they detect, but for the threshold: detections of any score are judged.
-    Models whose feature layers hold the same numbers share their feature maps.
-    Raises InputError where none of the images can be read.
+    settings: how they detect; their score threshold is ignored, since mAP needs every detection.
+    Models whose feature layers hold the same numbers share their feature maps. Images that
+    cannot be read are skipped with a warning. Raises InputError where none can be read.
     """
+    dataset = images.dataset
     settings = replace(settings or DetectSettings(), score_threshold=None)
-    found: list[dict[str, Detections]] = [{} for _ in models]
+    detections: list[dict[str, Detections]] = [{} for _ in models]
     unreadable = []
     prepared = _sharing_feature_maps(models, precision)
-    for record in dataset.images:
-        try:
-            image = read_image(record.path)
-        except InputError as error:
-            unreadable.append(str(error))
-        else:
-            boxes = proposals[record.image_id]
-            for model, detections in zip(prepared, found, strict=True):
-                detections[record.image_id] = detect_image(model, image, boxes, settings)
-        on_image()
-    scored = tuple(record for record in dataset.images if record.image_id in found[0])
-    if not scored:
+    with reporter.progress(description, len(dataset)) as advance:
+        for record in dataset.images:
+            try:
+                image = read_image(record.path)
+            except InputError as error:
+                unreadable.append(str(error))
+            else:
+                boxes = images.proposals[record.image_id]
+                for model, of_model in zip(prepared, detections, strict=True):
+                    of_model[record.image_id] = detect_image(model, image, boxes, settings)
+            advance(1, "")
+    warn_of_some(reporter, unreadable)
+    readable = tuple(record for record in dataset.images if record.image_id in detections[0])
+    if not readable:
         raise InputError(f"{dataset.name}: none of its images can be read.")
-    results = [evaluate_voc(replace(dataset, images=scored), each) for each in found]
-    return Judged(tuple(result.map_11point or 0.0 for result in results), tuple(unreadable))
+    scores = [evaluate_voc(replace(dataset, images=readable), found) for found in detections]
+    return tuple(score.map_11point or 0.0 for score in scores)
 
 
 class _LastMap(nn.Module):

@@ -19,6 +19,7 @@ from frcnn_cli.engine.network.transforms import image_tensor
 from frcnn_cli.engine.settings import Precision
 
 ROIS = 2000
+REPEATS = 5  # timed runs of each model
 
 
 @dataclass(frozen=True)
@@ -42,15 +43,19 @@ class Cost:
 def measure_costs(
     models: Sequence[FastRCNN],
     precision: Precision,
-    repeats: int = 5,
+    repeats: int = REPEATS,
     on_run: Callable[[], None] = lambda: None,
 ) -> list[Cost]:
-    """Costs of each model; times are medians, in turn, of models made ready for detection."""
+    """Costs of each model; times are medians of runs that alternate between the models.
+
+    Models are prepared for detection first, and each runs once untimed: on_run is called
+    len(models) * (repeats + 1) times.
+    """
     prepared = [prepare_model(model, precision) for model in models]
     times = time_stages(prepared, sample_image(), sample_proposals(ROIS), repeats, on_run)
     return [
-        Cost(parameter_count(model), multiply_adds(model), each)
-        for model, each in zip(models, times, strict=True)
+        Cost(parameter_count(model), multiply_adds(model), time)
+        for model, time in zip(models, times, strict=True)
     ]
 
 

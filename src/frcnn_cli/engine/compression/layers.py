@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from frcnn_cli.engine.compression.ranks import LAYERS, Choice, Decompositions, by_rank
+from frcnn_cli.engine.compression.bounds import LAYERS
+from frcnn_cli.engine.compression.ranks import Choice, Decompositions, by_rank
 from frcnn_cli.engine.compression.svd import Decomposition, decompose
 from frcnn_cli.engine.network.model import FastRCNN, rebuild_model, with_ranks
+from frcnn_cli.engine.reporter import SILENT, Reporter
 
 
 @dataclass(frozen=True)
@@ -51,14 +53,13 @@ def compress(model: FastRCNN, ranks: int | Mapping[str, int]) -> Compression:
     return replace_layers(model, layers, by_rank(layers, ranks))
 
 
-def decompose_layers(
-    model: FastRCNN, on_layer: Callable[[str], None] = lambda name: None
-) -> dict[str, Decomposition]:
-    """The SVD of each layer that can be compressed; on_layer is told when one is done."""
+def decompose_layers(model: FastRCNN, reporter: Reporter = SILENT) -> dict[str, Decomposition]:
+    """The SVD of each layer that can be compressed."""
     decompositions = {}
-    for name in LAYERS:
-        decompositions[name] = decompose(getattr(model, name))
-        on_layer(name)
+    with reporter.progress("Decomposing", len(LAYERS)) as advance:
+        for name in LAYERS:
+            decompositions[name] = decompose(getattr(model, name))
+            advance(1, name)
     return decompositions
 
 
@@ -80,7 +81,7 @@ def replace_layers(model: FastRCNN, layers: Decompositions, choice: Choice) -> C
                 layer.inputs,
                 layer.outputs,
                 rank,
-                float(layer.kept[rank - 1]),
+                float(layer.energy_kept[rank - 1]),
                 layer.multiply_adds,
                 rank * (layer.inputs + layer.outputs),
             )

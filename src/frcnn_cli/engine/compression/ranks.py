@@ -1,4 +1,4 @@
-"""Which rank each layer gets, by what was asked for."""
+"""Which rank each layer gets: by rank, energy, cost or time."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_cli.engine.compression.bounds import check_energy
 from frcnn_cli.engine.compression.svd import Decomposition
 from frcnn_cli.engine.detection.stage_times import StageTimes
 from frcnn_cli.engine.network.layers.low_rank import LowRankLinear
 from frcnn_proposals.errors import MisuseError
 
-LAYERS = ("fc6", "fc7")
 Decompositions = Mapping[str, Decomposition]
 
 
@@ -25,36 +25,18 @@ class Choice:
     left_alone: dict[str, str] = field(default_factory=dict)
 
 
-def parse_ranks(text: str) -> int | dict[str, int]:
-    """`256` for all layers, or `fc6=1024,fc7=256`. Raises MisuseError for anything else."""
-    problem = MisuseError(
-        f"'{text}' is no rank. Give one number for fc6 and fc7, as 256, "
-        "or one for each, as fc6=1024,fc7=256."
-    )
-    try:
-        if "=" not in text:
-            ranks: dict[str, int] = dict.fromkeys(LAYERS, int(text))
-        else:
-            ranks = {k.strip(): int(v) for k, v in (p.split("=") for p in text.split(","))}
-    except ValueError:
-        raise problem from None
-    if not set(ranks) <= set(LAYERS) or min(ranks.values()) < 1:
-        raise problem
-    return ranks if "=" in text else ranks["fc6"]
-
-
-def by_rank(layers: Decompositions, asked: int | Mapping[str, int]) -> Choice:
-    """The ranks asked for: one for all, where a layer that it would not make smaller is left
+def by_rank(layers: Decompositions, ranks: int | Mapping[str, int]) -> Choice:
+    """The given ranks: one for all, where a layer that it would not make smaller is left
     alone; or one a layer, where that raises MisuseError with the rank that would pay."""
-    if isinstance(asked, int):
-        too_high = {name: _reason(d) for name, d in layers.items() if asked > d.largest_rank}
-        return Choice({name: asked for name in layers if name not in too_high}, too_high)
-    for name, rank in asked.items():
+    if isinstance(ranks, int):
+        too_high = {name: _reason(d) for name, d in layers.items() if ranks > d.largest_rank}
+        return Choice({name: ranks for name in layers if name not in too_high}, too_high)
+    for name, rank in ranks.items():
         if rank > layers[name].largest_rank:
             raise MisuseError(
                 f"{name} cannot be compressed to rank {rank}: {_reason(layers[name])}."
             )
-    return Choice(dict(asked))
+    return Choice(dict(ranks))
 
 
 def by_energy(layers: Decompositions, share: float) -> Choice:
@@ -63,12 +45,11 @@ def by_energy(layers: Decompositions, share: float) -> Choice:
     A layer that this would not make smaller is left alone. Raises MisuseError for a share
     outside 0..1.
     """
-    if not 0 < share <= 1:
-        raise MisuseError(f"The energy to keep is a share over 0, at most 1, not {share:g}.")
+    check_energy(share)
     ranks, left_alone = {}, {}
     for name, layer in layers.items():
         # A hair less, so that rounding does not ask for a singular value of nothing.
-        rank = int(np.searchsorted(layer.kept, share * (1 - 1e-12))) + 1
+        rank = int(np.searchsorted(layer.energy_kept, share * (1 - 1e-12))) + 1
         if rank > layer.largest_rank:
             needed = f"keeping {share:.4g} of its energy takes rank {rank}"
             left_alone[name] = f"{needed}; {_reason(layer)}"
@@ -93,7 +74,7 @@ def within_cost(
     # Both lists rise in cost and in energy: for each rank of the first layer, the best of the
     # second is the last that is affordable.
     affordable = np.searchsorted(b.costs, most - a.costs, side="right") - 1
-    kept = np.where(affordable >= 0, a.kept * b.kept[affordable], -1.0)
+    kept = np.where(affordable >= 0, a.energy_kept * b.energy_kept[affordable], -1.0)
     best = int(np.argmax(kept))
     if kept[best] < 0:
         return None
@@ -108,13 +89,13 @@ class _Options:
 
     ranks: NDArray[np.int64]
     costs: NDArray[np.float64]
-    kept: NDArray[np.float64]
+    energy_kept: NDArray[np.float64]
 
 
 def _options(layer: Decomposition, price: float) -> _Options:
     ranks = np.arange(1, layer.largest_rank + 1)
     costs = np.append(ranks * (layer.inputs + layer.outputs), layer.multiply_adds)
-    kept = np.append(layer.kept[: len(ranks)], 1.0)
+    kept = np.append(layer.energy_kept[: len(ranks)], 1.0)
     return _Options(np.append(ranks, 0), costs * float(price), kept)
 
 
@@ -132,17 +113,6 @@ _TRIES = 5
 
 # Times of the model as it is and with the chosen ranks, in turn.
 Measure = Callable[[Choice], tuple[StageTimes, StageTimes]]
-
-
-def parse_budget(text: str) -> float:
-    """`0.7x` (or `0.7`) as 0.7. Raises MisuseError for anything but a share between 0 and 1."""
-    try:
-        budget = float(text.strip().removesuffix("x"))
-    except ValueError:
-        budget = 0.0
-    if not 0 < budget < 1:
-        raise MisuseError(f"'{text}' is no budget. Give a share of the time now, as 0.7x.")
-    return budget
 
 
 def within_time(layers: Decompositions, budget: float, measure: Measure) -> Choice:

@@ -12,7 +12,8 @@ STEP = 0.9  # each rung's fully connected layers cost a tenth less than those of
 RUNGS = 36
 _WAYS = 6  # so that 36 rungs take two passes over the images
 
-Judge = Callable[[Sequence[Choice]], Sequence[float]]
+# mAPs (0..1) of several choices, in one pass over the images.
+MeasureMaps = Callable[[Sequence[Choice]], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Trial:
-    """A rung that was judged: its mAP, 0..1."""
+    """A rung that was measured: its mAP, 0..1."""
 
     rung: Rung
     map_11point: float
@@ -34,7 +35,7 @@ class Trial:
 @dataclass(frozen=True)
 class Search:
     """chosen: the lowest rung found within the bound. before: mAP of the model as it is.
-    trials: every rung that was judged, highest first."""
+    trials: every rung that was measured, highest first."""
 
     chosen: Trial
     before: float
@@ -55,11 +56,11 @@ def ladder(layers: Decompositions) -> tuple[Rung, ...]:
     return tuple(rungs)
 
 
-def lowest_within(rungs: Sequence[Rung], most: float, judge: Judge) -> Search:
+def lowest_within(rungs: Sequence[Rung], most: float, measure: MeasureMaps) -> Search:
     """The lowest rung found that loses at most `most` mAP points on the first, uncompressed one.
 
-    judge: mAPs (0..1) of several choices, in one pass over the images. mAP need not fall
-    steadily, so a lower rung may hold that was not tried; the one returned was itself judged.
+    mAP need not fall steadily, so a lower rung may hold that was not tried; the one returned
+    was itself measured.
     Raises MisuseError where every rung tried loses more.
     """
     holds, fails = 0, len(rungs)
@@ -70,7 +71,7 @@ def lowest_within(rungs: Sequence[Rung], most: float, judge: Judge) -> Search:
         if not values:
             probes.add(0)
         new = sorted(probe for probe in probes if probe < fails)
-        values |= zip(new, judge([rungs[probe].choice for probe in new]), strict=True)
+        values |= zip(new, measure([rungs[probe].choice for probe in new]), strict=True)
         lost = {probe: 100 * (values[0] - values[probe]) for probe in new}
         holds = max((probe for probe in new if lost[probe] <= most), default=holds)
         fails = min((probe for probe in new if probe > holds), default=fails)

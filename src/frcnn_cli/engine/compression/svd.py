@@ -58,7 +58,7 @@ class Decomposition:
         return sum(factor.numel() for factor in self._factors)
 
     @cached_property
-    def kept(self) -> NDArray[np.float64]:
+    def energy_kept(self) -> NDArray[np.float64]:
         """(t,): the share of the energy that ranks 1..t keep, of what the layer has now."""
         total = self.energies.sum()
         if total == 0:

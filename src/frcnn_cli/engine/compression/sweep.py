@@ -1,4 +1,4 @@
-"""mAP and time against rank."""
+"""mAP and time against rank: measured, and drawn."""
 
 from __future__ import annotations
 
@@ -6,11 +6,19 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from frcnn_proposals.errors import MisuseError
+from frcnn_cli.engine.compression.accuracy import measure_map
+from frcnn_cli.engine.compression.costs import REPEATS, measure_costs
+from frcnn_cli.engine.compression.layers import decompose_layers, replace_layers
+from frcnn_cli.engine.compression.ranks import Choice, by_rank
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.store import as_stored, is_half
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.reporter import SILENT, Reporter
 
 
 @dataclass(frozen=True)
-class SweepPoint:
+class RankMeasurement:
     """One rank for all layers (None: the model as it is) and what it costs and reaches.
 
     ranks: of the layers that it made smaller. energy: share kept in each of them. parameters
@@ -26,24 +34,72 @@ class SweepPoint:
     map_11point: float
 
 
-def parse_sweep_ranks(text: str) -> tuple[int, ...]:
-    """The ranks in `64,128,256`, rising, each once. Raises MisuseError for anything else."""
-    try:
-        ranks = tuple(sorted({int(value) for value in text.split(",")}))
-    except ValueError:
-        ranks = ()
-    if not ranks or ranks[0] < 1:
-        raise MisuseError(f"--sweep is written as 64,128,256,512, not '{text}'.")
-    return ranks
+@dataclass(frozen=True)
+class RankSweep:
+    """A model as it is, then compressed to rising ranks. half: weights of the compressed ones
+    are in bfloat16."""
+
+    dataset: Dataset
+    half: bool
+    points: tuple[RankMeasurement, ...]
+
+    @property
+    def title(self) -> str:
+        """What mAP was measured on."""
+        return f"{self.dataset.name}, {self.dataset.split}"
 
 
-def sweep_plot(points: Sequence[SweepPoint], title: str) -> bytes:
-    """A PNG of two panels: mAP and seconds an image against rank; dashed, without compression."""
+def sweep_ranks(
+    loaded: LoadedModel,
+    ranks: Sequence[int],
+    images: DatasetProposals,
+    half: bool = False,
+    reporter: Reporter = SILENT,
+) -> RankSweep:
+    """Measure a model as it is and at each of these ranks, on `images`; no model is written.
+
+    half: compressed models have their weights in bfloat16, as where the model is stored so.
+    """
+    model, half = loaded.model, half or is_half(loaded.path)
+    layers = decompose_layers(model, reporter)
+    compressions = {None: replace_layers(model, layers, Choice({}))} | {
+        rank: replace_layers(model, layers, by_rank(layers, rank)) for rank in ranks
+    }
+    models = [
+        as_stored(compression.model, half and rank is not None)
+        for rank, compression in compressions.items()
+    ]
+    with reporter.progress("Timing", len(models) * (REPEATS + 1)) as advance:
+        costs = measure_costs(models, loaded.precision, on_run=lambda: advance(1, ""))
+    settings, description = loaded.experiment.detect, "Detecting at every rank"
+    maps = measure_map(models, images, settings, loaded.precision, description, reporter)
+    for rank, compression in compressions.items():
+        for name, reason in compression.left_alone.items():
+            reporter.warn(f"At rank {rank}, {name} is left alone: {reason}.")
+    points = tuple(
+        RankMeasurement(
+            rank,
+            {layer.name: layer.rank for layer in compression.layers},
+            {layer.name: layer.energy for layer in compression.layers},
+            cost.parameters,
+            cost.multiply_adds,
+            cost.times.seconds,
+            map_11point,
+        )
+        for (rank, compression), cost, map_11point in zip(
+            compressions.items(), costs, maps, strict=True
+        )
+    )
+    return RankSweep(images.dataset, half, points)
+
+
+def sweep_plot(sweep: RankSweep) -> bytes:
+    """A PNG of two panels: mAP and seconds per image against rank; dashed, without compression."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
-    (whole,) = (point for point in points if point.rank is None)
-    swept = [point for point in points if point.rank is not None]
+    (whole,) = (point for point in sweep.points if point.rank is None)
+    swept = [point for point in sweep.points if point.rank is not None]
     ranks = [point.rank for point in swept]
     panels = {
         "mAP, 11-point": ([100 * p.map_11point for p in swept], 100 * whole.map_11point),
@@ -60,7 +116,7 @@ def sweep_plot(points: Sequence[SweepPoint], title: str) -> bytes:
         axes.minorticks_off()
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right")
-    figure.suptitle(title)
+    figure.suptitle(f"mAP and time against rank: {sweep.title}")
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=110)
     return buffer.getvalue()

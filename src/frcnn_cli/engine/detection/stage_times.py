@@ -113,16 +113,17 @@ def time_stages(
     proposals: Proposals,
     repeats: int = 5,
     on_run: Callable[[], None] = lambda: None,
-    settings: DetectSettings = EVERYTHING,
+    settings: Sequence[DetectSettings] | None = None,
 ) -> list[StageTimes]:
     """Medians over `repeats` detections by each model, turn by turn, after an untimed round.
 
-    settings: how is detected.
+    settings: how each model detects; None keeps every detection of each.
     """
+    settings = [EVERYTHING] * len(models) if settings is None else settings
     runs: list[list[StageTimes]] = [[] for _ in models]
     for repeat in range(repeats + 1):
-        for model, times in zip(models, runs, strict=True):
-            once = _time_once(model, image, proposals, settings)
+        for model, own, times in zip(models, settings, runs, strict=True):
+            once = _time_once(model, image, proposals, own)
             if repeat > 0:
                 times.append(once)
             on_run()
@@ -158,11 +159,12 @@ def mean_stages(
     models: Sequence[FastRCNN],
     dataset: Dataset,
     proposals: Mapping[str, Proposals],
-    settings: DetectSettings,
+    settings: Sequence[DetectSettings],
 ) -> list[dict[str, float]]:
     """For each model, seconds per image by stage, over the first IMAGES that can be read.
 
-    Stages have names for people. Empty where no image can be read, or none has proposals.
+    settings: how each model detects. Stages have names for people. Empty where no image can
+    be read, or none has proposals.
     """
     images = _first_images(dataset, proposals)
     means = [dict.fromkeys(STAGE_NAMES.values(), 0.0) if images else {} for _ in models]

@@ -1,1 +1,1 @@
-"""Models that come from other frameworks, and models that go to them."""
+"""Models that come from Caffe, and models that go to other runtimes."""

@@ -124,7 +124,7 @@ def onnx_runner(path: Path) -> Runner:
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        given = {key: each.numpy() for key, each in zip(INPUTS, inputs, strict=True)}
+        given = {name: value.numpy() for name, value in zip(INPUTS, inputs, strict=True)}
         scores, boxes = session.run(OUTPUTS, given)
         return torch.from_numpy(scores), torch.from_numpy(boxes)
 
@@ -157,7 +157,7 @@ def _program(model: FastRCNN, plain: bool) -> ExportedProgram:
 
 
 def _max_roi_pool() -> Callable[..., Any]:
-    """How our operator is said in ONNX: MaxRoiPool takes the same features, RoIs and scale."""
+    """Translates our operator to ONNX: MaxRoiPool takes the same features, RoIs and scale."""
     from onnxscript import opset20
 
     def translate(features: Any, rois: Any, height: int, width: int, spatial_scale: float) -> Any:

@@ -1,4 +1,4 @@
-"""A detector as one function of tensors: what is exported, and what is said of it in the file.
+"""A detector as one function of tensors: what is exported, and its description in the file.
 
 RoI pooling by plain tensor operators, for runtimes that have no operator for it.
 

@@ -1,18 +1,21 @@
-"""What is to be known of a model file, or of a backbone that none is trained on yet."""
+"""Facts about a model file, or a backbone; errors in a name or a path need no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.store import find_model, load_model
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
-from frcnn_cli.engine.network.backbones.find import find_backbone
-from frcnn_cli.engine.network.layer_costs import NetworkCost, layer_costs
+from frcnn_cli.engine.network.backbones.find import find_backbone, find_defaults
 from frcnn_cli.engine.settings import Architecture, Experiment
 from frcnn_proposals.errors import InputError, MisuseError
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.network.layer_costs import NetworkCost
 
 
 @dataclass(frozen=True)
@@ -48,7 +51,7 @@ def model_info(given: str | None, runs_root: Path) -> ModelInfo:
     path = None if given is None else Path(given)
     if path is not None and not path.exists() and not _looks_like_a_path(path):
         try:
-            find_backbone(str(path))
+            find_defaults(str(path))
         except MisuseError as error:
             raise MisuseError(f"{error}\nNor is there a model file of that name.") from None
     return _of_file(find_model(path, runs_root))
@@ -59,12 +62,16 @@ def _looks_like_a_path(path: Path) -> bool:
 
 
 def _of_backbone(name: str) -> ModelInfo:
+    from frcnn_cli.engine.network.layer_costs import layer_costs
+
     backbone = find_backbone(name)
     architecture = Architecture(name, VOC_CLASSES, backbone.hidden, backbone.preprocessing)
     return ModelInfo(architecture, layer_costs(architecture))
 
 
 def _of_file(path: Path) -> ModelInfo:
+    from frcnn_cli.engine.network.layer_costs import layer_costs
+
     model, origin = load_model(path)
     architecture = model.architecture
     try:

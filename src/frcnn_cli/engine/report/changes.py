@@ -12,7 +12,7 @@ from frcnn_cli.engine.evaluation.errors import FOREGROUND
 from frcnn_cli.engine.evaluation.matching import NO_OBJECT
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 from frcnn_cli.engine.evaluation.voc import match_detections
-from frcnn_cli.engine.report.records import Report
+from frcnn_cli.engine.report.records import Report, Subject
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ def compare_images(report: Report) -> tuple[ImageChange, ...]:
     class is the same and IoU at least 0.5.
     """
     first, second = (subject.found for subject in report.subjects)
-    found_by = [_finders(report.truth, each.found, each.threshold) for each in report.subjects]
-    wrong_by = [_wrong_rows(report.truth, each.found, each.threshold) for each in report.subjects]
+    found_by = [_finders(report.truth, subject) for subject in report.subjects]
+    wrong_by = [_wrong_rows(report.truth, subject) for subject in report.subjects]
     objects = _grouped(report.truth.image, np.arange(len(report.truth)), len(report.dataset))
     wrong = [
         _grouped(found.image, rows, len(report.dataset))
@@ -66,19 +66,19 @@ def compare_images(report: Report) -> tuple[ImageChange, ...]:
     return tuple(sorted(changes, key=lambda change: -change.size))
 
 
-def _finders(truth: TruthTable, found: DetectionTable, threshold: float) -> NDArray[np.bool_]:
+def _finders(truth: TruthTable, subject: Subject) -> NDArray[np.bool_]:
     """(G,) whether each object is found."""
-    matches = match_detections(truth, found, FOREGROUND)
-    taken = matches.object[matches.right & (found.score >= threshold)]
+    matches = match_detections(truth, subject.found, FOREGROUND)
+    taken = matches.object[matches.right & (subject.found.score >= subject.threshold)]
     is_found = np.zeros(len(truth), bool)
     is_found[taken[taken != NO_OBJECT]] = True
     return is_found
 
 
-def _wrong_rows(truth: TruthTable, found: DetectionTable, threshold: float) -> NDArray[np.int64]:
-    matches = match_detections(truth, found, FOREGROUND)
+def _wrong_rows(truth: TruthTable, subject: Subject) -> NDArray[np.int64]:
+    matches = match_detections(truth, subject.found, FOREGROUND)
     wrong: NDArray[np.int64] = np.flatnonzero(
-        ~matches.right & ~matches.ignored & (found.score >= threshold)
+        ~matches.right & ~matches.ignored & (subject.found.score >= subject.threshold)
     )
     return wrong
 

@@ -24,7 +24,7 @@ _DEPTH = 40  # how far down each class and kind is looked
 class Finding:
     """One detection, or one missed object.
 
-    subject, image, label, row: indices of the subject, the data set's image, the class (1..K),
+    subject, image, label, row: indices of the subject, the dataset's image, the class (1..K),
     and the row of the detections' table (of the objects' for a missed one).
     score: None for a missed object.
     """
@@ -121,7 +121,7 @@ def _take_in_turn(layers: Sequence[Sequence[Finding]], limit: int) -> list[Findi
     while waiting and len(taken) < limit:
         still = []
         for layer in waiting:
-            finding = next((each for each in layer if each.image not in seen), None)
+            finding = next((found for found in layer if found.image not in seen), None)
             if finding is not None:
                 seen.add(finding.image)
                 taken.append(finding)

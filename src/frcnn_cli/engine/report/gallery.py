@@ -6,30 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from frcnn_cli.engine.report.changes import ImageChange, compare_images
+from frcnn_cli.engine.report.changes import ImageChange
 from frcnn_cli.engine.report.findings import MISSED, Finding, choose_findings
 from frcnn_cli.engine.report.overlay import (
     DRAWN_BELOW,
     KIND_NAMES,
-    DrawnBox,
+    Picture,
     described,
     detection_boxes,
     truth_boxes,
 )
 from frcnn_cli.engine.report.records import Report
-from frcnn_cli.engine.report.thumbnails import Thumbnail, Thumbnails
+from frcnn_cli.engine.report.self_contained import Thumbnail, Thumbnails
 
 MOST_CHANGES = 60  # images shown side by side
 MOST_ROWS = 1000  # images listed
-
-
-@dataclass(frozen=True)
-class Picture:
-    """One image with its boxes. alt: what it shows, in words."""
-
-    thumbnail: Thumbnail
-    boxes: tuple[DrawnBox, ...]
-    alt: str
 
 
 @dataclass(frozen=True)
@@ -76,12 +67,14 @@ class Gallery:
     unreadable: int
 
 
-def make_gallery(report: Report, thumbnails: Thumbnails) -> Gallery:
-    """Choose, read and shrink the images that the page shows."""
-    changes = compare_images(report) if report.compares else ()
+def make_gallery(report: Report, changes: Sequence[ImageChange], thumbnails: Thumbnails) -> Gallery:
+    """Choose, read and shrink the images that the page shows.
+
+    changes: what differs between two subjects, the most changed image first.
+    """
     rows = tuple(
-        _change_row(report, change, thumbnails if place < MOST_CHANGES else None)
-        for place, change in enumerate(changes[:MOST_ROWS])
+        _change_row(report, change, thumbnails if number < MOST_CHANGES else None)
+        for number, change in enumerate(changes[:MOST_ROWS])
     )
     findings = choose_findings(report)
     cards = [_card(report, finding, thumbnails) for finding in _mixed(findings.shown)]

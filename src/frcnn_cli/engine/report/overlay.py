@@ -1,4 +1,4 @@
-"""The boxes that lie over a picture, and the words that stand for it where it is not seen."""
+"""A picture of an image: its boxes, and the words that stand for it where it is not seen."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.errors import IGNORED, RIGHT
 from frcnn_cli.engine.report.records import Report, Subject
+from frcnn_cli.engine.report.self_contained import Thumbnail
 
 DRAWN_BELOW = 0.2  # how far under its threshold a picture's other detections are drawn
 MOST_DRAWN = 15
@@ -47,6 +48,15 @@ class DrawnBox:
     def is_truth(self) -> bool:
         """Whether it is an object rather than a detection."""
         return self.role in ("truth", "missed")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image with its boxes. alt: what it shows, in words."""
+
+    thumbnail: Thumbnail
+    boxes: tuple[DrawnBox, ...]
+    alt: str
 
 
 def truth_boxes(

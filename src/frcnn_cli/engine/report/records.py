@@ -38,7 +38,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Report:
-    """One subject, or two side by side, on one data set.
+    """One subject, or two side by side, on one dataset.
 
     made: what made the report and when; machine: where. recall is None where no proposals are
     at hand.
@@ -53,7 +53,7 @@ class Report:
 
     @property
     def dataset_title(self) -> str:
-        """The data set's name; of one named by its folder, the last part."""
+        """The dataset's name; of one named by its folder, the last part."""
         return self.dataset.name.rstrip("/").rpartition("/")[2] or self.dataset.name
 
     @property

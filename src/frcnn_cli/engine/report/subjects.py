@@ -1,33 +1,136 @@
-"""From detections and whatever is known of the detector to a report's subject."""
+"""Reports from start to end: the subjects that they are on, and the page with its plots."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from frcnn_cli import __version__
+from frcnn_cli.engine.datasets.layout import refuse_unless_picture
+from frcnn_cli.engine.detection.dataset import detect_with_journal, readable_images
 from frcnn_cli.engine.detection.image import threshold_for
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.detection.stage_times import mean_stages
 from frcnn_cli.engine.evaluation.curves import precision_recall_curves
+from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.errors import diagnose
+from frcnn_cli.engine.evaluation.images import open_images, open_split
+from frcnn_cli.engine.evaluation.recall import evaluate_recall
 from frcnn_cli.engine.evaluation.scores import evaluate
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
+from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.store import MODEL_FILE
-from frcnn_cli.engine.network.model import FastRCNN, parameter_count
+from frcnn_cli.engine.network.model import parameter_count
+from frcnn_cli.engine.proposals.for_dataset import proposals_for
 from frcnn_cli.engine.records import Dataset, Detections
-from frcnn_cli.engine.report.records import Subject
-from frcnn_cli.engine.report.setup import all_settings, setting_of
-from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.report.page import write_report
+from frcnn_cli.engine.report.records import Report, Subject
+from frcnn_cli.engine.report.summary import all_settings, machine_facts, main_settings
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_cli.engine.training.metrics import read_training_log
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import MisuseError
+
+USUAL_THRESHOLD = 0.5
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Where a model came from: its file, the experiment that made it, the JSON in its file."""
+def report_on_models(
+    models: Sequence[LoadedModel],
+    folder: Path,
+    data: DataOptions | None = None,
+    detection: DetectionOptions | None = None,
+    detections: Sequence[Path] = (),
+    threshold: float | None = None,
+    reporter: Reporter = SILENT,
+) -> Path:
+    """Write a report on one model, or on two side by side; returns the page's path.
 
-    path: Path
-    experiment: Experiment
-    stored: Mapping[str, Any]
+    data: by default the first model's own dataset. detections: a file for each model, in place
+    of detecting; else detections are kept in the cache until the report is written, so that an
+    interrupted report is resumed by the next call. threshold: the score from which detections
+    count where two models are compared image by image; None takes each model's usual one.
+    """
+    images = open_images(models[0], data or DataOptions(), models[1:], reporter=reporter)
+    detection = detection or DetectionOptions()
+    settings = [detection.for_evaluation(loaded.experiment.detect) for loaded in models]
+    dataset, journals = images.dataset, []
+    found: list[Mapping[str, Detections]] = []
+    if detections:
+        found = [read_detections(path, dataset) for path in detections]
+    else:
+        for loaded, own in zip(models, settings, strict=True):
+            detected = detect_with_journal(loaded, images, own, reporter=reporter)
+            journals.append(detected.journal)
+            found.append(detected.detections)
+        dataset = readable_images(dataset, found)
+    with reporter.progress("Timing", None):
+        prepared = [prepare_model(loaded.model, loaded.precision) for loaded in models]
+        stages = mean_stages(prepared, dataset, images.proposals, settings[:1] * len(models))
+    subjects = tuple(
+        subject_of_model(dataset, of_model, loaded, seconds, threshold)
+        for loaded, of_model, seconds in zip(models, found, stages, strict=True)
+    )
+    most = max(own.proposals for own in settings)
+    device = models[0].model.offset_means.device
+    page = _write(folder, dataset, subjects, device, images.proposals, most, reporter)
+    for journal in journals:
+        journal.remove()
+    return page
+
+
+def report_on_files(
+    files: Sequence[Path],
+    folder: Path,
+    data: DataOptions,
+    device: torch.device,
+    threshold: float | None = None,
+    reporter: Reporter = SILENT,
+) -> Path:
+    """Write a report on one or two files of detections; returns the page's path.
+
+    data: names the dataset, and may name a file of proposals. device: named among the machine's
+    facts. Raises MisuseError where no dataset is named.
+    """
+    if data.dataset is None:
+        raise MisuseError("A report on detections without a model needs a dataset.")
+    dataset = open_split(data.dataset, data.split, data.data_root, refuse_unless_picture, reporter)
+    threshold = USUAL_THRESHOLD if threshold is None else threshold
+    subjects = tuple(
+        subject_of_file(dataset, read_detections(path, dataset), path, threshold) for path in files
+    )
+    proposals = None
+    if data.proposals is not None:
+        proposals = proposals_for(
+            reporter, dataset, data.proposals, data.source,
+            data_root=data.data_root, allow_mismatch=data.allow_mismatch,
+        ).proposals  # fmt: skip
+    return _write(folder, dataset, subjects, device, proposals, None, reporter)
+
+
+def _write(
+    folder: Path,
+    dataset: Dataset,
+    subjects: tuple[Subject, ...],
+    device: torch.device,
+    proposals: Mapping[str, Proposals] | None,
+    most_proposals: int | None,
+    reporter: Reporter,
+) -> Path:
+    """Write the page. most_proposals: how many of each image the detectors take, None for all."""
+    recall = None
+    if proposals is not None:
+        with reporter.progress("Recall", len(dataset)) as advance:
+            recall = evaluate_recall(dataset, proposals, most_proposals, lambda: advance(1, ""))
+    made = f"Made by frcnn {__version__} on {datetime.date.today().isoformat()}"
+    machine = machine_facts(device)
+    with reporter.progress("Drawing", None):
+        report = Report(dataset, truth_table(dataset), subjects, recall, machine, made)
+        return write_report(report, folder)
 
 
 def subject_of_file(
@@ -41,8 +144,7 @@ def subject_of_file(
 def subject_of_model(
     dataset: Dataset,
     detections: Mapping[str, Detections],
-    model: FastRCNN,
-    origin: Origin,
+    loaded: LoadedModel,
     stages: Mapping[str, float],
     threshold: float | None = None,
 ) -> Subject:
@@ -50,18 +152,18 @@ def subject_of_model(
 
     stages: seconds an image by stage. threshold: None takes the model's usual one.
     """
-    path = origin.path.resolve()
+    path = loaded.path.resolve()
     folder = path.parent
     return _subject(
         dataset,
         detections,
         folder.name if path.name == MODEL_FILE else f"{folder.name}/{path.stem}",
-        setting_of(model, origin.path, origin.experiment, origin.stored),
-        all_settings=all_settings(origin.experiment),
+        main_settings(loaded),
+        all_settings=all_settings(loaded.experiment),
         log=read_training_log(folder),
         stages=stages,
-        parameters=parameter_count(model),
-        threshold=threshold_for(model, threshold),
+        parameters=parameter_count(loaded.model),
+        threshold=threshold_for(loaded.model, threshold),
     )
 
 

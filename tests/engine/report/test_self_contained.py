@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from frcnn_cli.engine.records import ImageRecord
-from frcnn_cli.engine.report.thumbnails import SIDE, Thumbnails
+from frcnn_cli.engine.report.self_contained import SIDE, Thumbnails
 
 
 @pytest.fixture

@@ -1,0 +1,122 @@
+"""`frcnn report`: one page on a detector, or on two side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output
+from frcnn_cli.commands.shared.detection_options import (
+    check_data,
+    data_options,
+    detection_options,
+    take,
+)
+from frcnn_cli.engine.evaluation.detections_file import check_detections
+from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
+from frcnn_proposals.errors import MisuseError
+
+
+@dataclass(frozen=True)
+class ReportOptions:
+    """The options of `frcnn report`. Raises MisuseError where they contradict one another.
+
+    compared_from: the score from which detections count where models are compared.
+    """
+
+    models: tuple[Path, ...]
+    out: Path
+    data: DataOptions
+    detection: DetectionOptions
+    detections: tuple[Path, ...]
+    compared_from: float | None
+    runs_root: Path
+    device: str
+
+    def __post_init__(self) -> None:
+        if len(self.models) > 2 or len(self.detections) > 2:
+            raise MisuseError("A report compares two models at most.")
+        if self.models and self.detections and len(self.models) != len(self.detections):
+            raise MisuseError("Give --detections once for each model, or not at all.")
+        if self.detections and not self.models and self.data.dataset is None:
+            raise MisuseError("--detections without a model needs --dataset.")
+
+
+@click.command()
+@click.argument("models", nargs=-1, type=options.AnyPath, metavar="[MODEL [MODEL]]")
+@click.option(
+    "--out",
+    type=options.FolderPath,
+    default=Path("report"),
+    show_default=True,
+    help="Folder for index.html and the plots.",
+)
+@click.option("--dataset", help="Default: the one that the model was trained on.")
+@data_options
+@detection_options
+@click.option(
+    "--detections",
+    multiple=True,
+    type=options.AnyPath,
+    help="Take these instead of detecting: COCO results json, or VOC devkit text files. "
+    "Once for each model, in their order; or without a model.",
+)
+@click.option(
+    "--score-threshold",
+    "compared_from",
+    type=float,
+    help="Score from which detections count where two models are compared image by image. "
+    "Default: 0.5, or of SVMs a margin of 0.",
+)
+@options.runs_root
+@options.device
+@pass_output
+def report(output: Output, /, **given: Any) -> None:
+    """Write a page on MODEL, by default the newest run: scores, errors, pictures, time.
+
+    With two models, both stand side by side, with what differs image by image. The page needs
+    nothing but itself: it can be sent and opened anywhere. Plots lie beside it as PNG files.
+
+    \b
+    frcnn report --out report
+    frcnn report runs/voc2007-vgg16 --detections found.json --out report
+    frcnn report model.safetensors model-svd-256.safetensors --out compression
+    frcnn report --detections results.json --dataset voc2007
+    """
+    data, detection = take(DataOptions, given), take(DetectionOptions, given)
+    chosen = ReportOptions(data=data, detection=detection, **given)
+    _check(chosen)
+    from frcnn_cli.engine.distributed.devices import find_device
+    from frcnn_cli.engine.models.loaded import open_model
+    from frcnn_cli.engine.report.subjects import report_on_files, report_on_models
+
+    device = find_device(chosen.device)
+    if chosen.detections and not chosen.models:
+        page = report_on_files(
+            chosen.detections, chosen.out, data, device, chosen.compared_from, output
+        )
+    else:
+        models = [
+            open_model(path, chosen.runs_root, device, detection.precision, output)
+            for path in chosen.models or (None,)
+        ]
+        page = report_on_models(
+            models, chosen.out, data, detection, chosen.detections, chosen.compared_from, output
+        )
+    output.print(f"Report: [bold]{escape(str(page))}[/]")
+
+
+def _check(chosen: ReportOptions) -> None:
+    """Raise for missing files, before anything slow is imported."""
+    check_data(chosen.data)
+    for path in chosen.detections:
+        check_detections(path)
+    if chosen.models or not chosen.detections:
+        for model in chosen.models or (None,):
+            find_model(model, chosen.runs_root)

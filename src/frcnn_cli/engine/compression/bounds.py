@@ -1,0 +1,124 @@
+"""By what the ranks of the layers are chosen, checked when it is made.
+
+Needs no network: a command line is checked before anything large is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from frcnn_proposals.errors import MisuseError
+
+LAYERS = ("fc6", "fc7")
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One of these, or none of them where weights are only to be stored in bfloat16.
+
+    svd_rank: one rank for all layers, or one per layer. energy: smallest ranks that keep this
+    share (0..1] of the squared singular values. budget: best ranks that take this share (0..1)
+    of the time. max_drop: smallest layers that lose at most so many mAP points. Raises
+    MisuseError for more than one, and for a value out of range.
+    """
+
+    svd_rank: int | Mapping[str, int] | None = None
+    energy: float | None = None
+    budget: float | None = None
+    max_drop: float | None = None
+
+    def __post_init__(self) -> None:
+        given = list(self.to_json())
+        if len(given) > 1:
+            raise MisuseError(f"Give one of {' and '.join(given)}: each chooses the ranks alone.")
+        if self.svd_rank is not None and not _are_ranks(self.svd_rank):
+            raise _no_rank(str(self.svd_rank))
+        if self.energy is not None:
+            check_energy(self.energy)
+        if self.budget is not None and not 0 < self.budget < 1:
+            raise _no_budget(f"{self.budget:g}")
+        if self.max_drop is not None and not 0 <= self.max_drop <= 100:
+            raise MisuseError(f"The largest drop is mAP points, 0 to 100, not {self.max_drop:g}.")
+
+    @property
+    def is_none(self) -> bool:
+        """Whether no ranks are to be chosen."""
+        return not self.to_json()
+
+    def to_json(self) -> dict[str, Any]:
+        """The one that is given, by its name."""
+        return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def parse_bound(
+    svd_rank: str | None, energy: float | None, budget: str | None, max_drop: float | None
+) -> Bound:
+    """The bound as options give it. Raises MisuseError for a value out of range."""
+    return Bound(
+        None if svd_rank is None else parse_ranks(svd_rank),
+        energy,
+        None if budget is None else parse_budget(budget),
+        max_drop,
+    )
+
+
+def parse_ranks(text: str) -> int | dict[str, int]:
+    """`256` for all layers, or `fc6=1024,fc7=256`. Raises MisuseError for anything else."""
+    ranks: int | dict[str, int]
+    try:
+        if "=" in text:
+            pairs = (part.split("=") for part in text.split(","))
+            ranks = {name.strip(): int(value) for name, value in pairs}
+        else:
+            ranks = int(text)
+    except ValueError:
+        raise _no_rank(text) from None
+    if not _are_ranks(ranks):
+        raise _no_rank(text)
+    return ranks
+
+
+def parse_budget(text: str) -> float:
+    """`0.7x` (or `0.7`) as 0.7. Raises MisuseError for anything but a share between 0 and 1."""
+    try:
+        budget = float(text.strip().removesuffix("x"))
+    except ValueError:
+        budget = 0.0
+    if not 0 < budget < 1:
+        raise _no_budget(text)
+    return budget
+
+
+def parse_sweep_ranks(text: str) -> tuple[int, ...]:
+    """The ranks in `64,128,256`, rising, each once. Raises MisuseError for anything else."""
+    try:
+        ranks = tuple(sorted({int(value) for value in text.split(",")}))
+    except ValueError:
+        ranks = ()
+    if not ranks or ranks[0] < 1:
+        raise MisuseError(f"--sweep is written as 64,128,256,512, not '{text}'.")
+    return ranks
+
+
+def check_energy(share: float) -> None:
+    """Raises MisuseError for a share outside (0, 1]."""
+    if not 0 < share <= 1:
+        raise MisuseError(f"The energy to keep is a share over 0, at most 1, not {share:g}.")
+
+
+def _are_ranks(ranks: int | Mapping[str, int]) -> bool:
+    by_layer = dict.fromkeys(LAYERS, ranks) if isinstance(ranks, int) else ranks
+    return set(by_layer) <= set(LAYERS) and min(by_layer.values(), default=0) >= 1
+
+
+def _no_rank(text: str) -> MisuseError:
+    return MisuseError(
+        f"'{text}' is no rank. Give one number for fc6 and fc7, as 256, "
+        "or one for each, as fc6=1024,fc7=256."
+    )
+
+
+def _no_budget(text: str) -> MisuseError:
+    return MisuseError(f"'{text}' is no budget. Give a share of the time now, as 0.7x.")

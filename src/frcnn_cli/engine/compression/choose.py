@@ -1,0 +1,202 @@
+"""A model compressed by a bound on its ranks, their energy, the time or the mAP.
+
+`compress_within` chooses the ranks; `compress_model` also measures costs and mAP before and
+after, and saves the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.compression.accuracy import measure_map
+from frcnn_cli.engine.compression.bounds import Bound
+from frcnn_cli.engine.compression.costs import REPEATS, Cost, measure_costs
+from frcnn_cli.engine.compression.layers import Compression, decompose_layers, replace_layers
+from frcnn_cli.engine.compression.ranks import (
+    Choice,
+    Decompositions,
+    by_energy,
+    by_rank,
+    within_time,
+)
+from frcnn_cli.engine.compression.search import Search, ladder, lowest_within
+from frcnn_cli.engine.detection.stage_times import StageTimes
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.store import as_stored, is_half, save_model
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.errors import MisuseError
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A model's costs, the bytes of its file, and its mAP where there were images for it.
+
+    map_in_float32: where weights are stored in bfloat16, mAP before they are rounded.
+    """
+
+    cost: Cost
+    bytes: int
+    map_11point: float | None = None
+    map_in_float32: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As JSON values, without what was not measured."""
+        values = {**self.cost.to_json(), "bytes": self.bytes}
+        maps = {"map_11point": self.map_11point, "map_11point_float32": self.map_in_float32}
+        return values | {name: value for name, value in maps.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class CompressedModel:
+    """A compressed model in its file, and what it gained and lost.
+
+    source: the file of the model as it was. half: whether weights are stored in bfloat16.
+    dataset: on which mAP was measured. search: what was tried, for a drop of mAP.
+    """
+
+    source: Path
+    path: Path
+    bound: Bound
+    half: bool
+    compression: Compression
+    before: Measurement
+    after: Measurement
+    dataset: Dataset | None = None
+    search: Search | None = None
+
+
+def compress_model(
+    loaded: LoadedModel,
+    bound: Bound,
+    path: Path,
+    images: DatasetProposals | None = None,
+    half: bool = False,
+    reporter: Reporter = SILENT,
+) -> CompressedModel:
+    """Compress a model by `bound`, measure it before and after, and write it to `path`.
+
+    images: to measure mAP on; None measures costs alone. half: store weights in bfloat16, as a
+    model stays that is stored so already. Raises MisuseError where no ranks keep the bound, or
+    where nothing would get smaller.
+    """
+    in_half = half or is_half(loaded.path)
+    compression, search = compress_within(loaded, bound, images, in_half, reporter)
+    for name, reason in compression.left_alone.items():
+        reporter.warn(f"{name} is left alone: {reason}.")
+    if not compression.layers and not half:
+        raise MisuseError("No layer would get smaller, so nothing is written.")
+    stored = as_stored(compression.model, in_half)
+    models = (loaded.model, stored)
+    with reporter.progress("Timing", len(models) * (REPEATS + 1)) as advance:
+        costs = measure_costs(models, loaded.precision, on_run=lambda: advance(1, ""))
+    maps = _measure_maps(loaded, compression.model, stored, images, search, reporter)
+    before = Measurement(costs[0], loaded.path.stat().st_size, *maps[:1])
+    save_model(compression.model, path, _origin(loaded, compression), half=in_half)
+    after = Measurement(costs[1], path.stat().st_size, *maps[1:])
+    share = after.cost.times.seconds / before.cost.times.seconds
+    if bound.budget is not None and share > bound.budget:
+        reporter.warn(f"Timed again, it took {share:.2f} of the time: is the machine busy?")
+    dataset = None if images is None else images.dataset
+    return CompressedModel(
+        loaded.path, path, bound, in_half, compression, before, after, dataset, search
+    )
+
+
+def compress_within(
+    loaded: LoadedModel,
+    bound: Bound,
+    images: DatasetProposals | None = None,
+    half: bool = False,
+    reporter: Reporter = SILENT,
+) -> tuple[Compression, Search | None]:
+    """The model compressed by `bound`; where that is a drop of mAP, also what was tried.
+
+    images: to measure mAP on, needed for a drop alone; the model should not have trained on
+    them. half: time and mAP are to hold once weights are stored in bfloat16. Raises MisuseError
+    where no ranks keep the bound.
+    """
+    model = loaded.model
+    if bound.is_none:
+        return replace_layers(model, {}, Choice({})), None
+    if bound.max_drop is not None and images is None:
+        raise MisuseError("A largest drop of mAP needs images to measure mAP on.")
+    layers = decompose_layers(model, reporter)
+    if bound.max_drop is None or images is None:
+        choice = _choose_ranks(loaded, layers, bound, half, reporter)
+        return replace_layers(model, layers, choice), None
+    search = _search_by_map(loaded, layers, bound.max_drop, images, half, reporter)
+    return replace_layers(model, layers, search.chosen.rung.choice), search
+
+
+def _choose_ranks(
+    loaded: LoadedModel, layers: Decompositions, bound: Bound, half: bool, reporter: Reporter
+) -> Choice:
+    """Ranks by any bound but mAP."""
+    if bound.svd_rank is not None:
+        return by_rank(layers, bound.svd_rank)
+    if bound.energy is not None:
+        return by_energy(layers, bound.energy)
+    assert bound.budget is not None
+    model = loaded.model
+    with reporter.progress("Timing choices of ranks", None) as advance:
+
+        def measure(choice: Choice) -> tuple[StageTimes, StageTimes]:
+            candidate = as_stored(replace_layers(model, layers, choice).model, half)
+            pair = (model, candidate)
+            before, after = measure_costs(pair, loaded.precision, on_run=lambda: advance(1, ""))
+            return before.times, after.times
+
+        return within_time(layers, bound.budget, measure)
+
+
+def _search_by_map(
+    loaded: LoadedModel,
+    layers: Decompositions,
+    max_drop: float,
+    images: DatasetProposals,
+    half: bool,
+    reporter: Reporter,
+) -> Search:
+    """The smallest head that loses at most max_drop mAP points on `images`."""
+    model, settings = loaded.model, loaded.experiment.detect
+
+    def measure(choices: Sequence[Choice]) -> Sequence[float]:
+        candidates = [
+            as_stored(replace_layers(model, layers, choice).model, half) if choice.ranks else model
+            for choice in choices
+        ]
+        description = f"Detecting with {len(candidates)} choices of ranks"
+        return measure_map(candidates, images, settings, loaded.precision, description, reporter)
+
+    return lowest_within(ladder(layers), max_drop, measure)
+
+
+def _measure_maps(
+    loaded: LoadedModel,
+    compressed: FastRCNN,
+    stored: FastRCNN,
+    images: DatasetProposals | None,
+    search: Search | None,
+    reporter: Reporter,
+) -> tuple[float, ...]:
+    """mAP before, after and, where storing rounds the weights, after but for that; or nothing."""
+    if images is None:
+        return ()
+    if search is not None:
+        return search.before, search.chosen.map_11point
+    models = [loaded.model, stored]
+    if stored is not compressed:
+        models.append(compressed)
+    settings, description = loaded.experiment.detect, "Detecting, before and after"
+    return measure_map(models, images, settings, loaded.precision, description, reporter)
+
+
+def _origin(loaded: LoadedModel, compression: Compression) -> dict[str, Any]:
+    layers = {layer.name: layer.to_json() for layer in compression.layers}
+    return {**loaded.origin, "compressed_from": str(loaded.path), "compression": layers}

@@ -1,0 +1,123 @@
+"""A page that needs nothing but itself: styles, scripts and pictures put into one HTML file.
+
+Not of the report alone: any page of a package with a folder `page` of templates is assembled
+here, and shares what lies in this room's page/shared.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import PIL.Image
+from markupsafe import Markup
+
+from frcnn_cli.engine.records import ImageRecord
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.images import read_image
+
+SIDE = 500  # longer side in pixels
+QUALITY = 72
+BUDGET = 18_000_000  # bytes of all pictures in a page, as text
+
+
+def assemble_page(
+    package: str,
+    template: str,
+    values: Mapping[str, Any],
+    styles: Sequence[str],
+    scripts: Sequence[str],
+) -> str:
+    """One HTML document that requests nothing else, from a template in the package's `page`.
+
+    values: what the template shows; all of it is escaped. styles, scripts: files of that folder,
+    or shared/NAME. The page's own policy forbids everything but the style and the script inside
+    it and pictures that are part of it.
+    """
+    shared = jinja2.PackageLoader(__package__, "page/shared")
+    environment = jinja2.Environment(
+        loader=jinja2.ChoiceLoader(
+            [jinja2.PackageLoader(package, "page"), jinja2.PrefixLoader({"shared": shared})]
+        ),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["count"] = lambda number: f"{number:,}"
+    css, script = _joined(package, styles), _joined(package, scripts)
+    return environment.get_template(template).render(
+        **values, css=Markup(css), script=Markup(script), policy=_policy(css, script)
+    )
+
+
+def _joined(package: str, names: Sequence[str]) -> str:
+    """The text of these files; shared/NAME is of this package, whichever asks for it."""
+    texts = []
+    for name in names:
+        folder = files(__package__ if name.startswith("shared/") else package) / "page"
+        texts.append((folder / name).read_text(encoding="utf-8"))
+    return "\n" + "\n".join(texts)
+
+
+def _policy(css: str, script: str) -> str:
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_digest(css)}'; "
+        f"script-src '{_digest(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _digest(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """uri: the picture as a data URI. width, height: those of the image itself, in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+class Thumbnails:
+    """Makes thumbnails until the budget is spent.
+
+    left_out: how many pictures were refused since; unreadable: why others have none.
+    """
+
+    def __init__(self, budget: int = BUDGET) -> None:
+        self._left = budget
+        self.left_out = 0
+        self.unreadable: dict[str, str] = {}
+
+    def of(self, record: ImageRecord, copies: int = 1) -> Thumbnail | None:
+        """The image's thumbnail, to be put into the page `copies` times; None where it cannot
+        be read or there is no room left."""
+        try:
+            thumbnail = _thumbnail(record)
+        except InputError as error:
+            self.unreadable[record.image_id] = str(error)
+            return None
+        size = copies * len(thumbnail.uri)
+        if size > self._left:
+            self.left_out += 1
+            return None
+        self._left -= size
+        return thumbnail
+
+
+def _thumbnail(record: ImageRecord) -> Thumbnail:
+    image = PIL.Image.fromarray(read_image(record.path))
+    width, height = image.size
+    image.thumbnail((SIDE, SIDE), PIL.Image.Resampling.LANCZOS)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=QUALITY, optimize=True)
+    text = base64.b64encode(buffer.getvalue()).decode()
+    return Thumbnail(f"data:image/jpeg;base64,{text}", width, height)

@@ -1,0 +1,204 @@
+"""The page's summary: numbers at its head, settings side by side, and the machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.network.model import parameter_count
+from frcnn_cli.engine.report.records import Report, Subject
+from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings.fields import values_of
+
+
+@dataclass(frozen=True)
+class Headline:
+    """One number. values: as words, for each subject; change: from the first to the second;
+    unit: what stands behind it."""
+
+    name: str
+    note: str
+    values: tuple[str, ...]
+    change: str | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One setting of each subject; differs: whether they are not the same."""
+
+    name: str
+    values: tuple[str, ...]
+    differs: bool
+
+
+def headlines(report: Report) -> tuple[Headline, ...]:
+    """What is known of the subjects, the most asked for first."""
+    rows = (
+        _points(report, "mAP", "VOC, 11-point", lambda s: s.evaluation.voc.map_11point),
+        _points(report, "mAP", "VOC, area", lambda s: s.evaluation.voc.map_area),
+        _points(report, "AP", "COCO, 0.50:0.95", lambda s: s.evaluation.coco.ap),
+        _points(report, "AP75", "COCO", lambda s: s.evaluation.coco.ap75),
+        _amount(report, "Time", "an image, proposals given", _milliseconds, "{:,.0f}", "ms"),
+        _amount(report, "Size", "parameters", _millions, "{:.1f}", "M"),
+    )
+    return tuple(row for row in rows if row is not None)
+
+
+def setting_rows(report: Report) -> tuple[SettingRow, ...]:
+    """The most important settings, side by side."""
+    return _side_by_side([subject.setting for subject in report.subjects])
+
+
+def every_setting_row(report: Report) -> tuple[SettingRow, ...]:
+    """Every field of the subjects' experiments, side by side."""
+    return _side_by_side([subject.all_settings for subject in report.subjects])
+
+
+def _side_by_side(settings: Sequence[Mapping[str, str]]) -> tuple[SettingRow, ...]:
+    rows = []
+    for name in dict.fromkeys(name for values in settings for name in values):
+        row = tuple(values.get(name, "-") for values in settings)
+        rows.append(SettingRow(name, row, len(set(row)) > 1))
+    return tuple(rows)
+
+
+def points(value: float | None, digits: int = 1) -> str:
+    """0.5234 as 52.3; a dash where there is nothing to average."""
+    return "–" if value is None else f"{100 * value:.{digits}f}"
+
+
+def signed_points(first: float | None, second: float | None) -> str:
+    """The difference in points, with its sign."""
+    if first is None or second is None:
+        return "–"
+    return _signed(100 * (second - first), 1)
+
+
+def _signed(change: float, digits: int) -> str:
+    text = f"{change:+.{digits}f}"
+    return f"{0:.{digits}f}" if float(text) == 0 else text.replace("-", "−")
+
+
+def _points(
+    report: Report, name: str, note: str, value: Callable[[Subject], float | None]
+) -> Headline:
+    values = [value(subject) for subject in report.subjects]
+    change = signed_points(*values) if report.compares else None
+    return Headline(name, note, tuple(points(share) for share in values), change)
+
+
+def _amount(
+    report: Report,
+    name: str,
+    note: str,
+    value: Callable[[Subject], float | None],
+    form: str,
+    unit: str,
+) -> Headline | None:
+    values = [value(subject) for subject in report.subjects]
+    if all(number is None for number in values):
+        return None
+    shown = tuple("–" if number is None else form.format(number) for number in values)
+    change = None
+    if report.compares and values[0] and values[1]:
+        change = f"× {values[1] / values[0]:.2f}"
+    return Headline(name, note, shown, change, unit)
+
+
+def _milliseconds(subject: Subject) -> float | None:
+    return 1000 * sum(subject.stages.values()) if subject.stages else None
+
+
+def _millions(subject: Subject) -> float | None:
+    return None if subject.parameters is None else subject.parameters / 1e6
+
+
+def main_settings(loaded: LoadedModel) -> dict[str, str]:
+    """Heading -> value of a model's most important settings, as words for people."""
+    architecture, experiment = loaded.model.architecture, loaded.experiment
+    preprocessing, train = architecture.preprocessing, experiment.train
+    schedule, sampling = train.schedule, train.sampling
+    words = {
+        "Model file": str(loaded.path),
+        "Backbone": architecture.backbone,
+        "Scale": f"shorter side {preprocessing.scale} px, at most {preprocessing.max_size} px",
+        "fc6, fc7": _layers(architecture.hidden, architecture.ranks),
+        "Classifier": architecture.classifier,
+        "Parameters": f"{parameter_count(loaded.model):,}",
+        "Trained on": f"{experiment.data.dataset or '-'}, {experiment.data.split or '-'}",
+        "Proposals in training": experiment.proposals.file or experiment.proposals.source,
+        "Iterations": f"{train.iterations:,}",
+        "Learning rate": (
+            f"{schedule.learning_rate:g} ({schedule.optimizer}), times {schedule.gamma:g} "
+            f"after {schedule.step_at:.0%}"
+        ),
+        "Mini-batch": f"{sampling.images} images, {sampling.rois_per_image} RoIs from each",
+        "Box training": train.box_training,
+        "Seed": str(train.seed),
+    }
+    if "compressed_from" in loaded.origin:
+        words["Compressed from"] = str(loaded.origin["compressed_from"])
+    return words
+
+
+def all_settings(experiment: Experiment) -> dict[str, str]:
+    """Every field of the experiment by its name; empty values are omitted."""
+    values = values_of(experiment)
+    return {name: _in_words(value) for name, value in values.items() if value not in ("", ())}
+
+
+def _in_words(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, tuple):
+        return ", ".join(map(_in_words, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _layers(hidden: tuple[int, int], ranks: Mapping[str, int]) -> str:
+    sizes = zip(("fc6", "fc7"), hidden, strict=True)
+    return ", ".join(
+        f"{size} (rank {ranks[name]})" if name in ranks else str(size) for name, size in sizes
+    )
+
+
+def machine_facts(device: torch.device) -> dict[str, str]:
+    """Processor, memory, system and versions, as words for people."""
+    threads = torch.get_num_threads()
+    facts = {
+        "Processor": f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",
+        "Memory": _memory(),
+        "System": f"{platform.system()} {platform.release()}",
+        "Python, torch": f"{platform.python_version()}, {torch.__version__}",
+    }
+    if device.type == "cuda":
+        facts["GPU"] = torch.cuda.get_device_name(device)
+    return facts
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    for line in lines:
+        name, _, value = line.partition(":")
+        if name.strip() == "model name":
+            return value.strip()
+    return platform.processor() or platform.machine() or "unknown"
+
+
+def _memory() -> str:
+    try:
+        size = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, OSError, ValueError):
+        return "unknown"
+    return f"{size / 2**30:.0f} GiB"

@@ -1,0 +1,88 @@
+"""Reports from Python, without a command: the page, what is reported, what is kept meanwhile."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from counting_reporter import Counting
+
+from frcnn_cli.engine.models.loaded import LoadedModel, open_model
+from frcnn_cli.engine.models.store import save_model
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.report import subjects
+from frcnn_cli.engine.report.records import Report
+from frcnn_cli.engine.report.subjects import report_on_files, report_on_models
+from frcnn_cli.engine.settings.options import DataOptions
+from frcnn_proposals.errors import MisuseError
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("FRCNN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def models(small_model: FastRCNN, tiny_dataset: Dataset, tmp_path: Path) -> list[LoadedModel]:
+    """Two small untrained models of the dataset's classes."""
+    loaded = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        model = FastRCNN(replace(small_model.architecture, classes=tiny_dataset.classes))
+        path = tmp_path / f"seed-{seed}.safetensors"
+        save_model(model, path, {})
+        loaded.append(open_model(path, tmp_path, CPU))
+    return loaded
+
+
+@pytest.fixture
+def data(tiny_dataset: Dataset) -> DataOptions:
+    return DataOptions(dataset=tiny_dataset.name, split="val", source="dense")
+
+
+def test_two_models_are_reported_on_and_nothing_unfinished_is_left(
+    models: list[LoadedModel], data: DataOptions, cache: Path, tmp_path: Path
+) -> None:
+    reporter = Counting()
+    page = report_on_models(models, tmp_path / "report", data, reporter=reporter)
+    assert page == tmp_path / "report" / "index.html"
+    for loaded in models:
+        assert loaded.path.stem in page.read_text(encoding="utf-8")
+    assert {"Proposals (dense)", "Detecting", "Timing", "Recall", "Drawing"} <= set(reporter.totals)
+    assert reporter.done["Recall"] == reporter.totals["Recall"]
+    assert list(cache.rglob("*.partial")) == []
+
+
+def test_a_report_that_is_interrupted_keeps_its_detections(
+    models: list[LoadedModel],
+    data: DataOptions,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def stop(report: Report, folder: Path) -> Path:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(subjects, "write_report", stop)
+        with pytest.raises(KeyboardInterrupt):
+            report_on_models(models[:1], tmp_path / "report", data)
+    assert len(list(cache.rglob("*.partial"))) == 1
+    reporter = Counting()
+    report_on_models(models[:1], tmp_path / "report", data, reporter=reporter)
+    assert any("images" in note and ".partial" in note for note in reporter.notes)
+    assert list(cache.rglob("*.partial")) == []
+
+
+def test_a_file_needs_a_dataset(data: DataOptions, tmp_path: Path) -> None:
+    file = tmp_path / "found.json"
+    file.write_text(json.dumps([]))
+    with pytest.raises(MisuseError, match="needs a dataset"):
+        report_on_files([file], tmp_path / "report", DataOptions(), CPU)
