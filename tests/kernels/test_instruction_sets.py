@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from children import run_child
+from child_runs import run_child
 from roi_pool_samples import DTYPES, SAMPLES, distinct_values
 from test_nms import boxes_and_scores
 from test_selective_search import GOLDEN

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from children import run_child
+from child_runs import run_child
 from selective_search_reference import search
 
 from frcnn_kernels.selective_search import COLOUR_SPACES, selective_search
