@@ -1,6 +1,6 @@
-"""The weight gradient of a 5 x 5 depthwise convolution on a CPU, by vector code.
+"""Weight gradient of a 5 x 5 depthwise convolution on a CPU, by vector code.
 
-oneDNN has none for these kernels: it takes two to four times as long.
+oneDNN has no vector code for these kernels and takes two to four times as long.
 """
 
 from __future__ import annotations
@@ -10,12 +10,13 @@ from torch import Tensor
 
 
 def depthwise_weight_gradient(gradient: Tensor, x: Tensor, stride: int) -> Tensor:
-    """The gradient (C, 1, 5, 5) of the weight of F.conv2d(x, weight, stride=stride, padding=2,
-    groups=C).
+    """Gradient of the weight of F.conv2d(x, weight, stride=stride, padding=2, groups=C).
 
-    gradient: (N, C, H', W') and x: (N, C, H, W), float32, on the CPU; channels last they are not
-    copied. The same bits for any number of threads. Raises ValueError for arguments that do not
-    fit.
+    gradient: (N, C, H', W') and x: (N, C, H, W), float32, on the CPU; tensors in the channels-last
+        layout are not copied.
+
+    Returns (C, 1, 5, 5), the same bits for any number of threads and every instruction set. Raises
+    ValueError for arguments that do not fit.
     """
     if gradient.ndim != 4 or x.ndim != 4 or min(x.shape) < 1:
         raise ValueError(f"x must be (N, C, H, W) with something in it, not {tuple(x.shape)}")

@@ -1,4 +1,4 @@
-"""Greedy non-maximum suppression, over all boxes or for each class by itself."""
+"""Greedy non-maximum suppression, over all boxes or per class."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Keeps a box unless a better kept one overlaps it with an IoU over `iou_threshold`.
+    """Suppress each box that a better kept box overlaps with an IoU over `iou_threshold`.
 
-    boxes: (B, 4), x1, y1, x2, y2 in continuous coordinates (width = x2 - x1); inclusive pixel
-        corners become so when 1 is added to x2 and y2 first.
+    boxes: (B, 4), x1, y1, x2, y2 in continuous coordinates (width = x2 - x1); for inclusive
+        pixel corners, add 1 to x2 and y2 first.
     scores: (B,).
 
     Returns the kept boxes' indices, int64, by falling score; of equal scores the first box wins.
@@ -22,7 +22,7 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
-    """As `nms`, but a box suppresses only boxes of its own label; labels: (B,), int64.
+    """Suppress like `nms`, but only boxes of the same label; labels: (B,), int64.
 
     Labels are compared, not turned into offsets of the coordinates, so no precision is lost.
     """
