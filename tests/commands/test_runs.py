@@ -16,8 +16,8 @@ from frcnn_cli.commands.shared import estimate
 from frcnn_cli.commands.shared.estimate import Estimate, in_bytes, in_words
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.reporter import Needs
+from frcnn_cli.engine.training.metrics import TrainingLine
 from frcnn_cli.engine.training.run import StepReport
-from frcnn_cli.engine.training.start import TrainingLine
 
 STEP = StepReport(7, 1.25, 0.75, 0.5, 0.01, images=2, seconds=0.25, waiting=0.01)
 

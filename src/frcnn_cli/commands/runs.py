@@ -1,4 +1,4 @@
-"""`frcnn runs`: what training has left behind."""
+"""`frcnn runs`: the training runs in a folder."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def runs(output: Output, runs_root: Path, json_path: Path | None) -> None:
     if found:
         output.print(_table(found))
     else:
-        output.note(f"There is no run in {runs_root}: `frcnn train` makes them.")
+        output.note(f"No runs in {runs_root}: `frcnn train` makes them.")
     for run in found:
         if run.problem:
             output.warn(run.problem)
@@ -40,7 +40,7 @@ def runs(output: Output, runs_root: Path, json_path: Path | None) -> None:
 
 
 def _table(found: list[ListedRun]) -> Table:
-    table = Table("run", "data set", "setting")
+    table = Table("run", "dataset", "setting")
     for heading in ("progress", "mAP on val", "size"):
         table.add_column(heading, justify="right")
     for run in found:
@@ -48,22 +48,23 @@ def _table(found: list[ListedRun]) -> Table:
         if run.experiment is None:
             table.add_row(name, "", "[red]damaged[/]", "", "", in_bytes(run.size))
             continue
-        told = run.experiment
-        data = f"{Path(told.data.dataset).name} {told.data.split}".strip()
-        setting = f"{told.backbone}, scale {told.preprocessing.scale}, seed {told.train.seed}"
-        progress = "done" if run.finished else f"{run.iteration} of {told.train.iterations}"
+        data, train = run.experiment.data, run.experiment.train
+        dataset = f"{Path(data.dataset).name} {data.split}".strip()
+        scale = run.experiment.preprocessing.scale
+        setting = f"{run.experiment.backbone}, scale {scale}, seed {train.seed}"
+        progress = "done" if run.finished else f"{run.iteration} of {train.iterations}"
         best = "" if run.best is None else f"{100 * run.best:.1f}"
-        table.add_row(name, escape(data), escape(setting), progress, best, in_bytes(run.size))
+        table.add_row(name, escape(dataset), escape(setting), progress, best, in_bytes(run.size))
     return table
 
 
 def _as_json(run: ListedRun) -> dict[str, Any]:
-    told = run.experiment
+    experiment = run.experiment
     return {
         "folder": str(run.folder),
-        "setting": None if told is None else nested(told),
+        "setting": None if experiment is None else nested(experiment),
         "iteration": run.iteration,
-        "iterations": None if told is None else told.train.iterations,
+        "iterations": None if experiment is None else experiment.train.iterations,
         "finished": run.finished,
         "map": run.best,
         "size_bytes": run.size,

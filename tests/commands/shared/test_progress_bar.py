@@ -8,8 +8,8 @@ import pytest
 from rich.console import Console
 
 from frcnn_cli.commands.shared.progress import ITEMS, bar
+from frcnn_cli.engine.training.metrics import TrainingLine
 from frcnn_cli.engine.training.run import StepReport
-from frcnn_cli.engine.training.start import TrainingLine
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])

@@ -13,7 +13,7 @@ from frcnn_cli.engine.network.layers.dropout import ImageRows, RowDropout
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Architecture, Preprocessing, Schedule, TrainSettings
 from frcnn_cli.engine.training import images as training_images
-from frcnn_cli.engine.training.images import Kept, TrainingImages
+from frcnn_cli.engine.training.images import Cache, TrainingImages
 from frcnn_cli.engine.training.minibatches import Minibatches, minibatch_stream
 from frcnn_cli.engine.training.sampling import Quota
 from frcnn_proposals.base import Proposals
@@ -36,7 +36,7 @@ def test_an_image_is_read_once_and_prepared_alike(
         training_images, "read_image", lambda path: reads.append(path) or read_image(path)
     )
     given = (grid_proposals(tiny_dataset), architecture_for(tiny_dataset), TrainSettings())
-    keeping, forgetting = TrainingImages(*given), TrainingImages(*given, keep_bytes=0)
+    keeping, forgetting = TrainingImages(*given), TrainingImages(*given, cache_bytes=0)
     for epoch in range(3):
         for record in tiny_dataset.images[:2]:
             kept, fresh = (
@@ -50,11 +50,11 @@ def test_an_image_is_read_once_and_prepared_alike(
 
 
 def test_a_full_store_keeps_what_it_has() -> None:
-    kept = Kept(limit_bytes=10)
-    first = kept.get("a", lambda: memoryview(b"12345678"))
-    assert kept.get("b", lambda: memoryview(b"1234")) == b"1234"
-    assert kept.get("b", lambda: memoryview(b"5678")) == b"5678"
-    assert kept.get("a", lambda: memoryview(b"")) is first
+    cache = Cache(limit_bytes=10)
+    first = cache.get("a", lambda: memoryview(b"12345678"))
+    assert cache.get("b", lambda: memoryview(b"1234")) == b"1234"
+    assert cache.get("b", lambda: memoryview(b"5678")) == b"5678"
+    assert cache.get("a", lambda: memoryview(b"")) is first
 
 
 def test_dropout_of_an_image_does_not_depend_on_its_companions() -> None:

@@ -52,11 +52,15 @@ _OPTIONS = (
     ),
     click.option("--config", type=options.FilePath, help="TOML file of settings."),
     click.option(
-        "--set", "assignments", multiple=True, metavar="SECTION.NAME=VALUE", help="Any one setting."
+        "--set",
+        "assignments",
+        multiple=True,
+        metavar="SECTION.NAME=VALUE",
+        help="Any single setting.",
     ),
     options.data_root,
     click.option(
-        "--split", help="Split to train on. Default: trainval, or train where val is judged."
+        "--split", help="Split to train on. Default: trainval, or train if val is evaluated on."
     ),
     click.option(
         "--backbone",
@@ -74,19 +78,24 @@ _OPTIONS = (
         "--allow-mismatch",
         is_flag=True,
         default=None,
-        help="Train on the images that have proposals where file and data set do not match.",
+        help="Train on the images that have proposals where file and dataset do not match.",
     ),
     click.option(
         "--sampling",
         type=click.Choice(["hierarchical", "roi-centric"]),
-        help="RoIs from few images (the default), or each from another, as R-CNN does.",
+        help="Sample RoIs from a few images (default) or each RoI from a different image, as "
+        "R-CNN does.",
     ),
     click.option("--iterations", type=int, help="Steps of SGD. Default: the preset's."),
     click.option("--learning-rate", type=float, help="Of the first steps. Default: the preset's."),
     click.option(
         "--scale", type=click.IntRange(min=32), help="Shorter side of the input in pixels."
     ),
-    click.option("--seed", type=int, help="The same seed, the same weights. Default: 0."),
+    click.option(
+        "--seed",
+        type=int,
+        help="Seed of all random numbers; the same seed gives the same weights. Default: 0.",
+    ),
     click.option("--workers", type=int, help="Processes that prepare batches. Default: 1."),
     click.option(
         "--precision",

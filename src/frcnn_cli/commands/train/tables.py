@@ -13,7 +13,7 @@ from frcnn_cli.engine.settings.fields import nested, values_of
 
 
 def setting_table(experiment: Experiment) -> Table:
-    """The complete setting, a row a section; what is empty is left out."""
+    """The complete setting, one row per section, without empty values."""
     table = Table("section", "setting", title="Setting", title_justify="left")
     sections: dict[str, dict[str, Any]] = {"": {}}
     for name, value in nested(experiment).items():
@@ -22,12 +22,12 @@ def setting_table(experiment: Experiment) -> Table:
         else:
             sections[""][name] = value
     for name, values in sections.items():
-        said = [
+        values_shown = [
             f"[dim]{key}[/] {escape(value_text(v))}"
             for key, v in values.items()
             if v not in ("", [])
         ]
-        table.add_row(name, ", ".join(said))
+        table.add_row(name, ", ".join(values_shown))
     return table
 
 

@@ -108,7 +108,7 @@ _PAUSE = 0.02  # seconds, between two looks into the store
 
 
 def attempt_store(rank: int, world: int, patience: timedelta) -> Store:
-    """The store of this attempt; returns once all `world` processes of it have asked.
+    """The store of this attempt; returns once all `world` processes of it have joined.
 
     patience: how long any later look into the store may wait.
     """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass
 class StopRequest:
-    """Whether someone has asked the loop to stop."""
+    """Whether the loop was asked to stop."""
 
     made: bool = False
 

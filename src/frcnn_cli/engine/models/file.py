@@ -37,7 +37,7 @@ MALFORMED = (
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds. origin: where the model came from, as JSON values (data set, run)."""
+    """What a file holds. origin: where the model came from, as JSON values (dataset, run)."""
 
     architecture: Architecture
     tensors: dict[str, Tensor]

@@ -111,7 +111,7 @@ def find_preset(name: str) -> Preset:
 def base_experiment(
     preset: str | None, backbone: str | None = None, own: Preprocessing | None = None
 ) -> Experiment:
-    """What a base says, before variants and anybody's wishes.
+    """The experiment of a base, before variants and other changes.
 
     preset: None takes lite where no backbone is given either. backbone: in place of the
     preset's; without a preset it trains in its own way. own: preprocessing of
@@ -153,8 +153,8 @@ def variant_changes(base: Experiment, names: Iterable[str]) -> list[Override]:
             other = changed.setdefault(path, Override(path, value, f"Variant {name}"))
             if other.value != value:
                 raise MisuseError(
-                    f"{other.where} wants {path} = {other.value}, and variant {name} {value}: "
-                    "these two do not go together."
+                    f"{other.where} sets {path} = {other.value}, and variant {name} sets {value}: "
+                    "they cannot be combined."
                 )
     return list(changed.values())
 

@@ -84,8 +84,8 @@ def trained_on(training: DataSettings, dataset: Dataset) -> bool | None:
 
     training: as stored with the model. An image counts as the same where it is the same file, or
     has the same id and the same bytes. Where the training images are no longer to be found,
-    names decide: one data set, and a split that lies within the other. None where `training`
-    does not say, or names another data set that is not to be found.
+    names decide: one dataset, and a split that lies within the other. None where `training`
+    does not say, or names another dataset that is not to be found.
     """
     name, split, root = training.dataset, training.split, training.root
     if not name or not split:

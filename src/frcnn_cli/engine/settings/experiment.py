@@ -1,4 +1,4 @@
-"""One training run, said completely: what is trained on what, from where, and how."""
+"""The complete setting of one training run: what is trained on what, from where, and how."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from frcnn_cli.engine.settings.training import TrainSettings
 class DataSettings:
     """What is trained on, as `frcnn_cli.engine.datasets.find_dataset` takes it.
 
-    dataset: a name, a path, or several joined with '+'. split: empty takes the data set's own.
-    root: folder in which data sets are looked for; empty takes $FRCNN_DATA, then ./data.
+    dataset: a name, a path, or several joined with '+'. split: empty takes the dataset's own.
+    root: folder in which datasets are looked for; empty takes $FRCNN_DATA, then ./data.
     """
 
     dataset: str = ""

@@ -46,8 +46,8 @@ def nested(settings: Any) -> dict[str, Any]:
     table: dict[str, Any] = {}
     for path, value in values_of(settings).items():
         section, _, name = path.rpartition(".")
-        place = table.setdefault(section, {}) if section else table
-        place[name] = list(value) if isinstance(value, tuple) else value
+        target = table.setdefault(section, {}) if section else table
+        target[name] = list(value) if isinstance(value, tuple) else value
     return table
 
 

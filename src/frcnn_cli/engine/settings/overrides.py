@@ -29,7 +29,7 @@ _COMPARED = 100
 
 @dataclass(frozen=True)
 class Override:
-    """A value for the field at `path` (`section.name`), and who gave it, for messages."""
+    """A value for the field at `path` (`section.name`), and where it was given, for messages."""
 
     path: str
     value: Any
@@ -127,7 +127,7 @@ def _nearest(path: str, known: Iterable[str]) -> str:
 
 
 def _blamed(settings: Any, given: Mapping[str, Override]) -> str:
-    """Those that are refused each on its own, or all that change something together."""
+    """The overrides that are invalid alone, or else all that change a value."""
     alone = []
     for path, each in given.items():
         try:

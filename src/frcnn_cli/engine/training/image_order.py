@@ -23,7 +23,7 @@ from frcnn_proposals.errors import MisuseError
 
 @dataclass(frozen=True)
 class Share:
-    """One share of a mini-batch: images (indices into the data set) that pass together."""
+    """One share of a mini-batch: images (indices into the dataset) that pass together."""
 
     images: tuple[int, ...]
     quota: Quota
@@ -65,8 +65,10 @@ def epoch_shares(
     # The order is random already, so that the first images of a group can be its foreground.
     foreground = round(rois * sampling.foreground_fraction)
     return [
-        tuple(Share((image,), Quota(1, int(place < foreground))) for place, image in enumerate(g))
-        for g in order
+        tuple(
+            Share((image,), Quota(1, int(index < foreground))) for index, image in enumerate(group)
+        )
+        for group in order
     ]
 
 

@@ -1,6 +1,6 @@
 """One image of a mini-batch: its pixels as the network takes them, and the RoIs drawn from it.
 
-What does not change from epoch to epoch is kept: the overlaps of its proposals with its
+What does not change from epoch to epoch is cached: the overlaps of its proposals with its
 objects, and its pixels, decoded and resized.
 """
 
@@ -30,7 +30,7 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.images import read_image
 
 # Of each process that prepares images: some 1,500 of 500 x 375 at scale 400, with their overlaps.
-KEPT_BYTES = 1 << 30
+CACHE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -60,25 +60,25 @@ class TrainingImages:
         proposals: Mapping[str, Proposals],
         architecture: Architecture,
         settings: TrainSettings,
-        keep_bytes: int = KEPT_BYTES,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
         self.proposals = proposals
         self.architecture = architecture
         self.settings = settings
         self._inputs = _preprocessings(architecture.preprocessing, settings.sampling)
-        self._kept = Kept(keep_bytes)
+        self._cache = Cache(cache_bytes)
 
     def prepare(self, record: ImageRecord, quota: Quota, epoch: int) -> TrainingImage:
         """The image as this epoch sees it. Raises InputError where it cannot be read."""
         settings, name = self.settings, record.image_id
         generator = generator_for(settings.seed, epoch, name)
         is_flipped = settings.sampling.flip and generator.random() < 0.5
-        candidates = self._kept.get(name, lambda: self._candidates(record))
+        candidates = self._cache.get(name, lambda: self._candidates(record))
         coding = self.architecture.box_coding
         sample = sample_rois(candidates, quota, settings.sampling, generator, coding)
         index = int(generator.integers(len(self._inputs)))
         preprocessing = self._inputs[index]
-        resized = self._kept.get((name, index), lambda: _read(record, preprocessing))
+        resized = self._cache.get((name, index), lambda: _read(record, preprocessing))
         pixels = resized.pixels
         if is_flipped:
             pixels, sample = pixels[:, ::-1], _flipped(sample, resized.width)
@@ -117,9 +117,9 @@ def _preprocessings(preprocessing: Preprocessing, sampling: Sampling) -> tuple[P
 Value = TypeVar("Value")
 
 
-class Kept:
-    """Values by key. Once the limit is reached nothing more is kept, and nothing replaced: an
-    epoch takes every image once, so that any part of them is as good as another.
+class Cache:
+    """Values by key. Once the limit is reached nothing is added, and nothing replaced: an epoch
+    takes every image once, so that caching any part of them saves as much as another.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -127,7 +127,7 @@ class Kept:
         self._values: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The value that was kept under `key`, else a new one."""
+        """The cached value of `key`, else a new one from `make`."""
         if key in self._values:
             return cast("Value", self._values[key])
         value = make()

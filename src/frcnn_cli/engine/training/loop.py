@@ -184,13 +184,13 @@ class Stopwatch:
         """The same items; what each takes to come counts as waiting."""
         source = iter(items)
         while True:
-            asked = time.perf_counter()
+            before = time.perf_counter()
             try:
                 item = next(source)
             except StopIteration:
                 return
             finally:
-                self.waited += time.perf_counter() - asked
+                self.waited += time.perf_counter() - before
             yield item
 
 

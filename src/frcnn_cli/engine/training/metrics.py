@@ -1,9 +1,10 @@
-"""What a run records as it trains: a line of JSON per iteration, and scalars for TensorBoard."""
+"""What a run records as it trains: lines of JSON, scalars for TensorBoard, a line for people."""
 
 from __future__ import annotations
 
 import json
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -90,6 +91,28 @@ def tensorboard_scalars(folder: Path, done: int = 0) -> Iterator[Callable[[StepR
         yield write
     finally:
         writer.close()
+
+
+_STEPS = 20  # over which the pace is averaged
+
+
+class TrainingLine:
+    """The text beside the progress: losses, learning rate, pace, the last evaluation."""
+
+    def __init__(self) -> None:
+        self._recent: deque[StepReport] = deque(maxlen=_STEPS)
+
+    def __call__(self, step: StepReport) -> str:
+        self._recent.append(step)
+        seconds = sum(recent.seconds for recent in self._recent)
+        pace = sum(recent.images for recent in self._recent) / max(seconds, 1e-9)
+        line = (
+            f"loss {step.loss:.3f} (class {step.classification:.3f}, boxes "
+            f"{step.box_regression:.3f}), rate {step.learning_rate:.2g}, {pace:.1f} images/s"
+        )
+        if step.evaluation is not None:
+            line += f", val mAP {100 * step.evaluation:.1f}"
+        return line
 
 
 @dataclass(frozen=True)

@@ -42,7 +42,7 @@ class Minibatch:
     """What passes through the network together: a mini-batch, or one share of it.
 
     images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), raw.
-    unreadable: a message for each image that had to be left out of the batch. rows: of each
+    unreadable: a message for each image that was skipped. rows: of each
     image, for dropout. shares: into how many its mini-batch is split, by all processes.
     """
 
@@ -84,7 +84,7 @@ class Minibatches(TorchDataset[Minibatch]):
         team: Team = ALONE,
     ) -> None:
         self.dataset = dataset
-        _refuse_uneven(settings.sampling, team)
+        _check_even_shares(settings.sampling, team)
         self.settings = settings
         self.team = team
         self.shares = max(1, shares_of_a_minibatch(settings.sampling) // team.world)
@@ -100,11 +100,11 @@ class Minibatches(TorchDataset[Minibatch]):
         return [str(self.dataset.images[image].path) for image in self._at_work.last_of(processes)]
 
     def __getitem__(self, index: int) -> Minibatch:
-        iteration, place = divmod(index, self.shares)
+        iteration, number = divmod(index, self.shares)
         epoch, position = divmod(iteration, len(self._epoch[1]))
         if self._epoch[0] != epoch:
             self._epoch = (epoch, self._order(epoch))
-        share = shares_of_process(self._epoch[1][position], self.team)[place]
+        share = shares_of_process(self._epoch[1][position], self.team)[number]
         images, image_ids, unreadable = [], [], []
         for image in share.images:
             self._at_work.note(image)
@@ -135,7 +135,7 @@ class Minibatches(TorchDataset[Minibatch]):
         return epoch_shares(self.dataset, self.settings.sampling, self.settings.seed, epoch)
 
 
-def _refuse_uneven(sampling: Sampling, team: Team) -> None:
+def _check_even_shares(sampling: Sampling, team: Team) -> None:
     images = max(sampling.images, shares_of_a_minibatch(sampling))
     if images % team.world:
         name = "images" if sampling.strategy == "hierarchical" else "rois_per_image"

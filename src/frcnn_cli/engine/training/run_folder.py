@@ -65,7 +65,7 @@ def claim_run_folder(folder: Path) -> Path:
 @contextmanager
 def alone_in(folder: Path) -> Iterator[None]:
     """Hold a run's folder. Raises MisuseError where another process is training in it, and
-    InputError where something in it is no file, which nobody could read or write to its end."""
+    InputError where it holds a pipe or a device, which cannot be read or written to its end."""
     for path in filter(is_endless, folder.iterdir()):
         raise InputError(f"{path}: is a pipe or a device; remove it.")
     with (folder / ".lock").open("w") as lock:
@@ -76,7 +76,7 @@ def alone_in(folder: Path) -> Iterator[None]:
                 f"{folder}: another process is training in this folder. Wait for it, or name "
                 "another --out."
             ) from error
-        # What a killed process left half written; nobody else is here to be writing it.
+        # Left half written by a killed process: no other process holds the folder.
         for leftover in folder.glob(".*.partial"):
             leftover.unlink(missing_ok=True)
         yield

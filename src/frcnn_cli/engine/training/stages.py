@@ -30,11 +30,11 @@ class Stage:
 def stages(settings: TrainSettings) -> tuple[Stage, ...]:
     """The stages of a run, each as long as the schedule, whose rates it goes through anew."""
     length, boxes = settings.schedule.iterations, settings.box_weight
-    together = Stage(0, length, "all", LossWeights(1.0, boxes))
+    multi_task = Stage(0, length, "all", LossWeights(1.0, boxes))
     classes_only = Stage(0, length, "all but boxes", LossWeights(1.0, 0.0))
     boxes_after = Stage(length, 2 * length, "boxes", LossWeights(0.0, boxes))
     return {
-        "multi-task": (together,),
+        "multi-task": (multi_task,),
         "none": (classes_only,),
         "stagewise": (classes_only, boxes_after),
     }[settings.box_training]

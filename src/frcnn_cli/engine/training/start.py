@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import replace
@@ -14,7 +13,7 @@ from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Needs, Reporter
 from frcnn_cli.engine.settings import Experiment
-from frcnn_cli.engine.training.metrics import tensorboard_scalars
+from frcnn_cli.engine.training.metrics import TrainingLine, tensorboard_scalars
 from frcnn_cli.engine.training.run import (
     Run,
     RunOptions,
@@ -206,28 +205,6 @@ def _check_files(experiment: Experiment) -> None:
         raise InputError(f"{file}: no such proposal file")
     if weights not in ("imagenet", "none") and not Path(weights).exists():
         raise InputError(f"{weights}: there is no such file of weights.")
-
-
-_STEPS = 20  # over which the pace is averaged
-
-
-class TrainingLine:
-    """The text beside the progress: losses, learning rate, pace, the last evaluation."""
-
-    def __init__(self) -> None:
-        self._recent: deque[StepReport] = deque(maxlen=_STEPS)
-
-    def __call__(self, step: StepReport) -> str:
-        self._recent.append(step)
-        seconds = sum(recent.seconds for recent in self._recent)
-        pace = sum(recent.images for recent in self._recent) / max(seconds, 1e-9)
-        line = (
-            f"loss {step.loss:.3f} (class {step.classification:.3f}, boxes "
-            f"{step.box_regression:.3f}), rate {step.learning_rate:.2g}, {pace:.1f} images/s"
-        )
-        if step.evaluation is not None:
-            line += f", val mAP {100 * step.evaluation:.1f}"
-        return line
 
 
 def _is_restarted(options: RunOptions) -> bool:
