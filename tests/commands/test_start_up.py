@@ -7,22 +7,29 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from frcnn_cli.commands.bench.group import bench
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.presets import base_experiment
 from frcnn_cli.engine.training.run_folder import write_setting
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.store.writer import StoreWriter
 
 HEAVY = {"torch", "torchvision", "cv2", "scipy", "matplotlib", "sklearn", "onnx", "pandas"}
 MOST_BYTES = 100_000_000
 # The goal is 0.5 s; the rest is for machines that are slower, or busy.
 MOST_SECONDS = 1.0
 
+BENCHES = list(bench.lazy)
 # (what follows `frcnn`, the exit code), run in a folder that holds
 #   shapes/                  a small dataset
 #   runs/begun/              a run without a checkpoint
 #   runs/damaged/            one whose checkpoint is no such file
 #   model.safetensors        the header of a model file
+#   boxes.proposals          a store of proposals
 LINES = [
     ("--help", 0),
     ("--version", 0),
@@ -68,6 +75,59 @@ LINES = [
     ("model info --help", 0),
     ("model info vgg61", 2),
     ("model info nowhere.safetensors", 2),
+    ("propose --help", 0),
+    ("propose", 2),
+    ("propose nowhere.jpg", 2),
+    ("propose shapes --source selective-serch", 2),
+    ("propose shapes --mode slow", 2),
+    ("propose --list-sources", 0),
+    ("proposals --help", 0),
+    ("proposals nonsense", 2),
+    ("proposals inspect --help", 0),
+    ("proposals inspect boxes.proposals", 0),
+    ("proposals inspect nowhere", 1),
+    ("proposals convert --help", 0),
+    ("proposals convert boxes.proposals boxes.csv --to csv", 0),
+    ("proposals convert nowhere boxes.csv", 1),
+    ("proposals merge --help", 0),
+    ("proposals merge boxes.proposals --out merged.proposals", 0),
+    ("proposals merge nowhere --out merged.proposals", 1),
+    ("proposals recall --help", 0),
+    ("proposals recall nowhere --dataset shapes", 1),
+    ("proposals recall boxes.proposals --dataset nowhere", 2),
+    ("proposals draw --help", 0),
+    ("proposals draw nowhere 000001 --dataset shapes", 1),
+    ("data --help", 0),
+    ("data nonsense", 2),
+    ("data list", 0),
+    ("data list --help", 0),
+    ("data generate --help", 0),
+    ("data generate small --images 8", 0),
+    ("data check --help", 0),
+    ("data check shapes", 0),
+    ("data check nowhere", 2),
+    ("data export --help", 0),
+    ("data export shapes shapes.json --format coco", 0),
+    ("data export nowhere shapes.json --format coco", 2),
+    ("data download --help", 0),
+    ("data download voc2007 --mirror nowhere", 2),
+    ("doctor --help", 0),
+    ("completion bash", 0),
+    ("completion --help", 0),
+    ("completion tcsh", 2),
+    ("import-caffe --help", 0),
+    ("import-caffe nowhere --arch vgg16", 1),
+    ("import-torchvision --help", 0),
+    ("import-torchvision nowhere", 1),
+    ("bench --help", 0),
+    ("bench nonsense", 2),
+    *((f"bench {name} --help", 0) for name in BENCHES),
+    ("bench detect --cases nonsense", 2),
+    ("bench train --cases nonsense", 2),
+    ("bench train-options --ways nonsense", 2),
+    ("bench propose --dataset nowhere", 2),
+    ("bench sampling --dataset nowhere", 2),
+    ("bench svd --shape 2x2 --rank 9", 2),
 ]
 
 CHILD = """
@@ -106,6 +166,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     }
     header = json.dumps({"__metadata__": {"frcnn": json.dumps(description)}}).encode()
     (folder / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header)
+    with StoreWriter(folder / "boxes.proposals", Provenance("made up")) as writer:
+        writer.add("000001", Proposals(np.array([[0, 0, 9, 9]])))
+        writer.finish()
     return folder
 
 

@@ -10,12 +10,11 @@ from typing import Any, Literal
 from numpy.typing import NDArray
 
 from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.formats.containers.json import load_json
 from frcnn_proposals.formats.containers.mat import load_mat
 from frcnn_proposals.formats.containers.mat73 import is_hdf5
 from frcnn_proposals.formats.containers.npz import load_npz
 from frcnn_proposals.pickles.unpickle import load_pickle
-from frcnn_proposals.reading import open_file, read_text
+from frcnn_proposals.reading import open_file, read_bytes, read_text
 from frcnn_proposals.store.schema import is_store
 
 Kind = Literal["store", "folder", "mat", "pickle", "json", "csv", "npz"]
@@ -81,12 +80,27 @@ def load_content(path: Path) -> Content:
     if kind == "pickle":
         return Content(path, kind, load_pickle(path))
     if kind == "json":
-        return Content(path, kind, json=load_json(path))
+        return Content(path, kind, json=_json_of(path))
     if kind == "csv":
         return Content(path, kind, text=_text_of(path))
     if kind == "npz":
         return Content(path, kind, arrays=load_npz(path))
     return Content(path, kind)
+
+
+def _json_of(path: Path) -> Any:
+    """The file's value. Raises InputError, naming the file, where it cannot be read.
+
+    Nesting is bounded, and so are numbers: NaN and infinity are no json.
+    """
+    import orjson
+
+    try:
+        return orjson.loads(read_bytes(path))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    except ValueError as error:
+        raise InputError(f"{path}: is not json that can be read ({reason(error)})") from error
 
 
 def _text_of(path: Path) -> str:

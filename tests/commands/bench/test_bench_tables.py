@@ -9,10 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.benchmarks import sampling, train, train_options
+from frcnn_cli.engine.benchmarks import sampling, train
 from frcnn_cli.engine.benchmarks.sampling import SamplingBenchmark
-from frcnn_cli.engine.benchmarks.train import Stages, TrainingTimes
-from frcnn_cli.engine.benchmarks.train_options import StepOptionTime
+from frcnn_cli.engine.benchmarks.train import Stages, StepOptionTime, TrainingTimes
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 
 
@@ -49,7 +48,7 @@ def test_ways_to_train_beside_the_usual(tmp_path: Path, monkeypatch: pytest.Monk
         assert (case.name, [option.name for option in options]) == ("lite", ["usual", "bfloat16"])
         return [StepOptionTime("usual", 0.3, 1.0), StepOptionTime("bfloat16", 0.2, 1.5)]
 
-    monkeypatch.setattr(train_options, "benchmark_step_options", measure)
+    monkeypatch.setattr(train, "benchmark_step_options", measure)
     rows, found = shown(tmp_path, "train-options", "--ways", "usual,bfloat16")
     assert rows["bfloat16"] == ["0.200", "1.50"]
     assert [way["seconds"] for way in found["ways"]] == [0.3, 0.2]

@@ -383,3 +383,18 @@ def test_a_full_disk_is_a_message(tmp_path):
         [sys.executable, "-c", code, tmp_path / "s"], capture_output=True, text=True, check=True
     )
     assert "cannot be written" in out.stdout
+
+
+def test_reading_a_store_needs_no_other_library_than_numpy(tmp_path):
+    with StoreWriter(tmp_path / "a.proposals", SOURCE) as writer:
+        writer.add("a", Proposals(np.array([[0, 0, 9, 9]])))
+        writer.finish()
+    code = (
+        "import sys; from frcnn_proposals.formats.inspect import inspect_proposals\n"
+        f"assert inspect_proposals({str(tmp_path / 'a.proposals')!r}).images == 1\n"
+        "print(*{name.partition('.')[0] for name in sys.modules} - {*sys.stdlib_module_names})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    # What starts with the interpreter, such as an editable install's finder, has an underscore.
+    loaded = {name for name in done.stdout.split() if not name.startswith("_")}
+    assert loaded <= {"numpy", "frcnn_proposals", "sitecustomize", "usercustomize"}

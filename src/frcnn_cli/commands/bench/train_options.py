@@ -44,7 +44,7 @@ def bench_train_options(
     frcnn bench train-options --case lite --json options.json
     """
     step_options = native_cases(output, STEP_OPTIONS, names)
-    from frcnn_cli.engine.benchmarks.train_options import benchmark_step_options
+    from frcnn_cli.engine.benchmarks.train import benchmark_step_options
 
     found = benchmark_step_options(NETWORKS[case], step_options, rounds, steps, output)
     title = f"{case}: seconds a training step, medians"

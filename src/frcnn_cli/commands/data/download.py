@@ -43,7 +43,7 @@ def download(
     frcnn data download voc2012 --data-root /datasets --keep-archives
     frcnn data download voc2007 --mirror https://mirror.example.org/voc
     """
-    found = download_dataset(dataset, data_root, mirrors, keep_archives, output)
+    found = download_dataset(dataset, data_root, mirrors, keep_archives, reporter=output)
     if found.existed:
         output.print(f"[bold]{escape(str(found.folder))}[/] is there already.")
         return

@@ -8,7 +8,8 @@ import click
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
-from frcnn_cli.engine.datasets.export.dataset import FORMATS, export_dataset
+from frcnn_cli.engine.datasets.export.dataset import export_dataset
+from frcnn_cli.engine.datasets.export.formats import FORMATS
 from frcnn_cli.engine.datasets.find import default_splits, find_dataset
 from frcnn_cli.engine.datasets.layout import refuse, refuse_unless_picture
 

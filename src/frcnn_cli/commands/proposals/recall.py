@@ -61,7 +61,7 @@ def recall(
         allow_mismatch=allow_mismatch,
         reporter=output,
     )
-    for table in recall_tables(recall.report, recall.title):
+    for table in recall_tables(recall):
         output.print(table)
     if json_path is not None:
         write_json(json_path, recall.to_json())

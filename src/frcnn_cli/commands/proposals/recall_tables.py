@@ -7,14 +7,16 @@ from collections.abc import Iterator
 from rich.markup import escape
 from rich.table import Table
 
-from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult
+from frcnn_cli.engine.evaluation.proposal_recall import ProposalRecall
+from frcnn_cli.engine.evaluation.recall import RecallResult
 
 
-def recall_tables(report: RecallReport, title: str) -> Iterator[Table]:
-    """A summary, then the curves as numbers, then a row a class."""
+def recall_tables(recall: ProposalRecall) -> Iterator[Table]:
+    """A summary, then the curves as numbers, then one row per class."""
+    report = recall.report
     groups = {"all objects": report.all_objects, "not difficult": report.not_difficult}
     summary = Table(
-        title=escape(f"{title}: {report.images} images, {report.boxes:.1f} boxes an image")
+        title=escape(f"{recall.title}: {report.images} images, {report.boxes:.1f} boxes an image")
     )
     for heading in ("", "objects", "MABO", "average recall", "recall 0.5", "recall 0.7"):
         summary.add_column(heading, justify="right" if heading else "left")

@@ -1,9 +1,9 @@
-"""How fast a training step is, against the loop one writes from parts."""
+"""How fast a training step is, beside the loop one writes from parts, and by its options."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
 from dataclasses import asdict, astuple, dataclass, replace
 from itertools import pairwise
@@ -15,12 +15,13 @@ from typing import Any
 import torch
 
 from frcnn_cli.engine.benchmarks.baselines import PlainTraining
-from frcnn_cli.engine.benchmarks.cases import TRAINING_CASES, TrainingCase
+from frcnn_cli.engine.benchmarks.cases import STEP_OPTIONS, TRAINING_CASES, StepOption, TrainingCase
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.stage_times import sample_proposals
 from frcnn_cli.engine.models.presets import base_experiment
 from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.compile import compile_features
 from frcnn_cli.engine.network.layers.dropout import RowDropout
 from frcnn_cli.engine.network.losses import multi_task_loss
 from frcnn_cli.engine.network.model import FastRCNN, create_model
@@ -31,7 +32,7 @@ from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 
-IMAGES = 48  # pictures of 500 x 375, three quarters of which are trained on
+_IMAGES = 48  # pictures of 500 x 375, three quarters of which are trained on
 
 
 @dataclass(frozen=True)
@@ -64,7 +65,7 @@ def benchmark_training(
     """Each case: one uncounted step each, then `rounds` of `steps` steps each, interleaved."""
     results = []
     with TemporaryDirectory() as folder, reporter.progress("Training", len(cases)) as advance:
-        generate_dataset(Path(folder) / "pictures", IMAGES, size=(500, 375))
+        generate_dataset(Path(folder) / "pictures", _IMAGES, size=(500, 375))
         for case in cases:
             results.append(_measure(case, Path(folder), rounds, steps, reporter))
             advance(1, case.name)
@@ -74,7 +75,7 @@ def benchmark_training(
 def _measure(
     case: TrainingCase, folder: Path, rounds: int, steps: int, reporter: Reporter
 ) -> TrainingTimes:
-    run, model = run_of(case, folder, 2 * rounds * steps + 2)
+    run, model = _run_of(case, folder, 2 * rounds * steps + 2)
     plain = PlainTraining(deepcopy(model), run)
     ours = _our_steps(model, run)
     start = time.perf_counter()
@@ -93,7 +94,7 @@ def _measure(
     return TrainingTimes(case.name, median(seconds[0]), median(seconds[1]), stages_of_ours, losses)
 
 
-def run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, FastRCNN]:
+def _run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, FastRCNN]:
     dataset = find_dataset(str(folder / "pictures"), "trainval")
     experiment = base_experiment(case.preset, case.backbone)
     settings = experiment.train
@@ -177,3 +178,68 @@ def staged_step(
     optimizer.step()
     times.append(time.perf_counter())
     return Stages(0.0, *(end - start for start, end in pairwise(times)))
+
+
+@dataclass(frozen=True)
+class StepOptionTime:
+    """seconds: median per step, data prepared. ratio: the usual step's seconds to these."""
+
+    name: str
+    seconds: float
+    ratio: float
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def benchmark_step_options(
+    case: TrainingCase,
+    options: Sequence[StepOption] = STEP_OPTIONS,
+    rounds: int = 3,
+    steps: int = 4,
+    reporter: Reporter = SILENT,
+) -> list[StepOptionTime]:
+    """One step per option that is not counted, then `rounds` of `steps` steps, interleaved, all
+    of the same mini-batches. The others are compared with the first option."""
+    with TemporaryDirectory() as folder:
+        generate_dataset(Path(folder) / "pictures", _IMAGES, size=(500, 375))
+        run, model = _run_of(case, Path(folder), rounds * steps + 1)
+        minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
+        batches = [list(batch) for batch in minibatch_stream(minibatches, 0, workers=0)]
+    seconds: dict[str, list[float]] = {}
+    step_of = {}
+    with reporter.progress("Training", len(options)) as advance:
+        for option in options:
+            advance(1, option.name)
+            step_of[option.name] = _step_by(deepcopy(model), run.settings, option)
+            step_of[option.name](batches[0])
+            seconds[option.name] = []
+        for start in range(1, len(batches), steps):
+            for name, step in step_of.items():
+                for batch in batches[start : start + steps]:
+                    began = time.perf_counter()
+                    step(batch)
+                    seconds[name].append(time.perf_counter() - began)
+    medians = {name: median(values) for name, values in seconds.items()}
+    usual = medians[options[0].name]
+    return [StepOptionTime(name, value, usual / value) for name, value in medians.items()]
+
+
+def _step_by(
+    model: FastRCNN, settings: TrainSettings, option: StepOption
+) -> Callable[[Sequence[Minibatch]], None]:
+    """A function that trains the model on a mini-batch by this option."""
+    layout = torch.channels_last if option.channels_last else torch.contiguous_format
+    model = model.to(memory_format=layout).train()
+    if not option.frozen:
+        settings = replace(settings, frozen="none")
+    set_trainable(model, stages(settings)[0], settings)
+    if option.compile:
+        compile_features(model)
+    optimizer = make_optimizer(model, settings.schedule)
+
+    def step(batch: Sequence[Minibatch]) -> None:
+        arranged = (replace(b, images=b.images.contiguous(memory_format=layout)) for b in batch)
+        train_step(model, arranged, optimizer, 1e-4, bfloat16=option.precision == "bfloat16")
+
+    return step

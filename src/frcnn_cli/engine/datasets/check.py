@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layout import Fault
+from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError
@@ -104,7 +104,7 @@ def _picture_faults(datasets: Iterable[Dataset], reporter: Reporter) -> list[Fau
     """Decode each picture once, in threads (the decoder lets others run meanwhile)."""
     records = {image.path: image for data in datasets for image in data.images}
     there = [record for record in records.values() if record.path.exists()]
-    executor = ThreadPoolExecutor(os.cpu_count())
+    executor = ThreadPoolExecutor(usable_cores())
     try:
         futures = [executor.submit(_picture_fault, record) for record in there]
         with reporter.progress("Reading", len(futures)) as advance:

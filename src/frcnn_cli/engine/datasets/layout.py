@@ -46,6 +46,7 @@ class Fault:
 
 
 Report = Callable[[Fault], None]
+Box = tuple[float, float, float, float]  # four numbers of a box, in the order of its file
 
 
 def refuse(fault: Fault) -> None:
@@ -100,9 +101,7 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES
 
 
-def outside_by(
-    box: tuple[float, float, float, float], width: float | None, height: float | None
-) -> float:
+def outside_by(box: Box, width: float | None, height: float | None) -> float:
     """How many pixels a 0-based inclusive box reaches out of its image; infinite if it is
     nowhere inside. A length of the image that is not known limits nothing."""
     right = math.inf if width is None else width - 1
@@ -111,6 +110,35 @@ def outside_by(
     if x1 > right or y1 > bottom or x2 < 0 or y2 < 0:
         return math.inf
     return max(-x1, -y1, x2 - right, y2 - bottom, 0.0)
+
+
+def inclusive_box(
+    path: Path,
+    where: str,
+    extent: Box,
+    size: tuple[float | None, float | None],
+    report: Report,
+) -> Box | None:
+    """x, y, width, height (continuous) as x1, y1, x2, y2 with inclusive corners.
+
+    size: the image's width and height. Reported, and None returned: a box without area
+    (tolerated: published files have some), one turned inside out, one that reaches more than
+    BORDER_TOLERANCE outside. A smaller excess stays as it is, so that scores are those of
+    other tools on the same file.
+    """
+    x, y, width, height = extent
+    shown = f"{where}, box {x:g} {y:g} {width:g} {height:g}"
+    if width < 0 or height < 0:
+        report(Fault(path, f"{shown}: turned inside out"))
+        return None
+    if width == 0 or height == 0:
+        report(Fault(path, f"{shown}: without area, left out", tolerated=True))
+        return None
+    box = (x, y, x + width - 1, y + height - 1)
+    if outside_by(box, *size) > BORDER_TOLERANCE:
+        report(Fault(path, f"{shown}: outside its {size[0]} x {size[1]} image"))
+        return None
+    return box
 
 
 def split_of(word: str) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.proposals.cache import cache_path
 from frcnn_cli.engine.proposals.inputs import all_ids
+from frcnn_cli.engine.proposals.propose import advance_with_rate
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import Reporter
@@ -56,14 +57,8 @@ def proposals_for(
         found = given_proposals(dataset, file, data_root, allow_mismatch)
     else:
         with reporter.progress(f"Proposals ({source})", len(dataset)) as advance:
-            done = 0
-
-            def report(progress: ProposeProgress) -> None:
-                nonlocal done
-                advance(progress.done - done, "")
-                done = progress.done
-
-            found = computed_proposals(dataset, make_source(source), workers, report)
+            on_progress = advance_with_rate(advance)
+            found = computed_proposals(dataset, make_source(source), workers, on_progress)
     reporter.detail(f"Proposals: {found.path}")
     warn_of_some(reporter, found.left_out)
     return found

@@ -50,7 +50,7 @@ def propose(
     own = len(team.part(files))
     needs = Needs(_BYTES_PER_IMAGE * len(files), out)
     with reporter.progress(f"Proposing ({source.name})", own, needs=needs) as advance:
-        on_progress = _with_rate(advance)
+        on_progress = advance_with_rate(advance)
         try:
             return _propose_as_team(team, files, source, out, workers, on_progress, max_pixels)
         except KeyboardInterrupt:
@@ -66,7 +66,7 @@ def default_store(first: str, shard: Shard | None = None) -> Path:
     return Path(f"{name.strip('._') or 'images'}{suffix}.proposals")
 
 
-def _with_rate(advance: Advance) -> Callable[[ProposeProgress], None]:
+def advance_with_rate(advance: Advance) -> Callable[[ProposeProgress], None]:
     """Advances a progress bar, with the images per second that are being computed beside it."""
     started, done = time.perf_counter(), 0
 

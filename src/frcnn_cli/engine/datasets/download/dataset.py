@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from frcnn_cli.engine.datasets.download.fetch import bytes_there, fetch_archives
 from frcnn_cli.engine.datasets.download.known import DOWNLOADS, Download
+from frcnn_cli.engine.datasets.download.transfer import Patience
 from frcnn_cli.engine.datasets.locate import data_roots
 from frcnn_cli.engine.datasets.readers.voc import VocLayout
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -42,14 +43,16 @@ def download_dataset(
     data_root: Path | None = None,
     mirrors: Sequence[str] = (),
     keep_archives: bool = False,
+    patience: Patience | None = None,
     reporter: Reporter = SILENT,
 ) -> DownloadedDataset:
     """Fetch the archives of one of DOWNLOADS, check and unpack them.
 
     data_root: None is the first of $FRCNN_DATA and ./data. mirrors: addresses of folders with the
-    archives, in place of the known ones. What an earlier call left is resumed. Raises MisuseError
-    for a mirror that is no address, InputError where the disk is too small, an archive cannot be
-    fetched or is damaged, or the folder holds something else.
+    archives, in place of the known ones. patience: how long to wait for servers. What an earlier
+    call left is resumed. Raises MisuseError for a mirror that is no address, InputError where the
+    disk is too small, an archive cannot be fetched or is damaged, or the folder holds something
+    else.
     """
     for mirror in mirrors:
         if not mirror.startswith(("http://", "https://")):
@@ -59,7 +62,7 @@ def download_dataset(
     if is_complete(download, folders):
         return DownloadedDataset(folders.target, existed=True)
     check_disk_space(download, folders)
-    archives = _fetch(download, folders, mirrors, reporter)
+    archives = _fetch(download, folders, mirrors, patience, reporter)
     with reporter.progress("Unpacking", download.size, unit="bytes") as advance:
         unpack_archives(download, folders, archives, lambda size: advance(size, ""))
     if not keep_archives:
@@ -71,7 +74,11 @@ def download_dataset(
 
 
 def _fetch(
-    download: Download, folders: DownloadFolders, mirrors: Sequence[str], reporter: Reporter
+    download: Download,
+    folders: DownloadFolders,
+    mirrors: Sequence[str],
+    patience: Patience | None,
+    reporter: Reporter,
 ) -> list[Path]:
     done = sum(bytes_there(archive, folders.archives) for archive in download.archives)
     with reporter.progress("Fetching", download.size, done, unit="bytes") as advance:
@@ -82,7 +89,7 @@ def _fetch(
             done = now
 
         try:
-            return fetch_archives(download, folders.archives, mirrors, report)
+            return fetch_archives(download, folders.archives, mirrors, report, patience)
         except KeyboardInterrupt:
             reporter.note("Interrupted. What was fetched is kept: the same command resumes it.")
             raise

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path, PurePosixPath
 
 from frcnn_cli.engine.datasets.export.formats import (
+    FORMATS,
     coco_dataset,
     coco_results,
     csv_table,
@@ -19,7 +20,6 @@ from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 
-FORMATS = ("coco", "voc", "yolo", "csv")
 _FolderWriter = Callable[[Path, Dataset, list[ExportImage], bool], None]
 
 

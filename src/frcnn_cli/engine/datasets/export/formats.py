@@ -1,4 +1,7 @@
-"""COCO json: a data set, or results. A box is x, y, width, height; a width is x2 - x1 + 1."""
+"""Content of each export format: COCO json, CSV, VOC and YOLO.
+
+In COCO json a box is x, y, width, height; a width is x2 - x1 + 1.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from typing import Any
 from xml.sax.saxutils import escape
 
 from frcnn_cli.engine.datasets.export.records import ExportImage, ExportObject, copy_picture
-from frcnn_cli.engine.datasets.lists import CLASSES_FILE
 from frcnn_cli.engine.datasets.readers.coco_records import Numbering, numbering
+from frcnn_cli.engine.datasets.text_files import CLASSES_FILE
 from frcnn_cli.engine.records import Dataset
+
+FORMATS = ("coco", "voc", "yolo", "csv")
 
 
 def coco_dataset(dataset: Dataset, images: list[ExportImage]) -> bytes:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from frcnn_cli.engine.datasets.generate.appearance import SHAPES
 from frcnn_cli.engine.datasets.generate.scene import Scene, SceneObject, make_scene
-from frcnn_cli.engine.datasets.lists import CLASSES_FILE
+from frcnn_cli.engine.datasets.text_files import CLASSES_FILE
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import MisuseError
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.datasets.extents import Box, inclusive_box
-from frcnn_cli.engine.datasets.layout import LONGEST_NAME, Fault, Report
+from frcnn_cli.engine.datasets.layout import LONGEST_NAME, Box, Fault, Report, inclusive_box
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import is_writable

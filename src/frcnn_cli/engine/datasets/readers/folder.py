@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, index_images, split_of
-from frcnn_cli.engine.datasets.lists import CLASSES_FILE, read_classes
 from frcnn_cli.engine.datasets.readers.voc_xml import (
     Annotation,
     annotated_image,
     classes_of,
     read_annotation,
 )
+from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes
 from frcnn_cli.engine.records import Dataset
 
 _XML_FOLDERS = (".", "Annotations", "annotations")

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, index_images
-from frcnn_cli.engine.datasets.lists import CLASSES_FILE, read_classes, read_lines
 from frcnn_cli.engine.datasets.readers.voc_xml import (
     Annotation,
     annotated_image,
     classes_of,
     read_annotation,
 )
+from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes, read_lines
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
 

@@ -13,7 +13,7 @@ from defusedxml.common import DefusedXmlException
 from defusedxml.ElementTree import fromstring
 
 from frcnn_cli.engine.datasets.layout import BORDER_TOLERANCE, Fault, Report, outside_by
-from frcnn_cli.engine.datasets.lists import CLASSES_FILE
+from frcnn_cli.engine.datasets.text_files import CLASSES_FILE
 from frcnn_cli.engine.records import GroundTruth, ImageRecord
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.reading import read_bytes
