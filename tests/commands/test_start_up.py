@@ -128,6 +128,20 @@ LINES = [
     ("bench propose --dataset nowhere", 2),
     ("bench sampling --dataset nowhere", 2),
     ("bench svd --shape 2x2 --rank 9", 2),
+    ("detect --help", 0),
+    ("detect", 2),
+    ("detect missing.jpg", 2),
+    ("detect missing.mp4", 1),
+    ("detect shapes --model nowhere.safetensors", 2),
+    ("detect shapes --proposals nowhere.proposals", 1),
+    ("detect shapes --scales large", 2),
+    ("eval --help", 0),
+    ("eval nowhere", 2),
+    ("eval nowhere.safetensors", 2),
+    ("eval model.safetensors nowhere", 2),
+    ("eval model.safetensors shapes --proposals nowhere.proposals", 1),
+    ("eval --detections nowhere.json shapes", 2),
+    ("eval --sweep proposals=many", 2),
 ]
 
 CHILD = """

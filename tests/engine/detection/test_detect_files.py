@@ -9,9 +9,9 @@ import PIL.Image
 import pytest
 
 import frcnn_cli.engine.detection.images as detect_files_module
-from frcnn_cli.engine.detection.images import detect_files, proposals_of
+from frcnn_cli.engine.detection.images import detect_files, proposals_from
 from frcnn_cli.engine.detection.journal import Journal
-from frcnn_cli.engine.detection.prefetch import ahead
+from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings
@@ -41,7 +41,7 @@ def files(tmp_path: Path) -> list[tuple[str, str | Path]]:
     return [(str(index), tmp_path / f"{index}.png") for index in range(5)]
 
 
-def test_ahead_keeps_the_order_and_stays_a_few_ahead() -> None:
+def test_prefetch_keeps_the_order_and_stays_a_few_ahead() -> None:
     started: list[int] = []
 
     def slow_when_even(item: int) -> int:
@@ -49,14 +49,14 @@ def test_ahead_keeps_the_order_and_stays_a_few_ahead() -> None:
         time.sleep(0.02 * (item % 2 == 0))
         return item * item
 
-    results = ahead(slow_when_even, range(20), threads=3)
+    results = prefetch(slow_when_even, range(20), threads=3)
     assert next(results) == 0
     time.sleep(0.1)
     assert sorted(started) == [0, 1, 2, 3]
     assert list(results) == [item * item for item in range(1, 20)]
 
 
-def test_ahead_works_while_the_caller_does() -> None:
+def test_prefetch_works_while_the_caller_does() -> None:
     reached = threading.Event()
 
     def function(item: int) -> int:
@@ -64,19 +64,19 @@ def test_ahead_works_while_the_caller_does() -> None:
             reached.set()
         return item
 
-    results = ahead(function, [0, 1], threads=1)
+    results = prefetch(function, [0, 1], threads=1)
     next(results)
     assert reached.wait(5), "nothing was done beside the caller"
 
 
-def test_ahead_raises_where_the_result_is_due_and_ends_its_threads() -> None:
+def test_prefetch_raises_where_the_result_is_due_and_ends_its_threads() -> None:
     workers: set[threading.Thread] = set()
 
     def divide(item: int) -> int:
         workers.add(threading.current_thread())
         return 1 // item
 
-    results = ahead(divide, [1, 0, 1], threads=2)
+    results = prefetch(divide, [1, 0, 1], threads=2)
     assert next(results) == 1
     with pytest.raises(ZeroDivisionError):
         next(results)
@@ -177,7 +177,7 @@ def test_what_the_journal_knows_is_not_detected_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    propose = proposals_of(DenseBoxes(step=0.5))
+    propose = proposals_from(DenseBoxes(step=0.5))
     whole = list(detect_files(small_model, files, propose, SETTINGS))
     with Journal(tmp_path / "journal", {}) as journal:
         stopped = detect_files(small_model, files, propose, SETTINGS, journal)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.detection.images import detect_files, proposals_in
+from frcnn_cli.engine.detection.images import detect_files
 from frcnn_cli.engine.detection.journal import Journal, resumed
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
@@ -21,7 +21,7 @@ from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, warn_of_som
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_proposals.base import Proposals
+from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 
 
@@ -81,7 +81,10 @@ def detect_dataset(
     files = [(record.image_id, record.path) for record in dataset.images]
     found: dict[str, Detections] = {}
     unreadable = []
-    propose = proposals_in(proposals)
+
+    def propose(image_id: str, image: Image) -> Proposals:
+        return proposals[image_id]
+
     for result in detect_files(model, files, propose, settings, journal):
         if result.detections is None:
             unreadable.append(str(result.error))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frcnn_cli.engine.boxes import clip_boxes, decode_boxes, flip_boxes, iou_matrix
-from frcnn_cli.engine.network.model import FastRCNN, Outputs
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import (
     batch_images,
     batch_rois,
@@ -34,6 +34,14 @@ class View(NamedTuple):
     mirrored: bool
 
 
+class ViewOutputs(NamedTuple):
+    """The network's outputs for each box of a view."""
+
+    view: View
+    logits: Tensor
+    offsets: Tensor
+
+
 @torch.inference_mode()
 def detect_image(
     model: FastRCNN, image: Image, proposals: Proposals, settings: DetectSettings
@@ -48,9 +56,9 @@ def detect_image(
     if len(proposals) == 0:
         return Detections()
     views = _views(image, proposals.boxes, settings.flip)
-    outputs = [view_outputs(model, view, settings) for view in views]
+    outputs = [read_view(model, view, settings) for view in views]
     scores = _mean([class_scores(model, each.logits) for each in outputs])
-    decoded = _mean([_decode(model, v, o, settings) for v, o in zip(views, outputs, strict=True)])
+    decoded = _mean([_decode(model, each, settings) for each in outputs])
     clipped = clip_boxes(decoded, *image.shape[:2])
 
     # From here on one row per box and class: scores (M,), candidates (M, 4), labels (M,).
@@ -84,14 +92,14 @@ def score_boxes(
     """
     settings = settings or DetectSettings()
     views = _views(image, proposals.boxes, settings.flip)
-    outputs = [view_outputs(model, view, settings) for view in views]
+    outputs = [read_view(model, view, settings) for view in views]
     scores = _mean([class_scores(model, each.logits) for each in outputs])
-    decoded = _mean([_decode(model, v, o, settings) for v, o in zip(views, outputs, strict=True)])
+    decoded = _mean([_decode(model, each, settings) for each in outputs])
     return scores, clip_boxes(decoded, *image.shape[:2])
 
 
-def view_outputs(model: FastRCNN, view: View, settings: DetectSettings) -> Outputs:
-    """The network's outputs for each box of a view, each box read at its scale."""
+def read_view(model: FastRCNN, view: View, settings: DetectSettings) -> ViewOutputs:
+    """Run the network on a view, each box read at its scale."""
     image, boxes = view.image, view.boxes
     device = model.offset_means.device
     rows, logits, offsets = [], [], []
@@ -106,7 +114,7 @@ def view_outputs(model: FastRCNN, view: View, settings: DetectSettings) -> Outpu
         offsets.append(outputs.offsets[of_distinct])
         rows.append(reading.rows)
     order = torch.from_numpy(np.argsort(np.concatenate(rows))).to(device)
-    return Outputs(torch.cat(logits)[order], torch.cat(offsets)[order])
+    return ViewOutputs(view, torch.cat(logits)[order], torch.cat(offsets)[order])
 
 
 def class_scores(model: FastRCNN, logits: Tensor) -> Tensor:
@@ -138,8 +146,9 @@ def _views(image: Image, boxes: NDArray[np.float32], flip: bool) -> list[View]:
     return views
 
 
-def _decode(model: FastRCNN, view: View, outputs: Outputs, settings: DetectSettings) -> Tensor:
+def _decode(model: FastRCNN, outputs: ViewOutputs, settings: DetectSettings) -> Tensor:
     """The boxes (R, K, 4) of every class, in pixels of the image itself, not clipped."""
+    view = outputs.view
     own = torch.from_numpy(view.boxes).to(outputs.offsets.device)
     if _moves_boxes(model, settings):
         offsets = model.denormalise(outputs.offsets)

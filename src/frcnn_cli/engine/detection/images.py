@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.journal import Journal
-from frcnn_cli.engine.detection.prefetch import ahead
+from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.run import ImageFile
@@ -51,7 +51,7 @@ def detect_files(
     One that fails does not stop the rest. journal: what it knows of an unchanged file is not
     detected again; the rest joins it, image by image. An image of more than `max_pixels` fails.
     """
-    for task in ahead(_Preparation(propose, journal, max_pixels), files, threads=usable_cores()):
+    for task in prefetch(_Preparation(propose, journal, max_pixels), files, threads=usable_cores()):
         result = task.result
         if result.image is not None:
             assert task.proposals is not None
@@ -66,7 +66,7 @@ def detect_files(
         yield result
 
 
-def proposals_of(source: Source) -> Propose:
+def proposals_from(source: Source) -> Propose:
     """Proposals made by `source`, or found by image id where it holds them (Precomputed).
 
     Raises InputError where the file that holds them cannot be read.
@@ -80,11 +80,6 @@ def proposals_of(source: Source) -> Propose:
         return source.propose(image)
 
     return propose
-
-
-def proposals_in(proposals: Mapping[str, Proposals]) -> Propose:
-    """Proposals looked up by image id."""
-    return lambda image_id, image: proposals[image_id]
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,29 @@
-"""Detections as COCO results: a JSON list with one entry per detection."""
+"""COCO results json: a list of {image_id, category_id, bbox: [x, y, width, height], score}.
+
+The toolkit writes its detections so, and reads anybody's.
+"""
 
 from __future__ import annotations
 
+import gc
 import json
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.records import Detections
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from frcnn_cli.engine.datasets.readers.coco_records import numbering
+from frcnn_cli.engine.detection.rows import DetectionRows, ImageIndex
+from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.reading import read_bytes
 
 
 def coco_entries(
@@ -44,3 +59,135 @@ def write_coco_results(
         entry for name, found in detections.items() for entry in coco_entries(name, found, classes)
     ]
     write_whole(path, (json.dumps(entries, indent=2) + "\n").encode())
+
+
+def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
+    """The rows of a results file. Raises InputError, naming the entry, where one is unusable.
+
+    image_id: the dataset's id, or its number. category_id: the number in the dataset's own
+    json, else the label 1..K. A file that is an object holds the list as 'annotations' or
+    'detections'; where it also lists 'categories' (id and name), classes go by their names,
+    and so they do where an entry has a 'category', as the toolkit's own have.
+    """
+    with _collector_paused():
+        entries, categories = _entries(path)
+        index = ImageIndex(_image_names(dataset))
+        label_of = _label_lookup(path, dataset, categories)
+        label_of_name = {name: label for label, name in enumerate(dataset.classes, start=1)}
+        try:
+            images = [index[entry["image_id"]] for entry in entries]
+            labels = [_label(entry, label_of, label_of_name) for entry in entries]
+            scores = [entry["score"] for entry in entries]
+            boxes = _boxes([entry["bbox"] for entry in entries])
+            return DetectionRows(
+                index.ids,
+                np.array(images, np.int64),
+                np.array(labels, np.int64),
+                _numbers(scores),
+                boxes,
+                lambda row: f"entry {row + 1}",
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise InputError(_first_fault(path, entries, label_of, label_of_name)) from error
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """The garbage collector would walk half a million small objects over and over."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _boxes(extents: list[Any]) -> NDArray[np.float64]:
+    """Inclusive corners (D, 4) of D lists of x, y, width, height."""
+    if extents and set(map(len, extents)) != {4}:
+        raise ValueError("a box of other than 4 numbers")
+    boxes = _numbers(chain.from_iterable(extents)).reshape(-1, 4)
+    boxes[:, 2:] += boxes[:, :2] - 1
+    return boxes
+
+
+def _numbers(values: Iterable[Any]) -> NDArray[np.float64]:
+    """Values (N,) that are numbers: NumPy itself would take texts of them, and lists of one."""
+    return np.array(array("d", values))
+
+
+def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
+    """The list of detections, and the file's categories where it has them."""
+    try:
+        content = orjson.loads(read_bytes(path))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
+    categories = None
+    if isinstance(content, dict):
+        categories = content.get("categories")
+        content = content.get("annotations", content.get("detections"))
+    if not isinstance(content, list):
+        raise InputError(f"{path}: expected a list of detections in COCO results style")
+    return content, categories if isinstance(categories, list) else None
+
+
+def _image_names(dataset: Dataset) -> dict[Any, str]:
+    """From an image_id of a file, a string or a number, to the dataset's id."""
+    names: dict[Any, str] = {number: name for name, number in numbering(dataset).images.items()}
+    return names | {image.image_id: image.image_id for image in dataset.images}
+
+
+def _label_lookup(path: Path, dataset: Dataset, categories: list[Any] | None) -> Mapping[Any, int]:
+    """From a category_id to a label."""
+    if categories is None:
+        return {number: label for label, number in enumerate(numbering(dataset).classes, start=1)}
+    labels = {name: label for label, name in enumerate(dataset.classes, start=1)}
+    try:
+        names = {category["id"]: category["name"] for category in categories}
+        return {number: labels[name] for number, name in names.items() if name in labels}
+    except (KeyError, TypeError) as error:
+        raise InputError(f"{path}: its categories need an id and a name each") from error
+
+
+def _label(
+    entry: Mapping[str, Any], label_of: Mapping[Any, int], label_of_name: Mapping[str, int]
+) -> int:
+    name = entry.get("category")
+    return label_of[entry["category_id"]] if name is None else label_of_name[name]
+
+
+def _first_fault(
+    path: Path,
+    entries: list[Any],
+    label_of: Mapping[Any, int],
+    label_of_name: Mapping[str, int],
+) -> str:
+    """Words for the first entry that cannot be used."""
+    for number, entry in enumerate(entries, start=1):
+        where = f"{path}: entry {number}"
+        if not isinstance(entry, dict):
+            return f"{where}: expected an object with image_id, category_id, bbox and score"
+        for key in ("image_id", "category_id", "bbox", "score"):
+            if key not in entry:
+                return f"{where}: it has no {key}"
+        if not _is_numbers(entry["bbox"], 4) or not _is_numbers([entry["score"]], 1):
+            return f"{where}: bbox should be 4 numbers and score one"
+        if not isinstance(entry["image_id"], (int, str)):
+            return f"{where}: image_id should be a number or a string"
+        name = entry.get("category")
+        if name is not None and (not isinstance(name, str) or name not in label_of_name):
+            return f"{where}: unknown category {name!r}; known are {', '.join(label_of_name)}"
+        category = entry["category_id"]
+        if name is None and (not isinstance(category, (int, str)) or category not in label_of):
+            some = ", ".join(str(known) for known in list(label_of)[:20])
+            return f"{where}: unknown category_id {category!r}; known are {some}"
+    return f"{path}: not COCO results"
+
+
+def _is_numbers(values: Any, count: int) -> bool:
+    return (
+        isinstance(values, list)
+        and len(values) == count
+        and all(isinstance(value, (int, float)) for value in values)
+    )

@@ -11,7 +11,7 @@ from PIL import Image as PillowImage
 
 from frcnn_cli.engine.detection.dataset import detection_identity
 from frcnn_cli.engine.detection.image import threshold_for
-from frcnn_cli.engine.detection.images import DetectedFile, detect_files, proposals_of
+from frcnn_cli.engine.detection.images import DetectedFile, detect_files, proposals_from
 from frcnn_cli.engine.detection.journal import Journal, resumed
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import write_coco_results
@@ -86,7 +86,7 @@ def detect_in_files(
     its detections drawn, as ID.jpg. A file that fails does not stop the others.
     """
     loaded = detector.loaded
-    propose = proposals_of(detector.source)
+    propose = proposals_from(detector.source)
     journal = None if json_path is None else _journal(detector, json_path, team)
     part = team.part(files)
     found: dict[str, Detections] = {}

@@ -24,7 +24,7 @@ from frcnn_proposals.images import read_image
 
 NETWORK_STAGES = ("conv", "roi_pooling", "fc6", "fc7", "rest")
 STAGES = ("proposals", *NETWORK_STAGES)
-EVERYTHING = DetectSettings(score_threshold=None)
+_EVERY_SCORE = DetectSettings(score_threshold=None)
 
 
 class StageClock:
@@ -119,7 +119,7 @@ def time_stages(
 
     settings: how each model detects; None keeps every detection of each.
     """
-    settings = [EVERYTHING] * len(models) if settings is None else settings
+    settings = [_EVERY_SCORE] * len(models) if settings is None else settings
     runs: list[list[StageTimes]] = [[] for _ in models]
     for repeat in range(repeats + 1):
         for model, own, times in zip(models, settings, runs, strict=True):

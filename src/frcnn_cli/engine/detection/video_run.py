@@ -15,8 +15,8 @@ import cv2
 import orjson
 
 from frcnn_cli.engine.detection.image import detect_image
-from frcnn_cli.engine.detection.images import Propose, proposals_of
-from frcnn_cli.engine.detection.prefetch import ahead
+from frcnn_cli.engine.detection.images import Propose, proposals_from
+from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import coco_entries
 from frcnn_cli.engine.detection.run import Detector
@@ -80,7 +80,7 @@ def detect_in_video(
     """
     with opened_video(name) as (video, frames):
         model = prepare_model(detector.loaded.model, detector.loaded.precision)
-        found = detect_frames(model, frames, proposals_of(detector.source), detector.settings)
+        found = detect_frames(model, frames, proposals_from(detector.source), detector.settings)
         stem = Path(name).stem if not video.is_camera else f"camera-{name}"
         path = folder / f"{stem}{SUFFIX}"
         done = VideoDetections(path, json_path or folder / f"{stem}.json")
@@ -158,7 +158,7 @@ def detect_frames(
             raise InputError(f"frame {frame.index}: its proposals failed ({cause})") from error
 
     failures: list[InputError] = []
-    for frame, proposals in ahead(proposed, _until_failure(frames, failures), usable_cores()):
+    for frame, proposals in prefetch(proposed, _until_failure(frames, failures), usable_cores()):
         yield DetectedFrame(frame, detect_image(model, frame.image, proposals, settings))
     if failures:
         raise failures[0]

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from frcnn_cli.engine.evaluation.coco_file import read_coco_results
-from frcnn_cli.engine.evaluation.detection_rows import DetectionRows, ImageIndex
+from frcnn_cli.engine.detection.results import read_coco_results
+from frcnn_cli.engine.detection.rows import DetectionRows, ImageIndex
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.reading import read_text

@@ -1,0 +1,46 @@
+"""What a caller changes of a model's own settings."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.settings.options import DetectionOptions
+
+STORED = DetectSettings(
+    score_threshold=0.4, top_k=7, scales=(480, 600), box_voting=0.5, max_per_class=33
+)
+
+
+def test_without_options_the_model_s_own_settings_stay() -> None:
+    assert DetectionOptions().applied_to(STORED) == STORED
+
+
+@pytest.mark.parametrize(
+    ("given", "changed"),
+    [
+        ({"score_threshold": 0.0}, {"score_threshold": 0.0}),
+        ({"top_k": 3}, {"top_k": 3}),
+        ({"scales": ()}, {"scales": ()}),
+        ({"flip": True}, {"flip": True}),
+        ({"box_regression": False}, {"box_regression": False}),
+        ({"box_voting": 0.0}, {"box_voting": 0.0}),
+    ],
+)
+def test_an_option_changes_its_setting_alone(
+    given: dict[str, object], changed: dict[str, object]
+) -> None:
+    expected = dataclasses.asdict(STORED) | changed
+    assert dataclasses.asdict(DetectionOptions(**given).applied_to(STORED)) == expected
+
+
+def test_a_model_that_flips_or_moves_no_boxes_is_not_changed_by_the_defaults() -> None:
+    stored = DetectSettings(flip=True, box_regression=False)
+    assert DetectionOptions().applied_to(stored) == stored
+
+
+def test_an_evaluation_needs_every_detection() -> None:
+    settings = DetectionOptions(score_threshold=0.9).for_evaluation(STORED)
+    assert settings == dataclasses.replace(STORED, score_threshold=None)
