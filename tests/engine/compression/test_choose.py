@@ -10,6 +10,7 @@ import pytest
 import torch
 from counting_reporter import Counting
 
+from frcnn_cli.engine.compression import sweep
 from frcnn_cli.engine.compression.bounds import Bound
 from frcnn_cli.engine.compression.choose import compress_model, compress_within
 from frcnn_cli.engine.compression.sweep import sweep_ranks
@@ -80,7 +81,25 @@ def test_a_drop_returns_what_was_tried(loaded: LoadedModel, images: DatasetPropo
 def test_a_sweep_measures_the_model_as_it_is_first(
     loaded: LoadedModel, images: DatasetProposals
 ) -> None:
-    sweep = sweep_ranks(loaded, (4, 12), images)
-    assert [point.rank for point in sweep.points] == [None, 4, 12]
-    assert [point.ranks for point in sweep.points] == [{}, {"fc6": 4, "fc7": 4}, {"fc6": 12}]
-    assert not sweep.half
+    result = sweep_ranks(loaded, (4, 12), images)
+    assert [point.rank for point in result.points] == [None, 4, 12]
+    assert [point.ranks for point in result.points] == [{}, {"fc6": 4, "fc7": 4}, {"fc6": 12}]
+    assert not result.half
+
+
+def test_a_sweep_in_bfloat16_rounds_the_compressed_models_alone(
+    loaded: LoadedModel, images: DatasetProposals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[FastRCNN] = []
+
+    def remember(models: list[FastRCNN], *_: object) -> tuple[float, ...]:
+        measured.extend(models)
+        return (0.0,) * len(models)
+
+    monkeypatch.setattr(sweep, "measure_map", remember)
+    assert sweep_ranks(loaded, (4,), images, half=True).half
+    whole, thin = measured
+    assert torch.equal(whole.fc6.weight, loaded.model.fc6.weight)
+    weight = thin.fc6.second.weight
+    assert torch.equal(weight, weight.bfloat16().float())
+    assert not torch.equal(whole.fc6.weight, whole.fc6.weight.bfloat16().float())

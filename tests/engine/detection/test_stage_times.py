@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import copy
 import time
+from typing import Any
 
 import numpy as np
 import pytest
 
+from frcnn_cli.engine.detection import stage_times
 from frcnn_cli.engine.detection.stage_times import NETWORK_STAGES, time_stages
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.sources.dense import DenseBoxes
 
 
@@ -40,3 +45,22 @@ def test_a_model_is_left_as_it_was(small_model: FastRCNN) -> None:
     for part in (small_model.features, small_model.fc6, small_model.fc7):
         assert not part._forward_hooks
         assert not part._forward_pre_hooks
+
+
+def test_each_model_detects_by_its_own_settings(
+    small_model: FastRCNN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = np.zeros((96, 128, 3), np.uint8)
+    proposals = DenseBoxes().propose(image).top(50)
+    other = copy.deepcopy(small_model)
+    used: dict[int, set[int]] = {id(small_model): set(), id(other): set()}
+    detect_image = stage_times.detect_image
+
+    def watched(model: FastRCNN, *arguments: Any) -> Detections:
+        used[id(model)].add(arguments[-1].top_k)
+        return detect_image(model, *arguments)
+
+    monkeypatch.setattr(stage_times, "detect_image", watched)
+    settings = (DetectSettings(top_k=3), DetectSettings(top_k=7))
+    time_stages((small_model, other), image, proposals, repeats=1, settings=settings)
+    assert used == {id(small_model): {3}, id(other): {7}}

@@ -245,3 +245,13 @@ def test_a_model_over_two_gigabytes_is_refused_early(
     monkeypatch.setattr(export, "LARGEST", 1000)
     with pytest.raises(InputError, match="over the 2 GiB"):
         export_onnx(detector, tmp_path / "a.onnx", "a")
+
+
+@pytest.mark.parametrize(
+    ("scores", "boxes", "agrees"),
+    [(1e-6, 1e-4, True), (2e-3, 0.0, False), (0.0, 2e-3, False), (0.0, float("nan"), False)],
+)
+def test_an_export_agrees_where_both_differences_are_small(
+    scores: float, boxes: float, agrees: bool
+) -> None:
+    assert export.Export(Path("a.onnx"), 20, scores, boxes).agrees == agrees

@@ -21,6 +21,15 @@ class Curve:
     recall: NDArray[np.float64]
     score: NDArray[np.float64]
 
+    def thinned(self, most: int) -> tuple[list[float], list[float]]:
+        """Recall and precision of at most `most` points, evenly by recall, each the best of its
+        stretch."""
+        if len(self.recall) == 0:
+            return [], []
+        bounds = np.linspace(0, self.recall[-1], most)
+        points = np.unique(np.searchsorted(self.recall, bounds).clip(max=len(self.recall) - 1))
+        return self.recall[points].tolist(), self.precision[points].tolist()
+
 
 def precision_recall_curves(
     classes: tuple[str, ...],

@@ -1,16 +1,28 @@
-"""The report's page: its templates filled in, and its plots written beside it."""
+"""The report's page: its templates filled in, and its plots drawn and written beside it."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
+from markupsafe import Markup
+
+from frcnn_cli.engine.drawing.figures import Plot, style
 from frcnn_cli.engine.evaluation.errors import KINDS
 from frcnn_cli.engine.evaluation.scores import RULES
 from frcnn_cli.engine.report.changes import compare_images
 from frcnn_cli.engine.report.findings import GROUPS, MISTAKES
 from frcnn_cli.engine.report.gallery import Gallery, make_gallery
 from frcnn_cli.engine.report.overlay import DRAWN_BELOW, KIND_NAMES
-from frcnn_cli.engine.report.plots import PLOT_FILES, Plots, draw_plots
+from frcnn_cli.engine.report.plots import (
+    average_precision_plot,
+    curve_panels,
+    curves_png,
+    errors_plot,
+    recall_against_count,
+    recall_against_iou,
+    stages_plot,
+)
 from frcnn_cli.engine.report.records import Report
 from frcnn_cli.engine.report.self_contained import Thumbnails, assemble_page
 from frcnn_cli.engine.report.summary import (
@@ -20,9 +32,21 @@ from frcnn_cli.engine.report.summary import (
     setting_rows,
     signed_points,
 )
+from frcnn_cli.engine.training.figures import average_plot, loss_plot
 from frcnn_proposals.files import write_whole
 
 PAGE = "index.html"
+# Every file that a report may have beside its page.
+PLOT_FILES = (
+    "average-precision.png",
+    "errors.png",
+    "precision-recall.png",
+    "proposal-recall-by-count.png",
+    "proposal-recall-by-iou.png",
+    "time-by-stage.png",
+    "training-loss.png",
+    "training-map.png",
+)
 STYLES = (
     *("shared/base.css", "shared/tables.css", "shared/pictures.css"),
     *("summary.css", "gallery.css"),
@@ -36,6 +60,26 @@ GROUP_NAMES = {
     "mistake": "most confident mistakes",
     "missed": "missed objects",
 }
+
+
+@dataclass(frozen=True)
+class Plots:
+    """The plots by section of the page; panels: (class, SVG) of the precision-recall curves."""
+
+    training: tuple[Plot, ...]
+    precision: Plot
+    panels: tuple[tuple[str, Markup], ...]
+    errors: Plot
+    recall: tuple[Plot, ...]
+    stages: Plot | None
+    curves: bytes
+
+    def files(self) -> dict[str, bytes]:
+        """File name -> PNG."""
+        plots = [*self.training, self.precision, self.errors, *self.recall]
+        plots += [] if self.stages is None else [self.stages]
+        files = {f"{plot.name}.png": plot.png for plot in plots}
+        return files | {"precision-recall.png": self.curves}
 
 
 def write_report(report: Report, folder: Path) -> Path:
@@ -76,3 +120,20 @@ def render_page(report: Report, plots: Plots, gallery: Gallery) -> str:
         "rules": RULES,
     }
     return assemble_page(__package__, "report.html.jinja", values, STYLES, SCRIPTS)
+
+
+def draw_plots(report: Report) -> Plots:
+    """Draw everything there is data for."""
+    with style():
+        logs = [(subject.name, subject.log) for subject in report.subjects]
+        training = (loss_plot(logs), average_plot(logs))
+        recall = report.recall
+        return Plots(
+            tuple(plot for plot in training if plot is not None),
+            average_precision_plot(report.subjects),
+            curve_panels(report.subjects),
+            errors_plot(report.subjects),
+            () if recall is None else (recall_against_iou(recall), recall_against_count(recall)),
+            stages_plot(report.subjects),
+            curves_png(report.subjects),
+        )

@@ -1,75 +1,37 @@
-"""The report's plots: one for each section of the page, most of them bars."""
+"""The report's plots: precision, errors, recall of the proposals, time."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
 
-from frcnn_cli.engine.drawing.figures import SERIES, Plot, finished, label_bar, new_figure, style
+from frcnn_cli.engine.drawing.figures import (
+    FIRST,
+    MUTED,
+    SECOND,
+    SERIES,
+    THIRD,
+    Bars,
+    Plot,
+    draw_bars,
+    finished,
+    new_figure,
+    page_svg,
+    png,
+)
+from frcnn_cli.engine.evaluation.curves import Curve
 from frcnn_cli.engine.evaluation.errors import KINDS
-from frcnn_cli.engine.report.curves import (
-    MOST_CLASSES,
-    average_plot,
-    curve_panels,
-    curves_png,
-    loss_plot,
-    recall_against_count,
-    recall_against_iou,
-)
+from frcnn_cli.engine.evaluation.recall import RecallReport
 from frcnn_cli.engine.report.overlay import KIND_NAMES
-from frcnn_cli.engine.report.records import Report, Subject
+from frcnn_cli.engine.report.records import Subject
 
-# Every file that a report may have beside its page.
-PLOT_FILES = (
-    "average-precision.png",
-    "errors.png",
-    "precision-recall.png",
-    "proposal-recall-by-count.png",
-    "proposal-recall-by-iou.png",
-    "time-by-stage.png",
-    "training-loss.png",
-    "training-map.png",
-)
-
-
-@dataclass(frozen=True)
-class Plots:
-    """The plots by section of the page; panels: (class, SVG) of the precision-recall curves."""
-
-    training: tuple[Plot, ...]
-    precision: Plot
-    panels: tuple[tuple[str, Markup], ...]
-    errors: Plot
-    recall: tuple[Plot, ...]
-    stages: Plot | None
-    curves: bytes
-
-    def files(self) -> dict[str, bytes]:
-        """File name -> PNG."""
-        plots = [*self.training, self.precision, self.errors, *self.recall]
-        plots += [] if self.stages is None else [self.stages]
-        files = {f"{plot.name}.png": plot.png for plot in plots}
-        return files | {"precision-recall.png": self.curves}
-
-
-def draw_plots(report: Report) -> Plots:
-    """Draw everything there is data for."""
-    with style():
-        training = (loss_plot(report.subjects), average_plot(report.subjects))
-        recall = report.recall
-        return Plots(
-            tuple(plot for plot in training if plot is not None),
-            average_precision_plot(report.subjects),
-            curve_panels(report.subjects),
-            errors_plot(report.subjects),
-            () if recall is None else (recall_against_iou(recall), recall_against_count(recall)),
-            stages_plot(report.subjects),
-            curves_png(report.subjects),
-        )
+MOST_CLASSES = 100  # whose bars and curves are drawn
+_POINTS = 150  # of a curve
+_COLUMNS = 5  # of the picture of all curves
 
 
 def average_precision_plot(subjects: Sequence[Subject]) -> Plot:
@@ -85,8 +47,8 @@ def average_precision_plot(subjects: Sequence[Subject]) -> Plot:
     series = []
     for index, subject in enumerate(subjects):
         widths = [100 * (values[index][name] or 0.0) for name in names]
-        series.append(_Bars(subject.name, index, widths, [f"{width:.1f}" for width in widths]))
-    _draw_bars(axes, names, series, 0.72)
+        series.append(Bars(subject.name, index, widths, [f"{width:.1f}" for width in widths]))
+    draw_bars(axes, names, series, 0.72)
     axes.set(xlim=(0, 108), xlabel="AP", ylim=(-0.6, len(names) - 0.4))
     if len(subjects) > 1:
         figure.legend(loc="outside upper left", ncols=2)
@@ -103,9 +65,9 @@ def errors_plot(subjects: Sequence[Subject]) -> Plot:
     series, words = [], []
     for index, subject in enumerate(subjects):
         gains = [100 * (subject.evaluation.errors.gain(kind) or 0.0) for kind in KINDS][::-1]
-        series.append(_Bars(subject.name, index, gains, [f"{gain:+.1f}" for gain in gains]))
+        series.append(Bars(subject.name, index, gains, [f"{gain:+.1f}" for gain in gains]))
         words += [f"{name} {gain:.1f}" for name, gain in zip(names, gains, strict=True)][::-1]
-    _draw_bars(axes, names, series)
+    draw_bars(axes, names, series, 0.7)
     axes.set(xlabel="mAP points gained if corrected")
     axes.margins(x=0.12)
     if len(subjects) > 1:
@@ -127,8 +89,8 @@ def stages_plot(subjects: Sequence[Subject]) -> Plot | None:
         total = sum(subject.stages.values())
         values = [1000 * subject.stages[name] for name in names]
         texts = [f"{value:.1f} ms, {value / total / 1000:.0%}" for value in values]
-        series.append(_Bars(f"{subject.name}, {1000 * total:.0f} ms", index, values, texts))
-    _draw_bars(axes, names, series)
+        series.append(Bars(f"{subject.name}, {1000 * total:.0f} ms", index, values, texts))
+    draw_bars(axes, names, series, 0.7)
     axes.set(xlabel="milliseconds an image")
     axes.margins(x=0.3)
     if len(timed) > 1:
@@ -142,25 +104,86 @@ def stages_plot(subjects: Sequence[Subject]) -> Plot | None:
     return finished(figure, "time-by-stage", "Time by stage", alt)
 
 
-@dataclass(frozen=True)
-class _Bars:
-    """One subject's bars. index: of its colour; texts: at the end of each bar."""
+def recall_against_iou(recall: RecallReport) -> Plot:
+    """How many objects have a proposal of at least this overlap."""
+    figure = new_figure(3.0)
+    axes = figure.subplots()
+    result = recall.not_difficult
+    thresholds, values = zip(*result.recall, strict=True)
+    axes.plot(thresholds, values, "o-", markersize=3.5, color=FIRST)
+    axes.set(xlabel="IoU", ylabel="recall", xlim=(0.5, 1), ylim=(0, 1.02))
+    words = f"{result.overall.recall_50:.3f} at IoU 0.5, {result.overall.recall_70:.3f} at 0.7"
+    alt = f"Recall of all proposals against IoU: {words}."
+    return finished(figure, "proposal-recall-by-iou", "Recall against IoU", alt)
 
-    label: str
-    index: int
-    values: list[float]
-    texts: list[str]
+
+def recall_against_count(recall: RecallReport) -> Plot:
+    """What the first n proposals of every image cover."""
+    figure = new_figure(3.0)
+    axes = figure.subplots()
+    rows = recall.not_difficult.by_count
+    counts = [max(1, count) for count, _, _ in rows]
+    series = {
+        "recall at IoU 0.5": [coverage.recall_50 for _, _, coverage in rows],
+        "recall at IoU 0.7": [coverage.recall_70 for _, _, coverage in rows],
+        "mean best overlap (MABO)": [mabo for _, mabo, _ in rows],
+    }
+    styles = zip((FIRST, SECOND, THIRD), ("-", "--", ":"), strict=True)
+    for (name, values), (colour, dashes) in zip(series.items(), styles, strict=True):
+        axes.plot(counts, values, dashes, color=colour, label=name)
+    axes.set(xscale="log", xlabel="proposals an image", ylim=(0, 1.02))
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    axes.legend(loc="lower right")
+    alt = f"Recall and overlap of the first 1 to {counts[-1]} proposals of every image."
+    return finished(figure, "proposal-recall-by-count", "By the number of proposals", alt)
 
 
-def _draw_bars(
-    axes: Axes, names: Sequence[str], series: Sequence[_Bars], height: float = 0.7
-) -> None:
-    """A group of bars for each name, one per subject. height: of a group, 1 leaves no gap."""
-    thickness = height / len(series)
-    for order, bars in enumerate(series):
-        rows = np.arange(len(names)) + thickness * ((len(series) - 1) / 2 - order)
-        axes.barh(rows, bars.values, thickness * 0.94, color=SERIES[bars.index], label=bars.label)
-        for row, value, text in zip(rows, bars.values, bars.texts, strict=True):
-            label_bar(axes, max(value, 0.0), row, text)
-    axes.set_yticks(range(len(names)), names)
-    axes.grid(axis="y", visible=False)
+def curves_png(subjects: Sequence[Subject]) -> bytes:
+    """All classes' precision-recall curves in one picture, for papers."""
+    names = [curve.name for curve in subjects[0].curves][:MOST_CLASSES]
+    rows = max(1, math.ceil(len(names) / _COLUMNS))
+    figure = new_figure(1.5 * rows + 0.5, width=8.0)
+    panels = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).flat
+    for name, axes in zip(names, panels, strict=False):
+        _draw_curves(axes, name, subjects)
+        axes.set_title(name, fontsize=8.5)
+    for axes in list(panels)[len(names) :]:
+        axes.set_visible(False)
+    figure.supxlabel("recall", color=MUTED, fontsize=9)
+    figure.supylabel("precision", color=MUTED, fontsize=9)
+    if len(subjects) > 1:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return png(figure)
+
+
+def curve_panels(subjects: Sequence[Subject]) -> tuple[tuple[str, Markup], ...]:
+    """(class, its curves as SVG for the page), the first MOST_CLASSES of them."""
+    panels = []
+    for number, curve in enumerate(subjects[0].curves[:MOST_CLASSES]):
+        figure = new_figure(1.75, width=2.1)
+        _draw_curves(figure.subplots(), curve.name, subjects)
+        alt = f"Precision against recall of {curve.name}: {_in_words(curve)}"
+        panels.append((curve.name, page_svg(figure, f"curve-{number}", alt)))
+    return tuple(panels)
+
+
+def _draw_curves(axes: Axes, name: str, subjects: Sequence[Subject]) -> None:
+    for index, subject in enumerate(subjects):
+        for curve in subject.curves:
+            if curve.name == name:
+                recall, precision = curve.thinned(_POINTS)
+                axes.plot(recall, precision, color=SERIES[index], label=subject.name)
+    axes.set(xlim=(0, 1), ylim=(0, 1.03))
+    axes.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
+    axes.set_yticks((0, 0.5, 1), ("", "0.5", "1"))
+
+
+def _in_words(curve: Curve) -> str:
+    if len(curve.recall) == 0:
+        return "no detections."
+    half = np.searchsorted(curve.recall, 0.5)
+    at_half = (
+        f"precision {curve.precision[half]:.2f} at recall 0.5, " if half < len(curve.recall) else ""
+    )
+    return f"{at_half}recall {curve.recall[-1]:.2f} in the end."

@@ -190,7 +190,7 @@ def _train_with_progress(
 
         trained = work(on_step, lambda text: advance(0, text))
     if is_first:
-        from frcnn_cli.engine.training.loss_figure import write_loss_figure
+        from frcnn_cli.engine.training.figures import write_loss_figure
 
         if (figure := write_loss_figure(run.folder)) is not None:
             reporter.note(f"Loss: {figure}")

@@ -1,0 +1,108 @@
+"""Plots of training: the losses, and the mAP where it was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from frcnn_cli.engine.drawing.figures import SERIES, Plot, finished, new_figure, style
+from frcnn_cli.engine.training.metrics import TrainingLog, read_training_log
+from frcnn_proposals.files import write_whole
+
+LOSS_FILE = "loss.png"
+_BUCKETS = 150
+_DASHES = {"total": "-", "classes": "--", "boxes": ":"}
+# A log, and what it is of.
+NamedLog = tuple[str, TrainingLog]
+
+
+def write_loss_figure(folder: Path) -> Path | None:
+    """Draw the losses of the run in `folder`, and its mAP on val where it was measured.
+
+    Returns the file; None where nothing was logged.
+    """
+    log = read_training_log(folder)
+    if not log.iterations:
+        return None
+    with style():
+        figure = new_figure(5.2 if log.averages else 3.4)
+        losses, *below = figure.subplots(2 if log.averages else 1, sharex=True, squeeze=False).flat
+        draw_losses(losses, log, SERIES[0])
+        losses.set(ylabel="loss", ylim=(0, None))
+        losses.legend(loc="upper right")
+        for averages in below:
+            iterations, values = zip(*log.averages, strict=True)
+            averages.plot(iterations, [100 * value for value in values], "o-", color=SERIES[1])
+            averages.set(ylabel="mAP on val", ylim=(0, None))
+        figure.axes[-1].set(xlabel="iteration")
+        plot = finished(figure, "loss", "Loss", "The loss of each iteration.")
+    path = folder / LOSS_FILE
+    write_whole(path, plot.png)
+    return path
+
+
+def draw_losses(axes: Axes, log: TrainingLog, colour: str, prefix: str = "") -> None:
+    """The mean of neighbouring iterations, and for the total the spread between the deciles."""
+    count = min(_BUCKETS, len(log.iterations))
+    middles = [part.mean() for part in np.array_split(np.asarray(log.iterations), count)]
+    for name, values in log.losses.items():
+        parts = np.array_split(np.asarray(values), count)
+        means = [part.mean() for part in parts]
+        axes.plot(middles, means, _DASHES[name], color=colour, label=prefix + name)
+        if name == "total":
+            low, high = ([np.quantile(part, q) for part in parts] for q in (0.1, 0.9))
+            axes.fill_between(middles, low, high, color=colour, alpha=0.15, linewidth=0)
+
+
+def loss_plot(logs: Sequence[NamedLog]) -> Plot | None:
+    """The losses of each log that has any; None where none has."""
+    logged = _different(logs, "iterations")
+    if not logged:
+        return None
+    figure = new_figure(3.0)
+    axes = figure.subplots()
+    for index, name, log in logged:
+        prefix = f"{name}, " if len(logged) > 1 else ""
+        draw_losses(axes, log, SERIES[index], prefix)
+    axes.set(xlabel="iteration", ylim=(0, None))
+    axes.legend()
+    words = "; ".join(
+        f"{name}: from {_mean(log, 0, 20):.2f} to {_mean(log, -20, None):.2f} "
+        f"after {log.iterations[-1]} iterations"
+        for _, name, log in logged
+    )
+    return finished(figure, "training-loss", "Loss", f"Total loss during training. {words}.")
+
+
+def average_plot(logs: Sequence[NamedLog]) -> Plot | None:
+    """mAP where training measured it; None where it did not."""
+    logged = _different(logs, "averages")
+    if not logged:
+        return None
+    figure = new_figure(3.0)
+    axes = figure.subplots()
+    for index, name, log in logged:
+        iterations, averages = zip(*log.averages, strict=True)
+        values = [100 * value for value in averages]
+        axes.plot(iterations, values, "o-", markersize=4, color=SERIES[index], label=name)
+    axes.set(xlabel="iteration", ylabel="mAP", ylim=(0, None))
+    if len(logged) > 1:
+        axes.legend()
+    words = "; ".join(f"{name} ends at {100 * log.averages[-1][1]:.1f}" for _, name, log in logged)
+    return finished(figure, "training-map", "mAP", f"mAP during training. {words}.")
+
+
+def _different(logs: Sequence[NamedLog], what: str) -> list[tuple[int, str, TrainingLog]]:
+    """The logs that have it, with their place; a compressed model's is its run's, drawn once."""
+    different: list[tuple[int, str, TrainingLog]] = []
+    for index, (name, log) in enumerate(logs):
+        if getattr(log, what) and all(log != other for _, _, other in different):
+            different.append((index, name, log))
+    return different
+
+
+def _mean(log: TrainingLog, first: int, last: int | None) -> float:
+    return float(np.mean(log.losses["total"][first:last]))
