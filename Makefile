@@ -80,7 +80,7 @@ coverage: setup
 	rm -f .coverage.*  # of children that were killed
 	for part in src/frcnn_cli/engine proposals/frcnn_proposals src/frcnn_cli/commands; do \
 		echo "$$part:" && \
-		$(BIN)/python -m coverage report --include="*/$$part/*" --format=total --fail-under=90 || \
+		$(BIN)/python -m coverage report --include="*/$$part/*" --format=total --fail-under=95 || \
 		exit 1; \
 	done
 
