@@ -18,16 +18,16 @@ from frcnn_proposals.errors import InputError, MisuseError
 
 @dataclass(frozen=True)
 class DefaultSplits:
-    """What to train on and what to judge on where the user names no split.
+    """The splits to train and to evaluate on where the user names none.
 
-    apart: whether the two have no image in common.
+    disjoint: whether the two have no image in common.
     """
 
     training: str
     evaluation: str
 
     @property
-    def apart(self) -> bool:
+    def disjoint(self) -> bool:
         return self.training != self.evaluation
 
 

@@ -83,7 +83,7 @@ def open_split(
     if split is None:
         splits = default_splits(name, data_root)
         split = splits.evaluation
-        if not splits.apart:
+        if not splits.disjoint:
             reporter.warn(f"{name} has the split {split} alone: it may have been trained on.")
     dataset = find_dataset(name, split, data_root, fault)
     reporter.note(_line(name, dataset))

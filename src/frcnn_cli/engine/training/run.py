@@ -169,7 +169,7 @@ def with_split(experiment: Experiment, reporter: Reporter = SILENT) -> Experimen
     if data.split:
         return experiment
     splits = default_splits(data.dataset, _root(data))
-    if not splits.apart:
+    if not splits.disjoint:
         reporter.warn(f"{data.dataset} has one split alone: nothing is left to evaluate on.")
     return replace(experiment, data=replace(data, split=splits.training))
 

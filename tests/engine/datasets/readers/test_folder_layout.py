@@ -35,7 +35,7 @@ def test_without_splits_all_of_it_is_one(tmp_path):
     assert available_splits(str(tmp_path)) == {"all": True}
     splits = default_splits(str(tmp_path))
     assert splits.training == splits.evaluation == "all"
-    assert not splits.apart
+    assert not splits.disjoint
 
 
 def test_subfolders_are_splits_and_share_their_classes(tmp_path):
