@@ -10,11 +10,9 @@ from typing import Any, TypeVar, get_args
 import click
 
 from frcnn_cli.commands.shared import options
-from frcnn_cli.engine.datasets.locate import locate
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.formats.content import kind_of
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 Record = TypeVar("Record")
@@ -71,6 +69,8 @@ def split_arguments(first: str | None, second: str | None) -> tuple[Path | None,
 def check_data(data: DataOptions) -> None:
     """Raise for a missing dataset or file of proposals, before anything slow is imported."""
     if data.dataset is not None:
+        from frcnn_cli.engine.datasets.locate import locate
+
         locate(data.dataset, data.data_root)
     check_proposals_file(data.proposals)
 
@@ -78,6 +78,8 @@ def check_data(data: DataOptions) -> None:
 def check_proposals_file(path: Path | None) -> None:
     """Raises InputError where a given file is missing, or is no file of proposals."""
     if path is not None:
+        from frcnn_proposals.formats.content import kind_of
+
         kind_of(path)
 
 
