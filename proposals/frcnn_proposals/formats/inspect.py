@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_proposals.formats.base import Parsed
 from frcnn_proposals.formats.content import Content, kind_of, load_content
 from frcnn_proposals.formats.folder import box_files, spread
 from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, check_readings, sound_ways
@@ -61,7 +62,7 @@ class Inspection:
     verdicts: tuple[Verdict, ...] = ()
     remarks: tuple[str, ...] = ()
     provenance: Provenance | None = None
-    failures: tuple[tuple[str, str], ...] = field(default=())
+    failures: tuple[tuple[str, str], ...] = ()
 
 
 def inspect_proposals(
@@ -87,7 +88,7 @@ def _inspect_ways(
     decided = len(layouts) == 1
     names = list(dict.fromkeys(way[0].format.name for way in sound))
     parsed = [reading.parsed for reading in readings]
-    tables = [table for each in parsed for table in _tables(each.boxes, each.scores)]
+    tables = [table for each in parsed for table in _tables(each)]
     remarks = list(dict.fromkeys(remark for each in parsed for remark in each.remarks))
     if len(contents) < files:
         remarks.append(f"{len(contents)} of {files} files were looked at")
@@ -123,7 +124,7 @@ def _certainty(ways: list[list[Reading]], sound: list[list[Reading]]) -> str:
 
 
 def _verdict(way: list[Reading]) -> Verdict:
-    fault = next((reading.faults[0] for reading in way if reading.faults), None)
+    fault = next((reading.fault for reading in way if reading.fault is not None), None)
     return Verdict(way[0].format.name, str(way[0].layout), fault)
 
 
@@ -148,10 +149,10 @@ def _inspect_store(path: Path) -> Inspection:
     )
 
 
-def _tables(boxes: Iterable[NDArray[Any]], scores: Iterable[NDArray[Any]] | None) -> list[Table]:
-    if scores is None:
-        return [(table, None) for table in boxes]
-    return list(zip(boxes, scores, strict=True))
+def _tables(parsed: Parsed) -> Iterable[Table]:
+    if parsed.scores is None:
+        return [(table, None) for table in parsed.boxes]
+    return zip(parsed.boxes, parsed.scores, strict=True)
 
 
 def _survey(tables: Iterable[Table]) -> Survey:
