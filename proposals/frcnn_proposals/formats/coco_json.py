@@ -31,7 +31,7 @@ class CocoJson(WritableFormat):
     layouts = (_LAYOUT,)
 
     def parse(self, content: Content) -> Parsed | None:
-        value = content.json
+        value = content.of("json")
         names: dict[Any, str] | None = None
         if isinstance(value, dict) and {"images", "annotations"} <= set(value):
             names, value = _names(content.path, value["images"]), value["annotations"]

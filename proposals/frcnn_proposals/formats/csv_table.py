@@ -39,11 +39,12 @@ class CsvTable(WritableFormat):
     layouts = (BoxLayout("xyxy", 0), BoxLayout("xywh", 0))
 
     def parse(self, content: Content) -> Parsed | None:
-        if content.text is None:
+        text = content.of("csv")
+        if text is None:
             return None
-        first = content.text.partition("\n")[0]
+        first = text.partition("\n")[0]
         separator = max(",;\t", key=first.count)
-        rows = csv.reader(io.StringIO(content.text, newline=""), delimiter=separator)
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
         try:
             header = [name.strip().lower() for name in next(rows, [])]
             columns = _columns(header)

@@ -26,8 +26,8 @@ class Mmdet3Pkl(WritableFormat):
     layouts = (BoxLayout("xyxy", 0),)
 
     def parse(self, content: Content) -> Parsed | None:
-        value = content.value
-        if content.kind != "pickle" or not isinstance(value, dict) or not value:
+        value = content.of("pickle")
+        if not isinstance(value, dict) or not value:
             return None
         entries = all_found(_entry(item) for item in value.values())
         if entries is None or not all(isinstance(key, str) for key in value):

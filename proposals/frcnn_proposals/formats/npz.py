@@ -24,7 +24,7 @@ class NpzByImage(WritableFormat):
     layouts = (BoxLayout("xyxy", 0),)
 
     def parse(self, content: Content) -> Parsed | None:
-        arrays = content.arrays
+        arrays = content.of("npz")
         if not arrays or set(arrays) in _OF_ONE_IMAGE:
             return None
         tables = all_found(numbers(array, (4, 5)) for array in arrays.values())
@@ -49,7 +49,7 @@ class NpzOfImage(PerImageFormat):
     layouts = (BoxLayout("xyxy", 0),)
 
     def parse(self, content: Content) -> Parsed | None:
-        arrays = content.arrays or {}
+        arrays = content.of("npz") or {}
         if set(arrays) not in _OF_ONE_IMAGE:
             return None
         boxes = numbers(arrays["boxes"])

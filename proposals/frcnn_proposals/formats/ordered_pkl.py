@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import pickle
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
 from frcnn_proposals.formats.containers.tables import list_of_tables, split_scores
@@ -22,7 +23,7 @@ class Mmdet2Pkl(WritableFormat):
     needs_order = True
 
     def parse(self, content: Content) -> Parsed | None:
-        tables = list_of_tables(content.value, columns=(4, 5)) if _is_list(content) else None
+        tables = _tables(content, columns=(4, 5))
         if tables is None:
             return None
         boxes, scores = split_scores(tables)
@@ -50,9 +51,10 @@ class PyFasterRcnnPkl:
     layouts = (BoxLayout("xyxy", 0),)
 
     def parse(self, content: Content) -> Parsed | None:
-        boxes = list_of_tables(content.value) if _is_list(content) else None
+        boxes = _tables(content)
         return None if boxes is None else Parsed(boxes)
 
 
-def _is_list(content: Content) -> bool:
-    return content.kind == "pickle" and isinstance(content.value, list) and bool(content.value)
+def _tables(content: Content, columns: tuple[int, ...] = (4,)) -> list[NDArray[Any]] | None:
+    value = content.of("pickle")
+    return list_of_tables(value, columns) if isinstance(value, list) and value else None

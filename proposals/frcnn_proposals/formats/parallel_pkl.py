@@ -29,7 +29,7 @@ class DetectronPkl(WritableFormat):
     layouts = (BoxLayout("xyxy", 0),)
 
     def parse(self, content: Content) -> Parsed | None:
-        value = content.value
+        value = content.of("pickle")
         if not isinstance(value, dict) or "boxes" not in value or "objectness_logits" in value:
             return None
         boxes = list_of_tables(value["boxes"])
@@ -68,7 +68,7 @@ class Detectron2Pkl(WritableFormat):
     layouts = (BoxLayout("xyxy", 0, continuous=True),)
 
     def parse(self, content: Content) -> Parsed | None:
-        value = content.value
+        value = content.of("pickle")
         if not isinstance(value, dict) or "objectness_logits" not in value:
             return None
         boxes = list_of_tables(value.get("boxes"))

@@ -27,7 +27,7 @@ class SamJson(PerImageFormat):
     layouts = (BoxLayout("xyxy", 0),)
 
     def parse(self, content: Content) -> Parsed | None:
-        value, image_id = content.json, self.id_of(content.path)
+        value, image_id = content.of("json"), self.id_of(content.path)
         if isinstance(value, dict) and isinstance(value.get("image"), dict):
             name = value["image"].get("file_name")
             image_id = PurePosixPath(name).stem if isinstance(name, str) else image_id
