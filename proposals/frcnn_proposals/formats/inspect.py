@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_proposals.formats.base import Parsed
-from frcnn_proposals.formats.content import Content, kind_of, load_content
+from frcnn_proposals.formats.content import kind_of, load_content
 from frcnn_proposals.formats.folder import box_files, spread
 from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, check_readings, sound_ways
 from frcnn_proposals.store.provenance import Provenance
@@ -76,12 +76,6 @@ def inspect_proposals(
     files = box_files(path) if kind == "folder" else [path]
     contents = [load_content(file) for file in spread(files)]
     ways = check_readings(contents, hints or Hints(), size_of)
-    return _inspect_ways(path, len(files), contents, ways)
-
-
-def _inspect_ways(
-    path: Path, files: int, contents: list[Content], ways: list[list[Reading]]
-) -> Inspection:
     sound = sound_ways(ways)
     readings = (sound or ways)[0]
     layouts = {way[0].layout for way in sound}
@@ -90,8 +84,8 @@ def _inspect_ways(
     parsed = [reading.parsed for reading in readings]
     tables = [table for each in parsed for table in _tables(each)]
     remarks = list(dict.fromkeys(remark for each in parsed for remark in each.remarks))
-    if len(contents) < files:
-        remarks.append(f"{len(contents)} of {files} files were looked at")
+    if len(contents) < len(files):
+        remarks.append(f"{len(contents)} of {len(files)} files were looked at")
     ids = parsed[0].ids
     if ids is not None and len(contents) > 1:
         ids = [each.ids[0] for each in parsed if each.ids]
@@ -100,7 +94,7 @@ def _inspect_ways(
         " or ".join(names) if names else "none",
         decided,
         _certainty(ways, sound),
-        files if len(contents) > 1 else len(parsed[0].boxes),
+        len(files) if len(contents) > 1 else len(parsed[0].boxes),
         _describe_ids(ids),
         _survey(tables),
         tuple(_verdict(way) for way in ways),

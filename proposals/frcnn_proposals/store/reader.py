@@ -64,7 +64,7 @@ class ProposalStore(Mapping[str, Proposals]):
             self._length = int(row[0])
         return self._length
 
-    def count_with_failures(self) -> int:
+    def count(self) -> int:
         """How many images the store knows, with boxes or without."""
         return len(self) + int(next(self._rows("SELECT count(*) FROM failures"))[0])
 
