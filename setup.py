@@ -29,14 +29,10 @@ def cuda_home() -> Path | None:
     if forced == "0":
         return None
     nvcc = shutil.which("nvcc")
-    candidates = [
-        os.environ.get("CUDA_HOME"),
-        "/usr/local/cuda",
-        nvcc and str(Path(nvcc).resolve().parent.parent),
-    ]
-    for candidate in candidates:
-        if candidate and (Path(candidate) / "bin" / "nvcc").exists():
-            return Path(candidate)
+    on_path = nvcc and Path(nvcc).resolve().parent.parent
+    for home in (os.environ.get("CUDA_HOME"), "/usr/local/cuda", on_path):
+        if home and (Path(home) / "bin" / "nvcc").exists():
+            return Path(home)
     if forced == "1":
         raise SystemExit("FORCE_CUDA=1, but no nvcc was found: set CUDA_HOME to the CUDA toolkit")
     return None

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 from numpy.typing import NDArray
 
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
 
@@ -55,7 +56,8 @@ class Format(Protocol):
 class PerImageFormat(Protocol):
     """A format with a file for each image, named by its id."""
 
-    def id_of(self, path: Path) -> str: ...
+    def id_of(self, path: Path) -> str:
+        return path.stem
 
 
 @dataclass(frozen=True)
@@ -69,15 +71,28 @@ class ToWrite:
     proposals: Mapping[str, Proposals]
     paths: Mapping[str, Path] | None = None
 
+    @property
+    def entries(self) -> list[Proposals]:
+        """The boxes in the order of the ids."""
+        return [self.proposals[image_id] for image_id in self.ids]
+
+    def path_of(self, image_id: str, use: str) -> Path:
+        """The image's file. Raises MisuseError that says its `use` where it is not given."""
+        path = (self.paths or {}).get(image_id)
+        if path is None:
+            raise MisuseError(
+                f"{use}; name the folder of the images with --images ({image_id!r} has none)"
+            )
+        return path
+
 
 class WritableFormat(Format, Protocol):
-    """A format that can be written too. remark: what the format cannot hold, or how it does.
-
-    needs_order: it is keyed by order, so the image list must be given.
-    """
+    """A format that can be written too."""
 
     @property
-    def needs_order(self) -> bool: ...
+    def needs_order(self) -> bool:
+        """Whether it is keyed by order, so that the image list must be given."""
+        return False
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
         """Write the whole file. Raises MisuseError where the format cannot hold the content."""

@@ -7,13 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import InputError, MisuseError, reason
-from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
 from frcnn_proposals.formats.containers.masks import Extent, mask_extent
+from frcnn_proposals.formats.containers.tables import Row, tables_of_rows
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, to_layout
 from frcnn_proposals.images import image_size
@@ -21,7 +19,7 @@ from frcnn_proposals.images import image_size
 _LAYOUT = BoxLayout("xywh", 0)
 
 
-class CocoJson:
+class CocoJson(WritableFormat):
     """cocodataset.org's formats: image_id, bbox x, y, width, height (or a segmentation), score.
 
     Written is the kind with images and annotations, of one category, which FiftyOne,
@@ -31,10 +29,9 @@ class CocoJson:
     name = "coco"
     title = "COCO json (results, or images and annotations; bbox or segmentation)"
     layouts = (_LAYOUT,)
-    needs_order = False
 
     def parse(self, content: Content) -> Parsed | None:
-        value = content.json
+        value = content.of("json")
         names: dict[Any, str] | None = None
         if isinstance(value, dict) and {"images", "annotations"} <= set(value):
             names, value = _names(content.path, value["images"]), value["annotations"]
@@ -42,15 +39,13 @@ class CocoJson:
             return None
         if not all(isinstance(entry, dict) and "image_id" in entry for entry in value):
             return None
-        of_image: dict[str | int, list[tuple[Extent, float | None]]] = {}
-        for name in (names or {}).values():
-            of_image[name] = []
+        of_image: dict[str | int, list[Row]] = {name: [] for name in (names or {}).values()}
         for place, entry in enumerate(value):
             where = f"{content.path}: entry {place}"
             box = _box(where, entry)
             if box is not None:
                 of_image.setdefault(_id(where, entry, names), []).append(box)
-        return _parsed(of_image)
+        return Parsed(*tables_of_rows(of_image), list(of_image))
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
         import orjson
@@ -73,14 +68,14 @@ def _names(path: Path, images: Any) -> dict[Any, str]:
     for entry in images if isinstance(images, list) else [None]:
         name = entry.get("file_name") if isinstance(entry, dict) else None
         number = entry.get("id") if isinstance(entry, dict) else None
-        if type(number) not in (int, str) or not isinstance(name, str) or not _is_file_name(name):
+        if (
+            type(number) not in (int, str)
+            or not isinstance(name, str)
+            or not PurePosixPath(name).name
+        ):
             raise InputError(f"{path}: an image needs an id and a file_name")
         names[number] = str(PurePosixPath(name).with_suffix(""))
     return names
-
-
-def _is_file_name(name: str) -> bool:
-    return PurePosixPath(name).name != ""
 
 
 def _id(where: str, entry: Mapping[str, Any], names: Mapping[Any, str] | None) -> str | int:
@@ -90,7 +85,7 @@ def _id(where: str, entry: Mapping[str, Any], names: Mapping[Any, str] | None) -
     return number if names is None else names[number]
 
 
-def _box(where: str, entry: Mapping[str, Any]) -> tuple[Extent, float | None] | None:
+def _box(where: str, entry: Mapping[str, Any]) -> Row | None:
     """x, y, width, height and the score of an entry; None for a mask without pixels."""
     score = entry.get("score")
     if score is not None and type(score) not in (int, float):
@@ -117,30 +112,8 @@ def _four(bbox: Any) -> Extent:
     return x, y, width, height
 
 
-def _parsed(of_image: Mapping[str | int, list[tuple[Extent, float | None]]]) -> Parsed:
-    """Tables by image; where every box has a score the best comes first."""
-    scored = all(score is not None for rows in of_image.values() for _, score in rows)
-    scored = scored and any(of_image.values())
-    tables: list[NDArray[Any]] = []
-    scores: list[NDArray[Any]] = []
-    for rows in of_image.values():
-        table = np.array([box for box, _ in rows], np.float64).reshape(-1, 4)
-        if scored:
-            row = np.array([score for _, score in rows], np.float64)
-            order = np.argsort(-row, kind="stable")
-            table = table[order]
-            scores.append(row[order])
-        tables.append(table)
-    return Parsed(tables, scores if scored else None, list(of_image))
-
-
 def _image(content: ToWrite, number: int, image_id: str) -> dict[str, Any]:
-    path = (content.paths or {}).get(image_id)
-    if path is None:
-        raise MisuseError(
-            "COCO json has the images' names and sizes; name the folder of the images with "
-            f"--images ({image_id!r} has none)"
-        )
+    path = content.path_of(image_id, "COCO json has the images' names and sizes")
     width, height = image_size(path)
     name = f"{image_id}{path.suffix}"
     return {"id": number, "file_name": name, "width": width, "height": height}

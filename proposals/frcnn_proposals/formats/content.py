@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,23 +23,24 @@ _BY_SUFFIX: dict[str, Kind] = {".json": "json", ".csv": "csv", ".npz": "npz"}
 
 @dataclass(frozen=True)
 class Content:
-    """A file read whole, in the field of its kind.
+    """A file read whole.
 
-    value: a .mat file's variables by name, or the unpickled object. json: the value. text: of a
-    .csv file. arrays: of a .npz, by name.
+    value: of .mat and .npz files the arrays by name, of a pickle the object, of json the value, of
+    .csv the text.
     """
 
     path: Path
     kind: Kind
     value: Any = None
-    json: Any = None
-    text: str | None = None
-    arrays: Mapping[str, NDArray[Any]] | None = None
+
+    def of(self, kind: Kind) -> Any:
+        """The value of a file of that kind; None for other kinds."""
+        return self.value if self.kind == kind else None
 
     @property
-    def variables(self) -> Mapping[str, Any]:
+    def variables(self) -> Mapping[str, NDArray[Any]]:
         """A .mat file's variables; none for other kinds."""
-        return self.value if self.kind == "mat" else {}
+        return self.of("mat") or {}
 
 
 def kind_of(path: Path) -> Kind:
@@ -75,17 +76,8 @@ def kind_of(path: Path) -> Kind:
 def load_content(path: Path) -> Content:
     """A single file's content, read safely. Raises InputError naming the file."""
     kind = kind_of(path)
-    if kind == "mat":
-        return Content(path, kind, load_mat(path))
-    if kind == "pickle":
-        return Content(path, kind, load_pickle(path))
-    if kind == "json":
-        return Content(path, kind, json=_json_of(path))
-    if kind == "csv":
-        return Content(path, kind, text=_text_of(path))
-    if kind == "npz":
-        return Content(path, kind, arrays=load_npz(path))
-    return Content(path, kind)
+    load = _LOADERS.get(kind)
+    return Content(path, kind, None if load is None else load(path))
 
 
 def _json_of(path: Path) -> Any:
@@ -110,6 +102,15 @@ def _text_of(path: Path) -> str:
         raise InputError(f"{path}: cannot be read as text ({reason(error)})") from error
 
 
+_LOADERS: dict[Kind, Callable[[Path], Any]] = {
+    "mat": load_mat,
+    "pickle": load_pickle,
+    "json": _json_of,
+    "csv": _text_of,
+    "npz": load_npz,
+}
+
+
 def describe(content: Content) -> str:
     """What the file holds, in a few words, for the message that it is no known format."""
     value = content.value
@@ -117,11 +118,11 @@ def describe(content: Content) -> str:
         held = [f"{reason(name)} {array.dtype}{array.shape}" for name, array in value.items()]
         return f"a .mat file with {', '.join(held[:5]) or 'no variables'}"
     if content.kind == "csv":
-        return f"a table that begins with {(content.text or '')[:60].splitlines()[:1]}"
+        return f"a table that begins with {value[:60].splitlines()[:1]}"
     if content.kind == "npz":
-        return f"arrays called {', '.join(list(content.arrays or ())[:5]) or 'nothing'}"
+        return f"arrays called {', '.join(list(value)[:5]) or 'nothing'}"
     if content.kind == "json":
-        return f"a json {type(content.json).__name__}"
+        return f"a json {type(value).__name__}"
     if isinstance(value, dict):
         keys = ", ".join(reason(repr(key)) for key in list(value)[:5])
         return f"a pickled dict of {len(value)} with {keys}"

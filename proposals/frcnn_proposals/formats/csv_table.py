@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
+from frcnn_proposals.formats.containers.tables import Row, tables_of_rows
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, Order
 from frcnn_proposals.images import SUFFIXES
@@ -28,7 +27,7 @@ _BOXES: dict[tuple[str, ...], Order] = {
 _HEADER = ("image", "x1", "y1", "x2", "y2", "score")
 
 
-class CsvTable:
+class CsvTable(WritableFormat):
     """The first line names the columns, in any order; columns of other names are not read.
 
     Written is image, x1, y1, x2, y2, score: 0-based, inclusive corners. A row without a box
@@ -38,14 +37,14 @@ class CsvTable:
     name = "csv"
     title = "CSV with a header (image; x1, y1, x2, y2 or x, y, w, h; score)"
     layouts = (BoxLayout("xyxy", 0), BoxLayout("xywh", 0))
-    needs_order = False
 
     def parse(self, content: Content) -> Parsed | None:
-        if content.text is None:
+        text = content.of("csv")
+        if text is None:
             return None
-        first = content.text.partition("\n")[0]
+        first = text.partition("\n")[0]
         separator = max(",;\t", key=first.count)
-        rows = csv.reader(io.StringIO(content.text, newline=""), delimiter=separator)
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
         try:
             header = [name.strip().lower() for name in next(rows, [])]
             columns = _columns(header)
@@ -91,37 +90,20 @@ def _columns(header: list[str]) -> _Columns | None:
 
 
 def _parsed(path: Path, rows: Any, columns: _Columns) -> Parsed:
-    boxes: dict[str, list[list[float]]] = {}
-    scores: dict[str, list[float]] = {}
-    scored = columns.score is not None
+    of_image: dict[str, list[Row]] = {}
     for row in rows:
         if not row:
             continue
         try:
-            image_id = _image_id(row[columns.image])
+            boxes = of_image.setdefault(_image_id(row[columns.image]), [])
             cells = [row[column] for column in columns.box]
-            of_image = boxes.setdefault(image_id, [])
-            row_scores = scores.setdefault(image_id, [])
-            if not any(cells):
-                continue
-            of_image.append([float(cell) for cell in cells])
-            score = row[columns.score] if columns.score is not None else ""
-            scored = scored and bool(score)
-            row_scores.append(float(score or 0))
+            if any(cells):
+                score = "" if columns.score is None else row[columns.score]
+                boxes.append(([float(cell) for cell in cells], float(score) if score else None))
         except (IndexError, ValueError) as error:
             where = f"{path}: line {rows.line_num}"
             raise InputError(f"{where}: is no box ({reason(error)})") from error
-    scored = scored and any(scores.values())
-    tables, of_tables = [], []
-    for name, rows_of_image in boxes.items():
-        table, row_of_scores = np.array(rows_of_image).reshape(-1, 4), np.array(scores[name])
-        if scored:  # the best first
-            order = np.argsort(-row_of_scores, kind="stable")
-            table, row_of_scores = table[order], row_of_scores[order]
-        tables.append(table)
-        of_tables.append(row_of_scores)
-    layout = BoxLayout(columns.order, 0)
-    return Parsed(tables, of_tables if scored else None, list(boxes), layout)
+    return Parsed(*tables_of_rows(of_image), list(of_image), BoxLayout(columns.order, 0))
 
 
 def _image_id(text: str) -> str:

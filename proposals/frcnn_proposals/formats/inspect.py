@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_proposals.formats.content import Content, kind_of, load_content
+from frcnn_proposals.formats.base import Parsed
+from frcnn_proposals.formats.content import kind_of, load_content
 from frcnn_proposals.formats.folder import box_files, spread
 from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, check_readings, sound_ways
 from frcnn_proposals.store.provenance import Provenance
@@ -61,7 +62,7 @@ class Inspection:
     verdicts: tuple[Verdict, ...] = ()
     remarks: tuple[str, ...] = ()
     provenance: Provenance | None = None
-    failures: tuple[tuple[str, str], ...] = field(default=())
+    failures: tuple[tuple[str, str], ...] = ()
 
 
 def inspect_proposals(
@@ -75,22 +76,16 @@ def inspect_proposals(
     files = box_files(path) if kind == "folder" else [path]
     contents = [load_content(file) for file in spread(files)]
     ways = check_readings(contents, hints or Hints(), size_of)
-    return _inspect_ways(path, len(files), contents, ways)
-
-
-def _inspect_ways(
-    path: Path, files: int, contents: list[Content], ways: list[list[Reading]]
-) -> Inspection:
     sound = sound_ways(ways)
     readings = (sound or ways)[0]
     layouts = {way[0].layout for way in sound}
     decided = len(layouts) == 1
     names = list(dict.fromkeys(way[0].format.name for way in sound))
     parsed = [reading.parsed for reading in readings]
-    tables = [table for each in parsed for table in _tables(each.boxes, each.scores)]
+    tables = [table for each in parsed for table in _tables(each)]
     remarks = list(dict.fromkeys(remark for each in parsed for remark in each.remarks))
-    if len(contents) < files:
-        remarks.append(f"{len(contents)} of {files} files were looked at")
+    if len(contents) < len(files):
+        remarks.append(f"{len(contents)} of {len(files)} files were looked at")
     ids = parsed[0].ids
     if ids is not None and len(contents) > 1:
         ids = [each.ids[0] for each in parsed if each.ids]
@@ -99,7 +94,7 @@ def _inspect_ways(
         " or ".join(names) if names else "none",
         decided,
         _certainty(ways, sound),
-        files if len(contents) > 1 else len(parsed[0].boxes),
+        len(files) if len(contents) > 1 else len(parsed[0].boxes),
         _describe_ids(ids),
         _survey(tables),
         tuple(_verdict(way) for way in ways),
@@ -123,7 +118,7 @@ def _certainty(ways: list[list[Reading]], sound: list[list[Reading]]) -> str:
 
 
 def _verdict(way: list[Reading]) -> Verdict:
-    fault = next((reading.faults[0] for reading in way if reading.faults), None)
+    fault = next((reading.fault for reading in way if reading.fault is not None), None)
     return Verdict(way[0].format.name, str(way[0].layout), fault)
 
 
@@ -148,10 +143,10 @@ def _inspect_store(path: Path) -> Inspection:
     )
 
 
-def _tables(boxes: Iterable[NDArray[Any]], scores: Iterable[NDArray[Any]] | None) -> list[Table]:
-    if scores is None:
-        return [(table, None) for table in boxes]
-    return list(zip(boxes, scores, strict=True))
+def _tables(parsed: Parsed) -> Iterable[Table]:
+    if parsed.scores is None:
+        return [(table, None) for table in parsed.boxes]
+    return zip(parsed.boxes, parsed.scores, strict=True)
 
 
 def _survey(tables: Iterable[Table]) -> Survey:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats.base import Format, Parsed
+from frcnn_proposals.formats.containers.tables import all_found
 from frcnn_proposals.formats.content import Content, describe
 from frcnn_proposals.formats.known import FORMATS, format_named
 from frcnn_proposals.formats.layout import BoxLayout, Order, from_layout
@@ -31,46 +32,39 @@ class Hints:
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read a file, and what speaks against it."""
+    """One way to read a file. fault: what speaks against it."""
 
     format: Format
     parsed: Parsed
     layout: BoxLayout
-    faults: tuple[str, ...] = ()
+    fault: str | None
 
 
-def possible_readings(contents: Sequence[Content], hints: Hints) -> list[list[Reading]]:
+def check_readings(
+    contents: Sequence[Content], hints: Hints, size_of: ImageSize | None = None
+) -> list[list[Reading]]:
     """Every way to read these files of one format that fits the hints: a list of ways, each
     with a Reading a file. Raises InputError where the files are built like no (such) format.
     """
     formats = FORMATS if hints.format is None else (format_named(hints.format),)
     ways = []
     for format in formats:
-        parsed = [format.parse(content) for content in contents]
-        whole = [each for each in parsed if each is not None]
-        if len(whole) < len(parsed):
+        files = all_found(format.parse(content) for content in contents)
+        if files is None:
             continue
-        layouts = format.layouts if whole[0].layout is None else (whole[0].layout,)
-        hinted = _hinted(layouts, hints, named=hints.format is not None)
-        ways += [[Reading(format, each, layout) for each in whole] for layout in hinted]
+        layouts = format.layouts if files[0].layout is None else (files[0].layout,)
+        for layout in _hinted(layouts, hints, named=hints.format is not None):
+            faults = [_fault_of_file(parsed, layout, size_of) for parsed in files]
+            pairs = zip(files, faults, strict=True)
+            ways.append([Reading(format, parsed, layout, fault) for parsed, fault in pairs])
     if not ways:
         raise InputError(_no_format(contents[0], hints))
     return ways
 
 
-def check_readings(
-    contents: Sequence[Content], hints: Hints, size_of: ImageSize | None = None
-) -> list[list[Reading]]:
-    """possible_readings, each with what speaks against it."""
-    return [
-        [_checked(reading, size_of) for reading in way]
-        for way in possible_readings(contents, hints)
-    ]
-
-
 def sound_ways(ways: list[list[Reading]]) -> list[list[Reading]]:
     """Those that nothing speaks against."""
-    return [way for way in ways if not any(reading.faults for reading in way)]
+    return [way for way in ways if all(reading.fault is None for reading in way)]
 
 
 def decide(
@@ -86,10 +80,10 @@ def decide(
     path = contents[0].path
     if not sound:
         faults = {
-            f"as {reading.format.name} ({reading.layout}): {reading.faults[0]}": None
+            f"as {reading.format.name} ({reading.layout}): {reading.fault}": None
             for way in ways
             for reading in way
-            if reading.faults
+            if reading.fault is not None
         }
         raise InputError(f"{path}: its boxes cannot be right. " + "; ".join(list(faults)[:3]))
     if len({way[0].layout for way in sound}) > 1:
@@ -122,19 +116,16 @@ def _hinted(layouts: Sequence[BoxLayout], hints: Hints, named: bool) -> list[Box
     ]
 
 
-def _checked(reading: Reading, size_of: ImageSize | None) -> Reading:
-    faults = []
-    parsed = reading.parsed
+def _fault_of_file(parsed: Parsed, layout: BoxLayout, size_of: ImageSize | None) -> str | None:
+    """The first table's fault, and whose it is."""
     for index, table in enumerate(parsed.boxes):
-        size = None
-        if size_of is not None and parsed.ids is not None:
-            size = size_of(str(parsed.ids[index]))
-        fault = fault_of(table, reading.layout, size)
+        image_id = None if parsed.ids is None else str(parsed.ids[index])
+        size = None if size_of is None or image_id is None else size_of(image_id)
+        fault = fault_of(table, layout, size)
         if fault is not None:
-            which = f"image {parsed.ids[index]}" if parsed.ids is not None else f"table {index + 1}"
-            faults.append(f"{which}: {fault}")
-            break
-    return Reading(reading.format, parsed, reading.layout, tuple(faults))
+            which = f"table {index + 1}" if image_id is None else f"image {image_id}"
+            return f"{which}: {fault}"
+    return None
 
 
 def fault_of(

@@ -6,20 +6,13 @@ from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.base import Format, WritableFormat
 from frcnn_proposals.formats.coco_json import CocoJson
 from frcnn_proposals.formats.csv_table import CsvTable
-from frcnn_proposals.formats.detectron2_pkl import Detectron2Pkl
-from frcnn_proposals.formats.detectron_pkl import DetectronPkl
-from frcnn_proposals.formats.edgeboxes_mat import EdgeBoxesMat
-from frcnn_proposals.formats.fast_rcnn_mat import FastRcnnMat
-from frcnn_proposals.formats.hosang_mat import HosangMat
-from frcnn_proposals.formats.ijcv_mat import DemoMat, IjcvMat
-from frcnn_proposals.formats.mcg_mat import McgMat
-from frcnn_proposals.formats.mmdet2_pkl import Mmdet2Pkl
+from frcnn_proposals.formats.dataset_mat import FastRcnnMat, SergeykMat, WsddnMat
+from frcnn_proposals.formats.image_mat import DEMO, IJCV, MCG, EdgeBoxesMat, HosangMat
 from frcnn_proposals.formats.mmdet3_pkl import Mmdet3Pkl
 from frcnn_proposals.formats.npz import NpzByImage, NpzOfImage
-from frcnn_proposals.formats.py_faster_rcnn_pkl import PyFasterRcnnPkl
+from frcnn_proposals.formats.ordered_pkl import Mmdet2Pkl, PyFasterRcnnPkl
+from frcnn_proposals.formats.parallel_pkl import Detectron2Pkl, DetectronPkl
 from frcnn_proposals.formats.sam_json import SamJson
-from frcnn_proposals.formats.sergeyk_mat import SergeykMat
-from frcnn_proposals.formats.wsddn_mat import WsddnMat
 
 STORE = "store"
 WRITABLE: tuple[WritableFormat, ...] = (
@@ -34,10 +27,10 @@ WRITABLE: tuple[WritableFormat, ...] = (
 )
 FORMATS: tuple[Format, ...] = (
     *WRITABLE,
-    IjcvMat(),
-    DemoMat(),
+    IJCV,
+    DEMO,
     HosangMat(),
-    McgMat(),
+    MCG,
     EdgeBoxesMat(),
     WsddnMat(),
     SergeykMat(),

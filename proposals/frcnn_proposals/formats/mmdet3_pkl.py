@@ -9,16 +9,14 @@ from typing import Any, BinaryIO
 
 from numpy.typing import NDArray
 
-from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.formats.base import Parsed, ToWrite
-from frcnn_proposals.formats.containers.mat import numbers
-from frcnn_proposals.formats.containers.tables import as_array
+from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
+from frcnn_proposals.formats.containers.tables import all_found, as_array, numbers
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
 from frcnn_proposals.pickles.allowed import InstanceData
 
 
-class Mmdet3Pkl:
+class Mmdet3Pkl(WritableFormat):
     """open-mmlab/mmdetection 3.x mmdet/datasets/base_det_dataset.py; its own dump has
     InstanceData in place of the inner dicts.
     """
@@ -26,35 +24,30 @@ class Mmdet3Pkl:
     name = "mmdet3"
     title = "MMDetection 3 .pkl (path -> bboxes, scores)"
     layouts = (BoxLayout("xyxy", 0),)
-    needs_order = False
 
     def parse(self, content: Content) -> Parsed | None:
-        value = content.value
-        if content.kind != "pickle" or not isinstance(value, dict) or not value:
+        value = content.of("pickle")
+        if not isinstance(value, dict) or not value:
             return None
-        entries = [_entry(item) for item in value.values()]
-        found = [entry for entry in entries if entry is not None]
-        if len(found) < len(entries) or not all(isinstance(key, str) for key in value):
+        entries = all_found(_entry(item) for item in value.values())
+        if entries is None or not all(isinstance(key, str) for key in value):
             return None
-        scores = [row for _, row in found if row is not None]
-        return Parsed(
-            [boxes for boxes, _ in found],
-            scores if len(scores) == len(found) else None,
-            ids_of_paths(list(value)),
-        )
+        scores = all_found(scores for _, scores in entries)
+        return Parsed([boxes for boxes, _ in entries], scores, _ids_of_paths(list(value)))
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
         value: dict[str, dict[str, NDArray[Any]]] = {}
         for image_id in content.ids:
             entry = content.proposals[image_id]
-            key = _key(content, image_id)
+            path = content.path_of(image_id, "MMDetection 3 looks boxes up by folder and file name")
+            key = f"{path.resolve().parent.name}/{path.name}"
             value[key] = {"bboxes": entry.boxes}
             if entry.scores is not None:
                 value[key]["scores"] = entry.scores
         pickle.dump(value, file, protocol=4)
 
 
-def ids_of_paths(paths: Sequence[str]) -> list[str]:
+def _ids_of_paths(paths: Sequence[str]) -> list[str]:
     """File names without folder and suffix; with the folders where names would coincide."""
     pure = [PurePosixPath(path.replace("\\", "/")) for path in paths]
     stems = [path.stem for path in pure]
@@ -72,13 +65,3 @@ def _entry(item: Any) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
     if boxes is None or (scores is not None and scores.size != len(boxes)):
         return None
     return boxes, None if scores is None else scores.ravel()
-
-
-def _key(content: ToWrite, image_id: str) -> str:
-    path = (content.paths or {}).get(image_id)
-    if path is None:
-        raise MisuseError(
-            "MMDetection 3 looks boxes up by folder and file name; name the folder of the images "
-            f"with --images ({image_id!r} has none)"
-        )
-    return f"{path.resolve().parent.name}/{path.name}"

@@ -3,40 +3,32 @@
 from __future__ import annotations
 
 import zipfile
-from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 from numpy.lib import format as npy
 
-from frcnn_proposals.formats.base import Parsed, ToWrite
-from frcnn_proposals.formats.containers.mat import columns_of, numbers
+from frcnn_proposals.formats.base import Parsed, PerImageFormat, ToWrite, WritableFormat
+from frcnn_proposals.formats.containers.tables import all_found, columns_of, numbers, split_scores
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
 
 _OF_ONE_IMAGE = ({"boxes"}, {"boxes", "scores"})
 
 
-class NpzByImage:
+class NpzByImage(WritableFormat):
     """np.savez(file, **{image_id: boxes}): N x 4, or N x 5 with the score last."""
 
     name = "npz"
     title = "NumPy .npz (image id -> N x 4, or N x 5 with the score last)"
     layouts = (BoxLayout("xyxy", 0),)
-    needs_order = False
 
     def parse(self, content: Content) -> Parsed | None:
-        arrays = content.arrays
+        arrays = content.of("npz")
         if not arrays or set(arrays) in _OF_ONE_IMAGE:
             return None
-        found = [numbers(array, (4, 5)) for array in arrays.values()]
-        tables = [table for table in found if table is not None]
-        if len(tables) < len(found):
-            return None
-        full = [table for table in tables if len(table)]
-        scored = bool(full) and all(table.shape[1] == 5 for table in full)
-        scores = [table[:, 4] if table.shape[1] == 5 else table[:, 0] for table in tables]
-        return Parsed([table[:, :4] for table in tables], scores if scored else None, list(arrays))
+        tables = all_found(numbers(array, (4, 5)) for array in arrays.values())
+        return None if tables is None else Parsed(*split_scores(tables), list(arrays))
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -49,7 +41,7 @@ class NpzByImage:
                     npy.write_array(member, table, allow_pickle=False)
 
 
-class NpzOfImage:
+class NpzOfImage(PerImageFormat):
     """np.savez(f"{image_id}.npz", boxes=boxes, scores=scores), a file for each image."""
 
     name = "npz-folder"
@@ -57,7 +49,7 @@ class NpzOfImage:
     layouts = (BoxLayout("xyxy", 0),)
 
     def parse(self, content: Content) -> Parsed | None:
-        arrays = content.arrays or {}
+        arrays = content.of("npz") or {}
         if set(arrays) not in _OF_ONE_IMAGE:
             return None
         boxes = numbers(arrays["boxes"])
@@ -65,6 +57,3 @@ class NpzOfImage:
         if boxes is None or (scores is None and "scores" in arrays):
             return None
         return Parsed([boxes], None if scores is None else [scores], [self.id_of(content.path)])
-
-    def id_of(self, path: Path) -> str:
-        return path.stem

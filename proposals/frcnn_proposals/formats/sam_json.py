@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any
 
-import numpy as np
-
 from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.formats.base import Parsed
-from frcnn_proposals.formats.containers.masks import mask_extent
+from frcnn_proposals.formats.base import Parsed, PerImageFormat
+from frcnn_proposals.formats.containers.masks import Extent, mask_extent
+from frcnn_proposals.formats.containers.tables import Row, tables_of_rows
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
 
 _SCORES = ("predicted_iou", "score")
 
 
-class SamJson:
+class SamJson(PerImageFormat):
     """facebookresearch/segment-anything scripts/amg.py --convert-to-rle, and SA-1B's files.
 
     Boxes are taken from the masks: the width that its `bbox` has is that of x2 - x1, one less
@@ -28,25 +27,22 @@ class SamJson:
     layouts = (BoxLayout("xyxy", 0),)
 
     def parse(self, content: Content) -> Parsed | None:
-        value, image_id = content.json, self.id_of(content.path)
+        value, image_id = content.of("json"), self.id_of(content.path)
         if isinstance(value, dict) and isinstance(value.get("image"), dict):
             name = value["image"].get("file_name")
             image_id = PurePosixPath(name).stem if isinstance(name, str) else image_id
             value = value.get("annotations")
         if not isinstance(value, list) or not all(map(_is_mask, value)):
             return None
-        rows = []
+        rows: list[Row] = []
         for place, mask in enumerate(value):
             try:
                 box = _box(mask)
             except (TypeError, ValueError) as error:
                 raise InputError(f"{content.path}: mask {place}: {reason(error)}") from error
             if box is not None:
-                rows.append((*box, *_score(mask)))
-        return _parsed(rows, image_id)
-
-    def id_of(self, path: Path) -> str:
-        return path.stem
+                rows.append((box, _score(mask)))
+        return Parsed(*tables_of_rows({image_id: rows}), [image_id])
 
 
 def _is_mask(value: Any) -> bool:
@@ -57,7 +53,7 @@ def _is_mask(value: Any) -> bool:
     )
 
 
-def _box(mask: dict[str, Any]) -> tuple[float, float, float, float] | None:
+def _box(mask: dict[str, Any]) -> Extent | None:
     """x1, y1, x2, y2; None for a mask without a pixel."""
     if isinstance(mask.get("segmentation"), dict):
         extent = mask_extent(mask["segmentation"])
@@ -72,15 +68,6 @@ def _box(mask: dict[str, Any]) -> tuple[float, float, float, float] | None:
     return x, y, x + width, y + height
 
 
-def _score(mask: dict[str, Any]) -> tuple[float, ...]:
+def _score(mask: dict[str, Any]) -> float | None:
     found = next((mask[name] for name in _SCORES if type(mask.get(name)) in (int, float)), None)
-    return () if found is None else (float(found),)
-
-
-def _parsed(rows: list[tuple[float, ...]], image_id: str) -> Parsed:
-    boxes = np.array([row[:4] for row in rows], np.float64).reshape(-1, 4)
-    if not rows or not all(len(row) == 5 for row in rows):
-        return Parsed([boxes], ids=[image_id])
-    scores = np.array([row[4] for row in rows])
-    order = np.argsort(-scores, kind="stable")
-    return Parsed([boxes[order]], [scores[order]], [image_id])
+    return None if found is None else float(found)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -22,10 +21,13 @@ ENTRY_POINT_GROUP = "frcnn.proposals"
 DEFAULT_SOURCE = "selective-search"
 # Imported when asked for: each needs libraries that the others do not.
 _BUILT_IN = {
-    "selective-search": "frcnn_proposals.sources.selective_search:SelectiveSearch",
-    "opencv-selective-search": "frcnn_proposals.sources.opencv:OpenCVSelectiveSearch",
-    "dense": "frcnn_proposals.sources.dense:DenseBoxes",
-    "precomputed": "frcnn_proposals.sources.precomputed:Precomputed",
+    name: EntryPoint(name, f"frcnn_proposals.sources.{place}", ENTRY_POINT_GROUP)
+    for name, place in (
+        ("selective-search", "selective_search:SelectiveSearch"),
+        ("opencv-selective-search", "opencv:OpenCVSelectiveSearch"),
+        ("dense", "dense:DenseBoxes"),
+        ("precomputed", "precomputed:Precomputed"),
+    )
 }
 
 
@@ -65,10 +67,7 @@ def make_source(name: str, **parameters: Any) -> Source:
 
 def list_sources() -> tuple[SourceInfo, ...]:
     """Every source there is, built-in ones first; one that cannot be loaded says why."""
-    origins = dict.fromkeys(_BUILT_IN, "built in")
-    for name, entry_point in sorted(_plugins().items()):
-        origins.setdefault(name, entry_point.dist.name if entry_point.dist else "a plugin")
-    return tuple(_describe(name, origin) for name, origin in origins.items())
+    return tuple(_describe(name, entry_point) for name, entry_point in _sources().items())
 
 
 def _make_union(names: list[str], parameters: dict[str, Any]) -> Source:
@@ -83,7 +82,9 @@ def _make_union(names: list[str], parameters: dict[str, Any]) -> Source:
     return UnionSource([make_source(name, **parameters.get(name, {})) for name in names])
 
 
-def _describe(name: str, origin: str) -> SourceInfo:
+def _describe(name: str, entry_point: EntryPoint) -> SourceInfo:
+    brought_by = entry_point.dist.name if entry_point.dist else "a plugin"
+    origin = "built in" if name in _BUILT_IN else brought_by
     try:
         factory = _load(name)
     except InputError as error:
@@ -93,24 +94,21 @@ def _describe(name: str, origin: str) -> SourceInfo:
 
 
 def _load(name: str) -> Callable[..., Source]:
-    plugins = _plugins()
-    if name not in _BUILT_IN and name not in plugins:
-        known = ", ".join((*_BUILT_IN, *sorted(set(plugins) - set(_BUILT_IN))))
-        raise MisuseError(f"unknown proposal source {name!r}; there are: {known}")
+    sources = _sources()
+    if name not in sources:
+        raise MisuseError(f"unknown proposal source {name!r}; there are: {', '.join(sources)}")
     try:
-        if name in _BUILT_IN:
-            module, _, attribute = _BUILT_IN[name].partition(":")
-            factory = getattr(import_module(module), attribute)
-        else:
-            factory = plugins[name].load()
+        return sources[name].load()  # type: ignore[no-any-return]
     except Exception as error:  # a plugin's import can fail in any way
         message = f"{type(error).__name__}: {reason(error)}"
         raise InputError(f"proposal source {name!r} cannot be loaded: {message}") from error
-    return factory  # type: ignore[no-any-return]
 
 
-def _plugins() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+def _sources() -> dict[str, EntryPoint]:
+    """The built-in sources, then those of other names that packages bring, sorted."""
+    plugins = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+    others = sorted(set(plugins) - set(_BUILT_IN))
+    return _BUILT_IN | {name: plugins[name] for name in others}
 
 
 def _parameters(factory: Callable[..., Source]) -> list[str]:

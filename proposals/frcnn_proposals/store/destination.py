@@ -27,16 +27,16 @@ class Destination:
             raise InputError(f"{out}: is in the way and is no proposal store; choose another file")
         self._out = out
         self._provenance = provenance
-        self._before = _same_store(out, provenance)
-        self._writer: StoreWriter | None = None
-        if self._before is None or partial_path(out).exists():
-            self._open()
+        before = _same_store(out, provenance)
+        self._store: ProposalStore | StoreWriter
+        if before is None or partial_path(out).exists():
+            self._store = StoreWriter(out, provenance, seed=None if before is None else out)
+        else:
+            self._store = before
 
     def digest(self, image_id: str) -> str | None:
         """The digest of the image file that the known boxes were made from, if there are any."""
-        if self._writer is not None:
-            return self._writer.digest(image_id)
-        return None if self._before is None else self._before.digest(image_id)
+        return self._store.digest(image_id)
 
     def add(
         self, image_id: str, proposals: Proposals, digest: str | None, size: tuple[int, int] | None
@@ -46,36 +46,28 @@ class Destination:
 
     def add_failure(self, image_id: str, reason: str, digest: str | None) -> None:
         """Keep why an image has none."""
-        known = None
-        if self._writer is None and self._before is not None:
-            known = self._before.failure(image_id)
+        known = self._store.failure(image_id) if isinstance(self._store, ProposalStore) else None
         if known != (digest, reason):
             self._open().add_failure(image_id, reason, digest=digest)
 
     def finish(self, keep_only: Sequence[str] | None) -> None:
         """Put the store in its place, without the images that are not in `keep_only`."""
-        if keep_only is not None and self._count() > len(keep_only):
+        if keep_only is not None and self._store.count() > len(keep_only):
             self._open().keep_only(keep_only)
-        if self._writer is not None:
-            self._writer.finish()
+        if isinstance(self._store, StoreWriter):
+            self._store.finish()
 
     def __enter__(self) -> Destination:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
+        if isinstance(self._store, StoreWriter):
+            self._store.close()
 
     def _open(self) -> StoreWriter:
-        if self._writer is None:
-            seed = None if self._before is None else self._out
-            self._writer = StoreWriter(self._out, self._provenance, seed=seed)
-        return self._writer
-
-    def _count(self) -> int:
-        if self._writer is not None:
-            return self._writer.count()
-        return 0 if self._before is None else self._before.count_with_failures()
+        if isinstance(self._store, ProposalStore):
+            self._store = StoreWriter(self._out, self._provenance, seed=self._out)
+        return self._store
 
 
 def _same_store(path: Path, provenance: Provenance) -> ProposalStore | None:

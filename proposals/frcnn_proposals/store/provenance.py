@@ -39,15 +39,7 @@ class Provenance:
         return " ".join(part for part in (self.source, self.version, f"({values})") if part != "()")
 
     def to_json(self) -> str:
-        return json.dumps(
-            {
-                "source": self.source,
-                "version": self.version,
-                "parameters": dict(self.parameters),
-                "note": self.note,
-            },
-            sort_keys=True,
-        )
+        return json.dumps({**vars(self), "parameters": dict(self.parameters)}, sort_keys=True)
 
     @classmethod
     def from_json(cls, text: str) -> Provenance:

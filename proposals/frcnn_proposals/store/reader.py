@@ -64,23 +64,23 @@ class ProposalStore(Mapping[str, Proposals]):
             self._length = int(row[0])
         return self._length
 
-    def count_with_failures(self) -> int:
+    def count(self) -> int:
         """How many images the store knows, with boxes or without."""
-        return len(self) + int(self._rows("SELECT count(*) FROM failures")[0][0])
+        return len(self) + int(next(self._rows("SELECT count(*) FROM failures"))[0])
 
     def __iter__(self) -> Iterator[str]:
         return self.ids()
 
     def ids(self) -> Iterator[str]:
         """The ids of the images that have boxes, sorted, one by one."""
-        for (image_id,) in self._stream("SELECT id FROM proposals ORDER BY id"):
+        for (image_id,) in self._rows("SELECT id FROM proposals ORDER BY id"):
             if not isinstance(image_id, str):
                 raise damaged(self.path, "it has an image without a name")
             yield image_id
 
     def failures(self) -> Iterator[tuple[str, str]]:
         """(id, reason) of the images that could not be read or proposed for, sorted by id."""
-        for image_id, error in self._stream("SELECT id, error FROM failures ORDER BY id"):
+        for image_id, error in self._rows("SELECT id, error FROM failures ORDER BY id"):
             yield str(image_id), str(error)
 
     def digest(self, image_id: str) -> str | None:
@@ -112,18 +112,12 @@ class ProposalStore(Mapping[str, Proposals]):
             raise damaged(self.path, error) from error
 
     def _row(self, query: str, key: object) -> Any:
-        rows = self._rows(query, (key,)) if isinstance(key, str) else []
+        rows = list(self._rows(query, key)) if isinstance(key, str) else []
         return rows[0] if rows else None
 
-    def _rows(self, query: str, values: tuple[str, ...] = ()) -> list[Any]:
+    def _rows(self, query: str, *values: str) -> Iterator[Any]:
         try:
-            return self._connection().execute(query, values).fetchall()
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise damaged(self.path, error) from error
-
-    def _stream(self, query: str) -> Iterator[Any]:
-        try:
-            yield from self._connection().execute(query)
+            yield from self._connection().execute(query, values)
         except (sqlite3.Error, UnicodeDecodeError) as error:
             raise damaged(self.path, error) from error
 

@@ -6,7 +6,6 @@ import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.checks import check_proposals
@@ -124,12 +123,7 @@ class StoreWriter:
     def __enter__(self) -> StoreWriter:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _open(self) -> sqlite3.Connection:
@@ -149,7 +143,7 @@ class StoreWriter:
 
     def _begin(self, provenance: Provenance, seed: Path | None, resume: bool) -> None:
         self._execute("BEGIN IMMEDIATE")
-        if self._is_new():
+        if self._execute("SELECT 1 FROM sqlite_master").fetchone() is None:
             create_tables(self._connection)
         check_tables(self._connection, self.partial)
         if not resume or not self._is_of(provenance):
@@ -159,9 +153,6 @@ class StoreWriter:
         self._execute("COMMIT")
         if seed is not None and self.count() == 0:
             self._copy_from(seed)
-
-    def _is_new(self) -> bool:
-        return self._execute("SELECT 1 FROM sqlite_master").fetchone() is None
 
     def _is_of(self, provenance: Provenance) -> bool:
         row = self._execute("SELECT value FROM about WHERE key = 'provenance'").fetchone()

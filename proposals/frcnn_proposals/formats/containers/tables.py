@@ -1,35 +1,77 @@
-"""Taking tables of boxes out of what a pickle held."""
+"""Taking tables of boxes, rows of scores and ids out of what a file held."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_proposals.formats.containers.mat import numbers
+Array = NDArray[Any]
+Item = TypeVar("Item")
+Row = tuple[Sequence[float], float | None]  # a box's four numbers and its score
 
 
-def list_of_tables(value: Any, columns: tuple[int, ...] = (4,)) -> list[NDArray[Any]] | None:
+def all_found(items: Iterable[Item | None]) -> list[Item] | None:
+    """The items; None where one of them is None."""
+    found = list(items)
+    present = [item for item in found if item is not None]
+    return present if len(present) == len(found) else None
+
+
+def numbers(value: Any, columns: tuple[int, ...] = (4,)) -> Array | None:
+    """`value` if it is a table of numbers with one of these column counts; empty counts as one."""
+    if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
+        return None
+    if value.size == 0:
+        return np.zeros((0, columns[0]))
+    return value if value.ndim == 2 and value.shape[1] in columns else None
+
+
+def cells(value: Any) -> list[Any] | None:
+    """The items of a cell array; None if it is something else."""
+    if not isinstance(value, np.ndarray) or value.dtype != object or value.dtype.names:
+        return None
+    return list(value.ravel(order="F"))
+
+
+def tables(value: Any, columns: tuple[int, ...] = (4,)) -> list[Array] | None:
+    """The items of a cell array of number tables; None if it is empty or something else."""
+    items = cells(value)
+    return all_found(numbers(item, columns) for item in items) if items else None
+
+
+def texts(value: Any) -> list[str] | None:
+    """The items of a cell array of strings; None if it is something else."""
+    items = cells(value)
+    arrays = [np.asarray(item) for item in items or ()]
+    if items is None or any(array.dtype.kind != "U" for array in arrays):
+        return None
+    return [str(array.ravel()[0]) for array in arrays]
+
+
+def columns_of(value: Any, count: int) -> Array | None:
+    """`value` as one row of `count` numbers (scores may be a row or a column), else None."""
+    if isinstance(value, np.ndarray) and value.dtype.kind in "iuf" and value.size == count:
+        return value.ravel()
+    return None
+
+
+def list_of_tables(value: Any, columns: tuple[int, ...] = (4,)) -> list[Array] | None:
     """A list of (N, columns) number tables, each an array or nested lists; None if it is not."""
     if isinstance(value, np.ndarray) and value.dtype != object and value.ndim != 3:
         return None
     if not isinstance(value, list | tuple | np.ndarray):
         return None
-    found = [numbers(as_array(item), columns) for item in value]
-    return None if any(item is None for item in found) else [f for f in found if f is not None]
+    return all_found(numbers(as_array(item), columns) for item in value)
 
 
-def list_of_rows(value: Any, boxes: list[NDArray[Any]]) -> list[NDArray[Any]] | None:
+def list_of_rows(value: Any, boxes: list[Array]) -> list[Array] | None:
     """A list with a number for each box; None if it is not."""
     if not isinstance(value, list | tuple | np.ndarray) or len(value) != len(boxes):
         return None
-    rows = [as_array(item) for item in value]
-    fits = all(
-        row is not None and row.size == len(table) and (row.size == 0 or row.dtype.kind in "iuf")
-        for row, table in zip(rows, boxes, strict=True)
-    )
-    return [row.ravel() for row in rows if row is not None] if fits else None
+    return all_found(_row(item, len(table)) for item, table in zip(value, boxes, strict=True))
 
 
 def list_of_ids(value: Any, count: int) -> list[str | int] | None:
@@ -41,7 +83,7 @@ def list_of_ids(value: Any, count: int) -> list[str | int] | None:
     return ids if all(type(item) in (int, str) for item in ids) else None
 
 
-def as_array(value: Any) -> NDArray[Any] | None:
+def as_array(value: Any) -> Array | None:
     """A numeric array of an array or of nested lists; None if it is neither."""
     if not isinstance(value, np.ndarray | list | tuple):
         return None
@@ -49,3 +91,35 @@ def as_array(value: Any) -> NDArray[Any] | None:
         return np.asarray(value)
     except ValueError:  # ragged lists
         return None
+
+
+def split_scores(found: Sequence[Array]) -> tuple[list[Array], list[Array] | None]:
+    """Boxes of N x 4 or N x 5 tables; scores where all tables with boxes have a fifth column."""
+    scored = any(map(len, found)) and all(table.shape[1] == 5 for table in found if len(table))
+    scores = [table[:, 4:].ravel() for table in found] if scored else None
+    return [table[:, :4] for table in found], scores
+
+
+def tables_of_rows(
+    of_image: Mapping[Any, Sequence[Row]],
+) -> tuple[list[Array], list[Array] | None]:
+    """Tables and scores by image; where every box has a score the best comes first."""
+    scored = all(score is not None for rows in of_image.values() for _, score in rows)
+    scored = scored and any(of_image.values())
+    boxes, scores = [], []
+    for rows in of_image.values():
+        table = np.array([box for box, _ in rows], np.float64).reshape(-1, 4)
+        if scored:
+            row = np.array([score for _, score in rows], np.float64)
+            order = np.argsort(-row, kind="stable")
+            table = table[order]
+            scores.append(row[order])
+        boxes.append(table)
+    return boxes, scores if scored else None
+
+
+def _row(item: Any, count: int) -> Array | None:
+    row = as_array(item)
+    if row is None or row.size != count or (count and row.dtype.kind not in "iuf"):
+        return None
+    return row.ravel()

@@ -33,12 +33,12 @@ class Bound:
         given = list(self.to_json())
         if len(given) > 1:
             raise MisuseError(f"Give one of {' and '.join(given)}: each chooses the ranks alone.")
-        if self.svd_rank is not None and not _are_ranks(self.svd_rank):
-            raise _no_rank(str(self.svd_rank))
+        if self.svd_rank is not None:
+            _check_ranks(self.svd_rank, str(self.svd_rank))
         if self.energy is not None:
             check_energy(self.energy)
-        if self.budget is not None and not 0 < self.budget < 1:
-            raise _no_budget(f"{self.budget:g}")
+        if self.budget is not None:
+            _check_budget(self.budget, f"{self.budget:g}")
         if self.max_drop is not None and not 0 <= self.max_drop <= 100:
             raise MisuseError(f"The largest drop is mAP points, 0 to 100, not {self.max_drop:g}.")
 
@@ -74,9 +74,8 @@ def parse_ranks(text: str) -> int | dict[str, int]:
         else:
             ranks = int(text)
     except ValueError:
-        raise _no_rank(text) from None
-    if not _are_ranks(ranks):
-        raise _no_rank(text)
+        ranks = 0
+    _check_ranks(ranks, text)
     return ranks
 
 
@@ -86,8 +85,7 @@ def parse_budget(text: str) -> float:
         budget = float(text.strip().removesuffix("x"))
     except ValueError:
         budget = 0.0
-    if not 0 < budget < 1:
-        raise _no_budget(text)
+    _check_budget(budget, text)
     return budget
 
 
@@ -108,17 +106,15 @@ def check_energy(share: float) -> None:
         raise MisuseError(f"The energy to keep is a share over 0, at most 1, not {share:g}.")
 
 
-def _are_ranks(ranks: int | Mapping[str, int]) -> bool:
+def _check_ranks(ranks: int | Mapping[str, int], text: str) -> None:
     by_layer = dict.fromkeys(LAYERS, ranks) if isinstance(ranks, int) else ranks
-    return set(by_layer) <= set(LAYERS) and min(by_layer.values(), default=0) >= 1
+    if not set(by_layer) <= set(LAYERS) or min(by_layer.values(), default=0) < 1:
+        raise MisuseError(
+            f"'{text}' is no rank. Give one number for fc6 and fc7, as 256, "
+            "or one for each, as fc6=1024,fc7=256."
+        )
 
 
-def _no_rank(text: str) -> MisuseError:
-    return MisuseError(
-        f"'{text}' is no rank. Give one number for fc6 and fc7, as 256, "
-        "or one for each, as fc6=1024,fc7=256."
-    )
-
-
-def _no_budget(text: str) -> MisuseError:
-    return MisuseError(f"'{text}' is no budget. Give a share of the time now, as 0.7x.")
+def _check_budget(budget: float, text: str) -> None:
+    if not 0 < budget < 1:
+        raise MisuseError(f"'{text}' is no budget. Give a share of the time now, as 0.7x.")

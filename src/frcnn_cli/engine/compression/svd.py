@@ -78,7 +78,8 @@ class Decomposition:
             else:  # U Sigma = W V, kept in the second layer
                 thin.first.weight.copy_(vectors.T)
                 thin.second.weight.copy_(torch.linalg.multi_dot([*self._factors, vectors]))
-            thin.second.bias.copy_(_last(self.layer).bias)
+            last = self.layer.second if isinstance(self.layer, LowRankLinear) else self.layer
+            thin.second.bias.copy_(last.bias)
         return thin
 
     @property
@@ -128,7 +129,3 @@ def _decompose_product(layer: LowRankLinear) -> Decomposition:
     left, values, _ = torch.linalg.svd(outer_core @ inner_core.T)
     rank = len(values)
     return Decomposition(layer, values.square().cpu().numpy(), outer @ left[:, :rank], left=True)
-
-
-def _last(layer: FullyConnected) -> nn.Linear:
-    return layer.second if isinstance(layer, LowRankLinear) else layer

@@ -94,7 +94,12 @@ def _detector(
     classes = _class_names(layers.path, len(score["cls_score.bias"]) - 1, names)
     state |= {f"score.{part}": score[f"cls_score.{part}"] for part in ("weight", "bias")}
     regresses = "bbox_pred" in layers.arrays
-    state |= _boxes(layers, len(classes), inputs) if regresses else _no_boxes(len(classes), inputs)
+    if regresses:  # the first four columns are the background's
+        box = layers.take("bbox_pred", (4 * (len(classes) + 1), inputs))
+        state |= {f"box.{part}": box[f"bbox_pred.{part}"][4:] for part in ("weight", "bias")}
+    else:  # trained without box regression (paper, 5.1)
+        state["box.weight"] = torch.zeros(4 * len(classes), inputs)
+        state["box.bias"] = torch.zeros(4 * len(classes))
     state["offset_means"] = torch.zeros(len(classes), 4)
     state["offset_deviations"] = torch.ones(len(classes), 4)
     architecture = Architecture(
@@ -107,20 +112,6 @@ def _detector(
         box_regression=regresses,
     )
     return rebuild_model(architecture, state)
-
-
-def _boxes(layers: CaffeLayers, classes: int, inputs: int) -> dict[str, Tensor]:
-    """bbox_pred without the four columns of the background."""
-    box = layers.take("bbox_pred", (4 * (classes + 1), inputs))
-    return {f"box.{part}": box[f"bbox_pred.{part}"][4:] for part in ("weight", "bias")}
-
-
-def _no_boxes(classes: int, inputs: int) -> dict[str, Tensor]:
-    """A model trained without box regression (paper, 5.1) has no such layer."""
-    return {
-        "box.weight": torch.zeros(4 * classes, inputs),
-        "box.bias": torch.zeros(4 * classes),
-    }
 
 
 def _class_names(path: Path, count: int, names: tuple[str, ...] | None) -> tuple[str, ...]:

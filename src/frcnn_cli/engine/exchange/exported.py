@@ -195,17 +195,15 @@ def _squares(bounds: Bounds, level: Tensor) -> Bounds:
 
 def _table(cells: Tensor, levels: int) -> Tensor:
     """(h, w, C) -> (levels^2 h w, C): maxima over 2^i x 2^j cells from each on, for all i, j."""
-    by_rows = [cells]
-    for k in range(levels - 1):
-        by_rows.append(_with_neighbour(by_rows[-1], (0, 0, 0, 0, 0, 2**k), 0))
-    rows = torch.stack(by_rows)
-    by_columns = [rows]
-    for k in range(levels - 1):
-        by_columns.append(_with_neighbour(by_columns[-1], (0, 0, 0, 2**k), 2))
-    return torch.stack(by_columns, dim=1).flatten(0, 3)
+    rows = torch.stack(_maxima(cells, levels, 0))
+    return torch.stack(_maxima(rows, levels, 2), dim=1).flatten(0, 3)
 
 
-def _with_neighbour(values: Tensor, padding: tuple[int, ...], dim: int) -> Tensor:
-    """The maximum of each value and the one padding[-1] further on along `dim`."""
-    further = F.pad(values, padding, value=-math.inf)
-    return torch.maximum(values, further.narrow(dim, padding[-1], values.shape[dim]))
+def _maxima(values: Tensor, levels: int, dim: int) -> list[Tensor]:
+    """The maxima of 1, 2, 4 ... values from each on along `dim`."""
+    found = [values]
+    for k in range(levels - 1):
+        padding = (0, 0) * (values.ndim - 1 - dim) + (0, 2**k)
+        further = F.pad(found[-1], padding, value=-math.inf)
+        found.append(torch.maximum(found[-1], further.narrow(dim, 2**k, values.shape[dim])))
+    return found

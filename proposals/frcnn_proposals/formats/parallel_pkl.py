@@ -1,15 +1,17 @@
-"""Detectron2's .pkl: parallel lists of ids, boxes and objectness_logits, continuous corners."""
+"""Pickled dicts of parallel lists: ids, boxes and scores."""
 
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.formats.base import Parsed, ToWrite
+from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
 from frcnn_proposals.formats.containers.tables import list_of_ids, list_of_rows, list_of_tables
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, to_layout
@@ -17,7 +19,44 @@ from frcnn_proposals.formats.layout import BoxLayout, to_layout
 _XYXY_ABS, _XYWH_ABS = 0, 1
 
 
-class Detectron2Pkl:
+class DetectronPkl(WritableFormat):
+    """facebookresearch/Detectron tools/convert_selective_search.py, which writes scores of 0
+    where there are none. PCL and wetectron read the same. Ids are whole numbers.
+    """
+
+    name = "detectron"
+    title = "Detectron .pkl (boxes, scores, indexes or ids)"
+    layouts = (BoxLayout("xyxy", 0),)
+
+    def parse(self, content: Content) -> Parsed | None:
+        value = content.of("pickle")
+        if not isinstance(value, dict) or "boxes" not in value or "objectness_logits" in value:
+            return None
+        boxes = list_of_tables(value["boxes"])
+        if boxes is None:
+            return None
+        ids = list_of_ids(value.get("indexes", value.get("ids")), len(boxes))
+        if ids is None:
+            return None
+        scores = list_of_rows(value.get("scores"), boxes)
+        if scores is not None and not any(row.any() for row in scores):
+            scores = None
+        return Parsed(boxes, scores, ids)
+
+    def write(self, content: ToWrite, file: BinaryIO) -> None:
+        entries = content.entries
+        value = {
+            "boxes": [entry.boxes for entry in entries],
+            "scores": [
+                np.zeros(len(entry), np.float32) if entry.scores is None else entry.scores
+                for entry in entries
+            ],
+            "indexes": [_whole_number_id(image_id) for image_id in content.ids],
+        }
+        pickle.dump(value, file, protocol=2)
+
+
+class Detectron2Pkl(WritableFormat):
     """facebookresearch/detectron2 detectron2/data/build.py, load_proposals_into_dataset.
 
     It sorts by the logits, so that boxes without scores are written with 0, -1, -2 and so
@@ -27,10 +66,9 @@ class Detectron2Pkl:
     name = "detectron2"
     title = "Detectron2 .pkl (ids, boxes, objectness_logits)"
     layouts = (BoxLayout("xyxy", 0, continuous=True),)
-    needs_order = False
 
     def parse(self, content: Content) -> Parsed | None:
-        value = content.value
+        value = content.of("pickle")
         if not isinstance(value, dict) or "objectness_logits" not in value:
             return None
         boxes = list_of_tables(value.get("boxes"))
@@ -48,7 +86,7 @@ class Detectron2Pkl:
         return Parsed(boxes, scores, ids, layout)
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
-        entries = [content.proposals[image_id] for image_id in content.ids]
+        entries = content.entries
         value = {
             "ids": list(content.ids),
             "boxes": [_rows(entry, self.layouts[0]) for entry in entries],
@@ -58,6 +96,19 @@ class Detectron2Pkl:
             "bbox_mode": _XYXY_ABS,
         }
         pickle.dump(value, file, protocol=4)
+
+
+def _whole_number_id(image_id: str) -> int:
+    """000012 becomes 12, VOC2012's 2008_000002 becomes 2008000002.
+
+    Raises MisuseError on an id that is no such number.
+    """
+    if not re.fullmatch(r"[0-9]+(_[0-9]+)*", image_id):
+        raise MisuseError(
+            f"Detectron's files have whole numbers for image ids, which {image_id!r} is not; "
+            "write another format, such as detectron2"
+        )
+    return int(image_id.replace("_", ""))
 
 
 def _rows(entry: Proposals, layout: BoxLayout) -> NDArray[Any]:

@@ -1,0 +1,112 @@
+"""The .mat files of one image each: its boxes, and in some their scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from frcnn_proposals.formats.base import Parsed, PerImageFormat
+from frcnn_proposals.formats.containers.tables import cells, columns_of, numbers, tables
+from frcnn_proposals.formats.content import Content
+from frcnn_proposals.formats.layout import BoxLayout
+
+
+@dataclass(frozen=True)
+class BoxesMat(PerImageFormat):
+    """The variable `boxes`. scored: or `bboxes`, with `scores` beside them in some files.
+
+    suffix: the end of a file's name that does not belong to the id.
+    """
+
+    name: str
+    title: str
+    layouts: tuple[BoxLayout, ...]
+    scored: bool = False
+    suffix: str = ""
+
+    def parse(self, content: Content) -> Parsed | None:
+        variables = content.variables
+        if "num_candidates" in variables or ("scores" in variables and not self.scored):
+            return None
+        boxes = numbers(
+            variables.get("bboxes" if self.scored and "bboxes" in variables else "boxes")
+        )
+        if boxes is None:
+            return None
+        scores = columns_of(variables.get("scores"), len(boxes))
+        return Parsed([boxes], None if scores is None else [scores], [self.id_of(content.path)])
+
+    def id_of(self, path: Path) -> str:
+        return path.stem.removesuffix(self.suffix)
+
+
+# rbgirshick/fast-rcnn lib/datasets/pascal_voc.py, _load_selective_search_IJCV_roidb
+IJCV = BoxesMat("ijcv-mat", "IJCV selective search <id>.mat (boxes)", (BoxLayout("xyxy", 1),))
+# rbgirshick/fast-rcnn tools/demo.py; it differs from IJCV in its base alone
+DEMO = BoxesMat(
+    "demo-mat", "Fast R-CNN demo <id>_boxes.mat (boxes)", (BoxLayout("xyxy", 0),), suffix="_boxes"
+)
+# rbgirshick/py-faster-rcnn lib/datasets/coco.py: boxes as downloaded. jponttuset/mcg: bboxes (up,
+# left, down, right) and scores of one's own runs
+MCG = BoxesMat(
+    "mcg-mat", "MCG <id>.mat (boxes, or bboxes and scores)", (BoxLayout("yxyx", 1),), scored=True
+)
+
+
+class HosangMat(PerImageFormat):
+    """hosang/detection-proposals README and shared/get_candidates.m.
+
+    A method that cannot rank was run several times, for different counts, which makes cells of
+    `boxes` and `scores`: the run with the most boxes is taken.
+    """
+
+    name = "hosang-mat"
+    title = "Hosang et al. <id>.mat (boxes, scores, num_candidates)"
+    layouts = (BoxLayout("xyxy", 1),)
+
+    def parse(self, content: Content) -> Parsed | None:
+        variables = content.variables
+        if not {"boxes", "scores", "num_candidates"} <= variables.keys():
+            return None
+        runs = cells(variables["boxes"])
+        each_scores = cells(variables["scores"])
+        if runs is None:
+            runs, each_scores = [variables["boxes"]], [variables["scores"]]
+        found = [numbers(run) for run in runs]
+        counts = [-1 if run is None else len(run) for run in found]
+        largest = int(np.argmax(counts)) if counts else 0
+        boxes = found[largest] if found else None
+        if boxes is None:
+            return None
+        scores = None
+        if each_scores is not None and len(each_scores) == len(runs):
+            scores = columns_of(each_scores[largest], len(boxes))
+        remark = f"the largest of {len(runs)} runs, {len(boxes)} boxes, is taken"
+        return Parsed(
+            [boxes],
+            None if scores is None else [scores],
+            [self.id_of(content.path)],
+            remarks=(remark,) if len(runs) > 1 else (),
+        )
+
+
+class EdgeBoxesMat(PerImageFormat):
+    """pdollar/edges edgeBoxes.m: `bbs`, N x 5 with the score last, or a cell of them."""
+
+    name = "edgeboxes-mat"
+    title = "EdgeBoxes .mat (bbs)"
+    layouts = (BoxLayout("xywh", 1),)
+
+    def parse(self, content: Content) -> Parsed | None:
+        bbs = content.variables.get("bbs")
+        one = numbers(bbs, columns=(5,))
+        many = [one] if one is not None else tables(bbs, columns=(5,))
+        if many is None:
+            return None
+        return Parsed(
+            [table[:, :4] for table in many],
+            [table[:, 4] for table in many],
+            None if one is None else [self.id_of(content.path)],
+        )
