@@ -20,6 +20,7 @@ from frcnn_cli.engine.evaluation.matching import NO_OBJECT, first_claims, most_o
 from frcnn_cli.engine.evaluation.tables import (
     DetectionTable,
     TruthTable,
+    by_name,
     detection_table,
     truth_table,
 )
@@ -55,10 +56,7 @@ class VocResult:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values: map_11point, map_area and per_class by name."""
-        per_class = {item.name: asdict(item) for item in self.per_class}
-        for values in per_class.values():
-            del values["name"]
-        return {**asdict(self), "per_class": per_class}
+        return {**asdict(self), "per_class": by_name(self.per_class)}
 
 
 @dataclass(frozen=True)
