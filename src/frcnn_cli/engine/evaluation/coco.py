@@ -7,7 +7,7 @@ Difficult objects and crowds are handed over as crowds, the one kind that COCO l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -24,11 +24,6 @@ from frcnn_cli.engine.evaluation.tables import (
 )
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth
 
-# Places of the library's summary.
-_STATS = (
-    *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
-    *("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"),
-)
 _AT_50, _AT_75 = 0, 5  # places among the ten IoU thresholds
 _ALL_SIZES, _MOST_DETECTIONS = 0, -1
 
@@ -48,7 +43,7 @@ class CocoResult:
     """Means over the classes that have an object; None where there is none (of the size).
 
     ap is over IoU 0.50:0.95; small is under 32 x 32 pixels, large over 96 x 96; ar_N is the
-    recall with N detections an image, over the same thresholds.
+    recall with N detections an image, over the same thresholds. In the order of the library.
     """
 
     ap: float | None
@@ -83,7 +78,10 @@ def evaluate_coco(dataset: Dataset, detections: Mapping[str, Detections]) -> Coc
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
-    stats = {name: _defined(evaluator.stats[place]) for place, name in enumerate(_STATS)}
+    stats = {
+        field.name: float(value) if value > -1 else None
+        for field, value in zip(fields(CocoResult)[:-1], evaluator.stats, strict=False)
+    }
     # (IoU thresholds, recall points, classes), -1 where there is nothing to find.
     precision = evaluator.eval["precision"][:, :, :, _ALL_SIZES, _MOST_DETECTIONS]
     per_class = tuple(
@@ -148,7 +146,3 @@ def _with_extent(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 def _mean(precision: NDArray[np.float64]) -> float | None:
     counted = precision[precision > -1]
     return float(counted.mean()) if counted.size else None
-
-
-def _defined(value: float) -> float | None:
-    return float(value) if value > -1 else None
