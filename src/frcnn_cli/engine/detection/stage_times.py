@@ -120,29 +120,22 @@ def time_stages(
     settings: how each model detects; None keeps every detection of each.
     """
     settings = [_EVERY_SCORE] * len(models) if settings is None else settings
-    runs: list[list[StageTimes]] = [[] for _ in models]
+    runs: list[list[dict[str, float]]] = [[] for _ in models]
     for repeat in range(repeats + 1):
         for model, own, times in zip(models, settings, runs, strict=True):
-            once = _time_once(model, image, proposals, own)
+            clock = StageClock(model.offset_means.device)
+            with clock.watching(model):
+                detect_image(model, image, proposals, own)
             if repeat > 0:
-                times.append(once)
+                times.append(clock.seconds)
             on_run()
-    return [_median(times) for times in runs]
-
-
-def _median(times: Sequence[StageTimes]) -> StageTimes:
-    stages = {stage: median(each.stages[stage] for each in times) for stage in NETWORK_STAGES}
-    return StageTimes(median(each.seconds for each in times), stages)
-
-
-def _time_once(
-    model: FastRCNN, image: Image, proposals: Proposals, settings: DetectSettings
-) -> StageTimes:
-    clock = StageClock(model.offset_means.device)
-    with clock.watching(model):
-        detect_image(model, image, proposals, settings)
-    stages = {stage: clock.seconds[stage] for stage in NETWORK_STAGES}
-    return StageTimes(sum(stages.values()), stages)
+    return [
+        StageTimes(
+            median(sum(once.values()) for once in times),
+            {stage: median(once[stage] for once in times) for stage in NETWORK_STAGES},
+        )
+        for times in runs
+    ]
 
 
 IMAGES, ROUNDS = 3, 3

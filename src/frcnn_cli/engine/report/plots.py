@@ -24,9 +24,9 @@ from frcnn_cli.engine.drawing.figures import (
     page_svg,
     png,
 )
-from frcnn_cli.engine.evaluation.curves import Curve
 from frcnn_cli.engine.evaluation.errors import KINDS
 from frcnn_cli.engine.evaluation.recall import RecallReport
+from frcnn_cli.engine.evaluation.voc import Curve
 from frcnn_cli.engine.report.overlay import KIND_NAMES
 from frcnn_cli.engine.report.records import Subject
 
