@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -53,14 +54,9 @@ class StageClock:
 
         network: with features, fc6 and fc7, modules, and the method pool, as FastRCNN has them.
         """
-        pool = network.pool
-        parts: dict[str, nn.Module] = {
-            "conv": network.features,
-            "fc6": network.fc6,
-            "fc7": network.fc7,
-        }
+        parts = {"conv": network.features, "fc6": network.fc6, "fc7": network.fc7}
         handles = [handle for name, part in parts.items() for handle in self._hooks(name, part)]
-        network.pool = self._timed("roi_pooling", pool)
+        network.pool = self._timed("roi_pooling", network.pool)
         start, before = self.now(), sum(self.seconds.values())
         try:
             yield
@@ -159,7 +155,7 @@ def mean_stages(
     settings: how each model detects. Stages have names for people. Empty where no image can
     be read, or none has proposals.
     """
-    images = _first_images(dataset, proposals)
+    images = list(islice(_readable_images(dataset, proposals), IMAGES))
     means = [dict.fromkeys(STAGE_NAMES.values(), 0.0) if images else {} for _ in models]
     for image, boxes in images:
         times_of_models = time_stages(models, image, boxes, ROUNDS, settings=settings)
@@ -169,20 +165,15 @@ def mean_stages(
     return means
 
 
-def _first_images(
+def _readable_images(
     dataset: Dataset, proposals: Mapping[str, Proposals]
-) -> list[tuple[Image, Proposals]]:
-    images: list[tuple[Image, Proposals]] = []
+) -> Iterator[tuple[Image, Proposals]]:
+    """Images that have proposals, with them."""
     for record in dataset.images:
         boxes = proposals[record.image_id]
-        try:
+        with suppress(InputError):
             if len(boxes):
-                images.append((read_image(record.path), boxes))
-        except InputError:
-            continue
-        if len(images) == IMAGES:
-            break
-    return images
+                yield read_image(record.path), boxes
 
 
 def sample_image(height: int = 375, width: int = 500) -> Image:

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.errors import RIGHT
+from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 from frcnn_cli.engine.report.records import Report, Subject
 
 BEST, MISTAKE, MISSED = "best", "mistake", "missed"
@@ -58,21 +59,20 @@ def choose_findings(report: Report) -> Findings:
         limit = LIMITS[group] // len(report.subjects)
         for index, subject in enumerate(report.subjects):
             table = report.truth if group == MISSED else subject.found
-            scores = None if group == MISSED else subject.found.score
             layers = []
             for label, kind, rows in _rows_by_kind(group, report, subject):
                 totals[group] += len(rows)
-                layers.append(
-                    [
-                        Finding(
-                            group, kind, index, int(table.image[row]), label, int(row),
-                            table.boxes[row], None if scores is None else float(scores[row]),
-                        )
-                        for row in rows[:_DEPTH]
-                    ]
-                )  # fmt: skip
+                some = rows[:_DEPTH].tolist()
+                layers.append([_finding(group, kind, index, label, table, row) for row in some])
             shown += _take_in_turn(layers, limit)
     return Findings(tuple(shown), totals)
+
+
+def _finding(
+    group: str, kind: str, subject: int, label: int, table: TruthTable | DetectionTable, row: int
+) -> Finding:
+    score = float(table.score[row]) if isinstance(table, DetectionTable) else None
+    return Finding(group, kind, subject, int(table.image[row]), label, row, table.boxes[row], score)
 
 
 def _rows_by_kind(
@@ -87,12 +87,9 @@ def _rows_by_kind(
         missed = largest[subject.diagnosis.missed[largest]]
         return [(label, MISSED, missed[truth.label[missed] == label]) for label in labels]
     kinds = (RIGHT,) if group == BEST else MISTAKES
+    found, kind_of = subject.found.label, subject.diagnosis.kind
     return [
-        (
-            label,
-            kind,
-            np.flatnonzero((subject.found.label == label) & (subject.diagnosis.kind == kind)),
-        )
+        (label, kind, np.flatnonzero((found == label) & (kind_of == kind)))
         for label in labels
         for kind in kinds
     ]
