@@ -8,9 +8,8 @@ import pytest
 from made_up_report import made_up_dataset, made_up_detections
 
 from frcnn_cli.engine.evaluation.average_precision import ap_area
-from frcnn_cli.engine.evaluation.curves import precision_recall_curves
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
-from frcnn_cli.engine.evaluation.voc import evaluate_voc
+from frcnn_cli.engine.evaluation.voc import evaluate_voc, precision_recall_curves
 
 
 def test_the_area_under_each_curve_is_the_class_s_average(tmp_path: Path) -> None:

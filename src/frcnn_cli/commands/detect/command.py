@@ -26,7 +26,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import refuse_to_replace
 
 if TYPE_CHECKING:
-    from frcnn_cli.engine.detection.run import FileDetections
+    from frcnn_cli.engine.detection.images import ImageDetections
     from frcnn_cli.engine.detection.video_run import VideoDetections
     from frcnn_cli.engine.proposals.run import ImageFile
 
@@ -131,7 +131,7 @@ def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
 
 
 def _print_files(
-    output: Output, chosen: DetectOptions, detected: FileDetections, classes: tuple[str, ...]
+    output: Output, chosen: DetectOptions, detected: ImageDetections, classes: tuple[str, ...]
 ) -> None:
     if detected.detections:
         output.print(detection_table(detected.detections, classes))

@@ -57,34 +57,20 @@ def class_table(evaluation: Evaluation) -> Table:
     ):
         table.add_column(name, percent(value), justify="right")
     for of_voc, of_coco in zip(voc.per_class, coco.per_class, strict=True):
-        table.add_row(
-            escape(of_voc.name),
-            str(of_voc.objects),
-            str(of_voc.detections),
-            percent(of_voc.ap_11point),
-            percent(of_voc.ap_area),
-            percent(of_coco.ap),
-            percent(of_coco.ap50),
-            percent(of_coco.ap75),
-        )
+        averages = (of_voc.ap_11point, of_voc.ap_area, of_coco.ap, of_coco.ap50, of_coco.ap75)
+        counted = (str(of_voc.objects), str(of_voc.detections))
+        table.add_row(escape(of_voc.name), *counted, *map(percent, averages))
     return table
 
 
 def coco_table(coco: CocoResult) -> Table:
     """The COCO means by size of object and by number of detections."""
     table = Table(title="COCO, IoU 0.50:0.95")
-    columns = {
-        "AP": coco.ap,
-        "AP small": coco.ap_small,
-        "AP medium": coco.ap_medium,
-        "AP large": coco.ap_large,
-        "AR 1": coco.ar_1,
-        "AR 10": coco.ar_10,
-        "AR 100": coco.ar_100,
-    }
-    for name in columns:
-        table.add_column(name, justify="right")
-    table.add_row(*(percent(value) for value in columns.values()))
+    headings = ("AP", "AP small", "AP medium", "AP large", "AR 1", "AR 10", "AR 100")
+    for heading in headings:
+        table.add_column(heading, justify="right")
+    fields = (heading.lower().replace(" ", "_") for heading in headings)
+    table.add_row(*(percent(getattr(coco, field)) for field in fields))
     return table
 
 

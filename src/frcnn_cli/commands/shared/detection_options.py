@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -14,28 +15,8 @@ from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+Command = TypeVar("Command", bound=Callable[..., Any])
 Record = TypeVar("Record")
-
-
-def detection_options(function: Decorated) -> Decorated:
-    """--top-k, --precision, --tta, --scales, --no-box-regression and --box-voting"""
-    for option in (_box_voting, _no_box_regression, _scales, _tta, _precision, options.top_k):
-        function = option(function)
-    return function
-
-
-def data_options(function: Decorated) -> Decorated:
-    """--split, --data-root, --proposals, --source and --allow-mismatch"""
-    for option in (
-        options.allow_mismatch,
-        options.source,
-        options.proposals,
-        options.data_root,
-        _split,
-    ):
-        function = option(function)
-    return function
 
 
 def take(record: type[Record], given: dict[str, Any], **others: Any) -> Record:
@@ -120,4 +101,17 @@ _box_voting = click.option(
     type=click.FloatRange(0, 1),
     help="Refine each detection by averaging all boxes of its class whose IoU with it is at least "
     "this; 0 turns it off, as in the paper. Default: as the model was set.",
+)
+
+
+def _all_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """One decorator for several options, listed in this order."""
+    return lambda command: reduce(lambda done, option: option(done), reversed(decorators), command)
+
+
+detection_options = _all_of(
+    options.top_k, _precision, _tta, _scales, _no_box_regression, _box_voting
+)
+data_options = _all_of(
+    _split, options.data_root, options.proposals, options.source, options.allow_mismatch
 )

@@ -10,7 +10,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.detection.images import detect_files
+from frcnn_cli.engine.detection.images import (
+    ImageDetections,
+    collect_detections,
+    detect_files,
+    gather_detections,
+)
 from frcnn_cli.engine.detection.journal import Journal, resumed
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
@@ -23,14 +28,6 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
-
-
-@dataclass(frozen=True)
-class DatasetDetections:
-    """Detections by image id, and a message for each image that could not be read."""
-
-    detections: dict[str, Detections]
-    unreadable: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def detect_with_journal(
             model, part, images.proposals, settings, lambda: advance(1, ""), journal
         )
         detected = gather_detections(team, detected)
-    warn_of_some(reporter, detected.unreadable)
+    warn_of_some(reporter, detected.failures)
     return JournalledDetections(detected.detections, journal)
 
 
@@ -76,29 +73,15 @@ def detect_dataset(
     settings: DetectSettings,
     on_image: Callable[[], None] = lambda: None,
     journal: Journal | None = None,
-) -> DatasetDetections:
+) -> ImageDetections:
     """Detections in every image of a dataset; one that cannot be read does not stop the rest."""
     files = [(record.image_id, record.path) for record in dataset.images]
-    found: dict[str, Detections] = {}
-    unreadable = []
 
     def propose(image_id: str, image: Image) -> Proposals:
         return proposals[image_id]
 
-    for result in detect_files(model, files, propose, settings, journal):
-        if result.detections is None:
-            unreadable.append(str(result.error))
-        else:
-            found[result.image_id] = result.detections
-        on_image()
-    return DatasetDetections(found, tuple(unreadable))
-
-
-def gather_detections(team: Team, detected: DatasetDetections) -> DatasetDetections:
-    """The detections of all processes, each in its own images, in every process."""
-    parts = team.gather(detected)
-    found = {name: each for part in parts for name, each in part.detections.items()}
-    return DatasetDetections(found, tuple(text for part in parts for text in part.unreadable))
+    results = detect_files(model, files, propose, settings, journal)
+    return collect_detections(results, lambda _: on_image())
 
 
 def readable_images(dataset: Dataset, detections: Sequence[Mapping[str, Detections]]) -> Dataset:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.journal import Journal
 from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.distributed.devices import usable_cores
+from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.records import Detections
@@ -37,6 +39,35 @@ class DetectedFile:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class ImageDetections:
+    """Detections by image id, in the order of the files, and a message for each failed image."""
+
+    detections: dict[str, Detections]
+    failures: tuple[str, ...]
+
+
+def collect_detections(
+    results: Iterable[DetectedFile], on_result: Callable[[DetectedFile], None]
+) -> ImageDetections:
+    """Run detection to its end; `on_result` is called after each image."""
+    found, failures = {}, []
+    for result in results:
+        if result.detections is None:
+            failures.append(str(result.error))
+        else:
+            found[result.image_id] = result.detections
+        on_result(result)
+    return ImageDetections(found, tuple(failures))
+
+
+def gather_detections(team: Team, detected: ImageDetections) -> ImageDetections:
+    """The detections of all processes, each in its own images, in every process."""
+    parts = team.gather(detected)
+    found = {name: each for part in parts for name, each in part.detections.items()}
+    return ImageDetections(found, tuple(text for part in parts for text in part.failures))
+
+
 def detect_files(
     model: FastRCNN,
     files: Sequence[ImageFile],
@@ -51,7 +82,8 @@ def detect_files(
     One that fails does not stop the rest. journal: what it knows of an unchanged file is not
     detected again; the rest joins it, image by image. An image of more than `max_pixels` fails.
     """
-    for task in prefetch(_Preparation(propose, journal, max_pixels), files, threads=usable_cores()):
+    prepare = partial(_prepare, propose, journal, max_pixels)
+    for task in prefetch(prepare, files, threads=usable_cores()):
         result = task.result
         if result.image is not None:
             assert task.proposals is not None
@@ -91,29 +123,20 @@ class _Task:
     digest: str = ""
 
 
-@dataclass(frozen=True)
-class _Preparation:
+def _prepare(propose: Propose, journal: Journal | None, max_pixels: int, file: ImageFile) -> _Task:
     """What happens to an image before the network, in any thread."""
-
-    propose: Propose
-    journal: Journal | None
-    max_pixels: int
-
-    def __call__(self, file: ImageFile) -> _Task:
-        image_id, path = file[0], Path(file[1])
-        result = DetectedFile(image_id, path)
-        try:
-            data = read_image_bytes(path)
-            digest = ""
-            if self.journal is not None:
-                digest = digest_of(data)
-                known = self.journal.known(image_id, digest)
-                if known is not None:
-                    return _Task(replace(result, detections=known))
-            image = decode_image(data, path, self.max_pixels)
-            return _Task(replace(result, image=image), self.propose(image_id, image), digest)
-        except InputError as error:
-            return _Task(replace(result, error=str(error)))
-        except Exception as error:  # a source's own fault costs its image, not the rest
-            message = f"{path}: its proposals failed ({type(error).__name__}: {reason(error)})"
-            return _Task(replace(result, error=message))
+    image_id, path = file[0], Path(file[1])
+    result = DetectedFile(image_id, path)
+    try:
+        data = read_image_bytes(path)
+        digest = "" if journal is None else digest_of(data)
+        known = None if journal is None else journal.known(image_id, digest)
+        if known is not None:
+            return _Task(replace(result, detections=known))
+        image = decode_image(data, path, max_pixels)
+        return _Task(replace(result, image=image), propose(image_id, image), digest)
+    except InputError as error:
+        return _Task(replace(result, error=str(error)))
+    except Exception as error:  # a source's own fault costs its image, not the rest
+        message = f"{path}: its proposals failed ({type(error).__name__}: {reason(error)})"
+        return _Task(replace(result, error=message))

@@ -55,14 +55,8 @@ class Journal:
 
     def add(self, image_id: str, digest: str, detections: Detections) -> None:
         """Keep what was found in an image whose file has that digest."""
-        entry = {
-            "image_id": image_id,
-            "digest": digest,
-            "boxes": detections.boxes,
-            "scores": detections.scores,
-            "labels": detections.labels,
-        }
-        self._write(entry)
+        found = {name: getattr(detections, name) for name in ("boxes", "scores", "labels")}
+        self._write({"image_id": image_id, "digest": digest, **found})
         self._known[image_id] = (digest, detections)
 
     def remove(self) -> None:

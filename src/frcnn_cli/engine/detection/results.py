@@ -33,12 +33,8 @@ def coco_entries(
 
     bbox is x, y, width and height, as COCO has it: an inclusive box is x2 - x1 + 1 wide.
     """
-    rows = zip(
-        detections.boxes.tolist(),
-        detections.scores.tolist(),
-        detections.labels.tolist(),
-        strict=True,
-    )
+    columns = (detections.boxes, detections.scores, detections.labels)
+    rows = zip(*(column.tolist() for column in columns), strict=True)
     return [
         {
             "image_id": image_id,
@@ -72,19 +68,17 @@ def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
     with _collector_paused():
         entries, categories = _entries(path)
         index = ImageIndex(_image_names(dataset))
-        label_of = _label_lookup(path, dataset, categories)
         label_of_name = {name: label for label, name in enumerate(dataset.classes, start=1)}
+        label_of = _label_lookup(path, dataset, categories, label_of_name)
         try:
             images = [index[entry["image_id"]] for entry in entries]
             labels = [_label(entry, label_of, label_of_name) for entry in entries]
-            scores = [entry["score"] for entry in entries]
-            boxes = _boxes([entry["bbox"] for entry in entries])
             return DetectionRows(
                 index.ids,
                 np.array(images, np.int64),
                 np.array(labels, np.int64),
-                _numbers(scores),
-                boxes,
+                _numbers(entry["score"] for entry in entries),
+                _boxes([entry["bbox"] for entry in entries]),
                 lambda row: f"entry {row + 1}",
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -138,11 +132,12 @@ def _image_names(dataset: Dataset) -> dict[Any, str]:
     return names | {image.image_id: image.image_id for image in dataset.images}
 
 
-def _label_lookup(path: Path, dataset: Dataset, categories: list[Any] | None) -> Mapping[Any, int]:
-    """From a category_id to a label."""
+def _label_lookup(
+    path: Path, dataset: Dataset, categories: list[Any] | None, labels: Mapping[str, int]
+) -> Mapping[Any, int]:
+    """From a category_id to a label. labels: by class name."""
     if categories is None:
         return {number: label for label, number in enumerate(numbering(dataset).classes, start=1)}
-    labels = {name: label for label, name in enumerate(dataset.classes, start=1)}
     try:
         names = {category["id"]: category["name"] for category in categories}
         return {number: labels[name] for number, name in names.items() if name in labels}

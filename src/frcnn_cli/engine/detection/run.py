@@ -11,7 +11,14 @@ from PIL import Image as PillowImage
 
 from frcnn_cli.engine.detection.dataset import detection_identity
 from frcnn_cli.engine.detection.image import threshold_for
-from frcnn_cli.engine.detection.images import DetectedFile, detect_files, proposals_from
+from frcnn_cli.engine.detection.images import (
+    DetectedFile,
+    ImageDetections,
+    collect_detections,
+    detect_files,
+    gather_detections,
+    proposals_from,
+)
 from frcnn_cli.engine.detection.journal import Journal, resumed
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import write_coco_results
@@ -38,14 +45,6 @@ class Detector:
     loaded: LoadedModel
     settings: DetectSettings
     source: Source
-
-
-@dataclass(frozen=True)
-class FileDetections:
-    """Detections by image id, in the order of the files, and a message for each failed file."""
-
-    detections: dict[str, Detections]
-    failures: tuple[str, ...]
 
 
 def make_detector(
@@ -78,7 +77,7 @@ def detect_in_files(
     max_pixels: int = MAX_PIXELS,
     team: Team = ALONE,
     reporter: Reporter = SILENT,
-) -> FileDetections:
+) -> ImageDetections:
     """Detections in `files` (image id, path); each process of the team detects in its part.
 
     json_path: written as COCO results; until then each image's detections are kept beside it,
@@ -89,24 +88,23 @@ def detect_in_files(
     propose = proposals_from(detector.source)
     journal = None if json_path is None else _journal(detector, json_path, team)
     part = team.part(files)
-    found: dict[str, Detections] = {}
-    failures: list[str] = []
     with resumed(journal, reporter), reporter.progress("Detecting", len(part)) as advance:
         model = prepare_model(loaded.model, loaded.precision)
-        for result in detect_files(model, part, propose, detector.settings, journal, max_pixels):
-            if result.detections is None:
-                failures.append(str(result.error))
-            else:
-                found[result.image_id] = result.detections
-                if pictures is not None:
-                    _write_picture(result, loaded.classes, pictures, max_pixels)
+
+        def finish(result: DetectedFile) -> None:
+            if pictures is not None and result.detections is not None:
+                _write_picture(result, result.detections, loaded.classes, pictures, max_pixels)
             advance(1, result.path.name)
-    everything = _gathered(team, FileDetections(found, tuple(failures)), files)
+
+        results = detect_files(model, part, propose, detector.settings, journal, max_pixels)
+        detected = gather_detections(team, collect_detections(results, finish))
+    found = detected.detections
+    in_order = {image_id: found[image_id] for image_id, _ in files if image_id in found}
     if json_path is not None and journal is not None:
         if team.is_first:
-            write_coco_results(json_path, everything.detections, loaded.classes)
+            write_coco_results(json_path, in_order, loaded.classes)
         journal.remove()
-    return everything
+    return replace(detected, detections=in_order)
 
 
 def _journal(detector: Detector, json_path: Path, team: Team) -> Journal:
@@ -116,26 +114,19 @@ def _journal(detector: Detector, json_path: Path, team: Team) -> Journal:
     return Journal(path, detection_identity(detector.loaded, detector.settings, proposals))
 
 
-def _gathered(team: Team, detected: FileDetections, files: Sequence[ImageFile]) -> FileDetections:
-    """The detections and failures of all processes."""
-    parts = team.gather(detected)
-    found = {name: each for part in parts for name, each in part.detections.items()}
-    in_order = {image_id: found[image_id] for image_id, _ in files if image_id in found}
-    return FileDetections(in_order, tuple(text for part in parts for text in part.failures))
-
-
 def _write_picture(
-    result: DetectedFile, classes: tuple[str, ...], folder: Path, max_pixels: int
+    result: DetectedFile,
+    detections: Detections,
+    classes: tuple[str, ...],
+    folder: Path,
+    max_pixels: int,
 ) -> None:
     """Draw a file's detections; of those that a journal had, only a missing picture is drawn."""
-    assert result.detections is not None
     path = picture_path(folder, result.image_id)
     if result.image is None and path.exists():
         return
-    image = result.image
-    if image is None:
-        image = read_image(result.path, max_pixels)
+    image = read_image(result.path, max_pixels) if result.image is None else result.image
     buffer = io.BytesIO()
-    picture = PillowImage.fromarray(draw_detections(image, result.detections, classes))
+    picture = PillowImage.fromarray(draw_detections(image, detections, classes))
     picture.save(buffer, "JPEG", quality=92)
     write_whole(path, buffer.getvalue())

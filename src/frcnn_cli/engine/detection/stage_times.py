@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import islice
 from statistics import median
 from typing import Any
 
@@ -53,14 +54,9 @@ class StageClock:
 
         network: with features, fc6 and fc7, modules, and the method pool, as FastRCNN has them.
         """
-        pool = network.pool
-        parts: dict[str, nn.Module] = {
-            "conv": network.features,
-            "fc6": network.fc6,
-            "fc7": network.fc7,
-        }
+        parts = {"conv": network.features, "fc6": network.fc6, "fc7": network.fc7}
         handles = [handle for name, part in parts.items() for handle in self._hooks(name, part)]
-        network.pool = self._timed("roi_pooling", pool)
+        network.pool = self._timed("roi_pooling", network.pool)
         start, before = self.now(), sum(self.seconds.values())
         try:
             yield
@@ -120,29 +116,22 @@ def time_stages(
     settings: how each model detects; None keeps every detection of each.
     """
     settings = [_EVERY_SCORE] * len(models) if settings is None else settings
-    runs: list[list[StageTimes]] = [[] for _ in models]
+    runs: list[list[dict[str, float]]] = [[] for _ in models]
     for repeat in range(repeats + 1):
         for model, own, times in zip(models, settings, runs, strict=True):
-            once = _time_once(model, image, proposals, own)
+            clock = StageClock(model.offset_means.device)
+            with clock.watching(model):
+                detect_image(model, image, proposals, own)
             if repeat > 0:
-                times.append(once)
+                times.append(clock.seconds)
             on_run()
-    return [_median(times) for times in runs]
-
-
-def _median(times: Sequence[StageTimes]) -> StageTimes:
-    stages = {stage: median(each.stages[stage] for each in times) for stage in NETWORK_STAGES}
-    return StageTimes(median(each.seconds for each in times), stages)
-
-
-def _time_once(
-    model: FastRCNN, image: Image, proposals: Proposals, settings: DetectSettings
-) -> StageTimes:
-    clock = StageClock(model.offset_means.device)
-    with clock.watching(model):
-        detect_image(model, image, proposals, settings)
-    stages = {stage: clock.seconds[stage] for stage in NETWORK_STAGES}
-    return StageTimes(sum(stages.values()), stages)
+    return [
+        StageTimes(
+            median(sum(once.values()) for once in times),
+            {stage: median(once[stage] for once in times) for stage in NETWORK_STAGES},
+        )
+        for times in runs
+    ]
 
 
 IMAGES, ROUNDS = 3, 3
@@ -166,7 +155,7 @@ def mean_stages(
     settings: how each model detects. Stages have names for people. Empty where no image can
     be read, or none has proposals.
     """
-    images = _first_images(dataset, proposals)
+    images = list(islice(_readable_images(dataset, proposals), IMAGES))
     means = [dict.fromkeys(STAGE_NAMES.values(), 0.0) if images else {} for _ in models]
     for image, boxes in images:
         times_of_models = time_stages(models, image, boxes, ROUNDS, settings=settings)
@@ -176,20 +165,15 @@ def mean_stages(
     return means
 
 
-def _first_images(
+def _readable_images(
     dataset: Dataset, proposals: Mapping[str, Proposals]
-) -> list[tuple[Image, Proposals]]:
-    images: list[tuple[Image, Proposals]] = []
+) -> Iterator[tuple[Image, Proposals]]:
+    """Images that have proposals, with them."""
     for record in dataset.images:
         boxes = proposals[record.image_id]
-        try:
+        with suppress(InputError):
             if len(boxes):
-                images.append((read_image(record.path), boxes))
-        except InputError:
-            continue
-        if len(images) == IMAGES:
-            break
-    return images
+                yield read_image(record.path), boxes
 
 
 def sample_image(height: int = 375, width: int = 500) -> Image:

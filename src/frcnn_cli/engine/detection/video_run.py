@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import orjson
@@ -22,11 +21,11 @@ from frcnn_cli.engine.detection.results import coco_entries
 from frcnn_cli.engine.detection.run import Detector
 from frcnn_cli.engine.detection.video import Frame, Video, opened_video
 from frcnn_cli.engine.distributed.devices import usable_cores
-from frcnn_cli.engine.distributed.interrupt import StopRequest, stop_between_steps
+from frcnn_cli.engine.distributed.interrupt import stop_between_steps
 from frcnn_cli.engine.drawing.detections import draw_detections
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Detections
-from frcnn_cli.engine.reporter import SILENT, Advance, Reporter
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, reason
@@ -38,14 +37,6 @@ _CODEC = "mp4v"  # MPEG-4, which every build of OpenCV's can write
 _LONGEST_PAUSE = 10.0
 
 Write = Callable[[Frame, Image], None]
-
-
-@dataclass(frozen=True)
-class DetectedFrame:
-    """A frame and what was found in it."""
-
-    frame: Frame
-    detections: Detections
 
 
 @dataclass
@@ -79,6 +70,7 @@ def detect_in_video(
     where no frame is good.
     """
     with opened_video(name) as (video, frames):
+        classes = detector.loaded.classes
         model = prepare_model(detector.loaded.model, detector.loaded.precision)
         found = detect_frames(model, frames, proposals_from(detector.source), detector.settings)
         stem = Path(name).stem if not video.is_camera else f"camera-{name}"
@@ -92,48 +84,25 @@ def detect_in_video(
             stop_between_steps() as stop,
             reporter.progress("Detecting", video.frames, unit="frames") as advance,
         ):
-            _Writer(file, write, detector.loaded.classes).write_all(found, done, stop, advance)
+            file.write(b"[")
+            try:
+                for frame, detections in found:
+                    for entry in coco_entries(frame.index, detections, classes):
+                        entry["seconds"] = round(frame.seconds, 3)
+                        file.write((b",\n" if done.objects else b"\n") + orjson.dumps(entry))
+                        done.objects[entry["category"]] += 1
+                    write(frame, draw_detections(frame.image, detections, classes))
+                    done.frames += 1
+                    advance(1, f"{len(detections)} objects")
+                    if stop.made:
+                        break
+            except InputError as error:
+                if not done.frames:
+                    raise
+                done.failure = error
+            file.write(b"]\n")
     done.seconds, done.interrupted = time.monotonic() - started, stop.made
     return done
-
-
-@dataclass(frozen=True)
-class _Writer:
-    """Writes frames to the video, and their detections to a json list."""
-
-    file: BinaryIO
-    write: Write
-    classes: tuple[str, ...]
-
-    def write_all(
-        self,
-        found: Iterator[DetectedFrame],
-        done: VideoDetections,
-        stop: StopRequest,
-        advance: Advance,
-    ) -> None:
-        """Until the end, the first bad frame or a request to stop; counts in `done`."""
-        self.file.write(b"[")
-        try:
-            for each in found:
-                self._write(each, done)
-                advance(1, f"{len(each.detections)} objects")
-                if stop.made:
-                    break
-        except InputError as error:
-            if not done.frames:
-                raise
-            done.failure = error
-        self.file.write(b"]\n")
-
-    def _write(self, each: DetectedFrame, done: VideoDetections) -> None:
-        frame = each.frame
-        for entry in coco_entries(frame.index, each.detections, self.classes):
-            comma = b",\n" if done.objects else b"\n"
-            self.file.write(comma + orjson.dumps(entry | {"seconds": round(frame.seconds, 3)}))
-            done.objects[entry["category"]] += 1
-        self.write(frame, draw_detections(frame.image, each.detections, self.classes))
-        done.frames += 1
 
 
 def detect_frames(
@@ -141,7 +110,7 @@ def detect_frames(
     frames: Iterator[Frame],
     propose: Propose,
     settings: DetectSettings,
-) -> Iterator[DetectedFrame]:
+) -> Iterator[tuple[Frame, Detections]]:
     """Detections in each frame, in order; `propose` is called a few frames ahead of the network.
 
     Its image id for a frame is the frame's number, in six digits. Raises InputError where a
@@ -159,7 +128,7 @@ def detect_frames(
 
     failures: list[InputError] = []
     for frame, proposals in prefetch(proposed, _until_failure(frames, failures), usable_cores()):
-        yield DetectedFrame(frame, detect_image(model, frame.image, proposals, settings))
+        yield frame, detect_image(model, frame.image, proposals, settings)
     if failures:
         raise failures[0]
 

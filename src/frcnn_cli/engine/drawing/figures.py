@@ -10,16 +10,14 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
 from xml.etree import ElementTree
 
 import matplotlib
-import numpy as np
 from markupsafe import Markup
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 INK, MUTED, RULE = "#1d2125", "#5b6570", "#d5dade"
@@ -93,41 +91,6 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-@dataclass(frozen=True)
-class Bars:
-    """One series of horizontal bars. colour: its place in SERIES; texts: at the end of each."""
-
-    label: str
-    colour: int
-    values: list[float]
-    texts: list[str]
-
-
-def draw_bars(axes: Axes, names: Sequence[str], series: Sequence[Bars], height: float) -> None:
-    """A group of bars for each name, one of each series. height: of a group, 1 leaves no gap."""
-    thickness = height / len(series)
-    for order, bars in enumerate(series):
-        rows = np.arange(len(names)) + thickness * ((len(series) - 1) / 2 - order)
-        axes.barh(rows, bars.values, thickness * 0.94, color=SERIES[bars.colour], label=bars.label)
-        for row, value, text in zip(rows, bars.values, bars.texts, strict=True):
-            _label_bar(axes, max(value, 0.0), row, text)
-    axes.set_yticks(range(len(names)), names)
-    axes.grid(axis="y", visible=False)
-
-
-def _label_bar(axes: Axes, value: float, row: float, text: str) -> None:
-    """Words at the end of a horizontal bar."""
-    axes.annotate(
-        text,
-        (value, row),
-        xytext=(3, 0),
-        textcoords="offset points",
-        va="center",
-        fontsize=8,
-        color=MUTED,
-    )
-
-
 def finished(figure: Figure, name: str, title: str, alt: str) -> Plot:
     """The figure as SVG for the page and as PNG for papers."""
     return Plot(name, title, alt, page_svg(figure, name, alt), png(figure))
@@ -141,14 +104,13 @@ def page_svg(figure: Figure, name: str, alt: str) -> Markup:
     return inline_svg(buffer.getvalue(), name, alt, PAGE_COLOURS)
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG for print."""
+def png(figure: Figure, dpi: int = 200) -> bytes:
+    """The figure as a PNG, by default for print."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=200)
+    figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
-_SVG = "http://www.w3.org/2000/svg"
 _LINK = "{http://www.w3.org/1999/xlink}href"
 _DROPPED = ("metadata", "style")
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")

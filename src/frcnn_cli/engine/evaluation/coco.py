@@ -7,7 +7,7 @@ Difficult objects and crowds are handed over as crowds, the one kind that COCO l
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -15,14 +15,15 @@ from faster_coco_eval import COCO, COCOeval_faster
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.datasets.readers.coco_records import SizedTruth
-from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
+from frcnn_cli.engine.evaluation.tables import (
+    DetectionTable,
+    TruthTable,
+    by_name,
+    detection_table,
+    truth_table,
+)
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth
 
-# Places of the library's summary.
-_STATS = (
-    *("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large"),
-    *("ar_1", "ar_10", "ar_100", "ar_small", "ar_medium", "ar_large"),
-)
 _AT_50, _AT_75 = 0, 5  # places among the ten IoU thresholds
 _ALL_SIZES, _MOST_DETECTIONS = 0, -1
 
@@ -42,7 +43,7 @@ class CocoResult:
     """Means over the classes that have an object; None where there is none (of the size).
 
     ap is over IoU 0.50:0.95; small is under 32 x 32 pixels, large over 96 x 96; ar_N is the
-    recall with N detections an image, over the same thresholds.
+    recall with N detections an image, over the same thresholds. In the order of the library.
     """
 
     ap: float | None
@@ -61,20 +62,26 @@ class CocoResult:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, per_class by name."""
-        per_class = {item.name: asdict(item) for item in self.per_class}
-        for values in per_class.values():
-            del values["name"]
-        return {**asdict(self), "per_class": per_class}
+        return {**asdict(self), "per_class": by_name(self.per_class)}
 
 
 def evaluate_coco(dataset: Dataset, detections: Mapping[str, Detections]) -> CocoResult:
     """Score detections, by image id, as COCO does. Raises as evaluate_voc does."""
-    truth, found = _truth_index(dataset), _detection_index(dataset, detections)
-    evaluator = COCOeval_faster(truth, found, "bbox", print_function=lambda *_: None)
+    truth, found = truth_table(dataset), detection_table(dataset, detections)
+    sizes = [_object_areas(image.truth) for image in dataset.images if image.truth is not None]
+    truth_index = _index(dataset, truth, np.concatenate([np.zeros(0), *sizes]), truth.ignored)
+    areas = _with_extent(found.boxes)[:, 2:].prod(axis=1)
+    found_index = _index(dataset, found, areas, np.zeros(len(found), bool))
+    for annotation, score in zip(found_index.anns.values(), found.score.tolist(), strict=True):
+        annotation["score"] = score
+    evaluator = COCOeval_faster(truth_index, found_index, "bbox", print_function=lambda *_: None)
     evaluator.evaluate()
     evaluator.accumulate()
     evaluator.summarize()
-    stats = {name: _defined(evaluator.stats[place]) for place, name in enumerate(_STATS)}
+    stats = {
+        field.name: float(value) if value > -1 else None
+        for field, value in zip(fields(CocoResult)[:-1], evaluator.stats, strict=False)
+    }
     # (IoU thresholds, recall points, classes), -1 where there is nothing to find.
     precision = evaluator.eval["precision"][:, :, :, _ALL_SIZES, _MOST_DETECTIONS]
     per_class = tuple(
@@ -89,65 +96,36 @@ def evaluate_coco(dataset: Dataset, detections: Mapping[str, Detections]) -> Coc
     return CocoResult(**stats, per_class=per_class)
 
 
-def _truth_index(dataset: Dataset) -> COCO:
-    table = truth_table(dataset)
-    sizes = [_object_areas(image.truth) for image in dataset.images if image.truth is not None]
-    area = np.concatenate([np.zeros(0), *sizes])
+def _index(
+    dataset: Dataset,
+    table: TruthTable | DetectionTable,
+    areas: NDArray[np.float64],
+    crowd: NDArray[np.bool_],
+) -> COCO:
+    """The library's dataset: images numbered from 0 in order, categories by label."""
     rows = zip(
         table.image.tolist(),
         table.label.tolist(),
         _with_extent(table.boxes).tolist(),
-        table.ignored.tolist(),
-        area.tolist(),
+        areas.tolist(),
+        crowd.tolist(),
         strict=True,
     )
-    annotations = [
-        {
-            "id": number,
-            "image_id": image,
-            "category_id": label,
-            "bbox": box,
-            "area": size,
-            "iscrowd": int(ignored),
-        }
-        for number, (image, label, box, ignored, size) in enumerate(rows, start=1)
-    ]
-    return _index(dataset, annotations)
-
-
-def _detection_index(dataset: Dataset, detections: Mapping[str, Detections]) -> COCO:
-    table = detection_table(dataset, detections)
-    boxes = _with_extent(table.boxes)
-    rows = zip(
-        table.image.tolist(),
-        table.label.tolist(),
-        table.score.tolist(),
-        boxes.tolist(),
-        (boxes[:, 2] * boxes[:, 3]).tolist(),
-        strict=True,
-    )
-    annotations = [
-        {
-            "id": number,
-            "image_id": image,
-            "category_id": label,
-            "score": score,
-            "bbox": box,
-            "area": area,
-            "iscrowd": 0,
-        }
-        for number, (image, label, score, box, area) in enumerate(rows, start=1)
-    ]
-    return _index(dataset, annotations)
-
-
-def _index(dataset: Dataset, annotations: list[dict[str, Any]]) -> COCO:
-    """The library's dataset: images numbered from 0 in order, categories by label."""
     index = COCO()
     index.dataset = {
         "images": [{"id": number} for number in range(len(dataset))],
         "categories": [{"id": label} for label in range(1, len(dataset.classes) + 1)],
-        "annotations": annotations,
+        "annotations": [
+            {
+                "id": number,
+                "image_id": image,
+                "category_id": label,
+                "bbox": box,
+                "area": area,
+                "iscrowd": int(is_crowd),
+            }
+            for number, (image, label, box, area, is_crowd) in enumerate(rows, start=1)
+        ],
     }
     index.createIndex()
     return index
@@ -156,9 +134,8 @@ def _index(dataset: Dataset, annotations: list[dict[str, Any]]) -> COCO:
 def _object_areas(truth: GroundTruth) -> NDArray[np.float64]:
     if isinstance(truth, SizedTruth):
         return truth.area
-    extent = _with_extent(truth.boxes.astype(np.float64))
-    area: NDArray[np.float64] = extent[:, 2] * extent[:, 3]
-    return area
+    areas: NDArray[np.float64] = _with_extent(truth.boxes.astype(np.float64))[:, 2:].prod(axis=1)
+    return areas
 
 
 def _with_extent(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -169,7 +146,3 @@ def _with_extent(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
 def _mean(precision: NDArray[np.float64]) -> float | None:
     counted = precision[precision > -1]
     return float(counted.mean()) if counted.size else None
-
-
-def _defined(value: float) -> float | None:
-    return float(value) if value > -1 else None

@@ -13,7 +13,7 @@ were corrected. What matches difficult objects is left out, as in the average pr
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.average_precision import ap_area, precision_recall
 from frcnn_cli.engine.evaluation.matching import NO_OBJECT, first_claims, most_overlapped
-from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
+from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable, by_name
 from frcnn_cli.engine.evaluation.voc import match_detections, mean_where_defined
 
 FOREGROUND = 0.5
@@ -62,14 +62,11 @@ class ErrorAnalysis:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values, per_class by name."""
-        per_class = {item.name: asdict(item) for item in self.per_class}
-        for values in per_class.values():
-            del values["name"]
         return {
             "map_area": self.map_area,
             "map_corrected": self.corrected,
             "gain": {kind: self.gain(kind) for kind in KINDS},
-            "per_class": per_class,
+            "per_class": by_name(self.per_class),
         }
 
 
@@ -95,12 +92,10 @@ def analyse_errors(
         _class_errors(name, detections.label == label, truth.label == label, diagnosis)
         for label, name in enumerate(classes, start=1)
     )
-    count = len(classes)
-    return ErrorAnalysis(
-        _corrected_map(count, truth, detections, diagnosis, None),
-        {kind: _corrected_map(count, truth, detections, diagnosis, kind) for kind in KINDS},
-        per_class,
+    uncorrected, *corrected = (
+        _corrected_map(len(classes), truth, detections, diagnosis, kind) for kind in (None, *KINDS)
     )
+    return ErrorAnalysis(uncorrected, dict(zip(KINDS, corrected, strict=True)), per_class)
 
 
 def diagnose(truth: TruthTable, detections: DetectionTable) -> Diagnosis:
@@ -145,12 +140,7 @@ def _class_errors(
     count = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
     return ClassErrors(
         name,
-        right=count.get(RIGHT, 0),
-        localisation=count.get("localisation", 0),
-        confusion=count.get("confusion", 0),
-        both=count.get("both", 0),
-        duplicate=count.get("duplicate", 0),
-        background=count.get("background", 0),
+        **{kind: count.get(kind, 0) for kind in (RIGHT, *KINDS[:-1])},
         missed=int(diagnosis.missed[object_of_class].sum()),
     )
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -102,6 +101,8 @@ def recall_plot(report: RecallReport, title: str) -> bytes:
     """A PNG of three panels: recall against IoU, against the number of boxes, and by class."""
     from matplotlib.figure import Figure
 
+    from frcnn_cli.engine.drawing.figures import png
+
     figure = Figure(figsize=(16, 5), layout="constrained")
     against_iou, against_count, of_classes = figure.subplots(1, 3)
     for name, result in ((_ALL, report.all_objects), (_NOT_DIFFICULT, report.not_difficult)):
@@ -109,9 +110,7 @@ def recall_plot(report: RecallReport, title: str) -> bytes:
         _draw_against_count(against_count, name, result)
     _draw_classes(of_classes, report)
     figure.suptitle(f"{title}: {report.images} images, {report.boxes:.0f} boxes an image")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return png(figure, dpi=110)
 
 
 def _draw_against_iou(axes: Any, name: str, result: RecallResult) -> None:

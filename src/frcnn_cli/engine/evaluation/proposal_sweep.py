@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -70,6 +69,8 @@ def sweep_plot(sweep: ProposalSweep) -> bytes:
     """A PNG of mAP against the number of proposals."""
     from matplotlib.figure import Figure
 
+    from frcnn_cli.engine.drawing.figures import png
+
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
     counts = [each.proposals for each in sweep.scores]
@@ -81,6 +82,4 @@ def sweep_plot(sweep: ProposalSweep) -> bytes:
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     axes.legend()
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return png(figure, dpi=110)

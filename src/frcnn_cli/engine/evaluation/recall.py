@@ -83,16 +83,15 @@ def evaluate_recall(
         lengths.append(len(boxes))
     longest = max(lengths, default=0)
     counts = (*(count for count in COUNTS if count < longest), longest)
-    table = _Table(
-        np.concatenate(overlaps or [np.zeros((0, len(COUNTS) + 1))]),
-        np.concatenate(labels or [np.zeros(0, np.int64)]),
-        dataset.classes,
-        counts,
+    best = np.concatenate(overlaps or [np.zeros((0, len(COUNTS) + 1))])
+    label = np.concatenate(labels or [np.zeros(0, np.int64)])
+    is_easy = ~np.concatenate(difficult or [np.zeros(0, bool)])
+    return RecallReport(
+        len(lengths),
+        float(np.mean(lengths)) if lengths else 0.0,
+        _summarise(best, label, dataset.classes, counts),
+        _summarise(best[is_easy], label[is_easy], dataset.classes, counts),
     )
-    hard = np.concatenate(difficult or [np.zeros(0, bool)])
-    mean = float(np.mean(lengths)) if lengths else 0.0
-    everything = _summarise(table, np.ones(len(hard), bool))
-    return RecallReport(len(lengths), mean, everything, _summarise(table, ~hard))
 
 
 def best_iou_by_count(
@@ -111,25 +110,20 @@ def best_iou_by_count(
     return best
 
 
-@dataclass(frozen=True)
-class _Table:
-    """overlaps: (objects, len(COUNTS) + 1). labels: (objects,). counts: those to report."""
-
-    overlaps: NDArray[np.float64]
-    labels: NDArray[np.int64]
-    classes: tuple[str, ...]
-    counts: tuple[int, ...]
-
-
-def _summarise(table: _Table, chosen: NDArray[np.bool_]) -> RecallResult:
-    overlaps, labels = table.overlaps[chosen], table.labels[chosen]
+def _summarise(
+    overlaps: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    classes: tuple[str, ...],
+    counts: tuple[int, ...],
+) -> RecallResult:
+    """overlaps: of objects, as best_iou_by_count has them. counts: those to report."""
     best = overlaps[:, -1]
     by_class = {
         name: _coverage(best[labels == label])
-        for label, name in enumerate(table.classes, start=1)
+        for label, name in enumerate(classes, start=1)
         if (labels == label).any()
     }
-    columns = [*range(len(table.counts) - 1), -1]
+    columns = [*range(len(counts) - 1), -1]
     return RecallResult(
         mabo=_mabo(best, labels),
         overall=_coverage(best),
@@ -137,7 +131,7 @@ def _summarise(table: _Table, chosen: NDArray[np.bool_]) -> RecallResult:
         recall=tuple((threshold, _share(best >= threshold)) for threshold in THRESHOLDS),
         by_count=tuple(
             (count, _mabo(overlaps[:, column], labels), _coverage(overlaps[:, column]))
-            for count, column in zip(table.counts, columns, strict=True)
+            for count, column in zip(counts, columns, strict=True)
         ),
     )
 

@@ -5,8 +5,9 @@ Legend: G ground-truth objects, D detections, in the dataset's order of images.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +88,12 @@ def detection_table(dataset: Dataset, detections: Mapping[str, Detections]) -> D
         label[order],
         outside=sum(len(detected) for detected in detections.values()) - len(score),
     )
+
+
+def by_name(per_class: Sequence[Any]) -> dict[str, dict[str, Any]]:
+    """Records of classes as JSON values: the fields but the name, by name."""
+    fields = [asdict(item) for item in per_class]
+    return {values.pop("name"): values for values in fields}
 
 
 def _truth(dataset: Dataset, index: int) -> GroundTruth:

@@ -20,6 +20,7 @@ from frcnn_cli.engine.evaluation.matching import NO_OBJECT, first_claims, most_o
 from frcnn_cli.engine.evaluation.tables import (
     DetectionTable,
     TruthTable,
+    by_name,
     detection_table,
     truth_table,
 )
@@ -55,10 +56,7 @@ class VocResult:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values: map_11point, map_area and per_class by name."""
-        per_class = {item.name: asdict(item) for item in self.per_class}
-        for values in per_class.values():
-            del values["name"]
-        return {**asdict(self), "per_class": per_class}
+        return {**asdict(self), "per_class": by_name(self.per_class)}
 
 
 @dataclass(frozen=True)
@@ -141,3 +139,40 @@ def _class_result(
         int(right.sum()),
         int((~right).sum()),
     )
+
+
+@dataclass(frozen=True)
+class Curve:
+    """One class. precision, recall, score (D,): after each counted detection, best score first."""
+
+    name: str
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    score: NDArray[np.float64]
+
+    def thinned(self, most: int) -> tuple[list[float], list[float]]:
+        """Recall and precision of at most `most` points, evenly by recall, each the best of its
+        stretch."""
+        if len(self.recall) == 0:
+            return [], []
+        bounds = np.linspace(0, self.recall[-1], most)
+        points = np.unique(np.searchsorted(self.recall, bounds).clip(max=len(self.recall) - 1))
+        return self.recall[points].tolist(), self.precision[points].tolist()
+
+
+def precision_recall_curves(
+    classes: tuple[str, ...],
+    truth: TruthTable,
+    detections: DetectionTable,
+    iou_threshold: float = 0.5,
+) -> tuple[Curve, ...]:
+    """The curves whose areas `evaluate_voc` gives, for the classes that have an object."""
+    matches = match_detections(truth, detections, iou_threshold)
+    curves = []
+    for label, name in enumerate(classes, start=1):
+        objects = int((~truth.ignored[truth.label == label]).sum())
+        counted = (detections.label == label) & ~matches.ignored
+        if objects:
+            precision, recall = precision_recall(matches.right[counted], objects)
+            curves.append(Curve(name, precision, recall, detections.score[counted]))
+    return tuple(curves)

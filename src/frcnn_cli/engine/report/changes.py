@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.boxes import iou
 from frcnn_cli.engine.evaluation.errors import FOREGROUND
-from frcnn_cli.engine.evaluation.matching import NO_OBJECT
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 from frcnn_cli.engine.evaluation.voc import match_detections
 from frcnn_cli.engine.report.records import Report, Subject
@@ -42,45 +41,38 @@ def compare_images(report: Report) -> tuple[ImageChange, ...]:
     class is the same and IoU at least 0.5.
     """
     first, second = (subject.found for subject in report.subjects)
-    found_by = [_finders(report.truth, subject) for subject in report.subjects]
-    wrong_by = [_wrong_rows(report.truth, subject) for subject in report.subjects]
-    objects = _grouped(report.truth.image, np.arange(len(report.truth)), len(report.dataset))
-    wrong = [
-        _grouped(found.image, rows, len(report.dataset))
-        for found, rows in zip((first, second), wrong_by, strict=True)
-    ]
+    images = len(report.dataset)
+    (found_first, wrong_first), (found_second, wrong_second) = (
+        _outcomes(report.truth, subject) for subject in report.subjects
+    )
+    objects = _grouped(report.truth.image, np.arange(len(report.truth)), images)
+    wrong_of_first = _grouped(first.image, wrong_first, images)
+    wrong_of_second = _grouped(second.image, wrong_second, images)
     changes = []
     for image, rows in enumerate(objects):
-        by_first, by_second = found_by[0][rows], found_by[1][rows]
+        by_first, by_second = found_first[rows], found_second[rows]
+        old, new = wrong_of_first[image], wrong_of_second[image]
         change = ImageChange(
             image,
             (int(by_first.sum()), int(by_second.sum())),
             tuple(rows[by_second & ~by_first].tolist()),
             tuple(rows[by_first & ~by_second].tolist()),
-            (len(wrong[0][image]), len(wrong[1][image])),
-            _unmatched(second, wrong[1][image], first, wrong[0][image]),
-            _unmatched(first, wrong[0][image], second, wrong[1][image]),
+            (len(old), len(new)),
+            _unmatched(second, new, first, old),
+            _unmatched(first, old, second, new),
         )
         if change.size:
             changes.append(change)
     return tuple(sorted(changes, key=lambda change: -change.size))
 
 
-def _finders(truth: TruthTable, subject: Subject) -> NDArray[np.bool_]:
-    """(G,) whether each object is found."""
+def _outcomes(truth: TruthTable, subject: Subject) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Whether each object is found, (G,), and the rows of the mistakes."""
     matches = match_detections(truth, subject.found, FOREGROUND)
-    taken = matches.object[matches.right & (subject.found.score >= subject.threshold)]
+    counts = subject.found.score >= subject.threshold
     is_found = np.zeros(len(truth), bool)
-    is_found[taken[taken != NO_OBJECT]] = True
-    return is_found
-
-
-def _wrong_rows(truth: TruthTable, subject: Subject) -> NDArray[np.int64]:
-    matches = match_detections(truth, subject.found, FOREGROUND)
-    wrong: NDArray[np.int64] = np.flatnonzero(
-        ~matches.right & ~matches.ignored & (subject.found.score >= subject.threshold)
-    )
-    return wrong
+    is_found[matches.object[matches.right & counts]] = True
+    return is_found, np.flatnonzero(~matches.right & ~matches.ignored & counts)
 
 
 def _grouped(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.errors import RIGHT
-from frcnn_cli.engine.evaluation.tables import TruthTable
+from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 from frcnn_cli.engine.report.records import Report, Subject
 
 BEST, MISTAKE, MISSED = "best", "mistake", "missed"
@@ -58,58 +58,40 @@ def choose_findings(report: Report) -> Findings:
     for group in GROUPS:
         limit = LIMITS[group] // len(report.subjects)
         for index, subject in enumerate(report.subjects):
-            layers = _layers(group, index, report.truth, subject, len(report.dataset.classes))
+            table = report.truth if group == MISSED else subject.found
+            layers = []
+            for label, kind, rows in _rows_by_kind(group, report, subject):
+                totals[group] += len(rows)
+                some = rows[:_DEPTH].tolist()
+                layers.append([_finding(group, kind, index, label, table, row) for row in some])
             shown += _take_in_turn(layers, limit)
-            totals[group] += _total(group, subject)
     return Findings(tuple(shown), totals)
 
 
-def _total(group: str, subject: Subject) -> int:
-    diagnosis = subject.diagnosis
+def _finding(
+    group: str, kind: str, subject: int, label: int, table: TruthTable | DetectionTable, row: int
+) -> Finding:
+    score = float(table.score[row]) if isinstance(table, DetectionTable) else None
+    return Finding(group, kind, subject, int(table.image[row]), label, row, table.boxes[row], score)
+
+
+def _rows_by_kind(
+    group: str, report: Report, subject: Subject
+) -> list[tuple[int, str, NDArray[np.int64]]]:
+    """Label, kind, and the rows of both, best first; of missed objects, the largest first."""
+    labels = range(1, len(report.dataset.classes) + 1)
     if group == MISSED:
-        return int(diagnosis.missed.sum())
+        truth = report.truth
+        areas = (truth.boxes[:, 2:] - truth.boxes[:, :2] + 1).prod(axis=1)
+        largest = np.argsort(-areas, kind="stable")
+        missed = largest[subject.diagnosis.missed[largest]]
+        return [(label, MISSED, missed[truth.label[missed] == label]) for label in labels]
     kinds = (RIGHT,) if group == BEST else MISTAKES
-    return int(np.isin(diagnosis.kind, kinds).sum())
-
-
-def _layers(
-    group: str, index: int, truth: TruthTable, subject: Subject, classes: int
-) -> list[list[Finding]]:
-    """The first findings of each class and kind, best first."""
-    labels = range(1, classes + 1)
-    if group == MISSED:
-        return [_missed(index, truth, subject, label) for label in labels]
-    kinds = (RIGHT,) if group == BEST else MISTAKES
-    return [_detected(group, index, subject, label, kind) for label in labels for kind in kinds]
-
-
-def _detected(group: str, index: int, subject: Subject, label: int, kind: str) -> list[Finding]:
-    found = subject.found
-    rows = np.flatnonzero((found.label == label) & (subject.diagnosis.kind == kind))[:_DEPTH]
+    found, kind_of = subject.found.label, subject.diagnosis.kind
     return [
-        Finding(
-            group,
-            kind,
-            index,
-            int(found.image[row]),
-            label,
-            int(row),
-            found.boxes[row],
-            float(found.score[row]),
-        )
-        for row in rows
-    ]
-
-
-def _missed(index: int, truth: TruthTable, subject: Subject, label: int) -> list[Finding]:
-    rows = np.flatnonzero((truth.label == label) & subject.diagnosis.missed)
-    extent = truth.boxes[rows, 2:] - truth.boxes[rows, :2] + 1
-    largest = rows[np.argsort(-extent.prod(axis=1), kind="stable")][:_DEPTH]
-    return [
-        Finding(
-            MISSED, MISSED, index, int(truth.image[row]), label, int(row), truth.boxes[row], None
-        )
-        for row in largest
+        (label, kind, np.flatnonzero((found == label) & (kind_of == kind)))
+        for label in labels
+        for kind in kinds
     ]
 
 
@@ -127,15 +109,11 @@ def _take_in_turn(layers: Sequence[Sequence[Finding]], limit: int) -> list[Findi
                 taken.append(finding)
                 still.append(layer)
         waiting = still
-    return _best_first(taken[:limit])
+    return sorted(taken[:limit], key=_rank)
 
 
-def _best_first(findings: Iterable[Finding]) -> list[Finding]:
-    """By score; missed objects, which have none, by area."""
-
-    def rank(finding: Finding) -> float:
-        if finding.score is not None:
-            return -finding.score
-        return -float((finding.box[2:] - finding.box[:2] + 1).prod())
-
-    return sorted(findings, key=rank)
+def _rank(finding: Finding) -> float:
+    """Less for a higher score; of missed objects, which have none, for a larger area."""
+    if finding.score is not None:
+        return -finding.score
+    return -float((finding.box[2:] - finding.box[:2] + 1).prod())

@@ -26,7 +26,6 @@ from frcnn_cli.engine.report.plots import (
 from frcnn_cli.engine.report.records import Report
 from frcnn_cli.engine.report.self_contained import Thumbnails, assemble_page
 from frcnn_cli.engine.report.summary import (
-    every_setting_row,
     headlines,
     points,
     setting_rows,
@@ -106,8 +105,8 @@ def render_page(report: Report, plots: Plots, gallery: Gallery) -> str:
         "plots": plots,
         "gallery": gallery,
         "headlines": headlines(report),
-        "settings": setting_rows(report),
-        "every_setting": every_setting_row(report),
+        "settings": setting_rows([subject.setting for subject in report.subjects]),
+        "every_setting": setting_rows([subject.all_settings for subject in report.subjects]),
         "points": points,
         "signed_points": signed_points,
         "lettered": list(zip("AB", report.subjects, strict=False)),

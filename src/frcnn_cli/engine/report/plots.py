@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from markupsafe import Markup
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from frcnn_cli.engine.drawing.figures import (
     FIRST,
@@ -15,23 +18,66 @@ from frcnn_cli.engine.drawing.figures import (
     SECOND,
     SERIES,
     THIRD,
-    Bars,
     Plot,
-    draw_bars,
     finished,
     new_figure,
     page_svg,
     png,
 )
-from frcnn_cli.engine.evaluation.curves import Curve
 from frcnn_cli.engine.evaluation.errors import KINDS
 from frcnn_cli.engine.evaluation.recall import RecallReport
+from frcnn_cli.engine.evaluation.voc import Curve
 from frcnn_cli.engine.report.overlay import KIND_NAMES
 from frcnn_cli.engine.report.records import Subject
 
 MOST_CLASSES = 100  # whose bars and curves are drawn
 _POINTS = 150  # of a curve
+_BAR_TEXT: dict[str, Any] = {
+    "xytext": (3, 0),
+    "textcoords": "offset points",
+    "va": "center",
+    "fontsize": 8,
+    "color": MUTED,
+}
 _COLUMNS = 5  # of the picture of all curves
+
+
+@dataclass(frozen=True)
+class Bars:
+    """One series of horizontal bars. colour: its place in SERIES; texts: at the end of each."""
+
+    label: str
+    colour: int
+    values: list[float]
+    texts: list[str]
+
+
+def draw_bars(
+    names: Sequence[str],
+    series: Sequence[Bars],
+    height: float,
+    axes_style: dict[str, Any],
+    thickness: float = 0.7,
+    legend_columns: int = 2,
+) -> Figure:
+    """A figure with a group of bars for each name, one of each series.
+
+    height: of the figure, in inches. thickness: of a group, 1 leaves no gap.
+    """
+    figure = new_figure(height)
+    axes = figure.subplots()
+    each = thickness / len(series)
+    for order, bars in enumerate(series):
+        rows = np.arange(len(names)) + each * ((len(series) - 1) / 2 - order)
+        axes.barh(rows, bars.values, each * 0.94, color=SERIES[bars.colour], label=bars.label)
+        for row, value, text in zip(rows, bars.values, bars.texts, strict=True):
+            axes.annotate(text, (max(value, 0.0), row), **_BAR_TEXT)
+    axes.set_yticks(range(len(names)), names)
+    axes.grid(axis="y", visible=False)
+    axes.set(**axes_style)
+    if len(series) > 1:
+        figure.legend(loc="outside upper left", ncols=legend_columns)
+    return figure
 
 
 def average_precision_plot(subjects: Sequence[Subject]) -> Plot:
@@ -42,16 +88,13 @@ def average_precision_plot(subjects: Sequence[Subject]) -> Plot:
     ]
     names = [name for name, value in values[0].items() if value is not None]
     names = sorted(names, key=lambda name: values[0][name] or 0.0)[-MOST_CLASSES:]
-    figure = new_figure(0.75 + len(names) * (0.2 if len(subjects) == 1 else 0.34))
-    axes = figure.subplots()
     series = []
     for index, subject in enumerate(subjects):
         widths = [100 * (values[index][name] or 0.0) for name in names]
         series.append(Bars(subject.name, index, widths, [f"{width:.1f}" for width in widths]))
-    draw_bars(axes, names, series, 0.72)
-    axes.set(xlim=(0, 108), xlabel="AP", ylim=(-0.6, len(names) - 0.4))
-    if len(subjects) > 1:
-        figure.legend(loc="outside upper left", ncols=2)
+    height = 0.75 + len(names) * (0.2 if len(subjects) == 1 else 0.34)
+    style = {"xlim": (0, 108), "xlabel": "AP", "ylim": (-0.6, len(names) - 0.4)}
+    figure = draw_bars(names, series, height, style, thickness=0.72)
     best, worst = (names[-1], names[0]) if names else ("none", "none")
     alt = f"Average precision of {len(names)} classes; highest {best}, lowest {worst}."
     return finished(figure, "average-precision", "Average precision, 11-point", alt)
@@ -60,18 +103,13 @@ def average_precision_plot(subjects: Sequence[Subject]) -> Plot:
 def errors_plot(subjects: Sequence[Subject]) -> Plot:
     """A bar for each kind and subject: the mAP that correcting it alone would add."""
     names = [KIND_NAMES[kind] for kind in KINDS][::-1]
-    figure = new_figure(2.6 if len(subjects) == 1 else 3.7)
-    axes = figure.subplots()
     series, words = [], []
     for index, subject in enumerate(subjects):
         gains = [100 * (subject.evaluation.errors.gain(kind) or 0.0) for kind in KINDS][::-1]
         series.append(Bars(subject.name, index, gains, [f"{gain:+.1f}" for gain in gains]))
         words += [f"{name} {gain:.1f}" for name, gain in zip(names, gains, strict=True)][::-1]
-    draw_bars(axes, names, series, 0.7)
-    axes.set(xlabel="mAP points gained if corrected")
-    axes.margins(x=0.12)
-    if len(subjects) > 1:
-        figure.legend(loc="outside upper left", ncols=2)
+    style = {"xlabel": "mAP points gained if corrected", "xmargin": 0.12}
+    figure = draw_bars(names, series, 2.6 if len(subjects) == 1 else 3.7, style)
     alt = f"What correcting each kind of error alone would add to the mAP: {', '.join(words)}."
     return finished(figure, "errors", "What the errors cost", alt)
 
@@ -82,19 +120,14 @@ def stages_plot(subjects: Sequence[Subject]) -> Plot | None:
     if not timed:
         return None
     names = list(timed[0][1].stages)[::-1]
-    figure = new_figure(2.5 if len(timed) == 1 else 3.9)
-    axes = figure.subplots()
     series = []
     for index, subject in timed:
         total = sum(subject.stages.values())
         values = [1000 * subject.stages[name] for name in names]
         texts = [f"{value:.1f} ms, {value / total / 1000:.0%}" for value in values]
         series.append(Bars(f"{subject.name}, {1000 * total:.0f} ms", index, values, texts))
-    draw_bars(axes, names, series, 0.7)
-    axes.set(xlabel="milliseconds an image")
-    axes.margins(x=0.3)
-    if len(timed) > 1:
-        figure.legend(loc="outside upper left", ncols=1)
+    style = {"xlabel": "milliseconds an image", "xmargin": 0.3}
+    figure = draw_bars(names, series, 2.5 if len(timed) == 1 else 3.9, style, legend_columns=1)
     words = "; ".join(
         f"{subject.name}: "
         + ", ".join(f"{name} {1000 * value:.1f}" for name, value in subject.stages.items())

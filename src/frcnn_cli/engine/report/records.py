@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from frcnn_cli.engine.evaluation.curves import Curve
 from frcnn_cli.engine.evaluation.errors import Diagnosis
 from frcnn_cli.engine.evaluation.recall import RecallReport
 from frcnn_cli.engine.evaluation.scores import Evaluation
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
+from frcnn_cli.engine.evaluation.voc import Curve
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.training.metrics import TrainingLog
 

@@ -52,17 +52,8 @@ def headlines(report: Report) -> tuple[Headline, ...]:
     return tuple(row for row in rows if row is not None)
 
 
-def setting_rows(report: Report) -> tuple[SettingRow, ...]:
-    """The most important settings, side by side."""
-    return _side_by_side([subject.setting for subject in report.subjects])
-
-
-def every_setting_row(report: Report) -> tuple[SettingRow, ...]:
-    """Every field of the subjects' experiments, side by side."""
-    return _side_by_side([subject.all_settings for subject in report.subjects])
-
-
-def _side_by_side(settings: Sequence[Mapping[str, str]]) -> tuple[SettingRow, ...]:
+def setting_rows(settings: Sequence[Mapping[str, str]]) -> tuple[SettingRow, ...]:
+    """The settings of each subject, side by side."""
     rows = []
     for name in dict.fromkeys(name for values in settings for name in values):
         row = tuple(values.get(name, "-") for values in settings)

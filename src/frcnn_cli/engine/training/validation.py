@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frcnn_cli.engine.detection.dataset import detect_dataset, gather_detections
+from frcnn_cli.engine.detection.dataset import detect_dataset
+from frcnn_cli.engine.detection.images import gather_detections
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.voc import evaluate_voc

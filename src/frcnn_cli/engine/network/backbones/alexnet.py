@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from torch import Tensor, nn
 
-from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained
+from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained, renamed, torchvision_state
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
 from frcnn_cli.engine.settings import Preprocessing
 
@@ -28,32 +29,16 @@ def read(published: Mapping[str, Tensor]) -> Pretrained:
         for name, value in published.items()
         if name.startswith(_FEATURES)
     }
-    head = {
-        f"{ours}.{part}": published[f"classifier.{theirs}.{part}"]
-        for ours, theirs in (("fc6", 1), ("fc7", 4))
-        for part in ("weight", "bias")
-    }
+    head = renamed(published, {"fc6": "classifier.1", "fc7": "classifier.4"})
     return Pretrained(layers, head, Preprocessing())
-
-
-def download() -> Mapping[str, Tensor]:
-    """torchvision's published weights."""
-    from torchvision.models import AlexNet_Weights
-
-    state: Mapping[str, Tensor] = AlexNet_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
-    return state
 
 
 ALEXNET = Backbone(
     defaults=DEFAULTS["alexnet"],
     build=features,
     channels=256,
-    stride=16,
     pooled=(6, 6),
-    hidden=(4096, 4096),
     frozen=("0.",),  # conv1
-    new_layers=(),
-    pretrained_rate=1.0,
     read=read,
-    download=download,
+    download=partial(torchvision_state, "alexnet"),
 )

@@ -45,14 +45,14 @@ class Backbone:
     defaults: BackboneDefaults
     build: Callable[[], nn.Module]
     channels: int
-    stride: int
-    pooled: tuple[int, int]
-    hidden: tuple[int, int]
     frozen: tuple[str, ...]
-    new_layers: tuple[str, ...]
-    pretrained_rate: float
     read: Callable[[Mapping[str, Tensor]], Pretrained]
     download: Callable[[], Mapping[str, Tensor]]
+    stride: int = 16
+    pooled: tuple[int, int] = (7, 7)
+    hidden: tuple[int, int] = (4096, 4096)
+    new_layers: tuple[str, ...] = ()
+    pretrained_rate: float = 1.0
 
     @property
     def name(self) -> str:
@@ -63,6 +63,23 @@ class Backbone:
     def preprocessing(self) -> Preprocessing:
         """Of the defaults."""
         return self.defaults.preprocessing
+
+
+def torchvision_state(name: str) -> Mapping[str, Tensor]:
+    """The ImageNet weights that torchvision offers by default for one of its networks."""
+    from torchvision.models import get_model_weights
+
+    state: Mapping[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(check_hash=True)
+    return state
+
+
+def renamed(published: Mapping[str, Tensor], layers: Mapping[str, str]) -> State:
+    """Weights and biases of `layers`, which maps our names to the published ones."""
+    return {
+        f"{ours}.{part}": published[f"{theirs}.{part}"]
+        for ours, theirs in layers.items()
+        for part in ("weight", "bias")
+    }
 
 
 def initialise(features: nn.Module) -> nn.Module:

@@ -118,12 +118,9 @@ def _backbone(
         defaults=DEFAULTS[name],
         build=build,
         channels=channels,
-        stride=16,
         pooled=(6, 6),
         hidden=hidden,
         frozen=("conv1.",),
-        new_layers=(),
-        pretrained_rate=1.0,
         read=read_caffe_names,
         download=not_offered(name),
     )

@@ -198,7 +198,6 @@ def _variant(number: int, width: float, depth: float) -> Backbone:
         build=partial(EfficientNetLite, width, depth),
         channels=MERGED_CHANNELS,
         stride=8,
-        pooled=(7, 7),
         hidden=(1024, 1024),
         frozen=("stem", "stages.0", "stages.1"),
         new_layers=("laterals",),

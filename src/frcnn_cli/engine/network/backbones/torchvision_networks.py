@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import torch
@@ -18,7 +18,7 @@ import torch.nn.functional as F
 import torchvision
 from torch import Tensor, nn
 
-from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained, State
+from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained, State, torchvision_state
 from frcnn_cli.engine.network.backbones.defaults import TORCHVISION, BackboneDefaults
 from frcnn_cli.engine.network.backbones.stride16 import Cut, cut_at, find_cut
 from frcnn_cli.engine.settings import Preprocessing, Schedule
@@ -68,14 +68,11 @@ def torchvision_backbone(name: str) -> Backbone:
         ),
         build=build,
         channels=cut.channels,
-        stride=16,
-        pooled=(7, 7),
         hidden=(1024, 1024),
         frozen=cut.early_layers,
-        new_layers=(),
         pretrained_rate=0.1,
         read=read,
-        download=lambda: _default_weights(name).get_state_dict(check_hash=True),
+        download=partial(torchvision_state, name),
     )
 
 
@@ -118,13 +115,9 @@ def _features_of(
     return {each: named[each] for each in kept}
 
 
-def _default_weights(name: str) -> Any:
-    return torchvision.models.get_model_weights(name).DEFAULT
-
-
 def _preprocessing(name: str) -> Preprocessing:
     """As the default weights expect their pixels; the paper's scale."""
-    transforms = _default_weights(name).transforms()
+    transforms = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     return Preprocessing(mean=tuple(transforms.mean), std=tuple(transforms.std))
 
 

@@ -8,11 +8,12 @@ pixels of its own, which travel with the model.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
-from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained
+from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained, renamed, torchvision_state
 from frcnn_cli.engine.network.backbones.caffe import ceil_pool, named_layers, read_caffe_names
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
 from frcnn_cli.engine.settings import Preprocessing
@@ -20,7 +21,6 @@ from frcnn_cli.engine.settings import Preprocessing
 # Channels of the convolutions of each block; blocks are parted by pooling.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 PLANAR = 512  # channels from which on channels first are quicker to train
-_TORCHVISION_HEAD = {"fc6": "classifier.0", "fc7": "classifier.3"}
 
 
 def features() -> nn.Sequential:
@@ -44,43 +44,19 @@ def read(published: Mapping[str, Tensor]) -> Pretrained:
     """Weights by Caffe's names or by torchvision's."""
     if "conv1_1.weight" in published:
         return read_caffe_names(published)
-    names = {f"features.{index}": name for index, (name, _) in enumerate(_layers())}
-    convolutions = {theirs: ours for theirs, ours in names.items() if ours.startswith("conv")}
-    return Pretrained(
-        _renamed(published, {ours: theirs for theirs, ours in convolutions.items()}),
-        _renamed(published, _TORCHVISION_HEAD),
-        Preprocessing(),
-    )
-
-
-def _renamed(published: Mapping[str, Tensor], layers: Mapping[str, str]) -> dict[str, Tensor]:
-    return {
-        f"{ours}.{part}": published[f"{theirs}.{part}"]
-        for ours, theirs in layers.items()
-        for part in ("weight", "bias")
-    }
-
-
-def download() -> Mapping[str, Tensor]:
-    """torchvision's published weights."""
-    from torchvision.models import VGG16_Weights
-
-    state: Mapping[str, Tensor] = VGG16_Weights.IMAGENET1K_V1.get_state_dict(check_hash=True)
-    return state
+    names = enumerate(name for name, _ in _layers())
+    convolutions = {name: f"features.{index}" for index, name in names if name.startswith("conv")}
+    head = renamed(published, {"fc6": "classifier.0", "fc7": "classifier.3"})
+    return Pretrained(renamed(published, convolutions), head, Preprocessing())
 
 
 VGG16 = Backbone(
     defaults=DEFAULTS["vgg16"],
     build=features,
     channels=512,
-    stride=16,
-    pooled=(7, 7),
-    hidden=(4096, 4096),
     frozen=("conv1_", "conv2_"),
-    new_layers=(),
-    pretrained_rate=1.0,
     read=read,
-    download=download,
+    download=partial(torchvision_state, "vgg16"),
 )
 
 
