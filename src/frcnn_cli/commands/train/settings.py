@@ -143,7 +143,7 @@ def _with_absolute_paths(experiment: Experiment) -> Experiment:
     data, proposals, weights = experiment.data, experiment.proposals, experiment.weights
     name = data.dataset
     members = [name] if Path(name).exists() else name.split("+")
-    root = data_roots(Path(data.root) if data.root else None)[0]
+    root = data_roots(data.folder)[0]
     return replace(
         experiment,
         weights=weights if weights in ("imagenet", "none") else _absolute(weights),

@@ -87,11 +87,11 @@ def trained_on(training: DataSettings, dataset: Dataset) -> bool | None:
     names decide: one dataset, and a split that lies within the other. None where `training`
     does not say, or names another dataset that is not to be found.
     """
-    name, split, root = training.dataset, training.split, training.root
+    name, split = training.dataset, training.split
     if not name or not split:
         return None
     try:
-        seen = find_dataset(name, split, Path(root) if root else None)
+        seen = find_dataset(name, split, training.folder)
     except (InputError, MisuseError):
         if Path(name).name != Path(dataset.name).name:
             return None

@@ -152,13 +152,13 @@ def prepare_run(
 
 
 def _proposals(experiment: Experiment, data: Dataset, reporter: Reporter) -> DatasetProposals:
-    chosen, root = experiment.proposals, experiment.data.root
+    chosen = experiment.proposals
     return proposals_for(
         reporter,
         data,
         Path(chosen.file) if chosen.file else None,
         chosen.source,
-        data_root=Path(root) if root else None,
+        data_root=experiment.data.folder,
         allow_mismatch=chosen.allow_mismatch,
     )
 
@@ -168,7 +168,7 @@ def with_split(experiment: Experiment, reporter: Reporter = SILENT) -> Experimen
     data = experiment.data
     if data.split:
         return experiment
-    splits = default_splits(data.dataset, _root(data))
+    splits = default_splits(data.dataset, data.folder)
     if not splits.apart:
         reporter.warn(f"{data.dataset} has one split alone: nothing is left to evaluate on.")
     return replace(experiment, data=replace(data, split=splits.training))
@@ -176,7 +176,7 @@ def with_split(experiment: Experiment, reporter: Reporter = SILENT) -> Experimen
 
 def training_dataset(data: DataSettings) -> Dataset:
     """The dataset that an experiment trains on."""
-    return find_dataset(data.dataset, data.split, _root(data))
+    return find_dataset(data.dataset, data.split, data.folder)
 
 
 def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
@@ -187,7 +187,7 @@ def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
     """
     way_out = "Omit --eval-every, or train on a split that excludes val (--split train)."
     try:
-        found = find_dataset(data.dataset, VALIDATION_SPLIT, _root(data))
+        found = find_dataset(data.dataset, VALIDATION_SPLIT, data.folder)
     except MisuseError as error:
         raise MisuseError(f"There is no val split to evaluate on: {error}\n{way_out}") from error
     trained = {record.path.resolve() for record in training.images}
@@ -202,10 +202,6 @@ def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
     if found.classes != training.classes:
         raise MisuseError(f"The val split of {data.dataset} has other classes.\n{way_out}")
     return found
-
-
-def _root(data: DataSettings) -> Path | None:
-    return Path(data.root) if data.root else None
 
 
 def with_precision(experiment: Experiment, options: RunOptions) -> Experiment:
