@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import MALFORMED, load_tensors, read_description, save_tensors
-from frcnn_cli.engine.models.legacy import upgraded
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
@@ -89,7 +88,7 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
     progress = load_progress(folder)
     path = folder / CHECKPOINT_FILE
     with restartable_after_damage(folder):
-        stored = upgraded(path, load_tensors(path))
+        stored = load_tensors(path)
         try:
             model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
         except (RuntimeError, MisuseError) as error:
