@@ -18,7 +18,7 @@ from frcnn_cli.engine.boxes import flip_boxes
 from frcnn_cli.engine.network.transforms import normalised, resized_image
 from frcnn_cli.engine.records import GroundTruth, ImageRecord
 from frcnn_cli.engine.seeds import generator_for
-from frcnn_cli.engine.settings import Architecture, Preprocessing, Sampling, TrainSettings
+from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
 from frcnn_cli.engine.training.sampling import (
     Candidates,
     Quota,
@@ -65,7 +65,10 @@ class TrainingImages:
         self.proposals = proposals
         self.architecture = architecture
         self.settings = settings
-        self._inputs = _preprocessings(architecture.preprocessing, settings.sampling)
+        own = architecture.preprocessing
+        scales = settings.sampling.scales or (own.scale,)
+        # One for each scale that images are seen at; max_size caps all of them.
+        self._inputs = [replace(own, scale=scale) for scale in scales]
         self._cache = Cache(cache_bytes)
 
     def prepare(self, record: ImageRecord, quota: Quota, epoch: int) -> TrainingImage:
@@ -105,13 +108,6 @@ def _flipped(sample: RoiSample, width: int) -> RoiSample:
     """The same RoIs of the mirrored image: an offset to the right is one to the left."""
     targets = sample.targets * np.array([-1, 1, 1, 1], np.float32)
     return RoiSample(flip_boxes(sample.boxes, width), sample.labels, targets)
-
-
-def _preprocessings(preprocessing: Preprocessing, sampling: Sampling) -> tuple[Preprocessing, ...]:
-    """One for each scale that images are seen at in training; max_size caps all of them."""
-    if not sampling.scales:
-        return (preprocessing,)
-    return tuple(replace(preprocessing, scale=scale) for scale in sampling.scales)
 
 
 Value = TypeVar("Value")

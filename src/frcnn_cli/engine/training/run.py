@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,9 @@ class RunOptions:
     """Where a run is stored and computed; no part of its experiment.
 
     folder: of the run; None makes a new one in runs_root. device: as `find_device` takes it.
-    emulate_bfloat16: compute in bfloat16 even on a device that has no instructions for it.
+    workers: processes that prepare batches, in place of the experiment's. emulate_bfloat16:
+    compute in bfloat16 even on a device that has no instructions for it. on_setting: called
+    with a new run's complete experiment before anything long begins.
     """
 
     folder: Path | None = None
@@ -51,6 +53,8 @@ class RunOptions:
     team: Team = ALONE
     tensorboard: bool = False
     emulate_bfloat16: bool = False
+    workers: int | None = None
+    on_setting: Callable[[Experiment], None] = lambda experiment: None
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ def prepare_run(
     """The run of an experiment, its proposals read from their file or computed."""
     team, device = options.team, own_device(options.team, options.device)
     settings = _without_emulation(experiment.train, folder, device, options, reporter)
+    if options.workers is not None:
+        settings = replace(settings, workers=options.workers)
     validation = None
     with team.first_alone():
         found = _proposals(experiment, data, reporter)
@@ -172,11 +178,6 @@ def with_split(experiment: Experiment, reporter: Reporter = SILENT) -> Experimen
     if not splits.apart:
         reporter.warn(f"{data.dataset} has one split alone: nothing is left to evaluate on.")
     return replace(experiment, data=replace(data, split=splits.training))
-
-
-def training_dataset(data: DataSettings) -> Dataset:
-    """The dataset that an experiment trains on."""
-    return find_dataset(data.dataset, data.split, data.folder)
 
 
 def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
