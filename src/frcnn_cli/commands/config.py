@@ -135,7 +135,7 @@ def settings_of_run(path: Path) -> list[TracedSetting]:
     else:
         file = find_model(path, path.parent)
         architecture, origin = read_architecture(file), read_description(file)["origin"]
-        experiment, source = stored_experiment(origin, architecture), str(file)
+        experiment, source = stored_experiment(origin, architecture, file), str(file)
     usual = values_of(base_experiment(None))
     return [
         TracedSetting(name, value, DEFAULT if value == usual[name] else source)

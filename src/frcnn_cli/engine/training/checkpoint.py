@@ -5,7 +5,7 @@ has come needs no torch.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -66,16 +66,27 @@ def save_checkpoint(
         save_tensors(folder / CHECKPOINT_FILE, model.architecture, tensors, origin)
 
 
-@contextmanager
-def resumable_after_failure(folder: Path) -> Iterator[None]:
+def resumable_after_failure(folder: Path) -> AbstractContextManager[None]:
     """Where the block cannot write a file, add to the error how the run is resumed."""
+    return _advised(
+        "The last checkpoint is kept. Make room on the disk, then resume with "
+        f"`frcnn train --resume {folder}`."
+    )
+
+
+def restartable_after_damage(folder: Path) -> AbstractContextManager[None]:
+    """Where the block cannot read the run's checkpoint, add to the error how to restart it."""
+    setting = folder / SETTING_FILE
+    restart = f"Restart the run with `frcnn train --config {setting}`."
+    return _advised(restart) if setting.is_file() else nullcontext()
+
+
+@contextmanager
+def _advised(advice: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(
-            f"{error}\nThe last checkpoint is kept. Make room on the disk, then resume with "
-            f"`frcnn train --resume {folder}`."
-        ) from error
+        raise type(error)(f"{error}\n{advice}") from error
 
 
 def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress]:
@@ -112,20 +123,6 @@ def load_progress(folder: Path) -> Progress:
             )
         except (*MALFORMED, MisuseError) as error:
             raise InputError(f"{path}: this checkpoint is damaged ({reason(error)}).") from error
-
-
-@contextmanager
-def restartable_after_damage(folder: Path) -> Iterator[None]:
-    """Where the block cannot read the run's checkpoint, add to the error how to restart it."""
-    try:
-        yield
-    except InputError as error:
-        setting = folder / SETTING_FILE
-        if not setting.is_file():
-            raise
-        raise type(error)(
-            f"{error}\nRestart the run with `frcnn train --config {setting}`."
-        ) from error
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

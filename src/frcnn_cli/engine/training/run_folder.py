@@ -18,7 +18,7 @@ from frcnn_cli.engine.settings.fields import nested, values_of
 from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
 from frcnn_cli.engine.training.checkpoint import Progress, load_progress, restartable_after_damage
 from frcnn_cli.engine.training.metrics import read_evaluations
-from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import is_endless
 
@@ -104,11 +104,7 @@ def read_run(folder: Path) -> StoredRun:
     progress = load_progress(folder)
     origin = {"settings": nested(progress.settings), **progress.origin}
     with restartable_after_damage(folder):
-        try:
-            experiment = stored_experiment(origin, read_architecture(checkpoint))
-        except (MisuseError, TypeError, ValueError) as error:
-            damage = reason(error)
-            raise InputError(f"{checkpoint}: its experiment is damaged ({damage}).") from error
+        experiment = stored_experiment(origin, read_architecture(checkpoint), checkpoint)
     if in_setting is not None:
         _check_unchanged(setting, values_of(in_setting), values_of(experiment))
     return StoredRun(experiment, progress, model)
