@@ -36,12 +36,7 @@ from frcnn_proposals.errors import MisuseError
 @json_file
 @pass_output
 def show(
-    output: Output,
-    /,
-    run: Path | None,
-    changed: bool,
-    json_path: Path | None,
-    **setting: Any,
+    output: Output, /, run: Path | None, changed: bool, json_path: Path | None, **setting: Any
 ) -> None:
     """Show the settings that `frcnn train DATASET` with these options would have.
 

@@ -45,12 +45,7 @@ OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard", "emulate_bfloat
 @click.pass_context
 @pass_output
 def train(
-    output: Output,
-    ctx: click.Context,
-    /,
-    list_presets: bool,
-    resumed: Path | None,
-    **given: Any,
+    output: Output, ctx: click.Context, /, list_presets: bool, resumed: Path | None, **given: Any
 ) -> None:
     """Train a detector on DATASET: voc2007, voc2007+voc2012, or a folder.
 

@@ -61,7 +61,13 @@ def save_tensors(
         "architecture": asdict(architecture),
         "weights": "bfloat16" if half else "float32",
         "origin": origin,
-        "versions": _versions(),
+        # Of everything that bears on the numbers of a run.
+        "versions": {
+            "frcnn": __version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "torchvision": version("torchvision"),
+        },
     }
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(path, save(contiguous, metadata={_KEY: json.dumps(description)}))
@@ -90,18 +96,6 @@ def read_architecture(path: Path) -> Architecture:
         raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
 
 
-def _versions() -> dict[str, str]:
-    """Versions of everything that bears on the numbers of a run."""
-    import torch
-
-    return {
-        "frcnn": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "torchvision": version("torchvision"),
-    }
-
-
 def read_description(path: Path) -> dict[str, Any]:
     """The JSON description of a file, without its tensors. Raises InputError likewise."""
     if not path.is_file():
@@ -117,18 +111,15 @@ def read_description(path: Path) -> dict[str, Any]:
             f"{path}: this is no model file, or a damaged one ({reason(error)}).\n"
             "Models are written by `frcnn train` and `frcnn compress` as .safetensors."
         ) from error
-    if (
-        not isinstance(description, dict)
-        or not isinstance(description.get("format"), int)
-        or not isinstance(description.get("origin"), dict)
-    ):
-        raise InputError(f"{path}: its description is damaged.")
-    if description["format"] > FORMAT:
-        raise InputError(
-            f"{path}: written in format {description['format']}, newer than this version's "
-            f"{FORMAT}. Upgrade frcnn to read it."
-        )
-    return description
+    match description:
+        case {"format": int(number), "origin": dict()} if number <= FORMAT:
+            return dict(description)
+        case {"format": int(number), "origin": dict()}:
+            raise InputError(
+                f"{path}: written in format {number}, newer than this version's {FORMAT}. "
+                "Upgrade frcnn to read it."
+            )
+    raise InputError(f"{path}: its description is damaged.")
 
 
 def describes_model(path: Path) -> bool:

@@ -16,16 +16,10 @@ from torch import Tensor
 
 from frcnn_cli.engine.boxes import flip_boxes
 from frcnn_cli.engine.network.transforms import normalised, resized_image
-from frcnn_cli.engine.records import GroundTruth, ImageRecord
+from frcnn_cli.engine.records import ImageRecord
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
-from frcnn_cli.engine.training.sampling import (
-    Candidates,
-    Quota,
-    RoiSample,
-    match_candidates,
-    sample_rois,
-)
+from frcnn_cli.engine.training.sampling import Quota, RoiSample, candidates_of, sample_rois
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.images import read_image
 
@@ -76,7 +70,7 @@ class TrainingImages:
         settings, name = self.settings, record.image_id
         generator = generator_for(settings.seed, epoch, name)
         is_flipped = settings.sampling.flip and generator.random() < 0.5
-        candidates = self._cache.get(name, lambda: self._candidates(record))
+        candidates = self._cache.get(name, lambda: candidates_of(record, self.proposals, settings))
         coding = self.architecture.box_coding
         sample = sample_rois(candidates, quota, settings.sampling, generator, coding)
         index = int(generator.integers(len(self._inputs)))
@@ -91,11 +85,6 @@ class TrainingImages:
             sample,
             dropout_seed=int(generator.integers(2**63)),
         )
-
-    def _candidates(self, record: ImageRecord) -> Candidates:
-        boxes = self.proposals[record.image_id].top(self.settings.proposals).boxes
-        truth = record.truth or GroundTruth()
-        return match_candidates(boxes, truth, self.settings.sampling.foreground_iou)
 
 
 def _read(record: ImageRecord, preprocessing: Preprocessing) -> ResizedImage:

@@ -27,7 +27,7 @@ from frcnn_cli.engine.training.checkpoint import (
 from frcnn_cli.engine.training.metrics import METRICS_FILE, Write, appended_lines
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run, StepReport, Trained
-from frcnn_cli.engine.training.sampling import Candidates, match_candidates, target_statistics
+from frcnn_cli.engine.training.sampling import Candidates, candidates_of, target_statistics
 from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 from frcnn_cli.engine.training.svm import fit_svms
@@ -80,8 +80,7 @@ def training_candidates(run: Run) -> Iterator[Candidates]:
                 f"{run.dataset.name}, split {run.dataset.split}: image {record.image_id} has no "
                 "annotation to learn from.\nTrain on a split that is annotated."
             )
-        boxes = run.proposals[record.image_id].top(run.settings.proposals).boxes
-        yield match_candidates(boxes, record.truth, run.settings.sampling.foreground_iou)
+        yield candidates_of(record, run.proposals, run.settings)
 
 
 def _train_from(

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.provenance import stored_experiment
@@ -106,17 +105,14 @@ def read_run(folder: Path) -> StoredRun:
     with restartable_after_damage(folder):
         experiment = stored_experiment(origin, read_architecture(checkpoint), checkpoint)
     if in_setting is not None:
-        _check_unchanged(setting, values_of(in_setting), values_of(experiment))
+        found = values_of(in_setting)
+        for path, value in values_of(experiment).items():
+            if found[path] != value:
+                raise MisuseError(
+                    f"{setting}: {path} is {found[path]!r}, but the run began with {value!r}.\n"
+                    "Restore it, or start another run with --config and this file."
+                )
     return StoredRun(experiment, progress, model)
-
-
-def _check_unchanged(setting: Path, found: dict[str, Any], began: dict[str, Any]) -> None:
-    for path, value in began.items():
-        if found[path] != value:
-            raise MisuseError(
-                f"{setting}: {path} is {found[path]!r}, but the run began with {value!r}.\n"
-                "Restore it, or start another run with --config and this file."
-            )
 
 
 # A folder with one of these is listed as a run.

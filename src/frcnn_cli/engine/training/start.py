@@ -40,9 +40,7 @@ _USUAL = RunOptions()
 
 
 def start_run(
-    experiment: Experiment,
-    options: RunOptions = _USUAL,
-    reporter: Reporter = SILENT,
+    experiment: Experiment, options: RunOptions = _USUAL, reporter: Reporter = SILENT
 ) -> Trained:
     """Train from the first iteration, in a new folder.
 
@@ -111,11 +109,7 @@ def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
 
 
 def _train(
-    experiment: Experiment,
-    data: Dataset,
-    folder: Path,
-    options: RunOptions,
-    reporter: Reporter,
+    experiment: Experiment, data: Dataset, folder: Path, options: RunOptions, reporter: Reporter
 ) -> Trained:
     from frcnn_cli.engine.models.initial import initial_model
     from frcnn_cli.engine.network.model import parameter_count
