@@ -95,10 +95,7 @@ def _from_options(options: SettingOptions) -> tuple[Experiment, dict[str, str]]:
 
 
 def _of_run(path: Path) -> tuple[Experiment, dict[str, str]]:
-    """Likewise of a run, or as a model file stores it.
-
-    Raises MisuseError or InputError where there is neither.
-    """
+    """Likewise of a run or a model file. Raises MisuseError or InputError without either."""
     setting = path / SETTING_FILE
     if setting.is_file():
         experiment = override(Experiment(), read_toml(setting))

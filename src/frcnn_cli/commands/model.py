@@ -19,7 +19,7 @@ from frcnn_cli.engine.settings import Preprocessing
 from frcnn_cli.engine.settings.fields import nested
 
 if TYPE_CHECKING:
-    from frcnn_cli.engine.network.layer_costs import LayerCost, NetworkCost
+    from frcnn_cli.engine.network.layer_costs import NetworkCost
 
 _ROIS = 2000  # proposals of an image, as in the paper
 
@@ -112,21 +112,17 @@ def _layer_table(costs: NetworkCost) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("", no_wrap=True)
     for layer in costs.layers:
+        per = "/RoI" if layer.per == "RoI" else ""
+        multiply_adds = _short(layer.multiply_adds) + per if layer.multiply_adds else ""
         table.add_row(
             escape(layer.name.removeprefix("features.")),
             layer.kind,
             " x ".join(map(str, layer.output)),
             f"{layer.parameters:,}" if layer.parameters else "",
-            _multiply_adds(layer),
+            multiply_adds,
             "frozen" if layer.frozen else "",
         )
     return table
-
-
-def _multiply_adds(layer: LayerCost) -> str:
-    if not layer.multiply_adds:
-        return ""
-    return _short(layer.multiply_adds) + ("/RoI" if layer.per == "RoI" else "")
 
 
 def _short(count: int) -> str:

@@ -54,7 +54,7 @@ def stored_experiment(
 def _stored_values(origin: Mapping[str, Any], architecture: Architecture) -> list[Override]:
     where = "The experiment in it"
     if "experiment" in origin:
-        return from_nested(_table(origin["experiment"], where), where)
+        return from_nested(origin["experiment"], where)
     given = [
         Override("backbone", architecture.backbone, where),
         Override("weights", "imagenet" if architecture.pretrained else "none", where),
@@ -65,16 +65,10 @@ def _stored_values(origin: Mapping[str, Any], architecture: Architecture) -> lis
             if origin.get(key) is not None
         ),
     ]
-    settings = from_nested(_table(origin.get("settings", {}), where), where)
+    settings = from_nested(origin.get("settings", {}), where)
     return given + [
         each if "." in each.path else replace(each, path=f"train.{each.path}") for each in settings
     ]
-
-
-def _table(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise MisuseError(f"{where} is no table of settings.")
-    return value
 
 
 def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str:

@@ -1,6 +1,4 @@
-"""Checkpoints: all that a run needs to resume as if it had never stopped. Reading how far it
-has come needs no torch.
-"""
+"""Checkpoints, from which a run resumes; how far it has come is read without torch."""
 
 from __future__ import annotations
 
@@ -50,12 +48,7 @@ def save_checkpoint(
     for name, parameter in model.named_parameters():
         for kind, value in optimizer.state[parameter].items():
             tensors[f"{_OPTIMIZER}{kind}.{name}"] = value
-    origin = {
-        "iteration": progress.iteration,
-        "settings": nested(progress.settings),
-        "origin": progress.origin,
-        "best": progress.best,
-    }
+    origin = vars(progress) | {"settings": nested(progress.settings)}
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
             raise InputError(

@@ -144,10 +144,7 @@ def _train_with_progress(
     done: int = 0,
     needs: Needs | None = None,
 ) -> Trained:
-    """Do the work, reporting its steps and its SVMs; then draw the losses.
-
-    done: iterations of the run before.
-    """
+    """Do the work after `done` iterations, reporting steps and SVMs; then draw the losses."""
     is_first, line = run.team.is_first, TrainingLine()
     with (
         tensorboard_scalars(run.folder, done, options.tensorboard and is_first) as write_scalars,
