@@ -25,7 +25,7 @@ COMMANDS = {
     "report": ("report:report", "Write a page on a detector, or on two side by side."),
     "detect": ("detect.command:detect", "Find objects in images."),
     "compress": ("compress.command:compress", "Make a model smaller and faster by truncated SVD."),
-    "model": ("model.group:model", "Show what a model or a backbone is made of."),
+    "model": ("model:model", "Show what a model or a backbone is made of."),
     "proposals": (
         "proposals.group:proposals",
         "Inspect, convert, evaluate and draw proposal files.",

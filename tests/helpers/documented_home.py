@@ -53,7 +53,7 @@ def run(home: Path, words: tuple[str, ...]) -> Result:
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(home)
         # Proposals are made in this process: another one would load everything anew.
-        patched.setattr(proposing, "_cores", lambda: 0)
+        patched.setattr(proposing, "usable_cores", lambda: 0)
         return CliRunner().invoke(cli, made_small(words), env=environment)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +35,7 @@ from frcnn_proposals.errors import MisuseError
 @json_file
 @pass_output
 def show(
-    output: Output,
-    /,
-    run: Path | None,
-    changed: bool,
-    json_path: Path | None,
-    **setting: Any,
+    output: Output, /, run: Path | None, changed: bool, json_path: Path | None, **setting: Any
 ) -> None:
     """Show the settings that `frcnn train DATASET` with these options would have.
 
@@ -55,92 +49,68 @@ def show(
     """
     options = SettingOptions.parse(setting)
     if run is None:
-        settings = settings_of_options(options)
+        experiment, sources = _from_options(options)
     elif options == SettingOptions():
-        settings = settings_of_run(run)
+        experiment, sources = _of_run(run)
     else:
         raise MisuseError("--run shows the settings of a run: give no other settings beside it.")
-    if changed:
-        settings = [traced for traced in settings if traced.source != DEFAULT]
+    settings = [
+        {"name": path, "value": value, "from": sources[path]}
+        for path, value in values_of(experiment).items()
+        if not (changed and sources[path] == DEFAULT)
+    ]
+    # These belong to the machine, not to a run.
+    folders = [
+        {"name": "data", "value": str(data_roots(None)[0]), "from": _environment("FRCNN_DATA")},
+        {"name": "cache", "value": str(cache_folder()), "from": _environment("FRCNN_CACHE")},
+    ]
     table = Table("setting", "value", "from")
-    for traced in settings:
-        table.add_row(traced.path, escape(value_text(traced.value)), escape(traced.source))
+    for row in settings:
+        table.add_row(row["name"], escape(value_text(row["value"])), escape(row["from"]))
     output.print(table)
-    folders = _folders()
-    for folder in folders:
-        output.results.print(
-            f"{folder.path}: {escape(str(folder.value))} ({escape(folder.source)})", soft_wrap=True
-        )
+    for row in folders:
+        line = f"{row['name']}: {escape(row['value'])} ({escape(row['from'])})"
+        output.results.print(line, soft_wrap=True)
     if json_path is not None:
-        write_json(json_path, {"settings": _as_json(settings), "folders": _as_json(folders)})
-
-
-def _folders() -> list[TracedSetting]:
-    """The folders that belong to the machine, not to a run."""
-    return [
-        TracedSetting("data", str(data_roots(None)[0]), _environment("FRCNN_DATA")),
-        TracedSetting("cache", str(cache_folder()), _environment("FRCNN_CACHE")),
-    ]
-
-
-def _environment(name: str) -> str:
-    return f"${name}" if os.environ.get(name) else "default"
-
-
-def _as_json(settings: list[TracedSetting]) -> list[dict[str, Any]]:
-    return [
-        {"name": traced.path, "value": traced.value, "from": traced.source} for traced in settings
-    ]
+        write_json(json_path, {"settings": settings, "folders": folders})
 
 
 DEFAULT = "default"
 
 
-@dataclass(frozen=True)
-class TracedSetting:
-    """One setting: its path (`section.name`), its value, and where that comes from."""
-
-    path: str
-    value: Any
-    source: str
+def _environment(name: str) -> str:
+    return f"${name}" if os.environ.get(name) else DEFAULT
 
 
-def settings_of_options(options: SettingOptions) -> list[TracedSetting]:
-    """The settings that the options describe. Raises as `experiment_from`."""
+def _from_options(options: SettingOptions) -> tuple[Experiment, dict[str, str]]:
+    """The experiment, and where each of its values comes from. Raises as `experiment_from`."""
     base, changes = base_and_changes(options)
     of_base = f"preset {options.preset or PRESETS[0].name}"
     if options.preset is None and base.backbone != PRESETS[0].backbone:
         of_base = f"backbone {base.backbone}"
-    usual = values_of(base_experiment(None))
-    sources = {
-        path: DEFAULT if value == usual[path] else of_base
-        for path, value in values_of(base).items()
-    }
-    for change in changes:
-        sources[change.path] = change.where
-    if sources["data.root"] == DEFAULT and os.environ.get("FRCNN_DATA"):
-        sources["data.root"] = "$FRCNN_DATA"
-    values = values_of(experiment_from(options))
-    return [TracedSetting(path, value, sources[path]) for path, value in values.items()]
+    sources = _sources(base, of_base) | {change.path: change.where for change in changes}
+    if sources["data.root"] == DEFAULT:
+        sources["data.root"] = _environment("FRCNN_DATA")
+    return experiment_from(options), sources
 
 
-def settings_of_run(path: Path) -> list[TracedSetting]:
-    """The settings of a run, or those that a model file stores.
-
-    Raises MisuseError or InputError where there is neither.
-    """
+def _of_run(path: Path) -> tuple[Experiment, dict[str, str]]:
+    """Likewise of a run or a model file. Raises MisuseError or InputError without either."""
     setting = path / SETTING_FILE
     if setting.is_file():
-        experiment, source = override(Experiment(), read_toml(setting)), str(setting)
-    else:
-        file = find_model(path, path.parent)
-        architecture, origin = read_architecture(file), read_description(file)["origin"]
-        experiment, source = stored_experiment(origin, architecture), str(file)
+        experiment = override(Experiment(), read_toml(setting))
+        return experiment, _sources(experiment, str(setting))
+    file = find_model(path, path.parent)
+    origin = read_description(file)["origin"]
+    experiment = stored_experiment(origin, read_architecture(file), file)
+    return experiment, _sources(experiment, str(file))
+
+
+def _sources(experiment: Experiment, source: str) -> dict[str, str]:
+    """By the path of each value: `source`, or DEFAULT for a usual one."""
     usual = values_of(base_experiment(None))
-    return [
-        TracedSetting(name, value, DEFAULT if value == usual[name] else source)
-        for name, value in values_of(experiment).items()
-    ]
+    values = values_of(experiment)
+    return {path: DEFAULT if values[path] == usual[path] else source for path in values}
 
 
 @click.group()

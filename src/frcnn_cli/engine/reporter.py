@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
@@ -34,27 +34,6 @@ class Reporter(Protocol):
     def warn(self, text: str) -> None:
         """A line about something that is wrong but does not stop the work."""
 
-    def progress(
-        self,
-        description: str,
-        total: int | None,
-        done: int = 0,
-        needs: Needs | None = None,
-        unit: Counted = "items",
-    ) -> AbstractContextManager[Advance]:
-        """Yields what counts items that are done; `done` of `total` were done before."""
-        ...
-
-
-class Silent:
-    """A reporter that says nothing."""
-
-    def note(self, text: str) -> None: ...
-
-    def detail(self, text: str) -> None: ...
-
-    def warn(self, text: str) -> None: ...
-
     @contextmanager
     def progress(
         self,
@@ -64,7 +43,18 @@ class Silent:
         needs: Needs | None = None,
         unit: Counted = "items",
     ) -> Iterator[Advance]:
+        """Yields what counts items that are done; `done` of `total` were done before."""
         yield lambda count, beside: None
+
+
+class Silent(Reporter):
+    """A reporter that says nothing."""
+
+    def note(self, text: str) -> None: ...
+
+    def detail(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
 
 
 SILENT = Silent()

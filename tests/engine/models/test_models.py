@@ -9,8 +9,7 @@ import pytest
 import torch
 
 from frcnn_cli.engine.compression.layers import compress
-from frcnn_cli.engine.models.file import Stored, save_tensors
-from frcnn_cli.engine.models.legacy import upgraded
+from frcnn_cli.engine.models.file import Stored, save_tensors, upgraded
 from frcnn_cli.engine.models.store import find_model, load_model, save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -63,8 +63,10 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRCNN_CACHE", str(tmp_path / "cache"))
 
 
-def options(folder: Path) -> RunOptions:
-    return RunOptions(folder, device="cpu")
+def options(
+    folder: Path, on_setting: Callable[[Experiment], None] = lambda experiment: None
+) -> RunOptions:
+    return RunOptions(folder, device="cpu", on_setting=on_setting)
 
 
 def test_a_run_reports_each_step_and_prints_nothing(
@@ -72,7 +74,7 @@ def test_a_run_reports_each_step_and_prints_nothing(
 ) -> None:
     listener = Listener()
     settings: list[Experiment] = []
-    trained = start_run(experiment, options(tmp_path / "run"), settings.append, listener)
+    trained = start_run(experiment, options(tmp_path / "run", settings.append), listener)
     assert capfd.readouterr() == ("", "")
     assert [line.partition(" ")[0] for line in listener.steps] == ["loss"] * 4
     assert any(note.startswith("Training efficientnet_lite0 on ") for note in listener.notes)
@@ -91,7 +93,7 @@ def test_an_interrupted_run_is_resumed_to_the_same_end(
         start_run(experiment, options(tmp_path / "stopped"), reporter=listener)
     assert listener.notes[-1] == f"Resume with `frcnn train --resume {tmp_path / 'stopped'}`."
     resumed, settings = Listener(), list[Experiment]()
-    trained = resume_run(tmp_path / "stopped", options(tmp_path), None, settings.append, resumed)
+    trained = resume_run(tmp_path / "stopped", options(tmp_path, settings.append), resumed)
     assert len(resumed.steps) == 1
     assert settings == []
     assert equal(weights(trained.path), weights(whole.path))

@@ -19,6 +19,7 @@ from frcnn_cli.engine.models.store import BEST_FILE
 from frcnn_cli.engine.settings import Experiment
 from frcnn_proposals.errors import MisuseError
 
+OF_THE_RUN = ("folder", "runs_root", "device", "tensorboard", "emulate_bfloat16")
 # Options that --resume allows: they belong to the machine, not to the experiment.
 OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard", "emulate_bfloat16"}
 
@@ -27,7 +28,9 @@ OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard", "emulate_bfloat
 @click.argument("dataset", required=False)
 @setting_options
 @click.option("--list-presets", is_flag=True, help="Show presets and variants, complete.")
-@click.option("--out", type=options.FolderPath, help="Folder of the run. Default: a new one.")
+@click.option(
+    "--out", "folder", type=options.FolderPath, help="Folder of the run. Default: a new one."
+)
 @options.runs_root
 @click.option("--resume", "resumed", type=options.FolderPath, help="Folder of a run to resume.")
 @options.device
@@ -42,17 +45,7 @@ OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard", "emulate_bfloat
 @click.pass_context
 @pass_output
 def train(
-    output: Output,
-    ctx: click.Context,
-    /,
-    list_presets: bool,
-    out: Path | None,
-    runs_root: Path,
-    resumed: Path | None,
-    device: str,
-    tensorboard: bool,
-    emulate_bfloat16: bool,
-    **setting: Any,
+    output: Output, ctx: click.Context, /, list_presets: bool, resumed: Path | None, **given: Any
 ) -> None:
     """Train a detector on DATASET: voc2007, voc2007+voc2012, or a folder.
 
@@ -77,15 +70,15 @@ def train(
         if output.verbosity >= 0:
             output.messages.print(setting_table(experiment))
 
-    run_options = RunOptions(
-        out, runs_root, device, team_from_environment(), tensorboard, emulate_bfloat16
-    )
+    workers, team = given["workers"], team_from_environment()
+    of_run = {name: given.pop(name) for name in OF_THE_RUN}
+    run_options = RunOptions(team=team, workers=workers, on_setting=show_setting, **of_run)
     if resumed is not None:
         _check_resume_options(ctx)
-        trained = resume_run(resumed, run_options, setting["workers"], show_setting, output)
+        trained = resume_run(resumed, run_options, output)
     else:
-        experiment = experiment_from(SettingOptions.parse(setting))
-        trained = start_run(experiment, run_options, show_setting, output)
+        experiment = experiment_from(SettingOptions.parse(given))
+        trained = start_run(experiment, run_options, output)
     output.print(f"Model: [bold]{escape(str(trained.path))}[/]")
     if trained.best is not None:
         best = trained.path.with_name(BEST_FILE)

@@ -24,17 +24,11 @@ def setting_options(function: Decorated) -> Decorated:
 
 def _names_of(known: tuple[Preset, ...] | tuple[Variant, ...]) -> Callable[..., Any]:
     """Shell completion by name, each with its summary."""
-
-    def complete(
-        ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[CompletionItem]:
-        return [
-            CompletionItem(item.name, help=item.summary)
-            for item in known
-            if item.name.startswith(incomplete)
-        ]
-
-    return complete
+    return lambda ctx, param, incomplete: [
+        CompletionItem(item.name, help=item.summary)
+        for item in known
+        if item.name.startswith(incomplete)
+    ]
 
 
 _OPTIONS = (

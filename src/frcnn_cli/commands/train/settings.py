@@ -16,6 +16,7 @@ from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.presets import base_experiment, variant_changes
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import Override, from_assignment, override, read_toml
 from frcnn_proposals.errors import MisuseError
 
@@ -74,10 +75,7 @@ def experiment_from(options: SettingOptions) -> Experiment:
 
 
 def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override]]:
-    """The base experiment, and what changes it: of two for one field the later counts.
-
-    Raises MisuseError or InputError as experiment_from.
-    """
+    """The base, and what changes it: of two for one field the later counts. Raises likewise."""
     in_file = [] if options.config is None else read_toml(options.config)
     given = [*in_file, *_from_command_line(options)]
     base = _base(options.preset, given)
@@ -126,15 +124,10 @@ def _at_scale(experiment: Experiment, scale: int, named: set[str]) -> list[Overr
         "preprocessing.scale": scale,
         "preprocessing.max_size": preprocessing.at_scale(scale).max_size,
     }
-    several = {
-        "sampling.scales": experiment.train.sampling.scales,
-        "detect.scales": experiment.detect.scales,
-    }
-    changes |= {
-        path: tuple(round(length * ratio) for length in scales)
-        for path, scales in several.items()
-        if path not in named
-    }
+    values = values_of(experiment)
+    for path in ("sampling.scales", "detect.scales"):
+        if path not in named:
+            changes[path] = tuple(round(length * ratio) for length in values[path])
     return [Override(path, value, "--scale") for path, value in changes.items()]
 
 
@@ -143,7 +136,7 @@ def _with_absolute_paths(experiment: Experiment) -> Experiment:
     data, proposals, weights = experiment.data, experiment.proposals, experiment.weights
     name = data.dataset
     members = [name] if Path(name).exists() else name.split("+")
-    root = data_roots(Path(data.root) if data.root else None)[0]
+    root = data_roots(data.folder)[0]
     return replace(
         experiment,
         weights=weights if weights in ("imagenet", "none") else _absolute(weights),

@@ -9,25 +9,19 @@ from rich.table import Table
 
 from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, base_experiment
 from frcnn_cli.engine.settings import Experiment
-from frcnn_cli.engine.settings.fields import nested, values_of
+from frcnn_cli.engine.settings.fields import values_of
 
 
 def setting_table(experiment: Experiment) -> Table:
     """The complete setting, one row per section, without empty values."""
     table = Table("section", "setting", title="Setting", title_justify="left")
-    sections: dict[str, dict[str, Any]] = {"": {}}
-    for name, value in nested(experiment).items():
-        if isinstance(value, dict):
-            sections[name] = value
-        else:
-            sections[""][name] = value
-    for name, values in sections.items():
-        values_shown = [
-            f"[dim]{key}[/] {escape(value_text(v))}"
-            for key, v in values.items()
-            if v not in ("", [])
-        ]
-        table.add_row(name, ", ".join(values_shown))
+    sections: dict[str, list[str]] = {}
+    for path, value in values_of(experiment).items():
+        section, _, name = path.rpartition(".")
+        shown = [] if value in ("", ()) else [f"[dim]{name}[/] {escape(value_text(value))}"]
+        sections[section] = sections.get(section, []) + shown
+    for section, values in sections.items():
+        table.add_row(section, ", ".join(values))
     return table
 
 

@@ -108,7 +108,7 @@ def _dataset_of(loaded: LoadedModel, data: DataOptions) -> tuple[str, Path | Non
     own = loaded.experiment.data
     if not own.dataset:
         raise MisuseError(f"{loaded.path} does not say its dataset. Name one.")
-    return own.dataset, data.data_root or (Path(own.root) if own.root else None)
+    return own.dataset, data.data_root or own.folder
 
 
 def _with_proposals(

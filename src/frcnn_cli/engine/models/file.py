@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,29 +61,31 @@ def save_tensors(
         "architecture": asdict(architecture),
         "weights": "bfloat16" if half else "float32",
         "origin": origin,
-        "versions": _versions(),
+        # Of everything that bears on the numbers of a run.
+        "versions": {
+            "frcnn": __version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "torchvision": version("torchvision"),
+        },
     }
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     write_whole(path, save(contiguous, metadata={_KEY: json.dumps(description)}))
 
 
 def load_tensors(path: Path) -> Stored:
-    """Read a file that save_tensors wrote.
+    """Read a file that save_tensors wrote, upgraded where an older version did.
 
     Raises InputError, naming the file, where it is missing, damaged, of another kind, or of
     a newer format.
     """
-    description = read_description(path)
+    architecture, origin = read_architecture(path), read_description(path)["origin"]
     try:
-        architecture = _architecture(description["architecture"])
-        origin = dict(description["origin"])
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except MisuseError as error:
-        raise InputError(f"{path}: its description is damaged: {error}") from error
     except (*MALFORMED, SafetensorError) as error:
-        raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
-    return Stored(architecture, tensors, origin)
+        raise InputError(f"{path}: its tensors cannot be read ({reason(error)}).") from error
+    return upgraded(path, Stored(architecture, tensors, origin))
 
 
 def read_architecture(path: Path) -> Architecture:
@@ -91,18 +94,6 @@ def read_architecture(path: Path) -> Architecture:
         return _architecture(read_description(path)["architecture"])
     except (*MALFORMED, MisuseError) as error:
         raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
-
-
-def _versions() -> dict[str, str]:
-    """Versions of everything that bears on the numbers of a run."""
-    import torch
-
-    return {
-        "frcnn": __version__,
-        "python": platform.python_version(),
-        "torch": str(torch.__version__),
-        "torchvision": version("torchvision"),
-    }
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -120,18 +111,15 @@ def read_description(path: Path) -> dict[str, Any]:
             f"{path}: this is no model file, or a damaged one ({reason(error)}).\n"
             "Models are written by `frcnn train` and `frcnn compress` as .safetensors."
         ) from error
-    if (
-        not isinstance(description, dict)
-        or not isinstance(description.get("format"), int)
-        or not isinstance(description.get("origin"), dict)
-    ):
-        raise InputError(f"{path}: its description is damaged.")
-    if description["format"] > FORMAT:
-        raise InputError(
-            f"{path}: written in format {description['format']}, newer than this version's "
-            f"{FORMAT}. Upgrade frcnn to read it."
-        )
-    return description
+    match description:
+        case {"format": int(number), "origin": dict()} if number <= FORMAT:
+            return dict(description)
+        case {"format": int(number), "origin": dict()}:
+            raise InputError(
+                f"{path}: written in format {number}, newer than this version's {FORMAT}. "
+                "Upgrade frcnn to read it."
+            )
+    raise InputError(f"{path}: its description is damaged.")
 
 
 def describes_model(path: Path) -> bool:
@@ -160,3 +148,48 @@ def _architecture(values: dict[str, Any]) -> Architecture:
         classifier=values.get("classifier", "softmax"),
         box_regression=bool(values.get("box_regression", True)),
     )
+
+
+# `vgg16` was torchvision's network once, its layers numbered, its pooling rounding down.
+_NUMBERED = re.compile(r"features\.\d+\.")
+
+
+def upgraded(path: Path, stored: Stored) -> Stored:
+    """What a model file held, for the networks of this version.
+
+    A model on the former vgg16 is now one on torchvision:vgg16. Older checkpoints have SGD's
+    momenta alone of their optimizer. Raises InputError, naming `path`, for a checkpoint of the
+    former vgg16, whose training would not continue as it began, and for EfficientNet-Lite from
+    before its map had stride 8.
+    """
+    if any(name.endswith("features.lateral.weight") for name in stored.tensors):
+        raise InputError(
+            f"{path}: an older version trained this on another {stored.architecture.backbone}, "
+            "with a feature map\nof stride 16. Use it with that version, or train anew."
+        )
+    tensors = {_renamed(name): value for name, value in stored.tensors.items()}
+    stored = replace(stored, tensors=tensors)
+    if stored.architecture.backbone != "vgg16":
+        return stored
+    if any(name.startswith("model.features.0.") for name in stored.tensors):
+        raise InputError(
+            f"{path}: an older version began this run on another vgg16, now torchvision:vgg16.\n"
+            "Finish it with that version, or train anew."
+        )
+    if "features.0.weight" not in stored.tensors:
+        return stored
+    return replace(
+        stored,
+        architecture=replace(stored.architecture, backbone="torchvision:vgg16"),
+        tensors={
+            f"features.{name}" if _NUMBERED.match(name) else name: value
+            for name, value in stored.tensors.items()
+        },
+    )
+
+
+def _renamed(name: str) -> str:
+    former = "momentum."
+    if name.startswith(former):
+        return f"optimizer.momentum_buffer.{name.removeprefix(former)}"
+    return name

@@ -12,7 +12,7 @@ from frcnn_cli.engine.models.store import find_model, load_model
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
 from frcnn_cli.engine.network.backbones.find import find_backbone, find_defaults
 from frcnn_cli.engine.settings import Architecture, Experiment
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import MisuseError
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.network.layer_costs import NetworkCost
@@ -47,42 +47,24 @@ def model_info(given: str | None, runs_root: Path) -> ModelInfo:
     nearest backbone, and InputError for a damaged file.
     """
     if given is not None and (given in DEFAULTS or given.startswith(TORCHVISION)):
-        return _of_backbone(given)
+        backbone = find_backbone(given)
+        architecture = Architecture(given, VOC_CLASSES, backbone.hidden, backbone.preprocessing)
+        return _with_costs(architecture)
     path = None if given is None else Path(given)
-    if path is not None and not path.exists() and not _looks_like_a_path(path):
+    if path is not None and not path.exists() and len(path.parts) == 1 and not path.suffix:
         try:
             find_defaults(str(path))
         except MisuseError as error:
             raise MisuseError(f"{error}\nNor is there a model file of that name.") from None
-    return _of_file(find_model(path, runs_root))
-
-
-def _looks_like_a_path(path: Path) -> bool:
-    return len(path.parts) > 1 or path.suffix != ""
-
-
-def _of_backbone(name: str) -> ModelInfo:
-    from frcnn_cli.engine.network.layer_costs import layer_costs
-
-    backbone = find_backbone(name)
-    architecture = Architecture(name, VOC_CLASSES, backbone.hidden, backbone.preprocessing)
-    return ModelInfo(architecture, layer_costs(architecture))
-
-
-def _of_file(path: Path) -> ModelInfo:
-    from frcnn_cli.engine.network.layer_costs import layer_costs
-
+    path = find_model(path, runs_root)
     model, origin = load_model(path)
-    architecture = model.architecture
-    try:
-        experiment = stored_experiment(origin, architecture)
-    except MisuseError as error:
-        raise InputError(f"{path}: {error}") from error
-    compressed_from = origin.get("compressed_from")
-    file = ModelFile(
-        path,
-        path.stat().st_size,
-        experiment,
-        None if compressed_from is None else str(compressed_from),
-    )
+    experiment = stored_experiment(origin, model.architecture, path)
+    source = origin.get("compressed_from")
+    file = ModelFile(path, path.stat().st_size, experiment, None if source is None else str(source))
+    return _with_costs(model.architecture, file)
+
+
+def _with_costs(architecture: Architecture, file: ModelFile | None = None) -> ModelInfo:
+    from frcnn_cli.engine.network.layer_costs import layer_costs
+
     return ModelInfo(architecture, layer_costs(architecture), file)

@@ -19,7 +19,6 @@ from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import Experiment, Precision, PrecisionChoice
-from frcnn_proposals.errors import InputError, MisuseError, reason
 
 
 @dataclass(frozen=True)
@@ -55,10 +54,7 @@ def open_model(
     """
     path = find_model(given, runs_root)
     model, origin = load_model(path)
-    try:
-        experiment = stored_experiment(origin, model.architecture)
-    except (MisuseError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
+    experiment = stored_experiment(origin, model.architecture, path)
     measured = find_defaults(model.architecture.backbone).bfloat16
     measured = measured and experiment.detect.precision != "float32"
     chosen = choose_precision(precision, device, measured)

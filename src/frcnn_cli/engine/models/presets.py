@@ -20,7 +20,6 @@ from frcnn_cli.engine.settings import (
 from frcnn_cli.engine.settings.overrides import Override
 from frcnn_proposals.errors import MisuseError
 
-Named = TypeVar("Named")
 # The scale of the paper, and the cap of the longer side that goes with its one scale.
 SCALE, MAX_SIZE = 600, 1000
 MULTISCALE, MULTISCALE_MAX_SIZE = (480, 576, 688, 864, 1200), 2000
@@ -45,6 +44,9 @@ class Variant:
     name: str
     summary: str
     changes: Callable[[Experiment], dict[str, Any]]
+
+
+Named = TypeVar("Named", Preset, Variant)
 
 
 def _multiscale(base: Experiment) -> dict[str, Any]:
@@ -103,11 +105,6 @@ VARIANTS = (
 )
 
 
-def find_preset(name: str) -> Preset:
-    """The base of that name. Raises MisuseError, naming the nearest, for an unknown one."""
-    return _find(name, {preset.name: preset for preset in PRESETS}, "preset")
-
-
 def base_experiment(
     preset: str | None, backbone: str | None = None, own: Preprocessing | None = None
 ) -> Experiment:
@@ -117,7 +114,7 @@ def base_experiment(
     preset's; without a preset it trains in its own way. own: preprocessing of
     a detector to start from, in place of the backbone's. Raises MisuseError for unknown names.
     """
-    base = find_preset(preset or PRESETS[0].name)
+    base = _find(preset or PRESETS[0].name, PRESETS, "preset")
     network = find_defaults(backbone or base.backbone)
     preprocessing = own or network.preprocessing
     schedule, sampling, detect = network.schedule, network.sampling, network.detect
@@ -146,10 +143,9 @@ def variant_changes(base: Experiment, names: Iterable[str]) -> list[Override]:
 
     Raises MisuseError for an unknown name, and where two of them contradict each other.
     """
-    known = {variant.name: variant for variant in VARIANTS}
     changed: dict[str, Override] = {}
     for name in dict.fromkeys(names):
-        for path, value in _find(name, known, "variant").changes(base).items():
+        for path, value in _find(name, VARIANTS, "variant").changes(base).items():
             other = changed.setdefault(path, Override(path, value, f"Variant {name}"))
             if other.value != value:
                 raise MisuseError(
@@ -159,7 +155,8 @@ def variant_changes(base: Experiment, names: Iterable[str]) -> list[Override]:
     return list(changed.values())
 
 
-def _find(name: str, known: dict[str, Named], kind: str) -> Named:
+def _find(name: str, all_of_them: tuple[Named, ...], kind: str) -> Named:
+    known = {item.name: item for item in all_of_them}
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1)

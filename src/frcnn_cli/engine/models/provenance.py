@@ -15,7 +15,7 @@ from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import Override, from_nested, override
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.store.reader import ProposalStore
 
 # Keys of format 1, and the fields that they are now.
@@ -38,14 +38,23 @@ def origin_of(experiment: Experiment, fingerprint: str) -> dict[str, Any]:
     return {"experiment": nested(experiment), "proposals_fingerprint": fingerprint}
 
 
-def stored_experiment(origin: Mapping[str, Any], architecture: Architecture) -> Experiment:
+def stored_experiment(
+    origin: Mapping[str, Any], architecture: Architecture, path: Path | None = None
+) -> Experiment:
     """The experiment that a model was made by; what an older format does not say is default.
 
-    Raises MisuseError where it is damaged.
+    Raises InputError, naming the model's `path`, where it is damaged.
     """
+    try:
+        return override(Experiment(), _stored_values(origin, architecture))
+    except (MisuseError, TypeError, ValueError) as error:
+        raise InputError(f"{path}: its experiment is damaged ({reason(error)}).") from error
+
+
+def _stored_values(origin: Mapping[str, Any], architecture: Architecture) -> list[Override]:
     where = "The experiment in it"
     if "experiment" in origin:
-        return override(Experiment(), from_nested(_table(origin["experiment"], where), where))
+        return from_nested(origin["experiment"], where)
     given = [
         Override("backbone", architecture.backbone, where),
         Override("weights", "imagenet" if architecture.pretrained else "none", where),
@@ -56,16 +65,10 @@ def stored_experiment(origin: Mapping[str, Any], architecture: Architecture) -> 
             if origin.get(key) is not None
         ),
     ]
-    settings = from_nested(_table(origin.get("settings", {}), where), where)
-    given += [each if "." in each.path else replace(each, path=f"train.{each.path}")
-              for each in settings]  # fmt: skip
-    return override(Experiment(), given)
-
-
-def _table(value: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise MisuseError(f"{where} is no table of settings.")
-    return value
+    settings = from_nested(origin.get("settings", {}), where)
+    return given + [
+        each if "." in each.path else replace(each, path=f"train.{each.path}") for each in settings
+    ]
 
 
 def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str:
@@ -87,11 +90,11 @@ def trained_on(training: DataSettings, dataset: Dataset) -> bool | None:
     names decide: one dataset, and a split that lies within the other. None where `training`
     does not say, or names another dataset that is not to be found.
     """
-    name, split, root = training.dataset, training.split, training.root
+    name, split = training.dataset, training.split
     if not name or not split:
         return None
     try:
-        seen = find_dataset(name, split, Path(root) if root else None)
+        seen = find_dataset(name, split, training.folder)
     except (InputError, MisuseError):
         if Path(name).name != Path(dataset.name).name:
             return None

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import load_tensors, read_description, save_tensors
-from frcnn_cli.engine.models.legacy import upgraded
 from frcnn_proposals.errors import InputError, MisuseError, reason
 
 if TYPE_CHECKING:
@@ -58,7 +57,7 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     """
     from frcnn_cli.engine.network.model import rebuild_model
 
-    stored = upgraded(path, load_tensors(path))
+    stored = load_tensors(path)
     if any(name.startswith("model.") for name in stored.tensors):
         raise InputError(
             f"{path}: this is a run's checkpoint, not a model.\n"

@@ -1,6 +1,4 @@
-"""Settings as frozen dataclasses, checked when made and passed on as arguments.
-
-A value out of range raises MisuseError.
+"""Settings as frozen dataclasses, which raise MisuseError for a value out of range.
 
 Defaults are the paper's where the paper gives one; `docs/training.md` says which differ.
 """

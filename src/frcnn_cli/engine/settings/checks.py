@@ -31,6 +31,11 @@ def check_scales(scales: tuple[int, ...], what: str) -> None:
     check(len(set(scales)) == len(scales), f"{what} name one length twice: {scales}")
 
 
-def positive(value: float) -> bool:
-    """Whether `value` is finite and over zero."""
-    return value > 0 and math.isfinite(value)
+def check_positive(value: float, what: str) -> None:
+    """Raise MisuseError unless `value` is finite and over zero."""
+    check(0 < value < math.inf, f"{what} is {value}; it must be positive")
+
+
+def check_least(value: int, least: int, what: str) -> None:
+    """Raise MisuseError unless `value` is at least `least`."""
+    check(value >= least, f"{what} is {value}; it must be {least} or more")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from frcnn_cli.engine.settings.checks import check
 from frcnn_cli.engine.settings.detection import DetectSettings
@@ -21,6 +22,11 @@ class DataSettings:
     dataset: str = ""
     split: str = ""
     root: str = ""
+
+    @property
+    def folder(self) -> Path | None:
+        """`root`; None where it is empty."""
+        return Path(self.root) if self.root else None
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from frcnn_cli.engine.boxes import BoxCoding
-from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice
+from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice, check_positive
 
 Channels = Literal["rgb", "bgr"]
 Classifier = Literal["softmax", "svm"]
@@ -37,13 +37,13 @@ class Preprocessing:
         )
         check(self.max_size >= self.scale, f"max_size {self.max_size} is under scale {self.scale}")
         check_choice(self.channels, Channels, "channels")
-        check(self.divisor > 0, f"divisor is {self.divisor}; it must be positive")
+        check_positive(self.divisor, "divisor")
         for values in (self.mean, self.std):
             check(
                 len(values) == 3 and all(map(math.isfinite, values)),
                 f"mean and std need three finite numbers each, not {values}",
             )
-        check(min(self.std) > 0, f"std is {self.std}; it must be positive")
+        check_positive(min(self.std), "the least of std")
 
     def at_scale(self, scale: int | None) -> Preprocessing:
         """The same with another scale, max_size in proportion; unchanged for None."""

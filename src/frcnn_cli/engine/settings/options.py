@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from frcnn_cli.engine.settings.detection import DetectSettings, PrecisionChoice
 
-Value = TypeVar("Value")
+# Fields of a model's settings that a value given here replaces.
+_REPLACED = ("score_threshold", "top_k", "scales", "box_voting")
 
 
 @dataclass(frozen=True)
@@ -31,14 +32,11 @@ class DetectionOptions:
 
     def applied_to(self, stored: DetectSettings) -> DetectSettings:
         """The settings stored with a model, with these changes."""
+        replaced = {name: getattr(self, name) for name in _REPLACED}
+        given: dict[str, Any] = {n: value for n, value in replaced.items() if value is not None}
+        box_regression = stored.box_regression and self.box_regression
         return replace(
-            stored,
-            score_threshold=_given(self.score_threshold, stored.score_threshold),
-            top_k=_given(self.top_k, stored.top_k),
-            flip=stored.flip or self.flip,
-            scales=_given(self.scales, stored.scales),
-            box_regression=stored.box_regression and self.box_regression,
-            box_voting=_given(self.box_voting, stored.box_voting),
+            stored, flip=stored.flip or self.flip, box_regression=box_regression, **given
         )
 
     def for_evaluation(self, stored: DetectSettings) -> DetectSettings:
@@ -61,7 +59,3 @@ class DataOptions:
     proposals: Path | None = None
     source: str | None = None
     allow_mismatch: bool = False
-
-
-def _given(value: Value | None, stored: Value) -> Value:
-    return stored if value is None else value

@@ -69,8 +69,10 @@ def read_toml(path: Path) -> list[Override]:
     return from_nested(table, str(path))
 
 
-def from_nested(table: Mapping[str, Any], where: str) -> list[Override]:
-    """The values of a table of sections, as `fields.nested` makes it."""
+def from_nested(table: Any, where: str) -> list[Override]:
+    """The values in a table as `fields.nested` makes it. Raises MisuseError for anything else."""
+    if not isinstance(table, Mapping):
+        raise MisuseError(f"{where} is no table of settings.")
     given = []
     for name, value in table.items():
         if isinstance(value, Mapping):

@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from frcnn_cli.engine.settings.checks import check, check_choice, check_scales, positive
+from frcnn_cli.engine.settings.checks import (
+    check,
+    check_choice,
+    check_least,
+    check_positive,
+    check_scales,
+)
 from frcnn_cli.engine.settings.detection import PrecisionChoice
 from frcnn_cli.engine.settings.network import Classifier
 
@@ -71,17 +77,12 @@ class Schedule:
     def __post_init__(self) -> None:
         check(self.iterations >= 1, "training needs at least one iteration")
         check_choice(self.optimizer, Optimizer, "the optimizer")
-        check(
-            positive(self.learning_rate),
-            f"the learning rate is {self.learning_rate}; it must be positive",
-        )
+        check_positive(self.learning_rate, "the learning rate")
         check(0 < self.step_at <= 1, "step_at is a fraction of the iterations, in 0..1")
-        check(positive(self.gamma), f"gamma is {self.gamma}; it must be positive")
+        check_positive(self.gamma, "gamma")
         check(self.warmup >= 0, f"warmup is {self.warmup} iterations; it cannot be negative")
         check(0 <= self.momentum < 1, f"momentum is {self.momentum}; it lies in 0..1")
-        check(
-            0 <= self.weight_decay < 1, f"the weight decay is {self.weight_decay}; it lies in 0..1"
-        )
+        check(0 <= self.weight_decay < 1, f"weight_decay is {self.weight_decay}; it lies in 0..1")
 
     def rate_at(self, iteration: int) -> float:
         """The learning rate of one iteration, counted from 0."""
@@ -115,24 +116,14 @@ class SvmSettings:
     iterations: int = 1000
 
     def __post_init__(self) -> None:
-        check(positive(self.c), f"the SVMs' c is {self.c}; it must be positive")
-        check(
-            positive(self.positive_weight),
-            f"the SVMs' positive_weight is {self.positive_weight}; it must be positive",
-        )
+        for name in ("c", "positive_weight", "feature_norm", "bias_feature"):
+            check_positive(getattr(self, name), f"the SVMs' {name}")
         check(
             0 < self.negative_iou <= 1,
             f"the SVMs' negative_iou is {self.negative_iou}; it lies in 0..1",
         )
-        for name in ("feature_norm", "bias_feature"):
-            value = getattr(self, name)
-            check(positive(value), f"the SVMs' {name} is {value}; it must be positive")
-        check(
-            self.retrain_after >= 1,
-            f"the SVMs' retrain_after is {self.retrain_after}; it must be 1 or more",
-        )
-        check(self.passes >= 1, f"the SVMs' passes are {self.passes}; it takes at least one")
-        check(self.iterations >= 1, f"the SVMs' iterations are {self.iterations}; at least one")
+        for name in ("passes", "retrain_after", "iterations"):
+            check_least(getattr(self, name), 1, f"the SVMs' {name}")
 
 
 @dataclass(frozen=True)
@@ -169,7 +160,7 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_choice(self.box_training, BoxTraining, "box_training")
-        check(positive(self.box_weight), f"box_weight is {self.box_weight}; it must be positive")
+        check_positive(self.box_weight, "box_weight")
         check(
             self.box_training != "none" or self.box_weight == 1.0,
             "box_weight does nothing where box_training is 'none'",

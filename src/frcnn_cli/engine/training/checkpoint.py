@@ -1,17 +1,14 @@
-"""Checkpoints: all that a run needs to resume as if it had never stopped. Reading how far it
-has come needs no torch.
-"""
+"""Checkpoints, from which a run resumes; how far it has come is read without torch."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import MALFORMED, load_tensors, read_description, save_tensors
-from frcnn_cli.engine.models.legacy import upgraded
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.settings import TrainSettings
 from frcnn_cli.engine.settings.fields import nested
@@ -51,12 +48,7 @@ def save_checkpoint(
     for name, parameter in model.named_parameters():
         for kind, value in optimizer.state[parameter].items():
             tensors[f"{_OPTIMIZER}{kind}.{name}"] = value
-    origin = {
-        "iteration": progress.iteration,
-        "settings": nested(progress.settings),
-        "origin": progress.origin,
-        "best": progress.best,
-    }
+    origin = vars(progress) | {"settings": nested(progress.settings)}
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
             raise InputError(
@@ -67,16 +59,27 @@ def save_checkpoint(
         save_tensors(folder / CHECKPOINT_FILE, model.architecture, tensors, origin)
 
 
-@contextmanager
-def resumable_after_failure(folder: Path) -> Iterator[None]:
+def resumable_after_failure(folder: Path) -> AbstractContextManager[None]:
     """Where the block cannot write a file, add to the error how the run is resumed."""
+    return _advised(
+        "The last checkpoint is kept. Make room on the disk, then resume with "
+        f"`frcnn train --resume {folder}`."
+    )
+
+
+def restartable_after_damage(folder: Path) -> AbstractContextManager[None]:
+    """Where the block cannot read the run's checkpoint, add to the error how to restart it."""
+    setting = folder / SETTING_FILE
+    restart = f"Restart the run with `frcnn train --config {setting}`."
+    return _advised(restart) if setting.is_file() else nullcontext()
+
+
+@contextmanager
+def _advised(advice: str) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        raise InputError(
-            f"{error}\nThe last checkpoint is kept. Make room on the disk, then resume with "
-            f"`frcnn train --resume {folder}`."
-        ) from error
+        raise type(error)(f"{error}\n{advice}") from error
 
 
 def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress]:
@@ -89,7 +92,7 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
     progress = load_progress(folder)
     path = folder / CHECKPOINT_FILE
     with restartable_after_damage(folder):
-        stored = upgraded(path, load_tensors(path))
+        stored = load_tensors(path)
         try:
             model = rebuild_model(stored.architecture, _part(stored.tensors, "model."))
         except (RuntimeError, MisuseError) as error:
@@ -113,20 +116,6 @@ def load_progress(folder: Path) -> Progress:
             )
         except (*MALFORMED, MisuseError) as error:
             raise InputError(f"{path}: this checkpoint is damaged ({reason(error)}).") from error
-
-
-@contextmanager
-def restartable_after_damage(folder: Path) -> Iterator[None]:
-    """Where the block cannot read the run's checkpoint, add to the error how to restart it."""
-    try:
-        yield
-    except InputError as error:
-        setting = folder / SETTING_FILE
-        if not setting.is_file():
-            raise
-        raise type(error)(
-            f"{error}\nRestart the run with `frcnn train --config {setting}`."
-        ) from error
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

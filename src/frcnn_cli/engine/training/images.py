@@ -16,16 +16,10 @@ from torch import Tensor
 
 from frcnn_cli.engine.boxes import flip_boxes
 from frcnn_cli.engine.network.transforms import normalised, resized_image
-from frcnn_cli.engine.records import GroundTruth, ImageRecord
+from frcnn_cli.engine.records import ImageRecord
 from frcnn_cli.engine.seeds import generator_for
-from frcnn_cli.engine.settings import Architecture, Preprocessing, Sampling, TrainSettings
-from frcnn_cli.engine.training.sampling import (
-    Candidates,
-    Quota,
-    RoiSample,
-    match_candidates,
-    sample_rois,
-)
+from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
+from frcnn_cli.engine.training.sampling import Quota, RoiSample, candidates_of, sample_rois
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.images import read_image
 
@@ -65,7 +59,10 @@ class TrainingImages:
         self.proposals = proposals
         self.architecture = architecture
         self.settings = settings
-        self._inputs = _preprocessings(architecture.preprocessing, settings.sampling)
+        own = architecture.preprocessing
+        scales = settings.sampling.scales or (own.scale,)
+        # One for each scale that images are seen at; max_size caps all of them.
+        self._inputs = [replace(own, scale=scale) for scale in scales]
         self._cache = Cache(cache_bytes)
 
     def prepare(self, record: ImageRecord, quota: Quota, epoch: int) -> TrainingImage:
@@ -73,7 +70,7 @@ class TrainingImages:
         settings, name = self.settings, record.image_id
         generator = generator_for(settings.seed, epoch, name)
         is_flipped = settings.sampling.flip and generator.random() < 0.5
-        candidates = self._cache.get(name, lambda: self._candidates(record))
+        candidates = self._cache.get(name, lambda: candidates_of(record, self.proposals, settings))
         coding = self.architecture.box_coding
         sample = sample_rois(candidates, quota, settings.sampling, generator, coding)
         index = int(generator.integers(len(self._inputs)))
@@ -89,11 +86,6 @@ class TrainingImages:
             dropout_seed=int(generator.integers(2**63)),
         )
 
-    def _candidates(self, record: ImageRecord) -> Candidates:
-        boxes = self.proposals[record.image_id].top(self.settings.proposals).boxes
-        truth = record.truth or GroundTruth()
-        return match_candidates(boxes, truth, self.settings.sampling.foreground_iou)
-
 
 def _read(record: ImageRecord, preprocessing: Preprocessing) -> ResizedImage:
     image = read_image(record.path)
@@ -105,13 +97,6 @@ def _flipped(sample: RoiSample, width: int) -> RoiSample:
     """The same RoIs of the mirrored image: an offset to the right is one to the left."""
     targets = sample.targets * np.array([-1, 1, 1, 1], np.float32)
     return RoiSample(flip_boxes(sample.boxes, width), sample.labels, targets)
-
-
-def _preprocessings(preprocessing: Preprocessing, sampling: Sampling) -> tuple[Preprocessing, ...]:
-    """One for each scale that images are seen at in training; max_size caps all of them."""
-    if not sampling.scales:
-        return (preprocessing,)
-    return tuple(replace(preprocessing, scale=scale) for scale in sampling.scales)
 
 
 Value = TypeVar("Value")

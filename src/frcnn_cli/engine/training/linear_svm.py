@@ -1,10 +1,8 @@
-"""A linear SVM, fitted by LIBLINEAR (which is what R-CNN used too).
-
-Mining hard negatives for one class's SVM, as R-CNN did (Girshick et al., CVPR 2014, 2.3).
+"""One class's linear SVM and its hard negatives, as in R-CNN (Girshick et al., CVPR 2014, 2.3).
 
 All negatives of all images are too many to keep. So an SVM of those of the first image looks at
 the next images for negatives that it gets wrong or nearly; when enough are found it is fitted
-again, and forgets those that have become easy.
+again, and forgets those that have become easy. LIBLINEAR fits it, as in R-CNN.
 """
 
 from __future__ import annotations

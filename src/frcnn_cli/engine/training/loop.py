@@ -6,14 +6,12 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from frcnn_cli.engine.distributed.interrupt import StopRequest, stop_between_steps
-from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.models.initial import renormalise_boxes
 from frcnn_cli.engine.models.store import MODEL_FILE, save_model
 from frcnn_cli.engine.network.compile import compilation_explained, compile_features
@@ -29,7 +27,7 @@ from frcnn_cli.engine.training.checkpoint import (
 from frcnn_cli.engine.training.metrics import METRICS_FILE, Write, appended_lines
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run, StepReport, Trained
-from frcnn_cli.engine.training.sampling import Candidates, match_candidates, target_statistics
+from frcnn_cli.engine.training.sampling import Candidates, candidates_of, target_statistics
 from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 from frcnn_cli.engine.training.svm import fit_svms
@@ -82,8 +80,7 @@ def training_candidates(run: Run) -> Iterator[Candidates]:
                 f"{run.dataset.name}, split {run.dataset.split}: image {record.image_id} has no "
                 "annotation to learn from.\nTrain on a split that is annotated."
             )
-        boxes = run.proposals[record.image_id].top(run.settings.proposals).boxes
-        yield match_candidates(boxes, record.truth, run.settings.sampling.foreground_iou)
+        yield candidates_of(record, run.proposals, run.settings)
 
 
 def _train_from(
@@ -104,7 +101,8 @@ def _train_from(
     with _surroundings(model, run, start, on_step) as (stream, recorder, stop):
         for stage in stages(settings):
             set_trainable(model, stage, settings)
-            network = _averaging(model, team)
+            # With a team, gradients are averaged over it as they are computed.
+            network = model if team.world == 1 else DistributedDataParallel(model)
             optimizer = make_optimizer(model, settings.schedule)
             restore_optimizer(model, optimizer, memory if start > stage.start else {})
             iterations = range(max(start, stage.start), stage.end)
@@ -139,11 +137,6 @@ def _train_from(
     return Trained(run.folder / MODEL_FILE, unreadable, progress.best if team.is_first else None)
 
 
-def _averaging(model: FastRCNN, team: Team) -> FastRCNN | DistributedDataParallel:
-    """The model, or what averages its gradients over the team as they are computed."""
-    return model if team.world == 1 else DistributedDataParallel(model)
-
-
 @contextmanager
 def _surroundings(
     model: FastRCNN, run: Run, start: int, on_step: OnStep
@@ -165,41 +158,13 @@ def _surroundings(
         yield stream, Recorder(run, write, on_step), enter(stop_between_steps())
 
 
-Item = TypeVar("Item")
-
-
-class Stopwatch:
-    """Runs from when it is made."""
-
-    def __init__(self) -> None:
-        self._started = time.perf_counter()
-        self.waited = 0.0
-
-    @property
-    def elapsed(self) -> float:
-        """Seconds so far."""
-        return time.perf_counter() - self._started
-
-    def waiting_for(self, items: Iterable[Item]) -> Iterator[Item]:
-        """The same items; what each takes to come counts as waiting."""
-        source = iter(items)
-        while True:
-            before = time.perf_counter()
-            try:
-                item = next(source)
-            except StopIteration:
-                return
-            finally:
-                self.waited += time.perf_counter() - before
-            yield item
-
-
 @dataclass
 class Recorder:
     """Times each step, writes and reports it, and notes the images that cannot be read.
 
     write: appends a line to the run's metrics. score: the last mAP on val. steps: those that
-    had RoIs. unreadable: a message for each image, once.
+    had RoIs. unreadable: a message for each image, once. started: when the step did, by
+    perf_counter. waited: seconds that it waited for its data.
     """
 
     run: Run
@@ -208,15 +173,21 @@ class Recorder:
     score: float | None = None
     steps: int = 0
     unreadable: dict[str, None] = field(default_factory=dict)
-    watch: Stopwatch = field(default_factory=Stopwatch)
+    started: float = 0.0
+    waited: float = 0.0
 
     def timed(self, shares: Iterable[Minibatch]) -> Iterator[Minibatch]:
         """The shares of the next step on the run's device; the step's time starts here."""
-        self.watch = Stopwatch()
-        return self._moved(self.watch.waiting_for(shares))
+        self.started, self.waited = time.perf_counter(), 0.0
+        return self._moved(iter(shares))
 
     def _moved(self, shares: Iterator[Minibatch]) -> Iterator[Minibatch]:
-        for share in shares:
+        while True:
+            before = time.perf_counter()
+            share = next(shares, None)
+            self.waited += time.perf_counter() - before
+            if share is None:
+                return
             self.unreadable |= dict.fromkeys(share.unreadable)
             yield share.to(self.run.device)
 
@@ -232,8 +203,8 @@ class Recorder:
             box_regression=losses.box_regression.item(),
             learning_rate=rate,
             images=self.run.settings.sampling.images,
-            seconds=self.watch.elapsed,
-            waiting=self.watch.waited,
+            seconds=time.perf_counter() - self.started,
+            waiting=self.waited,
         )
         self.write(step.measured())
         self.on_step(replace(step, evaluation=self.score))

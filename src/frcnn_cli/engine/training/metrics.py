@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
@@ -32,7 +33,8 @@ def appended_lines(path: Path, done: int) -> Iterator[Write]:
     So a run that is resumed from a checkpoint has each iteration once, as one that was never
     stopped. Raises InputError, naming the file, where it cannot be written.
     """
-    kept = [line for line in _lines(path) if _iteration(line) <= done]
+    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
+    kept = (line for line in lines if line.endswith(b"\n") and _row(line)["iteration"] <= done)
     write_whole(path, b"".join(kept))
     # Without a buffer: a line that a full disk refuses must not come back when it is closed.
     with path.open("ab", buffering=0) as file:
@@ -46,25 +48,28 @@ def appended_lines(path: Path, done: int) -> Iterator[Write]:
         yield write
 
 
-def _lines(path: Path) -> list[bytes]:
-    return path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-
-
-def _iteration(line: bytes) -> float:
-    """The iteration that a line is about; infinite for one that a kill cut off."""
+def _row(line: bytes | str) -> dict[str, Any]:
+    """The values of a line; of an infinite iteration where a kill or damage left none."""
     try:
-        return int(json.loads(line)["iteration"]) if line.endswith(b"\n") else float("inf")
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return float("inf")
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        row = None
+    has_iteration = isinstance(row, dict) and _is_number(row.get("iteration"))
+    return row if has_iteration else {"iteration": math.inf}
 
 
 @contextmanager
-def tensorboard_scalars(folder: Path, done: int = 0) -> Iterator[Callable[[StepReport], None]]:
-    """Yields what writes a step's scalars under the run's folder.
+def tensorboard_scalars(
+    folder: Path, done: int, wanted: bool
+) -> Iterator[Callable[[StepReport], None]]:
+    """Yields what writes a step's scalars under the run's folder; nothing unless `wanted`.
 
     done: iterations before this process; what an earlier one logged after them is hidden. Raises
     MisuseError where TensorBoard is not installed.
     """
+    if not wanted:
+        yield lambda step: None
+        return
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
@@ -134,12 +139,17 @@ def read_training_log(folder: Path) -> TrainingLog:
     Lines that are not whole, as a killed run may leave them, are passed over.
     """
     steps = list(_rows(folder / METRICS_FILE, tuple(_LOSSES.values())))
-    evaluations = _rows(folder / EVALUATIONS_FILE, ("map",))
     return TrainingLog(
         tuple(int(row["iteration"]) for row in steps),
         {part: tuple(float(row[key]) for row in steps) for part, key in _LOSSES.items()},
-        tuple((int(row["iteration"]), float(row["map"])) for row in evaluations),
+        read_evaluations(folder),
     )
+
+
+def read_evaluations(folder: Path) -> tuple[tuple[int, float], ...]:
+    """(iteration, mAP on val) of each evaluation in a run's folder, as `read_training_log`."""
+    rows = _rows(folder / EVALUATIONS_FILE, ("map",))
+    return tuple((int(row["iteration"]), float(row["map"])) for row in rows)
 
 
 def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -148,12 +158,8 @@ def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
         lines = read_bytes(path).decode(errors="replace").splitlines()
     except OSError:
         return
-    for line in lines:
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(row, dict) and all(_is_number(row.get(k)) for k in ("iteration", *keys)):
+    for row in map(_row, lines):
+        if all(_is_number(row.get(key)) for key in ("iteration", *keys)):
             yield row
 
 

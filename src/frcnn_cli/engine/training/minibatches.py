@@ -42,8 +42,8 @@ class Minibatch:
     """What passes through the network together: a mini-batch, or one share of it.
 
     images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), raw.
-    unreadable: a message for each image that was skipped. rows: of each
-    image, for dropout. shares: into how many its mini-batch is split, by all processes.
+    unreadable: a message for each image that was skipped. rows: of each image, for dropout.
+    shares: into how many its mini-batch is split, by all processes.
     """
 
     images: Tensor
@@ -57,13 +57,9 @@ class Minibatch:
 
     def to(self, device: torch.device) -> Minibatch:
         """The same on `device`."""
-        return replace(
-            self,
-            images=self.images.to(device, non_blocking=True),
-            rois=self.rois.to(device, non_blocking=True),
-            labels=self.labels.to(device, non_blocking=True),
-            targets=self.targets.to(device, non_blocking=True),
-        )
+        tensors = {name: getattr(self, name) for name in ("images", "rois", "labels", "targets")}
+        moved = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
+        return replace(self, **moved)
 
 
 class Minibatches(TorchDataset[Minibatch]):

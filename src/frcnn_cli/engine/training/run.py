@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -42,7 +42,9 @@ class RunOptions:
     """Where a run is stored and computed; no part of its experiment.
 
     folder: of the run; None makes a new one in runs_root. device: as `find_device` takes it.
-    emulate_bfloat16: compute in bfloat16 even on a device that has no instructions for it.
+    workers: processes that prepare batches, in place of the experiment's. emulate_bfloat16:
+    compute in bfloat16 even on a device that has no instructions for it. on_setting: called
+    with a new run's complete experiment before anything long begins.
     """
 
     folder: Path | None = None
@@ -51,6 +53,8 @@ class RunOptions:
     team: Team = ALONE
     tensorboard: bool = False
     emulate_bfloat16: bool = False
+    workers: int | None = None
+    on_setting: Callable[[Experiment], None] = lambda experiment: None
 
 
 @dataclass(frozen=True)
@@ -140,6 +144,8 @@ def prepare_run(
     """The run of an experiment, its proposals read from their file or computed."""
     team, device = options.team, own_device(options.team, options.device)
     settings = _without_emulation(experiment.train, folder, device, options, reporter)
+    if options.workers is not None:
+        settings = replace(settings, workers=options.workers)
     validation = None
     with team.first_alone():
         found = _proposals(experiment, data, reporter)
@@ -152,13 +158,13 @@ def prepare_run(
 
 
 def _proposals(experiment: Experiment, data: Dataset, reporter: Reporter) -> DatasetProposals:
-    chosen, root = experiment.proposals, experiment.data.root
+    chosen = experiment.proposals
     return proposals_for(
         reporter,
         data,
         Path(chosen.file) if chosen.file else None,
         chosen.source,
-        data_root=Path(root) if root else None,
+        data_root=experiment.data.folder,
         allow_mismatch=chosen.allow_mismatch,
     )
 
@@ -168,15 +174,10 @@ def with_split(experiment: Experiment, reporter: Reporter = SILENT) -> Experimen
     data = experiment.data
     if data.split:
         return experiment
-    splits = default_splits(data.dataset, _root(data))
+    splits = default_splits(data.dataset, data.folder)
     if not splits.disjoint:
         reporter.warn(f"{data.dataset} has one split alone: nothing is left to evaluate on.")
     return replace(experiment, data=replace(data, split=splits.training))
-
-
-def training_dataset(data: DataSettings) -> Dataset:
-    """The dataset that an experiment trains on."""
-    return find_dataset(data.dataset, data.split, _root(data))
 
 
 def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
@@ -187,7 +188,7 @@ def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
     """
     way_out = "Omit --eval-every, or train on a split that excludes val (--split train)."
     try:
-        found = find_dataset(data.dataset, VALIDATION_SPLIT, _root(data))
+        found = find_dataset(data.dataset, VALIDATION_SPLIT, data.folder)
     except MisuseError as error:
         raise MisuseError(f"There is no val split to evaluate on: {error}\n{way_out}") from error
     trained = {record.path.resolve() for record in training.images}
@@ -202,10 +203,6 @@ def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
     if found.classes != training.classes:
         raise MisuseError(f"The val split of {data.dataset} has other classes.\n{way_out}")
     return found
-
-
-def _root(data: DataSettings) -> Path | None:
-    return Path(data.root) if data.root else None
 
 
 def with_precision(experiment: Experiment, options: RunOptions) -> Experiment:

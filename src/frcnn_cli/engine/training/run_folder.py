@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from frcnn_cli.engine.models.file import MALFORMED, read_architecture
+from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, MODEL_FILE, SETTING_FILE
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested, values_of
 from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
 from frcnn_cli.engine.training.checkpoint import Progress, load_progress, restartable_after_damage
-from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE
-from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_cli.engine.training.metrics import read_evaluations
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import is_endless
 
@@ -105,23 +103,16 @@ def read_run(folder: Path) -> StoredRun:
     progress = load_progress(folder)
     origin = {"settings": nested(progress.settings), **progress.origin}
     with restartable_after_damage(folder):
-        try:
-            experiment = stored_experiment(origin, read_architecture(checkpoint))
-        except (MisuseError, TypeError, ValueError) as error:
-            damage = reason(error)
-            raise InputError(f"{checkpoint}: its experiment is damaged ({damage}).") from error
+        experiment = stored_experiment(origin, read_architecture(checkpoint), checkpoint)
     if in_setting is not None:
-        _check_unchanged(setting, values_of(in_setting), values_of(experiment))
+        found = values_of(in_setting)
+        for path, value in values_of(experiment).items():
+            if found[path] != value:
+                raise MisuseError(
+                    f"{setting}: {path} is {found[path]!r}, but the run began with {value!r}.\n"
+                    "Restore it, or start another run with --config and this file."
+                )
     return StoredRun(experiment, progress, model)
-
-
-def _check_unchanged(setting: Path, found: dict[str, Any], began: dict[str, Any]) -> None:
-    for path, value in began.items():
-        if found[path] != value:
-            raise MisuseError(
-                f"{setting}: {path} is {found[path]!r}, but the run began with {value!r}.\n"
-                "Restore it, or start another run with --config and this file."
-            )
 
 
 # A folder with one of these is listed as a run.
@@ -163,17 +154,5 @@ def _listed(folder: Path) -> ListedRun:
     total = stored.experiment.train.iterations
     done = 0 if stored.progress is None else stored.progress.iteration
     finished = stored.model is not None
-    return ListedRun(
-        folder, size, stored.experiment, total if finished else done, finished, _best(folder)
-    )
-
-
-def _best(folder: Path) -> float | None:
-    scores = []
-    path = folder / EVALUATIONS_FILE
-    for line in path.read_bytes().splitlines() if path.is_file() else []:
-        try:
-            scores.append(float(json.loads(line)["map"]))
-        except MALFORMED:
-            continue
-    return max(scores, default=None)
+    best = max((score for _, score in read_evaluations(folder)), default=None)
+    return ListedRun(folder, size, stored.experiment, total if finished else done, finished, best)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +10,9 @@ import torch
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.boxes import BoxCoding, encode_boxes, iou_matrix
-from frcnn_cli.engine.records import GroundTruth
-from frcnn_cli.engine.settings import Sampling
+from frcnn_cli.engine.records import GroundTruth, ImageRecord
+from frcnn_cli.engine.settings import Sampling, TrainSettings
+from frcnn_proposals.base import Proposals
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,14 @@ def match_candidates(
         on_difficult = iou_matrix(boxes, truth.boxes[aside]).max(axis=1) >= foreground_iou
         ignored = on_difficult & (iou < foreground_iou)
     return Candidates(boxes, labels, matched, iou, ignored)
+
+
+def candidates_of(
+    record: ImageRecord, proposals: Mapping[str, Proposals], settings: TrainSettings
+) -> Candidates:
+    """The RoIs of an annotated image that a run samples from."""
+    boxes = proposals[record.image_id].top(settings.proposals).boxes
+    return match_candidates(boxes, record.truth or GroundTruth(), settings.sampling.foreground_iou)
 
 
 def sample_rois(

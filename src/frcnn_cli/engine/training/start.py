@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
@@ -20,7 +22,6 @@ from frcnn_cli.engine.training.run import (
     StepReport,
     Trained,
     prepare_run,
-    training_dataset,
     validation_dataset,
     with_precision,
     with_split,
@@ -35,28 +36,26 @@ from frcnn_cli.engine.training.run_folder import (
 )
 from frcnn_proposals.errors import InputError, MisuseError
 
+_USUAL = RunOptions()
+
 
 def start_run(
-    experiment: Experiment,
-    options: RunOptions | None = None,
-    on_setting: Callable[[Experiment], None] = lambda experiment: None,
-    reporter: Reporter = SILENT,
+    experiment: Experiment, options: RunOptions = _USUAL, reporter: Reporter = SILENT
 ) -> Trained:
     """Train from the first iteration, in a new folder.
 
-    on_setting: called with the complete experiment before anything long begins. Where torchrun
-    has restarted the processes, and options.folder holds their run, it is resumed. Raises
-    MisuseError or InputError where the experiment cannot be trained; no folder is left then.
+    Where torchrun has restarted the processes, and options.folder holds their run, it is
+    resumed. Raises MisuseError or InputError where the experiment cannot be trained; no folder
+    is left then.
     """
-    options = options or RunOptions()
     with connected(options.team, options.device):
         if options.folder is not None and _is_restarted(options):
-            return _resume(options.folder, options, None, on_setting, reporter)
+            return _resume(options.folder, options, reporter)
         if not experiment.data.dataset:
             raise MisuseError("Name a dataset to train on, or a run to resume with --resume.")
         _check_files(experiment)
         experiment = with_split(experiment, reporter)
-        data = training_dataset(experiment.data)
+        data = find_dataset(experiment.data.dataset, experiment.data.split, experiment.data.folder)
         if experiment.train.eval_every:
             validation_dataset(experiment.data, data)
         experiment = with_precision(experiment, options)
@@ -67,37 +66,24 @@ def start_run(
             with _held(folder, options, reporter):
                 if options.team.is_first:
                     write_setting(folder, experiment)
-                return _train(experiment, data, folder, options, on_setting, reporter)
+                return _train(experiment, data, folder, options, reporter)
         except InputError:
             if options.team.is_first:
                 _remove_unless_trained(folder, missing)
             raise
 
 
-def resume_run(
-    folder: Path,
-    options: RunOptions | None = None,
-    workers: int | None = None,
-    on_setting: Callable[[Experiment], None] = lambda experiment: None,
-    reporter: Reporter = SILENT,
-) -> Trained:
+def resume_run(folder: Path, options: RunOptions = _USUAL, reporter: Reporter = SILENT) -> Trained:
     """Resume from the run's last checkpoint; from the beginning where it has none yet.
 
-    workers: processes that prepare batches, in place of the run's own number. Raises MisuseError
-    or InputError where the folder holds no run, or its setting or its proposals were changed.
+    Raises MisuseError or InputError where the folder holds no run, or its setting or its
+    proposals were changed.
     """
-    options = options or RunOptions()
     with connected(options.team, options.device):
-        return _resume(folder, options, workers, on_setting, reporter)
+        return _resume(folder, options, reporter)
 
 
-def _resume(
-    folder: Path,
-    options: RunOptions,
-    workers: int | None,
-    on_setting: Callable[[Experiment], None],
-    reporter: Reporter,
-) -> Trained:
+def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
     if not folder.is_dir():
         raise InputError(f"{folder}: this folder does not exist.")
     with _held(folder, options, reporter):
@@ -109,30 +95,21 @@ def _resume(
         experiment = stored.experiment
         if not experiment.data.dataset:
             raise InputError(f"{folder}: this run does not name its dataset and cannot be resumed.")
-        data = training_dataset(experiment.data)
+        data = find_dataset(experiment.data.dataset, experiment.data.split, experiment.data.folder)
         if stored.progress is None:
             reporter.note(f"{folder} has no checkpoint yet: starting from the first iteration")
-            return _train(experiment, data, folder, options, on_setting, reporter)
+            return _train(experiment, data, folder, options, reporter)
         run = prepare_run(experiment, data, folder, options, reporter)
         _check_proposals(stored, run)
-        if workers is not None:
-            run = replace(run, settings=replace(run.settings, workers=workers))
         done, total = stored.progress.iteration, run.settings.iterations
         reporter.note(f"Resuming {folder} after iteration {done} of {total}")
         from frcnn_cli.engine.training.loop import resume
 
-        return _train_with_progress(
-            run, options, reporter, lambda *callbacks: resume(run, *callbacks), done
-        )
+        return _train_with_progress(partial(resume, run), run, options, reporter, done)
 
 
 def _train(
-    experiment: Experiment,
-    data: Dataset,
-    folder: Path,
-    options: RunOptions,
-    on_setting: Callable[[Experiment], None],
-    reporter: Reporter,
+    experiment: Experiment, data: Dataset, folder: Path, options: RunOptions, reporter: Reporter
 ) -> Trained:
     from frcnn_cli.engine.models.initial import initial_model
     from frcnn_cli.engine.network.model import parameter_count
@@ -142,7 +119,7 @@ def _train(
     model = initial_model(experiment, data.classes)
     # Weights can need other pixels than the backbone's default ones.
     experiment = replace(experiment, preprocessing=model.architecture.preprocessing)
-    on_setting(experiment)
+    options.on_setting(experiment)
     run = prepare_run(experiment, data, folder, options, reporter)
     team = options.team
     processes = "" if team.world == 1 else f" in {team.world} processes"
@@ -156,31 +133,21 @@ def _train(
     # replaces the other.
     copies = (2 if experiment.train.eval_every else 1) + 2 * 2
     needs = Needs(4 * parameter_count(model) * copies, folder)
-    return _train_with_progress(
-        run, options, reporter, lambda *callbacks: train(model, run, *callbacks), needs=needs
-    )
+    return _train_with_progress(partial(train, model, run), run, options, reporter, needs=needs)
 
 
 def _train_with_progress(
+    work: Callable[[Callable[[StepReport], None], Callable[[str], None]], Trained],
     run: Run,
     options: RunOptions,
     reporter: Reporter,
-    work: Callable[[Callable[[StepReport], None], Callable[[str], None]], Trained],
     done: int = 0,
     needs: Needs | None = None,
 ) -> Trained:
-    """Do the work, reporting its steps and its SVMs; then draw the losses.
-
-    done: iterations of the run before.
-    """
+    """Do the work after `done` iterations, reporting steps and SVMs; then draw the losses."""
     is_first, line = run.team.is_first, TrainingLine()
-    scalars: AbstractContextManager[Callable[[StepReport], None]] = (
-        tensorboard_scalars(run.folder, done)
-        if options.tensorboard and is_first
-        else nullcontext(lambda step: None)
-    )
     with (
-        scalars as write_scalars,
+        tensorboard_scalars(run.folder, done, options.tensorboard and is_first) as write_scalars,
         reporter.progress("Training", run.settings.iterations, done, needs) as advance,
     ):
 

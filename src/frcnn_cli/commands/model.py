@@ -1,23 +1,65 @@
-"""What `frcnn model info` prints, and writes as JSON."""
+"""`frcnn model info`: what a model or a backbone is made of, layer by layer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import click
 from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from frcnn_cli.engine.models.info import ModelInfo
-from frcnn_cli.engine.network.layer_costs import LayerCost, NetworkCost
+from frcnn_cli.commands.shared import options
+from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.train.tables import setting_table
+from frcnn_cli.engine.models.info import ModelInfo, model_info
 from frcnn_cli.engine.settings import Preprocessing
 from frcnn_cli.engine.settings.fields import nested
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.network.layer_costs import NetworkCost
 
 _ROIS = 2000  # proposals of an image, as in the paper
 
 
-def fact_table(found: ModelInfo) -> Table:
+@click.group()
+def model() -> None:
+    """Show what a model or a backbone is made of.
+
+    \b
+    frcnn model info
+    frcnn model info vgg16
+    """
+
+
+@model.command(short_help="Show a model or a backbone layer by layer.")
+@click.argument("name", metavar="[MODEL|BACKBONE]", required=False)
+@options.runs_root
+@options.json_file
+@pass_output
+def info(output: Output, name: str | None, runs_root: Path, json_path: Path | None) -> None:
+    """Show a model, by default the newest run's, or a backbone: its layers, their shapes,
+    parameters and multiply-adds, and for a model how it was made.
+
+    BACKBONE is a name such as vgg16, or any classification network of torchvision's.
+
+    \b
+    frcnn model info runs/voc2007-efficientnet_lite2
+    frcnn model info caffenet
+    frcnn model info torchvision:resnet50 --json resnet50.json
+    """
+    found = model_info(name, runs_root)
+    if found.file is not None:
+        output.print(setting_table(found.file.experiment))
+    output.print(_layer_table(found.costs))
+    output.print(_fact_table(found))
+    if json_path is not None:
+        write_json(json_path, _as_json(found))
+
+
+def _fact_table(found: ModelInfo) -> Table:
     """A row per fact: file, backbone, classes, input, parameters, multiply-adds."""
     facts = Table(show_header=False)
     for name, text in _facts(found):
@@ -61,7 +103,7 @@ def _pixels(preprocessing: Preprocessing) -> str:
     )
 
 
-def layer_table(costs: NetworkCost) -> Table:
+def _layer_table(costs: NetworkCost) -> Table:
     """A row per layer: kind, output, parameters, multiply-adds."""
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("layer", overflow="fold")
@@ -70,21 +112,17 @@ def layer_table(costs: NetworkCost) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("", no_wrap=True)
     for layer in costs.layers:
+        per = "/RoI" if layer.per == "RoI" else ""
+        multiply_adds = _short(layer.multiply_adds) + per if layer.multiply_adds else ""
         table.add_row(
             escape(layer.name.removeprefix("features.")),
             layer.kind,
             " x ".join(map(str, layer.output)),
             f"{layer.parameters:,}" if layer.parameters else "",
-            _multiply_adds(layer),
+            multiply_adds,
             "frozen" if layer.frozen else "",
         )
     return table
-
-
-def _multiply_adds(layer: LayerCost) -> str:
-    if not layer.multiply_adds:
-        return ""
-    return _short(layer.multiply_adds) + ("/RoI" if layer.per == "RoI" else "")
 
 
 def _short(count: int) -> str:
@@ -94,7 +132,7 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def info_to_json(found: ModelInfo) -> dict[str, Any]:
+def _as_json(found: ModelInfo) -> dict[str, Any]:
     """Everything that the tables show, as JSON values."""
     costs, file = found.costs, found.file
     image = costs.multiply_adds(0)

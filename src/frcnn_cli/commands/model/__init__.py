@@ -1,1 +1,0 @@
-"""`frcnn model`."""
