@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.proposals.inputs import Shard
 from frcnn_cli.engine.proposals.propose import propose as propose_inputs
@@ -93,8 +93,7 @@ def propose(
     if not team.is_first:
         return
     _print_result(output, result)
-    if json_path is not None:
-        write_json(json_path, _as_json(made, result, time.perf_counter() - started))
+    write_json(json_path, _as_json(made, result, time.perf_counter() - started))
     if result.failures:
         click.get_current_context().exit(1)
 
@@ -113,14 +112,12 @@ def _parameters(mode: str | None, given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _print_sources(output: Output) -> None:
-    table = Table()
-    table.add_column("source", no_wrap=True)
-    for heading in ("from", "parameters", "what it does"):
-        table.add_column(heading)
-    for info in list_sources():
-        parameters = "\n".join(info.parameters)
-        table.add_row(*map(escape, (info.name, info.origin, parameters, info.summary)))
-    output.print(table)
+    rows = (
+        (info.name, info.origin, "\n".join(info.parameters), info.summary)
+        for info in list_sources()
+    )
+    headings = ("source", "from", "parameters", "what it does")
+    output.print(make_table(None, headings, rows, names=4))
 
 
 def _print_result(output: Output, result: ProposeResult) -> None:

@@ -7,7 +7,7 @@ import click
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
 
 _COMMANDS = {
-    "info": ("frcnn_cli.commands.model.info:info", "Show a model or a backbone layer by layer."),
+    "info": ("model.info:info", "Show a model or a backbone layer by layer."),
 }
 
 

@@ -12,7 +12,6 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_proposals.formats.content import kind_of
 from frcnn_proposals.formats.interpret import Hints
-from frcnn_proposals.formats.layout import Order
 
 
 @click.command()
@@ -23,7 +22,7 @@ from frcnn_proposals.formats.layout import Order
 )
 @click.option("--dataset", "name", help="Where IMAGE's objects are. Default: found beside IMAGE.")
 @options.data_root
-@click.option("--top", type=click.IntRange(min=1), help="Draw the first so many boxes instead.")
+@options.count("--top", help="Draw the first so many boxes instead.")
 @proposals_options.hints
 @pass_output
 def draw(
@@ -34,9 +33,7 @@ def draw(
     name: str | None,
     data_root: Path | None,
     top: int | None,
-    format: str | None,
-    order: Order | None,
-    base: int | None,
+    hints: Hints,
 ) -> None:
     """Draw FILE's best box for each object of IMAGE: a file, or an id of --dataset.
 
@@ -47,13 +44,7 @@ def draw(
     from frcnn_cli.engine.proposals.draw import draw_proposals
 
     drawn = draw_proposals(
-        file,
-        image,
-        out,
-        dataset=name,
-        data_root=data_root,
-        hints=Hints(format, order, base),
-        top=top,
+        file, image, out, dataset=name, data_root=data_root, hints=hints, top=top
     )
     for best in drawn.best or ():
         output.print(

@@ -13,7 +13,6 @@ from frcnn_cli.engine.datasets.locate import locate
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.formats.content import kind_of
 from frcnn_proposals.formats.interpret import Hints
-from frcnn_proposals.formats.layout import Order
 
 
 @click.command()
@@ -21,7 +20,7 @@ from frcnn_proposals.formats.layout import Order
 @click.option("--dataset", "name", required=True, help="Data set whose objects are to be covered.")
 @click.option("--split", help="Default: test where it has annotations, else val.")
 @options.data_root
-@click.option("--boxes", type=click.IntRange(min=1), help="Only the first so many of each image.")
+@options.count("--boxes", help="Only the first so many of each image.")
 @proposals_options.hints
 @proposals_options.allow_mismatch
 @options.json_file
@@ -34,9 +33,7 @@ def recall(
     split: str | None,
     data_root: Path | None,
     boxes: int | None,
-    format: str | None,
-    order: Order | None,
-    base: int | None,
+    hints: Hints,
     allow_mismatch: bool,
     json_path: Path | None,
     plot: Path | None,
@@ -57,14 +54,13 @@ def recall(
         split,
         data_root,
         max_boxes=boxes,
-        hints=Hints(format, order, base),
+        hints=hints,
         allow_mismatch=allow_mismatch,
         reporter=output,
     )
     for table in recall_tables(recall):
         output.print(table)
-    if json_path is not None:
-        write_json(json_path, recall.to_json())
+    write_json(json_path, recall.to_json())
     if plot is not None:
         write_whole(plot, recall_plot(recall.report, recall.title))
         output.note(f"Curves: {plot}")
