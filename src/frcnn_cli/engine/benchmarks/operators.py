@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 import torchvision
 from torch import Tensor
 
-from frcnn_cli.engine.benchmarks.measuring import interleaved_medians, memory_bandwidth
+from frcnn_cli.engine.benchmarks.measuring import (
+    BenchmarkResult,
+    interleaved_medians,
+    memory_bandwidth,
+)
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_kernels import batched_nms
 
 
 @dataclass(frozen=True)
-class OperatorCase:
+class OperatorCase(BenchmarkResult):
     """One case, timed. Seconds are medians; onnxruntime_s is None where it was not run.
 
     bytes: what must at least move between memory and processor: inputs read, outputs written once.
@@ -40,10 +43,6 @@ class OperatorCase:
     def bandwidth_fraction(self) -> float:
         """Of the memory bandwidth, what the necessary bytes alone used."""
         return self.bytes / self.ours_s / self.bandwidth
-
-    def to_json(self) -> dict[str, Any]:
-        derived = {"ratio": self.ratio, "bandwidth_fraction": self.bandwidth_fraction}
-        return {**asdict(self), **derived}
 
 
 def size_in_bytes(*tensors: Tensor) -> int:
