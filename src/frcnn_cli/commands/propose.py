@@ -46,18 +46,15 @@ _FAILURES_SHOWN = 20
 @pass_output
 def propose(
     output: Output,
+    /,
     images: tuple[str, ...],
-    out: Path | None,
     source: str,
     mode: str | None,
     parameters: tuple[str, ...],
-    workers: int | None,
-    max_pixels: int,
     shard: str | None,
-    split: str | None,
-    data_root: Path | None,
     list_sources: bool,
     json_path: Path | None,
+    **given: Any,
 ) -> None:
     """Find boxes for every one of IMAGES, into a store.
 
@@ -78,18 +75,8 @@ def propose(
     team = team_from_environment()
     made = make_source(source, **_parameters(mode, parameters))
     started = time.perf_counter()
-    result = propose_inputs(
-        images,
-        made,
-        out,
-        split=split,
-        data_root=data_root,
-        shard=None if shard is None else Shard.parse(shard),
-        workers=workers,
-        max_pixels=max_pixels,
-        team=team,
-        reporter=output,
-    )
+    part = None if shard is None else Shard.parse(shard)
+    result = propose_inputs(images, made, shard=part, team=team, reporter=output, **given)
     if not team.is_first:
         return
     _print_result(output, result)

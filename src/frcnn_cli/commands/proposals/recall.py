@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,7 +13,6 @@ from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.engine.datasets.locate import locate
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.formats.content import kind_of
-from frcnn_proposals.formats.interpret import Hints
 
 
 @click.command()
@@ -20,7 +20,7 @@ from frcnn_proposals.formats.interpret import Hints
 @click.option("--dataset", "name", required=True, help="Data set whose objects are to be covered.")
 @click.option("--split", help="Default: test where it has annotations, else val.")
 @options.data_root
-@options.count("--boxes", help="Only the first so many of each image.")
+@options.count("--boxes", "max_boxes", help="Only the first so many of each image.")
 @proposals_options.hints
 @proposals_options.allow_mismatch
 @options.json_file
@@ -28,15 +28,13 @@ from frcnn_proposals.formats.interpret import Hints
 @pass_output
 def recall(
     output: Output,
+    /,
     file: Path,
     name: str,
-    split: str | None,
     data_root: Path | None,
-    boxes: int | None,
-    hints: Hints,
-    allow_mismatch: bool,
     json_path: Path | None,
     plot: Path | None,
+    **given: Any,
 ) -> None:
     """Judge FILE by how well its boxes cover the objects of a data set.
 
@@ -48,16 +46,7 @@ def recall(
     from frcnn_cli.commands.proposals.recall_tables import recall_tables
     from frcnn_cli.engine.evaluation.proposal_recall import measure_recall, recall_plot
 
-    recall = measure_recall(
-        file,
-        name,
-        split,
-        data_root,
-        max_boxes=boxes,
-        hints=hints,
-        allow_mismatch=allow_mismatch,
-        reporter=output,
-    )
+    recall = measure_recall(file, name, data_root=data_root, reporter=output, **given)
     for table in recall_tables(recall):
         output.print(table)
     write_json(json_path, recall.to_json())
