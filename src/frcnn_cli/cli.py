@@ -16,7 +16,6 @@ from frcnn_cli.commands.shared.lazy_group import LazyGroup
 from frcnn_cli.commands.shared.safe_text import message
 from frcnn_proposals.errors import InputError, ran_out_of_memory, reason
 
-_COMMANDS = "frcnn_cli.commands."
 COMMANDS = {
     "propose": ("propose:propose", "Find boxes for every image, into a store."),
     "train": ("train.command:train", "Train a detector on a dataset."),
@@ -110,7 +109,7 @@ class CommandGroup(LazyGroup):
 
 @click.group(
     cls=CommandGroup,
-    lazy={name: (_COMMANDS + place, text) for name, (place, text) in COMMANDS.items()},
+    lazy=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="frcnn")

@@ -39,8 +39,7 @@ def doctor(
             line = f"[bold]{kind}[/], {escape(each.name)}: {escape(each.mend)}"
             output.results.print(line, soft_wrap=True, highlight=False)
     output.print(f"{len(problems)} problems." if problems else "Ready.")
-    if json_path is not None:
-        write_json(json_path, {"ready": not problems, "findings": [asdict(f) for f in findings]})
+    write_json(json_path, {"ready": not problems, "findings": [asdict(f) for f in findings]})
     if problems:
         context.exit(1)
 

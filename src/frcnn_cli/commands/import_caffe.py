@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich.markup import escape
@@ -13,12 +12,10 @@ from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.exchange.caffe_file import NETWORKS
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested
+from frcnn_cli.engine.settings.network import Architecture
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import read_text
-
-if TYPE_CHECKING:
-    from frcnn_cli.engine.exchange.caffe_import import CaffeModel
 
 
 @click.command("import-caffe")
@@ -64,9 +61,12 @@ def import_caffe(
         output.print(f"Weights of {arch}: [bold]{shown}[/]")
         output.note(f"Next: `frcnn train voc2007 --backbone {arch} --weights {path}` starts there.")
         return
-    save_model(imported.model, path, _origin(file, imported))
+    model = imported.model.architecture
+    experiment = Experiment(backbone=model.backbone, preprocessing=model.preprocessing)
+    origin = {"experiment": nested(experiment), "imported_from": str(file)}
+    save_model(imported.model, path, origin)
     output.print(f"Model: [bold]{shown}[/]")
-    _describe(output, imported)
+    _describe(output, model)
     output.note(
         f"Next: `frcnn detect IMAGE --model {path}` uses it, `frcnn eval {path} voc2007` scores it."
     )
@@ -83,18 +83,7 @@ def _names(given: str) -> tuple[str, ...]:
         raise MisuseError(f"{path}: this is no text file of class names.") from error
 
 
-def _origin(file: Path, imported: CaffeModel) -> dict[str, object]:
-    assert imported.model is not None
-    architecture = imported.model.architecture
-    experiment = Experiment(
-        backbone=architecture.backbone, preprocessing=architecture.preprocessing
-    )
-    return {"experiment": nested(experiment), "imported_from": str(file)}
-
-
-def _describe(output: Output, imported: CaffeModel) -> None:
-    assert imported.model is not None
-    architecture = imported.model.architecture
+def _describe(output: Output, architecture: Architecture) -> None:
     ranks = ", ".join(f"{name} {rank}" for name, rank in architecture.ranks.items())
     output.note(f"{len(architecture.classes)} classes: {', '.join(architecture.classes)}")
     output.note(

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.proposals.inputs import Shard
 from frcnn_cli.engine.proposals.propose import propose as propose_inputs
@@ -46,18 +46,15 @@ _FAILURES_SHOWN = 20
 @pass_output
 def propose(
     output: Output,
+    /,
     images: tuple[str, ...],
-    out: Path | None,
     source: str,
     mode: str | None,
     parameters: tuple[str, ...],
-    workers: int | None,
-    max_pixels: int,
     shard: str | None,
-    split: str | None,
-    data_root: Path | None,
     list_sources: bool,
     json_path: Path | None,
+    **given: Any,
 ) -> None:
     """Find boxes for every one of IMAGES, into a store.
 
@@ -78,23 +75,12 @@ def propose(
     team = team_from_environment()
     made = make_source(source, **_parameters(mode, parameters))
     started = time.perf_counter()
-    result = propose_inputs(
-        images,
-        made,
-        out,
-        split=split,
-        data_root=data_root,
-        shard=None if shard is None else Shard.parse(shard),
-        workers=workers,
-        max_pixels=max_pixels,
-        team=team,
-        reporter=output,
-    )
+    part = None if shard is None else Shard.parse(shard)
+    result = propose_inputs(images, made, shard=part, team=team, reporter=output, **given)
     if not team.is_first:
         return
     _print_result(output, result)
-    if json_path is not None:
-        write_json(json_path, _as_json(made, result, time.perf_counter() - started))
+    write_json(json_path, _as_json(made, result, time.perf_counter() - started))
     if result.failures:
         click.get_current_context().exit(1)
 
@@ -113,14 +99,12 @@ def _parameters(mode: str | None, given: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _print_sources(output: Output) -> None:
-    table = Table()
-    table.add_column("source", no_wrap=True)
-    for heading in ("from", "parameters", "what it does"):
-        table.add_column(heading)
-    for info in list_sources():
-        parameters = "\n".join(info.parameters)
-        table.add_row(*map(escape, (info.name, info.origin, parameters, info.summary)))
-    output.print(table)
+    rows = (
+        (info.name, info.origin, "\n".join(info.parameters), info.summary)
+        for info in list_sources()
+    )
+    headings = ("source", "from", "parameters", "what it does")
+    output.print(make_table(None, headings, rows, names=4))
 
 
 def _print_result(output: Output, result: ProposeResult) -> None:

@@ -150,11 +150,11 @@ def _cuda() -> Finding:
 
 
 def _precision() -> Finding:
-    precision = importlib.import_module("frcnn_cli.engine.distributed.devices")
-    device = importlib.import_module("frcnn_cli.engine.distributed.devices").find_device("auto")
-    if precision.has_fast_bfloat16(device):
+    devices = importlib.import_module("frcnn_cli.engine.distributed.devices")
+    device = devices.find_device("auto")
+    if devices.has_fast_bfloat16(device):
         return Finding("precision", f"bfloat16 and float32 on {device}")
-    return Finding("precision", f"float32: {precision.missing_instructions(device)}")
+    return Finding("precision", f"float32: {devices.missing_instructions(device)}")
 
 
 def _cores() -> Finding:
@@ -187,8 +187,5 @@ def _datasets(data_root: Path | None) -> Iterator[Finding]:
         yield Finding("data set", text, each.problem is not None, mend)
     if not found:
         text = "none found; $FRCNN_DATA or --data-root names their folder"
-        yield Finding(
-            "data sets",
-            text,
-            mend="frcnn data download voc2007  # or: frcnn data generate data/shapes",
-        )
+        mend = "frcnn data download voc2007  # or: frcnn data generate data/shapes"
+        yield Finding("data sets", text, mend=mend)

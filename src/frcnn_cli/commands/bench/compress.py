@@ -14,9 +14,7 @@ from frcnn_proposals.errors import MisuseError
 @click.command("compress")
 @click.option("--backbone", default="vgg16", show_default=True, help="Network, random weights.")
 @click.option("--svd-rank", default="fc6=1024,fc7=256", show_default=True, help="Ranks.")
-@click.option(
-    "--rounds", type=click.IntRange(min=1), default=5, show_default=True, help="Of each model."
-)
+@options.count("--rounds", default=5, help="Of each model.")
 @options.json_file
 @pass_output
 def bench_compress(
@@ -40,8 +38,7 @@ def bench_compress(
         f"The whole is {speed.ratio:.2f} times as fast, "
         f"fc6 and fc7 {speed.fully_connected_ratio:.2f} times."
     )
-    if json_path is not None:
-        write_json(json_path, speed.to_json())
+    write_json(json_path, speed.to_json())
 
 
 @click.command("svd")
@@ -51,9 +48,7 @@ def bench_compress(
     show_default=True,
     help="Outputs and inputs of the layer; VGG16's fc6 unless said.",
 )
-@click.option(
-    "--rank", type=click.IntRange(min=1), default=1024, show_default=True, help="Rank to keep."
-)
+@options.count("--rank", default=1024, help="Rank to keep.")
 @options.json_file
 @pass_output
 def bench_svd(output: Output, shape: str, rank: int, json_path: Path | None) -> None:
@@ -77,5 +72,4 @@ def bench_svd(output: Output, shape: str, rank: int, json_path: Path | None) -> 
         f"{speed.numpy_s:.2f} s, {speed.ratio:.1f} times as long"
     )
     output.print(f"Error {speed.error:.6g}, the least possible {speed.optimum:.6g}")
-    if json_path is not None:
-        write_json(json_path, speed.to_json())
+    write_json(json_path, speed.to_json())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,33 +9,26 @@ import click
 from rich import box
 from rich.table import Table
 
-from frcnn_cli.commands.bench.cases import cases_option, native_cases
+from frcnn_cli.commands.bench.cases import cases_option, choose_cases
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.benchmarks.cases import DETECTION_CASES
 from frcnn_proposals.errors import InputError
 
 if TYPE_CHECKING:
-    from frcnn_cli.engine.benchmarks.detect import DetectionResult
+    from frcnn_cli.engine.benchmarks.detect import DetectionBenchmark
 
 
 @click.command("detect")
 @cases_option(DETECTION_CASES)
-@click.option(
+@options.count(
     "--images",
     "count",
-    type=click.IntRange(min=1),
     default=3,
-    show_default=True,
     help="How many, spread evenly over the VOC images of the shared data.",
 )
-@click.option(
-    "--rounds",
-    type=click.IntRange(min=1),
-    default=3,
-    show_default=True,
-    help="Times that each is run on each image.",
-)
+@options.count("--rounds", default=3, help="Times that each is run on each image.")
 @options.json_file
 @pass_output
 def bench_detect(
@@ -51,27 +43,22 @@ def bench_detect(
     \b
     frcnn bench detect --cases lite-given,lite-made
     """
-    cases = native_cases(output, DETECTION_CASES, names)
+    cases = choose_cases(output, DETECTION_CASES, names)
     from frcnn_cli.engine.benchmarks.detect import TOLERANCE, benchmark_detection
 
     found = benchmark_detection(cases, count, rounds, output)
     kind = "VOC" if found.photographs else "generated"
-    title = f"Detection in {count} {kind} images, {found.threads} threads"
-    output.print(_table(found.results, title))
-    output.print(_stage_table(found.results))
-    if json_path is not None:
-        write_json(json_path, found.to_json())
+    output.print(_table(found, f"Detection in {count} {kind} images, {found.threads} threads"))
+    output.print(_stage_table(found))
+    write_json(json_path, found.to_json())
     if found.differing:
         raise InputError(f"Outputs differ by more than {TOLERANCE}: {', '.join(found.differing)}.")
 
 
-def _table(results: Sequence[DetectionResult], title: str) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD)
-    table.add_column("case", no_wrap=True)
-    for heading in ("ours, s", "baseline, s", "ratio", "scores apart", "boxes apart, px"):
-        table.add_column(heading, justify="right")
-    for result in results:
-        table.add_row(
+def _table(found: DetectionBenchmark, title: str) -> Table:
+    headings = ("case", "ours, s", "baseline, s", "ratio", "scores apart", "boxes apart, px")
+    rows = (
+        (
             result.case.name,
             f"{result.ours_s:.3f}",
             f"{result.baseline_s:.3f}",
@@ -79,22 +66,21 @@ def _table(results: Sequence[DetectionResult], title: str) -> Table:
             f"{result.score_difference:.1e}",
             f"{result.box_difference:.1e}",
         )
-    return table
+        for result in found.results
+    )
+    return make_table(title, headings, rows, box=box.SIMPLE_HEAD)
 
 
-def _stage_table(results: Sequence[DetectionResult]) -> Table:
+def _stage_table(found: DetectionBenchmark) -> Table:
     """Shares of the time, as in the paper's figure 2."""
-    stages = tuple(results[0].ours_stages)
-    table = Table(title="Where the time goes", box=box.SIMPLE_HEAD)
-    table.add_column("case", no_wrap=True)
-    table.add_column("by")
-    for stage in stages:
-        table.add_column(stage.replace("_", " "), justify="right")
-    for result in results:
-        for who, seconds, whole in (
-            ("ours", result.ours_stages, result.ours_s),
-            ("baseline", result.baseline_stages, result.baseline_s),
+    rows = []
+    for result in found.results:
+        for name, who, stages in (
+            (result.case.name, "ours", result.ours_stages),
+            ("", "baseline", result.baseline_stages),
         ):
-            shares = (f"{seconds[stage] / whole:.1%}" for stage in stages)
-            table.add_row(result.case.name if who == "ours" else "", who, *shares)
-    return table
+            whole = sum(stages.values())
+            rows.append((name, who, *(f"{seconds / whole:.1%}" for seconds in stages.values())))
+    names = (stage.replace("_", " ") for stage in found.results[0].ours_stages)
+    headings = ("case", "by", *names)
+    return make_table("Where the time goes", headings, rows, names=2, box=box.SIMPLE_HEAD)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import make_table
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.benchmarks.evaluation import EvaluationBenchmark
@@ -22,14 +23,7 @@ if TYPE_CHECKING:
 @click.option("--repeats", default=3, show_default=True, help="Times each; medians are shown.")
 @options.json_file
 @pass_output
-def bench_eval(
-    output: Output,
-    images: int,
-    detections: int,
-    classes: int,
-    repeats: int,
-    json_path: Path | None,
-) -> None:
+def bench_eval(output: Output, /, json_path: Path | None, **sizes: int) -> None:
     """Score half a million detections at IoU 0.5: this toolkit and pycocotools in turn.
 
     \b
@@ -37,21 +31,18 @@ def bench_eval(
     """
     from frcnn_cli.engine.benchmarks.evaluation import benchmark_evaluation
 
-    result = benchmark_evaluation(images, detections, classes, repeats, output)
+    result = benchmark_evaluation(**sizes, reporter=output)
     output.print(_table(result))
-    if json_path is not None:
-        write_json(json_path, result.to_json())
+    write_json(json_path, result.to_json())
 
 
 def _table(result: EvaluationBenchmark) -> Table:
-    table = Table(title=f"{result.detections} detections, {result.classes} classes, IoU 0.5")
-    table.add_column("seconds, medians")
-    for heading in ("read", "score", "both"):
-        table.add_column(heading, justify="right")
-    for name, times in (("frcnn", result.ours), ("pycocotools", result.theirs)):
-        row = (times.read, times.score, times.total)
-        table.add_row(name, *(f"{seconds:.2f}" for seconds in row))
     reading = result.theirs.read / result.ours.read
     ratios = (reading, result.speedup, result.speedup_with_reading)
-    table.add_row("times faster", *(f"{ratio:.1f}" for ratio in ratios))
-    return table
+    rows = [
+        (name, *(f"{seconds:.2f}" for seconds in (times.read, times.score, times.total)))
+        for name, times in (("frcnn", result.ours), ("pycocotools", result.theirs))
+    ]
+    rows.append(("times faster", *(f"{ratio:.1f}" for ratio in ratios)))
+    title = f"{result.detections} detections, {result.classes} classes, IoU 0.5"
+    return make_table(title, ("seconds, medians", "read", "score", "both"), rows)

@@ -6,26 +6,22 @@ import click
 
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
 
-_HERE = "frcnn_cli.commands.bench."
 _COMMANDS = {
-    "roi-pool": (_HERE + "operators:bench_roi_pool", "Time RoI pooling beside torchvision's."),
-    "nms": (_HERE + "operators:bench_nms", "Time non-maximum suppression beside torchvision's."),
-    "propose": (_HERE + "propose:bench_propose", "Time selective search beside OpenCV's."),
-    "detect": (_HERE + "detect:bench_detect", "Time detection beside a model of usual parts."),
-    "eval": (_HERE + "eval:bench_eval", "Time the scoring of detections beside pycocotools."),
-    "compress": (_HERE + "compress:bench_compress", "Time a network with and without SVD."),
-    "svd": (_HERE + "compress:bench_svd", "Time the truncation of a layer beside NumPy's SVD."),
-    "sampling": (
-        _HERE + "sampling:bench_sampling",
-        "Time a mini-batch from 2 images, and from 128.",
-    ),
-    "train": (_HERE + "train:bench_train", "Time a training step beside a plain loop."),
+    "roi-pool": ("bench.operators:bench_roi_pool", "Time RoI pooling beside torchvision's."),
+    "nms": ("bench.operators:bench_nms", "Time non-maximum suppression beside torchvision's."),
+    "propose": ("bench.propose:bench_propose", "Time selective search beside OpenCV's."),
+    "detect": ("bench.detect:bench_detect", "Time detection beside a model of usual parts."),
+    "eval": ("bench.eval:bench_eval", "Time the scoring of detections beside pycocotools."),
+    "compress": ("bench.compress:bench_compress", "Time a network with and without SVD."),
+    "svd": ("bench.compress:bench_svd", "Time the truncation of a layer beside NumPy's SVD."),
+    "sampling": ("bench.sampling:bench_sampling", "Time a mini-batch from 2 images, and from 128."),
+    "train": ("bench.train:bench_train", "Time a training step beside a plain loop."),
     "train-options": (
-        _HERE + "train_options:bench_train_options",
+        "bench.train:bench_train_options",
         "Time what each option of a training step contributes.",
     ),
     "start-up": (
-        _HERE + "start_up:bench_start_up",
+        "bench.start_up:bench_start_up",
         "Measure the start of commands that need no network.",
     ),
 }

@@ -2,40 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 from rich import box
-from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import make_table
 
 if TYPE_CHECKING:
     import torch
 
     from frcnn_cli.engine.benchmarks.operators import OperatorCase
 
-
-def _rounds(default: int) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    return click.option(
-        "--rounds",
-        type=click.IntRange(min=1),
-        default=default,
-        show_default=True,
-        help="Times that each case is run.",
-    )
-
-
+_HEADINGS = ("case", "ours", "torchvision", "onnx", "ratio", "MB", "used", "equal")
 _device = click.option(
     "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N or auto."
 )
 
 
 @click.command("roi-pool")
-@_rounds(11)
+@options.count("--rounds", default=11, help="Times that each case is run.")
 @_device
 @options.json_file
 @pass_output
@@ -57,7 +47,7 @@ def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | N
 
 
 @click.command("nms")
-@_rounds(21)
+@options.count("--rounds", default=21, help="Times that each case is run.")
 @_device
 @options.json_file
 @pass_output
@@ -86,25 +76,21 @@ def _report(
 
     threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
     heading = f"{title} on {device}{threads} (medians, ms)"
-    table = Table(title=heading, box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("case", no_wrap=True)
-    for column in ("ours", "torchvision", "onnx", "ratio", "MB", "used"):
-        table.add_column(column, justify="right")
-    table.add_column("equal")
-    for case in cases:
-        onnx = "-" if case.onnxruntime_s is None else f"{case.onnxruntime_s * 1e3:.1f}"
-        table.add_row(
+    rows = (
+        (
             case.name,
             f"{case.ours_s * 1e3:.1f}",
             f"{case.torchvision_s * 1e3:.1f}",
-            onnx,
+            "-" if case.onnxruntime_s is None else f"{case.onnxruntime_s * 1e3:.1f}",
             f"{case.ratio:.1f}",
             f"{case.bytes / 1e6:.0f}",
             f"{case.bandwidth_fraction:.0%}",
             "yes" if case.equal else "NO",
         )
-    output.print(table)
+        for case in cases
+    )
+    padding = (0, 1, 0, 0)
+    output.print(make_table(heading, _HEADINGS, rows, box=box.SIMPLE_HEAD, padding=padding))
     bandwidth = cases[0].bandwidth / 1e9
     output.note(f"MB: what must move; used: of the {bandwidth:.1f} GB/s that a large copy reaches.")
-    if json_path is not None:
-        write_json(json_path, {"cases": [case.to_json() for case in cases]})
+    write_json(json_path, {"cases": [case.to_json() for case in cases]})

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.benchmarks.cases import LIST_LENGTHS
 from frcnn_cli.engine.datasets.locate import locate
 from frcnn_proposals.sources.selective_search import Mode
@@ -22,13 +23,7 @@ if TYPE_CHECKING:
 @click.option("--dataset", "name", default="voc2007", show_default=True, help="Data set.")
 @click.option("--split", default="trainval", show_default=True, help="Of the data set.")
 @options.data_root
-@click.option(
-    "--images",
-    type=click.IntRange(min=1),
-    default=100,
-    show_default=True,
-    help="How many, spread evenly over the split.",
-)
+@options.count("--images", default=100, help="How many, spread evenly over the split.")
 @click.option(
     "--mode",
     "modes",
@@ -61,27 +56,24 @@ def bench_propose(
     modes = modes or tuple(LIST_LENGTHS)
     found = benchmark_proposals(name, split, data_root, images, modes, output)
     output.print(_table(found.modes, f"{found.images} images of {name} {split}"))
-    if json_path is not None:
-        write_json(json_path, found.to_json())
+    write_json(json_path, found.to_json())
 
 
 def _table(results: dict[Mode, ModeResult], title: str) -> Table:
-    table = Table(title=f"Selective search on {title}")
-    table.add_column("mode")
-    table.add_column("by")
-    for heading in ("s an image", "ratio", "MABO", "not difficult", "recall 0.5", "boxes", "found"):
-        table.add_column(heading, justify="right")
-    for mode, result in results.items():
-        for who, contestant in (("ours", result.ours), ("OpenCV", result.opencv)):
-            table.add_row(
-                mode,
-                who,
-                f"{contestant.seconds:.4f}",
-                f"{result.ratio:.1f}" if who == "ours" else "",
-                f"{contestant.mabo:.4f}",
-                f"{contestant.not_difficult_mabo:.4f}",
-                f"{contestant.recall_50:.4f}",
-                f"{contestant.boxes:.0f}",
-                f"{contestant.found:.0f}",
-            )
-    return table
+    numbers = ("s an image", "ratio", "MABO", "not difficult", "recall 0.5", "boxes", "found")
+    rows = (
+        (
+            mode,
+            who,
+            f"{contestant.seconds:.4f}",
+            f"{result.ratio:.1f}" if who == "ours" else "",
+            f"{contestant.mabo:.4f}",
+            f"{contestant.not_difficult_mabo:.4f}",
+            f"{contestant.recall_50:.4f}",
+            f"{contestant.boxes:.0f}",
+            f"{contestant.found:.0f}",
+        )
+        for mode, result in results.items()
+        for who, contestant in (("ours", result.ours), ("OpenCV", result.opencv))
+    )
+    return make_table(f"Selective search on {title}", ("mode", "by", *numbers), rows, names=2)

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.datasets.locate import locate
 
 if TYPE_CHECKING:
@@ -20,11 +21,9 @@ if TYPE_CHECKING:
 @click.option("--dataset", "name", help="Data set. Default: pictures generated for the purpose.")
 @click.option("--split", default="trainval", show_default=True, help="Of the data set.")
 @options.data_root
-@click.option(
+@options.count(
     "--rounds",
-    type=click.IntRange(min=1),
     default=3,
-    show_default=True,
     help="Times that the long one is run; the short one is run before each piece of it.",
 )
 @options.json_file
@@ -52,28 +51,20 @@ def bench_sampling(
 
     result = benchmark_sampling(name, split, data_root, rounds, output)
     output.print(_table(result))
-    if json_path is not None:
-        write_json(json_path, result.to_json())
+    write_json(json_path, result.to_json())
 
 
 def _table(result: SamplingBenchmark) -> Table:
     from frcnn_cli.engine.benchmarks.sampling import BACKBONE, SCALE
 
-    table = Table(
-        title=f"{result.rois} RoIs, {BACKBONE} at scale {SCALE}, {result.threads} threads"
+    title = f"{result.rois} RoIs, {BACKBONE} at scale {SCALE}, {result.threads} threads"
+    whole = result.hierarchical_s
+    measured = {
+        "hierarchical": (result.hierarchical_images, whole, result.hierarchical_bytes),
+        "roi-centric": (result.roi_centric_images, result.roi_centric_s, result.roi_centric_bytes),
+    }
+    rows = (
+        (name, f"{images}", f"{seconds:.2f}", f"{seconds / whole:.1f}", f"{memory / 1e6:.0f}")
+        for name, (images, seconds, memory) in measured.items()
     )
-    table.add_column("sampling")
-    for heading in ("images", "s a mini-batch", "times", "memory, MB"):
-        table.add_column(heading, justify="right")
-    for name, images, seconds, memory in (
-        (
-            "hierarchical",
-            result.hierarchical_images,
-            result.hierarchical_s,
-            result.hierarchical_bytes,
-        ),
-        ("roi-centric", result.roi_centric_images, result.roi_centric_s, result.roi_centric_bytes),
-    ):
-        times = seconds / result.hierarchical_s
-        table.add_row(name, str(images), f"{seconds:.2f}", f"{times:.1f}", f"{memory / 1e6:.0f}")
-    return table
+    return make_table(title, ("sampling", "images", "s a mini-batch", "times", "memory, MB"), rows)

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
-from rich.markup import escape
-from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.estimate import in_bytes
-
-if TYPE_CHECKING:
-    from frcnn_cli.engine.benchmarks.start_up import StartUpBenchmark
+from frcnn_cli.commands.shared.tables import make_table
 
 
 @click.command("start-up")
 @click.argument("lines", nargs=-1, metavar="[LINE]...")
-@click.option(
-    "--repeats",
-    type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
-    help="Runs of each line; medians are shown.",
-)
+@options.count("--repeats", default=5, help="Runs of each line; medians are shown.")
 @options.json_file
 @pass_output
 def bench_start_up(
@@ -44,21 +34,10 @@ def bench_start_up(
     from frcnn_cli.engine.benchmarks.start_up import LINES, benchmark_start_up
 
     result = benchmark_start_up(lines or LINES, repeats, output)
-    output.print(_table(result))
-    if json_path is not None:
-        write_json(json_path, result.to_json())
-
-
-def _table(result: StartUpBenchmark) -> Table:
-    table = Table(title=f"Start-up, medians of {result.repeats} runs")
-    table.add_column("command")
-    for heading in ("processor seconds", "peak memory", "exit code"):
-        table.add_column(heading, justify="right")
-    for start in result.results:
-        table.add_row(
-            escape(start.line),
-            f"{start.seconds:.2f}",
-            in_bytes(start.peak_bytes),
-            str(start.exit_code),
-        )
-    return table
+    headings = ("command", "processor seconds", "peak memory", "exit code")
+    rows = (
+        (start.line, f"{start.seconds:.2f}", in_bytes(start.peak_bytes), str(start.exit_code))
+        for start in result.results
+    )
+    output.print(make_table(f"Start-up, medians of {repeats} runs", headings, rows))
+    write_json(json_path, asdict(result))

@@ -1,31 +1,28 @@
-"""`frcnn bench train`: how fast a training step is."""
+"""`frcnn bench train` and `frcnn bench train-options`: how fast a training step is, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 from rich import box
-from rich.table import Table
 
-from frcnn_cli.commands.bench.cases import cases_option, native_cases
+from frcnn_cli.commands.bench.cases import cases_option, choose_cases
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.engine.benchmarks.cases import TRAINING_CASES
+from frcnn_cli.commands.shared.tables import make_table
+from frcnn_cli.engine.benchmarks.cases import STEP_OPTIONS, TRAINING_CASES
 
-if TYPE_CHECKING:
-    from frcnn_cli.engine.benchmarks.train import TrainingTimes
+_WAYS = ", ".join(option.name for option in STEP_OPTIONS)
+_NETWORKS = {case.name: case for case in TRAINING_CASES if case.precision == "float32"}
+_steps = options.count("--steps", default=4, help="A round.")
 
 
 @click.command("train")
 @cases_option(TRAINING_CASES)
-@click.option(
-    "--rounds", type=click.IntRange(min=1), default=3, show_default=True, help="Of each case."
-)
-@click.option("--steps", type=click.IntRange(min=1), default=4, show_default=True, help="A round.")
+@options.count("--rounds", default=3, help="Of each case.")
+@_steps
 @options.json_file
 @pass_output
 def bench_train(
@@ -39,33 +36,55 @@ def bench_train(
     \b
     frcnn bench train --rounds 5 --json train.json
     """
-    cases = native_cases(output, TRAINING_CASES, names)
+    cases = choose_cases(output, TRAINING_CASES, names)
     from frcnn_cli.engine.benchmarks.train import benchmark_training
 
     results = benchmark_training(cases, rounds, steps, output)
-    output.print(_table(results))
-    output.print(_stage_table(results))
-    if json_path is not None:
-        write_json(json_path, {"cases": [result.to_json() for result in results]})
+    times = (
+        (each.name, f"{each.ours_s:.3f}", f"{each.torchvision_s:.3f}", f"{each.ratio:.2f}")
+        for each in results
+    )
+    title, headings = "Seconds a training step, medians", ("case", "ours", "torchvision", "ratio")
+    output.print(make_table(title, headings, times, box=box.SIMPLE_HEAD))
+    shares = (
+        (each.name, *(f"{value / each.stages.total:.1%}" for value in asdict(each.stages).values()))
+        for each in results
+    )
+    stage_headings = ("case", *(stage.replace("_", " ") for stage in asdict(results[0].stages)))
+    output.print(make_table("Where our time goes", stage_headings, shares, box=box.SIMPLE_HEAD))
+    write_json(json_path, {"cases": [result.to_json() for result in results]})
 
 
-def _table(results: Sequence[TrainingTimes]) -> Table:
-    table = Table(title="Seconds a training step, medians", box=box.SIMPLE_HEAD)
-    table.add_column("case", no_wrap=True)
-    for heading in ("ours", "torchvision", "ratio"):
-        table.add_column(heading, justify="right")
-    for result in results:
-        times = (f"{result.ours_s:.3f}", f"{result.torchvision_s:.3f}", f"{result.ratio:.2f}")
-        table.add_row(result.name, *times)
-    return table
+@click.command("train-options")
+@click.option(
+    "--case",
+    type=click.Choice(list(_NETWORKS)),
+    default="lite",
+    show_default=True,
+    help="The network that is trained.",
+)
+@click.option("--ways", "names", help=f"Some of {_WAYS}.")
+@options.count("--rounds", default=3, help="Of each way.")
+@_steps
+@options.json_file
+@pass_output
+def bench_train_options(
+    output: Output, case: str, names: str | None, rounds: int, steps: int, json_path: Path | None
+) -> None:
+    """Train in the usual way, and with one thing changed, in turn.
 
+    Channels first in place of last, no layer frozen, bfloat16 arithmetic, or compiled feature
+    layers; on the same generated pictures, which are prepared before the clock runs.
 
-def _stage_table(results: Sequence[TrainingTimes]) -> Table:
-    table = Table(title="Where our time goes", box=box.SIMPLE_HEAD)
-    table.add_column("case", no_wrap=True)
-    for stage in asdict(results[0].stages):
-        table.add_column(stage.replace("_", " "), justify="right")
-    for result in results:
-        stages = asdict(result.stages).values()
-        table.add_row(result.name, *(f"{value / result.stages.total:.1%}" for value in stages))
-    return table
+    \b
+    frcnn bench train-options --case lite --json options.json
+    """
+    step_options = choose_cases(output, STEP_OPTIONS, names)
+    from frcnn_cli.engine.benchmarks.train import benchmark_step_options
+
+    found = benchmark_step_options(_NETWORKS[case], step_options, rounds, steps, output)
+    headings = ("way", "seconds", f"{step_options[0].name} / this")
+    rows = ((time.name, f"{time.seconds:.3f}", f"{time.ratio:.2f}") for time in found)
+    title = f"{case}: seconds a training step, medians"
+    output.print(make_table(title, headings, rows, box=box.SIMPLE_HEAD))
+    write_json(json_path, {"case": case, "ways": [asdict(time) for time in found]})

@@ -10,6 +10,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.datasets.check import CheckReport, check_dataset
 
 _SHOWN = 20
@@ -40,17 +41,19 @@ def check(
     report = check_dataset(dataset, split, data_root, output)
     output.print(_table(dataset, report))
     _print_faults(output, report)
-    if json_path is not None:
-        write_json(json_path, _as_json(report))
+    faults = [
+        {"path": str(fault.path), "message": fault.message, "tolerated": fault.tolerated}
+        for fault in report.faults
+    ]
+    splits = [vars(split) for split in report.splits]
+    write_json(json_path, {"sound": report.sound, "splits": splits, "faults": faults})
     if not report.sound:
         context.exit(1)
 
 
 def _table(name: str, report: CheckReport) -> Table:
-    table = Table(title=escape(name))
-    table.add_column("split")
-    for heading in ("images", "without objects", "objects", "difficult or crowd", "classes"):
-        table.add_column(heading, justify="right")
+    numbers = ("images", "without objects", "objects", "difficult or crowd", "classes")
+    rows = []
     for split in report.splits:
         counts = ["-"] * 4
         if split.annotated:
@@ -58,8 +61,8 @@ def _table(name: str, report: CheckReport) -> Table:
             total = sum(split.objects.values())
             classes = f"{seen} of {len(split.objects)}"
             counts = [str(split.background), str(total), str(split.ignored), classes]
-        table.add_row(escape(split.split), str(split.images), *counts)
-    return table
+        rows.append((split.split, str(split.images), *counts))
+    return make_table(name, ("split", *numbers), rows)
 
 
 def _print_faults(output: Output, report: CheckReport) -> None:
@@ -76,14 +79,3 @@ def _print_faults(output: Output, report: CheckReport) -> None:
         output.print(f"Nothing is wrong; {len(tolerated)} tolerated.")
     else:
         output.print(f"{len(serious)} wrong, {len(tolerated)} tolerated.")
-
-
-def _as_json(report: CheckReport) -> dict[str, object]:
-    return {
-        "sound": report.sound,
-        "splits": [vars(split) for split in report.splits],
-        "faults": [
-            {"path": str(fault.path), "message": fault.message, "tolerated": fault.tolerated}
-            for fault in report.faults
-        ],
-    }

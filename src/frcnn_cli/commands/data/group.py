@@ -6,13 +6,12 @@ import click
 
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
 
-_HERE = "frcnn_cli.commands.data."
 _COMMANDS = {
-    "download": (_HERE + "download:download", "Fetch a public dataset, check it and unpack it."),
-    "check": (_HERE + "check:check", "Read every annotation and image, and list what is wrong."),
-    "export": (_HERE + "export:export", "Write ground truth or detections in another format."),
-    "generate": (_HERE + "generate:generate", "Write a small dataset of textured shapes."),
-    "list": (_HERE + "list:list_command", "Show which datasets are found, and where."),
+    "download": ("data.download:download", "Fetch a public dataset, check it and unpack it."),
+    "check": ("data.check:check", "Read every annotation and image, and list what is wrong."),
+    "export": ("data.export:export", "Write ground truth or detections in another format."),
+    "generate": ("data.generate:generate", "Write a small dataset of textured shapes."),
+    "list": ("data.list:list_command", "Show which datasets are found, and where."),
 }
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
+from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.datasets.locate import data_roots, list_datasets
 
 
@@ -30,14 +30,12 @@ def list_command(output: Output, data_root: Path | None) -> None:
     if not found:
         output.print(f"No data set in {escape(looked)}. `frcnn data generate OUT` makes one.")
         return
-    table = Table("name", "layout", "splits", "where")
+    rows = []
     for item in found:
         splits = ", ".join(
             split if annotated else f"{split} (no annotations)"
             for split, annotated in item.splits.items()
         )
-        table.add_row(
-            escape(item.name), item.kind, escape(item.problem or splits), escape(str(item.root))
-        )
-    output.print(table)
+        rows.append((item.name, item.kind, item.problem or splits, str(item.root)))
+    output.print(make_table(None, ("name", "layout", "splits", "where"), rows, names=4))
     output.note(f"Looked in {looked}")

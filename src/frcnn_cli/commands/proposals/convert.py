@@ -13,7 +13,6 @@ from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.proposals.convert import Conversion, convert_proposals
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.known import WRITABLE
-from frcnn_proposals.formats.layout import Order
 
 _WRITABLE = ("store", *(format.name for format in WRITABLE))
 
@@ -46,9 +45,7 @@ def convert(
     output: Output,
     file: Path,
     out: Path,
-    format: str | None,
-    order: Order | None,
-    base: int | None,
+    hints: Hints,
     to: str,
     image_set: Path | None,
     images: Path | None,
@@ -62,7 +59,7 @@ def convert(
     frcnn proposals convert sam-output/ masks.proposals --images photos/
     frcnn proposals convert masks.proposals masks.json --to coco --images photos/
     """
-    conversion = Conversion(to, Hints(format, order, base), image_set, images, allow_mismatch)
+    conversion = Conversion(to, hints, image_set, images, allow_mismatch)
     result = convert_proposals(file, out, conversion)
     for remark in result.remarks:
         output.warn(remark)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.markup import escape
@@ -11,8 +12,6 @@ from frcnn_cli.commands.proposals import options as proposals_options
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_proposals.formats.content import kind_of
-from frcnn_proposals.formats.interpret import Hints
-from frcnn_proposals.formats.layout import Order
 
 
 @click.command()
@@ -21,23 +20,12 @@ from frcnn_proposals.formats.layout import Order
 @click.option(
     "--out", type=options.FilePath, help="The picture. Default: <id>-proposals.png, here."
 )
-@click.option("--dataset", "name", help="Where IMAGE's objects are. Default: found beside IMAGE.")
+@click.option("--dataset", help="Where IMAGE's objects are. Default: found beside IMAGE.")
 @options.data_root
-@click.option("--top", type=click.IntRange(min=1), help="Draw the first so many boxes instead.")
+@options.count("--top", help="Draw the first so many boxes instead.")
 @proposals_options.hints
 @pass_output
-def draw(
-    output: Output,
-    file: Path,
-    image: str,
-    out: Path | None,
-    name: str | None,
-    data_root: Path | None,
-    top: int | None,
-    format: str | None,
-    order: Order | None,
-    base: int | None,
-) -> None:
+def draw(output: Output, /, file: Path, image: str, top: int | None, **given: Any) -> None:
     """Draw FILE's best box for each object of IMAGE: a file, or an id of --dataset.
 
     \b
@@ -46,15 +34,7 @@ def draw(
     kind_of(file)  # a missing file is reported before anything slow is imported
     from frcnn_cli.engine.proposals.draw import draw_proposals
 
-    drawn = draw_proposals(
-        file,
-        image,
-        out,
-        dataset=name,
-        data_root=data_root,
-        hints=Hints(format, order, base),
-        top=top,
-    )
+    drawn = draw_proposals(file, image, top=top, **given)
     for best in drawn.best or ():
         output.print(
             f"{escape(drawn.classes[best.label - 1])}: IoU {best.iou:.3f}, "

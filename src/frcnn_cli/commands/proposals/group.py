@@ -6,13 +6,12 @@ import click
 
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
 
-_HERE = "frcnn_cli.commands.proposals."
 _COMMANDS = {
-    "inspect": (_HERE + "inspect:inspect", "Show what proposal files hold, and what is wrong."),
-    "convert": (_HERE + "convert:convert", "Write proposals in another format."),
-    "recall": (_HERE + "recall:recall", "Measure how well proposals cover a dataset's objects."),
-    "merge": (_HERE + "merge:merge", "Join stores of proposals into one."),
-    "draw": (_HERE + "draw:draw", "Draw an image's proposals and objects."),
+    "inspect": ("proposals.inspect:inspect", "Show what proposal files hold, and what is wrong."),
+    "convert": ("proposals.convert:convert", "Write proposals in another format."),
+    "recall": ("proposals.recall:recall", "Measure how well proposals cover a dataset's objects."),
+    "merge": ("proposals.merge:merge", "Join stores of proposals into one."),
+    "draw": ("proposals.draw:draw", "Draw an image's proposals and objects."),
 }
 
 

@@ -17,7 +17,6 @@ from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.engine.proposals.inputs import image_files, sizes_of
 from frcnn_proposals.formats.inspect import Inspection, inspect_proposals
 from frcnn_proposals.formats.interpret import Hints
-from frcnn_proposals.formats.layout import Order
 
 _FAILURES_SHOWN = 20
 
@@ -31,9 +30,7 @@ _FAILURES_SHOWN = 20
 def inspect(
     output: Output,
     file: Path,
-    format: str | None,
-    order: Order | None,
-    base: int | None,
+    hints: Hints,
     images: Path | None,
     json_path: Path | None,
 ) -> None:
@@ -43,13 +40,12 @@ def inspect(
     frcnn proposals inspect voc_2007_trainval.mat
     """
     size_of = None if images is None else sizes_of(image_files(images))
-    inspection = inspect_proposals(file, Hints(format, order, base), size_of)
+    inspection = inspect_proposals(file, hints, size_of)
     table = Table(show_header=False)
     for name, text in _lines(inspection):
         table.add_row(name, escape(text))
     output.print(table)
-    if json_path is not None:
-        write_json(json_path, _as_json(inspection))
+    write_json(json_path, _as_json(inspection))
 
 
 def _lines(found: Inspection) -> Iterator[tuple[str, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -12,8 +13,6 @@ from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.engine.datasets.locate import locate
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.formats.content import kind_of
-from frcnn_proposals.formats.interpret import Hints
-from frcnn_proposals.formats.layout import Order
 
 
 @click.command()
@@ -21,7 +20,7 @@ from frcnn_proposals.formats.layout import Order
 @click.option("--dataset", "name", required=True, help="Data set whose objects are to be covered.")
 @click.option("--split", help="Default: test where it has annotations, else val.")
 @options.data_root
-@click.option("--boxes", type=click.IntRange(min=1), help="Only the first so many of each image.")
+@options.count("--boxes", "max_boxes", help="Only the first so many of each image.")
 @proposals_options.hints
 @proposals_options.allow_mismatch
 @options.json_file
@@ -29,17 +28,13 @@ from frcnn_proposals.formats.layout import Order
 @pass_output
 def recall(
     output: Output,
+    /,
     file: Path,
     name: str,
-    split: str | None,
     data_root: Path | None,
-    boxes: int | None,
-    format: str | None,
-    order: Order | None,
-    base: int | None,
-    allow_mismatch: bool,
     json_path: Path | None,
     plot: Path | None,
+    **given: Any,
 ) -> None:
     """Judge FILE by how well its boxes cover the objects of a data set.
 
@@ -51,20 +46,10 @@ def recall(
     from frcnn_cli.commands.proposals.recall_tables import recall_tables
     from frcnn_cli.engine.evaluation.proposal_recall import measure_recall, recall_plot
 
-    recall = measure_recall(
-        file,
-        name,
-        split,
-        data_root,
-        max_boxes=boxes,
-        hints=Hints(format, order, base),
-        allow_mismatch=allow_mismatch,
-        reporter=output,
-    )
+    recall = measure_recall(file, name, data_root=data_root, reporter=output, **given)
     for table in recall_tables(recall):
         output.print(table)
-    if json_path is not None:
-        write_json(json_path, recall.to_json())
+    write_json(json_path, recall.to_json())
     if plot is not None:
         write_whole(plot, recall_plot(recall.report, recall.title))
         output.note(f"Curves: {plot}")

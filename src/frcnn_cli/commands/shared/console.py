@@ -104,6 +104,7 @@ SILENT = Output(-1, Console(file=_Nowhere()), Console(file=_Nowhere()))
 pass_output = click.make_pass_decorator(Output, ensure=True)
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` as indented JSON; the file appears only when it is whole."""
-    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
+def write_json(path: Path | None, value: Any) -> None:
+    """Write `value` as indented JSON, unless path is None; the file appears only when whole."""
+    if path is not None:
+        write_whole(path, (json.dumps(value, indent=2) + "\n").encode())

@@ -14,7 +14,7 @@ from click.shell_completion import CompletionItem
 class LazyGroup(click.Group):
     """Commands by name; an unknown name is an error that suggests the closest match.
 
-    lazy: name -> (place, help line), the place as `module:attribute`.
+    lazy: name -> (place, help line), the place as `module:attribute` below frcnn_cli.commands.
     """
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:
@@ -28,7 +28,8 @@ class LazyGroup(click.Group):
         if cmd_name not in self.lazy:
             return None
         module, _, attribute = self.lazy[cmd_name][0].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), attribute)
+        imported = importlib.import_module(f"frcnn_cli.commands.{module}")
+        command: click.Command = getattr(imported, attribute)
         return command
 
     def resolve_command(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from frcnn_cli.engine.benchmarks.measuring import BenchmarkResult
 from frcnn_cli.engine.compression.costs import Cost, measure_costs
 from frcnn_cli.engine.compression.svd import decompose
 from frcnn_cli.engine.network.backbones.base import Backbone
@@ -23,7 +24,7 @@ _CLASSES = tuple(f"class {number}" for number in range(1, 21))
 
 
 @dataclass(frozen=True)
-class CompressionSpeed:
+class CompressionSpeed(BenchmarkResult):
     """One network as it is and with its layers in two parts."""
 
     before: Cost
@@ -41,12 +42,8 @@ class CompressionSpeed:
 
     def to_json(self) -> dict[str, Any]:
         """As JSON values: before, after, ratio, fully_connected_ratio."""
-        return {
-            "before": self.before.to_json(),
-            "after": self.after.to_json(),
-            "ratio": self.ratio,
-            "fully_connected_ratio": self.fully_connected_ratio,
-        }
+        costs = {"before": self.before.to_json(), "after": self.after.to_json()}
+        return {**super().to_json(), **costs}
 
 
 def benchmark_compression(
@@ -68,7 +65,7 @@ def benchmark_compression(
 
 
 @dataclass(frozen=True)
-class SvdSpeed:
+class SvdSpeed(BenchmarkResult):
     """Truncating one matrix, once each. error: of the truncated matrix (Frobenius norm);
     optimum: the smallest that any matrix of that rank has."""
 
@@ -81,10 +78,6 @@ class SvdSpeed:
     def ratio(self) -> float:
         """How many times faster than numpy.linalg.svd."""
         return self.numpy_s / self.ours_s
-
-    def to_json(self) -> dict[str, Any]:
-        """As JSON values, ratio among them."""
-        return {**asdict(self), "ratio": self.ratio}
 
 
 def benchmark_svd(outputs: int, inputs: int, rank: int) -> SvdSpeed:

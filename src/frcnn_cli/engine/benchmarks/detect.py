@@ -145,12 +145,14 @@ def _measure(
     their_scores, their_boxes = baseline.score_boxes(images[0], given[0])
     ours, theirs = [], []
     for image, proposals in zip(images, given, strict=True):
-        task = _Task(image, None if case.made else proposals)
+        boxes_given = None if case.made else proposals
+        run_ours = partial(_run, image, boxes_given, ours_source, prepared)
+        run_theirs = partial(_run, image, boxes_given, their_source, baseline.network)
         our_runs, their_runs = [], []
         for _ in range(rounds):
-            our_runs.append(_run(task, ours_source, prepared, partial(detect_image, prepared)))
+            our_runs.append(run_ours(partial(detect_image, prepared)))
             on_run()
-            their_runs.append(_run(task, their_source, baseline.network, baseline.detect))
+            their_runs.append(run_theirs(baseline.detect))
             on_run()
         ours.append(_medians(our_runs))
         theirs.append(_medians(their_runs))
@@ -166,28 +168,20 @@ def _measure(
     )
 
 
-@dataclass(frozen=True)
-class _Task:
-    """An image, and its proposals where they are given."""
-
-    image: Image
-    proposals: Proposals | None
-
-
 def _run(
-    task: _Task,
+    image: Image,
+    proposals: Proposals | None,
     source: Source,
     network: Any,
     detect: Callable[[Image, Proposals, DetectSettings], object],
 ) -> dict[str, float]:
-    """Seconds of each stage of one detection."""
+    """Seconds of each stage of one detection; without proposals, those of `source`."""
     clock = StageClock()
-    proposals = task.proposals
     if proposals is None:
         with clock.stage("proposals"):
-            proposals = source.propose(task.image)
+            proposals = source.propose(image)
     with clock.watching(network):
-        detect(task.image, proposals, SETTINGS)
+        detect(image, proposals, SETTINGS)
     return clock.seconds
 
 

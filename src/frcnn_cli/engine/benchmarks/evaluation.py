@@ -6,14 +6,14 @@ import contextlib
 import io
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_cli.engine.benchmarks.measuring import BenchmarkResult
 from frcnn_cli.engine.datasets.export.dataset import export_dataset
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
@@ -37,7 +37,7 @@ class EvaluationTimes:
 
 
 @dataclass(frozen=True)
-class EvaluationBenchmark:
+class EvaluationBenchmark(BenchmarkResult):
     """ours: VOC average precision, both ways; theirs: pycocotools' at IoU 0.5, all sizes."""
 
     images: int
@@ -56,10 +56,6 @@ class EvaluationBenchmark:
     def speedup_with_reading(self) -> float:
         """From the file on disk to the averages."""
         return self.theirs.total / self.ours.total
-
-    def to_json(self) -> dict[str, Any]:
-        ratios = {"speedup": self.speedup, "speedup_with_reading": self.speedup_with_reading}
-        return {**asdict(self), **ratios}
 
 
 def benchmark_evaluation(

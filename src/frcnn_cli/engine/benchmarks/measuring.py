@@ -1,4 +1,4 @@
-"""Time, memory and bandwidth.
+"""Time, memory and bandwidth, and what results of benchmarks have in common.
 
 Contestants are timed interleaved in one run, so that a busy machine is busy for all of them.
 """
@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
@@ -22,20 +23,40 @@ Contestant = Callable[[], object]
 _BANDWIDTH_BYTES = 256 << 20  # far more than any cache holds
 
 
-def interleaved_medians(contestants: Mapping[str, Contestant], rounds: int) -> dict[str, float]:
-    """Median seconds per contestant, over `rounds` rounds after one that is not counted."""
+@dataclass(frozen=True)
+class BenchmarkResult:
+    """What was measured; its properties are derived from its fields."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Fields and properties, as JSON values."""
+        derived = [name for name, value in vars(type(self)).items() if isinstance(value, property)]
+        return {**asdict(self), **{name: getattr(self, name) for name in derived}}
+
+
+def interleaved_medians(
+    contestants: Mapping[str, Contestant], rounds: int, runs: int = 1
+) -> dict[str, float]:
+    """Median seconds per contestant, over `rounds` rounds of `runs` runs of each.
+
+    Each runs once before, which is not counted.
+    """
+    for contestant in contestants.values():
+        _seconds(contestant)
     times: dict[str, list[float]] = {name: [] for name in contestants}
-    for done in range(rounds + 1):
+    for _ in range(rounds):
         for name, contestant in contestants.items():
-            start = time.perf_counter()
-            result = contestant()
-            if torch.cuda.is_available():
-                torch.cuda.synchronize()
-            elapsed = time.perf_counter() - start
-            del result  # returning memory is not part of the work
-            if done > 0:
-                times[name].append(elapsed)
+            times[name] += [_seconds(contestant) for _ in range(runs)]
     return {name: median(seconds) for name, seconds in times.items()}
+
+
+def _seconds(contestant: Contestant) -> float:
+    start = time.perf_counter()
+    result = contestant()  # held until the clock has stopped: freeing it is not part of the work
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    elapsed = time.perf_counter() - start
+    del result
+    return elapsed
 
 
 def memory_bandwidth(device: torch.device, rounds: int = 7) -> float:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 import torchvision
 from torch import Tensor
 
-from frcnn_cli.engine.benchmarks.measuring import interleaved_medians, memory_bandwidth
+from frcnn_cli.engine.benchmarks.measuring import (
+    BenchmarkResult,
+    interleaved_medians,
+    memory_bandwidth,
+)
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_kernels import batched_nms
 
 
 @dataclass(frozen=True)
-class OperatorCase:
+class OperatorCase(BenchmarkResult):
     """One case, timed. Seconds are medians; onnxruntime_s is None where it was not run.
 
     bytes: what must at least move between memory and processor: inputs read, outputs written once.
@@ -41,9 +46,19 @@ class OperatorCase:
         """Of the memory bandwidth, what the necessary bytes alone used."""
         return self.bytes / self.ours_s / self.bandwidth
 
-    def to_json(self) -> dict[str, Any]:
-        derived = {"ratio": self.ratio, "bandwidth_fraction": self.bandwidth_fraction}
-        return {**asdict(self), **derived}
+
+def compare(
+    name: str,
+    contestants: Mapping[str, Callable[[], Tensor]],
+    rounds: int,
+    moved: int,
+    bandwidth: float,
+) -> OperatorCase:
+    """Time the contestants, after comparing the result of "ours" with that of "torchvision"."""
+    equal = torch.equal(contestants["ours"](), contestants["torchvision"]())
+    seconds = interleaved_medians(contestants, rounds)
+    times = (seconds["ours"], seconds["torchvision"], seconds.get("onnxruntime"))
+    return OperatorCase(name, *times, moved, bandwidth, equal)
 
 
 def size_in_bytes(*tensors: Tensor) -> int:
@@ -107,17 +122,10 @@ def benchmark_nms(
         scores = torch.rand(len(boxes), generator=generator).to(device)
         labels = torch.arange(classes).repeat_interleave(boxes_each).to(device)
         arguments = (boxes, scores, labels, IOU_THRESHOLD)
-        kept = batched_nms(*arguments)
-        equal = torch.equal(kept, torchvision.ops.batched_nms(*arguments))
-        contestants = {
-            "ours": lambda a=arguments: batched_nms(*a),
-            "torchvision": lambda a=arguments: torchvision.ops.batched_nms(*a),
+        contestants: dict[str, Callable[[], Tensor]] = {
+            "ours": partial(batched_nms, *arguments),
+            "torchvision": partial(torchvision.ops.batched_nms, *arguments),
         }
-        seconds = interleaved_medians(contestants, rounds)
-        moved = size_in_bytes(boxes, scores, labels, kept)
-        results.append(
-            OperatorCase(
-                name, seconds["ours"], seconds["torchvision"], None, moved, bandwidth, equal
-            )
-        )
+        moved = size_in_bytes(boxes, scores, labels, batched_nms(*arguments))
+        results.append(compare(name, contestants, rounds, moved, bandwidth))
     return results

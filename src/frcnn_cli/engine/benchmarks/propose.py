@@ -15,8 +15,8 @@ import torch
 
 from frcnn_cli.engine.benchmarks.cases import LIST_LENGTHS
 from frcnn_cli.engine.datasets.find import find_dataset
-from frcnn_cli.engine.evaluation.recall import RecallReport, evaluate_recall
-from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.evaluation.recall import evaluate_recall
+from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.images import read_image
@@ -109,18 +109,18 @@ def _spread(dataset: Dataset, count: int) -> Dataset:
 
 def _compare(dataset: Dataset, mode: Mode, on_image: Callable[[str], None]) -> ModeResult:
     ours, opencv = SelectiveSearch(mode), OpenCVSelectiveSearch(mode)
-    runs: list[tuple[ImageRecord, _Run, _Run]] = []
+    our_runs, their_runs = [], []
     for record in dataset.images:
         image = read_image(record.path)
-        runs.append((record, _run(ours, image, _OUR_ROUNDS), _run(opencv, image, 1)))
+        our_runs.append(_run(ours, image, _OUR_ROUNDS))
+        their_runs.append(_run(opencv, image, 1))
         on_image(record.image_id)
-    length = LIST_LENGTHS[mode]
-    records = [record for record, _, _ in runs]
+    pairs = zip(our_runs, their_runs, strict=True)
     return ModeResult(
-        images=len(runs),
-        ours=_summary(dataset, records, [run for _, run, _ in runs], length),
-        opencv=_summary(dataset, records, [run for _, _, run in runs], length),
-        ratio=median(theirs.seconds / our.seconds for _, our, theirs in runs),
+        images=len(dataset),
+        ours=_summary(dataset, our_runs, LIST_LENGTHS[mode]),
+        opencv=_summary(dataset, their_runs, LIST_LENGTHS[mode]),
+        ratio=median(theirs.seconds / our.seconds for our, theirs in pairs),
     )
 
 
@@ -139,11 +139,10 @@ def _run(source: Source, image: Image, rounds: int) -> _Run:
     return _Run(proposals, median(seconds))
 
 
-def _summary(
-    dataset: Dataset, records: Sequence[ImageRecord], runs: Sequence[_Run], length: int
-) -> Contestant:
-    by_id = {record.image_id: run.proposals for record, run in zip(records, runs, strict=True)}
-    report: RecallReport = evaluate_recall(dataset, by_id, length)
+def _summary(dataset: Dataset, runs: Sequence[_Run], length: int) -> Contestant:
+    pairs = zip(dataset.images, runs, strict=True)
+    by_id = {record.image_id: run.proposals for record, run in pairs}
+    report = evaluate_recall(dataset, by_id, length)
     return Contestant(
         seconds=median(run.seconds for run in runs),
         mabo=report.all_objects.mabo,

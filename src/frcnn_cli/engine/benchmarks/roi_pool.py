@@ -16,8 +16,8 @@ import torch
 import torchvision
 from torch import Tensor
 
-from frcnn_cli.engine.benchmarks.measuring import interleaved_medians, memory_bandwidth
-from frcnn_cli.engine.benchmarks.operators import OperatorCase, draw_rois, size_in_bytes
+from frcnn_cli.engine.benchmarks.measuring import memory_bandwidth
+from frcnn_cli.engine.benchmarks.operators import OperatorCase, compare, draw_rois, size_in_bytes
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_kernels import roi_pool
 
@@ -79,12 +79,7 @@ def _measure(
     rois = draw_rois(case.rois, case.map_shape[0], width, height, generator).to(device)
     contest = {"infer": _infer, "train": _train, "backward": _backward}[case.kind]
     contestants, moved = contest(case, features, rois)
-    equal = torch.equal(contestants["ours"](), contestants["torchvision"]())
-    seconds = interleaved_medians(contestants, rounds)
-    return OperatorCase(
-        case.name, seconds["ours"], seconds["torchvision"], seconds.get("onnxruntime"), moved,
-        bandwidth, equal,
-    )  # fmt: skip
+    return compare(case.name, contestants, rounds, moved, bandwidth)
 
 
 Contest = tuple[dict[str, Callable[[], Tensor]], int]

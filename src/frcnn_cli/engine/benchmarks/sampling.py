@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import torch
 
-from frcnn_cli.engine.benchmarks.measuring import peak_growth
+from frcnn_cli.engine.benchmarks.measuring import BenchmarkResult, peak_growth
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.network.backbones.find import find_backbone
@@ -36,7 +35,7 @@ GENERATED_IMAGES, GENERATED_SIZE = 172, (500, 375)
 
 
 @dataclass(frozen=True)
-class SamplingBenchmark:
+class SamplingBenchmark(BenchmarkResult):
     """Median seconds of one mini-batch, forward and backward, and the memory it needs.
 
     rois: of a mini-batch. images: that they come from, by strategy. bytes: how far the peak of
@@ -56,9 +55,6 @@ class SamplingBenchmark:
     def ratio(self) -> float:
         """How many times longer RoI-centric sampling takes; the paper puts it at about 64."""
         return self.roi_centric_s / self.hierarchical_s
-
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "ratio": self.ratio}
 
 
 @dataclass(frozen=True)

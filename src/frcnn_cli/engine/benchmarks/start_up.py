@@ -8,10 +8,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.presets import base_experiment
@@ -56,9 +55,6 @@ class StartUpBenchmark:
 
     results: tuple[StartUp, ...]
     repeats: int
-
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
 
 
 def benchmark_start_up(

@@ -5,17 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from copy import deepcopy
-from dataclasses import asdict, astuple, dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import torch
 
 from frcnn_cli.engine.benchmarks.baselines import PlainTraining
 from frcnn_cli.engine.benchmarks.cases import STEP_OPTIONS, TRAINING_CASES, StepOption, TrainingCase
+from frcnn_cli.engine.benchmarks.measuring import BenchmarkResult, interleaved_medians
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.stage_times import sample_proposals
@@ -36,7 +36,7 @@ _IMAGES = 48  # pictures of 500 x 375, three quarters of which are trained on
 
 
 @dataclass(frozen=True)
-class TrainingTimes:
+class TrainingTimes(BenchmarkResult):
     """Medians of seconds a step, waiting for data included. stages: of ours.
 
     losses: of the first step, ours and the baseline's: the same to the precision's rounding.
@@ -52,9 +52,6 @@ class TrainingTimes:
     def ratio(self) -> float:
         return self.torchvision_s / self.ours_s
 
-    def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "ratio": self.ratio}
-
 
 def benchmark_training(
     cases: Sequence[TrainingCase] = TRAINING_CASES,
@@ -62,7 +59,7 @@ def benchmark_training(
     steps: int = 4,
     reporter: Reporter = SILENT,
 ) -> list[TrainingTimes]:
-    """Each case: one uncounted step each, then `rounds` of `steps` steps each, interleaved."""
+    """Each case: uncounted steps of each, then `rounds` of `steps` steps each, interleaved."""
     results = []
     with TemporaryDirectory() as folder, reporter.progress("Training", len(cases)) as advance:
         generate_dataset(Path(folder) / "pictures", _IMAGES, size=(500, 375))
@@ -83,15 +80,10 @@ def _measure(
     # Its stages are timed afterwards, in steps of ours alone.
     expected = (time.perf_counter() - start) * (rounds + 0.5) * steps
     reporter.note(f"{case.name}: about {expected:.0f} s")
-    seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        for step, durations in zip((ours.__next__, plain.step), seconds, strict=True):
-            for _ in range(steps):
-                start = time.perf_counter()
-                step()
-                durations.append(time.perf_counter() - start)
-    stages_of_ours = _stages(model, run, steps)
-    return TrainingTimes(case.name, median(seconds[0]), median(seconds[1]), stages_of_ours, losses)
+    seconds = interleaved_medians({"ours": ours.__next__, "plain": plain.step}, rounds, steps)
+    return TrainingTimes(
+        case.name, seconds["ours"], seconds["plain"], _stages(model, run, steps), losses
+    )
 
 
 def _run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, FastRCNN]:
@@ -188,9 +180,6 @@ class StepOptionTime:
     seconds: float
     ratio: float
 
-    def to_json(self) -> dict[str, Any]:
-        return asdict(self)
-
 
 def benchmark_step_options(
     case: TrainingCase,
@@ -206,21 +195,13 @@ def benchmark_step_options(
         run, model = _run_of(case, Path(folder), rounds * steps + 1)
         minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
         batches = [list(batch) for batch in minibatch_stream(minibatches, 0, workers=0)]
-    seconds: dict[str, list[float]] = {}
-    step_of = {}
     with reporter.progress("Training", len(options)) as advance:
+        training = {}
         for option in options:
             advance(1, option.name)
-            step_of[option.name] = _step_by(deepcopy(model), run.settings, option)
-            step_of[option.name](batches[0])
-            seconds[option.name] = []
-        for start in range(1, len(batches), steps):
-            for name, step in step_of.items():
-                for batch in batches[start : start + steps]:
-                    began = time.perf_counter()
-                    step(batch)
-                    seconds[name].append(time.perf_counter() - began)
-    medians = {name: median(values) for name, values in seconds.items()}
+            step = _step_by(deepcopy(model), run.settings, option)
+            training[option.name] = map(step, batches).__next__
+        medians = interleaved_medians(training, rounds, steps)
     usual = medians[options[0].name]
     return [StepOptionTime(name, value, usual / value) for name, value in medians.items()]
 

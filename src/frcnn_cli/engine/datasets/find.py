@@ -48,9 +48,14 @@ def find_dataset(
     Raises MisuseError for an unknown data set or split, InputError for a faulty file.
     """
     located = locate(name, data_root)
-    having = [member for member in located if _has(member.layout, split)]
+    having = [member for member in located if split in _all_splits(member.layout)]
     if not having:
-        raise MisuseError(_no_such_split(located, split))
+        existing = (
+            f"{member.name} ({member.layout.root}) has "
+            + (", ".join(_all_splits(member.layout)) or "none")
+            for member in located
+        )
+        raise MisuseError(f"There is no split {split!r}: {'; '.join(existing)}.")
     return unite([_read(member, split, report) for member in having])
 
 
@@ -78,10 +83,6 @@ def default_splits(name: str, data_root: Path | None = None) -> DefaultSplits:
     return DefaultSplits(annotated[0], annotated[0])
 
 
-def _has(layout: Layout, split: str) -> bool:
-    return split in _all_splits(layout)
-
-
 def _all_splits(layout: Layout) -> dict[str, bool]:
     """The layout's splits, with trainval where train and val are there."""
     splits = dict(layout.splits())
@@ -95,15 +96,6 @@ def _read(member: Located, split: str, report: Report) -> Dataset:
     if split == "trainval" and split not in layout.splits():
         return concatenate([layout.read(part, name, report) for part in ("train", "val")], split)
     return layout.read(split, name, report)
-
-
-def _no_such_split(located: Sequence[Located], split: str) -> str:
-    there = (
-        f"{member.name} ({member.layout.root}) has "
-        + (", ".join(_all_splits(member.layout)) or "none")
-        for member in located
-    )
-    return f"There is no split {split!r}: {'; '.join(there)}."
 
 
 def unite(members: Sequence[Dataset]) -> Dataset:

@@ -137,22 +137,13 @@ class BestBox:
 
 def best_boxes(truth: GroundTruth, proposals: Proposals) -> list[BestBox]:
     """For each object the first proposal of the highest IoU; box None where there are none."""
+    objects = list(zip(map(int, truth.labels), truth.boxes, strict=True))
     if len(proposals) == 0:
-        return [
-            BestBox(int(label), box, None, 0.0, -1)
-            for label, box in zip(truth.labels, truth.boxes, strict=True)
-        ]
+        return [BestBox(label, box, None, 0.0, -1) for label, box in objects]
     overlaps = iou_matrix(truth.boxes, proposals.boxes)
-    ranks = overlaps.argmax(axis=1)
     return [
-        BestBox(
-            int(truth.labels[index]),
-            truth.boxes[index],
-            proposals.boxes[rank],
-            float(overlaps[index, rank]),
-            int(rank),
-        )
-        for index, rank in enumerate(ranks)
+        BestBox(label, box, proposals.boxes[rank], float(ious[rank]), int(rank))
+        for (label, box), ious, rank in zip(objects, overlaps, overlaps.argmax(1), strict=True)
     ]
 
 
