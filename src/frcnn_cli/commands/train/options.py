@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeVar, get_args
+from typing import Any, get_args
 
 import click
 from click.shell_completion import CompletionItem
@@ -12,10 +12,8 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, Preset, Variant
 from frcnn_cli.engine.settings import PrecisionChoice
 
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-
-def setting_options(function: Decorated) -> Decorated:
+def setting_options(function: options.Decorated) -> options.Decorated:
     """Preset, variants, files and single settings, for `frcnn train` and `config show`."""
     for option in reversed(_OPTIONS):
         function = option(function)

@@ -19,7 +19,7 @@ from frcnn_cli.engine.models.provenance import origin_of, proposals_fingerprint
 from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.reporter import Reporter
 from frcnn_cli.engine.settings import (
     DataSettings,
     DetectSettings,
@@ -135,15 +135,11 @@ class Trained:
 
 
 def prepare_run(
-    experiment: Experiment,
-    data: Dataset,
-    folder: Path,
-    options: RunOptions,
-    reporter: Reporter = SILENT,
+    experiment: Experiment, data: Dataset, folder: Path, options: RunOptions, reporter: Reporter
 ) -> Run:
     """The run of an experiment, its proposals read from their file or computed."""
     team, device = options.team, own_device(options.team, options.device)
-    settings = _without_emulation(experiment.train, folder, device, options, reporter)
+    settings = _without_emulation(experiment.train, device, options, reporter)
     if options.workers is not None:
         settings = replace(settings, workers=options.workers)
     validation = None
@@ -169,7 +165,7 @@ def _proposals(experiment: Experiment, data: Dataset, reporter: Reporter) -> Dat
     )
 
 
-def with_split(experiment: Experiment, reporter: Reporter = SILENT) -> Experiment:
+def with_split(experiment: Experiment, reporter: Reporter) -> Experiment:
     """The experiment with a split to train on, chosen where it names none."""
     data = experiment.data
     if data.split:
@@ -221,18 +217,14 @@ def with_precision(experiment: Experiment, options: RunOptions) -> Experiment:
 
 
 def _without_emulation(
-    settings: TrainSettings,
-    folder: Path,
-    device: torch.device,
-    options: RunOptions,
-    reporter: Reporter,
+    settings: TrainSettings, device: torch.device, options: RunOptions, reporter: Reporter
 ) -> TrainSettings:
     """The settings as this device computes them; warns where a run began in another precision."""
     fast = all(options.team.gather(has_fast_bfloat16(device)))
     if settings.precision != "bfloat16" or fast or options.emulate_bfloat16:
         return settings
     reporter.warn(
-        f"{folder} began in bfloat16, but {missing_instructions(device)}: it continues in "
+        f"This run began in bfloat16, but {missing_instructions(device)}: it continues in "
         "float32, and its weights will not be those of an uninterrupted run to the bit.\n"
         "--emulate-bfloat16 stays in bfloat16, up to 100 times slower."
     )

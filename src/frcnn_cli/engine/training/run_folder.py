@@ -151,8 +151,8 @@ def _listed(folder: Path) -> ListedRun:
         stored = read_run(folder)
     except InputError as error:
         return ListedRun(folder, size, problem=str(error))
-    total = stored.experiment.train.iterations
-    done = 0 if stored.progress is None else stored.progress.iteration
     finished = stored.model is not None
+    done = 0 if stored.progress is None else stored.progress.iteration
+    done = stored.experiment.train.iterations if finished else done
     best = max((score for _, score in read_evaluations(folder)), default=None)
-    return ListedRun(folder, size, stored.experiment, total if finished else done, finished, best)
+    return ListedRun(folder, size, stored.experiment, done, finished, best)

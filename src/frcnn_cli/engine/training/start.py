@@ -10,6 +10,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.distributed.connect import connected
+from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
@@ -49,7 +50,7 @@ def start_run(
     is left then.
     """
     with connected(options.team, options.device):
-        if options.folder is not None and _is_restarted(options):
+        if options.folder is not None and _is_restarted(options.folder, options.team):
             return _resume(options.folder, options, reporter)
         if not experiment.data.dataset:
             raise MisuseError("Name a dataset to train on, or a run to resume with --resume.")
@@ -174,12 +175,11 @@ def _check_files(experiment: Experiment) -> None:
         raise InputError(f"{weights}: there is no such file of weights.")
 
 
-def _is_restarted(options: RunOptions) -> bool:
+def _is_restarted(folder: Path, team: Team) -> bool:
     """Whether torchrun has restarted these processes, and the folder holds their run."""
-    has_run = options.folder is not None and (options.folder / SETTING_FILE).is_file()
     # Where one machine's process died, the others' torchrun may not count the restart.
-    restarted = any(options.team.gather(options.team.restarts > 0))
-    return restarted and options.team.gather(has_run)[0]
+    restarted = any(team.gather(team.restarts > 0))
+    return restarted and team.gather((folder / SETTING_FILE).is_file())[0]
 
 
 def _new_folder(experiment: Experiment, options: RunOptions) -> Path:
