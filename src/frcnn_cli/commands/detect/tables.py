@@ -7,6 +7,7 @@ from collections import Counter
 from rich.markup import escape
 from rich.table import Table
 
+from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.records import Detections
 
 _ROWS_AN_IMAGE = 10
@@ -37,13 +38,8 @@ def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> T
 
 def video_table(objects: Counter[str]) -> Table:
     """How often each class was seen."""
-    table = Table("class")
-    table.add_column("in all frames", justify="right")
-    for name, count in objects.most_common():
-        table.add_row(escape(name), str(count))
-    if not objects:
-        table.add_row("nothing found", "")
-    return table
+    rows = [(name, str(count)) for name, count in objects.most_common()]
+    return make_table(None, ("class", "in all frames"), rows or [("nothing found", "")])
 
 
 def _count_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:

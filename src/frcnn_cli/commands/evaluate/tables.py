@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from frcnn_cli.commands.shared.console import Output, write_json
+from frcnn_cli.commands.shared.tables import make_table
 from frcnn_proposals.files import write_whole
 
 if TYPE_CHECKING:
@@ -65,13 +66,10 @@ def class_table(evaluation: Evaluation) -> Table:
 
 def coco_table(coco: CocoResult) -> Table:
     """The COCO means by size of object and by number of detections."""
-    table = Table(title="COCO, IoU 0.50:0.95")
     headings = ("AP", "AP small", "AP medium", "AP large", "AR 1", "AR 10", "AR 100")
-    for heading in headings:
-        table.add_column(heading, justify="right")
     fields = (heading.lower().replace(" ", "_") for heading in headings)
-    table.add_row(*(percent(getattr(coco, field)) for field in fields))
-    return table
+    row = [percent(getattr(coco, field)) for field in fields]
+    return make_table("COCO, IoU 0.50:0.95", headings, [row], names=0)
 
 
 def errors_table(errors: ErrorAnalysis) -> Table:
@@ -113,14 +111,9 @@ def print_sweep(output: Output, sweep: ProposalSweep, plot: Path, json_path: Pat
     """mAP against the number of proposals: the table, then the picture and the JSON as files."""
     from frcnn_cli.engine.evaluation.proposal_sweep import sweep_plot
 
-    table = Table(title=escape(f"{sweep.dataset}, {sweep.split}"))
-    for heading in ("proposals, at most", "mAP 11-point", "mAP area"):
-        table.add_column(heading, justify="right")
-    for scores in sweep.scores:
-        table.add_row(
-            f"{scores.proposals:,}", f"{scores.map_11point:.3f}", f"{scores.map_area:.3f}"
-        )
-    output.print(table)
+    headings = ("proposals, at most", "mAP 11-point", "mAP area")
+    rows = [(f"{s.proposals:,}", f"{s.map_11point:.3f}", f"{s.map_area:.3f}") for s in sweep.scores]
+    output.print(make_table(f"{sweep.dataset}, {sweep.split}", headings, rows, names=0))
     write_whole(plot, sweep_plot(sweep))
     output.print(f"Plot: [bold]{escape(str(plot))}[/]")
     if json_path is not None:

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Precision
 
-_TYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
-
 
 def prepare_model(model: FastRCNN, precision: Precision = "float32") -> FastRCNN:
     """A copy of `model` for detection alone; the model itself stays as it is.
@@ -22,13 +20,7 @@ def prepare_model(model: FastRCNN, precision: Precision = "float32") -> FastRCNN
     kept. precision: bfloat16 runs the convolutions, RoI pooling, fc6 and fc7 in it; the
     sibling layers and what follows them stay float32, and so do the weights of norms.
     """
-    prepared = _copy(model, _TYPES[precision]).eval()
-    _replace(prepared)
-    return prepared
-
-
-def _copy(model: FastRCNN, dtype: torch.dtype) -> FastRCNN:
-    """The same modules; weights are shared where they need not change."""
+    dtype: torch.dtype = getattr(torch, precision)
     siblings = (model.score, model.box)
     kept: dict[int, object] = {id(buffer): buffer for buffer in model.buffers()}
     for layer in model.modules():
@@ -36,8 +28,9 @@ def _copy(model: FastRCNN, dtype: torch.dtype) -> FastRCNN:
         for parameter in layer.parameters(recurse=False):
             values = parameter.detach().to(dtype if changes else parameter.dtype)
             kept[id(parameter)] = nn.Parameter(values, requires_grad=False)
-    prepared = copy.deepcopy(model, kept)
+    prepared = copy.deepcopy(model, kept).eval()
     prepared.dtype = dtype
+    _replace(prepared)
     return prepared
 
 

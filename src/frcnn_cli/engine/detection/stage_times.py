@@ -43,7 +43,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens within as this stage."""
+        """Count what happens within, or in the decorated function, as this stage."""
         start = self.now()
         yield
         self.seconds[name] += self.now() - start
@@ -56,7 +56,7 @@ class StageClock:
         """
         parts = {"conv": network.features, "fc6": network.fc6, "fc7": network.fc7}
         handles = [handle for name, part in parts.items() for handle in self._hooks(name, part)]
-        network.pool = self._timed("roi_pooling", network.pool)
+        network.pool = self.stage("roi_pooling")(network.pool)
         start, before = self.now(), sum(self.seconds.values())
         try:
             yield
@@ -66,13 +66,6 @@ class StageClock:
             del network.pool  # the class's own again
             for handle in handles:
                 handle.remove()
-
-    def _timed(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def timed(*inputs: Any) -> Any:
-            with self.stage(name):
-                return function(*inputs)
-
-        return timed
 
     def _hooks(self, stage: str, part: nn.Module) -> tuple[Any, Any]:
         started = 0.0

@@ -13,6 +13,7 @@ were corrected. What matches difficult objects is left out, as in the average pr
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -88,14 +89,16 @@ def analyse_errors(
 ) -> ErrorAnalysis:
     """Sort the errors into kinds, and correct each kind alone."""
     diagnosis = diagnose(truth, detections)
-    per_class = tuple(
-        _class_errors(name, detections.label == label, truth.label == label, diagnosis)
-        for label, name in enumerate(classes, start=1)
-    )
+    per_class = []
+    for label, name in enumerate(classes, start=1):
+        count = Counter(diagnosis.kind[detections.label == label].tolist())
+        count["missed"] = int(diagnosis.missed[truth.label == label].sum())
+        per_class.append(ClassErrors(name, **{kind: count[kind] for kind in (RIGHT, *KINDS)}))
     uncorrected, *corrected = (
         _corrected_map(len(classes), truth, detections, diagnosis, kind) for kind in (None, *KINDS)
     )
-    return ErrorAnalysis(uncorrected, dict(zip(KINDS, corrected, strict=True)), per_class)
+    corrections = dict(zip(KINDS, corrected, strict=True))
+    return ErrorAnalysis(uncorrected, corrections, tuple(per_class))
 
 
 def diagnose(truth: TruthTable, detections: DetectionTable) -> Diagnosis:
@@ -128,21 +131,6 @@ def diagnose(truth: TruthTable, detections: DetectionTable) -> Diagnosis:
     within_reach = taken.copy()
     within_reach[target[target != NO_OBJECT]] = True
     return Diagnosis(kind, target, ~within_reach & ~truth.ignored)
-
-
-def _class_errors(
-    name: str,
-    detection_of_class: NDArray[np.bool_],
-    object_of_class: NDArray[np.bool_],
-    diagnosis: Diagnosis,
-) -> ClassErrors:
-    kinds, counts = np.unique(diagnosis.kind[detection_of_class], return_counts=True)
-    count = dict(zip(kinds.tolist(), counts.tolist(), strict=True))
-    return ClassErrors(
-        name,
-        **{kind: count.get(kind, 0) for kind in (RIGHT, *KINDS[:-1])},
-        missed=int(diagnosis.missed[object_of_class].sum()),
-    )
 
 
 def _corrected_map(

@@ -91,12 +91,14 @@ def _recording(model: nn.Module, per: Once, layers: list[LayerCost]) -> Iterator
 
     def record(name: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         holds = list(layer.parameters())
+        # What a layer is, however it is computed.
+        kind = "Conv2d" if isinstance(layer, nn.Conv2d) else type(layer).__name__
         keeps_shape = inputs[0].shape == output.shape
         if holds or not keeps_shape or isinstance(layer, nn.LocalResponseNorm):
             layers.append(
                 LayerCost(
                     name,
-                    _kind(layer),
+                    kind,
                     tuple(output.shape[1:]),
                     sum(each.numel() for each in holds),
                     bool(holds) and not any(each.requires_grad for each in holds),
@@ -115,11 +117,6 @@ def _recording(model: nn.Module, per: Once, layers: list[LayerCost]) -> Iterator
     finally:
         for handle in handles:
             handle.remove()
-
-
-def _kind(layer: nn.Module) -> str:
-    """What a layer is, however it is computed."""
-    return "Conv2d" if isinstance(layer, nn.Conv2d) else type(layer).__name__
 
 
 def _multiply_adds(layer: nn.Module, output: Tensor) -> int:

@@ -65,7 +65,9 @@ class FastRCNN(nn.Module):
         self.register_buffer("offset_means", torch.zeros(classes, 4))
         self.register_buffer("offset_deviations", torch.ones(classes, 4))
         if architecture.pretrained:
-            _freeze(self.features, backbone.frozen)
+            for name, parameter in self.features.named_parameters():
+                if name.startswith(backbone.frozen):
+                    parameter.requires_grad_(False)
 
     def forward(self, images: Tensor, rois: Tensor, drop: RowDropout | None = None) -> Outputs:
         """images: (N, 3, H, W), preprocessed. rois: (R, 5), image index and input pixels.
@@ -209,9 +211,3 @@ def _load(
             f"{file or name}: the weights do not fit {name}: {strange[0]} is "
             f"{'not in it' if strange[0] in unexpected else 'missing'}."
         )
-
-
-def _freeze(features: nn.Module, prefixes: tuple[str, ...]) -> None:
-    for name, parameter in features.named_parameters():
-        if name.startswith(prefixes):
-            parameter.requires_grad_(False)

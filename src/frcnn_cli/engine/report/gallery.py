@@ -17,7 +17,7 @@ from frcnn_cli.engine.report.overlay import (
     truth_boxes,
 )
 from frcnn_cli.engine.report.records import Report
-from frcnn_cli.engine.report.self_contained import Thumbnail, Thumbnails
+from frcnn_cli.engine.report.self_contained import Thumbnails
 
 MOST_CHANGES = 60  # images shown side by side
 MOST_ROWS = 1000  # images listed
@@ -78,15 +78,13 @@ def make_gallery(report: Report, changes: Sequence[ImageChange], thumbnails: Thu
     )
     findings = choose_findings(report)
     cards = [_card(report, finding, thumbnails) for finding in _mixed(findings.shown)]
+    names = ("gained", "lost", "appeared", "gone")
     return Gallery(
         cards=tuple(card for card in cards if card is not None),
         totals=findings.totals,
         changes=rows,
         changed=len(changes),
-        gained=sum(len(change.gained) for change in changes),
-        lost=sum(len(change.lost) for change in changes),
-        appeared=sum(len(change.appeared) for change in changes),
-        gone=sum(len(change.gone) for change in changes),
+        **{name: sum(len(getattr(change, name)) for change in changes) for name in names},
         no_room=thumbnails.left_out,
         unreadable=len(thumbnails.unreadable),
     )
@@ -125,29 +123,13 @@ def _change_row(report: Report, change: ImageChange, thumbnails: Thumbnails | No
         tuple(report.dataset.classes[report.truth.label[row] - 1] for row in rows)
         for rows in (change.gained, change.lost)
     ]
-    pictures: tuple[Picture, ...] = ()
+    pictures: list[Picture] = []
     if thumbnail is not None:
-        missed = (change.gained, change.lost)  # what the second finds, the first has not
-        marked = (change.gone, change.appeared)
-        pictures = tuple(
-            _side(report, change.image, index, missed[index], marked[index], thumbnail)
-            for index in (0, 1)
-        )
-    return ChangeRow(change, record.image_id, names[0], names[1], pictures)
-
-
-def _side(
-    report: Report,
-    image: int,
-    index: int,
-    missed: tuple[int, ...],
-    marked: tuple[int, ...],
-    thumbnail: Thumbnail,
-) -> Picture:
-    subject = report.subjects[index]
-    boxes = [
-        *truth_boxes(report, image, missed),
-        *detection_boxes(report, subject, image, marked, subject.threshold),
-    ]
-    alt = f"Image {report.dataset.images[image].image_id} by {subject.name}. {described(boxes)}"
-    return Picture(thumbnail, tuple(boxes), alt)
+        # What the second finds, the first has missed, and the other way round.
+        sides = ((change.gained, change.gone), (change.lost, change.appeared))
+        for subject, (missed, marked) in zip(report.subjects, sides, strict=True):
+            boxes = truth_boxes(report, change.image, missed)
+            boxes += detection_boxes(report, subject, change.image, marked, subject.threshold)
+            alt = f"Image {record.image_id} by {subject.name}. {described(boxes)}"
+            pictures.append(Picture(thumbnail, tuple(boxes), alt))
+    return ChangeRow(change, record.image_id, names[0], names[1], tuple(pictures))

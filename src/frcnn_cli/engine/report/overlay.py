@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,14 +100,12 @@ def detection_boxes(
 
 def described(boxes: Sequence[DrawnBox]) -> str:
     """What is drawn, in words: for whoever does not see the picture."""
-    objects = _listed(box.text for box in boxes if box.is_truth)
-    right = _listed(box.text for box in boxes if box.role == "right")
-    wrong = _listed(box.text for box in boxes if box.role == "wrong")
+    objects = _listed([box.text for box in boxes if box.is_truth])
+    right, wrong = (_listed([b.text for b in boxes if b.role == r]) for r in ("right", "wrong"))
     return f"Objects: {objects}. Right detections: {right}. Wrong ones: {wrong}."
 
 
-def _listed(texts: Any, most: int = 8) -> str:
-    words = list(texts)
+def _listed(words: list[str], most: int = 8) -> str:
     more = f" and {len(words) - most} more" if len(words) > most else ""
     return ", ".join(words[:most]) + more if words else "none"
 
