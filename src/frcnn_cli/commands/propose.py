@@ -104,7 +104,9 @@ def _print_sources(output: Output) -> None:
         for info in list_sources()
     )
     headings = ("source", "from", "parameters", "what it does")
-    output.print(make_table(None, headings, rows, names=4))
+    table = make_table(None, headings, rows, names=4)
+    table.columns[0].no_wrap = True
+    output.print(table)
 
 
 def _print_result(output: Output, result: ProposeResult) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
 from rich.table import Table
 
 from frcnn_cli.commands.bench.cases import cases_option, choose_cases
@@ -68,7 +67,7 @@ def _table(found: DetectionBenchmark, title: str) -> Table:
         )
         for result in found.results
     )
-    return make_table(title, headings, rows, box=box.SIMPLE_HEAD)
+    return make_table(title, headings, rows, narrow=True)
 
 
 def _stage_table(found: DetectionBenchmark) -> Table:
@@ -83,4 +82,4 @@ def _stage_table(found: DetectionBenchmark) -> Table:
             rows.append((name, who, *(f"{seconds / whole:.1%}" for seconds in stages.values())))
     names = (stage.replace("_", " ") for stage in found.results[0].ours_stages)
     headings = ("case", "by", *names)
-    return make_table("Where the time goes", headings, rows, names=2, box=box.SIMPLE_HEAD)
+    return make_table("Where the time goes", headings, rows, names=2, narrow=True)

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 @click.command("eval")
 @click.option("--images", default=4952, show_default=True, help="Images made up.")
-@click.option("--detections", default=100, show_default=True, help="Detections an image.")
+@click.option(
+    "--detections",
+    "detections_an_image",
+    default=100,
+    show_default=True,
+    help="Detections an image.",
+)
 @click.option("--classes", default=20, show_default=True, help="Classes.")
 @click.option("--repeats", default=3, show_default=True, help="Times each; medians are shown.")
 @options.json_file

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich import box
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
@@ -89,8 +88,7 @@ def _report(
         )
         for case in cases
     )
-    padding = (0, 1, 0, 0)
-    output.print(make_table(heading, _HEADINGS, rows, box=box.SIMPLE_HEAD, padding=padding))
+    output.print(make_table(heading, _HEADINGS, rows, narrow=True))
     bandwidth = cases[0].bandwidth / 1e9
     output.note(f"MB: what must move; used: of the {bandwidth:.1f} GB/s that a large copy reaches.")
     write_json(json_path, {"cases": [case.to_json() for case in cases]})

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich import box
 
 from frcnn_cli.commands.bench.cases import cases_option, choose_cases
 from frcnn_cli.commands.shared import options
@@ -45,13 +44,13 @@ def bench_train(
         for each in results
     )
     title, headings = "Seconds a training step, medians", ("case", "ours", "torchvision", "ratio")
-    output.print(make_table(title, headings, times, box=box.SIMPLE_HEAD))
+    output.print(make_table(title, headings, times, narrow=True))
     shares = (
         (each.name, *(f"{value / each.stages.total:.1%}" for value in asdict(each.stages).values()))
         for each in results
     )
     stage_headings = ("case", *(stage.replace("_", " ") for stage in asdict(results[0].stages)))
-    output.print(make_table("Where our time goes", stage_headings, shares, box=box.SIMPLE_HEAD))
+    output.print(make_table("Where our time goes", stage_headings, shares, narrow=True))
     write_json(json_path, {"cases": [result.to_json() for result in results]})
 
 
@@ -86,5 +85,5 @@ def bench_train_options(
     headings = ("way", "seconds", f"{step_options[0].name} / this")
     rows = ((time.name, f"{time.seconds:.3f}", f"{time.ratio:.2f}") for time in found)
     title = f"{case}: seconds a training step, medians"
-    output.print(make_table(title, headings, rows, box=box.SIMPLE_HEAD))
+    output.print(make_table(title, headings, rows, narrow=True))
     write_json(json_path, {"case": case, "ways": [asdict(time) for time in found]})

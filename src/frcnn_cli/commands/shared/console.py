@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -71,36 +70,26 @@ class Output:
         if self.messages.is_terminal:
             with bar(shown_as, self.messages) as shown:
                 task = shown.add_task(description, total=total, completed=done, beside="")
-
-                def advance(count: int, beside: str) -> None:
-                    shown.update(task, advance=count, beside=escape(beside))
-                    self._announce(estimate, count)
-
-                yield advance
+                yield self._announcing(
+                    estimate,
+                    lambda count, beside: shown.update(task, advance=count, beside=escape(beside)),
+                )
         else:
             log = LogProgress(self.note, description, total, done, shown_as)
+            yield self._announcing(estimate, log.advance)
 
-            def advance_log(count: int, beside: str) -> None:
-                log.advance(count, beside)
-                self._announce(estimate, count)
+    def _announcing(self, estimate: Estimate, show: Advance) -> Advance:
+        """`show`, and the estimate once it is reliable."""
 
-            yield advance_log
+        def advance(count: int, beside: str) -> None:
+            show(count, beside)
+            if (line := estimate.line(count)) is not None:
+                self.note(line + ".")
 
-    def _announce(self, estimate: Estimate, count: int) -> None:
-        if (line := estimate.line(count)) is not None:
-            self.note(line + ".")
-
-
-class _Nowhere(io.StringIO):
-    """Takes text and keeps none."""
-
-    def write(self, text: str) -> int:
-        return len(text)
+        return advance
 
 
-SILENT = Output(-1, Console(file=_Nowhere()), Console(file=_Nowhere()))
-
-
+SILENT = Output(-1, Console(quiet=True), Console(quiet=True))
 pass_output = click.make_pass_decorator(Output, ensure=True)
 
 

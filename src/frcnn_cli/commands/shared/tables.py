@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -14,15 +14,21 @@ def make_table(
     headings: Sequence[str],
     rows: Iterable[Sequence[str]],
     names: int = 1,
-    **style: Any,
+    narrow: bool = False,
 ) -> Table:
     """A table of plain text: `names` columns to the left, then numbers to the right.
 
-    The first column is not wrapped. style: of Rich's Table.
+    narrow: without a frame, and with its first column on one line.
     """
-    table = Table(title=None if title is None else escape(title), **style)
+    table = Table(title=None if title is None else escape(title))
+    if narrow:
+        table.box, table.padding = box.SIMPLE_HEAD, (0, 1, 0, 0)
     for index, heading in enumerate(headings):
-        table.add_column(heading, justify="left" if index < names else "right", no_wrap=index == 0)
+        table.add_column(
+            heading,
+            justify="left" if index < names else "right",
+            no_wrap=narrow and index == 0,
+        )
     for row in rows:
         table.add_row(*map(escape, row))
     return table

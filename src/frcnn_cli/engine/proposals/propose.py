@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from frcnn_cli.engine.distributed.connect import connected
@@ -50,9 +51,15 @@ def propose(
     own = len(team.part(files))
     needs = Needs(_BYTES_PER_IMAGE * len(files), out)
     with reporter.progress(f"Proposing ({source.name})", own, needs=needs) as advance:
-        on_progress = advance_with_rate(advance)
+        propose_part = partial(
+            propose_images,
+            source=source,
+            workers=workers,
+            on_progress=advance_with_rate(advance),
+            max_pixels=max_pixels,
+        )
         try:
-            return _propose_as_team(team, files, source, out, workers, on_progress, max_pixels)
+            return _propose_as_team(team, files, out, propose_part)
         except KeyboardInterrupt:
             reporter.note(f"Interrupted. {out} keeps what is done: the same command resumes it.")
             raise
@@ -87,29 +94,19 @@ def advance_with_rate(advance: Advance) -> Callable[[ProposeProgress], None]:
 def _propose_as_team(
     team: Team,
     images: Sequence[ImageFile],
-    source: Source,
     out: Path,
-    workers: int | None,
-    on_progress: Callable[[ProposeProgress], None],
-    max_pixels: int,
+    propose_part: Callable[..., ProposeResult],
 ) -> ProposeResult:
     """Each image by one process of the team, all in one store.
 
     The stores of the processes lie beside `out` until they are merged, so that an interrupted
     run resumes them.
     """
-
-    def propose(images: Sequence[ImageFile], out: Path) -> ProposeResult:
-        return propose_images(
-            images, source, out, workers=workers, on_progress=on_progress, max_pixels=max_pixels
-        )
-
     if team.world == 1:
-        return propose(images, out)
+        return propose_part(images, out=out)
     with connected(team):
         own = out.with_name(f"{out.name}{team.label}")
-        result = propose(team.part(images), own)
-        results = team.gather(result)
+        results = team.gather(propose_part(team.part(images), out=own))
         if team.is_first:
             merge_stores([each.path for each in results], out)
         team.gather(None)  # no process removes a store that is being merged

@@ -6,7 +6,6 @@ it, at most two images a worker are in flight, and no worker outlives this proce
 
 from __future__ import annotations
 
-import itertools
 import multiprocessing
 import os
 import pickle
@@ -15,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from typing import Generic, TypeVar
 
@@ -46,7 +46,7 @@ def run_in_workers(
     pickled = pickle.dumps(function)
     running: dict[Connection, _Worker[Item]] = {}
     try:
-        for item in _first(queue, workers):
+        for item in islice(queue, workers):
             worker = _Worker(pickled, item)
             running[worker.connection] = worker
         for worker in running.values():
@@ -62,8 +62,8 @@ def run_in_workers(
                     del running[connection]
                     fatal, *waiting = worker.items
                     yield on_death(fatal, worker.how_it_ended())
-                    queue = itertools.chain(waiting, queue)
-                    for item in _first(queue, 1):
+                    queue = chain(waiting, queue)
+                    for item in islice(queue, 1):
                         successor = _Worker(pickled, item)
                         running[successor.connection] = successor
                         successor.give(queue)
@@ -98,7 +98,7 @@ class _Worker(Generic[Item]):
 
     def give(self, queue: Iterator[Item]) -> None:
         """Hand it items from the queue until one is waiting, so that it need not wait for us."""
-        for item in _first(queue, _AHEAD - len(self.items)):
+        for item in islice(queue, _AHEAD - len(self.items)):
             self._send(item)
 
     def _send(self, item: Item) -> None:
@@ -120,11 +120,6 @@ class _Worker(Generic[Item]):
         if -code == signal.SIGKILL:
             return "its worker process was killed by the kernel, which does so when memory runs out"
         return f"its worker process was ended by {signal.Signals(-code).name}"
-
-
-def _first(queue: Iterator[Item], count: int) -> Iterator[Item]:
-    for _, item in zip(range(count), queue, strict=False):
-        yield item
 
 
 @contextmanager
