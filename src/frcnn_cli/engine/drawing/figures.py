@@ -141,10 +141,10 @@ def page_svg(figure: Figure, name: str, alt: str) -> Markup:
     return inline_svg(buffer.getvalue(), name, alt, PAGE_COLOURS)
 
 
-def png(figure: Figure) -> bytes:
-    """The figure as a PNG for print."""
+def png(figure: Figure, dpi: int = 200) -> bytes:
+    """The figure as a PNG, for print unless a lower resolution is given."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=200)
+    figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
