@@ -154,12 +154,11 @@ def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, 
 
 
 def _backward(ctx: Any, grad_output: Tensor | None, _: None) -> tuple[Tensor | None, ...]:
-    if grad_output is None:
-        return None, None, None, None, None
-    rois, argmax = ctx.saved_tensors
-    gradient = torch.ops.frcnn.roi_pool_backward(
-        grad_output, rois, argmax, *ctx.shape, ctx.channels_last
-    )
+    gradient = None
+    if grad_output is not None:
+        gradient = torch.ops.frcnn.roi_pool_backward(
+            grad_output, *ctx.saved_tensors, *ctx.shape, ctx.channels_last
+        )
     return gradient, None, None, None, None
 
 

@@ -41,12 +41,6 @@ class IdMatch:
             )
         return "; ".join(parts)
 
-    def refuse_missing(self, what: str) -> None:
-        """Raises InputError, naming them, if images have no proposals in `what`."""
-        if self.missing:
-            missing = IdMatch(self.images, self.missing, (), 0)
-            raise InputError(f"{what}: {missing.describe()}")
-
     def refuse_mismatch(self, what: str, way_out: str) -> None:
         """Raises InputError if anything is missing on either side. way_out: the option."""
         if not self.is_exact:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, BinaryIO
 
@@ -47,10 +46,7 @@ class CsvTable(WritableFormat):
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
         try:
             header = [name.strip().lower() for name in next(rows, [])]
-            columns = _columns(header)
-            if columns is None:
-                return None
-            return _parsed(content.path, rows, columns)
+            return _parsed(content.path, header, rows)
         except csv.Error as error:
             raise InputError(f"{content.path}: line {rows.line_num}: {reason(error)}") from error
 
@@ -70,40 +66,27 @@ class CsvTable(WritableFormat):
         text.detach()
 
 
-@dataclass(frozen=True)
-class _Columns:
-    """Where in a row the image, the four numbers and the score are."""
-
-    image: int
-    box: tuple[int, ...]
-    score: int | None
-    order: Order
-
-
-def _columns(header: list[str]) -> _Columns | None:
-    image = next((header.index(name) for name in _IMAGES if name in header), None)
+def _parsed(path: Path, header: list[str], rows: Any) -> Parsed | None:
+    image_at = next((header.index(name) for name in _IMAGES if name in header), None)
     named = next((names for names in _BOXES if set(names) <= set(header)), None)
-    if image is None or named is None:
+    if image_at is None or named is None:
         return None
-    score = next((header.index(name) for name in _SCORES if name in header), None)
-    return _Columns(image, tuple(map(header.index, named)), score, _BOXES[named])
-
-
-def _parsed(path: Path, rows: Any, columns: _Columns) -> Parsed:
+    score_at = next((header.index(name) for name in _SCORES if name in header), None)
+    box_at = [header.index(name) for name in named]
     of_image: dict[str, list[Row]] = {}
     for row in rows:
         if not row:
             continue
         try:
-            boxes = of_image.setdefault(_image_id(row[columns.image]), [])
-            cells = [row[column] for column in columns.box]
+            boxes = of_image.setdefault(_image_id(row[image_at]), [])
+            cells = [row[place] for place in box_at]
             if any(cells):
-                score = "" if columns.score is None else row[columns.score]
+                score = "" if score_at is None else row[score_at]
                 boxes.append(([float(cell) for cell in cells], float(score) if score else None))
         except (IndexError, ValueError) as error:
             where = f"{path}: line {rows.line_num}"
             raise InputError(f"{where}: is no box ({reason(error)})") from error
-    return Parsed(*tables_of_rows(of_image), list(of_image), BoxLayout(columns.order, 0))
+    return Parsed(*tables_of_rows(of_image), list(of_image), BoxLayout(_BOXES[named], 0))
 
 
 def _image_id(text: str) -> str:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from frcnn_proposals.formats.base import Parsed, PerImageFormat
 from frcnn_proposals.formats.containers.tables import cells, columns_of, numbers, tables
 from frcnn_proposals.formats.content import Content
@@ -74,15 +72,14 @@ class HosangMat(PerImageFormat):
         each_scores = cells(variables["scores"])
         if runs is None:
             runs, each_scores = [variables["boxes"]], [variables["scores"]]
-        found = [numbers(run) for run in runs]
-        counts = [-1 if run is None else len(run) for run in found]
-        largest = int(np.argmax(counts)) if counts else 0
-        boxes = found[largest] if found else None
-        if boxes is None:
+        if each_scores is None or len(each_scores) != len(runs):
+            each_scores = [None] * len(runs)
+        pairs = zip(map(numbers, runs), each_scores, strict=True)
+        found = [(boxes, scores) for boxes, scores in pairs if boxes is not None]
+        if not found:
             return None
-        scores = None
-        if each_scores is not None and len(each_scores) == len(runs):
-            scores = columns_of(each_scores[largest], len(boxes))
+        boxes, scores = max(found, key=lambda run: len(run[0]))
+        scores = columns_of(scores, len(boxes))
         remark = f"the largest of {len(runs)} runs, {len(boxes)} boxes, is taken"
         return Parsed(
             [boxes],

@@ -107,13 +107,8 @@ def _hinted(layouts: Sequence[BoxLayout], hints: Hints, named: bool) -> list[Box
     if fitting or not named:
         return fitting
     own = layouts[0]
-    return [
-        BoxLayout(
-            own.order if hints.order is None else hints.order,
-            own.base if hints.base is None else hints.base,
-            own.continuous,
-        )
-    ]
+    base = own.base if hints.base is None else hints.base
+    return [BoxLayout(hints.order or own.order, base, own.continuous)]
 
 
 def _fault_of_file(parsed: Parsed, layout: BoxLayout, size_of: ImageSize | None) -> str | None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import whole_file
 from frcnn_proposals.formats.base import ToWrite
 from frcnn_proposals.formats.known import STORE, writable_named
@@ -35,7 +36,10 @@ def write_proposals(
     """
     path = Path(path)
     if image_ids is not None:
-        match_ids(proposals, image_ids).refuse_missing("the proposals")
+        match = match_ids(proposals, image_ids)
+        if match.missing:
+            missing = replace(match, extra=(), extra_count=0).describe()
+            raise InputError(f"the proposals: {missing}")
     ids = sorted(proposals) if image_ids is None else list(image_ids)
     if format == STORE:
         _write_store(path, proposals, ids, provenance)
@@ -62,10 +66,7 @@ def _write_store(
         provenance = Provenance("unknown") if store is None else store.provenance
     with StoreWriter(path, provenance, resume=False) as writer:
         for image_id in ids:
-            writer.add(
-                image_id,
-                proposals[image_id],
-                digest=None if store is None else store.digest(image_id),
-                size=None if store is None else store.image_size(image_id),
-            )
+            digest = None if store is None else store.digest(image_id)
+            size = None if store is None else store.image_size(image_id)
+            writer.add(image_id, proposals[image_id], digest=digest, size=size)
         writer.finish()

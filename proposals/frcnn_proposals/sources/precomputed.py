@@ -43,12 +43,9 @@ class Precomputed:
 
         Raises InputError if it has none, or one outside the image of `size` (width, height).
         """
-        number = whole_number(image_id)
-        for name in (image_id, str(number)):
-            if name in self._proposals:
-                found = self._proposals[name]
-                break
-        else:
+        names = (image_id, str(whole_number(image_id)))
+        found = next((self._proposals[name] for name in names if name in self._proposals), None)
+        if found is None:
             raise InputError(f"{self.file}: has no boxes for image {image_id!r}")
         try:
             check_proposals(found, *(size or (None, None)))

@@ -56,25 +56,18 @@ class SelectiveSearch:
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
             raise MisuseError(f"selective-search has no mode {self.mode!r}: take fast or quality")
-        if self.min_side < 1:
-            raise MisuseError(f"selective-search: min_side must be at least 1, not {self.min_side}")
-        if self.max_boxes is not None and self.max_boxes < 1:
-            raise MisuseError(
-                f"selective-search: max_boxes must be at least 1, not {self.max_boxes}"
-            )
+        for name, value in (("min_side", self.min_side), ("max_boxes", self.max_boxes)):
+            if value is not None and value < 1:
+                raise MisuseError(f"selective-search: {name} must be at least 1, not {value}")
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        strategy = STRATEGIES[self.mode]
-        return {
-            "mode": self.mode,
-            "colour_spaces": list(strategy.colour_spaces),
-            "thresholds": list(strategy.thresholds),
-            "similarities": list(strategy.similarities),
-            "connectivity": strategy.connectivity,
-            "min_side": self.min_side,
-            "max_boxes": self.max_boxes,
+        strategy = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in vars(STRATEGIES[self.mode]).items()
         }
+        bounds = {"min_side": self.min_side, "max_boxes": self.max_boxes}
+        return {"mode": self.mode, **strategy, **bounds}
 
     def propose(self, image: Image) -> Proposals:
         """Boxes of an RGB image (H, W, 3) uint8, best first; without scores."""
@@ -83,13 +76,9 @@ class SelectiveSearch:
 
         from frcnn_kernels.selective_search import selective_search
 
-        strategy = STRATEGIES[self.mode]
         boxes = selective_search(
             torch.from_numpy(np.ascontiguousarray(image)),
-            strategy.colour_spaces,
-            strategy.thresholds,
-            strategy.similarities,
-            connectivity=strategy.connectivity,
+            **vars(STRATEGIES[self.mode]),
             min_side=self.min_side,
             max_boxes=self.max_boxes,
         )

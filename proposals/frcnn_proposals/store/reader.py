@@ -98,11 +98,8 @@ class ProposalStore(Mapping[str, Proposals]):
         row = self._row("SELECT width, height FROM proposals WHERE id = ?", image_id)
         return None if row is None or row[0] is None or row[1] is None else (row[0], row[1])
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {"path": self.path}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__init__(state["path"])  # type: ignore[misc]
+    def __reduce__(self) -> tuple[type[ProposalStore], tuple[Path]]:
+        return ProposalStore, (self.path,)
 
     def _read_provenance(self) -> Provenance:
         row = self._row("SELECT value FROM about WHERE key = ?", "provenance")

@@ -33,8 +33,7 @@ _MAGIC = b"SQLite format 3\0"
 def is_store(path: str | Path) -> bool:
     """Whether the file's header says that it is a proposal store."""
     try:
-        with open_file(path) as file:
-            header = file.read(72)
+        header = _header(path)
     except OSError:
         return False
     return header.startswith(_MAGIC) and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
@@ -42,8 +41,7 @@ def is_store(path: str | Path) -> bool:
 
 def _is_whole(path: Path) -> bool:
     """Whether the file is as long as its header says. (SQLite takes what is cut off as zeros.)"""
-    with open_file(path) as file:
-        header = file.read(32)
+    header = _header(path)
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
     return path.stat().st_size == pages * (65536 if page_size == 1 else page_size)
@@ -51,9 +49,12 @@ def _is_whole(path: Path) -> bool:
 
 def is_sqlite(path: Path) -> bool:
     """Whether the file is a database, or is still empty."""
+    return _header(path)[: len(_MAGIC)] in (b"", _MAGIC)
+
+
+def _header(path: str | Path) -> bytes:
     with open_file(path) as file:
-        header = file.read(len(_MAGIC))
-    return header in (b"", _MAGIC)
+        return file.read(72)
 
 
 def open_read_only(path: Path) -> sqlite3.Connection:

@@ -97,7 +97,9 @@ def compress_model(
         costs = measure_costs(models, loaded.precision, on_run=lambda: advance(1, ""))
     maps = _measure_maps(loaded, compression.model, stored, images, search, reporter)
     before = Measurement(costs[0], loaded.path.stat().st_size, *maps[:1])
-    save_model(compression.model, path, _origin(loaded, compression), half=in_half)
+    layers = {layer.name: layer.to_json() for layer in compression.layers}
+    origin = {**loaded.origin, "compressed_from": str(loaded.path), "compression": layers}
+    save_model(compression.model, path, origin, half=in_half)
     after = Measurement(costs[1], path.stat().st_size, *maps[1:])
     share = after.cost.times.seconds / before.cost.times.seconds
     if bound.budget is not None and share > bound.budget:
@@ -195,8 +197,3 @@ def _measure_maps(
         models.append(compressed)
     settings, description = loaded.experiment.detect, "Detecting, before and after"
     return measure_map(models, images, settings, loaded.precision, description, reporter)
-
-
-def _origin(loaded: LoadedModel, compression: Compression) -> dict[str, Any]:
-    layers = {layer.name: layer.to_json() for layer in compression.layers}
-    return {**loaded.origin, "compressed_from": str(loaded.path), "compression": layers}

@@ -52,15 +52,12 @@ def measure_costs(
     len(models) * (repeats + 1) times.
     """
     prepared = [prepare_model(model, precision) for model in models]
-    times = time_stages(prepared, sample_image(), sample_proposals(ROIS), repeats, on_run)
-    return [
-        Cost(parameter_count(model), multiply_adds(model), time)
-        for model, time in zip(models, times, strict=True)
-    ]
-
-
-def multiply_adds(model: FastRCNN) -> int:
-    """Of one photograph (500 x 375) with 2,000 proposals."""
-    pixels, _ = image_tensor(sample_image(), model.architecture.preprocessing)
-    height, width = pixels.shape[1:]
-    return layer_costs(model.architecture, (height, width)).multiply_adds(ROIS)
+    image = sample_image()
+    costs = []
+    times = time_stages(prepared, image, sample_proposals(ROIS), repeats, on_run)
+    for model, time in zip(models, times, strict=True):
+        pixels, _ = image_tensor(image, model.architecture.preprocessing)
+        height, width = pixels.shape[1:]
+        multiply_adds = layer_costs(model.architecture, (height, width)).multiply_adds(ROIS)
+        costs.append(Cost(parameter_count(model), multiply_adds, time))
+    return costs

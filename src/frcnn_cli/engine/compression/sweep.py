@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -97,6 +96,8 @@ def sweep_plot(sweep: RankSweep) -> bytes:
     """A PNG of two panels: mAP and seconds per image against rank; dashed, without compression."""
     from matplotlib.figure import Figure
 
+    from frcnn_cli.engine.drawing.figures import png
+
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     (whole,) = (point for point in sweep.points if point.rank is None)
     swept = [point for point in sweep.points if point.rank is not None]
@@ -117,6 +118,4 @@ def sweep_plot(sweep: RankSweep) -> bytes:
         axes.grid(alpha=0.3)
         axes.legend(loc="lower right")
     figure.suptitle(f"mAP and time against rank: {sweep.title}")
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=110)
-    return buffer.getvalue()
+    return png(figure, dpi=110)

@@ -191,17 +191,13 @@ def message_class(name: str) -> Any:
     for message, fields in _MESSAGES.items():
         described = file.message_type.add(name=message)
         for field, (number, kind) in fields.items():
-            _describe(described.field.add(name=field, number=number), kind)
+            repeated, plain = kind.startswith("repeated "), kind.removeprefix("repeated ")
+            entry = described.field.add(name=field, number=number)
+            entry.label = entry.LABEL_REPEATED if repeated else entry.LABEL_OPTIONAL
+            if plain in _MESSAGES:
+                entry.type, entry.type_name = entry.TYPE_MESSAGE, f".caffe.{plain}"
+            else:
+                entry.type = getattr(entry, f"TYPE_{plain.upper()}")
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
     return message_factory.GetMessageClass(pool.FindMessageTypeByName(f"caffe.{name}"))
-
-
-def _describe(field: Any, kind: str) -> None:
-    """Fill a FieldDescriptorProto in for `int32`, `bytes`, `repeated int64` or a message."""
-    repeated, name = kind.startswith("repeated "), kind.removeprefix("repeated ")
-    field.label = field.LABEL_REPEATED if repeated else field.LABEL_OPTIONAL
-    if name in _MESSAGES:
-        field.type, field.type_name = field.TYPE_MESSAGE, f".caffe.{name}"
-    else:
-        field.type = getattr(field, f"TYPE_{name.upper()}")

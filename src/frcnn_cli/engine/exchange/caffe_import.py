@@ -69,12 +69,11 @@ def import_caffe_model(
 def _features(backbone: Backbone, layers: CaffeLayers) -> dict[str, Tensor]:
     with torch.device("meta"):
         own = backbone.build().state_dict()
-    shapes = {
-        name.removesuffix(".weight"): tuple(value.shape)
-        for name, value in own.items()
-        if name.endswith(".weight")
-    }
-    return {k: v for name, shape in shapes.items() for k, v in layers.take(name, shape).items()}
+    state: dict[str, Tensor] = {}
+    for name, value in own.items():
+        if name.endswith(".weight"):
+            state |= layers.take(name.removesuffix(".weight"), tuple(value.shape))
+    return state
 
 
 def _detector(
