@@ -13,7 +13,7 @@ from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, Preset, Variant
 from frcnn_cli.engine.settings import PrecisionChoice
 
 
-def setting_options(function: options.Decorated) -> options.Decorated:
+def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Preset, variants, files and single settings, for `frcnn train` and `config show`."""
     for option in reversed(_OPTIONS):
         function = option(function)
