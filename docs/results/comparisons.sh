@@ -2,8 +2,9 @@
 # comparisons.sh [results-quick|results] [FOLDER]: the comparisons of the paper, on one short schedule.
 #
 # Trained on train and scored on val of the VOC data under $FRCNN_DATA; the test split is not
-# read. results-quick is what takes half an hour on two cores with instructions for bfloat16, and
-# three quarters of an hour on two with AVX2 alone: one training, and what that one model tells. Either goes on where it was stopped. docs/results/table.py prints what is there.
+# read. results-quick takes half an hour on two cores with instructions for bfloat16, longer on
+# others: one training, and what that one model shows. Either resumes where it was stopped.
+# docs/results/table.py prints what is there.
 set -euo pipefail
 what=${1:-results-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
 proposals=${PROPOSALS:-$runs/selective-search.proposals}

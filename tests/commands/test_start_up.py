@@ -40,6 +40,8 @@ LINES = [
     ("train nowhere", 2),
     ("train shapes --preset paper-x", 2),
     ("train shapes --backbone efficientnet_lite9", 2),
+    ("train shapes --backbone nosuchthing", 2),
+    ("config show --backbone nosuchthing", 2),
     ("train shapes --set sampling.forground_iou=0.6", 2),
     ("train shapes --config nowhere.toml", 1),
     ("train shapes --init nowhere.safetensors", 2),

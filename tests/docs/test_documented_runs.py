@@ -15,11 +15,11 @@ from documented_output import outputs, unprinted
 NOT_RUN = {
     r"report MODEL MODEL": "a synopsis",
     r"detect 0": "needs a camera",
-    r"data download": "needs the network; tests/engine/downloads serves itself",
+    r"data download": "needs the network; tests/engine/datasets/download serves itself",
     r"import-caffe|vgg16-imagenet": "needs a file of 500 MB",
     r"import-torchvision|resnet50-": "needs a file of 100 MB",
     r"bench sampling": "takes a minute at its smallest",
-    r"torchrun": "tests/commands/test_torchrun.py runs it",
+    r"torchrun": "tests/commands/train/test_torchrun.py runs it",
 }
 # Pages and helps that take more than three seconds; pytest -m long runs them.
 SLOW = (

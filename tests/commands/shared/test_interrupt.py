@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from frcnn_cli.commands.shared import interrupt as giving_up
+from frcnn_cli.commands.shared import interrupt
 
 # A call that takes an hour, and neither returns to Python nor is interrupted meanwhile.
 BUSY = """
@@ -65,8 +65,8 @@ def test_others_on_the_processor_alone_give_it_longer(
     monkeypatch.setattr(time, "monotonic", lambda: now[0])
     monkeypatch.setattr(time, "process_time", lambda: busy * now[0])
     monkeypatch.setattr(time, "sleep", lambda seconds: now.append(now.pop() + seconds))
-    monkeypatch.setattr(giving_up, "_waited_for_the_processor", lambda: waiting * now[0])
-    giving_up._wait(giving_up.SECONDS)
+    monkeypatch.setattr(interrupt, "_waited_for_the_processor", lambda: waiting * now[0])
+    interrupt._wait(interrupt.SECONDS)
     assert now[0] == pytest.approx(expected, abs=0.2)
 
 

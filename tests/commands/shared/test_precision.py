@@ -111,7 +111,7 @@ def test_hidden_instructions_are_not_used(older: dict) -> None:
     assert older["fast"] is False
 
 
-@pytest.mark.parametrize("command", ["detect by name", "train by name", "bench"])
+@pytest.mark.parametrize("command", ["detect by name", "train by name"])
 def test_bfloat16_by_name_is_refused_where_it_is_emulated(older: dict, command: str) -> None:
     exit_code, text = older[command]
     assert exit_code == 2
@@ -119,6 +119,15 @@ def test_bfloat16_by_name_is_refused_where_it_is_emulated(older: dict, command: 
     assert len(message) == 2, text
     assert "no bfloat16 arithmetic" in message[0]
     assert "--precision float32" in message[1]
+
+
+def test_a_bench_of_emulated_arithmetic_is_refused_by_its_case(older: dict) -> None:
+    exit_code, text = older["bench"]
+    assert exit_code == 2
+    message = text[text.index("paper-l-bfloat16") :].strip().splitlines()
+    assert len(message) == 2, text
+    assert "no bfloat16 arithmetic" in message[0]
+    assert "--precision" not in text
 
 
 def test_a_refused_run_leaves_no_folder(older: dict, home: Path) -> None:
@@ -144,6 +153,7 @@ def test_a_run_in_bfloat16_resumes_in_float32_and_says_so(older: dict, home: Pat
     exit_code, text = older["resume"]
     assert exit_code == 0, text
     assert "began in bfloat16" in text
+    assert "of 4, in float32" in " ".join(text.split())
     assert "to the bit" in text
     _, origin = load_model(home / "cut" / "model.safetensors")
     assert origin["experiment"]["train"]["precision"] == "bfloat16"  # how it began
@@ -163,6 +173,22 @@ def test_auto_trains_lite_in_what_the_processor_has(home: Path) -> None:
     expected = "bfloat16" if has_fast_bfloat16(CPU) else "float32"
     assert precision_of(home / "here") == expected
     assert f"on cpu in {expected}" in result.output.replace("\n", " ")
+
+
+@pytest.mark.parametrize("setting", ["float32", "bfloat16", "auto"])
+def test_auto_takes_the_models_own_setting(home: Path, tmp_path: Path, setting: str) -> None:
+    run = tmp_path / "own"
+    more = ["--set", f"detect.precision={setting}", "--precision", "float32", "--out", str(run)]
+    result = CliRunner().invoke(cli, trained(home, "own", *more))
+    assert result.exit_code == 0, result.output
+    picture = sorted((home / "shapes" / "JPEGImages").glob("*.jpg"))[0]
+    detected = frcnn("detect", picture, "--model", run)
+    if setting == "bfloat16" and not has_fast_bfloat16(CPU):
+        assert detected.exit_code == 2
+        return
+    assert detected.exit_code == 0, detected.output
+    expected = setting != "float32" and has_fast_bfloat16(CPU)
+    assert ("in bfloat16" in detected.output) == expected
 
 
 def test_models_in_bfloat16_load_in_float32(home: Path, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 // Body of the RoI pooling kernels. Included by kernels_*.cpp, each of which compiles it for one
 // instruction set; nothing here may call a library template, whose copies the linker would merge.
-// Legend (panel.h): P channels of a panel, H x W cells, L lanes of a vector.
+// Legend (job.h): P channels of a panel, H x W cells, L lanes of a vector.
 #pragma once
 #include <cfloat>
 #include <concepts>

@@ -49,12 +49,13 @@ def choose_cases(output: Output, cases: Sequence[AnyCase], names: str | None) ->
     from frcnn_cli.engine.distributed import devices
 
     cpu = torch.device("cpu")
-    if names is not None:
-        for name in requested:
-            devices.choose_precision(known[name].precision, cpu, measured=False)
-    if devices.has_fast_bfloat16(cpu):
-        return [known[name] for name in requested]
-    skipped = [name for name in requested if known[name].precision == "bfloat16"]
+    emulated = [] if devices.has_fast_bfloat16(cpu) else ["bfloat16"]
+    skipped = [name for name in requested if known[name].precision in emulated]
+    if skipped and names is not None:
+        raise MisuseError(
+            f"{', '.join(skipped)}: {devices.missing_instructions(cpu)} and would emulate it.\n"
+            "Leave these cases out, or run them on another machine."
+        )
     if skipped:
         output.note(f"Skipped: {', '.join(skipped)}: {devices.missing_instructions(cpu)}.")
     return [known[name] for name in requested if name not in skipped]

@@ -49,14 +49,16 @@ def open_model(
 ) -> LoadedModel:
     """The given model, or the newest run's, and the precision it detects in; reports both.
 
-    `auto` stays in float32 where the model's own setting is float32, as for the paper's presets.
-    Raises MisuseError where bfloat16 is requested by name and `device` would emulate it.
+    precision: `auto` takes the model's own setting, float32 for the paper's presets and for models
+    made before there was one; where that is `auto` too, the device decides. Raises MisuseError
+    where bfloat16 is requested by name and `device` would emulate it.
     """
     path = find_model(given, runs_root)
     model, origin = load_model(path)
     experiment = stored_experiment(origin, model.architecture, path)
+    if precision == "auto":
+        precision = experiment.detect.precision
     measured = find_defaults(model.architecture.backbone).bfloat16
-    measured = measured and experiment.detect.precision != "float32"
     chosen = choose_precision(precision, device, measured)
     reporter.note(f"Model: {path}" + (", in bfloat16" if chosen == "bfloat16" else ""))
     return LoadedModel(model.to(device), path, origin, experiment, chosen)

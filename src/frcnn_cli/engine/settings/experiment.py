@@ -13,7 +13,7 @@ from frcnn_cli.engine.settings.training import TrainSettings
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What is trained on, as `frcnn_cli.engine.datasets.find_dataset` takes it.
+    """What is trained on, as `frcnn_cli.engine.datasets.find.find_dataset` takes it.
 
     dataset: a name, a path, or several joined with '+'. split: empty takes the dataset's own.
     root: folder in which datasets are looked for; empty takes $FRCNN_DATA, then ./data.

@@ -103,7 +103,9 @@ def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
         run = prepare_run(experiment, data, folder, options, reporter)
         _check_proposals(stored, run)
         done, total = stored.progress.iteration, run.settings.iterations
-        reporter.note(f"Resuming {folder} after iteration {done} of {total}")
+        reporter.note(
+            f"Resuming {folder} after iteration {done} of {total}, in {run.settings.precision}"
+        )
         from frcnn_cli.engine.training.loop import resume
 
         return _train_with_progress(partial(resume, run), run, options, reporter, done)
@@ -128,7 +130,7 @@ def _train(
         f"Training {experiment.backbone} on {len(run.dataset)} images of "
         f"{Path(experiment.data.dataset).name} {experiment.data.split}, {run.settings.iterations} "
         f"iterations at scale {experiment.preprocessing.scale}, on "
-        f"{run.device}{processes} in {experiment.train.precision}, into {folder}"
+        f"{run.device}{processes} in {run.settings.precision}, into {folder}"
     )
     # The model, the best one, and two checkpoints, of weights and momenta each, while one
     # replaces the other.

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from frcnn_cli.engine.datasets.export.formats import (
     FORMATS,
     coco_dataset,
-    coco_results,
+    coco_detections,
     csv_table,
     write_voc,
     write_yolo,
@@ -45,7 +45,7 @@ def export_dataset(
         raise MisuseError(f"Pictures go with a folder, which {format} is not: voc or yolo.")
     images = export_images(dataset, detections)
     if format == "coco":
-        content = coco_dataset if detections is None else coco_results
+        content = coco_dataset if detections is None else coco_detections
         write_whole(out, content(dataset, images))
     elif format == "csv":
         write_whole(out, csv_table(images))

@@ -53,7 +53,7 @@ def coco_dataset(dataset: Dataset, images: list[ExportImage]) -> bytes:
     return json.dumps(content).encode()
 
 
-def coco_results(dataset: Dataset, images: list[ExportImage]) -> bytes:
+def coco_detections(dataset: Dataset, images: list[ExportImage]) -> bytes:
     """Results: image_id and category_id are the numbers that coco_dataset gives."""
     numbers = numbering(dataset)
     entries = [

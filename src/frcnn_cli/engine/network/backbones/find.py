@@ -14,8 +14,25 @@ if TYPE_CHECKING:
 
 
 def find_defaults(name: str) -> BackboneDefaults:
-    """The default settings of a backbone. Raises MisuseError as `find_backbone`."""
+    """The default settings of a backbone. Raises MisuseError as `find_backbone`.
+
+    torchvision itself knows how the pixels of its networks are prepared, and is imported for them
+    alone.
+    """
     return DEFAULTS[name] if name in DEFAULTS else find_backbone(name).defaults
+
+
+def _unknown(name: str) -> MisuseError:
+    """The error for a name that is not one of DEFAULTS, nor torchvision's by its prefix."""
+    shown = reason(name)  # from a foreign file, it may be anything
+    near = difflib.get_close_matches(shown, DEFAULTS, n=1)
+    hint = (
+        f"Did you mean '{near[0]}'?"
+        if near
+        else f"Known: {', '.join(DEFAULTS)},\nand torchvision's networks by name, as in "
+        f"{TORCHVISION}resnet50."
+    )
+    return MisuseError(f"There is no backbone '{shown}'. {hint}")
 
 
 def find_backbone(name: str) -> Backbone:
@@ -26,25 +43,21 @@ def find_backbone(name: str) -> Backbone:
     """
     if name in DEFAULTS:
         return _own_backbones()[name]
-    shown = reason(name)  # from a foreign file, it may be anything
-    near = difflib.get_close_matches(shown, DEFAULTS, n=1)
-    if near and not name.startswith(TORCHVISION):
-        raise MisuseError(f"There is no backbone '{shown}'. Did you mean '{near[0]}'?")
+    if not name.startswith(TORCHVISION):
+        raise _unknown(name)
     from frcnn_cli.engine.network.backbones.torchvision_networks import (
         network_names,
         torchvision_backbone,
     )
 
     network = name.removeprefix(TORCHVISION)
-    if name.startswith(TORCHVISION) and network in network_names():
+    if network in network_names():
         return torchvision_backbone(network)
-    near = difflib.get_close_matches(shown.removeprefix(TORCHVISION), network_names(), n=1)
+    near = difflib.get_close_matches(network, network_names(), n=1)
     if near:
+        shown = reason(name)
         raise MisuseError(f"There is no backbone '{shown}'. Did you mean '{TORCHVISION}{near[0]}'?")
-    raise MisuseError(
-        f"There is no backbone '{shown}'. Known: {', '.join(DEFAULTS)},\n"
-        f"and torchvision's networks by name, as in {TORCHVISION}resnet50."
-    )
+    raise _unknown(name)
 
 
 @cache
