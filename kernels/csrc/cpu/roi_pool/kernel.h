@@ -1,6 +1,6 @@
 // Body of the RoI pooling kernels. Included by kernels_*.cpp, each of which compiles it for one
 // instruction set; nothing here may call a library template, whose copies the linker would merge.
-// Legend (panel.h): P channels of a panel, H x W cells, L lanes of a vector.
+// Legend (job.h): P channels of a panel, H x W cells, L lanes of a vector.
 #pragma once
 #include <cfloat>
 #include <concepts>
@@ -119,7 +119,7 @@ void transpose_tile(const T* tile, int64_t bins, T* lines) {
   }
 }
 
-// The cells were kept in lanes as wide as T's, with their bits in T's clothes.
+// The cells were kept in lanes as wide as T's, with their bits stored as T.
 template <typename T, std::signed_integral Cell>
 inline void narrow(T bits, Cell& to) {
   typename LaneIndex<T>::type cell;
