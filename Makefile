@@ -1,6 +1,6 @@
 # make demo   sets up .venv, then the whole road on a generated data set
 # make test   the tests
-# make test-avx2  what computes, as on a processor without AVX-512, and the kernels without AVX2
+# make test-avx2  tests of the network as without AVX-512, and of the kernels also without AVX2
 # make test-web  the tests of `frcnn report` in headless Chromium, which it installs
 # make results-quick  the shortest of docs/results.md, on the VOC data under FRCNN_DATA: half an hour
 # make results  all of its comparisons: hours

@@ -1,4 +1,4 @@
-"""The rooms of the house in one order: a file imports from its own room, or from earlier ones.
+"""The folders of the code in one order: a file imports from its own folder, or from earlier ones.
 
 Imports are read from the source, so that one inside a function counts too.
 """

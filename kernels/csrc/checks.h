@@ -1,4 +1,4 @@
-// Checks that hold the operators' promises to each other, whoever calls them.
+// Checks of arguments that the operators share, whoever calls them.
 #pragma once
 #include <torch/csrc/stable/tensor.h>
 

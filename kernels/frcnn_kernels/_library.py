@@ -36,7 +36,7 @@ def load_operators() -> None:
 def instruction_set() -> str:
     """Name of the instruction set that all CPU operators use, one of INSTRUCTION_SETS.
 
-    It is the best that the processor has, or a lesser one named by the environment variable
+    It is the best that the processor has, or a smaller one named by the environment variable
     FRCNN_ISA, which is read once per process. Raises ImportError for any other value.
     """
     name = ctypes.CDLL(str(CPU_LIBRARY)).frcnn_instruction_set

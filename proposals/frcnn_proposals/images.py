@@ -1,6 +1,6 @@
-"""The one way an image file becomes pixels: Pillow, upright, 8-bit RGB.
+"""The only reader of image files: by Pillow, upright, 8-bit RGB.
 
-Pillow is imported when an image is read, so that the limits and suffixes cost nothing.
+Pillow is imported when an image is read, so that the limits and suffixes import fast.
 """
 
 from __future__ import annotations

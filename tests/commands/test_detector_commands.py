@@ -339,7 +339,7 @@ def test_a_file_out_of_step_with_the_data_set_stops_unless_allowed(
     assert "77" in result.output
     allowed = frcnn(*command, "--allow-mismatch")
     assert allowed.exit_code == 0, allowed.output
-    assert "left out: 000009" in allowed.output
+    assert "Skipped: 000009" in allowed.output
 
 
 def test_training_goes_on_from_a_compressed_model(home: Path, tmp_path: Path) -> None:

@@ -172,7 +172,7 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_keeps_what_is_done(images):
     _, errors = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "Traceback" not in errors
-    assert "the same command resumes it" in errors
+    assert "run the same command to resume" in errors
     assert not Path("images.proposals").exists()
     assert_no_process_in(child.pid)
     for path in more[6:]:

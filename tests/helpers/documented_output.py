@@ -25,7 +25,7 @@ def outputs(page: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
 
 
 def unprinted(lines: list[str], output: str) -> list[str]:
-    """The lines that are not like one of the output: other numbers count as the same.
+    """The lines that are not like one of the output; numbers and precisions may differ.
 
     Columns are as wide as what is in them, so that of a table the words are looked for.
     """
@@ -40,7 +40,7 @@ def unprinted(lines: list[str], output: str) -> list[str]:
 
 
 def _alike(line: str) -> str:
-    return re.sub(r"\d[\d.,]*", "#", line).strip()
+    return re.sub(r"\d[\d.,]*", "#", line.replace("bfloat", "float")).strip()
 
 
 def _words(text: str) -> list[str]:

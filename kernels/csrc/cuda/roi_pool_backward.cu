@@ -1,7 +1,7 @@
 // RoI pooling on the GPU, backward: deterministic, with the same order of additions as the CPU.
 //
 // A warp owns one channel's plane of one image and adds the gradients of its RoIs one RoI after
-// the other, 32 bins at a time; lanes that share a cell add by turns, the lower bin first. Nobody
+// the other, 32 bins at a time; lanes that share a cell add by turns, the lower bin first. Nothing
 // else writes to the plane, so no atomics are needed and every run gives the same bits.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>

@@ -77,7 +77,7 @@ class ToWrite:
         return [self.proposals[image_id] for image_id in self.ids]
 
     def path_of(self, image_id: str, use: str) -> Path:
-        """The image's file. Raises MisuseError that says its `use` where it is not given."""
+        """The image's file. Raises MisuseError, with its `use`, where it is not given."""
         path = (self.paths or {}).get(image_id)
         if path is None:
             raise MisuseError(

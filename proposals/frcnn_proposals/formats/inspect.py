@@ -85,7 +85,7 @@ def inspect_proposals(
     tables = [table for each in parsed for table in _tables(each)]
     remarks = list(dict.fromkeys(remark for each in parsed for remark in each.remarks))
     if len(contents) < len(files):
-        remarks.append(f"{len(contents)} of {len(files)} files were looked at")
+        remarks.append(f"{len(contents)} of {len(files)} files were read")
     ids = parsed[0].ids
     if ids is not None and len(contents) > 1:
         ids = [each.ids[0] for each in parsed if each.ids]

@@ -32,7 +32,7 @@ class Hints:
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read a file. fault: what speaks against it."""
+    """One way to read a file. fault: why the file cannot be read this way."""
 
     format: Format
     parsed: Parsed

@@ -118,7 +118,7 @@ for _mmengine in ("mmengine.structures.instance_data", "mmengine.data.instance_d
 class _Machine(pickle._Unpickler):
     """Python's own reader, written in Python, with its instructions cut down.
 
-    Methods that begin with an underscore take the place of the instructions of their names.
+    Methods that begin with an underscore replace the instructions of the same name.
     (The one in C sets memory aside for whatever size an instruction claims.)
     """
 

@@ -71,7 +71,7 @@ class SelectiveSearch:
 
     def propose(self, image: Image) -> Proposals:
         """Boxes of an RGB image (H, W, 3) uint8, best first; without scores."""
-        # torch takes seconds to import, and making, naming or listing the source needs none of it.
+        # torch takes seconds to import; making, naming or listing the source does not need it.
         import torch
 
         from frcnn_kernels.selective_search import selective_search

@@ -1,4 +1,4 @@
-"""The store that a run over many images resumes, and puts in place when it is done."""
+"""The store of a run over many images: resumed, and put in place when complete."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def show(
     elif options == SettingOptions():
         experiment, sources = _of_run(run)
     else:
-        raise MisuseError("--run shows the settings of a run: give no other settings beside it.")
+        raise MisuseError("--run shows the settings of a run: omit all other settings.")
     settings = [
         {"name": path, "value": value, "from": sources[path]}
         for path, value in values_of(experiment).items()
@@ -95,7 +95,7 @@ def _from_options(options: SettingOptions) -> tuple[Experiment, dict[str, str]]:
 
 
 def _of_run(path: Path) -> tuple[Experiment, dict[str, str]]:
-    """Likewise of a run or a model file. Raises MisuseError or InputError without either."""
+    """The same for a run or a model file. Raises MisuseError or InputError without either."""
     setting = path / SETTING_FILE
     if setting.is_file():
         experiment = override(Experiment(), read_toml(setting))
@@ -107,7 +107,7 @@ def _of_run(path: Path) -> tuple[Experiment, dict[str, str]]:
 
 
 def _sources(experiment: Experiment, source: str) -> dict[str, str]:
-    """By the path of each value: `source`, or DEFAULT for a usual one."""
+    """By the path of each value: `source`, or DEFAULT where it is the default."""
     usual = values_of(base_experiment(None))
     values = values_of(experiment)
     return {path: DEFAULT if values[path] == usual[path] else source for path in values}

@@ -80,6 +80,6 @@ def export(
         write_json(json_path, values)
     if not exported.agrees:
         raise InputError(
-            f"{target}: differs from the model by more than {TOLERANCE}: do not use it.\n"
+            f"{target}: the file differs from the model by more than {TOLERANCE}: do not use it.\n"
             "Another version of torch or onnxruntime may export or run it rightly."
         )

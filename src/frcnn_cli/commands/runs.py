@@ -31,7 +31,7 @@ def runs(output: Output, runs_root: Path, json_path: Path | None) -> None:
     if found:
         output.print(_table(found))
     else:
-        output.note(f"No runs in {runs_root}: `frcnn train` makes them.")
+        output.note(f"No runs in {runs_root}. Start one with `frcnn train`.")
     for run in found:
         if run.problem:
             output.warn(run.problem)

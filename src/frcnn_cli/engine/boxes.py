@@ -1,7 +1,7 @@
 """Arithmetic on boxes: areas, IoU, clipping, flipping, and the offsets that are regressed.
 
 Boxes are (N, 4), x1, y1, x2, y2 with inclusive corners: a width is x2 - x1 + 1. torch is imported
-only by what computes with tensors, so that settings are read without it.
+only by functions on tensors, so that settings are read without it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Of NumPy or of torch, on the device where they lie.
+# Arrays of NumPy, or tensors of torch on any device.
 Boxes = TypeVar("Boxes", NDArray[np.float32], NDArray[np.float64], "Tensor")
 BoxCoding = Literal["inclusive", "caffe"]
 # The width that offsets are relative to: x2 - x1 + 1, or as the first implementation

@@ -1,4 +1,4 @@
-"""What long work reports while it runs: to a command's output, to a notebook, or to nobody."""
+"""Progress reports of long work: to a command's output, to a notebook, or to nothing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-# What is counted: a bar shows bytes as MB, and how many frames or bytes per second are done.
+# The unit that is counted: a bar shows bytes as MB, and frames or bytes also per second.
 Counted = Literal["items", "frames", "bytes"]
 # Counts items that are done, with a text to show beside the count.
 Advance = Callable[[int, str], None]
@@ -23,16 +23,16 @@ class Needs:
 
 
 class Reporter(Protocol):
-    """Receives the words and the progress of long work; texts are plain, without markup."""
+    """Receives messages and progress of long work; texts are plain, without markup."""
 
     def note(self, text: str) -> None:
-        """A line about what is being done."""
+        """Report a step of the work, in one line."""
 
     def detail(self, text: str) -> None:
-        """A line for who wants to know more."""
+        """Report a detail, in one line."""
 
     def warn(self, text: str) -> None:
-        """A line about something that is wrong but does not stop the work."""
+        """Report a problem that does not stop the work."""
 
     @contextmanager
     def progress(
@@ -43,12 +43,12 @@ class Reporter(Protocol):
         needs: Needs | None = None,
         unit: Counted = "items",
     ) -> Iterator[Advance]:
-        """Yields what counts items that are done; `done` of `total` were done before."""
+        """Yields a function that counts finished items; `done` of `total` were finished before."""
         yield lambda count, beside: None
 
 
 class Silent(Reporter):
-    """A reporter that says nothing."""
+    """A reporter that ignores everything."""
 
     def note(self, text: str) -> None: ...
 

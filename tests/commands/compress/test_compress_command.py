@@ -107,7 +107,7 @@ def test_energy_names_what_it_leaves_alone(home: Path, tmp_path: Path) -> None:
         assert layer["energy"] >= 0.3
     none, _ = compress(home, tmp_path, "--energy", 1)
     assert none.exit_code == 2
-    assert "fc6 is left alone: keeping 1 of its energy takes rank 24" in none.output
+    assert "fc6 is not compressed: keeping 1 of its energy takes rank 24" in none.output
 
 
 def test_a_drop_is_measured_on_val_which_was_not_trained_on(home: Path, tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_a_sweep_is_a_table_a_picture_and_json(home: Path, tmp_path: Path) -> No
         "--json", file, "--proposals", home / "shapes.proposals",
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert "At rank 12, fc7 is left alone" in result.output
+    assert "At rank 12, fc7 is not compressed" in result.output
     points = json.loads(file.read_text())["sweep"]
     assert [point["rank"] for point in points] == [None, 4, 12]
     assert [point["ranks"] for point in points] == [{}, {"fc6": 4, "fc7": 4}, {"fc6": 12}]

@@ -83,7 +83,7 @@ def frames_of(path: Path) -> list[np.ndarray]:
 def test_a_whole_video(tmp_path: Path) -> None:
     said = detect("whole.avi", tmp_path)
     assert "30 frames in" in said
-    assert "frames a second" in said
+    assert "frames per second" in said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["whole.json", "whole.mp4"]
     frames = frames_of(tmp_path / "whole.mp4")
     assert len(frames) == 30

@@ -53,7 +53,7 @@ def test_the_only_split_may_have_been_trained_on(home: Path, tmp_path: Path) -> 
     data = with_one_split(home, tmp_path, "val")
     result = frcnn("eval", home / "run", data, "--source", "dense")
     assert result.exit_code == 0, result.output
-    assert "has the split val alone: it may have been trained on" in result.output.replace("\n", "")
+    assert "has only the split val: it may have been trained on" in result.output.replace("\n", "")
 
 
 def test_nothing_is_chosen_on_images_that_were_trained_on(home: Path, nameless: Path) -> None:

@@ -48,7 +48,7 @@ def test_all_work_is_reported_and_the_file_holds_the_result(
     result = compress_model(loaded, Bound(svd_rank=12), path, images, reporter=reporter)
     assert reporter.done == reporter.totals
     assert set(reporter.totals) == {"Decomposing", "Timing", "Detecting, before and after"}
-    assert reporter.warnings == [f"fc7 is left alone: {result.compression.left_alone['fc7']}."]
+    assert reporter.warnings == [f"fc7 is not compressed: {result.compression.left_alone['fc7']}."]
     model, origin = load_model(path)
     assert model.architecture.ranks == {"fc6": 12}
     assert origin["compressed_from"] == str(loaded.path)

@@ -1,4 +1,4 @@
-// Non-maximum suppression within one class, as the vector kernels are asked for it.
+// Non-maximum suppression within one class: inputs and outputs of the vector kernels.
 #pragma once
 #include <cstdint>
 
@@ -14,7 +14,7 @@ struct NmsBoxes {
 struct NmsJob {
   NmsBoxes boxes;  // by falling score
   int64_t count;
-  float threshold;  // the largest float not above the threshold asked for
+  float threshold;  // the largest float not above the given threshold
   NmsBoxes kept;    // scratch for `count` boxes and kNmsPadding more, zeros at first
   uint8_t* is_kept;  // the result, 0 or 1
 };

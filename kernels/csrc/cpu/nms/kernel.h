@@ -1,5 +1,5 @@
 // Body of non-maximum suppression for boxes of one class, compiled for several instruction sets.
-// Each box meets the boxes kept so far, a vector of them at a time, until one suppresses it.
+// Each box is compared with the kept boxes, a vector of them at a time, until one suppresses it.
 #pragma once
 #include "cpu/common/vector.h"
 #include "cpu/nms/job.h"

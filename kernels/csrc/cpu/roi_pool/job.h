@@ -50,7 +50,7 @@ struct PoolJob {
   void* argmax;        // likewise, or null
   bool short_cells;    // argmax is int16_t, else int32_t
   int64_t out_stride;  // elements from one RoI to the next
-  bool stream;         // write past the caches, since nobody will find the output there
+  bool stream;         // write past the caches, since the output is too large for them
   Compute<Stored>* tile;   // scratch, kScratchTiles * tile_elements(bins)
 };
 

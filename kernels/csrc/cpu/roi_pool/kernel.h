@@ -119,7 +119,7 @@ void transpose_tile(const T* tile, int64_t bins, T* lines) {
   }
 }
 
-// The cells were kept in lanes as wide as T's, with their bits in T's clothes.
+// The cells were kept in lanes as wide as T's, with their bits stored as T.
 template <typename T, std::signed_integral Cell>
 inline void narrow(T bits, Cell& to) {
   typename LaneIndex<T>::type cell;

@@ -47,7 +47,7 @@ inline void copy_out(void* to, const void* from, int64_t bytes, bool stream) {
   std::memcpy(target, source, bytes);
 }
 
-// Makes streamed lines visible to other threads before anyone is told that they are there.
+// Makes streamed lines visible to other threads before they are reported as written.
 inline void finish_stream() {
 #if defined(__x86_64__)
   _mm_sfence();

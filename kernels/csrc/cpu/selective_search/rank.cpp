@@ -14,7 +14,7 @@ uint64_t mix(uint64_t value) {
 }
 
 uint64_t box_key(const Box& box) {
-  // Sides are under 2^16, or the operator has refused the image.
+  // Sides are under 2^16, or the operator has rejected the image.
   return static_cast<uint64_t>(box.x1) << 48 | static_cast<uint64_t>(box.y1) << 32 |
          static_cast<uint64_t>(box.x2) << 16 | static_cast<uint64_t>(box.y2);
 }

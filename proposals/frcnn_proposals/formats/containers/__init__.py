@@ -1,1 +1,1 @@
-"""Files that several formats are kept in."""
+"""File types that several formats use."""

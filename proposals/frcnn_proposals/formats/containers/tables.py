@@ -1,4 +1,4 @@
-"""Taking tables of boxes, rows of scores and ids out of what a file held."""
+"""Extract tables of boxes, rows of scores and ids from the content of a file."""
 
 from __future__ import annotations
 

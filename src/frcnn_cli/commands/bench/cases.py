@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Case(Protocol):
-    """What is measured; name as --cases takes it, precision of the arithmetic."""
+    """What is measured. name: for --cases. precision: of the arithmetic."""
 
     @property
     def name(self) -> str: ...

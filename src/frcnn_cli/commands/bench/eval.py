@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     "detections_an_image",
     default=100,
     show_default=True,
-    help="Detections an image.",
+    help="Detections per image.",
 )
 @click.option("--classes", default=20, show_default=True, help="Classes.")
 @click.option("--repeats", default=3, show_default=True, help="Times each; medians are shown.")

@@ -10,7 +10,7 @@ _COMMANDS = {
     "roi-pool": ("bench.operators:bench_roi_pool", "Time RoI pooling beside torchvision's."),
     "nms": ("bench.operators:bench_nms", "Time non-maximum suppression beside torchvision's."),
     "propose": ("bench.propose:bench_propose", "Time selective search beside OpenCV's."),
-    "detect": ("bench.detect:bench_detect", "Time detection beside a model of usual parts."),
+    "detect": ("bench.detect:bench_detect", "Time detection beside a model of standard parts."),
     "eval": ("bench.eval:bench_eval", "Time the scoring of detections beside pycocotools."),
     "compress": ("bench.compress:bench_compress", "Time a network with and without SVD."),
     "svd": ("bench.compress:bench_svd", "Time the truncation of a layer beside NumPy's SVD."),

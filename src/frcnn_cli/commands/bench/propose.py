@@ -60,7 +60,7 @@ def bench_propose(
 
 
 def _table(results: dict[Mode, ModeResult], title: str) -> Table:
-    numbers = ("s an image", "ratio", "MABO", "not difficult", "recall 0.5", "boxes", "found")
+    numbers = ("s per image", "ratio", "MABO", "not difficult", "recall 0.5", "boxes", "found")
     rows = (
         (
             mode,

@@ -67,4 +67,4 @@ def _table(result: SamplingBenchmark) -> Table:
         (name, f"{images}", f"{seconds:.2f}", f"{seconds / whole:.1f}", f"{memory / 1e6:.0f}")
         for name, (images, seconds, memory) in measured.items()
     )
-    return make_table(title, ("sampling", "images", "s a mini-batch", "times", "memory, MB"), rows)
+    return make_table(title, ("sampling", "images", "s per batch", "times", "memory, MB"), rows)

@@ -1,4 +1,4 @@
-"""`frcnn bench start-up`: how light commands start that need no network."""
+"""`frcnn bench start-up`: time and memory to start commands that need no network."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ def bench_start_up(
 ) -> None:
     """Measure the start of commands that need no network, beside bare Python and import torch.
 
-    LINE is what follows `frcnn`, in quotes; by default the help of most commands, listings, and
-    missing inputs. Shown are user and system seconds and peak memory of child processes, which
-    run interleaved.
+    LINE holds the arguments of `frcnn`, in quotes; by default, help texts, listings, and errors for
+    missing inputs are measured. The table shows user and system seconds and peak memory of child
+    processes, which run interleaved.
 
     \b
     frcnn bench start-up

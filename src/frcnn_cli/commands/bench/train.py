@@ -15,7 +15,7 @@ from frcnn_cli.engine.benchmarks.cases import STEP_OPTIONS, TRAINING_CASES
 
 _WAYS = ", ".join(option.name for option in STEP_OPTIONS)
 _NETWORKS = {case.name: case for case in TRAINING_CASES if case.precision == "float32"}
-_steps = options.count("--steps", default=4, help="A round.")
+_steps = options.count("--steps", default=4, help="Per round.")
 
 
 @click.command("train")
@@ -43,7 +43,7 @@ def bench_train(
         (each.name, f"{each.ours_s:.3f}", f"{each.torchvision_s:.3f}", f"{each.ratio:.2f}")
         for each in results
     )
-    title, headings = "Seconds a training step, medians", ("case", "ours", "torchvision", "ratio")
+    title, headings = "Seconds per training step, medians", ("case", "ours", "torchvision", "ratio")
     output.print(make_table(title, headings, times, narrow=True))
     shares = (
         (each.name, *(f"{value / each.stages.total:.1%}" for value in asdict(each.stages).values()))

@@ -50,11 +50,11 @@ class BoundOptions:
             )
 
     def bound(self) -> Bound:
-        """What ranks are chosen by. Raises MisuseError for a value out of range."""
+        """The bound to choose ranks by. Raises MisuseError for a value out of range."""
         return parse_bound(self.svd_rank, self.energy, self.budget, self.max_drop)
 
     def sweep_ranks(self) -> tuple[int, ...] | None:
-        """The ranks of --sweep. Raises MisuseError for what is no list of ranks."""
+        """The ranks of --sweep. Raises MisuseError for anything but a list of ranks."""
         return None if self.sweep is None else parse_sweep_ranks(self.sweep)
 
     def label(self) -> str:
@@ -172,7 +172,7 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
 
 
 def _check(chosen: CompressOptions, source: Path, target: Path) -> None:
-    """Raise for what is missing or cannot be written, before anything slow is imported."""
+    """Raise for missing or unwritable files, before anything slow is imported."""
     check_data(chosen.data)
     if chosen.out is not None:
         refuse_to_replace(source, target)
@@ -182,7 +182,7 @@ def _check(chosen: CompressOptions, source: Path, target: Path) -> None:
 def _open_images(
     output: Output, loaded: LoadedModel, bound: Bound, chosen: CompressOptions
 ) -> DatasetProposals | None:
-    """The images to measure mAP on; None where only costs are to be measured."""
+    """The images to measure mAP on; None to measure only costs."""
     from frcnn_cli.engine.evaluation.images import open_images, open_unseen_images
 
     if bound.max_drop is not None:

@@ -116,7 +116,7 @@ def compression_to_json(compressed: CompressedModel) -> dict[str, Any]:
 
 
 def sweep_to_json(sweep: RankSweep) -> dict[str, Any]:
-    """Every rank's measurements as JSON values, and what they were made on."""
+    """Every rank's measurements as JSON values, with the dataset that they were made on."""
     return {
         "dataset": _images_to_json(sweep.dataset),
         "half": sweep.half,

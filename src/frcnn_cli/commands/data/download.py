@@ -35,8 +35,8 @@ def download(
     """Fetch DATASET, check its archives by SHA-256, and unpack it where `frcnn train` finds it.
 
     It goes to --data-root, else to the first of $FRCNN_DATA and ./data. After Ctrl-C or a
-    failure the same command resumes with what is there. voc2012 has no test split: its
-    annotations are not public.
+    failure the same command resumes. voc2012 has no test split: its annotations are
+    not public.
 
     \b
     frcnn data download voc2007
@@ -47,6 +47,6 @@ def download(
     if found.existed:
         output.print(f"[bold]{escape(str(found.folder))}[/] is there already.")
         return
-    output.print(f"Data set: [bold]{escape(str(found.folder))}[/]")
+    output.print(f"Dataset: [bold]{escape(str(found.folder))}[/]")
     where = "" if data_root is None else f" --data-root {data_root}"
     output.note(f"Next: `frcnn train {dataset}{where}`.")

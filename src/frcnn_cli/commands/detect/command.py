@@ -118,7 +118,7 @@ def detect(output: Output, /, **given: Any) -> None:
 
 
 def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
-    """The images; raises for what is missing before anything slow is imported."""
+    """The images. Raises for missing files before anything slow is imported."""
     if videos:
         for name in videos:
             check_video(name)
@@ -149,7 +149,7 @@ def _print_video(output: Output, done: VideoDetections) -> None:
     output.print(video_table(done.objects))
     output.note(
         f"{done.frames} frames in {done.seconds:.1f} s: "
-        f"{done.frames / done.seconds:.1f} frames a second"
+        f"{done.frames / done.seconds:.1f} frames per second"
     )
     output.print(f"Video: [bold]{escape(str(done.path))}[/]")
     output.note(f"Detections: {done.json_path}")

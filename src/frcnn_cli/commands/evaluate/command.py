@@ -108,7 +108,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     if given["detections"] is None:
         path, name = split_arguments(model, dataset)
     elif model is None or dataset is not None:
-        raise MisuseError("--detections needs a dataset, and no model: name the dataset alone.")
+        raise MisuseError("--detections scores a file without a model: name only the dataset.")
     else:
         path, name = None, model
     chosen = EvalOptions(
@@ -141,7 +141,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
 
 
 def _check(chosen: EvalOptions) -> None:
-    """Raise for what is missing or cannot be written, before anything slow is imported."""
+    """Raise for missing or unwritable files, before anything slow is imported."""
     check_data(chosen.data)
     if chosen.detections is not None:
         check_detections(chosen.detections)

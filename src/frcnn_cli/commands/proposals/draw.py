@@ -22,7 +22,7 @@ from frcnn_proposals.formats.content import kind_of
 )
 @click.option("--dataset", help="Where IMAGE's objects are. Default: found beside IMAGE.")
 @options.data_root
-@options.count("--top", help="Draw the first so many boxes instead.")
+@options.count("--top", help="Draw this many first boxes instead.")
 @proposals_options.hints
 @pass_output
 def draw(output: Output, /, file: Path, image: str, top: int | None, **given: Any) -> None:

@@ -20,7 +20,7 @@ from frcnn_proposals.formats.content import kind_of
 @click.option("--dataset", "name", required=True, help="Data set whose objects are to be covered.")
 @click.option("--split", help="Default: test where it has annotations, else val.")
 @options.data_root
-@options.count("--boxes", "max_boxes", help="Only the first so many of each image.")
+@options.count("--boxes", "max_boxes", help="Only this many first boxes of each image.")
 @proposals_options.hints
 @proposals_options.allow_mismatch
 @options.json_file
@@ -41,7 +41,7 @@ def recall(
     \b
     frcnn proposals recall voc2007.proposals --dataset voc2007 --boxes 2000 --plot recall.png
     """
-    kind_of(file)  # what is missing is reported before anything slow is imported
+    kind_of(file)  # a missing file is reported before anything slow is imported
     locate(name, data_root)
     from frcnn_cli.commands.proposals.recall_tables import recall_tables
     from frcnn_cli.engine.evaluation.proposal_recall import measure_recall, recall_plot

@@ -26,7 +26,7 @@ def recall_tables(recall: ProposalRecall) -> Iterator[Table]:
         )
         for group, result in groups.items()
     ]
-    title = f"{recall.title}: {report.images} images, {report.boxes:.1f} boxes an image"
+    title = f"{recall.title}: {report.images} images, {report.boxes:.1f} boxes per image"
     headings = ("", "objects", "MABO", "average recall", "recall 0.5", "recall 0.7")
     yield make_table(title, headings, rows)
     rows = [

@@ -79,7 +79,7 @@ class Output:
             yield self._announcing(estimate, log.advance)
 
     def _announcing(self, estimate: Estimate, show: Advance) -> Advance:
-        """`show`, and the estimate once it is reliable."""
+        """Call `show`, and print the estimate once it is reliable."""
 
         def advance(count: int, beside: str) -> None:
             show(count, beside)

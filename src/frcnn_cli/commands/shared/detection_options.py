@@ -20,7 +20,7 @@ Record = TypeVar("Record")
 
 
 def take(record: type[Record], given: dict[str, Any], **others: Any) -> Record:
-    """A record of the given values that are named as its fields, which leave `given`."""
+    """Make a `record` from the values in `given` that are its fields, and remove them there."""
     names = [field.name for field in fields(record) if field.name in given]  # type: ignore[arg-type]
     return record(**{name: given.pop(name) for name in names}, **others)
 
@@ -57,7 +57,7 @@ def check_data(data: DataOptions) -> None:
 
 
 def check_proposals_file(path: Path | None) -> None:
-    """Raises InputError where a given file is missing, or is no file of proposals."""
+    """Raises InputError where the file is missing, or is not a file of proposals."""
     if path is not None:
         from frcnn_proposals.formats.content import kind_of
 

@@ -1,4 +1,4 @@
-"""What long work will take, estimated once its first items have shown their pace."""
+"""Time that long work will take, estimated from its first items."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _WORTH_SAYING = 60.0  # seconds
 
 
 def room_in_words(needs: Needs) -> str:
-    """The room that work needs, and what is free where it writes."""
+    """The disk space that work needs, and how much is free where it writes."""
     folder = needs.folder.resolve()
     while not folder.exists():
         folder = folder.parent
@@ -23,7 +23,7 @@ def room_in_words(needs: Needs) -> str:
 
 
 class Estimate:
-    """Counts items; `line` returns the estimate once, when it is reliable and worth saying."""
+    """Counts items; `line` returns the estimate once, when it is reliable and useful."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""Groups of commands that are imported when they run, so that help waits for no library."""
+"""Groups of commands that are imported when they run, so that help starts without libraries."""
 
 from __future__ import annotations
 

@@ -61,7 +61,7 @@ device = click.option(
     show_default=True,
     help="auto, cpu, cuda or cuda:N. auto takes a GPU where there is one.",
 )
-workers = count("--workers", help="Worker processes. Default: one a core.")
+workers = count("--workers", help="Worker processes. Default: one per core.")
 max_pixels = count(
     "--max-pixels",
     default=MAX_PIXELS,
@@ -87,4 +87,4 @@ allow_mismatch = click.option(
     help="Go on where proposals and images do not match: images without proposals are "
     "left out, proposals without an image are not used.",
 )
-top_k = count("--top-k", help="Detections kept an image. Default: the model's, usually 100.")
+top_k = count("--top-k", help="Detections kept per image. Default: the model's, usually 100.")

@@ -49,7 +49,7 @@ def train(
 ) -> None:
     """Train a detector on DATASET: voc2007, voc2007+voc2012, or a folder.
 
-    Settings come from the preset, then variants, then --config, then options; the later one
+    Settings come from the preset, then variants, then --config, then options; the last one
     counts. Proposals are computed and cached unless --proposals names a file. An interrupted run
     is resumed with --resume.
 

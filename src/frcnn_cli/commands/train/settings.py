@@ -45,9 +45,9 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class SettingOptions:
-    """The options that make up the setting of a run, of `frcnn train` and `frcnn config show`.
+    """The options of `frcnn train` and `frcnn config show` that make up the setting of a run.
 
-    fields: values by the names of FIELDS, of the options that are given.
+    fields: values of the given options, by the names of FIELDS.
     """
 
     preset: str | None = None
@@ -59,7 +59,7 @@ class SettingOptions:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> SettingOptions:
-        """From the values of `setting_options` by name, None where one is not given."""
+        """Take the values of `setting_options` by name; None is an option that is not given."""
         values = {name: value for name, value in given.items() if value is not None}
         fields = {name: values.pop(name) for name in FIELDS if name in values}
         return cls(**values, fields=fields)
@@ -75,7 +75,7 @@ def experiment_from(options: SettingOptions) -> Experiment:
 
 
 def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override]]:
-    """The base, and what changes it: of two for one field the later counts. Raises likewise."""
+    """The base, and its changes: for one field the last one counts. Raises as above."""
     in_file = [] if options.config is None else read_toml(options.config)
     given = [*in_file, *_from_command_line(options)]
     base = _base(options.preset, given)
@@ -100,7 +100,7 @@ def _from_command_line(options: SettingOptions) -> list[Override]:
 
 
 def _base(preset: str | None, given: list[Override]) -> Experiment:
-    """The base for the backbone that is given, or that the detector to start from has."""
+    """The base for the given backbone, or for that of the detector to start from."""
     chosen = {change.path: change for change in given if change.path in ("backbone", "init")}
     backbone = str(chosen["backbone"].value) if "backbone" in chosen else None
     if "init" not in chosen or not chosen["init"].value:
@@ -116,8 +116,8 @@ def _base(preset: str | None, given: list[Override]) -> Experiment:
 
 
 def _at_scale(experiment: Experiment, scale: int, named: set[str]) -> list[Override]:
-    """The scale, and in proportion what depends on it: the cap, and several scales unless they
-    are among the `named` fields."""
+    """Change the scale and, in proportion, the cap, and the scales of sampling and detection
+    unless these are `named` fields."""
     preprocessing = experiment.preprocessing
     ratio = scale / preprocessing.scale
     changes: dict[str, Any] = {

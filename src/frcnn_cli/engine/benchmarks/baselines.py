@@ -1,9 +1,9 @@
-"""Detection and training put together from parts that are at hand: what ours is measured against.
+"""Detection and training from standard parts: the baselines that ours is measured against.
 
 The detector is the network in float32 with channels first, torchvision's roi_pool and nms, every
 proposal through the network, and a Python loop over the classes. The training decodes, mirrors,
 matches and samples its images between the steps; its tensors are float32 with channels first, its
-RoI pooling is torchvision's, and its layers and optimizer are torch's as they come.
+RoI pooling is torchvision's, and its layers and optimizer are torch's own.
 Both take their weights from one of our models.
 """
 

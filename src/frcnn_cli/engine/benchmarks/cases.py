@@ -1,4 +1,4 @@
-"""What is measured, by name: known without torch, so that help waits for nothing."""
+"""Cases of benchmarks by name, without torch, so that help starts quickly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DetectionCase:
-    """ranks: of fc6 and fc7. made: proposals are computed within the time, not given."""
+    """ranks: of fc6 and fc7. made: the time includes computing the proposals."""
 
     name: str
     backbone: str
@@ -63,7 +63,7 @@ class StepOption:
     compile: bool = False
 
 
-# The first is the way of training itself, which the others are compared with.
+# The first is the way that `frcnn train` uses; the others are compared with it.
 STEP_OPTIONS = (
     StepOption("usual"),
     StepOption("channels-first", channels_last=False),
@@ -72,5 +72,5 @@ STEP_OPTIONS = (
     StepOption("compiled", compile=True),
 )
 
-# Where the paper's lists of proposals end (its table 7): the means of its two strategies.
+# Proposals per image, as in the paper (table 7): the means of its two strategies.
 LIST_LENGTHS: Mapping[Mode, int] = {"fast": 2147, "quality": 10108}

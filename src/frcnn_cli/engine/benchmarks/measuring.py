@@ -1,6 +1,6 @@
-"""Time, memory and bandwidth, and what results of benchmarks have in common.
+"""Time, memory and bandwidth, and the base of benchmark results.
 
-Contestants are timed interleaved in one run, so that a busy machine is busy for all of them.
+Contestants are timed interleaved in one run, so that other load slows all of them alike.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _BANDWIDTH_BYTES = 256 << 20  # far more than any cache holds
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """What was measured; its properties are derived from its fields."""
+    """Measurements in fields, and values derived from them in properties."""
 
     def to_json(self) -> dict[str, Any]:
         """Fields and properties, as JSON values."""
@@ -38,7 +38,7 @@ def interleaved_medians(
 ) -> dict[str, float]:
     """Median seconds per contestant, over `rounds` rounds of `runs` runs of each.
 
-    Each runs once before, which is not counted.
+    Before that, each runs once untimed.
     """
     for contestant in contestants.values():
         _seconds(contestant)

@@ -64,7 +64,7 @@ class ModeResult:
 
 @dataclass(frozen=True)
 class ProposalBenchmark:
-    """images: that were searched. modes: results by mode."""
+    """images: number of searched images. modes: results by mode."""
 
     images: int
     modes: dict[Mode, ModeResult]

@@ -1,4 +1,4 @@
-"""How fast a training step is, beside the loop one writes from parts, and by its options."""
+"""Time of a training step, beside a loop of standard parts, and by its options."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def _measure(
     ours = _our_steps(model, run)
     start = time.perf_counter()
     losses = (next(ours), plain.step())
-    # Its stages are timed afterwards, in steps of ours alone.
+    # Stages are timed afterwards, in steps of ours only.
     expected = (time.perf_counter() - start) * (rounds + 0.5) * steps
     reporter.note(f"{case.name}: about {expected:.0f} s")
     seconds = interleaved_medians({"ours": ours.__next__, "plain": plain.step}, rounds, steps)

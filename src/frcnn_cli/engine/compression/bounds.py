@@ -1,6 +1,6 @@
-"""By what the ranks of the layers are chosen, checked when it is made.
+"""The bound that ranks of layers are chosen by, checked when it is made.
 
-Needs no network: a command line is checked before anything large is imported.
+Needs no network: a command line is checked before any large import.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ LAYERS = ("fc6", "fc7")
 
 @dataclass(frozen=True)
 class Bound:
-    """One of these, or none of them where weights are only to be stored in bfloat16.
+    """One of these bounds; none where weights are only to be stored in bfloat16.
 
     svd_rank: one rank for all layers, or one per layer. energy: smallest ranks that keep this
     share (0..1] of the squared singular values. budget: best ranks that take this share (0..1)
-    of the time. max_drop: smallest layers that lose at most so many mAP points. Raises
+    of the time. max_drop: smallest layers that lose at most this many mAP points. Raises
     MisuseError for more than one, and for a value out of range.
     """
 
@@ -32,7 +32,7 @@ class Bound:
     def __post_init__(self) -> None:
         given = list(self.to_json())
         if len(given) > 1:
-            raise MisuseError(f"Give one of {' and '.join(given)}: each chooses the ranks alone.")
+            raise MisuseError(f"Give one of {' and '.join(given)}: each of them sets all ranks.")
         if self.svd_rank is not None:
             _check_ranks(self.svd_rank, str(self.svd_rank))
         if self.energy is not None:
@@ -40,11 +40,11 @@ class Bound:
         if self.budget is not None:
             _check_budget(self.budget, f"{self.budget:g}")
         if self.max_drop is not None and not 0 <= self.max_drop <= 100:
-            raise MisuseError(f"The largest drop is mAP points, 0 to 100, not {self.max_drop:g}.")
+            raise MisuseError(f"The largest drop is 0 to 100 mAP points, not {self.max_drop:g}.")
 
     @property
     def is_none(self) -> bool:
-        """Whether no ranks are to be chosen."""
+        """Whether there is no bound, so no ranks to choose."""
         return not self.to_json()
 
     def to_json(self) -> dict[str, Any]:
@@ -55,7 +55,7 @@ class Bound:
 def parse_bound(
     svd_rank: str | None, energy: float | None, budget: str | None, max_drop: float | None
 ) -> Bound:
-    """The bound as options give it. Raises MisuseError for a value out of range."""
+    """The bound of these options. Raises MisuseError for a value out of range."""
     return Bound(
         None if svd_rank is None else parse_ranks(svd_rank),
         energy,

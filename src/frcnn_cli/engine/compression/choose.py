@@ -1,4 +1,4 @@
-"""A model compressed by a bound on its ranks, their energy, the time or the mAP.
+"""Compress a model by a bound on its ranks, their energy, the time or the mAP.
 
 `compress_within` chooses the ranks; `compress_model` also measures costs and mAP before and
 after, and saves the model.
@@ -35,7 +35,7 @@ from frcnn_proposals.errors import MisuseError
 
 @dataclass(frozen=True)
 class Measurement:
-    """A model's costs, the bytes of its file, and its mAP where there were images for it.
+    """A model's costs, the bytes of its file, and its mAP where it was measured.
 
     map_in_float32: where weights are stored in bfloat16, mAP before they are rounded.
     """
@@ -54,10 +54,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class CompressedModel:
-    """A compressed model in its file, and what it gained and lost.
+    """A compressed model in its file, measured before and after.
 
-    source: the file of the model as it was. half: whether weights are stored in bfloat16.
-    dataset: on which mAP was measured. search: what was tried, for a drop of mAP.
+    source: the file of the original model. half: whether weights are stored in bfloat16.
+    dataset: on which mAP was measured. search: the tried ranks, for a bound on mAP.
     """
 
     source: Path
@@ -81,14 +81,14 @@ def compress_model(
 ) -> CompressedModel:
     """Compress a model by `bound`, measure it before and after, and write it to `path`.
 
-    images: to measure mAP on; None measures costs alone. half: store weights in bfloat16, as a
-    model stays that is stored so already. Raises MisuseError where no ranks keep the bound, or
-    where nothing would get smaller.
+    images: to measure mAP on; None measures costs alone. half: store weights in bfloat16; a
+    model that is already stored so stays so. Raises MisuseError where no ranks keep the bound,
+    or where nothing would get smaller.
     """
     in_half = half or is_half(loaded.path)
     compression, search = compress_within(loaded, bound, images, in_half, reporter)
     for name, reason in compression.left_alone.items():
-        reporter.warn(f"{name} is left alone: {reason}.")
+        reporter.warn(f"{name} is not compressed: {reason}.")
     if not compression.layers and not half:
         raise MisuseError("No layer would get smaller, so nothing is written.")
     stored = as_stored(compression.model, in_half)
@@ -117,17 +117,17 @@ def compress_within(
     half: bool = False,
     reporter: Reporter = SILENT,
 ) -> tuple[Compression, Search | None]:
-    """The model compressed by `bound`; where that is a drop of mAP, also what was tried.
+    """The model compressed by `bound`; for a bound on mAP, also the tried ranks.
 
-    images: to measure mAP on, needed for a drop alone; the model should not have trained on
-    them. half: time and mAP are to hold once weights are stored in bfloat16. Raises MisuseError
+    images: to measure mAP on, needed only for a bound on mAP; the model should not have trained
+    on them. half: time and mAP must keep the bound with weights in bfloat16. Raises MisuseError
     where no ranks keep the bound.
     """
     model = loaded.model
     if bound.is_none:
         return replace_layers(model, {}, Choice({})), None
     if bound.max_drop is not None and images is None:
-        raise MisuseError("A largest drop of mAP needs images to measure mAP on.")
+        raise MisuseError("A bound on the drop of mAP needs images to measure mAP on.")
     layers = decompose_layers(model, reporter)
     if bound.max_drop is None or images is None:
         choice = _choose_ranks(loaded, layers, bound, half, reporter)

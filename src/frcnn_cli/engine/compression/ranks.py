@@ -1,4 +1,4 @@
-"""Which rank each layer gets: by rank, energy, cost or time."""
+"""Choose the rank of each layer: by rank, energy, cost or time."""
 
 from __future__ import annotations
 

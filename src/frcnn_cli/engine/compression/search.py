@@ -59,8 +59,8 @@ def ladder(layers: Decompositions) -> tuple[Rung, ...]:
 def lowest_within(rungs: Sequence[Rung], most: float, measure: MeasureMaps) -> Search:
     """The lowest rung found that loses at most `most` mAP points on the first, uncompressed one.
 
-    mAP need not fall steadily, so a lower rung may hold that was not tried; the one returned
-    was itself measured.
+    mAP does not always fall with the rank, so an untried lower rung could also keep the bound.
+    The returned rung was measured.
     Raises MisuseError where every rung tried loses more.
     """
     holds, fails = 0, len(rungs)

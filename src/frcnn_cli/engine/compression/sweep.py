@@ -1,4 +1,4 @@
-"""mAP and time against rank: measured, and drawn."""
+"""mAP and time against rank: measure and plot them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class RankMeasurement:
 
 @dataclass(frozen=True)
 class RankSweep:
-    """A model as it is, then compressed to rising ranks. half: weights of the compressed ones
+    """Measurements without compression and at rising ranks. half: weights of compressed models
     are in bfloat16."""
 
     dataset: Dataset
@@ -55,9 +55,9 @@ def sweep_ranks(
     half: bool = False,
     reporter: Reporter = SILENT,
 ) -> RankSweep:
-    """Measure a model as it is and at each of these ranks, on `images`; no model is written.
+    """Measure a model without compression and at each of these ranks; no model is written.
 
-    half: compressed models have their weights in bfloat16, as where the model is stored so.
+    half: compressed models have weights in bfloat16, as if they were stored so.
     """
     model, half = loaded.model, half or is_half(loaded.path)
     layers = decompose_layers(model, reporter)
@@ -74,7 +74,7 @@ def sweep_ranks(
     maps = measure_map(models, images, settings, loaded.precision, description, reporter)
     for rank, compression in compressions.items():
         for name, reason in compression.left_alone.items():
-            reporter.warn(f"At rank {rank}, {name} is left alone: {reason}.")
+            reporter.warn(f"At rank {rank}, {name} is not compressed: {reason}.")
     points = tuple(
         RankMeasurement(
             rank,

@@ -1,1 +1,1 @@
-"""Datasets: found, read, checked, generated, downloaded and exported. Pixels stay on disk."""
+"""Find, read, check, generate, download and export datasets. Pixels stay on disk."""

@@ -53,7 +53,7 @@ def check_dataset(
 ) -> CheckReport:
     """Read every annotation, decode every picture, and compare their sizes.
 
-    split: only this one. Raises MisuseError for an unknown data set or split.
+    split: only this one. Raises MisuseError for an unknown dataset or split.
     """
     splits = [split] if split else list(available_splits(name, data_root))
     faults: list[Fault] = []

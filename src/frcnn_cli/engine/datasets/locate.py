@@ -1,4 +1,4 @@
-"""Where datasets lie: the one that the user wrote (voc2007, a path, a union with +), and all."""
+"""Locate datasets: those that the user names (voc2007, a path, a union with +), or all."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ class FoundDataset:
 
 
 def list_datasets(data_root: Path | None = None) -> tuple[FoundDataset, ...]:
-    """Every dataset under the folders that find_dataset looks in, the known names first.
+    """Every dataset in the folders that find_dataset searches, the known names first.
 
     A name that more than one folder has is listed once, where it would be found.
     """

@@ -33,7 +33,7 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_labels(path: Path, classes: int, size: tuple[int, int], report: Report) -> GroundTruth:
-    """The objects in a YOLO label file, of an image of `size` (width, height) in pixels.
+    """The objects in a YOLO label file. size: width and height of its image in pixels.
 
     A line is `class x y width height`: the class counted from 0, then centre and size as
     fractions. A line of more than five numbers is a polygon (class x1 y1 x2 y2 ...), taken by its

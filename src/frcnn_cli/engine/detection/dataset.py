@@ -34,7 +34,7 @@ from frcnn_proposals.errors import InputError
 class JournalledDetections:
     """Detections by image id, and the journal that holds this process's part of them.
 
-    Remove the journal once the results are written: until then it lets a run be resumed.
+    Remove the journal after the results are written: until then a run can be resumed from it.
     """
 
     detections: dict[str, Detections]

@@ -49,8 +49,8 @@ def detect_image(
     """Detections in one RGB image (H, W, 3) uint8, highest score first.
 
     Forward once per view, decode the boxes of every class, clip them to the image, and suppress
-    within each class; where settings.box_voting is over 0, suppressed boxes still vote on where
-    a detection is. A model of prepare_model is faster.
+    within each class; where settings.box_voting is over 0, suppressed boxes still count in the
+    average that places a detection. A model of prepare_model is faster.
     """
     proposals = proposals.top(settings.proposals)
     if len(proposals) == 0:
@@ -118,27 +118,27 @@ def read_view(model: FastRCNN, view: View, settings: DetectSettings) -> ViewOutp
 
 
 def class_scores(model: FastRCNN, logits: Tensor) -> Tensor:
-    """Scores (R, K + 1) of logits: probabilities, or the margins that SVMs give as they are."""
+    """Scores (R, K + 1) of logits: probabilities, or for SVMs the margins unchanged."""
     if model.architecture.classifier == "softmax":
         return torch.softmax(logits, dim=1)
     return logits
 
 
 def threshold_for(model: FastRCNN, given: float | None = None) -> float:
-    """The score from which a box counts: as given, or where its class is the likelier answer.
+    """The lowest score of a box that counts: the given one, or the default.
 
-    That is a probability of 0.5, or of SVMs a margin of 0. Raises MisuseError for a
+    The default is a probability of 0.5, or for SVMs a margin of 0. Raises MisuseError for a
     probability outside 0..1.
     """
     if model.architecture.classifier == "svm":
         return 0.0 if given is None else given
     if given is not None and not 0 <= given <= 1:
-        raise MisuseError(f"The score threshold is {given}; of probabilities it lies in 0..1.")
+        raise MisuseError(f"The score threshold is {given}; for probabilities it must be in 0..1.")
     return 0.5 if given is None else given
 
 
 def _views(image: Image, boxes: NDArray[np.float32], flip: bool) -> list[View]:
-    """The image with its proposals and, with `flip`, the mirrored image with the same."""
+    """The image with its proposals and, with `flip`, both mirrored."""
     views = [View(image, boxes, False)]
     if flip:
         mirrored = np.ascontiguousarray(image[:, ::-1])

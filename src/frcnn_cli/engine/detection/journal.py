@@ -1,7 +1,7 @@
-"""A journal of what has been detected so far, from which an interrupted run is resumed.
+"""A journal of finished detections, from which an interrupted run is resumed.
 
-JSON lines: first what the detections depend on, then one line per image. A line is whole or,
-as the last one of a killed run, ignored.
+JSON lines: first what the detections depend on, then one line per image. Where a killed run left
+an incomplete last line, it is ignored.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Journal:
         if not self._file.closed:
             if not self._known:
                 self.path.unlink(missing_ok=True)
-            # Every line was flushed, or the disk is full, which was reported.
+            # Every line was flushed, or a full disk was reported.
             with suppress(OSError):
                 self._file.close()
 
@@ -124,7 +124,7 @@ class Journal:
 
 @contextmanager
 def resumed(journal: Journal | None, reporter: Reporter) -> Iterator[None]:
-    """Hold a journal open while detecting; report what it has, and on Ctrl-C that it is kept."""
+    """Open a journal while detecting; report its images, and on Ctrl-C that they are kept."""
     if journal is None:
         yield
         return

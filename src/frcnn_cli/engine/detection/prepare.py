@@ -41,7 +41,7 @@ def _replace(module: nn.Module) -> None:
             continue
         if can_pack(layer):
             assert isinstance(layer, nn.Linear)
-            # Packing is an internal operator: a machine that it does not know keeps the layer.
+            # Packing is an internal operator: where it is not supported, the layer stays.
             with suppress(RuntimeError):
                 setattr(module, name, PackedLinear(layer))
         elif can_transform(layer):

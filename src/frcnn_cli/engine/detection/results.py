@@ -1,6 +1,6 @@
 """COCO results json: a list of {image_id, category_id, bbox: [x, y, width, height], score}.
 
-The toolkit writes its detections so, and reads anybody's.
+The toolkit writes its detections in this format, and reads files of other tools.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
 
 
 def _image_names(dataset: Dataset) -> dict[Any, str]:
-    """From an image_id of a file, a string or a number, to the dataset's id."""
+    """Map an image_id of a file, a string or a number, to the dataset's id."""
     names: dict[Any, str] = {number: name for name, number in numbering(dataset).images.items()}
     return names | {image.image_id: image.image_id for image in dataset.images}
 
@@ -135,7 +135,7 @@ def _image_names(dataset: Dataset) -> dict[Any, str]:
 def _label_lookup(
     path: Path, dataset: Dataset, categories: list[Any] | None, labels: Mapping[str, int]
 ) -> Mapping[Any, int]:
-    """From a category_id to a label. labels: by class name."""
+    """Map a category_id to a label. labels: by class name."""
     if categories is None:
         return {number: label for label, number in enumerate(numbering(dataset).classes, start=1)}
     try:

@@ -29,7 +29,7 @@ class DetectionRows:
 class ImageIndex(dict[Any, int]):
     """From an image as a file names it to its index among those met so far.
 
-    names: what the file calls an image -> the dataset's id; others keep their own name.
+    names: image name in the file -> the dataset's id; other names stay as they are.
     """
 
     def __init__(self, names: Mapping[Any, str]) -> None:

@@ -121,7 +121,7 @@ def _write_picture(
     folder: Path,
     max_pixels: int,
 ) -> None:
-    """Draw a file's detections; of those that a journal had, only a missing picture is drawn."""
+    """Draw a file's detections; if they come from a journal, only where the picture is missing."""
     path = picture_path(folder, result.image_id)
     if result.image is None and path.exists():
         return

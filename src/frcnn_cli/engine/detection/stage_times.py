@@ -43,7 +43,7 @@ class StageClock:
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count what happens within, or in the decorated function, as this stage."""
+        """Count the time of the block, or of the decorated function, as this stage."""
         start = self.now()
         yield
         self.seconds[name] += self.now() - start
@@ -106,7 +106,7 @@ def time_stages(
 ) -> list[StageTimes]:
     """Medians over `repeats` detections by each model, turn by turn, after an untimed round.
 
-    settings: how each model detects; None keeps every detection of each.
+    settings: how each model detects; None keeps every detection.
     """
     settings = [_EVERY_SCORE] * len(models) if settings is None else settings
     runs: list[list[dict[str, float]]] = [[] for _ in models]
@@ -145,7 +145,7 @@ def mean_stages(
 ) -> list[dict[str, float]]:
     """For each model, seconds per image by stage, over the first IMAGES that can be read.
 
-    settings: how each model detects. Stages have names for people. Empty where no image can
+    settings: how each model detects. Stages have readable names. Empty where no image can
     be read, or none has proposals.
     """
     images = list(islice(_readable_images(dataset, proposals), IMAGES))

@@ -32,7 +32,7 @@ _MISSING, _MISSING_PART = 2, 0.02
 class Video:
     """What is known before the frames are read.
 
-    frames: how many there should be; None where the file does not say. rate: frames per second.
+    frames: their expected number; None where the file does not have it. rate: frames per second.
     """
 
     name: str

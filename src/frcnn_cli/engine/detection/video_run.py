@@ -44,7 +44,7 @@ class VideoDetections:
     """What was written about a video.
 
     path: the annotated video. json_path: its detections. objects: how often each class was
-    seen. failure: why there are no more frames. interrupted: whether Ctrl-C ended it.
+    seen. failure: the error that ended the video. interrupted: whether Ctrl-C ended it.
     """
 
     path: Path
@@ -65,8 +65,8 @@ def detect_in_video(
 ) -> VideoDetections:
     """Detect frame by frame, and write the annotated video and its detections into `folder`.
 
-    name: of a video file, or the number of a camera. A video that is cut, and Ctrl-C, end the
-    work after the last good frame: what was done by then is written whole. Raises InputError
+    name: of a video file, or the number of a camera. Where a video is cut, or at Ctrl-C, the
+    output ends with the last good frame, and its files are complete. Raises InputError
     where no frame is good.
     """
     with opened_video(name) as (video, frames):

@@ -1,10 +1,10 @@
-"""Connecting the processes that torchrun has started, and what becomes of them when one fails.
+"""Connect the processes that torchrun has started, and end all of them when one fails.
 
-They meet in a store of keys and values. torchrun's own store outlives them: when it restarts
-after a death, the addresses of the dead processes are still in it, and a process that looks
-before the new ones are written would connect there. The number of restarts cannot name an
-attempt: one machine may count what another does not. So the first process makes up a name and
-tells it to those that ask now.
+They find each other in a key-value store. torchrun's own store outlives them: after a restart it
+still holds the addresses of dead processes, and a process that reads them before the new ones are
+written would connect there. The number of restarts does not identify an attempt, since machines
+can count different numbers. So the first process chooses a random name for each attempt, and the
+others ask it for the name.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ def connected(team: Team, device: str = "cpu") -> Iterator[None]:
     """Connect the processes of the team for the block: by gloo on CPUs, by nccl on GPUs.
 
     One process alone is connected at once, without torch. device: as `find_device` takes it.
-    Raises as `own_device`, and InputError where another process dies. Of errors that several
-    processes meet the first alone is raised; the others exit.
+    Raises as `own_device`, and InputError where another process dies. If several
+    processes fail, only the first raises its error; the others exit.
     """
     if team.world == 1:
         yield
@@ -58,9 +58,9 @@ def connected(team: Team, device: str = "cpu") -> Iterator[None]:
 
 
 def own_device(team: Team, name: str) -> torch.device:
-    """The device of this process: the one of that name, or in a team the GPU of its local rank.
+    """The device of this process: the named one, or in a team the GPU of its local rank.
 
-    Raises MisuseError where there is no such device, or where a machine has fewer GPUs than
+    Raises MisuseError where the device does not exist, or a machine has fewer GPUs than
     processes.
     """
     device = find_device(name)
@@ -95,7 +95,7 @@ def _deaths_explained() -> Iterator[None]:
 
 @contextmanager
 def _first_error_alone(store: Store) -> Iterator[None]:
-    """Let one process alone raise an error that all meet, or that one causes in the others."""
+    """Let only one process raise an error that all have, or that one causes in the others."""
     try:
         yield
     except InputError as error:

@@ -52,8 +52,8 @@ _X86 = ("x86_64", "AMD64", "i686")
 def has_fast_bfloat16(device: torch.device) -> bool:
     """Whether `device` has instructions for bfloat16, rather than emulating it.
 
-    On a CPU oneDNN is asked, which heeds ONEDNN_MAX_CPU_ISA. It also emulates bfloat16 with
-    plain AVX-512, slower than float32, so that on x86 AVX512-BF16 or AMX must be there too.
+    On a CPU this asks oneDNN, which obeys ONEDNN_MAX_CPU_ISA. With plain AVX-512 oneDNN emulates
+    bfloat16, slower than float32; so x86 must also have AVX512-BF16 or AMX.
     """
     import torch
 
@@ -66,7 +66,7 @@ def has_fast_bfloat16(device: torch.device) -> bool:
 
 
 def missing_instructions(device: torch.device) -> str:
-    """What a device without fast bfloat16 lacks, for messages."""
+    """The instructions that a device without fast bfloat16 lacks, for messages."""
     if device.type == "cuda":
         return "this GPU has no bfloat16 arithmetic (it needs compute capability 8.0)"
     needed = "AVX512-BF16 or AMX" if platform.machine() in _X86 else "bfloat16 instructions"
@@ -76,8 +76,8 @@ def missing_instructions(device: torch.device) -> str:
 def choose_precision(choice: PrecisionChoice, device: torch.device, measured: bool) -> Precision:
     """The precision to compute in on `device`.
 
-    measured: whether the network was measured to be as accurate and faster in bfloat16
-    (`BackboneDefaults.bfloat16`); `auto` takes bfloat16 for no other, and only where it is fast.
+    measured: whether bfloat16 was measured to be faster and as accurate for this network
+    (`BackboneDefaults.bfloat16`); `auto` takes bfloat16 only then, and only where it is fast.
     Raises MisuseError where bfloat16 is requested by name and `device` would emulate it.
     """
     if choice == "auto":

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass
 class StopRequest:
-    """Whether the loop was asked to stop."""
+    """Whether a signal has asked the loop to stop."""
 
     made: bool = False
 

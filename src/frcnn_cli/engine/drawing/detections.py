@@ -38,7 +38,7 @@ def draw_detections(image: Image, detections: Detections, classes: Sequence[str]
 
 
 def picture_path(folder: Path, image_id: str) -> Path:
-    """The file in a folder of pictures in which an image's detections are drawn."""
+    """The file for the picture of an image's detections, in a folder of pictures."""
     return folder / f"{image_id}.jpg"
 
 

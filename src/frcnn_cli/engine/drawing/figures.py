@@ -1,6 +1,6 @@
-"""How the report's plots look: on paper as they are, in the page by the page's own colours.
+"""Style of the report's plots: their own colours on paper, the page's colours in the page.
 
-Matplotlib's SVG made fit to stand inside a page: its colours, its font, no styles of its own.
+Matplotlib's SVG is changed to fit a page: it uses the page's colours and font, no other styles.
 
 Styles become attributes, since a strict content security policy forbids the former.
 """

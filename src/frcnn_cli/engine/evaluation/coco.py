@@ -43,7 +43,7 @@ class CocoResult:
     """Means over the classes that have an object; None where there is none (of the size).
 
     ap is over IoU 0.50:0.95; small is under 32 x 32 pixels, large over 96 x 96; ar_N is the
-    recall with N detections an image, over the same thresholds. In the order of the library.
+    recall with N detections per image, over the same thresholds. In pycocotools' order.
     """
 
     ap: float | None

@@ -17,7 +17,7 @@ def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
     """Detections by image id, highest score first, of a file made for `dataset`.
 
     path: a .json file in COCO results style, a folder of VOC devkit text files (one a class),
-        or one such file. Ids that the dataset does not have stay in, under their own names.
+        or one such file. Ids that the dataset does not have are kept unchanged.
 
     Raises MisuseError where there is nothing at `path`, InputError where an entry cannot be
     used (it is named) or where no image of the file is in the dataset.
@@ -32,7 +32,7 @@ def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
 
 
 def check_detections(path: Path) -> None:
-    """Raises MisuseError where nothing is at `path`, or nothing that detections are read from."""
+    """Raises MisuseError where `path` does not exist or cannot hold detections."""
     if not path.exists():
         raise MisuseError(f"There is no detections file {path}.")
     if path.suffix.lower() not in (".json", ".txt") and not path.is_dir():

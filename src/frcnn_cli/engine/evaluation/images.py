@@ -1,4 +1,4 @@
-"""The images to evaluate a model on, and their proposals: what MODEL and DATASET mean."""
+"""The images to evaluate a model on, and their proposals."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def open_images(
     team: Team = ALONE,
     reporter: Reporter = SILENT,
 ) -> DatasetProposals:
-    """The dataset to evaluate a model on with its proposals; reports which it is.
+    """The dataset to evaluate a model on, with its proposals; reports its name.
 
-    By default it is the model's own dataset. others: models that are evaluated on it, too.
-    Of a team, the first process computes missing proposals for all. Raises MisuseError where
+    By default it is the model's own dataset. others: other models to evaluate on it.
+    In a team, the first process computes missing proposals for all. Raises MisuseError where
     the dataset's classes are not those of every model.
     """
     name, root = _dataset_of(loaded, data)
@@ -41,9 +41,9 @@ def open_images(
 def open_unseen_images(
     loaded: LoadedModel, data: DataOptions, reporter: Reporter = SILENT
 ) -> DatasetProposals:
-    """Images to make choices by: of val, else test, whichever the model has not trained on.
+    """Images to make choices by: those of val, or else of test, if not trained on.
 
-    Raises MisuseError where it has seen images of them all, or of the split that is named.
+    Raises MisuseError where the model was trained on images of both, or of the given split.
     """
     name, root = _dataset_of(loaded, data)
     annotated = available_splits(name, root)
@@ -76,7 +76,7 @@ def open_split(
     fault: Report = refuse,
     reporter: Reporter = SILENT,
 ) -> Dataset:
-    """A split of a dataset: test where it is annotated, else val; reports which.
+    """A split of a dataset: test where it is annotated, else val; reports its name.
 
     fault: called for each fault in its annotations.
     """
@@ -84,7 +84,7 @@ def open_split(
         splits = default_splits(name, data_root)
         split = splits.evaluation
         if not splits.disjoint:
-            reporter.warn(f"{name} has the split {split} alone: it may have been trained on.")
+            reporter.warn(f"{name} has only the split {split}: it may have been trained on.")
     dataset = find_dataset(name, split, data_root, fault)
     reporter.note(_line(name, dataset))
     return dataset

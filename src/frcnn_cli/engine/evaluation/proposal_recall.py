@@ -19,7 +19,7 @@ _ALL, _NOT_DIFFICULT = "all objects", "not difficult"
 
 @dataclass(frozen=True)
 class ProposalRecall:
-    """max_boxes: how many of each image were used, None for all."""
+    """max_boxes: boxes used per image, None for all."""
 
     file: Path
     dataset: str
@@ -86,7 +86,7 @@ def measure_recall(
     match = match_ids(proposals, ids, lambda: all_ids(name, data_root))
     if not allow_mismatch:
         match.refuse_mismatch(
-            str(file), "Give the file made for this dataset, or skip what differs: --allow-mismatch"
+            str(file), "Give the file made for this dataset, or skip such images: --allow-mismatch"
         )
     elif not match.is_exact:
         reporter.warn(match.describe())

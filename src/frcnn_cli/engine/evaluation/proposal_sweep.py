@@ -18,7 +18,7 @@ from frcnn_proposals.errors import MisuseError
 
 @dataclass(frozen=True)
 class ProposalCountScores:
-    """A number of proposals per image (at most), and the averages it reached."""
+    """A maximum number of proposals per image, and the averages with it."""
 
     proposals: int
     map_11point: float

@@ -116,7 +116,7 @@ def _summarise(
     classes: tuple[str, ...],
     counts: tuple[int, ...],
 ) -> RecallResult:
-    """overlaps: of objects, as best_iou_by_count has them. counts: those to report."""
+    """overlaps: of objects, from best_iou_by_count. counts: numbers of boxes to report."""
     best = overlaps[:, -1]
     by_class = {
         name: _coverage(best[labels == label])

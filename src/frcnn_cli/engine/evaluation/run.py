@@ -54,7 +54,7 @@ def evaluate_file(
 ) -> Evaluation:
     """The scores of a file of detections: COCO results json, or VOC devkit text files.
 
-    The dataset's images need not be there. split: by default test where it is annotated, else
+    The dataset's images may be missing. split: by default test where it is annotated, else
     val.
     """
     opened = open_split(dataset, split, data_root, refuse_unless_picture, reporter)

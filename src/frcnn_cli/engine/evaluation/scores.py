@@ -22,7 +22,7 @@ RULES = (
 @dataclass(frozen=True)
 class Counts:
     """What was scored. objects: those that count; ignored: difficult ones and crowds;
-    detections: on the dataset's images; outside: on other images, left out."""
+    detections: on the dataset's images; outside: on other images, ignored."""
 
     images: int
     objects: int
@@ -59,7 +59,7 @@ def evaluate(dataset: Dataset, detections: Mapping[str, Detections]) -> Evaluati
     """Score detections, by image id, against a dataset: VOC at IoU 0.5, the COCO family, and
     where the errors are.
 
-    Detections on images that the dataset does not have are counted and left out.
+    Detections on images that the dataset does not have are counted, but not scored.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
     """
     truth, found = truth_table(dataset), detection_table(dataset, detections)

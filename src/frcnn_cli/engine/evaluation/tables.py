@@ -41,7 +41,7 @@ class DetectionTable:
     """boxes (D, 4) float64; score (D,); image (D,); label (D,); highest score first.
 
     Equal scores keep the dataset's order of images, and the order within an image.
-    outside: how many detections were left out because the dataset has no such image.
+    outside: number of ignored detections, on images that the dataset does not have.
     """
 
     boxes: NDArray[np.float64]
@@ -55,7 +55,7 @@ class DetectionTable:
 
 
 def truth_table(dataset: Dataset) -> TruthTable:
-    """The objects of a dataset. Raises MisuseError where an image has no annotation at all."""
+    """The objects of a dataset. Raises MisuseError where an image has no annotation."""
     truths = [_truth(dataset, index) for index in range(len(dataset))]
     counts = [len(truth) for truth in truths]
     return TruthTable(

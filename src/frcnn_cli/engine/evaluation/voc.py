@@ -61,8 +61,8 @@ class VocResult:
 
 @dataclass(frozen=True)
 class DetectionMatches:
-    """The outcome of each detection, (D,) in order of score: right, or ignored, or (neither of
-    both) wrong. object (D,): index of the object that it matched, NO_OBJECT if none."""
+    """The outcome of each detection, (D,) in order of score: right, or ignored, or if neither,
+    wrong. object (D,): index of the object that it matched, NO_OBJECT if none."""
 
     right: NDArray[np.bool_]
     ignored: NDArray[np.bool_]
@@ -74,7 +74,7 @@ def evaluate_voc(
 ) -> VocResult:
     """Score detections, by image id, against a dataset.
 
-    Detections on images that the dataset does not have are left out; an image without
+    Detections on images that the dataset does not have are ignored; an image without
     detections counts its objects as missed. Equal scores keep the dataset's order.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
     """

@@ -1,1 +1,1 @@
-"""Models that come from Caffe, and models that go to other runtimes."""
+"""Import of models from Caffe, and export to other runtimes."""

@@ -4,10 +4,10 @@ A file is one NetParameter. Its layers are found by walking over its fields, and
 time by the protobuf library, so that only what a file really holds takes memory, whatever it
 claims.
 
-Messages are declared as far as weights need them; field numbers are those of caffe.proto. Packed
-numbers are declared as the bytes that they are on the wire (both are length-delimited): no list
-of Python numbers is made of millions of weights, and a message never takes more memory than its
-file. Names are bytes, too, since nobody promises that they are text.
+Only the fields that weights need are declared, with the field numbers of caffe.proto. Packed
+numbers are declared as bytes (both are length-delimited): so millions of weights do not become
+a list of Python numbers, and a message never takes more memory than its file. Names are bytes
+too, since a file may hold names that are not text.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import open_file
 
-# Networks whose files are known, by the names of their backbones here.
+# Networks with known files, by the names of their backbones.
 NETWORKS = ("vgg16", "vgg_cnn_m_1024", "caffenet")
 Array = NDArray[np.float32]
 _LARGEST = 2**31 - 1  # bytes of a protobuf message, and so of any file that Caffe has written

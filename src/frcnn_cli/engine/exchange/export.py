@@ -40,9 +40,9 @@ Format = Literal["onnx", "torch-export"]
 
 @dataclass(frozen=True)
 class Export:
-    """A model's file for other runtimes, and the largest differences of what it computes.
+    """A model's file for other runtimes, and the largest differences of its outputs.
 
-    opset: of ONNX, None for another format. scores, boxes (pixels): of a generated image.
+    opset: of ONNX, None for another format. scores, boxes (pixels): on a generated image.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Export:
 
     @property
     def agrees(self) -> bool:
-        """Whether the file computes what the model does; False for values that are not finite."""
+        """Whether the file has the model's outputs; False for values that are not finite."""
         return self.scores <= TOLERANCE and self.boxes <= TOLERANCE
 
 
@@ -66,7 +66,7 @@ def export_model(
 ) -> Export:
     """Write `model` to `path` for other runtimes, run the file once, and compare the results.
 
-    name: of the model, for the description in the file. plain: ONNX with RoI pooling by plain
+    name: the model's name in the description in the file. plain: ONNX with RoI pooling by plain
     operators, for runtimes that lack MaxRoiPool; a torch export is always plain. Raises
     InputError where a package is missing or the model is too large for the format.
     """

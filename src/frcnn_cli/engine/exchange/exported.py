@@ -1,6 +1,6 @@
-"""A detector as one function of tensors: what is exported, and its description in the file.
+"""A detector as one function of tensors, for export, and its description in the file.
 
-RoI pooling by plain tensor operators, for runtimes that have no operator for it.
+Has RoI pooling by plain tensor operators, for runtimes that have no operator for it.
 
 Equal to frcnn_kernels.roi_pool to the bit. The maximum of a window is that of four overlapping
 squares whose sides are powers of two (a sparse table in two dimensions), which takes no loop

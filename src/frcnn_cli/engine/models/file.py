@@ -38,7 +38,7 @@ MALFORMED = (
 
 @dataclass(frozen=True)
 class Stored:
-    """What a file holds. origin: where the model came from, as JSON values (dataset, run)."""
+    """Content of a model file. origin: JSON values on what made the model (dataset, run)."""
 
     architecture: Architecture
     tensors: dict[str, Tensor]
@@ -61,7 +61,7 @@ def save_tensors(
         "architecture": asdict(architecture),
         "weights": "bfloat16" if half else "float32",
         "origin": origin,
-        # Of everything that bears on the numbers of a run.
+        # Of all software that can change the numbers of a run.
         "versions": {
             "frcnn": __version__,
             "python": platform.python_version(),
@@ -74,7 +74,7 @@ def save_tensors(
 
 
 def load_tensors(path: Path) -> Stored:
-    """Read a file that save_tensors wrote, upgraded where an older version did.
+    """Read a file of save_tensors, upgraded if an older version wrote it.
 
     Raises InputError, naming the file, where it is missing, damaged, of another kind, or of
     a newer format.
@@ -157,8 +157,8 @@ _NUMBERED = re.compile(r"features\.\d+\.")
 def upgraded(path: Path, stored: Stored) -> Stored:
     """What a model file held, for the networks of this version.
 
-    A model on the former vgg16 is now one on torchvision:vgg16. Older checkpoints have SGD's
-    momenta alone of their optimizer. Raises InputError, naming `path`, for a checkpoint of the
+    A model on the former vgg16 is now one on torchvision:vgg16. Of the optimizer, older files have
+    only the momenta of SGD. Raises InputError, naming `path`, for a checkpoint of the
     former vgg16, whose training would not continue as it began, and for EfficientNet-Lite from
     before its map had stride 8.
     """

@@ -38,7 +38,7 @@ def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
 
 
 def read_checkpoint(path: Path, name: str | None = None) -> tuple[Backbone, dict[str, Tensor]]:
-    """The backbone that a checkpoint of torchvision is for, and its state, known to fit.
+    """The backbone of a checkpoint of torchvision, and its state, checked to fit.
 
     The file is read without running code from it. name: of the network, as resnet50, or of one of
     our own backbones on torchvision's weights (vgg16, alexnet); None goes by the file's name.

@@ -1,4 +1,4 @@
-"""A model ready to be used: on its device, with its origin and the precision it computes in."""
+"""A model ready for use: on its device, with its origin and its precision."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from frcnn_cli.engine.settings import Experiment, Precision, PrecisionChoice
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model on its device, the file it came from, and what that says of its origin.
+    """A model on its device, its file, and its origin as stored there.
 
-    experiment: what it was made by, as far as the file says. precision: what it detects in.
+    experiment: that made it, as far as the file has it. precision: of detection.
     """
 
     model: FastRCNN
@@ -47,7 +47,7 @@ def open_model(
     precision: PrecisionChoice = "auto",
     reporter: Reporter = SILENT,
 ) -> LoadedModel:
-    """The given model, or the newest run's, and the precision it detects in; reports both.
+    """The given model, or the newest run's, with its precision for detection; reports both.
 
     precision: `auto` takes the model's own setting, float32 for the paper's presets and for models
     made before there was one; where that is `auto` too, the device decides. Raises MisuseError
@@ -74,7 +74,7 @@ def model_in_team(
 ) -> Iterator[tuple[LoadedModel, Team]]:
     """`open_model` on a device named as in torch, or `auto`, with the processes of torchrun.
 
-    They stay connected for the block. Started by hand, this process is a team of its own.
+    They stay connected for the block. Without torchrun, the team has one process.
     """
     team = team_from_environment()
     with connected(team, device):

@@ -1,4 +1,4 @@
-"""Where a model comes from: the experiment that made it, its proposals, the images it has seen."""
+"""The origin of a model: the experiment that made it, its proposals, its training images."""
 
 from __future__ import annotations
 
@@ -86,9 +86,9 @@ def trained_on(training: DataSettings, dataset: Dataset) -> bool | None:
     """Whether any image of `dataset` was among those that a model was trained on.
 
     training: as stored with the model. An image counts as the same where it is the same file, or
-    has the same id and the same bytes. Where the training images are no longer to be found,
-    names decide: one dataset, and a split that lies within the other. None where `training`
-    does not say, or names another dataset that is not to be found.
+    has the same id and the same bytes. Where the training images are missing, the
+    names decide: the same dataset, and a split that lies within the other. None where `training`
+    has no name, or names another dataset that is missing.
     """
     name, split = training.dataset, training.split
     if not name or not split:

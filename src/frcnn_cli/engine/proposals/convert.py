@@ -27,8 +27,8 @@ _NO_BOXES = Proposals(np.zeros((0, 4), np.float32))
 
 @dataclass(frozen=True)
 class Conversion:
-    """to: the format to write, a name. hints: on the file that is read. image_set: a list of the
-    images and their order. images: the folder that they are in. allow_mismatch: whether images
+    """to: name of the format to write. hints: about the input file. image_set: a list of the
+    images in their order. images: their folder. allow_mismatch: whether images
     without proposals, and proposals without an image, are tolerated.
     """
 

@@ -24,7 +24,7 @@ from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.read import open_proposals
 from frcnn_proposals.images import read_image
 
-_FIRST_BOXES = 50  # drawn of an image without objects
+_FIRST_BOXES = 50  # drawn in an image without objects
 
 
 @dataclass(frozen=True)
@@ -50,11 +50,11 @@ def draw_proposals(
     hints: Hints | None = None,
     top: int | None = None,
 ) -> DrawnProposals:
-    """Draw the boxes that `file` has for an image, as a PNG: the best for each object, or the
+    """Draw the boxes in `file` of one image, as a PNG: the best box per object, or the
     first `top`.
 
     image: a file, or an id of `dataset`. out: None is <id>-proposals.png in the current folder.
-    Raises MisuseError where there is no such image, InputError where the file has no boxes for it.
+    Raises MisuseError where the image is missing, InputError where the file has no boxes for it.
     """
     found = find_record(image, dataset, data_root)
     pixels = read_image(found.path)
@@ -83,7 +83,7 @@ def draw_proposals(
 
 @dataclass(frozen=True)
 class FoundImage:
-    """An image, and its objects where a dataset knows them.
+    """An image, and its objects where a dataset has them.
 
     split_ids: the ids of the split it is in, in order: what files that have only an order need.
     """
@@ -98,7 +98,7 @@ class FoundImage:
 def find_record(image: str, name: str | None, data_root: Path | None) -> FoundImage:
     """The image file `image`, or the image of that id in the dataset `name`.
 
-    Without a name, the dataset two folders above a file is looked at (JPEGImages of VOC).
+    Without a name, the dataset two folders above a file is searched (JPEGImages of VOC).
     Raises MisuseError where there is no such image.
     """
     path = Path(image)

@@ -67,9 +67,9 @@ def proposals_for(
 def warn_of_some(reporter: Reporter, left_out: Sequence[str], shown: int = 5) -> None:
     """Name the first images that had to be left out, and count the others."""
     for message in left_out[:shown]:
-        reporter.warn(f"left out: {message}")
+        reporter.warn(f"Skipped: {message}")
     if len(left_out) > shown:
-        reporter.warn(f"and {len(left_out) - shown} more images are left out.")
+        reporter.warn(f"and {len(left_out) - shown} more images are skipped.")
 
 
 def given_proposals(

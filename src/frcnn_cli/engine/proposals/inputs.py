@@ -1,4 +1,4 @@
-"""From what the user wrote (images, folders, globs, lists, datasets) to images with ids."""
+"""Images with ids, from the user's inputs (images, folders, globs, lists, datasets)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Proposals for whatever the user names, by one process or by those that torchrun has started."""
+"""Proposals for the user's inputs, by one process or by those that torchrun has started."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def propose(
     """Proposals of `source` for the images that `inputs` name (see find_images), in a store.
 
     out: the store; None names it after the first input, in the current folder. shard: only this
-    part of the images. workers: processes, per process of the team. The rest as propose_images,
-    whose errors are raised, too.
+    part of the images. workers: processes, per process of the team. Other arguments and
+    errors are those of propose_images.
     """
     files = find_images(inputs, data_root, split)
     if shard is not None:
@@ -61,7 +61,7 @@ def propose(
         try:
             return _propose_as_team(team, files, out, propose_part)
         except KeyboardInterrupt:
-            reporter.note(f"Interrupted. {out} keeps what is done: the same command resumes it.")
+            reporter.note(f"Interrupted. {out} is kept: run the same command to resume.")
             raise
 
 
@@ -74,7 +74,7 @@ def default_store(first: str, shard: Shard | None = None) -> Path:
 
 
 def advance_with_rate(advance: Advance) -> Callable[[ProposeProgress], None]:
-    """Advances a progress bar, with the images per second that are being computed beside it."""
+    """Advances a progress bar, and shows the computed images per second."""
     started, done = time.perf_counter(), 0
 
     def on_progress(progress: ProposeProgress) -> None:
@@ -97,7 +97,7 @@ def _propose_as_team(
     out: Path,
     propose_part: Callable[..., ProposeResult],
 ) -> ProposeResult:
-    """Each image by one process of the team, all in one store.
+    """Compute each image in one process of the team; all go to one store.
 
     The stores of the processes lie beside `out` until they are merged, so that an interrupted
     run resumes them.

@@ -125,7 +125,7 @@ def _change_row(report: Report, change: ImageChange, thumbnails: Thumbnails | No
     ]
     pictures: list[Picture] = []
     if thumbnail is not None:
-        # What the second finds, the first has missed, and the other way round.
+        # Objects that the second finds were missed by the first, and the other way round.
         sides = ((change.gained, change.gone), (change.lost, change.appeared))
         for subject, (missed, marked) in zip(report.subjects, sides, strict=True):
             boxes = truth_boxes(report, change.image, missed)

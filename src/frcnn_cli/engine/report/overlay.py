@@ -1,4 +1,4 @@
-"""A picture of an image: its boxes, and the words that stand for it where it is not seen."""
+"""The picture of an image: its boxes as SVG, and its text for screen readers."""
 
 from __future__ import annotations
 

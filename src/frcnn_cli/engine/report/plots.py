@@ -126,7 +126,7 @@ def stages_plot(subjects: Sequence[Subject]) -> Plot | None:
         values = [1000 * subject.stages[name] for name in names]
         texts = [f"{value:.1f} ms, {value / total / 1000:.0%}" for value in values]
         series.append(Bars(f"{subject.name}, {1000 * total:.0f} ms", index, values, texts))
-    style = {"xlabel": "milliseconds an image", "xmargin": 0.3}
+    style = {"xlabel": "milliseconds per image", "xmargin": 0.3}
     figure = draw_bars(names, series, 2.5 if len(timed) == 1 else 3.9, style, legend_columns=1)
     words = "; ".join(
         f"{subject.name}: "

@@ -1,7 +1,7 @@
-"""A page that needs nothing but itself: styles, scripts and pictures put into one HTML file.
+"""A self-contained page: styles, scripts and pictures in one HTML file.
 
-Not of the report alone: any page of a package with a folder `page` of templates is assembled
-here, and shares what lies in this room's page/shared.
+Not only for the report: any package with a folder `page` of templates can assemble its page
+here, and use the files in page/shared beside this module.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def assemble_page(
 
 
 def _joined(package: str, names: Sequence[str]) -> str:
-    """The text of these files; shared/NAME is of this package, whichever asks for it."""
+    """The text of these files; shared/NAME is always in this package."""
     texts = []
     for name in names:
         folder = files(__package__ if name.startswith("shared/") else package) / "page"

@@ -1,4 +1,4 @@
-"""Reports from start to end: the subjects that they are on, and the page with its plots."""
+"""Reports from start to end: their subjects, and the page with its plots."""
 
 from __future__ import annotations
 
@@ -121,7 +121,7 @@ def _write(
     most_proposals: int | None,
     reporter: Reporter,
 ) -> Path:
-    """Write the page. most_proposals: how many of each image the detectors take, None for all."""
+    """Write the page. most_proposals: the detectors' limit per image, None for all."""
     recall = None
     if proposals is not None:
         with reporter.progress("Recall", len(dataset)) as advance:

@@ -9,7 +9,7 @@ from typing import Literal
 from frcnn_cli.engine.settings.checks import check, check_choice, check_scales
 
 Precision = Literal["float32", "bfloat16"]
-# auto: what `choose_precision` of distributed/devices takes on the device at hand.
+# auto: `choose_precision` of distributed/devices chooses for the device.
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 
 

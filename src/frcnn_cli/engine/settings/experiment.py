@@ -1,4 +1,4 @@
-"""The complete setting of one training run: what is trained on what, from where, and how."""
+"""The complete setting of one training run: model, initial weights, data, schedule."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frcnn_cli.engine.settings.training import TrainSettings
 class DataSettings:
     """What is trained on, as `frcnn_cli.engine.datasets.find.find_dataset` takes it.
 
-    dataset: a name, a path, or several joined with '+'. split: empty takes the dataset's own.
+    dataset: a name, a path, or several joined with '+'. split: empty takes its default.
     root: folder in which datasets are looked for; empty takes $FRCNN_DATA, then ./data.
     """
 

@@ -43,7 +43,7 @@ class Preprocessing:
                 len(values) == 3 and all(map(math.isfinite, values)),
                 f"mean and std need three finite numbers each, not {values}",
             )
-        check_positive(min(self.std), "the least of std")
+        check_positive(min(self.std), "the smallest std")
 
     def at_scale(self, scale: int | None) -> Preprocessing:
         """The same with another scale, max_size in proportion; unchanged for None."""

@@ -1,4 +1,4 @@
-"""What a caller can change of a model's own settings: how it detects, and on which images."""
+"""Changes to a model's own settings: how it detects, and on which images."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def _nearest(path: str, known: Iterable[str]) -> str:
 
 
 def _blamed(settings: Any, given: Mapping[str, Override]) -> str:
-    """The overrides that are invalid alone, or else all that change a value."""
+    """The overrides that are invalid by themselves, or else all that change a value."""
     alone = []
     for path, each in given.items():
         try:

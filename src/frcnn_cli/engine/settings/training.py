@@ -138,8 +138,8 @@ class TrainSettings:
     classifier: svm fits `svm` on fc7 after training, to score at test in place of the softmax.
     checkpoint_every and eval_every count iterations; eval_every 0 never evaluates.
     precision: of the forward and the backward pass; bfloat16 leaves weights, momenta and the
-    loss in float32; auto becomes one of the two when the run begins, and is stored as that.
-    compile: the feature layers by torch.compile.
+    loss in float32; auto is replaced by one of the two when the run begins.
+    compile: compile the feature layers by torch.compile.
     workers: processes that prepare batches; neither they nor the checkpoints change the result.
     """
 

@@ -1,4 +1,4 @@
-"""Checkpoints, from which a run resumes; how far it has come is read without torch."""
+"""Checkpoints, from which a run resumes; its progress is read without torch."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def save_checkpoint(
 
 
 def resumable_after_failure(folder: Path) -> AbstractContextManager[None]:
-    """Where the block cannot write a file, add to the error how the run is resumed."""
+    """If the block cannot write a file, add to the error how to resume the run."""
     return _advised(
         "The last checkpoint is kept. Make room on the disk, then resume with "
         f"`frcnn train --resume {folder}`."
@@ -68,7 +68,7 @@ def resumable_after_failure(folder: Path) -> AbstractContextManager[None]:
 
 
 def restartable_after_damage(folder: Path) -> AbstractContextManager[None]:
-    """Where the block cannot read the run's checkpoint, add to the error how to restart it."""
+    """If the block cannot read the run's checkpoint, add to the error how to restart it."""
     setting = folder / SETTING_FILE
     restart = f"Restart the run with `frcnn train --config {setting}`."
     return _advised(restart) if setting.is_file() else nullcontext()
@@ -83,7 +83,7 @@ def _advised(advice: str) -> Iterator[None]:
 
 
 def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress]:
-    """The model, its optimizer's memory ("momentum_buffer.fc6.weight"), and the progress.
+    """The model, its optimizer's state ("momentum_buffer.fc6.weight"), and the progress.
 
     Raises InputError where the folder holds no readable checkpoint.
     """
@@ -129,7 +129,7 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 def restore_optimizer(
     model: FastRCNN, optimizer: torch.optim.Optimizer, memory: Mapping[str, Tensor]
 ) -> None:
-    """Restore an optimizer's memory from a checkpoint, by the names of parameters."""
+    """Restore an optimizer's state from a checkpoint, by the names of parameters."""
     import torch
 
     parameters = dict(model.named_parameters())

@@ -15,7 +15,7 @@ from frcnn_proposals.files import write_whole
 LOSS_FILE = "loss.png"
 _BUCKETS = 150
 _DASHES = {"total": "-", "classes": "--", "boxes": ":"}
-# A log, and what it is of.
+# A log, and the name of its model.
 NamedLog = tuple[str, TrainingLog]
 
 
@@ -96,7 +96,7 @@ def average_plot(logs: Sequence[NamedLog]) -> Plot | None:
 
 
 def _different(logs: Sequence[NamedLog], what: str) -> list[tuple[int, str, TrainingLog]]:
-    """The logs that have it, with their place; a compressed model's is its run's, drawn once."""
+    """The logs that have it, with their index; a compressed model shares its run's, drawn once."""
     different: list[tuple[int, str, TrainingLog]] = []
     for index, (name, log) in enumerate(logs):
         if getattr(log, what) and all(log != other for _, _, other in different):

@@ -23,7 +23,7 @@ from frcnn_proposals.errors import MisuseError
 
 @dataclass(frozen=True)
 class Share:
-    """One share of a mini-batch: images (indices into the dataset) that pass together."""
+    """One share of a mini-batch: images (indices into the dataset) of one forward pass."""
 
     images: tuple[int, ...]
     quota: Quota

@@ -61,7 +61,7 @@ class TrainingImages:
         self.settings = settings
         own = architecture.preprocessing
         scales = settings.sampling.scales or (own.scale,)
-        # One for each scale that images are seen at; max_size caps all of them.
+        # One per scale of the images; max_size caps all of them.
         self._inputs = [replace(own, scale=scale) for scale in scales]
         self._cache = Cache(cache_bytes)
 
@@ -103,8 +103,8 @@ Value = TypeVar("Value")
 
 
 class Cache:
-    """Values by key. Once the limit is reached nothing is added, and nothing replaced: an epoch
-    takes every image once, so that caching any part of them saves as much as another.
+    """Values by key. When the limit is reached, nothing is added or replaced: an epoch takes
+    every image once, so it does not matter which images are cached.
     """
 
     def __init__(self, limit_bytes: int) -> None:

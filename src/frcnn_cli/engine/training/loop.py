@@ -47,7 +47,7 @@ def train(model: FastRCNN, run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = 
     """Train from the first iteration; the model file is written at the end.
 
     Interrupted at any moment, the run's folder holds its last checkpoint. on_step: called after
-    each iteration. on_svm: called with what is done while SVMs are fitted.
+    each iteration. on_svm: called with progress messages while SVMs are fitted.
     """
     learns_boxes = run.settings.box_training != "none"
     model.architecture = replace(
@@ -91,7 +91,7 @@ def _train_from(
     on_step: OnStep,
     on_svm: OnSvm,
 ) -> Trained:
-    """Train to the end from `progress`, with the optimizer's memory of then."""
+    """Train to the end from `progress`, with the optimizer state of that iteration."""
     if run.settings.eval_every and run.validation is None:
         raise MisuseError("eval_every needs a validation set, and this run has none.")
     settings, team, start = run.settings, run.team, progress.iteration
@@ -129,7 +129,7 @@ def _train_from(
         )
     if team.is_first:
         if settings.classifier == "svm":
-            # Interrupted, fitting starts again from here.
+            # After an interruption, fitting starts again from here.
             save_checkpoint(run.folder, model, optimizer, progress)
             fit_svms(model, run.dataset, run.proposals, settings, on_svm)
         with resumable_after_failure(run.folder):
@@ -141,8 +141,8 @@ def _train_from(
 def _surroundings(
     model: FastRCNN, run: Run, start: int, on_step: OnStep
 ) -> Iterator[tuple[Generator[Iterator[Minibatch]], Recorder, StopRequest]]:
-    """What the loop runs in: the mini-batches from iteration `start` on, what records its steps,
-    and whether it is to stop; errors of memory and compilation explained."""
+    """Yields the mini-batches from iteration `start` on, the recorder of steps, and the request
+    to stop; explains errors of memory and compilation."""
     settings, architecture = run.settings, model.architecture
     minibatches = Minibatches(run.dataset, run.proposals, architecture, settings, run.team)
     with ExitStack() as stack:
@@ -162,9 +162,9 @@ def _surroundings(
 class Recorder:
     """Times each step, writes and reports it, and notes the images that cannot be read.
 
-    write: appends a line to the run's metrics. score: the last mAP on val. steps: those that
-    had RoIs. unreadable: a message for each image, once. started: when the step did, by
-    perf_counter. waited: seconds that it waited for its data.
+    write: appends a line to the run's metrics. score: the last mAP on val. steps: the number
+    that had RoIs. unreadable: one message per image. started: start of the step, by
+    perf_counter. waited: seconds that the step waited for its data.
     """
 
     run: Run

@@ -1,4 +1,4 @@
-"""What a run records as it trains: lines of JSON, scalars for TensorBoard, a line for people."""
+"""Records of a training run: lines of JSON, scalars for TensorBoard, a line on the console."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ Write = Callable[[Mapping[str, Any]], None]
 def appended_lines(path: Path, done: int) -> Iterator[Write]:
     """Yields what appends a line. Lines of iterations after `done` are dropped first.
 
-    So a run that is resumed from a checkpoint has each iteration once, as one that was never
-    stopped. Raises InputError, naming the file, where it cannot be written.
+    So a run that is resumed from a checkpoint has each iteration once, like an uninterrupted
+    one. Raises InputError, naming the file, where it cannot be written.
     """
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
     kept = (line for line in lines if line.endswith(b"\n") and _row(line)["iteration"] <= done)
@@ -49,7 +49,7 @@ def appended_lines(path: Path, done: int) -> Iterator[Write]:
 
 
 def _row(line: bytes | str) -> dict[str, Any]:
-    """The values of a line; of an infinite iteration where a kill or damage left none."""
+    """The values of a line; for a cut or damaged line, only an infinite iteration."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -62,9 +62,9 @@ def _row(line: bytes | str) -> dict[str, Any]:
 def tensorboard_scalars(
     folder: Path, done: int, wanted: bool
 ) -> Iterator[Callable[[StepReport], None]]:
-    """Yields what writes a step's scalars under the run's folder; nothing unless `wanted`.
+    """Yields a function that writes a step's scalars to the run's folder, if `wanted`.
 
-    done: iterations before this process; what an earlier one logged after them is hidden. Raises
+    done: iterations before this process; TensorBoard hides older scalars after them. Raises
     MisuseError where TensorBoard is not installed.
     """
     if not wanted:

@@ -43,7 +43,7 @@ class Minibatch:
 
     images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), raw.
     unreadable: a message for each image that was skipped. rows: of each image, for dropout.
-    shares: into how many its mini-batch is split, by all processes.
+    shares: number of shares that its mini-batch is split into, over all processes.
     """
 
     images: Tensor

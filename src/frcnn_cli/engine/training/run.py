@@ -1,4 +1,4 @@
-"""A training run: what it trains on, how, and where; how an experiment becomes one."""
+"""A training run: its data, settings and folder; how it is made from an experiment."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ VALIDATION_SPLIT = "val"
 class RunOptions:
     """Where a run is stored and computed; no part of its experiment.
 
-    folder: of the run; None makes a new one in runs_root. device: as `find_device` takes it.
+    folder: None makes a new one in runs_root. device: as `find_device` takes it.
     workers: processes that prepare batches, in place of the experiment's. emulate_bfloat16:
     compute in bfloat16 even on a device that has no instructions for it. on_setting: called
     with a new run's complete experiment before anything long begins.
@@ -59,7 +59,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Validation:
-    """What a model is scored on as it trains. settings: of detection; every score counts."""
+    """The images to score a model on as it trains. settings: of detection, without threshold."""
 
     dataset: Dataset
     proposals: Mapping[str, Proposals]
@@ -101,8 +101,8 @@ class Run:
 class StepReport:
     """One iteration's losses (averages over its RoIs) and learning rate.
 
-    images: how many it took, of all processes. seconds: how long it took, waiting for its data
-    included; waiting: that alone. evaluation: the last mAP on val since the run was started or
+    images: their number, over all processes. seconds: duration, with the wait for data; waiting:
+    only that wait. evaluation: the last mAP on val since the run was started or
     resumed.
     """
 
@@ -172,7 +172,7 @@ def with_split(experiment: Experiment, reporter: Reporter) -> Experiment:
         return experiment
     splits = default_splits(data.dataset, data.folder)
     if not splits.disjoint:
-        reporter.warn(f"{data.dataset} has one split alone: nothing is left to evaluate on.")
+        reporter.warn(f"{data.dataset} has only one split: no images are left to evaluate on.")
     return replace(experiment, data=replace(data, split=splits.training))
 
 
@@ -202,9 +202,9 @@ def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
 
 
 def with_precision(experiment: Experiment, options: RunOptions) -> Experiment:
-    """The experiment with the precision that it is trained in, chosen where it says `auto`.
+    """The experiment with its precision; `auto` is replaced by the choice for this device.
 
-    Raises MisuseError where it names bfloat16, which this device would emulate.
+    Raises MisuseError for bfloat16 where this device would emulate it.
     """
     choice = experiment.train.precision
     if choice == "bfloat16" and options.emulate_bfloat16:
@@ -219,13 +219,13 @@ def with_precision(experiment: Experiment, options: RunOptions) -> Experiment:
 def _without_emulation(
     settings: TrainSettings, device: torch.device, options: RunOptions, reporter: Reporter
 ) -> TrainSettings:
-    """The settings as this device computes them; warns where a run began in another precision."""
+    """The settings, in float32 where bfloat16 would be emulated; warns of that change."""
     fast = all(options.team.gather(has_fast_bfloat16(device)))
     if settings.precision != "bfloat16" or fast or options.emulate_bfloat16:
         return settings
     reporter.warn(
         f"This run began in bfloat16, but {missing_instructions(device)}: it continues in "
-        "float32, and its weights will not be those of an uninterrupted run to the bit.\n"
-        "--emulate-bfloat16 stays in bfloat16, up to 100 times slower."
+        "float32, and its weights will not be bit for bit those of an uninterrupted run.\n"
+        "Use --emulate-bfloat16 to stay in bfloat16, up to 100 times slower."
     )
     return replace(settings, precision="float32")

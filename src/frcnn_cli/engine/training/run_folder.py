@@ -139,7 +139,7 @@ class ListedRun:
 def list_runs(runs_root: Path) -> list[ListedRun]:
     """The runs in `runs_root`, by name. Raises InputError where there is no such folder."""
     if not runs_root.is_dir():
-        raise InputError(f"{runs_root}: this folder does not exist. `frcnn train` makes runs.")
+        raise InputError(f"{runs_root}: this folder does not exist. `frcnn train` starts a run.")
     folders = [path for path in sorted(runs_root.iterdir()) if path.is_dir()]
     return [_listed(path) for path in folders if any((path / name).exists() for name in _RUN_FILES)]
 

@@ -41,7 +41,7 @@ def stages(settings: TrainSettings) -> tuple[Stage, ...]:
 
 
 def set_trainable(model: FastRCNN, stage: Stage, settings: TrainSettings) -> None:
-    """Compute gradients for the parameters that the stage trains, and for no others.
+    """Compute gradients only for the parameters that the stage trains.
 
     Of feature layers before the first that learns, no gradients are computed either.
     """

@@ -1,4 +1,4 @@
-"""Starting a training run and resuming one; what needs no network is checked without torch."""
+"""Start and resume training runs; inputs are checked before torch is imported."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def start_run(
     """Train from the first iteration, in a new folder.
 
     Where torchrun has restarted the processes, and options.folder holds their run, it is
-    resumed. Raises MisuseError or InputError where the experiment cannot be trained; no folder
-    is left then.
+    resumed. Raises MisuseError or InputError where the experiment cannot be trained, and leaves
+    no folder then.
     """
     with connected(options.team, options.device):
         if options.folder is not None and _is_restarted(options.folder, options.team):
@@ -147,7 +147,7 @@ def _train_with_progress(
     done: int = 0,
     needs: Needs | None = None,
 ) -> Trained:
-    """Do the work after `done` iterations, reporting steps and SVMs; then draw the losses."""
+    """Run `work` from iteration `done` on, with progress reports; then draw the losses."""
     is_first, line = run.team.is_first, TrainingLine()
     with (
         tensorboard_scalars(run.folder, done, options.tensorboard and is_first) as write_scalars,
@@ -169,7 +169,7 @@ def _train_with_progress(
 
 
 def _check_files(experiment: Experiment) -> None:
-    """Raises InputError for a missing file, before what reads it is imported."""
+    """Raises InputError for a missing file, before its reader is imported."""
     file, weights = experiment.proposals.file, experiment.weights
     if file and not Path(file).exists():
         raise InputError(f"{file}: no such proposal file")
@@ -210,7 +210,7 @@ def _held(folder: Path, options: RunOptions, reporter: Reporter) -> Iterator[Non
 
 
 def _remove_unless_trained(folder: Path, missing: Sequence[Path]) -> None:
-    """Remove the folder of a rejected request, and those `missing` before it."""
+    """Remove the folder of a rejected run, and its parents that were `missing` before."""
     if {path.name for path in folder.iterdir()} <= {SETTING_FILE, ".lock"}:
         for name in (SETTING_FILE, ".lock"):
             (folder / name).unlink(missing_ok=True)

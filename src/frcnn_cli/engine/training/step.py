@@ -1,4 +1,4 @@
-"""The paper's step (section 2.3): forward, loss, backward, update, on RoIs that were sampled."""
+"""The paper's step (section 2.3) on sampled RoIs: forward, loss, backward, update."""
 
 from __future__ import annotations
 
@@ -95,9 +95,9 @@ def _update(optimizer: torch.optim.Optimizer, rate: float, factor: float) -> Non
 def _padded_as_in_team(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
     """The share with images as large as the other processes' are, and the RoIs of all.
 
-    So a pixel has the same padding around it however the images are split; where each image is
-    a share of its own, it has none. A process that could read none of its images takes part with
-    an empty one.
+    So the padding around a pixel does not depend on how images are split over processes; where
+    each image is a separate share, there is no padding. A process that could read none of its
+    images takes part with an empty share.
     """
     if team.world == 1:
         return share, len(share.labels)

@@ -26,7 +26,7 @@ def validation_is_due(run: Run, progress: Progress) -> bool:
 def validate_and_keep_best(model: FastRCNN, run: Run, progress: Progress) -> tuple[float, Progress]:
     """Score the model, and save it if it is the best so far; returns its mAP on val.
 
-    The whole team detects, its first process writes.
+    All processes of the team detect; the first one writes.
     """
     assert run.validation is not None
     done = progress.iteration

@@ -1,4 +1,4 @@
-"""When a worker process dies or memory runs out: at which image, and what to lower."""
+"""Errors when a worker process dies or memory runs out: the image, and what to lower."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class WorkerImages:
         self._rows.share_memory_()  # type: ignore[no-untyped-call]
 
     def note(self, image: int) -> None:
-        """This process now prepares `image`, an index into the dataset. Only workers note it."""
+        """Record that this worker prepares `image`, an index into the dataset."""
         worker = get_worker_info()
         if worker is not None and worker.id < len(self._rows):
             self._rows[worker.id, 0] = os.getpid()
@@ -46,7 +46,7 @@ def memory_explained(
 ) -> Iterator[None]:
     """Raise InputError, saying what to lower, where the block runs out of memory.
 
-    images_at: the files that worker processes prepared last, by the processes' ids.
+    images_at: returns the files that the worker processes with these ids prepared last.
     """
     try:
         yield
@@ -68,7 +68,7 @@ def memory_explained(
 
 
 def _worker_message(text: str, images_at: Callable[[list[int]], list[str]]) -> str:
-    """What happened to a worker process, from torch's message, which has its id and its signal."""
+    """A message on a dead worker, from torch's message, which has its id and its signal."""
     named = re.search(r"pid(?:\(s\))? ([\d, ]+)", text)
     images = images_at([int(number) for number in re.findall(r"\d+", named[1])]) if named else []
     where = f"{', '.join(images[:3])}: " if images else ""

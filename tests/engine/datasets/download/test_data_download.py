@@ -186,7 +186,7 @@ def test_ctrl_c_keeps_what_there_is_and_the_next_call_goes_on(tmp_path: Path) ->
         child.send_signal(signal.SIGINT)
         said, _ = child.communicate(timeout=120)
     assert child.returncode == 130, said
-    assert "the same command resumes it" in said
+    assert "run the same command to resume" in said
     assert [path.name for path in root.rglob("*") if path.is_file()] == ["trainval.tar.partial"]
     size = partial.stat().st_size
     assert TARS["trainval.tar"].startswith(partial.read_bytes())

@@ -1,4 +1,4 @@
-"""A dataset from the network, under its name only when all of it is there."""
+"""Download a dataset; its folder gets its name when it is complete."""
 
 from __future__ import annotations
 
@@ -49,10 +49,10 @@ def download_dataset(
     """Fetch the archives of one of DOWNLOADS, check and unpack them.
 
     data_root: None is the first of $FRCNN_DATA and ./data. mirrors: addresses of folders with the
-    archives, in place of the known ones. patience: how long to wait for servers. What an earlier
-    call left is resumed. Raises MisuseError for a mirror that is no address, InputError where the
-    disk is too small, an archive cannot be fetched or is damaged, or the folder holds something
-    else.
+    archives, in place of the known ones. patience: how long to wait for servers. An interrupted
+    download is resumed. Raises MisuseError for a mirror that is not an address, InputError where
+    the disk is too small, an archive cannot be fetched or is damaged, or the folder holds
+    something else.
     """
     for mirror in mirrors:
         if not mirror.startswith(("http://", "https://")):
@@ -91,7 +91,7 @@ def _fetch(
         try:
             return fetch_archives(download, folders.archives, mirrors, report, patience)
         except KeyboardInterrupt:
-            reporter.note("Interrupted. What was fetched is kept: the same command resumes it.")
+            reporter.note("Interrupted. Downloaded data is kept: run the same command to resume.")
             raise
 
 

@@ -1,4 +1,4 @@
-"""Archives, each from the first of several mirrors that really gives it."""
+"""Fetch archives, each from the first mirror that has it."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def fetch(
             return whole
     raise InputError(
         f"{archive.name} could not be fetched. " + "; ".join(refusals) + ".\n"
-        "The same command resumes where this one ended; --mirror names another address."
+        "Run the same command to resume, or name another address by --mirror."
     )
 
 

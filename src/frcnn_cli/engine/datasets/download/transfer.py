@@ -44,7 +44,7 @@ class _Readable(Protocol):
 
 @dataclass(frozen=True)
 class _Body:
-    """An answer: the place in the file of its first byte, and the whole file's length or None."""
+    """An answer: the offset of its first byte in the file, and the file's length or None."""
 
     start: int
     total: int | None

@@ -1,4 +1,4 @@
-"""What generated images are made of: shapes as soft-edged masks, colours, patterns, backgrounds.
+"""Parts of generated images: shapes as soft-edged masks, colours, patterns, backgrounds.
 
 SHAPES are the classes. Floats are masks in 0..1 or float RGB in 0..1.
 """

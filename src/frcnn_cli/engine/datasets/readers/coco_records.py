@@ -1,5 +1,5 @@
-"""Records of a COCO dataset, read from its json and checked entry by entry: what it says beyond
-the engine's own records, and the numbers that COCO files use for images and classes."""
+"""Records of a COCO dataset, read from its json and checked entry by entry: fields that the
+engine's own records lack, and the numbers that COCO files use for images and classes."""
 
 from __future__ import annotations
 

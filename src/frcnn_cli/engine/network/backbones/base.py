@@ -56,12 +56,12 @@ class Backbone:
 
     @property
     def name(self) -> str:
-        """As `find_backbone` takes it."""
+        """The name, as `find_backbone` takes it."""
         return self.defaults.name
 
     @property
     def preprocessing(self) -> Preprocessing:
-        """Of the defaults."""
+        """The default preprocessing."""
         return self.defaults.preprocessing
 
 

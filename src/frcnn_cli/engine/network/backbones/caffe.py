@@ -64,9 +64,9 @@ def caffenet_features() -> nn.Sequential:
     """conv1 to relu5 of CaffeNet (Jia et al., 2014; AlexNet of one tower), the paper's model S.
 
     (N, 3, H, W) -> (N, 256, h, w), h and w about a sixteenth. Normalisation comes behind pooling;
-    conv2, conv4 and conv5 have two groups, as AlexNet's two GPUs had. Fast R-CNN pads conv1 and
-    the poolings, which the classifier does not, so that cells lie where RoI pooling takes them to
-    be. For an image of 600 x 1000: conv1 150 x 250, pool1 76 x 126, pool2 39 x 64. torchvision's
+    conv2, conv4 and conv5 have two groups, as AlexNet's two GPUs had. Unlike the classifier,
+    Fast R-CNN pads conv1 and the poolings, so that cells lie where RoI pooling expects
+    them. For an image of 600 x 1000: conv1 150 x 250, pool1 76 x 126, pool2 39 x 64. torchvision's
     AlexNet is another network.
     """
     return named_layers(

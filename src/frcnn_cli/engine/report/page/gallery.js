@@ -1,5 +1,5 @@
-// Lists of pictures: what is chosen above one decides which are in it; a button shows more.
-// A card that is not chosen has the class `other`; one that waits for the button is hidden too.
+// Lists of pictures: selects above a list filter it; a button shows more.
+// A card that the filter excludes has the class `other`; one beyond the limit is only hidden.
 {
   const AT_FIRST = { cards: 30, pairs: 8 };
 

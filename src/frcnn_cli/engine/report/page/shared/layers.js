@@ -10,7 +10,7 @@
   for (const each of switches) {
     each.addEventListener("change", () => toggle(each.dataset.layer, each.checked));
   }
-  // A browser that comes back to the page remembers what was chosen: so should the pictures.
+  // On returning to the page the browser restores the switches: restore the pictures to match.
   for (const layer of ["objects", "detections"]) {
     toggle(layer, switches.find((each) => each.dataset.layer === layer).checked);
   }

@@ -1,4 +1,4 @@
-// A picture enlarged: arrow keys go on to the others, Escape closes (the browser sees to that).
+// An enlarged picture: arrow keys show the others; Escape closes it (done by the browser).
 {
   const box = document.getElementById("lightbox");
   const stage = document.getElementById("lightbox-stage");
@@ -61,7 +61,7 @@
     actions[event.key]();
   });
   new ResizeObserver(fit).observe(stage);
-  // The keyboard goes on from the picture that was seen last.
+  // Keyboard focus returns to the last picture shown.
   box.addEventListener("close", () => {
     stage.replaceChildren();
     shown.querySelector(".open").focus();

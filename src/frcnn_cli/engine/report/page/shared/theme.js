@@ -1,5 +1,5 @@
 "use strict";
-// Light, dark, or what the system says: kept for the next visit where the browser allows it.
+// Light, dark, or the system's theme: kept for the next visit where the browser allows it.
 {
   const button = document.getElementById("theme");
   const words = button.querySelector("span");
