@@ -128,13 +128,20 @@ def _train_from(
             f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
         )
     if team.is_first:
-        if settings.classifier == "svm":
-            # After an interruption, fitting starts again from here.
-            save_checkpoint(run.folder, model, optimizer, progress)
-            fit_svms(model, run.dataset, run.proposals, settings, on_svm)
-        with resumable_after_failure(run.folder):
-            save_model(model.eval(), run.folder / MODEL_FILE, run.description())
+        _finish(progress, model, optimizer, run, on_svm)
     return Trained(run.folder / MODEL_FILE, unreadable, progress.best if team.is_first else None)
+
+
+def _finish(
+    progress: Progress, model: FastRCNN, optimizer: torch.optim.Optimizer, run: Run, on_svm: OnSvm
+) -> None:
+    """Fit SVMs where they classify, and write the model file."""
+    if run.settings.classifier == "svm":
+        # After an interruption, fitting starts again from here.
+        save_checkpoint(run.folder, model, optimizer, progress)
+        fit_svms(model, run.dataset, run.proposals, run.settings, on_svm)
+    with resumable_after_failure(run.folder):
+        save_model(model.eval(), run.folder / MODEL_FILE, run.description())
 
 
 @contextmanager
