@@ -257,7 +257,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (["train", "--resume", "{home}/shapes"], 1, "checkpoint"),
         (["train", "--resume", "{home}/none"], 1, "this folder does not exist"),
         (["eval", "--runs", "{home}/none"], 2, "frcnn train"),
-        (["eval", "--detections", "{home}/shapes/classes.txt"], 2, "name the dataset alone"),
+        (["eval", "--detections", "{home}/shapes/classes.txt"], 2, "name only the dataset"),
         (
             ["detect", "{home}/shapes", "--proposals", "nope.mat", "--runs", "{home}/runs"],
             1,

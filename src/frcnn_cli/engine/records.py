@@ -50,7 +50,7 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image of a dataset: where its pixels are and what is known of it.
+    """One image of a dataset: the path of its pixels, and its size and ground truth.
 
     width and height are in pixels, as annotated; None where the annotation does not say.
     truth is None where the dataset has no annotation for the image (not: no objects).

@@ -46,7 +46,7 @@ class Measurement:
     map_in_float32: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values, without what was not measured."""
+        """The measured values as JSON values."""
         values = {**self.cost.to_json(), "bytes": self.bytes}
         maps = {"map_11point": self.map_11point, "map_11point_float32": self.map_in_float32}
         return values | {name: value for name, value in maps.items() if value is not None}

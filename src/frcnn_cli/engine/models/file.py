@@ -38,7 +38,7 @@ MALFORMED = (
 
 @dataclass(frozen=True)
 class Stored:
-    """Content of a model file. origin: JSON values on what made the model (dataset, run)."""
+    """Content of a model file. origin: JSON values: the dataset and run that made the model."""
 
     architecture: Architecture
     tensors: dict[str, Tensor]
