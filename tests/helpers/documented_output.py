@@ -40,6 +40,7 @@ def unprinted(lines: list[str], output: str) -> list[str]:
 
 
 def _alike(line: str) -> str:
+    line = line.removesuffix(", in bfloat16")  # of `Model:`, where the device has instructions
     return re.sub(r"\d[\d.,]*", "#", line.replace("bfloat", "float")).strip()
 
 

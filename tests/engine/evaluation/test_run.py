@@ -171,7 +171,7 @@ def test_the_threshold_is_the_model_s_or_the_given_one(loaded: LoadedModel) -> N
     )
     assert threshold(own, None) == 0.3
     assert threshold(own, 0.1) == 0.1
-    with pytest.raises(MisuseError, match="of probabilities"):
+    with pytest.raises(MisuseError, match="for probabilities"):
         threshold(own, -0.1)
     # Margins of SVMs are no probabilities: the softmax's threshold does not apply to them.
     svm = FastRCNN(replace(own.model.architecture, classifier="svm"))

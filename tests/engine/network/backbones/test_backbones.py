@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from frcnn_cli.engine.network.backbones.caffe import ceil_pool
 from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS, DEFAULTS
-from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.backbones.find import _names_in_source, find_backbone
+from frcnn_cli.engine.network.backbones.torchvision_networks import network_names
 from frcnn_proposals.errors import MisuseError
 
 
@@ -222,3 +223,7 @@ def test_an_unknown_backbone_names_the_nearest(given: str, meant: str) -> None:
 def test_one_like_nothing_lists_what_there_is() -> None:
     with pytest.raises(MisuseError, match=r"caffenet.*\n.*torchvision:resnet50"):
         find_backbone("zzz")
+
+
+def test_the_names_in_torchvisions_source_are_those_that_it_lists() -> None:
+    assert sorted(_names_in_source()) == sorted(network_names())

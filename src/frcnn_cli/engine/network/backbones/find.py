@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import re
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION, BackboneDefaults
@@ -23,16 +26,25 @@ def find_defaults(name: str) -> BackboneDefaults:
 
 
 def _unknown(name: str) -> MisuseError:
-    """The error for a name that is not one of DEFAULTS, nor torchvision's by its prefix."""
+    """The error for a name that is neither one of DEFAULTS nor of torchvision's."""
     shown = reason(name)  # from a foreign file, it may be anything
-    near = difflib.get_close_matches(shown, DEFAULTS, n=1)
-    hint = (
-        f"Did you mean '{near[0]}'?"
-        if near
-        else f"Known: {', '.join(DEFAULTS)},\nand torchvision's networks by name, as in "
-        f"{TORCHVISION}resnet50."
+    own = [] if name.startswith(TORCHVISION) else difflib.get_close_matches(shown, DEFAULTS, n=1)
+    others = difflib.get_close_matches(shown.removeprefix(TORCHVISION), _names_in_source(), n=1)
+    if near := [*own, *(TORCHVISION + other for other in others)]:
+        return MisuseError(f"There is no backbone '{shown}'. Did you mean '{near[0]}'?")
+    return MisuseError(
+        f"There is no backbone '{shown}'. Known: {', '.join(DEFAULTS)},\n"
+        f"and torchvision's networks by name, as in {TORCHVISION}resnet50."
     )
-    return MisuseError(f"There is no backbone '{shown}'. {hint}")
+
+
+def _names_in_source() -> list[str]:
+    """torchvision's classification networks, read from its source: importing it takes seconds."""
+    package = find_spec("torchvision")
+    folders = package.submodule_search_locations if package else None
+    files = [path for folder in folders or () for path in Path(folder).glob("models/*.py")]
+    registered = re.compile(r"^@register_model\(\)\n(?:[^\n]*\n)*?def (\w+)\(", re.MULTILINE)
+    return [name for path in files for name in registered.findall(path.read_text("utf-8"))]
 
 
 def find_backbone(name: str) -> Backbone:
@@ -51,13 +63,9 @@ def find_backbone(name: str) -> Backbone:
     )
 
     network = name.removeprefix(TORCHVISION)
-    if network in network_names():
-        return torchvision_backbone(network)
-    near = difflib.get_close_matches(network, network_names(), n=1)
-    if near:
-        shown = reason(name)
-        raise MisuseError(f"There is no backbone '{shown}'. Did you mean '{TORCHVISION}{near[0]}'?")
-    raise _unknown(name)
+    if network not in network_names():
+        raise _unknown(name)
+    return torchvision_backbone(network)
 
 
 @cache
