@@ -13,6 +13,7 @@ from frcnn_cli.engine.benchmarks import sampling, train
 from frcnn_cli.engine.benchmarks.sampling import SamplingBenchmark
 from frcnn_cli.engine.benchmarks.train import Stages, StepOptionTime, TrainingTimes
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.distributed import devices
 
 
 def shown(folder: Path, *words: str) -> tuple[dict[str, list[str]], dict]:
@@ -44,6 +45,9 @@ def test_training_beside_a_plain_loop(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_ways_to_train_beside_the_usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # What is shown does not depend on what this processor computes in.
+    monkeypatch.setattr(devices, "has_fast_bfloat16", lambda device: True)
+
     def measure(case, options, rounds, steps, reporter):
         assert (case.name, [option.name for option in options]) == ("lite", ["usual", "bfloat16"])
         return [StepOptionTime("usual", 0.3, 1.0), StepOptionTime("bfloat16", 0.2, 1.5)]
