@@ -29,6 +29,12 @@ def _connect_nearby(self: socket.socket, address: Any) -> None:
 socket.socket.connect = _connect_nearby  # type: ignore[method-assign]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Tests, and the children that they start, leave the user's cache as it is."""
+    os.environ["FRCNN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """The folder of real images and files; tests that need it are skipped where it is absent."""
