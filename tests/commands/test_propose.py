@@ -46,7 +46,7 @@ def test_a_folder_with_nothing_else_said(images):
     assert store.provenance.source == "selective-search"
     assert len(store["p0"]) > 0
     again = run("images/")
-    assert "4 known before" in again.output
+    assert "4 already stored" in again.output
 
 
 def test_source_parameters_out_and_json(images):

@@ -1,4 +1,4 @@
-"""`frcnn propose`: boxes for every image, into a store."""
+"""`frcnn propose`: compute proposals for images and store them."""
 
 from __future__ import annotations
 
@@ -26,22 +26,38 @@ _FAILURES_SHOWN = 20
 
 @click.command()
 @click.argument("images", nargs=-1)
-@click.option("--out", type=options.FilePath, help="The store. Default: named after IMAGES, here.")
-@click.option("--source", default=DEFAULT_SOURCE, show_default=True, help="See --list-sources.")
-@click.option("--mode", help="Of the selective searches: fast (their default) or quality.")
+@click.option(
+    "--out",
+    type=options.FilePath,
+    show_default="<name of the first of IMAGES>.proposals",
+    help="Output store.",
+)
+@click.option(
+    "--source",
+    default=DEFAULT_SOURCE,
+    show_default=True,
+    help="Source of the proposals (see --list-sources).",
+)
+@click.option(
+    "--mode", show_default="fast", help="Mode of the selective search sources: fast or quality."
+)
 @click.option(
     "--param",
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Another parameter of the source; may be repeated.",
+    help="Set another parameter of the source. Can be repeated.",
 )
 @options.workers
 @options.max_pixels
-@click.option("--shard", metavar="I/N", help="Only part I of N, for N machines or jobs.")
-@click.option("--split", help="Of a data set, only this split.")
+@click.option(
+    "--shard",
+    metavar="I/N",
+    help="Process only part I of N, for example on N machines.",
+)
+@click.option("--split", help="Use only this split of a dataset.")
 @options.data_root
-@click.option("--list-sources", is_flag=True, help="Show every source, and stop.")
+@click.option("--list-sources", is_flag=True, help="List all sources and exit.")
 @options.json_file
 @pass_output
 def propose(
@@ -56,11 +72,11 @@ def propose(
     json_path: Path | None,
     **given: Any,
 ) -> None:
-    """Find boxes for every one of IMAGES, into a store.
+    """Compute proposals for all IMAGES and write them to a store.
 
-    IMAGES are image files, folders, globs, text files with a path on each line, or data sets.
-    Boxes that the store has already are not computed again: a run that was interrupted goes
-    on where it stopped.
+    IMAGES are image files, folders, globs, text files with one path per line, or datasets.
+    Proposals that the store already contains are not computed again; after an interruption, run
+    the same command to resume.
 
     \b
     frcnn propose images/
@@ -71,16 +87,20 @@ def propose(
         _print_sources(output)
         return
     if not images:
-        raise click.UsageError("Name the images: files, folders, globs, lists, or a data set.")
+        raise click.UsageError(
+            "Name the images: files, folders, globs, lists of paths, or datasets."
+        )
     team = team_from_environment()
-    made = make_source(source, **_parameters(mode, parameters))
+    proposal_source = make_source(source, **_parameters(mode, parameters))
     started = time.perf_counter()
     part = None if shard is None else Shard.parse(shard)
-    result = propose_inputs(images, made, shard=part, team=team, reporter=output, **given)
+    result = propose_inputs(
+        images, proposal_source, shard=part, team=team, reporter=output, **given
+    )
     if not team.is_first:
         return
     _print_result(output, result)
-    write_json(json_path, _as_json(made, result, time.perf_counter() - started))
+    write_json(json_path, _as_json(proposal_source, result, time.perf_counter() - started))
     if result.failures:
         click.get_current_context().exit(1)
 
@@ -90,7 +110,7 @@ def _parameters(mode: str | None, given: tuple[str, ...]) -> dict[str, Any]:
     for text in given:
         name, separator, value = text.partition("=")
         if not separator:
-            raise MisuseError(f"--param is written NAME=VALUE; {text!r} is not")
+            raise MisuseError(f"--param must be NAME=VALUE, not {text!r}")
         try:
             parameters[name] = json.loads(value)
         except (ValueError, RecursionError):
@@ -103,7 +123,7 @@ def _print_sources(output: Output) -> None:
         (info.name, info.origin, "\n".join(info.parameters), info.summary)
         for info in list_sources()
     )
-    headings = ("source", "from", "parameters", "what it does")
+    headings = ("source", "from", "parameters", "description")
     table = make_table(None, headings, rows, names=4)
     table.columns[0].no_wrap = True
     output.print(table)
@@ -111,15 +131,15 @@ def _print_sources(output: Output) -> None:
 
 def _print_result(output: Output, result: ProposeResult) -> None:
     total = result.computed + result.reused
-    line = f"Boxes for {total} images ({result.computed} computed, {result.reused} known before)"
-    output.print(f"{line}: [bold]{escape(str(result.path))}[/]")
+    counts = f"{result.computed} computed, {result.reused} already stored"
+    output.print(f"Proposals for {total} images ({counts}): [bold]{escape(str(result.path))}[/]")
     for _, reason in result.failures[:_FAILURES_SHOWN]:
         output.warn(reason)
     more = len(result.failures) - _FAILURES_SHOWN
     if more > 0:
-        output.warn(f"and {more} more; `frcnn proposals inspect {result.path}` lists them")
+        output.warn(f"and {more} more; list them with `frcnn proposals inspect {result.path}`")
     if result.failures:
-        output.warn(f"{len(result.failures)} images have no boxes.")
+        output.warn(f"{len(result.failures)} images have no proposals.")
 
 
 def _as_json(source: Source, result: ProposeResult, seconds: float) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What people see of an evaluation holds its numbers, and takes any class name."""
+"""The printed tables of an evaluation: numbers, counts, rules, and any class name."""
 
 import io
 
@@ -20,7 +20,7 @@ def shown(dataset, detections):
 
 
 def row(text, first):
-    """The cells of the first row that begins with a word."""
+    """The cells of the first row that starts with `first`."""
     line = next(line for line in text.splitlines() if line.strip(" │").startswith(first))
     return [cell.strip() for cell in line.strip("│").split("│")]
 
@@ -30,13 +30,13 @@ def test_both_averages_errors_counts_and_rules():
     dataset = make_dataset(classes, a=[("cat", BOX), ("cat", (200, 200, 299, 299))])
     found = make_detections(classes, a=[("cat", 0.9, BOX)], b=[("cat", 0.8, BOX)])
     text = shown(dataset, found)
-    # One of two found: precision 1 up to recall 1/2, so 6 of 11 levels, 51 of 101.
+    # One of two objects is detected: precision 1 up to recall 1/2, so 6 of 11 levels, 51 of 101.
     assert row(text, "cat") == ["cat", "2", "1", "54.5", "50.0", "50.5", "50.5", "50.5"]
     assert row(text, "[red]") == ["[red]", "0", "0", "-", "-", "-", "-", "-"]
     assert row(text, "mAP corrected")[-1] == "100.0"
     assert row(text, "gain")[-1] == "+50.0"
     assert "1 images, 2 objects" in text
-    assert "1 on images outside the set" in text
+    assert "1 on images outside the dataset, ignored" in " ".join(text.split())
     assert "IoU >= 0.5" in text
 
 

@@ -1,4 +1,4 @@
-"""`frcnn detect`: find objects in images."""
+"""`frcnn detect`: detect objects in images and videos."""
 
 from __future__ import annotations
 
@@ -50,23 +50,26 @@ class DetectOptions:
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option("--model", type=options.AnyPath, help="Model file or run. Default: the newest run.")
+@click.option(
+    "--model", type=options.AnyPath, show_default="newest run", help="Model file or run folder."
+)
 @options.proposals
 @options.source
 @click.option(
     "--score-threshold",
     type=float,
-    help="Lowest score that counts; take 0.01 or less for files that will be evaluated. "
-    "Default: 0.5, or a margin of 0 where SVMs classify.",
+    show_default="0.5, or a margin of 0 for SVM classifiers",
+    help="Discard detections with a lower score. Use 0.01 or less for a file that will be "
+    "evaluated.",
 )
 @detection_options
-@click.option("--viz", is_flag=True, help="Draw the detections, into the folder --out.")
+@click.option("--viz", is_flag=True, help="Save annotated images to the folder --out.")
 @click.option(
     "--out",
     type=options.FolderPath,
     default=Path("detections"),
     show_default=True,
-    help="Folder for the pictures, or for the video and its detections.",
+    help="Folder for annotated images, or for the annotated video and its detections.",
 )
 @options.runs_root
 @options.device
@@ -74,14 +77,15 @@ class DetectOptions:
 @options.json_file
 @pass_output
 def detect(output: Output, /, **given: Any) -> None:
-    """Find objects in IMAGES: files, folders, globs, lists of paths, datasets; or in a video.
+    """Detect objects in IMAGES (files, folders, globs, lists of paths, datasets) or in a video.
 
-    Proposals are made on the fly unless --proposals names a file of them. With --json each
-    image's detections are kept as they are made (FILE.partial); after Ctrl-C or a crash, the
-    same command resumes.
+    Proposals are computed for each image unless --proposals names a file. With --json, the
+    detections of each finished image are stored in FILE.partial; after Ctrl-C or a crash, run
+    the same command to resume.
 
-    A video file, or the number of a camera, is read frame by frame: the video with its boxes and
-    their json go to the folder --out. Ctrl-C ends it, and both hold what was done by then.
+    A video file or a camera number is processed frame by frame. The annotated video and its
+    detections (JSON) are written to the folder --out. Ctrl-C stops the command; both files then
+    contain all frames up to that point.
 
     \b
     frcnn detect street.jpg --viz
@@ -104,21 +108,23 @@ def detect(output: Output, /, **given: Any) -> None:
         detector = make_detector(loaded, chosen.detection, chosen.proposals, chosen.source)
         if videos:
             if len(chosen.images) > 1 or team.world > 1:
-                raise MisuseError("Give one video or camera at a time, to one process.")
+                raise MisuseError(
+                    "Only one video or camera can be processed at a time, by one process."
+                )
             _print_video(
                 output, detect_in_video(detector, videos[0], chosen.out, chosen.json_path, output)
             )
         else:
-            pictures = chosen.out if chosen.viz else None
+            annotated = chosen.out if chosen.viz else None
             detected = detect_in_files(
-                detector, files, chosen.json_path, pictures, chosen.max_pixels, team, output
+                detector, files, chosen.json_path, annotated, chosen.max_pixels, team, output
             )
             if team.is_first:
                 _print_files(output, chosen, detected, loaded.classes)
 
 
 def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
-    """The images. Raises for missing files before anything slow is imported."""
+    """Return the image files. Raises for missing files before any slow import."""
     if videos:
         for name in videos:
             check_video(name)
@@ -136,12 +142,12 @@ def _print_files(
     if detected.detections:
         output.print(detection_table(detected.detections, classes))
         if chosen.viz:
-            output.print(f"Pictures: [bold]{escape(str(chosen.out))}[/]")
+            output.print(f"Annotated images: [bold]{escape(str(chosen.out))}[/]")
     if chosen.json_path is not None:
         output.note(f"Detections: {chosen.json_path}")
     failures = detected.failures
     if failures:
-        more = [f"{len(failures)} failed."] if failures[3:] else []
+        more = [f"{len(failures)} images failed in total."] if failures[3:] else []
         raise InputError("\n".join([*failures[: 3 - len(more)], *more]))
 
 
@@ -156,5 +162,5 @@ def _print_video(output: Output, done: VideoDetections) -> None:
     if done.failure is not None:
         raise done.failure
     if done.interrupted:
-        output.note(f"Interrupted after frame {done.frames}: the files hold what was done.")
+        output.note(f"Interrupted after {done.frames} frames: the files contain all of them.")
         raise KeyboardInterrupt

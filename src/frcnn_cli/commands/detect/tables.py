@@ -1,4 +1,4 @@
-"""Tables of what was detected."""
+"""Tables of detections."""
 
 from __future__ import annotations
 
@@ -10,36 +10,36 @@ from rich.table import Table
 from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.records import Detections
 
-_ROWS_AN_IMAGE = 10
+_ROWS_PER_IMAGE = 10
 _FEW_IMAGES = 3
 
 
 def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
-    """Each detection for a few images, counts by class for many."""
+    """A table with one row per detection for a few images, or with counts per class for many."""
     if len(found) > _FEW_IMAGES:
         return _count_table(found, classes)
     table = Table("image", "class")
     for heading in ("score", "x1", "y1", "x2", "y2"):
         table.add_column(heading, justify="right")
     for image_id, detections in found.items():
-        for index in range(min(len(detections), _ROWS_AN_IMAGE)):
+        for index in range(min(len(detections), _ROWS_PER_IMAGE)):
             table.add_row(
                 escape(image_id) if index == 0 else "",
                 escape(classes[int(detections.labels[index]) - 1]),
                 f"{detections.scores[index]:.2f}",
                 *(f"{value:.0f}" for value in detections.boxes[index]),
             )
-        if len(detections) > _ROWS_AN_IMAGE:
-            table.add_row("", f"and {len(detections) - _ROWS_AN_IMAGE} more")
+        if len(detections) > _ROWS_PER_IMAGE:
+            table.add_row("", f"and {len(detections) - _ROWS_PER_IMAGE} more")
         if len(detections) == 0:
-            table.add_row(escape(image_id), "nothing found")
+            table.add_row(escape(image_id), "no detections")
     return table
 
 
 def video_table(objects: Counter[str]) -> Table:
-    """How often each class was seen."""
+    """Detections per class, over all frames of a video."""
     rows = [(name, str(count)) for name, count in objects.most_common()]
-    return make_table(None, ("class", "in all frames"), rows or [("nothing found", "")])
+    return make_table(None, ("class", "detections"), rows or [("no detections", "")])
 
 
 def _count_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:

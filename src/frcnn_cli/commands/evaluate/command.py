@@ -1,4 +1,4 @@
-"""`frcnn eval`: score a detector, or anybody's detections, on a dataset."""
+"""`frcnn eval`: evaluate a detector, or a file of detections, on a dataset."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from frcnn_cli.commands.evaluate.tables import print_evaluation, print_sweep
+from frcnn_cli.commands.evaluate.tables import percent, print_evaluation, print_sweep
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.detection_options import (
@@ -46,14 +46,14 @@ class EvalOptions:
 
 
 def parse_sweep(text: str) -> tuple[int, ...]:
-    """The counts in `proposals=100,300,1000`. Raises MisuseError for anything else."""
+    """Parse `proposals=100,300,1000`. Raises MisuseError for anything else."""
     name, _, values = text.partition("=")
     try:
         counts = tuple(int(value) for value in values.split(","))
     except ValueError:
         counts = ()
     if name.strip() != "proposals" or not counts or not all(0 < count < 2**31 for count in counts):
-        raise MisuseError(f"--sweep is written as proposals=100,300,1000, not '{text}'.")
+        raise MisuseError(f"--sweep must be like proposals=100,300,1000, not '{text}'.")
     return counts
 
 
@@ -65,20 +65,20 @@ def parse_sweep(text: str) -> tuple[int, ...]:
 @click.option(
     "--detections",
     type=options.AnyPath,
-    help="Score this file, without a model: COCO results json, or VOC devkit text files.",
+    help="Evaluate this file instead of a model: COCO results JSON, or VOC devkit text files.",
 )
 @click.option(
     "--sweep",
     metavar="proposals=N,N,...",
     callback=lambda _, __, value: None if value is None else parse_sweep(value),
-    help="Draw mAP against the number of proposals per image, into --plot.",
+    help="Plot mAP against the maximum number of proposals per image (see --plot).",
 )
 @click.option(
     "--plot",
     type=options.FilePath,
     default=Path("map-by-proposals.png"),
     show_default=True,
-    help="Picture that --sweep draws.",
+    help="PNG file for the plot of --sweep.",
 )
 @options.runs_root
 @options.device
@@ -86,19 +86,20 @@ def parse_sweep(text: str) -> tuple[int, ...]:
 @click.option(
     "--save-detections",
     type=options.OutputFile,
-    help="Write the detections there, as COCO results.",
+    help="Write the detections to this file, as COCO results.",
 )
 @click.option(
     "--require-map",
     type=click.FloatRange(0, 1),
-    help="End with exit code 1 where the mAP (11-point) is lower: for scripts.",
+    help="Exit with code 1 if the mAP (11-point, from 0 to 1) is lower. For scripts.",
 )
 @pass_output
 def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any) -> None:
-    """Score MODEL on DATASET: VOC and COCO averages, for each class and the mean.
+    """Evaluate MODEL on DATASET: VOC and COCO average precision per class, and their means.
 
-    MODEL is a file or a run's folder, by default the newest run; DATASET is by default the one
-    that it was trained on. With --detections, a file of detections is scored instead.
+    MODEL is a model file or a run folder; the default is the newest run. DATASET defaults to the
+    dataset that the model was trained on. With --detections, a file of detections is evaluated
+    instead of a model.
 
     \b
     frcnn eval
@@ -108,7 +109,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     if given["detections"] is None:
         path, name = split_arguments(model, dataset)
     elif model is None or dataset is not None:
-        raise MisuseError("--detections scores a file without a model: name only the dataset.")
+        raise MisuseError("--detections evaluates a file, not a model: name only the dataset.")
     else:
         path, name = None, model
     chosen = EvalOptions(
@@ -141,7 +142,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
 
 
 def _check(chosen: EvalOptions) -> None:
-    """Raise for missing or unwritable files, before anything slow is imported."""
+    """Raise an error for missing or unwritable files, before any slow import."""
     check_data(chosen.data)
     if chosen.detections is not None:
         check_detections(chosen.detections)
@@ -158,6 +159,9 @@ def _print_scores(output: Output, chosen: EvalOptions, evaluation: Evaluation) -
     if chosen.json_path is not None:
         write_json(chosen.json_path, evaluation.to_json())
         output.note(f"Results: {chosen.json_path}")
-    reached = evaluation.voc.map_11point or 0.0
-    if chosen.require_map is not None and reached < chosen.require_map:
-        raise InputError(f"mAP is {reached:.3f}, under the {chosen.require_map:.3f} required.")
+    map_11point = evaluation.voc.map_11point or 0.0
+    if chosen.require_map is not None and map_11point < chosen.require_map:
+        raise InputError(
+            f"mAP is {percent(map_11point)}%, but --require-map needs at least "
+            f"{percent(chosen.require_map)}%."
+        )

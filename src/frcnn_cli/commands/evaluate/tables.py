@@ -1,4 +1,4 @@
-"""How an evaluation is shown to people."""
+"""Tables of an evaluation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _ERROR_HEADINGS = {
 
 
 def print_evaluation(output: Output, evaluation: Evaluation) -> None:
-    """All tables, then what was counted and by which rules."""
+    """Print all tables, the counts, and the rules of the evaluation."""
     from frcnn_cli.engine.evaluation.scores import RULES
 
     output.print(class_table(evaluation))
@@ -41,7 +41,7 @@ def print_evaluation(output: Output, evaluation: Evaluation) -> None:
 
 
 def class_table(evaluation: Evaluation) -> Table:
-    """VOC and COCO averages side by side, a row a class and the mean."""
+    """VOC and COCO average precision side by side: one row per class, and the mean."""
     voc, coco = evaluation.voc, evaluation.coco
     title = f"{evaluation.dataset}, {evaluation.split}"
     table = Table(title=escape(title), show_footer=True)
@@ -57,15 +57,18 @@ def class_table(evaluation: Evaluation) -> Table:
         ("COCO\nAP75", coco.ap75),
     ):
         table.add_column(name, percent(value), justify="right")
-    for of_voc, of_coco in zip(voc.per_class, coco.per_class, strict=True):
-        averages = (of_voc.ap_11point, of_voc.ap_area, of_coco.ap, of_coco.ap50, of_coco.ap75)
-        counted = (str(of_voc.objects), str(of_voc.detections))
-        table.add_row(escape(of_voc.name), *counted, *map(percent, averages))
+    for voc_class, coco_class in zip(voc.per_class, coco.per_class, strict=True):
+        averages = (
+            *(voc_class.ap_11point, voc_class.ap_area),
+            *(coco_class.ap, coco_class.ap50, coco_class.ap75),
+        )
+        class_counts = (str(voc_class.objects), str(voc_class.detections))
+        table.add_row(escape(voc_class.name), *class_counts, *map(percent, averages))
     return table
 
 
 def coco_table(coco: CocoResult) -> Table:
-    """The COCO means by size of object and by number of detections."""
+    """The COCO means, by object size and by number of detections."""
     headings = ("AP", "AP small", "AP medium", "AP large", "AR 1", "AR 10", "AR 100")
     fields = (heading.lower().replace(" ", "_") for heading in headings)
     row = [percent(getattr(coco, field)) for field in fields]
@@ -73,7 +76,7 @@ def coco_table(coco: CocoResult) -> Table:
 
 
 def errors_table(errors: ErrorAnalysis) -> Table:
-    """Right and wrong detections and missed objects by kind, and what correcting each gives."""
+    """Counts of each kind of error per class, and the mAP after correcting each kind."""
     table = Table(title="Where the errors are (TIDE)", show_footer=True)
     table.add_column("class", "all\nmAP corrected\ngain")
     right = sum(item.right for item in errors.per_class)
@@ -81,8 +84,8 @@ def errors_table(errors: ErrorAnalysis) -> Table:
     for kind, heading in _ERROR_HEADINGS.items():
         total = sum(getattr(item, kind) for item in errors.per_class)
         gain = errors.gain(kind)
-        shown = "-" if gain is None else f"{100 * gain:+.1f}"
-        footer = f"{total}\n{percent(errors.corrected[kind])}\n{shown}"
+        gain_text = "-" if gain is None else f"{100 * gain:+.1f}"
+        footer = f"{total}\n{percent(errors.corrected[kind])}\n{gain_text}"
         table.add_column(heading, footer, justify="right")
     for item in errors.per_class:
         counts = (getattr(item, kind) for kind in ("right", *_ERROR_HEADINGS))
@@ -91,28 +94,31 @@ def errors_table(errors: ErrorAnalysis) -> Table:
 
 
 def counts_line(evaluation: Evaluation) -> str:
-    """Images, objects and detections, in Rich markup."""
+    """The numbers of images, objects and detections, in Rich markup."""
     counts = evaluation.counts
     line = (
-        f"{counts.images} images, {counts.objects} objects ({counts.ignored} difficult or crowds "
-        f"besides), {counts.detections} detections"
+        f"{counts.images} images, {counts.objects} objects ({counts.ignored} difficult or crowd "
+        f"objects ignored), {counts.detections} detections"
     )
     if counts.outside:
-        line += f"; {counts.outside} on images outside the set, left out"
+        line += f"; {counts.outside} on images outside the dataset, ignored"
     return line
 
 
 def percent(value: float | None) -> str:
-    """0.5234 as 52.3; a dash where there is nothing to average."""
+    """Format 0.5234 as 52.3, and None (nothing to average) as a dash."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 
 def print_sweep(output: Output, sweep: ProposalSweep, plot: Path, json_path: Path | None) -> None:
-    """mAP against the number of proposals: the table, then the picture and the JSON as files."""
+    """Print the table of mAP against the number of proposals; write the plot and the JSON file."""
     from frcnn_cli.engine.evaluation.proposal_sweep import sweep_plot
 
     headings = ("proposals, at most", "mAP 11-point", "mAP area")
-    rows = [(f"{s.proposals:,}", f"{s.map_11point:.3f}", f"{s.map_area:.3f}") for s in sweep.scores]
+    rows = [
+        (f"{scores.proposals:,}", percent(scores.map_11point), percent(scores.map_area))
+        for scores in sweep.scores
+    ]
     output.print(make_table(f"{sweep.dataset}, {sweep.split}", headings, rows, names=0))
     write_whole(plot, sweep_plot(sweep))
     output.print(f"Plot: [bold]{escape(str(plot))}[/]")

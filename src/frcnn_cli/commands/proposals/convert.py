@@ -1,4 +1,4 @@
-"""`frcnn proposals convert`: from any proposal format to those that can be written."""
+"""`frcnn proposals convert`: convert a proposal file to another format."""
 
 from __future__ import annotations
 
@@ -32,12 +32,14 @@ _WRITABLE = ("store", *(format.name for format in WRITABLE))
 @click.option(
     "--image-set",
     type=options.FilePath,
-    help="List of image ids, one a line: the order of files that have no ids, and of OUT.",
+    help="Text file with one image id per line: the order of the images in OUT, and in a FILE "
+    "without ids.",
 )
 @click.option(
     "--images",
     type=options.FolderPath,
-    help="Folder of the images: boxes must lie inside them. mmdet3 and coco name them in OUT.",
+    help="Check that boxes lie inside the images of this folder. Required by mmdet3 and coco, "
+    "which store file names.",
 )
 @proposals_options.allow_mismatch
 @pass_output
@@ -51,7 +53,7 @@ def convert(
     images: Path | None,
     allow_mismatch: bool,
 ) -> None:
-    """Convert FILE to OUT.
+    """Convert the proposals in FILE to another format, and write them to OUT.
 
     \b
     frcnn proposals convert voc_2007_trainval.mat boxes.proposals
@@ -63,4 +65,5 @@ def convert(
     result = convert_proposals(file, out, conversion)
     for remark in result.remarks:
         output.warn(remark)
-    output.print(f"{result.format} to {to}: {result.images} images: [bold]{escape(str(out))}[/]")
+    converted = f"Converted {result.images} images from {result.format} to {to}"
+    output.print(f"{converted}: [bold]{escape(str(out))}[/]")

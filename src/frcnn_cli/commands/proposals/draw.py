@@ -1,4 +1,4 @@
-"""`frcnn proposals draw`: the best box for each object, on the image."""
+"""`frcnn proposals draw`: draw the best proposal for each object on an image."""
 
 from __future__ import annotations
 
@@ -18,28 +18,33 @@ from frcnn_proposals.formats.content import kind_of
 @click.argument("file", type=options.AnyPath)
 @click.argument("image")
 @click.option(
-    "--out", type=options.FilePath, help="The picture. Default: <id>-proposals.png, here."
+    "--out", type=options.FilePath, show_default="<id>-proposals.png", help="Output image (PNG)."
 )
-@click.option("--dataset", help="Where IMAGE's objects are. Default: found beside IMAGE.")
+@click.option(
+    "--dataset", show_default="the dataset that holds IMAGE", help="Dataset with IMAGE's objects."
+)
 @options.data_root
-@options.count("--top", help="Draw this many first boxes instead.")
+@options.count("--top", help="Draw the first N proposals instead of the best ones.")
 @proposals_options.hints
 @pass_output
 def draw(output: Output, /, file: Path, image: str, top: int | None, **given: Any) -> None:
-    """Draw FILE's best box for each object of IMAGE: a file, or an id of --dataset.
+    """Draw the best proposal in FILE for each object of IMAGE (a file, or an id of --dataset).
 
     \b
     frcnn proposals draw voc2007.proposals 000005 --dataset voc2007
     """
-    kind_of(file)  # a missing file is reported before anything slow is imported
+    kind_of(file)  # reports a missing file before any slow import
     from frcnn_cli.engine.proposals.draw import draw_proposals
 
     drawn = draw_proposals(file, image, top=top, **given)
     for best in drawn.best or ():
         output.print(
             f"{escape(drawn.classes[best.label - 1])}: IoU {best.iou:.3f}, "
-            f"box {best.rank + 1} of {drawn.boxes}"
+            f"proposal {best.rank + 1} of {drawn.boxes}"
         )
     if drawn.best is None and top is None:
-        output.note("No objects are known for it (--dataset): the first 50 boxes are drawn.")
+        output.note(
+            "The image has no annotated objects (its dataset can be given with --dataset): "
+            "the first 50 proposals are drawn."
+        )
     output.print(f"[bold]{escape(str(drawn.path))}[/]")

@@ -7,11 +7,11 @@ import click
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
 
 _COMMANDS = {
-    "inspect": ("proposals.inspect:inspect", "Show what proposal files hold, and what is wrong."),
-    "convert": ("proposals.convert:convert", "Write proposals in another format."),
+    "inspect": ("proposals.inspect:inspect", "Show the format and contents of a proposal file."),
+    "convert": ("proposals.convert:convert", "Convert proposals to another format."),
     "recall": ("proposals.recall:recall", "Measure how well proposals cover a dataset's objects."),
-    "merge": ("proposals.merge:merge", "Join stores of proposals into one."),
-    "draw": ("proposals.draw:draw", "Draw an image's proposals and objects."),
+    "merge": ("proposals.merge:merge", "Merge proposal stores into one."),
+    "draw": ("proposals.draw:draw", "Draw the proposals and objects of an image."),
 }
 
 

@@ -1,4 +1,4 @@
-"""`frcnn proposals inspect`: what a proposal file is and holds."""
+"""`frcnn proposals inspect`: the format and contents of a proposal file."""
 
 from __future__ import annotations
 
@@ -24,7 +24,11 @@ _FAILURES_SHOWN = 20
 @click.command()
 @click.argument("file", type=options.AnyPath)
 @proposals_options.hints
-@click.option("--images", type=options.FolderPath, help="Check the boxes against these images.")
+@click.option(
+    "--images",
+    type=options.FolderPath,
+    help="Check that boxes lie inside the images of this folder.",
+)
 @options.json_file
 @pass_output
 def inspect(
@@ -34,7 +38,7 @@ def inspect(
     images: Path | None,
     json_path: Path | None,
 ) -> None:
-    """Say what FILE is and holds: its format and how sure that is, ids, counts and ranges.
+    """Show the format of FILE and how certain it is, the ids, box counts and value ranges.
 
     \b
     frcnn proposals inspect voc_2007_trainval.mat
@@ -48,41 +52,41 @@ def inspect(
     write_json(json_path, _as_json(inspection))
 
 
-def _lines(found: Inspection) -> Iterator[tuple[str, str]]:
-    survey = found.survey
-    yield "file", str(found.path)
-    yield "format", found.format
-    yield "how sure", found.certainty
-    for verdict in found.verdicts:
-        fits = "fits" if verdict.fault is None else f"no: {verdict.fault}"
+def _lines(inspection: Inspection) -> Iterator[tuple[str, str]]:
+    survey = inspection.survey
+    yield "file", str(inspection.path)
+    yield "format", inspection.format
+    yield "certainty", inspection.certainty
+    for verdict in inspection.verdicts:
+        fits = "matches" if verdict.fault is None else f"no match: {verdict.fault}"
         yield "", f"{verdict.format} ({verdict.layout}): {fits}"
-    yield "images", str(found.images)
-    yield "ids", found.ids
+    yield "images", str(inspection.images)
+    yield "ids", inspection.ids
     mean = survey.boxes / survey.tables if survey.tables else 0
     yield (
         "boxes",
-        f"{survey.boxes}: {survey.fewest} to {survey.most} an image, {mean:.1f} on average",
+        f"{survey.boxes}: {survey.fewest} to {survey.most} per image, {mean:.1f} on average",
     )
     if survey.lowest:
         ends = zip(survey.lowest, survey.highest, strict=True)
         columns = ", ".join(f"{low:g} to {high:g}" for low, high in ends)
-        yield "columns", f"{columns} (as they are in the file)"
+        yield "columns", f"{columns} (as stored in the file)"
     if survey.scores is None:
         yield "scores", "none"
     else:
         yield "scores", f"{survey.scores[0]:g} to {survey.scores[1]:g}"
-    if found.provenance is not None:
-        yield "made by", found.provenance.describe()
-    for remark in found.remarks:
+    if inspection.provenance is not None:
+        yield "source", inspection.provenance.describe()
+    for remark in inspection.remarks:
         yield "note", remark
-    if found.failures:
-        yield "without boxes", f"{len(found.failures)} images"
-    for image_id, reason in found.failures[:_FAILURES_SHOWN]:
+    if inspection.failures:
+        yield "no proposals", f"{len(inspection.failures)} images"
+    for image_id, reason in inspection.failures[:_FAILURES_SHOWN]:
         yield "", f"{image_id}: {reason}"
 
 
-def _as_json(found: Inspection) -> dict[str, Any]:
-    fields = asdict(found)
-    fields["path"] = str(found.path)
-    fields["failures"] = [{"id": name, "reason": reason} for name, reason in found.failures]
+def _as_json(inspection: Inspection) -> dict[str, Any]:
+    fields = asdict(inspection)
+    fields["path"] = str(inspection.path)
+    fields["failures"] = [{"id": name, "reason": reason} for name, reason in inspection.failures]
     return fields

@@ -1,4 +1,4 @@
-"""`frcnn proposals merge`: the shards of a large folder become one store."""
+"""`frcnn proposals merge`: merge the stores of several shards into one."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from frcnn_proposals.store.reader import open_store
 
 @click.command()
 @click.argument("stores", nargs=-1, required=True, type=options.FilePath)
-@click.option("--out", required=True, type=options.FilePath, help="The store to write.")
+@click.option("--out", required=True, type=options.FilePath, help="Output store.")
 @pass_output
 def merge(output: Output, stores: tuple[Path, ...], out: Path) -> None:
-    """Join STORES, made by the same source with the same parameters, into one.
+    """Merge STORES into one. All must have the same source with the same parameters.
 
     \b
     frcnn proposals merge images-1of2.proposals images-2of2.proposals --out images.proposals
@@ -26,6 +26,9 @@ def merge(output: Output, stores: tuple[Path, ...], out: Path) -> None:
     total = sum(len(open_store(path)) for path in stores)
     with output.progress("Merging", total) as advance:
         result = merge_stores(stores, out, lambda: advance(1, ""))
-    output.print(f"{result.images} images: [bold]{escape(str(out))}[/]")
+    output.print(f"Merged {result.images} images: [bold]{escape(str(out))}[/]")
     if result.failures:
-        output.warn(f"{len(result.failures)} images have no boxes; inspect lists them.")
+        output.warn(
+            f"{len(result.failures)} images have no proposals; list them with "
+            f"`frcnn proposals inspect {out}`."
+        )

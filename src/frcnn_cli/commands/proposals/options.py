@@ -1,4 +1,4 @@
-"""Options by which a user says what a proposal file does not say itself."""
+"""Options for details that a proposal file does not contain, such as its column order."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.known import format_names
 from frcnn_proposals.formats.layout import ORDERS, Order
 
-_FORMATS = "Format of FILE where it cannot be told: " + ", ".join(format_names()) + "."
+_FORMATS = "Format of FILE, if it cannot be detected: " + ", ".join(format_names()) + "."
 
 
 def hints(function: Callable[..., None]) -> Callable[..., None]:
-    """--from, --order and --base, together the parameter `hints`."""
+    """Add --from, --order and --base, passed on together as the argument `hints`."""
 
     @click.option("--from", "format", metavar="FORMAT", help=_FORMATS)
-    @click.option("--order", type=click.Choice(ORDERS), help="Order of the columns in FILE.")
-    @click.option("--base", type=click.IntRange(0, 1), help="The first pixel's coordinate in FILE.")
+    @click.option("--order", type=click.Choice(ORDERS), help="Column order in FILE.")
+    @click.option(
+        "--base", type=click.IntRange(0, 1), help="Coordinate of the first pixel in FILE."
+    )
     @wraps(function)
     def with_hints(
         *args: Any, format: str | None, order: Order | None, base: int | None, **given: Any
@@ -33,5 +35,5 @@ def hints(function: Callable[..., None]) -> Callable[..., None]:
 allow_mismatch = click.option(
     "--allow-mismatch",
     is_flag=True,
-    help="Go on although images have no proposals, or proposals no image.",
+    help="Accept images without proposals, and proposals without an image.",
 )

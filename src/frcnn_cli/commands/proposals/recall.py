@@ -1,4 +1,4 @@
-"""`frcnn proposals recall`: how well a proposal file covers a data set's objects."""
+"""`frcnn proposals recall`: how well a proposal file covers the objects of a dataset."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ from frcnn_proposals.formats.content import kind_of
 
 @click.command()
 @click.argument("file", type=options.AnyPath)
-@click.option("--dataset", "name", required=True, help="Data set whose objects are to be covered.")
-@click.option("--split", help="Default: test where it has annotations, else val.")
+@click.option("--dataset", "name", required=True, help="Dataset with the objects to cover.")
+@click.option(
+    "--split", show_default="test if it has annotations, else val", help="Split of the dataset."
+)
 @options.data_root
-@options.count("--boxes", "max_boxes", help="Only this many first boxes of each image.")
+@options.count("--boxes", "max_boxes", help="Use only the first N proposals of each image.")
 @proposals_options.hints
 @proposals_options.allow_mismatch
 @options.json_file
-@click.option("--plot", type=options.FilePath, help="Write the curves there, as a PNG.")
+@click.option("--plot", type=options.FilePath, help="Write the curves to this PNG file.")
 @pass_output
 def recall(
     output: Output,
@@ -36,12 +38,12 @@ def recall(
     plot: Path | None,
     **given: Any,
 ) -> None:
-    """Judge FILE by how well its boxes cover the objects of a data set.
+    """Measure how well the proposals in FILE cover the objects of a dataset.
 
     \b
     frcnn proposals recall voc2007.proposals --dataset voc2007 --boxes 2000 --plot recall.png
     """
-    kind_of(file)  # a missing file is reported before anything slow is imported
+    kind_of(file)  # reports a missing file before any slow import
     locate(name, data_root)
     from frcnn_cli.commands.proposals.recall_tables import recall_tables
     from frcnn_cli.engine.evaluation.proposal_recall import measure_recall, recall_plot

@@ -1,4 +1,4 @@
-"""How the recall of proposals is shown to people."""
+"""Tables of the recall of proposals."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from frcnn_cli.engine.evaluation.proposal_recall import ProposalRecall
 
 
 def recall_tables(recall: ProposalRecall) -> Iterator[Table]:
-    """A summary, then the curves as numbers, then one row per class."""
+    """Yield a summary, the values of the curves, and a table with one row per class."""
     report = recall.report
-    every, easy = report.all_objects, report.not_difficult
-    groups = {"all objects": every, "not difficult": easy}
+    all_objects, easy = report.all_objects, report.not_difficult
+    groups = {"all objects": all_objects, "not difficult": easy}
     rows: list[tuple[str, ...]] = [
         (
             group,
@@ -26,45 +26,45 @@ def recall_tables(recall: ProposalRecall) -> Iterator[Table]:
         )
         for group, result in groups.items()
     ]
-    title = f"{recall.title}: {report.images} images, {report.boxes:.1f} boxes per image"
+    title = f"{recall.title}: {report.images} images, {report.boxes:.1f} proposals per image"
     headings = ("", "objects", "MABO", "average recall", "recall 0.5", "recall 0.7")
     yield make_table(title, headings, rows)
     rows = [
-        (f"{iou:.2f}", _number(of_all), _number(of_easy))
-        for (iou, of_all), (_, of_easy) in zip(every.recall, easy.recall, strict=True)
+        (f"{iou:.2f}", _number(recall_all), _number(recall_easy))
+        for (iou, recall_all), (_, recall_easy) in zip(all_objects.recall, easy.recall, strict=True)
     ]
     yield make_table("Recall against IoU", ("IoU", *groups), rows, names=0)
     rows = [
         (
             str(count),
             _pair(mabo, easy_mabo),
-            _pair(of_all.average_recall, of_easy.average_recall),
-            _pair(of_all.recall_50, of_easy.recall_50),
-            _pair(of_all.recall_70, of_easy.recall_70),
+            _pair(coverage.average_recall, easy_coverage.average_recall),
+            _pair(coverage.recall_50, easy_coverage.recall_50),
+            _pair(coverage.recall_70, easy_coverage.recall_70),
         )
-        for (count, mabo, of_all), (_, easy_mabo, of_easy) in zip(
-            every.by_count, easy.by_count, strict=True
+        for (count, mabo, coverage), (_, easy_mabo, easy_coverage) in zip(
+            all_objects.by_count, easy.by_count, strict=True
         )
     ]
-    title = "Against the number of boxes (all objects / not difficult)"
-    yield make_table(title, ("boxes", *headings[2:]), rows, names=0)
+    title = "By number of proposals (all objects / not difficult)"
+    yield make_table(title, ("proposals", *headings[2:]), rows, names=0)
     rows = [
         (
             name,
-            f"{one.objects} / {other.objects if other else 0}",
-            _pair(one.best_overlap, other.best_overlap if other else None),
-            _pair(one.average_recall, other.average_recall if other else None),
-            _pair(one.recall_50, other.recall_50 if other else None),
+            f"{coverage.objects} / {easy_coverage.objects if easy_coverage else 0}",
+            _pair(coverage.best_overlap, easy_coverage.best_overlap if easy_coverage else None),
+            _pair(coverage.average_recall, easy_coverage.average_recall if easy_coverage else None),
+            _pair(coverage.recall_50, easy_coverage.recall_50 if easy_coverage else None),
         )
-        for name, one in every.by_class.items()
-        for other in (easy.by_class.get(name),)
+        for name, coverage in all_objects.by_class.items()
+        for easy_coverage in (easy.by_class.get(name),)
     ]
-    of_class = ("class", "objects", "mean best overlap", "average recall", "recall 0.5")
-    yield make_table("By class (all objects / not difficult)", of_class, rows)
+    class_headings = ("class", "objects", "mean best overlap", "average recall", "recall 0.5")
+    yield make_table("By class (all objects / not difficult)", class_headings, rows)
 
 
-def _pair(one: float | None, other: float | None) -> str:
-    return f"{_number(one)} / {_number(other)}"
+def _pair(value: float | None, easy_value: float | None) -> str:
+    return f"{_number(value)} / {_number(easy_value)}"
 
 
 def _number(value: float | None) -> str:
