@@ -177,7 +177,7 @@ def no_files() -> Iterator[BadInput]:
         yield BadInput(f"image/{name}", make, arguments, "a.png")
     for arguments in (("propose", ".", "--out", "o", "--workers", "1"), (*DETECT, ".")):
         what = f"image/a name that is no text, to {arguments[0]}"
-        yield BadInput(what, _odd_name, arguments, "name is no UTF-8")
+        yield BadInput(what, _odd_name, arguments, "name is not valid UTF-8")
     long = "x" * 5000 + ".png"
     yield BadInput("image/a name of 5000 letters", _nothing, (*DETECT, long), "xxx")
     yield BadInput("image/a list of itself", _list_of_itself, (*DETECT, "a.txt"), "a.txt")

@@ -156,7 +156,7 @@ class TestConvert:
         write_proposals("a", {"1": Proposals([[0, 0, 5, 5]], [0.5])}, "store")
         result = run("convert", "a", "out", "--to", "fast-rcnn-mat")
         assert result.exit_code == 0
-        assert "no place for scores" in result.output
+        assert "cannot store scores" in result.output
 
     @pytest.mark.parametrize(
         ("arguments", "code", "said"),

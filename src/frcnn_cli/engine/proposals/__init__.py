@@ -1,1 +1,1 @@
-"""Proposals for images and datasets, computed, cached, converted and drawn."""
+"""Compute, cache, convert and draw the proposals of images and datasets."""

@@ -1,4 +1,4 @@
-"""Where proposals that nobody asked to keep are kept all the same."""
+"""The cache of computed proposals."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from frcnn_proposals.store.provenance import Provenance
 
 
 def cache_folder() -> Path:
-    """$FRCNN_CACHE, else ~/.cache/frcnn."""
+    """The cache folder: $FRCNN_CACHE, or ~/.cache/frcnn if it is not set."""
     return Path(os.environ.get("FRCNN_CACHE") or Path.home() / ".cache" / "frcnn")
 
 
 def cache_path(name: str, source: Source) -> Path:
-    """The store in which the proposals of `source` for the data set `name` are cached.
+    """The store that caches the proposals of `source` for the dataset `name`.
 
-    It differs for every source, parameter and version. The store itself knows each image by
-    its content.
+    Each source, set of parameters and version has its own store. The store identifies each
+    image by its content.
     """
     label = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{name}-{source.name}")
     name = f"{label}-{Provenance.of(source).fingerprint[:12]}.proposals"

@@ -1,4 +1,4 @@
-"""Converting a proposal file: read, matched with its images, and written."""
+"""Conversion of a proposal file: read it, match it with its images, write it."""
 
 from __future__ import annotations
 
@@ -27,9 +27,11 @@ _NO_BOXES = Proposals(np.zeros((0, 4), np.float32))
 
 @dataclass(frozen=True)
 class Conversion:
-    """to: name of the format to write. hints: about the input file. image_set: a list of the
-    images in their order. images: their folder. allow_mismatch: whether images
-    without proposals, and proposals without an image, are tolerated.
+    """How to convert a proposal file.
+
+    to: name of the output format. hints: details that the input file does not contain.
+    image_set: file with the image ids in order. images: folder of the images. allow_mismatch:
+    accept images without proposals, and proposals without an image.
     """
 
     to: str = STORE
@@ -41,7 +43,7 @@ class Conversion:
 
 @dataclass(frozen=True)
 class Converted:
-    """What was done; remarks: what the written file does not hold."""
+    """The input format, the number of images, and remarks on what the output does not contain."""
 
     format: str
     images: int
@@ -51,21 +53,21 @@ class Converted:
 def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converted:
     """Write the proposals of `file` to `out`.
 
-    Raises InputError where the file cannot be read or does not match the images, MisuseError
-    where the format to write needs what is not given.
+    Raises InputError if the file cannot be read or does not match the images, MisuseError if
+    the output format requires something that is missing in `conversion`.
     """
     refuse_to_replace(file, out)
     ids = None if conversion.image_set is None else read_image_set(conversion.image_set)
     files = None if conversion.images is None else image_files(conversion.images)
-    known = ids if ids is not None else list(files or ()) or None
+    known_ids = ids if ids is not None else list(files or ()) or None
     size_of = None if files is None else sizes_of(files)
-    source = open_proposals(file, conversion.hints or Hints(), known, size_of)
+    source = open_proposals(file, conversion.hints or Hints(), known_ids, size_of)
     proposals = source.proposals
     if ids is not None:
         match = match_ids(proposals, ids)
         if not conversion.allow_mismatch:
-            match.refuse_mismatch(str(file), "Go on all the same with --allow-mismatch")
-        # An empty list keeps its place in a file that has only an order.
+            match.refuse_mismatch(str(file), "To convert it anyway, use --allow-mismatch.")
+        # In a file without ids, an image without proposals still needs its place in the order.
         proposals = ChainMap(dict.fromkeys(match.missing, _NO_BOXES), cast(Any, proposals))
     images = write_proposals(
         out,
@@ -80,7 +82,7 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
 
 def _losses(to: str, proposals: Mapping[str, Proposals]) -> tuple[str, ...]:
     if to == "fast-rcnn-mat" and any(entry.scores is not None for entry in proposals.values()):
-        return ("fast-rcnn-mat has no place for scores: they are left out",)
+        return ("fast-rcnn-mat cannot store scores: they are not written",)
     return ()
 
 

@@ -1,4 +1,4 @@
-"""Proposals drawn on an image: the best for each object, or the first ones."""
+"""Draw proposals on an image: the best one for each object, or the first ones."""
 
 from __future__ import annotations
 
@@ -24,14 +24,15 @@ from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.read import open_proposals
 from frcnn_proposals.images import read_image
 
-_FIRST_BOXES = 50  # drawn in an image without objects
+_FIRST_BOXES = 50  # drawn on an image without annotated objects
 
 
 @dataclass(frozen=True)
 class DrawnProposals:
-    """path: the picture. boxes: of the image. best: per object, None where the first are drawn.
+    """The result of draw_proposals.
 
-    classes: names by label - 1.
+    path: the PNG file. boxes: number of proposals of the image. best: one proposal per object;
+    None if the first proposals were drawn. classes: names by label - 1.
     """
 
     path: Path
@@ -50,11 +51,11 @@ def draw_proposals(
     hints: Hints | None = None,
     top: int | None = None,
 ) -> DrawnProposals:
-    """Draw the boxes in `file` of one image, as a PNG: the best box per object, or the
-    first `top`.
+    """Draw the proposals of one image from `file`: the best one per object, or the first `top`.
 
-    image: a file, or an id of `dataset`. out: None is <id>-proposals.png in the current folder.
-    Raises MisuseError where the image is missing, InputError where the file has no boxes for it.
+    image: a file, or an id of `dataset`. out: a PNG file; None is <id>-proposals.png in the
+    current folder. Raises MisuseError if the image does not exist, InputError if the file has no
+    proposals for it.
     """
     found = find_record(image, dataset, data_root)
     pixels = read_image(found.path)
@@ -66,26 +67,26 @@ def draw_proposals(
         lambda image_id: size if image_id == found.image_id else None,
     ).proposals
     if found.image_id not in by_id:
-        raise InputError(f"{file}: has no boxes for image {found.image_id!r}")
+        raise InputError(f"{file}: has no proposals for image {found.image_id!r}")
     proposals = by_id[found.image_id]
     best = None
     if top is None and found.truth is not None:
         best = tuple(best_boxes(found.truth, proposals))
-        picture = draw_best_boxes(pixels, best, found.classes)
+        drawn = draw_best_boxes(pixels, best, found.classes)
     else:
-        picture = draw_first_boxes(pixels, proposals, top or _FIRST_BOXES)
+        drawn = draw_first_boxes(pixels, proposals, top or _FIRST_BOXES)
     out = out or Path(f"{found.image_id.replace('/', '_')}-proposals.png")
     buffer = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(picture)).save(buffer, format="png")
+    PillowImage.fromarray(np.ascontiguousarray(drawn)).save(buffer, format="png")
     write_whole(out, buffer.getvalue())
     return DrawnProposals(out, len(proposals), best, found.classes)
 
 
 @dataclass(frozen=True)
 class FoundImage:
-    """An image, and its objects where a dataset has them.
+    """An image, and its objects if a dataset has them.
 
-    split_ids: the ids of the split it is in, in order: what files that have only an order need.
+    split_ids: the ids of its split, in order; files without ids need them.
     """
 
     image_id: str
@@ -98,25 +99,25 @@ class FoundImage:
 def find_record(image: str, name: str | None, data_root: Path | None) -> FoundImage:
     """The image file `image`, or the image of that id in the dataset `name`.
 
-    Without a name, the dataset two folders above a file is searched (JPEGImages of VOC).
-    Raises MisuseError where there is no such image.
+    If `name` is None and a dataset contains the file (VOC: .../JPEGImages/<id>.jpg), its objects
+    are used. Raises MisuseError if the image does not exist.
     """
     path = Path(image)
-    beside = path.resolve().parent.parent
-    if name is None and path.is_file() and layouts_in(beside):
-        name = str(beside)
+    parent_dataset = path.resolve().parent.parent
+    if name is None and path.is_file() and layouts_in(parent_dataset):
+        name = str(parent_dataset)
     if name is not None:
         for split in available_splits(name, data_root):
             dataset = find_dataset(name, split, data_root)
             for record in dataset.images:
                 if record.image_id == image or _same_file(record.path, path):
-                    ids = tuple(each.image_id for each in dataset.images)
+                    ids = tuple(other.image_id for other in dataset.images)
                     return FoundImage(
                         record.image_id, record.path, record.truth, dataset.classes, ids
                     )
     if not path.is_file():
-        where = "; name its dataset with --dataset" if name is None else f" in {name}"
-        raise MisuseError(f"{image}: no such image file, nor an image of that id{where}")
+        where = "; for an id, also give --dataset" if name is None else f" in {name}"
+        raise MisuseError(f"{image}: no image file or image id of this name{where}")
     return FoundImage(path.stem, path, None, (), (path.stem,))
 
 
@@ -126,7 +127,7 @@ def _same_file(one: Path, other: Path) -> bool:
 
 @dataclass(frozen=True)
 class BestBox:
-    """The proposal that overlaps an object most. rank: its place in the list, from 0."""
+    """The proposal that overlaps an object most. rank: its index in the list of proposals."""
 
     label: int
     truth: NDArray[np.float32]
@@ -136,7 +137,7 @@ class BestBox:
 
 
 def best_boxes(truth: GroundTruth, proposals: Proposals) -> list[BestBox]:
-    """For each object the first proposal of the highest IoU; box None where there are none."""
+    """For each object, the first proposal with the highest IoU; box is None without proposals."""
     objects = list(zip(map(int, truth.labels), truth.boxes, strict=True))
     if len(proposals) == 0:
         return [BestBox(label, box, None, 0.0, -1) for label, box in objects]
@@ -148,34 +149,34 @@ def best_boxes(truth: GroundTruth, proposals: Proposals) -> list[BestBox]:
 
 
 def draw_best_boxes(image: Image, best: Sequence[BestBox], classes: Sequence[str]) -> Image:
-    """A copy of an RGB image (H, W, 3): each object in white, its best box in a colour with
-    class and IoU.
+    """A copy of an RGB image (H, W, 3) with each object in white and its best proposal in the
+    colour of its class, labelled with class and IoU.
     """
     canvas = PillowImage.fromarray(image)
     draw = ImageDraw.Draw(canvas)
     shorter = min(canvas.size)
-    line = max(2, round(shorter / 200))
+    line_width = max(2, round(shorter / 200))
     font = ImageFont.load_default(size=max(11, shorter / 30))
-    for each in best:
-        draw.rectangle(_corners(each.truth), outline="white", width=line)
-    for each in best:
-        if each.box is not None:
-            draw.rectangle(_corners(each.box), outline=class_colour(each.label), width=line)
-    # Captions last, so that no line goes through them.
-    for each in best:
-        x, y, _, _ = _corners(each.truth if each.box is None else each.box)
-        text = f"{classes[each.label - 1]} IoU {each.iou:.2f}"
+    for match in best:
+        draw.rectangle(_corners(match.truth), outline="white", width=line_width)
+    for match in best:
+        if match.box is not None:
+            draw.rectangle(_corners(match.box), outline=class_colour(match.label), width=line_width)
+    # Captions are drawn last, so that no line crosses them.
+    for match in best:
+        x, y, _, _ = _corners(match.truth if match.box is None else match.box)
+        text = f"{classes[match.label - 1]} IoU {match.iou:.2f}"
         _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
         x = min(max(0.0, x), max(0.0, canvas.width - right - 4))
         y = min(max(0.0, y), max(0.0, canvas.height - bottom - 4))
-        plate = (x, y, x + right + 4, y + bottom + 4)
-        draw.rectangle(plate, fill="black", outline=class_colour(each.label))
+        background = (x, y, x + right + 4, y + bottom + 4)
+        draw.rectangle(background, fill="black", outline=class_colour(match.label))
         draw.text((x + 2, y + 2), text, fill="white", font=font)
     return np.asarray(canvas)
 
 
 def draw_first_boxes(image: Image, proposals: Proposals, count: int) -> Image:
-    """A copy of an RGB image (H, W, 3) with the first `count` boxes, the first on top."""
+    """A copy of an RGB image (H, W, 3) with the first `count` proposals, the first one on top."""
     canvas = PillowImage.fromarray(image)
     draw = ImageDraw.Draw(canvas)
     boxes = proposals.top(count).boxes

@@ -1,4 +1,4 @@
-"""The proposals of a data set's images: from a file that is given, or computed and cached."""
+"""The proposals of a dataset's images: read from a file, or computed and cached."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ from frcnn_proposals.store.reader import open_store
 
 @dataclass(frozen=True)
 class DatasetProposals:
-    """Proposals by image id for every image of `dataset`, and what had to be left out.
+    """Proposals by image id for every image of `dataset`, and the skipped images.
 
-    dataset: the images that have proposals. path: the file they come from. fingerprint: differs
-    where the proposals may differ: the source's, or path, size and time of a given file.
-    left_out: a message for each image that could not be read.
+    dataset: the images that have proposals. path: the file with the proposals. fingerprint:
+    differs if the proposals may differ; the fingerprint of the source, or the path, size and
+    time of a given file. skipped: a message for each image that is not in `dataset`.
     """
 
     dataset: Dataset
     proposals: Mapping[str, Proposals]
     path: Path
     fingerprint: str
-    left_out: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
 
 
 def proposals_for(
@@ -50,7 +50,7 @@ def proposals_for(
 ) -> DatasetProposals:
     """Proposals for every image, from `file`, or computed by `source` and cached.
 
-    source: None takes the usual one.
+    source: None uses the default source.
     """
     source = source or DEFAULT_SOURCE
     if file is not None:
@@ -60,16 +60,16 @@ def proposals_for(
             on_progress = advance_with_rate(advance)
             found = computed_proposals(dataset, make_source(source), workers, on_progress)
     reporter.detail(f"Proposals: {found.path}")
-    warn_of_some(reporter, found.left_out)
+    warn_of_some(reporter, found.skipped)
     return found
 
 
-def warn_of_some(reporter: Reporter, left_out: Sequence[str], shown: int = 5) -> None:
-    """Name the first images that had to be left out, and count the others."""
-    for message in left_out[:shown]:
+def warn_of_some(reporter: Reporter, skipped: Sequence[str], shown: int = 5) -> None:
+    """Print the messages of the first skipped images, and the number of the others."""
+    for message in skipped[:shown]:
         reporter.warn(f"Skipped: {message}")
-    if len(left_out) > shown:
-        reporter.warn(f"and {len(left_out) - shown} more images are skipped.")
+    if len(skipped) > shown:
+        reporter.warn(f"{len(skipped) - shown} more images are skipped.")
 
 
 def given_proposals(
@@ -78,11 +78,11 @@ def given_proposals(
     data_root: Path | None = None,
     allow_mismatch: bool = False,
 ) -> DatasetProposals:
-    """Proposals from a file, checked against the data set before anything long begins.
+    """Proposals from a file, checked against the dataset before any long work starts.
 
-    data_root: where the data set was found; ids of its other splits may be in the file too.
-    Raises InputError where the file lacks images or has ids that the data set does not know
-    (unless allow_mismatch), or holds a box that is inside out or outside its image.
+    data_root: folder of the dataset; the file may also contain ids of its other splits.
+    Raises InputError if images are missing in the file or it has ids that are not in the
+    dataset (unless allow_mismatch), or if a box is inverted or outside its image.
     """
     ids = [record.image_id for record in dataset.images]
     sizes = {r.image_id: (r.width, r.height) for r in dataset.images if r.width and r.height}
@@ -90,18 +90,19 @@ def given_proposals(
     match = match_ids(proposals, ids, lambda: all_ids(dataset.name, data_root))
     if not allow_mismatch:
         match.refuse_mismatch(
-            str(path), "Give the file made for this data set, or go on with --allow-mismatch."
+            str(path),
+            "Use the file computed for this dataset, or skip such images with --allow-mismatch.",
         )
     missing = set(match.missing)
-    kept = tuple(record for record in dataset.images if record.image_id not in missing)
-    if not kept:
-        raise InputError(f"{path}: it has proposals for none of the images of {dataset.name}.")
-    for record in kept:
+    used = tuple(record for record in dataset.images if record.image_id not in missing)
+    if not used:
+        raise InputError(f"{path}: has no proposals for any image of {dataset.name}.")
+    for record in used:
         _check(path, record, proposals[record.image_id])
-    left_out = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
+    skipped = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
     state = path.stat()
     fingerprint = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
-    return DatasetProposals(replace(dataset, images=kept), proposals, path, fingerprint, left_out)
+    return DatasetProposals(replace(dataset, images=used), proposals, path, fingerprint, skipped)
 
 
 def computed_proposals(
@@ -110,9 +111,10 @@ def computed_proposals(
     workers: int | None = None,
     on_progress: Callable[[ProposeProgress], None] = lambda progress: None,
 ) -> DatasetProposals:
-    """Proposals of `source`, computed where the cache does not have them.
+    """Proposals of `source`, computed for the images that are not in the cache.
 
-    Images that cannot be read are left out, with the reason. Raises InputError where none can.
+    Images that cannot be read are skipped, with the reason. Raises InputError if none can be
+    read.
     """
     path = cache_path(dataset.name, source)
     files = [(record.image_id, record.path) for record in dataset.images]
@@ -120,18 +122,17 @@ def computed_proposals(
         files, source, path, workers=workers, keep_others=True, on_progress=on_progress
     )
     failed = dict(result.failures)
-    kept = tuple(r for r in dataset.images if r.image_id not in failed)
-    if not kept:
+    used = tuple(record for record in dataset.images if record.image_id not in failed)
+    if not used:
         raise InputError(
             f"{dataset.name}: none of its images can be read.\n{result.failures[0][1]}"
         )
-    left_out = tuple(failed.values())
     return DatasetProposals(
-        replace(dataset, images=kept),
+        replace(dataset, images=used),
         open_store(path),
         path,
         Provenance.of(source).fingerprint,
-        left_out,
+        tuple(failed.values()),
     )
 
 

@@ -1,4 +1,4 @@
-"""Images with ids, from the user's inputs (images, folders, globs, lists, datasets)."""
+"""Images and their ids, from the user's inputs (images, folders, globs, lists, datasets)."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ _LISTS = (".txt", ".lst", ".list")
 
 @dataclass(frozen=True)
 class Shard:
-    """Part `index` (from 1) of `count`. An image's id alone decides on its part, so that every
-    machine comes to the same parts, whatever else it sees.
+    """Part `index` (from 1) of `count`.
+
+    The part of an image depends only on its id, so that all machines agree on the parts.
     """
 
     index: int
@@ -32,10 +33,10 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str) -> Shard:
-        """From "2/8". Raises MisuseError on anything else."""
+        """Parse "2/8". Raises MisuseError for anything else."""
         match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
         if not match or not 1 <= int(match[1]) <= int(match[2]):
-            raise MisuseError(f"--shard is written I/N, from 1/N to N/N; {text!r} is not")
+            raise MisuseError(f"--shard must be I/N, from 1/N to N/N, not {text!r}")
         return cls(int(match[1]), int(match[2]))
 
     def holds(self, image_id: str) -> bool:
@@ -46,23 +47,23 @@ class Shard:
 def find_images(
     inputs: Sequence[str], data_root: Path | None = None, split: str | None = None
 ) -> list[ImageFile]:
-    """The images that `inputs` name, with their ids, in order.
+    """The images of `inputs` with their ids, in order.
 
-    An input is an image, a folder (searched with its sub-folders), a glob, a text file with a
-    path on each line, or a data set, by name or path: all of its splits, or only `split`.
-    Ids are file names without suffix, in a folder with the sub-folders before them, and for a
-    data set its own. An image that several inputs name is taken once.
-    Raises MisuseError where an input names nothing, InputError where two images have one id.
+    An input is an image, a folder (searched with its sub-folders), a glob, a text file with one
+    path per line, or the name or path of a dataset: all of its splits, or only `split`.
+    The id is the file name without suffix; for a folder, preceded by the sub-folders; for a
+    dataset, the dataset's own id. An image in several inputs is used once.
+    Raises MisuseError if an input has no images, InputError if two images have the same id.
     """
     paths: dict[str, str] = {}
     for text in inputs:
         for image_id, path in _images_of(text, data_root, split):
             _refuse_unwritable(path, image_id)
-            before = paths.setdefault(image_id, path)
-            if before != path and not _is_same(before, path):
+            first = paths.setdefault(image_id, path)
+            if first != path and not _is_same(first, path):
                 raise InputError(
-                    f"{before!r} and {path!r} have the same image id {image_id!r}; give the folder "
-                    "above them, or propose for them into two stores"
+                    f"{first!r} and {path!r} have the same image id {image_id!r}; give the folder "
+                    "above them, or use two stores"
                 )
     return list(paths.items())
 
@@ -70,14 +71,14 @@ def find_images(
 def _is_same(one: str, other: str) -> bool:
     try:
         return os.path.samefile(one, other)
-    except OSError:  # one is missing, which is said when it is read
+    except OSError:  # a file is missing; reading it reports the error
         return False
 
 
 def _refuse_unwritable(path: str, image_id: str) -> None:
-    """Raise InputError for a name of bytes that are no text: no store or json could hold it."""
+    """Raise InputError for a name that is not valid UTF-8: stores and JSON cannot contain it."""
     if not is_writable(image_id):
-        raise InputError(f"{path}: its name is no UTF-8; rename it")
+        raise InputError(f"{path}: the name is not valid UTF-8; rename the file")
 
 
 def _images_of(text: str, data_root: Path | None, split: str | None) -> Iterator[tuple[str, str]]:
@@ -105,7 +106,7 @@ def _in_folder(folder: Path) -> Iterator[tuple[str, str]]:
                 relative = os.path.relpath(os.path.join(root, stem), folder)
                 yield relative.replace(os.sep, "/"), os.path.join(root, name)
     if not count:
-        raise MisuseError(f"{folder}: has no images in it ({', '.join(sorted(SUFFIXES))})")
+        raise MisuseError(f"{folder}: contains no images ({', '.join(sorted(SUFFIXES))})")
 
 
 def _refuse_folder(error: OSError) -> None:
@@ -113,19 +114,19 @@ def _refuse_folder(error: OSError) -> None:
 
 
 def _in_list(path: Path) -> Iterator[tuple[str, str]]:
-    """Paths in a list are relative to where the list lies; empty lines and # are skipped."""
+    """Paths are relative to the folder of the list; empty lines and # comments are skipped."""
     count = 0
     try:
         for line in map(str.strip, read_text(path).split("\n")):
             if line and not line.startswith("#"):
                 if "\0" in line:
-                    raise InputError(f"{path}: {line[:100]!r} is no name that a file can have")
+                    raise InputError(f"{path}: {line[:100]!r} is not a valid file name")
                 count += 1
                 yield Path(line).stem, os.path.join(path.parent, line)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list of images ({reason(error)})") from error
     if not count:
-        raise MisuseError(f"{path}: lists no images; it should have a path on each line")
+        raise MisuseError(f"{path}: lists no images; expected one path per line")
 
 
 def _in_glob(pattern: str) -> Iterator[tuple[str, str]]:
@@ -145,12 +146,11 @@ def _in_dataset(name: str, data_root: Path | None, split: str | None) -> Iterato
         if Path(name).exists():
             raise
         raise MisuseError(
-            f"{name}: no such file or folder, and no data set of that name.\n"
-            + str(error).split("\n", 1)[-1]
+            f"{name}: no file, folder or dataset of this name.\n" + str(error).split("\n", 1)[-1]
         ) from error
-    for each in splits:
-        # Only where the images are matters here, not what is wrong with their annotations.
-        dataset = find_dataset(name, each, data_root, report=lambda fault: None)
+    for split_name in splits:
+        # Only the image files are needed, so faults in the annotations are ignored.
+        dataset = find_dataset(name, split_name, data_root, report=lambda fault: None)
         for record in dataset.images:
             yield record.image_id, str(record.path)
 
@@ -158,7 +158,7 @@ def _in_dataset(name: str, data_root: Path | None, split: str | None) -> Iterato
 def read_image_set(path: Path) -> list[str]:
     """The ids of an image set, in order: the first word of each line (VOC's ImageSets/Main).
 
-    Raises InputError if it cannot be read or lists none, or one twice.
+    Raises InputError if the file cannot be read, lists no ids, or lists an id twice.
     """
     try:
         lines = read_text(path).splitlines()
@@ -166,9 +166,9 @@ def read_image_set(path: Path) -> list[str]:
         raise InputError(f"{path}: cannot be read as an image set ({reason(error)})") from error
     ids = [line.split()[0] for line in lines if line.strip()]
     if not ids:
-        raise InputError(f"{path}: lists no images; an image set has an id on each line")
+        raise InputError(f"{path}: lists no images; expected one id per line")
     if len(set(ids)) < len(ids):
-        repeated = next(each for each in ids if ids.count(each) > 1)
+        repeated = next(image_id for image_id in ids if ids.count(image_id) > 1)
         raise InputError(f"{path}: lists image {repeated!r} more than once")
     return ids
 
@@ -176,7 +176,7 @@ def read_image_set(path: Path) -> list[str]:
 def image_files(folder: Path) -> dict[str, Path]:
     """The image files in a folder and its sub-folders, by id."""
     if not folder.is_dir():
-        raise MisuseError(f"{folder}: no such folder of images")
+        raise MisuseError(f"{folder}: this folder of images does not exist")
     return {image_id: Path(path) for image_id, path in find_images([str(folder)])}
 
 
@@ -190,7 +190,7 @@ def sizes_of(files: Mapping[str, Path]) -> Callable[[str], tuple[int, int] | Non
 
 
 def all_ids(name: str, data_root: Path | None) -> set[str]:
-    """The ids of every split of a data set."""
+    """The image ids of all splits of a dataset."""
     return {
         record.image_id
         for split in available_splits(name, data_root)

@@ -1,4 +1,4 @@
-"""Proposals for the user's inputs, by one process or by those that torchrun has started."""
+"""Proposals for the user's inputs, computed by one process or by those of torchrun."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from frcnn_proposals.base import Source
 from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.store.merge import merge_stores
 
-# Of some 2,000 boxes with scores, as the store keeps them.
+# The stored size of about 2,000 boxes with scores.
 _BYTES_PER_IMAGE = 40_000
 
 
@@ -38,11 +38,11 @@ def propose(
     team: Team = ALONE,
     reporter: Reporter = SILENT,
 ) -> ProposeResult:
-    """Proposals of `source` for the images that `inputs` name (see find_images), in a store.
+    """Compute the proposals of `source` for the images of `inputs` (see find_images).
 
-    out: the store; None names it after the first input, in the current folder. shard: only this
-    part of the images. workers: processes, per process of the team. Other arguments and
-    errors are those of propose_images.
+    out: the output store; None names it after the first input, in the current folder. shard:
+    process only this part of the images. workers: worker processes per process of the team. For
+    the other arguments and errors see propose_images.
     """
     files = find_images(inputs, data_root, split)
     if shard is not None:
@@ -61,12 +61,14 @@ def propose(
         try:
             return _propose_as_team(team, files, out, propose_part)
         except KeyboardInterrupt:
-            reporter.note(f"Interrupted. {out} is kept: run the same command to resume.")
+            reporter.note(
+                "Interrupted. Finished images are stored: run the same command to resume."
+            )
             raise
 
 
 def default_store(first: str, shard: Shard | None = None) -> Path:
-    """A store in the current folder, named after the first input and the shard."""
+    """The path of a store in the current folder, named after the first input and the shard."""
     name = Path(first).resolve().stem if Path(first).exists() else first
     name = "".join(letter if letter.isalnum() or letter in "._+-" else "_" for letter in name)
     suffix = "" if shard is None else f"-{shard.index}of{shard.count}"
@@ -74,7 +76,7 @@ def default_store(first: str, shard: Shard | None = None) -> Path:
 
 
 def advance_with_rate(advance: Advance) -> Callable[[ProposeProgress], None]:
-    """Advances a progress bar, and shows the computed images per second."""
+    """A callback that advances a progress bar and shows the computed images per second."""
     started, done = time.perf_counter(), 0
 
     def on_progress(progress: ProposeProgress) -> None:
@@ -83,7 +85,7 @@ def advance_with_rate(advance: Advance) -> Callable[[ProposeProgress], None]:
         if progress.computed:
             rate = progress.computed / (time.perf_counter() - started)
             beside = f"{rate:.1f} images/s"
-        else:  # known images pass quickly and would spoil the rate
+        else:  # stored images are skipped quickly and would distort the rate
             started = time.perf_counter()
         advance(progress.done - done, beside)
         done = progress.done
@@ -97,10 +99,10 @@ def _propose_as_team(
     out: Path,
     propose_part: Callable[..., ProposeResult],
 ) -> ProposeResult:
-    """Compute each image in one process of the team; all go to one store.
+    """Divide the images among the processes of the team, and merge the results into one store.
 
-    The stores of the processes lie beside `out` until they are merged, so that an interrupted
-    run resumes them.
+    Until then, each process has its own store next to `out`, so that an interrupted run can be
+    resumed.
     """
     if team.world == 1:
         return propose_part(images, out=out)
@@ -108,8 +110,8 @@ def _propose_as_team(
         own = out.with_name(f"{out.name}{team.label}")
         results = team.gather(propose_part(team.part(images), out=own))
         if team.is_first:
-            merge_stores([each.path for each in results], out)
-        team.gather(None)  # no process removes a store that is being merged
+            merge_stores([result.path for result in results], out)
+        team.gather(None)  # wait: no process may remove its store before the merge ends
         own.unlink(missing_ok=True)
     return ProposeResult(
         out,

@@ -1,4 +1,4 @@
-"""Run a proposal source over many images, into a store that keeps what is already known."""
+"""Run a proposal source on many images, and add the results to a store."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ ImageFile = tuple[str, str | Path]  # image id, path
 
 @dataclass(frozen=True)
 class ProposeProgress:
-    """How far a run is, in images; reused ones were in the store already."""
+    """Progress of a run in images; reused ones were already in the store."""
 
     total: int
     computed: int = 0
@@ -41,7 +41,7 @@ class ProposeProgress:
 
 @dataclass(frozen=True)
 class ProposeResult:
-    """What a run did. failures: (image id, reason), also kept in the store at `path`."""
+    """The result of a run. failures: (image id, reason), also recorded in the store at `path`."""
 
     path: Path
     computed: int
@@ -59,15 +59,15 @@ def propose_images(
     on_progress: Callable[[ProposeProgress], None] = lambda progress: None,
     max_pixels: int = MAX_PIXELS,
 ) -> ProposeResult:
-    """Proposals of `source` for all `images`, in the store `out`.
+    """Compute the proposals of `source` for all `images`, and write them to the store `out`.
 
-    Images whose bytes, source, parameters and version are those in the store already (or in
-    the .partial file that an interrupted run left) are not computed again. An image that
-    fails is recorded in the store with the reason and does not stop the rest.
-    An image of more than `max_pixels` fails.
-    workers: processes; None is one a core, 0 works in this process. keep_others: images in the
-    store that are not among `images` stay there (a cache); otherwise they are removed.
-    Raises InputError if two images have one id, the store cannot be written, or workers
+    An image is not computed again if the store (or the .partial file of an interrupted run)
+    already has it with the same bytes, source, parameters and version. An image that fails is
+    recorded in the store with the reason and does not stop the others. Images with more than
+    `max_pixels` fail.
+    workers: processes; None is one per core, 0 computes in this process. keep_others: keep
+    stored images that are not among `images` (for a cache); otherwise they are removed.
+    Raises InputError if two images have the same id, the store cannot be written, or workers
     cannot start.
     """
     _refuse_repeated_ids(images)
@@ -92,7 +92,7 @@ def propose_images(
 
 @dataclass(frozen=True)
 class _Outcome:
-    """What became of an image: boxes, or an error, or neither, being known already."""
+    """The result for one image: proposals, or an error, or neither if it is already stored."""
 
     image_id: str
     digest: str | None = None
@@ -104,20 +104,20 @@ class _Outcome:
 def _outcomes(
     images: Sequence[ImageFile], propose: _Propose, store: Destination, workers: int
 ) -> Iterator[_Outcome]:
-    """First those that are known, then the rest, as they are done."""
-    unknown: list[ImageFile] = []
+    """Yield the stored images first, then the others in the order in which they finish."""
+    missing: list[ImageFile] = []
     for image_id, path in images:
-        if _is_known(store.digest(image_id), path):
+        if _is_stored(store.digest(image_id), path):
             yield _Outcome(image_id)
         else:
-            unknown.append((image_id, path))
+            missing.append((image_id, path))
     if workers == 0:
-        yield from map(propose, unknown)
+        yield from map(propose, missing)
     else:
-        yield from run_in_workers(propose, unknown, workers, _died)
+        yield from run_in_workers(propose, missing, workers, _worker_died)
 
 
-def _is_known(digest: str | None, path: str | Path) -> bool:
+def _is_stored(digest: str | None, path: str | Path) -> bool:
     try:
         return digest is not None and digest == image_digest(path)
     except InputError:
@@ -126,7 +126,7 @@ def _is_known(digest: str | None, path: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class _Propose:
-    """The work on one image; an object, so that it can be sent to worker processes."""
+    """The work on one image. A picklable object, so that it can be sent to worker processes."""
 
     source: Source
     max_pixels: int
@@ -147,14 +147,14 @@ class _Propose:
             return _Outcome(image_id, digest, size, proposals)
         except InputError as error:
             return _Outcome(image_id, digest, error=str(error))
-        except Exception as error:  # a source's own fault costs its image, not the rest
+        except Exception as error:  # an error in a source fails one image, not the run
             message = f"{path}: {self.source.name} failed ({type(error).__name__}: {reason(error)})"
             return _Outcome(image_id, digest, error=message)
 
 
-def _died(image: ImageFile, how: str) -> _Outcome:
+def _worker_died(image: ImageFile, cause: str) -> _Outcome:
     image_id, path = image
-    return _Outcome(image_id, error=f"{path}: {how}")
+    return _Outcome(image_id, error=f"{path}: {cause}")
 
 
 def _refuse_repeated_ids(images: Sequence[ImageFile]) -> None:
@@ -163,6 +163,6 @@ def _refuse_repeated_ids(images: Sequence[ImageFile]) -> None:
         if image_id in paths:
             raise InputError(
                 f"{path} and {paths[image_id]} have the same image id {image_id!r}; "
-                "give one of them, or propose for them into two stores"
+                "use only one of them, or two stores"
             )
         paths[image_id] = path

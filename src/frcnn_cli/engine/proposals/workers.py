@@ -1,7 +1,7 @@
 """Worker processes for work on many images.
 
-Unlike with the standard library's pools, a worker that dies takes only the image it was at with
-it, at most two images a worker are in flight, and no worker outlives this process.
+Unlike in the standard library's pools, a worker that dies loses only its current image, each
+worker holds at most two images, and no worker outlives this process.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from frcnn_proposals.errors import InputError
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Items that a worker holds: the one it is at, and one that waits.
+# Items per worker: the current one, and one that waits.
 _AHEAD = 2
-# Each worker has a core: libraries must not start a thread a core in every one of them.
+# Each worker has one core: libraries must not start one thread per core in every worker.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "OPENBLAS_NUM_THREADS")
 
 
@@ -35,12 +35,13 @@ def run_in_workers(
     workers: int,
     on_death: Callable[[Item, str], Result],
 ) -> Iterator[Result]:
-    """Results of `function` for every item, in the order in which they are done.
+    """Yield the result of `function` for every item, in the order in which they finish.
 
-    function: picklable; it is expected to turn an item's own errors into results.
-    on_death(item, how): the result for an item whose worker died on it.
+    function: picklable; it should return errors of an item as results.
+    on_death(item, cause): returns the result for an item whose worker died.
     Raises InputError if workers cannot start or `function` raises. Workers are killed when the
-    iteration ends in any way, Ctrl-C included; if this process dies, they end by themselves.
+    iteration ends for any reason, including Ctrl-C; if this process dies, they exit by
+    themselves.
     """
     queue = iter(items)
     pickled = pickle.dumps(function)
@@ -60,8 +61,8 @@ def run_in_workers(
                 except (EOFError, OSError):
                     worker.stop()
                     del running[connection]
-                    fatal, *waiting = worker.items
-                    yield on_death(fatal, worker.how_it_ended())
+                    current, *waiting = worker.items
+                    yield on_death(current, worker.exit_description())
                     queue = chain(waiting, queue)
                     for item in islice(queue, 1):
                         successor = _Worker(pickled, item)
@@ -82,29 +83,29 @@ def run_in_workers(
 
 
 class _Worker(Generic[Item]):
-    """A process, the parent's end of its pipe, and its items: the one it is at, and the next."""
+    """A process, the parent's end of its pipe, and its items: the current one and the next."""
 
     def __init__(self, pickled: bytes, item: Item) -> None:
-        # A spawned process shares no locks, threads or pipes with this one: when this one
-        # dies, the pipe closes for certain.
+        # A spawned process shares no locks, threads or pipes with this one, so the pipe is
+        # certain to close when this process dies.
         context = multiprocessing.get_context("spawn")
-        self.connection, theirs = context.Pipe()
-        self.process = context.Process(target=_work, args=(pickled, theirs), daemon=True)
+        self.connection, child_end = context.Pipe()
+        self.process = context.Process(target=_work, args=(pickled, child_end), daemon=True)
         with _without_ctrl_c():
             self.process.start()
-        theirs.close()
+        child_end.close()
         self.items: deque[Item] = deque()
         self._send(item)
 
     def give(self, queue: Iterator[Item]) -> None:
-        """Hand it items from the queue until one is waiting, so that it need not wait for us."""
+        """Send items from the queue until one waits, so that the worker is never idle."""
         for item in islice(queue, _AHEAD - len(self.items)):
             self._send(item)
 
     def _send(self, item: Item) -> None:
         self.items.append(item)
-        # To a process that has just died nothing can be sent: its pipe ends, and that is seen
-        # when results are waited for.
+        # Sending to a process that has just died fails; its closed pipe is noticed when the
+        # parent waits for results.
         with suppress(BrokenPipeError, ConnectionResetError):
             self.connection.send(item)
 
@@ -113,18 +114,18 @@ class _Worker(Generic[Item]):
         self.process.kill()
         self.process.join()
 
-    def how_it_ended(self) -> str:
+    def exit_description(self) -> str:
         code = self.process.exitcode or 0
         if code >= 0:
-            return f"its worker process ended with code {code}"
+            return f"its worker process exited with code {code}"
         if -code == signal.SIGKILL:
-            return "its worker process was killed by the kernel, which does so when memory runs out"
-        return f"its worker process was ended by {signal.Signals(-code).name}"
+            return "its worker process was killed by the kernel, probably because memory ran out"
+        return f"its worker process was terminated by {signal.Signals(-code).name}"
 
 
 @contextmanager
 def _without_ctrl_c() -> Iterator[None]:
-    """Processes started inside never see Ctrl-C: the parent tells them when to stop."""
+    """Processes started within this context ignore Ctrl-C: the parent stops them."""
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
@@ -136,13 +137,13 @@ def _without_ctrl_c() -> Iterator[None]:
 
 
 def _work(pickled: bytes, connection: Connection) -> None:
-    """What a worker process does: item after item until the pipe closes."""
+    """Process items in a worker until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     for name in _ONE_THREAD:
         os.environ[name] = "1"
     try:
-        function = pickle.loads(pickled)  # this program's own, from its parent
+        function = pickle.loads(pickled)  # safe: the parent process created it
         while True:
             connection.send(("done", function(connection.recv())))
     except (EOFError, BrokenPipeError, ConnectionResetError):
