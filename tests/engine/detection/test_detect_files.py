@@ -134,7 +134,7 @@ def test_another_model_or_setting_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_text("precious\nnotes\n")
-    with pytest.raises(InputError, match="no journal"):
+    with pytest.raises(InputError, match="not a journal"):
         Journal(path, {})
     assert path.read_text() == "precious\nnotes\n"
 

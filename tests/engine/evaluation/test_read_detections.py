@@ -53,7 +53,7 @@ def test_coco_numbers_are_those_of_the_data_set_s_json(tmp_path):
     entries = [{**GOOD, "image_id": 5, "category_id": 44}]
     found = read_detections(coco_file(tmp_path, entries), dataset)
     assert found["000012"].labels.tolist() == [2]
-    with pytest.raises(InputError, match="unknown category_id 1; known are 17, 44"):
+    with pytest.raises(InputError, match="unknown category_id 1; expected one of 17, 44"):
         read_detections(coco_file(tmp_path, [GOOD]), dataset)
 
 
@@ -71,7 +71,7 @@ def test_the_toolkit_s_own_entries_name_their_category(tmp_path):
     found = read_detections(coco_file(tmp_path, own), dataset)
     assert found["000012"].labels.tolist() == [2]
     assert found["000012"].boxes.tolist() == [list(BOX)]
-    with pytest.raises(InputError, match="unknown category 'dog'; known are cat, wild_cat"):
+    with pytest.raises(InputError, match="unknown category 'dog'; expected one of cat, wild_cat"):
         read_detections(coco_file(tmp_path, [{**GOOD, "category": "dog"}]), dataset)
 
 
@@ -82,17 +82,17 @@ def test_an_empty_list_is_no_fault(tmp_path):
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("[{", "not a readable json file"),
-        ("[" * 100_000, "not a readable json file"),
+        ("[{", "not a readable JSON file"),
+        ("[" * 100_000, "not a readable JSON file"),
         ("{}", "expected a list"),
         ([GOOD, 3], "entry 2: expected an object"),
-        ([{**GOOD, "bbox": [1, 2, 3]}], "entry 1: bbox should be 4 numbers"),
-        ([{**GOOD, "score": "high"}], "bbox should be 4 numbers and score one"),
+        ([{**GOOD, "bbox": [1, 2, 3]}], "entry 1: bbox must be 4 numbers"),
+        ([{**GOOD, "score": "high"}], "bbox must be 4 numbers and score one"),
         ([{**GOOD, "category_id": 7}], "unknown category_id 7"),
-        ([{**GOOD, "image_id": [1]}], "image_id should be"),
-        ([GOOD, {"image_id": 1}], "entry 2: it has no category_id"),
+        ([{**GOOD, "image_id": [1]}], "image_id must be"),
+        ([GOOD, {"image_id": 1}], "entry 2: category_id is missing"),
         ('[{"image_id": 12, "category_id": 1, "bbox": [0,0,1,NaN], "score": 1}]', "not a readable"),
-        ([{**GOOD, "score": 10**400}], "not a readable json file"),
+        ([{**GOOD, "score": 10**400}], "not a readable JSON file"),
         ([{**GOOD, "bbox": [9, 9, -3, 4]}], "entry 1: its box is turned inside out"),
         ([{**GOOD, "image_id": "x"}], "none of its images is in made test: it has 'x'"),
     ],

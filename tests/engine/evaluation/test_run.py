@@ -129,7 +129,7 @@ def test_an_interrupted_evaluation_is_resumed(
     (journal,) = (own_cache / "detections").iterdir()
     resumed = Lines()
     evaluation = evaluate_model(loaded, data, reporter=resumed)
-    assert f"Resuming {journal}: 1 images are done." in resumed.lines
+    assert f"Resuming from {journal}: 1 images are done." in resumed.lines
     assert evaluation == evaluate_model(loaded, data)
     # With other settings nothing of it is taken.
     other = Lines()

@@ -1,4 +1,4 @@
-"""Detection in all images of a dataset, so that an interrupted run can be resumed."""
+"""Detection in all images of a dataset; an interrupted run can be resumed."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ from frcnn_proposals.errors import InputError
 
 @dataclass(frozen=True)
 class JournalledDetections:
-    """Detections by image id, and the journal that holds this process's part of them.
+    """Detections by image id, and the journal with this process's part of them.
 
-    Remove the journal after the results are written: until then a run can be resumed from it.
+    Remove the journal only after the results are written: until then the run can be resumed.
     """
 
     detections: dict[str, Detections]
@@ -48,9 +48,9 @@ def detect_with_journal(
     team: Team = ALONE,
     reporter: Reporter = SILENT,
 ) -> JournalledDetections:
-    """Detections in every image of a dataset, kept in the cache image by image.
+    """Detections in every image of a dataset, stored in the cache as each image finishes.
 
-    A run that was interrupted is resumed by one with the same model, settings and proposals.
+    A run with the same model, settings and proposals resumes an interrupted one.
     Each process of the team detects in its part of the images; all return all detections.
     Images that cannot be read are skipped with a warning.
     """
@@ -74,7 +74,7 @@ def detect_dataset(
     on_image: Callable[[], None] = lambda: None,
     journal: Journal | None = None,
 ) -> ImageDetections:
-    """Detections in every image of a dataset; one that cannot be read does not stop the rest."""
+    """Detections in every image of a dataset. An unreadable image does not stop the others."""
     files = [(record.image_id, record.path) for record in dataset.images]
 
     def propose(image_id: str, image: Image) -> Proposals:
@@ -85,11 +85,14 @@ def detect_dataset(
 
 
 def readable_images(dataset: Dataset, detections: Sequence[Mapping[str, Detections]]) -> Dataset:
-    """The images that every detector could read: an unreadable image is no missed object.
+    """The dataset without images that any detector could not read.
 
-    detections: of each detector, by image id. Raises InputError where no image is left.
+    Otherwise the objects of an unreadable image would count as missed. detections: by image id,
+    one mapping per detector. Raises InputError if no image remains.
     """
-    readable = tuple(r for r in dataset.images if all(r.image_id in found for found in detections))
+    readable = tuple(
+        record for record in dataset.images if all(record.image_id in found for found in detections)
+    )
     if not readable:
         raise InputError(f"{dataset.name}: none of its images can be read.")
     return replace(dataset, images=readable)
@@ -98,7 +101,7 @@ def readable_images(dataset: Dataset, detections: Sequence[Mapping[str, Detectio
 def detection_identity(
     loaded: LoadedModel, settings: DetectSettings, proposals: str
 ) -> dict[str, Any]:
-    """What detections depend on beside the images. proposals: their fingerprint."""
+    """Everything except the images that detections depend on. proposals: their fingerprint."""
     with open(loaded.path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     return {
@@ -111,7 +114,7 @@ def detection_identity(
 def dataset_journal(
     loaded: LoadedModel, images: DatasetProposals, settings: DetectSettings, team: Team
 ) -> Journal:
-    """This process's journal in the cache, named by what the detections depend on."""
+    """This process's journal in the cache, named after everything the detections depend on."""
     identity = detection_identity(loaded, settings, images.fingerprint)
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{images.dataset.name}-{images.dataset.split}")
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

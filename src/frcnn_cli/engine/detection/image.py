@@ -1,4 +1,4 @@
-"""Detection: from an image and its proposals to boxes with class and score (paper, section 3)."""
+"""Detection in one image: from proposals to boxes with class and score (paper, section 3)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from frcnn_proposals.errors import MisuseError
 
 
 class View(NamedTuple):
-    """One look at an image: as it is, or mirrored left to right. boxes: (R, 4), in the view."""
+    """An image as it is, or mirrored left to right. boxes: (R, 4), in the view's coordinates."""
 
     image: Image
     boxes: NDArray[np.float32]
@@ -48,32 +48,34 @@ def detect_image(
 ) -> Detections:
     """Detections in one RGB image (H, W, 3) uint8, highest score first.
 
-    Forward once per view, decode the boxes of every class, clip them to the image, and suppress
-    within each class; where settings.box_voting is over 0, suppressed boxes still count in the
-    average that places a detection. A model of prepare_model is faster.
+    Runs the network once per view, decodes the boxes of every class, clips them to the image, and
+    applies non-maximum suppression per class. If settings.box_voting is above 0, each detection
+    is refined by an average that includes suppressed boxes. A model from prepare_model is faster.
     """
     proposals = proposals.top(settings.proposals)
     if len(proposals) == 0:
         return Detections()
     views = _views(image, proposals.boxes, settings.flip)
     outputs = [read_view(model, view, settings) for view in views]
-    scores = _mean([class_scores(model, each.logits) for each in outputs])
-    decoded = _mean([_decode(model, each, settings) for each in outputs])
+    scores = _mean([class_scores(model, output.logits) for output in outputs])
+    decoded = _mean([_decode(model, output, settings) for output in outputs])
     clipped = clip_boxes(decoded, *image.shape[:2])
 
-    # From here on one row per box and class: scores (M,), candidates (M, 4), labels (M,).
+    # One row per box and class from here: scores (M,), candidates (M, 4), labels (M,).
     scores, candidates, labels = _best_of_each_class(scores, clipped, settings.max_per_class)
     threshold = -math.inf if settings.score_threshold is None else settings.score_threshold
     passed = torch.nonzero(scores >= threshold).squeeze(1)
-    # The operator works in continuous coordinates: + 1 on the far corner makes it inclusive.
+    # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
     continuous = candidates[passed] + candidates.new_tensor([0.0, 0.0, 1.0, 1.0])
     unsuppressed = batched_nms(continuous, scores[passed], labels[passed], settings.nms_iou)
-    kept = passed[unsuppressed[: settings.top_k]]
+    detected = passed[unsuppressed[: settings.top_k]]
 
-    boxes = candidates[kept]
+    boxes = candidates[detected]
     if settings.box_voting > 0 and _moves_boxes(model, settings):
-        boxes = vote_boxes(boxes, labels[kept], candidates, labels, scores, settings.box_voting)
-    return Detections(boxes.cpu().numpy(), scores[kept].cpu().numpy(), labels[kept].cpu().numpy())
+        boxes = vote_boxes(boxes, labels[detected], candidates, labels, scores, settings.box_voting)
+    return Detections(
+        boxes.cpu().numpy(), scores[detected].cpu().numpy(), labels[detected].cpu().numpy()
+    )
 
 
 @torch.inference_mode()
@@ -83,62 +85,62 @@ def score_boxes(
     proposals: Proposals,
     settings: DetectSettings | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """The first half of `detect_image`: every proposal's scores and boxes, before suppression.
+    """Scores and boxes of every proposal before suppression: the first half of `detect_image`.
 
-    settings: scales, flip and box_regression are read. Without box regression, or by a network
-    that was trained without (paper, section 5.1), every class has the proposal's own box.
-    Returns scores (R, K + 1), probabilities or margins where SVMs classify (section 5.4), and
-    boxes (R, K, 4), clipped, in original pixels.
+    settings: only scales, flip and box_regression are used. Without box regression in the
+    settings or in the network (paper, section 5.1), the boxes of all classes are the proposal.
+    Returns scores (R, K + 1), probabilities or the margins of SVMs (section 5.4), and boxes
+    (R, K, 4), clipped, in pixels of the original image.
     """
     settings = settings or DetectSettings()
     views = _views(image, proposals.boxes, settings.flip)
     outputs = [read_view(model, view, settings) for view in views]
-    scores = _mean([class_scores(model, each.logits) for each in outputs])
-    decoded = _mean([_decode(model, each, settings) for each in outputs])
+    scores = _mean([class_scores(model, output.logits) for output in outputs])
+    decoded = _mean([_decode(model, output, settings) for output in outputs])
     return scores, clip_boxes(decoded, *image.shape[:2])
 
 
 def read_view(model: FastRCNN, view: View, settings: DetectSettings) -> ViewOutputs:
-    """Run the network on a view, each box read at its scale."""
+    """Run the network on a view, with each box at its scale."""
     image, boxes = view.image, view.boxes
     device = model.offset_means.device
     rows, logits, offsets = [], [], []
     for reading in readings(boxes, image.shape[:2], model.architecture.preprocessing, settings):
         tensor, factor = image_tensor(image, reading.preprocessing)
         rois = batch_rois([boxes[reading.rows]], [factor])
-        distinct, of_distinct = distinct_windows(rois, model.stride)
+        distinct, distinct_index = distinct_windows(rois, model.stride)
         outputs = model(batch_images([tensor]).to(device), distinct.to(device))
-        # Proposals that share a window share its outputs; each is decoded from its own box.
-        of_distinct = of_distinct.to(device)
-        logits.append(outputs.logits[of_distinct])
-        offsets.append(outputs.offsets[of_distinct])
+        # Proposals with the same window share its outputs, but each is decoded from its own box.
+        distinct_index = distinct_index.to(device)
+        logits.append(outputs.logits[distinct_index])
+        offsets.append(outputs.offsets[distinct_index])
         rows.append(reading.rows)
     order = torch.from_numpy(np.argsort(np.concatenate(rows))).to(device)
     return ViewOutputs(view, torch.cat(logits)[order], torch.cat(offsets)[order])
 
 
 def class_scores(model: FastRCNN, logits: Tensor) -> Tensor:
-    """Scores (R, K + 1) of logits: probabilities, or for SVMs the margins unchanged."""
+    """Scores (R, K + 1) from logits: probabilities, or the unchanged margins of SVMs."""
     if model.architecture.classifier == "softmax":
         return torch.softmax(logits, dim=1)
     return logits
 
 
 def threshold_for(model: FastRCNN, given: float | None = None) -> float:
-    """The lowest score of a box that counts: the given one, or the default.
+    """The score threshold: the given one, or the default.
 
-    The default is a probability of 0.5, or for SVMs a margin of 0. Raises MisuseError for a
+    The default is a probability of 0.5, or a margin of 0 for SVMs. Raises MisuseError for a
     probability outside 0..1.
     """
     if model.architecture.classifier == "svm":
         return 0.0 if given is None else given
     if given is not None and not 0 <= given <= 1:
-        raise MisuseError(f"The score threshold is {given}; for probabilities it must be in 0..1.")
+        raise MisuseError(f"The score threshold is {given}; a probability must be from 0 to 1.")
     return 0.5 if given is None else given
 
 
 def _views(image: Image, boxes: NDArray[np.float32], flip: bool) -> list[View]:
-    """The image with its proposals and, with `flip`, both mirrored."""
+    """The image with its proposals, and with `flip` also its mirror image."""
     views = [View(image, boxes, False)]
     if flip:
         mirrored = np.ascontiguousarray(image[:, ::-1])
@@ -147,14 +149,14 @@ def _views(image: Image, boxes: NDArray[np.float32], flip: bool) -> list[View]:
 
 
 def _decode(model: FastRCNN, outputs: ViewOutputs, settings: DetectSettings) -> Tensor:
-    """The boxes (R, K, 4) of every class, in pixels of the image itself, not clipped."""
+    """The boxes (R, K, 4) of every class, in pixels of the original image, not clipped."""
     view = outputs.view
-    own = torch.from_numpy(view.boxes).to(outputs.offsets.device)
+    proposals = torch.from_numpy(view.boxes).to(outputs.offsets.device)
     if _moves_boxes(model, settings):
         offsets = model.denormalise(outputs.offsets)
-        decoded = decode_boxes(own, offsets, model.architecture.box_coding)
+        decoded = decode_boxes(proposals, offsets, model.architecture.box_coding)
     else:
-        decoded = own[:, None].expand(-1, len(model.architecture.classes), -1)
+        decoded = proposals[:, None].expand(-1, len(model.architecture.classes), -1)
     if not view.mirrored:
         return decoded
     width = view.image.shape[1]
@@ -162,13 +164,13 @@ def _decode(model: FastRCNN, outputs: ViewOutputs, settings: DetectSettings) -> 
     return torch.stack((width - 1 - x2, y1, width - 1 - x1, y2), dim=-1)
 
 
-def _mean(of_views: list[Tensor]) -> Tensor:
-    """The mean over one view, or over two."""
-    return of_views[0] if len(of_views) == 1 else (of_views[0] + of_views[1]) / 2
+def _mean(views: list[Tensor]) -> Tensor:
+    """The mean over one or two views."""
+    return views[0] if len(views) == 1 else (views[0] + views[1]) / 2
 
 
 def _moves_boxes(model: FastRCNN, settings: DetectSettings) -> bool:
-    """Whether detections leave their proposals (paper, section 5.1)."""
+    """Whether box regression moves the detections (paper, section 5.1)."""
     return settings.box_regression and model.architecture.box_regression
 
 
@@ -184,28 +186,29 @@ def _best_of_each_class(
     return best.flatten(), boxes[rows.flatten(), columns.flatten()], columns.flatten() + 1
 
 
-# Of an image with 100 detections and 20 classes of 300 boxes, this many at once are 40 MB.
-_KEPT_AT_ONCE = 128
+# Detections per step: with 20 classes of 300 boxes each, a step needs 40 MB.
+_VOTED_AT_ONCE = 128
 
 
 def vote_boxes(
     kept: Tensor, labels: Tensor, boxes: Tensor, box_labels: Tensor, scores: Tensor, iou: float
 ) -> Tensor:
-    """Each of `kept` moved to the mean of the boxes of its class that overlap it by `iou`.
+    """Box voting: the mean of all boxes of its class whose IoU with a detection is at least `iou`.
 
-    The mean is weighted by score (S. Gidaris and N. Komodakis, ICCV 2015); scores
-    under 0, as SVMs give, count as 0, and a box without any weight stays.
-    kept (N, 4) with labels (N,): what suppression left. boxes (M, 4) with box_labels (M,) and
-    scores (M,): what it was given. Inclusive corners in pixels. Returns (N, 4).
+    The mean is weighted by score (S. Gidaris and N. Komodakis, ICCV 2015). Negative scores (of
+    SVMs) count as 0; a detection whose weights are all 0 stays unchanged.
+    kept (N, 4) with labels (N,): the detections after suppression. boxes (M, 4) with
+    box_labels (M,) and scores (M,): the boxes before it. Inclusive corners in pixels. Returns the
+    new boxes (N, 4) of the detections.
     """
     if len(kept) == 0:
         return kept
     weights = scores.clamp(min=0)
     parts = []
-    chunks = (torch.split(kept, _KEPT_AT_ONCE), torch.split(labels, _KEPT_AT_ONCE))
-    for some, some_labels in zip(*chunks, strict=True):
-        votes = (iou_matrix(some, boxes) >= iou) & (some_labels[:, None] == box_labels)
-        weighed = votes * weights
-        total = weighed.sum(dim=1, keepdim=True)
-        parts.append(torch.where(total > 0, weighed @ boxes / total, some))
+    chunks = (torch.split(kept, _VOTED_AT_ONCE), torch.split(labels, _VOTED_AT_ONCE))
+    for chunk, chunk_labels in zip(*chunks, strict=True):
+        votes = (iou_matrix(chunk, boxes) >= iou) & (chunk_labels[:, None] == box_labels)
+        weighted = votes * weights
+        total = weighted.sum(dim=1, keepdim=True)
+        parts.append(torch.where(total > 0, weighted @ boxes / total, chunk))
     return torch.cat(parts)

@@ -1,4 +1,4 @@
-"""Detection in many images: read and proposed for ahead of the network, journalled, resumed."""
+"""Detection in many images, with prefetching and a journal to resume from."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.images import MAX_PIXELS, decode_image, digest_of, read_image_bytes
 from frcnn_proposals.sources.precomputed import Precomputed
 
-# From an image's id and its pixels to its proposals.
+# A function from image id and pixels to proposals.
 Propose = Callable[[str, Image], Proposals]
 
 
 @dataclass(frozen=True)
 class DetectedFile:
-    """One image file and what was found in it, or why that failed.
+    """One image file with its detections, or the error that prevented detection.
 
-    image: its pixels; None where it failed, or where the journal had its detections.
+    image: its pixels; None after an error, or if the detections come from the journal.
     """
 
     image_id: str
@@ -50,7 +50,7 @@ class ImageDetections:
 def collect_detections(
     results: Iterable[DetectedFile], on_result: Callable[[DetectedFile], None]
 ) -> ImageDetections:
-    """Run detection to its end; `on_result` is called after each image."""
+    """Consume all results; `on_result` is called after each image."""
     found, failures = {}, []
     for result in results:
         if result.detections is None:
@@ -62,10 +62,12 @@ def collect_detections(
 
 
 def gather_detections(team: Team, detected: ImageDetections) -> ImageDetections:
-    """The detections of all processes, each in its own images, in every process."""
+    """Return the detections of all processes, in every process."""
     parts = team.gather(detected)
-    found = {name: each for part in parts for name, each in part.detections.items()}
-    return ImageDetections(found, tuple(text for part in parts for text in part.failures))
+    found = {
+        image_id: detections for part in parts for image_id, detections in part.detections.items()
+    }
+    return ImageDetections(found, tuple(message for part in parts for message in part.failures))
 
 
 def detect_files(
@@ -78,9 +80,9 @@ def detect_files(
 ) -> Iterator[DetectedFile]:
     """Detections in each of `files` (image id, path), in their order.
 
-    Images are decoded and `propose` is called in threads, a few images ahead of the network.
-    One that fails does not stop the rest. journal: what it knows of an unchanged file is not
-    detected again; the rest joins it, image by image. An image of more than `max_pixels` fails.
+    Threads decode images and call `propose`, a few images ahead of the network. An image that
+    fails does not stop the others. journal: detections of unchanged files are taken from it,
+    new ones are added as each image finishes. Images with more than `max_pixels` fail.
     """
     prepare = partial(_prepare, propose, journal, max_pixels)
     for task in prefetch(prepare, files, threads=usable_cores()):
@@ -99,9 +101,9 @@ def detect_files(
 
 
 def proposals_from(source: Source) -> Propose:
-    """Proposals made by `source`, or found by image id where it holds them (Precomputed).
+    """A function that computes proposals by `source`, or looks them up by image id (Precomputed).
 
-    Raises InputError where the file that holds them cannot be read.
+    Raises InputError if the file of a Precomputed source cannot be read.
     """
     if isinstance(source, Precomputed):
         source.load()
@@ -116,7 +118,7 @@ def proposals_from(source: Source) -> Propose:
 
 @dataclass(frozen=True)
 class _Task:
-    """An image ready for the network, or done without it."""
+    """An image ready for the network, or one that does not need it (stored, or failed)."""
 
     result: DetectedFile
     proposals: Proposals | None = None
@@ -124,7 +126,7 @@ class _Task:
 
 
 def _prepare(propose: Propose, journal: Journal | None, max_pixels: int, file: ImageFile) -> _Task:
-    """What happens to an image before the network, in any thread."""
+    """Prepare an image for the network, in any thread."""
     image_id, path = file[0], Path(file[1])
     result = DetectedFile(image_id, path)
     try:
@@ -137,6 +139,6 @@ def _prepare(propose: Propose, journal: Journal | None, max_pixels: int, file: I
         return _Task(replace(result, image=image), propose(image_id, image), digest)
     except InputError as error:
         return _Task(replace(result, error=str(error)))
-    except Exception as error:  # a source's own fault costs its image, not the rest
-        message = f"{path}: its proposals failed ({type(error).__name__}: {reason(error)})"
+    except Exception as error:  # an error in a source fails one image, not the run
+        message = f"{path}: computing proposals failed ({type(error).__name__}: {reason(error)})"
         return _Task(replace(result, error=message))

@@ -1,7 +1,7 @@
-"""A journal of finished detections, from which an interrupted run is resumed.
+"""A journal of finished detections, to resume an interrupted run.
 
-JSON lines: first what the detections depend on, then one line per image. Where a killed run left
-an incomplete last line, it is ignored.
+JSON lines: the first one holds everything that the detections depend on, each of the others one
+image. An incomplete last line, left by a killed run, is ignored.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError, reason
 
 _FORMAT = "frcnn detections, unfinished, 1"
-# A killed process loses no line that was written; a power cut at most those of this long.
+# A killed process loses no written line; a power cut loses at most those of this period.
 _SECONDS_BETWEEN_SYNCS = 1.0
 
 
 class Journal:
-    """Detections by image, in a file that grows as they are made.
+    """Detections by image, in a file that each finished image is appended to.
 
-    identity: JSON values on which the detections depend: the model, the settings, the source
-    of the proposals. Raises InputError where the file was begun with another identity, is no
-    journal, is being written by another run, or cannot be written.
+    identity: JSON values that the detections depend on: the model, the settings, the source of
+    the proposals. Raises InputError if the file has another identity, is not a journal, is in
+    use by another run, or cannot be written.
     """
 
     def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
@@ -49,27 +49,27 @@ class Journal:
         return len(self._known)
 
     def known(self, image_id: str, digest: str) -> Detections | None:
-        """What was found in the image, if its file had that digest then."""
-        then, detections = self._known.get(image_id, ("", None))
-        return detections if then == digest else None
+        """The stored detections of the image, or None; also None if its file has another digest."""
+        stored_digest, detections = self._known.get(image_id, ("", None))
+        return detections if stored_digest == digest else None
 
     def add(self, image_id: str, digest: str, detections: Detections) -> None:
-        """Keep what was found in an image whose file has that digest."""
-        found = {name: getattr(detections, name) for name in ("boxes", "scores", "labels")}
-        self._write({"image_id": image_id, "digest": digest, **found})
+        """Store the detections of an image, with the digest of its file."""
+        fields = {name: getattr(detections, name) for name in ("boxes", "scores", "labels")}
+        self._write({"image_id": image_id, "digest": digest, **fields})
         self._known[image_id] = (digest, detections)
 
     def remove(self) -> None:
-        """Remove the file: the results are where they belong."""
+        """Remove the file. Call this once the results are written elsewhere."""
         self.path.unlink(missing_ok=True)
         self._file.close()
 
     def close(self) -> None:
-        """Leave the file for the next run; an empty one is removed."""
+        """Close the file and keep it for the next run; remove it if it has no detections."""
         if not self._file.closed:
             if not self._known:
                 self.path.unlink(missing_ok=True)
-            # Every line was flushed, or a full disk was reported.
+            # Nothing is lost: every line was flushed, or the error was reported.
             with suppress(OSError):
                 self._file.close()
 
@@ -80,19 +80,20 @@ class Journal:
         self.close()
 
     def _read(self, identity: dict[str, Any]) -> None:
-        """Take over the lines of an earlier run, or begin a file."""
+        """Read the lines of an earlier run, or start a new file."""
         lines = self._file.read().split(b"\n")
-        whole = sum(len(line) + 1 for line in lines[:-1])
+        complete = sum(len(line) + 1 for line in lines[:-1])  # bytes of complete lines
         if len(lines) > 1:
             self._check_head(lines[0], identity)
             try:
                 self._known = dict(_entry(line) for line in lines[1:-1])
             except (ValueError, KeyError, TypeError, OverflowError) as error:
-                damage = reason(error)
-                raise InputError(f"{self.path}: is damaged ({damage}). Remove it.") from error
-        self._file.seek(whole)
+                raise InputError(
+                    f"{self.path}: the file is damaged ({reason(error)}). Remove it."
+                ) from error
+        self._file.seek(complete)
         self._file.truncate()
-        if whole == 0:
+        if complete == 0:
             self._write({"format": _FORMAT, "identity": identity})
 
     def _check_head(self, line: bytes, identity: dict[str, Any]) -> None:
@@ -101,14 +102,17 @@ class Journal:
         except ValueError:
             head = None
         if not isinstance(head, dict) or head.get("format") != _FORMAT:
-            raise InputError(f"{self.path}: is in the way and is no journal of detections.")
-        before = head.get("identity")
-        known = before if isinstance(before, dict) else {}
-        other = [name for name in identity if known.get(name) != identity[name]]
-        if other:
             raise InputError(
-                f"{self.path}: is of an unfinished run that differs in its {' and '.join(other)}."
-                "\nResume that run by its own command, remove the file, or write to another one."
+                f"{self.path}: is not a journal of detections. Move it, or write to another file."
+            )
+        stored = head.get("identity")
+        if not isinstance(stored, dict):
+            stored = {}
+        differing = [name for name in identity if stored.get(name) != identity[name]]
+        if differing:
+            raise InputError(
+                f"{self.path}: an unfinished run differs in its {' and '.join(differing)}.\n"
+                "Resume that run with its own command, remove the file, or write to another one."
             )
 
     def _write(self, entry: Mapping[str, Any]) -> None:
@@ -124,22 +128,22 @@ class Journal:
 
 @contextmanager
 def resumed(journal: Journal | None, reporter: Reporter) -> Iterator[None]:
-    """Open a journal while detecting; report its images, and on Ctrl-C that they are kept."""
+    """Open a journal for detection; report its images, and how to resume after Ctrl-C."""
     if journal is None:
         yield
         return
     with journal:
         if len(journal):
-            reporter.note(f"Resuming {journal.path}: {len(journal)} images are done.")
+            reporter.note(f"Resuming from {journal.path}: {len(journal)} images are done.")
         try:
             yield
         except KeyboardInterrupt:
-            reporter.note("Interrupted. Finished images are kept: run the same command to resume.")
+            reporter.note("Interrupted. Finished images are saved: run the same command to resume.")
             raise
 
 
 def _open(path: Path) -> BinaryIO:
-    """The file, made where it is missing, for this process alone."""
+    """Open or create the file, locked for this process."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -149,7 +153,7 @@ def _open(path: Path) -> BinaryIO:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         os.close(handle)
-        raise InputError(f"{path}: another run is writing this. Wait for it.") from error
+        raise InputError(f"{path}: in use by another run. Wait until it ends.") from error
     return os.fdopen(handle, "r+b")
 
 

@@ -1,4 +1,4 @@
-"""Work on the next items while the caller is busy with this one."""
+"""Compute the results of the next items while the caller processes the current one."""
 
 from __future__ import annotations
 
@@ -17,31 +17,31 @@ Result = TypeVar("Result")
 def prefetch(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[Result]:
-    """`function` of every item, in their order, computed in `threads` threads.
+    """Yield `function(item)` for every item, in order, computed by `threads` threads.
 
-    As many results as threads are made or wait while the caller holds one. An exception of
-    the function is raised where its result is due. A thread in the middle of an item does not
-    keep the program from ending.
+    While the caller processes one result, at most `threads` further results are computed or
+    waiting. An exception in the function is raised in place of its result. The threads are
+    daemons: they do not prevent the program from exiting.
     """
     tasks: queue.SimpleQueue[tuple[Future[Result], Item] | None] = queue.SimpleQueue()
     for _ in range(threads):
         threading.Thread(target=_work, args=(function, tasks), daemon=True).start()
-    rest = iter(items)
-    due: deque[Future[Result]] = deque()
+    remaining = iter(items)
+    pending: deque[Future[Result]] = deque()
 
-    def give(count: int) -> None:
-        for item in itertools.islice(rest, count):
-            due.append(Future())
-            tasks.put((due[-1], item))
+    def submit(count: int) -> None:
+        for item in itertools.islice(remaining, count):
+            pending.append(Future())
+            tasks.put((pending[-1], item))
 
     try:
-        give(threads)
-        while due:
-            result = due.popleft().result()
-            give(1)
+        submit(threads)
+        while pending:
+            result = pending.popleft().result()
+            submit(1)
             yield result
     finally:
-        for future in due:
+        for future in pending:
             future.cancel()
         for _ in range(threads):
             tasks.put(None)

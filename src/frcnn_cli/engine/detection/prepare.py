@@ -1,4 +1,4 @@
-"""A model prepared for detection: in the given precision, with the fastest layers."""
+"""Prepare a model for detection: in the given precision, with faster layers."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from frcnn_cli.engine.settings import Precision
 
 
 def prepare_model(model: FastRCNN, precision: Precision = "float32") -> FastRCNN:
-    """A copy of `model` for detection alone; the model itself stays as it is.
+    """A copy of `model` for detection only; the model itself is not changed.
 
-    Weights that need not change are shared, the others lie in memory twice while both are
-    kept. precision: bfloat16 runs the convolutions, RoI pooling, fc6 and fc7 in it; the
-    sibling layers and what follows them stay float32, and so do the weights of norms.
+    Weights that are the same in both are shared; the others are in memory twice while both
+    models exist. precision: bfloat16 applies to the convolutions, RoI pooling, fc6 and fc7; the
+    sibling layers, later steps and the weights of normalisation layers stay float32.
     """
     dtype: torch.dtype = getattr(torch, precision)
     siblings = (model.score, model.box)
-    kept: dict[int, object] = {id(buffer): buffer for buffer in model.buffers()}
+    copied: dict[int, object] = {id(buffer): buffer for buffer in model.buffers()}
     for layer in model.modules():
         changes = layer not in siblings and not isinstance(layer, nn.LayerNorm)
         for parameter in layer.parameters(recurse=False):
             values = parameter.detach().to(dtype if changes else parameter.dtype)
-            kept[id(parameter)] = nn.Parameter(values, requires_grad=False)
-    prepared = copy.deepcopy(model, kept).eval()
+            copied[id(parameter)] = nn.Parameter(values, requires_grad=False)
+    prepared = copy.deepcopy(model, copied).eval()
     prepared.dtype = dtype
     _replace(prepared)
     return prepared
 
 
 def _replace(module: nn.Module) -> None:
-    """Put a faster layer in the place of each that has one (the siblings are small)."""
+    """Replace each layer by its faster version, if it has one (the siblings are too small)."""
     for name, layer in module.named_children():
         if name in ("score", "box"):
             continue
         if can_pack(layer):
             assert isinstance(layer, nn.Linear)
-            # Packing is an internal operator: where it is not supported, the layer stays.
+            # Packing is an internal operator of torch: where it is not supported, keep the layer.
             with suppress(RuntimeError):
                 setattr(module, name, PackedLinear(layer))
         elif can_transform(layer):
@@ -54,18 +54,18 @@ def _replace(module: nn.Module) -> None:
             _replace(layer)
 
 
-# A convolution of fewer channels gains less from fewer multiplications than it loses to the
-# transform, whose cost grows with the size of the maps alone.
+# With fewer channels, the transform, whose cost depends only on the size of the maps, costs more
+# time than it saves.
 _FEWEST_INPUTS, _FEWEST_OUTPUTS = 64, 128
-# The block that weights are packed for; others run on the same packing.
+# The number of RoIs that weights are packed for; other numbers use the same packing.
 _PACKED_FOR = 128
 
 
 class PackedLinear(nn.Module):
-    """A fully connected layer whose weights lie as oneDNN reads them.
+    """A fully connected layer with its weights in oneDNN's own layout.
 
-    Packing once spares every block of RoIs the rearrangement of the weights, which are 411 MB
-    in VGG16's fc6. float32 or bfloat16, (R, inputs) -> (R, outputs).
+    The weights (411 MB in VGG16's fc6) are rearranged once, not for every block of RoIs.
+    float32 or bfloat16, (R, inputs) -> (R, outputs).
     """
 
     def __init__(self, layer: nn.Linear) -> None:
@@ -81,10 +81,10 @@ class PackedLinear(nn.Module):
 
 
 class WinogradConv(nn.Module):
-    """A 3 x 3 convolution by Winograd's transform F(6 x 6, 3 x 3), as NNPACK has it.
+    """A 3 x 3 convolution by Winograd's transform F(6 x 6, 3 x 3) in NNPACK.
 
-    It makes 6 x 6 outputs with 64 multiplications a channel in place of 324, in float32, at a
-    relative error of about 1e-5 (Lavin and Gray, 2016). (1, C, H, W) -> (1, outputs, H, W),
+    It computes 6 x 6 outputs with 64 instead of 324 multiplications per channel, in float32, with
+    a relative error of about 1e-5 (Lavin and Gray, 2016). (1, C, H, W) -> (1, outputs, H, W),
     contiguous.
     """
 
@@ -98,10 +98,10 @@ class WinogradConv(nn.Module):
 
 
 class HalvingPool(nn.Module):
-    """Max pooling of 2 x 2 at stride 2, by the maximum of every other row, then column.
+    """2 x 2 max pooling with stride 2, by the maximum of pairs of rows, then pairs of columns.
 
-    torch's own is three times slower on maps with channels first, as WinogradConv leaves them;
-    others are left to it.
+    This is faster than torch's own operator by 3x on contiguous maps (channels first), as
+    WinogradConv returns them. Other maps use torch's operator.
     """
 
     def __init__(self, layer: nn.MaxPool2d) -> None:
@@ -115,7 +115,7 @@ class HalvingPool(nn.Module):
 
 
 def _halve(x: Tensor, dimension: int, ceil: bool) -> Tensor:
-    """The larger of each two neighbours along a dimension; the last of an odd number alone."""
+    """The maximum of each pair along a dimension; with `ceil`, also a last one without a pair."""
     pairs = x.shape[dimension] // 2
     even, odd = (x.movedim(dimension, 0)[start::2].movedim(0, dimension) for start in (0, 1))
     if x.shape[dimension] % 2 == 0:
@@ -129,7 +129,7 @@ def _halve(x: Tensor, dimension: int, ceil: bool) -> Tensor:
 
 
 def can_halve(layer: nn.Module) -> bool:
-    """Whether HalvingPool can take this layer's place."""
+    """Whether HalvingPool can replace this layer."""
     return (
         isinstance(layer, nn.MaxPool2d)
         and layer.kernel_size in (2, (2, 2))
@@ -141,9 +141,9 @@ def can_halve(layer: nn.Module) -> bool:
 
 
 def can_pack(layer: nn.Module) -> bool:
-    """Whether PackedLinear can take this layer's place on this machine.
+    """Whether PackedLinear can replace this layer on this machine.
 
-    oneDNN packs bfloat16 only where it has instructions for it.
+    oneDNN packs bfloat16 only on processors with instructions for it.
     """
     return (
         isinstance(layer, nn.Linear)
@@ -157,7 +157,7 @@ def can_pack(layer: nn.Module) -> bool:
 
 
 def can_transform(layer: nn.Module) -> bool:
-    """Whether WinogradConv can take this layer's place and is faster."""
+    """Whether WinogradConv can replace this layer and is faster."""
     return (
         isinstance(layer, nn.Conv2d)
         and layer.weight.device.type == "cpu"

@@ -1,6 +1,6 @@
-"""COCO results json: a list of {image_id, category_id, bbox: [x, y, width, height], score}.
+"""COCO results JSON: a list of {image_id, category_id, bbox: [x, y, width, height], score}.
 
-The toolkit writes its detections in this format, and reads files of other tools.
+The toolkit writes its detections in this format, and also reads files of other tools.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def coco_entries(
 ) -> list[dict[str, Any]]:
     """One entry per detection: image_id, category_id (1..K), category, bbox, score.
 
-    bbox is x, y, width and height, as COCO has it: an inclusive box is x2 - x1 + 1 wide.
+    bbox is x, y, width and height as in COCO: an inclusive box is x2 - x1 + 1 wide.
     """
     columns = (detections.boxes, detections.scores, detections.labels)
     rows = zip(*(column.tolist() for column in columns), strict=True)
@@ -50,7 +50,7 @@ def coco_entries(
 def write_coco_results(
     path: Path, detections: Mapping[str, Detections], classes: Sequence[str]
 ) -> None:
-    """Write the detections of all images, by image id; the file appears when it is whole."""
+    """Write the detections of all images, by image id, as a complete file or not at all."""
     entries = [
         entry for name, found in detections.items() for entry in coco_entries(name, found, classes)
     ]
@@ -58,12 +58,12 @@ def write_coco_results(
 
 
 def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
-    """The rows of a results file. Raises InputError, naming the entry, where one is unusable.
+    """Read a results file. Raises InputError that names the first invalid entry.
 
     image_id: the dataset's id, or its number. category_id: the number in the dataset's own
-    json, else the label 1..K. A file that is an object holds the list as 'annotations' or
-    'detections'; where it also lists 'categories' (id and name), classes go by their names,
-    and so they do where an entry has a 'category', as the toolkit's own have.
+    JSON file, otherwise the label 1..K. If the file is an object, the list is its 'annotations'
+    or 'detections'. If it also has 'categories' (id and name), or an entry has a 'category' (a
+    name, as in the toolkit's own files), the class name decides.
     """
     with _collector_paused():
         entries, categories = _entries(path)
@@ -87,7 +87,7 @@ def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
 
 @contextmanager
 def _collector_paused() -> Iterator[None]:
-    """The garbage collector would walk half a million small objects over and over."""
+    """Pause the garbage collector, which would scan half a million small objects repeatedly."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -98,36 +98,36 @@ def _collector_paused() -> Iterator[None]:
 
 
 def _boxes(extents: list[Any]) -> NDArray[np.float64]:
-    """Inclusive corners (D, 4) of D lists of x, y, width, height."""
+    """Inclusive corners (D, 4) from D lists of x, y, width, height."""
     if extents and set(map(len, extents)) != {4}:
-        raise ValueError("a box of other than 4 numbers")
+        raise ValueError("a box does not have 4 numbers")
     boxes = _numbers(chain.from_iterable(extents)).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2] - 1
     return boxes
 
 
 def _numbers(values: Iterable[Any]) -> NDArray[np.float64]:
-    """Values (N,) that are numbers: NumPy itself would take texts of them, and lists of one."""
+    """Numbers (N,). Unlike NumPy, this rejects strings of digits and lists of one number."""
     return np.array(array("d", values))
 
 
 def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
-    """The list of detections, and the file's categories where it has them."""
+    """The list of detections, and the categories of the file, if any."""
     try:
         content = orjson.loads(read_bytes(path))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
+        raise InputError(f"{path}: not a readable JSON file ({reason(error)})") from error
     categories = None
     if isinstance(content, dict):
         categories = content.get("categories")
         content = content.get("annotations", content.get("detections"))
     if not isinstance(content, list):
-        raise InputError(f"{path}: expected a list of detections in COCO results style")
+        raise InputError(f"{path}: expected a list of detections in the format of COCO results")
     return content, categories if isinstance(categories, list) else None
 
 
 def _image_names(dataset: Dataset) -> dict[Any, str]:
-    """Map an image_id of a file, a string or a number, to the dataset's id."""
+    """Map each image_id of a file (string or number) to the dataset's id."""
     names: dict[Any, str] = {number: name for name, number in numbering(dataset).images.items()}
     return names | {image.image_id: image.image_id for image in dataset.images}
 
@@ -135,14 +135,14 @@ def _image_names(dataset: Dataset) -> dict[Any, str]:
 def _label_lookup(
     path: Path, dataset: Dataset, categories: list[Any] | None, labels: Mapping[str, int]
 ) -> Mapping[Any, int]:
-    """Map a category_id to a label. labels: by class name."""
+    """Map each category_id to a label. labels: by class name."""
     if categories is None:
         return {number: label for label, number in enumerate(numbering(dataset).classes, start=1)}
     try:
         names = {category["id"]: category["name"] for category in categories}
         return {number: labels[name] for number, name in names.items() if name in labels}
     except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: its categories need an id and a name each") from error
+        raise InputError(f"{path}: each of its categories needs an id and a name") from error
 
 
 def _label(
@@ -158,25 +158,25 @@ def _first_fault(
     label_of: Mapping[Any, int],
     label_of_name: Mapping[str, int],
 ) -> str:
-    """Words for the first entry that cannot be used."""
+    """The error message for the first invalid entry."""
     for number, entry in enumerate(entries, start=1):
         where = f"{path}: entry {number}"
         if not isinstance(entry, dict):
             return f"{where}: expected an object with image_id, category_id, bbox and score"
         for key in ("image_id", "category_id", "bbox", "score"):
             if key not in entry:
-                return f"{where}: it has no {key}"
+                return f"{where}: {key} is missing"
         if not _is_numbers(entry["bbox"], 4) or not _is_numbers([entry["score"]], 1):
-            return f"{where}: bbox should be 4 numbers and score one"
+            return f"{where}: bbox must be 4 numbers and score one number"
         if not isinstance(entry["image_id"], (int, str)):
-            return f"{where}: image_id should be a number or a string"
+            return f"{where}: image_id must be a number or a string"
         name = entry.get("category")
         if name is not None and (not isinstance(name, str) or name not in label_of_name):
-            return f"{where}: unknown category {name!r}; known are {', '.join(label_of_name)}"
+            return f"{where}: unknown category {name!r}; expected one of {', '.join(label_of_name)}"
         category = entry["category_id"]
         if name is None and (not isinstance(category, (int, str)) or category not in label_of):
-            some = ", ".join(str(known) for known in list(label_of)[:20])
-            return f"{where}: unknown category_id {category!r}; known are {some}"
+            first_ids = ", ".join(str(known) for known in list(label_of)[:20])
+            return f"{where}: unknown category_id {category!r}; expected one of {first_ids}"
     return f"{path}: not COCO results"
 
 

@@ -1,4 +1,4 @@
-"""Detections as a file lists them, one a row, before they are gathered by image."""
+"""Detections as rows of a file, before they are grouped by image."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class DetectionRows:
-    """image_ids: the images met, in order; image (D,): index into them; labels (D,) 1..K;
-    scores (D,); boxes (D, 4), the toolkit's own coordinates.
+    """D detections of a file.
 
-    where: a row's number to its place in the file, in words.
+    image_ids: the images of the file, in order of appearance; image (D,): index into them;
+    labels (D,) 1..K; scores (D,); boxes (D, 4) in the toolkit's coordinates. where: a function
+    from a row number to a description of its position in the file.
     """
 
     image_ids: tuple[str, ...]
@@ -27,9 +28,9 @@ class DetectionRows:
 
 
 class ImageIndex(dict[Any, int]):
-    """From an image as a file names it to its index among those met so far.
+    """A mapping from an image name in a file to an index, in order of appearance.
 
-    names: image name in the file -> the dataset's id; other names stay as they are.
+    names: image name in the file -> the dataset's id; other names are used unchanged.
     """
 
     def __init__(self, names: Mapping[Any, str]) -> None:
@@ -44,5 +45,5 @@ class ImageIndex(dict[Any, int]):
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The images met, in order."""
+        """The ids of the images, in order of appearance."""
         return tuple(self._index_of_id)

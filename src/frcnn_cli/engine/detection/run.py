@@ -1,4 +1,4 @@
-"""Detection in many image files from start to end: resumed, drawn, and written as json."""
+"""Detection in many image files, end to end: resume, draw, and write JSON."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ from frcnn_proposals.store.provenance import Provenance
 
 @dataclass(frozen=True)
 class Detector:
-    """A model, how it detects, and where its proposals come from."""
+    """A model, its detection settings, and the source of its proposals."""
 
     loaded: LoadedModel
     settings: DetectSettings
@@ -53,11 +53,11 @@ def make_detector(
     proposals: Path | None = None,
     source: str | None = None,
 ) -> Detector:
-    """A detector with proposals from a file, or computed by `source`.
+    """Create a detector with proposals from a file, or computed by `source`.
 
     options: changes to the model's own settings. source: by default the one that the model
-    was trained with. A model that classifies by SVMs has margins for scores, so the threshold
-    of its softmax does not apply: it is 0 unless given.
+    was trained with. The scores of an SVM classifier are margins, so the stored threshold, a
+    probability, does not apply: the default is then 0.
     """
     options = options or DetectionOptions()
     settings = options.applied_to(loaded.experiment.detect)
@@ -80,9 +80,9 @@ def detect_in_files(
 ) -> ImageDetections:
     """Detections in `files` (image id, path); each process of the team detects in its part.
 
-    json_path: written as COCO results; until then each image's detections are kept beside it,
-    so that an interrupted run is resumed by the next call. pictures: folder for each image with
-    its detections drawn, as ID.jpg. A file that fails does not stop the others.
+    json_path: output file, in COCO results format. Until it is written, finished images are
+    stored in a file next to it, so that the next call resumes an interrupted run. pictures:
+    folder for annotated images, as ID.jpg. A file that fails does not stop the others.
     """
     loaded = detector.loaded
     propose = proposals_from(detector.source)
@@ -93,7 +93,7 @@ def detect_in_files(
 
         def finish(result: DetectedFile) -> None:
             if pictures is not None and result.detections is not None:
-                _write_picture(result, result.detections, loaded.classes, pictures, max_pixels)
+                _write_annotated(result, result.detections, loaded.classes, pictures, max_pixels)
             advance(1, result.path.name)
 
         results = detect_files(model, part, propose, detector.settings, journal, max_pixels)
@@ -108,25 +108,25 @@ def detect_in_files(
 
 
 def _journal(detector: Detector, json_path: Path, team: Team) -> Journal:
-    """The journal of this process, beside the file that will hold the results."""
+    """The journal of this process, next to the file of the results."""
     proposals = Provenance.of(detector.source).fingerprint
     path = json_path.with_name(json_path.name + f"{team.label}.partial")
     return Journal(path, detection_identity(detector.loaded, detector.settings, proposals))
 
 
-def _write_picture(
+def _write_annotated(
     result: DetectedFile,
     detections: Detections,
     classes: tuple[str, ...],
     folder: Path,
     max_pixels: int,
 ) -> None:
-    """Draw a file's detections; if they come from a journal, only where the picture is missing."""
+    """Write an annotated image. If the detections come from a journal, keep an existing file."""
     path = picture_path(folder, result.image_id)
     if result.image is None and path.exists():
         return
     image = read_image(result.path, max_pixels) if result.image is None else result.image
     buffer = io.BytesIO()
-    picture = PillowImage.fromarray(draw_detections(image, detections, classes))
-    picture.save(buffer, "JPEG", quality=92)
+    annotated = PillowImage.fromarray(draw_detections(image, detections, classes))
+    annotated.save(buffer, "JPEG", quality=92)
     write_whole(path, buffer.getvalue())

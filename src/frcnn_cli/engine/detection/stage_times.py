@@ -1,4 +1,4 @@
-"""Where the time of a detection goes, by stage of the network (paper, figure 2)."""
+"""Detection time by stage of the network (paper, figure 2)."""
 
 from __future__ import annotations
 
@@ -29,41 +29,41 @@ _EVERY_SCORE = DetectSettings(score_threshold=None)
 
 
 class StageClock:
-    """Adds up the seconds that a network spends in each stage, however often it is entered."""
+    """Sums the seconds that a network spends in each stage, over all calls."""
 
     def __init__(self, device: torch.device | None = None) -> None:
         self.device = device
         self.seconds: dict[str, float] = dict.fromkeys(STAGES, 0.0)
 
     def now(self) -> float:
-        """Seconds from some start, all work on the device done."""
+        """The current time in seconds, after waiting for all work on the device."""
         if self.device is not None and self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
         return time.perf_counter()
 
     @contextmanager
     def stage(self, name: str) -> Iterator[None]:
-        """Count the time of the block, or of the decorated function, as this stage."""
+        """Add the time of the block, or of the decorated function, to this stage."""
         start = self.now()
         yield
         self.seconds[name] += self.now() - start
 
     @contextmanager
     def watching(self, network: Any) -> Iterator[None]:
-        """Within it, the stages of `network` are counted; what they leave of it is the rest.
+        """Measure the stages of `network` within the block; the remaining time is `rest`.
 
-        network: with features, fc6 and fc7, modules, and the method pool, as FastRCNN has them.
+        network: has the modules features, fc6 and fc7 and the method pool, as FastRCNN does.
         """
         parts = {"conv": network.features, "fc6": network.fc6, "fc7": network.fc7}
         handles = [handle for name, part in parts.items() for handle in self._hooks(name, part)]
         network.pool = self.stage("roi_pooling")(network.pool)
-        start, before = self.now(), sum(self.seconds.values())
+        start, seconds_before = self.now(), sum(self.seconds.values())
         try:
             yield
         finally:
-            inside = sum(self.seconds.values()) - before
-            self.seconds["rest"] += max(0.0, self.now() - start - inside)
-            del network.pool  # the class's own again
+            in_stages = sum(self.seconds.values()) - seconds_before
+            self.seconds["rest"] += max(0.0, self.now() - start - in_stages)
+            del network.pool  # restores the method of the class
             for handle in handles:
                 handle.remove()
 
@@ -82,9 +82,9 @@ class StageClock:
 
 @dataclass(frozen=True)
 class StageTimes:
-    """Seconds that one image took, from its pixels to its detections.
+    """Seconds for one image, from its pixels to its detections.
 
-    stages: conv (the feature layers), roi_pooling, fc6, fc7, and the rest of the whole.
+    stages: conv (the feature layers), roi_pooling, fc6, fc7, and rest (the remaining time).
     """
 
     seconds: float
@@ -104,24 +104,24 @@ def time_stages(
     on_run: Callable[[], None] = lambda: None,
     settings: Sequence[DetectSettings] | None = None,
 ) -> list[StageTimes]:
-    """Medians over `repeats` detections by each model, turn by turn, after an untimed round.
+    """Medians over `repeats` detections by each model, interleaved, after an untimed round.
 
-    settings: how each model detects; None keeps every detection.
+    settings: detection settings of each model; None keeps every detection.
     """
     settings = [_EVERY_SCORE] * len(models) if settings is None else settings
     runs: list[list[dict[str, float]]] = [[] for _ in models]
     for repeat in range(repeats + 1):
-        for model, own, times in zip(models, settings, runs, strict=True):
+        for model, model_settings, times in zip(models, settings, runs, strict=True):
             clock = StageClock(model.offset_means.device)
             with clock.watching(model):
-                detect_image(model, image, proposals, own)
+                detect_image(model, image, proposals, model_settings)
             if repeat > 0:
                 times.append(clock.seconds)
             on_run()
     return [
         StageTimes(
-            median(sum(once.values()) for once in times),
-            {stage: median(once[stage] for once in times) for stage in NETWORK_STAGES},
+            median(sum(seconds.values()) for seconds in times),
+            {stage: median(seconds[stage] for seconds in times) for stage in NETWORK_STAGES},
         )
         for times in runs
     ]
@@ -143,16 +143,16 @@ def mean_stages(
     proposals: Mapping[str, Proposals],
     settings: Sequence[DetectSettings],
 ) -> list[dict[str, float]]:
-    """For each model, seconds per image by stage, over the first IMAGES that can be read.
+    """For each model, seconds per image by stage (STAGE_NAMES), over the first IMAGES images.
 
-    settings: how each model detects. Stages have readable names. Empty where no image can
-    be read, or none has proposals.
+    settings: detection settings of each model. Images that cannot be read or have no proposals
+    are skipped; if none remains, the results are empty.
     """
     images = list(islice(_readable_images(dataset, proposals), IMAGES))
     means = [dict.fromkeys(STAGE_NAMES.values(), 0.0) if images else {} for _ in models]
     for image, boxes in images:
-        times_of_models = time_stages(models, image, boxes, ROUNDS, settings=settings)
-        for mean, times in zip(means, times_of_models, strict=True):
+        model_times = time_stages(models, image, boxes, ROUNDS, settings=settings)
+        for mean, times in zip(means, model_times, strict=True):
             for stage in NETWORK_STAGES:
                 mean[STAGE_NAMES[stage]] += times.stages[stage] / len(images)
     return means
@@ -161,7 +161,7 @@ def mean_stages(
 def _readable_images(
     dataset: Dataset, proposals: Mapping[str, Proposals]
 ) -> Iterator[tuple[Image, Proposals]]:
-    """Images that have proposals, with them."""
+    """Yield readable images that have proposals, with their proposals."""
     for record in dataset.images:
         boxes = proposals[record.image_id]
         with suppress(InputError):
@@ -170,14 +170,14 @@ def _readable_images(
 
 
 def sample_image(height: int = 375, width: int = 500) -> Image:
-    """Noise the size of a usual photograph: (height, width, 3) uint8."""
+    """Random noise of a typical image size: (height, width, 3) uint8."""
     return generator_for("sample image").integers(0, 256, (height, width, 3), np.uint8)
 
 
 def sample_proposals(count: int = 2000, height: int = 375, width: int = 500) -> Proposals:
-    """Boxes of many sizes and shapes, drawn like those of selective search."""
+    """Random boxes whose sizes and shapes are distributed like those of selective search."""
     generator = generator_for("sample proposals")
-    # Sides spread evenly on a logarithmic scale, from a twentieth of the image to all of it.
+    # The logarithms of the sides are uniform, from a twentieth of the image to all of it.
     fractions = np.exp(generator.uniform(np.log(0.05), 0.0, (count, 2)))
     sizes = np.array([width, height]) * fractions
     corners = generator.uniform(0, 1, (count, 2)) * (np.array([width, height]) - sizes)

@@ -17,22 +17,22 @@ from frcnn_proposals.images import MAX_PIXELS
 
 _SUFFIXES = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .wmv .flv .ogv .3gp"
 SUFFIXES = frozenset(_SUFFIXES.split(" "))
-# A file can be a list of other files or addresses; only what holds pictures itself is read.
-_ONLY = (
+# A file can be a list of other files or addresses; only formats that contain images are read.
+_FFMPEG_OPTIONS = (
     "protocol_whitelist;file|"
     "format_whitelist;mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,asf,flv,ogg"
 )
-_MOST_FRAMES = 10**8  # of a larger claim nothing is believed
+_MOST_FRAMES = 10**8  # a larger number in the file is not trusted
 _USUAL_RATE, _LEAST_RATE, _MOST_RATE = 25.0, 0.1, 1000.0
-# Counts of frames are estimates in some files: so many may be missing at the end.
+# In some files the number of frames is an estimate: this many may be missing at the end.
 _MISSING, _MISSING_PART = 2, 0.02
 
 
 @dataclass(frozen=True)
 class Video:
-    """What is known before the frames are read.
+    """Properties of a video or camera before its frames are read.
 
-    frames: their expected number; None where the file does not have it. rate: frames per second.
+    frames: expected number of frames; None if unknown. rate: frames per second.
     """
 
     name: str
@@ -53,31 +53,31 @@ class Frame:
 
 
 def is_video(text: str) -> bool:
-    """Whether an argument names a video file, by its suffix, or a camera, by its number."""
+    """Whether an argument is a video file (by its suffix) or a camera (by its number)."""
     is_number = text.isascii() and text.isdigit() and len(text) < 4
     return Path(text).suffix.lower() in SUFFIXES or (is_number and not Path(text).exists())
 
 
 def check_video(text: str) -> None:
-    """Raises InputError where a video file is missing; a camera is not opened."""
+    """Raises InputError if a video file does not exist. A camera is not checked."""
     if Path(text).suffix and not Path(text).is_file():
         raise InputError(f"{text}: no such video file")
 
 
 @contextmanager
 def opened_video(text: str) -> Iterator[tuple[Video, Iterator[Frame]]]:
-    """A video file, or the camera of that number, and its frames.
+    """Open a video file, or the camera of that number; yields its properties and its frames.
 
-    Raises InputError where there is none, where it cannot be read or its frames are too large;
-    the iterator raises it after the last good frame of a file that is cut or damaged.
+    Raises InputError if it does not exist, cannot be read, or has too large frames. For a
+    truncated or damaged file, the iterator raises it after the last good frame.
     """
     check_video(text)
     is_camera = not Path(text).suffix
     capture = _capture(text, is_camera)
     try:
         if not capture.isOpened():
-            what = "there is no such camera" if is_camera else "cannot be read as a video"
-            raise InputError(f"{_name(text, is_camera)}: {what}")
+            problem = "no such camera" if is_camera else "cannot be read as a video"
+            raise InputError(f"{_name(text, is_camera)}: {problem}")
         video = _described(capture, text, is_camera)
         yield video, _frames(capture, video)
     finally:
@@ -87,8 +87,8 @@ def opened_video(text: str) -> Iterator[tuple[Video, Iterator[Frame]]]:
 def _capture(text: str, is_camera: bool) -> Any:
     import cv2
 
-    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _ONLY
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong, we say ourselves
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _FFMPEG_OPTIONS
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are reported by this module
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     if is_camera:
         return cv2.VideoCapture(int(text))
@@ -102,23 +102,23 @@ def _name(text: str, is_camera: bool) -> str:
 def _described(capture: Any, text: str, is_camera: bool) -> Video:
     import cv2
 
-    width, height = (_whole(capture, of) for of in (cv2.CAP_PROP_FRAME_WIDTH,
-                                                    cv2.CAP_PROP_FRAME_HEIGHT))  # fmt: skip
+    width = _integer(capture, cv2.CAP_PROP_FRAME_WIDTH)
+    height = _integer(capture, cv2.CAP_PROP_FRAME_HEIGHT)
     if not 0 < width * height <= MAX_PIXELS or min(width, height) <= 0:
         raise InputError(
-            f"{_name(text, is_camera)}: frames of {width} x {height} pixels cannot be used; "
-            f"the limit is {MAX_PIXELS}"
+            f"{_name(text, is_camera)}: frames of {width} x {height} pixels are not "
+            f"supported; the limit is {MAX_PIXELS} pixels"
         )
     rate = capture.get(cv2.CAP_PROP_FPS)
-    if not _LEAST_RATE <= rate <= _MOST_RATE:  # nor is it NaN
+    if not _LEAST_RATE <= rate <= _MOST_RATE:  # also true for NaN
         rate = _USUAL_RATE
-    frames = 0 if is_camera else _whole(capture, cv2.CAP_PROP_FRAME_COUNT)
+    frames = 0 if is_camera else _integer(capture, cv2.CAP_PROP_FRAME_COUNT)
     known = frames if 0 < frames <= _MOST_FRAMES else None
     return Video(_name(text, is_camera), width, height, float(rate), known, is_camera)
 
 
-def _whole(capture: Any, what: int) -> int:
-    value = capture.get(what)
+def _integer(capture: Any, property_id: int) -> int:
+    value = capture.get(property_id)
     return int(value) if math.isfinite(value) else 0
 
 
@@ -129,22 +129,22 @@ def _frames(capture: Any, video: Video) -> Iterator[Frame]:
     index = 0
     while True:
         try:
-            there, pixels = capture.read()
+            success, pixels = capture.read()
         except cv2.error as error:
             raise InputError(f"{video.name}: frame {index} cannot be read ({error.err})") from error
-        if not there:
+        if not success:
             break
         if pixels.shape != (video.height, video.width, 3):
-            raise InputError(f"{video.name}: frame {index} is of another size than the first")
+            raise InputError(f"{video.name}: frame {index} has another size than the first")
         seconds = time.monotonic() - started if video.is_camera else index / video.rate
         yield Frame(index, seconds, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
         index += 1
     if video.is_camera:
-        raise InputError(f"{video.name}: gives no more frames after {index}")
+        raise InputError(f"{video.name}: the camera stopped after {index} frames")
     if index == 0:
-        raise InputError(f"{video.name}: has no frame that can be read")
+        raise InputError(f"{video.name}: no frame can be read")
     expected = video.frames or 0
     if index < expected - max(_MISSING, _MISSING_PART * expected):
         raise InputError(
-            f"{video.name}: is cut or damaged: it ends after {index} of {expected} frames"
+            f"{video.name}: is truncated or damaged: it ends after {index} of {expected} frames"
         )

@@ -1,4 +1,4 @@
-"""Detection in a video from start to end: an annotated video, and its detections as json."""
+"""Detection in a video, end to end: writes an annotated video and its detections as JSON."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import refuse_to_replace, whole_file
 
 SUFFIX = ".mp4"
-_CODEC = "mp4v"  # MPEG-4, which every build of OpenCV's can write
-# A camera that has stood still fills at most so much time with its last frame.
+_CODEC = "mp4v"  # MPEG-4, which every build of OpenCV can write
+# If a camera stalls, its last frame is repeated for at most this time, in seconds.
 _LONGEST_PAUSE = 10.0
 
 Write = Callable[[Frame, Image], None]
@@ -41,10 +41,10 @@ Write = Callable[[Frame, Image], None]
 
 @dataclass
 class VideoDetections:
-    """What was written about a video.
+    """The output for a video.
 
-    path: the annotated video. json_path: its detections. objects: how often each class was
-    seen. failure: the error that ended the video. interrupted: whether Ctrl-C ended it.
+    path: the annotated video. json_path: its detections. objects: number of detections per
+    class. failure: the error that ended the video. interrupted: whether Ctrl-C ended it.
     """
 
     path: Path
@@ -65,9 +65,8 @@ def detect_in_video(
 ) -> VideoDetections:
     """Detect frame by frame, and write the annotated video and its detections into `folder`.
 
-    name: of a video file, or the number of a camera. Where a video is cut, or at Ctrl-C, the
-    output ends with the last good frame, and its files are complete. Raises InputError
-    where no frame is good.
+    name: a video file, or the number of a camera. For a truncated video, or after Ctrl-C, the
+    output files are complete up to the last good frame. Raises InputError if no frame is good.
     """
     with opened_video(name) as (video, frames):
         classes = detector.loaded.classes
@@ -111,10 +110,10 @@ def detect_frames(
     propose: Propose,
     settings: DetectSettings,
 ) -> Iterator[tuple[Frame, Detections]]:
-    """Detections in each frame, in order; `propose` is called a few frames ahead of the network.
+    """Yield each frame with its detections; threads call `propose` a few frames ahead.
 
-    Its image id for a frame is the frame's number, in six digits. Raises InputError where a
-    frame cannot be read or proposed for, after all frames before it.
+    The image id of a frame is its number, in six digits. If a frame cannot be read or its
+    proposals cannot be computed, raises InputError after all frames before it.
     """
 
     def proposed(frame: Frame) -> tuple[Frame, Proposals]:
@@ -122,9 +121,11 @@ def detect_frames(
             return frame, propose(f"{frame.index:06d}", frame.image)
         except InputError:
             raise
-        except Exception as error:  # a source's own fault
+        except Exception as error:  # an error in the source
             cause = f"{type(error).__name__}: {reason(error)}"
-            raise InputError(f"frame {frame.index}: its proposals failed ({cause})") from error
+            raise InputError(
+                f"frame {frame.index}: computing proposals failed ({cause})"
+            ) from error
 
     failures: list[InputError] = []
     for frame, proposals in prefetch(proposed, _until_failure(frames, failures), usable_cores()):
@@ -134,7 +135,7 @@ def detect_frames(
 
 
 def _until_failure(frames: Iterator[Frame], failures: list[InputError]) -> Iterator[Frame]:
-    """Frames are read ahead: a failure waits until those before it are through."""
+    """Store an error of the prefetched frames until the frames before it are processed."""
     try:
         yield from frames
     except InputError as error:
@@ -143,11 +144,11 @@ def _until_failure(frames: Iterator[Frame], failures: list[InputError]) -> Itera
 
 @contextmanager
 def video_file(path: Path, video: Video) -> Iterator[Write]:
-    """A function that writes a frame's picture (H, W, 3), RGB, of the size of `video`.
+    """Open a video for writing; yields a function that writes the image (H, W, 3) of a frame.
 
-    A camera's pictures are repeated so that the time in between is right. The file takes its name
-    when the block ends well, and one without frames is not kept. Raises InputError where it
-    cannot be written, or not whole.
+    Images are RGB and have the size of `video`. Those of a camera are repeated, so that the video
+    plays in real time. The file gets its name when the block ends without an error; a file
+    without frames is removed. Raises InputError if the video cannot be written completely.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.stem}.partial{path.suffix}")
@@ -156,16 +157,16 @@ def video_file(path: Path, video: Video) -> Iterator[Write]:
     writer = cv2.VideoWriter(str(partial), cv2.CAP_FFMPEG, codec, video.rate, size)
     written = 0
 
-    def write(frame: Frame, picture: Image) -> None:
+    def write(frame: Frame, image: Image) -> None:
         nonlocal written
-        bgr = cv2.cvtColor(picture, cv2.COLOR_RGB2BGR)
+        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
         for _ in range(_copies(frame, written, video)):
             writer.write(bgr)
             written += 1
 
     try:
         if not writer.isOpened():
-            raise InputError(f"{path}: a video of {size[0]} x {size[1]} cannot be written there")
+            raise InputError(f"{path}: a video of {size[0]} x {size[1]} pixels cannot be written")
         yield write
         writer.release()
         if written:
@@ -184,7 +185,7 @@ def _copies(frame: Frame, written: int, video: Video) -> int:
 
 
 def _check(partial: Path, path: Path, written: int) -> None:
-    """OpenCV does not say that a disk is full: read what is there."""
+    """Check the number of written frames: OpenCV does not report a full disk."""
     capture = cv2.VideoCapture(str(partial), cv2.CAP_FFMPEG)
     try:
         found = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
@@ -192,5 +193,5 @@ def _check(partial: Path, path: Path, written: int) -> None:
         capture.release()
     if found < written:
         raise InputError(
-            f"{path}: only {found:.0f} of {written} frames could be written. Is the disk full?"
+            f"{path}: only {found:.0f} of {written} frames were written. Check for a full disk."
         )

@@ -61,9 +61,7 @@ def propose(
         try:
             return _propose_as_team(team, files, out, propose_part)
         except KeyboardInterrupt:
-            reporter.note(
-                "Interrupted. Finished images are stored: run the same command to resume."
-            )
+            reporter.note("Interrupted. Finished images are saved: run the same command to resume.")
             raise
 
 
