@@ -46,23 +46,25 @@ def with_one_split(home: Path, tmp_path: Path, kept: str) -> Path:
 def test_a_model_that_does_not_say_its_data_set_asks_for_one(nameless: Path) -> None:
     result = frcnn("eval", nameless)
     assert result.exit_code == 2
-    assert "does not say its dataset. Name one." in result.output
+    assert "does not record its dataset. Name one." in result.output
 
 
 def test_the_only_split_may_have_been_trained_on(home: Path, tmp_path: Path) -> None:
     data = with_one_split(home, tmp_path, "val")
     result = frcnn("eval", home / "run", data, "--source", "dense")
     assert result.exit_code == 0, result.output
-    assert "has only the split val: it may have been trained on" in result.output.replace("\n", "")
+    assert "has only the split val: the model may be trained on it" in result.output.replace(
+        "\n", ""
+    )
 
 
 def test_nothing_is_chosen_on_images_that_were_trained_on(home: Path, nameless: Path) -> None:
     asked = [home / "shapes", "--max-drop", "100", "--source", "dense"]
     result = frcnn("compress", home / "run", *asked, "--split", "train")
     assert result.exit_code == 2
-    assert "has not seen" in " ".join(result.output.split())
+    assert "was not trained on" in " ".join(result.output.split())
     result = frcnn("compress", nameless, *asked, "--split", "test")
     told = " ".join(result.output.split())
     assert result.exit_code == 0, told
-    assert "does not say what it was trained on" in told
-    assert "cannot be evaluated on it afterwards" in told
+    assert "does not record its training data" in told
+    assert "so it cannot evaluate them" in told

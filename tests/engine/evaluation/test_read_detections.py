@@ -93,8 +93,8 @@ def test_an_empty_list_is_no_fault(tmp_path):
         ([GOOD, {"image_id": 1}], "entry 2: category_id is missing"),
         ('[{"image_id": 12, "category_id": 1, "bbox": [0,0,1,NaN], "score": 1}]', "not a readable"),
         ([{**GOOD, "score": 10**400}], "not a readable JSON file"),
-        ([{**GOOD, "bbox": [9, 9, -3, 4]}], "entry 1: its box is turned inside out"),
-        ([{**GOOD, "image_id": "x"}], "none of its images is in made test: it has 'x'"),
+        ([{**GOOD, "bbox": [9, 9, -3, 4]}], "entry 1: its box is inverted"),
+        ([{**GOOD, "image_id": "x"}], "none of its images is in made test: the file has 'x'"),
     ],
 )
 def test_a_faulty_results_file_is_named(tmp_path, content, words):
@@ -125,8 +125,8 @@ def test_devkit_files_are_1_based_and_named_by_class(tmp_path):
         ({"cat": "000012 0.5 1 1 9\n"}, "cat.txt: line 1: expected"),
         ({"cat": "\n000012 nan 1 1 9 9\n"}, "cat.txt line 2: a number is not finite"),
         ({"cat": "000012 0.5 1 1 9 9\n000012 0.5 9 9 1 1\n"}, "cat.txt line 2: its box"),
-        ({"a_cat": "", "b_cat": ""}, "a_cat.txt and b_cat.txt are both of class cat"),
-        ({"dog": "000012 0.5 1 1 9 9\n"}, "no file name ends in a class"),
+        ({"a_cat": "", "b_cat": ""}, "a_cat.txt and b_cat.txt both belong to class cat"),
+        ({"dog": "000012 0.5 1 1 9 9\n"}, "no file name ends with a class"),
     ],
 )
 def test_a_faulty_devkit_folder_is_named(tmp_path, files, words):
@@ -136,8 +136,8 @@ def test_a_faulty_devkit_folder_is_named(tmp_path, files, words):
 
 
 def test_what_is_not_a_detections_file(tmp_path):
-    with pytest.raises(MisuseError, match="no detections file"):
+    with pytest.raises(MisuseError, match="file of detections does not exist"):
         read_detections(tmp_path / "absent.json", VOC)
     (tmp_path / "found.pkl").write_bytes(b"x")
-    with pytest.raises(MisuseError, match="COCO results"):
+    with pytest.raises(MisuseError, match="not supported. Expected COCO results"):
         read_detections(tmp_path / "found.pkl", VOC)

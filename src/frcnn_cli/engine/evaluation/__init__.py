@@ -1,1 +1,1 @@
-"""Evaluation: how good detections are, against a dataset's ground truth."""
+"""Evaluation of detections and proposals against a dataset's ground truth."""

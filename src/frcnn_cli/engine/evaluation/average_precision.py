@@ -1,12 +1,12 @@
-"""Averaging: from right and wrong detections in order of score to one number."""
+"""Average precision from right and wrong detections in order of score."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# As the devkit and its Python ports write them, in steps of a floating-point 0.1: a recall of
-# exactly 3/10 stays under the level 0.30000000000000004. Published figures are made so.
+# Multiples of a floating-point 0.1, as in the devkit and its Python ports, which published results
+# use: a recall of exactly 3/10 is below the level 0.30000000000000004.
 RECALL_LEVELS = np.arange(11) * 0.1
 
 
@@ -15,7 +15,7 @@ def precision_recall(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Precision and recall, (D,) each, after each of D counted detections in order of score.
 
-    objects: how many there are to find; with none, recall is NaN.
+    objects: number of ground-truth objects; with 0, recall is NaN.
     """
     right = np.cumsum(true_positive, dtype=np.float64)
     precision = right / np.arange(1, len(right) + 1)
@@ -23,17 +23,17 @@ def precision_recall(
 
 
 def ap_11point(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
-    """VOC2007: the mean, over recalls 0, 0.1, ..., 1, of the best precision at that or more."""
+    """VOC2007: the mean of the best precision at a recall of at least 0, 0.1, ..., 1."""
     reached = np.searchsorted(recall, RECALL_LEVELS, side="left")
     envelope = np.append(_envelope(precision), 0.0)
     return float(envelope[reached].mean())
 
 
 def ap_area(precision: NDArray[np.float64], recall: NDArray[np.float64]) -> float:
-    """VOC2010 on: the area under the precision's envelope, by steps of recall."""
+    """VOC2010 and later: the area under the envelope of the precision-recall curve."""
     return float(np.sum(np.diff(recall, prepend=0.0) * _envelope(precision)))
 
 
 def _envelope(precision: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The best precision at this recall or any higher one."""
+    """The best precision at this recall or higher."""
     return np.maximum.accumulate(precision[::-1])[::-1]

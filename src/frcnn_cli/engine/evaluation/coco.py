@@ -1,7 +1,7 @@
-"""The COCO family of averages, computed by faster-coco-eval.
+"""The COCO metrics, computed by faster-coco-eval.
 
-AP over IoU 0.50:0.05:0.95, 101 recall points, at most 100 detections a class and image.
-Difficult objects and crowds are handed over as crowds, the one kind that COCO leaves out.
+AP over IoU 0.50:0.05:0.95, 101 recall points, at most 100 detections per class and image.
+Difficult objects are passed on as crowds, the only kind of object that COCO ignores.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from frcnn_cli.engine.evaluation.tables import (
 )
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth
 
-_AT_50, _AT_75 = 0, 5  # places among the ten IoU thresholds
+_AT_50, _AT_75 = 0, 5  # indices of the ten IoU thresholds
 _ALL_SIZES, _MOST_DETECTIONS = 0, -1
 
 
 @dataclass(frozen=True)
 class CocoClassResult:
-    """One class; None where it has no object that counts."""
+    """The results of one class; None without any counted object."""
 
     name: str
     ap: float | None
@@ -40,10 +40,11 @@ class CocoClassResult:
 
 @dataclass(frozen=True)
 class CocoResult:
-    """Means over the classes that have an object; None where there is none (of the size).
+    """Means over the classes that have an object (of this size); None if no class has one.
 
-    ap is over IoU 0.50:0.95; small is under 32 x 32 pixels, large over 96 x 96; ar_N is the
-    recall with N detections per image, over the same thresholds. In pycocotools' order.
+    ap is over IoU 0.50:0.95; small is below 32 x 32 pixels, large above 96 x 96; ar_N is the
+    recall with N detections per image, over the same thresholds. The order is that of
+    pycocotools.
     """
 
     ap: float | None
@@ -61,12 +62,12 @@ class CocoResult:
     per_class: tuple[CocoClassResult, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values, per_class by name."""
+        """JSON values, with per_class by name."""
         return {**asdict(self), "per_class": by_name(self.per_class)}
 
 
 def evaluate_coco(dataset: Dataset, detections: Mapping[str, Detections]) -> CocoResult:
-    """Score detections, by image id, as COCO does. Raises as evaluate_voc does."""
+    """Evaluate detections, by image id, with the COCO metrics. Errors as in evaluate_voc."""
     truth, found = truth_table(dataset), detection_table(dataset, detections)
     sizes = [_object_areas(image.truth) for image in dataset.images if image.truth is not None]
     truth_index = _index(dataset, truth, np.concatenate([np.zeros(0), *sizes]), truth.ignored)
@@ -82,16 +83,16 @@ def evaluate_coco(dataset: Dataset, detections: Mapping[str, Detections]) -> Coc
         field.name: float(value) if value > -1 else None
         for field, value in zip(fields(CocoResult)[:-1], evaluator.stats, strict=False)
     }
-    # (IoU thresholds, recall points, classes), -1 where there is nothing to find.
+    # (IoU thresholds, recall points, classes), -1 for classes without objects.
     precision = evaluator.eval["precision"][:, :, :, _ALL_SIZES, _MOST_DETECTIONS]
     per_class = tuple(
         CocoClassResult(
             name,
-            _mean(precision[:, :, place]),
-            _mean(precision[_AT_50, :, place]),
-            _mean(precision[_AT_75, :, place]),
+            _mean(precision[:, :, index]),
+            _mean(precision[_AT_50, :, index]),
+            _mean(precision[_AT_75, :, index]),
         )
-        for place, name in enumerate(dataset.classes)
+        for index, name in enumerate(dataset.classes)
     )
     return CocoResult(**stats, per_class=per_class)
 
@@ -102,7 +103,7 @@ def _index(
     areas: NDArray[np.float64],
     crowd: NDArray[np.bool_],
 ) -> COCO:
-    """The library's dataset: images numbered from 0 in order, categories by label."""
+    """The dataset in the library's format: images numbered from 0, categories by label."""
     rows = zip(
         table.image.tolist(),
         table.label.tolist(),
@@ -139,7 +140,7 @@ def _object_areas(truth: GroundTruth) -> NDArray[np.float64]:
 
 
 def _with_extent(boxes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """x, y, width, height (N, 4) of inclusive boxes; a box turned inside out has none."""
+    """x, y, width, height (N, 4) of inclusive boxes; inverted boxes have size 0."""
     return np.hstack((boxes[:, :2], np.maximum(boxes[:, 2:] - boxes[:, :2] + 1, 0)))
 
 

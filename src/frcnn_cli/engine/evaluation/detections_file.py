@@ -1,4 +1,4 @@
-"""Anybody's detections: COCO results json (the toolkit's own is one) or VOC devkit text files."""
+"""Read files of detections: COCO results JSON, as the toolkit writes it, or VOC devkit text."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from frcnn_proposals.reading import read_text
 
 
 def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
-    """Detections by image id, highest score first, of a file made for `dataset`.
+    """Read the detections of a file for `dataset`, by image id, highest score first.
 
-    path: a .json file in COCO results style, a folder of VOC devkit text files (one a class),
-        or one such file. Ids that the dataset does not have are kept unchanged.
+    path: a .json file of COCO results, a folder of VOC devkit text files (one per class), or
+        one such file. Image ids that are not in the dataset are kept unchanged.
 
-    Raises MisuseError where there is nothing at `path`, InputError where an entry cannot be
-    used (it is named) or where no image of the file is in the dataset.
+    Raises MisuseError if `path` does not exist, InputError if an entry is invalid (the message
+    names it) or if no image of the file is in the dataset.
     """
     check_detections(path)
     if path.suffix.lower() == ".json":
@@ -32,13 +32,13 @@ def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
 
 
 def check_detections(path: Path) -> None:
-    """Raises MisuseError where `path` does not exist or cannot hold detections."""
+    """Raises MisuseError if `path` does not exist or has an unsupported file type."""
     if not path.exists():
-        raise MisuseError(f"There is no detections file {path}.")
+        raise MisuseError(f"{path}: this file of detections does not exist.")
     if path.suffix.lower() not in (".json", ".txt") and not path.is_dir():
         raise MisuseError(
-            f"{path}: detections are read from COCO results (.json) or VOC devkit text files "
-            "(.txt, or a folder of them)."
+            f"{path}: file type not supported. Expected COCO results (.json) or VOC devkit text "
+            "files (.txt, or a folder of them)."
         )
 
 
@@ -49,18 +49,18 @@ def _check(path: Path, rows: DetectionRows, dataset: Dataset) -> None:
     inverted = (rows.boxes[:, 2:] + 1 < rows.boxes[:, :2]).any(axis=1)
     if inverted.any():
         first = rows.where(int(np.argmax(inverted)))
-        raise InputError(f"{path}: {first}: its box is turned inside out")
+        raise InputError(f"{path}: {first}: its box is inverted (x2 < x1 or y2 < y1)")
     known = {image.image_id for image in dataset.images}
     if rows.image_ids and known.isdisjoint(rows.image_ids):
         raise InputError(
-            f"{path}: none of its images is in {dataset.name} {dataset.split}: it has "
-            f"{rows.image_ids[0]!r}, the dataset {dataset.images[0].image_id!r}.\n"
-            "Name the split that it was made for with --split."
+            f"{path}: none of its images is in {dataset.name} {dataset.split}: the file has "
+            f"{rows.image_ids[0]!r}, the dataset has {dataset.images[0].image_id!r}.\n"
+            "Select the split of the file with --split."
         )
 
 
 def _by_image(rows: DetectionRows) -> dict[str, Detections]:
-    """Grouped by image in order of appearance, sorted by score; equal scores keep their order."""
+    """Group rows by image in order of appearance; sort by score, equal scores in file order."""
     order = np.lexsort((-rows.scores, rows.image))
     starts = np.searchsorted(rows.image[order], np.arange(len(rows.image_ids) + 1))
     boxes = rows.boxes[order].astype(np.float32)
@@ -73,17 +73,18 @@ def _by_image(rows: DetectionRows) -> dict[str, Detections]:
 
 
 def read_voc_results(path: Path, dataset: Dataset) -> DetectionRows:
-    """The rows of a folder's files, or of one file.
+    """Read VOC devkit results from a folder of files, or from one file.
 
-    A file belongs to the class that its name is or ends in after an underscore, as in
+    The class of a file is its name, or the end of its name after an underscore, as in
     comp4_det_test_aeroplane.txt. A class without a file has no detections.
-    Raises InputError where no file is a class's, two are one class's, or a line is unusable.
+    Raises InputError if no file belongs to a class, two files belong to the same class, or a
+    line is invalid.
     """
     index = ImageIndex({})
     images: list[int] = []
     labels: list[int] = []
     numbers: list[list[float]] = []
-    places: list[tuple[Path, int]] = []
+    positions: list[tuple[Path, int]] = []
     for label, file in _class_files(path, dataset).items():
         for line_number, line in enumerate(_lines(file), start=1):
             fields = line.split()
@@ -92,7 +93,7 @@ def read_voc_results(path: Path, dataset: Dataset) -> DetectionRows:
             numbers.append(_numbers(file, line_number, fields))
             images.append(index[fields[0]])
             labels.append(label)
-            places.append((file, line_number))
+            positions.append((file, line_number))
     values = np.array(numbers, np.float64).reshape(-1, 5)
     return DetectionRows(
         index.ids,
@@ -100,12 +101,12 @@ def read_voc_results(path: Path, dataset: Dataset) -> DetectionRows:
         np.array(labels, np.int64),
         values[:, 0],
         values[:, 1:] - 1,
-        lambda row: f"{places[row][0].name} line {places[row][1]}",
+        lambda row: f"{positions[row][0].name} line {positions[row][1]}",
     )
 
 
 def _class_files(path: Path, dataset: Dataset) -> dict[int, Path]:
-    """Label -> file."""
+    """The file of each label."""
     found: dict[int, Path] = {}
     for file in sorted(path.glob("*.txt")) if path.is_dir() else [path]:
         label = _label_of_name(file.stem, dataset.classes)
@@ -114,20 +115,20 @@ def _class_files(path: Path, dataset: Dataset) -> dict[int, Path]:
         if label in found:
             name = dataset.classes[label - 1]
             raise InputError(
-                f"{path}: {found[label].name} and {file.name} are both of class {name}.\n"
-                "Keep the files of one competition in a folder."
+                f"{path}: {found[label].name} and {file.name} both belong to class {name}.\n"
+                "Use one folder per competition."
             )
         found[label] = file
     if not found:
         raise InputError(
-            f"{path}: no file name ends in a class of {dataset.name}, such as "
+            f"{path}: no file name ends with a class of {dataset.name}, such as "
             f"comp4_det_test_{dataset.classes[0]}.txt"
         )
     return found
 
 
 def _label_of_name(stem: str, classes: tuple[str, ...]) -> int | None:
-    """The label whose class name the stem is or ends in; the longest such name."""
+    """The label of the longest class name that the stem equals or ends with."""
     ending = [name for name in classes if stem == name or stem.endswith(f"_{name}")]
     return classes.index(max(ending, key=len)) + 1 if ending else None
 

@@ -1,14 +1,14 @@
-"""Where the errors are: each wrong detection and missed object by its kind, after TIDE
+"""Error analysis: the kind of each wrong detection, and the missed objects, after TIDE
 (Bolya et al., ECCV 2020, sections 2.2 and 2.3).
 
-A wrong detection is, by the first of these that holds,
-  localisation  IoU 0.1 to 0.5 with an object of its class
+The kind of a wrong detection is the first of these that applies:
+  localisation  0.1 <= IoU < 0.5 with an object of its class
   confusion     IoU >= 0.5 with an object of another class
-  duplicate     IoU >= 0.5 with an object of its class, which a better detection has taken
-  both          IoU 0.1 to 0.5 with an object of another class
+  duplicate     IoU >= 0.5 with an object of its class that an earlier detection matched
+  both          0.1 <= IoU < 0.5 with an object of another class
   background    IoU < 0.1 with every object
-and an object is missed that no detection took, nor would take if its localisation or class
-were corrected. What matches difficult objects is left out, as in the average precision.
+An object is missed if no detection matches it, and none would after correcting its localisation
+or class. Detections of difficult objects are ignored, as in the average precision.
 """
 
 from __future__ import annotations
@@ -47,22 +47,25 @@ class ClassErrors:
 
 @dataclass(frozen=True)
 class ErrorAnalysis:
-    """map_area: as it is (VOC, area); corrected: what it would be with one kind of error put
-    right and all else as it is, by kind. None where no class has an object."""
+    """The effect of each kind of error on the mAP.
+
+    map_area: the mAP (VOC, area). corrected: by kind, the mAP after correcting only this kind of
+    error. None if no class has an object.
+    """
 
     map_area: float | None
     corrected: dict[str, float | None]
     per_class: tuple[ClassErrors, ...]
 
     def gain(self, kind: str) -> float | None:
-        """What correcting one kind would add to the mAP."""
+        """The increase of the mAP after correcting this kind of error."""
         corrected = self.corrected[kind]
         if corrected is None or self.map_area is None:
             return None
         return corrected - self.map_area
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values, per_class by name."""
+        """JSON values, with per_class by name."""
         return {
             "map_area": self.map_area,
             "map_corrected": self.corrected,
@@ -73,11 +76,12 @@ class ErrorAnalysis:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What each detection and object is to the analysis.
+    """The kind of each detection, and the missed objects.
 
-    kind (D,): of each detection, 'right' and 'ignored' among them. target (D,): the object
-    that a localisation error or confusion points at, NO_OBJECT where that is taken, or for
-    the rest. missed (G,): bool."""
+    kind (D,): one of KINDS, 'right' or 'ignored'. target (D,): index of the object of a
+    localisation error or confusion; NO_OBJECT if another detection matched it, and for the
+    other kinds. missed (G,): bool.
+    """
 
     kind: NDArray[np.str_]
     target: NDArray[np.int64]
@@ -87,7 +91,7 @@ class Diagnosis:
 def analyse_errors(
     classes: tuple[str, ...], truth: TruthTable, detections: DetectionTable
 ) -> ErrorAnalysis:
-    """Sort the errors into kinds, and correct each kind alone."""
+    """Count the errors by kind, and compute the mAP after correcting each kind separately."""
     diagnosis = diagnose(truth, detections)
     per_class = []
     for label, name in enumerate(classes, start=1):
@@ -104,8 +108,8 @@ def analyse_errors(
 def diagnose(truth: TruthTable, detections: DetectionTable) -> Diagnosis:
     """The kind of each detection, and which objects are missed."""
     matches = match_detections(truth, detections, FOREGROUND)
-    countable = np.flatnonzero(~truth.ignored)
-    objects = truth.take(countable)
+    counted = np.flatnonzero(~truth.ignored)
+    objects = truth.take(counted)
     own = most_overlapped(detections, objects, "same class")
     other = most_overlapped(detections, objects, "other classes")
     kind = np.select(
@@ -120,17 +124,17 @@ def diagnose(truth: TruthTable, detections: DetectionTable) -> Diagnosis:
         [IGNORED, RIGHT, "localisation", "confusion", "duplicate", "both"],
         default="background",
     )
-    taken = np.zeros(len(truth), bool)
-    taken[matches.object[matches.right]] = True
+    matched = np.zeros(len(truth), bool)
+    matched[matches.object[matches.right]] = True
     target = np.full(len(detections), NO_OBJECT)
     for name, overlaps in (("localisation", own), ("confusion", other)):
         of_kind = kind == name
-        target[of_kind] = countable[overlaps.object[of_kind]]
-    pointing = np.flatnonzero(target != NO_OBJECT)
-    target[pointing[taken[target[pointing]]]] = NO_OBJECT
-    within_reach = taken.copy()
-    within_reach[target[target != NO_OBJECT]] = True
-    return Diagnosis(kind, target, ~within_reach & ~truth.ignored)
+        target[of_kind] = counted[overlaps.object[of_kind]]
+    with_target = np.flatnonzero(target != NO_OBJECT)
+    target[with_target[matched[target[with_target]]]] = NO_OBJECT
+    correctable = matched.copy()
+    correctable[target[target != NO_OBJECT]] = True
+    return Diagnosis(kind, target, ~correctable & ~truth.ignored)
 
 
 def _corrected_map(
@@ -140,11 +144,11 @@ def _corrected_map(
     diagnosis: Diagnosis,
     kind: str | None,
 ) -> float | None:
-    """mAP with one kind put right (None: with none).
+    """mAP after correcting one kind of error (None: no correction).
 
-    A localisation error or confusion becomes a match of its object, the best-scored of those
-    that point at one; the others of the kind, and errors of the other kinds, are taken away.
-    Missed objects are taken from the number to find.
+    localisation and confusion: of the detections with the same target, the one with the highest
+    score becomes its match, and the others are removed. Other kinds of detections are removed.
+    missed: the missed objects no longer count.
     """
     of_kind = diagnosis.kind == kind
     matched = of_kind & first_claims(np.where(of_kind, diagnosis.target, NO_OBJECT))
@@ -160,6 +164,6 @@ def _corrected_map(
         if objects:
             averages.append(ap_area(*precision_recall(right[of_class], objects)))
         elif (~truth.ignored[truth.label == number]).any() and of_class.any():
-            # All its objects were missed: what it did detect is wrong all the same.
+            # All its objects were missed, so all of its detections are wrong.
             averages.append(0.0)
     return mean_where_defined(averages)

@@ -1,4 +1,4 @@
-"""The images to evaluate a model on, and their proposals."""
+"""The images for the evaluation of a model, and their proposals."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def open_images(
     team: Team = ALONE,
     reporter: Reporter = SILENT,
 ) -> DatasetProposals:
-    """The dataset to evaluate a model on, with its proposals; reports its name.
+    """Open the dataset to evaluate a model on, with its proposals; reports its name.
 
-    By default it is the model's own dataset. others: other models to evaluate on it.
-    In a team, the first process computes missing proposals for all. Raises MisuseError where
-    the dataset's classes are not those of every model.
+    The default is the model's own dataset. others: other models to evaluate on it.
+    In a team, the first process computes missing proposals for all. Raises MisuseError if the
+    classes of the dataset differ from those of a model.
     """
     name, root = _dataset_of(loaded, data)
     dataset = open_split(name, data.split, root, reporter=reporter)
@@ -41,13 +41,14 @@ def open_images(
 def open_unseen_images(
     loaded: LoadedModel, data: DataOptions, reporter: Reporter = SILENT
 ) -> DatasetProposals:
-    """Images to make choices by: those of val, or else of test, if not trained on.
+    """Images to choose settings on: those of val, or else test, unless used for training.
 
-    Raises MisuseError where the model was trained on images of both, or of the given split.
+    Raises MisuseError if the model was trained on images of both, or of the given split.
     """
     name, root = _dataset_of(loaded, data)
     annotated = available_splits(name, root)
-    splits = [data.split] if data.split else [s for s in ("val", "test") if annotated.get(s)]
+    defaults = [split for split in ("val", "test") if annotated.get(split)]
+    splits = [data.split] if data.split else defaults
     for split in splits:
         dataset = find_dataset(name, split, root)
         check_classes(loaded, dataset)
@@ -57,15 +58,15 @@ def open_unseen_images(
             continue
         if seen is None:
             reporter.warn(
-                f"{loaded.path} does not say what it was trained on: was it {name} {split}?"
+                f"{loaded.path} does not record its training data; it may include {name} {split}."
             )
         if split == "test":
-            reporter.warn("A choice made on the test split cannot be evaluated on it afterwards.")
+            reporter.warn("The test split is used to choose settings, so it cannot evaluate them.")
         reporter.note(_line(name, dataset))
         return _with_proposals(loaded, dataset, root, data, reporter)
     raise MisuseError(
         f"{name}: the model was trained on images of its {' and '.join(splits) or 'splits'}, "
-        "which cannot tell what it loses.\nName a dataset or a --split that it has not seen."
+        "so they cannot show the loss.\nChoose a dataset or --split that it was not trained on."
     )
 
 
@@ -76,38 +77,38 @@ def open_split(
     fault: Report = refuse,
     reporter: Reporter = SILENT,
 ) -> Dataset:
-    """A split of a dataset: test where it is annotated, else val; reports its name.
+    """Open a split of a dataset: by default test if it is annotated, else val; reports its name.
 
-    fault: called for each fault in its annotations.
+    fault: called for each fault in the annotations.
     """
     if split is None:
         splits = default_splits(name, data_root)
         split = splits.evaluation
         if not splits.disjoint:
-            reporter.warn(f"{name} has only the split {split}: it may have been trained on.")
+            reporter.warn(f"{name} has only the split {split}: the model may be trained on it.")
     dataset = find_dataset(name, split, data_root, fault)
     reporter.note(_line(name, dataset))
     return dataset
 
 
 def check_classes(loaded: LoadedModel, dataset: Dataset) -> None:
-    """Raises MisuseError where the model's classes are not the dataset's."""
+    """Raises MisuseError if the classes of the model and the dataset differ."""
     classes = loaded.classes
     if classes != dataset.classes:
         raise MisuseError(
-            f"{loaded.path} knows {len(classes)} classes ({', '.join(classes[:3])} ...), but "
+            f"{loaded.path} has {len(classes)} classes ({', '.join(classes[:3])} ...), but "
             f"{dataset.name} has {len(dataset.classes)} ({', '.join(dataset.classes[:3])} ...).\n"
             "Evaluate on the dataset that the model was trained for."
         )
 
 
 def _dataset_of(loaded: LoadedModel, data: DataOptions) -> tuple[str, Path | None]:
-    """The given dataset, or else the model's own, and the folder to look for it in."""
+    """The given dataset, or the model's own, and the folder to search for it."""
     if data.dataset is not None:
         return data.dataset, data.data_root
     own = loaded.experiment.data
     if not own.dataset:
-        raise MisuseError(f"{loaded.path} does not say its dataset. Name one.")
+        raise MisuseError(f"{loaded.path} does not record its dataset. Name one.")
     return own.dataset, data.data_root or own.folder
 
 

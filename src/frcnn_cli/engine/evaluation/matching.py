@@ -1,7 +1,7 @@
-"""Which object each detection overlaps most, for a whole dataset at once.
+"""Find the object that each detection overlaps most, for a whole dataset at once.
 
-Legend: G ground-truth objects, D detections, P pairs of a detection and an object that may
-match (of one image, and of one class or of two).
+Legend: G ground-truth objects, D detections, P pairs of a detection and an object of the same
+image (and of the same class, or of different classes).
 """
 
 from __future__ import annotations
@@ -21,8 +21,11 @@ Candidates = Literal["same class", "other classes"]
 
 @dataclass(frozen=True)
 class OverlappedObjects:
-    """object (D,): index of the object that each detection overlaps most, NO_OBJECT where its
-    group has none (the first of several equals); iou (D,): by how much, 0 where none."""
+    """The object that each detection overlaps most.
+
+    object (D,): its index (the first one in case of a tie), or NO_OBJECT if there is no
+    candidate. iou (D,): the IoU with it, or 0.
+    """
 
     object: NDArray[np.int64]
     iou: NDArray[np.float64]
@@ -31,14 +34,16 @@ class OverlappedObjects:
 def most_overlapped(
     detections: DetectionTable, truth: TruthTable, among: Candidates = "same class"
 ) -> OverlappedObjects:
-    """For every detection the object of its image that it overlaps most, among those of its
-    own class or those of all other classes."""
+    """For every detection, the object of its image that it overlaps most.
+
+    among: the candidates, either objects of the detection's class or of all other classes.
+    """
     best_object = np.full(len(detections), NO_OBJECT)
     best_iou = np.zeros(len(detections))
     detection, candidate = _pairs(detections, truth, among)
     if len(detection):
         overlaps = iou(detections.boxes[detection], truth.boxes[candidate])
-        # Pairs of one detection are neighbours, its objects in order.
+        # The pairs of a detection are contiguous, with its objects in order.
         starts = np.flatnonzero(np.diff(detection, prepend=-1))
         highest = np.maximum.reduceat(overlaps, starts)
         lengths = np.diff(starts, append=len(overlaps))
@@ -50,9 +55,9 @@ def most_overlapped(
 
 
 def first_claims(claims: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """(D,) bool: whether each detection, in order of score, is the first to claim its object.
+    """(D,) bool: whether each detection is the first, in order of score, to claim its object.
 
-    claims: (D,) object indices, NO_OBJECT for a detection that claims none.
+    claims: (D,) object indices, NO_OBJECT for a detection without a claim.
     """
     first = np.zeros(len(claims), bool)
     first[np.unique(claims, return_index=True)[1]] = True
@@ -63,16 +68,16 @@ def first_claims(claims: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _pairs(
     detections: DetectionTable, truth: TruthTable, among: Candidates
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(P,) detection and (P,) object indices of all pairs in one group, by detection."""
-    of_detection, of_object = detections.image, truth.image
+    """(P,) detection and (P,) object indices of all pairs, ordered by detection."""
+    detection_group, object_group = detections.image, truth.image
     if among == "same class":
         labels = 1 + max(detections.label.max(initial=0), truth.label.max(initial=0))
-        of_detection = of_detection * labels + detections.label
-        of_object = of_object * labels + truth.label
-    by_group = np.argsort(of_object, kind="stable")
-    grouped = of_object[by_group]
-    start = np.searchsorted(grouped, of_detection, side="left")
-    count = np.searchsorted(grouped, of_detection, side="right") - start
+        detection_group = detection_group * labels + detections.label
+        object_group = object_group * labels + truth.label
+    by_group = np.argsort(object_group, kind="stable")
+    sorted_groups = object_group[by_group]
+    start = np.searchsorted(sorted_groups, detection_group, side="left")
+    count = np.searchsorted(sorted_groups, detection_group, side="right") - start
     detection = np.repeat(np.arange(len(detections)), count)
     # 0, 1, ... within each detection's pairs.
     within = np.arange(len(detection)) - np.repeat(np.cumsum(count) - count, count)

@@ -1,4 +1,4 @@
-"""The recall of a file of proposals on a split of a dataset, as numbers and as a picture."""
+"""The recall of a file of proposals on a split of a dataset, as numbers and as a plot."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ALL, _NOT_DIFFICULT = "all objects", "not difficult"
 
 @dataclass(frozen=True)
 class ProposalRecall:
-    """max_boxes: boxes used per image, None for all."""
+    """The recall of `file` on a split. max_boxes: maximum boxes per image; None for all."""
 
     file: Path
     dataset: str
@@ -68,11 +68,11 @@ def measure_recall(
     allow_mismatch: bool = False,
     reporter: Reporter = SILENT,
 ) -> ProposalRecall:
-    """How well the proposals in `file` cover the objects of a split of the dataset `name`.
+    """Measure how well the proposals in `file` cover the objects of a split of dataset `name`.
 
-    split: None is test where it has annotations, else val. max_boxes: only the first of each
-    image. Raises InputError where the file and the images do not match, unless allow_mismatch:
-    then images without proposals are skipped.
+    split: None is test if it has annotations, else val. max_boxes: use only the first boxes of
+    each image. Raises InputError if the file and the images do not match; with allow_mismatch,
+    images without proposals are skipped instead.
     """
     split = split or default_splits(name, data_root).evaluation
     dataset = find_dataset(name, split, data_root)
@@ -86,7 +86,7 @@ def measure_recall(
     match = match_ids(proposals, ids, lambda: all_ids(name, data_root))
     if not allow_mismatch:
         match.refuse_mismatch(
-            str(file), "Give the file made for this dataset, or skip such images: --allow-mismatch"
+            str(file), "Use the file for this dataset, or skip such images with --allow-mismatch."
         )
     elif not match.is_exact:
         reporter.warn(match.describe())
@@ -104,12 +104,12 @@ def recall_plot(report: RecallReport, title: str) -> bytes:
     from frcnn_cli.engine.drawing.figures import png
 
     figure = Figure(figsize=(16, 5), layout="constrained")
-    against_iou, against_count, of_classes = figure.subplots(1, 3)
+    against_iou, against_count, by_class = figure.subplots(1, 3)
     for name, result in ((_ALL, report.all_objects), (_NOT_DIFFICULT, report.not_difficult)):
         _draw_against_iou(against_iou, name, result)
         _draw_against_count(against_count, name, result)
-    _draw_classes(of_classes, report)
-    figure.suptitle(f"{title}: {report.images} images, {report.boxes:.0f} boxes an image")
+    _draw_classes(by_class, report)
+    figure.suptitle(f"{title}: {report.images} images, {report.boxes:.0f} proposals per image")
     return png(figure, dpi=110)
 
 
@@ -130,9 +130,11 @@ def _draw_against_count(axes: Any, name: str, result: RecallResult) -> None:
         "MABO": [mabo for _, mabo, _ in result.by_count],
     }
     style = "-" if name == _ALL else "--"
-    for colour, (what, series) in zip(("C0", "C1", "C2"), values.items(), strict=True):
-        axes.plot(counts, series, style, color=colour, label=f"{what}, {name}")
-    axes.set(xscale="log", xlabel="boxes an image", ylim=(0, 1), title="By the number of boxes")
+    for colour, (measure, series) in zip(("C0", "C1", "C2"), values.items(), strict=True):
+        axes.plot(counts, series, style, color=colour, label=f"{measure}, {name}")
+    axes.set(
+        xscale="log", xlabel="proposals per image", ylim=(0, 1), title="By number of proposals"
+    )
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
 
@@ -142,8 +144,8 @@ def _draw_classes(axes: Any, report: RecallReport) -> None:
     groups = {_ALL: report.all_objects, _NOT_DIFFICULT: report.not_difficult}
     for index, (label, result) in enumerate(groups.items()):
         overlaps = [result.by_class[n].best_overlap if n in result.by_class else 0 for n in names]
-        places = [place + 0.2 - 0.4 * index for place in range(len(names))]
-        axes.barh(places, overlaps, height=0.4, label=f"{label}: MABO {result.mabo:.3f}")
+        positions = [row + 0.2 - 0.4 * index for row in range(len(names))]
+        axes.barh(positions, overlaps, height=0.4, label=f"{label}: MABO {result.mabo:.3f}")
     axes.set_yticks(range(len(names)), names, fontsize="small")
     axes.set(xlim=(0, 1), xlabel="mean best overlap", title="By class")
     axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)

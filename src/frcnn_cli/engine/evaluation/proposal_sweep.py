@@ -18,7 +18,7 @@ from frcnn_proposals.errors import MisuseError
 
 @dataclass(frozen=True)
 class ProposalCountScores:
-    """A maximum number of proposals per image, and the averages with it."""
+    """The mAP with at most this number of proposals per image."""
 
     proposals: int
     map_11point: float
@@ -27,7 +27,7 @@ class ProposalCountScores:
 
 @dataclass(frozen=True)
 class ProposalSweep:
-    """The scores on one split for several numbers of proposals."""
+    """The mAP on one split for several numbers of proposals."""
 
     dataset: str
     split: str
@@ -42,7 +42,7 @@ def sweep_proposals(
     team: Team = ALONE,
     reporter: Reporter = SILENT,
 ) -> ProposalSweep:
-    """Detect and score with the first n proposals of each image, for each n of `counts`.
+    """Detect and evaluate with the first n proposals of each image, for each n in `counts`.
 
     Raises MisuseError for a team of several processes.
     """
@@ -55,9 +55,9 @@ def sweep_proposals(
     scores = []
     with reporter.progress("Detecting", len(counts) * len(dataset)) as advance:
         for count in counts:
-            chosen = replace(settings, proposals=count)
+            limited = replace(settings, proposals=count)
             detected = detect_dataset(
-                model, dataset, images.proposals, chosen, lambda: advance(1, "")
+                model, dataset, images.proposals, limited, lambda: advance(1, "")
             )
             result = evaluate_voc(dataset, detected.detections)
             map_11point, map_area = result.map_11point or 0.0, result.map_area or 0.0
@@ -66,17 +66,19 @@ def sweep_proposals(
 
 
 def sweep_plot(sweep: ProposalSweep) -> bytes:
-    """A PNG of mAP against the number of proposals."""
+    """A PNG plot of the mAP (in percent) against the number of proposals."""
     from matplotlib.figure import Figure
 
     from frcnn_cli.engine.drawing.figures import png
 
     figure = Figure(figsize=(7, 4.5), layout="constrained")
     axes = figure.subplots()
-    counts = [each.proposals for each in sweep.scores]
-    axes.plot(counts, [each.map_11point for each in sweep.scores], marker="o", label="11-point")
-    axes.plot(counts, [each.map_area for each in sweep.scores], marker="s", label="area")
-    axes.set(xscale="log", xlabel="proposals per image, at most", ylabel="mAP")
+    counts = [scores.proposals for scores in sweep.scores]
+    map_11point = [100 * scores.map_11point for scores in sweep.scores]
+    map_area = [100 * scores.map_area for scores in sweep.scores]
+    axes.plot(counts, map_11point, marker="o", label="11-point")
+    axes.plot(counts, map_area, marker="s", label="area")
+    axes.set(xscale="log", xlabel="proposals per image, at most", ylabel="mAP (%)")
     axes.set_title(f"{sweep.dataset}, {sweep.split}")
     axes.set_xticks(counts, [str(count) for count in counts])
     axes.minorticks_off()

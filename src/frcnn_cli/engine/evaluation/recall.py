@@ -1,9 +1,9 @@
-"""How well proposals cover the objects: best overlap and recall, without any detector.
+"""Recall of proposals: how well they cover the objects, independent of a detector.
 
-For every object the best IoU (inclusive pixels) that a proposal of its image reaches. MABO is
-the mean of it over each class's objects, then over classes (Uijlings et al., IJCV 2013).
-Average recall is twice the area under recall between IoU 0.5 and 1: the mean over objects of
-2 max(IoU - 0.5, 0) (Hosang et al., PAMI 2016). Crowd regions are no objects.
+The best overlap of an object is the highest IoU (inclusive pixels) of a proposal of its image.
+MABO is its mean over the objects of each class, then over classes (Uijlings et al., IJCV 2013).
+Average recall is twice the area under the recall between IoU 0.5 and 1, or the mean over objects
+of 2 max(IoU - 0.5, 0) (Hosang et al., PAMI 2016). Crowd regions do not count as objects.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a number of objects' best overlaps come to."""
+    """Statistics of the best overlaps of a set of objects."""
 
     objects: int
     best_overlap: float
@@ -35,11 +35,11 @@ class Coverage:
 
 @dataclass(frozen=True)
 class RecallResult:
-    """One group of objects (all, or those not difficult) covered by all proposals.
+    """The recall for one group of objects: all, or those that are not difficult.
 
-    mabo: mean over classes. overall: over all objects together. by_class: for each class that
-    has objects. recall: at each of THRESHOLDS. by_count: (the first n boxes of every image,
-    MABO, coverage), up to the longest list.
+    mabo: mean over classes. overall: over all objects. by_class: for each class that has
+    objects. recall: (threshold, recall) for each of THRESHOLDS. by_count: (n, MABO, coverage)
+    with the first n proposals of every image, up to the largest number of proposals.
     """
 
     mabo: float
@@ -51,7 +51,7 @@ class RecallResult:
 
 @dataclass(frozen=True)
 class RecallReport:
-    """boxes: the mean number of proposals per image, over `images`."""
+    """The recall over `images` images. boxes: mean number of proposals per image."""
 
     images: int
     boxes: float
@@ -65,10 +65,10 @@ def evaluate_recall(
     max_boxes: int | None = None,
     on_image: Callable[[], None] = lambda: None,
 ) -> RecallReport:
-    """The recall of `proposals` over a dataset's ground truth.
+    """Compute the recall of `proposals` on a dataset's ground truth.
 
-    max_boxes: only the first so many of each image. Raises KeyError where an image that has
-    ground truth has no entry in `proposals`.
+    max_boxes: use only the first `max_boxes` proposals of each image. Raises KeyError if an image
+    with ground truth has no entry in `proposals`.
     """
     overlaps, labels, difficult, lengths = [], [], [], []
     for record in dataset.images:
@@ -97,12 +97,12 @@ def evaluate_recall(
 def best_iou_by_count(
     objects: NDArray[np.float32], boxes: NDArray[np.float32]
 ) -> NDArray[np.float64]:
-    """(objects, len(COUNTS) + 1): each object's best IoU among the first n boxes for the n of
-    COUNTS, and among all of them.
+    """(objects, len(COUNTS) + 1): the best IoU of each object among the first n boxes, for each n
+    in COUNTS, and among all boxes.
     """
     best = np.zeros((len(objects), len(COUNTS) + 1))
     if len(objects) and len(boxes):
-        # In float64: an IoU of exactly 7/10 is to reach a threshold of 0.7.
+        # In float64, so that an IoU of exactly 7/10 reaches a threshold of 0.7.
         iou = iou_matrix(objects.astype(np.float64), boxes.astype(np.float64))
         running = np.maximum.accumulate(iou, axis=1)
         last = np.minimum((*COUNTS, len(boxes)), len(boxes)) - 1
@@ -116,7 +116,7 @@ def _summarise(
     classes: tuple[str, ...],
     counts: tuple[int, ...],
 ) -> RecallResult:
-    """overlaps: of objects, from best_iou_by_count. counts: numbers of boxes to report."""
+    """Summarise the result of best_iou_by_count. counts: numbers of boxes to report."""
     best = overlaps[:, -1]
     by_class = {
         name: _coverage(best[labels == label])
@@ -158,5 +158,5 @@ def _share(hits: NDArray[np.bool_]) -> float:
 def _without_crowds(truth: GroundTruth) -> GroundTruth:
     if not truth.crowd.any():
         return truth
-    kept = ~truth.crowd
-    return GroundTruth(truth.boxes[kept], truth.labels[kept], truth.difficult[kept])
+    objects = ~truth.crowd
+    return GroundTruth(truth.boxes[objects], truth.labels[objects], truth.difficult[objects])

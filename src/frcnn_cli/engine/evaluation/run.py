@@ -1,4 +1,4 @@
-"""A model, or a file of detections, evaluated on a dataset from start to end."""
+"""Evaluate a model, or a file of detections, on a dataset, end to end."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def evaluate_model(
     team: Team = ALONE,
     reporter: Reporter = SILENT,
 ) -> Evaluation | None:
-    """The scores of a model, by default on its own dataset.
+    """Evaluate a model, by default on its own dataset.
 
-    Detections are kept in the cache until the end, so that an interrupted evaluation is resumed
-    by the next call. detections_file: where to write them as COCO results. Images that cannot
-    be read are skipped. Returns None in all processes of a team but the first.
+    Detections are stored in the cache until the evaluation ends, so that the next call resumes
+    an interrupted one. detections_file: output file for the detections, as COCO results. Images
+    that cannot be read are skipped. Returns None in all processes of a team except the first.
     """
     images = open_images(loaded, data or DataOptions(), team=team, reporter=reporter)
     settings = (detection or DetectionOptions()).for_evaluation(loaded.experiment.detect)
@@ -52,10 +52,10 @@ def evaluate_file(
     data_root: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> Evaluation:
-    """The scores of a file of detections: COCO results json, or VOC devkit text files.
+    """Evaluate a file of detections: COCO results JSON, or VOC devkit text files.
 
-    The dataset's images may be missing. split: by default test where it is annotated, else
-    val.
+    The image files of the dataset may be missing. split: by default test if it is annotated,
+    else val.
     """
     opened = open_split(dataset, split, data_root, refuse_unless_picture, reporter)
     return evaluate(opened, read_detections(path, opened))

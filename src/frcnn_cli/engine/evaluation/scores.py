@@ -1,4 +1,4 @@
-"""Everything there is to say about a set of detections, in one call."""
+"""The complete evaluation of a set of detections, in one call."""
 
 from __future__ import annotations
 
@@ -13,16 +13,19 @@ from frcnn_cli.engine.evaluation.voc import VocResult, evaluate_voc_tables
 from frcnn_cli.engine.records import Dataset, Detections
 
 RULES = (
-    "VOC: IoU >= 0.5, inclusive pixels, the best-overlapped object, a second match is wrong, "
-    "difficult counts neither way. COCO: IoU 0.50:0.95, at most 100 detections a class and "
-    "image, difficult left out as a crowd."
+    "VOC: IoU >= 0.5 with the object of largest overlap, inclusive pixels; a second match is "
+    "wrong; difficult objects are ignored. COCO: IoU 0.50:0.95, at most 100 detections per class "
+    "and image; difficult objects are ignored, as crowds."
 )
 
 
 @dataclass(frozen=True)
 class Counts:
-    """What was scored. objects: those that count; ignored: difficult ones and crowds;
-    detections: on the dataset's images; outside: on other images, ignored."""
+    """The numbers of evaluated items.
+
+    objects: counted objects; ignored: difficult objects and crowds; detections: on images of the
+    dataset; outside: on other images, which are ignored.
+    """
 
     images: int
     objects: int
@@ -33,7 +36,7 @@ class Counts:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The scores of one set of detections on one dataset."""
+    """The results of one set of detections on one dataset."""
 
     dataset: str
     split: str
@@ -43,7 +46,7 @@ class Evaluation:
     errors: ErrorAnalysis
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values: voc.map_11point, voc.per_class, coco.ap, counts, rules and the rest."""
+        """JSON values: voc.map_11point, voc.per_class, coco.ap, counts, rules and others."""
         return {
             "dataset": self.dataset,
             "split": self.split,
@@ -56,10 +59,9 @@ class Evaluation:
 
 
 def evaluate(dataset: Dataset, detections: Mapping[str, Detections]) -> Evaluation:
-    """Score detections, by image id, against a dataset: VOC at IoU 0.5, the COCO family, and
-    where the errors are.
+    """Evaluate detections, by image id: VOC metrics at IoU 0.5, COCO metrics, error analysis.
 
-    Detections on images that the dataset does not have are counted, but not scored.
+    Detections on images that are not in the dataset are counted, but otherwise ignored.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
     """
     truth, found = truth_table(dataset), detection_table(dataset, detections)

@@ -1,4 +1,4 @@
-"""Ground truth and detections of a whole dataset, side by side in flat arrays.
+"""Ground truth and detections of a whole dataset, in flat arrays.
 
 Legend: G ground-truth objects, D detections, in the dataset's order of images.
 """
@@ -18,8 +18,11 @@ from frcnn_proposals.errors import MisuseError
 
 @dataclass(frozen=True)
 class TruthTable:
-    """boxes (G, 4) float64; image (G,) index into the dataset; label (G,) 1..K;
-    ignored (G,) bool: difficult or a crowd, counts neither way."""
+    """The objects of a dataset.
+
+    boxes (G, 4) float64; image (G,) index into the dataset; label (G,) 1..K; ignored (G,) bool:
+    difficult, or a crowd.
+    """
 
     boxes: NDArray[np.float64]
     image: NDArray[np.int64]
@@ -38,10 +41,11 @@ class TruthTable:
 
 @dataclass(frozen=True)
 class DetectionTable:
-    """boxes (D, 4) float64; score (D,); image (D,); label (D,); highest score first.
+    """Detections on the images of a dataset, highest score first.
 
-    Equal scores keep the dataset's order of images, and the order within an image.
-    outside: number of ignored detections, on images that the dataset does not have.
+    boxes (D, 4) float64; score (D,); image (D,) index into the dataset; label (D,) 1..K. Equal
+    scores keep the dataset's order of images, and the order within an image. outside: number of
+    other detections, on images that are not in the dataset.
     """
 
     boxes: NDArray[np.float64]
@@ -55,7 +59,7 @@ class DetectionTable:
 
 
 def truth_table(dataset: Dataset) -> TruthTable:
-    """The objects of a dataset. Raises MisuseError where an image has no annotation."""
+    """The objects of a dataset. Raises MisuseError if an image has no annotation."""
     truths = [_truth(dataset, index) for index in range(len(dataset))]
     counts = [len(truth) for truth in truths]
     return TruthTable(
@@ -69,7 +73,7 @@ def truth_table(dataset: Dataset) -> TruthTable:
 def detection_table(dataset: Dataset, detections: Mapping[str, Detections]) -> DetectionTable:
     """The detections on a dataset's images, sorted by score.
 
-    Raises ValueError for a label outside 1..K or a score that is not a number.
+    Raises ValueError for a label outside 1..K or a score of NaN.
     """
     ids = [image.image_id for image in dataset.images]
     found = [(index, detections[name]) for index, name in enumerate(ids) if name in detections]
@@ -91,7 +95,7 @@ def detection_table(dataset: Dataset, detections: Mapping[str, Detections]) -> D
 
 
 def by_name(per_class: Sequence[Any]) -> dict[str, dict[str, Any]]:
-    """Records of classes as JSON values: the fields but the name, by name."""
+    """Per-class records as JSON values: by class name, the other fields."""
     fields = [asdict(item) for item in per_class]
     return {values.pop("name"): values for values in fields}
 
@@ -100,8 +104,8 @@ def _truth(dataset: Dataset, index: int) -> GroundTruth:
     truth = dataset.images[index].truth
     if truth is None:
         raise MisuseError(
-            f"Nothing to score against: {dataset.name} {dataset.split} has no annotation for image "
-            f"{dataset.images[index].image_id}."
+            f"{dataset.name} {dataset.split}: image {dataset.images[index].image_id} has no "
+            "annotation, so nothing can be evaluated on this split."
         )
     return truth
 

@@ -1,9 +1,9 @@
 """VOC average precision, by the devkit's rules.
 
 Each detection, in order of score, is compared with the object of its class and image that it
-overlaps most. It is right if that IoU reaches the threshold and no detection before it has
-taken the object; a second match of one object is wrong; a match of a difficult object is
-neither. Boxes count inclusive pixels (+ 1).
+overlaps most. It is right if that IoU is at least the threshold and no earlier detection matched
+the object; a second match of the same object is wrong; a match of a difficult object is ignored.
+Boxes count inclusive pixels (+ 1).
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ from frcnn_cli.engine.records import Dataset, Detections
 
 @dataclass(frozen=True)
 class VocClassResult:
-    """One class. Both APs are None where it has no object that counts.
+    """The results of one class. Both APs are None without any counted object.
 
-    objects: those that count; ignored: difficult ones and crowds; detections: all of the class;
-    right, wrong: detections counted as true and false positives (the rest met ignored objects).
+    objects: counted objects; ignored: difficult objects and crowds; detections: all detections;
+    right, wrong: true and false positives (the other detections match ignored objects).
     """
 
     name: str
@@ -47,7 +47,7 @@ class VocClassResult:
 
 @dataclass(frozen=True)
 class VocResult:
-    """Means are over the classes that have an object, and None where no class has one."""
+    """Means over the classes that have an object; None if no class has one."""
 
     iou_threshold: float
     map_11point: float | None
@@ -55,14 +55,16 @@ class VocResult:
     per_class: tuple[VocClassResult, ...]
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values: map_11point, map_area and per_class by name."""
+        """JSON values: map_11point, map_area, and per_class by name."""
         return {**asdict(self), "per_class": by_name(self.per_class)}
 
 
 @dataclass(frozen=True)
 class DetectionMatches:
-    """The outcome of each detection, (D,) in order of score: right, or ignored, or if neither,
-    wrong. object (D,): index of the object that it matched, NO_OBJECT if none."""
+    """The result for each detection, (D,) in order of score: right, ignored, or else wrong.
+
+    object (D,): index of the matched object, or NO_OBJECT.
+    """
 
     right: NDArray[np.bool_]
     ignored: NDArray[np.bool_]
@@ -72,10 +74,10 @@ class DetectionMatches:
 def evaluate_voc(
     dataset: Dataset, detections: Mapping[str, Detections], iou_threshold: float = 0.5
 ) -> VocResult:
-    """Score detections, by image id, against a dataset.
+    """Evaluate detections, by image id, on a dataset.
 
-    Detections on images that the dataset does not have are ignored; an image without
-    detections counts its objects as missed. Equal scores keep the dataset's order.
+    Detections on images that are not in the dataset are ignored. All objects of an image without
+    detections are missed. Equal scores keep the dataset's order.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
     """
     truth, found = truth_table(dataset), detection_table(dataset, detections)
@@ -88,7 +90,7 @@ def evaluate_voc_tables(
     detections: DetectionTable,
     iou_threshold: float = 0.5,
 ) -> VocResult:
-    """evaluate_voc on tables that are made already."""
+    """evaluate_voc on existing tables."""
     matches = match_detections(truth, detections, iou_threshold)
     per_class = tuple(
         _class_result(name, label, truth, detections, matches)
@@ -105,7 +107,7 @@ def evaluate_voc_tables(
 def match_detections(
     truth: TruthTable, detections: DetectionTable, iou_threshold: float
 ) -> DetectionMatches:
-    """Match all classes at once. A threshold of 0 still asks for an object of the class."""
+    """Match all classes at once. Even with a threshold of 0, a match needs an object."""
     overlaps = most_overlapped(detections, truth)
     matched = (overlaps.iou >= iou_threshold) & (overlaps.object != NO_OBJECT)
     ignored = np.zeros(len(detections), bool)
@@ -116,7 +118,7 @@ def match_detections(
 
 
 def mean_where_defined(values: list[float | None]) -> float | None:
-    """The mean of the values that are not None; None where all are."""
+    """The mean of the values that are not None; None if all are."""
     defined = [value for value in values if value is not None]
     return float(np.mean(defined)) if defined else None
 
@@ -143,7 +145,7 @@ def _class_result(
 
 @dataclass(frozen=True)
 class Curve:
-    """One class. precision, recall, score (D,): after each counted detection, best score first."""
+    """The curve of one class: precision, recall and score (D,) after each counted detection."""
 
     name: str
     precision: NDArray[np.float64]
@@ -151,8 +153,9 @@ class Curve:
     score: NDArray[np.float64]
 
     def thinned(self, most: int) -> tuple[list[float], list[float]]:
-        """Recall and precision of at most `most` points, evenly by recall, each the best of its
-        stretch."""
+        """Recall and precision of at most `most` points, evenly spaced by recall, each with the
+        best precision of its interval.
+        """
         if len(self.recall) == 0:
             return [], []
         bounds = np.linspace(0, self.recall[-1], most)
@@ -166,7 +169,7 @@ def precision_recall_curves(
     detections: DetectionTable,
     iou_threshold: float = 0.5,
 ) -> tuple[Curve, ...]:
-    """The curves whose areas `evaluate_voc` gives, for the classes that have an object."""
+    """The curves of the classes that have an object; `evaluate_voc` returns their areas."""
     matches = match_detections(truth, detections, iou_threshold)
     curves = []
     for label, name in enumerate(classes, start=1):
