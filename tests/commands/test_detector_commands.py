@@ -1,4 +1,4 @@
-"""train, eval, detect and compress through the command line, on a few generated pictures."""
+"""The commands train, eval, detect and compress on a few generated images."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_eval_takes_the_newest_run_and_its_test_split(home: Path, tmp_path: Path
     )
 
 
-def test_detections_scored_from_their_file_score_the_same(home: Path, tmp_path: Path) -> None:
+def test_detections_file_has_the_same_scores_as_its_model(home: Path, tmp_path: Path) -> None:
     found, by_model, by_file = (tmp_path / f"{name}.json" for name in ("found", "model", "file"))
     scored = frcnn(
         "eval", home / "runs" / "first", "--proposals", home / "shapes.proposals",
@@ -109,13 +109,13 @@ def test_detections_scored_from_their_file_score_the_same(home: Path, tmp_path: 
 
 
 def is_among(boxes: NDArray[np.float32], found: list[float]) -> bool:
-    """Whether found, COCO's x, y, width and height, is one of boxes, inclusive corners."""
+    """Whether `found` (COCO's x, y, width, height) is one of `boxes` (inclusive corners)."""
     x, y, width, height = found
     corners = [x, y, x + width - 1, y + height - 1]
     return bool(np.isclose(boxes, corners, atol=0.01).all(axis=1).any())
 
 
-def test_boxes_left_alone_are_the_proposals(home: Path, tmp_path: Path) -> None:
+def test_without_box_regression_detections_are_proposals(home: Path, tmp_path: Path) -> None:
     stored = open_store(home / "shapes.proposals")
     inside: dict[str, bool] = {}
     for name, options in {"left": ["--no-box-regression"], "moved": []}.items():
@@ -131,7 +131,7 @@ def test_boxes_left_alone_are_the_proposals(home: Path, tmp_path: Path) -> None:
     assert inside == {"left": True, "moved": False}
 
 
-def test_a_sweep_draws_map_against_the_number_of_proposals(home: Path, tmp_path: Path) -> None:
+def test_sweep_plots_map_against_the_number_of_proposals(home: Path, tmp_path: Path) -> None:
     result = frcnn(
         "eval", home / "runs" / "first", "--proposals", home / "shapes.proposals",
         "--sweep", "proposals=5,50", "--plot", tmp_path / "s.png", "--json", tmp_path / "s.json",
@@ -153,10 +153,10 @@ def test_eval_can_require_a_map(home: Path) -> None:
         1,
     )
     assert result.exit_code == 1
-    assert "under the 1.000" in result.output
+    assert "--require-map needs at least 100.0%" in result.output
 
 
-def test_detect_writes_a_picture_and_coco_results(
+def test_detect_writes_an_annotated_image_and_coco_results(
     home: Path, picture: Path, tmp_path: Path
 ) -> None:
     result = frcnn(
@@ -186,7 +186,9 @@ def test_detect_writes_a_picture_and_coco_results(
     assert y + height <= original.shape[0] + 0.01
 
 
-def test_pictures_are_not_drawn_over_the_photos(home: Path, picture: Path, tmp_path: Path) -> None:
+def test_annotated_images_do_not_overwrite_the_input(
+    home: Path, picture: Path, tmp_path: Path
+) -> None:
     photo = tmp_path / "photo.jpg"
     photo.write_bytes(picture.read_bytes())
     result = frcnn("detect", tmp_path, "--runs", home / "runs", "--viz", "--out", tmp_path)
@@ -195,7 +197,7 @@ def test_pictures_are_not_drawn_over_the_photos(home: Path, picture: Path, tmp_p
     assert photo.read_bytes() == picture.read_bytes()
 
 
-def test_detections_are_not_scored_into_their_own_file(home: Path, tmp_path: Path) -> None:
+def test_results_do_not_overwrite_the_detections_file(home: Path, tmp_path: Path) -> None:
     found = tmp_path / "found.json"
     found.write_text("[]")
     result = frcnn("eval", home / "shapes", "--detections", found, "--json", found)
@@ -203,7 +205,7 @@ def test_detections_are_not_scored_into_their_own_file(home: Path, tmp_path: Pat
     assert found.read_text() == "[]"
 
 
-def test_one_bad_image_does_not_stop_the_rest(home: Path, picture: Path, tmp_path: Path) -> None:
+def test_one_bad_image_does_not_stop_the_others(home: Path, picture: Path, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(picture.read_bytes()[:200])
     result = frcnn(

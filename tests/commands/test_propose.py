@@ -27,7 +27,7 @@ def run(*arguments: object) -> Result:
 
 @pytest.fixture
 def images(tmp_path, monkeypatch):
-    """Four pictures in a folder, and the working directory beside it."""
+    """Four images in a folder, with its parent as the working directory."""
     monkeypatch.chdir(tmp_path)
     folder = tmp_path / "images"
     folder.mkdir()
@@ -37,7 +37,7 @@ def images(tmp_path, monkeypatch):
     return folder
 
 
-def test_a_folder_with_nothing_else_said(images):
+def test_a_folder_without_options(images):
     result = run("images")
     assert result.exit_code == 0, result.output
     assert "images.proposals" in result.output
@@ -45,8 +45,8 @@ def test_a_folder_with_nothing_else_said(images):
     assert list(store) == ["p0", "p1", "p2", "p3"]
     assert store.provenance.source == "selective-search"
     assert len(store["p0"]) > 0
-    again = run("images/")
-    assert "4 already stored" in again.output
+    repeated = run("images/")
+    assert "4 already stored" in repeated.output
 
 
 def test_source_parameters_out_and_json(images):
@@ -63,7 +63,7 @@ def test_source_parameters_out_and_json(images):
     assert (written["computed"], written["reused"], written["failures"]) == (4, 0, [])
 
 
-def test_one_bad_image_is_reported_and_the_rest_is_done(images):
+def test_one_bad_image_is_reported_and_the_others_are_computed(images):
     (images / "bad.jpg").write_text("no image")
     result = run("images", "--source", "dense", "--json", "out.json")
     assert result.exit_code == 1
@@ -74,7 +74,7 @@ def test_one_bad_image_is_reported_and_the_rest_is_done(images):
     assert [failure["id"] for failure in failures] == ["bad"]
 
 
-def test_more_dense_boxes_than_the_limit_fail_their_image(images):
+def test_too_many_dense_boxes_fail_their_image(images):
     PIL.Image.new("L", (3000, 2000)).save(images / "large.png")
     result = run("images", "--source", "dense", "--param", "step=0.01", "--workers", 1)
     assert result.exit_code == 1
@@ -91,10 +91,10 @@ def test_shards(images):
     assert not parts[0] & parts[1]
 
 
-def test_a_data_set_by_name(tmp_path, monkeypatch):
+def test_a_dataset_by_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    made = CliRunner().invoke(cli, ["data", "generate", "data/shapes", "--images", "8"])
-    assert made.exit_code == 0, made.output
+    generated = CliRunner().invoke(cli, ["data", "generate", "data/shapes", "--images", "8"])
+    assert generated.exit_code == 0, generated.output
     result = run("shapes", "--source", "dense", "--param", "scales=[64]")
     assert result.exit_code == 0, result.output
     assert len(open_store("shapes.proposals")) == 8
@@ -123,17 +123,17 @@ MISUSE = {
 
 
 @pytest.mark.parametrize("name", MISUSE)
-def test_misuse_is_explained_and_ends_with_2(images, name):
+def test_misuse_exits_with_2_and_a_message(images, name):
     Path("empty").mkdir()
-    arguments, said = MISUSE[name]
+    arguments, message = MISUSE[name]
     result = run(*arguments)
     assert result.exit_code == 2
-    assert said in result.output
+    assert message in result.output
     assert "Traceback" not in result.output
     assert not list(Path().glob("*.proposals*"))
 
 
-def test_a_file_in_the_way_ends_with_1(images):
+def test_another_file_at_the_output_path_exits_with_1(images):
     Path("out").write_text("precious")
     result = run("images", "--source", "dense", "--out", "out")
     assert result.exit_code == 1
@@ -148,22 +148,22 @@ def assert_no_process_in(group: int) -> None:
         except ProcessLookupError:
             return
         time.sleep(0.05)
-    raise AssertionError(f"processes of group {group} are still there")
+    raise AssertionError(f"processes of group {group} still exist")
 
 
-def test_ctrl_c_ends_with_130_leaves_no_process_and_keeps_what_is_done(images):
-    """A terminal's Ctrl-C goes to every process of the group."""
-    # More than the child gets through before it is interrupted, however late that comes.
+def test_ctrl_c_exits_with_130_leaves_no_process_and_keeps_finished_images(images):
+    """Ctrl-C in a terminal is sent to every process of the group."""
+    # So many images that the child cannot finish before it is interrupted.
     more = [images / f"q{index:03}.png" for index in range(150)]
     for index, path in enumerate(more):
         PIL.Image.new("RGB", (400, 300), (index, 0, 0)).save(path)
-    # A dense grid that takes some tenths of a second an image.
+    # A dense grid that takes several tenths of a second per image.
     slow = ("images", "--source", "dense", "--param", "scales=[16]", "--param", "step=0.1")
     command = [sys.executable, "-m", "frcnn_cli.cli", "propose", *slow, "--workers", "2"]
     child = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
     partial = Path("images.proposals.partial-wal")
     deadline = time.monotonic() + 120
-    # The boxes of one image are larger than that.
+    # The boxes of one image need more bytes than this.
     while not (partial.exists() and partial.stat().st_size > 1_000_000):
         assert child.poll() is None
         assert time.monotonic() < deadline
@@ -177,7 +177,7 @@ def test_ctrl_c_ends_with_130_leaves_no_process_and_keeps_what_is_done(images):
     assert_no_process_in(child.pid)
     for path in more[6:]:
         path.unlink()
-    again = run(*slow, "--json", "out.json")
-    assert again.exit_code == 0
+    resumed = run(*slow, "--json", "out.json")
+    assert resumed.exit_code == 0
     assert json.loads(Path("out.json").read_text())["reused"] > 0
     assert len(open_store("images.proposals")) == 10

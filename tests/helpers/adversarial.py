@@ -1,4 +1,4 @@
-"""Cases on which evaluators differ: name -> objects by image, detections by image."""
+"""Cases in which evaluators differ, by name: (objects by image, detections by image)."""
 
 BOX = (10, 10, 59, 59)
 FAR = (200, 200, 249, 249)
@@ -18,7 +18,7 @@ CASES = {
         {"a": [("cat", BOX), ("cat", (5, 5, 4, 9))]},
         {"a": [("cat", 0.9, (5, 5, 4, 9)), ("cat", 0.8, (7, 7, 6, 6)), ("cat", 0.7, BOX)]},
     ),
-    "outside the set": ({"a": [("cat", BOX)]}, {"x": [("cat", 0.9, BOX)]}),
+    "outside the dataset": ({"a": [("cat", BOX)]}, {"x": [("cat", 0.9, BOX)]}),
     "two detections on one object": (
         {"a": [("cat", BOX)]},
         {"a": [("cat", 0.9, (10, 10, 59, 49)), ("cat", 0.8, BOX)]},

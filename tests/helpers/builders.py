@@ -1,4 +1,4 @@
-"""Small data sets and detections for the evaluation's tests."""
+"""Small datasets and detections for the tests of evaluation."""
 
 from __future__ import annotations
 
@@ -31,8 +31,11 @@ def make_detections(classes, **images):
 
 
 def random_case(seed, classes=("a", "b", "c"), images=12, distinct_scores=4):
-    """Objects, some ignored, and detections near and far from them; few distinct scores, so
-    that many are equal. Class 'c' may be absent; some images have nothing."""
+    """Random objects, some of them ignored, and detections near and far from them.
+
+    There are few distinct scores, so that many are equal. Class 'c' may be absent; some images
+    have no objects or detections.
+    """
     rng = np.random.default_rng(seed)
     truth, found = {}, {}
     for number in range(images):

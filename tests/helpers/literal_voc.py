@@ -1,6 +1,6 @@
-"""VOC average precision written as the devkit's text reads: one loop, one class at a time.
+"""VOC average precision as the devkit describes it: one loop, one class at a time.
 
-Slow and plain, sharing nothing with the package: the vectorised evaluator is held against it.
+Slow, simple, and independent of the package: a reference for the vectorised evaluation.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ def literal_iou(a, b):
 def literal_voc_ap(objects, detections, threshold=0.5):
     """objects: (image, box, ignored); detections: (image, score, box), of one class.
 
-    Returns AP by 11 points and by area, NaN where no object counts.
+    Returns the 11-point AP and the area AP; NaN without any counted object.
     """
-    taken = set()
+    matched = set()
     positives = sum(not ignored for _, _, ignored in objects)
     if positives == 0:
         return math.nan, math.nan
@@ -38,8 +38,8 @@ def literal_voc_ap(objects, detections, threshold=0.5):
         elif objects[best][2]:
             continue
         else:
-            right.append(int(best not in taken))
-            taken.add(best)
+            right.append(int(best not in matched))
+            matched.add(best)
     recall = [sum(right[: n + 1]) / positives for n in range(len(right))]
     precision = [sum(right[: n + 1]) / (n + 1) for n in range(len(right))]
     eleven = 0.0

@@ -1,4 +1,4 @@
-"""`frcnn detect` in videos: whole ones, cut ones, hostile ones, and one that is stopped."""
+"""`frcnn detect` on videos: complete, truncated, hostile and interrupted ones."""
 
 from __future__ import annotations
 
@@ -32,23 +32,23 @@ WIDTH, HEIGHT, RATE = 96, 64, 12.5
 
 
 def write_video(path: Path, frames: int, codec: str = "MJPG") -> Path:
-    """A grey square that moves to the right, 4 pixels a frame."""
+    """Write a video of a red square that moves to the right by 4 pixels per frame."""
     writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*codec), RATE, (WIDTH, HEIGHT))
     assert writer.isOpened()
     for index in range(frames):
-        picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
-        picture[20:40, 4 * index % WIDTH :][:, :16] = (0, 0, 250)  # red, in BGR
-        writer.write(picture)
+        image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+        image[20:40, 4 * index % WIDTH :][:, :16] = (0, 0, 250)  # red, in BGR
+        writer.write(image)
     writer.release()
     return path
 
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with an untrained model."""
+    """A folder with an untrained model and a video."""
     folder = tmp_path_factory.mktemp("video")
     small = Preprocessing(scale=64, max_size=120)
-    torch.manual_seed(0)  # some untrained models find nothing
+    torch.manual_seed(0)  # with some seeds, the untrained model has no detections
     model = FastRCNN(Architecture("efficientnet_lite0", ("cat", "dog"), (16, 16), small))
     save_model(model, folder / "model.safetensors", {})
     write_video(folder / "whole.avi", 30)
@@ -72,7 +72,7 @@ def detect(name: str, out: Path, *more: str, code: int = 0) -> str:
 
 
 def frames_of(path: Path) -> list[np.ndarray]:
-    """By OpenCV's own reader."""
+    """The frames of a video, read with OpenCV."""
     capture, frames = cv2.VideoCapture(str(path)), []
     while (read := capture.read())[0]:
         frames.append(read[1])
@@ -80,10 +80,10 @@ def frames_of(path: Path) -> list[np.ndarray]:
     return frames
 
 
-def test_a_whole_video(tmp_path: Path) -> None:
-    said = detect("whole.avi", tmp_path)
-    assert "30 frames in" in said
-    assert "frames per second" in said
+def test_complete_video(tmp_path: Path) -> None:
+    output = detect("whole.avi", tmp_path)
+    assert "30 frames in" in output
+    assert "frames per second" in output
     assert sorted(path.name for path in tmp_path.iterdir()) == ["whole.json", "whole.mp4"]
     frames = frames_of(tmp_path / "whole.mp4")
     assert len(frames) == 30
@@ -96,7 +96,7 @@ def test_a_whole_video(tmp_path: Path) -> None:
         assert entry["category"] in ("cat", "dog")
 
 
-def test_a_frame_is_detected_as_an_image_is(tmp_path: Path) -> None:
+def test_frames_have_the_same_detections_as_images(tmp_path: Path) -> None:
     detect("whole.avi", tmp_path, "--json", str(tmp_path / "found.json"))
     capture = cv2.VideoCapture("whole.avi")
     for index in range(3):
@@ -105,23 +105,23 @@ def test_a_frame_is_detected_as_an_image_is(tmp_path: Path) -> None:
     out = str(tmp_path / "images.json")
     result = CliRunner().invoke(cli, ["detect", *images, *DETECT, "--json", out])
     assert result.exit_code == 0, result.output
-    of_video = json.loads((tmp_path / "found.json").read_text())
-    of_images = json.loads(Path(out).read_text())
-    assert len(of_images) > 0
-    for entry in of_video:
+    from_video = json.loads((tmp_path / "found.json").read_text())
+    from_images = json.loads(Path(out).read_text())
+    assert len(from_images) > 0
+    for entry in from_video:
         entry.pop("seconds")
         entry["image_id"] = str(entry["image_id"])
-    assert [entry for entry in of_video if entry["image_id"] in ("0", "1", "2")] == of_images
+    assert [entry for entry in from_video if entry["image_id"] in ("0", "1", "2")] == from_images
 
 
-def test_colours_are_not_swapped() -> None:
+def test_frames_are_rgb() -> None:
     with opened_video("whole.avi") as (_, frames):
         red, green, blue = next(frames).image[30, 8]
     assert red > 200
     assert max(green, blue) < 60
 
 
-def test_proposals_by_the_number_of_the_frame(tmp_path: Path) -> None:
+def test_proposals_are_found_by_frame_number(tmp_path: Path) -> None:
     boxes = {f"{index}": np.array([[4.0, 4, 60, 50]]) for index in range(29)}
     np.savez(tmp_path / "boxes.npz", **boxes)
     options = ["--proposals", str(tmp_path / "boxes.npz")]
@@ -132,14 +132,14 @@ def test_proposals_by_the_number_of_the_frame(tmp_path: Path) -> None:
     assert len(frames_of(tmp_path / "out" / "whole.mp4")) == 29
 
 
-def test_a_cut_video_ends_after_its_last_good_frame(tmp_path: Path) -> None:
+def test_truncated_video_ends_after_its_last_good_frame(tmp_path: Path) -> None:
     whole = Path("whole.avi").read_bytes()
     (tmp_path / "cut.avi").write_bytes(whole[: len(whole) // 2])
-    said = detect(str(tmp_path / "cut.avi"), tmp_path / "out", code=1)
-    assert "is truncated or damaged: it ends after" in said
+    output = detect(str(tmp_path / "cut.avi"), tmp_path / "out", code=1)
+    assert "is truncated or damaged: it ends after" in output
     count = len(frames_of(tmp_path / "out" / "cut.mp4"))
     assert 5 < count < 25
-    assert f"ends after {count} of 30 frames" in said
+    assert f"ends after {count} of 30 frames" in output
     json.loads((tmp_path / "out" / "cut.json").read_text())
 
 
@@ -147,16 +147,16 @@ def test_a_cut_video_ends_after_its_last_good_frame(tmp_path: Path) -> None:
     "content",
     [b"", b"no video", b"RIFF\xff\xff\xff\xffAVI LIST", b"\0\0\0\x20ftypisom" + bytes(500)],
 )
-def test_what_is_no_video_leaves_nothing(tmp_path: Path, content: bytes) -> None:
+def test_invalid_video_leaves_no_output(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.mp4").write_bytes(content)
-    said = detect(str(tmp_path / "a.mp4"), tmp_path / "out", code=1)
-    assert "a.mp4: cannot be read as a video" in said or "no frame can be read" in said
+    output = detect(str(tmp_path / "a.mp4"), tmp_path / "out", code=1)
+    assert "a.mp4: cannot be read as a video" in output or "no frame can be read" in output
     assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_damaged_videos_end_in_words(tmp_path: Path, seed: int) -> None:
-    """Bytes anywhere changed: it is read, or ends with a message, and what is there is whole."""
+def test_damaged_videos_end_with_a_message(tmp_path: Path, seed: int) -> None:
+    """With bytes changed anywhere, reading succeeds or raises InputError; all frames are valid."""
     rng = np.random.default_rng(seed)
     data = bytearray(Path("whole.avi").read_bytes())
     for place in rng.integers(0, len(data), 200):
@@ -173,8 +173,8 @@ def test_damaged_videos_end_in_words(tmp_path: Path, seed: int) -> None:
     assert count <= 60
 
 
-def test_a_list_of_other_files_is_not_followed(tmp_path: Path) -> None:
-    """FFmpeg would read the file that a playlist names."""
+def test_playlists_are_not_followed(tmp_path: Path) -> None:
+    """FFmpeg alone would read the files listed in a playlist."""
     target = Path("whole.avi").resolve()
     for name, text in (
         ("a.mp4", f"#EXTM3U\n#EXT-X-TARGETDURATION:9\n#EXTINF:9,\n{target}\n#EXT-X-ENDLIST\n"),
@@ -186,7 +186,7 @@ def test_a_list_of_other_files_is_not_followed(tmp_path: Path) -> None:
 
 
 class FakeCapture:
-    """A capture that claims what a test wants."""
+    """A capture with the properties and frames given by a test."""
 
     def __init__(self, frames: list[np.ndarray], **claims: float) -> None:
         self.frames, self.claims = frames, claims
@@ -194,9 +194,9 @@ class FakeCapture:
     def isOpened(self) -> bool:
         return True
 
-    def get(self, what: int) -> float:
+    def get(self, property_id: int) -> float:
         names = {3: "width", 4: "height", 5: "rate", 7: "count"}
-        return self.claims[names[what]]
+        return self.claims[names[property_id]]
 
     def read(self) -> tuple[bool, Any]:
         return (True, self.frames.pop(0)) if self.frames else (False, None)
@@ -218,7 +218,7 @@ def claimed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
 
 
 @pytest.mark.parametrize(
-    ("claims", "said"),
+    ("claims", "message"),
     [
         ({"width": 1e6, "height": 1e6}, "are not supported"),
         ({"width": 0}, "are not supported"),
@@ -226,8 +226,8 @@ def claimed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
         ({"height": float("nan")}, "are not supported"),
     ],
 )
-def test_hostile_sizes(claimed: Any, claims: dict[str, float], said: str) -> None:
-    with pytest.raises(InputError, match=said), claimed(**claims):
+def test_hostile_sizes(claimed: Any, claims: dict[str, float], message: str) -> None:
+    with pytest.raises(InputError, match=message), claimed(**claims):
         pass
 
 
@@ -241,7 +241,7 @@ def test_hostile_rates_and_counts(claimed: Any) -> None:
             assert len(list(frames)) == 2
 
 
-def test_frames_of_another_size_end_it(claimed: Any) -> None:
+def test_frame_of_another_size_is_an_error(claimed: Any) -> None:
     frames = [np.zeros((6, 8, 3), np.uint8), np.zeros((600, 800, 3), np.uint8)]
     with claimed(frames) as (_, found):
         assert next(found).index == 0
@@ -249,25 +249,25 @@ def test_frames_of_another_size_end_it(claimed: Any) -> None:
             next(found)
 
 
-def test_a_camera_keeps_its_time(tmp_path: Path) -> None:
-    """Two pictures a second at 10 frames a second, then a long pause."""
+def test_camera_video_plays_in_real_time(tmp_path: Path) -> None:
+    """Two images per second at a rate of 10 frames per second, then a long pause."""
     camera = Video("camera 0", WIDTH, HEIGHT, 10.0, None, True)
-    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    image = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     with video_file(tmp_path / "a.mp4", camera) as write:
         for index, seconds in enumerate((0.0, 0.5, 1.0, 1000.0)):
-            write(video_module.Frame(index, seconds, picture), picture)
+            write(video_module.Frame(index, seconds, image), image)
     capture = cv2.VideoCapture(str(tmp_path / "a.mp4"))
     assert capture.get(cv2.CAP_PROP_FRAME_COUNT) == 1 + 5 + 5 + 101
 
 
-def test_what_is_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_is_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "7").mkdir()
     names = ("a.mp4", "x/A.MOV", "0", "12", "7", "a.jpg", "voc2007", "1234", "٣")
-    assert [is_video(each) for each in names] == [True] * 4 + [False] * 5
+    assert [is_video(name) for name in names] == [True] * 4 + [False] * 5
 
 
-def test_the_video_itself_is_not_written_over(tmp_path: Path) -> None:
+def test_input_video_is_not_overwritten(tmp_path: Path) -> None:
     video = write_video(tmp_path / "drive.avi", 3).rename(tmp_path / "drive.mp4")
     before = video.read_bytes()
     assert "is the file that is read" in detect(str(video), tmp_path, code=2)
@@ -280,7 +280,7 @@ def test_misuse(tmp_path: Path) -> None:
     assert "no such camera" in detect("99", tmp_path, code=1)
 
 
-def test_ctrl_c_leaves_a_video_that_plays(tmp_path: Path) -> None:
+def test_ctrl_c_leaves_a_playable_video(tmp_path: Path) -> None:
     write_video(tmp_path / "long.avi", 3000)
     out = tmp_path / "out"
     arguments = ["detect", str(tmp_path / "long.avi"), "--out", str(out), *DETECT]
@@ -296,10 +296,10 @@ def test_ctrl_c_leaves_a_video_that_plays(tmp_path: Path) -> None:
         assert child.poll() is None, child.communicate()[0]
         time.sleep(0.05)
     child.send_signal(signal.SIGINT)
-    said, _ = child.communicate(timeout=120)
-    assert child.returncode == 130, said
+    output, _ = child.communicate(timeout=120)
+    assert child.returncode == 130, output
     assert sorted(path.name for path in out.iterdir()) == ["long.json", "long.mp4"]
     count = len(frames_of(out / "long.mp4"))
     assert 0 < count < 3000
-    assert f"Interrupted after {count} frames" in said
+    assert f"Interrupted after {count} frames" in output
     json.loads((out / "long.json").read_text())

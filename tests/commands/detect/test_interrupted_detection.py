@@ -1,4 +1,4 @@
-"""`frcnn detect` and `frcnn eval` in child processes that are really stopped."""
+"""`frcnn detect` and `frcnn eval` in child processes that are interrupted or killed."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 
 IMAGES = 40
-# The command line, at most five images a second: that it is stopped in time, however late this
-# process comes to see what it has done.
+# The command line, slowed down to five images per second, so that this process can stop it
+# before it ends.
 SLOWLY = """
 import time
 from frcnn_cli.cli import main
@@ -43,7 +43,7 @@ main()
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set and an untrained model of its classes."""
+    """A folder with a dataset and an untrained model of its classes."""
     folder = tmp_path_factory.mktemp("home")
     generate_dataset(folder / "shapes", images=IMAGES, size=(128, 96))
     classes = find_dataset(str(folder / "shapes"), "trainval").classes
@@ -60,7 +60,7 @@ def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """A child that computes as this process does, so that results can be the same to the bit."""
+    """Start a child with the same number of threads, so that results are identical."""
     return subprocess.Popen(
         [sys.executable, "-c", SLOWLY, *map(str, arguments)],
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
@@ -72,7 +72,7 @@ def start(*arguments: object) -> subprocess.Popen[str]:
 
 
 def run(*arguments: object, code: int = 0) -> str:
-    """What need not be stopped spares itself a process that imports torch again."""
+    """Run a command in this process, which is faster: torch is already imported."""
     result = CliRunner().invoke(cli, [str(argument) for argument in arguments])
     assert result.exit_code == code, result.output
     return result.output
@@ -81,14 +81,14 @@ def run(*arguments: object, code: int = 0) -> str:
 def detection(name: str) -> list[object]:
     return [
         *("detect", "shapes/JPEGImages", "--model", "model.safetensors", "--source", "dense"),
-        *("--score-threshold", 0, "--json", name, "--viz", "--out", f"{name}-pictures"),
+        *("--score-threshold", 0, "--json", name, "--viz", "--out", f"{name}-annotated"),
     ]
 
 
 def stop_after(
     child: subprocess.Popen[str], lines: int, find: Callable[[], Path | None], how: signal.Signals
 ) -> str:
-    """Stop the child once its journal has so many lines; the head is one."""
+    """Stop the child once its journal has this many lines (the first one is the header)."""
     deadline = time.monotonic() + 90
     while time.monotonic() < deadline:
         path = find()
@@ -97,31 +97,30 @@ def stop_after(
             return child.communicate(timeout=30)[0]
         assert child.poll() is None, child.communicate()[0]
         time.sleep(0.002)
-    raise AssertionError("the journal does not grow")
+    raise AssertionError("the journal did not grow")
 
 
-def test_killed_detection_goes_on_and_ends_the_same(home: Path) -> None:
+def test_killed_detection_is_resumed_with_identical_results(home: Path) -> None:
     run(*detection("whole.json"))
     whole = (home / "whole.json").read_bytes()
     assert not (home / "whole.json.partial").exists()
     journal = home / "killed.json.partial"
     stop_after(start(*detection("killed.json")), 4, lambda: journal, signal.SIGKILL)
-    kept = journal.read_bytes().count(b"\n") - 1
-    assert 3 <= kept < IMAGES
+    finished = journal.read_bytes().count(b"\n") - 1
+    assert 3 <= finished < IMAGES
     assert not (home / "killed.json").exists()
     output = run(*detection("killed.json"))
-    assert f"{kept} images are done" in output
+    assert f"{finished} images are done" in output
     assert (home / "killed.json").read_bytes() == whole
     assert not journal.exists()
-    names = [path.name for path in sorted((home / "whole.json-pictures").iterdir())]
+    names = [path.name for path in sorted((home / "whole.json-annotated").iterdir())]
     assert len(names) == IMAGES
     for name in names:
-        pictures = [(home / f"{each}.json-pictures" / name).read_bytes() for each in
-                    ("whole", "killed")]  # fmt: skip
-        assert pictures[0] == pictures[1]
+        expected = (home / "whole.json-annotated" / name).read_bytes()
+        assert (home / "killed.json-annotated" / name).read_bytes() == expected
 
 
-def test_ctrl_c_keeps_what_is_done_and_other_settings_do_not_mix(home: Path) -> None:
+def test_ctrl_c_keeps_finished_images_and_other_settings_are_rejected(home: Path) -> None:
     journal = home / "stopped.json.partial"
     child = start(*detection("stopped.json"))
     output = stop_after(child, 3, lambda: journal, signal.SIGINT)
@@ -131,14 +130,17 @@ def test_ctrl_c_keeps_what_is_done_and_other_settings_do_not_mix(home: Path) -> 
     output = run(*detection("stopped.json"), "--tta", "flip", code=1)
     assert "differs in its settings" in output
     run(*detection("stopped.json"))
-    assert len({each["image_id"] for each in json.loads((home / "stopped.json").read_text())}) > 1
+    entries = json.loads((home / "stopped.json").read_text())
+    assert len({entry["image_id"] for entry in entries}) > 1
 
 
 EVALUATION = ["eval", "model.safetensors", "shapes", "--split", "trainval", "--source", "dense"]
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
-def test_a_stopped_evaluation_goes_on_and_scores_the_same(home: Path, how: signal.Signals) -> None:
+def test_interrupted_evaluation_is_resumed_with_identical_results(
+    home: Path, how: signal.Signals
+) -> None:
     run(*EVALUATION, "--json", "whole-scores.json")
 
     def journal() -> Path | None:
@@ -146,11 +148,11 @@ def test_a_stopped_evaluation_goes_on_and_scores_the_same(home: Path, how: signa
 
     assert journal() is None
     child = start(*EVALUATION)
-    said = stop_after(child, 3, journal, how)
+    output = stop_after(child, 3, journal, how)
     if how is signal.SIGINT:
-        assert child.returncode == 130, said
-        assert "run the same command to resume" in said
-        assert "Traceback" not in said
+        assert child.returncode == 130, output
+        assert "run the same command to resume" in output
+        assert "Traceback" not in output
     output = run(*EVALUATION, "--json", "scores.json")
     assert "images are done" in output
     assert journal() is None

@@ -12,7 +12,7 @@ from frcnn_cli.engine.evaluation.scores import evaluate
 BOX = (0, 0, 99, 99)
 
 
-def shown(dataset, detections):
+def printed(dataset, detections):
     text = io.StringIO()
     console = Console(file=text, width=100)
     print_evaluation(Output(results=console), evaluate(dataset, detections))
@@ -25,11 +25,11 @@ def row(text, first):
     return [cell.strip() for cell in line.strip("│").split("│")]
 
 
-def test_both_averages_errors_counts_and_rules():
+def test_averages_errors_counts_and_rules():
     classes = ["cat", "[red]"]
     dataset = make_dataset(classes, a=[("cat", BOX), ("cat", (200, 200, 299, 299))])
     found = make_detections(classes, a=[("cat", 0.9, BOX)], b=[("cat", 0.8, BOX)])
-    text = shown(dataset, found)
+    text = printed(dataset, found)
     # One of two objects is detected: precision 1 up to recall 1/2, so 6 of 11 levels, 51 of 101.
     assert row(text, "cat") == ["cat", "2", "1", "54.5", "50.0", "50.5", "50.5", "50.5"]
     assert row(text, "[red]") == ["[red]", "0", "0", "-", "-", "-", "-", "-"]
@@ -40,5 +40,5 @@ def test_both_averages_errors_counts_and_rules():
     assert "IoU >= 0.5" in text
 
 
-def test_nothing_to_average():
-    assert row(shown(make_dataset(["cat"], a=[]), {}), "mean")[3:] == ["-"] * 5
+def test_class_without_objects():
+    assert row(printed(make_dataset(["cat"], a=[]), {}), "mean")[3:] == ["-"] * 5

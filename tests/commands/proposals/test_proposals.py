@@ -1,4 +1,4 @@
-"""`frcnn proposals`, on the real demo files and a generated data set."""
+"""`frcnn proposals`, on the real demo files and a generated dataset."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ def demo(shared_data, here):
 
 @pytest.fixture
 def shapes(here):
-    """A generated data set, and a store in which every object's box is moved by 4 pixels."""
-    made = CliRunner().invoke(cli, ["data", "generate", "data/shapes", "--images", "8"])
-    assert made.exit_code == 0, made.output
+    """A generated dataset, and a store with the box of each object moved by 4 pixels."""
+    generated = CliRunner().invoke(cli, ["data", "generate", "data/shapes", "--images", "8"])
+    assert generated.exit_code == 0, generated.output
     boxes = {}
     for split in ("trainval", "test"):
         for record in find_dataset("shapes", split).images:
@@ -59,15 +59,16 @@ class TestInspect:
         written = json.loads(Path("out.json").read_text())
         assert written["decided"] is True
         assert written["survey"]["boxes"] == 2888
-        fitting = [each["format"] for each in written["verdicts"] if each["fault"] is None]
-        assert fitting == ["demo-mat"]
+        verdicts = written["verdicts"]
+        matching = [verdict["format"] for verdict in verdicts if verdict["fault"] is None]
+        assert matching == ["demo-mat"]
 
     def test_a_folder_of_files(self, demo):
         result = run("inspect", demo)
         assert result.exit_code == 0
         assert "000004, 001551" in result.output
 
-    def test_what_it_refuses_to_guess(self, here):
+    def test_ambiguous_file_is_undecided(self, here):
         scipy.io.savemat("1.mat", {"boxes": np.array([[5, 6, 50, 60]])})
         result = run("inspect", "1.mat")
         assert result.exit_code == 0
@@ -76,7 +77,7 @@ class TestInspect:
             assert name in result.output
         assert "undecided" not in run("inspect", "1.mat", "--from", "mcg-mat").output
 
-    def test_images_rule_meanings_out(self, here):
+    def test_images_exclude_formats(self, here):
         Path("images").mkdir()
         PIL.Image.new("RGB", (60, 50)).save("images/1.png")
         scipy.io.savemat("1.mat", {"boxes": np.array([[5, 6, 50, 60]])})
@@ -84,7 +85,7 @@ class TestInspect:
         assert "pixels outside its image of 60 x 50" in result.output
         assert "mcg-mat" in result.output
 
-    def test_a_store_has_its_provenance_and_failures(self, here):
+    def test_store_shows_provenance_and_failures(self, here):
         (here / "a").mkdir()
         PIL.Image.new("RGB", (40, 30)).save("a/1.png")
         Path("a/2.png").write_text("no image")
@@ -106,11 +107,11 @@ class TestConvert:
         Path("ids.txt").write_text("001551\n000004\n")
         expected = read_proposals(demo)
         for name in ("store", "fast-rcnn-mat", "detectron", "detectron2", "mmdet2", "mmdet3"):
-            there = run(
+            converted = run(
                 *("convert", demo, "out", "--to", name),
                 *("--image-set", "ids.txt", "--images", demo),
             )
-            assert there.exit_code == 0, there.output
+            assert converted.exit_code == 0, converted.output
             back = run("convert", "out", "back", "--from", name, "--image-set", "ids.txt")
             assert back.exit_code == 0, back.output
             store = open_store("back")
@@ -118,13 +119,13 @@ class TestConvert:
             for image_id in store:
                 np.testing.assert_array_equal(store[image_id].boxes, expected[image_id].boxes)
 
-    def test_the_store_says_what_it_was_converted_from(self, demo):
+    def test_store_records_the_converted_file(self, demo):
         run("convert", demo / "000004_boxes.mat", "out")
         provenance = open_store("out").provenance
         assert provenance.source == "converted from demo-mat"
         assert provenance.parameters["file"] == "000004_boxes.mat"
 
-    def test_a_mismatch_stops_unless_allowed(self, demo):
+    def test_mismatch_is_an_error_unless_allowed(self, demo):
         Path("ids.txt").write_text("000004 1\n000009 -1\n")
         arguments = ("convert", demo, "out", "--to", "mmdet2", "--image-set", "ids.txt")
         result = run(*arguments)
@@ -136,14 +137,14 @@ class TestConvert:
         tables = pickle.loads(Path("out").read_bytes())
         assert [table.shape for table in tables] == [(2888, 4), (0, 4)]
 
-    def test_counts_that_differ_are_both_named(self, here):
+    def test_different_counts_are_reported(self, here):
         Path("a.pkl").write_bytes(pickle.dumps([np.array([[0, 0, 5, 5]])] * 3))
         Path("ids.txt").write_text("1\n2\n")
         result = run("convert", "a.pkl", "out", "--image-set", "ids.txt")
         assert result.exit_code == 1
         assert "for 3 images, but the image list has 2" in result.output
 
-    def test_boxes_outside_their_images_stop(self, here):
+    def test_boxes_outside_their_images_are_rejected(self, here):
         Path("images").mkdir()
         PIL.Image.new("RGB", (60, 50)).save("images/7.png")
         value = {"boxes": [np.array([[0, 0, 60, 40]])], "scores": [np.ones(1)], "indexes": [7]}
@@ -152,14 +153,14 @@ class TestConvert:
         assert result.exit_code == 1
         assert "outside its image" in result.output
 
-    def test_scores_that_are_lost_are_mentioned(self, here):
+    def test_lost_scores_are_reported(self, here):
         write_proposals("a", {"1": Proposals([[0, 0, 5, 5]], [0.5])}, "store")
         result = run("convert", "a", "out", "--to", "fast-rcnn-mat")
         assert result.exit_code == 0
         assert "cannot store scores" in result.output
 
     @pytest.mark.parametrize(
-        ("arguments", "code", "said"),
+        ("arguments", "code", "message"),
         [
             (["gone.mat", "out"], 1, "gone.mat"),
             (["a", "a"], 2, "choose another name"),
@@ -171,11 +172,11 @@ class TestConvert:
             (["a", "out", "--images", "gone"], 2, "gone"),
         ],
     )
-    def test_misuse(self, here, arguments, code, said):
+    def test_misuse(self, here, arguments, code, message):
         write_proposals("a", {"1": Proposals([[0, 0, 5, 5]])}, "store")
         result = run("convert", *arguments)
         assert (result.exit_code, "Traceback" in result.output) == (code, False)
-        assert said in result.output
+        assert message in result.output
         assert not Path("out").exists()
 
 
@@ -205,15 +206,15 @@ class TestRecall:
         assert result.exit_code == 0, result.output
         assert json.loads(Path("out.json").read_text())["all"]["recall_50"] == 0
 
-    def test_a_mismatch_stops_unless_allowed(self, shapes):
+    def test_mismatch_is_an_error_unless_allowed(self, shapes):
         gone = min(shapes)
         boxes = {"stranger": shapes.pop(gone), **shapes}
         write_proposals("shapes.proposals", boxes, "store")
         splits = ("trainval", "test")
         split = next(
-            each
-            for each in splits
-            if gone in {record.image_id for record in find_dataset("shapes", each).images}
+            name
+            for name in splits
+            if gone in {record.image_id for record in find_dataset("shapes", name).images}
         )
         arguments = ("recall", "shapes.proposals", "--dataset", "shapes", "--split", split)
         result = run(*arguments)
@@ -223,12 +224,12 @@ class TestRecall:
         allowed = run(*arguments, "--allow-mismatch")
         assert allowed.exit_code == 0, allowed.output
 
-    def test_an_unknown_data_set(self, shapes):
+    def test_unknown_dataset(self, shapes):
         assert run("recall", "shapes.proposals", "--dataset", "gone").exit_code == 2
 
 
 class TestDraw:
-    def test_best_boxes_of_a_data_set(self, shapes):
+    def test_best_proposals_of_a_dataset(self, shapes):
         image_id = next(name for name in shapes if len(shapes[name]) > 1)
         result = run("draw", "shapes.proposals", image_id, "--dataset", "shapes")
         assert result.exit_code == 0, result.output
@@ -241,23 +242,23 @@ class TestDraw:
         assert (drawn != plain).any()
         assert drawn[y2, x1].tolist() == [255, 255, 255]
 
-    def test_a_file_finds_its_own_data_set(self, shapes):
+    def test_dataset_of_an_image_file_is_found(self, shapes):
         image_id = min(shapes)
         result = run("draw", "shapes.proposals", _record(image_id).path, "--out", "out.png")
         assert result.exit_code == 0, result.output
         assert "IoU" in result.output
 
-    def test_without_objects_the_first_boxes(self, demo):
+    def test_first_proposals_without_objects(self, demo):
         result = run("draw", demo / "000004_boxes.mat", demo / "000004.jpg", "--top", 5)
         assert result.exit_code == 0, result.output
         assert Path("000004-proposals.png").exists()
 
-    def test_an_image_that_is_not_in_the_file(self, demo):
+    def test_image_without_proposals(self, demo):
         result = run("draw", demo / "000004_boxes.mat", demo / "001551.jpg")
         assert result.exit_code == 1
         assert "001551" in result.output
 
-    def test_no_such_image(self, shapes):
+    def test_missing_image(self, shapes):
         assert run("draw", "shapes.proposals", "gone", "--dataset", "shapes").exit_code == 2
 
 
@@ -270,7 +271,7 @@ def _record(image_id: str):
 
 
 class TestMerge:
-    def test_shards_become_the_whole(self, here):
+    def test_merged_shards_contain_all_images(self, here):
         Path("images").mkdir()
         for index in range(6):
             PIL.Image.new("RGB", (40 + index, 30)).save(f"images/{index}.png")
@@ -281,7 +282,7 @@ class TestMerge:
         assert result.exit_code == 0, result.output
         assert list(open_store("all")) == [str(index) for index in range(6)]
 
-    def test_other_files_are_named(self, here):
+    def test_other_files_are_rejected(self, here):
         Path("a").write_text("no store")
         result = run("merge", "a", "--out", "all")
         assert result.exit_code == 1

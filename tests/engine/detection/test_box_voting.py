@@ -1,4 +1,4 @@
-"""Box voting, against means worked by hand."""
+"""Box voting, compared with means computed by hand."""
 
 from __future__ import annotations
 
@@ -21,27 +21,27 @@ SAME = torch.ones(4, dtype=torch.int64)
 
 
 def vote(iou: float, labels: torch.Tensor = SAME, scores: torch.Tensor = SCORES) -> list[float]:
-    """Where the first box goes."""
+    """The first box after voting."""
     voted = vote_boxes(BOXES[:1], labels[:1], BOXES, labels, scores, iou)
     return [round(value, 4) for value in voted[0].tolist()]
 
 
-def test_boxes_that_overlap_enough_weigh_by_their_scores() -> None:
+def test_overlapping_boxes_are_weighted_by_score() -> None:
     assert vote(0.9) == [0, 0, 9, 9]
     assert vote(0.8) == [0, 0, 9.5, 9]  # (0.9 * 9 + 0.3 * 11) / 1.2
     assert vote(0.5) == [0, 0, 9.3333, 7.6667]  # 16.8 / 1.8 and 13.8 / 1.8
 
 
-def test_other_classes_have_no_vote() -> None:
+def test_other_classes_do_not_vote() -> None:
     assert vote(0.5, labels=torch.tensor([1, 2, 2, 2])) == [0, 0, 9, 9]
 
 
-def test_margins_under_zero_weigh_nothing_and_without_weight_a_box_stays() -> None:
+def test_negative_margins_have_no_weight_and_a_box_without_votes_stays() -> None:
     assert vote(0.8, scores=torch.tensor([0.5, -2.0, 1.0, 1.0])) == [0, 0, 9, 9]
     assert vote(0.8, scores=torch.full((4,), -1.0)) == [0, 0, 9, 9]
 
 
-def test_many_are_each_the_mean_that_a_loop_gives() -> None:
+def test_many_boxes_equal_the_means_of_a_loop() -> None:
     generator = np.random.default_rng(0)
     corners = generator.uniform(0, 60, (300, 2))
     boxes = np.concatenate([corners, corners + generator.uniform(5, 60, (300, 2))], axis=1)
@@ -56,18 +56,18 @@ def test_many_are_each_the_mean_that_a_loop_gives() -> None:
         assert voted[row] == pytest.approx(mean, rel=1e-4)
 
 
-class Saying(nn.Module):
-    """A network of two proposals: of its one object, a good box and a worse one to the right."""
+class FixedOutputs(nn.Module):
+    """A network for two proposals of one object: a good one, and a worse one to its right."""
 
     def forward(self, images: torch.Tensor, rois: torch.Tensor) -> Outputs:
         logits = torch.tensor([[0.0, 3.0, -9.0], [0.0, -0.5, -9.0]])
         return Outputs(logits[: len(rois)], torch.zeros(len(rois), 8))
 
 
-def test_a_threshold_hides_detections_and_moves_none(small_model: FastRCNN) -> None:
-    small_model.forward = Saying().forward  # type: ignore[method-assign]
+def test_score_threshold_does_not_move_detections(small_model: FastRCNN) -> None:
+    small_model.forward = FixedOutputs().forward  # type: ignore[method-assign]
     proposals = Proposals(np.array([[0, 0, 49, 49], [10, 0, 59, 49]]))
-    places = [
+    boxes = [
         detect_image(small_model, IMAGE, proposals, settings).boxes[0].tolist()
         for settings in (
             DetectSettings(score_threshold=None, box_voting=0.5),
@@ -76,12 +76,12 @@ def test_a_threshold_hides_detections_and_moves_none(small_model: FastRCNN) -> N
     ]
     good, worse = 1 / (1 + np.exp(-3)), 1 / (1 + np.exp(0.5))
     moved = 10 * worse / (good + worse)
-    assert places[0] == pytest.approx([moved, 0, 49 + moved, 49], abs=0.01)
-    assert places[0] == places[1]
+    assert boxes[0] == pytest.approx([moved, 0, 49 + moved, 49], abs=0.01)
+    assert boxes[0] == boxes[1]
 
 
-def test_boxes_that_are_left_on_their_proposals_do_not_vote(small_model: FastRCNN) -> None:
-    small_model.forward = Saying().forward  # type: ignore[method-assign]
+def test_no_voting_without_box_regression(small_model: FastRCNN) -> None:
+    small_model.forward = FixedOutputs().forward  # type: ignore[method-assign]
     proposals = Proposals(np.array([[0, 0, 49, 49], [10, 0, 59, 49]]))
     settings = DetectSettings(box_voting=0.5, box_regression=False)
     found = detect_image(small_model, IMAGE, proposals, settings)

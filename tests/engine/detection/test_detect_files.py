@@ -1,4 +1,4 @@
-"""Many images: work ahead of the network, and a journal from which a run goes on."""
+"""Detection in many images: prefetching, and a journal to resume from."""
 
 import threading
 import time
@@ -41,7 +41,7 @@ def files(tmp_path: Path) -> list[tuple[str, str | Path]]:
     return [(str(index), tmp_path / f"{index}.png") for index in range(5)]
 
 
-def test_prefetch_keeps_the_order_and_stays_a_few_ahead() -> None:
+def test_prefetch_keeps_the_order_and_limits_the_items_ahead() -> None:
     started: list[int] = []
 
     def slow_when_even(item: int) -> int:
@@ -56,7 +56,7 @@ def test_prefetch_keeps_the_order_and_stays_a_few_ahead() -> None:
     assert list(results) == [item * item for item in range(1, 20)]
 
 
-def test_prefetch_works_while_the_caller_does() -> None:
+def test_prefetch_computes_while_the_caller_works() -> None:
     reached = threading.Event()
 
     def function(item: int) -> int:
@@ -66,10 +66,10 @@ def test_prefetch_works_while_the_caller_does() -> None:
 
     results = prefetch(function, [0, 1], threads=1)
     next(results)
-    assert reached.wait(5), "nothing was done beside the caller"
+    assert reached.wait(5), "nothing was computed in the background"
 
 
-def test_prefetch_raises_where_the_result_is_due_and_ends_its_threads() -> None:
+def test_prefetch_raises_in_place_of_the_result_and_ends_its_threads() -> None:
     workers: set[threading.Thread] = set()
 
     def divide(item: int) -> int:
@@ -86,7 +86,7 @@ def test_prefetch_raises_where_the_result_is_due_and_ends_its_threads() -> None:
     assert not any(worker.is_alive() for worker in workers)
 
 
-def test_a_journal_gives_back_what_was_added(tmp_path: Path) -> None:
+def test_journal_returns_stored_detections(tmp_path: Path) -> None:
     path = tmp_path / "new" / "found.json.partial"
     with Journal(path, {"model": "m", "n": 0.1}) as journal:
         journal.add("one", "digest", FOUND)
@@ -104,7 +104,7 @@ def test_a_journal_gives_back_what_was_added(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 5, 60])
-def test_a_line_cut_short_is_left_out_and_written_over(tmp_path: Path, cut: int) -> None:
+def test_incomplete_last_line_is_ignored_and_overwritten(tmp_path: Path, cut: int) -> None:
     path = tmp_path / "journal"
     with Journal(path, {}) as journal:
         journal.add("a", "1", FOUND)
@@ -119,7 +119,7 @@ def test_a_line_cut_short_is_left_out_and_written_over(tmp_path: Path, cut: int)
         assert same(journal.known("c", "3"), FOUND)
 
 
-def test_another_model_or_setting_is_refused_by_name(tmp_path: Path) -> None:
+def test_journal_of_another_model_or_setting_is_rejected(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     with Journal(path, {"model": "m", "settings": {"scales": (1, 2)}, "proposals": "p"}) as journal:
         journal.add("a", "1", FOUND)
@@ -127,11 +127,13 @@ def test_another_model_or_setting_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="differs in its settings and proposals"):
         Journal(path, {"model": "m", "settings": {"scales": (1, 3)}, "proposals": "q"})
     assert path.read_bytes() == before
-    with Journal(path, {"model": "m", "settings": {"scales": (1, 2)}, "proposals": "p"}) as again:
-        assert len(again) == 1
+    with Journal(
+        path, {"model": "m", "settings": {"scales": (1, 2)}, "proposals": "p"}
+    ) as reopened:
+        assert len(reopened) == 1
 
 
-def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
+def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     path.write_text("precious\nnotes\n")
     with pytest.raises(InputError, match="not a journal"):
@@ -139,7 +141,7 @@ def test_a_file_that_is_no_journal_is_left_alone(tmp_path: Path) -> None:
     assert path.read_text() == "precious\nnotes\n"
 
 
-def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
+def test_two_runs_cannot_write_the_same_journal(tmp_path: Path) -> None:
     with (
         Journal(tmp_path / "journal", {}),
         pytest.raises(InputError, match="another run"),
@@ -147,31 +149,31 @@ def test_two_runs_do_not_write_one_journal(tmp_path: Path) -> None:
         Journal(tmp_path / "journal", {})
 
 
-def test_a_journal_of_nothing_leaves_no_file(tmp_path: Path) -> None:
+def test_empty_journal_leaves_no_file(tmp_path: Path) -> None:
     with Journal(tmp_path / "journal", {}):
         pass
     assert not (tmp_path / "journal").exists()
 
 
-def test_one_bad_image_and_one_failing_source_cost_only_themselves(
+def test_bad_image_and_failing_source_do_not_stop_the_others(
     small_model: FastRCNN, files: list[tuple[str, str | Path]]
 ) -> None:
-    Path(files[1][1]).write_text("no picture")
+    Path(files[1][1]).write_text("not an image")
     dense = DenseBoxes(step=0.5)
 
     def propose(image_id: str, image: Image) -> Proposals:
         if image_id == "3":
-            raise ValueError("a fault of its own")
+            raise ValueError("an error in the source")
         return dense.propose(image)
 
     results = list(detect_files(small_model, files, propose, SETTINGS))
     assert [result.image_id for result in results] == ["0", "1", "2", "3", "4"]
     assert [result.detections is None for result in results] == [False, True, False, True, False]
     assert "1.png" in str(results[1].error)
-    assert "a fault of its own" in str(results[3].error)
+    assert "an error in the source" in str(results[3].error)
 
 
-def test_what_the_journal_knows_is_not_detected_again(
+def test_stored_images_are_not_detected_again(
     small_model: FastRCNN,
     files: list[tuple[str, str | Path]],
     tmp_path: Path,
@@ -186,17 +188,19 @@ def test_what_the_journal_knows_is_not_detected_again(
         stopped.close()
     changed = np.full((48, 64, 3), 7, np.uint8)
     PIL.Image.fromarray(changed).save(files[0][1])
-    seen = []
+    detected_means = []
     detect = detect_files_module.detect_image
     monkeypatch.setattr(
-        detect_files_module, "detect_image", lambda *a: (seen.append(a[1].mean()), detect(*a))[1]
+        detect_files_module,
+        "detect_image",
+        lambda *a: (detected_means.append(a[1].mean()), detect(*a))[1],
     )
     with Journal(tmp_path / "journal", {}) as journal:
-        again = list(detect_files(small_model, files, propose, SETTINGS, journal))
+        resumed = list(detect_files(small_model, files, propose, SETTINGS, journal))
         assert len(journal) == 5
-    assert len(seen) == 3
-    assert seen[0] == 7  # its file has changed
-    for before, after in zip(whole[1:], again[1:], strict=True):
+    assert len(detected_means) == 3
+    assert detected_means[0] == 7  # its file has changed
+    for before, after in zip(whole[1:], resumed[1:], strict=True):
         assert same(before.detections, after.detections)
-    assert again[1].image is None
-    assert again[4].image is not None
+    assert resumed[1].image is None
+    assert resumed[4].image is not None

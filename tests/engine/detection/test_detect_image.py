@@ -1,4 +1,4 @@
-"""The test procedure on networks whose outputs are chosen."""
+"""Detection in one image, with networks that return given outputs."""
 
 from dataclasses import replace
 
@@ -17,33 +17,35 @@ from frcnn_proposals.errors import MisuseError
 IMAGE = np.zeros((100, 200, 3), np.uint8)
 
 
-def saying(model: FastRCNN, logits: list[list[float]], offsets: list[list[float]] | None = None):
-    """The model with outputs of its own choice, one row a proposal."""
-    chosen = torch.tensor(logits)
-    moves = torch.zeros(len(logits), 8) if offsets is None else torch.tensor(offsets)
+def with_outputs(
+    model: FastRCNN, logits: list[list[float]], offsets: list[list[float]] | None = None
+):
+    """The model with the given outputs, one row per proposal."""
+    given_logits = torch.tensor(logits)
+    given_offsets = torch.zeros(len(logits), 8) if offsets is None else torch.tensor(offsets)
 
     def forward(images: torch.Tensor, rois: torch.Tensor) -> Outputs:
-        # Rows follow the proposals by their left edge, whatever order they are asked in.
+        # Rows are in order of the proposals' left edges, whatever the order of `rois`.
         order = torch.argsort(torch.argsort(rois[:, 1]))
-        return Outputs(chosen[order], moves[order])
+        return Outputs(given_logits[order], given_offsets[order])
 
     model.forward = forward  # type: ignore[method-assign]
     return model
 
 
 def test_decoded_clipped_and_labelled(small_model: FastRCNN) -> None:
-    model = saying(small_model, [[0.0, 0.0, 9.0]], [[0, 0, 0, 0, 1.0, 0, 0, 0]])
+    model = with_outputs(small_model, [[0.0, 0.0, 9.0]], [[0, 0, 0, 0, 1.0, 0, 0, 0]])
     found = detect_image(model, IMAGE, Proposals(np.array([[120, 0, 179, 99]])), DetectSettings())
-    # The box is 60 wide: it moves right by that, and is cut at the last pixel.
+    # The box is 60 pixels wide: it moves right by 60 and is clipped at the last pixel.
     assert found.boxes.tolist() == [[180, 0, 199, 99]]
     assert found.labels.tolist() == [2]
     assert found.scores[0] == pytest.approx(np.exp(9) / (np.exp(9) + 2), rel=1e-5)
 
 
 def test_without_box_regression_a_detection_is_its_proposal(small_model: FastRCNN) -> None:
-    """Asked for at test only, or because the network never learned to move boxes."""
+    """Disabled at test time, or because the network was trained without box regression."""
     proposal = Proposals(np.array([[120.0, 0, 179, 99]]))
-    model = saying(small_model, [[0.0, 0.0, 9.0]], [[0, 0, 0, 0, 1.0, 0, 0, 0]])
+    model = with_outputs(small_model, [[0.0, 0.0, 9.0]], [[0, 0, 0, 0, 1.0, 0, 0, 0]])
     found = detect_image(model, IMAGE, proposal, DetectSettings(box_regression=False))
     assert found.boxes.tolist() == [[120, 0, 179, 99]]
     model.architecture = replace(model.architecture, box_regression=False)
@@ -51,9 +53,9 @@ def test_without_box_regression_a_detection_is_its_proposal(small_model: FastRCN
     assert found.boxes.tolist() == [[120, 0, 179, 99]]
 
 
-def test_margins_of_svms_are_the_scores_and_can_be_negative(small_model: FastRCNN) -> None:
+def test_svm_margins_are_scores_and_can_be_negative(small_model: FastRCNN) -> None:
     small_model.architecture = replace(small_model.architecture, classifier="svm")
-    model = saying(small_model, [[0.0, -0.5, 1.5], [0.0, -2.0, -1.0]])
+    model = with_outputs(small_model, [[0.0, -0.5, 1.5], [0.0, -2.0, -1.0]])
     proposals = Proposals(np.array([[0, 0, 49, 49], [100, 0, 149, 49]]))
     found = detect_image(model, IMAGE, proposals, DetectSettings(score_threshold=None))
     assert found.scores.tolist() == [1.5, -0.5, -1.0, -2.0]
@@ -62,7 +64,7 @@ def test_margins_of_svms_are_the_scores_and_can_be_negative(small_model: FastRCN
     assert found.scores.tolist() == [1.5]
 
 
-def test_the_threshold_that_is_meant(small_model: FastRCNN) -> None:
+def test_score_threshold(small_model: FastRCNN) -> None:
     assert threshold_for(small_model) == 0.5
     assert threshold_for(small_model, 0.1) == 0.1
     with pytest.raises(MisuseError, match="score threshold"):
@@ -75,17 +77,19 @@ def test_the_threshold_that_is_meant(small_model: FastRCNN) -> None:
 def test_offsets_are_denormalised(small_model: FastRCNN) -> None:
     small_model.offset_means.copy_(torch.tensor([[0.0, 0, 0, 0], [0.5, 0, 0, 0]]))
     small_model.offset_deviations.fill_(2.0)
-    model = saying(small_model, [[0.0, 0.0, 9.0]], [[0, 0, 0, 0, 0.25, 0, 0, 0]])
+    model = with_outputs(small_model, [[0.0, 0.0, 9.0]], [[0, 0, 0, 0, 0.25, 0, 0, 0]])
     found = detect_image(model, IMAGE, Proposals(np.array([[0, 0, 49, 99]])), DetectSettings())
     assert found.boxes.tolist() == [[50, 0, 99, 99]]
 
 
-def test_suppression_is_within_a_class_and_inclusive(small_model: FastRCNN) -> None:
+def test_suppression_is_per_class_and_inclusive(small_model: FastRCNN) -> None:
     # With the first, the second has IoU 64 / 136 > 0.3 in its class, the third 55 / 145 > 0.3
     # in another class, the fourth 46 / 154 < 0.3.
     boxes = np.array([[0, 0, 99, 99], [36, 0, 135, 99], [45, 0, 144, 99], [54, 0, 153, 99]])
     logits = [[0.0, 9, -9], [0.0, 8, -9], [0.0, -9, 9], [0.0, 7, -9]]
-    found = detect_image(saying(small_model, logits), IMAGE, Proposals(boxes), DetectSettings())
+    found = detect_image(
+        with_outputs(small_model, logits), IMAGE, Proposals(boxes), DetectSettings()
+    )
     assert sorted(zip(found.labels.tolist(), found.boxes[:, 0].round().tolist(), strict=True)) == [
         (1, 0.0),
         (1, 54.0),
@@ -97,7 +101,7 @@ def test_suppression_is_within_a_class_and_inclusive(small_model: FastRCNN) -> N
 def test_suppression_counts_inclusive_pixels(small_model: FastRCNN) -> None:
     # 10 x 10 boxes shifted by 5: IoU is 50 / 150 = 0.333 with + 1, and 36 / 126 = 0.286 without.
     boxes = np.array([[0, 0, 9, 9], [5, 0, 14, 9]])
-    model = saying(small_model, [[0.0, 9, -9], [0.0, 8, -9]])
+    model = with_outputs(small_model, [[0.0, 9, -9], [0.0, 8, -9]])
     image = np.zeros((20, 20, 3), np.uint8)
     found = detect_image(model, image, Proposals(boxes), DetectSettings())
     assert len(found) == 1
@@ -106,7 +110,7 @@ def test_suppression_counts_inclusive_pixels(small_model: FastRCNN) -> None:
 def test_threshold_and_top_k(small_model: FastRCNN) -> None:
     boxes = np.array([[x, 0, x + 9, 9] for x in range(0, 200, 20)], np.float32)
     logits = [[0.0, 5 - 0.9 * i, -99] for i in range(10)]
-    model = saying(small_model, logits)
+    model = with_outputs(small_model, logits)
     settings = DetectSettings(score_threshold=0.5)
     assert len(detect_image(model, IMAGE, Proposals(boxes), settings)) == 6
     settings = DetectSettings(score_threshold=0.0, top_k=3)
@@ -117,12 +121,12 @@ def test_threshold_and_top_k(small_model: FastRCNN) -> None:
     ]
 
 
-def test_no_proposals_no_detections(small_model: FastRCNN) -> None:
+def test_no_detections_without_proposals(small_model: FastRCNN) -> None:
     assert len(detect_image(small_model, IMAGE, Proposals(np.zeros((0, 4))), DetectSettings())) == 0
 
 
 def test_windows_round_half_away_from_zero() -> None:
-    # 8 / 16 and 7.9 / 16 round apart, 8 / 16 and 9 / 16 together; images are kept apart.
+    # 8 / 16 and 7.9 / 16 round apart, 8 / 16 and 9 / 16 together; images are separate.
     rois = torch.tensor(
         [[0, 8.0, 0, 40, 40], [0, 9.0, 0, 40, 40], [0, 7.9, 0, 40, 40], [1, 8.0, 0, 40, 40]]
     )
@@ -133,7 +137,7 @@ def test_windows_round_half_away_from_zero() -> None:
     assert torch.equal(distinct[of_window[1]], rois[0])
 
 
-def test_shared_windows_change_no_score_and_each_box_stays_its_own(small_model: FastRCNN) -> None:
+def test_shared_windows_do_not_change_scores_or_boxes(small_model: FastRCNN) -> None:
     generator = np.random.default_rng(0)
     image = generator.integers(0, 256, (100, 200, 3), np.uint8)
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""Flip and scales: what the network is shown, and what becomes of its answers."""
+"""Flip and scales: the inputs of the network, and the combination of its outputs."""
 
 import numpy as np
 import pytest
@@ -32,24 +32,24 @@ def brightness_model(model: FastRCNN) -> FastRCNN:
     return model
 
 
-def test_flip_averages_scores_and_boxes_of_both_readings(small_model: FastRCNN) -> None:
-    # The RoI is on the bright half, and on the mirrored image still on it: were the boxes not
-    # mirrored, it would read the dark half there. The offset moves it right by 4 in one
-    # reading, left by 4 in the other: the mean stays.
+def test_flip_averages_scores_and_boxes_of_both_views(small_model: FastRCNN) -> None:
+    # The first RoI is on the bright half in both views; if the boxes were not mirrored, it would
+    # be on the dark half of the mirrored image. The offset moves it right by 4 pixels in one view
+    # and left by 4 in the other, so the mean does not move.
     model = brightness_model(small_model)
     boxes = Proposals(np.array([[120, 20, 159, 59], [20, 20, 59, 59]]))
     plain = score_boxes(model, IMAGE, boxes)
-    both = score_boxes(model, IMAGE, boxes, DetectSettings(flip=True))
+    flipped = score_boxes(model, IMAGE, boxes, DetectSettings(flip=True))
     bright = float(np.e / (np.e + 1))
     assert plain[0][:, 1].tolist() == pytest.approx([bright, 0.5])
-    assert both[0][:, 1].tolist() == pytest.approx([bright, 0.5])
+    assert flipped[0][:, 1].tolist() == pytest.approx([bright, 0.5])
     assert plain[1][0, 0].tolist() == pytest.approx([124, 20, 163, 59], abs=1e-4)
-    assert both[1][0, 0].tolist() == pytest.approx([120, 20, 159, 59], abs=1e-4)
+    assert flipped[1][0, 0].tolist() == pytest.approx([120, 20, 159, 59], abs=1e-4)
 
 
 def test_flip_is_the_mean_of_an_image_and_its_mirror_image(small_model: FastRCNN) -> None:
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
-    # Far enough from the borders that nothing is clipped.
+    # Boxes far from the borders, so that nothing is clipped.
     boxes = np.array([[45.0, 35, 65, 60], [50, 30, 75, 55]], np.float32)
     mirrored = boxes.copy()
     mirrored[:, [0, 2]] = 119 - boxes[:, [2, 0]]
@@ -62,17 +62,17 @@ def test_flip_is_the_mean_of_an_image_and_its_mirror_image(small_model: FastRCNN
     assert torch.allclose(both[1], (one[1] + back) / 2, atol=1e-3)
 
 
-def test_each_box_goes_to_the_scale_nearest_224_squared() -> None:
+def test_each_box_uses_the_scale_nearest_224_squared() -> None:
     # In an image of 480 x 640 the five scales enlarge by 1, 1.2, 1.433, 1.8 and 2.5. A square
     # of 224 is nearest at 480, one of 187 at 576, 156 at 688, 124 at 864, 90 and 20 at 1200.
     sides = [224, 187, 156, 124, 90, 20, 400]
     boxes = np.array([[0, 0, side - 1, side - 1] for side in sides], np.float32)
     found = readings(boxes, (480, 640), Preprocessing(), DetectSettings(scales=PAPER))
-    by_scale = {each.preprocessing.scale: each.rows.tolist() for each in found}
+    by_scale = {reading.preprocessing.scale: reading.rows.tolist() for reading in found}
     assert by_scale == {480: [0, 6], 576: [1], 688: [2], 864: [3], 1200: [4, 5]}
 
 
-def test_the_cap_on_the_longer_side_counts() -> None:
+def test_longer_side_is_limited() -> None:
     # 500 x 1250: at 1200 the longer side would be 3000; 2000 leaves 1.6 times the size.
     (only,) = readings(
         np.array([[0, 0, 9, 9]], np.float32),
@@ -83,7 +83,7 @@ def test_the_cap_on_the_longer_side_counts() -> None:
     assert (only.preprocessing.scale, only.preprocessing.max_size) == (1200, 2000)
 
 
-def test_boxes_come_back_in_their_order_from_several_scales(small_model: FastRCNN) -> None:
+def test_several_scales_keep_the_order_of_boxes(small_model: FastRCNN) -> None:
     model = brightness_model(small_model)
     rng = np.random.default_rng(0)
     corners = np.stack([rng.uniform(0, 150, 40), rng.uniform(0, 60, 40)], axis=1)

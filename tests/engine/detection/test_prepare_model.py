@@ -1,4 +1,4 @@
-"""Models made ready for detection give what they gave before."""
+"""Prepared models return the same outputs as before."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ ROIS = torch.tensor(
 
 @pytest.fixture
 def small_model(small_model: FastRCNN) -> FastRCNN:
-    """Drawn so that features do not fade with depth, which would make all RoIs the same."""
+    """Weights that keep the features from vanishing with depth; otherwise all RoIs are equal."""
     for layer in small_model.features.modules():
         if isinstance(layer, nn.Conv2d):
             nn.init.kaiming_normal_(layer.weight)
@@ -41,15 +41,17 @@ def images() -> torch.Tensor:
 
 
 @pytest.mark.parametrize("rois", [0, 1, 2, 150])
-def test_blocks_change_nothing(
+def test_blocks_do_not_change_outputs(
     small_model: FastRCNN,
     images: torch.Tensor,
     rois: int,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with torch.enable_grad():
-        whole = small_model(images, ROIS[:rois])  # training takes all at once
-    assert rois < 2 or whole.logits.std(dim=0).min() > 1e-3  # or RoIs could change places
+        whole = small_model(images, ROIS[:rois])  # training processes all RoIs at once
+    assert (
+        rois < 2 or whole.logits.std(dim=0).min() > 1e-3
+    )  # otherwise the order of RoIs is not tested
     roi_bytes = 128 * 49 * 4
     sizes: list[int] = []
     head = small_model.head
@@ -64,7 +66,7 @@ def test_blocks_change_nothing(
     assert torch.allclose(whole.offsets, blocked.offsets, atol=1e-6)
 
 
-def test_a_prepared_model_says_the_same(small_model: FastRCNN, images: torch.Tensor) -> None:
+def test_prepared_model_has_the_same_outputs(small_model: FastRCNN, images: torch.Tensor) -> None:
     prepared = prepare_model(small_model)
     with torch.inference_mode():
         before, after = small_model(images, ROIS), prepared(images, ROIS)
@@ -73,7 +75,7 @@ def test_a_prepared_model_says_the_same(small_model: FastRCNN, images: torch.Ten
     assert isinstance(prepared.fc6, PackedLinear) == can_pack(small_model.fc6)
 
 
-def test_the_model_itself_stays_as_it_was(small_model: FastRCNN) -> None:
+def test_the_model_itself_is_not_changed(small_model: FastRCNN) -> None:
     before = {name: value.clone() for name, value in small_model.state_dict().items()}
     prepare_model(small_model, "bfloat16")
     assert isinstance(small_model.fc6, nn.Linear)
@@ -83,7 +85,7 @@ def test_the_model_itself_stays_as_it_was(small_model: FastRCNN) -> None:
     assert any(parameter.requires_grad for parameter in small_model.parameters())
 
 
-def test_weights_that_stay_are_shared(small_model: FastRCNN) -> None:
+def test_unchanged_weights_are_shared(small_model: FastRCNN) -> None:
     prepared = prepare_model(small_model)
     assert prepared.box.weight.data_ptr() == small_model.box.weight.data_ptr()
 
@@ -92,17 +94,17 @@ def test_bfloat16_is_near_and_its_outputs_are_float32(
     small_model: FastRCNN, images: torch.Tensor
 ) -> None:
     prepared = prepare_model(small_model, "bfloat16")
-    kinds = []
-    prepared.fc7.register_forward_hook(lambda layer, inputs, output: kinds.append(output.dtype))
+    dtypes = []
+    prepared.fc7.register_forward_hook(lambda layer, inputs, output: dtypes.append(output.dtype))
     with torch.inference_mode():
         before, after = small_model(images, ROIS), prepared(images, ROIS)
-    assert kinds == [torch.bfloat16]
+    assert dtypes == [torch.bfloat16]
     assert after.logits.dtype == after.offsets.dtype == torch.float32
     assert not torch.equal(before.logits, after.logits)
-    # Each of some 50 layers rounds to 2^-9; by chance that sums up to sqrt(50) / 512, or 1.4%.
-    apart = (before.logits - after.logits).abs() / before.logits.abs().max()
-    assert apart.square().mean().sqrt() < 0.03
-    assert apart.max() < 0.06
+    # Each of about 50 layers rounds to 2^-9; random errors add up to sqrt(50) / 512, or 1.4%.
+    difference = (before.logits - after.logits).abs() / before.logits.abs().max()
+    assert difference.square().mean().sqrt() < 0.03
+    assert difference.max() < 0.06
 
 
 def test_compressed_layers_are_packed_too(small_model: FastRCNN, images: torch.Tensor) -> None:
@@ -139,25 +141,25 @@ def test_winograd_convolves(size: tuple[int, int], bias: bool) -> None:
         nn.Conv2d(64, 128, 3, padding=1).double(),
     ],
 )
-def test_other_convolutions_are_left_alone(layer: nn.Conv2d) -> None:
+def test_other_convolutions_are_not_replaced(layer: nn.Conv2d) -> None:
     assert not can_transform(layer)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 2), (5, 8), (8, 5), (7, 9)])
 @pytest.mark.parametrize("ceil", [True, False])
-def test_pooling_by_halves_is_max_pooling(size: tuple[int, int], ceil: bool) -> None:
+def test_halving_pool_equals_max_pooling(size: tuple[int, int], ceil: bool) -> None:
     layer = nn.MaxPool2d(2, 2, ceil_mode=ceil)
     x = torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
     if min(size) > 1 or ceil:
         assert can_halve(layer)
-        kept = x.clone()
+        original = x.clone()
         for layout in (torch.contiguous_format, torch.channels_last):
             assert torch.equal(HalvingPool(layer)(x.to(memory_format=layout)), layer(x))
-        assert torch.equal(x, kept)
+        assert torch.equal(x, original)
 
 
 @pytest.mark.parametrize(
     "layer", [nn.MaxPool2d(3, 2), nn.MaxPool2d(2, 1), nn.MaxPool2d(2, 2, padding=1)]
 )
-def test_other_pooling_is_left_alone(layer: nn.MaxPool2d) -> None:
+def test_other_pooling_is_not_replaced(layer: nn.MaxPool2d) -> None:
     assert not can_halve(layer)

@@ -1,4 +1,4 @@
-"""Time by stage over the images of a data set."""
+"""Time per stage over the images of a dataset."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_slow_layer_shows_in_its_stage(
     assert delayed["fc7"] < 0.2
 
 
-def test_images_that_cannot_be_read_are_passed_over(
+def test_unreadable_images_are_skipped(
     small_model: FastRCNN, tiny_dataset: Dataset, grid_proposals: MakeProposals
 ) -> None:
     proposals = grid_proposals(tiny_dataset)

@@ -1,4 +1,4 @@
-"""Seconds by stage."""
+"""Detection time per stage for one image."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_stages_add_up_and_a_slow_one_shows(
     assert times.fully_connected == times.stages["fc6"] + times.stages["fc7"]
 
 
-def test_a_model_is_left_as_it_was(small_model: FastRCNN) -> None:
+def test_timing_does_not_change_the_model(small_model: FastRCNN) -> None:
     image = np.zeros((96, 128, 3), np.uint8)
     before = dict(vars(small_model))
     time_stages((small_model,), image, DenseBoxes().propose(image).top(5), repeats=1)
@@ -47,7 +47,7 @@ def test_a_model_is_left_as_it_was(small_model: FastRCNN) -> None:
         assert not part._forward_pre_hooks
 
 
-def test_each_model_detects_by_its_own_settings(
+def test_each_model_uses_its_own_settings(
     small_model: FastRCNN, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = np.zeros((96, 128, 3), np.uint8)

@@ -1,4 +1,4 @@
-"""The COCO averages against pycocotools, on random and adversarial cases."""
+"""The COCO metrics compared with pycocotools, on random and adversarial cases."""
 
 import contextlib
 import io
@@ -20,7 +20,7 @@ NAMES = (
 
 
 def reference(dataset, detections):
-    """pycocotools' twelve numbers and per-class AP, from dictionaries made here."""
+    """pycocotools' twelve numbers and per-class AP, from independently built dictionaries."""
     from pycocotools.coco import COCO
 
     annotations, results = [], []
@@ -33,10 +33,10 @@ def reference(dataset, detections):
             crowd = int(truth.difficult[index] or truth.crowd[index])
             box = [x1, y1, width, height]
             annotations.append(entry(annotations, number, label, box, area, crowd))
-        mine = detections.get(image.image_id)
-        if mine is None:
+        found = detections.get(image.image_id)
+        if found is None:
             continue
-        for box, score, label in zip(mine.boxes, mine.scores, mine.labels, strict=True):
+        for box, score, label in zip(found.boxes, found.scores, found.labels, strict=True):
             x1, y1, x2, y2 = (float(value) for value in box)
             box = [x1, y1, x2 - x1 + 1, y2 - y1 + 1]
             results.append(entry(results, number, label, box, box[2] * box[3], 0))
@@ -72,45 +72,45 @@ def entry(existing, image, label, box, area, crowd):
     }
 
 
-def agree(dataset, detections):
-    ours = evaluate_coco(dataset, detections)
+def assert_agrees(dataset, detections):
+    result = evaluate_coco(dataset, detections)
     stats, per_class = reference(dataset, detections)
-    for name, theirs in zip(NAMES, stats, strict=True):
-        mine = getattr(ours, name)
-        assert (-1 if mine is None else mine) == pytest.approx(theirs, abs=1e-6), name
-    for mine, theirs in zip(ours.per_class, per_class, strict=True):
-        assert mine.ap == (None if theirs is None else pytest.approx(theirs, abs=1e-6))
-    return ours
+    for name, expected in zip(NAMES, stats, strict=True):
+        value = getattr(result, name)
+        assert (-1 if value is None else value) == pytest.approx(expected, abs=1e-6), name
+    for class_result, expected in zip(result.per_class, per_class, strict=True):
+        assert class_result.ap == (None if expected is None else pytest.approx(expected, abs=1e-6))
+    return result
 
 
 @pytest.mark.parametrize("seed", range(15))
 def test_random_cases(seed):
-    agree(*random_case(seed))
+    assert_agrees(*random_case(seed))
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_adversarial_cases(name):
     truth, found = CASES[name]
-    agree(make_dataset(CLASSES, **truth), make_detections(CLASSES, **found))
+    assert_agrees(make_dataset(CLASSES, **truth), make_detections(CLASSES, **found))
 
 
-def test_a_perfect_and_a_hand_worked_score():
+def test_a_perfect_result_and_one_computed_by_hand():
     dataset = make_dataset(["cat"], a=[("cat", (0, 0, 99, 99))])
-    perfect = agree(dataset, make_detections(["cat"], a=[("cat", 0.9, (0, 0, 99, 99))]))
+    perfect = assert_agrees(dataset, make_detections(["cat"], a=[("cat", 0.9, (0, 0, 99, 99))]))
     assert perfect.ap == perfect.ar_1 == pytest.approx(1.0)
     assert perfect.ap_small is None
     # IoU 0.7 is reached at 0.50, 0.55, 0.60, 0.65, 0.70: five of ten thresholds.
-    near = agree(dataset, make_detections(["cat"], a=[("cat", 0.9, (0, 0, 99, 69))]))
+    near = assert_agrees(dataset, make_detections(["cat"], a=[("cat", 0.9, (0, 0, 99, 69))]))
     assert near.ap == pytest.approx(0.5)
     assert (near.ap50, near.ap75) == (pytest.approx(1.0), 0.0)
 
 
-def test_sizes_are_the_segmentation_s_where_known():
+def test_object_sizes_are_those_of_the_segmentation():
     plain = make_dataset(["cat"], a=[("cat", (0, 0, 99, 99))])
     truth = plain.images[0].truth
     sized = SizedTruth(truth.boxes, truth.labels, truth.difficult, truth.crowd, np.array([900.0]))
     image = ImageRecord("a", plain.images[0].path, 500, 500, sized)
     dataset = Dataset("made", "test", ("cat",), (image,))
-    result = agree(dataset, make_detections(["cat"], a=[("cat", 0.9, (0, 0, 99, 99))]))
+    result = assert_agrees(dataset, make_detections(["cat"], a=[("cat", 0.9, (0, 0, 99, 99))]))
     assert result.ap_small == pytest.approx(1.0)
     assert result.ap_large is None

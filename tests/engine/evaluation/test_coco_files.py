@@ -1,4 +1,4 @@
-"""From files to averages as pycocotools makes them of the same files."""
+"""COCO metrics from files, compared with pycocotools on the same files."""
 
 import contextlib
 import io
@@ -14,28 +14,30 @@ from frcnn_cli.engine.evaluation.scores import evaluate
 pycocotools = pytest.importorskip("pycocotools.cocoeval")
 
 
-def test_the_real_tiny_set_with_its_own_numbers_crowds_and_areas(shared_data, tmp_path):
+def test_real_tiny_dataset_with_its_own_numbers_crowds_and_areas(shared_data, tmp_path):
     from pycocotools.coco import COCO
 
     truth = shared_data / "coco-tiny" / "annotations" / "instances_val2017.json"
     results = tmp_path / "results.json"
     results.write_text(json.dumps(disturbed(json.loads(truth.read_text()))))
     dataset = find_dataset(str(truth), "val")
-    ours = evaluate(dataset, read_detections(results, dataset)).coco
+    result = evaluate(dataset, read_detections(results, dataset)).coco
     with contextlib.redirect_stdout(io.StringIO()):
         index = COCO(str(truth))
-        theirs = pycocotools.COCOeval(index, index.loadRes(str(results)), "bbox")
-        theirs.evaluate()
-        theirs.accumulate()
-        theirs.summarize()
-    mine = [ours.ap, ours.ap50, ours.ap75, ours.ap_small, ours.ap_medium, ours.ap_large]
-    mine += [ours.ar_1, ours.ar_10, ours.ar_100, ours.ar_small, ours.ar_medium, ours.ar_large]
-    assert mine == pytest.approx(theirs.stats.tolist(), abs=1e-6)
-    assert 0.2 < ours.ap < 0.9
+        reference = pycocotools.COCOeval(index, index.loadRes(str(results)), "bbox")
+        reference.evaluate()
+        reference.accumulate()
+        reference.summarize()
+    values = [result.ap, result.ap50, result.ap75]
+    values += [result.ap_small, result.ap_medium, result.ap_large]
+    values += [result.ar_1, result.ar_10, result.ar_100]
+    values += [result.ar_small, result.ar_medium, result.ar_large]
+    assert values == pytest.approx(reference.stats.tolist(), abs=1e-6)
+    assert 0.2 < result.ap < 0.9
 
 
 def disturbed(content):
-    """The objects, moved a little, some repeated and some of another class, as results."""
+    """Results from the objects with random shifts, some repeated, some with another class."""
     rng = np.random.default_rng(5)
     categories = [category["id"] for category in content["categories"]]
     entries = []

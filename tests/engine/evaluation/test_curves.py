@@ -1,4 +1,4 @@
-"""Precision-recall curves hold what the averages are made from."""
+"""Precision-recall curves agree with the average precision."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
 from frcnn_cli.engine.evaluation.voc import evaluate_voc, precision_recall_curves
 
 
-def test_the_area_under_each_curve_is_the_class_s_average(tmp_path: Path) -> None:
+def test_area_under_each_curve_is_the_average_precision(tmp_path: Path) -> None:
     dataset = made_up_dataset(tmp_path)
     detections = made_up_detections(dataset, 3)
     curves = precision_recall_curves(
         dataset.classes, truth_table(dataset), detection_table(dataset, detections)
     )
-    expected = {r.name: r for r in evaluate_voc(dataset, detections).per_class}
+    expected = {result.name: result for result in evaluate_voc(dataset, detections).per_class}
     assert len(curves) == len(dataset.classes)
     for curve in curves:
         assert ap_area(curve.precision, curve.recall) == pytest.approx(expected[curve.name].ap_area)

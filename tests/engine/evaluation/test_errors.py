@@ -1,4 +1,4 @@
-"""The kinds of error, by hand and against the definitions written as a loop."""
+"""The kinds of error, by hand and compared with a plain loop over the definitions."""
 
 import numpy as np
 import pytest
@@ -19,8 +19,8 @@ def analyse(truth, found):
     return analyse_errors(dataset.classes, truth_table(dataset), detections)
 
 
-def only(analysis, label="cat"):
-    """The kinds that a class has, with how many."""
+def nonzero(analysis, label="cat"):
+    """The counts of a class by kind, without zeros."""
     counts = analysis.to_json()["per_class"][label]
     return {kind: count for kind, count in counts.items() if count}
 
@@ -37,13 +37,13 @@ def only(analysis, label="cat"):
     ],
 )
 def test_one_detection_on_one_object_of_its_class(box, label, kinds):
-    assert only(analyse({"a": [("cat", BOX)]}, {"a": [(label, 0.9, box)]})) == kinds
+    assert nonzero(analyse({"a": [("cat", BOX)]}, {"a": [(label, 0.9, box)]})) == kinds
 
 
-def test_confusion_is_of_the_detection_s_class_and_its_object_is_not_missed():
+def test_confusion_counts_for_the_detected_class_and_its_object_is_not_missed():
     analysis = analyse({"a": [("dog", BOX)]}, {"a": [("cat", 0.9, BOX)]})
-    assert only(analysis, "cat") == {"confusion": 1}
-    assert only(analysis, "dog") == {}
+    assert nonzero(analysis, "cat") == {"confusion": 1}
+    assert nonzero(analysis, "dog") == {}
     assert analysis.map_area == 0.0
     assert analysis.corrected["confusion"] == 1.0
     assert analysis.gain("localisation") == 0.0
@@ -51,58 +51,58 @@ def test_confusion_is_of_the_detection_s_class_and_its_object_is_not_missed():
 
 def test_both_leaves_the_object_missed():
     analysis = analyse({"a": [("dog", BOX)]}, {"a": [("cat", 0.9, (0, 0, 99, 39))]})
-    assert only(analysis, "cat") == {"both": 1}
-    assert only(analysis, "dog") == {"missed": 1}
+    assert nonzero(analysis, "cat") == {"both": 1}
+    assert nonzero(analysis, "dog") == {"missed": 1}
 
 
-def test_duplicates_and_what_removing_them_gives():
+def test_duplicates_and_the_gain_of_removing_them():
     # right, duplicate, right of two: AP 1/2 * 1 + 1/2 * 2/3; without the duplicate 1.
     found = [("cat", 0.9, BOX), ("cat", 0.8, BOX), ("cat", 0.7, FAR)]
     analysis = analyse({"a": [("cat", BOX), ("cat", FAR)]}, {"a": found})
-    assert only(analysis) == {"right": 2, "duplicate": 1}
+    assert nonzero(analysis) == {"right": 2, "duplicate": 1}
     assert analysis.map_area == pytest.approx(5 / 6)
     assert analysis.corrected["duplicate"] == 1.0
     assert analysis.gain("duplicate") == pytest.approx(1 / 6)
 
 
-def test_a_corrected_location_is_a_match_once():
-    # The better of two becomes right, the other goes.
+def test_only_the_best_localisation_error_becomes_a_match():
+    # The one with the higher score becomes right, the other is removed.
     found = [("cat", 0.9, (0, 0, 99, 39)), ("cat", 0.8, (0, 0, 99, 29))]
     analysis = analyse({"a": [("cat", BOX)]}, {"a": found})
-    assert only(analysis) == {"localisation": 2}
+    assert nonzero(analysis) == {"localisation": 2}
     assert analysis.corrected["localisation"] == 1.0
 
 
-def test_a_location_error_on_a_taken_object_just_goes():
+def test_localisation_error_on_a_matched_object_is_removed():
     found = [("cat", 0.9, (0, 0, 99, 39)), ("cat", 0.8, BOX)]
     analysis = analyse({"a": [("cat", BOX)]}, {"a": found})
     assert analysis.map_area == 0.5
     assert analysis.corrected["localisation"] == 1.0
 
 
-def test_missed_objects_are_taken_from_the_number_to_find():
+def test_corrected_missed_objects_do_not_count():
     analysis = analyse({"a": [("cat", BOX), ("cat", FAR)]}, {"a": [("cat", 0.9, BOX)]})
-    assert only(analysis) == {"right": 1, "missed": 1}
+    assert nonzero(analysis) == {"right": 1, "missed": 1}
     assert analysis.map_area == 0.5
     assert analysis.corrected["missed"] == 1.0
 
 
-def test_difficult_objects_are_no_errors():
+def test_difficult_objects_are_ignored():
     truth = {"a": [("cat", BOX, "difficult"), ("dog", FAR)]}
     analysis = analyse(truth, {"a": [("cat", 0.9, BOX), ("dog", 0.9, FAR)]})
-    assert only(analysis) == {}
-    assert only(analysis, "dog") == {"right": 1}
+    assert nonzero(analysis) == {}
+    assert nonzero(analysis, "dog") == {"right": 1}
 
 
-def test_nothing_at_all():
+def test_no_objects_or_detections():
     analysis = analyse({"a": []}, {})
     assert analysis.map_area is None
     assert analysis.gain("both") is None
-    assert only(analyse({"a": []}, {"a": [("cat", 0.9, BOX)]})) == {"background": 1}
+    assert nonzero(analyse({"a": []}, {"a": [("cat", 0.9, BOX)]})) == {"background": 1}
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_random_cases_agree_with_the_definitions_as_a_loop(seed):
+def test_random_cases_agree_with_a_plain_loop(seed):
     dataset, found = random_case(seed, distinct_scores=1000)
     analysis = analyse_errors(
         dataset.classes, truth_table(dataset), detection_table(dataset, found)
@@ -114,7 +114,7 @@ def test_random_cases_agree_with_the_definitions_as_a_loop(seed):
 
 
 def literal_counts(dataset, found):
-    """(label, kind) -> how many, one image and detection at a time."""
+    """Counts by (label, kind), for one image and detection at a time."""
     counts = {}
     for image in dataset.images:
         truth = image.truth
@@ -155,7 +155,7 @@ def literal_counts(dataset, found):
 
 
 def best_of(box, objects, wanted):
-    """The highest IoU among objects of a wanted class that are not difficult, and whose."""
+    """The highest IoU among objects of wanted classes that are not difficult, and its index."""
     ious = [
         (literal_iou(box, other), -index)
         for index, (other, label, difficult) in enumerate(objects)

@@ -1,4 +1,4 @@
-"""Detection files of other tools: what is read from them, and what is said of broken ones."""
+"""Reading detection files of other tools, and the messages for invalid ones."""
 
 import json
 
@@ -31,7 +31,7 @@ def voc_folder(tmp_path, **files):
     return tmp_path
 
 
-def test_coco_results_become_inclusive_boxes_by_image_sorted_by_score(tmp_path):
+def test_coco_results_become_inclusive_boxes_per_image_sorted_by_score(tmp_path):
     entries = [
         GOOD,
         {"image_id": 12, "category_id": 2, "bbox": [0, 0, 1, 1], "score": 0.75},
@@ -46,7 +46,7 @@ def test_coco_results_become_inclusive_boxes_by_image_sorted_by_score(tmp_path):
     assert found["000700"].boxes.tolist() == [[0.5, 0, 9.5, 9]]
 
 
-def test_coco_numbers_are_those_of_the_data_set_s_json(tmp_path):
+def test_coco_numbers_are_those_of_the_dataset_json(tmp_path):
     dataset = CocoDataset(
         VOC.name, VOC.split, VOC.classes, VOC.images, {"000012": 5, "000700": 12}, (17, 44)
     )
@@ -63,7 +63,7 @@ def test_categories_in_the_file_are_matched_by_name(tmp_path):
     assert read_detections(coco_file(tmp_path, content), VOC)["000012"].labels.tolist() == [2]
 
 
-def test_the_toolkit_s_own_entries_name_their_category(tmp_path):
+def test_own_results_use_the_category_name(tmp_path):
     dataset = CocoDataset(
         VOC.name, VOC.split, VOC.classes, VOC.images, {"000012": 5, "000700": 12}, (17, 44)
     )
@@ -75,12 +75,12 @@ def test_the_toolkit_s_own_entries_name_their_category(tmp_path):
         read_detections(coco_file(tmp_path, [{**GOOD, "category": "dog"}]), dataset)
 
 
-def test_an_empty_list_is_no_fault(tmp_path):
+def test_an_empty_list_is_valid(tmp_path):
     assert read_detections(coco_file(tmp_path, []), VOC) == {}
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [
         ("[{", "not a readable JSON file"),
         ("[" * 100_000, "not a readable JSON file"),
@@ -97,10 +97,10 @@ def test_an_empty_list_is_no_fault(tmp_path):
         ([{**GOOD, "image_id": "x"}], "none of its images is in made test: the file has 'x'"),
     ],
 )
-def test_a_faulty_results_file_is_named(tmp_path, content, words):
+def test_invalid_results_file_is_reported(tmp_path, content, message):
     with pytest.raises(InputError) as error:
         read_detections(coco_file(tmp_path, content), VOC)
-    assert words in str(error.value)
+    assert message in str(error.value)
     assert "results.json" in str(error.value)
 
 
@@ -120,7 +120,7 @@ def test_devkit_files_are_1_based_and_named_by_class(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("files", "words"),
+    ("files", "message"),
     [
         ({"cat": "000012 0.5 1 1 9\n"}, "cat.txt: line 1: expected"),
         ({"cat": "\n000012 nan 1 1 9 9\n"}, "cat.txt line 2: a number is not finite"),
@@ -129,15 +129,15 @@ def test_devkit_files_are_1_based_and_named_by_class(tmp_path):
         ({"dog": "000012 0.5 1 1 9 9\n"}, "no file name ends with a class"),
     ],
 )
-def test_a_faulty_devkit_folder_is_named(tmp_path, files, words):
+def test_invalid_devkit_folder_is_reported(tmp_path, files, message):
     with pytest.raises(InputError) as error:
         read_detections(voc_folder(tmp_path, **files), VOC)
-    assert words in str(error.value)
+    assert message in str(error.value)
 
 
-def test_what_is_not_a_detections_file(tmp_path):
+def test_missing_and_unsupported_files(tmp_path):
     with pytest.raises(MisuseError, match="file of detections does not exist"):
         read_detections(tmp_path / "absent.json", VOC)
     (tmp_path / "found.pkl").write_bytes(b"x")
-    with pytest.raises(MisuseError, match="not supported. Expected COCO results"):
+    with pytest.raises(MisuseError, match="file type not supported"):
         read_detections(tmp_path / "found.pkl", VOC)

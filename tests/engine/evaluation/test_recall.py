@@ -1,4 +1,4 @@
-"""Recall of proposals, against overlaps worked by hand and a plain loop."""
+"""Recall of proposals, compared with overlaps computed by hand and with a plain loop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.formats import read_proposals
 
-# Objects of 10 x 10 pixels; proposals that share 10 x 5 (IoU 50 / 150), 10 x 10 of 10 x 20
-# (0.5), and 10 x 7 of it (7 / 10).
+# An object of 10 x 10 pixels, and proposals with IoU 50 / 150, 100 / 200 and 70 / 100 with it.
 THIRD = (0, 5, 9, 14)
 HALF = (0, 0, 9, 19)
 SEVEN_TENTHS = (0, 0, 9, 6)
@@ -36,11 +35,11 @@ def dataset(*images: ImageRecord) -> Dataset:
     return Dataset("hand", "test", ("cat", "dog", "cow"), images)
 
 
-def of(*boxes: tuple[int, ...]) -> Proposals:
+def proposals_of(*boxes: tuple[int, ...]) -> Proposals:
     return Proposals(np.array(boxes).reshape(-1, 4))
 
 
-def test_hand_worked_case():
+def test_case_computed_by_hand():
     """Best overlaps: cats 0.7 and 1/3, a difficult dog 1.0, a dog 0 (no proposals at all)."""
     data = dataset(
         record("a", (OBJECT, 1, False), (FAR, 2, True)),
@@ -48,7 +47,12 @@ def test_hand_worked_case():
         record("c", (OBJECT, 2, False)),
         record("d"),
     )
-    proposals = {"a": of(THIRD, FAR, SEVEN_TENTHS), "b": of(THIRD), "c": of(), "d": of(HALF, FAR)}
+    proposals = {
+        "a": proposals_of(THIRD, FAR, SEVEN_TENTHS),
+        "b": proposals_of(THIRD),
+        "c": proposals_of(),
+        "d": proposals_of(HALF, FAR),
+    }
     report = evaluate_recall(data, proposals)
     assert (report.images, report.boxes) == (4, 1.5)
     cats = (0.7 + 1 / 3) / 2
@@ -70,35 +74,35 @@ def test_hand_worked_case():
 
 def test_by_number_of_boxes():
     data = dataset(record("a", (OBJECT, 1, False)))
-    report = evaluate_recall(data, {"a": of(THIRD, SEVEN_TENTHS, HALF)})
+    report = evaluate_recall(data, {"a": proposals_of(THIRD, SEVEN_TENTHS, HALF)})
     by_count = {count: mabo for count, mabo, _ in report.all_objects.by_count}
     assert by_count == pytest.approx({1: 1 / 3, 2: 0.7, 3: 0.7})
-    assert evaluate_recall(data, {"a": of(THIRD, HALF)}, max_boxes=1).all_objects.mabo == (
-        pytest.approx(1 / 3)
-    )
+    assert evaluate_recall(
+        data, {"a": proposals_of(THIRD, HALF)}, max_boxes=1
+    ).all_objects.mabo == (pytest.approx(1 / 3))
 
 
-def test_crowds_are_no_objects():
+def test_crowds_do_not_count():
     data = dataset(record("a", (OBJECT, 1, False), (FAR, 1, False), crowd=(False, True)))
-    report = evaluate_recall(data, {"a": of(OBJECT)})
+    report = evaluate_recall(data, {"a": proposals_of(OBJECT)})
     assert (report.all_objects.overall.objects, report.all_objects.mabo) == (1, 1.0)
 
 
-def test_nothing_to_cover():
+def test_no_objects():
     report = evaluate_recall(dataset(), {})
     assert (report.images, report.all_objects.mabo, report.all_objects.overall.objects) == (0, 0, 0)
-    assert evaluate_recall(dataset(record("a")), {"a": of()}).all_objects.mabo == 0
+    assert evaluate_recall(dataset(record("a")), {"a": proposals_of()}).all_objects.mabo == 0
 
 
 def test_images_without_annotation_do_not_count():
     data = dataset(ImageRecord("a", Path("a")), record("b", (OBJECT, 1, False)))
-    assert evaluate_recall(data, {"b": of(OBJECT)}).images == 1
+    assert evaluate_recall(data, {"b": proposals_of(OBJECT)}).images == 1
 
 
-def test_best_ious_are_those_of_a_plain_loop():
+def test_best_ious_equal_those_of_a_plain_loop():
     rng = np.random.default_rng(0)
 
-    def some(count):
+    def random_boxes(count):
         low = rng.integers(0, 60, (count, 2))
         return np.concatenate((low, low + rng.integers(0, 40, (count, 2))), axis=1)
 
@@ -109,23 +113,23 @@ def test_best_ious_are_those_of_a_plain_loop():
         own = [(box[2] - box[0] + 1) * (box[3] - box[1] + 1) for box in (a, b)]
         return shared / (sum(own) - shared)
 
-    objects, boxes = some(8), some(150)
+    objects, boxes = random_boxes(8), random_boxes(150)
     found = best_iou_by_count(objects.astype(np.float32), boxes.astype(np.float32))
-    for row, one in zip(found, objects, strict=True):
+    for row, truth in zip(found, objects, strict=True):
         for column, count in enumerate((*COUNTS, 150)):
-            assert row[column] == max(iou(one, box) for box in boxes[:count])
+            assert row[column] == max(iou(truth, box) for box in boxes[:count])
 
 
 def test_the_plot_is_a_png():
     pytest.importorskip("matplotlib")
     data = dataset(record("a", (OBJECT, 1, False), (FAR, 2, True)))
-    content = recall_plot(evaluate_recall(data, {"a": of(THIRD, OBJECT)}), "title")
+    content = recall_plot(evaluate_recall(data, {"a": proposals_of(THIRD, OBJECT)}), "title")
     assert content.startswith(b"\x89PNG")
 
 
 @pytest.mark.long
 def test_the_boxes_of_the_demo_cover_its_objects(shared_data):
-    """The two real files that came with Fast R-CNN, on the images they were made for."""
+    """The two real files of the Fast R-CNN demo, on their own images."""
     folder = shared_data / "fast-rcnn-demo"
     data = find_dataset("voc2007", "trainval", shared_data / "voc2007-subset")
     known = tuple(image for image in data.images if (folder / f"{image.image_id}.jpg").exists())

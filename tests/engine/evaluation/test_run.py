@@ -1,4 +1,4 @@
-"""A model evaluated, and detection in files, by one call each, without a command line."""
+"""Evaluation of a model and detection in files from Python, by one call each."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ CPU = torch.device("cpu")
 
 
 class Lines(Silent):
-    """A reporter that keeps its lines, and interrupts where it has counted `stop_after`."""
+    """A reporter that stores its lines, and interrupts after `stop_after` images."""
 
     def __init__(self, stop_after: int = 10**6) -> None:
         self.lines: list[str] = []
@@ -70,7 +70,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataOptions:
 
 @pytest.fixture(scope="module")
 def loaded(data: DataOptions, tmp_path_factory: pytest.TempPathFactory) -> LoadedModel:
-    """An untrained model whose detections are of any class and score."""
+    """An untrained model with detections of all classes and scores."""
     assert data.dataset is not None
     classes = find_dataset(data.dataset, "trainval").classes
     torch.manual_seed(0)
@@ -92,7 +92,7 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def by_hand(loaded: LoadedModel, data: DataOptions, **changes: object) -> dict[str, Detections]:
-    """Detections image by image."""
+    """Detections from detect_image, called for each image."""
     assert data.dataset is not None
     settings = replace(loaded.experiment.detect, **{"score_threshold": None, **changes})
     model = prepare_model(loaded.model, loaded.precision)
@@ -114,7 +114,7 @@ def test_a_model_is_evaluated_as_by_hand(
     found = by_hand(loaded, data, top_k=20, flip=True)
     assert evaluation == evaluate(find_dataset(data.dataset, "test"), found)
     assert not list((own_cache / "detections").iterdir())
-    # The file holds the same detections; its boxes are x, y, width, height.
+    # The file has the same detections, with boxes as x, y, width, height.
     assert evaluate_file(results, data.dataset).voc == evaluation.voc
     assert len(json.loads(results.read_text())) == sum(map(len, found.values()))
 
@@ -131,20 +131,20 @@ def test_an_interrupted_evaluation_is_resumed(
     evaluation = evaluate_model(loaded, data, reporter=resumed)
     assert f"Resuming from {journal}: 1 images are done." in resumed.lines
     assert evaluation == evaluate_model(loaded, data)
-    # With other settings nothing of it is taken.
+    # With other settings, the journal is not used.
     other = Lines()
     evaluate_model(loaded, data, DetectionOptions(top_k=3), reporter=other)
     assert not any(line.startswith("Resuming") for line in other.lines)
 
 
-def test_files_are_detected_in_with_pictures_and_json(
+def test_detection_in_files_writes_annotated_images_and_json(
     loaded: LoadedModel, data: DataOptions, tmp_path: Path
 ) -> None:
     assert data.dataset is not None
     records = find_dataset(data.dataset, "test").images
     files = [(record.image_id, record.path) for record in records]
     broken = tmp_path / "broken.jpg"
-    broken.write_bytes(b"no picture")
+    broken.write_bytes(b"not an image")
     detector = make_detector(loaded, DetectionOptions(score_threshold=0.0), source="dense")
     detected = detect_in_files(
         detector, [*files, ("broken", broken)], tmp_path / "found.json", tmp_path / "drawn"
@@ -161,7 +161,7 @@ def test_files_are_detected_in_with_pictures_and_json(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["broken.jpg", "drawn", "found.json"]
 
 
-def test_the_threshold_is_the_model_s_or_the_given_one(loaded: LoadedModel) -> None:
+def test_score_threshold_is_given_or_that_of_the_model(loaded: LoadedModel) -> None:
     def threshold(model: LoadedModel, given: float | None) -> float | None:
         detector = make_detector(model, DetectionOptions(score_threshold=given), source="dense")
         return detector.settings.score_threshold
@@ -173,21 +173,19 @@ def test_the_threshold_is_the_model_s_or_the_given_one(loaded: LoadedModel) -> N
     assert threshold(own, 0.1) == 0.1
     with pytest.raises(MisuseError, match="a probability must be"):
         threshold(own, -0.1)
-    # Margins of SVMs are no probabilities: the softmax's threshold does not apply to them.
+    # Margins of SVMs are not probabilities, so the stored threshold does not apply.
     svm = FastRCNN(replace(own.model.architecture, classifier="svm"))
     assert threshold(replace(own, model=svm), None) == 0.0
     assert threshold(replace(own, model=svm), -0.1) == -0.1
 
 
-def test_classes_of_other_models_are_checked_too(loaded: LoadedModel, data: DataOptions) -> None:
+def test_classes_of_other_models_are_also_checked(loaded: LoadedModel, data: DataOptions) -> None:
     other = FastRCNN(replace(loaded.model.architecture, classes=("alone",)))
     with pytest.raises(MisuseError, match="has 1 classes"):
         open_images(loaded, data, others=[replace(loaded, model=other)])
 
 
-def test_a_choice_is_not_made_on_images_that_were_trained_on(
-    loaded: LoadedModel, data: DataOptions
-) -> None:
+def test_settings_are_not_chosen_on_training_images(loaded: LoadedModel, data: DataOptions) -> None:
     assert data.dataset is not None
     training = replace(loaded.experiment.data, dataset=data.dataset, split="trainval")
     trained = replace(loaded, experiment=replace(loaded.experiment, data=training))

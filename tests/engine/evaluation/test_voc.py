@@ -1,4 +1,4 @@
-"""VOC average precision against cases worked by hand and a literal loop."""
+"""VOC average precision compared with cases computed by hand and with a literal loop."""
 
 import math
 
@@ -32,7 +32,7 @@ def test_two_right_one_wrong_by_hand():
     assert (cat.objects, cat.detections, cat.right, cat.wrong) == (4, 3, 2, 1)
 
 
-def test_threshold_is_reached_at_exactly_half_with_inclusive_pixels():
+def test_iou_of_exactly_one_half_with_inclusive_pixels_matches():
     # 10 x 10 pixels against the 10 x 5 inside it: 50 / 100. Without + 1 it is 36 / 81.
     dataset = make_dataset(ONE, a=[("cat", (0, 0, 9, 9))])
     assert score(dataset, a=[("cat", 0.9, (0, 0, 9, 4))])[0].right == 1
@@ -43,31 +43,31 @@ def test_second_detection_of_one_object_is_wrong():
     dataset = make_dataset(ONE, a=[("cat", BOX)])
     (cat,) = score(dataset, a=[("cat", 0.5, BOX), ("cat", 0.9, (10, 10, 59, 49))])
     assert (cat.right, cat.wrong) == (1, 1)
-    assert cat.ap_area == 1.0  # the higher score took it
+    assert cat.ap_area == 1.0  # the detection with the higher score is right
 
 
-def test_a_detection_whose_best_object_is_taken_does_not_take_the_next_best():
+def test_detection_of_a_matched_object_does_not_match_the_next_best():
     # Both objects overlap both detections by more than half, and both prefer the first.
     dataset = make_dataset(ONE, a=[("cat", BOX), ("cat", (10, 10, 59, 79))])
     (cat,) = score(dataset, a=[("cat", 0.9, BOX), ("cat", 0.8, (10, 10, 59, 60))])
     assert (cat.right, cat.wrong) == (1, 1)
 
 
-def test_difficult_objects_count_neither_way():
+def test_difficult_objects_are_ignored():
     dataset = make_dataset(ONE, a=[("cat", BOX), ("cat", FAR, "difficult")])
     (cat,) = score(dataset, a=[("cat", 0.9, FAR), ("cat", 0.85, FAR), ("cat", 0.8, BOX)])
     assert (cat.right, cat.wrong, cat.objects, cat.ignored) == (1, 0, 1, 1)
     assert cat.ap_area == cat.ap_11point == 1.0
 
 
-def test_only_difficult_objects_leave_no_average():
+def test_only_difficult_objects_have_no_average():
     dataset = make_dataset(ONE, a=[("cat", BOX, "difficult")])
     (cat,) = score(dataset, a=[("cat", 0.9, BOX), ("cat", 0.8, FAR)])
     assert cat.ap_area is None
     assert cat.ap_11point is None
 
 
-def test_absent_class_is_left_out_of_the_mean():
+def test_absent_class_is_excluded_from_the_mean():
     dataset = make_dataset(["cat", "dog"], a=[("cat", BOX)])
     found = make_detections(["cat", "dog"], a=[("cat", 0.9, BOX), ("dog", 0.9, BOX)])
     result = evaluate_voc(dataset, found)
@@ -75,7 +75,7 @@ def test_absent_class_is_left_out_of_the_mean():
     assert result.to_json()["per_class"]["dog"]["ap_area"] is None
 
 
-def test_no_objects_and_no_detections_at_all():
+def test_no_objects_and_no_detections():
     empty = make_dataset(ONE, a=[])
     assert evaluate_voc(empty, {}).map_area is None
     assert evaluate_voc(empty, make_detections(ONE, a=[("cat", 0.5, BOX)])).map_11point is None
@@ -83,13 +83,13 @@ def test_no_objects_and_no_detections_at_all():
     assert evaluate_voc(missed, {}).map_area == 0.0
 
 
-def test_detections_on_images_outside_the_set_do_not_count():
+def test_detections_on_images_outside_the_dataset_do_not_count():
     dataset = make_dataset(ONE, a=[("cat", BOX)])
     (cat,) = score(dataset, a=[("cat", 0.5, BOX)], elsewhere=[("cat", 0.9, BOX)])
     assert (cat.detections, cat.wrong, cat.ap_area) == (1, 0, 1.0)
 
 
-def test_equal_scores_keep_the_order_of_the_data_set():
+def test_equal_scores_keep_the_order_of_the_dataset():
     dataset = make_dataset(ONE, a=[("cat", BOX)], b=[])
     wrong_first = make_dataset(ONE, b=[], a=[("cat", BOX)])
     found = {"a": [("cat", 0.5, BOX)], "b": [("cat", 0.5, BOX)]}
@@ -97,8 +97,8 @@ def test_equal_scores_keep_the_order_of_the_data_set():
     assert score(wrong_first, **found)[0].ap_area == 0.5
 
 
-def test_recall_levels_are_the_devkit_s():
-    # 3 of 10 found: the level 0.1 * 3 is 0.30000000000000004 and is not reached.
+def test_recall_levels_are_those_of_the_devkit():
+    # 3 of 10 objects are detected: the level 0.1 * 3 is 0.30000000000000004 and is not reached.
     objects = [("cat", (20 * n, 0, 20 * n + 9, 9)) for n in range(10)]
     found = [("cat", 1 - n / 16, box) for n, (_, box) in enumerate(objects[:3])]
     (cat,) = score(make_dataset(ONE, a=objects), a=found)
@@ -108,29 +108,29 @@ def test_recall_levels_are_the_devkit_s():
 @pytest.mark.parametrize("threshold", [0.3, 0.5, 0.75])
 def test_random_cases_agree_with_the_literal_loop(threshold):
     for seed in range(25):
-        agree(*random_case(seed), threshold)
+        assert_agrees(*random_case(seed), threshold)
 
 
 @pytest.mark.parametrize("name", CASES)
 def test_adversarial_cases_agree_with_the_literal_loop(name):
     truth, found = CASES[name]
-    agree(make_dataset(CLASSES, **truth), make_detections(CLASSES, **found), 0.5)
+    assert_agrees(make_dataset(CLASSES, **truth), make_detections(CLASSES, **found), 0.5)
 
 
-def agree(dataset, found, threshold):
+def assert_agrees(dataset, found, threshold):
     result = evaluate_voc(dataset, found, threshold)
-    for label, ours in enumerate(result.per_class, start=1):
+    for label, class_result in enumerate(result.per_class, start=1):
         objects, detections = of_class(dataset, found, label)
         eleven, area = literal_voc_ap(objects, detections, threshold)
         if math.isnan(area):
-            assert ours.ap_area is None
-            assert ours.ap_11point is None
+            assert class_result.ap_area is None
+            assert class_result.ap_11point is None
         else:
-            assert ours.ap_area == pytest.approx(area, abs=1e-9)
-            assert ours.ap_11point == pytest.approx(eleven, abs=1e-9)
+            assert class_result.ap_area == pytest.approx(area, abs=1e-9)
+            assert class_result.ap_11point == pytest.approx(eleven, abs=1e-9)
 
 
-def test_faults_of_the_caller_are_refused():
+def test_invalid_arguments_are_rejected():
     dataset = make_dataset(ONE, a=[("cat", BOX)])
     with pytest.raises(ValueError, match="labels"):
         evaluate_voc(dataset, make_detections(["cat", "dog"], a=[("dog", 0.5, BOX)]))
@@ -144,7 +144,7 @@ def test_faults_of_the_caller_are_refused():
 
 
 def of_class(dataset, found, label):
-    """One class as the literal loop takes it."""
+    """The objects and detections of one class, in the format of the literal loop."""
     objects = [
         (image.image_id, image.truth.boxes[index].tolist(), ignored[index])
         for image in dataset.images
@@ -152,9 +152,13 @@ def of_class(dataset, found, label):
         for index in np.flatnonzero(image.truth.labels == label)
     ]
     detections = [
-        (image.image_id, float(mine.scores[index]), mine.boxes[index].tolist())
+        (
+            image.image_id,
+            float(image_detections.scores[index]),
+            image_detections.boxes[index].tolist(),
+        )
         for image in dataset.images
-        if (mine := found.get(image.image_id))
-        for index in np.flatnonzero(mine.labels == label)
+        if (image_detections := found.get(image.image_id))
+        for index in np.flatnonzero(image_detections.labels == label)
     ]
     return objects, detections

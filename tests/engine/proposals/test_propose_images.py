@@ -1,4 +1,4 @@
-"""Proposing over many images: kept, resumed, and stopped by nothing but the end."""
+"""Proposals of many images: stores, resuming, and failures of images and workers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from frcnn_proposals.store.writer import partial_path
 
 
 class Logging:
-    """A box that depends on the pixels; each call leaves a line in a file."""
+    """A source whose boxes depend on the pixels, and that writes one line per call to a file."""
 
     name = "logging"
 
@@ -48,7 +48,7 @@ class Logging:
 
 
 class Trouble:
-    """Fails in a different way on each colour."""
+    """A source that fails in a different way for each colour."""
 
     name, version = "trouble", "1"
     parameters: ClassVar[dict[str, str]] = {}
@@ -56,7 +56,7 @@ class Trouble:
     def propose(self, image: Image) -> Proposals:
         red = int(image[0, 0, 0])
         if red == 1:
-            raise ValueError("no boxes today")
+            raise ValueError("an error in the source")
         if red == 2:
             os.kill(os.getpid(), signal.SIGSEGV)
         if red == 3:
@@ -76,7 +76,7 @@ class Unpicklable(Trouble):
         return {"a": 1}
 
 
-def picture(folder: Path, name: str, red: int) -> tuple[str, Path]:
+def save_image(folder: Path, name: str, red: int) -> tuple[str, Path]:
     path = folder / f"{name}.png"
     PIL.Image.new("RGB", (4, 4), (red, 0, 0)).save(path)
     return name, path
@@ -86,7 +86,7 @@ def picture(folder: Path, name: str, red: int) -> tuple[str, Path]:
 def images(tmp_path):
     folder = tmp_path / "images"
     folder.mkdir()
-    return [picture(folder, f"i{index}", 10 + index) for index in range(6)]
+    return [save_image(folder, f"i{index}", 10 + index) for index in range(6)]
 
 
 @pytest.fixture
@@ -114,7 +114,7 @@ def test_every_image_has_its_boxes(images, source, tmp_path, workers):
     assert not partial_path(out).exists()
 
 
-def test_nothing_known_is_computed_again(images, source, tmp_path):
+def test_stored_images_are_not_computed_again(images, source, tmp_path):
     out = tmp_path / "out"
     propose_images(images, source, out, workers=0)
     before = out.stat()
@@ -124,12 +124,12 @@ def test_nothing_known_is_computed_again(images, source, tmp_path):
     assert (out.stat().st_ino, out.stat().st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
 
 
-def test_a_changed_image_is_computed_anew_even_with_its_old_time(images, source, tmp_path):
+def test_changed_image_is_recomputed_even_with_its_old_time(images, source, tmp_path):
     out = tmp_path / "out"
     propose_images(images, source, out, workers=0)
     path = images[2][1]
     times = (path.stat().st_atime_ns, path.stat().st_mtime_ns)
-    picture(path.parent, "i2", 99)
+    save_image(path.parent, "i2", 99)
     os.utime(path, ns=times)
     result = propose_images(images, source, out, workers=0)
     assert (result.computed, result.reused) == (1, 5)
@@ -137,14 +137,14 @@ def test_a_changed_image_is_computed_anew_even_with_its_old_time(images, source,
 
 
 @pytest.mark.parametrize("change", [{"version": "2"}, {"flavour": "sour"}])
-def test_a_changed_source_computes_all_anew(images, source, tmp_path, change):
+def test_changed_source_recomputes_all(images, source, tmp_path, change):
     out = tmp_path / "out"
     propose_images(images, source, out, workers=0)
     result = propose_images(images, Logging(source.log, **change), out, workers=0)
     assert (result.computed, result.reused) == (6, 0)
 
 
-def test_images_that_are_gone_go_unless_kept(images, source, tmp_path):
+def test_other_images_are_removed_unless_kept(images, source, tmp_path):
     out = tmp_path / "out"
     propose_images(images, source, out, workers=0)
     propose_images(images[:2], source, out, workers=0, keep_others=True)
@@ -154,9 +154,11 @@ def test_images_that_are_gone_go_unless_kept(images, source, tmp_path):
 
 
 @pytest.mark.parametrize("workers", [0, 2])
-def test_unreadable_images_are_reported_and_stop_nothing(images, source, tmp_path, workers):
+def test_unreadable_images_are_reported_and_do_not_stop_the_others(
+    images, source, tmp_path, workers
+):
     folder = images[0][1].parent
-    (folder / "text.png").write_text("no picture")
+    (folder / "text.png").write_text("not an image")
     bad = [("text", folder / "text.png"), ("gone", folder / "gone.png")]
     out = tmp_path / "out"
     result = propose_images([bad[0], *images, bad[1]], source, out, workers=workers)
@@ -164,44 +166,44 @@ def test_unreadable_images_are_reported_and_stop_nothing(images, source, tmp_pat
     assert [image_id for image_id, _ in result.failures] == ["gone", "text"]
     assert list(open_store(out).failures()) == list(result.failures)
     assert "text.png" in result.failures[1][1]
-    # Mended, it is computed; the rest is known.
-    picture(folder, "text", 7)
+    # After it is fixed, it is computed; the others are already stored.
+    save_image(folder, "text", 7)
     result = propose_images([bad[0], *images, bad[1]], source, out, workers=workers)
     assert (result.computed, result.reused, len(result.failures)) == (1, 6, 1)
     assert [image_id for image_id, _ in open_store(out).failures()] == ["gone"]
 
 
-def test_a_source_that_fails_or_dies_costs_its_image_only(tmp_path):
-    images = [picture(tmp_path, f"i{red}", red) for red in range(8)]
+def test_failing_or_crashing_source_loses_only_its_image(tmp_path):
+    images = [save_image(tmp_path, f"i{red}", red) for red in range(8)]
     result = propose_images(images, Trouble(), tmp_path / "out", workers=2)
     reasons = dict(result.failures)
     assert sorted(reasons) == ["i1", "i2", "i3", "i4", "i5"]
     assert "i5.png: its worker process was killed by the kernel" in reasons["i5"]
-    assert "no boxes today" in reasons["i1"]
+    assert "an error in the source" in reasons["i1"]
     assert "SIGSEGV" in reasons["i2"]
     assert "code 3" in reasons["i3"]
     assert "outside its image" in reasons["i4"]
     assert sorted(open_store(tmp_path / "out")) == ["i0", "i6", "i7"]
 
 
-def test_workers_that_cannot_start_stop_the_work(images, tmp_path):
+def test_workers_that_cannot_start_are_an_error(images, tmp_path):
     with pytest.raises(InputError, match="not here"):
         propose_images(images, Unpicklable(), tmp_path / "out", workers=2)
 
 
-def test_two_images_of_one_id(images, source, tmp_path):
+def test_two_images_with_the_same_id(images, source, tmp_path):
     with pytest.raises(InputError, match="same image id 'i0'"):
         propose_images([*images, ("i0", images[1][1])], source, tmp_path / "out", workers=0)
 
 
-def test_a_file_in_the_way_is_not_written_over(images, source, tmp_path):
+def test_other_files_are_not_overwritten(images, source, tmp_path):
     (tmp_path / "out").write_text("precious")
     with pytest.raises(InputError, match="in the way"):
         propose_images(images, source, tmp_path / "out", workers=0)
     assert (tmp_path / "out").read_text() == "precious"
 
 
-def test_an_interrupted_run_goes_on(images, source, tmp_path):
+def test_interrupted_run_is_resumed(images, source, tmp_path):
     out = tmp_path / "out"
 
     def interrupt(progress):
@@ -254,12 +256,12 @@ SLOW_SOURCE = textwrap.dedent(
 
 @pytest.fixture
 def slow_run(tmp_path):
-    """Starts a run of 20 images in a process of its own, with a log of its workers' ids."""
+    """A function that starts a run of 20 images in a new process and logs its workers' ids."""
     folder, code = tmp_path / "images", tmp_path / "code"
     folder.mkdir()
     code.mkdir()
     for index in range(20):
-        picture(folder, f"i{index:02}", index)
+        save_image(folder, f"i{index:02}", index)
     (code / "run.py").write_text(SLOW_RUN)
     (code / "slow_source.py").write_text(SLOW_SOURCE)
     environment = {**os.environ, "PIDS": str(tmp_path / "pids")}
@@ -291,10 +293,10 @@ def _is_zombie(pid: int) -> bool:
         return True
 
 
-@pytest.mark.skipif(not Path("/proc").is_dir(), reason="looks processes up in /proc")
+@pytest.mark.skipif(not Path("/proc").is_dir(), reason="finds processes in /proc")
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
-def test_killed_at_any_moment_it_goes_on_with_the_same_content(slow_run, tmp_path, end):
-    """No orphan stays, only images in flight are lost, and the content is that of one run."""
+def test_killed_run_is_resumed_with_the_same_content(slow_run, tmp_path, end):
+    """No process remains, only images in progress are lost, and the result is the same."""
     whole, killed, pids = tmp_path / "whole", tmp_path / "killed", tmp_path / "pids"
     assert slow_run(whole).wait() == 0
     done = 0
@@ -311,7 +313,7 @@ def test_killed_at_any_moment_it_goes_on_with_the_same_content(slow_run, tmp_pat
         assert not killed.exists()
     pids.unlink()
     assert slow_run(killed).wait() == 0
-    # A killed run loses at most what its two workers were at.
+    # A killed run loses at most the current images of its two workers.
     assert 20 - done - 2 <= len(pids.read_text().split()) <= 20 - done
     assert content(killed) == content(whole)
     assert len(content(whole)) == 20
@@ -322,10 +324,10 @@ class TestInputs:
     def tree(self, tmp_path):
         (tmp_path / "sub" / "deep").mkdir(parents=True)
         (tmp_path / ".hidden").mkdir()
-        picture(tmp_path, "a", 1)
-        picture(tmp_path / "sub", "a", 2)
-        picture(tmp_path / "sub" / "deep", "b", 3)
-        picture(tmp_path / ".hidden", "c", 4)
+        save_image(tmp_path, "a", 1)
+        save_image(tmp_path / "sub", "a", 2)
+        save_image(tmp_path / "sub" / "deep", "b", 3)
+        save_image(tmp_path / ".hidden", "c", 4)
         (tmp_path / "sub" / "notes.md").write_text("not an image")
         (tmp_path / "d.JPG").write_bytes(b"an image by its name")
         return tmp_path
@@ -341,27 +343,27 @@ class TestInputs:
         (tree / "list.txt").write_text("# two\na.png\n\nsub/deep/b.png\n")
         assert [i for i, _ in find_images([str(tree / "list.txt")])] == ["a", "b"]
 
-    def test_an_image_named_twice_is_taken_once(self, tree):
+    def test_an_image_in_two_inputs_is_used_once(self, tree):
         assert len(find_images([str(tree / "a.png"), str(tree / "*.png")])) == 1
 
-    def test_two_images_of_one_id_are_named(self, tree):
+    def test_two_images_with_the_same_id_are_reported(self, tree):
         with pytest.raises(InputError, match="same image id 'a'"):
             find_images([str(tree / "a.png"), str(tree / "sub" / "a.png")])
 
-    @pytest.mark.parametrize("what", ["empty", "x*.png", "gone.png", "gone", "empty.txt"])
-    def test_inputs_that_name_nothing(self, tmp_path, what):
+    @pytest.mark.parametrize("name", ["empty", "x*.png", "gone.png", "gone", "empty.txt"])
+    def test_inputs_without_images(self, tmp_path, name):
         (tmp_path / "empty").mkdir()
         (tmp_path / "empty.txt").write_text("\n")
-        with pytest.raises(MisuseError, match=what.replace("*", r"\*")):
-            find_images([str(tmp_path / what)])
+        with pytest.raises(MisuseError, match=name.replace("*", r"\*")):
+            find_images([str(tmp_path / name)])
 
-    def test_a_data_set_has_its_own_ids(self, tiny_dataset, tmp_path):
+    def test_a_dataset_has_its_own_ids(self, tiny_dataset, tmp_path):
         root = tiny_dataset.images[0].path.parent.parent
         ids = {image_id for image_id, _ in find_images([str(root)], split="trainval")}
         assert ids == {record.image_id for record in tiny_dataset.images}
         assert ids < {image_id for image_id, _ in find_images([str(root)])}
 
-    def test_shards_are_parts(self):
+    def test_shards_are_a_partition(self):
         ids = [f"{index:06}" for index in range(1000)]
         parts = [{i for i in ids if Shard(part, 4).holds(i)} for part in (1, 2, 3, 4)]
         assert set.union(*parts) == set(ids)
@@ -369,12 +371,12 @@ class TestInputs:
         assert all(200 < len(part) < 300 for part in parts)
 
     @pytest.mark.parametrize("text", ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"])
-    def test_shards_that_are_none(self, text):
+    def test_invalid_shards(self, text):
         with pytest.raises(MisuseError, match="I/N"):
             Shard.parse(text)
 
 
-def test_merged_shards_are_the_whole(images, source, tmp_path):
+def test_merged_shards_equal_one_run(images, source, tmp_path):
     images.append(("gone", tmp_path / "gone.png"))
     parts = []
     for index in (1, 2, 3):
@@ -388,11 +390,11 @@ def test_merged_shards_are_the_whole(images, source, tmp_path):
     whole, merged = open_store(tmp_path / "whole"), open_store(tmp_path / "merged")
     assert list(merged.failures()) == list(whole.failures())
     assert merged.provenance == whole.provenance
-    # What is known in the merged store is known to the next run.
+    # The next run reuses the merged store.
     assert propose_images(images, source, tmp_path / "merged", workers=0).reused == 6
 
 
-def test_what_cannot_be_merged(images, source, tmp_path):
+def test_stores_that_cannot_be_merged(images, source, tmp_path):
     one, other, third = (tmp_path / name for name in ("one", "other", "third"))
     propose_images(images, source, one, workers=0)
     propose_images(images, Logging(source.log, "2"), other, workers=0)
@@ -400,14 +402,14 @@ def test_what_cannot_be_merged(images, source, tmp_path):
         merge_stores([one, other], tmp_path / "merged")
     with pytest.raises(MisuseError, match="one of the stores"):
         merge_stores([one, other], one)
-    picture(images[0][1].parent, "i0", 99)
+    save_image(images[0][1].parent, "i0", 99)
     propose_images(images, source, third, workers=0)
     with pytest.raises(InputError, match="different boxes for image 'i0'"):
         merge_stores([one, third], tmp_path / "merged")
     assert not (tmp_path / "merged").exists()
 
 
-def test_the_cache_is_where_it_is_told(monkeypatch, tmp_path):
+def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.setenv("FRCNN_CACHE", str(tmp_path))
     paths = {
         cache_path("voc2007", DenseBoxes()),

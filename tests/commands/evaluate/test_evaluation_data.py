@@ -1,4 +1,4 @@
-"""Which data a model is judged on: what it says itself, and what people are told of it."""
+"""The data that a model is evaluated on: its own record of it, and the messages about it."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ FEW += ["--source", "dense"]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set, and a model of one step on its train split."""
+    """A folder with a dataset, and a model trained for one step on its train split."""
     folder = tmp_path_factory.mktemp("home")
     data = folder / "shapes"
     assert frcnn("data", "generate", data, "--images", 12, "--size", 128, 96).exit_code == 0
-    done = frcnn("train", data, "--split", "train", "--out", folder / "run", *FEW)
-    assert done.exit_code == 0, done.output
+    result = frcnn("train", data, "--split", "train", "--out", folder / "run", *FEW)
+    assert result.exit_code == 0, result.output
     return folder
 
 
 @pytest.fixture
 def nameless(home: Path, tmp_path: Path) -> Path:
-    """The model without a word about its data, as somebody else's tool may have written it."""
+    """The model without a record of its data, as another tool may write it."""
     model, origin = load_model(home / "run" / "model.safetensors")
     del origin["experiment"]
     save_model(model, tmp_path / "model.safetensors", origin)
@@ -35,7 +35,7 @@ def nameless(home: Path, tmp_path: Path) -> Path:
 
 
 def with_one_split(home: Path, tmp_path: Path, kept: str) -> Path:
-    """The data set with one split alone."""
+    """A copy of the dataset with only one split."""
     data = shutil.copytree(home / "shapes", tmp_path / "one")
     for listed in (data / "ImageSets" / "Main").glob("*.txt"):
         if listed.stem != kept:
@@ -43,13 +43,13 @@ def with_one_split(home: Path, tmp_path: Path, kept: str) -> Path:
     return data
 
 
-def test_a_model_that_does_not_say_its_data_set_asks_for_one(nameless: Path) -> None:
+def test_model_without_a_recorded_dataset_needs_one(nameless: Path) -> None:
     result = frcnn("eval", nameless)
     assert result.exit_code == 2
     assert "does not record its dataset. Name one." in result.output
 
 
-def test_the_only_split_may_have_been_trained_on(home: Path, tmp_path: Path) -> None:
+def test_only_split_may_be_the_training_data(home: Path, tmp_path: Path) -> None:
     data = with_one_split(home, tmp_path, "val")
     result = frcnn("eval", home / "run", data, "--source", "dense")
     assert result.exit_code == 0, result.output
@@ -58,13 +58,13 @@ def test_the_only_split_may_have_been_trained_on(home: Path, tmp_path: Path) -> 
     )
 
 
-def test_nothing_is_chosen_on_images_that_were_trained_on(home: Path, nameless: Path) -> None:
-    asked = [home / "shapes", "--max-drop", "100", "--source", "dense"]
-    result = frcnn("compress", home / "run", *asked, "--split", "train")
+def test_settings_are_not_chosen_on_training_images(home: Path, nameless: Path) -> None:
+    arguments = [home / "shapes", "--max-drop", "100", "--source", "dense"]
+    result = frcnn("compress", home / "run", *arguments, "--split", "train")
     assert result.exit_code == 2
     assert "was not trained on" in " ".join(result.output.split())
-    result = frcnn("compress", nameless, *asked, "--split", "test")
-    told = " ".join(result.output.split())
-    assert result.exit_code == 0, told
-    assert "does not record its training data" in told
-    assert "so it cannot evaluate them" in told
+    result = frcnn("compress", nameless, *arguments, "--split", "test")
+    output = " ".join(result.output.split())
+    assert result.exit_code == 0, output
+    assert "does not record its training data" in output
+    assert "so it cannot evaluate them" in output
