@@ -73,7 +73,7 @@ def detect_in_files(
     detector: Detector,
     files: Sequence[ImageFile],
     json_path: Path | None = None,
-    pictures: Path | None = None,
+    annotated_folder: Path | None = None,
     max_pixels: int = MAX_PIXELS,
     team: Team = ALONE,
     reporter: Reporter = SILENT,
@@ -81,7 +81,7 @@ def detect_in_files(
     """Detections in `files` (image id, path); each process of the team detects in its part.
 
     json_path: output file, in COCO results format. Until it is written, finished images are
-    stored in a file next to it, so that the next call resumes an interrupted run. pictures:
+    stored in a file next to it, so that the next call resumes an interrupted run. annotated_folder:
     folder for annotated images, as ID.jpg. A file that fails does not stop the others.
     """
     loaded = detector.loaded
@@ -92,8 +92,10 @@ def detect_in_files(
         model = prepare_model(loaded.model, loaded.precision)
 
         def finish(result: DetectedFile) -> None:
-            if pictures is not None and result.detections is not None:
-                _write_annotated(result, result.detections, loaded.classes, pictures, max_pixels)
+            if annotated_folder is not None and result.detections is not None:
+                _write_annotated(
+                    result, result.detections, loaded.classes, annotated_folder, max_pixels
+                )
             advance(1, result.path.name)
 
         results = detect_files(model, part, propose, detector.settings, journal, max_pixels)
