@@ -29,7 +29,7 @@ _FAILURES_SHOWN = 20
 @click.option(
     "--out",
     type=options.FilePath,
-    show_default="<name of the first of IMAGES>.proposals",
+    show_default="named after the first of IMAGES",
     help="Output store.",
 )
 @click.option(
