@@ -56,11 +56,13 @@ def benchmark_compression(
 
     The time does not depend on the values of the weights.
     """
-    whole = create_model(backbone, _CLASSES, "none").eval()
-    thin = FastRCNN(with_ranks(whole.architecture, dict(ranks))).eval()
+    uncompressed = create_model(backbone, _CLASSES, "none").eval()
+    thin = FastRCNN(with_ranks(uncompressed.architecture, dict(ranks))).eval()
     thin = thin.to(memory_format=torch.channels_last)
     with reporter.progress("Timing, interleaved", 2 * (rounds + 1)) as advance:
-        before, after = measure_costs((whole, thin), "float32", rounds, partial(advance, 1, ""))
+        before, after = measure_costs(
+            (uncompressed, thin), "float32", rounds, partial(advance, 1, "")
+        )
     return CompressionSpeed(before, after)
 
 
