@@ -1,4 +1,4 @@
-"""`frcnn export`: the file, what is said of it, and misuse."""
+"""`frcnn export`: the file, its JSON, and misuse."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def run(tmp_path: Path) -> Path:
     return tmp_path / "runs" / "one"
 
 
-def test_the_newest_runs_model_for_torch(run: Path, tmp_path: Path) -> None:
+def test_the_newest_runs_model_is_exported_for_torch(run: Path, tmp_path: Path) -> None:
     done = export("--runs", run.parent, "--format", "torch-export", "--json", tmp_path / "e.json")
     assert done.exit_code == 0, done.output
     values = json.loads((tmp_path / "e.json").read_text())
@@ -39,20 +39,20 @@ def test_the_newest_runs_model_for_torch(run: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "words"),
+    ("options", "words"),
     [
-        (["--format", "torch-export", "--plain"], "always plain"),
-        (["--format", "onnx", "--out", "a.pt2"], "ends in .onnx"),
+        (["--format", "torch-export", "--plain"], "always uses basic operators"),
+        (["--format", "onnx", "--out", "a.pt2"], "must end in .onnx"),
         (["--format", "tflite"], "is not one of"),
     ],
 )
-def test_misuse_ends_in_a_message(run: Path, more: list[str], words: str) -> None:
-    done = export(run, *more)
+def test_misuse_is_rejected(run: Path, options: list[str], words: str) -> None:
+    done = export(run, *options)
     assert done.exit_code == 2
-    assert words in done.output
+    assert words in " ".join(done.output.split())
 
 
-def test_a_damaged_model_is_named(tmp_path: Path) -> None:
+def test_the_error_for_a_damaged_model_names_it(tmp_path: Path) -> None:
     path = tmp_path / "bad.safetensors"
     path.write_bytes(b"no model")
     done = export(path)

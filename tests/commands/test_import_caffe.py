@@ -1,4 +1,4 @@
-"""`frcnn import-caffe`, from the file to what can be done with it."""
+"""`frcnn import-caffe`, and the use of the imported files."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ def test_a_detector_is_imported_and_detects(tmp_path: Path) -> None:
     shown = frcnn("model", "info", model)
     assert shown.exit_code == 0, shown.output
     assert "coding caffe" in shown.output
-    picture = tmp_path / "picture.png"
+    image = tmp_path / "image.png"
     pixels = np.random.default_rng(0).integers(0, 256, (40, 60, 3)).astype(np.uint8)
-    PIL.Image.fromarray(pixels).save(picture)
-    found = frcnn("detect", picture, "--model", model, "--source", "dense",
+    PIL.Image.fromarray(pixels).save(image)
+    found = frcnn("detect", image, "--model", model, "--source", "dense",
                   "--json", tmp_path / "found.json")  # fmt: skip
     assert found.exit_code == 0, found.output
 
 
-def test_class_names_may_be_in_a_file(tmp_path: Path) -> None:
+def test_class_names_can_be_in_a_file(tmp_path: Path) -> None:
     path = write(tmp_path / "old.caffemodel", new_file(detector_arrays()))
     names = tmp_path / "names.txt"
     names.write_text("cat\n\ndog\n")
@@ -43,7 +43,7 @@ def test_class_names_may_be_in_a_file(tmp_path: Path) -> None:
     assert load_model(out)[0].architecture.classes == ("cat", "dog")
 
 
-def test_an_imagenet_network_is_trained_from(tmp_path: Path) -> None:
+def test_training_starts_from_an_imagenet_network(tmp_path: Path) -> None:
     arrays = caffenet_arrays() | {"fc8": layer(3, (10, 5))}
     path = write(tmp_path / "caffenet.caffemodel", new_file(arrays))
     done = frcnn("import-caffe", path, "--arch", "caffenet")
@@ -62,7 +62,7 @@ def test_an_imagenet_network_is_trained_from(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_its_fc6_and_fc7_come_along(tmp_path: Path) -> None:
+def test_fc6_and_fc7_of_an_imagenet_network_are_imported(tmp_path: Path) -> None:
     fc6, fc7 = layer(1, (4096, POOLED)), layer(2, (4096, 4096))
     path = write(tmp_path / "a.caffemodel", new_file(caffenet_arrays() | {"fc6": fc6, "fc7": fc7}))
     done = frcnn("import-caffe", path, "--arch", "caffenet")
@@ -73,18 +73,18 @@ def test_its_fc6_and_fc7_come_along(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("more", "code", "words"),
+    ("options", "code", "words"),
     [
-        (["--arch", "caffenet"], 2, "Name them by --classes"),
+        (["--arch", "caffenet"], 2, "Name them with --classes"),
         (["--arch", "caffenet", "--classes", "cat,cat"], 2, "same name"),
         (["--arch", "vgg16"], 1, "no layer conv1_1"),
         (["--arch", "caffenet", "--classes", "a,b", "--out", "a.pth"], 2, ".safetensors"),
         (["--arch", "resnet"], 2, "'resnet' is not one of"),
     ],
 )
-def test_misuse_ends_in_a_message(tmp_path: Path, more: list[str], code: int, words: str) -> None:
+def test_misuse_is_rejected(tmp_path: Path, options: list[str], code: int, words: str) -> None:
     path = write(tmp_path / "old.caffemodel", new_file(detector_arrays()))
-    done = frcnn("import-caffe", path, *more)
+    done = frcnn("import-caffe", path, *options)
     assert done.exit_code == code, done.output
     assert words in done.output
     assert not (tmp_path / "old.safetensors").exists()

@@ -1,4 +1,4 @@
-"""`frcnn import-torchvision`, on checkpoints of networks that are small."""
+"""`frcnn import-torchvision` on checkpoints of small networks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def published() -> dict[str, Tensor]:
     return state
 
 
-def test_a_checkpoint_becomes_weights_that_train(
+def test_training_starts_from_an_imported_checkpoint(
     tmp_path: Path, published: dict[str, Tensor]
 ) -> None:
     path = tmp_path / "squeezenet1_1-b8a52dc0.pth"
@@ -28,11 +28,11 @@ def test_a_checkpoint_becomes_weights_that_train(
     done = frcnn("import-torchvision", path)
     assert done.exit_code == 0, done.output
     weights = path.with_suffix(".safetensors")
-    wanted = f"--backbone torchvision:squeezenet1_1 --weights {weights}"
-    assert wanted in done.output.replace("\n", "")
-    kept = load_file(weights)
-    assert kept.keys() == published.keys()
-    assert all(torch.equal(kept[name], value) for name, value in published.items())
+    options = f"--backbone torchvision:squeezenet1_1 --weights {weights}"
+    assert options in done.output.replace("\n", "")
+    stored = load_file(weights)
+    assert stored.keys() == published.keys()
+    assert all(torch.equal(stored[name], value) for name, value in published.items())
     assert frcnn("data", "generate", tmp_path / "shapes", "--images", 8).exit_code == 0
     trained = frcnn("train", tmp_path / "shapes", "--backbone", "torchvision:squeezenet1_1",
                     "--weights", weights, "--iterations", 1, "--scale", 64, "--workers", 0,
@@ -40,7 +40,7 @@ def test_a_checkpoint_becomes_weights_that_train(
     assert trained.exit_code == 0, trained.output
 
 
-def test_what_is_no_such_checkpoint_is_refused(
+def test_other_files_are_rejected_without_running_their_code(
     tmp_path: Path, published: dict[str, Tensor]
 ) -> None:
     class Harm:
@@ -59,12 +59,12 @@ def test_what_is_no_such_checkpoint_is_refused(
     other = tmp_path / "resnet18-abc.pth"
     torch.save(published, other)
     for path, words in (
-        (harmful, "no weights can be read"),
-        (cut, "no weights can be read"),
+        (harmful, "weights cannot be read"),
+        (cut, "weights cannot be read"),
         (wider, "do not fit"),
-        (nan, "no numbers"),
+        (nan, "not finite"),
         (other, "not weights of torchvision:resnet18"),
-        (tmp_path / "squeezenet1_1-none.pth", "no such file"),
+        (tmp_path / "squeezenet1_1-none.pth", "file not found"),
     ):
         done = frcnn("import-torchvision", path)
         assert done.exit_code == 1, done.output
@@ -74,10 +74,10 @@ def test_what_is_no_such_checkpoint_is_refused(
     assert not (tmp_path / "harmed").exists()
 
 
-def test_the_network_has_to_be_known(tmp_path: Path, published: dict[str, Tensor]) -> None:
+def test_the_network_must_be_known(tmp_path: Path, published: dict[str, Tensor]) -> None:
     path = tmp_path / "mine.pth"
     torch.save(published, path)
-    assert "Name it, as --arch" in frcnn("import-torchvision", path).output
+    assert "Name the network, for example --arch" in frcnn("import-torchvision", path).output
     assert "Did you mean" in frcnn("import-torchvision", path, "--arch", "squeezenet1_9").output
     assert "cannot be a backbone" in frcnn("import-torchvision", path, "--arch", "vit_b_16").output
     assert frcnn("import-torchvision", path, "--arch", "squeezenet1_1").exit_code == 0

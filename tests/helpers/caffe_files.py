@@ -1,4 +1,4 @@
-"""Writes .caffemodel files byte by byte, by the field numbers of caffe.proto."""
+"""Write .caffemodel files byte by byte, with the field numbers of caffe.proto."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, Sequence[NDArray[np.floating]]]
-# The convolutions of CaffeNet: outputs, inputs a group, side.
+# The convolutions of CaffeNet: outputs, inputs per group, kernel side.
 CAFFENET = {
     "conv1": (96, 3, 11),
     "conv2": (256, 48, 5),
@@ -39,7 +39,7 @@ def chunk(field: int, content: bytes) -> bytes:
 
 
 def new_blob(array: NDArray[np.floating], shape: Sequence[int] | None = None) -> bytes:
-    """A BlobProto with a shape, as Caffe has written it since 2015; doubles where it is double."""
+    """A BlobProto with a shape, as written by Caffe since 2015; doubles for a float64 array."""
     shape = array.shape if shape is None else shape
     field, kind = (8, "<f8") if array.dtype == np.float64 else (5, "<f4")
     return chunk(7, chunk(1, b"".join(map(varint, shape)))) + chunk(
@@ -48,7 +48,7 @@ def new_blob(array: NDArray[np.floating], shape: Sequence[int] | None = None) ->
 
 
 def old_blob(array: NDArray[np.floating]) -> bytes:
-    """A BlobProto of four dimensions, num, channels, height and width, and a diff behind it."""
+    """A BlobProto with four dimensions (num, channels, height, width) and a diff."""
     sizes = (1,) * (4 - array.ndim) + array.shape
     head = b"".join(number(field, size) for field, size in enumerate(sizes, 1))
     values = array.astype("<f4").tobytes()
@@ -84,7 +84,7 @@ def write(path: Path, content: bytes) -> Path:
 
 
 def caffenet_arrays(seed: int = 0) -> dict[str, list[NDArray[np.float32]]]:
-    """CaffeNet's convolutions, of such a size that signals neither die nor explode."""
+    """CaffeNet's convolutions, scaled so that activations neither vanish nor explode."""
     return {
         name: layer(seed + index, (outputs, inputs, side, side))
         for index, (name, (outputs, inputs, side)) in enumerate(CAFFENET.items())
@@ -94,7 +94,7 @@ def caffenet_arrays(seed: int = 0) -> dict[str, list[NDArray[np.float32]]]:
 def layer(
     seed: int, shape: Sequence[int], bias: bool = True, gain: float = 1.0
 ) -> list[NDArray[np.float32]]:
-    """Random weights of that shape, and biases."""
+    """Random weights of the given shape, and biases."""
     draw = np.random.default_rng(seed)
     scale = gain * (2 / np.prod(shape[1:])) ** 0.5
     weight = draw.normal(0, scale, shape).astype(np.float32)
@@ -102,7 +102,7 @@ def layer(
 
 
 def detector_arrays(classes: int = 2) -> dict[str, list[NDArray[np.float32]]]:
-    """A Fast R-CNN on CaffeNet with 8 and 6 hidden outputs, as Caffe has it."""
+    """A Fast R-CNN on CaffeNet with 8 and 6 hidden outputs, with Caffe's layer names."""
     return {
         "data": [],
         **caffenet_arrays(),

@@ -1,4 +1,4 @@
-"""Caffe's layers written out in NumPy and SciPy, one loop a formula, to compare with."""
+"""Caffe's layers in NumPy and SciPy, written directly from their formulas, as a reference."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Map = NDArray[np.float64]
 def convolution(
     x: Map, weight: Map, bias: Map, stride: int = 1, padding: int = 0, groups: int = 1
 ) -> Map:
-    """x: (C, H, W). weight: (outputs, C / groups, k, k). Rounds sizes down."""
+    """x: (C, H, W). weight: (outputs, C / groups, k, k). Sizes are rounded down."""
     x = np.pad(x, ((0, 0), (padding, padding), (padding, padding)))
     inputs, outputs = weight.shape[1], len(weight) // groups
     planes = []
@@ -26,7 +26,7 @@ def convolution(
 
 
 def max_pool(x: Map, kernel: int, stride: int = 2, padding: int = 0) -> Map:
-    """Rounds sizes up; a window that would start behind the image and its padding is left out."""
+    """Sizes are rounded up; windows that start outside the image and its padding are skipped."""
 
     def size(length: int) -> int:
         count = math.ceil((length + 2 * padding - kernel) / stride) + 1

@@ -1,4 +1,4 @@
-"""`frcnn export`: a model for other runtimes."""
+"""`frcnn export`: write a model for other runtimes."""
 
 from __future__ import annotations
 
@@ -24,14 +24,16 @@ _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
     type=click.Choice(list(_SUFFIXES)),
     default="onnx",
     show_default=True,
-    help="onnx: for onnxruntime and others. torch-export: a .pt2 for torch alone.",
+    help="onnx: for onnxruntime and other ONNX runtimes. torch-export: a .pt2 for PyTorch.",
 )
 @click.option(
     "--plain",
     is_flag=True,
-    help="onnx: RoI pooling by plain operators, for runtimes that lack MaxRoiPool.",
+    help="onnx: build RoI pooling from basic operators, for runtimes without MaxRoiPool.",
 )
-@click.option("--out", type=options.FilePath, help="Default: beside the model.")
+@click.option(
+    "--out", type=options.FilePath, show_default="next to the model", help="File to write."
+)
 @options.runs_root
 @options.json_file
 @pass_output
@@ -44,29 +46,34 @@ def export(
     runs_root: Path,
     json_path: Path | None,
 ) -> None:
-    """Write MODEL, by default the newest run's, for other runtimes.
+    """Export MODEL (default: the newest run's model) for other runtimes.
 
-    The file gives scores and boxes of each proposal before suppression, for images of any size;
-    docs/export.md has a script that runs it. It is run once, and compared with the model.
+    The exported model takes images of any size and returns scores and boxes per proposal, before
+    non-maximum suppression; docs/export.md has a script that runs it. After the export, the file is
+    run once and compared with the original model.
 
     \b
     frcnn export
     frcnn export runs/voc2007-vgg16 --format torch-export
     """
     if plain and kind != "onnx":
-        raise MisuseError("--plain is for --format onnx; torch-export is always plain.")
+        raise MisuseError(
+            "--plain applies to --format onnx only; torch-export always uses basic operators."
+        )
     path = find_model(model, runs_root)
     output.note(f"Model: {path}")
     target = out or path.with_suffix(_SUFFIXES[kind])
     if target.suffix != _SUFFIXES[kind]:
-        raise MisuseError(f"{target}: a file of format {kind} ends in {_SUFFIXES[kind]}.")
+        raise MisuseError(
+            f"{target}: the name of a file in format {kind} must end in {_SUFFIXES[kind]}."
+        )
     from frcnn_cli.engine.exchange.export import TOLERANCE, export_model
 
     exported = export_model(load_model(path)[0], target, path.name, kind, plain, output)
     output.print(f"Exported: [bold]{escape(str(target))}[/], {target.stat().st_size:,} bytes")
     output.note(
-        f"On a generated image scores differ by {exported.scores:.1g}, "
-        f"boxes by {exported.boxes:.1g} pixels."
+        f"Largest difference on a generated image: scores {exported.scores:.1g}, "
+        f"boxes {exported.boxes:.1g} pixels."
     )
     if json_path is not None:
         values = {
@@ -80,6 +87,6 @@ def export(
         write_json(json_path, values)
     if not exported.agrees:
         raise InputError(
-            f"{target}: the file differs from the model by more than {TOLERANCE}: do not use it.\n"
-            "Another version of torch or onnxruntime may export or run it rightly."
+            f"{target}: outputs differ from the model's by more than {TOLERANCE}.\n"
+            "Do not use the file. Try another version of torch or onnxruntime."
         )

@@ -1,4 +1,4 @@
-"""`frcnn import-caffe`: a .caffemodel as a model of this toolkit, or as weights to train from."""
+"""`frcnn import-caffe`: convert a .caffemodel to a model, or to weights to train from."""
 
 from __future__ import annotations
 
@@ -20,22 +20,28 @@ from frcnn_proposals.reading import read_text
 
 @click.command("import-caffe")
 @click.argument("file", type=options.FilePath)
-@click.option("--arch", type=click.Choice(NETWORKS), required=True, help="The network it is.")
+@click.option("--arch", type=click.Choice(NETWORKS), required=True, help="Network of FILE.")
 @click.option(
     "--classes",
     metavar="NAMES",
-    help="Class names without background, as cat,dog, or a text file with one a line. "
-    "Default: VOC's 20.",
+    show_default="the 20 classes of VOC",
+    help="Class names without background: cat,dog or a text file with one name per line.",
 )
-@click.option("--out", type=options.FilePath, help="Default: FILE, ending in .safetensors.")
+@click.option(
+    "--out",
+    type=options.FilePath,
+    show_default="FILE with the extension .safetensors",
+    help="File to write.",
+)
 @pass_output
 def import_caffe(
     output: Output, file: Path, arch: str, classes: str | None, out: Path | None
 ) -> None:
-    """Read FILE, a .caffemodel of the first implementation or an ImageNet network.
+    """Convert FILE, a .caffemodel, to .safetensors.
 
-    A detector (it has cls_score) becomes a model, compressed where the file is (fc6_L, fc6_U);
-    an ImageNet network becomes weights to train from.
+    FILE is a detector of the first Fast R-CNN implementation or an ImageNet network. A detector
+    (a file with cls_score) is converted to a model; a compressed one (fc6_L, fc6_U) stays
+    compressed. An ImageNet network is converted to weights to train from.
 
     \b
     frcnn import-caffe vgg16_fast_rcnn_iter_40000.caffemodel --arch vgg16
@@ -43,9 +49,9 @@ def import_caffe(
     """
     path = out or file.with_suffix(".safetensors")
     if path.suffix != ".safetensors":
-        raise MisuseError(f"{path}: --out should end in .safetensors, which is what is written.")
+        raise MisuseError(f"{path}: the name of the output file must end in .safetensors.")
     if not file.exists():
-        raise InputError(f"{file}: there is no such file.")
+        raise InputError(f"{file}: file not found.")
     names = None if classes is None else _names(classes)
     from safetensors.torch import save
 
@@ -54,33 +60,36 @@ def import_caffe(
 
     imported = import_caffe_model(file, arch, names)
     for name in imported.ignored:
-        output.note(f"Left out: {name}, ImageNet's own classes.")
-    shown = escape(str(path))
+        output.note(f"Skipped layer {name}: it scores the ImageNet classes.")
+    markup = escape(str(path))
     if imported.model is None:
         write_whole(path, save(imported.weights))
-        output.print(f"Weights of {arch}: [bold]{shown}[/]")
-        output.note(f"Next: `frcnn train voc2007 --backbone {arch} --weights {path}` starts there.")
+        output.print(f"Weights of {arch}: [bold]{markup}[/]")
+        output.note(
+            f"Next: train from them: `frcnn train voc2007 --backbone {arch} --weights {path}`"
+        )
         return
     model = imported.model.architecture
     experiment = Experiment(backbone=model.backbone, preprocessing=model.preprocessing)
     origin = {"experiment": nested(experiment), "imported_from": str(file)}
     save_model(imported.model, path, origin)
-    output.print(f"Model: [bold]{shown}[/]")
+    output.print(f"Model: [bold]{markup}[/]")
     _describe(output, model)
     output.note(
-        f"Next: `frcnn detect IMAGE --model {path}` uses it, `frcnn eval {path} voc2007` scores it."
+        f"Next: detect with `frcnn detect IMAGE --model {path}`, or evaluate it with "
+        f"`frcnn eval {path} voc2007`"
     )
 
 
 def _names(given: str) -> tuple[str, ...]:
-    """Names out of a file, where there is one of that name, or separated by commas."""
+    """Class names from the file `given`, if it exists, or else separated by commas."""
     path = Path(given)
     if not path.is_file():
         return tuple(name.strip() for name in given.split(","))
     try:
         return tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
     except UnicodeDecodeError as error:
-        raise MisuseError(f"{path}: this is no text file of class names.") from error
+        raise MisuseError(f"{path}: not a text file of class names.") from error
 
 
 def _describe(output: Output, architecture: Architecture) -> None:
@@ -91,4 +100,4 @@ def _describe(output: Output, architecture: Architecture) -> None:
         + (f"ranks {ranks}" if ranks else "full")
     )
     if not architecture.box_regression:
-        output.warn("It has no bbox_pred: each detection is its proposal.")
+        output.warn("The file has no layer bbox_pred: detections are placed at their proposals.")

@@ -1,4 +1,4 @@
-"""`frcnn import-torchvision`: a classification checkpoint as weights to train from."""
+"""`frcnn import-torchvision`: convert a classification checkpoint to weights to train from."""
 
 from __future__ import annotations
 
@@ -15,14 +15,21 @@ from frcnn_proposals.files import write_whole
 
 @click.command("import-torchvision")
 @click.argument("file", type=options.FilePath)
-@click.option("--arch", help="The network it is, as resnet50. Default: as the file's name says.")
-@click.option("--out", type=options.FilePath, help="Default: FILE, ending in .safetensors.")
+@click.option(
+    "--arch", show_default="from the file name", help="Network of FILE, such as resnet50."
+)
+@click.option(
+    "--out",
+    type=options.FilePath,
+    show_default="FILE with the extension .safetensors",
+    help="File to write.",
+)
 @pass_output
 def import_torchvision(output: Output, file: Path, arch: str | None, out: Path | None) -> None:
-    """Check FILE, a checkpoint of one of torchvision's classification networks, and keep it as
+    """Check FILE, a checkpoint of a torchvision classification network, and convert it to
     .safetensors to train from.
 
-    Nothing in FILE is run. `frcnn train --weights FILE` takes such a checkpoint directly, too.
+    No code in FILE is run. `frcnn train --weights FILE` also accepts the checkpoint itself.
 
     \b
     frcnn import-torchvision resnet50-11ad3fa6.pth
@@ -30,9 +37,9 @@ def import_torchvision(output: Output, file: Path, arch: str | None, out: Path |
     """
     path = out or file.with_suffix(".safetensors")
     if path.suffix != ".safetensors":
-        raise MisuseError(f"{path}: --out should end in .safetensors, which is what is written.")
+        raise MisuseError(f"{path}: the name of the output file must end in .safetensors.")
     if not file.exists():
-        raise InputError(f"{file}: there is no such file of weights.")
+        raise InputError(f"{file}: file not found.")
     from safetensors.torch import save
 
     from frcnn_cli.engine.models.initial import read_checkpoint
@@ -42,5 +49,5 @@ def import_torchvision(output: Output, file: Path, arch: str | None, out: Path |
         write_whole(path, save(state))
     output.print(f"Weights of {escape(backbone.name)}: [bold]{escape(str(path))}[/]")
     output.note(
-        f"Next: `frcnn train voc2007 --backbone {backbone.name} --weights {path}` starts there."
+        f"Next: train from them: `frcnn train voc2007 --backbone {backbone.name} --weights {path}`"
     )

@@ -1,4 +1,4 @@
-"""`frcnn model info`: what a model or a backbone is made of, layer by layer."""
+"""`frcnn model info`: the layers, size and cost of a model or a backbone."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from frcnn_cli.engine.settings.fields import nested
 if TYPE_CHECKING:
     from frcnn_cli.engine.network.layer_costs import NetworkCost
 
-_ROIS = 2000  # proposals of an image, as in the paper
+_ROIS = 2000  # proposals per image, as in the paper
 
 
 @click.group()
 def model() -> None:
-    """Show what a model or a backbone is made of.
+    """Show the layers of a model or a backbone.
 
     \b
     frcnn model info
@@ -40,10 +40,11 @@ def model() -> None:
 @options.json_file
 @pass_output
 def info(output: Output, name: str | None, runs_root: Path, json_path: Path | None) -> None:
-    """Show a model, by default the newest run's, or a backbone: its layers, their shapes,
-    parameters and multiply-adds, and for a model how it was made.
+    """Show the layers of MODEL (default: the newest run's model) or BACKBONE: shapes, parameters
+    and multiply-adds.
 
-    BACKBONE is a name such as vgg16, or any classification network of torchvision's.
+    For a model, also show its training settings. BACKBONE is a name such as vgg16, or
+    torchvision:NAME for a classification network of torchvision.
 
     \b
     frcnn model info runs/voc2007-efficientnet_lite2
@@ -60,7 +61,7 @@ def info(output: Output, name: str | None, runs_root: Path, json_path: Path | No
 
 
 def _fact_table(found: ModelInfo) -> Table:
-    """A row per fact: file, backbone, classes, input, parameters, multiply-adds."""
+    """One row per property: file, backbone, classes, input, parameters, multiply-adds."""
     facts = Table(show_header=False)
     for name, text in _facts(found):
         facts.add_row(name, escape(text))
@@ -78,33 +79,33 @@ def _facts(found: ModelInfo) -> Iterator[tuple[str, str]]:
     yield "classes", f"{len(classes)}: {', '.join(classes)}"
     yield "input", _pixels(architecture.preprocessing)
     if not architecture.pretrained:
-        yield "weights", "not from ImageNet, so that nothing is frozen"
+        yield "weights", "not from ImageNet (no layer is frozen)"
     yield "class scores", architecture.classifier
     yield (
         "boxes",
-        f"coding {architecture.box_coding}" if architecture.box_regression else "not moved",
+        f"coding {architecture.box_coding}" if architecture.box_regression else "no regression",
     )
     ranks = ", ".join(f"{layer} {rank}" for layer, rank in architecture.ranks.items())
     yield "ranks", ranks or "full"
-    yield "parameters", f"{costs.parameters:,}, of them {costs.frozen_parameters:,} frozen"
-    image, both = costs.multiply_adds(0), costs.multiply_adds(_ROIS)
+    yield "parameters", f"{costs.parameters:,} ({costs.frozen_parameters:,} frozen)"
+    image, total = costs.multiply_adds(0), costs.multiply_adds(_ROIS)
     height, width = costs.input
-    yield "multiply-adds", f"{_short(image)} an image of {height} x {width}"
-    yield "", f"{_short(costs.multiply_adds(1) - image)} an RoI"
-    yield "", f"{_short(both)} an image with {_ROIS:,} RoIs"
+    yield "multiply-adds", f"{_short(image)} per image of {height} x {width}"
+    yield "", f"{_short(costs.multiply_adds(1) - image)} per RoI"
+    yield "", f"{_short(total)} per image with {_ROIS:,} RoIs"
 
 
 def _pixels(preprocessing: Preprocessing) -> str:
     divided = f" / {preprocessing.divisor:g}" if preprocessing.divisor != 1 else ""
     mean, std = (" ".join(f"{v:g}" for v in vs) for vs in (preprocessing.mean, preprocessing.std))
     return (
-        f"{preprocessing.channels}{divided}, mean {mean}, deviation {std}; "
-        f"shorter side {preprocessing.scale}, longer at most {preprocessing.max_size}"
+        f"{preprocessing.channels}{divided}, mean {mean}, standard deviation {std}; "
+        f"shorter side {preprocessing.scale}, longer side at most {preprocessing.max_size}"
     )
 
 
 def _layer_table(costs: NetworkCost) -> Table:
-    """A row per layer: kind, output, parameters, multiply-adds."""
+    """One row per layer: kind, output, parameters, multiply-adds."""
     table = Table(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("layer", overflow="fold")
     table.add_column("kind")
@@ -133,7 +134,7 @@ def _short(count: int) -> str:
 
 
 def _as_json(found: ModelInfo) -> dict[str, Any]:
-    """Everything that the tables show, as JSON values."""
+    """The contents of the tables as JSON values."""
     costs, file = found.costs, found.file
     image = costs.multiply_adds(0)
     return {

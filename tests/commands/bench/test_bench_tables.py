@@ -1,4 +1,4 @@
-"""What `frcnn bench` shows and writes of measurements that are given to it."""
+"""Tables and JSON of `frcnn bench` for given measurements."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.distributed import devices
 
 
-def shown(folder: Path, *words: str) -> tuple[dict[str, list[str]], dict]:
-    """The rows of the tables by their first word, and what --json wrote."""
+def run_bench(folder: Path, *arguments: str) -> tuple[dict[str, list[str]], dict]:
+    """The rows of the tables by their first word, and the content of --json."""
     path = folder / "found.json"
-    done = CliRunner().invoke(cli, ["bench", *words, "--json", str(path)])
+    done = CliRunner().invoke(cli, ["bench", *arguments, "--json", str(path)])
     assert done.exit_code == 0, done.output
     lines = [line.replace("│", " ").split() for line in done.output.splitlines()]
     rows: dict[str, list[str]] = {}
-    for words_of_line in filter(None, lines):
-        rows.setdefault(words_of_line[0], []).extend(words_of_line[1:])
+    for words in filter(None, lines):
+        rows.setdefault(words[0], []).extend(words[1:])
     return rows, json.loads(path.read_text())
 
 
-def test_training_beside_a_plain_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_training_against_a_plain_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stages = Stages(0.01, 0.04, 0.01, 0.04, 0.08, 0.02)
     times = TrainingTimes("lite", 0.25, 0.625, stages, (1.5, 1.5))
 
@@ -38,14 +38,14 @@ def test_training_beside_a_plain_loop(tmp_path: Path, monkeypatch: pytest.Monkey
         return [times]
 
     monkeypatch.setattr(train, "benchmark_training", measure)
-    rows, found = shown(tmp_path, "train", "--cases", "lite")
+    rows, found = run_bench(tmp_path, "train", "--cases", "lite")
     shares = ["5.0%", "20.0%", "5.0%", "20.0%", "40.0%", "10.0%"]
     assert rows["lite"] == ["0.250", "0.625", "2.50", *shares]
     assert found["cases"][0]["ratio"] == 2.5
 
 
-def test_ways_to_train_beside_the_usual(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # What is shown does not depend on what this processor computes in.
+def test_options_of_a_training_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The table must not depend on the processor.
     monkeypatch.setattr(devices, "has_fast_bfloat16", lambda device: True)
 
     def measure(case, options, rounds, steps, reporter):
@@ -53,13 +53,15 @@ def test_ways_to_train_beside_the_usual(tmp_path: Path, monkeypatch: pytest.Monk
         return [StepOptionTime("usual", 0.3, 1.0), StepOptionTime("bfloat16", 0.2, 1.5)]
 
     monkeypatch.setattr(train, "benchmark_step_options", measure)
-    rows, found = shown(tmp_path, "train-options", "--ways", "usual,bfloat16")
+    rows, found = run_bench(tmp_path, "train-options", "--ways", "usual,bfloat16")
     assert rows["bfloat16"] == ["0.200", "1.50"]
     assert [way["seconds"] for way in found["ways"]] == [0.3, 0.2]
 
 
 @pytest.mark.parametrize("own", [True, False])
-def test_both_samplings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool) -> None:
+def test_both_sampling_strategies(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bool
+) -> None:
     seen = []
 
     def measure(case, rounds, reporter):
@@ -71,9 +73,9 @@ def test_both_samplings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, own: bo
     monkeypatch.setattr(sampling, "GENERATED_SIZE", (128, 96))
     data: list[str] = []
     if own:
-        made = generate_dataset(tmp_path / "shapes", 8, size=(128, 96))
-        data = ["--dataset", str(made), "--split", "train"]
-    rows, found = shown(tmp_path, "sampling", *data)
+        root = generate_dataset(tmp_path / "shapes", 8, size=(128, 96))
+        data = ["--dataset", str(root), "--split", "train"]
+    rows, found = run_bench(tmp_path, "sampling", *data)
     assert rows["hierarchical"] == ["2", "0.50", "1.0", "300"]
     assert rows["roi-centric"] == ["128", "24.00", "48.0", "900"]
     assert found["ratio"] == 48.0

@@ -1,4 +1,4 @@
-"""`frcnn compress` by every bound, on a small untrained model that says it trained on `train`."""
+"""`frcnn compress` with every bound, on a small untrained model recorded as trained on `train`."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment, Pr
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set, its proposals and a model."""
+    """A folder with a dataset, its proposals and a model."""
     folder = tmp_path_factory.mktemp("compress")
     data = folder / "shapes"
     generate_dataset(data, images=12, seed=1, size=(128, 96))
-    made = frcnn(
+    result = frcnn(
         "propose", data / "JPEGImages", "--source", "dense", "--out", folder / "shapes.proposals"
     )
-    assert made.exit_code == 0, made.output
+    assert result.exit_code == 0, result.output
     torch.manual_seed(0)
     architecture = Architecture(
         backbone="efficientnet_lite0",
@@ -56,7 +56,7 @@ def compress(home: Path, tmp_path: Path, *arguments: object) -> tuple[Result, di
     return result, json.loads(file.read_text()) if file.is_file() else {}
 
 
-def test_what_is_measured_is_in_the_json(home: Path, tmp_path: Path) -> None:
+def test_the_json_contains_the_measurements(home: Path, tmp_path: Path) -> None:
     proposals = ("--proposals", home / "shapes.proposals")
     result, values = compress(home, tmp_path, home / "shapes", "--svd-rank", 5, *proposals)
     assert result.exit_code == 0, result.output
@@ -68,10 +68,13 @@ def test_what_is_measured_is_in_the_json(home: Path, tmp_path: Path) -> None:
     assert before["parameters"] - after["parameters"] == saved
     assert before["multiply_adds"] - after["multiply_adds"] == 2000 * saved
     assert after["bytes"] == (tmp_path / "thin.safetensors").stat().st_size
-    for each in (before, after):
-        assert set(each["stages"]) == {"conv", "roi_pooling", "fc6", "fc7", "rest"}
-        assert each["seconds_an_image"] > 0
-        assert 0 <= each["map_11point"] <= 1
+    for measurement in (before, after):
+        assert set(measurement["stages"]) == {"conv", "roi_pooling", "fc6", "fc7", "rest"}
+        assert measurement["seconds_an_image"] > 0
+        assert 0 <= measurement["map_11point"] <= 1
+    # The table shows mAP in percent.
+    percents = [f"{100 * measurement['map_11point']:.1f}" for measurement in (before, after)]
+    assert re.search(r"mAP \(11-point\), % .* {} .* {} ".format(*percents), result.output)
     assert values["dataset"]["split"] == "test"  # type: ignore[index]
     layers = values["layers"]
     assert isinstance(layers, dict)
@@ -87,11 +90,11 @@ def test_half_alone_and_a_half_model_stays_half(home: Path, tmp_path: Path) -> N
     assert frcnn("compress", half, "--svd-rank", 4, "--out", again).exit_code == 0
     assert is_half(again)
     assert load_model(again)[0].architecture.ranks == {"fc6": 4, "fc7": 4}
-    picture = sorted((home / "shapes" / "JPEGImages").glob("*.jpg"))[0]
-    assert frcnn("detect", picture, "--model", again).exit_code == 0
+    image = sorted((home / "shapes" / "JPEGImages").glob("*.jpg"))[0]
+    assert frcnn("detect", image, "--model", again).exit_code == 0
 
 
-def test_half_says_what_rounding_costs(home: Path, tmp_path: Path) -> None:
+def test_half_reports_map_before_rounding(home: Path, tmp_path: Path) -> None:
     result, values = compress(
         home, tmp_path, home / "shapes", "--svd-rank", 5, "--half",
         "--proposals", home / "shapes.proposals",
@@ -100,17 +103,19 @@ def test_half_says_what_rounding_costs(home: Path, tmp_path: Path) -> None:
     assert {"map_11point", "map_11point_float32"} <= set(values["after"])  # type: ignore[call-overload]
 
 
-def test_energy_names_what_it_leaves_alone(home: Path, tmp_path: Path) -> None:
+def test_energy_names_the_unchanged_layers(home: Path, tmp_path: Path) -> None:
     result, values = compress(home, tmp_path, "--energy", 0.3)
     assert result.exit_code == 0, result.output
     for layer in values["layers"].values():  # type: ignore[attr-defined]
         assert layer["energy"] >= 0.3
     none, _ = compress(home, tmp_path, "--energy", 1)
     assert none.exit_code == 2
-    assert "fc6 is not compressed: keeping 1 of its energy takes rank 24" in none.output
+    assert "fc6 is not compressed: keeping 1 of its energy needs rank 24" in none.output
 
 
-def test_a_drop_is_measured_on_val_which_was_not_trained_on(home: Path, tmp_path: Path) -> None:
+def test_a_drop_is_measured_on_val_if_the_model_was_trained_on_train(
+    home: Path, tmp_path: Path
+) -> None:
     proposals = ("--proposals", home / "shapes.proposals")
     result, values = compress(home, tmp_path, "--max-drop", 90, *proposals)
     assert result.exit_code == 0, result.output
@@ -122,14 +127,14 @@ def test_a_drop_is_measured_on_val_which_was_not_trained_on(home: Path, tmp_path
     assert drops[json.dumps(chosen)] <= 90
 
 
-def test_a_split_that_was_trained_on_is_refused(home: Path, tmp_path: Path) -> None:
+def test_a_split_with_training_images_is_rejected(home: Path, tmp_path: Path) -> None:
     result, _ = compress(home, tmp_path, "--max-drop", 1, "--split", "trainval")
     assert result.exit_code == 2
     assert "was trained on images of its trainval" in result.output
     assert not (tmp_path / "thin.safetensors").exists()
 
 
-def test_a_sweep_is_a_table_a_picture_and_json(home: Path, tmp_path: Path) -> None:
+def test_a_sweep_writes_a_table_a_plot_and_json(home: Path, tmp_path: Path) -> None:
     plot, file = tmp_path / "sweep.png", tmp_path / "sweep.json"
     result = frcnn(
         "compress", home / "runs" / "small", home / "shapes", "--sweep", "12,4", "--plot", plot,
@@ -152,25 +157,25 @@ def test_a_sweep_is_a_table_a_picture_and_json(home: Path, tmp_path: Path) -> No
     ("arguments", "words"),
     [
         ([], "--svd-rank 256, --energy 0.9"),
-        (["--svd-rank", "4", "--energy", "0.9"], "one of --svd-rank and --energy"),
-        (["--sweep", "4", "--max-drop", "1"], "one of --max-drop and --sweep"),
+        (["--svd-rank", "4", "--energy", "0.9"], "--svd-rank and --energy cannot be combined"),
+        (["--sweep", "4", "--max-drop", "1"], "--max-drop and --sweep cannot be combined"),
         (["--energy", "90"], "at most 1"),
         (["--max-drop", "-1"], "0 to 100"),
-        (["--budget", "1.2x"], "is no budget"),
-        (["--budget", "0.01x"], "all but fc6 and fc7 takes"),
-        (["--sweep", "4,many"], "is written as 64,128"),
-        (["--svd-rank", "100"], "nothing is written"),
-        (["--svd-rank", "fc6=30"], r"fc6 cannot be compressed to rank 30: 24 x 6272 .* rank 23"),
+        (["--budget", "1.2x"], "Invalid budget"),
+        (["--budget", "0.01x"], "other than fc6 and fc7 take"),
+        (["--sweep", "4,many"], "must be a list of ranks such as 64,128"),
+        (["--svd-rank", "100"], "no model is written"),
+        (["--svd-rank", "fc6=30"], r"fc6 cannot be compressed to rank 30: .* 24 x 6272 .* rank 23"),
     ],
 )
-def test_misuse_is_refused(home: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_misuse_is_rejected(home: Path, tmp_path: Path, arguments: list[str], words: str) -> None:
     result, _ = compress(home, tmp_path, *arguments)
     assert result.exit_code == 2, result.output
     assert re.search(words, result.output.replace("\n", " "))
     assert not (tmp_path / "thin.safetensors").exists()
 
 
-def test_a_file_that_cannot_be_written_is_named_before_the_work(home: Path, tmp_path: Path) -> None:
+def test_an_unwritable_file_is_reported_before_the_work(home: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for option in ("--json", "--out", "--plot"):
         result = frcnn(
@@ -182,10 +187,10 @@ def test_a_file_that_cannot_be_written_is_named_before_the_work(home: Path, tmp_
         assert "Dataset:" not in result.output
 
 
-@pytest.mark.parametrize("way", [("--sweep", "1,2,3,4,5,6,7,8"), ("--svd-rank", "4")])
-def test_ctrl_c_leaves_nothing_behind(home: Path, tmp_path: Path, way: tuple[str, str]) -> None:
+@pytest.mark.parametrize("options", [("--sweep", "1,2,3,4,5,6,7,8"), ("--svd-rank", "4")])
+def test_ctrl_c_leaves_no_files(home: Path, tmp_path: Path, options: tuple[str, str]) -> None:
     command = [sys.executable, "-m", "frcnn_cli.cli", "compress", home / "runs" / "small"]
-    command += [home / "shapes", *way, "--proposals", home / "shapes.proposals"]
+    command += [home / "shapes", *options, "--proposals", home / "shapes.proposals"]
     command += ["--out", tmp_path / "thin.safetensors", "--plot", tmp_path / "s.png"]
     command += ["--json", tmp_path / "s.json"]
     child = subprocess.Popen([*map(str, command)], stderr=subprocess.PIPE, text=True)

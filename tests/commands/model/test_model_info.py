@@ -1,4 +1,4 @@
-"""`frcnn model info`: what it shows of backbones and of models, and of what is neither."""
+"""`frcnn model info` for backbones, models, and invalid names."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def info_json(tmp_path: Path, *arguments: object) -> dict[str, Any]:
 
 @pytest.fixture
 def compressed(tmp_path: Path) -> Path:
-    """A run's folder that holds a small compressed model."""
+    """The folder of a run with a small compressed model."""
     torch.manual_seed(0)
     preprocessing = find_backbone("efficientnet_lite0").preprocessing.at_scale(64)
     architecture = Architecture(
@@ -43,16 +43,16 @@ def compressed(tmp_path: Path) -> Path:
     return tmp_path / "runs" / "pets"
 
 
-def test_a_backbone_is_shown_layer_by_layer() -> None:
+def test_all_layers_of_a_backbone_are_shown() -> None:
     result = info("caffenet")
     assert result.exit_code == 0, result.output
     rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if line.strip()}
-    # 96 filters of 11 x 11 x 3 and as many biases, at 150 x 250 places.
+    # 96 filters of 11 x 11 x 3 and 96 biases, at 150 x 250 positions.
     assert rows["conv1"] == [
         "conv1", "Conv2d", "96", "x", "150", "x", "250", "34,944", "1.307", "G", "frozen",
     ]  # fmt: skip
     assert rows["norm1"][1:] == ["LocalResponseNorm", "96", "x", "76", "x", "126"]
-    # Two groups: every one of 256 x 76 x 126 numbers sums 5 x 5 x 48 products.
+    # Two groups: each of the 256 x 76 x 126 outputs sums 5 x 5 x 48 products.
     assert rows["conv2"][-3:] == ["307,456", "2.942", "G"]
     assert rows["fc6"] == ["fc6", "Linear", "4096", "37,752,832", "37.75", "M/RoI"]
 
@@ -69,11 +69,11 @@ def test_the_json_of_vgg16_by_hand(tmp_path: Path) -> None:
     assert not layers["features.conv5_3"]["frozen"]
     assert layers["fc6"]["multiply_adds"] == 102_760_448
     assert values["multiply_adds"]["roi"] == 4096 * (25088 + 4096 + 21 + 80)
-    # The classifier has 138,357,544: fc8 of 1000 outputs in place of 21 and 80.
+    # The classifier has 138,357,544, with fc8 of 1000 outputs instead of 21 and 80.
     assert values["parameters"] == 138_357_544 - 4097 * 1000 + 4097 * 101
 
 
-def test_torchvisions_networks_are_shown_too(tmp_path: Path) -> None:
+def test_torchvisions_networks_are_shown(tmp_path: Path) -> None:
     values = info_json(tmp_path, "torchvision:resnet18")
     assert values["architecture"]["backbone"] == "torchvision:resnet18"
     assert [layer["name"] for layer in values["layers"]][:2] == [
@@ -82,7 +82,7 @@ def test_torchvisions_networks_are_shown_too(tmp_path: Path) -> None:
     ]
 
 
-def test_a_model_says_how_it_was_made(compressed: Path, tmp_path: Path) -> None:
+def test_the_training_settings_of_a_model_are_shown(compressed: Path, tmp_path: Path) -> None:
     result = info(compressed)
     assert result.exit_code == 0, result.output
     for words in ("dataset pets", "cat, dog[1]", "fc6 5", "big.safetensors", "fc6.second"):
@@ -94,18 +94,18 @@ def test_a_model_says_how_it_was_made(compressed: Path, tmp_path: Path) -> None:
     assert values["architecture"]["preprocessing"]["scale"] == 64
 
 
-def test_without_a_name_it_is_the_newest_runs_model(compressed: Path) -> None:
+def test_without_a_name_the_newest_runs_model_is_shown(compressed: Path) -> None:
     result = info("--runs", compressed.parent)
     assert result.exit_code == 0, result.output
     assert "cat, dog[1]" in result.output
 
 
-def test_a_checkpoint_and_a_damaged_file_are_named(compressed: Path) -> None:
+def test_errors_for_a_checkpoint_and_a_damaged_file(compressed: Path) -> None:
     model = compressed / "model.safetensors"
     cut = compressed / "cut.safetensors"
     cut.write_bytes(model.read_bytes()[:5000])
     assert info(cut).exit_code == 1
-    assert "cut.safetensors: this is no model file, or a damaged one" in info(cut).output
+    assert "cut.safetensors: not a model file, or damaged" in info(cut).output
     checkpoint = compressed / "checkpoint.safetensors"
     architecture = Architecture("vgg16", ("a",), (8, 8), find_backbone("vgg16").preprocessing)
     save_tensors(checkpoint, architecture, {"model.score.bias": torch.zeros(2)}, {})
@@ -119,12 +119,12 @@ def test_a_checkpoint_and_a_damaged_file_are_named(compressed: Path) -> None:
         ("vgg61", "Did you mean 'vgg16'"),
         ("resnet50", "Did you mean 'torchvision:resnet50'"),
         ("torchvision:vit_b_16", "cannot be a backbone"),
-        ("runs/none", "there is no model there"),
-        ("none.safetensors", "there is no model there"),
-        ("a[b]", "Nor is there a model file"),
+        ("runs/none", "model not found"),
+        ("none.safetensors", "model not found"),
+        ("a[b]", "There is no model file of that name either"),
     ],
 )
-def test_what_is_neither_model_nor_backbone_ends_in_a_short_message(given: str, words: str) -> None:
+def test_the_error_for_an_invalid_name_is_short(given: str, words: str) -> None:
     result = info(given)
     assert result.exit_code == 2
     assert words in result.output

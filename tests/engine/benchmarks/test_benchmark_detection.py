@@ -1,4 +1,4 @@
-"""`frcnn bench detect`: the baseline does what ours does, and no time is lost."""
+"""`frcnn bench detect`: the baseline computes what ours does, and the stages add up."""
 
 import json
 from pathlib import Path
@@ -20,12 +20,12 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.sources.dense import DenseBoxes
 
 
-def test_the_baseline_detects_what_ours_does(small_model: FastRCNN) -> None:
+def test_the_baseline_finds_the_same_detections(small_model: FastRCNN) -> None:
     small_model.features = nn.Sequential(nn.AvgPool2d(8, ceil_mode=True), nn.Conv2d(3, 128, 1))
     for layer in (small_model.features[1], small_model.fc6, small_model.fc7, small_model.score):
         torch.nn.init.kaiming_normal_(layer.weight)
     image = np.random.default_rng(0).integers(0, 256, (64, 96, 3), np.uint8)
-    # Every box has a window, and so a score, of its own: equal ones may be ordered in any way.
+    # Every box has a distinct window and score, since boxes of equal scores have no defined order.
     columns, rows = range(0, 96, 16), range(0, 64, 16)
     boxes = [
         [x1, y1, x2 + 15, y2 + 15]
@@ -41,7 +41,7 @@ def test_the_baseline_detects_what_ours_does(small_model: FastRCNN) -> None:
     assert ours.labels.tolist() == theirs.labels.tolist()
 
 
-def test_the_baseline_network_has_weights_of_its_own(small_model: FastRCNN) -> None:
+def test_the_baseline_network_copies_the_weights(small_model: FastRCNN) -> None:
     network = BaselineNetwork(small_model)
     assert network.features.stem.weight.is_contiguous()
     with torch.no_grad():
@@ -49,7 +49,7 @@ def test_the_baseline_network_has_weights_of_its_own(small_model: FastRCNN) -> N
     assert small_model.fc6.weight.abs().sum() > 0
 
 
-def test_stages_add_up_and_leave_the_model_alone(small_model: FastRCNN) -> None:
+def test_stages_add_up_and_the_model_is_restored(small_model: FastRCNN) -> None:
     clock = StageClock()
     image = np.zeros((60, 80, 3), np.uint8)
     with clock.stage("proposals"):
@@ -57,17 +57,20 @@ def test_stages_add_up_and_leave_the_model_alone(small_model: FastRCNN) -> None:
     start = clock.now()
     with clock.watching(small_model):
         detect_image(small_model, image, proposals, DetectSettings())
-    whole = clock.now() - start
+    total = clock.now() - start
     assert tuple(clock.seconds) == STAGES
     assert all(seconds > 0 for seconds in clock.seconds.values())
-    assert sum(clock.seconds.values()) - clock.seconds["proposals"] == pytest.approx(whole, rel=0.1)
+    assert sum(clock.seconds.values()) - clock.seconds["proposals"] == pytest.approx(total, rel=0.1)
     assert "pool" not in vars(small_model)
 
 
-def test_without_shared_data_images_are_generated(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("is_set", [True, False])
+def test_without_voc_images_images_are_generated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_set: bool
 ) -> None:
-    monkeypatch.setenv("FRCNN_SHARED_DATA", str(tmp_path))
+    monkeypatch.delenv("FRCNN_SHARED_DATA", raising=False)
+    if is_set:
+        monkeypatch.setenv("FRCNN_SHARED_DATA", str(tmp_path))
     images, photographs = sample_images(2)
     assert [image.shape for image in images] == [(375, 500, 3)] * 2
     assert not photographs

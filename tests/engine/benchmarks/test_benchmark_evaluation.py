@@ -1,4 +1,4 @@
-"""The evaluation's benchmark runs, on a small case; what it measures is not asserted here."""
+"""The benchmark of the evaluation runs on a small case; most tests assert no times."""
 
 import pytest
 from click.testing import CliRunner
@@ -10,7 +10,7 @@ from frcnn_cli.engine.benchmarks.evaluation import benchmark_evaluation
 pytest.importorskip("pycocotools")
 
 
-def test_it_counts_and_times_both():
+def test_both_are_timed_on_the_same_detections():
     reporter = RecordingReporter()
     result = benchmark_evaluation(20, 10, 3, repeats=2, reporter=reporter)
     assert (result.images, result.detections, result.classes) == (20, 200, 3)

@@ -1,4 +1,4 @@
-"""The operators' benchmarks run, on small cases; what they measure is not asserted here."""
+"""The benchmarks of the operators run on small cases; their times are not asserted."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_every_pooling_case_runs_and_agrees() -> None:
     results = roi_pool.benchmark_roi_pool(rounds=1, cases=SMALL)
     assert [result.name for result in results] == [case.name for case in roi_pool.CASES]
     assert all(result.equal for result in results)
-    # The map, the RoIs, the output; then two images, and an argmax half as large as the output.
+    # Bytes: map, RoIs and output; then two images, and an argmax half as large as the output.
     cells, pooled = 8 * 9 * 12 * 4, 6 * 8 * 49 * 4
     assert results[0].bytes == cells + 6 * 5 * 4 + pooled
     assert results[2].bytes == 2 * cells + 6 * 5 * 4 + pooled + pooled // 2
@@ -41,13 +41,13 @@ def test_nms_cases_run_and_agree() -> None:
     assert results[0].equal
 
 
-def test_ratio_and_bandwidth_are_worked_by_hand() -> None:
+def test_ratio_and_bandwidth_computed_by_hand() -> None:
     case = OperatorCase("case", 0.5, 2.0, None, bytes=100, bandwidth=400.0, equal=True)
     assert case.ratio == 4.0
     assert case.bandwidth_fraction == 0.5
 
 
-def test_drawn_rois_lie_in_their_image_and_land_on_halves() -> None:
+def test_random_rois_lie_in_their_image_and_some_fall_on_halves() -> None:
     rois = draw_rois(500, 2, 1000, 600, torch.Generator().manual_seed(0))
     assert rois[:, 0].unique().tolist() == [0, 1]
     assert rois[:, 1:].min() >= 0
@@ -56,7 +56,7 @@ def test_drawn_rois_lie_in_their_image_and_land_on_halves() -> None:
     assert ((rois[:, 1:] / 16) % 1 == 0.5).any()
 
 
-def test_the_onnx_model_pools_as_the_reference() -> None:
+def test_the_onnx_model_pools_like_the_reference() -> None:
     onnxruntime = pytest.importorskip("onnxruntime")
     session = onnxruntime.InferenceSession(
         max_roi_pool_model(7, 1 / 16), providers=["CPUExecutionProvider"]

@@ -1,4 +1,4 @@
-"""The benchmark of sampling runs, on a small case; how long it takes is not asserted here."""
+"""The benchmark of sampling runs on a small case; its times are not asserted."""
 
 from dataclasses import replace
 
@@ -15,23 +15,23 @@ MEGABYTES = 1 << 20
 
 
 def hold(megabytes: int):
-    """Work that fills so much memory twice, one after the other, on top of what is there."""
-    kept = np.ones(50 * MEGABYTES, np.uint8)
+    """A function that allocates and frees the given memory twice, while more is held."""
+    held = np.ones(50 * MEGABYTES, np.uint8)
 
     def work() -> None:
         for _ in range(2):
             assert np.ones(megabytes * MEGABYTES, np.uint8).all()
-        assert kept.all()
+        assert held.all()
 
     return work
 
 
 @pytest.mark.parametrize("megabytes", [40, 120])
-def test_the_peak_is_what_the_work_adds(megabytes: int) -> None:
+def test_the_peak_growth_is_what_the_work_allocates(megabytes: int) -> None:
     assert peak_growth(hold, (megabytes,)) / MEGABYTES == pytest.approx(megabytes, abs=8)
 
 
-def test_both_are_measured_on_as_many_rois(tiny_dataset: Dataset) -> None:
+def test_both_strategies_are_measured_on_equally_many_rois(tiny_dataset: Dataset) -> None:
     case = SamplingCase.of(tiny_dataset)
     case = replace(case, sampling=Sampling(images=2, rois_per_image=4), scale=64)
     result = measure_sampling(case, rounds=1)
@@ -42,6 +42,6 @@ def test_both_are_measured_on_as_many_rois(tiny_dataset: Dataset) -> None:
     assert result.to_json()["ratio"] == result.roi_centric_s / result.hierarchical_s
 
 
-def test_too_few_images_are_refused(tiny_dataset: Dataset) -> None:
+def test_too_few_images_are_rejected(tiny_dataset: Dataset) -> None:
     with pytest.raises(MisuseError, match="128 RoIs from an image of its own"):
         measure_sampling(SamplingCase.of(tiny_dataset))

@@ -1,4 +1,4 @@
-"""The benchmark of start-up, on few lines: what it measures agrees with what is known of them."""
+"""The benchmark of start-up measures what is known of a few command lines."""
 
 import json
 
@@ -8,7 +8,7 @@ from frcnn_cli.commands.bench.start_up import bench_start_up
 from frcnn_cli.engine.benchmarks.start_up import PYTHON, TORCH, benchmark_start_up
 
 
-def test_torch_takes_more_than_python_and_exit_codes_are_kept():
+def test_torch_takes_more_than_python_and_exit_codes_are_recorded():
     result = benchmark_start_up(["--help", "runs --runs nowhere", "nonsense"], repeats=1)
     by_line = {start.line: start for start in result.results}
     assert list(by_line)[:2] == [PYTHON, TORCH]

@@ -1,4 +1,4 @@
-"""The bench of training: both contestants train on the same."""
+"""The benchmark of training: both contestants train on the same mini-batches."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -18,7 +18,7 @@ from frcnn_cli.engine.training.run import Run
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-def test_both_lose_the_same_on_the_same_rois(precision: str) -> None:
+def test_both_have_the_same_loss_on_the_same_rois(precision: str) -> None:
     case = TrainingCase("small", "lite", precision, scale=64)
     (result,) = benchmark_training((case,), rounds=1, steps=1)
     ours, theirs = result.losses
@@ -28,7 +28,7 @@ def test_both_lose_the_same_on_the_same_rois(precision: str) -> None:
     assert {"name", "ours_s", "torchvision_s", "ratio", "stages"} <= set(result.to_json())
 
 
-def test_the_plain_loop_has_the_layers_of_torch() -> None:
+def test_the_plain_loop_uses_the_layers_of_torch() -> None:
     model = create_model(find_backbone("efficientnet_lite0"), ("cat",), "none")
     plain = PlainTraining(deepcopy(model), Run(Path(), Dataset("none", "train", ("cat",), ()), {}))
     ours = {DepthwiseConv2d, InPlaceReLU6}

@@ -1,4 +1,4 @@
-"""The mAP of several models in one pass, held against that of each on its own."""
+"""mAP of several models in one pass, compared with a separate evaluation of each model."""
 
 from __future__ import annotations
 
@@ -29,34 +29,34 @@ Grid = Callable[[Dataset], dict[str, Proposals]]
 
 @pytest.fixture
 def model(small_model: FastRCNN, tiny_dataset: Dataset) -> FastRCNN:
-    """Untrained, of the data set's classes."""
+    """An untrained model with the classes of the dataset."""
     torch.manual_seed(1)
     return FastRCNN(replace(small_model.architecture, classes=tiny_dataset.classes)).eval()
 
 
 def images_of(dataset: Dataset, proposals: dict[str, Proposals]) -> DatasetProposals:
-    return DatasetProposals(dataset, proposals, Path("made.proposals"), "made")
+    return DatasetProposals(dataset, proposals, Path("grid.proposals"), "computed")
 
 
-def on_its_own(model: FastRCNN, dataset: Dataset, proposals: dict[str, Proposals]) -> float:
+def separate_map(model: FastRCNN, dataset: Dataset, proposals: dict[str, Proposals]) -> float:
     ready, settings = prepare_model(model), DetectSettings(score_threshold=None)
     found = detect_dataset(ready, dataset, proposals, settings)
     return evaluate_voc(dataset, found.detections).map_11point or 0.0
 
 
-def test_each_model_scores_as_on_its_own(
+def test_each_model_scores_as_if_evaluated_separately(
     model: FastRCNN, tiny_dataset: Dataset, grid_proposals: Grid
 ) -> None:
     proposals = grid_proposals(tiny_dataset)
     thin = compress(model, {"fc6": 3, "fc7": 2}).model
-    # Rounded feature layers are others: they must not get the maps of the exact ones.
+    # Rounded feature layers differ, so they must not share the maps of the exact layers.
     models = (model, thin, as_stored(thin, half=True))
     maps = measure_map(models, images_of(tiny_dataset, proposals))
-    assert maps == tuple(on_its_own(each, tiny_dataset, proposals) for each in models)
+    assert maps == tuple(separate_map(m, tiny_dataset, proposals) for m in models)
     assert len(set(maps)) > 1
 
 
-def test_feature_layers_run_once_an_image(
+def test_feature_layers_run_once_per_image(
     model: FastRCNN,
     tiny_dataset: Dataset,
     grid_proposals: Grid,
@@ -76,7 +76,7 @@ def test_feature_layers_run_once_an_image(
     assert runs == len(tiny_dataset)
 
 
-def test_an_image_that_cannot_be_read_is_left_out(
+def test_an_image_that_cannot_be_read_is_skipped(
     model: FastRCNN, tiny_dataset: Dataset, grid_proposals: Grid, tmp_path: Path
 ) -> None:
     first, *others = tiny_dataset.images
@@ -86,8 +86,8 @@ def test_an_image_that_cannot_be_read_is_left_out(
     reporter = Counting()
     maps = measure_map((model,), images_of(damaged, proposals), reporter=reporter)
     rest = replace(tiny_dataset, images=tuple(others))
-    assert maps == (on_its_own(model, rest, proposals),)
+    assert maps == (separate_map(model, rest, proposals),)
     assert len(reporter.warnings) == 1
     assert "lost.jpg" in reporter.warnings[0]
-    with pytest.raises(InputError, match="none of its images"):
+    with pytest.raises(InputError, match="no image of the dataset can be read"):
         measure_map((model,), images_of(replace(tiny_dataset, images=(lost,)), proposals))

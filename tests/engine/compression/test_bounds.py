@@ -1,4 +1,4 @@
-"""Bounds: one at a time, in range, whoever makes them; and without the network's libraries."""
+"""Bounds: at most one, in range, and checked without importing the network's libraries."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from frcnn_proposals.errors import MisuseError
         {"max_drop": 100.0},
     ],
 )
-def test_one_value_in_range_is_kept(given: dict[str, Any]) -> None:
+def test_one_value_in_range_is_accepted(given: dict[str, Any]) -> None:
     bound = Bound(**given)
     assert bound.to_json() == given
     assert not bound.is_none
@@ -33,23 +33,23 @@ def test_one_value_in_range_is_kept(given: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"svd_rank": 4, "energy": 0.5}, "one of svd_rank and energy"),
-        ({"svd_rank": 0}, "is no rank"),
-        ({"svd_rank": {}}, "is no rank"),
-        ({"svd_rank": {"fc6": 3, "fc8": 3}}, "is no rank"),
+        ({"svd_rank": 4, "energy": 0.5}, "svd_rank and energy cannot be combined"),
+        ({"svd_rank": 0}, "Invalid rank"),
+        ({"svd_rank": {}}, "Invalid rank"),
+        ({"svd_rank": {"fc6": 3, "fc8": 3}}, "Invalid rank"),
         ({"energy": 0.0}, "at most 1"),
         ({"energy": float("nan")}, "at most 1"),
-        ({"budget": 1.0}, "is no budget"),
+        ({"budget": 1.0}, "Invalid budget"),
         ({"max_drop": -0.1}, "0 to 100"),
         ({"max_drop": 100.1}, "0 to 100"),
     ],
 )
-def test_what_is_out_of_range_is_rejected_when_made(given: dict[str, Any], words: str) -> None:
+def test_a_value_out_of_range_is_rejected(given: dict[str, Any], words: str) -> None:
     with pytest.raises(MisuseError, match=words):
         Bound(**given)
 
 
-def test_a_bound_as_options_give_it() -> None:
+def test_a_bound_is_parsed_from_options() -> None:
     assert parse_bound("fc6=4", None, None, None) == Bound(svd_rank={"fc6": 4})
     assert parse_bound(None, None, "0.7x", None) == Bound(budget=0.7)
     assert parse_bound(None, None, None, None).is_none

@@ -18,7 +18,7 @@ def test_one_rank_leaves_alone_what_it_would_not_shrink(small_model: FastRCNN) -
     # fc6 is 24 x 6272, fc7 16 x 24, which pays up to rank 9.
     compression = compress(small_model, 12)
     assert [layer.name for layer in compression.layers] == ["fc6"]
-    assert "rank 9" in compression.left_alone["fc7"]
+    assert "rank 9" in compression.unchanged["fc7"]
     assert isinstance(compression.model.fc6, LowRankLinear)
     saved = 24 * 6272 - 12 * (24 + 6272)
     assert parameter_count(small_model) - parameter_count(compression.model) == saved
@@ -26,7 +26,9 @@ def test_one_rank_leaves_alone_what_it_would_not_shrink(small_model: FastRCNN) -
     assert (layer.weights_before, layer.weights) == (24 * 6272, 12 * (24 + 6272))
 
 
-def test_a_rank_asked_for_by_layer_past_break_even_is_refused(small_model: FastRCNN) -> None:
+def test_a_rank_given_for_a_layer_that_it_would_not_shrink_is_rejected(
+    small_model: FastRCNN,
+) -> None:
     with pytest.raises(MisuseError, match="up to rank 9"):
         compress(small_model, {"fc7": 10})
 
@@ -40,7 +42,7 @@ def test_the_compressed_model_computes_with_the_truncated_weights(small_model: F
     assert torch.allclose(truncated.logits, compressed.logits, atol=1e-5)
 
 
-def test_compressing_twice_is_compressing_once_to_the_lower_rank(small_model: FastRCNN) -> None:
+def test_compressing_twice_equals_compressing_once_to_the_lower_rank(small_model: FastRCNN) -> None:
     once = compress(small_model, {"fc6": 4, "fc7": 3})
     first = compress(small_model, {"fc6": 9, "fc7": 8})
     twice = compress(first.model, {"fc6": 4, "fc7": 3})
@@ -51,29 +53,29 @@ def test_compressing_twice_is_compressing_once_to_the_lower_rank(small_model: Fa
             other.second.weight @ other.first.weight,
             atol=1e-6,
         )
-    # What each truncation kept of what was there multiplies to what one keeps of it all.
+    # The shares kept by both truncations multiply to the share kept by a single one.
     for direct, before, after in zip(once.layers, first.layers, twice.layers, strict=True):
         assert before.energy * after.energy == pytest.approx(direct.energy, rel=1e-5)
 
 
-def test_the_same_rank_again_leaves_the_layer_alone(small_model: FastRCNN) -> None:
+def test_the_same_rank_again_does_not_change_the_layer(small_model: FastRCNN) -> None:
     once = compress(small_model, {"fc6": 4}).model
-    assert "of rank 4 already" in compress(once, 4).left_alone["fc6"]
+    assert "already has rank 4" in compress(once, 4).unchanged["fc6"]
 
 
-def test_half_is_read_back_as_it_was_judged(small_model: FastRCNN, tmp_path: Path) -> None:
+def test_half_is_read_back_as_it_was_measured(small_model: FastRCNN, tmp_path: Path) -> None:
     thin = compress(small_model, {"fc6": 5}).model
-    whole, half = tmp_path / "whole.safetensors", tmp_path / "half.safetensors"
-    save_model(thin, whole, {})
+    full, half = tmp_path / "full.safetensors", tmp_path / "half.safetensors"
+    save_model(thin, full, {})
     save_model(thin, half, {}, half=True)
     assert is_half(half)
-    assert not is_half(whole)
-    assert half.stat().st_size < 0.52 * whole.stat().st_size
+    assert not is_half(full)
+    assert half.stat().st_size < 0.52 * full.stat().st_size
     loaded, _ = load_model(half)
-    judged = as_stored(thin, half=True).state_dict()
+    measured = as_stored(thin, half=True).state_dict()
     for name, value in loaded.state_dict().items():
         assert value.dtype == torch.float32
-        assert torch.equal(value, judged[name]), name
+        assert torch.equal(value, measured[name]), name
         # bfloat16 keeps 8 bits: off by at most one part in 256.
         exact = thin.state_dict()[name]
         assert ((value - exact).abs() <= exact.abs() / 256).all(), name

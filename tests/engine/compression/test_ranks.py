@@ -1,4 +1,4 @@
-"""Choices of ranks, held against trying every one of them."""
+"""Choices of ranks, compared with trying all of them."""
 
 from __future__ import annotations
 
@@ -28,26 +28,28 @@ def test_break_even_by_hand() -> None:
     assert break_even_rank(25088, 4096) == 3521
 
 
-def test_one_rank_leaves_alone_what_it_would_not_shrink(
+def test_one_rank_for_all_is_not_applied_to_a_layer_that_it_would_not_shrink(
     layers: dict[str, Decomposition],
 ) -> None:
     # fc6 is 12 x 30: t * 42 < 360 up to 8. fc7 is 10 x 12: t * 22 < 120 up to 5.
     choice = by_rank(layers, 6)
     assert choice.ranks == {"fc6": 6}
-    assert "up to rank 5" in choice.left_alone["fc7"]
+    assert "up to rank 5" in choice.unchanged["fc7"]
 
 
-def test_a_rank_asked_for_by_layer_past_break_even_is_refused(
+def test_a_rank_given_for_a_layer_that_it_would_not_shrink_is_rejected(
     layers: dict[str, Decomposition],
 ) -> None:
     assert by_rank(layers, {"fc7": 5}).ranks == {"fc7": 5}
-    with pytest.raises(MisuseError, match=r"fc7 cannot .* rank 6: 10 x 12 .* up to rank 5"):
+    with pytest.raises(
+        MisuseError, match=r"fc7 cannot .* rank 6: a layer of 10 x 12 .* up to rank 5"
+    ):
         by_rank(layers, {"fc6": 2, "fc7": 6})
 
 
-def test_a_product_says_the_rank_it_has() -> None:
+def test_the_error_for_a_layer_in_two_parts_names_its_rank() -> None:
     thin = {"fc6": decompose(LowRankLinear(30, 12, 4))}
-    with pytest.raises(MisuseError, match="of rank 4 already, and gets smaller only up to rank 3"):
+    with pytest.raises(MisuseError, match="already has rank 4 gets smaller only up to rank 3"):
         by_rank(thin, {"fc6": 4})
 
 
@@ -66,10 +68,10 @@ def test_energy_takes_the_smallest_rank_that_keeps_it(
         if enough[0] <= layer.largest_rank:
             assert choice.ranks[name] == enough[0]
         else:
-            assert f"takes rank {enough[0]}" in choice.left_alone[name]
+            assert f"needs rank {enough[0]}" in choice.unchanged[name]
 
 
-def test_all_of_the_energy_leaves_layers_alone(layers: dict[str, Decomposition]) -> None:
+def test_keeping_all_of_the_energy_changes_no_layer(layers: dict[str, Decomposition]) -> None:
     assert by_energy(layers, 1.0).ranks == {}
     with pytest.raises(MisuseError, match="at most 1"):
         by_energy(layers, 1.5)
@@ -90,8 +92,8 @@ def test_within_a_cost_no_other_choice_keeps_more(
     def kept(name: str, rank: int) -> float:
         return float(layers[name].energy_kept[rank - 1]) if rank else 1.0
 
-    every = product(range(9), range(6))  # 0: left as it is
-    affordable = [r for r in every if cost("fc6", r[0]) + cost("fc7", r[1]) <= most]
+    combinations = product(range(9), range(6))  # 0: uncompressed
+    affordable = [r for r in combinations if cost("fc6", r[0]) + cost("fc7", r[1]) <= most]
     choice = within_cost(layers, most, prices)
     if not affordable:
         assert choice is None
@@ -106,11 +108,11 @@ def test_within_a_cost_no_other_choice_keeps_more(
 @pytest.mark.parametrize(
     ("text", "expected"), [("256", 256), ("fc6=1024,fc7=256", {"fc6": 1024, "fc7": 256})]
 )
-def test_ranks_as_written(text: str, expected: object) -> None:
+def test_ranks_are_parsed(text: str, expected: object) -> None:
     assert parse_ranks(text) == expected
 
 
 @pytest.mark.parametrize("text", ["", "many", "0", "-3", "fc8=3", "fc6=", "fc6=0", "fc6=3,fc7"])
-def test_what_is_no_rank_is_refused(text: str) -> None:
-    with pytest.raises(MisuseError, match="is no rank"):
+def test_an_invalid_rank_is_rejected(text: str) -> None:
+    with pytest.raises(MisuseError, match="Invalid rank"):
         parse_ranks(text)

@@ -1,4 +1,4 @@
-"""The search by mAP, on curves that are known."""
+"""The search by mAP, on known curves."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def measuring(curve: Callable[[int], float], passes: list[int]) -> Callable[...,
 
 
 @pytest.mark.parametrize("last", range(1, 36))
-def test_where_map_falls_steadily_the_lowest_rung_is_found_in_two_passes(last: int) -> None:
+def test_if_map_falls_steadily_the_lowest_rung_is_found_in_two_passes(last: int) -> None:
     passes: list[int] = []
-    # A thousandth of a point a rung, and a cliff of one point after `last`.
+    # A thousandth of a point per rung, and a drop of one point after `last`.
     search = lowest_within(
         RUNGS, 0.3, measuring(lambda rung: 0.5 - rung * 1e-5 - 0.01 * (rung > last), passes)
     )
@@ -36,7 +36,7 @@ def test_where_map_falls_steadily_the_lowest_rung_is_found_in_two_passes(last: i
     assert len(passes) == 2
 
 
-def test_what_is_returned_was_itself_measured_and_holds() -> None:
+def test_the_returned_rung_was_measured_and_keeps_the_bound() -> None:
     # Up and down: 7 points lost on every third rung.
     values: dict[int, float] = {}
 
@@ -50,8 +50,10 @@ def test_what_is_returned_was_itself_measured_and_holds() -> None:
     assert len(search.trials) == len(values)
 
 
-def test_nothing_within_the_bound_is_said_with_the_least_lost() -> None:
-    with pytest.raises(MisuseError, match=r"within 0\.3 mAP points: the least lost was 2\.00"):
+def test_the_error_if_no_rung_keeps_the_bound_names_the_smallest_drop() -> None:
+    with pytest.raises(
+        MisuseError, match=r"more than 0\.3 mAP points; the smallest drop was 2\.00"
+    ):
         lowest_within(RUNGS, 0.3, measuring(lambda rung: 0.5 - 0.02 * (rung > 0), []))
 
 
@@ -60,20 +62,20 @@ def test_a_gain_is_within_any_bound() -> None:
     assert search.chosen.rung == RUNGS[-1]
 
 
-def test_a_ladder_goes_down_from_the_model_as_it_is() -> None:
+def test_a_ladder_goes_down_from_the_uncompressed_model() -> None:
     torch.manual_seed(0)
     layers = {"fc6": decompose(nn.Linear(60, 30)), "fc7": decompose(nn.Linear(30, 30))}
-    whole = 60 * 30 + 30 * 30
+    uncompressed = 60 * 30 + 30 * 30
     rungs = ladder(layers)
     assert rungs[0].choice.ranks == {}
     for rung in rungs:
         ranks = rung.choice.ranks
         cost = ranks["fc6"] * 90 if "fc6" in ranks else 1800
         cost += ranks["fc7"] * 60 if "fc7" in ranks else 900
-        assert cost <= rung.cost * whole
+        assert cost <= rung.cost * uncompressed
     assert len({str(rung.choice.ranks) for rung in rungs}) == len(rungs)
 
 
-def test_losing_just_the_bound_is_within_it() -> None:
+def test_a_drop_equal_to_the_bound_is_within_it() -> None:
     search = lowest_within(RUNGS, 0.0, measuring(lambda rung: 0.5, []))
     assert search.chosen.rung == RUNGS[-1]

@@ -1,4 +1,4 @@
-"""Decompositions of layers, held against NumPy's."""
+"""Decompositions of layers, compared with NumPy's."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def best(weight: NDArray[np.float64], rank: int) -> NDArray[np.float64]:
 
 
 def test_a_decomposition_worked_by_hand() -> None:
-    # diag(3, 2) beside a column of nothing: energies 9 and 4; rank 1 keeps the 3.
+    # diag(3, 2) and a zero column: energies 9 and 4; rank 1 keeps the 3.
     decomposition = decompose(layer_of(torch.tensor([[3.0, 0, 0], [0, 2, 0]])))
     assert decomposition.energies == pytest.approx([9, 4])
     assert decomposition.energy_kept == pytest.approx([9 / 13, 1])
@@ -51,7 +51,7 @@ def test_truncation_is_the_best_approximation(shape: tuple[int, int]) -> None:
     )
 
 
-def test_at_full_rank_the_layer_does_what_it_did() -> None:
+def test_at_full_rank_the_layer_computes_the_same() -> None:
     layer = nn.Linear(12, 9)
     decomposition = decompose(layer)
     thin = decomposition.truncate(9)
@@ -61,8 +61,8 @@ def test_at_full_rank_the_layer_does_what_it_did() -> None:
     assert thin.first.bias is None
 
 
-def test_small_singular_values_beside_a_large_one_are_not_lost() -> None:
-    # In a float32 Gram matrix, 1e-4 beside 1 would drown: its square is under the rounding.
+def test_small_singular_values_next_to_a_large_one_are_exact() -> None:
+    # A float32 Gram matrix would lose 1e-4 next to 1: its square is below the rounding error.
     torch.manual_seed(0)
     left = torch.linalg.qr(torch.randn(30, 30))[0]
     right = torch.linalg.qr(torch.randn(50, 30))[0]
@@ -73,15 +73,15 @@ def test_small_singular_values_beside_a_large_one_are_not_lost() -> None:
     assert found == pytest.approx(exact, rel=1e-3)
 
 
-def test_a_gram_matrix_put_together_from_blocks() -> None:
+def test_a_gram_matrix_is_summed_from_blocks() -> None:
     torch.manual_seed(0)
-    weight = torch.randn(700, 5000)  # more than one block either way
+    weight = torch.randn(700, 5000)  # more than one block in both dimensions
     exact = weight.double() @ weight.double().T
     assert torch.allclose(gram_matrix(weight), exact, rtol=1e-12, atol=1e-9)
 
 
 @pytest.mark.parametrize(("outputs", "inputs"), [(20, 30), (30, 20)])
-def test_a_product_is_decomposed_as_its_one_matrix_would_be(outputs: int, inputs: int) -> None:
+def test_a_layer_in_two_parts_is_decomposed_like_their_product(outputs: int, inputs: int) -> None:
     torch.manual_seed(0)
     thin = LowRankLinear(inputs, outputs, 8)
     weight = product(thin)
@@ -93,13 +93,13 @@ def test_a_product_is_decomposed_as_its_one_matrix_would_be(outputs: int, inputs
     assert torch.equal(truncated.second.bias, thin.second.bias)
 
 
-def test_a_layer_of_nothing_is_no_accident() -> None:
+def test_a_layer_of_zeros_can_be_truncated() -> None:
     decomposition = decompose(layer_of(torch.zeros(4, 6)))
     assert decomposition.energy_kept == pytest.approx([1, 1, 1, 1])
     assert np.abs(product(decomposition.truncate(2))).max() == 0
 
 
-def test_break_even_of_a_layer_and_of_a_product() -> None:
+def test_largest_rank_of_a_layer_and_of_a_product() -> None:
     # 24 x 16: t * 40 < 384 up to 9. A product of rank 8 is smaller at 7.
     assert decompose(nn.Linear(24, 16)).largest_rank == 9
     assert decompose(LowRankLinear(24, 16, 8)).largest_rank == 7

@@ -1,4 +1,4 @@
-"""A small detector and its ONNX file, made once."""
+"""A small detector and its ONNX file, created once per session."""
 
 from __future__ import annotations
 

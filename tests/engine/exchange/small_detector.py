@@ -1,4 +1,4 @@
-"""A small compressed detector with Caffe's boxes, and proposals to show it."""
+"""A small compressed detector with Caffe's box coding, and proposals for it."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture
 
 
-def make_detector(**different: object) -> FastRCNN:
-    """On CaffeNet (groups, normalisation, ceil pooling), with outputs that differ by RoI."""
+def make_detector(**changes: object) -> FastRCNN:
+    """A CaffeNet detector (groups, normalisation, ceil pooling) with outputs that vary by RoI."""
     torch.manual_seed(0)
     architecture = Architecture(
         "caffenet",
         ("cat", "dog", "häuser"),
         (16, 12),
         CAFFE_PIXELS.at_scale(160),
-        **{"box_coding": "caffe", "ranks": {"fc6": 8, "fc7": 5}, **different},  # type: ignore[arg-type]
+        **{"box_coding": "caffe", "ranks": {"fc6": 8, "fc7": 5}, **changes},  # type: ignore[arg-type]
     )
     model = FastRCNN(architecture).eval()
     with torch.no_grad():
@@ -31,7 +31,7 @@ def make_detector(**different: object) -> FastRCNN:
 
 
 def proposals_in(image: NDArray[np.uint8], count: int = 40) -> NDArray[np.float32]:
-    """Boxes of all sizes in an image, some of one pixel."""
+    """Boxes of all sizes in an image, some of them one pixel."""
     draw = np.random.default_rng(count)
     height, width = image.shape[:2]
     corners = draw.integers(0, (width, height), (2, count, 2)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Models out of Caffe's files: what they compute, held to Caffe's layers written out in NumPy."""
+"""Models imported from Caffe, compared with Caffe's layers in NumPy."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 
 BOXES = np.array([[3, 4, 40, 50], [10, 0, 63, 30], [0, 0, 79, 63], [20, 33, 45, 60]], np.float32)
-PICTURE = np.random.default_rng(5).integers(0, 256, (64, 80, 3)).astype(np.uint8)
-BOTH = pytest.mark.parametrize("file_of", [new_file, old_file], ids=["new", "V1"])
+IMAGE = np.random.default_rng(5).integers(0, 256, (64, 80, 3)).astype(np.uint8)
+FORMATS = pytest.mark.parametrize("file_of", [new_file, old_file], ids=["new", "V1"])
 
 
 def imported(tmp_path: Path, content: bytes, *classes: str) -> FastRCNN:
-    """The detector, at a scale at which the picture is not resized."""
+    """The imported detector, at a scale at which the image is not resized."""
     path = write(tmp_path / "net.caffemodel", content)
     model = import_caffe_model(path, "caffenet", classes or ("cat", "dog")).model
     assert model is not None
@@ -46,8 +46,8 @@ def imported(tmp_path: Path, content: bytes, *classes: str) -> FastRCNN:
 
 
 def by_hand(arrays: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Probabilities (R, K + 1) and boxes (R, K + 1, 4), as the first implementation has them."""
-    x = PICTURE[..., ::-1].astype(np.float64) - [102.9801, 115.9465, 122.7717]
+    """Probabilities (R, K + 1) and boxes (R, K + 1, 4), computed as in the first implementation."""
+    x = IMAGE[..., ::-1].astype(np.float64) - [102.9801, 115.9465, 122.7717]
     x = relu(convolution(x.transpose(2, 0, 1), *arrays["conv1"], stride=4, padding=5))
     x = normalise_across_channels(max_pool(x, 3, padding=1), 5, 0.0001, 0.75, 1)
     x = relu(convolution(x, *arrays["conv2"], padding=2, groups=2))
@@ -65,7 +65,7 @@ def by_hand(arrays: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         else:
             h = relu(h @ arrays[name][0].T + arrays[name][1])
     logits = h @ arrays["cls_score"][0].T + arrays["cls_score"][1]
-    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
     offsets = h @ arrays["bbox_pred"][0].T + arrays["bbox_pred"][1]
     dx, dy, dw, dh = np.moveaxis(offsets.reshape(len(h), -1, 4), 2, 0)
     x1, y1, x2, y2 = BOXES.T[:, :, None]
@@ -74,25 +74,29 @@ def by_hand(arrays: Arrays) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     half = 0.5 * np.exp(dw) * width, 0.5 * np.exp(dh) * height
     boxes = np.stack((x - half[0], y - half[1], x + half[0], y + half[1]), axis=-1)
     limits = np.array([79, 63, 79, 63])
-    return shares / shares.sum(axis=1, keepdims=True), np.clip(boxes, 0, limits)
+    return exponentials / exponentials.sum(axis=1, keepdims=True), np.clip(boxes, 0, limits)
 
 
-@BOTH
-def test_a_detector_computes_what_caffe_does(
+@FORMATS
+def test_a_detector_computes_the_same_as_in_caffe(
     tmp_path: Path, file_of: Callable[[Arrays], bytes]
 ) -> None:
     arrays = detector_arrays()
     model = imported(tmp_path, file_of(arrays))
-    scores, boxes = score_boxes(model, PICTURE, Proposals(BOXES))
+    scores, boxes = score_boxes(model, IMAGE, Proposals(BOXES))
     expected_scores, expected_boxes = by_hand(arrays)
     assert expected_scores.std() > 0.1
     np.testing.assert_allclose(scores.numpy(), expected_scores, atol=1e-4)
     np.testing.assert_allclose(boxes.numpy(), expected_boxes[:, 1:], rtol=1e-3, atol=1e-2)
-    assert np.abs(expected_boxes[:, 0] - expected_boxes[:, 1]).max() > 1  # background's differ
+    assert (
+        np.abs(expected_boxes[:, 0] - expected_boxes[:, 1]).max() > 1
+    )  # the background's boxes differ
 
 
-@BOTH
-def test_a_compressed_one_too(tmp_path: Path, file_of: Callable[[Arrays], bytes]) -> None:
+@FORMATS
+def test_a_compressed_detector_computes_the_same_as_in_caffe(
+    tmp_path: Path, file_of: Callable[[Arrays], bytes]
+) -> None:
     arrays = detector_arrays()
     for name, (outputs, inputs, rank) in {"fc6": (8, POOLED, 5), "fc7": (6, 8, 3)}.items():
         del arrays[name]
@@ -100,13 +104,13 @@ def test_a_compressed_one_too(tmp_path: Path, file_of: Callable[[Arrays], bytes]
         arrays[f"{name}_U"] = layer(21, (outputs, rank))
     model = imported(tmp_path, file_of(arrays))
     assert model.architecture.ranks == {"fc6": 5, "fc7": 3}
-    scores, boxes = score_boxes(model, PICTURE, Proposals(BOXES))
+    scores, boxes = score_boxes(model, IMAGE, Proposals(BOXES))
     expected_scores, expected_boxes = by_hand(arrays)
     np.testing.assert_allclose(scores.numpy(), expected_scores, atol=1e-4)
     np.testing.assert_allclose(boxes.numpy(), expected_boxes[:, 1:], rtol=1e-3, atol=1e-2)
 
 
-def test_what_a_model_carries(tmp_path: Path) -> None:
+def test_settings_of_an_imported_model(tmp_path: Path) -> None:
     model = imported(tmp_path, new_file(detector_arrays()))
     architecture = model.architecture
     assert architecture.box_coding == "caffe"
@@ -119,14 +123,14 @@ def test_what_a_model_carries(tmp_path: Path) -> None:
     assert frozen == {"features.conv1.weight", "features.conv1.bias"}
 
 
-def test_vocs_names_come_by_themselves(tmp_path: Path) -> None:
+def test_the_default_class_names_are_those_of_voc(tmp_path: Path) -> None:
     path = write(tmp_path / "voc.caffemodel", new_file(detector_arrays(classes=20)))
     model = import_caffe_model(path, "caffenet").model
     assert model is not None
     assert model.architecture.classes == VOC_CLASSES
 
 
-def test_other_classes_have_to_be_named_all(tmp_path: Path) -> None:
+def test_all_other_classes_must_be_named(tmp_path: Path) -> None:
     path = write(tmp_path / "two.caffemodel", new_file(detector_arrays()))
     with pytest.raises(MisuseError, match=r"2 classes.*\n.*--classes"):
         import_caffe_model(path, "caffenet")
@@ -134,17 +138,17 @@ def test_other_classes_have_to_be_named_all(tmp_path: Path) -> None:
         import_caffe_model(path, "caffenet", ("a", "b", "c"))
 
 
-def test_without_bbox_pred_boxes_stay_where_they_are(tmp_path: Path) -> None:
+def test_without_bbox_pred_boxes_are_the_proposals(tmp_path: Path) -> None:
     arrays = detector_arrays()
     del arrays["bbox_pred"]
     model = imported(tmp_path, new_file(arrays))
     assert not model.architecture.box_regression
-    _, boxes = score_boxes(model, PICTURE, Proposals(BOXES))
+    _, boxes = score_boxes(model, IMAGE, Proposals(BOXES))
     assert torch.equal(boxes[:, 0], torch.from_numpy(BOXES))
 
 
-def test_the_parts_of_vgg_cnn_m_and_vgg16(tmp_path: Path) -> None:
-    """Names and shapes of the other two networks, of their ImageNet files without fc6."""
+def test_layers_of_vgg_cnn_m_and_vgg16(tmp_path: Path) -> None:
+    """Names and shapes of the other two networks, in ImageNet files without fc6."""
     vgg_m = {
         "conv1": layer(0, (96, 3, 7, 7)),
         "conv2": layer(1, (256, 96, 5, 5)),
@@ -166,7 +170,7 @@ def test_the_parts_of_vgg_cnn_m_and_vgg16(tmp_path: Path) -> None:
             assert np.array_equal(weights[f"{name}.bias"].numpy(), bias)
 
 
-def test_an_imagenet_network_leaves_its_classifier_behind(tmp_path: Path) -> None:
+def test_the_classifier_of_an_imagenet_network_is_skipped(tmp_path: Path) -> None:
     arrays = caffenet_arrays() | {"fc8": layer(3, (10, 5)), "fc8_more": layer(3, (10, 5))}
     found = import_caffe_model(write(tmp_path / "a.caffemodel", new_file(arrays)), "caffenet")
     assert found.model is None
@@ -174,7 +178,7 @@ def test_an_imagenet_network_leaves_its_classifier_behind(tmp_path: Path) -> Non
     assert not [name for name in found.weights if name.startswith("fc")]
 
 
-def test_numbers_of_double_precision_are_read(tmp_path: Path) -> None:
+def test_double_precision_is_read(tmp_path: Path) -> None:
     arrays = caffenet_arrays()
     doubles = {name: [blob.astype(np.float64) for blob in blobs] for name, blobs in arrays.items()}
     found = import_caffe_model(write(tmp_path / "a.caffemodel", new_file(doubles)), "caffenet")

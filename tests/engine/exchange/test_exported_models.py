@@ -1,4 +1,4 @@
-"""Exported models give what score_boxes gives, whatever runs them."""
+"""Exported models return the same as score_boxes in every runtime."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
-def pictures(shared_data: Path) -> list[Picture]:
-    """Real ones: wide and tall, and none whose sides are multiples of the stride."""
+def real_images(shared_data: Path) -> list[Image]:
+    """Photographs, wide and tall, with sides that are not multiples of the stride."""
     folder = shared_data / "fast-rcnn-demo"
     images = [read_image(path) for path in sorted(folder.glob("*.jpg"))]
     return [*images, np.ascontiguousarray(images[0].transpose(1, 0, 2)), images[1][:97, :41]]
 
 
 def script() -> dict[str, Any]:
-    """The page's script, as a module that was imported."""
+    """The names defined by the script of the docs page."""
     code = re.search(r"```python\n(import json.*?)```", (DOCS / "export.md").read_text(), re.DOTALL)
     assert code is not None
     names: dict[str, Any] = {"__name__": "run_onnx"}
@@ -52,11 +52,11 @@ def script() -> dict[str, Any]:
     return names
 
 
-def test_onnx_gives_the_same_on_real_images(
+def test_onnx_returns_the_same_on_real_images(
     detector: FastRCNN, onnx_file: Path, shared_data: Path
 ) -> None:
     run = onnx_runner(onnx_file)
-    for count, image in zip((300, 40, 1, 7), pictures(shared_data), strict=True):
+    for count, image in zip((300, 40, 1, 7), real_images(shared_data), strict=True):
         boxes = proposals_in(image, count)
         scores, decoded = score_boxes(detector, image, Proposals(boxes))
         height, width = image.shape[:2]
@@ -74,18 +74,18 @@ def test_onnx_gives_the_same_on_real_images(
         torch.testing.assert_close(found[0], scores, rtol=0, atol=1e-3)
         torch.testing.assert_close(found[1], decoded, rtol=0, atol=1e-3)
         if count > 1:
-            assert scores.std(dim=0).max() > 0.01  # RoIs differ
+            assert scores.std(dim=0).max() > 0.01  # scores depend on the RoI
 
 
-def test_the_pages_script_gives_the_same(
+def test_the_script_in_the_docs_returns_the_same(
     detector: FastRCNN, onnx_file: Path, shared_data: Path
 ) -> None:
-    """Its resized pixels are OpenCV's but for one in a thousand, which differs by 1."""
+    """Its resized pixels equal OpenCV's, except for a few in a thousand, which differ by 1."""
     import onnxruntime
 
     names = script()
     session = onnxruntime.InferenceSession(onnx_file)
-    for image in pictures(shared_data):
+    for image in real_images(shared_data):
         resized = names["resize"](image, 111, 77)
         theirs = cv2.resize(image, (77, 111), interpolation=cv2.INTER_LINEAR)
         assert np.abs(resized.astype(int) - theirs).max() <= 1
@@ -97,14 +97,14 @@ def test_the_pages_script_gives_the_same(
         np.testing.assert_allclose(found[1], decoded.numpy(), atol=0.1)
 
 
-def test_the_pages_suppression_by_hand() -> None:
+def test_the_suppression_in_the_docs_by_hand() -> None:
     boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 4], [20, 20, 29, 29], [5, 5, 14, 14]], np.float32)
     # IoU of the first two 50 / 100, of the first and last 25 / 175.
     assert script()["suppress"](boxes, np.array([0.5, 0.9, 0.7, 0.6])) == [1, 2, 3]
     assert script()["suppress"](boxes[:2], np.array([0.5, 0.9]), iou=0.5) == [1, 0]
 
 
-def test_the_script_runs_where_this_package_is_not(
+def test_the_script_in_the_docs_runs_without_this_package(
     onnx_file: Path, tmp_path: Path, shared_data: Path
 ) -> None:
     code = re.search(r"```python\n(import json.*?)```", (DOCS / "export.md").read_text(), re.DOTALL)
@@ -123,33 +123,34 @@ def test_the_script_runs_where_this_package_is_not(
     assert "häuser" in done.stdout
 
 
-def test_the_file_says_what_it_is(onnx_file: Path) -> None:
+def test_the_file_contains_its_description(onnx_file: Path) -> None:
     import onnx
 
     model = onnx.load(onnx_file)
     pooling = [node for node in model.graph.node if node.op_type == "MaxRoiPool"]
     assert len(pooling) == 1
-    assert {each.domain: each.version for each in model.opset_import}[""] == 20
-    described = json.loads({each.key: each.value for each in model.metadata_props}["frcnn"])
+    assert {opset.domain: opset.version for opset in model.opset_import}[""] == 20
+    properties = {entry.key: entry.value for entry in model.metadata_props}
+    described = json.loads(properties["frcnn"])
     assert described["classes"] == ["cat", "dog", "häuser"]
     assert described["box_coding"] == "caffe"
     assert described["preprocessing"]["channels"] == "bgr"
     assert described["ranks"] == {"fc6": 8, "fc7": 5}
-    assert [each.name for each in model.graph.input] == list(described["inputs"])
-    assert [each.name for each in model.graph.output] == list(described["outputs"])
-    dimensions = [each.type.tensor_type.shape.dim for each in model.graph.input]
+    assert [value.name for value in model.graph.input] == list(described["inputs"])
+    assert [value.name for value in model.graph.output] == list(described["outputs"])
+    dimensions = [value.type.tensor_type.shape.dim for value in model.graph.input]
     assert not dimensions[0][0].dim_value
     assert not dimensions[0][1].dim_value
     assert not dimensions[1][0].dim_value
 
 
-def test_a_torch_program_gives_the_same_and_needs_torch_alone(
+def test_a_torch_program_returns_the_same_and_needs_only_torch(
     detector: FastRCNN, tmp_path: Path, shared_data: Path
 ) -> None:
     path = tmp_path / "small.pt2"
     export_torch(detector, path, "small.safetensors")
     assert max(largest_difference(detector, torch_runner(path))) <= 1e-3
-    image = pictures(shared_data)[3]
+    image = real_images(shared_data)[3]
     boxes = proposals_in(image)
     np.savez(tmp_path / "in.npz", image=image, boxes=boxes)
     code = """
@@ -171,7 +172,7 @@ print(json.loads(extra["frcnn"])["classes"])
     assert done.returncode == 0, done.stderr
     assert "häuser" in done.stdout
     found = np.load(tmp_path / "out.npz")
-    # At scale 1, where nothing is resized.
+    # At scale 1, the image is not resized.
     with torch.inference_mode():
         inputs = torch.from_numpy(image), torch.from_numpy(boxes), torch.tensor(1.0)
         expected = ExportedDetector(detector, plain=False)(*inputs, torch.tensor(image.shape[:2]))
@@ -183,7 +184,7 @@ print(json.loads(extra["frcnn"])["classes"])
 def runner(
     request: pytest.FixtureRequest, detector: FastRCNN, tmp_path: Path, onnx_file: Path
 ) -> Any:
-    """The small detector exported in each way, and run."""
+    """A function that runs the small detector, exported in each format."""
     if request.param == "MaxRoiPool":
         return onnx_runner(onnx_file)
     if request.param == "plain":
@@ -194,9 +195,9 @@ def runner(
 
 
 def test_any_number_of_rois_in_images_of_any_size(runner: Any, detector: FastRCNN) -> None:
-    """No RoI at all, one, and many; images from the smallest to wide and tall ones."""
+    """Zero, one and many RoIs; small, wide and tall images."""
     draw = np.random.default_rng(1)
-    inside = ExportedDetector(detector, plain=False)
+    original = ExportedDetector(detector, plain=False)
     for height, width in ((64, 64), (65, 200), (233, 90)):
         image = draw.integers(0, 256, (height, width, 3)).astype(np.uint8)
         for count in (0, 1, 2, 60):
@@ -206,11 +207,11 @@ def test_any_number_of_rois_in_images_of_any_size(runner: Any, detector: FastRCN
                 torch.tensor(1.0),
                 torch.tensor([height, width]),
             )
-            scores, boxes = (torch.as_tensor(each) for each in runner(given))
+            scores, boxes = (torch.as_tensor(output) for output in runner(given))
             assert scores.shape == (count, 4)
             assert boxes.shape == (count, 3, 4)
             with torch.inference_mode():
-                expected = inside(*given)
+                expected = original(*given)
             torch.testing.assert_close(scores, expected[0], rtol=0, atol=1e-3)
             torch.testing.assert_close(boxes, expected[1], rtol=0, atol=1e-3)
 
@@ -218,18 +219,18 @@ def test_any_number_of_rois_in_images_of_any_size(runner: Any, detector: FastRCN
 @pytest.mark.long
 @pytest.mark.parametrize("plain", [False, True])
 @pytest.mark.parametrize(
-    "different",
+    "changes",
     [{"classifier": "svm"}, {"box_regression": False}, {"box_coding": "inclusive"}],
     ids=["svm", "no-boxes", "inclusive"],
 )
-def test_every_kind_of_model(tmp_path: Path, plain: bool, different: dict[str, Any]) -> None:
-    model = make_detector(**different)
+def test_every_kind_of_model(tmp_path: Path, plain: bool, changes: dict[str, Any]) -> None:
+    model = make_detector(**changes)
     export_onnx(model, tmp_path / "a.onnx", "a", plain)
     assert max(largest_difference(model, onnx_runner(tmp_path / "a.onnx"))) <= 1e-3
 
 
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
-def test_without_a_package_it_says_what_to_install(
+def test_without_a_package_the_error_says_what_to_install(
     detector: FastRCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
     monkeypatch.setitem(sys.modules, package, None)
@@ -239,11 +240,11 @@ def test_without_a_package_it_says_what_to_install(
     assert not list(tmp_path.iterdir())
 
 
-def test_a_model_over_two_gigabytes_is_refused_early(
+def test_a_model_over_two_gigabytes_is_rejected_before_the_export(
     detector: FastRCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(export, "LARGEST", 1000)
-    with pytest.raises(InputError, match="over the 2 GiB"):
+    with pytest.raises(InputError, match="more than the 2 GiB"):
         export_onnx(detector, tmp_path / "a.onnx", "a")
 
 
@@ -251,7 +252,7 @@ def test_a_model_over_two_gigabytes_is_refused_early(
     ("scores", "boxes", "agrees"),
     [(1e-6, 1e-4, True), (2e-3, 0.0, False), (0.0, 2e-3, False), (0.0, float("nan"), False)],
 )
-def test_an_export_agrees_where_both_differences_are_small(
+def test_an_export_agrees_if_both_differences_are_small(
     scores: float, boxes: float, agrees: bool
 ) -> None:
     assert export.Export(Path("a.onnx"), 20, scores, boxes).agrees == agrees

@@ -1,4 +1,4 @@
-"""RoI pooling by plain operators is the operator's, to the bit."""
+"""RoI pooling from basic operators is bit-identical to the reference."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_equal_to_the_reference(size: tuple[int, int], bins: tuple[int, int]) ->
     features = torch.randn(1, 3, height, width, generator=draw)
     spread = torch.tensor([width, height, width, height]) * 16.0
     corners = (torch.rand(120, 4, generator=draw) * 1.6 - 0.3) * spread
-    corners[:40] = (corners[:40] / 8).round() * 8  # halves, once scaled
+    corners[:40] = (corners[:40] / 8).round() * 8  # halves after scaling
     corners[20:] = torch.cat(
         (
             torch.minimum(corners[20:, :2], corners[20:, 2:]),
@@ -25,7 +25,7 @@ def test_equal_to_the_reference(size: tuple[int, int], bins: tuple[int, int]) ->
         ),
         dim=1,
     )
-    # Just under a half, where adding a half would round up.
+    # Just below a half, where adding a half would round up.
     corners[0] = torch.tensor([7.9999995, 7.9999995, 23.999998, 40.0])
     rois = torch.cat((torch.zeros(120, 1), corners), dim=1)
     expected, argmax = roi_pool_reference(features, rois, bins, 1 / 16)

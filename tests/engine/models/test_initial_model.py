@@ -1,4 +1,4 @@
-"""Starting from a detector: what stays, what is new, and that boxes keep meaning what they did."""
+"""Training that starts from a detector: kept rows, new rows, and unchanged box predictions."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ def trained(small_model: FastRCNN) -> FastRCNN:
 
 
 def test_classes_of_the_same_name_keep_their_rows(trained: FastRCNN) -> None:
-    """cat, dog become bird, dog: the background and dog stay, wherever they come now."""
+    """cat, dog become bird, dog, cow: background and dog keep their rows at any position."""
     changed = with_classes(trained, ("bird", "dog", "cow"), seed=1)
     assert changed.architecture.classes == ("bird", "dog", "cow")
     assert torch.equal(changed.score.weight[[0, 2]], trained.score.weight[[0, 2]])
@@ -50,7 +50,7 @@ def test_classes_in_another_order_detect_the_same(trained: FastRCNN) -> None:
     )
 
 
-def test_new_statistics_leave_the_predicted_offsets(trained: FastRCNN) -> None:
+def test_new_statistics_do_not_change_the_predicted_offsets(trained: FastRCNN) -> None:
     pooled = torch.randn(5, 128, 7, 7, generator=torch.Generator().manual_seed(0))
     before = trained.denormalise(trained.head(pooled).offsets)
     means, deviations = torch.full((2, 4), -0.3), torch.full((2, 4), 0.1)
@@ -59,18 +59,20 @@ def test_new_statistics_leave_the_predicted_offsets(trained: FastRCNN) -> None:
     assert torch.allclose(trained.denormalise(trained.head(pooled).offsets), before, atol=1e-6)
 
 
-def test_rows_that_learned_nothing_stay_as_drawn(small_model: FastRCNN) -> None:
+def test_untrained_rows_keep_their_initial_values(small_model: FastRCNN) -> None:
     weight, bias = small_model.box.weight.clone(), small_model.box.bias.clone()
     renormalise_boxes(small_model, torch.full((2, 4), 0.3), torch.full((2, 4), 0.1))
     assert torch.equal(small_model.box.weight, weight)
     assert torch.equal(small_model.box.bias, bias)
 
 
-def start_from(path: Path, backbone: str = "efficientnet_lite0", **more: Any) -> Experiment:
-    return Experiment(init=str(path), backbone=backbone, **more)
+def start_from(path: Path, backbone: str = "efficientnet_lite0", **settings: Any) -> Experiment:
+    return Experiment(init=str(path), backbone=backbone, **settings)
 
 
-def test_a_detector_is_started_from_at_another_scale(trained: FastRCNN, tmp_path: Path) -> None:
+def test_training_starts_from_a_detector_at_another_scale(
+    trained: FastRCNN, tmp_path: Path
+) -> None:
     save_model(trained, tmp_path / "a.safetensors", {})
     preprocessing = trained.architecture.preprocessing.at_scale(48)
     experiment = start_from(tmp_path / "a.safetensors", preprocessing=preprocessing)
@@ -80,21 +82,25 @@ def test_a_detector_is_started_from_at_another_scale(trained: FastRCNN, tmp_path
     assert torch.equal(model.score.weight[1], trained.score.weight[2])
 
 
-def test_another_backbone_is_refused(trained: FastRCNN, tmp_path: Path) -> None:
+def test_another_backbone_is_rejected(trained: FastRCNN, tmp_path: Path) -> None:
     save_model(trained, tmp_path / "a.safetensors", {})
     experiment = start_from(tmp_path / "a.safetensors", backbone="vgg16")
-    with pytest.raises(MisuseError, match="a model on efficientnet_lite0, not on vgg16"):
+    with pytest.raises(MisuseError, match="has backbone efficientnet_lite0, not vgg16"):
         initial_model(experiment, ("cat", "dog"))
 
 
-def test_a_detector_as_weights_is_told_of_init(trained: FastRCNN, tmp_path: Path) -> None:
+def test_the_error_for_a_detector_as_weights_suggests_init(
+    trained: FastRCNN, tmp_path: Path
+) -> None:
     save_model(trained, tmp_path / "a.safetensors", {})
     experiment = replace(Experiment(), weights=str(tmp_path / "a.safetensors"))
-    with pytest.raises(MisuseError, match="Start from it with --init"):
+    with pytest.raises(MisuseError, match="Use --init"):
         initial_model(experiment, ("cat", "dog"))
 
 
-def test_margins_of_svms_are_not_gone_on_from(trained: FastRCNN, tmp_path: Path) -> None:
+def test_training_does_not_continue_from_the_margins_of_svms(
+    trained: FastRCNN, tmp_path: Path
+) -> None:
     trained.architecture = replace(trained.architecture, classifier="svm")
     with torch.no_grad():
         trained.score.weight.fill_(7.0)

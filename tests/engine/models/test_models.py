@@ -1,4 +1,4 @@
-"""Models on disk."""
+"""Model files: writing, reading, finding."""
 
 import json
 import struct
@@ -16,34 +16,34 @@ from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError, MisuseError
 
 
-def same(first: FastRCNN, second: FastRCNN) -> bool:
+def have_equal_weights(first: FastRCNN, second: FastRCNN) -> bool:
     a, b = first.state_dict(), second.state_dict()
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_a_model_reads_back_as_it_was(small_model: FastRCNN, tmp_path: Path) -> None:
+def test_a_model_is_read_back_unchanged(small_model: FastRCNN, tmp_path: Path) -> None:
     small_model.offset_means.fill_(0.25)
     path = tmp_path / "model.safetensors"
     save_model(small_model, path, {"dataset": "voc2007"})
     loaded, origin = load_model(path)
     assert loaded.architecture == small_model.architecture
     assert origin == {"dataset": "voc2007"}
-    assert same(loaded, small_model)
+    assert have_equal_weights(loaded, small_model)
     assert not loaded.training
 
 
-def test_a_compressed_model_is_a_model_like_any_other(
-    small_model: FastRCNN, tmp_path: Path
-) -> None:
+def test_a_compressed_model_is_read_like_any_other(small_model: FastRCNN, tmp_path: Path) -> None:
     thin = compress(small_model, {"fc6": 5, "fc7": 3}).model
     save_model(thin, tmp_path / "thin.safetensors", {})
     loaded, _ = load_model(tmp_path / "thin.safetensors")
     assert loaded.architecture.ranks == {"fc6": 5, "fc7": 3}
-    assert same(loaded, thin)
+    assert have_equal_weights(loaded, thin)
 
 
 @pytest.mark.parametrize("cut", [0, 1, 7, 100, 5000])
-def test_a_cut_file_is_named(small_model: FastRCNN, tmp_path: Path, cut: int) -> None:
+def test_the_error_for_a_truncated_file_names_it(
+    small_model: FastRCNN, tmp_path: Path, cut: int
+) -> None:
     path = tmp_path / "model.safetensors"
     save_model(small_model, path, {})
     path.write_bytes(path.read_bytes()[:cut])
@@ -51,7 +51,9 @@ def test_a_cut_file_is_named(small_model: FastRCNN, tmp_path: Path, cut: int) ->
         load_model(path)
 
 
-def test_a_newer_format_says_to_upgrade(small_model: FastRCNN, tmp_path: Path) -> None:
+def test_the_error_for_a_newer_format_says_to_upgrade(
+    small_model: FastRCNN, tmp_path: Path
+) -> None:
     path = tmp_path / "model.safetensors"
     save_model(small_model, path, {})
     raw = path.read_bytes()
@@ -70,7 +72,7 @@ def test_tensors_of_something_else_are_not_a_model(tmp_path: Path) -> None:
     from safetensors.torch import save_file
 
     save_file({"a": torch.zeros(2)}, tmp_path / "a.safetensors")
-    with pytest.raises(InputError, match="not a model of frcnn"):
+    with pytest.raises(InputError, match="is not a model of frcnn"):
         load_model(tmp_path / "a.safetensors")
 
 
@@ -91,7 +93,7 @@ def test_without_a_model_the_message_says_how_to_get_one(tmp_path: Path) -> None
 
 
 def test_a_model_on_the_vgg16_of_older_versions_is_read_as_torchvisions(tmp_path: Path) -> None:
-    """Its layers were numbered and its pooling rounded down, as torchvision's do."""
+    """Its layers were numbered and its pooling rounded down, as in torchvision."""
     architecture = Architecture("torchvision:vgg16", ("a",), (8, 8), Preprocessing())
     model = FastRCNN(architecture).to(memory_format=torch.channels_last).eval()
     tensors = {
@@ -104,28 +106,30 @@ def test_a_model_on_the_vgg16_of_older_versions_is_read_as_torchvisions(tmp_path
     loaded, origin = load_model(path)
     assert loaded.architecture == architecture
     assert origin == {"dataset": "voc2007"}
-    assert same(loaded, model)
+    assert have_equal_weights(loaded, model)
     image, rois = torch.randn(1, 3, 40, 40), torch.tensor([[0, 0.0, 0, 39, 39]])
     with torch.inference_mode():
         assert loaded.features(image).shape == (1, 512, 2, 2)  # 2.5 rounded down
         assert torch.equal(loaded(image, rois).logits, model(image, rois).logits)
 
 
-def test_a_run_on_the_vgg16_of_older_versions_says_what_to_do(tmp_path: Path) -> None:
+def test_the_error_for_a_run_on_the_vgg16_of_older_versions_says_what_to_do(tmp_path: Path) -> None:
     architecture = Architecture("vgg16", ("a",), (8, 8), Preprocessing())
     stored = Stored(architecture, {"model.features.0.weight": torch.zeros(64, 3, 3, 3)})
-    with pytest.raises(InputError, match=r"checkpoint.*\n.*train anew"):
+    with pytest.raises(InputError, match=r"checkpoint.*\n.*train again"):
         upgraded(tmp_path / "checkpoint.safetensors", stored)
 
 
-def test_a_model_on_the_coarser_lite_of_older_versions_says_what_to_do(tmp_path: Path) -> None:
+def test_the_error_for_a_lite_model_of_older_versions_says_what_to_do(tmp_path: Path) -> None:
     architecture = Architecture("efficientnet_lite0", ("a",), (8, 8), Preprocessing())
     stored = Stored(architecture, {"features.lateral.weight": torch.zeros(128, 112, 1, 1)})
-    with pytest.raises(InputError, match=r"old.safetensors: .*\n.*train anew"):
+    with pytest.raises(InputError, match=r"old.safetensors: .*\n.*train the model again"):
         upgraded(tmp_path / "old.safetensors", stored)
 
 
-def test_a_claim_of_enormous_layers_takes_no_memory(small_model: FastRCNN, tmp_path: Path) -> None:
+def test_an_architecture_with_enormous_layers_takes_no_memory(
+    small_model: FastRCNN, tmp_path: Path
+) -> None:
     small_model.architecture = replace(small_model.architecture, hidden=(2**30, 2**30))
     save_model(small_model, tmp_path / "huge.safetensors", {})
     with pytest.raises(InputError, match="do not fit"):

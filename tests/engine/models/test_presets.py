@@ -1,4 +1,4 @@
-"""The paper's experiments by name, held to the paper's numbers."""
+"""The paper's experiments by name, compared with the paper's numbers."""
 
 import itertools
 
@@ -19,8 +19,8 @@ def experiment(preset: str, *variants: str) -> Experiment:
     ("preset", "backbone"),
     [("paper-s", "caffenet"), ("paper-m", "vgg_cnn_m_1024"), ("paper-l", "vgg16")],
 )
-def test_the_papers_bases(preset: str, backbone: str) -> None:
-    """Section 2.3 and 5: 30k iterations at 0.001 and 10k at 0.0001, scale 600 capped at 1000."""
+def test_the_papers_presets(preset: str, backbone: str) -> None:
+    """Sections 2.3 and 5: 30k iterations at 0.001 and 10k at 0.0001, scale 600, at most 1000."""
     found = experiment(preset)
     assert found.backbone == backbone
     assert (found.preprocessing.scale, found.preprocessing.max_size) == (600, 1000)
@@ -40,15 +40,15 @@ def test_lite_is_the_default() -> None:
     assert base_experiment(None).backbone == "efficientnet_lite2"
 
 
-def test_five_scales_capped_at_2000_and_in_proportion_for_lite() -> None:
+def test_five_scales_of_at_most_2000_and_in_proportion_for_lite() -> None:
     paper, lite = experiment("paper-l", "multiscale"), experiment("lite", "multiscale")
     assert paper.train.sampling.scales == paper.detect.scales == (480, 576, 688, 864, 1200)
     assert paper.preprocessing.max_size == 2000
-    assert lite.detect.scales == (384, 461, 550, 691, 960)  # four fifths, as 480 is of 600
+    assert lite.detect.scales == (384, 461, 550, 691, 960)  # times 480 / 600
     assert lite.preprocessing.max_size == 1600
 
 
-def test_each_variant_says_what_its_name_does() -> None:
+def test_each_variant_changes_the_setting_in_its_name() -> None:
     assert experiment("lite", "no-bbox-reg").train.box_training == "none"
     assert not experiment("lite", "no-bbox-reg").detect.box_regression
     assert experiment("lite", "stagewise").train.box_training == "stagewise"
@@ -60,13 +60,13 @@ def test_each_variant_says_what_its_name_does() -> None:
 
 
 @pytest.mark.parametrize("preset", [preset.name for preset in PRESETS])
-def test_every_variant_changes_every_base(preset: str) -> None:
+def test_every_variant_changes_every_preset(preset: str) -> None:
     base = base_experiment(preset)
     for variant in VARIANTS:
         assert override(base, variant_changes(base, [variant.name])) != base
 
 
-def test_variants_go_together_unless_they_contradict() -> None:
+def test_variants_can_be_combined_unless_they_contradict() -> None:
     contradictions = {("no-bbox-reg", "stagewise"), ("dense", "dense-beside")}
     for pair in itertools.combinations([variant.name for variant in VARIANTS], 2):
         if pair in contradictions:
@@ -76,7 +76,7 @@ def test_variants_go_together_unless_they_contradict() -> None:
             experiment("lite", *pair)
 
 
-def test_another_backbone_brings_its_own_scale_unless_a_preset_is_named() -> None:
+def test_another_backbone_has_its_own_scale_unless_a_preset_is_given() -> None:
     own, named = base_experiment(None, "vgg16"), base_experiment("lite", "vgg16")
     assert (own.preprocessing.scale, own.train.schedule.iterations) == (600, 40_000)
     assert (named.preprocessing.scale, named.train.schedule.iterations) == (480, 9_000)
@@ -86,7 +86,7 @@ def test_another_backbone_brings_its_own_scale_unless_a_preset_is_named() -> Non
     assert lite_on_paper.preprocessing.scale == 600
 
 
-def test_an_unknown_name_gets_the_nearest() -> None:
+def test_the_error_for_an_unknown_name_suggests_the_closest() -> None:
     with pytest.raises(MisuseError, match="Did you mean 'paper-l'"):
         base_experiment("papr-l")
     with pytest.raises(MisuseError, match="Did you mean 'multiscale'"):

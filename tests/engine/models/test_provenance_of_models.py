@@ -1,4 +1,4 @@
-"""What travels with the weights, now and from older formats."""
+"""Information stored with the weights, in this and older formats."""
 
 import json
 import struct
@@ -30,7 +30,7 @@ def run(tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path) 
     return Run(run_folder, tiny_dataset, grid_proposals(tiny_dataset), settings(6, every=2))
 
 
-def test_everything_travels_with_the_weights(run: Run) -> None:
+def test_settings_and_versions_are_stored_with_the_weights(run: Run) -> None:
     preprocessing = Preprocessing(scale=64, max_size=100)
     experiment = Experiment(train=run.settings, preprocessing=preprocessing)
     trained = train(new_model(run.dataset), replace(run, origin=origin_of(experiment, "f00d")))
@@ -87,7 +87,9 @@ FORMAT_1 = {
 }  # fmt: skip
 
 
-def test_a_model_of_format_1_loads_with_all_it_says(small_model: FastRCNN, tmp_path: Path) -> None:
+def test_a_model_of_format_1_loads_with_all_its_settings(
+    small_model: FastRCNN, tmp_path: Path
+) -> None:
     path = tmp_path / "old.safetensors"
     tensors = {name: value.contiguous() for name, value in small_model.state_dict().items()}
     save_file(tensors, path, metadata={"frcnn": json.dumps(FORMAT_1)})
@@ -103,8 +105,8 @@ def test_a_model_of_format_1_loads_with_all_it_says(small_model: FastRCNN, tmp_p
     assert (experiment.train.seed, experiment.train.proposals) == (7, 1500)
 
 
-def test_a_checkpoint_of_format_1_goes_on(run: Run, small_model: FastRCNN) -> None:
-    """Its tensors and the progress, as the first version wrote them."""
+def test_a_checkpoint_of_format_1_can_be_resumed(run: Run, small_model: FastRCNN) -> None:
+    """Tensors and progress as written by the first version."""
     old = FORMAT_1["origin"]
     progress = {
         "iteration": 250,
@@ -128,7 +130,9 @@ def test_a_checkpoint_of_format_1_goes_on(run: Run, small_model: FastRCNN) -> No
     assert stored.experiment.data.dataset == "voc2007"
 
 
-def test_an_old_model_that_says_nothing_is_default(small_model: FastRCNN, tmp_path: Path) -> None:
+def test_a_model_without_settings_has_default_settings(
+    small_model: FastRCNN, tmp_path: Path
+) -> None:
     save_model(small_model, tmp_path / "a.safetensors", {})
     model, origin = load_model(tmp_path / "a.safetensors")
     assert stored_experiment(origin, model.architecture).data == DataSettings()

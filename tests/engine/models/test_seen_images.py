@@ -1,4 +1,4 @@
-"""Whether a model has seen a split."""
+"""Whether a model was trained on images of a split."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("trained", "judged", "seen"),
+    ("trained", "evaluated", "seen"),
     [
         ("trainval", "val", True),
         ("trainval", "train", True),
@@ -31,20 +31,20 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("trainval", "test", False),
     ],
 )
-def test_a_split_is_seen_where_it_shares_an_image(
-    shapes: Path, trained: str, judged: str, seen: bool
+def test_a_split_is_seen_if_it_shares_an_image(
+    shapes: Path, trained: str, evaluated: str, seen: bool
 ) -> None:
     origin = DataSettings(str(shapes), trained)
-    assert trained_on(origin, find_dataset(str(shapes), judged)) is seen
+    assert trained_on(origin, find_dataset(str(shapes), evaluated)) is seen
 
 
-def test_a_copy_of_the_images_is_the_same_images(shapes: Path, tmp_path: Path) -> None:
+def test_a_copy_of_the_images_counts_as_the_same_images(shapes: Path, tmp_path: Path) -> None:
     shutil.copytree(shapes, tmp_path / "copy")
     origin = DataSettings(str(shapes), "trainval")
     assert trained_on(origin, find_dataset(str(tmp_path / "copy"), "val")) is True
 
 
-def test_the_same_ids_of_other_images_are_not(shapes: Path, tmp_path: Path) -> None:
+def test_other_images_with_the_same_ids_are_not_seen(shapes: Path, tmp_path: Path) -> None:
     generate_dataset(tmp_path / "others", images=12, seed=2, size=(96, 72))
     origin = DataSettings(str(shapes), "trainval")
     assert trained_on(origin, find_dataset(str(tmp_path / "others"), "val")) is False
@@ -54,12 +54,12 @@ def test_the_same_ids_of_other_images_are_not(shapes: Path, tmp_path: Path) -> N
     ("name", "split", "seen"),
     [("gone/shapes", "trainval", True), ("gone/shapes", "train", False), ("gone", "val", None)],
 )
-def test_names_decide_where_the_training_images_are_gone(
+def test_names_decide_if_the_training_images_are_missing(
     shapes: Path, name: str, split: str, seen: bool | None
 ) -> None:
     origin = DataSettings(f"/nowhere/{name}", split)
     assert trained_on(origin, find_dataset(str(shapes), "val")) is seen
 
 
-def test_an_origin_that_says_nothing_is_not_taken_for_clean(shapes: Path) -> None:
+def test_without_an_origin_the_answer_is_unknown(shapes: Path) -> None:
     assert trained_on(DataSettings(), find_dataset(str(shapes), "val")) is None

@@ -1,4 +1,4 @@
-"""Compiled feature layers: the same training to rounding, and a message without a compiler."""
+"""Compiled feature layers: equal gradients up to rounding, and an error without a compiler."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from frcnn_cli.engine.network.model import create_model
 pytestmark = pytest.mark.long
 
 
-def test_compiled_layers_give_the_same_features_and_gradients() -> None:
+def test_compiled_layers_return_the_same_features_and_gradients() -> None:
     backbone = find_backbone("caffenet")
     model = create_model(backbone, ("cat",), "none").train()
     found = []
     for is_compiled in (False, True):
         if is_compiled:
             compile_features(model)
-        for side in (96, 128):  # the second without compiling again
+        for side in (96, 128):  # the second size is not compiled again
             image = torch.rand(1, 3, side, 96, generator=torch.Generator().manual_seed(side))
             features = model.features(image.contiguous(memory_format=torch.channels_last))
             model.zero_grad()
@@ -36,13 +36,13 @@ def test_compiled_layers_give_the_same_features_and_gradients() -> None:
             assert (one - other).norm() <= 1e-4 * one.norm()
 
 
-def test_without_a_compiler_training_ends_with_what_to_do(tmp_path: Path) -> None:
+def test_without_a_compiler_the_error_says_what_to_do(tmp_path: Path) -> None:
     environment = os.environ | {
         "PATH": str(tmp_path), "CXX": "none", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")
     }  # fmt: skip
     frcnn = [sys.executable, "-m", "frcnn_cli"]
-    made = [*frcnn, "data", "generate", "shapes", "--images", "8"]
-    subprocess.run(made, cwd=tmp_path, check=True, timeout=120)
+    generate = [*frcnn, "data", "generate", "shapes", "--images", "8"]
+    subprocess.run(generate, cwd=tmp_path, check=True, timeout=120)
     options = ["--source", "dense", "--scale", "64", "--weights", "none", "--iterations", "2"]
     done = subprocess.run(
         [*frcnn, "train", "shapes", *options, "--compile"],
@@ -50,5 +50,5 @@ def test_without_a_compiler_training_ends_with_what_to_do(tmp_path: Path) -> Non
     )  # fmt: skip
     assert done.returncode == 1
     assert "cannot be compiled" in done.stderr
-    assert "without --compile" in done.stderr
+    assert "train without --compile" in done.stderr
     assert "Traceback" not in done.stderr

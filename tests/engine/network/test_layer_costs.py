@@ -1,4 +1,4 @@
-"""What layers cost, against sums worked by hand."""
+"""Costs of layers, compared with numbers computed by hand."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def costs_of(name: str, ranks: dict[str, int] | None = None) -> NetworkCost:
     )
 
 
-def test_vgg16_costs_what_it_does_by_hand() -> None:
+def test_costs_of_vgg16_by_hand() -> None:
     costs = costs_of("vgg16")
     layers = {layer.name: layer for layer in costs.layers}
     convolutions = [layer for layer in costs.layers if layer.kind == "Conv2d"]
@@ -32,10 +32,10 @@ def test_vgg16_costs_what_it_does_by_hand() -> None:
     assert layers["fc7"].multiply_adds == 4096 * 4096
     assert layers["score"].multiply_adds == 4096 * 4
     assert layers["box"].multiply_adds == 4096 * 12
-    an_roi = 4096 * (25088 + 4096 + 4 + 12)
-    an_image = sum(layer.multiply_adds for layer in convolutions)
-    assert costs.multiply_adds(rois=0) == an_image
-    assert costs.multiply_adds(rois=2000) == an_image + 2000 * an_roi
+    per_roi = 4096 * (25088 + 4096 + 4 + 12)
+    per_image = sum(layer.multiply_adds for layer in convolutions)
+    assert costs.multiply_adds(rois=0) == per_image
+    assert costs.multiply_adds(rois=2000) == per_image + 2000 * per_roi
 
 
 def test_a_layer_in_two_parts_costs_less() -> None:
@@ -46,14 +46,14 @@ def test_a_layer_in_two_parts_costs_less() -> None:
     assert "fc6" not in layers
 
 
-def test_parameters_and_frozen_ones_are_those_of_the_model(small_model: FastRCNN) -> None:
+def test_all_and_frozen_parameters_are_those_of_the_model(small_model: FastRCNN) -> None:
     costs = layer_costs(small_model.architecture)
     assert costs.parameters == parameter_count(small_model)
-    frozen = [each.numel() for each in small_model.parameters() if not each.requires_grad]
+    frozen = [p.numel() for p in small_model.parameters() if not p.requires_grad]
     assert costs.frozen_parameters == sum(frozen)
 
 
-def test_nothing_is_computed_and_the_generator_is_left_alone(small_model: FastRCNN) -> None:
+def test_nothing_is_computed_and_the_generator_is_unchanged(small_model: FastRCNN) -> None:
     before = torch.get_rng_state()
     layer_costs(small_model.architecture, image_size=(10**5, 10**5))
     assert torch.equal(torch.get_rng_state(), before)

@@ -1,4 +1,4 @@
-"""The multi-task loss against numbers worked by hand."""
+"""The multi-task loss, compared with numbers computed by hand."""
 
 import math
 
@@ -14,13 +14,13 @@ def test_smooth_l1_on_both_sides_of_one() -> None:
 
 
 def test_two_rois_by_hand() -> None:
-    # RoI 0 is background, RoI 1 of class 2 of K = 2. Scores are even over three: -log(1/3).
+    # RoI 0 is background, RoI 1 is class 2 of K = 2. Probabilities are uniform: -log(1/3).
     logits = torch.zeros(2, 3)
     offsets = torch.tensor([[9.0] * 8, [9.0, 9, 9, 9, 0.5, 0, -3, 0]])
     targets = torch.tensor([[7.0, 7, 7, 7], [0.0, 0, 0, 0]])
     losses = multi_task_loss(logits, offsets, torch.tensor([0, 2]), targets)
     assert losses.classification.item() == pytest.approx(math.log(3))
-    # Only class 2's offsets of RoI 1 count, over both RoIs: (0.125 + 2.5) / 2.
+    # Only the offsets of RoI 1 for class 2 count, averaged over both RoIs: (0.125 + 2.5) / 2.
     assert losses.box_regression.item() == pytest.approx(1.3125)
     assert losses.total.item() == pytest.approx(math.log(3) + 1.3125)
 
@@ -43,7 +43,7 @@ def test_the_gradient_is_that_of_the_formula() -> None:
     )
 
 
-def test_no_rois_is_a_loss_of_zero_that_can_be_learned_from() -> None:
+def test_without_rois_the_loss_is_zero_and_has_a_gradient() -> None:
     logits = torch.zeros(0, 3, requires_grad=True)
     losses = multi_task_loss(
         logits, torch.zeros(0, 8), torch.zeros(0, dtype=torch.int64), torch.zeros(0, 4)

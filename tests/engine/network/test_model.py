@@ -9,7 +9,7 @@ from frcnn_cli.engine.network.model import FastRCNN, create_model
 ROIS = torch.tensor([[0, 0.0, 0, 63, 63], [0, 10, 10, 40, 50], [0, 5, 5, 90, 60]])
 
 
-def test_the_same_outputs_in_training_and_test(small_model: FastRCNN) -> None:
+def test_outputs_have_the_same_shapes_in_training_and_evaluation(small_model: FastRCNN) -> None:
     images = torch.randn(1, 3, 64, 96)
     for model in (small_model.train(), small_model.eval()):
         outputs = model(images, ROIS)
@@ -17,19 +17,19 @@ def test_the_same_outputs_in_training_and_test(small_model: FastRCNN) -> None:
         assert outputs.offsets.shape == (3, 8)
 
 
-def test_no_rois_give_empty_outputs(small_model: FastRCNN) -> None:
+def test_without_rois_the_outputs_are_empty(small_model: FastRCNN) -> None:
     outputs = small_model(torch.randn(1, 3, 64, 96), torch.zeros(0, 5))
     assert outputs.logits.shape == (0, 3)
 
 
-def test_frozen_layers_take_no_gradient(small_model: FastRCNN) -> None:
+def test_frozen_layers_have_no_gradient(small_model: FastRCNN) -> None:
     frozen = {n for n, p in small_model.features.named_parameters() if not p.requires_grad}
     assert "stem.weight" in frozen
     assert "stages.1.0.expand.weight" in frozen
     assert "stages.2.0.expand.weight" not in frozen
 
 
-def test_sibling_layers_start_as_the_paper_says() -> None:
+def test_sibling_layers_are_initialised_as_in_the_paper() -> None:
     model = create_model(find_backbone("efficientnet_lite0"), tuple("abcdefgh"), "none")
     assert model.score.weight.std().item() == pytest.approx(0.01, rel=0.1)
     assert model.box.weight.std().item() == pytest.approx(0.001, rel=0.1)

@@ -26,7 +26,7 @@ def test_pixels_are_normalised_by_channel() -> None:
     )
 
 
-def test_caffe_order_is_blue_green_red_less_the_means() -> None:
+def test_caffe_pixels_are_blue_green_red_minus_the_means() -> None:
     means = (102.9801, 115.9465, 122.7717)
     caffe = Preprocessing(64, 64, "bgr", divisor=1.0, mean=means, std=(1.0, 1.0, 1.0))
     image = np.full((64, 64, 3), (10, 20, 30), np.uint8)
@@ -44,7 +44,7 @@ def test_smaller_images_are_padded_with_zeros_right_and_below() -> None:
     assert batch[1, :, :, 2:].abs().sum() == 0
 
 
-def test_rois_carry_their_image_and_are_scaled() -> None:
+def test_rois_contain_their_image_index_and_are_scaled() -> None:
     boxes = np.array([[10, 20, 30, 40]], np.float32)
     rois = batch_rois([boxes, boxes], [2.0, 0.5])
     assert rois.tolist() == [[0, 20, 40, 60, 80], [1, 5, 10, 15, 20]]

@@ -1,1 +1,1 @@
-"""`frcnn bench`."""
+"""`frcnn bench`: benchmarks of this toolkit and its alternatives."""

@@ -1,4 +1,4 @@
-"""The cases of a benchmark, chosen by name."""
+"""Select the cases of a benchmark by name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Case(Protocol):
-    """What is measured. name: for --cases. precision: of the arithmetic."""
+    """One case of a benchmark. name: for --cases. precision: of the arithmetic."""
 
     @property
     def name(self) -> str: ...
@@ -30,20 +30,25 @@ AnyCase = TypeVar("AnyCase", bound=Case)
 def cases_option(cases: Sequence[Case]) -> Callable[[Any], Any]:
     """The option --cases of a command that measures `cases`."""
     known = ", ".join(case.name for case in cases)
-    text = f"Only these. Default: {known}."
-    return click.option("--cases", "names", metavar="NAME,NAME,...", help=text)
+    return click.option(
+        "--cases",
+        "names",
+        metavar="NAME,NAME,...",
+        show_default="all",
+        help=f"Run only these cases: {known}.",
+    )
 
 
 def choose_cases(output: Output, cases: Sequence[AnyCase], names: str | None) -> list[AnyCase]:
-    """The cases that --cases names, in its order; where it is None, all that run natively.
+    """The cases in `names`, in that order; None selects every case that runs natively.
 
-    Prints which are skipped because this processor would emulate their precision. Raises
-    MisuseError where --cases names one of them, or a case that does not exist.
+    Prints the cases skipped because this processor would emulate their precision. Raises
+    MisuseError if `names` contains such a case or an unknown one.
     """
     known = {case.name: case for case in cases}
     requested = list(known) if names is None else [name.strip() for name in names.split(",")]
     if unknown := [name for name in requested if name not in known]:
-        raise MisuseError(f"There is no case '{unknown[0]}'. Known: {', '.join(known)}.")
+        raise MisuseError(f"Unknown case '{unknown[0]}'. Known cases: {', '.join(known)}.")
     import torch
 
     from frcnn_cli.engine.distributed import devices
@@ -54,8 +59,8 @@ def choose_cases(output: Output, cases: Sequence[AnyCase], names: str | None) ->
     if skipped and names is not None:
         raise MisuseError(
             f"{', '.join(skipped)}: {devices.missing_instructions(cpu)} and would emulate it.\n"
-            "Leave these cases out, or run them on another machine."
+            "Run without these cases, or on another machine."
         )
     if skipped:
-        output.note(f"Skipped: {', '.join(skipped)}: {devices.missing_instructions(cpu)}.")
+        output.note(f"Skipped {', '.join(skipped)}: {devices.missing_instructions(cpu)}.")
     return [known[name] for name in requested if name not in skipped]

@@ -1,4 +1,4 @@
-"""`frcnn bench compress` and `frcnn bench svd`: what truncated SVD gains, and what it takes."""
+"""`frcnn bench compress` and `frcnn bench svd`: speed-up and cost of truncated SVD."""
 
 from __future__ import annotations
 
@@ -12,15 +12,19 @@ from frcnn_proposals.errors import MisuseError
 
 
 @click.command("compress")
-@click.option("--backbone", default="vgg16", show_default=True, help="Network, random weights.")
-@click.option("--svd-rank", default="fc6=1024,fc7=256", show_default=True, help="Ranks.")
-@options.count("--rounds", default=5, help="Of each model.")
+@click.option(
+    "--backbone", default="vgg16", show_default=True, help="Network, with random weights."
+)
+@click.option(
+    "--svd-rank", default="fc6=1024,fc7=256", show_default=True, help="Ranks to truncate to."
+)
+@options.count("--rounds", default=5, help="Number of timed runs per model.")
 @options.json_file
 @pass_output
 def bench_compress(
     output: Output, backbone: str, svd_rank: str, rounds: int, json_path: Path | None
 ) -> None:
-    """Time a network with and without truncated SVD: one photograph, 2,000 proposals given.
+    """Time a network with and without truncated SVD, on one image with 2,000 given proposals.
 
     \b
     frcnn bench compress --backbone vgg16 --svd-rank fc6=1024,fc7=256
@@ -35,8 +39,8 @@ def bench_compress(
     speed = benchmark_compression(find_backbone(backbone), ranks, rounds, output)
     output.print(cost_table(speed.before, speed.after))
     output.print(
-        f"The whole is {speed.ratio:.2f} times as fast, "
-        f"fc6 and fc7 {speed.fully_connected_ratio:.2f} times."
+        f"The network is {speed.ratio:.2f} times as fast, "
+        f"fc6 and fc7 are {speed.fully_connected_ratio:.2f} times as fast."
     )
     write_json(json_path, speed.to_json())
 
@@ -46,13 +50,13 @@ def bench_compress(
     "--shape",
     default="4096x25088",
     show_default=True,
-    help="Outputs and inputs of the layer; VGG16's fc6 unless said.",
+    help="Outputs and inputs of the layer. The default is VGG16's fc6.",
 )
-@options.count("--rank", default=1024, help="Rank to keep.")
+@options.count("--rank", default=1024, help="Rank to truncate to.")
 @options.json_file
 @pass_output
 def bench_svd(output: Output, shape: str, rank: int, json_path: Path | None) -> None:
-    """Time the truncation of one layer beside numpy.linalg.svd, which takes minutes on VGG16's.
+    """Time the truncation of one layer against numpy.linalg.svd, which takes minutes on VGG16.
 
     \b
     frcnn bench svd --shape 4096x25088 --rank 1024
@@ -62,14 +66,16 @@ def bench_svd(output: Output, shape: str, rank: int, json_path: Path | None) -> 
     except ValueError:
         outputs = inputs = 0
     if min(outputs, inputs) < rank:
-        raise MisuseError(f"--shape is outputs x inputs, both at least the rank, not '{shape}'.")
+        raise MisuseError(
+            f"--shape must be OUTPUTSxINPUTS, both at least the rank {rank}, not '{shape}'."
+        )
     from frcnn_cli.engine.benchmarks.compression import benchmark_svd
 
-    with output.progress("Decomposing, ours and NumPy's", None):
+    with output.progress("Decomposing by frcnn and by NumPy", None):
         speed = benchmark_svd(outputs, inputs, rank)
     output.print(
         f"{outputs} x {inputs} to rank {rank}: ours {speed.ours_s:.2f} s, numpy.linalg.svd "
-        f"{speed.numpy_s:.2f} s, {speed.ratio:.1f} times as long"
+        f"{speed.numpy_s:.2f} s ({speed.ratio:.1f} times as long)"
     )
-    output.print(f"Error {speed.error:.6g}, the least possible {speed.optimum:.6g}")
+    output.print(f"Error {speed.error:.6g}, smallest possible error {speed.optimum:.6g}")
     write_json(json_path, speed.to_json())

@@ -1,4 +1,4 @@
-"""`frcnn bench detect`: our detection beside one of usual parts, stage by stage."""
+"""`frcnn bench detect`: our detection against a baseline of standard parts, by stage."""
 
 from __future__ import annotations
 
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
     "--images",
     "count",
     default=3,
-    help="How many, spread evenly over the VOC images of the shared data.",
+    help="Number of images: from the VOC 2007 subset in $FRCNN_SHARED_DATA, spread evenly, or "
+    "generated if that is not set.",
 )
-@options.count("--rounds", default=3, help="Times that each is run on each image.")
+@options.count("--rounds", default=3, help="Number of timed runs per case and image.")
 @options.json_file
 @pass_output
 def bench_detect(
     output: Output, names: str | None, count: int, rounds: int, json_path: Path | None
 ) -> None:
-    """Time detection beside the same model put together from usual parts.
+    """Time detection against the same model built from standard parts.
 
-    Those are OpenCV's selective search, the network in float32 with channels first,
+    The baseline uses OpenCV's selective search, the network in float32 with channels first,
     torchvision's roi_pool and nms, and a Python loop over the classes. Weights are random.
-    Ratios mean something on a machine that does nothing else.
+    Ratios are meaningful only on an otherwise idle machine.
 
     \b
     frcnn bench detect --cases lite-given,lite-made
@@ -51,11 +52,14 @@ def bench_detect(
     output.print(_stage_table(found))
     write_json(json_path, found.to_json())
     if found.differing:
-        raise InputError(f"Outputs differ by more than {TOLERANCE}: {', '.join(found.differing)}.")
+        raise InputError(
+            f"The outputs of these cases differ by more than {TOLERANCE}: "
+            f"{', '.join(found.differing)}."
+        )
 
 
 def _table(found: DetectionBenchmark, title: str) -> Table:
-    headings = ("case", "ours, s", "baseline, s", "ratio", "scores apart", "boxes apart, px")
+    headings = ("case", "ours, s", "baseline, s", "ratio", "score diff", "box diff, px")
     rows = (
         (
             result.case.name,
@@ -71,15 +75,15 @@ def _table(found: DetectionBenchmark, title: str) -> Table:
 
 
 def _stage_table(found: DetectionBenchmark) -> Table:
-    """Shares of the time, as in the paper's figure 2."""
+    """Share of the time per stage, as in the paper's figure 2."""
     rows = []
     for result in found.results:
         for name, who, stages in (
             (result.case.name, "ours", result.ours_stages),
             ("", "baseline", result.baseline_stages),
         ):
-            whole = sum(stages.values())
-            rows.append((name, who, *(f"{seconds / whole:.1%}" for seconds in stages.values())))
+            total = sum(stages.values())
+            rows.append((name, who, *(f"{seconds / total:.1%}" for seconds in stages.values())))
     names = (stage.replace("_", " ") for stage in found.results[0].ours_stages)
     headings = ("case", "by", *names)
-    return make_table("Where the time goes", headings, rows, names=2, narrow=True)
+    return make_table("Share of the time per stage", headings, rows, names=2, narrow=True)

@@ -1,4 +1,4 @@
-"""`frcnn bench eval`: how fast detections are scored."""
+"""`frcnn bench eval`: time the scoring of detections."""
 
 from __future__ import annotations
 
@@ -17,20 +17,24 @@ if TYPE_CHECKING:
 
 
 @click.command("eval")
-@click.option("--images", default=4952, show_default=True, help="Images made up.")
+@click.option("--images", default=4952, show_default=True, help="Number of generated images.")
 @click.option(
     "--detections",
     "detections_an_image",
     default=100,
     show_default=True,
-    help="Detections per image.",
+    help="Number of detections per image.",
 )
-@click.option("--classes", default=20, show_default=True, help="Classes.")
-@click.option("--repeats", default=3, show_default=True, help="Times each; medians are shown.")
+@click.option("--classes", default=20, show_default=True, help="Number of classes.")
+@click.option(
+    "--repeats", default=3, show_default=True, help="Number of timed runs; medians are shown."
+)
 @options.json_file
 @pass_output
 def bench_eval(output: Output, /, json_path: Path | None, **sizes: int) -> None:
-    """Score half a million detections at IoU 0.5: this toolkit and pycocotools in turn.
+    """Time the scoring of detections at IoU 0.5 against pycocotools, interleaved.
+
+    By default, half a million generated detections are scored.
 
     \b
     frcnn bench eval --json eval.json
@@ -49,6 +53,6 @@ def _table(result: EvaluationBenchmark) -> Table:
         (name, *(f"{seconds:.2f}" for seconds in (times.read, times.score, times.total)))
         for name, times in (("frcnn", result.ours), ("pycocotools", result.theirs))
     ]
-    rows.append(("times faster", *(f"{ratio:.1f}" for ratio in ratios)))
+    rows.append(("times as fast", *(f"{ratio:.1f}" for ratio in ratios)))
     title = f"{result.detections} detections, {result.classes} classes, IoU 0.5"
-    return make_table(title, ("seconds, medians", "read", "score", "both"), rows)
+    return make_table(title, ("seconds, medians", "read", "score", "total"), rows)

@@ -1,4 +1,4 @@
-"""`frcnn bench roi-pool` and `frcnn bench nms`: the compiled operators beside torchvision's."""
+"""`frcnn bench roi-pool` and `frcnn bench nms`: our compiled operators against torchvision's."""
 
 from __future__ import annotations
 
@@ -19,20 +19,23 @@ if TYPE_CHECKING:
 
 _HEADINGS = ("case", "ours", "torchvision", "onnx", "ratio", "MB", "used", "equal")
 _device = click.option(
-    "--device", default="cpu", show_default=True, help="cpu, cuda, cuda:N or auto."
+    "--device",
+    default="cpu",
+    show_default=True,
+    help="Device: cpu, cuda, cuda:N or auto.",
 )
 
 
 @click.command("roi-pool")
-@options.count("--rounds", default=11, help="Times that each case is run.")
+@options.count("--rounds", default=11, help="Number of timed runs per case.")
 @_device
 @options.json_file
 @pass_output
 def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | None) -> None:
-    """Time RoI pooling, forward and backward, beside torchvision's.
+    """Time RoI pooling, forward and backward, against torchvision's.
 
-    onnxruntime's MaxRoiPool joins where onnxruntime is installed. Ratios mean something on a
-    machine that does nothing else.
+    If onnxruntime is installed, its MaxRoiPool is timed too. Ratios are meaningful only on an
+    otherwise idle machine.
 
     \b
     frcnn bench roi-pool --json roi-pool.json
@@ -46,12 +49,12 @@ def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | N
 
 
 @click.command("nms")
-@options.count("--rounds", default=21, help="Times that each case is run.")
+@options.count("--rounds", default=21, help="Number of timed runs per case.")
 @_device
 @options.json_file
 @pass_output
 def bench_nms(output: Output, rounds: int, device: str, json_path: Path | None) -> None:
-    """Time non-maximum suppression, class by class, beside torchvision's.
+    """Time non-maximum suppression per class against torchvision's.
 
     \b
     frcnn bench nms --json nms.json
@@ -90,5 +93,8 @@ def _report(
     )
     output.print(make_table(heading, _HEADINGS, rows, narrow=True))
     bandwidth = cases[0].bandwidth / 1e9
-    output.note(f"MB: what must move; used: of the {bandwidth:.1f} GB/s that a large copy reaches.")
+    output.note(
+        "MB: inputs and outputs, each moved once. "
+        f"used: share of the memory bandwidth of a large copy, {bandwidth:.1f} GB/s."
+    )
     write_json(json_path, {"cases": [case.to_json() for case in cases]})

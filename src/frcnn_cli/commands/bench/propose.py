@@ -1,4 +1,4 @@
-"""`frcnn bench propose`: our selective search beside OpenCV's."""
+"""`frcnn bench propose`: our selective search against OpenCV's."""
 
 from __future__ import annotations
 
@@ -20,16 +20,17 @@ if TYPE_CHECKING:
 
 
 @click.command("propose")
-@click.option("--dataset", "name", default="voc2007", show_default=True, help="Data set.")
-@click.option("--split", default="trainval", show_default=True, help="Of the data set.")
+@click.option("--dataset", "name", default="voc2007", show_default=True, help="Dataset to search.")
+@click.option("--split", default="trainval", show_default=True, help="Split of the dataset.")
 @options.data_root
-@options.count("--images", default=100, help="How many, spread evenly over the split.")
+@options.count("--images", default=100, help="Number of images, spread evenly over the split.")
 @click.option(
     "--mode",
     "modes",
     type=click.Choice(list(LIST_LENGTHS)),
     multiple=True,
-    help="Only this mode. Default: both.",
+    show_default="both",
+    help="Run only this mode.",
 )
 @options.json_file
 @pass_output
@@ -42,10 +43,10 @@ def bench_propose(
     modes: tuple[Mode, ...],
     json_path: Path | None,
 ) -> None:
-    """Time selective search beside OpenCV's, one thread each, and judge both by the objects.
+    """Time selective search against OpenCV's, one thread each, and measure the recall of both.
 
-    Lists are cut at 2,147 boxes (fast) and 10,108 (quality), as the paper's. The ratio is the
-    median over images, and holds on a machine that does little else.
+    Only the first 2,147 (fast) or 10,108 (quality) proposals are scored, as in the paper. The ratio
+    is the median over images; it is meaningful only on an otherwise idle machine.
 
     \b
     frcnn bench propose --data-root VOCdevkit --images 100
@@ -60,7 +61,7 @@ def bench_propose(
 
 
 def _table(results: dict[Mode, ModeResult], title: str) -> Table:
-    numbers = ("s per image", "ratio", "MABO", "not difficult", "recall 0.5", "boxes", "found")
+    numbers = ("s per image", "ratio", "MABO", "not difficult", "recall 0.5", "scored", "found")
     rows = (
         (
             mode,

@@ -1,4 +1,4 @@
-"""`frcnn bench sampling`: hierarchical sampling beside RoI-centric."""
+"""`frcnn bench sampling`: hierarchical against RoI-centric sampling."""
 
 from __future__ import annotations
 
@@ -18,13 +18,14 @@ if TYPE_CHECKING:
 
 
 @click.command("sampling")
-@click.option("--dataset", "name", help="Data set. Default: pictures generated for the purpose.")
-@click.option("--split", default="trainval", show_default=True, help="Of the data set.")
+@click.option("--dataset", "name", show_default="generated images", help="Dataset to train on.")
+@click.option("--split", default="trainval", show_default=True, help="Split of the dataset.")
 @options.data_root
 @options.count(
     "--rounds",
     default=3,
-    help="Times that the long one is run; the short one is run before each piece of it.",
+    help="Number of timed RoI-centric mini-batches; each is timed in pieces, and a hierarchical "
+    "mini-batch is timed before each piece.",
 )
 @options.json_file
 @pass_output
@@ -36,17 +37,17 @@ def bench_sampling(
     rounds: int,
     json_path: Path | None,
 ) -> None:
-    """Time a mini-batch of 128 RoIs, forward and backward: from 2 images, and from 128.
+    """Time a mini-batch of 128 RoIs, forward and backward: from 2 images and from 128 images.
 
-    The second is how R-CNN and SPPnet train; its gradient is accumulated image by image. The
-    paper puts the difference at about 64 times.
+    R-CNN and SPPnet train with RoIs from 128 images; here their gradients are accumulated image by
+    image. According to the paper, sampling from 2 images is about 64 times faster.
 
     \b
     frcnn bench sampling --json sampling.json
     frcnn bench sampling --dataset voc2007 --data-root VOCdevkit
     """
     if name is not None:
-        locate(name, data_root)  # an unknown one is reported before anything slow is imported
+        locate(name, data_root)  # an unknown dataset is reported before anything slow is imported
     from frcnn_cli.engine.benchmarks.sampling import benchmark_sampling
 
     result = benchmark_sampling(name, split, data_root, rounds, output)
@@ -58,13 +59,13 @@ def _table(result: SamplingBenchmark) -> Table:
     from frcnn_cli.engine.benchmarks.sampling import BACKBONE, SCALE
 
     title = f"{result.rois} RoIs, {BACKBONE} at scale {SCALE}, {result.threads} threads"
-    whole = result.hierarchical_s
+    fastest = result.hierarchical_s
     measured = {
-        "hierarchical": (result.hierarchical_images, whole, result.hierarchical_bytes),
+        "hierarchical": (result.hierarchical_images, fastest, result.hierarchical_bytes),
         "roi-centric": (result.roi_centric_images, result.roi_centric_s, result.roi_centric_bytes),
     }
     rows = (
-        (name, f"{images}", f"{seconds:.2f}", f"{seconds / whole:.1f}", f"{memory / 1e6:.0f}")
+        (name, f"{images}", f"{seconds:.2f}", f"{seconds / fastest:.1f}", f"{memory / 1e6:.0f}")
         for name, (images, seconds, memory) in measured.items()
     )
-    return make_table(title, ("sampling", "images", "s per batch", "times", "memory, MB"), rows)
+    return make_table(title, ("sampling", "images", "s per batch", "ratio", "memory, MB"), rows)

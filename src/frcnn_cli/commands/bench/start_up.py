@@ -1,4 +1,4 @@
-"""`frcnn bench start-up`: time and memory to start commands that need no network."""
+"""`frcnn bench start-up`: time and memory of starting commands that need no network."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from frcnn_cli.commands.shared.tables import make_table
 
 @click.command("start-up")
 @click.argument("lines", nargs=-1, metavar="[LINE]...")
-@options.count("--repeats", default=5, help="Runs of each line; medians are shown.")
+@options.count("--repeats", default=5, help="Number of timed runs per line; medians are shown.")
 @options.json_file
 @pass_output
 def bench_start_up(
     output: Output, lines: tuple[str, ...], repeats: int, json_path: Path | None
 ) -> None:
-    """Measure the start of commands that need no network, beside bare Python and import torch.
+    """Measure the start-up of commands that need no network, next to bare Python and import torch.
 
-    LINE holds the arguments of `frcnn`, in quotes; by default, help texts, listings, and errors for
-    missing inputs are measured. The table shows user and system seconds and peak memory of child
+    LINE is a quoted list of arguments of `frcnn`. By default, help texts, listings and errors for
+    missing inputs are measured. The table shows user plus system seconds and peak memory of child
     processes, which run interleaved.
 
     \b

@@ -1,1 +1,1 @@
-"""`frcnn compress`."""
+"""`frcnn compress`: compress models."""

@@ -1,4 +1,4 @@
-"""`frcnn compress`: truncated SVD of fc6 and fc7, with what it gains and costs."""
+"""`frcnn compress`: truncated SVD of fc6 and fc7, measured before and after."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BoundOptions:
-    """How far to compress, as written on the command line."""
+    """The options that choose the ranks, as written on the command line."""
 
     svd_rank: str | None
     energy: float | None
@@ -35,47 +35,47 @@ class BoundOptions:
     sweep: str | None
 
     def __post_init__(self) -> None:
-        """Raises MisuseError unless one way is given, or --half alone."""
-        ways = [
+        """Raises MisuseError unless exactly one option is given, or --half alone."""
+        given = [
             f"--{name.replace('_', '-')}"
             for name in ("svd_rank", "energy", "budget", "max_drop", "sweep")
             if getattr(self, name) is not None
         ]
-        if len(ways) > 1:
-            raise MisuseError(f"Give one of {' and '.join(ways)}: each chooses the ranks alone.")
-        if not ways and not self.half:
+        if len(given) > 1:
+            raise MisuseError(f"{' and '.join(given)} cannot be combined: use one of them.")
+        if not given and not self.half:
             raise MisuseError(
-                "Say how far to compress, as --svd-rank 256, --energy 0.9, --budget 0.7x or "
-                "--max-drop 0.3;\n--half alone stores the weights in bfloat16."
+                "Choose how to compress: --svd-rank 256, --energy 0.9, --budget 0.7x or "
+                "--max-drop 0.3.\nUse --half alone to store the weights in bfloat16."
             )
 
     def bound(self) -> Bound:
-        """The bound to choose ranks by. Raises MisuseError for a value out of range."""
+        """The bound that the ranks must keep. Raises MisuseError for a value out of range."""
         return parse_bound(self.svd_rank, self.energy, self.budget, self.max_drop)
 
     def sweep_ranks(self) -> tuple[int, ...] | None:
-        """The ranks of --sweep. Raises MisuseError for anything but a list of ranks."""
+        """The ranks of --sweep. Raises MisuseError unless it is a list of ranks."""
         return None if self.sweep is None else parse_sweep_ranks(self.sweep)
 
     def label(self) -> str:
-        """The bound as part of a file's name: svd-256, energy-0.9, drop-0.3-half."""
-        ways = {
+        """The bound as part of a file name: svd-256, energy-0.9, drop-0.3-half."""
+        values = {
             "svd": self.svd_rank,
             "energy": self.energy,
             "budget": self.budget,
             "drop": self.max_drop,
         }
-        parts = [f"{name}-{value}" for name, value in ways.items() if value is not None]
-        words = "-".join([*parts, *(["half"] if self.half else [])])
-        return words.replace("=", "").replace(",", "-").replace(" ", "")
+        parts = [f"{name}-{value}" for name, value in values.items() if value is not None]
+        label = "-".join([*parts, *(["half"] if self.half else [])])
+        return label.replace("=", "").replace(",", "-").replace(" ", "")
 
 
 @dataclass(frozen=True)
 class CompressOptions:
-    """All options: what to compress, how far, and on which images to measure mAP."""
+    """All options: the model, its bound, and the images to measure mAP on."""
 
     model: Path | None
-    way: BoundOptions
+    how: BoundOptions
     data: DataOptions
     plot: Path
     out: Path | None
@@ -87,36 +87,49 @@ class CompressOptions:
 @click.command()
 @click.argument("model", required=False)
 @click.argument("dataset", required=False)
+@click.option("--svd-rank", help="Rank to truncate to: one for both layers, or fc6=1024,fc7=256.")
 @click.option(
-    "--svd-rank", help="Singular values kept: one number for fc6 and fc7, or fc6=1024,fc7=256."
+    "--energy",
+    type=float,
+    metavar="SHARE",
+    help="Use the smallest ranks that keep this share of the squared singular values, "
+    "for example 0.9.",
 )
 @click.option(
-    "--energy", type=float, metavar="SHARE", help="Smallest ranks that keep this share, as 0.9."
-)
-@click.option(
-    "--budget", metavar="SHARE", help="Best ranks that take this share of the time, as 0.7x."
+    "--budget",
+    metavar="SHARE",
+    help="Use the best ranks within this share of the original time, for example 0.7x.",
 )
 @click.option(
     "--max-drop",
     type=float,
     metavar="POINTS",
-    help="Smallest layers that lose at most so many points of mAP, on a split that the model "
-    "did not train on.",
+    help="Use the smallest layers that lose at most this many mAP points, on a split that the "
+    "model was not trained on.",
 )
-@click.option("--half", is_flag=True, help="Store weights in bfloat16, in half the bytes.")
+@click.option("--half", is_flag=True, help="Store weights in bfloat16, which halves the file size.")
 @click.option(
-    "--sweep", metavar="N,N,...", help="Measure mAP and time at each of these ranks; no model."
+    "--sweep",
+    metavar="N,N,...",
+    help="Measure mAP and time at each of these ranks, without writing a model.",
 )
 @click.option(
     "--plot",
     type=options.FilePath,
     default=Path("map-by-rank.png"),
     show_default=True,
-    help="Picture that --sweep draws.",
+    help="File for the plot of --sweep.",
 )
-@click.option("--out", type=options.OutputFile, help="Default: beside the model, named by bound.")
 @click.option(
-    "--split", help="Split of DATASET. Default: test where annotated, else val; --max-drop: val."
+    "--out",
+    type=options.OutputFile,
+    show_default="next to the model, named after the bound",
+    help="File for the compressed model.",
+)
+@click.option(
+    "--split",
+    show_default="test if annotated, else val; with --max-drop: val",
+    help="Split of DATASET to measure mAP on.",
 )
 @options.data_root
 @options.proposals
@@ -126,10 +139,11 @@ class CompressOptions:
 @options.json_file
 @pass_output
 def compress(output: Output, /, model: str | None, dataset: str | None, **given: Any) -> None:
-    """Compress MODEL, by default the newest run's; with DATASET, measure mAP before and after.
+    """Compress fc6 and fc7 of MODEL (default: the newest run's model) by truncated SVD.
 
-    Say how far by one of --svd-rank, --energy, --budget and --max-drop, or measure a --sweep.
-    With one rank for all layers, a layer that it would not make smaller is left alone.
+    With DATASET, mAP is measured before and after. Choose the ranks by one of --svd-rank,
+    --energy, --budget and --max-drop, or compare ranks with --sweep. A rank given for both layers
+    is not applied to a layer that it would not make smaller.
 
     \b
     frcnn compress --svd-rank 256
@@ -137,12 +151,12 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
     frcnn compress --max-drop 0.3 --half
     frcnn compress --sweep 64,128,256,512 voc2007
     """
-    way = take(BoundOptions, given)
-    bound, ranks = way.bound(), way.sweep_ranks()
+    how = take(BoundOptions, given)
+    bound, ranks = how.bound(), how.sweep_ranks()
     path, name = split_arguments(model, dataset)
-    chosen = CompressOptions(path, way, take(DataOptions, given, dataset=name), **given)
+    chosen = CompressOptions(path, how, take(DataOptions, given, dataset=name), **given)
     source = find_model(path, chosen.runs_root)
-    target = chosen.out or source.with_name(f"{source.stem}-{way.label()}.safetensors")
+    target = chosen.out or source.with_name(f"{source.stem}-{how.label()}.safetensors")
     _check(chosen, source, target)
     from frcnn_cli.commands.compress import tables
     from frcnn_cli.engine.compression.choose import compress_model
@@ -154,13 +168,13 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
     images = _open_images(output, loaded, bound, chosen)
     if ranks is not None:
         assert images is not None
-        sweep = sweep_ranks(loaded, ranks, images, way.half, output)
+        sweep = sweep_ranks(loaded, ranks, images, how.half, output)
         output.print(tables.sweep_table(sweep))
         write_whole(chosen.plot, sweep_plot(sweep))
         output.print(f"Plot: [bold]{escape(str(chosen.plot))}[/]")
         values = tables.sweep_to_json(sweep)
     else:
-        compressed = compress_model(loaded, bound, target, images, way.half, output)
+        compressed = compress_model(loaded, bound, target, images, how.half, output)
         if compressed.compression.layers:
             output.print(tables.layer_table(compressed.compression.layers))
         output.print(tables.compression_table(compressed))
@@ -172,21 +186,21 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
 
 
 def _check(chosen: CompressOptions, source: Path, target: Path) -> None:
-    """Raise for missing or unwritable files, before anything slow is imported."""
+    """Report missing inputs and unwritable outputs before anything slow is imported."""
     check_data(chosen.data)
     if chosen.out is not None:
         refuse_to_replace(source, target)
-    check_writable(target if chosen.way.sweep is None else chosen.plot)
+    check_writable(target if chosen.how.sweep is None else chosen.plot)
 
 
 def _open_images(
     output: Output, loaded: LoadedModel, bound: Bound, chosen: CompressOptions
 ) -> DatasetProposals | None:
-    """The images to measure mAP on; None to measure only costs."""
+    """The images to measure mAP on; None if only costs are measured."""
     from frcnn_cli.engine.evaluation.images import open_images, open_unseen_images
 
     if bound.max_drop is not None:
         return open_unseen_images(loaded, chosen.data, output)
-    if chosen.data.dataset is not None or chosen.way.sweep is not None:
+    if chosen.data.dataset is not None or chosen.how.sweep is not None:
         return open_images(loaded, chosen.data, reporter=output)
     return None

@@ -1,4 +1,4 @@
-"""What `frcnn compress` prints, and writes as JSON."""
+"""Tables and JSON values of `frcnn compress`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STAGE_TITLES = {
     "roi_pooling": "RoI pooling",
     "fc6": "fc6",
     "fc7": "fc7",
-    "rest": "the rest",
+    "rest": "other",
 }
 
 
 def layer_table(layers: Sequence[CompressedLayer]) -> Table:
-    """A row per replaced layer: shape, rank, energy kept, numbers before and after."""
+    """One row per replaced layer: shape, rank, energy kept, parameters before and after."""
     table = Table("layer", "shape")
     for heading in ("rank", "energy kept", "parameters before", "after"):
         table.add_column(heading, justify="right")
@@ -44,24 +44,24 @@ def layer_table(layers: Sequence[CompressedLayer]) -> Table:
 
 
 def compression_table(compressed: CompressedModel) -> Table:
-    """Before, after and their ratio: costs, bytes of the file, and mAP where it was measured."""
+    """Costs, file size and mAP (if measured): before, after and their ratio."""
     before, after = compressed.before, compressed.after
-    rows = [("bytes on disk", "{:,.0f}", float(before.bytes), float(after.bytes))]
+    rows = [("file size, bytes", "{:,.0f}", float(before.bytes), float(after.bytes))]
     for title, value in (
-        ("mAP (11-point), float32", after.map_in_float32),
-        ("mAP (11-point)", after.map_11point),
+        ("mAP (11-point), float32, %", after.map_in_float32),
+        ("mAP (11-point), %", after.map_11point),
     ):
         if before.map_11point is not None and value is not None:
-            rows.append((title, "{:.3f}", before.map_11point, value))
+            rows.append((title, "{:.1f}", 100 * before.map_11point, 100 * value))
     return cost_table(before.cost, after.cost, rows)
 
 
 def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, float]] = ()) -> Table:
-    """Before, after and their ratio: size, arithmetic, time by stage, and further rows.
+    """Size, multiply-adds, time by stage and further rows: before, after and their ratio.
 
-    others: title, format, value before and after.
+    others: title, format, value before and value after of each further row.
     """
-    table = Table("whole model")
+    table = Table("model")
     for heading in ("before", "after", "after / before"):
         table.add_column(heading, justify="right")
     stages = [
@@ -70,8 +70,8 @@ def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, flo
     ]
     for title, form, before, after in (
         ("parameters", "{:,.0f}", old.parameters, new.parameters),
-        ("multiply-adds an image", "{:,.0f}", old.multiply_adds, new.multiply_adds),
-        ("seconds an image", "{:.3f}", old.times.seconds, new.times.seconds),
+        ("multiply-adds per image", "{:,.0f}", old.multiply_adds, new.multiply_adds),
+        ("seconds per image", "{:.3f}", old.times.seconds, new.times.seconds),
         *stages,
         *others,
     ):
@@ -81,25 +81,26 @@ def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, flo
 
 
 def sweep_table(sweep: RankSweep) -> Table:
-    """A row for each rank: energy kept, parameters, seconds per image, mAP."""
+    """One row per rank: energy kept, parameters, seconds per image, mAP."""
     table = Table(title=escape(sweep.title))
     table.add_column("rank")
-    for heading in ("energy, fc6", "fc7", "parameters", "seconds an image", "mAP 11-point"):
+    headings = ("energy, fc6", "fc7", "parameters", "seconds per image", "mAP (11-point), %")
+    for heading in headings:
         table.add_column(heading, justify="right")
     for point in sweep.points:
         shares = [point.energy.get(name) for name in ("fc6", "fc7")]
         table.add_row(
-            "as it was" if point.rank is None else str(point.rank),
+            "uncompressed" if point.rank is None else str(point.rank),
             *("-" if share is None else f"{share:.1%}" for share in shares),
             f"{point.parameters:,}",
             f"{point.seconds_an_image:.3f}",
-            f"{point.map_11point:.3f}",
+            f"{100 * point.map_11point:.1f}",
         )
     return table
 
 
 def compression_to_json(compressed: CompressedModel) -> dict[str, Any]:
-    """The whole result as JSON values."""
+    """All results as JSON values."""
     compression, search, dataset = compressed.compression, compressed.search, compressed.dataset
     return {
         "model": str(compressed.source),
@@ -107,7 +108,7 @@ def compression_to_json(compressed: CompressedModel) -> dict[str, Any]:
         "bound": compressed.bound.to_json(),
         "half": compressed.half,
         "layers": {layer.name: layer.to_json() for layer in compression.layers},
-        "left_alone": compression.left_alone,
+        "left_alone": compression.unchanged,
         "dataset": None if dataset is None else _images_to_json(dataset),
         "trials": None if search is None else _trials_to_json(search),
         "before": compressed.before.to_json(),
@@ -116,7 +117,7 @@ def compression_to_json(compressed: CompressedModel) -> dict[str, Any]:
 
 
 def sweep_to_json(sweep: RankSweep) -> dict[str, Any]:
-    """Every rank's measurements as JSON values, with the dataset that they were made on."""
+    """The measurements at each rank, and the dataset of the mAP, as JSON values."""
     return {
         "dataset": _images_to_json(sweep.dataset),
         "half": sweep.half,
@@ -129,7 +130,7 @@ def _images_to_json(dataset: Dataset) -> dict[str, Any]:
 
 
 def _trials_to_json(search: Search) -> list[dict[str, Any]]:
-    """Each choice of ranks that was measured: its ranks, and the mAP points it lost."""
+    """Each measured choice of ranks: the ranks, and the mAP points lost."""
     return [
         {
             "ranks": trial.rung.choice.ranks,

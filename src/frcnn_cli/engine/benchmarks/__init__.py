@@ -1,1 +1,1 @@
-"""Benchmarks of the operators beside other implementations, in turn in one run."""
+"""Benchmarks against other implementations, interleaved in one run."""

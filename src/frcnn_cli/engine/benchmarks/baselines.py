@@ -1,10 +1,9 @@
-"""Detection and training from standard parts: the baselines that ours is measured against.
+"""Detection and training built from standard parts: the baselines of the benchmarks.
 
-The detector is the network in float32 with channels first, torchvision's roi_pool and nms, every
-proposal through the network, and a Python loop over the classes. The training decodes, mirrors,
-matches and samples its images between the steps; its tensors are float32 with channels first, its
-RoI pooling is torchvision's, and its layers and optimizer are torch's own.
-Both take their weights from one of our models.
+The detector runs the network in float32 with channels first on every proposal, with torchvision's
+roi_pool and nms and a Python loop over the classes. The training loop decodes, flips, matches and
+samples its images between the steps; it uses float32 tensors with channels first, torchvision's
+RoI pooling, and torch's own layers and optimizer. Both take their weights from one of our models.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from frcnn_proposals.images import read_image
 
 
 class BaselineNetwork(nn.Module):
-    """The layers of `model`, copied, in torch's default layout; the same inputs and outputs."""
+    """A copy of the layers of `model` in torch's default layout; same inputs and outputs."""
 
     def __init__(self, model: FastRCNN) -> None:
         super().__init__()
@@ -60,24 +59,24 @@ class BaselineNetwork(nn.Module):
 
 
 class BaselineDetector:
-    """The test procedure around the baseline's network."""
+    """Detection with the baseline network."""
 
     def __init__(self, model: FastRCNN) -> None:
         self.network = BaselineNetwork(model).eval()
-        self.model = model  # for its preprocessing and its offsets' statistics
+        self.model = model  # provides preprocessing and offset statistics
 
     @torch.inference_mode()
     def detect(self, image: Image, proposals: Proposals, settings: DetectSettings) -> Detections:
-        """Detections in one RGB image (H, W, 3) uint8, highest score first."""
+        """Detections in one RGB image (H, W, 3) uint8, by descending score."""
         scores, boxes = self.score_boxes(image, proposals.top(settings.proposals))
         best_scores, best_boxes, best_labels = [], [], []
         for label in range(1, scores.shape[1]):
-            of_class, rows = scores[:, label].sort(descending=True)
-            rows = rows[of_class >= (settings.score_threshold or 0.0)][: settings.max_per_class]
-            candidates, their_scores = boxes[rows, label - 1], scores[rows, label]
+            class_scores, rows = scores[:, label].sort(descending=True)
+            rows = rows[class_scores >= (settings.score_threshold or 0.0)][: settings.max_per_class]
+            candidates, candidate_scores = boxes[rows, label - 1], scores[rows, label]
             inclusive = candidates + candidates.new_tensor([0.0, 0.0, 1.0, 1.0])
-            kept = torchvision.ops.nms(inclusive, their_scores, settings.nms_iou)
-            best_scores.append(their_scores[kept])
+            kept = torchvision.ops.nms(inclusive, candidate_scores, settings.nms_iou)
+            best_scores.append(candidate_scores[kept])
             best_boxes.append(candidates[kept])
             best_labels.append(torch.full((len(kept),), label))
         ordered, order = torch.cat(best_scores).sort(descending=True)
@@ -102,14 +101,14 @@ class BaselineDetector:
 
 
 class PlainTraining:
-    """The same network on the same images and RoIs as the run's, a step a call."""
+    """A plain training loop on the images and RoIs of `run`; each call of `step` is one step."""
 
     def __init__(self, model: FastRCNN, run: Run) -> None:
         self.model = model.to(memory_format=torch.contiguous_format).train()
         _use_layers_of_torch(self.model)
         self.run = run
         schedule = run.settings.schedule
-        parameters = [each for each in self.model.parameters() if each.requires_grad]
+        parameters = [p for p in self.model.parameters() if p.requires_grad]
         rate, decay = schedule.learning_rate, schedule.weight_decay
         self.optimizer: torch.optim.Optimizer
         if schedule.optimizer == "adamw":
@@ -121,7 +120,7 @@ class PlainTraining:
         self.iteration = 0
 
     def step(self) -> float:
-        """One iteration; returns its loss."""
+        """Run one training step and return its loss."""
         batch = self._next_batch()
         model = self.model
         features = model.features(batch.images)
@@ -140,11 +139,11 @@ class PlainTraining:
 
     def _next_batch(self) -> Minibatch:
         run, sampling = self.run, self.run.settings.sampling
-        epoch, place = divmod(self.iteration, -(-len(run.dataset) // sampling.images))
-        (share,) = epoch_shares(run.dataset, sampling, run.settings.seed, epoch)[place]
+        epoch, batch_index = divmod(self.iteration, -(-len(run.dataset) // sampling.images))
+        (share,) = epoch_shares(run.dataset, sampling, run.settings.seed, epoch)[batch_index]
         self.iteration += 1
         images, rois, labels, targets, rows = [], [], [], [], []
-        for place, index in enumerate(share.images):
+        for position, index in enumerate(share.images):
             record = run.dataset.images[index]
             generator = generator_for(run.settings.seed, epoch, record.image_id)
             image = read_image(record.path)
@@ -159,10 +158,10 @@ class PlainTraining:
             candidates = match_candidates(proposals, truth, sampling.foreground_iou)
             sample = sample_rois(candidates, share.quota, sampling, generator)
             tensor, factor = image_tensor(image, self.model.architecture.preprocessing)
-            generator.integers(1)  # our way draws a scale here
+            generator.integers(1)  # our training draws a scale at this point
             images.append(tensor)
             boxes = torch.from_numpy(sample.boxes * np.float32(factor))
-            rois.append(torch.cat([torch.full((len(boxes), 1), float(place)), boxes], 1))
+            rois.append(torch.cat([torch.full((len(boxes), 1), float(position)), boxes], 1))
             labels.append(torch.from_numpy(sample.labels))
             targets.append(torch.from_numpy(sample.targets))
             rows.append(ImageRows(len(boxes), int(generator.integers(2**63))))
@@ -173,7 +172,7 @@ class PlainTraining:
 
 
 def _use_layers_of_torch(module: nn.Module) -> None:
-    """Put torch's own layers, of the same parameters, in the place of ours."""
+    """Replace our layers by torch's, with the same parameters."""
     for name, layer in module.named_children():
         if isinstance(layer, InPlaceReLU6):
             setattr(module, name, nn.ReLU6(inplace=True))

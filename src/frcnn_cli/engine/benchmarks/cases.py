@@ -1,4 +1,4 @@
-"""Cases of benchmarks by name, without torch, so that help starts quickly."""
+"""Cases of the benchmarks by name; imports no torch, so that --help is quick."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DetectionCase:
-    """ranks: of fc6 and fc7. made: the time includes computing the proposals."""
+    """One case of detection. ranks: of fc6 and fc7. made: the time includes the proposals."""
 
     name: str
     backbone: str
@@ -36,7 +36,7 @@ DETECTION_CASES = (
 
 @dataclass(frozen=True)
 class TrainingCase:
-    """preset and backbone: what is trained. precision: of our step; the baseline is float32."""
+    """One case of training. precision: of our step; the baseline always computes in float32."""
 
     name: str
     preset: str
@@ -54,7 +54,7 @@ TRAINING_CASES = (
 
 @dataclass(frozen=True)
 class StepOption:
-    """One way to compute a training step. frozen: whether the first layers are fixed."""
+    """One way to compute a training step. frozen: whether the first layers are frozen."""
 
     name: str
     channels_last: bool = True
@@ -63,7 +63,7 @@ class StepOption:
     compile: bool = False
 
 
-# The first is the way that `frcnn train` uses; the others are compared with it.
+# `frcnn train` uses the first; the others are compared with it.
 STEP_OPTIONS = (
     StepOption("usual"),
     StepOption("channels-first", channels_last=False),
@@ -72,5 +72,5 @@ STEP_OPTIONS = (
     StepOption("compiled", compile=True),
 )
 
-# Proposals per image, as in the paper (table 7): the means of its two strategies.
+# Mean proposals per image of the two strategies in the selective search paper (table 7).
 LIST_LENGTHS: Mapping[Mode, int] = {"fast": 2147, "quality": 10108}

@@ -1,4 +1,4 @@
-"""What truncated SVD gains a network, and how long the SVD itself takes beside NumPy's."""
+"""Speed-up of a network by truncated SVD, and time of the SVD itself against NumPy's."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
 from frcnn_cli.engine.reporter import SILENT, Reporter
 
-# As many as VOC has: they decide how long the layers behind fc7 and suppression take.
+# As many as VOC has: the time of the layers after fc7 and of suppression depends on them.
 _CLASSES = tuple(f"class {number}" for number in range(1, 21))
 
 
 @dataclass(frozen=True)
 class CompressionSpeed(BenchmarkResult):
-    """One network as it is and with its layers in two parts."""
+    """Costs of one network before and after compression."""
 
     before: Cost
     after: Cost
 
     @property
     def ratio(self) -> float:
-        """How many times faster the whole network is."""
+        """Time of the whole network before over its time after."""
         return self.before.times.seconds / self.after.times.seconds
 
     @property
     def fully_connected_ratio(self) -> float:
-        """How many times faster fc6 and fc7 together are."""
+        """Time of fc6 and fc7 together before over their time after."""
         return self.before.times.fully_connected / self.after.times.fully_connected
 
     def to_json(self) -> dict[str, Any]:
@@ -54,20 +54,25 @@ def benchmark_compression(
 ) -> CompressionSpeed:
     """Time a network with random weights, uncompressed and at these ranks, interleaved.
 
-    What the weights are makes no difference to the time that they take.
+    The time does not depend on the values of the weights.
     """
-    whole = create_model(backbone, _CLASSES, "none").eval()
-    thin = FastRCNN(with_ranks(whole.architecture, dict(ranks))).eval()
+    uncompressed = create_model(backbone, _CLASSES, "none").eval()
+    thin = FastRCNN(with_ranks(uncompressed.architecture, dict(ranks))).eval()
     thin = thin.to(memory_format=torch.channels_last)
     with reporter.progress("Timing, interleaved", 2 * (rounds + 1)) as advance:
-        before, after = measure_costs((whole, thin), "float32", rounds, partial(advance, 1, ""))
+        before, after = measure_costs(
+            (uncompressed, thin), "float32", rounds, partial(advance, 1, "")
+        )
     return CompressionSpeed(before, after)
 
 
 @dataclass(frozen=True)
 class SvdSpeed(BenchmarkResult):
-    """Truncating one matrix, once each. error: of the truncated matrix (Frobenius norm);
-    optimum: the smallest that any matrix of that rank has."""
+    """Time of truncating one matrix, one run each.
+
+    error: of our truncated matrix (Frobenius norm). optimum: the smallest error of any matrix of
+    that rank.
+    """
 
     ours_s: float
     numpy_s: float
@@ -76,12 +81,12 @@ class SvdSpeed(BenchmarkResult):
 
     @property
     def ratio(self) -> float:
-        """How many times faster than numpy.linalg.svd."""
+        """Time of numpy.linalg.svd over ours."""
         return self.numpy_s / self.ours_s
 
 
 def benchmark_svd(outputs: int, inputs: int, rank: int) -> SvdSpeed:
-    """Truncate a random layer (outputs x inputs, float32) to `rank`, by ours and by NumPy's."""
+    """Truncate a random layer (outputs x inputs, float32) to `rank` by our SVD and by NumPy's."""
     layer = nn.Linear(inputs, outputs)
     with torch.no_grad():
         layer.weight.copy_(_random_weights(outputs, inputs, rank))
@@ -100,7 +105,7 @@ def benchmark_svd(outputs: int, inputs: int, rank: int) -> SvdSpeed:
 
 
 def _random_weights(outputs: int, inputs: int, rank: int) -> Tensor:
-    """Noise, and about `rank` directions that stand out from it more and more."""
+    """Noise plus `rank` directions of decreasing strength."""
     generator = torch.Generator().manual_seed(0)
     strengths = torch.linspace(2, 0, rank) / outputs**0.5
     left = torch.randn(outputs, rank, generator=generator) * strengths

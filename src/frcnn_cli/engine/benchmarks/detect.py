@@ -1,4 +1,4 @@
-"""Our detection beside a baseline of usual parts: seconds an image, and where they go."""
+"""Our detection against a baseline of standard parts: seconds per image, in total and by stage."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class DetectionResult:
-    """Seconds an image, whole and by stage, and how far apart the outputs are before NMS.
+    """Seconds per image, in total and by stage, and differences of the outputs before NMS.
 
-    score_difference, box_difference: the largest, of probabilities and in pixels.
+    score_difference: the largest difference of probabilities. box_difference: the largest
+    difference of coordinates, in pixels.
     """
 
     case: DetectionCase
@@ -56,7 +57,7 @@ class DetectionResult:
 
     @property
     def equal(self) -> bool | None:
-        """Whether the outputs agree to TOLERANCE; None where the precision is another."""
+        """Whether the outputs agree to TOLERANCE; None if ours are not in float32."""
         if self.case.precision != "float32":
             return None
         return max(self.score_difference, self.box_difference) <= TOLERANCE
@@ -83,15 +84,15 @@ class DetectionResult:
 
 
 def sample_images(count: int) -> tuple[list[Image], bool]:
-    """Photographs of the shared data, spread evenly; where it is missing, generated pictures.
+    """VOC images, spread evenly over their files, or generated images if there are none.
 
-    Returns them and whether they are photographs. The shared data is looked for in
-    $FRCNN_SHARED_DATA, else in ../shared/data.
+    Returns the images and whether they are photographs. The VOC images are those of
+    $FRCNN_SHARED_DATA/voc2007-subset.
     """
-    shared = Path(os.environ.get("FRCNN_SHARED_DATA", "../shared/data"))
-    photographs = shared / "voc2007-subset" / "VOCdevkit" / "VOC2007" / "JPEGImages"
-    if photographs.is_dir():
-        files = find_images([str(photographs)])
+    root = os.environ.get("FRCNN_SHARED_DATA")
+    folder_of_voc = Path("voc2007-subset", "VOCdevkit", "VOC2007", "JPEGImages")
+    if root and (Path(root) / folder_of_voc).is_dir():
+        files = find_images([str(Path(root) / folder_of_voc)])
         return [read_image(files[i * len(files) // count][1]) for i in range(count)], True
     with tempfile.TemporaryDirectory() as folder:
         generate_dataset(Path(folder) / "shapes", images=max(count, 8), size=(500, 375))
@@ -101,7 +102,7 @@ def sample_images(count: int) -> tuple[list[Image], bool]:
 
 @dataclass(frozen=True)
 class DetectionBenchmark:
-    """photographs: whether the images are photographs or generated. threads: torch's."""
+    """Results per case. photographs: False if the images are generated. threads: of torch."""
 
     results: tuple[DetectionResult, ...]
     photographs: bool
@@ -122,13 +123,13 @@ def benchmark_detection(
     rounds: int = 3,
     reporter: Reporter = SILENT,
 ) -> DetectionBenchmark:
-    """Ours and the baseline on `count` images, interleaved, `rounds` times after an untimed image.
+    """Time our detection and the baseline on `count` images, interleaved, `rounds` times each.
 
-    Seconds are the mean over images of the median over rounds.
+    One image is run untimed first. Seconds are the mean over images of the median over rounds.
     """
     images, photographs = sample_images(count)
     if not photographs:
-        reporter.note("The shared data is missing: the images are generated.")
+        reporter.note("No VOC images found (FRCNN_SHARED_DATA): using generated images.")
     with reporter.progress("Detecting", 2 * len(cases) * count * rounds) as advance:
         results = [_measure(case, images, rounds, partial(advance, 1, case.name)) for case in cases]
     return DetectionBenchmark(tuple(results), photographs, torch.get_num_threads())
@@ -139,15 +140,15 @@ def _measure(
 ) -> DetectionResult:
     model = _model(case)
     prepared, baseline = prepare_model(model, case.precision), BaselineDetector(model)
-    ours_source, their_source = SelectiveSearch("fast"), OpenCVSelectiveSearch("fast")
-    given = [ours_source.propose(image).top(SETTINGS.proposals) for image in images]
-    scores, boxes = score_boxes(prepared, images[0], given[0])
-    their_scores, their_boxes = baseline.score_boxes(images[0], given[0])
+    our_source, their_source = SelectiveSearch("fast"), OpenCVSelectiveSearch("fast")
+    all_proposals = [our_source.propose(image).top(SETTINGS.proposals) for image in images]
+    scores, boxes = score_boxes(prepared, images[0], all_proposals[0])
+    their_scores, their_boxes = baseline.score_boxes(images[0], all_proposals[0])
     ours, theirs = [], []
-    for image, proposals in zip(images, given, strict=True):
-        boxes_given = None if case.made else proposals
-        run_ours = partial(_run, image, boxes_given, ours_source, prepared)
-        run_theirs = partial(_run, image, boxes_given, their_source, baseline.network)
+    for image, proposals in zip(images, all_proposals, strict=True):
+        given = None if case.made else proposals
+        run_ours = partial(_run, image, given, our_source, prepared)
+        run_theirs = partial(_run, image, given, their_source, baseline.network)
         our_runs, their_runs = [], []
         for _ in range(rounds):
             our_runs.append(run_ours(partial(detect_image, prepared)))
@@ -175,7 +176,7 @@ def _run(
     network: Any,
     detect: Callable[[Image, Proposals, DetectSettings], object],
 ) -> dict[str, float]:
-    """Seconds of each stage of one detection; without proposals, those of `source`."""
+    """Seconds of each stage of one detection; computes the proposals by `source` if None."""
     clock = StageClock()
     if proposals is None:
         with clock.stage("proposals"):
@@ -186,7 +187,7 @@ def _run(
 
 
 def _medians(runs: Sequence[dict[str, float]]) -> dict[str, float]:
-    """The stages of the run in the middle, by the whole."""
+    """The stages of the run whose total time is the median."""
     return sorted(runs, key=lambda run: sum(run.values()))[len(runs) // 2]
 
 
@@ -195,7 +196,10 @@ def _means(runs: Sequence[dict[str, float]]) -> dict[str, float]:
 
 
 def _model(case: DetectionCase) -> FastRCNN:
-    """A network with weights that give activations of a usual size; which, no time depends on."""
+    """A network with random weights that give activations of a usual size.
+
+    The time does not depend on the values of the weights.
+    """
     backbone = find_backbone(case.backbone)
     model = create_model(backbone, CLASSES, "none")
     if case.ranks is not None:
@@ -208,7 +212,10 @@ def _model(case: DetectionCase) -> FastRCNN:
             nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
-    for layer, deviation in ((model.score, 0.01), (model.box, 0.001)):  # as the paper begins
+    for layer, deviation in (
+        (model.score, 0.01),
+        (model.box, 0.001),
+    ):  # the paper's
         nn.init.normal_(layer.weight, std=deviation, generator=generator)
     model.offset_deviations.copy_(torch.tensor([0.1, 0.1, 0.2, 0.2]))
     return model.to(memory_format=torch.channels_last).eval()

@@ -1,4 +1,4 @@
-"""How fast detections are scored, against pycocotools on the same file at IoU 0.5."""
+"""Time to score detections, against pycocotools on the same file at IoU 0.5."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from frcnn_cli.engine.records import Dataset, Detections, GroundTruth, ImageReco
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import MisuseError
 
-_SIDE = 500  # of the images made up, in pixels
+_SIDE = 500  # of the generated images, in pixels
 
 
 @dataclass(frozen=True)
 class EvaluationTimes:
-    """Seconds, medians. read: the results file, into what the scoring takes; score: the rest."""
+    """Median seconds. read: read and index the results file. score: score the detections."""
 
     read: float
     score: float
@@ -38,7 +38,7 @@ class EvaluationTimes:
 
 @dataclass(frozen=True)
 class EvaluationBenchmark(BenchmarkResult):
-    """ours: VOC average precision, both ways; theirs: pycocotools' at IoU 0.5, all sizes."""
+    """ours: both VOC average precisions. theirs: pycocotools at IoU 0.5, objects of all sizes."""
 
     images: int
     detections: int
@@ -49,12 +49,12 @@ class EvaluationBenchmark(BenchmarkResult):
 
     @property
     def speedup(self) -> float:
-        """Of the scoring alone."""
+        """Ratio of the scoring times."""
         return self.theirs.score / self.ours.score
 
     @property
     def speedup_with_reading(self) -> float:
-        """From the file on disk to the averages."""
+        """Ratio of the times from the file on disk to the averages."""
         return self.theirs.total / self.ours.total
 
 
@@ -65,15 +65,16 @@ def benchmark_evaluation(
     repeats: int = 3,
     reporter: Reporter = SILENT,
 ) -> EvaluationBenchmark:
-    """Score made-up detections, ours and theirs interleaved, `repeats` times.
+    """Score generated detections by both, interleaved, `repeats` times.
 
-    Half of an image's detections lie near objects. Raises MisuseError without pycocotools.
+    Half of the detections per image lie near objects. Raises MisuseError if pycocotools is not
+    installed.
     """
     try:
         import pycocotools.cocoeval  # noqa: F401
     except ImportError as error:
         raise MisuseError(
-            "The comparison needs pycocotools: pip install pycocotools, then run this again."
+            "This benchmark needs pycocotools.\nInstall it with `pip install pycocotools`."
         ) from error
     dataset, detections = make_case(images, detections_an_image, classes)
     ours: list[EvaluationTimes] = []
@@ -95,8 +96,11 @@ def benchmark_evaluation(
 def make_case(
     images: int, detections_an_image: int, classes: int, seed: int = 0
 ) -> tuple[Dataset, dict[str, Detections]]:
-    """A data set of two or three objects an image, a tenth of them difficult, and detections
-    half near them, half anywhere."""
+    """A dataset and detections for it.
+
+    Each image has two or three objects, of which a tenth are difficult. Half of the detections lie
+    near objects, half anywhere.
+    """
     rng = np.random.default_rng(seed)
     records, found = [], {}
     for number in range(1, images + 1):
@@ -116,7 +120,7 @@ def make_case(
             np.concatenate([labels[near], rng.integers(1, classes + 1, anywhere)]),
         )
     names = tuple(f"class{number}" for number in range(1, classes + 1))
-    return Dataset("made up", "test", names, tuple(records)), found
+    return Dataset("generated", "test", names, tuple(records)), found
 
 
 def _random_boxes(rng: np.random.Generator, count: int) -> NDArray[np.float32]:
@@ -153,6 +157,4 @@ def _time_theirs(truth: Path, results: Path) -> EvaluationTimes:
 
 
 def _median(times: list[EvaluationTimes]) -> EvaluationTimes:
-    return EvaluationTimes(
-        median(each.read for each in times), median(each.score for each in times)
-    )
+    return EvaluationTimes(median(run.read for run in times), median(run.score for run in times))

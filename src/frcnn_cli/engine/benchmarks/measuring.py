@@ -1,6 +1,6 @@
-"""Time, memory and bandwidth, and the base of benchmark results.
+"""Measure time, memory and bandwidth; base class of benchmark results.
 
-Contestants are timed interleaved in one run, so that other load slows all of them alike.
+Contestants are timed interleaved in one run, so that other load slows all of them equally.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import torch
 from frcnn_proposals.errors import InputError
 
 Contestant = Callable[[], object]
-_BANDWIDTH_BYTES = 256 << 20  # far more than any cache holds
+_BANDWIDTH_BYTES = 256 << 20  # far larger than any cache
 
 
 @dataclass(frozen=True)
 class BenchmarkResult:
-    """Measurements in fields, and values derived from them in properties."""
+    """Measured values as fields, and values derived from them as properties."""
 
     def to_json(self) -> dict[str, Any]:
         """Fields and properties, as JSON values."""
@@ -36,9 +36,9 @@ class BenchmarkResult:
 def interleaved_medians(
     contestants: Mapping[str, Contestant], rounds: int, runs: int = 1
 ) -> dict[str, float]:
-    """Median seconds per contestant, over `rounds` rounds of `runs` runs of each.
+    """Median seconds per contestant, over `rounds` rounds of `runs` runs each.
 
-    Before that, each runs once untimed.
+    Each contestant first runs once untimed.
     """
     for contestant in contestants.values():
         _seconds(contestant)
@@ -51,7 +51,7 @@ def interleaved_medians(
 
 def _seconds(contestant: Contestant) -> float:
     start = time.perf_counter()
-    result = contestant()  # held until the clock has stopped: freeing it is not part of the work
+    result = contestant()  # freed after timing, since freeing is not part of the work
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     elapsed = time.perf_counter() - start
@@ -60,7 +60,7 @@ def _seconds(contestant: Contestant) -> float:
 
 
 def memory_bandwidth(device: torch.device, rounds: int = 7) -> float:
-    """Bytes per second that a large copy moves, reads and writes both counted; the best round."""
+    """Bytes per second of a large copy, counting reads and writes; the best of `rounds`."""
     source = torch.zeros(_BANDWIDTH_BYTES, dtype=torch.uint8, device=device)
     target = torch.ones_like(source)
     best = float("inf")
@@ -77,10 +77,10 @@ _PROCESS = Path("/proc/self")
 
 
 def peak_growth(prepare: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]) -> int:
-    """Bytes by which the peak of resident memory rises while `prepare(*arguments)()` runs.
+    """Growth in bytes of the peak resident memory while `prepare(*arguments)()` runs.
 
-    Both run in a child process with as many threads as here; what `prepare` holds is not
-    counted. Raises InputError on a system without Linux's /proc.
+    Both calls run in a child process with the same number of threads. Memory allocated by
+    `prepare` is not counted. Raises InputError on systems without Linux's /proc.
     """
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
         return child.submit(_measure, torch.get_num_threads(), prepare, arguments).result()
@@ -92,12 +92,12 @@ def _measure(
     torch.set_num_threads(threads)
     work = prepare(*arguments)
     try:
-        (_PROCESS / "clear_refs").write_text("5")  # the peak so far is forgotten
+        (_PROCESS / "clear_refs").write_text("5")  # resets the peak
         before = _status("VmRSS")
         work()
         return _status("VmHWM") - before
     except OSError as error:
-        raise InputError(f"Memory cannot be measured on this system ({error}).") from error
+        raise InputError(f"Memory use cannot be measured on this system ({error}).") from error
 
 
 def _status(name: str) -> int:

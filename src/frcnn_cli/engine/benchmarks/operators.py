@@ -1,4 +1,4 @@
-"""Non-maximum suppression beside torchvision's; results of operators and boxes to run them on."""
+"""Non-maximum suppression against torchvision's; results of operator benchmarks, random boxes."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from frcnn_kernels import batched_nms
 
 @dataclass(frozen=True)
 class OperatorCase(BenchmarkResult):
-    """One case, timed. Seconds are medians; onnxruntime_s is None where it was not run.
+    """Median times of one case; onnxruntime_s is None if it was not run.
 
-    bytes: what must at least move between memory and processor: inputs read, outputs written once.
-    bandwidth: bytes a second that a large copy reached in the same run.
-    equal: whether the results equalled torchvision's to the bit.
+    bytes: least memory traffic, with every input read and every output written once. bandwidth:
+    bytes per second of a large copy in the same run. equal: whether the result is bit-identical
+    to torchvision's.
     """
 
     name: str
@@ -38,12 +38,12 @@ class OperatorCase(BenchmarkResult):
 
     @property
     def ratio(self) -> float:
-        """How many times faster than torchvision."""
+        """Time of torchvision over ours."""
         return self.torchvision_s / self.ours_s
 
     @property
     def bandwidth_fraction(self) -> float:
-        """Of the memory bandwidth, what the necessary bytes alone used."""
+        """Share of the memory bandwidth that `bytes` alone used."""
         return self.bytes / self.ours_s / self.bandwidth
 
 
@@ -54,7 +54,7 @@ def compare(
     moved: int,
     bandwidth: float,
 ) -> OperatorCase:
-    """Time the contestants, after comparing the result of "ours" with that of "torchvision"."""
+    """Compare the results of "ours" and "torchvision", then time all contestants."""
     equal = torch.equal(contestants["ours"](), contestants["torchvision"]())
     seconds = interleaved_medians(contestants, rounds)
     times = (seconds["ours"], seconds["torchvision"], seconds.get("onnxruntime"))
@@ -66,9 +66,9 @@ def size_in_bytes(*tensors: Tensor) -> int:
 
 
 def draw_boxes(count: int, width: int, height: int, generator: torch.Generator) -> Tensor:
-    """(count, 4) boxes of many sizes, from 20 pixels to the whole image, equally on a log scale.
+    """(count, 4) boxes with sides from 20 pixels to the whole image, uniform on a log scale.
 
-    Every other box lies on multiples of 8 pixels, half of which fall on .5 at a stride of 16.
+    Every other box lies on multiples of 8 pixels, half of which fall on .5 at stride 16.
     """
     extent = torch.tensor([width, height], dtype=torch.float32)
     share = torch.rand(count, 2, generator=generator)
@@ -82,14 +82,14 @@ def draw_boxes(count: int, width: int, height: int, generator: torch.Generator) 
 def draw_rois(
     count: int, images: int, width: int, height: int, generator: torch.Generator
 ) -> Tensor:
-    """(count, 5) RoIs spread over the images of a batch, in the order they were drawn."""
+    """(count, 5) RoIs spread over the images of a batch, in the order in which they are drawn."""
     batch = torch.arange(count) % images
     boxes = draw_boxes(count, width, height, generator)
     return torch.cat([batch.float()[:, None], boxes], dim=1)
 
 
 def draw_clustered_boxes(count: int, width: int, height: int, generator: torch.Generator) -> Tensor:
-    """(count, 4) boxes as a detector leaves them: half crowd around ten objects."""
+    """(count, 4) boxes as a detector predicts them: half are clustered around ten objects."""
     objects = draw_boxes(10, width, height, generator)
     chosen = objects[torch.randint(0, 10, (count // 2,), generator=generator)]
     side = (chosen[:, 2:] - chosen[:, :2]).repeat(1, 2)
@@ -98,7 +98,7 @@ def draw_clustered_boxes(count: int, width: int, height: int, generator: torch.G
     return torch.cat([near, draw_boxes(count - count // 2, width, height, generator)])
 
 
-CASES = {"nms-20x2000": (20, 2000), "nms-1x2000": (1, 2000)}  # classes, boxes of each
+CASES = {"nms-20x2000": (20, 2000), "nms-1x2000": (1, 2000)}  # classes, boxes per class
 IOU_THRESHOLD = 0.3
 IMAGE_SIZE = (1000, 600)
 
@@ -109,18 +109,18 @@ def benchmark_nms(
     device: torch.device | None = None,
     reporter: Reporter = SILENT,
 ) -> list[OperatorCase]:
-    """Time batched_nms, ours and torchvision's, after checking that both keep the same boxes."""
+    """Time our batched_nms and torchvision's, after checking that both keep the same boxes."""
     device = device or torch.device("cpu")
     bandwidth = memory_bandwidth(device)
     results = []
-    for name, (classes, boxes_each) in cases.items():
+    for name, (classes, boxes_per_class) in cases.items():
         reporter.detail(name)
         generator = torch.Generator().manual_seed(0)
         boxes = torch.cat(
-            [draw_clustered_boxes(boxes_each, *IMAGE_SIZE, generator) for _ in range(classes)]
+            [draw_clustered_boxes(boxes_per_class, *IMAGE_SIZE, generator) for _ in range(classes)]
         ).to(device)
         scores = torch.rand(len(boxes), generator=generator).to(device)
-        labels = torch.arange(classes).repeat_interleave(boxes_each).to(device)
+        labels = torch.arange(classes).repeat_interleave(boxes_per_class).to(device)
         arguments = (boxes, scores, labels, IOU_THRESHOLD)
         contestants: dict[str, Callable[[], Tensor]] = {
             "ours": partial(batched_nms, *arguments),

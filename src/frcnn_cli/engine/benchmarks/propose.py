@@ -1,4 +1,4 @@
-"""Our selective search beside OpenCV's: seconds an image, and how well the objects are covered."""
+"""Our selective search against OpenCV's: seconds per image, and how well it covers the objects."""
 
 from __future__ import annotations
 
@@ -23,14 +23,16 @@ from frcnn_proposals.images import read_image
 from frcnn_proposals.sources.opencv import OpenCVSelectiveSearch
 from frcnn_proposals.sources.selective_search import Mode, SelectiveSearch
 
-# OpenCV's takes tens of times as long, so a disturbance weighs less on it.
+# OpenCV's search takes tens of times as long, so disturbances affect it less.
 _OUR_ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Contestant:
-    """seconds: median over images. The rest is of lists cut at the mode's length, except
-    found: the mean length before the cut.
+    """Results of one search.
+
+    seconds: median over images. found: mean number of proposals. The other values are of the first
+    proposals only, up to the mode's list length.
     """
 
     seconds: float
@@ -43,7 +45,7 @@ class Contestant:
 
 @dataclass(frozen=True)
 class ModeResult:
-    """One mode. ratio: the median over images of OpenCV's seconds over ours."""
+    """Results of one mode. ratio: median over images of OpenCV's time over ours."""
 
     images: int
     ours: Contestant
@@ -64,7 +66,7 @@ class ModeResult:
 
 @dataclass(frozen=True)
 class ProposalBenchmark:
-    """images: number of searched images. modes: results by mode."""
+    """Results by mode. images: number of searched images."""
 
     images: int
     modes: dict[Mode, ModeResult]
@@ -81,10 +83,10 @@ def benchmark_proposals(
     modes: Sequence[Mode] = tuple(LIST_LENGTHS),
     reporter: Reporter = SILENT,
 ) -> ProposalBenchmark:
-    """Both searches on `images` images of a split, interleaved, on one thread each.
+    """Time both searches on `images` images of a split, interleaved, on one thread each.
 
-    Images are read before the clock starts. Our time per image is the median of three;
-    OpenCV's is one run.
+    Reading the images is not timed. Our time per image is the median of three runs, OpenCV's is
+    one run.
     """
     dataset = _spread(find_dataset(name, split, data_root), images)
     torch_threads, opencv_threads = torch.get_num_threads(), cv2.getNumThreads()
@@ -100,7 +102,7 @@ def benchmark_proposals(
 
 
 def _spread(dataset: Dataset, count: int) -> Dataset:
-    """`count` images (all, where there are fewer) spread evenly over the dataset's order."""
+    """`count` images (all, if there are fewer), spread evenly over the dataset."""
     total = len(dataset)
     count = min(count, total)
     chosen = tuple(dataset.images[i * total // count] for i in range(count))

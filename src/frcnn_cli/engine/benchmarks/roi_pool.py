@@ -1,9 +1,9 @@
-"""RoI pooling beside torchvision's, and beside onnxruntime's where that is installed.
+"""RoI pooling against torchvision's, and against onnxruntime's if that is installed.
 
 Legend: N images, C channels, H x W cells of the map, R RoIs, 7 x 7 bins.
 
-onnxruntime needs a model of one node, MaxRoiPool; it is written here in the bytes of the ONNX
-format, which spares the `onnx` package.
+onnxruntime needs a model with one node, MaxRoiPool. The bytes of that model are written here, so
+that the `onnx` package is not required.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ BINS = 7
 class PoolingCase:
     """A feature map and how it is pooled. kind: infer, train (with argmax) or backward.
 
-    keeps_memory: the output goes where it went the last time, rather than to fresh memory.
+    keeps_memory: write the output to the same memory every time, not to newly allocated memory.
     """
 
     name: str
@@ -60,7 +60,7 @@ def benchmark_roi_pool(
     device: torch.device | None = None,
     reporter: Reporter = SILENT,
 ) -> list[OperatorCase]:
-    """Time every case, ours and the others' interleaved, after checking that the results agree."""
+    """Check that the results of each case agree, then time all contestants interleaved."""
     device = device or torch.device("cpu")
     bandwidth = memory_bandwidth(device)
     results = []
@@ -126,14 +126,14 @@ def _backward(case: PoolingCase, features: Tensor, rois: Tensor) -> Contest:
 
 FLOAT = 1  # TensorProto.DataType, and AttributeProto.AttributeType
 INTS = 7
-OPSET = 11  # from 22 on the rounding of RoIs differs from the paper's code
+OPSET = 11  # since opset 22, MaxRoiPool rounds RoIs differently from the paper's code
 IR_VERSION = 6
 
 
 def onnx_roi_pool(
     features: Tensor, rois: Tensor, bins: int, spatial_scale: float
 ) -> dict[str, Callable[[], Tensor]]:
-    """{"onnxruntime": a call that pools} where it is installed, else nothing."""
+    """{"onnxruntime": a function that pools} if onnxruntime is installed, else {}."""
     try:
         import onnxruntime
     except ImportError:
@@ -163,7 +163,7 @@ def max_roi_pool_model(bins: int, spatial_scale: float) -> bytes:
 
 
 def _value(name: str, rank: int) -> bytes:
-    """A ValueInfoProto: float, with every dimension left open."""
+    """A ValueInfoProto of type float with symbolic dimensions."""
     dimensions = b"".join(_message(1, _text(2, f"{name}{axis}")) for axis in range(rank))
     tensor = _number(1, FLOAT) + _message(2, dimensions)
     return _text(1, name) + _message(2, _message(1, tensor))

@@ -1,4 +1,4 @@
-"""Hierarchical against RoI-centric sampling: what a mini-batch costs (paper, section 2.3)."""
+"""Cost of a mini-batch by hierarchical and by RoI-centric sampling (paper, section 2.3)."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ BACKBONE, SCALE = "efficientnet_lite0", 400
 STRATEGIES: tuple[Strategy, ...] = ("hierarchical", "roi-centric")
 _PROPOSALS = 2000
 _PIECES = 16
-# Three quarters of them are trainval: the 128 that a mini-batch of single RoIs needs.
+# Three quarters are in trainval: at least the 128 that an RoI-centric mini-batch needs.
 GENERATED_IMAGES, GENERATED_SIZE = 172, (500, 375)
 
 
 @dataclass(frozen=True)
 class SamplingBenchmark(BenchmarkResult):
-    """Median seconds of one mini-batch, forward and backward, and the memory it needs.
+    """Median seconds of one mini-batch, forward and backward, and its memory.
 
-    rois: of a mini-batch. images: that they come from, by strategy. bytes: how far the peak of
-    a process's memory rises over what it holds before (see peak_growth).
+    rois: RoIs per mini-batch. *_images: images that they come from. *_bytes: growth of the peak
+    memory of a process (see peak_growth).
     """
 
     rois: int
@@ -53,13 +53,13 @@ class SamplingBenchmark(BenchmarkResult):
 
     @property
     def ratio(self) -> float:
-        """How many times longer RoI-centric sampling takes; the paper puts it at about 64."""
+        """Time of RoI-centric over hierarchical sampling; about 64 according to the paper."""
         return self.roi_centric_s / self.hierarchical_s
 
 
 @dataclass(frozen=True)
 class SamplingCase:
-    """What both strategies are measured on."""
+    """The images and proposals that both strategies are measured on."""
 
     dataset: Dataset
     proposals: Mapping[str, Proposals]
@@ -68,9 +68,9 @@ class SamplingCase:
 
     @classmethod
     def of(cls, dataset: Dataset) -> SamplingCase:
-        """The first images of `dataset` that a mini-batch needs, with boxes of a grid on each.
+        """The first images of `dataset`, as many as a mini-batch needs, with a grid of proposals.
 
-        Where RoIs come from does not change what they cost.
+        The cost does not depend on the source of the proposals.
         """
         needed = Sampling().images * Sampling().rois_per_image
         dataset = replace(dataset, images=dataset.images[:needed])
@@ -89,34 +89,37 @@ def benchmark_sampling(
     rounds: int = 3,
     reporter: Reporter = SILENT,
 ) -> SamplingBenchmark:
-    """Measure both strategies on a split of the dataset `name`, or on images generated for it.
+    """Measure both strategies on a split of the dataset `name`, or on generated images if None.
 
-    Raises MisuseError where the dataset is unknown or has too few images.
+    Raises MisuseError if the dataset is unknown or has too few images.
     """
     if name is not None:
         dataset = find_dataset(name, split, data_root)
         return measure_sampling(SamplingCase.of(dataset), rounds, reporter)
     with TemporaryDirectory() as folder:
         reporter.detail(f"Generating {GENERATED_IMAGES} images")
-        made = generate_dataset(Path(folder) / "shapes", GENERATED_IMAGES, size=GENERATED_SIZE)
-        dataset = find_dataset(str(made), split)
+        root = generate_dataset(Path(folder) / "shapes", GENERATED_IMAGES, size=GENERATED_SIZE)
+        dataset = find_dataset(str(root), split)
         return measure_sampling(SamplingCase.of(dataset), rounds, reporter)
 
 
 def measure_sampling(
     case: SamplingCase, rounds: int = 3, reporter: Reporter = SILENT
 ) -> SamplingBenchmark:
-    """Time both, interleaved, on batches that are prepared beforehand, and measure the memory of
-    each in a separate process. Raises MisuseError where the dataset has too few images."""
+    """Time both strategies, interleaved, on prepared mini-batches, and measure their memory.
+
+    The memory of each strategy is measured in a separate process. Raises MisuseError if the dataset
+    has too few images.
+    """
     model = _model(case)
-    reporter.detail("preparing images")
+    reporter.detail("Preparing images")
     ready = {name: list(_shares(_minibatches(case, model, name))) for name in STRATEGIES}
-    reporter.detail("timing")
+    reporter.detail("Timing")
     hierarchical, roi_centric = STRATEGIES
     seconds = _time_in_pieces(model, ready[hierarchical], ready[roi_centric], rounds)
     memory = {}
     for name in STRATEGIES:
-        reporter.detail(f"memory, {name}")
+        reporter.detail(f"Measuring memory: {name}")
         memory[name] = peak_growth(_prepare_one, (case, name))
     return SamplingBenchmark(
         rois=sum(len(share.labels) for share in ready[hierarchical]),
@@ -136,31 +139,31 @@ def _time_in_pieces(
     roi_centric: Sequence[Minibatch],
     rounds: int,
 ) -> tuple[float, float]:
-    """Median seconds of a whole mini-batch of each.
+    """Median seconds of a whole mini-batch by each strategy.
 
-    One takes many times as long as the other. So that a busy machine is as busy for both, the
-    long one is run in pieces, with the short one before each.
+    A RoI-centric mini-batch takes many times as long as a hierarchical one. It is run in pieces,
+    each preceded by a hierarchical mini-batch, so that other load affects both equally.
     """
     size = -(-len(roi_centric) // _PIECES)
     pieces = [roi_centric[first : first + size] for first in range(0, len(roi_centric), size)]
-    forward_backward(model, hierarchical)  # the first time does not count
+    forward_backward(model, hierarchical)  # warm up
     short, long = [], []
     for _ in range(rounds):
-        several = whole = 0.0
+        short_total = long_total = 0.0
         for piece in pieces:
             start = time.perf_counter()
             forward_backward(model, hierarchical)
             middle = time.perf_counter()
             forward_backward(model, piece)
-            several += middle - start
-            whole += time.perf_counter() - middle
-        short.append(several / len(pieces))
-        long.append(whole)
+            short_total += middle - start
+            long_total += time.perf_counter() - middle
+        short.append(short_total / len(pieces))
+        long.append(long_total)
     return median(short), median(long)
 
 
 def forward_backward(model: FastRCNN, shares: Iterable[Minibatch]) -> None:
-    """Add a mini-batch's gradients to those of the model, share by share."""
+    """Accumulate the gradients of a mini-batch, share by share."""
     for share in shares:
         outputs = model(share.images, share.rois)
         targets = model.normalise(share.targets, share.labels)
@@ -169,7 +172,7 @@ def forward_backward(model: FastRCNN, shares: Iterable[Minibatch]) -> None:
 
 
 def _prepare_one(case: SamplingCase, strategy: Strategy) -> Callable[[], None]:
-    """What is measured: a mini-batch whose images are read as they are needed, as in training."""
+    """A function that runs a mini-batch and reads its images as needed, as in training."""
     model = _model(case)
     batches = _minibatches(case, model, strategy)
     return lambda: forward_backward(model, _shares(batches))
@@ -187,5 +190,5 @@ def _minibatches(case: SamplingCase, model: FastRCNN, strategy: Strategy) -> Min
 
 
 def _shares(minibatches: Minibatches) -> Iterable[Minibatch]:
-    """Those of the first mini-batch, one at a time."""
+    """The shares of the first mini-batch, one at a time."""
     return (minibatches[index] for index in range(minibatches.shares))

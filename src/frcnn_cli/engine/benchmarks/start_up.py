@@ -22,7 +22,7 @@ from frcnn_proposals.sources.dense import DenseBoxes
 
 PYTHON = "python -c pass"
 TORCH = "python -c 'import torch'"
-# What follows `frcnn`, run in a folder that holds data/shapes (a dataset), runs/begun (a run),
+# Arguments of `frcnn`. They are run in a folder with data/shapes (a dataset), runs/begun (a run),
 # boxes.proposals (a store) and image.jpg.
 LINES = (
     *("--help", "train --help", "detect --help", "eval --help", "compress --help"),
@@ -30,7 +30,8 @@ LINES = (
     *("runs", "config show", "config show --run runs/begun", "completion bash", "data list"),
     *("proposals inspect boxes.proposals", "train nowhere", "detect nowhere.jpg"),
 )
-# Started between the benchmark and the child: peak memory counts from the parent's at the start.
+# Runs between the benchmark and the command, since a child's peak memory is at least its
+# parent's at the start.
 _RUNNER = """
 import json, resource, subprocess, sys
 code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode
@@ -51,7 +52,7 @@ class StartUp:
 
 @dataclass(frozen=True)
 class StartUpBenchmark:
-    """results: bare Python, `import torch`, then the command lines, interleaved `repeats` times."""
+    """Results of bare Python, `import torch` and the command lines, from `repeats` runs of each."""
 
     results: tuple[StartUp, ...]
     repeats: int
@@ -60,10 +61,10 @@ class StartUpBenchmark:
 def benchmark_start_up(
     lines: Sequence[str] = LINES, repeats: int = 5, reporter: Reporter = SILENT
 ) -> StartUpBenchmark:
-    """Run each of `lines` after `frcnn`, beside bare Python and `import torch`, interleaved.
+    """Run `frcnn` with each of `lines`, bare Python and `import torch`, interleaved.
 
-    One run of each comes first and is not counted: it fills the disk's cache. Raises InputError
-    where a process is ended by a signal.
+    A first run of each fills the disk cache and is not counted. Raises InputError if a process is
+    terminated by a signal.
     """
     commands = {PYTHON: ["-c", "pass"], TORCH: ["-c", "import torch"]}
     commands |= {f"frcnn {line}": ["-m", "frcnn_cli", *shlex.split(line)] for line in lines}
@@ -86,7 +87,7 @@ def benchmark_start_up(
 
 
 def _fill(folder: Path) -> None:
-    """The inputs of LINES."""
+    """Write the inputs of LINES."""
     generate_dataset(folder / "data" / "shapes", images=8, size=(96, 72))
     (folder / "runs" / "begun").mkdir(parents=True)
     write_setting(folder / "runs" / "begun", base_experiment(None))
@@ -96,7 +97,7 @@ def _fill(folder: Path) -> None:
 
 
 def _run(arguments: Sequence[str], folder: Path) -> tuple[float, int, int]:
-    """User and system seconds, peak memory in bytes and exit code of one process of Python."""
+    """User plus system seconds, peak memory in bytes and exit code of one Python process."""
     done = subprocess.run(
         [sys.executable, "-c", _RUNNER, sys.executable, *arguments],
         cwd=folder,
@@ -106,5 +107,5 @@ def _run(arguments: Sequence[str], folder: Path) -> tuple[float, int, int]:
     )
     seconds, peak, code = json.loads(done.stdout)
     if code < 0:
-        raise InputError(f"{' '.join(arguments)}: ended by signal {-code}.")
+        raise InputError(f"`python {shlex.join(arguments)}` was terminated by signal {-code}.")
     return seconds, peak, code

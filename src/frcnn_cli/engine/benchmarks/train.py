@@ -1,4 +1,4 @@
-"""Time of a training step, beside a loop of standard parts, and by its options."""
+"""Time of a training step, against a loop of standard parts and with different options."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 
-_IMAGES = 48  # pictures of 500 x 375, three quarters of which are trained on
+_IMAGES = 48  # of 500 x 375 pixels; three quarters are in trainval
 
 
 @dataclass(frozen=True)
 class TrainingTimes(BenchmarkResult):
-    """Medians of seconds a step, waiting for data included. stages: of ours.
+    """Median seconds per step, including the wait for data. stages: of our step.
 
-    losses: of the first step, ours and the baseline's: the same to the precision's rounding.
+    losses: of the first step, ours and the baseline's; equal up to the rounding of the precision.
     """
 
     name: str
@@ -59,10 +59,13 @@ def benchmark_training(
     steps: int = 4,
     reporter: Reporter = SILENT,
 ) -> list[TrainingTimes]:
-    """Each case: uncounted steps of each, then `rounds` of `steps` steps each, interleaved."""
+    """Time each case, ours and the baseline interleaved: `rounds` rounds of `steps` steps each.
+
+    Warm-up steps are not counted.
+    """
     results = []
     with TemporaryDirectory() as folder, reporter.progress("Training", len(cases)) as advance:
-        generate_dataset(Path(folder) / "pictures", _IMAGES, size=(500, 375))
+        generate_dataset(Path(folder) / "images", _IMAGES, size=(500, 375))
         for case in cases:
             results.append(_measure(case, Path(folder), rounds, steps, reporter))
             advance(1, case.name)
@@ -77,9 +80,9 @@ def _measure(
     ours = _our_steps(model, run)
     start = time.perf_counter()
     losses = (next(ours), plain.step())
-    # Stages are timed afterwards, in steps of ours only.
+    # The stages of our step are timed afterwards.
     expected = (time.perf_counter() - start) * (rounds + 0.5) * steps
-    reporter.note(f"{case.name}: about {expected:.0f} s")
+    reporter.note(f"{case.name}: expected to take about {expected:.0f} s")
     seconds = interleaved_medians({"ours": ours.__next__, "plain": plain.step}, rounds, steps)
     return TrainingTimes(
         case.name, seconds["ours"], seconds["plain"], _stages(model, run, steps), losses
@@ -87,25 +90,25 @@ def _measure(
 
 
 def _run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, FastRCNN]:
-    dataset = find_dataset(str(folder / "pictures"), "trainval")
+    dataset = find_dataset(str(folder / "images"), "trainval")
     experiment = base_experiment(case.preset, case.backbone)
     settings = experiment.train
     schedule = replace(settings.schedule, iterations=iterations, learning_rate=1e-4, warmup=0)
-    sampling = replace(settings.sampling, scales=())  # one size, to be compared
+    sampling = replace(settings.sampling, scales=())  # one scale, as in the baseline
     settings = replace(settings, schedule=schedule, sampling=sampling, precision=case.precision)
     backbone = find_backbone(experiment.backbone)
     preprocessing = experiment.preprocessing.at_scale(case.scale)
     model = create_model(backbone, dataset.classes, "none", preprocessing)
-    # As with ImageNet's weights, which are not needed to measure time: the first layers fixed.
+    # Freeze the first layers, as with ImageNet weights, which are not needed to measure time.
     model.architecture = replace(model.architecture, pretrained=True)
     set_trainable(model, stages(settings)[0], settings)
     proposals = sample_proposals()
-    given = {record.image_id: proposals for record in dataset.images}
-    return Run(folder, dataset, given, settings), model.train()
+    by_image = {record.image_id: proposals for record in dataset.images}
+    return Run(folder, dataset, by_image, settings), model.train()
 
 
 def _our_steps(model: FastRCNN, run: Run) -> Iterator[float]:
-    """The loss of each step; the next one is done when it is asked for."""
+    """Yield the loss of each step; a step runs when its loss is requested."""
     optimizer = make_optimizer(model, run.settings.schedule)
     bfloat16 = run.settings.precision == "bfloat16"
     for minibatch in _minibatches(model, run):
@@ -115,7 +118,7 @@ def _our_steps(model: FastRCNN, run: Run) -> Iterator[float]:
 
 
 def _stages(model: FastRCNN, run: Run, steps: int) -> Stages:
-    """Medians over `steps` steps, after one that is not counted."""
+    """Median seconds of each stage over `steps` steps, after one warm-up step."""
     optimizer = make_optimizer(model, run.settings.schedule)
     found = []
     batches = _minibatches(model, run)
@@ -152,7 +155,7 @@ class Stages:
 def staged_step(
     model: FastRCNN, batch: Minibatch, optimizer: torch.optim.Optimizer, settings: TrainSettings
 ) -> Stages:
-    """What train_step does, on a CPU, with the time at each stage's end."""
+    """Run one step as train_step does, on a CPU, and time its stages."""
     optimizer.zero_grad(set_to_none=True)
     times = [time.perf_counter()]
     with torch.autocast("cpu", torch.bfloat16, settings.precision == "bfloat16"):
@@ -161,7 +164,7 @@ def staged_step(
         pooled = model.pool(features, batch.rois)
         times.append(time.perf_counter())
         outputs = model.head(pooled, RowDropout(batch.rows, batch.images.device))
-    logits, offsets = (each.float() for each in outputs)
+    logits, offsets = (output.float() for output in outputs)
     targets = model.normalise(batch.targets, batch.labels)
     losses = multi_task_loss(logits, offsets, batch.labels, targets)
     times.append(time.perf_counter())
@@ -174,7 +177,7 @@ def staged_step(
 
 @dataclass(frozen=True)
 class StepOptionTime:
-    """seconds: median per step, data prepared. ratio: the usual step's seconds to these."""
+    """seconds: median per step, without data preparation. ratio: time of the usual step over it."""
 
     name: str
     seconds: float
@@ -188,10 +191,12 @@ def benchmark_step_options(
     steps: int = 4,
     reporter: Reporter = SILENT,
 ) -> list[StepOptionTime]:
-    """One step per option that is not counted, then `rounds` of `steps` steps, interleaved, all
-    of the same mini-batches. The others are compared with the first option."""
+    """Time the options, interleaved, on the same mini-batches: `rounds` rounds of `steps` steps.
+
+    One warm-up step per option is not counted. The other options are compared with the first.
+    """
     with TemporaryDirectory() as folder:
-        generate_dataset(Path(folder) / "pictures", _IMAGES, size=(500, 375))
+        generate_dataset(Path(folder) / "images", _IMAGES, size=(500, 375))
         run, model = _run_of(case, Path(folder), rounds * steps + 1)
         minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
         batches = [list(batch) for batch in minibatch_stream(minibatches, 0, workers=0)]
@@ -209,7 +214,7 @@ def benchmark_step_options(
 def _step_by(
     model: FastRCNN, settings: TrainSettings, option: StepOption
 ) -> Callable[[Sequence[Minibatch]], None]:
-    """A function that trains the model on a mini-batch by this option."""
+    """A function that trains the model on a mini-batch with this option."""
     layout = torch.channels_last if option.channels_last else torch.contiguous_format
     model = model.to(memory_format=layout).train()
     if not option.frozen:

@@ -1,4 +1,4 @@
-"""The mAP of several models that differ in their heads: feature layers run once an image."""
+"""mAP of several models that share feature layers, which run only once per image."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def measure_map(
     description: str = "Detecting",
     reporter: Reporter = SILENT,
 ) -> tuple[float, ...]:
-    """The VOC 11-point mAP (0..1) of each model, all in one pass over the images.
+    """The VOC 11-point mAP (0..1) of each model, in one pass over the images.
 
-    settings: how they detect; their score threshold is ignored, since mAP needs every detection.
-    Models whose feature layers hold the same numbers share their feature maps. Images that
-    cannot be read are skipped with a warning. Raises InputError where none can be read.
+    settings: how to detect; the score threshold is ignored, since mAP needs every detection.
+    Models with equal feature layers share their feature maps. Images that cannot be read are
+    skipped with a warning. Raises InputError if no image can be read.
     """
     dataset = images.dataset
     settings = replace(settings or DetectSettings(), score_threshold=None)
@@ -47,19 +47,19 @@ def measure_map(
                 unreadable.append(str(error))
             else:
                 boxes = images.proposals[record.image_id]
-                for model, of_model in zip(prepared, detections, strict=True):
-                    of_model[record.image_id] = detect_image(model, image, boxes, settings)
+                for model, found in zip(prepared, detections, strict=True):
+                    found[record.image_id] = detect_image(model, image, boxes, settings)
             advance(1, "")
     warn_of_some(reporter, unreadable)
     readable = tuple(record for record in dataset.images if record.image_id in detections[0])
     if not readable:
-        raise InputError(f"{dataset.name}: none of its images can be read.")
+        raise InputError(f"{dataset.name}: no image of the dataset can be read.")
     scores = [evaluate_voc(replace(dataset, images=readable), found) for found in detections]
     return tuple(score.map_11point or 0.0 for score in scores)
 
 
 class _LastMap(nn.Module):
-    """Feature layers that run only where the images are not those of the call before."""
+    """Feature layers that reuse their last feature map if the images are the same."""
 
     def __init__(self, layers: nn.Module) -> None:
         super().__init__()
@@ -75,18 +75,17 @@ class _LastMap(nn.Module):
 
 
 def _sharing_feature_maps(models: Sequence[FastRCNN], precision: Precision) -> list[FastRCNN]:
-    """The models, ready for detection; those of the same feature layers have one in common."""
+    """Prepare the models for detection; models with equal feature layers share one instance."""
     prepared = [prepare_model(model, precision) for model in models]
-    for index, model in enumerate(models):
-        same = (i for i in range(index) if _equal(models[i].features, model.features))
-        first = next(same, None)
-        ready = prepared[index]
+    for index, (model, ready) in enumerate(zip(models, prepared, strict=True)):
+        equal = (i for i in range(index) if _equal(models[i].features, model.features))
+        first = next(equal, None)
         ready.features = _LastMap(ready.features) if first is None else prepared[first].features
     return prepared
 
 
 def _equal(layers: nn.Module, others: nn.Module) -> bool:
-    """Whether two models' feature layers compute the same (they are of one architecture)."""
+    """Whether the feature layers of two models of the same architecture have equal weights."""
     ours, theirs = layers.state_dict(), others.state_dict()
     return ours.keys() == theirs.keys() and all(
         torch.equal(value, theirs[name]) for name, value in ours.items()

@@ -1,6 +1,6 @@
-"""The bound that ranks of layers are chosen by, checked when it is made.
+"""The bound by which the ranks of layers are chosen; its values are checked on creation.
 
-Needs no network: a command line is checked before any large import.
+Needs no network, so that a command line is checked before any slow import.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ LAYERS = ("fc6", "fc7")
 
 @dataclass(frozen=True)
 class Bound:
-    """One of these bounds; none where weights are only to be stored in bfloat16.
+    """At most one bound on the compression; none if weights are only stored in bfloat16.
 
-    svd_rank: one rank for all layers, or one per layer. energy: smallest ranks that keep this
-    share (0..1] of the squared singular values. budget: best ranks that take this share (0..1)
-    of the time. max_drop: smallest layers that lose at most this many mAP points. Raises
-    MisuseError for more than one, and for a value out of range.
+    svd_rank: one rank for all layers, or one per layer. energy: the smallest ranks that keep this
+    share (0, 1] of the squared singular values. budget: the best ranks within this share (0, 1)
+    of the original time. max_drop: the smallest layers that lose at most this many mAP points.
+    Raises MisuseError if more than one is given or a value is out of range.
     """
 
     svd_rank: int | Mapping[str, int] | None = None
@@ -32,7 +32,7 @@ class Bound:
     def __post_init__(self) -> None:
         given = list(self.to_json())
         if len(given) > 1:
-            raise MisuseError(f"Give one of {' and '.join(given)}: each of them sets all ranks.")
+            raise MisuseError(f"{' and '.join(given)} cannot be combined: use one of them.")
         if self.svd_rank is not None:
             _check_ranks(self.svd_rank, str(self.svd_rank))
         if self.energy is not None:
@@ -40,22 +40,22 @@ class Bound:
         if self.budget is not None:
             _check_budget(self.budget, f"{self.budget:g}")
         if self.max_drop is not None and not 0 <= self.max_drop <= 100:
-            raise MisuseError(f"The largest drop is 0 to 100 mAP points, not {self.max_drop:g}.")
+            raise MisuseError(f"The drop of mAP must be 0 to 100 points, not {self.max_drop:g}.")
 
     @property
     def is_none(self) -> bool:
-        """Whether there is no bound, so no ranks to choose."""
+        """Whether there is no bound, and so no ranks to choose."""
         return not self.to_json()
 
     def to_json(self) -> dict[str, Any]:
-        """The one that is given, by its name."""
+        """The given bound by its name."""
         return {name: value for name, value in vars(self).items() if value is not None}
 
 
 def parse_bound(
     svd_rank: str | None, energy: float | None, budget: str | None, max_drop: float | None
 ) -> Bound:
-    """The bound of these options. Raises MisuseError for a value out of range."""
+    """The bound given by these options. Raises MisuseError if a value is out of range."""
     return Bound(
         None if svd_rank is None else parse_ranks(svd_rank),
         energy,
@@ -80,7 +80,7 @@ def parse_ranks(text: str) -> int | dict[str, int]:
 
 
 def parse_budget(text: str) -> float:
-    """`0.7x` (or `0.7`) as 0.7. Raises MisuseError for anything but a share between 0 and 1."""
+    """`0.7x` (or `0.7`) as 0.7. Raises MisuseError unless it is between 0 and 1."""
     try:
         budget = float(text.strip().removesuffix("x"))
     except ValueError:
@@ -90,31 +90,33 @@ def parse_budget(text: str) -> float:
 
 
 def parse_sweep_ranks(text: str) -> tuple[int, ...]:
-    """The ranks in `64,128,256`, rising, each once. Raises MisuseError for anything else."""
+    """The sorted, distinct ranks in `64,128,256`. Raises MisuseError for anything else."""
     try:
         ranks = tuple(sorted({int(value) for value in text.split(",")}))
     except ValueError:
         ranks = ()
     if not ranks or ranks[0] < 1:
-        raise MisuseError(f"--sweep is written as 64,128,256,512, not '{text}'.")
+        raise MisuseError(f"--sweep must be a list of ranks such as 64,128,256,512, not '{text}'.")
     return ranks
 
 
 def check_energy(share: float) -> None:
     """Raises MisuseError for a share outside (0, 1]."""
     if not 0 < share <= 1:
-        raise MisuseError(f"The energy to keep is a share over 0, at most 1, not {share:g}.")
+        raise MisuseError(f"The energy must be more than 0 and at most 1, not {share:g}.")
 
 
 def _check_ranks(ranks: int | Mapping[str, int], text: str) -> None:
     by_layer = dict.fromkeys(LAYERS, ranks) if isinstance(ranks, int) else ranks
     if not set(by_layer) <= set(LAYERS) or min(by_layer.values(), default=0) < 1:
         raise MisuseError(
-            f"'{text}' is no rank. Give one number for fc6 and fc7, as 256, "
-            "or one for each, as fc6=1024,fc7=256."
+            f"Invalid rank '{text}'. Use one number for both layers, such as 256, "
+            "or one per layer: fc6=1024,fc7=256."
         )
 
 
 def _check_budget(budget: float, text: str) -> None:
     if not 0 < budget < 1:
-        raise MisuseError(f"'{text}' is no budget. Give a share of the time now, as 0.7x.")
+        raise MisuseError(
+            f"Invalid budget '{text}'. Use a share of the original time, such as 0.7x."
+        )

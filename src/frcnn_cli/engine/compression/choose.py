@@ -35,9 +35,9 @@ from frcnn_proposals.errors import MisuseError
 
 @dataclass(frozen=True)
 class Measurement:
-    """A model's costs, the bytes of its file, and its mAP where it was measured.
+    """Costs of a model, the size of its file in bytes, and its mAP (0..1) if it was measured.
 
-    map_in_float32: where weights are stored in bfloat16, mAP before they are rounded.
+    map_in_float32: mAP before the weights are rounded to bfloat16, if they are.
     """
 
     cost: Cost
@@ -46,7 +46,7 @@ class Measurement:
     map_in_float32: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The measured values as JSON values."""
+        """The measurements as JSON values."""
         values = {**self.cost.to_json(), "bytes": self.bytes}
         maps = {"map_11point": self.map_11point, "map_11point_float32": self.map_in_float32}
         return values | {name: value for name, value in maps.items() if value is not None}
@@ -54,10 +54,10 @@ class Measurement:
 
 @dataclass(frozen=True)
 class CompressedModel:
-    """A compressed model in its file, measured before and after.
+    """A compressed model and its file, measured before and after compression.
 
     source: the file of the original model. half: whether weights are stored in bfloat16.
-    dataset: on which mAP was measured. search: the tried ranks, for a bound on mAP.
+    dataset: the dataset that mAP was measured on. search: the tried ranks, for a bound on mAP.
     """
 
     source: Path
@@ -81,16 +81,16 @@ def compress_model(
 ) -> CompressedModel:
     """Compress a model by `bound`, measure it before and after, and write it to `path`.
 
-    images: to measure mAP on; None measures costs alone. half: store weights in bfloat16; a
-    model that is already stored so stays so. Raises MisuseError where no ranks keep the bound,
-    or where nothing would get smaller.
+    images: images to measure mAP on; None measures only costs. half: store weights in bfloat16; a
+    model that is stored in bfloat16 stays so. Raises MisuseError if no ranks keep the bound or
+    no layer would get smaller.
     """
     in_half = half or is_half(loaded.path)
     compression, search = compress_within(loaded, bound, images, in_half, reporter)
-    for name, reason in compression.left_alone.items():
+    for name, reason in compression.unchanged.items():
         reporter.warn(f"{name} is not compressed: {reason}.")
     if not compression.layers and not half:
-        raise MisuseError("No layer would get smaller, so nothing is written.")
+        raise MisuseError("No layer would get smaller, so no model is written.")
     stored = as_stored(compression.model, in_half)
     models = (loaded.model, stored)
     with reporter.progress("Timing", len(models) * (REPEATS + 1)) as advance:
@@ -103,7 +103,10 @@ def compress_model(
     after = Measurement(costs[1], path.stat().st_size, *maps[1:])
     share = after.cost.times.seconds / before.cost.times.seconds
     if bound.budget is not None and share > bound.budget:
-        reporter.warn(f"Timed again, it took {share:.2f} of the time: is the machine busy?")
+        reporter.warn(
+            f"In the final timing, the model took {share:.2f} of the original time, more than "
+            f"the budget of {bound.budget:g}. Is the machine busy?"
+        )
     dataset = None if images is None else images.dataset
     return CompressedModel(
         loaded.path, path, bound, in_half, compression, before, after, dataset, search
@@ -117,17 +120,17 @@ def compress_within(
     half: bool = False,
     reporter: Reporter = SILENT,
 ) -> tuple[Compression, Search | None]:
-    """The model compressed by `bound`; for a bound on mAP, also the tried ranks.
+    """Compress the model by `bound`; for a bound on mAP, also return the tried ranks.
 
-    images: to measure mAP on, needed only for a bound on mAP; the model should not have trained
-    on them. half: time and mAP must keep the bound with weights in bfloat16. Raises MisuseError
-    where no ranks keep the bound.
+    images: images to measure mAP on, needed only for a bound on mAP; they should not be training
+    images. half: time and mAP must keep the bound with weights in bfloat16. Raises MisuseError if
+    no ranks keep the bound.
     """
     model = loaded.model
     if bound.is_none:
         return replace_layers(model, {}, Choice({})), None
     if bound.max_drop is not None and images is None:
-        raise MisuseError("A bound on the drop of mAP needs images to measure mAP on.")
+        raise MisuseError("A bound on the mAP needs images to measure it on.")
     layers = decompose_layers(model, reporter)
     if bound.max_drop is None or images is None:
         choice = _choose_ranks(loaded, layers, bound, half, reporter)
@@ -139,7 +142,7 @@ def compress_within(
 def _choose_ranks(
     loaded: LoadedModel, layers: Decompositions, bound: Bound, half: bool, reporter: Reporter
 ) -> Choice:
-    """Ranks by any bound but mAP."""
+    """Choose ranks by any bound except mAP."""
     if bound.svd_rank is not None:
         return by_rank(layers, bound.svd_rank)
     if bound.energy is not None:
@@ -165,7 +168,7 @@ def _search_by_map(
     half: bool,
     reporter: Reporter,
 ) -> Search:
-    """The smallest head that loses at most max_drop mAP points on `images`."""
+    """Find the smallest head that loses at most max_drop mAP points on `images`."""
     model, settings = loaded.model, loaded.experiment.detect
 
     def measure(choices: Sequence[Choice]) -> Sequence[float]:
@@ -187,7 +190,7 @@ def _measure_maps(
     search: Search | None,
     reporter: Reporter,
 ) -> tuple[float, ...]:
-    """mAP before, after and, where storing rounds the weights, after but for that; or nothing."""
+    """mAP before and after and, if weights are rounded, after without rounding; () if no images."""
     if images is None:
         return ()
     if search is not None:

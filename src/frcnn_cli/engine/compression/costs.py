@@ -1,4 +1,4 @@
-"""What a model costs, in numbers, bytes and seconds."""
+"""Cost of a model: parameters, multiply-adds and seconds."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ REPEATS = 5  # timed runs of each model
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one model, and of one photograph (500 x 375) with 2,000 proposals given.
+    """Cost of one model on one image (500 x 375) with 2,000 given proposals.
 
-    multiply_adds: of every convolution and fully connected layer, each RoI counted.
+    multiply_adds: of all convolutions and fully connected layers, over all RoIs.
     """
 
     parameters: int
@@ -46,10 +46,10 @@ def measure_costs(
     repeats: int = REPEATS,
     on_run: Callable[[], None] = lambda: None,
 ) -> list[Cost]:
-    """Costs of each model; times are medians of runs that alternate between the models.
+    """Measure the cost of each model; times are medians of runs that alternate between models.
 
-    Models are prepared for detection first, and each runs once untimed: on_run is called
-    len(models) * (repeats + 1) times.
+    Models are first prepared for detection, and each runs once untimed. on_run is called after
+    each run, len(models) * (repeats + 1) times.
     """
     prepared = [prepare_model(model, precision) for model in models]
     image = sample_image()

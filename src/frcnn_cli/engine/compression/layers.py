@@ -1,4 +1,4 @@
-"""A model with its fully connected layers replaced by their truncated SVD."""
+"""Replace the fully connected layers of a model by their truncated SVD."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 
 @dataclass(frozen=True)
 class CompressedLayer:
-    """One layer that was replaced.
+    """One replaced layer.
 
-    energy: the share kept of the squared singular values that it had. weights_before, weights:
-    how many numbers its matrices held and hold; also its multiply-adds for one RoI.
+    energy: share of the squared singular values that was kept. weights_before, weights: number of
+    weights before and after, without biases; also the multiply-adds per RoI.
     """
 
     name: str
@@ -36,18 +36,19 @@ class CompressedLayer:
 
 @dataclass(frozen=True)
 class Compression:
-    """A compressed model, what was replaced, and what was left alone, with the reason."""
+    """A compressed model, its replaced layers, and the unchanged layers with the reason."""
 
     model: FastRCNN
     layers: tuple[CompressedLayer, ...]
-    left_alone: dict[str, str]
+    unchanged: dict[str, str]
 
 
 def compress(model: FastRCNN, ranks: int | Mapping[str, int]) -> Compression:
-    """Replace fc6 and fc7 by their truncated SVD; layers in two parts already get a lower rank.
+    """Replace fc6 and fc7 by their truncated SVD; layers already in two parts get a lower rank.
 
-    ranks: one for both, where a layer that it would not make smaller is left alone; or one a
-    layer, where that is an error. Raises MisuseError then, with the rank that would pay.
+    ranks: one rank for both layers, which is not applied to a layer that it would not make smaller,
+    or one rank per layer. Raises MisuseError if a rank given for a layer would not make it
+    smaller, with the largest rank that would.
     """
     layers = decompose_layers(model)
     return replace_layers(model, layers, by_rank(layers, ranks))
@@ -64,7 +65,7 @@ def decompose_layers(model: FastRCNN, reporter: Reporter = SILENT) -> dict[str, 
 
 
 def replace_layers(model: FastRCNN, layers: Decompositions, choice: Choice) -> Compression:
-    """A model of its own with the chosen ranks; `layers` are the decompositions of `model`'s."""
+    """A new model with the chosen ranks. layers: the decompositions of `model`'s layers."""
     state = {
         name: value.clone()
         for name, value in model.state_dict().items()
@@ -87,4 +88,4 @@ def replace_layers(model: FastRCNN, layers: Decompositions, choice: Choice) -> C
             )
         )
     rebuilt = rebuild_model(with_ranks(model.architecture, choice.ranks), state)
-    return Compression(rebuilt, tuple(replaced), choice.left_alone)
+    return Compression(rebuilt, tuple(replaced), choice.unchanged)

@@ -19,15 +19,18 @@ Decompositions = Mapping[str, Decomposition]
 
 @dataclass(frozen=True)
 class Choice:
-    """ranks: layer -> rank, of the layers to replace. left_alone: the others, with the reason."""
+    """ranks: layer -> rank of the layers to replace. unchanged: other layer -> reason."""
 
     ranks: dict[str, int]
-    left_alone: dict[str, str] = field(default_factory=dict)
+    unchanged: dict[str, str] = field(default_factory=dict)
 
 
 def by_rank(layers: Decompositions, ranks: int | Mapping[str, int]) -> Choice:
-    """The given ranks: one for all, where a layer that it would not make smaller is left
-    alone; or one a layer, where that raises MisuseError with the rank that would pay."""
+    """The given ranks: one for all layers, or one per layer.
+
+    One rank for all is not applied to a layer that it would not make smaller. Raises MisuseError
+    if a rank given for a layer would not make it smaller, with the largest rank that would.
+    """
     if isinstance(ranks, int):
         too_high = {name: _reason(d) for name, d in layers.items() if ranks > d.largest_rank}
         return Choice({name: ranks for name in layers if name not in too_high}, too_high)
@@ -40,52 +43,54 @@ def by_rank(layers: Decompositions, ranks: int | Mapping[str, int]) -> Choice:
 
 
 def by_energy(layers: Decompositions, share: float) -> Choice:
-    """In each layer the smallest rank that keeps `share` (0..1] of its squared singular values.
+    """Per layer, the smallest rank that keeps `share` (0, 1] of its squared singular values.
 
-    A layer that this would not make smaller is left alone. Raises MisuseError for a share
-    outside 0..1.
+    A layer that would not get smaller stays unchanged. Raises MisuseError if the share is out of
+    range.
     """
     check_energy(share)
-    ranks, left_alone = {}, {}
+    ranks, unchanged = {}, {}
     for name, layer in layers.items():
-        # A hair less, so that rounding does not ask for a singular value of nothing.
+        # Slightly less, so that rounding does not add a singular value of zero.
         rank = int(np.searchsorted(layer.energy_kept, share * (1 - 1e-12))) + 1
         if rank > layer.largest_rank:
-            needed = f"keeping {share:.4g} of its energy takes rank {rank}"
-            left_alone[name] = f"{needed}; {_reason(layer)}"
+            needed = f"keeping {share:.4g} of its energy needs rank {rank}"
+            unchanged[name] = f"{needed}; {_reason(layer)}"
         else:
             ranks[name] = rank
-    return Choice(ranks, left_alone)
+    return Choice(ranks, unchanged)
 
 
 def within_cost(
     layers: Decompositions, most: float, prices: Mapping[str, float] | None = None
 ) -> Choice | None:
-    """The ranks that keep most energy where the layers together cost at most `most`.
+    """The ranks that keep the most energy while both layers together cost at most `most`.
 
-    Energy kept: the product of the layers' shares. A layer costs its multiply-adds for one RoI
-    times its price (1 unless said; seconds a multiply-add make `most` seconds), whether it is
-    replaced or left alone. None where even rank 1 costs more.
+    The energy kept is the product of the shares of both layers. The cost of a layer, replaced or
+    unchanged, is its multiply-adds per RoI times its price (default 1; with prices in seconds per
+    multiply-add, `most` is in seconds). Returns None if even rank 1 costs more.
     """
     (first, first_layer), (second, second_layer) = layers.items()
     price = prices or dict.fromkeys(layers, 1.0)
     a = _options(first_layer, price[first])
     b = _options(second_layer, price[second])
-    # Both lists rise in cost and in energy: for each rank of the first layer, the best of the
-    # second is the last that is affordable.
+    # Cost and energy rise with the rank: for each rank of the first layer, the best affordable
+    # rank of the second layer is the last.
     affordable = np.searchsorted(b.costs, most - a.costs, side="right") - 1
     kept = np.where(affordable >= 0, a.energy_kept * b.energy_kept[affordable], -1.0)
     best = int(np.argmax(kept))
     if kept[best] < 0:
         return None
     chosen = {first: int(a.ranks[best]), second: int(b.ranks[affordable[best]])}
-    unchanged = {name: "it fits as it is" for name, rank in chosen.items() if rank == 0}
+    unchanged = {
+        name: "it keeps the bound uncompressed" for name, rank in chosen.items() if rank == 0
+    }
     return Choice({name: rank for name, rank in chosen.items() if rank > 0}, unchanged)
 
 
 @dataclass(frozen=True)
 class _Options:
-    """A layer's ranks that save something, then 0 for the layer as it is; by rising cost."""
+    """The ranks that make a layer smaller, then 0 for the unchanged layer, by rising cost."""
 
     ranks: NDArray[np.int64]
     costs: NDArray[np.float64]
@@ -100,27 +105,27 @@ def _options(layer: Decomposition, price: float) -> _Options:
 
 
 def _reason(layer: Decomposition) -> str:
-    """Why a rank is too high for the layer."""
+    """Why a rank is too high for a layer."""
     if isinstance(layer.layer, LowRankLinear):
-        what = f"it is of rank {layer.rank} already, and"
+        size = f"a layer that already has rank {layer.rank}"
     else:
-        what = f"{layer.outputs} x {layer.inputs}"
-    return f"{what} gets smaller only up to rank {layer.largest_rank}"
+        size = f"a layer of {layer.outputs} x {layer.inputs}"
+    return f"{size} gets smaller only up to rank {layer.largest_rank}"
 
 
-TOLERANCE = 0.02  # how far under the budget is near enough
+TOLERANCE = 0.02  # a share this far below the budget is close enough
 _TRIES = 5
 
-# Times of the model as it is and with the chosen ranks, in turn.
+# Times of the uncompressed model and with the chosen ranks, interleaved.
 Measure = Callable[[Choice], tuple[StageTimes, StageTimes]]
 
 
 def within_time(layers: Decompositions, budget: float, measure: Measure) -> Choice:
-    """The ranks that keep most energy where an image takes at most `budget` (0..1) of its time.
+    """The ranks that keep the most energy within a share `budget` (0..1) of the original time.
 
-    Time is first taken to fall with the multiply-adds of fc6 and fc7; what it really falls to
-    is measured, and the ranks are chosen again, until the time is just under the budget.
-    Raises MisuseError where the other stages alone take longer.
+    The first ranks assume that time is proportional to the multiply-adds of fc6 and fc7. Then the
+    time is measured and the ranks are chosen again, until it is just under the budget. Raises
+    MisuseError if the other stages alone take longer.
     """
     before, _ = measure(Choice({}))
     prices = {name: before.stages[name] / layer.multiply_adds for name, layer in layers.items()}
@@ -132,8 +137,8 @@ def within_time(layers: Decompositions, budget: float, measure: Measure) -> Choi
         if choice is None or choice.ranks in tried:
             break
         tried.append(choice.ranks)
-        then, now = measure(choice)
-        share = now.seconds / then.seconds
+        original, compressed = measure(choice)
+        share = compressed.seconds / original.seconds
         if share <= budget:
             within[share] = choice
         if budget - TOLERANCE <= share <= budget:
@@ -142,7 +147,7 @@ def within_time(layers: Decompositions, budget: float, measure: Measure) -> Choi
     if not within:
         rest = 1 - before.fully_connected / before.seconds
         raise MisuseError(
-            f"No ranks bring an image to {budget:g} of its time: all but fc6 and fc7 takes "
-            f"{rest:.2f} of it. Allow more than that."
+            f"No ranks reach {budget:g} of the original time: the stages other than fc6 and fc7 "
+            f"take {rest:.2f} of it.\nUse a --budget above {rest:.2f}."
         )
     return within[max(within)]

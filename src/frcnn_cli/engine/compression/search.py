@@ -1,4 +1,4 @@
-"""The smallest head whose mAP stays within a bound."""
+"""Search for the smallest head whose mAP stays within a bound."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from frcnn_cli.engine.compression.ranks import Choice, Decompositions, within_cost
 from frcnn_proposals.errors import MisuseError
 
-STEP = 0.9  # each rung's fully connected layers cost a tenth less than those of the rung before
+STEP = 0.9  # cost of the fully connected layers of each rung, relative to the rung before
 RUNGS = 36
 _WAYS = 6  # so that 36 rungs take two passes over the images
 
@@ -18,7 +18,7 @@ MeasureMaps = Callable[[Sequence[Choice]], Sequence[float]]
 
 @dataclass(frozen=True)
 class Rung:
-    """One choice of ranks. cost: its share of the layers' multiply-adds now, at most."""
+    """One choice of ranks. cost: upper bound of its share of the original multiply-adds."""
 
     choice: Choice
     cost: float
@@ -26,7 +26,7 @@ class Rung:
 
 @dataclass(frozen=True)
 class Trial:
-    """A rung that was measured: its mAP, 0..1."""
+    """A measured rung and its mAP (0..1)."""
 
     rung: Rung
     map_11point: float
@@ -34,8 +34,11 @@ class Trial:
 
 @dataclass(frozen=True)
 class Search:
-    """chosen: the lowest rung found within the bound. before: mAP of the model as it is.
-    trials: every rung that was measured, highest first."""
+    """Result of a search.
+
+    chosen: the lowest rung found within the bound. before: mAP of the uncompressed model. trials:
+    every measured rung, highest first.
+    """
 
     chosen: Trial
     before: float
@@ -43,7 +46,7 @@ class Search:
 
 
 def ladder(layers: Decompositions) -> tuple[Rung, ...]:
-    """Choices of ranks from the model as it is down: each keeps most energy at its cost."""
+    """Choices of ranks from the uncompressed model down; each keeps the most energy at its cost."""
     whole = sum(layer.multiply_adds for layer in layers.values())
     rungs: list[Rung] = []
     for number in range(RUNGS):
@@ -57,29 +60,29 @@ def ladder(layers: Decompositions) -> tuple[Rung, ...]:
 
 
 def lowest_within(rungs: Sequence[Rung], most: float, measure: MeasureMaps) -> Search:
-    """The lowest rung found that loses at most `most` mAP points on the first, uncompressed one.
+    """Find the lowest rung that loses at most `most` mAP points against the uncompressed model.
 
-    mAP does not always fall with the rank, so an untried lower rung could also keep the bound.
-    The returned rung was measured.
-    Raises MisuseError where every rung tried loses more.
+    The first rung must be the uncompressed model. mAP does not always fall with the rank, so an
+    untried lower rung could also keep the bound. The returned rung was measured. Raises
+    MisuseError if every tried rung loses more.
     """
-    holds, fails = 0, len(rungs)
+    passing, failing = 0, len(rungs)
     values: dict[int, float] = {}
-    while fails - holds > 1 or not values:
-        width = fails - holds
-        probes = {holds + max(1, width * way // _WAYS) for way in range(1, _WAYS)}
+    while failing - passing > 1 or not values:
+        width = failing - passing
+        probes = {passing + max(1, width * way // _WAYS) for way in range(1, _WAYS)}
         if not values:
             probes.add(0)
-        new = sorted(probe for probe in probes if probe < fails)
+        new = sorted(probe for probe in probes if probe < failing)
         values |= zip(new, measure([rungs[probe].choice for probe in new]), strict=True)
         lost = {probe: 100 * (values[0] - values[probe]) for probe in new}
-        holds = max((probe for probe in new if lost[probe] <= most), default=holds)
-        fails = min((probe for probe in new if probe > holds), default=fails)
+        passing = max((probe for probe in new if lost[probe] <= most), default=passing)
+        failing = min((probe for probe in new if probe > passing), default=failing)
     trials = tuple(Trial(rungs[probe], values[probe]) for probe in sorted(values))
-    if holds == 0:
+    if passing == 0:
         least = min((100 * (values[0] - t.map_11point) for t in trials[1:]), default=0.0)
         raise MisuseError(
-            f"No compression tried stays within {most:g} mAP points: "
-            f"the least lost was {least:.2f}."
+            f"Every compression that was tried loses more than {most:g} mAP points; the smallest "
+            f"drop was {least:.2f} points.\nUse a larger --max-drop."
         )
-    return Search(Trial(rungs[holds], values[holds]), values[0], trials)
+    return Search(Trial(rungs[passing], values[passing]), values[0], trials)

@@ -1,4 +1,4 @@
-"""The SVD of a fully connected layer, as far as truncating it needs.
+"""The SVD of a fully connected layer: the parts that its truncation needs.
 
 Shapes: a layer's weight W is u x v (outputs x inputs), W = U Sigma V^T.
 """
@@ -16,15 +16,15 @@ from torch import Tensor, nn
 from frcnn_cli.engine.network.layers.low_rank import LowRankLinear, break_even_rank
 
 FullyConnected = nn.Linear | LowRankLinear
-_ROWS, _COLUMNS = 512, 4096  # of the blocks in which a Gram matrix is summed up
+_ROWS, _COLUMNS = 512, 4096  # block size for the sums of a Gram matrix
 
 
 @dataclass(frozen=True)
 class Decomposition:
-    """What is known of W's singular values, and enough of its vectors to truncate it.
+    """Squared singular values of W, and its left or right singular vectors.
 
-    energies: float64 (t,), squared singular values, largest first. vectors: float64, the left
-    ones U (u, t) where `left`, otherwise the right ones V (v, t).
+    energies: float64 (t,), squared singular values in descending order. vectors: float64, the left
+    vectors U (u, t) if `left`, otherwise the right vectors V (v, t).
     """
 
     layer: FullyConnected
@@ -42,24 +42,24 @@ class Decomposition:
 
     @property
     def largest_rank(self) -> int:
-        """The largest rank that would make the layer as it is now smaller; 0 if none would."""
+        """The largest rank that would make the current layer smaller; 0 if none would."""
         if isinstance(self.layer, LowRankLinear):
             return self.rank - 1
         return break_even_rank(self.inputs, self.outputs)
 
     @property
     def rank(self) -> int:
-        """Of the layer as it is now, at most."""
+        """Upper bound of the rank of the current layer."""
         return len(self.energies)
 
     @property
     def multiply_adds(self) -> int:
-        """Of the layer as it is now, for one RoI; also the numbers in its weights."""
+        """Multiply-adds of the current layer per RoI; also its number of weights."""
         return sum(factor.numel() for factor in self._factors)
 
     @cached_property
     def energy_kept(self) -> NDArray[np.float64]:
-        """(t,): the share of the energy that ranks 1..t keep, of what the layer has now."""
+        """(t,): the share of the current layer's energy that ranks 1..t keep."""
         total = self.energies.sum()
         if total == 0:
             return np.ones_like(self.energies)
@@ -67,7 +67,7 @@ class Decomposition:
         return shares
 
     def truncate(self, rank: int) -> LowRankLinear:
-        """The layer of that rank that is nearest to this one, with its bias."""
+        """The closest layer of the given rank, with the same bias."""
         weight = self._factors[0]
         vectors = self.vectors[:, :rank].to(weight)
         thin = LowRankLinear(self.inputs, self.outputs, rank).to(weight)
@@ -75,7 +75,7 @@ class Decomposition:
             if self.left:  # Sigma V^T = U^T W
                 thin.first.weight.copy_(torch.linalg.multi_dot([vectors.T, *self._factors]))
                 thin.second.weight.copy_(vectors)
-            else:  # U Sigma = W V, kept in the second layer
+            else:  # U Sigma = W V is stored in the second layer
                 thin.first.weight.copy_(vectors.T)
                 thin.second.weight.copy_(torch.linalg.multi_dot([*self._factors, vectors]))
             last = self.layer.second if isinstance(self.layer, LowRankLinear) else self.layer
@@ -91,12 +91,13 @@ class Decomposition:
 
 
 def decompose(layer: FullyConnected) -> Decomposition:
-    """The SVD of a layer with a bias, or of the two-layer product that has taken its place.
+    """The SVD of a fully connected layer with a bias, or of a layer in two parts.
 
-    Of a layer: from the eigenvectors of the smaller of W W^T and W^T W in float64, which are
-    exact to single precision (an error of 1e-16 in a squared singular value is one of 1e-8 of
-    the largest in itself) and far cheaper than W's own SVD. Of a product B A of rank t: from
-    the t x t core between the orthogonal parts of B and A; W is never formed.
+    For a single layer, it comes from the eigenvectors of the smaller of W W^T and W^T W in float64.
+    They are exact to single precision (an error of 1e-16 in a squared singular value is an error of
+    1e-8 in the singular value, relative to the largest) and far cheaper than the SVD of W. For a
+    product B A of rank t, it comes from the t x t core between the orthogonal parts of B and A; W
+    is never formed.
     """
     if isinstance(layer, LowRankLinear):
         return _decompose_product(layer)
@@ -108,9 +109,9 @@ def decompose(layer: FullyConnected) -> Decomposition:
 
 
 def gram_matrix(weight: Tensor) -> Tensor:
-    """W W^T in float64, of a float32 matrix, without a float64 copy of it all.
+    """W W^T of a float32 matrix in float64, without a float64 copy of the whole matrix.
 
-    Blocks above the diagonal are those below it, transposed.
+    Only the blocks on and below the diagonal are computed.
     """
     size = weight.shape[0]
     gram = torch.zeros(size, size, dtype=torch.float64, device=weight.device)

@@ -1,4 +1,4 @@
-"""mAP and time against rank: measure and plot them."""
+"""Measure and plot mAP and time against rank."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 
 @dataclass(frozen=True)
 class RankMeasurement:
-    """One rank for all layers (None: the model as it is) and what it costs and reaches.
+    """Cost and mAP (0..1) at one rank for all layers; rank None is the uncompressed model.
 
-    ranks: of the layers that it made smaller. energy: share kept in each of them. parameters
-    and multiply_adds (of one image) are of the whole model; seconds are those of one image.
+    ranks: of the layers that got smaller. energy: share kept in each of them. parameters and
+    multiply_adds (per image): of the whole model.
     """
 
     rank: int | None
@@ -35,8 +35,10 @@ class RankMeasurement:
 
 @dataclass(frozen=True)
 class RankSweep:
-    """Measurements without compression and at rising ranks. half: weights of compressed models
-    are in bfloat16."""
+    """Measurements without compression and at rising ranks.
+
+    half: whether the weights of the compressed models are in bfloat16.
+    """
 
     dataset: Dataset
     half: bool
@@ -44,7 +46,7 @@ class RankSweep:
 
     @property
     def title(self) -> str:
-        """What mAP was measured on."""
+        """The dataset and split that mAP was measured on."""
         return f"{self.dataset.name}, {self.dataset.split}"
 
 
@@ -57,7 +59,7 @@ def sweep_ranks(
 ) -> RankSweep:
     """Measure a model without compression and at each of these ranks; no model is written.
 
-    half: compressed models have weights in bfloat16, as if they were stored so.
+    half: round the weights of the compressed models to bfloat16, as in a stored model.
     """
     model, half = loaded.model, half or is_half(loaded.path)
     layers = decompose_layers(model, reporter)
@@ -70,10 +72,10 @@ def sweep_ranks(
     ]
     with reporter.progress("Timing", len(models) * (REPEATS + 1)) as advance:
         costs = measure_costs(models, loaded.precision, on_run=lambda: advance(1, ""))
-    settings, description = loaded.experiment.detect, "Detecting at every rank"
+    settings, description = loaded.experiment.detect, "Detecting at all ranks"
     maps = measure_map(models, images, settings, loaded.precision, description, reporter)
     for rank, compression in compressions.items():
-        for name, reason in compression.left_alone.items():
+        for name, reason in compression.unchanged.items():
             reporter.warn(f"At rank {rank}, {name} is not compressed: {reason}.")
     points = tuple(
         RankMeasurement(
@@ -93,24 +95,24 @@ def sweep_ranks(
 
 
 def sweep_plot(sweep: RankSweep) -> bytes:
-    """A PNG of two panels: mAP and seconds per image against rank; dashed, without compression."""
+    """A PNG with two plots, mAP and seconds per image against rank; dashed: uncompressed."""
     from matplotlib.figure import Figure
 
     from frcnn_cli.engine.drawing.figures import png
 
     figure = Figure(figsize=(10, 4.2), layout="constrained")
-    (whole,) = (point for point in sweep.points if point.rank is None)
+    (uncompressed,) = (point for point in sweep.points if point.rank is None)
     swept = [point for point in sweep.points if point.rank is not None]
     ranks = [point.rank for point in swept]
     panels = {
-        "mAP, 11-point": ([100 * p.map_11point for p in swept], 100 * whole.map_11point),
-        "seconds an image": ([p.seconds_an_image for p in swept], whole.seconds_an_image),
+        "mAP (11-point), %": ([100 * p.map_11point for p in swept], 100 * uncompressed.map_11point),
+        "seconds per image": ([p.seconds_an_image for p in swept], uncompressed.seconds_an_image),
     }
     for axes, (name, (values, before)) in zip(
         figure.subplots(1, len(panels)), panels.items(), strict=True
     ):
         axes.plot(ranks, values, marker="o", label="compressed")
-        axes.axhline(before, linestyle="--", color="grey", label="as it was")
+        axes.axhline(before, linestyle="--", color="grey", label="uncompressed")
         axes.set(xscale="log", xlabel="rank of fc6 and fc7", ylabel=name)
         axes.set_ylim(0, 1.1 * max(before, *values, 1e-9))
         axes.set_xticks(ranks, [str(rank) for rank in ranks])

@@ -1,13 +1,12 @@
-"""Reading a .caffemodel: each layer's arrays by its name, in bounded memory.
+"""Read the arrays of each layer from a .caffemodel, in bounded memory.
 
-A file is one NetParameter. Its layers are found by walking over its fields, and parsed one at a
-time by the protobuf library, so that only what a file really holds takes memory, whatever it
-claims.
+A file is one NetParameter. Its fields are scanned for layers, and the protobuf library parses one
+layer at a time. So memory depends on what the file contains, not on what it claims.
 
-Only the fields that weights need are declared, with the field numbers of caffe.proto. Packed
-numbers are declared as bytes (both are length-delimited): so millions of weights do not become
-a list of Python numbers, and a message never takes more memory than its file. Names are bytes
-too, since a file may hold names that are not text.
+Only the fields needed for weights are declared, with the field numbers of caffe.proto. Packed
+numbers are declared as bytes (both are length-delimited), so that millions of weights do not become
+a list of Python numbers, and a message takes no more memory than its file. Names are bytes too,
+since a file may contain names that are not text.
 """
 
 from __future__ import annotations
@@ -26,14 +25,14 @@ from numpy.typing import NDArray
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import open_file
 
-# Networks with known files, by the names of their backbones.
+# Networks whose files can be read, by the names of their backbones.
 NETWORKS = ("vgg16", "vgg_cnn_m_1024", "caffenet")
 Array = NDArray[np.float32]
-_LARGEST = 2**31 - 1  # bytes of a protobuf message, and so of any file that Caffe has written
-_MOST_FIELDS = 10_000  # of a net or a layer; thousands of times what any has
+_LARGEST = 2**31 - 1  # bytes of a protobuf message, and so of any file written by Caffe
+_MOST_FIELDS = 10_000  # of a net or a layer; thousands of times as many as in real files
 _MOST_DIMENSIONS = 32
 _VARINT, _FIXED64, _DELIMITED, _FIXED32 = 0, 1, 2, 5  # wire types
-# Of NetParameter: field -> message of one layer.
+# Fields of NetParameter with one layer each: field number -> message.
 LAYER_FIELDS = {100: "LayerParameter", 2: "V1LayerParameter"}
 # message -> {field: (number, kind)}
 _MESSAGES = {
@@ -44,7 +43,7 @@ _MESSAGES = {
         "height": (3, "int32"),
         "width": (4, "int32"),
         "data": (5, "bytes"),  # packed float
-        "shape": (7, "bytes"),  # a BlobShape, read once its size is known to be sane
+        "shape": (7, "bytes"),  # a BlobShape, parsed after its size is checked
         "double_data": (8, "bytes"),  # packed double
     },
     "LayerParameter": {"name": (1, "bytes"), "blobs": (7, "repeated BlobProto")},
@@ -53,40 +52,40 @@ _MESSAGES = {
 
 
 def read_caffemodel(path: Path) -> dict[str, list[Array]]:
-    """Layer name -> its arrays (weights, then biases), of the layers that have any.
+    """Read the arrays (weights, then biases) of all layers that have any, by layer name.
 
-    Shapes are as in the file: older ones have four dimensions always, (1, 1, outputs, inputs)
-    for a fully connected layer and (1, 1, 1, n) for a bias. Raises InputError, naming the file,
-    where it is missing, cut, no such file, or contradicts itself.
+    Shapes are as in the file. In older files, they always have four dimensions: (1, 1, outputs,
+    inputs) for a fully connected layer and (1, 1, 1, n) for a bias. Raises InputError, which names
+    the file, if it is missing, truncated, not a .caffemodel, or inconsistent.
     """
     if not path.is_file():
-        raise InputError(f"{path}: there is no such file.")
+        raise InputError(f"{path}: file not found.")
     layers: dict[str, list[Array]] = {}
     try:
         for name, arrays in _layers(path):
             if name in layers:
-                raise ValueError(f"it has two layers named {name}")
+                raise ValueError(f"two layers are named {name}")
             layers[name] = arrays
     except ValueError as error:
         raise InputError(
-            f"{path}: this is no .caffemodel, or a damaged one: {error}.\n"
-            "Copy the file again, whole, from where it came."
+            f"{path}: not a .caffemodel, or damaged: {error}.\n"
+            "Copy or download the complete file again."
         ) from error
     if not layers:
         raise InputError(
             f"{path}: no layer in this file has a name and weights.\n"
-            "It should be a .caffemodel (not a .prototxt); one of before 2014 is first to be "
-            "rewritten\nby Caffe's upgrade_net_proto_binary."
+            "Use a .caffemodel, not a .prototxt. Convert a file from before 2014 with Caffe's\n"
+            "upgrade_net_proto_binary first."
         )
     return layers
 
 
 def _layers(path: Path) -> Iterator[tuple[str, list[Array]]]:
-    """Names and arrays of the layers that have both. Raises ValueError for a damaged file."""
+    """Yield names and arrays of the layers that have both. Raises ValueError for a damaged file."""
     with open_file(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > _LARGEST:
-            raise ValueError(f"it has {size:,} bytes, and protobuf messages have at most 2 GiB")
+            raise ValueError(f"it has {size:,} bytes, more than the 2 GiB of a protobuf message")
         for number, content in _fields(file, size, LAYER_FIELDS):
             layer = _parsed(LAYER_FIELDS[number], content)
             name = layer.name.decode(errors="replace")
@@ -94,10 +93,10 @@ def _layers(path: Path) -> Iterator[tuple[str, list[Array]]]:
                 yield _shown(name), [_array(_shown(name), blob) for blob in layer.blobs]
 
 
-def _fields(file: BinaryIO, size: int, wanted: dict[int, str]) -> Iterator[tuple[int, bytes]]:
-    """Number and content of the length-delimited fields of `wanted` numbers; others are skipped.
+def _fields(file: BinaryIO, size: int, requested: dict[int, str]) -> Iterator[tuple[int, bytes]]:
+    """Yield number and content of the length-delimited fields in `requested`; skip other fields.
 
-    Raises ValueError where the fields do not make up a message of `size` bytes.
+    Raises ValueError if the fields do not form a message of `size` bytes.
     """
     for _ in range(_MOST_FIELDS):
         start = file.tell()
@@ -109,18 +108,18 @@ def _fields(file: BinaryIO, size: int, wanted: dict[int, str]) -> Iterator[tuple
             value = _varint(file)
             length = value if kind == _DELIMITED else 0
         elif length == 0 or number == 0:
-            raise ValueError(f"byte {start} begins no field of a message")
+            raise ValueError(f"no field of a message starts at byte {start}")
         if length > size - file.tell():
-            raise ValueError(f"it ends within the field that begins at byte {start}")
-        if kind == _DELIMITED and number in wanted:
+            raise ValueError(f"it ends within the field that starts at byte {start}")
+        if kind == _DELIMITED and number in requested:
             yield number, file.read(length)
         else:
             file.seek(length, os.SEEK_CUR)
-    raise ValueError(f"a message in it has more than {_MOST_FIELDS:,} fields")
+    raise ValueError(f"a message has more than {_MOST_FIELDS:,} fields")
 
 
 def _varint(file: BinaryIO) -> int:
-    """A number of seven bits a byte, the lowest first."""
+    """Read a number stored with seven bits per byte, lowest bits first."""
     value = 0
     for shift in range(0, 70, 7):
         byte = file.read(1)
@@ -129,7 +128,7 @@ def _varint(file: BinaryIO) -> int:
         value |= (byte[0] & 0x7F) << shift
         if byte[0] < 0x80:
             return value
-    raise ValueError("a number in it is longer than 64 bits")
+    raise ValueError("a number is longer than 64 bits")
 
 
 def _parsed(kind: str, content: bytes) -> Any:
@@ -137,22 +136,22 @@ def _parsed(kind: str, content: bytes) -> Any:
 
     message = message_class(kind)()
     for _ in _fields(io.BytesIO(content), len(content), {}):
-        pass  # counted, since a million empty fields would take far more memory than bytes
+        pass  # only counted: parsed, a million empty fields take far more memory than bytes
     try:
         message.ParseFromString(content)
     except DecodeError as error:
-        raise ValueError(f"a {kind} in it cannot be parsed") from error
+        raise ValueError(f"a {kind} cannot be parsed") from error
     return message
 
 
 def _array(layer: str, blob: Any) -> Array:
-    """The numbers of a BlobProto in its shape. Raises ValueError where they are not so many."""
+    """The numbers of a BlobProto in its shape. Raises ValueError if their count does not fit."""
     kind, content = ("<f8", blob.double_data) if blob.double_data else ("<f4", blob.data)
     count, rest = divmod(len(content), np.dtype(kind).itemsize)
     shape = _shape(layer, blob)
     if rest or math.prod(shape) != count:
         claimed = " x ".join(map(str, shape))[:60]
-        raise ValueError(f"layer {layer} claims {claimed} numbers, and holds {count:,}")
+        raise ValueError(f"layer {layer} claims {claimed} numbers but contains {count:,}")
     with np.errstate(over="ignore"):  # a double beyond float32 becomes infinite
         return np.frombuffer(content, kind, count).astype(np.float32).reshape(shape)
 
@@ -165,27 +164,27 @@ def _shape(layer: str, blob: Any) -> tuple[int, ...]:
     else:
         shape = tuple(_parsed("BlobShape", blob.shape).dim)
     if len(shape) > _MOST_DIMENSIONS or min(shape, default=1) < 0:
-        raise ValueError(f"layer {layer} has a shape that cannot be")
+        raise ValueError(f"layer {layer} has an impossible shape")
     return shape
 
 
 def _shown(name: str) -> str:
-    """A layer's name as far as a message can show it."""
+    """A layer's name, shortened and printable, for messages."""
     return "".join(c if c.isprintable() else "?" for c in name[:60])
 
 
 @cache
 def message_class(name: str) -> Any:
-    """The class of BlobShape, LayerParameter or V1LayerParameter.
+    """The protobuf class of a message in _MESSAGES, such as LayerParameter.
 
-    Raises InputError where the protobuf library is not installed.
+    Raises InputError if the protobuf library is not installed.
     """
     try:
         from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
     except ImportError as error:
         raise InputError(
-            f"Reading Caffe's models needs protobuf, which cannot be imported ({reason(error)}).\n"
-            "Install it: pip install protobuf"
+            f"Reading a .caffemodel needs protobuf, which cannot be imported ({reason(error)}).\n"
+            "Install it with `pip install protobuf`."
         ) from error
     file = descriptor_pb2.FileDescriptorProto(name="frcnn_caffe.proto", package="caffe")
     for message, fields in _MESSAGES.items():

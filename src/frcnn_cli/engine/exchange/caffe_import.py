@@ -1,10 +1,11 @@
-"""The first implementation's released models, in Caffe's files, as models of this toolkit.
+"""Convert Caffe models released with the first implementation to models of this toolkit.
 
-They differ from what is trained here: background has a column of box offsets, the first; the
-normalisation of offsets is folded into bbox_pred (so means are 0 and deviations 1); widths in
-offsets are x2 - x1 (box coding `caffe`); pixels are BGR less their means. fc6_L and fc6_U are
-the two parts of a truncated SVD, Sigma V^T and U. fc6 takes its inputs in the order channels,
-rows, columns, and grouped convolutions have (outputs, inputs / groups, ...), both as here.
+They differ from models trained here. The first box offsets belong to the background. The
+normalisation of offsets is folded into bbox_pred, so means are 0 and deviations 1. Offsets are
+relative to widths x2 - x1 (box coding `caffe`). Pixels are BGR minus their means. fc6_L and fc6_U
+are the two parts of a truncated SVD, Sigma V^T and U. As in this toolkit, fc6 takes its inputs in
+the order channels, rows, columns, and grouped convolutions have weights (outputs,
+inputs / groups, ...).
 """
 
 from __future__ import annotations
@@ -26,16 +27,16 @@ from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.settings import Architecture
 from frcnn_proposals.errors import InputError, MisuseError
 
-_IMAGENET_CLASSIFIER = "fc8"  # under this name, or one that begins with it
+_IMAGENET_CLASSIFIER = "fc8"  # prefix of the layer name
 
 
 @dataclass(frozen=True)
 class CaffeModel:
-    """What a .caffemodel held.
+    """Content of a .caffemodel.
 
-    model: a detector, or None where the file is a network of ImageNet classes. weights: the
-    latter's layers by Caffe's names (conv1.weight ...), as `--weights` reads them; empty beside
-    a detector. ignored: layers that were left out.
+    model: a detector, or None for an ImageNet network. weights: layers of an ImageNet network by
+    Caffe's names (conv1.weight ...), as `--weights` reads them; empty for a detector. ignored:
+    names of the skipped layers.
     """
 
     model: FastRCNN | None
@@ -46,10 +47,10 @@ class CaffeModel:
 def import_caffe_model(
     path: Path, network: str, classes: tuple[str, ...] | None = None
 ) -> CaffeModel:
-    """Read a detector, compressed or not, or an ImageNet network on one of NETWORKS.
+    """Read a detector, compressed or not, or an ImageNet network; network: one of NETWORKS.
 
-    classes: names of the columns after the background's; None takes VOC's 20. Raises InputError
-    where the file is damaged or is no such network, MisuseError where `classes` are not as many.
+    classes: names of the columns after background; None takes VOC's 20. Raises InputError if the
+    file is damaged or another network, MisuseError if the number of `classes` does not fit.
     """
     backbone = find_backbone(network)
     layers = CaffeLayers(path, network, read_caffemodel(path))
@@ -58,7 +59,7 @@ def import_caffe_model(
         model = _detector(backbone, state, layers, classes)
         return CaffeModel(model, {}, layers.unused())
     if classes is not None:
-        raise MisuseError(f"{path}: this is no detector (no cls_score), so it takes no --classes.")
+        raise MisuseError(f"{path}: this is not a detector (it has no cls_score). Omit --classes.")
     weights = {name.removeprefix("features."): value for name, value in state.items()}
     if "fc6" in layers.arrays or "fc7" in layers.arrays:
         (fc6, fc7), inputs = backbone.hidden, _pooled(backbone)
@@ -68,9 +69,9 @@ def import_caffe_model(
 
 def _features(backbone: Backbone, layers: CaffeLayers) -> dict[str, Tensor]:
     with torch.device("meta"):
-        own = backbone.build().state_dict()
+        shapes = backbone.build().state_dict()
     state: dict[str, Tensor] = {}
-    for name, value in own.items():
+    for name, value in shapes.items():
         if name.endswith(".weight"):
             state |= layers.take(name.removesuffix(".weight"), tuple(value.shape))
     return state
@@ -92,8 +93,8 @@ def _detector(
     score = layers.take("cls_score", (None, inputs))
     classes = _class_names(layers.path, len(score["cls_score.bias"]) - 1, names)
     state |= {f"score.{part}": score[f"cls_score.{part}"] for part in ("weight", "bias")}
-    regresses = "bbox_pred" in layers.arrays
-    if regresses:  # the first four columns are the background's
+    box_regression = "bbox_pred" in layers.arrays
+    if box_regression:  # the first four columns are the background's
         box = layers.take("bbox_pred", (4 * (len(classes) + 1), inputs))
         state |= {f"box.{part}": box[f"bbox_pred.{part}"][4:] for part in ("weight", "bias")}
     else:  # trained without box regression (paper, 5.1)
@@ -108,7 +109,7 @@ def _detector(
         preprocessing=CAFFE_PIXELS,
         box_coding="caffe",
         ranks=ranks,
-        box_regression=regresses,
+        box_regression=box_regression,
     )
     return rebuild_model(architecture, state)
 
@@ -116,13 +117,13 @@ def _detector(
 def _class_names(path: Path, count: int, names: tuple[str, ...] | None) -> tuple[str, ...]:
     if names is None and count != len(VOC_CLASSES):
         raise MisuseError(
-            f"{path}: it knows {count} classes besides background, not VOC's {len(VOC_CLASSES)}.\n"
-            "Name them by --classes, in the order of its columns."
+            f"{path}: the file has {count} classes besides background, not VOC's "
+            f"{len(VOC_CLASSES)}.\nName them with --classes, in the order of the columns."
         )
     names = VOC_CLASSES if names is None else names
     if len(names) != count:
         raise MisuseError(
-            f"{path}: it knows {count} classes besides background, and --classes names "
+            f"{path}: the file has {count} classes besides background, but --classes names "
             f"{len(names)}."
         )
     return names
@@ -133,14 +134,14 @@ def _pooled(backbone: Backbone) -> int:
 
 
 class CaffeLayers:
-    """Layers of the file `path`, which should be `network`, by name; messages name both."""
+    """Layers of the file `path` by name. network: the expected network, for messages."""
 
     def __init__(self, path: Path, network: str, arrays: dict[str, list[Array]]) -> None:
         self.path, self.network, self.arrays = path, network, arrays
         self.taken: set[str] = set()
 
     def fully_connected(self, name: str, inputs: int) -> dict[str, Tensor]:
-        """fc6 or fc7 under this toolkit's names, in two parts where the file has NAME_L, NAME_U."""
+        """fc6 or fc7 with this toolkit's names, in two parts if the file has NAME_L and NAME_U."""
         first, second = f"{name}_L", f"{name}_U"
         if first not in self.arrays:
             return self.take(name, (None, inputs))
@@ -155,10 +156,10 @@ class CaffeLayers:
     def take(
         self, name: str, shape: tuple[int | None, ...], bias: bool = True
     ) -> dict[str, Tensor]:
-        """A layer's weight and bias. shape: the weight's; None where any number will do."""
+        """A layer's weight and bias. shape: of the weight; None accepts any size."""
         if name not in self.arrays:
-            some = ", ".join(list(self.arrays)[:4])
-            raise self._unfit(f"it has no layer {name} (it has {some} ...)")
+            first_names = ", ".join(list(self.arrays)[:4])
+            raise self._unfit(f"it has no layer {name} (its layers are {first_names} ...)")
         arrays = self.arrays[name]
         if len(arrays) != 1 + bias:
             raise self._unfit(f"layer {name} has {len(arrays)} arrays, not {1 + bias}")
@@ -170,35 +171,36 @@ class CaffeLayers:
         return tensors
 
     def unused(self) -> tuple[str, ...]:
-        """Layers that were not taken. Raises InputError unless they are ImageNet's classifier."""
-        left = tuple(name for name in self.arrays if name not in self.taken)
-        strange = [name for name in left if not name.startswith(_IMAGENET_CLASSIFIER)]
-        if strange:
-            raise self._unfit(f"its layer {strange[0]} has no place in this network")
-        return left
+        """Names of unused layers. Raises InputError unless they are the ImageNet classifier."""
+        unused = tuple(name for name in self.arrays if name not in self.taken)
+        unknown = [name for name in unused if not name.startswith(_IMAGENET_CLASSIFIER)]
+        if unknown:
+            raise self._unfit(f"its layer {unknown[0]} is not part of this network")
+        return unused
 
     def _tensor(self, name: str, array: Array, shape: tuple[int | None, ...]) -> Tensor:
-        """Older files put ones in front of shapes that have fewer than four dimensions."""
+        """An array as a tensor; older files pad shapes to four dimensions with leading ones."""
         sizes = array.shape
         while len(sizes) > len(shape) and sizes[0] == 1:
             sizes = sizes[1:]
         fits = len(sizes) == len(shape) and all(
-            own > 0 and wanted in (None, own) for own, wanted in zip(sizes, shape, strict=True)
+            size > 0 and required in (None, size)
+            for size, required in zip(sizes, shape, strict=True)
         )
         if not fits:
             expected = " x ".join("n" if size is None else str(size) for size in shape)
-            found = " x ".join(map(str, sizes)) or "a single number"
-            raise self._unfit(f"layer {name} has {found} where it needs {expected}")
+            found = " x ".join(map(str, sizes)) or "()"
+            raise self._unfit(f"layer {name} has shape {found}, expected {expected}")
         if not np.isfinite(array).all():
             raise InputError(
-                f"{self.path}: layer {name} holds values that are no finite numbers.\n"
-                "Training has diverged, or the file is damaged; take another one."
+                f"{self.path}: layer {name} contains values that are not finite.\n"
+                "Its training diverged, or the file is damaged. Use another file."
             )
         return torch.from_numpy(array.reshape(sizes))
 
     def _unfit(self, reason: str) -> InputError:
         others = " or ".join(name for name in NETWORKS if name != self.network)
         return InputError(
-            f"{self.path}: this is no {self.network} that can be read: {reason}.\n"
-            f"Is it another network (--arch {others})?"
+            f"{self.path}: not a {self.network}, or not supported: {reason}.\n"
+            f"If it is another network, use --arch {others}."
         )

@@ -1,4 +1,4 @@
-"""Models for other runtimes: ONNX files, and torch's own exported programs (.pt2)."""
+"""Export models for other runtimes: to ONNX files and torch.export programs (.pt2)."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import write_whole
 
-# From opset 22 on MaxRoiPool rounds RoIs otherwise than the paper's code.
+# Since opset 22, MaxRoiPool rounds RoIs differently from the paper's code.
 OPSET = 20
-LARGEST = 2**31 - 1  # bytes of a protobuf message
-# Between a model and its export: of scores, and of boxes in pixels.
+LARGEST = 2**31 - 1  # largest protobuf message, in bytes
+# Largest allowed difference between a model and its export: scores, and boxes in pixels.
 TOLERANCE = 1e-3
 Runner = Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]]
 Format = Literal["onnx", "torch-export"]
@@ -40,9 +40,9 @@ Format = Literal["onnx", "torch-export"]
 
 @dataclass(frozen=True)
 class Export:
-    """A model's file for other runtimes, and the largest differences of its outputs.
+    """An exported file, and the largest differences of its outputs on a generated image.
 
-    opset: of ONNX, None for another format. scores, boxes (pixels): on a generated image.
+    opset: of ONNX, None for other formats. scores, boxes: largest differences, boxes in pixels.
     """
 
     path: Path
@@ -52,7 +52,7 @@ class Export:
 
     @property
     def agrees(self) -> bool:
-        """Whether the file has the model's outputs; False for values that are not finite."""
+        """Whether the outputs agree with the model's; False if a difference is not finite."""
         return self.scores <= TOLERANCE and self.boxes <= TOLERANCE
 
 
@@ -66,9 +66,9 @@ def export_model(
 ) -> Export:
     """Write `model` to `path` for other runtimes, run the file once, and compare the results.
 
-    name: the model's name in the description in the file. plain: ONNX with RoI pooling by plain
-    operators, for runtimes that lack MaxRoiPool; a torch export is always plain. Raises
-    InputError where a package is missing or the model is too large for the format.
+    name: name of the model for the description in the file. plain: for ONNX, build RoI pooling from
+    basic operators, for runtimes without MaxRoiPool; a torch export always does. Raises InputError
+    if a package is missing or the model is too large for the format.
     """
     with reporter.progress("Exporting", None):
         if kind == "onnx":
@@ -81,9 +81,9 @@ def export_model(
 
 
 def export_torch(model: FastRCNN, path: Path, name: str) -> None:
-    """Write a torch.export program, RoI pooling by plain operators: it needs torch alone.
+    """Write a torch.export program with RoI pooling from basic operators, which needs only torch.
 
-    Its description is the extra file `frcnn`. name: of the model, for that.
+    The extra file `frcnn` contains its description. name: name of the model for the description.
     """
     program = _program(model, plain=True)
     content = io.BytesIO()
@@ -92,15 +92,17 @@ def export_torch(model: FastRCNN, path: Path, name: str) -> None:
 
 
 def export_onnx(model: FastRCNN, path: Path, name: str, plain: bool = False) -> None:
-    """Write an ONNX file of opset 20, RoI pooling by MaxRoiPool, or plain operators.
+    """Write an ONNX file of opset 20 with RoI pooling by MaxRoiPool, or by basic operators.
 
-    Its description is the metadata `frcnn`. Raises InputError where the onnx packages are not
-    installed, and for a model over the 2 GiB that one file can hold.
+    The metadata property `frcnn` contains its description. Raises InputError if the onnx packages
+    are not installed or the model exceeds the 2 GiB of an ONNX file.
     """
     _need("onnx", "onnxscript")
     size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
     if size > LARGEST:
-        raise InputError(f"{path}: the model has {size:,} bytes, over the 2 GiB of an ONNX file.")
+        raise InputError(
+            f"{path}: the model has {size:,} bytes, more than the 2 GiB of an ONNX file."
+        )
     program = _program(model, plain)
     with _quiet():
         exported = torch.onnx.export(
@@ -117,28 +119,28 @@ def export_onnx(model: FastRCNN, path: Path, name: str, plain: bool = False) -> 
 
 
 def onnx_runner(path: Path) -> Runner:
-    """Runs an ONNX file by onnxruntime. Raises InputError where that is not installed."""
+    """A function that runs an ONNX file. Raises InputError if onnxruntime is not installed."""
     _need("onnxruntime")
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
 
     def run(inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        given = {name: value.numpy() for name, value in zip(INPUTS, inputs, strict=True)}
-        scores, boxes = session.run(OUTPUTS, given)
+        arrays = {name: value.numpy() for name, value in zip(INPUTS, inputs, strict=True)}
+        scores, boxes = session.run(OUTPUTS, arrays)
         return torch.from_numpy(scores), torch.from_numpy(boxes)
 
     return run
 
 
 def torch_runner(path: Path) -> Runner:
-    """Runs an exported program."""
+    """A function that runs an exported program."""
     program: Any = torch.export.load(path).module()
     return lambda inputs: program(*inputs)
 
 
 def largest_difference(model: FastRCNN, run: Runner) -> tuple[float, float]:
-    """Between a model and its export, on a made-up picture: in scores, and in pixels of boxes."""
+    """Largest differences of scores and of boxes (pixels) on a generated image."""
     inputs = example_inputs(model.architecture)
     with torch.inference_mode():
         ours, theirs = ExportedDetector(model, plain=False)(*inputs), run(inputs)
@@ -147,7 +149,7 @@ def largest_difference(model: FastRCNN, run: Runner) -> tuple[float, float]:
 
 
 def _program(model: FastRCNN, plain: bool) -> ExportedProgram:
-    """The traced detector, for images of any size and any number of proposals."""
+    """Trace the detector, for images of any size and any number of proposals."""
     shapes: Any = ({0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO}, {}, {})
     with torch.no_grad(), _quiet():
         detector = ExportedDetector(model, plain)
@@ -157,7 +159,7 @@ def _program(model: FastRCNN, plain: bool) -> ExportedProgram:
 
 
 def _max_roi_pool() -> Callable[..., Any]:
-    """Translates our operator to ONNX: MaxRoiPool takes the same features, RoIs and scale."""
+    """The ONNX translation of our operator: MaxRoiPool takes the same features, RoIs and scale."""
     from onnxscript import opset20
 
     def translate(features: Any, rois: Any, height: int, width: int, spatial_scale: float) -> Any:
@@ -175,20 +177,20 @@ def _need(*packages: str) -> None:
         except ImportError as error:
             raise InputError(
                 f"ONNX needs the package {package}, which cannot be imported ({reason(error)}).\n"
-                "Install it: pip install 'frcnn[export]'"
+                "Install it with `pip install 'frcnn[export]'`."
             ) from error
 
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter's own remarks on its passes are not for users."""
+    """Suppress the exporter's messages about its passes, which do not concern users."""
     level = logging.getLogger("torch.onnx").level
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     try:
         with (
             warnings.catch_warnings(),
-            open(os.devnull, "w") as nowhere,
-            contextlib.redirect_stdout(nowhere),
+            open(os.devnull, "w") as null,
+            contextlib.redirect_stdout(null),
         ):
             warnings.simplefilter("ignore")
             yield

@@ -1,10 +1,9 @@
-"""A detector as one function of tensors, for export, and its description in the file.
+"""A detector as one function of tensors, for export, and its description in the exported file.
 
-Has RoI pooling by plain tensor operators, for runtimes that have no operator for it.
-
-Equal to frcnn_kernels.roi_pool to the bit. The maximum of a window is that of four overlapping
-squares whose sides are powers of two (a sparse table in two dimensions), which takes no loop
-over RoIs, whose number a traced program does not know.
+It contains RoI pooling from basic tensor operators, for runtimes without an operator for it. The
+result is bit-identical to frcnn_kernels.roi_pool. The maximum of a window is the maximum of four
+overlapping rectangles whose sides are powers of two (a two-dimensional sparse table). This needs no
+loop over RoIs, whose number is unknown in a traced program.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture
 
-KEY = "frcnn"  # under which the file's metadata has the description
+KEY = "frcnn"  # key of the description in the file's metadata
 INPUTS = ("image", "boxes", "scale", "size")
 OUTPUTS = ("scores", "decoded")
 _MEANINGS = {
@@ -32,18 +31,18 @@ _MEANINGS = {
     "scale": "float32 (): from original to resized pixels; the shorter side becomes "
     "preprocessing.scale, the longer at most preprocessing.max_size",
     "size": "int64 (2,): height and width of the original image",
-    "scores": "float32 (R, K + 1): of background and the classes; probabilities if softmax, "
+    "scores": "float32 (R, K + 1): of background and each class; probabilities if softmax, "
     "margins if svm",
-    "decoded": "float32 (R, K, 4): a box for each class, clipped to the image",
+    "decoded": "float32 (R, K, 4): one box per class, clipped to the image",
 }
 
 
 class ExportedDetector(nn.Module):
-    """Scores and boxes of each proposal, before suppression, as `score_boxes` gives them.
+    """Scores and boxes per proposal before suppression, equal to those of `score_boxes`.
 
-    Pixels are normalised and boxes scaled, decoded and clipped inside, so that what runs the
-    file has to resize the picture and no more. plain: RoI pooling by plain operators, for maps of
-    images up to `longest_side`, in place of the operator.
+    The module normalises pixels, and scales, decodes and clips boxes, so that the caller only has
+    to resize the image. plain: build RoI pooling from basic operators, for images up to
+    `longest_side`.
     """
 
     mean: Tensor
@@ -60,7 +59,7 @@ class ExportedDetector(nn.Module):
     def forward(
         self, image: Tensor, boxes: Tensor, scale: Tensor, size: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Arguments and results are as `describe` says."""
+        """Arguments and results: see `_MEANINGS`."""
         architecture = self.model.architecture
         feature_map = self.model.features(self._pixels(image))
         rois = torch.cat((torch.zeros_like(boxes[:, :1]), boxes * scale), dim=1)
@@ -77,7 +76,7 @@ class ExportedDetector(nn.Module):
         return outputs.logits, decoded
 
     def _pixels(self, image: Tensor) -> Tensor:
-        """(h, w, 3) RGB -> (1, 3, h, w) as the network was trained on."""
+        """Convert (h, w, 3) RGB to the (1, 3, h, w) pixels that the network was trained on."""
         preprocessing = self.model.architecture.preprocessing
         pixels = image.flip(2) if preprocessing.channels == "bgr" else image
         pixels = (pixels.to(torch.float32) / preprocessing.divisor - self.mean) / self.std
@@ -92,22 +91,22 @@ class ExportedDetector(nn.Module):
 
 
 def longest_side(architecture: Architecture) -> int:
-    """Of images that plain RoI pooling is laid out for; the paper's five scales go up to 2000."""
+    """Longest side of images that plain RoI pooling supports; at least the paper's 2000."""
     return max(2000, architecture.preprocessing.max_size)
 
 
 def example_inputs(architecture: Architecture) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A made-up picture and three proposals: to trace with, and to compare by."""
+    """A generated image and three proposals, to trace the detector and compare outputs."""
     draw = torch.Generator().manual_seed(0)
     height, width = 100, 150
     preprocessing = architecture.preprocessing
     factor = min(preprocessing.scale / height, preprocessing.max_size / width, 2.0)
     sides = round(height * factor), round(width * factor)
     coarse = torch.rand(1, 3, 6, 9, generator=draw) * 255
-    picture = nn.functional.interpolate(coarse, sides, mode="bilinear")[0].permute(1, 2, 0)
+    image = nn.functional.interpolate(coarse, sides, mode="bilinear")[0].permute(1, 2, 0)
     boxes = [[0, 0, 149, 99], [10.4, 20.6, 80, 70], [60, 5, 140, 90]]
     return (
-        picture.to(torch.uint8).contiguous(),
+        image.to(torch.uint8).contiguous(),
         torch.tensor(boxes),
         torch.tensor(factor, dtype=torch.float32),
         torch.tensor([height, width]),
@@ -115,9 +114,9 @@ def example_inputs(architecture: Architecture) -> tuple[Tensor, Tensor, Tensor, 
 
 
 def describe(architecture: Architecture, name: str) -> str:
-    """JSON: classes, preprocessing, box coding, and what goes in and comes out.
+    """Describe an exported model as JSON: classes, preprocessing, box coding, inputs and outputs.
 
-    name: of the model's file, for the record.
+    name: name of the model's file.
     """
     values = {
         "model": name,
@@ -140,10 +139,10 @@ def plain_roi_pool(
     spatial_scale: float,
     longest: int,
 ) -> Tensor:
-    """Pools every RoI of one image to one size, without gradients.
+    """Pool the RoIs of one image to `output_size`, without gradients.
 
-    feature_map: (1, C, h, w), neither h nor w over `longest`. rois: (R, 5), image index (not
-    read: it is 0) and corners in image pixels. Returns (R, C, *output_size).
+    feature_map: (1, C, h, w), h and w at most `longest`. rois: (R, 5), image index (ignored, since
+    it is 0) and corners in image pixels. Returns (R, C, *output_size).
     """
     height, width = feature_map.shape[2:]
     rows = _windows(rois[:, 2], rois[:, 4], spatial_scale, output_size[0], height)
@@ -152,8 +151,8 @@ def plain_roi_pool(
     table = _table(feature_map[0].permute(1, 2, 0), levels)
     pooled = None
     row_level, column_level = _level(rows, levels), _level(columns, levels)
-    for y in _squares(rows, row_level):
-        for x in _squares(columns, column_level):
+    for y in _intervals(rows, row_level):
+        for x in _intervals(columns, column_level):
             level = row_level[:, :, None] * levels + column_level[:, None, :]
             cells = (level * height + y[:, :, None]) * width + x[:, None, :]
             corner = table[cells]
@@ -164,14 +163,14 @@ def plain_roi_pool(
 
 
 def _windows(low: Tensor, high: Tensor, spatial_scale: float, bins: int, extent: int) -> Bounds:
-    """First cell of each bin and the one behind its last, int64 (R, bins), within the map."""
+    """Start and end (exclusive) of each bin in cells, int64 (R, bins), clamped to the map."""
     start = _round_half_away(low * spatial_scale)[:, None]
     length = (_round_half_away(high * spatial_scale)[:, None] - start + 1).clamp(min=1)
     size = length / bins
     index = torch.arange(bins, dtype=low.dtype, device=low.device)
     first = torch.floor(index * size) + start
-    behind = torch.ceil((index + 1) * size) + start
-    return first.clamp(0, extent).long(), behind.clamp(0, extent).long()
+    end = torch.ceil((index + 1) * size) + start
+    return first.clamp(0, extent).long(), end.clamp(0, extent).long()
 
 
 def _round_half_away(position: Tensor) -> Tensor:
@@ -180,30 +179,30 @@ def _round_half_away(position: Tensor) -> Tensor:
 
 
 def _level(bounds: Bounds, levels: int) -> Tensor:
-    """The largest k with 2^k cells in each window; 0 for an empty one."""
+    """The largest k such that 2^k cells fit in each window; 0 for an empty window."""
     size = bounds[1] - bounds[0]
     return sum(((size >= 2**k).long() for k in range(1, levels)), start=torch.zeros_like(size))
 
 
-def _squares(bounds: Bounds, level: Tensor) -> Bounds:
-    """Where two squares of side 2^level begin that cover a window together."""
-    first, behind = bounds
-    # An empty window may lie just behind the map; its value is not used.
-    last = torch.maximum(behind - 2**level, torch.zeros_like(first))
+def _intervals(bounds: Bounds, level: Tensor) -> Bounds:
+    """Starts of two intervals of length 2^level that cover each window together."""
+    first, end = bounds
+    # An empty window may start at the end of the map; its value is not used.
+    last = torch.maximum(end - 2**level, torch.zeros_like(first))
     return torch.minimum(first, last), last
 
 
 def _table(cells: Tensor, levels: int) -> Tensor:
-    """(h, w, C) -> (levels^2 h w, C): maxima over 2^i x 2^j cells from each on, for all i, j."""
+    """(h, w, C) -> (levels^2 h w, C): maxima of 2^i x 2^j cells from each cell, all i, j."""
     rows = torch.stack(_maxima(cells, levels, 0))
     return torch.stack(_maxima(rows, levels, 2), dim=1).flatten(0, 3)
 
 
 def _maxima(values: Tensor, levels: int, dim: int) -> list[Tensor]:
-    """The maxima of 1, 2, 4 ... values from each on along `dim`."""
-    found = [values]
+    """The maxima of 1, 2, 4, ... consecutive values that start at each value along `dim`."""
+    maxima = [values]
     for k in range(levels - 1):
         padding = (0, 0) * (values.ndim - 1 - dim) + (0, 2**k)
-        further = F.pad(found[-1], padding, value=-math.inf)
-        found.append(torch.maximum(found[-1], further.narrow(dim, 2**k, values.shape[dim])))
-    return found
+        padded = F.pad(maxima[-1], padding, value=-math.inf)
+        maxima.append(torch.maximum(maxima[-1], padded.narrow(dim, 2**k, values.shape[dim])))
+    return maxima

@@ -1,1 +1,1 @@
-"""Models on disk: files, where they came from, what training starts from."""
+"""Model files: reading, writing, provenance, presets, and initial models for training."""

@@ -1,8 +1,8 @@
-"""Models and training states on disk: safetensors with a JSON description, nothing that runs.
+"""Files of models and checkpoints: safetensors with a JSON description, and no code.
 
-A model file holds the weights and, in its metadata, all that rebuilds and uses the network:
-architecture, class names, preprocessing, box coding, the versions of what wrote it. A file
-appears under its name only when it is whole. Descriptions are read without torch.
+A model file contains the weights and, in its metadata, everything needed to rebuild and use the
+network: architecture, class names, preprocessing, box coding, and software versions. A file appears
+under its name only when it is complete. Descriptions are read without torch.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from frcnn_proposals.files import write_whole
 if TYPE_CHECKING:
     from torch import Tensor
 
-# 2: classifier and box_regression in the architecture, the whole experiment in the origin.
+# 2 adds classifier and box_regression to the architecture, and the experiment to the origin.
 FORMAT = 2
 _KEY = "frcnn"
-# What JSON of another shape than expected raises when it is taken apart.
+# Raised when JSON of an unexpected structure is read.
 MALFORMED = (
     *(KeyError, IndexError, TypeError, ValueError, AttributeError, OverflowError),
     RecursionError,
@@ -38,7 +38,7 @@ MALFORMED = (
 
 @dataclass(frozen=True)
 class Stored:
-    """Content of a model file. origin: JSON values: the dataset and run that made the model."""
+    """Content of a model file. origin: JSON values about the training that produced the model."""
 
     architecture: Architecture
     tensors: dict[str, Tensor]
@@ -48,9 +48,9 @@ class Stored:
 def save_tensors(
     path: Path, architecture: Architecture, tensors: Mapping[str, Tensor], origin: dict[str, Any]
 ) -> None:
-    """Write tensors and their description to `path` (.safetensors), whole or not at all.
+    """Write tensors and their description to `path` (.safetensors), completely or not at all.
 
-    Each keeps its type; the description says under `weights` whether some are bfloat16.
+    Tensors keep their types; `weights` in the description records whether any is bfloat16.
     """
     import torch
     from safetensors.torch import save
@@ -61,7 +61,7 @@ def save_tensors(
         "architecture": asdict(architecture),
         "weights": "bfloat16" if half else "float32",
         "origin": origin,
-        # Of all software that can change the numbers of a run.
+        # All software that can change the results of a run.
         "versions": {
             "frcnn": __version__,
             "python": platform.python_version(),
@@ -74,56 +74,58 @@ def save_tensors(
 
 
 def load_tensors(path: Path) -> Stored:
-    """Read a file of save_tensors, upgraded if an older version wrote it.
+    """Read a file written by save_tensors, and upgrade it if an older version wrote it.
 
-    Raises InputError, naming the file, where it is missing, damaged, of another kind, or of
-    a newer format.
+    Raises InputError, which names the file, if it is missing, damaged, not a model, or of a newer
+    format.
     """
     architecture, origin = read_architecture(path), read_description(path)["origin"]
     try:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (*MALFORMED, SafetensorError) as error:
-        raise InputError(f"{path}: its tensors cannot be read ({reason(error)}).") from error
+        raise InputError(f"{path}: the tensors cannot be read ({reason(error)}).") from error
     return upgraded(path, Stored(architecture, tensors, origin))
 
 
 def read_architecture(path: Path) -> Architecture:
-    """The architecture of a file, without its tensors. Raises InputError likewise."""
+    """Read the architecture from a file, without its tensors. Raises like load_tensors."""
     try:
         return _architecture(read_description(path)["architecture"])
     except (*MALFORMED, MisuseError) as error:
-        raise InputError(f"{path}: its description is damaged ({reason(error)}).") from error
+        raise InputError(f"{path}: the description is damaged ({reason(error)}).") from error
 
 
 def read_description(path: Path) -> dict[str, Any]:
-    """The JSON description of a file, without its tensors. Raises InputError likewise."""
+    """Read the JSON description of a file, without its tensors. Raises like load_tensors."""
     if not path.is_file():
-        raise InputError(f"{path}: there is no such model file.")
+        raise InputError(f"{path}: model file not found.")
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
         description = json.loads(metadata[_KEY])
     except KeyError as error:
-        raise InputError(f"{path}: these are tensors, but not a model of frcnn.") from error
+        raise InputError(
+            f"{path}: the file contains tensors, but is not a model of frcnn."
+        ) from error
     except (SafetensorError, OSError, ValueError, RecursionError, MemoryError) as error:
         raise InputError(
-            f"{path}: this is no model file, or a damaged one ({reason(error)}).\n"
-            "Models are written by `frcnn train` and `frcnn compress` as .safetensors."
+            f"{path}: not a model file, or damaged ({reason(error)}).\n"
+            "Use a .safetensors file written by `frcnn train` or `frcnn compress`."
         ) from error
     match description:
         case {"format": int(number), "origin": dict()} if number <= FORMAT:
             return dict(description)
         case {"format": int(number), "origin": dict()}:
             raise InputError(
-                f"{path}: written in format {number}, newer than this version's {FORMAT}. "
-                "Upgrade frcnn to read it."
+                f"{path}: format {number} is newer than this version's format {FORMAT}.\n"
+                "Upgrade frcnn to read the file."
             )
-    raise InputError(f"{path}: its description is damaged.")
+    raise InputError(f"{path}: the description is damaged.")
 
 
 def describes_model(path: Path) -> bool:
-    """Whether a .safetensors file, or the one in a run's folder, was written by save_tensors."""
+    """Whether a .safetensors file was written by save_tensors; True for a folder."""
     if path.is_dir():
         return True
     try:
@@ -150,22 +152,22 @@ def _architecture(values: dict[str, Any]) -> Architecture:
     )
 
 
-# `vgg16` was torchvision's network once, its layers numbered, its pooling rounding down.
+# In older versions, `vgg16` was torchvision's network, with numbered layers and floor pooling.
 _NUMBERED = re.compile(r"features\.\d+\.")
 
 
 def upgraded(path: Path, stored: Stored) -> Stored:
-    """What a model file held, for the networks of this version.
+    """Convert the content of a model file to the networks of this version.
 
-    A model on the former vgg16 is now one on torchvision:vgg16. Of the optimizer, older files have
-    only the momenta of SGD. Raises InputError, naming `path`, for a checkpoint of the
-    former vgg16, whose training would not continue as it began, and for EfficientNet-Lite from
-    before its map had stride 8.
+    A model on the former vgg16 becomes a model on torchvision:vgg16. In older files, the momenta of
+    SGD are the only state of the optimizer. Raises InputError, which names `path`, for a checkpoint
+    of the former vgg16, whose training cannot be continued exactly, and for an EfficientNet-Lite
+    whose map had stride 16.
     """
     if any(name.endswith("features.lateral.weight") for name in stored.tensors):
         raise InputError(
-            f"{path}: an older version trained this on another {stored.architecture.backbone}, "
-            "with a feature map\nof stride 16. Use it with that version, or train anew."
+            f"{path}: this model has the {stored.architecture.backbone} of an older version, "
+            "with a feature map\nof stride 16. Use that version, or train the model again."
         )
     tensors = {_renamed(name): value for name, value in stored.tensors.items()}
     stored = replace(stored, tensors=tensors)
@@ -173,8 +175,8 @@ def upgraded(path: Path, stored: Stored) -> Stored:
         return stored
     if any(name.startswith("model.features.0.") for name in stored.tensors):
         raise InputError(
-            f"{path}: an older version began this run on another vgg16, now torchvision:vgg16.\n"
-            "Finish it with that version, or train anew."
+            f"{path}: this run has the vgg16 of an older version, which is now torchvision:vgg16.\n"
+            "Finish the run with that version, or train again."
         )
     if "features.0.weight" not in stored.tensors:
         return stored

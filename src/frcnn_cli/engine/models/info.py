@@ -1,4 +1,4 @@
-"""Facts about a model file, or a backbone; errors in a name or a path need no torch."""
+"""Information about a model file or a backbone; wrong names and paths are found without torch."""
 
 from __future__ import annotations
 
@@ -20,8 +20,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelFile:
-    """Where a model lies, its size in bytes, the experiment that made it, and from which
-    model it was compressed, if it was."""
+    """A model file.
+
+    size: in bytes. experiment: the settings that the model was trained with. compressed_from: the
+    original of a compressed model.
+    """
 
     path: Path
     size: int
@@ -31,7 +34,7 @@ class ModelFile:
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A network, what its layers cost at its own scale, and its file, if it has one."""
+    """A network, the costs of its layers at its own scale, and its file (None for a backbone)."""
 
     architecture: Architecture
     costs: NetworkCost
@@ -39,12 +42,11 @@ class ModelInfo:
 
 
 def model_info(given: str | None, runs_root: Path) -> ModelInfo:
-    """About `given`: a backbone's name, a model file or a run's folder; the newest run's
-    model for None.
+    """Information about `given`: the name of a backbone, a model file or the folder of a run.
 
-    A backbone is shown with a head for the 20 classes of VOC. A file is read as a whole, so
-    that what is wrong in it comes out. Raises MisuseError for an unknown name, with the
-    nearest backbone, and InputError for a damaged file.
+    None selects the newest run's model. A backbone gets a head for the 20 classes of VOC. A file is
+    read completely, so that damage anywhere is found. Raises MisuseError for an unknown name, which
+    suggests the closest backbone, and InputError for a damaged file.
     """
     if given is not None and (given in DEFAULTS or given.startswith(TORCHVISION)):
         backbone = find_backbone(given)
@@ -55,7 +57,7 @@ def model_info(given: str | None, runs_root: Path) -> ModelInfo:
         try:
             find_defaults(str(path))
         except MisuseError as error:
-            raise MisuseError(f"{error}\nNor is there a model file of that name.") from None
+            raise MisuseError(f"{error}\nThere is no model file of that name either.") from None
     path = find_model(path, runs_root)
     model, origin = load_model(path)
     experiment = stored_experiment(origin, model.architecture, path)

@@ -1,4 +1,4 @@
-"""The network that training starts from: ImageNet's layers, or those of another detector."""
+"""Initial models for training, from ImageNet weights or from another detector."""
 
 from __future__ import annotations
 
@@ -23,51 +23,53 @@ from frcnn_proposals.errors import MisuseError
 def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
     """The network that `experiment` starts from, for these classes.
 
-    Of a detector given by experiment.init, the rows of the sibling layers stay for classes of
-    the same name; others are new, and so are all class scores where SVMs gave them. Raises
-    InputError or MisuseError where weights cannot be read or do not fit.
+    If experiment.init names a detector, classes of the same name keep their rows of the sibling
+    layers. The rows of other classes are new, and so are all class scores of a detector with SVMs.
+    Raises InputError or MisuseError if weights cannot be read or do not fit.
     """
     if experiment.init:
         return _from_detector(experiment, classes)
     weights, seed = experiment.weights, experiment.train.seed
     path = Path(weights)
     if weights not in ("imagenet", "none") and is_model(path) and describes_model(path):
-        raise MisuseError(f"{weights}: this is a detector. Start from it with --init {weights}.")
+        raise MisuseError(
+            f"{weights}: this is a detector, not ImageNet weights. Use --init {weights}."
+        )
     backbone = find_backbone(experiment.backbone)
     return create_model(backbone, classes, weights, experiment.preprocessing, seed)
 
 
 def read_checkpoint(path: Path, name: str | None = None) -> tuple[Backbone, dict[str, Tensor]]:
-    """The backbone of a checkpoint of torchvision, and its state, checked to fit.
+    """Read a torchvision checkpoint; return its backbone and its state, which is checked to fit.
 
-    The file is read without running code from it. name: of the network, as resnet50, or of one of
-    our own backbones on torchvision's weights (vgg16, alexnet); None goes by the file's name.
-    Raises InputError where it cannot be read or does not fit, MisuseError for an unknown name.
+    No code in the file is run. name: a torchvision network such as resnet50, or one of our
+    backbones with torchvision's weights (vgg16, alexnet); None takes it from the file name. Raises
+    InputError if the file cannot be read or does not fit, MisuseError for an unknown name.
     """
     backbone = _named_backbone(path, name)
-    load_pretrained(backbone, path)  # names and numbers
-    create_model(backbone, ("object",), path)  # shapes
+    load_pretrained(backbone, path)  # checks names and values
+    create_model(backbone, ("object",), path)  # checks shapes
     return backbone, {key: value.contiguous() for key, value in read_state(path).items()}
 
 
 def with_classes(model: FastRCNN, classes: tuple[str, ...], seed: int) -> FastRCNN:
-    """The same detector for other classes.
+    """Convert a detector to other classes.
 
-    Background and classes of the same name keep their rows of both sibling layers and their
-    target statistics; the rows of new ones are drawn as for a new network.
+    Background and classes of the same name keep their rows of both sibling layers and their target
+    statistics. The rows of new classes are initialised as in a new network.
     """
     known = model.architecture.classes
     if classes == known:
         return model
     torch.manual_seed(seed)
     changed = FastRCNN(replace(model.architecture, classes=classes))
-    own = ("score.", "box.", "offset_")
-    kept = {name: value for name, value in model.state_dict().items() if not name.startswith(own)}
-    changed.load_state_dict(kept, strict=False)
+    siblings = ("score.", "box.", "offset_")
+    state = {n: value for n, value in model.state_dict().items() if not n.startswith(siblings)}
+    changed.load_state_dict(state, strict=False)
     draw_sibling_layers(changed)
     pairs = [(new, known.index(name)) for new, name in enumerate(classes) if name in known]
     with torch.no_grad():
-        for new, old in [(-1, -1), *pairs]:  # label 0, the background, comes before the first
+        for new, old in [(-1, -1), *pairs]:  # -1 + 1 is label 0, the background
             changed.score.weight[new + 1] = model.score.weight[old + 1]
             changed.score.bias[new + 1] = model.score.bias[old + 1]
         for new, old in pairs:
@@ -80,10 +82,10 @@ def with_classes(model: FastRCNN, classes: tuple[str, ...], seed: int) -> FastRC
 
 @torch.no_grad()
 def renormalise_boxes(model: FastRCNN, means: Tensor, deviations: Tensor) -> None:
-    """Give the model new target statistics, (K, 4) each.
+    """Replace the target statistics of the model, (K, 4) each.
 
-    A class that had statistics has learned to move boxes: its rows change so that they still
-    predict the same offsets. One that has none (means 0, deviations 1) keeps its rows as drawn.
+    The rows of a trained class, which has statistics, change so that they predict the same offsets.
+    A class without statistics (means 0, deviations 1) keeps its initial rows.
     """
     learned = ((model.offset_means != 0) | (model.offset_deviations != 1)).any(dim=1)
     scale = model.offset_deviations / deviations
@@ -101,9 +103,9 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
     architecture = model.architecture
     if architecture.backbone != experiment.backbone:
         raise MisuseError(
-            f"{path}: this is a model on {architecture.backbone}, not on {experiment.backbone}."
+            f"{path}: this model has backbone {architecture.backbone}, not {experiment.backbone}."
         )
-    if architecture.classifier == "svm":  # its margins are no logits to train from
+    if architecture.classifier == "svm":  # margins are no logits to continue training from
         torch.manual_seed(experiment.train.seed)
         nn.init.normal_(model.score.weight, std=0.01)
         nn.init.zeros_(model.score.bias)
@@ -114,12 +116,13 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
 
 
 def _named_backbone(path: Path, name: str | None) -> Backbone:
-    """The network of that name, ours before torchvision's; by default the one in `path`'s name."""
+    """The named network, ours before torchvision's; None takes the name from the file name."""
     if name is None:
         stem = path.name.split("-")[0].split(".")[0].lower()
         if stem not in network_names():
             raise MisuseError(
-                f"{path}: its name does not say which network it is. Name it, as --arch resnet50."
+                f"{path}: the file name does not start with the name of a network.\n"
+                "Name the network, for example --arch resnet50."
             )
         name = stem
     known = name in DEFAULTS or name.startswith(TORCHVISION)

@@ -1,4 +1,4 @@
-"""A model ready for use: on its device, with its origin and its precision."""
+"""Open a model for use: on its device, with its origin and precision."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from frcnn_cli.engine.settings import Experiment, Precision, PrecisionChoice
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model on its device, its file, and its origin as stored there.
+    """A model on its device, its file, and its origin as stored in the file.
 
-    experiment: that made it, as far as the file has it. precision: of detection.
+    experiment: the stored settings of its training, and defaults for settings that are not stored.
+    precision: of detection.
     """
 
     model: FastRCNN
@@ -36,7 +37,7 @@ class LoadedModel:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the labels from 1 on."""
+        """Class names; label i is classes[i - 1]."""
         return self.model.architecture.classes
 
 
@@ -47,11 +48,11 @@ def open_model(
     precision: PrecisionChoice = "auto",
     reporter: Reporter = SILENT,
 ) -> LoadedModel:
-    """The given model, or the newest run's, with its precision for detection; reports both.
+    """Open the given model (None: the newest run's) with its precision for detection; reports both.
 
-    precision: `auto` takes the model's own setting, float32 for the paper's presets and for models
-    made before there was one; where that is `auto` too, the device decides. Raises MisuseError
-    where bfloat16 is requested by name and `device` would emulate it.
+    precision: `auto` takes the model's own setting, which is float32 for the paper's presets and
+    for models of older versions. If that is `auto` too, it depends on the device. Raises
+    MisuseError if bfloat16 is requested by name and `device` would emulate it.
     """
     path = find_model(given, runs_root)
     model, origin = load_model(path)
@@ -72,9 +73,9 @@ def model_in_team(
     precision: PrecisionChoice = "auto",
     reporter: Reporter = SILENT,
 ) -> Iterator[tuple[LoadedModel, Team]]:
-    """`open_model` on a device named as in torch, or `auto`, with the processes of torchrun.
+    """Run `open_model` in all processes of torchrun, which stay connected within the block.
 
-    They stay connected for the block. Without torchrun, the team has one process.
+    device: a name as in torch, or `auto`. Without torchrun, the team has one process.
     """
     team = team_from_environment()
     with connected(team, device):

@@ -1,4 +1,4 @@
-"""The paper's experiments by name: bases, and variants that go with any of them."""
+"""The paper's experiments by name: presets, and variants that can be applied to any preset."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from frcnn_cli.engine.settings import (
 from frcnn_cli.engine.settings.overrides import Override
 from frcnn_proposals.errors import MisuseError
 
-# The scale of the paper, and the cap of the longer side that goes with its one scale.
+# The single scale of the paper, and its limit for the longer side.
 SCALE, MAX_SIZE = 600, 1000
 MULTISCALE, MULTISCALE_MAX_SIZE = (480, 576, 688, 864, 1200), 2000
-# Dense boxes are about 45,000 an image; none of them is better than another.
+# More than the dense boxes per image (about 45,000), which have no order.
 DENSE_BOXES = 50_000
 
 
 @dataclass(frozen=True)
 class Preset:
-    """A base: a backbone, and whether it trains as the paper's did or in its own way."""
+    """A preset: a backbone, trained as in the paper or with the backbone's own defaults."""
 
     name: str
     summary: str
@@ -39,7 +39,7 @@ class Preset:
 
 @dataclass(frozen=True)
 class Variant:
-    """Changes to a base: from the base's experiment, values by the path of their field."""
+    """A variant. changes: from the preset's experiment to new values by the path of their field."""
 
     name: str
     summary: str
@@ -50,7 +50,7 @@ Named = TypeVar("Named", Preset, Variant)
 
 
 def _multiscale(base: Experiment) -> dict[str, Any]:
-    """The paper's five scales, in proportion where the base's own scale is not the paper's."""
+    """The paper's five scales, in proportion to the scale of the base."""
     ratio = base.preprocessing.scale / SCALE
     scales = tuple(round(scale * ratio) for scale in MULTISCALE)
     return {
@@ -69,7 +69,7 @@ def _dense(source: str) -> Callable[[Experiment], dict[str, Any]]:
 
 
 PRESETS = (
-    Preset("lite", "what a laptop can train", "efficientnet_lite2", as_the_paper=False),
+    Preset("lite", "small enough to train on a laptop", "efficientnet_lite2", as_the_paper=False),
     Preset("paper-s", "the paper's S, CaffeNet", "caffenet", as_the_paper=True),
     Preset("paper-m", "the paper's M, VGG_CNN_M_1024", "vgg_cnn_m_1024", as_the_paper=True),
     Preset("paper-l", "the paper's L, VGG16", "vgg16", as_the_paper=True),
@@ -78,7 +78,7 @@ VARIANTS = (
     Variant("multiscale", "five scales in training and at test (section 5.2)", _multiscale),
     Variant(
         "no-bbox-reg",
-        "classes alone are learned, detections stay on their proposals (5.1)",
+        "class scores only, detections are placed at their proposals (5.1)",
         lambda _: {"train.box_training": "none", "detect.box_regression": False},
     ),
     Variant(
@@ -88,18 +88,18 @@ VARIANTS = (
     ),
     Variant(
         "fc-only",
-        "convolutions fixed, as SPPnet does (4.5)",
+        "convolutions frozen, as in SPPnet (4.5)",
         lambda _: {"train.frozen": "features"},
     ),
     Variant(
         "svm",
-        "an SVM a class on fc7 in place of softmax (5.4)",
+        "one SVM per class on fc7 instead of softmax (5.4)",
         lambda _: {"train.classifier": "svm"},
     ),
-    Variant("dense", "dense boxes in place of selective search (5.5)", _dense("dense")),
+    Variant("dense", "dense boxes instead of selective search (5.5)", _dense("dense")),
     Variant(
         "dense-beside",
-        "dense boxes beside selective search (5.5)",
+        "dense boxes in addition to selective search (5.5)",
         _dense("selective-search+dense"),
     ),
 )
@@ -108,11 +108,11 @@ VARIANTS = (
 def base_experiment(
     preset: str | None, backbone: str | None = None, own: Preprocessing | None = None
 ) -> Experiment:
-    """The experiment of a base, before variants and other changes.
+    """The experiment of a preset, before variants and other changes.
 
-    preset: None takes lite where no backbone is given either. backbone: in place of the
-    preset's; without a preset it trains in its own way. own: preprocessing of
-    a detector to start from, in place of the backbone's. Raises MisuseError for unknown names.
+    preset: None is lite if `backbone` is None too, and otherwise the backbone's own defaults.
+    backbone: replaces the preset's backbone. own: preprocessing of a detector to start from, which
+    replaces the backbone's. Raises MisuseError for unknown names.
     """
     base = _find(preset or PRESETS[0].name, PRESETS, "preset")
     network = find_defaults(backbone or base.backbone)
@@ -139,9 +139,9 @@ def base_experiment(
 
 
 def variant_changes(base: Experiment, names: Iterable[str]) -> list[Override]:
-    """What variants change of a base.
+    """The changes that variants make to a base.
 
-    Raises MisuseError for an unknown name, and where two of them contradict each other.
+    Raises MisuseError for an unknown name, and if two variants contradict each other.
     """
     changed: dict[str, Override] = {}
     for name in dict.fromkeys(names):
@@ -149,16 +149,16 @@ def variant_changes(base: Experiment, names: Iterable[str]) -> list[Override]:
             other = changed.setdefault(path, Override(path, value, f"Variant {name}"))
             if other.value != value:
                 raise MisuseError(
-                    f"{other.where} sets {path} = {other.value}, and variant {name} sets {value}: "
-                    "they cannot be combined."
+                    f"{other.where} and variant {name} cannot be combined: "
+                    f"they set {path} to {other.value} and to {value}."
                 )
     return list(changed.values())
 
 
-def _find(name: str, all_of_them: tuple[Named, ...], kind: str) -> Named:
-    known = {item.name: item for item in all_of_them}
+def _find(name: str, items: tuple[Named, ...], kind: str) -> Named:
+    known = {item.name: item for item in items}
     if name in known:
         return known[name]
     near = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-    raise MisuseError(f"There is no {kind} '{name}'. {hint}")
+    raise MisuseError(f"Unknown {kind} '{name}'. {hint}")

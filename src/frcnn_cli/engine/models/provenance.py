@@ -1,4 +1,4 @@
-"""The origin of a model: the experiment that made it, its proposals, its training images."""
+"""The origin of a model: its experiment, its proposals and its training images."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from frcnn_proposals.digest import proposal_digest
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.store.reader import ProposalStore
 
-# Keys of format 1, and the fields that they are now.
+# Keys of format 1, and the fields that replace them.
 _FORMAT_1 = {
     "dataset": "data.dataset",
     "split": "data.split",
@@ -31,9 +31,9 @@ _FORMAT_1 = {
 
 
 def origin_of(experiment: Experiment, fingerprint: str) -> dict[str, Any]:
-    """JSON values that tell whoever reads a model later how it was made.
+    """The origin of a model as JSON values, to store with it.
 
-    fingerprint: of the proposals, by `proposals_fingerprint`.
+    fingerprint: of the proposals, from `proposals_fingerprint`.
     """
     return {"experiment": nested(experiment), "proposals_fingerprint": fingerprint}
 
@@ -41,21 +41,21 @@ def origin_of(experiment: Experiment, fingerprint: str) -> dict[str, Any]:
 def stored_experiment(
     origin: Mapping[str, Any], architecture: Architecture, path: Path | None = None
 ) -> Experiment:
-    """The experiment that a model was made by; what an older format does not say is default.
+    """The experiment that a model was trained with; settings missing in older formats are defaults.
 
-    Raises InputError, naming the model's `path`, where it is damaged.
+    Raises InputError, which names the model's `path`, if the stored experiment is damaged.
     """
     try:
         return override(Experiment(), _stored_values(origin, architecture))
     except (MisuseError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: its experiment is damaged ({reason(error)}).") from error
+        raise InputError(f"{path}: the stored experiment is damaged ({reason(error)}).") from error
 
 
 def _stored_values(origin: Mapping[str, Any], architecture: Architecture) -> list[Override]:
-    where = "The experiment in it"
+    where = "The stored experiment"
     if "experiment" in origin:
         return from_nested(origin["experiment"], where)
-    given = [
+    overrides = [
         Override("backbone", architecture.backbone, where),
         Override("weights", "imagenet" if architecture.pretrained else "none", where),
         *from_nested({"preprocessing": nested(architecture.preprocessing)}, where),
@@ -66,29 +66,30 @@ def _stored_values(origin: Mapping[str, Any], architecture: Architecture) -> lis
         ),
     ]
     settings = from_nested(origin.get("settings", {}), where)
-    return given + [
-        each if "." in each.path else replace(each, path=f"train.{each.path}") for each in settings
+    return overrides + [
+        setting if "." in setting.path else replace(setting, path=f"train.{setting.path}")
+        for setting in settings
     ]
 
 
 def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str:
-    """The same for the same proposals: a store's own, or SHA-256 of another file or folder."""
+    """A fingerprint of the proposals: a store's own, or SHA-256 of another file or folder."""
     if isinstance(proposals, ProposalStore):
         return proposals.provenance.fingerprint
     return proposal_digest(path)
 
 
-# The splits that hold all images of a split.
+# Splits that contain all images of a split.
 _WITHIN = {"train": ("train", "trainval", "all"), "val": ("val", "trainval", "all")}
 
 
 def trained_on(training: DataSettings, dataset: Dataset) -> bool | None:
-    """Whether any image of `dataset` was among those that a model was trained on.
+    """Whether a model was trained on any image of `dataset`.
 
-    training: as stored with the model. An image counts as the same where it is the same file, or
-    has the same id and the same bytes. Where the training images are missing, the
-    names decide: the same dataset, and a split that lies within the other. None where `training`
-    has no name, or names another dataset that is missing.
+    training: as stored with the model. Two images are the same if they are the same file, or have
+    the same id and the same bytes. If the training images are missing, the names of dataset and
+    split are compared instead: the training split must contain the split of `dataset`. Returns None
+    if `training` has no name, or names a different dataset that is missing.
     """
     name, split = training.dataset, training.split
     if not name or not split:

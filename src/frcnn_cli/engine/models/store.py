@@ -1,4 +1,4 @@
-"""Models on disk: saved, loaded, and the newest one found (which needs no torch)."""
+"""Save, load and find models; finding needs no torch."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ SETTING_FILE = "setting.toml"
 
 
 def save_model(model: FastRCNN, path: Path, origin: dict[str, Any], *, half: bool = False) -> None:
-    """Write `model` to `path`. origin: JSON values saying what it was trained on, and how.
+    """Write `model` to `path`. origin: JSON values about its training.
 
-    half: weights in bfloat16, in half the bytes; what is read back is `as_stored(model, half)`.
+    half: store weights in bfloat16, in half the bytes; reading returns `as_stored(model, half)`.
     """
     save_tensors(path, model.architecture, _stored_state(model, half), origin)
 
 
 def is_half(path: Path) -> bool:
-    """Whether a model's file holds its weights in bfloat16. Raises InputError if it is damaged."""
+    """Whether a model's weights are stored in bfloat16. Raises InputError for a damaged file."""
     return read_description(path).get("weights") == "bfloat16"
 
 
 def as_stored(model: FastRCNN, half: bool) -> FastRCNN:
-    """The model as it will be read back; itself, unless bfloat16 rounds its weights."""
+    """The model as it is read back: with `half`, a copy with rounded weights; otherwise `model`."""
     if not half:
         return model
     from frcnn_cli.engine.network.model import rebuild_model
@@ -42,7 +42,7 @@ def as_stored(model: FastRCNN, half: bool) -> FastRCNN:
 
 
 def _stored_state(model: FastRCNN, half: bool) -> dict[str, Tensor]:
-    """With `half`, weights in bfloat16; biases and target statistics are few, and stay whole."""
+    """The state to store; with `half`, weights in bfloat16, except biases and target statistics."""
     state: dict[str, Tensor] = model.state_dict()
     if half:
         weights = {n: p.detach() for n, p in model.named_parameters() if p.dim() > 1}
@@ -51,16 +51,16 @@ def _stored_state(model: FastRCNN, half: bool) -> dict[str, Tensor]:
 
 
 def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
-    """The model in a file, in evaluation mode, and its origin.
+    """Load a model, in evaluation mode, and its origin.
 
-    Raises InputError, naming the file, where it is damaged or its weights do not fit.
+    Raises InputError, which names the file, if it is damaged or its weights do not fit.
     """
     from frcnn_cli.engine.network.model import rebuild_model
 
     stored = load_tensors(path)
     if any(name.startswith("model.") for name in stored.tensors):
         raise InputError(
-            f"{path}: this is a run's checkpoint, not a model.\n"
+            f"{path}: this is the checkpoint of a run, not a model.\n"
             f"Finish the run with `frcnn train --resume {path.parent}`."
         )
     try:
@@ -69,20 +69,20 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
         raise InputError(f"{path}: {error}") from error
     except RuntimeError as error:
         detail = reason(str(error).splitlines()[-1])
-        raise InputError(f"{path}: its weights do not fit its architecture: {detail}") from error
+        raise InputError(f"{path}: the weights do not fit the architecture: {detail}") from error
 
 
 def find_model(given: Path | None, runs_root: Path) -> Path:
-    """The model in `given`, a file or a run's folder, or else the newest run's.
+    """The path of the model in `given`, a file or a run's folder; None: the newest run's model.
 
-    Raises MisuseError where there is none, saying how to get one.
+    Raises MisuseError, with instructions, if there is none.
     """
     if given is None:
         found = sorted(runs_root.glob(f"*/{MODEL_FILE}"), key=lambda path: path.stat().st_mtime)
         if not found:
             raise MisuseError(
-                f"There is no trained model under {runs_root}/.\n"
-                "Train one with `frcnn train voc2007`, or name a model file."
+                f"No trained model found in {runs_root}/.\n"
+                "Train one with `frcnn train voc2007`, or give a model file."
             )
         return found[-1]
     path = given / MODEL_FILE if given.is_dir() else given
@@ -92,14 +92,14 @@ def find_model(given: Path | None, runs_root: Path) -> Path:
         )
     if not path.is_file():
         raise MisuseError(
-            f"{given}: there is no model there.\n"
-            f"Name a .safetensors file or a run's folder that holds {MODEL_FILE}."
+            f"{given}: model not found.\n"
+            f"Give a .safetensors file, or the folder of a run that contains {MODEL_FILE}."
         )
     return path
 
 
 def is_model(path: Path) -> bool:
-    """Whether `path` names a model: a .safetensors file, or the folder of a run."""
+    """Whether `path` is a .safetensors file or the folder of a run."""
     return path.suffix == ".safetensors" or any(
         (path / name).is_file() for name in (MODEL_FILE, CHECKPOINT_FILE)
     )

@@ -1,4 +1,4 @@
-"""Feature layers compiled by torch.compile, and what to do where that fails."""
+"""Compile feature layers with torch.compile, and explain failures."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from contextlib import contextmanager
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_proposals.errors import InputError
 
-# Where torch's own errors of compiling are defined.
+# Modules that define torch's compilation errors.
 _COMPILERS = ("torch._dynamo", "torch._inductor")
 
 
 def compile_features(model: FastRCNN) -> None:
-    """Compile the model's feature layers, for images of any size, when they first run."""
+    """Compile the feature layers for images of any size; compilation happens at their first run."""
     model.features.compile(dynamic=True)
 
 
 @contextmanager
 def compilation_explained() -> Iterator[None]:
-    """Raise InputError where layers that first run in the block cannot be compiled."""
+    """Raise InputError if layers that first run within the block cannot be compiled."""
     try:
         yield
     except RuntimeError as error:
@@ -27,5 +27,5 @@ def compilation_explained() -> Iterator[None]:
             raise
         raise InputError(
             f"The feature layers cannot be compiled ({str(error).splitlines()[0]}).\n"
-            "It takes a C++ compiler (apt install g++); without one, train without --compile."
+            "Install a C++ compiler (apt install g++), or train without --compile."
         ) from error

@@ -1,9 +1,9 @@
-"""What each layer of a network costs: its output, parameters and multiply-adds.
+"""Cost of each layer of a network: output shape, parameters and multiply-adds.
 
     costs = layer_costs(model.architecture)
-    costs.multiply_adds(rois=2000)  # of one image and so many RoIs
+    costs.multiply_adds(rois=2000)  # for one image with 2,000 RoIs
 
-Only shapes are computed: no weights are needed, and next to no time or memory.
+Only shapes are computed, which needs no weights and almost no time or memory.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Once = Literal["image", "RoI"]
 
 @dataclass(frozen=True)
 class LayerCost:
-    """One layer, on one image or one RoI.
+    """Cost of one layer, per image or per RoI.
 
-    name: as in the model's state, `features.conv1_1`. kind: its class, `Conv2d`.
-    output: shape without the batch, (C, H, W) or (C,). parameters: numbers that it holds;
-    frozen where training leaves them alone. multiply_adds: of convolutions and fully connected
-    layers, biases not counted; 0 for others. per: what they are for, one image or one RoI.
+    name: as in the model's state, such as `features.conv1_1`. kind: its class, such as `Conv2d`.
+    output: shape without the batch dimension, (C, H, W) or (C,). frozen: whether training leaves
+    its parameters unchanged. multiply_adds: of convolutions and fully connected layers, without
+    biases; 0 for other layers. per: whether the cost is per image or per RoI.
     """
 
     name: str
@@ -45,7 +45,7 @@ class LayerCost:
 
 @dataclass(frozen=True)
 class NetworkCost:
-    """All layers in the order in which they run. input: height and width of the image."""
+    """All layers in execution order. input: height and width of the image."""
 
     input: tuple[int, int]
     layers: tuple[LayerCost, ...]
@@ -59,7 +59,7 @@ class NetworkCost:
         return sum(layer.parameters for layer in self.layers if layer.frozen)
 
     def multiply_adds(self, rois: int) -> int:
-        """Of one image with so many RoIs."""
+        """Multiply-adds for one image with the given number of RoIs."""
         times = {"image": 1, "RoI": rois}
         return sum(layer.multiply_adds * times[layer.per] for layer in self.layers)
 
@@ -69,8 +69,8 @@ def layer_costs(
 ) -> NetworkCost:
     """Costs of a network's layers for an image of `image_size` (height, width) in input pixels.
 
-    Without a size: the largest wide image, scale x max_size. Layers are the modules without
-    parts; those that hold no numbers and keep the shape (ReLU, dropout) are left out.
+    The default size is the largest wide image, scale x max_size. Layers are modules without
+    submodules; layers without parameters that keep the shape (ReLU, dropout) are omitted.
     """
     size = image_size or (architecture.preprocessing.scale, architecture.preprocessing.max_size)
     layers: list[LayerCost] = []
@@ -87,21 +87,21 @@ def layer_costs(
 
 @contextmanager
 def _recording(model: nn.Module, per: Once, layers: list[LayerCost]) -> Iterator[None]:
-    """Within it, every layer of `model` that runs is added to `layers`."""
+    """Append every layer of `model` that runs within the block to `layers`."""
 
     def record(name: str, layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        holds = list(layer.parameters())
-        # What a layer is, however it is computed.
+        parameters = list(layer.parameters())
+        # Our subclasses of Conv2d differ only in how they compute.
         kind = "Conv2d" if isinstance(layer, nn.Conv2d) else type(layer).__name__
         keeps_shape = inputs[0].shape == output.shape
-        if holds or not keeps_shape or isinstance(layer, nn.LocalResponseNorm):
+        if parameters or not keeps_shape or isinstance(layer, nn.LocalResponseNorm):
             layers.append(
                 LayerCost(
                     name,
                     kind,
                     tuple(output.shape[1:]),
-                    sum(each.numel() for each in holds),
-                    bool(holds) and not any(each.requires_grad for each in holds),
+                    sum(parameter.numel() for parameter in parameters),
+                    bool(parameters) and not any(p.requires_grad for p in parameters),
                     _multiply_adds(layer, output),
                     per,
                 )
@@ -120,7 +120,7 @@ def _recording(model: nn.Module, per: Once, layers: list[LayerCost]) -> Iterator
 
 
 def _multiply_adds(layer: nn.Module, output: Tensor) -> int:
-    """Every number of the output is a sum of so many products."""
+    """Number of products summed for the whole output."""
     if isinstance(layer, nn.Conv2d):
         return output.numel() * layer.in_channels // layer.groups * math.prod(layer.kernel_size)
     if isinstance(layer, nn.Linear):

@@ -23,7 +23,7 @@ class Losses(NamedTuple):
 
 @dataclass(frozen=True)
 class LossWeights:
-    """What each term counts in the sum; box_regression is the paper's lambda."""
+    """Weight of each term in the sum; box_regression is the paper's lambda."""
 
     classification: float = 1.0
     box_regression: float = 1.0
@@ -47,16 +47,16 @@ def multi_task_loss(
 ) -> Losses:
     """L = -log p_u + lambda [u >= 1] sum over x, y, w, h of smooth_l1(t^u - v).
 
-    The first term is weighted too, so that a stage can learn boxes alone (section 5.1).
+    The first term is weighted too, so that a stage can train only the boxes (section 5.1).
     logits: (R, K + 1). offsets: (R, 4 K), normalised. labels: int64 (R,), 0..K.
-    targets: (R, 4), normalised; rows of background RoIs are not read.
+    targets: (R, 4), normalised; rows of background RoIs are ignored.
     """
     if len(labels) == 0:
-        nothing = logits.sum() * 0.0 + offsets.sum() * 0.0
-        return Losses(nothing, nothing.detach(), nothing.detach())
+        zero = logits.sum() * 0.0 + offsets.sum() * 0.0  # keeps the graph
+        return Losses(zero, zero.detach(), zero.detach())
     classification = F.cross_entropy(logits, labels)
     foreground = torch.nonzero(labels).squeeze(1)
-    of_label = offsets.reshape(len(labels), -1, 4)[foreground, labels[foreground] - 1]
-    box_regression = smooth_l1(of_label - targets[foreground]).sum() / len(labels)
+    selected = offsets.reshape(len(labels), -1, 4)[foreground, labels[foreground] - 1]
+    box_regression = smooth_l1(selected - targets[foreground]).sum() / len(labels)
     total = weights.classification * classification + weights.box_regression * box_regression
     return Losses(total, classification.detach(), box_regression.detach())

@@ -24,8 +24,8 @@ from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_kernels import roi_pool
 from frcnn_proposals.errors import InputError, reason
 
-# Pooled features that go through fc6 and fc7 at once: they stay in a usual third-level cache,
-# and are enough (167 RoIs of VGG16) that the weights are not read too often.
+# Size of the pooled features that pass through fc6 and fc7 at once. They fit in a common
+# third-level cache, and are enough (167 RoIs of VGG16) to amortise reading the weights.
 BLOCK_BYTES = 16 << 20
 
 
@@ -37,10 +37,10 @@ class Outputs(NamedTuple):
 
 
 class FastRCNN(nn.Module):
-    """Images and RoIs in, class scores and box offsets out; the same in training and test.
+    """Compute class scores and box offsets of RoIs, in training and detection.
 
-    Offsets are normalised; `denormalise` gives those that decode to boxes. The feature layers
-    named by the backbone as frozen take no gradients.
+    Offsets are normalised; decode the result of `denormalise` to get boxes. The layers in the
+    backbone's `frozen` have no gradients if the weights come from ImageNet.
     """
 
     offset_means: Tensor
@@ -56,7 +56,9 @@ class FastRCNN(nn.Module):
         self.architecture = architecture
         self.pooled, self.stride = backbone.pooled, backbone.stride
         self.dropout = dropout
-        self.dtype = torch.float32  # of all layers but the siblings, whose outputs are float32
+        self.dtype = (
+            torch.float32
+        )  # of all layers except the sibling layers, whose outputs are float32
         self.features = backbone.build()
         self.fc6 = linear(backbone.channels * height * width, fc6, ranks.get("fc6"))
         self.fc7 = linear(fc6, fc7, ranks.get("fc7"))
@@ -72,10 +74,10 @@ class FastRCNN(nn.Module):
     def forward(self, images: Tensor, rois: Tensor, drop: RowDropout | None = None) -> Outputs:
         """images: (N, 3, H, W), preprocessed. rois: (R, 5), image index and input pixels.
 
-        drop: the dropout of training, where it belongs to images.
+        drop: dropout with masks per image; None uses torch's dropout.
 
-        Without gradients RoIs go through in blocks, so that the pooled features of all of
-        them (200 MB of 2,000 in VGG16) are never written out.
+        Without gradients, RoIs are processed in blocks, so that the pooled features of all RoIs
+        (200 MB for 2,000 RoIs of VGG16) are never stored at once.
         """
         feature_map = self.features(images.to(self.dtype))
         if torch.is_grad_enabled():
@@ -88,30 +90,30 @@ class FastRCNN(nn.Module):
     def pool(self, feature_map: Tensor, rois: Tensor, out: Tensor | None = None) -> Tensor:
         """RoI pooling: (N, C, h, w) and (R, 5) -> (R, C, pooled height, pooled width).
 
-        out: contiguous memory of that shape to write to, where no gradient is wanted.
+        out: contiguous tensor of that shape to write to; only without gradients.
         """
         return roi_pool(feature_map, rois, self.pooled, 1.0 / self.stride, out=out)
 
     def head(self, pooled: Tensor, drop: RowDropout | None = None) -> Outputs:
-        """fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
+        """Run fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
         x = self.fc7_of(pooled, drop).to(self.score.weight.dtype)
         return Outputs(self.score(x), self.box(x))
 
     def fc7_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
-        """fc7's outputs (R, fc7) on pooled features (R, C, h, w)."""
+        """Outputs of fc7, (R, fc7), for pooled features (R, C, h, w)."""
         x = self._drop(F.relu(self.fc6(pooled.flatten(1))), drop)
         return self._drop(F.relu(self.fc7(x)), drop)
 
     def normalise(self, targets: Tensor, labels: Tensor) -> Tensor:
-        """Raw target offsets (R, 4) of RoIs with `labels` (R,), as the network learns them.
+        """Normalise target offsets (R, 4) of RoIs with `labels` (R,).
 
-        Each class has its own means and deviations; rows of background RoIs mean nothing.
+        Each class has its own means and deviations; rows of background RoIs are meaningless.
         """
         index = (labels - 1).clamp(min=0)
         return (targets - self.offset_means[index]) / self.offset_deviations[index]
 
     def denormalise(self, offsets: Tensor) -> Tensor:
-        """Offsets (R, 4 K) as they decode: times the deviations, plus the means."""
+        """Denormalise offsets (R, 4 K): multiply by the deviations and add the means."""
         return offsets * self.offset_deviations.flatten() + self.offset_means.flatten()
 
     def _block_count(self, feature_map: Tensor, rois: int) -> int:
@@ -131,11 +133,11 @@ def create_model(
     preprocessing: Preprocessing | None = None,
     seed: int = 0,
 ) -> FastRCNN:
-    """A network ready to be trained: ImageNet features, Gaussian sibling layers.
+    """Create a network for training, with ImageNet features and Gaussian sibling layers.
 
-    weights: `imagenet`, `none`, or a file of the backbone's ImageNet weights. preprocessing: by
-    default the backbone's; where its pixels are the backbone's, they become those that the
-    weights were trained on. Raises InputError where the weights cannot be read or do not fit.
+    weights: `imagenet`, `none`, or a file with the backbone's ImageNet weights. preprocessing:
+    default, the backbone's; if its pixels are the backbone's, they are replaced by those that the
+    weights were trained on. Raises InputError if the weights cannot be read or do not fit.
     """
     file = None if weights in ("imagenet", "none") else Path(weights)
     pretrained = None if weights == "none" else load_pretrained(backbone, file)
@@ -163,7 +165,10 @@ def create_model(
 
 
 def draw_sibling_layers(model: FastRCNN) -> None:
-    """Zero-mean Gaussians of deviation 0.01 (classes) and 0.001 (boxes), biases 0 (paper, 2.3)."""
+    """Initialise by zero-mean Gaussians with deviation 0.01 (classes) and 0.001 (boxes), biases 0.
+
+    Paper, section 2.3.
+    """
     nn.init.normal_(model.score.weight, std=0.01)
     nn.init.normal_(model.box.weight, std=0.001)
     nn.init.zeros_(model.score.bias)
@@ -171,43 +176,43 @@ def draw_sibling_layers(model: FastRCNN) -> None:
 
 
 def rebuild_model(architecture: Architecture, tensors: Mapping[str, Tensor]) -> FastRCNN:
-    """The network of an architecture with these weights, in evaluation mode.
+    """Build the network of an architecture with the given weights, in evaluation mode.
 
-    It is laid out without memory first, so that it needs no more than its tensors do whatever
-    the architecture claims. Raises RuntimeError where the two do not fit.
+    It is first built on the meta device, so that it needs only the memory of its tensors, whatever
+    sizes the architecture claims. Raises RuntimeError if the weights do not fit.
     """
     with torch.device("meta"):
         model = FastRCNN(architecture)
-    # Copies, since sums differ in the last bit with the alignment of memory, and that of a
-    # file's tensors is not the one that a new network has.
+    # Copied, since sums depend in the last bit on the alignment of memory, and the tensors of a
+    # file are aligned differently from those of a new network.
     state = {name: value.float().clone() for name, value in tensors.items()}
     model.load_state_dict(state, assign=True)
     return model.to(memory_format=torch.channels_last).eval()
 
 
 def with_ranks(architecture: Architecture, ranks: dict[str, int]) -> Architecture:
-    """The same architecture with these layers in two parts."""
+    """The same architecture with the given layers in two parts."""
     return replace(architecture, ranks={**architecture.ranks, **ranks})
 
 
 def parameter_count(model: FastRCNN) -> int:
-    """Numbers that the model's layers hold, buffers left out."""
+    """Number of parameters, without buffers."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def _load(
     model: FastRCNN, state: dict[str, Tensor], new: tuple[str, ...], file: Path | None
 ) -> None:
-    """Load published weights; only layers that start with one of `new` may go without."""
+    """Load published weights; only layers that start with one of `new` may be missing."""
     name = model.architecture.backbone
     try:
         missing, unexpected = model.load_state_dict(state, strict=False)
     except RuntimeError as error:
         mismatch = reason(str(error).splitlines()[-1])
         raise InputError(f"{file or name}: the weights do not fit {name}: {mismatch}") from error
-    strange = [*(each for each in missing if not each.startswith(new)), *unexpected]
-    if strange:
+    misfits = [*(key for key in missing if not key.startswith(new)), *unexpected]
+    if misfits:
         raise InputError(
-            f"{file or name}: the weights do not fit {name}: {strange[0]} is "
-            f"{'not in it' if strange[0] in unexpected else 'missing'}."
+            f"{file or name}: the weights do not fit {name}: {misfits[0]} is "
+            f"{'not part of it' if misfits[0] in unexpected else 'missing'}."
         )

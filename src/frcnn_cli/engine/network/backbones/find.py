@@ -1,4 +1,4 @@
-"""Backbones and their default settings by name; torch is imported only to build a network."""
+"""Find backbones and their default settings by name; imports torch only to build a network."""
 
 from __future__ import annotations
 
@@ -17,29 +17,28 @@ if TYPE_CHECKING:
 
 
 def find_defaults(name: str) -> BackboneDefaults:
-    """The default settings of a backbone. Raises MisuseError as `find_backbone`.
+    """The default settings of a backbone. Raises MisuseError like `find_backbone`.
 
-    torchvision itself knows how the pixels of its networks are prepared, and is imported for them
-    alone.
+    torchvision is imported only for its own networks, whose preprocessing it defines.
     """
     return DEFAULTS[name] if name in DEFAULTS else find_backbone(name).defaults
 
 
 def _unknown(name: str) -> MisuseError:
-    """The error for a name that is neither one of DEFAULTS nor of torchvision's."""
-    shown = reason(name)  # from a foreign file, it may be anything
-    own = [] if name.startswith(TORCHVISION) else difflib.get_close_matches(shown, DEFAULTS, n=1)
+    """The error for a name that is neither in DEFAULTS nor a torchvision network."""
+    shown = reason(name)  # a name from a file can contain any characters
+    ours = [] if name.startswith(TORCHVISION) else difflib.get_close_matches(shown, DEFAULTS, n=1)
     others = difflib.get_close_matches(shown.removeprefix(TORCHVISION), _names_in_source(), n=1)
-    if near := [*own, *(TORCHVISION + other for other in others)]:
-        return MisuseError(f"There is no backbone '{shown}'. Did you mean '{near[0]}'?")
+    if near := [*ours, *(TORCHVISION + other for other in others)]:
+        return MisuseError(f"Unknown backbone '{shown}'. Did you mean '{near[0]}'?")
     return MisuseError(
-        f"There is no backbone '{shown}'. Known: {', '.join(DEFAULTS)},\n"
-        f"and torchvision's networks by name, as in {TORCHVISION}resnet50."
+        f"Unknown backbone '{shown}'. Known backbones: {', '.join(DEFAULTS)},\n"
+        f"and torchvision's networks by name, such as {TORCHVISION}resnet50."
     )
 
 
 def _names_in_source() -> list[str]:
-    """torchvision's classification networks, read from its source: importing it takes seconds."""
+    """Names of torchvision's classification networks, from its source: its import takes seconds."""
     package = find_spec("torchvision")
     folders = package.submodule_search_locations if package else None
     files = [path for folder in folders or () for path in Path(folder).glob("models/*.py")]
@@ -48,10 +47,10 @@ def _names_in_source() -> list[str]:
 
 
 def find_backbone(name: str) -> Backbone:
-    """The backbone of that name: one of DEFAULTS, or torchvision:NAME.
+    """The backbone with the given name: one of DEFAULTS, or torchvision:NAME.
 
-    Raises MisuseError for an unknown name, with the nearest, and for a network of
-    torchvision's that has no feature map of stride 16.
+    Raises MisuseError for an unknown name, with the closest match, and for a torchvision network
+    without a feature map of stride 16.
     """
     if name in DEFAULTS:
         return _own_backbones()[name]

@@ -1,9 +1,9 @@
-"""Where to cut a classification network: at the last map of stride 16 that is complete.
+"""Cut a torchvision classification network at its last complete feature map of stride 16.
 
-The network is traced (torch.fx) and run on shapes alone, for two image sizes: how much its
-maps grow gives their strides whatever the padding. A map is complete between two blocks that
-run one after another. One inside a block, such as behind the first convolution of the block
-that goes on to stride 32, is not.
+The network is traced (torch.fx) and run on shapes only, for two image sizes. The growth of a map
+gives its stride, whatever the padding. A map is complete if it lies between two consecutive blocks.
+A map inside a block is not, such as the output of the first convolution of the block that has
+stride 32.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-# Alike modulo 32, so that rounding costs both the same.
+# Equal modulo 32, so that rounding has the same effect on both.
 _PROBES = (512, 832)
 _CLASSIFIERS = ("classifier", "fc", "head", "heads")
 
@@ -23,9 +23,10 @@ Shapes = dict[str, torch.Size]
 
 @dataclass(frozen=True)
 class Cut:
-    """node: name of the operation whose result is the map. channels: of the map.
+    """The position of a cut.
 
-    early_layers: prefixes of the parameters used up to the first map of stride 4.
+    node: name of the operation whose result is the map. channels: of the map. early_layers:
+    prefixes of the parameters used up to the first map of stride 4.
     """
 
     node: str
@@ -34,15 +35,15 @@ class Cut:
 
 
 def find_cut(network: nn.Module) -> Cut:
-    """Where to cut a network, which lies on the meta device.
+    """Find where to cut a network on the meta device.
 
-    Raises ValueError, with the reason, where it has no such map.
+    Raises ValueError, with the reason, if it has no such map.
     """
     try:
         graph = fx.Tracer().trace(network)
         small, large = (_shapes(network, graph, size) for size in _PROBES)
-    except Exception as error:  # whatever a network does when its image has another size
-        raise ValueError("it does not take images of any size") from error
+    except Exception as error:  # a network can fail in any way for other image sizes
+        raise ValueError("it does not accept images of every size") from error
     strides = {}
     for node in graph.nodes:
         if _module_paths(node) & set(_CLASSIFIERS):
@@ -58,7 +59,7 @@ def find_cut(network: nn.Module) -> Cut:
 
 
 def cut_at(network: nn.Module, cut: Cut) -> nn.Module:
-    """The part of `network` that computes the map: (N, 3, H, W) -> (N, channels, h, w)."""
+    """The layers of `network` up to the map: (N, 3, H, W) -> (N, channels, h, w)."""
     graph = fx.Tracer().trace(network)
     nodes = list(graph.nodes)
     position = next(index for index, node in enumerate(nodes) if node.name == cut.node)
@@ -73,7 +74,7 @@ def cut_at(network: nn.Module, cut: Cut) -> nn.Module:
 
 
 def _shapes(network: nn.Module, graph: fx.Graph, size: int) -> Shapes:
-    """The shape of every tensor that a square image leads to."""
+    """The shape of every tensor computed for a square image, by node name."""
     shapes: Shapes = {}
 
     class Recorder(fx.Interpreter):
@@ -88,7 +89,7 @@ def _shapes(network: nn.Module, graph: fx.Graph, size: int) -> Shapes:
 
 
 def _stride(small: torch.Size | None, large: torch.Size | None) -> float | None:
-    """Pixels from cell to cell; None for what is no map (N, C, H, W) growing with the image."""
+    """Stride in pixels; None unless the shapes are maps (N, C, H, W) that grow with the image."""
     if small is None or large is None or len(small) != 4 or small[:2] != large[:2]:
         return None
     growth = large[2] - small[2]
@@ -98,12 +99,12 @@ def _stride(small: torch.Size | None, large: torch.Size | None) -> float | None:
 
 
 def _module_paths(node: fx.Node) -> set[str]:
-    """Paths of the modules within which an operation runs."""
+    """Paths of the modules that an operation runs in."""
     return {path for path, _ in node.meta.get("nn_module_stack", {}).values()}
 
 
 def _between_blocks(node: fx.Node, network: nn.Module) -> bool:
-    """Whether only sequences hold both the operation and all that use its result."""
+    """Whether all modules that contain both the operation and its users are sequences."""
     common = _module_paths(node).intersection(*(_module_paths(user) for user in node.users))
     return all(isinstance(network.get_submodule(path), nn.Sequential) for path in common if path)
 

@@ -1,9 +1,9 @@
-"""Any classification network of torchvision as a backbone: `torchvision:resnet50`.
+"""Classification networks of torchvision as backbones, by names such as `torchvision:resnet50`.
 
-The network is cut where its map of stride 16 is complete. Batch norms keep the statistics,
-gains and shifts of ImageNet, in training too: two images are too few to measure them. What
-comes before the first map of stride 4 is frozen, which for the paper's own networks is what
-the paper freezes.
+The network is cut at its last complete map of stride 16. Batch norms keep the statistics, gains and
+shifts of ImageNet, also in training, since two images are too few to estimate them. Layers before
+the first map of stride 4 are frozen; in the paper's networks, these are the layers that the paper
+freezes.
 """
 
 from __future__ import annotations
@@ -24,30 +24,30 @@ from frcnn_cli.engine.network.backbones.stride16 import Cut, cut_at, find_cut
 from frcnn_cli.engine.settings import Preprocessing, Schedule
 from frcnn_proposals.errors import MisuseError
 
-# These two rescale their input to what their weights were trained on, but only if told to.
+# These two networks need `transform_input` to rescale their input as in their training.
 _INCEPTIONS: dict[str, Any] = {
     "transform_input": True,
     "aux_logits": False,
     "init_weights": False,
 }
-# Their second and third classifiers, which only their own training uses.
+# The auxiliary classifiers, which are used only in ImageNet training.
 _AUXILIARY = ("aux1.", "aux2.", "AuxLogits.")
-# The published DenseNets say norm.1 for norm1.
+# The published DenseNets are named norm.1 instead of norm1.
 _DENSE_LAYER = re.compile(r"(denselayer\d+\.(?:norm|conv))\.([12])\.")
 _ARGUMENTS = {"googlenet": _INCEPTIONS, "inception_v3": _INCEPTIONS}
 
 
 def network_names() -> list[str]:
-    """torchvision's classification networks."""
+    """Names of torchvision's classification networks."""
     names: list[str] = torchvision.models.list_models(module=torchvision.models)
     return names
 
 
 @cache
 def torchvision_backbone(name: str) -> Backbone:
-    """The backbone on one of `network_names`.
+    """The backbone from one of `network_names`.
 
-    Raises MisuseError where it has no feature map of stride 16.
+    Raises MisuseError if the network has no feature map of stride 16.
     """
     cut = _cut_of(name)
     preprocessing = _preprocessing(name)
@@ -61,8 +61,8 @@ def torchvision_backbone(name: str) -> Backbone:
         return Pretrained(_features_of(published, name, build), {}, preprocessing)
 
     return Backbone(
-        # The paper's rate for the layers from ImageNet; fc6 and fc7, which start from nothing,
-        # learn ten times as fast.
+        # Layers from ImageNet learn at the paper's rate; fc6 and fc7, which start from random
+        # weights, learn at ten times that rate.
         defaults=BackboneDefaults(
             f"{TORCHVISION}{name}", preprocessing, Schedule(learning_rate=0.01, warmup=200)
         ),
@@ -83,16 +83,16 @@ def _cut_of(name: str) -> Cut:
         return find_cut(network)
     except ValueError as error:
         raise MisuseError(
-            f"{TORCHVISION}{name} cannot be a backbone: {error}.\nConvolutional networks can, as "
-            "torchvision:resnet50, torchvision:mobilenet_v3_large or torchvision:convnext_tiny."
+            f"{TORCHVISION}{name} cannot be a backbone: {error}.\nUse a convolutional network such "
+            "as torchvision:resnet50, torchvision:mobilenet_v3_large or torchvision:convnext_tiny."
         ) from error
 
 
 def _classifier(name: str) -> nn.Module:
-    """The whole network, without ImageNet's weights, on the device that is the default now."""
+    """The whole network, without ImageNet weights, on the current default device."""
     arguments = _ARGUMENTS.get(name, {})
     device = torch.get_default_device()
-    # RegNets work their widths out by tensors, which cannot be read back from the meta device.
+    # RegNets compute their widths with tensors, which cannot be read back from the meta device.
     with torch.device("cpu" if name.startswith("regnet") else device):
         network: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
     return network.to(device).eval()
@@ -101,22 +101,22 @@ def _classifier(name: str) -> nn.Module:
 def _features_of(
     published: Mapping[str, Tensor], name: str, build: Callable[[], nn.Module]
 ) -> State:
-    """The part of a whole network's state that its feature layers hold.
+    """The state of the feature layers, from the state of a whole network.
 
-    Raises KeyError where a tensor is missing, ValueError for one of another network, such as
-    a deeper one of the same family.
+    Raises KeyError if a tensor is missing, ValueError for a tensor of another network, such as a
+    deeper network of the same family.
     """
     with torch.device("meta"):
-        whole, kept = _classifier(name).state_dict(), build().state_dict()
-    named = {_DENSE_LAYER.sub(r"\1\2.", each): value for each, value in published.items()}
-    for each in named:
-        if each not in whole and not each.startswith(_AUXILIARY):
-            raise ValueError(f"{each} is not in it")
-    return {each: named[each] for each in kept}
+        classifier, features = _classifier(name).state_dict(), build().state_dict()
+    tensors = {_DENSE_LAYER.sub(r"\1\2.", key): value for key, value in published.items()}
+    for key in tensors:
+        if key not in classifier and not key.startswith(_AUXILIARY):
+            raise ValueError(f"{key} is not part of it")
+    return {key: tensors[key] for key in features}
 
 
 def _preprocessing(name: str) -> Preprocessing:
-    """As the default weights expect their pixels; the paper's scale."""
+    """The pixels of the default weights, at the paper's scale."""
     transforms = torchvision.models.get_model_weights(name).DEFAULT.transforms()
     return Preprocessing(mean=tuple(transforms.mean), std=tuple(transforms.std))
 
@@ -127,8 +127,9 @@ _NAMES = ("weight", "bias", "running_mean", "running_var")
 class FrozenBatchNorm2d(nn.Module):
     """(x - running_mean) / sqrt(running_var + eps) * weight + bias, each (C,); x: (N, C, H, W).
 
-    All four are buffers, which no optimizer changes. They are named as in nn.BatchNorm2d and
-    stay float32 for x in bfloat16, which torchvision's FrozenBatchNorm2d would make float32.
+    All four are buffers, which no optimizer changes, named as in nn.BatchNorm2d. They stay float32
+    for x in bfloat16, and so does the type of the result; torchvision's FrozenBatchNorm2d would
+    convert it to float32.
     """
 
     weight: Tensor
@@ -149,7 +150,7 @@ class FrozenBatchNorm2d(nn.Module):
 
 
 def freeze_batch_norms(network: nn.Module) -> None:
-    """Put a FrozenBatchNorm2d, with statistics 0 and 1, in the place of every nn.BatchNorm2d."""
+    """Replace every nn.BatchNorm2d by a FrozenBatchNorm2d with mean 0 and variance 1."""
     for path, layer in list(network.named_modules()):
         if isinstance(layer, nn.BatchNorm2d):
             network.set_submodule(path, FrozenBatchNorm2d(layer.num_features, layer.eps))

@@ -1,8 +1,8 @@
 """VGG16 (Simonyan and Zisserman, 2015), the paper's model L, up to conv5_3.
 
-Pooling rounds sizes up: an image of 600 x 1000 gives a map of 38 x 63. Its weights come from
-torchvision, whose network has the same layers and rounds down, or from Caffe; each expects
-pixels of its own, which travel with the model.
+Pooling rounds sizes up: an image of 600 x 1000 gives a map of 38 x 63. Weights come from Caffe, or
+from torchvision, whose network has the same layers but rounds down. The two expect different
+pixels, and the model stores which.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from frcnn_cli.engine.network.backbones.caffe import ceil_pool, named_layers, re
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
 from frcnn_cli.engine.settings import Preprocessing
 
-# Channels of the convolutions of each block; blocks are parted by pooling.
+# Channels of the convolutions of each block; pooling separates the blocks.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-PLANAR = 512  # channels from which on channels first are quicker to train
+PLANAR = 512  # from this number of output channels on, channels first train faster
 
 
 def features() -> nn.Sequential:
@@ -41,7 +41,7 @@ def _layers() -> Iterator[tuple[str, nn.Module]]:
 
 
 def read(published: Mapping[str, Tensor]) -> Pretrained:
-    """Weights by Caffe's names or by torchvision's."""
+    """Read weights with Caffe's or torchvision's names."""
     if "conv1_1.weight" in published:
         return read_caffe_names(published)
     names = enumerate(name for name, _ in _layers())
@@ -61,10 +61,11 @@ VGG16 = Backbone(
 
 
 class PlanarConv2d(nn.Conv2d):
-    """nn.Conv2d that trains with channels first where that is faster: in float32 on a CPU.
+    """nn.Conv2d that trains with channels first where this is faster: in float32 on a CPU.
 
-    oneDNN's gradient of a 3 x 3 weight from 512 channels to 512 takes a quarter longer with
-    channels last; the rest of the network is faster with them. Values differ by rounding only.
+    oneDNN computes the gradient of a 3 x 3 weight with 512 input and output channels a quarter
+    slower with channels last. The rest of the network is faster with channels last. Values differ
+    only by rounding.
     """
 
     def forward(self, x: Tensor) -> Tensor:

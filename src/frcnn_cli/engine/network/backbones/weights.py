@@ -1,4 +1,4 @@
-"""ImageNet weights: from a file, or from where the network's publisher offers them."""
+"""ImageNet weights from a file, or from the publisher of the network."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import open_file
 
-# Under these, training scripts put the state dict beside other things.
+# Keys under which training scripts store the state dict.
 _WRAPPERS = ("state_dict", "model_state_dict", "model")
-# What torch's DataParallel puts in front of every name.
+# The prefix that torch's DataParallel adds to every name.
 _PARALLEL = "module."
 
 
 def load_pretrained(backbone: Backbone, file: Path | None) -> Pretrained:
-    """ImageNet weights of a backbone.
+    """Load the ImageNet weights of a backbone.
 
-    file: .pth or .safetensors of the published network; None takes what its package or its
-    publisher offers. Raises InputError where they cannot be read, are another network's, or
-    are not finite.
+    file: .pth or .safetensors of the published network; None takes the weights from its package or
+    publisher. Raises InputError if they cannot be read, belong to another network, or are not
+    finite.
     """
     published = _download(backbone) if file is None else read_state(file)
     try:
@@ -34,13 +34,13 @@ def load_pretrained(backbone: Backbone, file: Path | None) -> Pretrained:
         reason = f"{error.args[0]} is missing" if isinstance(error, KeyError) else error
         raise InputError(
             f"{file or backbone.name}: these are not weights of {backbone.name} ({reason}).\n"
-            "Give a file of that network's ImageNet weights."
+            "Use a file with ImageNet weights of that network."
         ) from error
     for name, value in (pretrained.features | pretrained.head).items():
         if not torch.isfinite(value).all():
             raise InputError(
-                f"{file or backbone.name}: {name} holds values that are no numbers. "
-                "Give other weights of the network."
+                f"{file or backbone.name}: {name} contains values that are not finite.\n"
+                "Use other weights of the network."
             )
     return pretrained
 
@@ -51,13 +51,12 @@ def _download(backbone: Backbone) -> Mapping[str, Tensor]:
     except (URLError, OSError, RuntimeError) as error:
         raise InputError(
             f"The ImageNet weights of {backbone.name} could not be downloaded ({reason(error)}).\n"
-            "Give a file of them with --weights FILE, or train from nothing with "
-            "--weights none."
+            "Give them as --weights FILE, or start from random weights with --weights none."
         ) from error
 
 
 def read_state(path: Path) -> Mapping[str, Tensor]:
-    """Named tensors from a file, by code that cannot be made to run something.
+    """Read named tensors from a file without running code from it.
 
     A .pth file may wrap them ({"state_dict": ...}) or prefix every name with `module.`.
     """
@@ -68,11 +67,11 @@ def read_state(path: Path) -> Mapping[str, Tensor]:
             with open_file(path) as file:
                 state = torch.load(file, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: there is no such file of weights.") from error
-    except Exception as error:  # a damaged file fails in many ways, none of them a bug
+        raise InputError(f"{path}: file not found.") from error
+    except Exception as error:  # a damaged file can raise any exception
         raise InputError(
-            f"{path}: no weights can be read from this file "
-            f"({type(error).__name__}). It should be a .pth state dict or .safetensors."
+            f"{path}: the weights cannot be read ({type(error).__name__}).\n"
+            "Use a .pth state dict or a .safetensors file."
         ) from error
     return _unwrapped(path, state)
 
@@ -84,4 +83,4 @@ def _unwrapped(path: Path, state: object) -> Mapping[str, Tensor]:
         if named and all(isinstance(value, Tensor) for value in named.values()):
             parallel = all(str(name).startswith(_PARALLEL) for name in named)
             return {str(k).removeprefix(_PARALLEL if parallel else ""): v for k, v in named.items()}
-    raise InputError(f"{path}: this holds no state dict, which is names with tensors.")
+    raise InputError(f"{path}: the file contains no state dict (a dict from names to tensors).")

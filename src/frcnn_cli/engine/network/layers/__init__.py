@@ -1,1 +1,1 @@
-"""Layers that torch does not have."""
+"""Layers that are not part of torch."""

@@ -1,7 +1,7 @@
-"""Dropout whose masks belong to images, not to the batch they happen to be in.
+"""Dropout whose masks depend on the image, not on the batch.
 
-So a mini-batch that is split over processes drops what it drops in one, and a resumed run
-drops what it would have.
+A mini-batch that is split over several processes has the same masks as in one process, and a
+resumed run has the same masks as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ class ImageRows(NamedTuple):
 
 
 class RowDropout:
-    """Draws the masks of one pass through the head, layer by layer."""
+    """Dropout for one pass through the head; each call draws the masks of the next layer."""
 
     def __init__(self, images: Sequence[ImageRows], device: torch.device) -> None:
         self._rows = [image.rows for image in images]
         self._generators = [torch.Generator(device).manual_seed(image.seed) for image in images]
 
     def __call__(self, x: Tensor, probability: float) -> Tensor:
-        """x (R, n) with each number zeroed by `probability`, the others scaled up to match."""
+        """Set each value of x (R, n) to zero with `probability`, and scale up the others."""
         keep = 1.0 - probability
         masks = [
             x.new_empty(rows, x.shape[1]).bernoulli_(keep, generator=generator)

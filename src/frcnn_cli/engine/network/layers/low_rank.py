@@ -1,4 +1,4 @@
-"""Fully connected layers as two thinner ones (paper, section 3.1)."""
+"""Fully connected layers in two parts (paper, section 3.1)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 
 class LowRankLinear(nn.Module):
-    """W (u x v) as U_t (Sigma_t V_t^T): first v -> t without a bias, then t -> u with W's."""
+    """W (u x v) as U_t (Sigma_t V_t^T): first v -> t without bias, second t -> u with W's bias."""
 
     def __init__(self, inputs: int, outputs: int, rank: int) -> None:
         super().__init__()
@@ -19,7 +19,7 @@ class LowRankLinear(nn.Module):
 
 
 def linear(inputs: int, outputs: int, rank: int | None) -> nn.Module:
-    """A fully connected layer, in two parts where a rank is given."""
+    """A fully connected layer, in two parts if a rank is given."""
     if rank is None:
         return nn.Linear(inputs, outputs)
     return LowRankLinear(inputs, outputs, rank)

@@ -1,4 +1,4 @@
-"""ReLU6 in place, whose gradient is computed from its output."""
+"""In-place ReLU6 whose gradient is computed from its output."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 
 class InPlaceReLU6(nn.ReLU6):
-    """min(max(x, 0), 6) in the memory of x, of any shape; values and gradients are nn.ReLU6's.
+    """min(max(x, 0), 6) in place, for x of any shape; values and gradients equal nn.ReLU6's.
 
-    torch's own in-place layer copies its input for the backward pass. The output serves as well: it
-    lies strictly between 0 and 6 exactly where the input does, and the next layer keeps it anyway.
-    So a training step writes and reads one map less per activation.
+    torch's in-place layer copies its input for the backward pass. The output is sufficient: it is
+    strictly between 0 and 6 exactly where the input is, and the next layer stores it anyway. This
+    saves writing and reading one map per activation in a training step.
     """
 
     def __init__(self) -> None:
