@@ -72,6 +72,15 @@ def test_equals_torchvision_to_the_bit(sample: Sample, dtype: torch.dtype, devic
     assert torch.equal(ours.grad, theirs.grad)
 
 
+def test_bins_are_rounded_in_float32(device: str) -> None:
+    # 7 bins of 57 cells: the last one ends at 57 exactly, but at 58 in float32.
+    columns = torch.arange(60.0, device=device).reshape(1, 1, 1, 60)
+    rois = torch.tensor([[0, 0, 0, 56.0, 0]], device=device)
+    assert roi_pool(columns, rois, (1, 7), 1.0).flatten().tolist() == [8, 16, 24, 32, 40, 48, 57]
+    exact = roi_pool(columns.double(), rois.double(), (1, 7), 1.0)
+    assert exact.flatten().tolist() == [8, 16, 24, 32, 40, 48, 56]
+
+
 def test_a_vgg16_map_equals_torchvision_to_the_bit(device: str) -> None:
     ops = pytest.importorskip("torchvision.ops")
     if not _has_torchvision_operators():

@@ -71,7 +71,9 @@ struct Forward {
         panel.get(), P, width * P, here, out.size(2), out.size(3), width, table.windows.data(),
         table.windows_per_roi, rois, roi_count, output_of(channel),
         argmax_of(channel), short_cells, channels * bins, stream, tile.get()};
-    bool lies_ready = std::is_same_v<Stored, T> && features.stride(1) == 1 && here == P;
+    // The kernel ends a row by its address, so cells of stride 0 (expanded features) are packed.
+    bool lies_ready = std::is_same_v<Stored, T> && features.stride(1) == 1 &&
+                      features.stride(3) > 0 && here == P;
     if (lies_ready && roi_count <= kFewRois) {
       job.cells = reinterpret_cast<const T*>(map);
       job.cell_stride = features.stride(3);

@@ -39,7 +39,7 @@ struct PackJob {
 template <typename Stored>
 struct PoolJob {
   const Compute<Stored>* cells;  // of row 0; only rows that a RoI touches need be there
-  int64_t cell_stride, row_stride;
+  int64_t cell_stride, row_stride;  // of cells: positive, any
   int64_t channels;  // at most P
   int64_t pooled_height, pooled_width, width;
   const int32_t* windows;
