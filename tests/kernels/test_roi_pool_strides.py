@@ -30,13 +30,13 @@ def rois(count: int) -> Tensor:
 
 
 def memory(dtype: torch.dtype) -> Tensor:
-    """Storage that the layouts below look into; small integers, exact in every type."""
+    """Storage of the layouts below: small integers, which are exact in every type."""
     values = torch.randint(-100, 100, (MEMORY,), generator=torch.Generator().manual_seed(0))
     return values.to(dtype)
 
 
 def named_layouts(storage: Tensor) -> dict[str, Tensor]:
-    """Views of SHAPE, each as user code makes it."""
+    """Views of shape SHAPE, as user code creates them."""
     images, channels, height, width = SHAPE
     whole = storage[: torch.Size(SHAPE).numel()].reshape(SHAPE)
     last = whole.contiguous(memory_format=torch.channels_last)
@@ -66,7 +66,7 @@ def named_layouts(storage: Tensor) -> dict[str, Tensor]:
 
 
 def drawn_layouts(storage: Tensor, count: int) -> Iterator[tuple[str, Tensor]]:
-    """Views with strides drawn at random, zero and one more often than others."""
+    """Views with random strides; 0, 1 and 64 are frequent."""
     generator = torch.Generator().manual_seed(1)
     for _ in range(count):
         draws = torch.randint(0, 4, (4,), generator=generator).tolist()

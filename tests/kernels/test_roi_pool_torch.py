@@ -1,4 +1,4 @@
-"""RoI pooling as a citizen of torch: registrations, gradients, compilation, export, autocast."""
+"""RoI pooling within torch: registrations, gradients, compilation, export, autocast."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: samp
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @each_sample
-def test_registrations_hold_together(sample: Sample, dtype: torch.dtype, device: str) -> None:
+def test_registrations_are_consistent(sample: Sample, dtype: torch.dtype, device: str) -> None:
     features, rois = sample.features(dtype, device), sample.roi_tensor(device)
     grid, scale = sample.output_size, sample.spatial_scale
     pooled, argmax = OPERATORS.roi_pool(features, rois, *grid, scale)
@@ -41,7 +41,7 @@ def test_gradcheck(sample: Sample, device: str) -> None:
     )
 
 
-def test_a_second_derivative_is_refused(device: str) -> None:
+def test_a_second_derivative_is_rejected(device: str) -> None:
     features = torch.randn(1, 2, 5, 5, requires_grad=True, device=device)
     rois = torch.tensor([[0, 0, 0, 4.0, 4.0]], device=device)
     pooled = roi_pool(features, rois, 2, 1.0)
@@ -51,7 +51,7 @@ def test_a_second_derivative_is_refused(device: str) -> None:
 
 
 class Net(nn.Module):
-    """A layer, RoI pooling, and what follows it."""
+    """A layer, RoI pooling and a linear head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -142,7 +142,7 @@ def test_forward_mode_differentiation_is_an_error(device: str) -> None:
             dual = torch.autograd.forward_ad.make_dual(features, torch.ones_like(features))
             with pytest.raises(NotImplementedError, match="forward-mode"):
                 pool(dual)
-            # Within a level, what has no tangent is pooled as everywhere.
+            # Features without a tangent are pooled as usual.
             assert torch.equal(pool(features), roi_pool(features, rois, 2, 1.0))
 
 
