@@ -398,7 +398,7 @@ def test_stores_that_cannot_be_merged(images, source, tmp_path):
     one, other, third = (tmp_path / name for name in ("one", "other", "third"))
     propose_images(images, source, one, workers=0)
     propose_images(images, Logging(source.log, "2"), other, workers=0)
-    with pytest.raises(InputError, match="merge stores of one kind"):
+    with pytest.raises(InputError, match="merge stores of the same source"):
         merge_stores([one, other], tmp_path / "merged")
     with pytest.raises(MisuseError, match="one of the stores"):
         merge_stores([one, other], one)
