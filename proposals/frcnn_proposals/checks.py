@@ -21,18 +21,18 @@ def check_proposals(
     Raises ValueError, which names the first invalid box. width, height: of the image, in pixels.
     """
     boxes, scores = proposals.boxes, proposals.scores
-    _refuse(boxes, ~np.isfinite(boxes).all(axis=1), "is not finite")
+    _reject(boxes, ~np.isfinite(boxes).all(axis=1), "is not finite")
     if scores is not None:
-        _refuse(boxes, np.isnan(scores), "has NaN as its score")
+        _reject(boxes, np.isnan(scores), "has NaN as its score")
     inverted = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
-    _refuse(boxes, inverted, "has x2 < x1 or y2 < y1")
+    _reject(boxes, inverted, "has x2 < x1 or y2 < y1")
     if width is not None and height is not None:
         limits = np.array([width - 1, height - 1], np.float32) + _TOLERANCE
         outside = (boxes[:, :2] < -_TOLERANCE).any(axis=1) | (boxes[:, 2:] > limits).any(axis=1)
-        _refuse(boxes, outside, f"is outside its image of {width} x {height} pixels")
+        _reject(boxes, outside, f"is outside its image of {width} x {height} pixels")
 
 
-def _refuse(boxes: NDArray[np.float32], bad: Any, fault: str) -> None:
+def _reject(boxes: NDArray[np.float32], bad: Any, fault: str) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         corners = ", ".join(f"{value:g}" for value in boxes[first])

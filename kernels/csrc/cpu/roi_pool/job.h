@@ -55,7 +55,7 @@ struct PoolJob {
   Compute<Stored>* tile;   // scratch, kScratchTiles * tile_elements(bins)
 };
 
-// Scratch holds the maxima, their cells, and one of the two in the output's order.
+// Scratch contains the maxima, their cells, and one of the two in the output's order.
 constexpr int64_t kScratchTiles = 3;
 template <typename T>
 constexpr int64_t tile_elements(int64_t bins) {
