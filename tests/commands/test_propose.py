@@ -111,7 +111,7 @@ MISUSE = {
     "no images": ([], "Name the images"),
     "unknown source": (["images", "--source", "x"], "unknown proposal source 'x'"),
     "unknown mode": (["images", "--mode", "x"], "mode"),
-    "unknown parameter": (["images", "--source", "dense", "--param", "x=1"], "its parameters: scales"),
+    "unknown parameter": (["images", "--source", "dense", "--param", "x=1"], "parameters: scales"),
     "parameter without value": (["images", "--param", "x"], "NAME=VALUE"),
     "shard": (["images", "--shard", "3/2"], "I/N"),
     "missing image": (["gone.jpg"], "gone.jpg"),
