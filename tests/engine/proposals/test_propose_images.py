@@ -198,7 +198,7 @@ def test_two_images_with_the_same_id(images, source, tmp_path):
 
 def test_other_files_are_not_overwritten(images, source, tmp_path):
     (tmp_path / "out").write_text("precious")
-    with pytest.raises(InputError, match="in the way"):
+    with pytest.raises(InputError, match="exists and is not a proposal store"):
         propose_images(images, source, tmp_path / "out", workers=0)
     assert (tmp_path / "out").read_text() == "precious"
 
