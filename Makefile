@@ -1,24 +1,27 @@
-# make demo   sets up .venv, then the whole road on a generated data set
-# make test   the tests
-# make test-avx2  tests of the network as without AVX-512, and of the kernels also without AVX2
-# make test-web  the tests of `frcnn report` in headless Chromium, which it installs
-# make results-quick  the shortest of docs/results.md, on the VOC data under FRCNN_DATA: half an hour
-# make results  all of its comparisons: hours
-# make test-hostile  bad input, fuzzing, killed processes, full disks
-# make test-long  what takes minutes: load, every way to stop
-# make test-random  the tests in random order
-# make coverage  branch coverage of the engine, the proposals and the commands
-# make fuzz  every reader under atheris, for SECONDS in all
-# make reference  docs/commands.md, from the commands themselves
-# make wheel  dist/*.whl, which installs without a compiler
-# make test-abi  the same wheel beside two releases of torch
+# make setup          create .venv and install everything
+# make demo           set up .venv and run the complete workflow on a generated dataset
+# make test           run the tests
+# make test-avx2      test the network without AVX-512, and the kernels also without AVX2
+# make test-web       test `frcnn report` in headless Chromium, which it installs
+# make results-quick  run the shortest comparison of docs/results.md, on the VOC data in FRCNN_DATA:
+#                     half an hour
+# make results        run all comparisons of docs/results.md: hours
+# make test-hostile   test bad input, fuzzing, killed processes, full disks
+# make test-long      test what takes minutes: load, every way to stop
+# make test-random    run the tests in random order
+# make coverage       measure the branch coverage of the engine, the proposals and the commands
+# make fuzz           fuzz every reader with atheris, for SECONDS in total
+# make reference      generate docs/commands.md from the commands
+# make lint           run ruff and mypy
+# make wheel          build dist/*.whl, which installs without a compiler
+# make test-abi       test the same wheel with two releases of torch
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 FRCNN := $(BIN)/frcnn
 DEMO := demo
 RESULTS ?= results
-# One process a core, of one thread: much of a test is waiting for a child.
+# One single-threaded process per core: tests spend much time waiting for child processes.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
 	--no-loadscope-reorder
 
@@ -29,7 +32,7 @@ SECONDS ?= 600
 
 setup: $(VENV)/.ready
 
-# Torch first: the extension is built against the torch that it will run with.
+# torch is installed first, because the extension is built against the torch it will run with.
 $(VENV)/.torch: setup.cfg
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
@@ -40,8 +43,8 @@ $(VENV)/.ready: $(VENV)/.torch setup.py setup.cfg pyproject.toml $(shell find ke
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
 	touch $@
 
-# Generate, propose, train, evaluate, compress, detect. Everything lies in $(DEMO)/ afterwards.
-# The smallest network is enough for shapes.
+# Generate, propose, train, evaluate, compress, detect. All results are in $(DEMO)/.
+# The smallest network is sufficient for shapes.
 demo: setup
 	rm -rf $(DEMO)
 	$(FRCNN) data generate $(DEMO)/shapes --images 400
@@ -54,12 +57,12 @@ demo: setup
 		--proposals $(DEMO)/shapes.proposals
 	$(FRCNN) detect $$(ls -d $(DEMO)/shapes/JPEGImages/*.jpg | tail -n 12) --viz \
 		--runs $(DEMO)/runs --out $(DEMO)/detections --json $(DEMO)/detections.json
-	@echo "The pictures are in $(DEMO)/detections, the model is $(DEMO)/runs/shapes/model.safetensors"
+	@echo "Annotated images: $(DEMO)/detections; model: $(DEMO)/runs/shapes/model.safetensors"
 
 test: setup
 	$(PYTEST)
 
-# oneDNN, ATen and our kernels each have a switch that hides the newer instructions.
+# oneDNN, ATen and the kernels each have a variable that disables newer instructions.
 test-avx2: setup
 	ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2 FRCNN_ISA=avx2 $(PYTEST) -q \
 		tests/kernels tests/engine/network tests/engine/detection tests/engine/training \
@@ -77,7 +80,7 @@ test-random: setup
 
 coverage: setup
 	$(PYTEST) -q --cov --cov-branch --cov-report=term:skip-covered
-	rm -f .coverage.*  # of children that were killed
+	rm -f .coverage.*  # files of child processes that were killed
 	for part in src/frcnn_cli/engine proposals/frcnn_proposals src/frcnn_cli/commands; do \
 		echo "$$part:" && \
 		$(BIN)/python -m coverage report --include="*/$$part/*" --format=total --fail-under=95 || \
@@ -88,8 +91,9 @@ fuzz: setup
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[fuzz]'
 	$(BIN)/python tests/hostile/fuzz.py $(SECONDS) $(FUZZED)
 
-# As root, or through sudo. The packages are Debian's; others install chromium, chromedriver and the
-# fonts. Newer Debians have the last two fonts in packages of their own.
+# Run as root, or with sudo. These are Debian's packages; on other systems install chromium,
+# chromedriver and the fonts first. Newer Debian releases have separate packages for the last two
+# fonts.
 WEB_FONTS := DejaVu\ Sans DejaVu\ Sans\ Mono DejaVu\ Serif Liberation\ Sans\ Narrow
 test-web: setup
 	( command -v chromium && command -v chromedriver && for font in $(WEB_FONTS); do \
@@ -106,7 +110,7 @@ results-quick results: setup
 	FRCNN=$(FRCNN) docs/results/comparisons.sh $@ $(RESULTS)
 	$(BIN)/python docs/results/table.py $(RESULTS)
 
-# The page of all commands, from the commands themselves.
+# docs/commands.md documents all commands. It is generated from the commands.
 reference: setup
 	$(BIN)/python -m frcnn_cli.reference docs/commands.md
 

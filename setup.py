@@ -1,10 +1,11 @@
-"""Build of the compiled operators; everything else about the package is in setup.cfg.
+"""Build the compiled operators; setup.cfg contains everything else about the package.
 
-Two libraries come out, both on LibTorch's stable ABI, so that one build serves many releases of
-torch and Python: `frcnn_kernels/_cpu.so` always, `frcnn_kernels/_cuda.so` where nvcc is found and
-torch has CUDA (FORCE_CUDA=1 turns a missing piece into an error, FORCE_CUDA=0 leaves it out).
-Torch is needed to build, not to read the metadata. Environment: CUDA_HOME, FORCE_CUDA,
-FRCNN_CUDA_ARCHS (such as "80;90"), FRCNN_SANITIZE=address (see docs/kernels.md).
+The build creates two libraries. Both use LibTorch's stable ABI, so one build works with many
+releases of torch and Python. `frcnn_kernels/_cpu.so` is always built; `frcnn_kernels/_cuda.so` is
+built if nvcc is found and torch has CUDA. FORCE_CUDA=1 makes a missing CUDA an error; FORCE_CUDA=0
+disables `_cuda.so`. The build needs torch; reading the metadata does not. Environment variables:
+CUDA_HOME, FORCE_CUDA, FRCNN_CUDA_ARCHS (such as "80;90"), FRCNN_SANITIZE=address; see
+docs/kernels.md.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 
 CSRC = Path("kernels/csrc")
-# The oldest torch whose stable ABI has what the operators use (a parallel for), as major.minor.
+# The oldest torch whose stable ABI has all that the operators use (parallel_for): 2.10.
 TORCH_TARGET = 0x020A_0000_0000_0000
-# Newer GPUs run the last one's PTX; a wheel for many names them all in FRCNN_CUDA_ARCHS.
+# Newer GPUs run the PTX of the last one. Set FRCNN_CUDA_ARCHS for a wheel for other GPUs.
 CUDA_ARCHS = "80;90"
 
 
 def cuda_home() -> Path | None:
-    """The CUDA toolkit to build with, or None to build for the CPU alone."""
+    """The CUDA toolkit to build with, or None to build for the CPU only."""
     forced = os.environ.get("FORCE_CUDA")
     if forced == "0":
         return None
@@ -34,19 +35,19 @@ def cuda_home() -> Path | None:
         if home and (Path(home) / "bin" / "nvcc").exists():
             return Path(home)
     if forced == "1":
-        raise SystemExit("FORCE_CUDA=1, but no nvcc was found: set CUDA_HOME to the CUDA toolkit")
+        raise SystemExit("FORCE_CUDA=1, but nvcc was not found: set CUDA_HOME to the CUDA toolkit")
     return None
 
 
 class BuildKernels(build_ext):
-    """Compiles the operators against the torch of this environment."""
+    """Compile the operators against the torch of this environment."""
 
     def run(self) -> None:
         try:
             from torch.utils import cpp_extension
         except ImportError as error:
             raise SystemExit(
-                "frcnn's operators are compiled against torch, which is not installed here.\n"
+                "frcnn's operators are compiled against torch, which is not installed.\n"
                 "Install it first (pip install torch), then: pip install --no-build-isolation ."
             ) from error
         self.torch_include = cpp_extension.include_paths()
@@ -54,12 +55,12 @@ class BuildKernels(build_ext):
         super().run()
 
     def get_ext_filename(self, fullname: str) -> str:
-        """A plain `.so`: the libraries hold no Python code, so no Python version belongs there."""
+        """A name without a Python version, because the libraries contain no Python code."""
         return str(Path(*fullname.split("."))) + ".so"
 
     def build_extension(self, ext: Extension) -> None:
         flags = ["-std=c++20", "-O3", "-g0", "-fvisibility=hidden", "-fno-math-errno"]
-        # No fused multiply-add: it would round positions and overlaps otherwise than torchvision.
+        # No fused multiply-add: it would round positions and overlaps differently from torchvision.
         flags += ["-ffp-contract=off", "-fno-strict-aliasing", "-Wno-psabi"]
         if os.environ.get("FRCNN_SANITIZE"):
             sanitize = f"-fsanitize={os.environ['FRCNN_SANITIZE']}"
@@ -73,13 +74,13 @@ class BuildKernels(build_ext):
         super().build_extension(ext)
 
     def prepare_cuda(self, ext: Extension) -> bool:
-        """Compiles the .cu files with nvcc and leaves their objects to the link; False to skip."""
+        """Compile the .cu files with nvcc for the linker. Return False to skip the library."""
         home = cuda_home()
         assert home is not None
         if not (self.torch_lib / "libtorch_cuda.so").exists():
             if os.environ.get("FORCE_CUDA") == "1":
                 raise SystemExit("FORCE_CUDA=1, but the installed torch is a CPU build")
-            print("nvcc is here, but this torch is a CPU build: leaving the CUDA operators out")
+            print("nvcc was found, but this torch is a CPU build: skipping the CUDA operators")
             ext.optional = True
             return False
         archs = os.environ.get("FRCNN_CUDA_ARCHS", CUDA_ARCHS).split(";")
@@ -100,11 +101,11 @@ class BuildKernels(build_ext):
             except Exception as error:
                 raise SystemExit(
                     f"{nvcc} could not compile {source} (see above).\n"
-                    "FORCE_CUDA=0 builds for the CPU alone; CUDA_HOME names another toolkit."
+                    "Set FORCE_CUDA=0 to build for the CPU only, or CUDA_HOME to another toolkit."
                 ) from error
             ext.extra_objects.append(str(target))
         ext.sources = []
-        # Else a new .cu file or architecture would be compiled, but not linked.
+        # Otherwise a new .cu file or architecture would be compiled, but not linked.
         ext.depends = [*ext.depends, *ext.extra_objects]
         ext.library_dirs.append(str(home / "lib64"))
         return True
@@ -117,7 +118,7 @@ def extension(name: str, sources: list[Path], libraries: list[str], **options: o
         depends=[str(header) for header in sorted(CSRC.rglob("*.h"))],
         define_macros=[("TORCH_TARGET_VERSION", f"0x{TORCH_TARGET:016x}")],
         libraries=libraries,
-        # Linked by name alone: the loader finds torch's libraries already in the process.
+        # No path to torch's libraries: Python loads torch first, so they are already loaded.
         extra_link_args=["-Wl,--no-as-needed"],
         language="c++",
         **options,
@@ -136,6 +137,6 @@ def extensions() -> list[Extension]:
 setup(
     ext_modules=extensions(),
     cmdclass={"build_ext": BuildKernels},
-    # No Python API is called, so the wheel fits every CPython from 3.11 on.
+    # No Python API is used, so the wheel works with CPython 3.11 and later.
     options={"bdist_wheel": {"py_limited_api": "cp311"}, "build_ext": {"parallel": 2}},
 )

@@ -1,12 +1,12 @@
 #!/bin/sh
-# Installs one wheel beside two releases of torch and runs the operators' tests on both, each in an
-# environment of its own under build/abi. Usage: kernels/test_abi.sh dist/frcnn-*.whl
-# The oldest release named here is 2.13.0; the newest is whatever the registry has.
+# Installs one wheel with two releases of torch and runs the operators' tests with both. Each
+# release has its own environment under build/abi. Usage: kernels/test_abi.sh dist/frcnn-*.whl
+# The older release is 2.13.0; the newer one is the newest in the registry.
 set -eu
 wheel=$1
 python=${PYTHON:-python3}
 root=$(cd "$(dirname "$0")/.." && pwd)
-unset PYTHONPATH  # or a checkout named there would be tested, not the wheel
+unset PYTHONPATH  # otherwise a checkout on this path would be tested instead of the wheel
 
 try() { # name, requirements...
     environment=$root/build/abi/$1

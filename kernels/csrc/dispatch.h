@@ -1,4 +1,4 @@
-// From a tensor's run-time type to a compile-time one.
+// Choose a compile-time type by a tensor's run-time type.
 #pragma once
 #include <torch/csrc/stable/tensor.h>
 #include <torch/headeronly/core/ScalarType.h>
@@ -10,7 +10,7 @@
 
 namespace frcnn {
 
-// Calls `body(Type<T>{})`; what stands for the 16-bit types is the caller's choice.
+// Calls `body(Type<T>{})`. The caller chooses the types that represent the 16-bit types.
 template <typename Half, typename BFloat16, typename Body>
 void with_floating_type(torch::headeronly::ScalarType type, Body&& body) {
   using torch::headeronly::ScalarType;
@@ -28,8 +28,8 @@ void with_floating_type(torch::headeronly::ScalarType type, Body&& body) {
   }
 }
 
-// The type of an argmax: 16 bits where they can number all cells of a map, else 32. The backward
-// reads one argmax per addition, so 16 bits save a quarter of its reading.
+// The type of an argmax: 16 bits if they can number all cells of a map, else 32. The backward reads
+// one argmax per addition, so 16 bits save a quarter of what it reads.
 inline torch::headeronly::ScalarType cell_type(int64_t height, int64_t width) {
   using torch::headeronly::ScalarType;
   return height * width <= int64_t{1} << 15 ? ScalarType::Short : ScalarType::Int;
@@ -44,7 +44,7 @@ void with_cell_type(torch::headeronly::ScalarType type, Body&& body) {
   type == ScalarType::Short ? body(Type<int16_t>{}) : body(Type<int32_t>{});
 }
 
-// Calls `body` with a pointer to the RoIs' float or double numbers.
+// Calls `body` with a float or double pointer to the RoIs.
 template <typename Body>
 void with_corners(const torch::stable::Tensor& rois, Body&& body) {
   if (rois.scalar_type() == torch::headeronly::ScalarType::Double) {

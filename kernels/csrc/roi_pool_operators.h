@@ -1,4 +1,4 @@
-// What the RoI pooling operators of all devices share: everything but the work itself.
+// What the RoI pooling operators share on all devices: everything except the pooling itself.
 #pragma once
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
@@ -11,15 +11,15 @@
 
 namespace frcnn {
 
-// Sizes that turn RoIs into windows on the feature map.
+// Sizes that are needed to turn RoIs into windows on the feature map.
 struct RoiGrid {
   int64_t images, height, width, pooled_height, pooled_width;
   double spatial_scale;
 };
 
-// A Device has types Half and BFloat16 that stand for the 16-bit types, and functions
+// A Device has the types Half and BFloat16, which represent the 16-bit types, and these functions:
 //   table(rois, grid): the RoIs as windows on the feature map;
-//   forward<Stored>(features, table, out, argmax or null): pools into memory that fits;
+//   forward<Stored>(features, table, out, argmax or null): pools into `out` (and `argmax`);
 //   prepare(tensor): prepares a new output before it is written.
 template <typename Device>
 struct RoiPoolForward {
@@ -85,7 +85,7 @@ struct RoiPoolForward {
   }
 };
 
-// One backward pass. All tensors are contiguous but the result, which is (N, C, H, W) in memory or
+// One backward pass. All tensors are contiguous except the result, whose memory is (N, C, H, W), or
 // (N, H, W, C) if channels_last.
 struct RoiPoolGradient {
   torch::stable::Tensor grad_output;  // (R, C, PH, PW)
@@ -100,7 +100,7 @@ struct RoiPoolGradient {
   int64_t bins() const { return grad_output.size(2) * grad_output.size(3); }
 };
 
-// Device::backward<Stored, Cell>(gradient) writes gradient.result; the rest as for the forward.
+// Device::backward<Stored, Cell>(gradient) writes gradient.result. For the rest see RoiPoolForward.
 template <typename Device>
 struct RoiPoolBackward {
   using Tensor = torch::stable::Tensor;

@@ -1,4 +1,4 @@
-// From a region of interest to windows on the feature map, in the arithmetic of the RoI's type.
+// Windows of a region of interest on the feature map, computed in the type of the RoI.
 #pragma once
 #include <cmath>
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace frcnn {
 
-// Half-open range of rows or columns of the feature map.
+// A half-open range of rows or columns of the feature map.
 struct Span {
   int64_t begin;
   int64_t end;
@@ -24,17 +24,17 @@ struct Axis {
   int64_t length;
 };
 
-// Far beyond any map, and small enough that sums of two still fit: coordinates saturate here.
+// Coordinates saturate at this value: beyond any map, and the sum of two still fits.
 constexpr double kFarthestCell = 1152921504606846976.0;  // 2^60
 
 template <typename T>
 FRCNN_HOST_DEVICE inline int64_t round_to_cell(T position) {
   T far = static_cast<T>(kFarthestCell);
   T clamped = position > far ? far : (position < -far ? -far : position);
-  return static_cast<int64_t>(std::round(clamped));  // half away from zero, as the paper's code
+  return static_cast<int64_t>(std::round(clamped));  // half away from zero, like the paper's code
 }
 
-// Inclusive corners in image pixels -> cells; a RoI turned inside out becomes one cell long.
+// Turns inclusive corners in image pixels into cells. An inverted RoI becomes one cell long.
 template <typename T>
 FRCNN_HOST_DEVICE inline Axis project(T low, T high, T spatial_scale) {
   int64_t start = round_to_cell(low * spatial_scale);
@@ -46,7 +46,9 @@ FRCNN_HOST_DEVICE inline int64_t clip(int64_t cell, int64_t extent) {
   return cell < 0 ? 0 : (cell > extent ? extent : cell);
 }
 
-// Sub-window `bin` of `bins`: floor(bin * size) to ceil((bin + 1) * size), clipped to the map.
+// Bin `bin` of `bins`: cells floor(bin * size) up to ceil((bin + 1) * size), clipped to the map.
+// The rounding of T decides, as in Caffe and torchvision: some bins are a cell longer than exact
+// ones.
 template <typename T>
 FRCNN_HOST_DEVICE inline Span sub_window(Axis axis, int64_t bin, int64_t bins, int64_t extent) {
   T size = static_cast<T>(axis.length) / static_cast<T>(bins);

@@ -1,10 +1,10 @@
-// Signatures of the operators, apart from the kernels that implement them for a device.
+// Signatures of the operators, separate from the kernels that implement them for a device.
 //
 // Shapes: features (N, C, H, W); rois (R, 5) as [batch index, x1, y1, x2, y2] in image pixels;
 // outputs and argmax (R, C, pooled_height, pooled_width), argmax as h * W + w or -1 (dispatch.h);
 // gradient (N, H', W', C) and input (N, H, W, C) of a 5 x 5 depthwise convolution, contiguous;
 // boxes (B, 4) as x1, y1, x2, y2 in continuous coordinates; scores and labels (B,);
-// image (H, W, 3) of bytes, whose boxes (N, 4) have inclusive corners in pixels.
+// image (H, W, 3), uint8; its boxes (N, 4) have inclusive corners in pixels.
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(frcnn, m) {

@@ -1,8 +1,8 @@
 """Compiled operators of Fast R-CNN.
 
 RoI pooling, non-maximum suppression, selective search, and the weight gradient of depthwise
-convolutions. The operators are registered in torch's namespace `frcnn`. Call them through the
-functions here, which check their arguments.
+convolutions. The operators are registered in torch's namespace `frcnn`. Call them through these
+functions, which check their arguments.
 """
 
 from frcnn_kernels import _library

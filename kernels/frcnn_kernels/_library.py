@@ -1,4 +1,4 @@
-"""Loading of the compiled operators, with a message that helps when they are missing."""
+"""Load the compiled operators, or explain how to build them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ CUDA_LIBRARY = HERE / "_cuda.so"
 
 
 def load_operators() -> None:
-    """Load `torch.ops.frcnn`: the CPU operators always, the CUDA ones where they can run.
+    """Load `torch.ops.frcnn`: always the CPU operators, and the CUDA operators if torch has CUDA.
 
-    Raises ImportError if the CPU library is missing or does not fit the installed torch, or if the
-    environment variable FRCNN_ISA names no instruction set.
+    Raises ImportError if the CPU library is missing or cannot be loaded with the installed torch,
+    or if the environment variable FRCNN_ISA is not one of INSTRUCTION_SETS.
     """
     if not CPU_LIBRARY.exists():
         raise ImportError(
@@ -36,8 +36,8 @@ def load_operators() -> None:
 def instruction_set() -> str:
     """Name of the instruction set that all CPU operators use, one of INSTRUCTION_SETS.
 
-    It is the best that the processor has, or a smaller one named by the environment variable
-    FRCNN_ISA, which is read once per process. Raises ImportError for any other value.
+    By default the best set of the processor; the environment variable FRCNN_ISA can select a
+    smaller one and is read once per process. Raises ImportError if FRCNN_ISA has another value.
     """
     name = ctypes.CDLL(str(CPU_LIBRARY)).frcnn_instruction_set
     name.restype = ctypes.c_char_p
@@ -53,7 +53,7 @@ def instruction_set() -> str:
 def cuda_architectures() -> tuple[str, ...]:
     """Compute capabilities that the CUDA operators were compiled for, such as ("80", "90").
 
-    Empty if the operators were not built or cannot be loaded beside this torch.
+    Empty if the operators were not built or this torch has no CUDA.
     """
     if not CUDA_LIBRARY.exists() or torch.version.cuda is None:
         return ()
@@ -67,6 +67,6 @@ def _load(library: Path) -> None:
         torch.ops.load_library(str(library))  # type: ignore[no-untyped-call]
     except OSError as error:
         raise ImportError(
-            f"{library.name} does not load beside torch {torch.__version__}: {error}\n"
+            f"{library.name} cannot be loaded with torch {torch.__version__}: {error}\n"
             "Rebuild it against this torch with: pip install --no-build-isolation --no-deps -e ."
         ) from error

@@ -7,14 +7,14 @@ from torch import Tensor
 
 
 def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
-    """Suppress each box that a better kept box overlaps with an IoU over `iou_threshold`.
+    """Remove each box whose IoU with a kept box of higher score is above `iou_threshold`.
 
     boxes: (B, 4), x1, y1, x2, y2 in continuous coordinates (width = x2 - x1); for inclusive
         pixel corners, add 1 to x2 and y2 first.
     scores: (B,).
 
-    Returns the kept boxes' indices, int64, by falling score; of equal scores the first box wins.
-    Raises ValueError for arguments that do not fit.
+    Returns the indices of the kept boxes, int64, in order of decreasing score; of boxes with equal
+    scores the first one comes first. Raises ValueError for invalid arguments.
     """
     _check(boxes, scores, None, iou_threshold)
     kept: Tensor = torch.ops.frcnn.nms(boxes, scores, None, iou_threshold)
@@ -22,9 +22,9 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, labels: Tensor, iou_threshold: float) -> Tensor:
-    """Suppress like `nms`, but only boxes of the same label; labels: (B,), int64.
+    """Apply `nms` to the boxes of each label separately; labels: (B,), int64.
 
-    Labels are compared, not turned into offsets of the coordinates, so no precision is lost.
+    Labels are compared, not added to the coordinates as offsets, so no precision is lost.
     """
     _check(boxes, scores, labels, iou_threshold)
     kept: Tensor = torch.ops.frcnn.nms(boxes, scores, labels, iou_threshold)

@@ -1,7 +1,7 @@
-"""Readable versions of the operators, which the fast ones are tested against.
+"""Readable reference implementations that the compiled operators are tested against.
 
-Plain loops over the definitions, with the same float32 arithmetic of positions; slow, any device.
-Selective search, which is longer, has its reference among the tests.
+Plain loops over the definitions, with the same float32 arithmetic for positions. Slow; inputs on
+the CPU. The reference of selective search is longer and lives in the tests.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from torch import Tensor
 def roi_pool_reference(
     features: Tensor, rois: Tensor, output_size: tuple[int, int], spatial_scale: float
 ) -> tuple[Tensor, Tensor]:
-    """RoI pooling by its definition; returns the maxima and their cells (h * W + w, or -1).
+    """RoI pooling by its definition; returns the maxima and the cell of each (h * W + w, or -1).
 
-    Cells are int16 if that can number all cells of the map, else int32.
+    Cells are int16 if int16 can number all cells of the map, else int32.
     """
     height, width = features.shape[2:]
     pooled = features.new_zeros((len(rois), features.shape[1], *output_size))
@@ -41,14 +41,14 @@ def roi_pool_reference(
 def roi_pool_backward_reference(
     grad_output: Tensor, rois: Tensor, argmax: Tensor, shape: tuple[int, int, int, int]
 ) -> Tensor:
-    """dL/dx: the sum of dL/dy over the outputs y whose maximum was x, in float32 or float64."""
+    """dL/dx: the sum of dL/dy over all outputs y whose maximum is x, in float32 or float64."""
     wide = torch.promote_types(grad_output.dtype, torch.float32)
     values, cells = grad_output.to(wide).flatten(2).numpy(), argmax.flatten(2).numpy()
     gradient = torch.zeros(shape, dtype=wide).flatten(2)
     for r, image in enumerate(rois[:, 0].int().tolist()):
         for c in range(shape[1]):
-            some = cells[r, c] >= 0
-            np.add.at(gradient[image, c].numpy(), cells[r, c][some], values[r, c][some])
+            filled = cells[r, c] >= 0
+            np.add.at(gradient[image, c].numpy(), cells[r, c][filled], values[r, c][filled])
     return gradient.reshape(shape).to(grad_output.dtype)
 
 
@@ -75,7 +75,7 @@ def _round_half_away(position: float) -> int:
 def nms_reference(
     boxes: Tensor, scores: Tensor, iou_threshold: float, labels: Tensor | None = None
 ) -> Tensor:
-    """Greedy suppression by its definition, float32 throughout."""
+    """Greedy suppression by its definition, in float32."""
     order = torch.argsort(scores, descending=True, stable=True).tolist()
     kept: list[int] = []
     for i in order:
@@ -89,7 +89,7 @@ def depthwise_weight_gradient_reference(gradient: Tensor, x: Tensor, stride: int
     """dL/dw (C, 1, 5, 5) by its definition, in float64.
 
     dL/dw[c, i, j] = sum over n, y, z of gradient[n, c, y, z] x[n, c, y s + i - 2, z s + j - 2],
-    where x is zero outside.
+    where x is zero outside the image.
     """
     images, channels, height, width = x.shape
     padded = torch.zeros(images, channels, height + 4, width + 4, dtype=torch.float64)

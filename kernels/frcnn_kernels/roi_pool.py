@@ -1,11 +1,19 @@
-"""RoI pooling: the maximum over each cell of a grid laid on each region of interest.
+"""RoI pooling: the maximum over each bin of a grid on each region of interest.
 
-Girshick, Fast R-CNN, section 2.1. A RoI is projected on the feature map by `spatial_scale` and
-rounded half away from zero; its end is inclusive. Cell i of n spans floor(i * h / n) to
-ceil((i + 1) * h / n), clipped to the map; an empty cell returns 0 and passes no gradient.
+Girshick, Fast R-CNN, section 2.1. The corners of a RoI are multiplied by `spatial_scale` and
+rounded to cells of the feature map, half away from zero; the last cell is included. A RoI of
+h cells, divided into n bins, has the bin size s = h / n. Bin i covers the cells from floor(i * s)
+up to, not including, ceil((i + 1) * s), clipped to the map. An empty bin returns 0 and passes no
+gradient.
 
-The function comes first, then its registrations: shapes without data (fake) for torch.compile and
-torch.export, the gradient, and autocast.
+Positions and s are computed in the type of the RoIs, usually float32, as in Caffe and torchvision.
+Rounding in float32 can make a bin one cell longer at either end than exact arithmetic would: this
+happens in 458 of the 16,000 combinations of 1 to 40 bins and 1 to 400 cells. With 7 bins, the first
+such length is 57: the last bin covers cells 48 to 57 instead of 48 to 56, so it includes the cell
+after the RoI.
+
+`roi_pool` comes first, then the registrations with torch: shapes without data (fake) for
+torch.compile and torch.export, the gradient, and autocast.
 """
 
 from __future__ import annotations
@@ -16,6 +24,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.amp.autocast_mode import is_autocast_available
+from torch.autograd.forward_ad import unpack_dual
 
 FEATURE_TYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
@@ -32,24 +42,30 @@ def roi_pool(
 
     features: (N, C, H, W), float32, float64, bfloat16 or float16, any strides.
     rois: (R, 5), float32 (float64 is allowed with float64 features): the image's index in the
-        batch, then x1, y1, x2, y2 in image pixels, corners inclusive.
+        batch, then x1, y1, x2, y2 in image pixels, corners inclusive. Under autocast, float16 and
+        bfloat16 are converted to float32.
     output_size: (pooled height, pooled width), or one number for both.
     spatial_scale: feature cells per image pixel, such as 1 / 16.
-    out: contiguous memory to write to, (R, C, pooled height, pooled width) in the features' type;
-        only for inference, since no gradient passes through it.
+    out: contiguous tensor to write to, (R, C, pooled height, pooled width) in the features' type;
+        for inference only, because no gradient passes through it.
 
-    Returns (R, C, pooled height, pooled width), contiguous. The gradient reaches `features` only,
-    and only once: differentiating it again raises RuntimeError. It is the same to the bit on every
-    run. Raises ValueError for arguments that do not fit, RuntimeError for a RoI that is not finite
-    or names an image outside the batch (on a GPU such a RoI returns zeros; it is reported only if
-    the environment has FRCNN_DEBUG=1, since the check makes the GPU wait).
+    Returns (R, C, pooled height, pooled width), contiguous.
+
+    Only `features` get a gradient; it is bit-identical in every run. A second derivative raises
+    RuntimeError, and forward-mode differentiation raises NotImplementedError.
+
+    Raises ValueError for invalid arguments, and RuntimeError for a RoI that is not finite or whose
+    image index is outside the batch. On a GPU such a RoI returns zeros instead, because the check
+    would make the GPU wait; set FRCNN_DEBUG=1 in the environment to enable the check there.
     """
     pooled_height, pooled_width = _pair(output_size)
+    rois = _widened_under_autocast(rois)
     _check(features, rois, pooled_height, pooled_width, spatial_scale)
+    _reject_forward_mode(features)
     needs_gradient = torch.is_grad_enabled() and features.requires_grad
     if out is not None:
         if needs_gradient:
-            raise ValueError("out= keeps no gradient: call under torch.no_grad()")
+            raise ValueError("no gradient passes through out=: call roi_pool under torch.no_grad()")
         _check_out(out, features, rois, pooled_height, pooled_width)
         torch.ops.frcnn.roi_pool_out(features, rois, spatial_scale, out=out)
         return out
@@ -66,6 +82,23 @@ def _pair(output_size: int | tuple[int, int]) -> tuple[int, int]:
     if len(pair) != 2:
         raise ValueError(f"output_size must be one or two numbers, not {output_size!r}")
     return pair
+
+
+def _widened_under_autocast(rois: Tensor) -> Tensor:
+    """float32 RoIs for 16-bit ones where autocast is on, as torchvision does."""
+    device = rois.device.type
+    if rois.dtype not in (torch.float16, torch.bfloat16) or not is_autocast_available(device):
+        return rois
+    return rois.float() if torch.is_autocast_enabled(device) else rois
+
+
+def _reject_forward_mode(features: Tensor) -> None:
+    # Without this check, torch would drop the tangent without an error and return zeros.
+    if unpack_dual(features).tangent is not None:  # type: ignore[no-untyped-call]
+        raise NotImplementedError(
+            "roi_pool does not support forward-mode differentiation (jvp, jacfwd); "
+            "use reverse mode (backward, torch.autograd.grad)"
+        )
 
 
 def _check(features: Tensor, rois: Tensor, height: int, width: int, spatial_scale: float) -> None:
@@ -145,7 +178,7 @@ def _keep_for_backward(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, 
     features, rois = inputs[:2]
     argmax = output[1]
     ctx.mark_non_differentiable(argmax)
-    ctx.set_materialize_grads(False)  # or the backward would be handed zeros for the argmax
+    ctx.set_materialize_grads(False)  # otherwise torch would create zeros for the argmax
     ctx.save_for_backward(rois, argmax)
     ctx.shape = features.shape
     ctx.channels_last = not features.is_contiguous() and features.is_contiguous(
@@ -163,7 +196,7 @@ def _backward(ctx: Any, grad_output: Tensor | None, _: None) -> tuple[Tensor | N
 
 
 def _reject_double_backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-    raise RuntimeError("roi_pool has no second derivative: its backward cannot be differentiated")
+    raise RuntimeError("roi_pool has no second derivative: its gradient cannot be differentiated")
 
 
 torch.library.register_autograd("frcnn::roi_pool", _backward, setup_context=_keep_for_backward)
@@ -171,7 +204,7 @@ torch.library.register_autograd("frcnn::roi_pool_backward", _reject_double_backw
 
 
 def _autocast_kernel(operator: Any, device: str) -> Callable[..., Any]:
-    """Kernel that keeps the features' type under autocast, and RoIs in a type that holds pixels."""
+    """Kernel for autocast: the features keep their type, and RoIs are at least float32."""
 
     def kernel(features: Tensor, rois: Tensor, *arguments: Any, **keywords: Any) -> Any:
         with torch.autocast(device, enabled=False):

@@ -1,4 +1,4 @@
-"""Selective search: boxes of likely objects, from pixels alone."""
+"""Selective search: boxes of likely objects, computed from the pixels."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ def selective_search(
 ) -> Tensor:
     """Boxes of the regions of hierarchical groupings (Uijlings et al., IJCV 2013), best first.
 
-    One hierarchy is made for each colour space, threshold and set of similarities; a box that
-    several yield is listed once.
+    Computes one hierarchy per combination of colour space, threshold and set of similarities. A box
+    that several hierarchies contain is listed once.
 
     image: (H, W, 3), uint8, RGB, on the CPU.
-    colour_spaces: of COLOUR_SPACES.
+    colour_spaces: names from COLOUR_SPACES.
     thresholds: k of the graph-based segmentation that a hierarchy starts from (Felzenszwalb and
         Huttenlocher, IJCV 2004), in grey levels times pixels.
-    similarities: sets of letters of SIMILARITIES: colour, texture, size, fill; as "CTSF".
-    connectivity: 4 or 8, the neighbours of a pixel in the segmentation: 8 takes longer and finds
-        smoother regions.
-    base_threshold: k of the one segmentation of the pixels of each colour space, from whose
-        regions those at `thresholds` are made.
-    min_region: hierarchies start from regions of at least so many pixels.
-    min_side: boxes with a side of fewer pixels are left out.
-    max_boxes: the list is cut there; None for all.
+    similarities: sets of letters from SIMILARITIES (colour, texture, size, fill), such as "CTSF".
+    connectivity: number of neighbours of a pixel in the segmentation, 4 or 8. 8 takes longer and
+        finds smoother regions.
+    base_threshold: k of the segmentation of the pixels, which is computed once per colour space.
+        The segmentations at `thresholds` start from its regions.
+    min_region: the smallest region at the start of a hierarchy, in pixels.
+    min_side: shorter boxes are omitted (width or height, in pixels).
+    max_boxes: the greatest number of boxes to return; None for all.
 
     Returns int32 (N, 4), x1, y1, x2, y2, 0-based with inclusive corners. The same pixels give the
-    same boxes in the same order, whatever the machine, its threads or its vector instructions.
-    The interpreter's lock is released meanwhile.
-    Raises ValueError for arguments that do not fit, or an image of more than 2**26 pixels.
+    same boxes in the same order on every machine, with any number of threads and any instruction
+    set. The interpreter's lock (GIL) is released during the search.
+    Raises ValueError for invalid arguments and for images of more than 2**26 pixels.
     """
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != torch.uint8:
         raise ValueError(f"image must be (H, W, 3) uint8, not {tuple(image.shape)} {image.dtype}")
@@ -56,7 +56,7 @@ def selective_search(
     height, width = image.shape[:2]
     if not 1 <= height * width <= 2**26 or max(height, width) >= 2**16:
         raise ValueError(
-            f"image is {width} x {height}: it must have 1 to 2**26 pixels, and sides under 2**16"
+            f"image is {width} x {height}: it must have 1 to 2**26 pixels and sides below 2**16"
         )
     if base_threshold < 1 or any(threshold < 1 for threshold in thresholds):
         raise ValueError(f"thresholds must be at least 1, not {[base_threshold, *thresholds]}")
@@ -65,7 +65,7 @@ def selective_search(
     if min_region < 1:
         raise ValueError(f"min_region must be at least 1, not {min_region}")
     if max_boxes is not None and max_boxes < 0:
-        raise ValueError(f"max_boxes must not be negative, as {max_boxes} is")
+        raise ValueError(f"max_boxes must not be negative, but it is {max_boxes}")
     boxes: Tensor = torch.ops.frcnn.selective_search(
         image,
         [_colour_space(name) for name in colour_spaces],
@@ -82,13 +82,15 @@ def selective_search(
 
 def _colour_space(name: str) -> int:
     if name not in COLOUR_SPACES:
-        raise ValueError(f"no colour space {name!r}: there are {', '.join(COLOUR_SPACES)}")
+        raise ValueError(f"unknown colour space {name!r}: choose from {', '.join(COLOUR_SPACES)}")
     return COLOUR_SPACES.index(name)
 
 
 def _similarity_bits(letters: str) -> int:
     if not letters or len(set(letters)) < len(letters) or not set(letters) <= set(SIMILARITIES):
-        raise ValueError(f"{letters!r} is no set of similarities: letters of C, T, S, F, once each")
+        raise ValueError(
+            f"invalid similarities {letters!r}: use the letters C, T, S, F, each at most once"
+        )
     return sum(SIMILARITIES[letter] for letter in letters)
 
 

@@ -1,1 +1,1 @@
-"""Proposals: sources that make boxes from pixels, the files that hold them, and the store."""
+"""Proposals: sources that compute boxes from pixels, file formats of boxes, and the store."""

@@ -1,4 +1,4 @@
-"""What a proposal source is: an image goes in, boxes come out."""
+"""The types of proposals and of proposal sources."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ Image = NDArray[np.uint8]  # (H, W, 3), RGB
 
 @dataclass(frozen=True)
 class Proposals:
-    """Candidate boxes of one image, best first where the source ranks them.
+    """Candidate boxes of one image, best first if the source ranks them.
 
     boxes: float32 (N, 4), x1, y1, x2, y2, 0-based, inclusive corners, in pixels of
         the original image.
-    scores: float32 (N,), higher is better, or None where the source has none.
+    scores: float32 (N,), higher is better; None if the source has no scores.
 
-    Raises ValueError on a wrong shape; dtypes are converted.
+    Raises ValueError for a wrong shape. Other dtypes are converted to float32.
     """
 
     boxes: NDArray[np.float32]
@@ -41,7 +41,7 @@ class Proposals:
         return len(self.boxes)
 
     def top(self, count: int | None) -> Proposals:
-        """The first `count` boxes; all of them for None."""
+        """The first `count` boxes; all boxes for None."""
         if count is None or count >= len(self):
             return self
         return Proposals(self.boxes[:count], None if self.scores is None else self.scores[:count])
@@ -49,16 +49,16 @@ class Proposals:
 
 @runtime_checkable
 class Source(Protocol):
-    """Makes proposals from pixels. Instances are picklable, so that workers can have one each."""
+    """Computes proposals from pixels. Instances must be picklable: each worker gets a copy."""
 
     name: str
     version: str
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Everything that changes the result, as JSON values: recorded with the boxes."""
+        """Everything that changes the result, as JSON values. It is stored with the boxes."""
         ...
 
     def propose(self, image: Image) -> Proposals:
-        """Proposals for one RGB image (H, W, 3) uint8; the same pixels give the same boxes."""
+        """Proposals for one RGB image (H, W, 3) uint8. The same pixels must give the same boxes."""
         ...

@@ -1,4 +1,4 @@
-"""What every list of boxes from outside must hold."""
+"""Checks for boxes that come from outside."""
 
 from __future__ import annotations
 
@@ -9,30 +9,33 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.base import Proposals
 
-# How far a corner may stick out: what float32 loses in another format's arithmetic.
+# Pixels that a corner may be outside the image: rounding in float32 during conversions.
 _TOLERANCE = 1e-2
 
 
 def check_proposals(
     proposals: Proposals, width: int | None = None, height: int | None = None
 ) -> None:
-    """Raises ValueError, naming the first bad box, unless all are finite, the right way
-    round and, where the image's size in pixels is given, inside it.
+    """Check that all boxes are finite, not inverted and, if a size is given, inside the image.
+
+    Raises ValueError, which names the first invalid box. width, height: of the image, in pixels.
     """
     boxes, scores = proposals.boxes, proposals.scores
-    _refuse(boxes, ~np.isfinite(boxes).all(axis=1), "is not finite")
+    _reject(boxes, ~np.isfinite(boxes).all(axis=1), "is not finite")
     if scores is not None:
-        _refuse(boxes, np.isnan(scores), "has no number for a score")
+        _reject(boxes, np.isnan(scores), "has NaN as its score")
     inverted = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
-    _refuse(boxes, inverted, "is turned inside out")
+    _reject(boxes, inverted, "has x2 < x1 or y2 < y1")
     if width is not None and height is not None:
         limits = np.array([width - 1, height - 1], np.float32) + _TOLERANCE
         outside = (boxes[:, :2] < -_TOLERANCE).any(axis=1) | (boxes[:, 2:] > limits).any(axis=1)
-        _refuse(boxes, outside, f"is outside its image of {width} x {height} pixels")
+        _reject(boxes, outside, f"is outside its image of {width} x {height} pixels")
 
 
-def _refuse(boxes: NDArray[np.float32], bad: Any, fault: str) -> None:
+def _reject(boxes: NDArray[np.float32], bad: Any, fault: str) -> None:
     if bad.any():
         first = int(np.argmax(bad))
         corners = ", ".join(f"{value:g}" for value in boxes[first])
-        raise ValueError(f"box {first} ({corners}) {fault}; {int(bad.sum())} of {len(bad)} do so")
+        raise ValueError(
+            f"box {first} ({corners}) {fault}; {int(bad.sum())} of {len(bad)} boxes are invalid"
+        )

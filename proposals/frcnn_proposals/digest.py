@@ -1,4 +1,4 @@
-"""What tells a file of proposals, or a folder of them, from one that holds something else."""
+"""A digest that changes with the content of a proposal file or folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from frcnn_proposals.reading import open_file
 
 
 def proposal_digest(path: Path) -> str:
-    """SHA-256 of a proposal file; of a folder, of its files' names and digests.
+    """SHA-256 of a proposal file, or of the names and digests of the files in a folder.
 
-    Raises InputError where it cannot be read, or the folder has no files of proposals.
+    Raises InputError if it cannot be read, or if the folder contains no proposal files.
     """
     try:
         if not path.is_dir():

@@ -1,13 +1,13 @@
-"""The errors a user can cause. The command line prints them without a traceback."""
+"""Errors that a user can cause. The command line prints them without a traceback."""
 
-# What torch and OpenCV say where an allocation fails.
+# Parts of torch's and OpenCV's messages when an allocation fails.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "out of memory")
 
 
 class InputError(Exception):
-    """Something from outside could not be used: a file, an image, a setting's value.
+    """An input cannot be used: a file, an image, or the value of a setting.
 
-    The message is one to three lines, names the file, and says the way out.
+    The message has one to three lines, names the file, and says what to do.
     The command line ends with exit code 1.
     """
 
@@ -15,23 +15,23 @@ class InputError(Exception):
 
 
 def reason(error: BaseException | str) -> str:
-    """What another library says of a file, as a part of one line of a message.
+    """The message of another library, as part of one line of our own message.
 
-    Such words may hold bytes of the file: only what can be printed stays, and not much of it.
+    It can contain bytes of the file, so it is cut and reduced to printable characters.
     """
     text = str(error) or type(error).__name__
-    shown = "".join(letter if letter.isprintable() else " " for letter in text[:1000])
-    return " ".join(shown.split())[:200]
+    printable = "".join(letter if letter.isprintable() else " " for letter in text[:1000])
+    return " ".join(printable.split())[:200]
 
 
 def ran_out_of_memory(error: BaseException) -> bool:
-    """Whether an allocation failed: Python's, NumPy's, torch's or OpenCV's."""
+    """Whether an allocation failed in Python, NumPy, torch or OpenCV."""
     text = str(error)[:2000].lower()
     return isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY)
 
 
 class MisuseError(InputError):
-    """The request itself cannot be carried out: an unknown name, options that contradict.
+    """The request is invalid: an unknown name, or options that contradict each other.
 
     The command line ends with exit code 2.
     """

@@ -1,4 +1,4 @@
-"""Files that appear under their final name only when they are whole."""
+"""Write files so that they get their final name only when they are complete."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from typing import BinaryIO
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.reading import is_endless
 
-_SHORT = 50  # letters of a name that an unfinished file's own begins with
+_SHORT = 50  # letters of the final name at the beginning of a temporary name
 
 
 @contextmanager
 def whole_file(path: Path) -> Iterator[BinaryIO]:
-    """A file to write to, beside `path`; it takes that name when the block ends well.
+    """A temporary file next to `path`, which is renamed to `path` if the block succeeds.
 
-    A link stays one: what it leads to is written. Raises InputError, naming the file, where it
-    cannot be written, or is a pipe or a device, which would be replaced.
+    If `path` is a link, its target is written. Raises InputError, which names the file, if it
+    cannot be written or is a pipe or a device, which the rename would replace.
     """
     name = None
     try:
@@ -45,7 +45,7 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 
 def _target(path: Path) -> Path:
-    """Where what is written to `path` comes to lie."""
+    """The file that is written for `path`: links are followed."""
     target = Path(os.path.realpath(path))
     if is_endless(target):
         raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
@@ -53,7 +53,7 @@ def _target(path: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Have the folder's new names on the disk, so that a power cut does not undo them."""
+    """Write the folder's new names to the disk, so that they survive a power failure."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -62,13 +62,13 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
-    """Write `content` to `path`, whole or not at all."""
+    """Write `content` to `path` completely or not at all."""
     with whole_file(path) as file:
         file.write(content)
 
 
 def is_writable(text: str) -> bool:
-    """Whether it can be written as UTF-8: half a character, which json and yaml can name, not."""
+    """Whether `text` can be written as UTF-8; lone surrogates (possible in json, yaml) cannot."""
     try:
         text.encode()
     except UnicodeEncodeError:
@@ -77,20 +77,20 @@ def is_writable(text: str) -> bool:
 
 
 def refuse_to_replace(read: str | Path, written: Path) -> None:
-    """Raises MisuseError where what is to be written is the very file that is read."""
+    """Raises MisuseError if `written` is the same file as `read`."""
     if written.exists() and os.path.exists(read) and os.path.samefile(read, written):
-        raise MisuseError(f"{written}: is the file that is read; choose another name or folder")
+        raise MisuseError(f"{written}: is also the input file; choose another name or folder")
 
 
 def check_writable(path: Path) -> None:
-    """Raises InputError where no file can be made there: to be asked before long work for it.
+    """Raises InputError if no file can be created at `path`. Call it before long work.
 
-    Nothing is left behind, folders that are missing stay so.
+    Creates no file and no folder.
     """
     try:
         folders = _target(path).absolute().parents
-        folder = next(each for each in folders if each.exists() or each.is_symlink())
+        folder = next(parent for parent in folders if parent.exists() or parent.is_symlink())
         with tempfile.TemporaryFile(dir=folder):
-            (folder / path.name).exists()  # asks the system whether there can be such a name
+            (folder / path.name).exists()  # raises OSError if the name is not possible
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -1,6 +1,6 @@
-"""The only reader of image files: by Pillow, upright, 8-bit RGB.
+"""The only reader of image files: Pillow, upright, 8-bit RGB.
 
-Pillow is imported when an image is read, so that the limits and suffixes import fast.
+Pillow is imported when the first image is read, so that importing this module is fast.
 """
 
 from __future__ import annotations
@@ -24,16 +24,15 @@ if TYPE_CHECKING:
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 30
 _WAY_OUT = (
-    "scale the image down, or raise the limit (`frcnn propose` and `frcnn detect` do by "
-    "--max-pixels)"
+    "scale the image down, or raise the limit (--max-pixels of `frcnn propose` and `frcnn detect`)"
 )
-# Only formats that Pillow decodes by itself: its EPS reader, for one, starts Ghostscript.
+# Only formats that Pillow decodes itself. Its EPS reader, for example, starts Ghostscript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
 _SUFFIXES = ".jpg .jpeg .jpe .png .bmp .gif .tif .tiff .webp .jp2 .ppm .pgm .pbm .pnm .avif"
 SUFFIXES = frozenset(_SUFFIXES.split(" "))
 
 _EXIF_ORIENTATION = 0x0112
-# Pillow's name of the transposition that turns each EXIF orientation upright; 1 needs none.
+# Pillow's name of the operation that turns each EXIF orientation upright; 1 is upright.
 _UPRIGHT = {
     2: "FLIP_LEFT_RIGHT",
     3: "ROTATE_180",
@@ -49,17 +48,17 @@ _SIDEWAYS = (5, 6, 7, 8)
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     """The pixels of an image file: (H, W, 3) uint8, RGB, turned upright by its EXIF orientation.
 
-    Grey, palette, CMYK and 16-bit files become 8-bit RGB; transparency is laid on white;
-    of an animation the first frame is taken.
-    Raises InputError, naming the file, if it is missing, unreadable, cut short or too large.
+    Grey, palette, CMYK and 16-bit files are converted to 8-bit RGB, transparent pixels are blended
+    with white, and only the first frame of an animation is read.
+    Raises InputError, which names the file, if it is missing, unreadable, truncated or too large.
     """
     return decode_image(read_image_bytes(path), path, max_pixels)
 
 
 def image_size(path: str | Path) -> tuple[int, int]:
-    """(width, height) that read_image's pixels would have, from the file's head alone.
+    """(width, height) of the pixels that read_image returns, read from the file's header only.
 
-    Raises InputError, naming the file, where that cannot be read.
+    Raises InputError, which names the file, if the header cannot be read.
     """
     import PIL.Image
 
@@ -72,7 +71,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
 
 
 def image_digest(path: str | Path) -> str:
-    """SHA-256 of the file's bytes, in hexadecimal. Raises InputError as read_image does."""
+    """SHA-256 of the file's bytes, in hexadecimal. Raises InputError like read_image."""
     return digest_of(read_image_bytes(path))
 
 
@@ -82,14 +81,14 @@ def digest_of(data: bytes) -> str:
 
 
 def read_image_bytes(path: str | Path) -> bytes:
-    """The file's bytes, at most MAX_BYTES of them. Raises InputError naming the file."""
+    """The bytes of a file of up to MAX_BYTES. Raises InputError, which names the file."""
     try:
         if not Path(path).exists():
             raise InputError(f"{path}: no such image file")
         if not Path(path).is_file():
-            raise InputError(f"{path}: is not a file; give the images inside it")
+            raise InputError(f"{path}: is not a file; pass the images inside it")
         with open_file(path) as file:
-            # Asked for more than there is, read() would set all of it aside first.
+            # read() allocates what it is asked for, even if the file is shorter.
             size = os.fstat(file.fileno()).st_size
             data = file.read(min(size, MAX_BYTES) + 1)
     except (OSError, ValueError) as error:
@@ -100,15 +99,15 @@ def read_image_bytes(path: str | Path) -> bytes:
 
 
 def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
-    """What read_image returns, from the bytes of a file; `name` is for the messages."""
+    """Decode the bytes of an image file like read_image. `name` is used in messages."""
     import PIL.Image
 
     if PIL.Image.MAX_IMAGE_PIXELS is not None:
-        # Pillow refuses twice this many by itself, whatever our limit has been raised to.
+        # Pillow itself rejects images of more than twice this limit.
         PIL.Image.MAX_IMAGE_PIXELS = max(PIL.Image.MAX_IMAGE_PIXELS, max_pixels)
     try:
         with warnings.catch_warnings():
-            # Size is judged below, by our own limit; other warnings are no use to a user.
+            # The size is checked below; other warnings do not help the user.
             warnings.simplefilter("ignore")
             with PIL.Image.open(io.BytesIO(data), formats=_available_formats()) as image:
                 width, height = image.size
@@ -121,19 +120,19 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
                 return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
     except InputError:
         raise
-    except PIL.Image.DecompressionBombError as error:  # twice Pillow's own limit, before ours
+    except PIL.Image.DecompressionBombError as error:  # more than twice the limit
         raise InputError(
             f"{name}: has far more pixels than the limit of {max_pixels}; {_WAY_OUT}"
         ) from error
-    # Pillow's decoders raise a dozen kinds of error on a damaged file.
+    # Pillow's decoders raise many kinds of errors for a damaged file.
     except Exception as error:
         raise InputError(
-            f"{name}: cannot be read as an image ({_reason(error)}); replace it or leave it out"
+            f"{name}: cannot be read as an image ({_reason(error)}); replace or remove it"
         ) from error
 
 
 def _available_formats() -> list[str]:
-    """Those of FORMATS that this build of Pillow knows."""
+    """The members of FORMATS that this build of Pillow supports."""
     import PIL.Image
 
     PIL.Image.init()
@@ -150,7 +149,7 @@ def _upright(image: PIL.Image.Image) -> PIL.Image.Image:
 def _orientation(image: PIL.Image.Image) -> int:
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1))
-    except Exception:  # a damaged EXIF block is no reason to refuse whole pixels
+    except Exception:  # the pixels are usable even if the EXIF block is damaged
         return 1
 
 
@@ -160,7 +159,7 @@ def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     if image.mode == "F":
         raise ValueError("floating-point pixels have no known range")
     if image.mode.startswith("I"):
-        # 16-bit grey: Pillow's own conversion would clip it at 255.
+        # 16-bit grey: Pillow's own conversion would clip values at 255.
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("its pixels need more than 16 bits")

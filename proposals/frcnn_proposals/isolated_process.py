@@ -1,4 +1,4 @@
-"""Calls in a process of their own, for libraries that a damaged file can crash or hang."""
+"""Calls in a separate process, for libraries that a damaged file can crash or block."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from frcnn_proposals.pickles.unpickle import loads_pickle
 
 Result = TypeVar("Result")
 
-# A process that waits for ever takes no processor time: it has this many times as long.
+# A process that waits uses no processor time: its limit of real time is this many times longer.
 _PATIENCE = 10
 _REFUSED, _FAILED = 3, 4
 
 
 class IsolatedCallError(Exception):
-    """The call gave no result; the message, a part of a line, says how it ended."""
+    """The call returned no result. The message, part of a line, says how it ended."""
 
 
 def call_isolated(
     function: Callable[..., Result], *arguments: Any, seconds: float, memory: int
 ) -> Result:
-    """function(*arguments), called in a fork of this process, if its result is plain values:
-    arrays, numbers, text, and lists and dicts of them.
+    """Call function(*arguments) in a fork of this process and return its result.
 
-    seconds: of processor time. memory: bytes above what this process has.
-    Raises IsolatedCallError where the function raises, crashes, or needs more than that. Not for
-    functions that use threads or a device: a fork has neither.
+    The result must consist of plain values: arrays, numbers, text, and lists and dicts of these.
+    seconds: limit of processor time. memory: limit in bytes, in addition to this process's memory.
+    Raises IsolatedCallError if the function raises, crashes, or exceeds a limit. The function must
+    not use threads or a device, because a fork has neither.
     """
     reading, writing = os.pipe()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside threads: as above
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads in the parent
         child = os.fork()
     if child == 0:
         _answer(writing, function, arguments, seconds, memory)
@@ -55,17 +55,17 @@ def call_isolated(
         raise IsolatedCallError(answer.decode(errors="replace"))
     if code != 0 or not answer:
         raise IsolatedCallError(_how_it_ended(code, seconds))
-    # A file that took the process over could have it answer anything.
+    # A malicious file that took over the process could send any answer.
     try:
         return loads_pickle(answer)  # type: ignore[no-any-return]
     except ValueError as error:
-        raise IsolatedCallError(f"that gives no plain values: {error}") from error
+        raise IsolatedCallError(f"the result is not plain values: {error}") from error
 
 
 def _answer(
     writing: int, function: Callable[..., Any], arguments: Any, seconds: float, memory: int
 ) -> NoReturn:
-    """In the child: write the result, or why there is none, and end."""
+    """In the child process: write the result or the error, and exit."""
     code = _FAILED
     try:
         _limit(seconds, memory)
@@ -76,22 +76,22 @@ def _answer(
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(answer)
     finally:
-        os._exit(code)  # nothing of the parent's is flushed or cleaned up
+        os._exit(code)  # without flushing or cleaning up the parent's state
 
 
 def _limit(seconds: float, memory: int) -> None:
-    """End at the limits and at signals, saying nothing."""
+    """Make limits and signals end this process silently."""
     faulthandler.disable()
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
-        os.dup2(nowhere, stream)
+        os.dup2(null, stream)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGPROF):
         signal.signal(number, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, seconds * _PATIENCE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if not os.path.exists("/proc/self/statm"):
-        return  # no Linux, which alone tells what is taken
+        return  # only Linux reports the memory in use
     with open("/proc/self/statm") as statm:
         most = int(statm.read().split()[0]) * resource.getpagesize() + memory
     already, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -101,9 +101,9 @@ def _limit(seconds: float, memory: int) -> None:
 
 def _how_it_ended(code: int, seconds: float) -> str:
     if code == -signal.SIGPROF or code == -signal.SIGALRM:
-        return f"that takes more than {seconds:.3g} s"
+        return f"it takes more than {seconds:.3g} s"
     if code == -signal.SIGKILL:
-        return "the kernel ended that, which it does when memory runs out"
+        return "the kernel killed the process, probably because memory ran out"
     if code < 0:
-        return f"that ends by {signal.Signals(-code).name}"
-    return f"that ends with {code}" if code else "that gives nothing"
+        return f"the process ended by {signal.Signals(-code).name}"
+    return f"the process ended with exit code {code}" if code else "it returned nothing"

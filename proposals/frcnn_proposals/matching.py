@@ -1,4 +1,4 @@
-"""Whether a set of proposals and a set of images are of one another."""
+"""Compare the image ids of proposals with those of a set of images."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ _NAMED = 5
 
 @dataclass(frozen=True)
 class IdMatch:
-    """missing: images without proposals, in the images' order. extra: ids with proposals that
-    no image has; only the first few are named, extra_count counts them.
+    """The result of comparing ids.
+
+    missing: images without proposals, in the order of the images. extra: the first few ids that
+    have proposals but no image; extra_count: the number of all such ids.
     """
 
     images: int
@@ -27,7 +29,7 @@ class IdMatch:
         return not self.missing and not self.extra_count
 
     def describe(self) -> str:
-        """Both sides counted and named, in one line; empty if they match."""
+        """Counts and names of the ids that do not match, in one line; empty if all match."""
         parts = []
         if self.missing:
             parts.append(
@@ -42,7 +44,7 @@ class IdMatch:
         return "; ".join(parts)
 
     def refuse_mismatch(self, what: str, way_out: str) -> None:
-        """Raises InputError if anything is missing on either side. way_out: the option."""
+        """Raises InputError unless all ids match. way_out: the advice, such as an option."""
         if not self.is_exact:
             raise InputError(f"{what}: {self.describe()}.\n{way_out}")
 
@@ -52,10 +54,10 @@ def match_ids(
     image_ids: Sequence[str],
     also_known: Callable[[], Iterable[str]] = tuple,
 ) -> IdMatch:
-    """Which of `image_ids` have no proposals, and which proposals have no image.
+    """Find the `image_ids` without proposals, and the proposals without an image.
 
-    also_known: asked only where there are more proposals than images: ids that are all right
-    in the file all the same, such as those of the data set's other splits.
+    also_known: returns more ids that the file may contain, such as those of the dataset's other
+    splits. It is called only if there are more proposals than images.
     """
     missing = tuple(image_id for image_id in image_ids if image_id not in proposals)
     extra: list[str] = []

@@ -1,4 +1,4 @@
-"""Opening files from outside, which may be none: a pipe has no end, and a device may have none."""
+"""Open files from outside, and reject pipes and devices, which can be endless."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def is_endless(path: str | Path) -> bool:
-    """Whether it is a pipe or a device: neither a file nor a folder, nor nothing."""
+    """Whether `path` exists and is neither a file nor a folder: a pipe or a device."""
     try:
         mode = os.stat(path).st_mode
     except OSError:
@@ -19,14 +19,14 @@ def is_endless(path: str | Path) -> bool:
 
 
 def open_file(path: str | Path) -> BufferedReader:
-    """A file to read from. Raises OSError where there is none, or a pipe or a device."""
+    """Open a file for reading. Raises OSError if it is missing, a pipe or a device."""
     if is_endless(path):
         raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
     return open(path, "rb")
 
 
 def read_bytes(path: str | Path) -> bytes:
-    """All of a file. Raises OSError likewise, and where it does not fit into memory."""
+    """All bytes of a file. Raises OSError like open_file, and if they do not fit into memory."""
     with open_file(path) as file:
         try:
             return file.read()
@@ -35,5 +35,5 @@ def read_bytes(path: str | Path) -> bytes:
 
 
 def read_text(path: str | Path, encoding: str = "utf-8") -> str:
-    """All of a text file, its line ends as they are. Raises UnicodeDecodeError, too."""
+    """The text of a file, with unchanged line ends. Also raises UnicodeDecodeError."""
     return read_bytes(path).decode(encoding)

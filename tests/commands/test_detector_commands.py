@@ -275,7 +275,7 @@ def test_compress_then_detect_with_the_smaller_model(
                 "{home}/runs",
             ],
             1,
-            "is no proposal file",
+            "is not a proposal file",
         ),
         (["detect", "{home}/*.tiff", "--runs", "{home}/runs"], 2, "matches no files"),
         (["detect", "{home}/shapes", "--scales", "0", "--runs", "{home}/runs"], 2, "cale"),

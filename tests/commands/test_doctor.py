@@ -72,7 +72,7 @@ def test_a_broken_library_is_reported(tmp_path: Path) -> None:
     (copy_kernels(tmp_path) / "_cpu.so").write_bytes(b"\x7fELF, but no library")
     code, found, _ = doctor(tmp_path)
     assert code == 1
-    assert "does not load beside torch" in found["operators, CPU"]["text"]
+    assert "cannot be loaded with torch" in found["operators, CPU"]["text"]
     assert found["operators, CPU"]["mend"]
 
 

@@ -111,7 +111,7 @@ MISUSE = {
     "no images": ([], "Name the images"),
     "unknown source": (["images", "--source", "x"], "unknown proposal source 'x'"),
     "unknown mode": (["images", "--mode", "x"], "mode"),
-    "unknown parameter": (["images", "--source", "dense", "--param", "x=1"], "it takes scales"),
+    "unknown parameter": (["images", "--source", "dense", "--param", "x=1"], "parameters: scales"),
     "parameter without value": (["images", "--param", "x"], "NAME=VALUE"),
     "shard": (["images", "--shard", "3/2"], "I/N"),
     "missing image": (["gone.jpg"], "gone.jpg"),
@@ -137,7 +137,7 @@ def test_another_file_at_the_output_path_exits_with_1(images):
     Path("out").write_text("precious")
     result = run("images", "--source", "dense", "--out", "out")
     assert result.exit_code == 1
-    assert "out: is in the way" in result.output
+    assert "out: exists and is not a proposal store" in result.output
 
 
 def assert_no_process_in(group: int) -> None:

@@ -1,4 +1,4 @@
-"""Child processes of the tests, for what is chosen once per process."""
+"""Child processes for tests of settings that are read once per process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def run_child(code: str, **changes: str) -> subprocess.CompletedProcess[str]:
-    """Run Python code beside the tests, with these changes of the environment."""
+    """Run Python code that can import the test modules, with changed environment variables."""
     paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **changes}
     return subprocess.run(

@@ -1,7 +1,7 @@
-"""One list of inputs that every test of RoI pooling is driven by.
+"""Inputs that all tests of RoI pooling share.
 
-Values are distinct, also in 16 bits, since equal ones break the gradient of a maximum; coordinates
-land on .5 after scaling; some RoIs are empty, inside out, or wholly outside the map.
+Values are distinct, also in 16 bits, because equal values make the gradient of a maximum ambiguous.
+Some coordinates are on .5 after scaling; some RoIs are empty, inverted, or outside the map.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 @dataclass(frozen=True)
 class Sample:
-    """Arguments of roi_pool; features are drawn when asked for, in the type asked for."""
+    """Arguments of roi_pool; the features are generated in the requested type."""
 
     name: str
     shape: tuple[int, int, int, int]
@@ -35,17 +35,17 @@ class Sample:
 
 
 def distinct_values(shape: tuple[int, ...]) -> Tensor:
-    """Distinct within each plane where it has up to 2000 cells, in every 16-bit type too."""
+    """Values that are distinct within each plane of up to 2000 cells, also in 16-bit types."""
     generator = torch.Generator().manual_seed(0)
     planes = torch.Size(shape[:2]).numel()
     cells = shape[2] * shape[3]
-    # bfloat16 numbers are 2^-8 apart relative to their size: take them by their bits.
+    # bfloat16 numbers are 2^-8 apart relative to their size, so values are created by their bits.
     bits = torch.rand(planes, cells, generator=generator).argsort(dim=1)
     positive = (0x3F80 + bits // 2).to(torch.int16).view(torch.bfloat16).float() / 32
     return torch.where(bits % 2 == 0, positive, -positive).reshape(shape)
 
 
-HALVES = tuple(  # every corner lands on .5 at a scale of 1/16
+HALVES = tuple(  # every corner is on .5 at a scale of 1/16
     (0.0, 8.0 + 16 * a, 8.0 + 16 * b, 24.0 + 16 * (a + c), 40.0 + 16 * b)
     for a, b, c in ((0, 0, 0), (1, 2, 3), (4, 1, 5), (2, 3, 0))
 )
@@ -53,10 +53,10 @@ ODD = (
     (0, 0, 0, 159, 111),  # the whole map
     (1, 33.3, 20.1, 90.7, 81.9),
     (0, 50, 50, 50, 50),  # one cell
-    (1, 90, 70, 20, 10),  # inside out
+    (1, 90, 70, 20, 10),  # inverted
     (0, -60, -40, 30, 20),  # partly outside
     (1, 120, 90, 400, 300),
-    (0, 500, 500, 700, 700),  # wholly outside
+    (0, 500, 500, 700, 700),  # outside
     (1, -700, -700, -500, -500),
     (1, 0, 0, 1e30, 1e30),
     (0, -3e38, 40, 3e38, 60),

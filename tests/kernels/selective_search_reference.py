@@ -1,10 +1,10 @@
-"""Selective search step by step, in plain Python: what the compiled one must equal, box for box."""
+"""Reference of selective search in plain Python; the compiled code must return the same boxes."""
 
 from __future__ import annotations
 
 import numpy as np
 
-UNIT = 1 << 15  # similarities run from 0 to this
+UNIT = 1 << 15  # the greatest value of a similarity
 BASE_MIN_SIZE = 20
 
 
@@ -40,7 +40,7 @@ def search(image, thresholds, similarities, connectivity=4, base_threshold=50, m
 
 
 def smooth(plane):
-    """Gaussian of sigma 0.8, in 16ths of a grey level."""
+    """Gaussian of sigma 0.8; the result is in 1/16 of a grey level."""
     kernel = np.array([6, 58, 128, 58, 6])
     padded = np.pad(plane, 2, mode="edge")
     rows = sum(k * padded[:, i : i + plane.shape[1]] for i, k in enumerate(kernel))
@@ -49,7 +49,7 @@ def smooth(plane):
 
 
 def sorted_edges(smoothed, connectivity):
-    """(pixel, neighbour, weight), lightest first; of one weight, by direction, then by pixel."""
+    """(pixel, neighbour, weight), sorted by weight, then direction, then pixel."""
     height, width = smoothed.shape
     edges = []
     directions = [(0, 1), (1, 0), (1, 1), (1, -1)][: connectivity // 2]
@@ -63,10 +63,13 @@ def sorted_edges(smoothed, connectivity):
 
 
 class Components:
-    """Felzenszwalb and Huttenlocher's criterion over elements of (size, Int)."""
+    """Components that are joined by Felzenszwalb and Huttenlocher's criterion.
+
+    states: (size, Int) of each element.
+    """
 
     def __init__(self, states, k):
-        self.k = k * 8 << 8  # weights are eighths of a grey level, compared in 256ths
+        self.k = k * 8 << 8  # weights are in 1/8 of a grey level and compared in 1/256 of that
         self.members = {i: [i] for i in range(len(states))}
         self.home = list(range(len(states)))
         self.sizes = dict(enumerate(size for size, _ in states))
@@ -156,7 +159,7 @@ def group(grey, smoothed, labels, pairs, letters):
     alive = {tuple(sorted(pair)): similarity(*sorted(pair)) for pair in pairs}
     while alive:
         a, b = min(alive, key=lambda pair: (-alive[pair], pair))
-        made = len(sizes)
+        joined = len(sizes)
         share = sizes[a] * UNIT // (sizes[a] + sizes[b])
         histograms.append(
             [
@@ -168,13 +171,13 @@ def group(grey, smoothed, labels, pairs, letters):
         sizes.append(sizes[a] + sizes[b])
         near = {i for pair in alive if a in pair or b in pair for i in pair} - {a, b}
         alive = {pair: value for pair, value in alive.items() if not {a, b} & set(pair)}
-        alive |= {(other, made): similarity(other, made) for other in near}
+        alive |= {(other, joined): similarity(other, joined) for other in near}
     order = [*range(len(boxes) - 1, count - 1, -1), *range(count)]
     return [tuple(int(value) for value in boxes[i]) for i in order]
 
 
 def texture_codes(smoothed):
-    """Octant of the gradient times 8, plus how often its length reaches 16 doubled."""
+    """8 times the octant of the gradient, plus a magnitude from 0 to 7 that doubles per step."""
     padded = np.pad(smoothed, 1, mode="edge")
     dx = padded[1:-1, 2:] - padded[1:-1, :-2]
     dy = padded[2:, 1:-1] - padded[:-2, 1:-1]

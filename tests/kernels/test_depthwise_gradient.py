@@ -1,4 +1,4 @@
-"""The weight gradient of 5 x 5 depthwise convolutions against its definition in float64."""
+"""The weight gradient of 5 x 5 depthwise convolutions compared with its definition in float64."""
 
 import pytest
 import torch
@@ -13,12 +13,12 @@ from frcnn_kernels.reference import depthwise_weight_gradient_reference
     [
         ((2, 32, 9, 7), 1),
         ((1, 16, 8, 8), 2),
-        ((3, 21, 6, 11), 2),  # channels that fill no vector, odd sizes
+        ((3, 21, 6, 11), 2),  # channels that do not fill a vector, odd sizes
         ((1, 1, 1, 1), 1),
         ((2, 5, 1, 9), 3),
     ],
 )
-def test_it_is_the_definition(
+def test_equals_the_definition(
     shape: tuple[int, ...], stride: int, layout: torch.memory_format
 ) -> None:
     torch.manual_seed(sum(shape))
@@ -31,7 +31,7 @@ def test_it_is_the_definition(
     assert torch.allclose(result.double(), expected, atol=1e-4)
 
 
-def test_threads_do_not_change_a_bit() -> None:
+def test_the_number_of_threads_does_not_change_a_bit() -> None:
     torch.manual_seed(0)
     x, gradient = torch.randn(2, 70, 12, 13), torch.randn(2, 70, 12, 13)
     threads = torch.get_num_threads()
@@ -55,7 +55,7 @@ def test_threads_do_not_change_a_bit() -> None:
         (torch.zeros(0, 2, 4, 4), torch.zeros(0, 2, 4, 4), 1),
     ],
 )
-def test_what_does_not_fit_is_a_value_error(
+def test_invalid_arguments_raise_a_value_error(
     gradient: torch.Tensor, x: torch.Tensor, stride: int
 ) -> None:
     with pytest.raises(ValueError, match="must be"):

@@ -1,5 +1,5 @@
-"""Every operator with every instruction set of this processor: the reference's results, and the
-same bits."""
+"""Every operator with every instruction set of this processor: the results equal the reference and
+are bit-identical."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from frcnn_kernels.reference import (
 )
 
 OPERATORS = torch.ops.frcnn
-# What the kernels need, as Linux names the processor's flags.
+# Processor flags that the kernels need, as Linux names them.
 FLAGS = {
     "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl", "f16c"},
     "avx2": {"avx2", "f16c"},
@@ -41,9 +41,9 @@ FLAGS = {
 
 
 def results() -> dict[str, str]:
-    """The instruction set in use and a digest of each operator's results; run in a child.
+    """The instruction set in use and a digest of each operator's results; run in a child process.
 
-    Fails if a result is not the reference's.
+    Fails if a result differs from the reference.
     """
     return {
         "instruction set": instruction_set(),
@@ -107,7 +107,7 @@ def _digest(tensors: list[torch.Tensor]) -> str:
 
 @pytest.fixture(scope="module")
 def results_of() -> dict[str, dict[str, str]]:
-    """For each name of an instruction set: `results` of a child with that FRCNN_ISA."""
+    """`results` of a child process for each value of FRCNN_ISA."""
     found = {}
     for name in INSTRUCTION_SETS:
         code = "import json, test_instruction_sets as t; print(json.dumps(t.results()))"
@@ -140,16 +140,16 @@ def test_selective_search_gives_the_golden_boxes(results_of: dict[str, dict[str,
     assert {found["selective_search"] for found in results_of.values()} == {GOLDEN}
 
 
-def test_the_named_set_is_used_or_else_the_best_of_the_processor(
+def test_the_selected_set_is_used_or_else_the_best_of_the_processor(
     results_of: dict[str, dict[str, str]],
 ) -> None:
-    here = available()
+    sets = available()
     for name, found in results_of.items():
-        assert found["instruction set"] == (name if name in here else here[0])
+        assert found["instruction set"] == (name if name in sets else sets[0])
 
 
 @pytest.mark.parametrize("setting", [None, ""])
-def test_without_a_name_the_best_of_the_processor_is_used(
+def test_by_default_the_best_set_of_the_processor_is_used(
     setting: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if setting is None:
@@ -170,10 +170,10 @@ def test_an_unknown_name_is_an_error_that_lists_the_names(name: str) -> None:
     )
 
 
-def test_no_operator_runs_with_an_unknown_name() -> None:
+def test_operators_reject_an_unknown_name() -> None:
     code = f"""
 import torch
-torch.ops.load_library({str(CPU_LIBRARY)!r})  # without the package, which would raise first
+torch.ops.load_library({str(CPU_LIBRARY)!r})  # the package would raise on import
 operators = torch.ops.frcnn
 plane, rois = torch.zeros(1, 1, 4, 4), torch.zeros(1, 5)
 for call in (

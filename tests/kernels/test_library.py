@@ -1,4 +1,4 @@
-"""The compiled libraries: what they need, and the message when one is missing."""
+"""The compiled libraries: their dependencies, and the messages if one is missing or broken."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import frcnn_kernels
 from frcnn_kernels import _library
 
 
-def test_a_missing_library_says_how_to_build_it(
+def test_a_missing_library_is_an_error_that_explains_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_library, "CPU_LIBRARY", tmp_path / "_cpu.so")
@@ -23,13 +23,11 @@ def test_a_missing_library_says_how_to_build_it(
         _library.load_operators()
 
 
-def test_a_library_that_does_not_load_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_broken_library_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "_cpu.so"
     broken.write_bytes(b"\x7fELF, but no library")
     monkeypatch.setattr(_library, "CPU_LIBRARY", broken)
-    with pytest.raises(ImportError, match="does not load beside torch"):
+    with pytest.raises(ImportError, match="cannot be loaded with torch"):
         _library.load_operators()
 
 
@@ -45,10 +43,10 @@ def test_the_cpu_library_needs_no_gpu_library_and_no_python() -> None:
     assert "python" not in dynamic.stdout
 
 
-def test_each_copy_of_the_kernels_has_the_vectors_of_its_instruction_set() -> None:
+def test_each_copy_of_the_kernels_uses_the_vectors_of_its_instruction_set() -> None:
     objdump = shutil.which("objdump")
     if objdump is None or platform.machine() != "x86_64":
-        pytest.skip("objdump is not installed, or this is no x86 processor")
+        pytest.skip("objdump is not installed, or this is not an x86 processor")
     command = [objdump, "--disassemble", "--no-show-raw-insn", str(_library.CPU_LIBRARY)]
     code = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     kernels = [part for part in code.split("\n\n") if "nms_one_class" in part.split("\n", 1)[0]]
@@ -58,7 +56,7 @@ def test_each_copy_of_the_kernels_has_the_vectors_of_its_instruction_set() -> No
     assert sorted(widest) == ["xmm", "ymm", "zmm"]
 
 
-def test_the_build_says_which_gpus_it_serves() -> None:
+def test_the_build_lists_its_gpu_architectures() -> None:
     built = frcnn_kernels.cuda_architectures()
     if not _library.CUDA_LIBRARY.exists() or torch.version.cuda is None:
         assert built == ()

@@ -1,4 +1,4 @@
-"""Non-maximum suppression against the reference, torchvision, and cases worked by hand."""
+"""Non-maximum suppression compared with the reference, torchvision, and results by hand."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from frcnn_kernels.reference import nms_reference
 
 
 def boxes_and_scores(count: int, seed: int, size: float = 40.0) -> tuple[Tensor, Tensor]:
-    """Boxes that overlap a lot, with scores of which many are equal."""
+    """Boxes with many overlaps and many equal scores."""
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(count, 2, generator=generator) * 100
     sizes = torch.rand(count, 2, generator=generator) * size
@@ -33,19 +33,19 @@ def test_equals_the_reference(count: int, threshold: float, device: str) -> None
 def test_equals_torchvision_on_many_boxes(device: str) -> None:
     ops = pytest.importorskip("torchvision.ops")
     if not hasattr(torch.ops.torchvision, "nms"):
-        pytest.skip("torchvision's operators do not load beside this torch")
+        pytest.skip("torchvision's operators cannot be loaded with this torch")
     boxes, scores = boxes_and_scores(3000, seed=5)
     expected = ops.nms(boxes, scores, 0.3)
     assert torch.equal(nms(boxes.to(device), scores.to(device), 0.3).cpu(), expected)
 
 
-def test_the_threshold_itself_is_kept(device: str) -> None:
-    # Intersection 1, union 2: an IoU of 0.5 exactly, which is not over 0.5.
+def test_an_overlap_equal_to_the_threshold_is_kept(device: str) -> None:
+    # Intersection 1, union 2: the IoU is exactly 0.5, which is not above 0.5.
     boxes = torch.tensor([[0, 0, 1, 1.5], [0, 0.5, 1, 2]], device=device)
     scores = torch.tensor([0.9, 0.8], device=device)
     assert nms(boxes, scores, 0.5).tolist() == [0, 1]
     assert nms(boxes, scores, 0.4999).tolist() == [0]
-    # 3 / 10 in float32 lies a little above 0.3 in float64, which is the threshold asked for.
+    # 3 / 10 in float32 is slightly above 0.3 in float64, the given threshold.
     boxes = torch.tensor([[0, 0, 1, 10], [0, 0, 1, 3.0]], device=device)
     assert nms(boxes, scores, 0.3).tolist() == [0]
 
@@ -56,8 +56,8 @@ def test_of_equal_scores_the_first_box_wins(device: str) -> None:
     assert nms(boxes, torch.zeros(50, device=device), 0.5).tolist() == [0, 25]
 
 
-def test_a_label_suppresses_only_its_own_whatever_the_coordinates(device: str) -> None:
-    # Offsets of the coordinates, the usual trick, would lose these fractions of a pixel.
+def test_boxes_of_other_labels_are_not_suppressed_at_any_coordinates(device: str) -> None:
+    # Adding offsets per label to the coordinates would lose these fractions of a pixel.
     boxes = torch.tensor([[0, 0, 1, 1.0], [1e6, 1e6, 1e6 + 1, 1e6 + 1]], device=device)
     boxes = boxes.repeat(3, 1)
     labels = torch.tensor([5, 5, -(2**62), 5, 2**62, 2**62], device=device)
@@ -65,7 +65,7 @@ def test_a_label_suppresses_only_its_own_whatever_the_coordinates(device: str) -
     assert batched_nms(boxes, scores, labels, 0.5).tolist() == [5, 4, 3, 2, 0]
 
 
-def test_boxes_without_area_and_odd_scores_do_no_harm(device: str) -> None:
+def test_boxes_without_area_and_unusual_scores(device: str) -> None:
     boxes = torch.tensor([[5, 5, 5, 5.0], [5, 5, 5, 5], [0, 0, 9, 9], [9, 9, 0, 0]], device=device)
     infinity = float("inf")
     scores = torch.tensor([-infinity, 0.0, float("nan"), infinity], device=device)
@@ -86,7 +86,7 @@ def test_boxes_without_area_and_odd_scores_do_no_harm(device: str) -> None:
         (torch.zeros(3, 4), torch.zeros(3, device="meta"), None, 0.5),
     ],
 )
-def test_arguments_that_do_not_fit(
+def test_invalid_arguments_are_rejected(
     boxes: Tensor, scores: Tensor, labels: Tensor | None, threshold: float
 ) -> None:
     call = nms if labels is None else batched_nms
@@ -97,7 +97,7 @@ def test_arguments_that_do_not_fit(
         torch.ops.frcnn.nms(boxes, scores, labels, threshold)
 
 
-def test_registrations_hold_together(device: str) -> None:
+def test_registrations_are_consistent(device: str) -> None:
     boxes, scores = (tensor.to(device) for tensor in boxes_and_scores(30, seed=1))
     labels = torch.arange(30, device=device) % 3
     torch.library.opcheck(torch.ops.frcnn.nms.default, (boxes, scores, None, 0.5))

@@ -1,4 +1,4 @@
-"""RoI pooling against the readable reference, and against torchvision to the bit."""
+"""RoI pooling compared with the readable reference, and bit for bit with torchvision."""
 
 from __future__ import annotations
 
@@ -56,12 +56,12 @@ def test_gradient_goes_to_the_maxima(sample: Sample, dtype: torch.dtype, device:
 def test_equals_torchvision_to_the_bit(sample: Sample, dtype: torch.dtype, device: str) -> None:
     ops = pytest.importorskip("torchvision.ops")
     if not _has_torchvision_operators():
-        pytest.skip("torchvision's operators do not load beside this torch")
-    # Beyond 2^31 cells torchvision's coordinates overflow; its operator refuses empty maps.
+        pytest.skip("torchvision's operators cannot be loaded with this torch")
+    # torchvision's coordinates overflow beyond 2^31 cells, and it rejects empty maps.
     rois = sample.roi_tensor(device)
     rois = rois[rois.abs().amax(dim=1) < 1e6].to(dtype)
     if 0 in sample.shape:
-        pytest.skip("torchvision takes no empty map")
+        pytest.skip("torchvision does not accept an empty map")
     ours, theirs = (sample.features(dtype, device).requires_grad_() for _ in range(2))
     pooled = roi_pool(ours, rois, sample.output_size, sample.spatial_scale)
     expected = ops.roi_pool(theirs, rois, sample.output_size, sample.spatial_scale)
@@ -72,10 +72,19 @@ def test_equals_torchvision_to_the_bit(sample: Sample, dtype: torch.dtype, devic
     assert torch.equal(ours.grad, theirs.grad)
 
 
+def test_bins_are_rounded_in_float32(device: str) -> None:
+    # 7 bins of 57 cells: the last one ends at 57 exactly, but at 58 in float32.
+    columns = torch.arange(60.0, device=device).reshape(1, 1, 1, 60)
+    rois = torch.tensor([[0, 0, 0, 56.0, 0]], device=device)
+    assert roi_pool(columns, rois, (1, 7), 1.0).flatten().tolist() == [8, 16, 24, 32, 40, 48, 57]
+    exact = roi_pool(columns.double(), rois.double(), (1, 7), 1.0)
+    assert exact.flatten().tolist() == [8, 16, 24, 32, 40, 48, 56]
+
+
 def test_a_vgg16_map_equals_torchvision_to_the_bit(device: str) -> None:
     ops = pytest.importorskip("torchvision.ops")
     if not _has_torchvision_operators():
-        pytest.skip("torchvision's operators do not load beside this torch")
+        pytest.skip("torchvision's operators cannot be loaded with this torch")
     generator = torch.Generator().manual_seed(3)
     features = torch.randn(2, 96, 38, 63, generator=generator).to(device)
     corners = torch.rand(300, 2, generator=generator) * torch.tensor([900.0, 500.0])
@@ -102,7 +111,7 @@ def test_backward_has_the_same_bits_for_any_number_of_threads() -> None:
     assert all(torch.equal(gradient, gradients[0]) for gradient in gradients)
 
 
-def test_any_strides_are_read_where_they_lie(device: str) -> None:
+def test_any_strides_are_read_in_place(device: str) -> None:
     whole = distinct_values((3, 50, 18, 20)).to(device)
     rois = torch.tensor(ODD, device=device)
     views = (
@@ -121,7 +130,7 @@ def test_any_strides_are_read_where_they_lie(device: str) -> None:
 
 
 @pytest.mark.parametrize(("width", "cell_type"), [(256, torch.int16), (257, torch.int32)])
-def test_an_argmax_of_16_bits_serves_up_to_2_to_15_cells(
+def test_the_argmax_has_16_bits_for_up_to_2_to_15_cells(
     width: int, cell_type: torch.dtype, device: str
 ) -> None:
     cells = torch.randperm(2 * 128 * width, generator=torch.Generator().manual_seed(0))
@@ -137,8 +146,8 @@ def test_an_argmax_of_16_bits_serves_up_to_2_to_15_cells(
     weights = torch.randn(expected.shape, generator=torch.Generator().manual_seed(1))
     arguments = (weights.to(device), rois.to(device), argmax, *features.shape, False)
     gradient = torch.ops.frcnn.roi_pool_backward(*arguments)
-    by_hand = roi_pool_backward_reference(weights, rois, expected_cells, features.shape)
-    assert torch.equal(gradient.cpu(), by_hand)
+    by_reference = roi_pool_backward_reference(weights, rois, expected_cells, features.shape)
+    assert torch.equal(gradient.cpu(), by_reference)
     torch.library.opcheck(
         torch.ops.frcnn.roi_pool.default, (features.to(device), rois.to(device), 7, 7, 1.0)
     )
@@ -147,7 +156,7 @@ def test_an_argmax_of_16_bits_serves_up_to_2_to_15_cells(
 def test_nan_features_are_never_a_maximum(device: str) -> None:
     features = torch.tensor([[[[float("nan"), 1.0], [float("-inf"), float("nan")]]]], device=device)
     rois = torch.tensor([[0, 0, 0, 1, 1], [0, 0, 1, 0, 1.0]], device=device)
-    lowest = torch.finfo(torch.float32).min  # as torchvision answers where nothing is above it
+    lowest = torch.finfo(torch.float32).min  # what torchvision returns if no value is above it
     pooled, argmax = torch.ops.frcnn.roi_pool(features, rois, 1, 1, 1.0)
     assert pooled.flatten().tolist() == [1.0, lowest]
     assert argmax.flatten().tolist() == [1, -1]

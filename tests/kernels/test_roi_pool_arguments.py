@@ -1,4 +1,4 @@
-"""Arguments that do not fit: a message, never a crash."""
+"""Invalid arguments: an error message, never a crash."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ OUT = torch.zeros(1, 3, 7, 7)
         ({"out": OUT, "features": FEATURES.clone().requires_grad_()}, "no_grad"),
     ],
 )
-def test_the_wrapper_refuses(changes: dict[str, Any], message: str) -> None:
+def test_the_wrapper_rejects(changes: dict[str, Any], message: str) -> None:
     arguments = {"features": FEATURES, "rois": ROIS, "output_size": 7, "spatial_scale": 1 / 16}
     with pytest.raises(ValueError, match=message):
         roi_pool(**{**arguments, **changes})
@@ -56,7 +56,7 @@ def test_the_wrapper_refuses(changes: dict[str, Any], message: str) -> None:
         (0, 0, float("-inf"), 9, 9),
     ],
 )
-def test_the_operator_refuses_a_bad_roi_and_names_it(bad: tuple[float, ...]) -> None:
+def test_the_operator_rejects_an_invalid_roi_and_names_it(bad: tuple[float, ...]) -> None:
     rois = torch.tensor([ROIS[0].tolist(), bad])
     with pytest.raises(RuntimeError, match="RoI 1"):
         roi_pool(FEATURES, rois, 7, 1 / 16)
@@ -67,13 +67,13 @@ def test_the_operator_refuses_a_bad_roi_and_names_it(bad: tuple[float, ...]) -> 
         torch.ops.frcnn.roi_pool_backward(pooled, rois, argmax, 2, 3, 4, 5, False)
 
 
-def test_no_batch_has_no_valid_roi() -> None:
+def test_an_empty_batch_has_no_valid_roi() -> None:
     with pytest.raises(RuntimeError, match="batch of 0"):
         roi_pool(FEATURES[:0], ROIS, 7, 1 / 16)
     assert roi_pool(FEATURES[:0], ROIS[:0], 7, 1 / 16).shape == (0, 3, 7, 7)
 
 
-def test_the_operators_check_for_themselves() -> None:
+def test_the_operators_check_their_arguments() -> None:
     operators = torch.ops.frcnn
     pooled, argmax = operators.roi_pool(FEATURES, ROIS, 7, 7, 1 / 16)
     shape = (*FEATURES.shape, False)
@@ -106,7 +106,7 @@ def test_an_argmax_outside_the_map_writes_nothing(cell: int, dtype: torch.dtype)
 
 
 @pytest.mark.long
-def test_more_elements_than_32_bits_count() -> None:
+def test_more_elements_than_32_bits_can_count() -> None:
     features = torch.zeros(1, 1, 1, 1, dtype=torch.bfloat16).expand(1, 2**21 + 64, 1, 1).clone()
     features[0, -1] = 3
     rois = torch.zeros(1, 5).repeat(1025, 1)

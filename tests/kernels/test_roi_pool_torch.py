@@ -1,4 +1,4 @@
-"""RoI pooling as a citizen of torch: registrations, gradients, compilation, export, autocast."""
+"""RoI pooling within torch: registrations, gradients, compilation, export, autocast."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: samp
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @each_sample
-def test_registrations_hold_together(sample: Sample, dtype: torch.dtype, device: str) -> None:
+def test_registrations_are_consistent(sample: Sample, dtype: torch.dtype, device: str) -> None:
     features, rois = sample.features(dtype, device), sample.roi_tensor(device)
     grid, scale = sample.output_size, sample.spatial_scale
     pooled, argmax = OPERATORS.roi_pool(features, rois, *grid, scale)
@@ -41,7 +41,7 @@ def test_gradcheck(sample: Sample, device: str) -> None:
     )
 
 
-def test_a_second_derivative_is_refused(device: str) -> None:
+def test_a_second_derivative_is_rejected(device: str) -> None:
     features = torch.randn(1, 2, 5, 5, requires_grad=True, device=device)
     rois = torch.tensor([[0, 0, 0, 4.0, 4.0]], device=device)
     pooled = roi_pool(features, rois, 2, 1.0)
@@ -51,7 +51,7 @@ def test_a_second_derivative_is_refused(device: str) -> None:
 
 
 class Net(nn.Module):
-    """A layer, RoI pooling, and what follows it."""
+    """A layer, RoI pooling and a linear head."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,6 +108,42 @@ def test_autocast_keeps_the_features_type_and_full_rois(device: str) -> None:
         direct = OPERATORS.roi_pool_infer(features, rois.bfloat16(), 3, 3, 1 / 16)
     assert pooled.dtype == direct.dtype == torch.bfloat16
     assert torch.equal(pooled, roi_pool(features.detach(), rois, 3, 1 / 16))
+
+
+@pytest.mark.parametrize("rois_type", [torch.float16, torch.bfloat16], ids=str)
+@pytest.mark.parametrize("compiled", [False, True])
+def test_autocast_widens_rois_of_16_bits(
+    rois_type: torch.dtype, compiled: bool, device: str
+) -> None:
+    features = torch.randn(1, 3, 12, 14, device=device)
+    rois = torch.tensor([[0, 0, 0, 100.3, 90.7]], device=device).to(rois_type)
+    expected = roi_pool(features, rois.float(), 3, 1 / 16)
+    pool = torch.compile(roi_pool, fullgraph=True, backend="aot_eager") if compiled else roi_pool
+    with torch.autocast(device, dtype=torch.bfloat16):
+        assert torch.equal(pool(features, rois, 3, 1 / 16), expected)
+    with torch.autocast(device, enabled=False), pytest.raises(ValueError, match="must be float32"):
+        roi_pool(features, rois, 3, 1 / 16)
+
+
+def test_forward_mode_differentiation_is_an_error(device: str) -> None:
+    features = torch.randn(1, 2, 5, 5, device=device)
+    rois = torch.tensor([[0, 0, 0, 4.0, 4.0]], device=device)
+    out = torch.zeros(1, 2, 2, 2, device=device)
+    for arguments in ({}, {"out": out}):
+
+        def pool(x: Tensor, arguments: dict[str, Tensor] = arguments) -> Tensor:
+            return roi_pool(x, rois, 2, 1.0, **arguments)
+
+        with pytest.raises(NotImplementedError, match="forward-mode"):
+            torch.func.jvp(pool, (features,), (torch.ones_like(features),))
+        with pytest.raises(NotImplementedError, match="forward-mode"):
+            torch.func.jacfwd(pool)(features)
+        with torch.autograd.forward_ad.dual_level():
+            dual = torch.autograd.forward_ad.make_dual(features, torch.ones_like(features))
+            with pytest.raises(NotImplementedError, match="forward-mode"):
+                pool(dual)
+            # Features without a tangent are pooled as usual.
+            assert torch.equal(pool(features), roi_pool(features, rois, 2, 1.0))
 
 
 def test_out_is_written_in_a_compiled_graph_too(device: str) -> None:

@@ -1,4 +1,4 @@
-"""The compiled selective search: against a plain reference, by hand, and the same everywhere."""
+"""The compiled selective search: equal to a plain reference, to results by hand, and everywhere."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from frcnn_kernels.selective_search import COLOUR_SPACES, selective_search
 REPOSITORY = Path(__file__).resolve().parents[2]
 CSRC = REPOSITORY / "kernels/csrc"
 ALL_SETS = ("CTSF", "TSF", "F", "S")
-# Of every colour space and similarity on scene(90, 120): change it only with the source's version.
+# SHA-256 of digest(). Change it only together with the version of the source.
 GOLDEN = "4497d5d45c6f684f7a02ed9b972adb85988d0b6b39899db2c325b086baf85975"
 
 
 def scene(height: int, width: int) -> np.ndarray:
-    """Blocks, discs, ramps and noise from integers alone: the same on every machine."""
+    """Blocks, discs, ramps and noise by integer arithmetic: the same on every machine."""
     y, x = np.mgrid[:height, :width].astype(np.int64)
     block = (x // 17) * 37 + (y // 13) * 91
     noise = ((x * 7919 + y * 104729) * 2654435761 >> 13) % 23
@@ -74,7 +74,7 @@ def test_equals_the_reference_over_many_sets_at_once(connectivity):
 
 
 def stripes(*widths: int, height: int = 40) -> np.ndarray:
-    """Upright stripes of far-apart greys."""
+    """Vertical stripes of very different greys."""
     greys = np.repeat([0, 255, 60, 190, 120][: len(widths)], widths).astype(np.uint8)
     return np.repeat(np.tile(greys, (height, 1))[:, :, None], 3, axis=2)
 
@@ -90,9 +90,9 @@ def test_size_joins_the_smallest_neighbours_first():
     assert set(boxes) == single | {(30, 0, 51, 39), (30, 0, 71, 39), (0, 0, 71, 39)}
 
 
-def test_colour_joins_the_neighbours_alike():
-    # Greys 0, 4, 200: 0 and 4 share the darkest of 25 bins, but an edge of 4 keeps them apart
-    # at a k that asks for under 4 grey levels.
+def test_colour_joins_the_most_similar_neighbours():
+    # Greys 0, 9, 200: 0 and 9 share the darkest of 25 bins, but k is so small that the segmentation
+    # keeps them apart.
     image = stripes(20, 20, 20)
     image[:, 20:40], image[:, 40:] = 9, 200
     boxes = boxes_of(image, thresholds=(1,), sets=("C",), base_threshold=1)
@@ -123,7 +123,7 @@ def test_one_colour_is_one_box(value):
     assert boxes_of(image, COLOUR_SPACES, (50, 400), ALL_SETS) == [(0, 0, 69, 49)]
 
 
-def test_lists_are_cut_from_their_end_and_short_sides_dropped():
+def test_lists_are_cut_at_the_end_and_short_boxes_omitted():
     image = scene(90, 120)
     every = boxes_of(image, sets=ALL_SETS)
     assert len(set(every)) == len(every)
@@ -134,7 +134,7 @@ def test_lists_are_cut_from_their_end_and_short_sides_dropped():
     assert boxes_of(image, sets=ALL_SETS, min_side=20) == long
 
 
-def test_strided_images_are_read_as_they_look():
+def test_strided_images_are_read_correctly():
     image = scene(60, 80)
     turned = torch.from_numpy(image.transpose(1, 0, 2).copy()).transpose(0, 1)
     found = selective_search(turned, ("lab",), (50,), ("CTSF",))
@@ -145,7 +145,7 @@ def test_golden():
     assert digest() == GOLDEN
 
 
-def test_threads_agree():
+def test_threads_return_the_same_boxes():
     with ThreadPoolExecutor(8) as pool:
         assert set(pool.map(lambda _: digest(), range(16))) == {GOLDEN}
 
@@ -161,14 +161,14 @@ def _run_child(code: str, **environment: str) -> str:
     return child.stdout.strip()
 
 
-def test_other_processes_agree():
+def test_other_processes_return_the_same_boxes():
     assert child_digest(OMP_NUM_THREADS="3", PYTHONHASHSEED="7") == GOLDEN
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("flags", [["-O1", "-fno-tree-vectorize"], ["-O3", "-march=native"]])
-def test_other_compilations_agree(flags, tmp_path):
-    """The same sources, without vector code and with all instructions of this machine."""
+def test_other_builds_return_the_same_boxes(flags, tmp_path):
+    """Builds without vector code, and with all instructions of this machine."""
     compiler = shutil.which(os.environ.get("CXX", "c++"))
     if compiler is None:
         pytest.skip("no C++ compiler")
@@ -184,7 +184,7 @@ def test_other_compilations_agree(flags, tmp_path):
     command += [*map(str, sources), f"-L{cpp_extension.library_paths()[0]}"]
     command += ["-Wl,--no-as-needed", "-ltorch_cpu", "-o", str(library)]
     subprocess.run(command, check=True)
-    # The child takes the wrapper's file by itself: the package would load its own library.
+    # The child imports the wrapper's module without the package, which would load its own library.
     package = REPOSITORY / "kernels/frcnn_kernels"
     code = f"""
 import sys, types, torch
@@ -196,7 +196,7 @@ import test_selective_search as t; print(t.digest())
     assert _run_child(code, FRCNN_ISA="baseline") == GOLDEN
 
 
-def test_the_interpreter_runs_meanwhile():
+def test_the_interpreter_lock_is_released():
     image = torch.from_numpy(scene(900, 1200))
     working = threading.Event()
 
@@ -207,23 +207,23 @@ def test_the_interpreter_runs_meanwhile():
 
     thread = threading.Thread(target=work)
     thread.start()
-    turns = 0
+    wakeups = 0
     while thread.is_alive():
         time.sleep(0.001)
-        turns += working.is_set()
-    # One that held the interpreter would leave it for a turn at its beginning and one at its end.
-    assert turns > 4
+        wakeups += working.is_set()
+    # If the search held the lock, this thread would wake up only at its beginning and at its end.
+    assert wakeups > 4
 
 
-def test_arguments_that_do_not_fit():
+def test_invalid_arguments_are_rejected():
     image = torch.zeros((8, 9, 3), dtype=torch.uint8)
     for bad in (image[:, :, :2], image.float(), image[0], image[:0]):
         with pytest.raises(ValueError, match="image"):
             selective_search(bad, ("hsv",), (50,), ("F",))
-    with pytest.raises(ValueError, match="no colour space 'rgb'"):
+    with pytest.raises(ValueError, match="unknown colour space 'rgb'"):
         selective_search(image, ("rgb",), (50,), ("F",))
     for letters in ("", "CC", "X", "cf"):
-        with pytest.raises(ValueError, match="no set of similarities"):
+        with pytest.raises(ValueError, match="invalid similarities"):
             selective_search(image, ("hsv",), (50,), (letters,))
     with pytest.raises(ValueError, match="thresholds"):
         selective_search(image, ("hsv",), (0,), ("F",))

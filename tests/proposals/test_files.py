@@ -1,4 +1,4 @@
-"""What is written replaces nothing that is no file of its own."""
+"""Writing files: links, pipes, invalid names, and files that are also inputs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from frcnn_proposals.files import check_writable, refuse_to_replace, write_whole
 from frcnn_proposals.reading import open_file, read_bytes
 
 
-def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
+def test_a_link_is_kept_and_its_target_is_written(tmp_path: Path) -> None:
     (tmp_path / "far").mkdir()
     (tmp_path / "far" / "real.json").write_text("old")
     (tmp_path / "link.json").symlink_to("far/real.json")
@@ -21,7 +21,7 @@ def test_a_link_stays_and_what_it_leads_to_is_written(tmp_path: Path) -> None:
     assert (tmp_path / "far" / "real.json").read_text() == "new"
 
 
-def test_a_pipe_is_neither_replaced_nor_waited_for(tmp_path: Path) -> None:
+def test_a_pipe_is_neither_replaced_nor_read(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     for write in (check_writable, lambda path: write_whole(path, b"new")):
@@ -34,13 +34,13 @@ def test_a_pipe_is_neither_replaced_nor_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["x" * 300, "loop/x.json"])
-def test_a_name_that_cannot_be_is_said_before_the_work(name: str, tmp_path: Path) -> None:
+def test_an_invalid_name_is_reported_before_the_work(name: str, tmp_path: Path) -> None:
     (tmp_path / "loop").symlink_to("loop")
     with pytest.raises(InputError, match="cannot be written"):
         check_writable(tmp_path / name)
 
 
-def test_a_long_name_that_can_be_is_written(tmp_path: Path) -> None:
+def test_a_long_valid_name_is_written(tmp_path: Path) -> None:
     path = tmp_path / ("x" * 250)
     check_writable(path)
     write_whole(path, b"new")
@@ -48,11 +48,11 @@ def test_a_long_name_that_can_be_is_written(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == [path.name]
 
 
-def test_what_is_read_is_not_written(tmp_path: Path) -> None:
+def test_an_input_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("precious")
     (tmp_path / "b").symlink_to("a")
     refuse_to_replace(tmp_path / "a", tmp_path / "c")
-    refuse_to_replace("0", tmp_path / "a")  # a camera is no file
+    refuse_to_replace("0", tmp_path / "a")  # a camera is not a file
     for written in ("a", "b"):
-        with pytest.raises(MisuseError, match="is the file that is read"):
+        with pytest.raises(MisuseError, match="is also the input file"):
             refuse_to_replace(tmp_path / "a", tmp_path / written)

@@ -1,4 +1,4 @@
-"""The image loader, against files whose pixels are known."""
+"""The image reader, tested with files of known pixels."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def save(path: Path, pixels: np.ndarray, **options: object) -> Path:
 
 
 @pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "ppm"])
-def test_lossless_pixels_come_back(tmp_path, suffix):
+def test_lossless_pixels_are_unchanged(tmp_path, suffix):
     image = read_image(save(tmp_path / f"a.{suffix}", RGB))
     np.testing.assert_array_equal(image, RGB)
     assert image.dtype == np.uint8
@@ -31,7 +31,7 @@ def test_lossless_pixels_come_back(tmp_path, suffix):
     assert image.flags.writeable
 
 
-# Where the stored picture's first row and column lie when it is shown (EXIF 2.3, 4.6.4 A).
+# The upright image for each orientation of the stored one (EXIF 2.3, 4.6.4 A).
 UPRIGHT = {
     1: lambda a: a,
     2: lambda a: a[:, ::-1],
@@ -45,7 +45,7 @@ UPRIGHT = {
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_exif_orientation_is_honoured(tmp_path, orientation):
+def test_exif_orientation_is_applied(tmp_path, orientation):
     exif = PIL.Image.Exif()
     exif[0x0112] = orientation
     path = save(tmp_path / "a.png", RGB, exif=exif)
@@ -54,7 +54,7 @@ def test_exif_orientation_is_honoured(tmp_path, orientation):
     assert image_size(path) == (image.shape[1], image.shape[0])
 
 
-def test_damaged_exif_is_passed_over(tmp_path):
+def test_damaged_exif_is_ignored(tmp_path):
     path = tmp_path / "a.png"
     PIL.Image.fromarray(RGB).save(path, exif=b"Exif\0\0II*\0\xff\xff\xff\xff")
     np.testing.assert_array_equal(read_image(path), RGB)
@@ -80,14 +80,14 @@ def test_transparent_pixels_are_white(tmp_path):
 
 
 def test_palette_and_its_transparency(tmp_path):
-    picture = PIL.Image.fromarray(np.array([[0, 1]], np.uint8), "P")
-    picture.putpalette([200, 100, 50, 1, 2, 3])
-    picture.save(tmp_path / "a.png", transparency=1)
+    image = PIL.Image.fromarray(np.array([[0, 1]], np.uint8), "P")
+    image.putpalette([200, 100, 50, 1, 2, 3])
+    image.save(tmp_path / "a.png", transparency=1)
     np.testing.assert_array_equal(read_image(tmp_path / "a.png")[0], [[200, 100, 50], [255] * 3])
 
 
 def test_cmyk_jpeg(tmp_path):
-    # No ink at all is white; full cyan has no red.
+    # No ink is white; full cyan has no red.
     cmyk = np.zeros((16, 16, 4), np.uint8)
     cmyk[:, 8:, 0] = 255
     PIL.Image.fromarray(cmyk, "CMYK").save(tmp_path / "a.jpg", quality=100)
@@ -97,7 +97,7 @@ def test_cmyk_jpeg(tmp_path):
     assert image[:, 12:, 1:].min() > 245
 
 
-def test_animation_gives_its_first_frame(tmp_path):
+def test_the_first_frame_of_an_animation_is_read(tmp_path):
     frames = [PIL.Image.new("RGB", (4, 4), colour) for colour in ("red", "blue")]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     np.testing.assert_array_equal(read_image(tmp_path / "a.gif")[0, 0], [255, 0, 0])
@@ -125,24 +125,24 @@ UNREADABLE = {
 
 @pytest.mark.parametrize("fault", UNREADABLE)
 def test_unreadable_files_are_named(tmp_path, fault):
-    path = tmp_path / "picture.jpg"
+    path = tmp_path / "image.jpg"
     UNREADABLE[fault](path)
-    with pytest.raises(InputError, match=r"picture\.jpg"):
+    with pytest.raises(InputError, match=r"image\.jpg"):
         read_image(path)
 
 
-def test_postscript_is_not_even_tried(tmp_path):
-    """Were it, the message would be about Ghostscript, which may not be installed."""
+def test_postscript_is_not_opened(tmp_path):
+    """Otherwise the message would be about Ghostscript, which may not be installed."""
     UNREADABLE["postscript"](tmp_path / "a.eps")
     with pytest.raises(InputError, match="not a known image format"):
         read_image(tmp_path / "a.eps")
 
 
-def test_too_many_pixels_are_refused_before_they_are_decoded(tmp_path):
+def test_too_many_pixels_are_rejected_before_decoding(tmp_path):
     path = save(tmp_path / "a.png", np.zeros((100, 100, 3), np.uint8))
     with pytest.raises(InputError, match="100 x 100 pixels"):
         read_image(path, max_pixels=9999)
-    # Pillow's own limit is met first by a picture that claims to be enormous.
+    # An image that claims to be enormous exceeds Pillow's own limit first.
     PIL.Image.new("1", (15000, 15000)).save(tmp_path / "b.png")
     with pytest.raises(InputError, match="pixels"):
         read_image(tmp_path / "b.png")
@@ -160,7 +160,7 @@ def test_real_photograph(shared_data):
     assert image.shape[2] == 3
 
 
-def test_a_small_file_takes_little_memory(tmp_path: Path) -> None:
+def test_a_small_file_needs_little_memory(tmp_path: Path) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(b"x" * 5000)
     tracemalloc.start()

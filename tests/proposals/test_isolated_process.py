@@ -1,4 +1,4 @@
-"""A call in a process of its own ends in a result or in words, whatever it does."""
+"""A call in a separate process returns a result or raises a message, whatever happens."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from frcnn_proposals.isolated_process import IsolatedCallError, call_isolated
 LIMITS = {"seconds": 20.0, "memory": 1 << 30}
 
 
-def test_its_result_comes_back():
+def test_the_result_is_returned():
     found = call_isolated(np.arange, 5_000_000, **LIMITS)
     np.testing.assert_array_equal(found, np.arange(5_000_000))
 
 
-def test_it_is_another_process():
+def test_the_call_runs_in_another_process():
     assert call_isolated(os.getpid, **LIMITS) != os.getpid()
 
 
-def refuse():
+def fail():
     raise ValueError("no such\nthing")
 
 
-def say_too_much():
+def print_text():
     os.write(1, b"something")
     os.write(2, b"something")
 
 
-class Answer:
-    """What a process that a file has taken over may give for a result."""
+class MaliciousResult:
+    """A result that a process could return after a malicious file took it over."""
 
     def __init__(self, command):
         self.command = command
@@ -46,37 +46,41 @@ class Answer:
 
 
 @pytest.mark.parametrize(
-    ("function", "arguments", "words"),
+    ("function", "arguments", "message"),
     [
-        (refuse, (), "^no such thing$"),
-        (ctypes.string_at, (0,), "^that ends by SIGSEGV$"),
-        (os.abort, (), "^that ends by SIGABRT$"),
-        (os._exit, (0,), "^that gives nothing$"),
-        (os._exit, (7,), "^that ends with 7$"),
-        (signal.pause, (), "^that takes more than 0.1 s$"),
-        (max, (iter(int, 1),), "^that takes more than 0.1 s$"),
+        (fail, (), "^no such thing$"),
+        (ctypes.string_at, (0,), "^the process ended by SIGSEGV$"),
+        (os.abort, (), "^the process ended by SIGABRT$"),
+        (os._exit, (0,), "^it returned nothing$"),
+        (os._exit, (7,), "^the process ended with exit code 7$"),
+        (signal.pause, (), "^it takes more than 0.1 s$"),
+        (max, (iter(int, 1),), "^it takes more than 0.1 s$"),
         (np.zeros, (1 << 28,), "Unable to allocate 2.00 GiB"),
         (lambda: lambda: 0, (), "pickle"),
-        (Answer, ("touch ran",), "^that gives no plain values: holds posix.system$"),
+        (
+            MaliciousResult,
+            ("touch ran",),
+            "^the result is not plain values: contains posix.system$",
+        ),
     ],
 )
-def test_how_it_ended_is_said(function, arguments, words, capfd, tmp_path, monkeypatch):
+def test_the_message_says_how_it_ended(function, arguments, message, capfd, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     began = time.monotonic()
-    limits = LIMITS | {"seconds": 0.1} if "0.1 s" in words else LIMITS
-    with pytest.raises(IsolatedCallError, match=words):
+    limits = LIMITS | {"seconds": 0.1} if "0.1 s" in message else LIMITS
+    with pytest.raises(IsolatedCallError, match=message):
         call_isolated(function, *arguments, **limits)
     assert time.monotonic() - began < 15
     assert capfd.readouterr() == ("", "")
     assert not list(tmp_path.iterdir())
 
 
-def test_it_says_nothing(capfd):
-    call_isolated(say_too_much, **LIMITS)
+def test_the_call_prints_nothing(capfd):
+    call_isolated(print_text, **LIMITS)
     assert capfd.readouterr() == ("", "")
 
 
-def test_it_does_not_outlive_ctrl_c():
+def test_ctrl_c_also_ends_the_call():
     program = (
         "import os, signal, threading, time\n"
         "from frcnn_proposals.isolated_process import call_isolated\n"

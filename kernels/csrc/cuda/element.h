@@ -1,4 +1,4 @@
-// Element types on the GPU: stored in 16, 32 or 64 bits, computed with in float or double.
+// Element types on the GPU: stored in 16, 32 or 64 bits, computed in float or double.
 #pragma once
 #include <cuda_bf16.h>
 #include <cuda_fp16.h>

@@ -1,4 +1,4 @@
-// What every CUDA launch here shares. Indices are 64-bit throughout.
+// Helpers for all CUDA launches. All indices have 64 bits.
 #pragma once
 #include <cuda_runtime.h>
 #include <torch/csrc/stable/accelerator.h>
@@ -11,7 +11,7 @@ namespace frcnn {
 
 constexpr int kThreads = 256;
 constexpr int kWarp = 32;
-constexpr int64_t kMostBlocks = int64_t{1} << 20;  // threads stride over what is left
+constexpr int64_t kMostBlocks = int64_t{1} << 20;  // threads loop over the remaining items
 
 inline cudaStream_t current_stream(const torch::stable::Tensor& tensor) {
   void* stream = nullptr;
@@ -25,7 +25,7 @@ inline unsigned blocks_for(int64_t items, int64_t items_per_block) {
   return static_cast<unsigned>(std::min(blocks, kMostBlocks));
 }
 
-// This thread's items of a loop that all threads of a launch share.
+// Loop over this thread's share of `count` items; all threads of a launch share them.
 #define FRCNN_FOR_EACH(item, count)                                                        \
   for (int64_t item = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;         \
        item < (count); item += static_cast<int64_t>(gridDim.x) * blockDim.x)

@@ -1,7 +1,8 @@
-// Greedy non-maximum suppression on the GPU: a block for each class, no matrix of overlaps.
+// Greedy non-maximum suppression on the GPU: one block per class, without a matrix of overlaps.
 //
-// Boxes come sorted by label and then by falling score. A block goes through its class 64 boxes
-// at a time: it settles the 64 among themselves, then removes what they suppress further down.
+// Boxes are sorted by label and then by decreasing score. A block processes its class in tiles of
+// 64 boxes: it decides which boxes of the tile are kept, then removes the later boxes they
+// suppress.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -21,9 +22,9 @@ using torch::stable::detail::from;
 using torch::stable::detail::to;
 
 constexpr int kTile = 64;
-constexpr int kNmsThreads = 1024;  // 32 warps, each of which settles two of a tile's boxes
+constexpr int kNmsThreads = 1024;  // 32 warps; each handles two boxes of a tile
 
-// The arithmetic and its order are the CPU's, which are torchvision's.
+// The same operations in the same order as on the CPU and in torchvision.
 __device__ bool overlap(float4 a, float4 b, double threshold) {
   float width = fmaxf(0, fminf(a.z, b.z) - fmaxf(a.x, b.x));
   float height = fmaxf(0, fminf(a.w, b.w) - fmaxf(a.y, b.y));
@@ -32,7 +33,7 @@ __device__ bool overlap(float4 a, float4 b, double threshold) {
   return shared / (area_a + area_b - shared) > threshold;
 }
 
-// One past the last box of the label that begins at `first`.
+// One past the last box of the label whose first box is `first`.
 __device__ int64_t end_of_class(const int64_t* labels, int64_t first, int64_t count) {
   if (labels == nullptr) return count;
   int64_t low = first, high = count;
@@ -47,7 +48,7 @@ __device__ int64_t end_of_class(const int64_t* labels, int64_t first, int64_t co
 __global__ void suppress(
     const float4* boxes, const int64_t* labels, int64_t count, double threshold, uint8_t* kept) {
   __shared__ float4 tile[kTile];
-  __shared__ uint64_t suppressed_by[kTile];  // bit j of row i: i removes j, which comes later
+  __shared__ uint64_t suppressed_by[kTile];  // bit j of row i: box i removes the later box j
   __shared__ uint64_t alive;
   int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   for (int64_t first = blockIdx.x; first < count; first += gridDim.x) {
@@ -91,13 +92,13 @@ __global__ void suppress(
   }
 }
 
-// Places of `values` in a stable order.
+// Indices that sort `values` stably.
 Tensor stable_order(const Tensor& values, bool descending) {
   std::array<StableIValue, 4> stack{
       from(values), from(std::optional<bool>(true)), from(int64_t{-1}), from(descending)};
   STABLE_TORCH_ERROR_CODE_CHECK(
       torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
-  to<Tensor>(stack[0]);  // the sorted values, let go
+  to<Tensor>(stack[0]);  // releases the sorted values
   return to<Tensor>(stack[1]);
 }
 
@@ -123,7 +124,7 @@ Tensor nms(
   if (count == 0) return torch::stable::new_empty(boxes, {0}, ScalarType::Long);
   Tensor order = stable_order(scores, true);
   Tensor sorted_labels = order;  // unused without labels
-  Tensor places = order;         // in the order of scores, of each box in the order of labels
+  Tensor places = order;         // for each box sorted by label: its place in the order of scores
   if (labels) {
     Tensor by_score = take(*labels, order);
     places = stable_order(by_score, false);

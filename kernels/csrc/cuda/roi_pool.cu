@@ -1,4 +1,4 @@
-// RoI pooling on the GPU, forward: a thread for each output.
+// RoI pooling on the GPU, forward: one thread per output.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -16,13 +16,13 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// N and H x W need no bounds here: the table's windows lie within the map.
+// No bounds checks for N and H x W are needed: all windows of the table lie within the map.
 struct Geometry {
   int64_t channels, width, pooled_height, pooled_width;
   int64_t image_stride, channel_stride, row_stride, column_stride;
 };
 
-// Neighbouring threads take neighbouring bins, or channels where those are neighbours in memory.
+// Neighbouring threads compute neighbouring bins, or neighbouring channels if channels_last.
 template <typename Stored, typename Cell, bool channels_last>
 __global__ void pool(
     const Stored* features, const int32_t* windows, const int64_t* images, Geometry g,
@@ -93,7 +93,7 @@ STABLE_TORCH_LIBRARY_IMPL(frcnn, CUDA, m) { RoiPoolForward<Cuda>::implement(m); 
 
 }  // namespace frcnn
 
-// Read by frcnn_kernels.cuda_architectures().
+// Called by frcnn_kernels.cuda_architectures().
 extern "C" __attribute__((visibility("default"))) const char* frcnn_cuda_architectures() {
   return FRCNN_CUDA_ARCHS;
 }

@@ -1,8 +1,8 @@
 // RoI pooling on the GPU, backward: deterministic, with the same order of additions as the CPU.
 //
-// A warp owns one channel's plane of one image and adds the gradients of its RoIs one RoI after
-// the other, 32 bins at a time; lanes that share a cell add by turns, the lower bin first. Nothing
-// else writes to the plane, so no atomics are needed and every run gives the same bits.
+// A warp owns the plane of one channel of one image and adds the gradients of one RoI after
+// another, 32 bins at a time. Lanes that share a cell add one after another, the lower bin first.
+// Nothing else writes to the plane, so no atomics are needed and every run gives the same bits.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -18,13 +18,13 @@ using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
 constexpr unsigned kAllLanes = 0xffffffff;
-constexpr int64_t kSharedBytes = 48 << 10;  // of a block without asking for more
+constexpr int64_t kSharedBytes = 48 << 10;  // per block, without opting in to more
 
 struct Shape {
   int64_t rois, batch, channels, bins, cells;
 };
 
-// Adds value to plane[cell] for every lane, lower lanes first where several name one cell.
+// Adds value to plane[cell] for every lane. If lanes share a cell, lower lanes add first.
 template <typename Sum>
 __device__ void add_by_turns(Sum* plane, int64_t cells, int32_t cell, Sum value) {
   bool adds = static_cast<uint32_t>(cell) < cells;  // -1, an empty bin, adds nothing
@@ -37,7 +37,7 @@ __device__ void add_by_turns(Sum* plane, int64_t cells, int32_t cell, Sum value)
   }
 }
 
-// One warp a block. The plane of sums lies in shared memory where it fits, else in `sums`.
+// One warp per block. The plane of sums is in shared memory if it fits, else in `sums`.
 template <typename Stored, typename Cell, typename R>
 __global__ void scatter(
     const Stored* gradient, const Cell* argmax, const R* rois, Shape shape, bool in_shared,

@@ -62,7 +62,7 @@ void report_bad_rois(const Tensor& bad_rois, cudaStream_t stream) {
   STD_CUDA_CHECK(cudaMemcpyAsync(
       &count, bad_rois.const_data_ptr<int32_t>(), sizeof count, cudaMemcpyDeviceToHost, stream));
   STD_CUDA_CHECK(cudaStreamSynchronize(stream));
-  require(count == 0, "roi_pool: a RoI is not finite or names an image outside the batch");
+  require(count == 0, "roi_pool: a RoI is not finite or its image index is outside the batch");
 }
 
 }  // namespace

@@ -1,4 +1,4 @@
-"""Proposal files: every format that others use is read, and the common ones are written."""
+"""Proposal files: reads the formats of other tools, and writes the common ones."""
 
 from frcnn_proposals.formats.read import read_proposals
 from frcnn_proposals.formats.write import write_proposals

@@ -1,4 +1,4 @@
-"""What a format says of itself, and what it finds in a file."""
+"""Interfaces of the formats, and the content that they parse and write."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from frcnn_proposals.formats.layout import BoxLayout
 class Parsed:
     """The tables of a file, in the file's own columns and base.
 
-    boxes: one (N, 4) table an image. scores: one (N,) row an image, None where there are none.
-    ids: the images' ids; whole numbers stand for names without their separators and leading
-        zeros; None where the tables are in the order of an image list that the file lacks.
-    layout: the file's own word on how boxes are written, where it has one.
-    remarks: what a person should know, a line each.
+    boxes: one (N, 4) table per image. scores: one (N,) row per image; None without scores.
+    ids: the ids of the images. Whole numbers mean names without separators and leading zeros.
+        None if the tables are in the order of an image list that is not in the file.
+    layout: the layout of the boxes, if the file states it.
+    remarks: notes for the user, one line each.
     """
 
     boxes: Sequence[NDArray[Any]]
@@ -34,8 +34,9 @@ class Parsed:
 
 
 class Format(Protocol):
-    """A file format that can be read. layouts: how its boxes may be written, several where
-    files differ and do not say.
+    """A file format that can be read.
+
+    layouts: the possible layouts of its boxes; several if files differ and do not state theirs.
     """
 
     @property
@@ -48,13 +49,13 @@ class Format(Protocol):
     def layouts(self) -> tuple[BoxLayout, ...]: ...
 
     def parse(self, content: Content) -> Parsed | None:
-        """What the file holds, or None if it is not built like this format's."""
+        """The content of the file, or None if the file does not have this format's structure."""
         ...
 
 
 @runtime_checkable
 class PerImageFormat(Protocol):
-    """A format with a file for each image, named by its id."""
+    """A format with one file per image, named by the image id."""
 
     def id_of(self, path: Path) -> str:
         return path.stem
@@ -62,9 +63,9 @@ class PerImageFormat(Protocol):
 
 @dataclass(frozen=True)
 class ToWrite:
-    """What a writer is given: the ids in the order to write them in, and the boxes by id.
+    """The input of a writer: the ids in the order of writing, and the boxes by id.
 
-    paths: the images' files, for formats that are keyed by path.
+    paths: the image files, for formats that need them.
     """
 
     ids: Sequence[str]
@@ -77,23 +78,23 @@ class ToWrite:
         return [self.proposals[image_id] for image_id in self.ids]
 
     def path_of(self, image_id: str, use: str) -> Path:
-        """The image's file. Raises MisuseError, with its `use`, where it is not given."""
+        """The image's file. Raises MisuseError, which begins with `use`, if it is not known."""
         path = (self.paths or {}).get(image_id)
         if path is None:
             raise MisuseError(
-                f"{use}; name the folder of the images with --images ({image_id!r} has none)"
+                f"{use}; give the folder of the images with --images ({image_id!r} has no file)"
             )
         return path
 
 
 class WritableFormat(Format, Protocol):
-    """A format that can be written too."""
+    """A format that can also be written."""
 
     @property
     def needs_order(self) -> bool:
-        """Whether it is keyed by order, so that the image list must be given."""
+        """Whether images are identified by order, so that writing needs the image list."""
         return False
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
-        """Write the whole file. Raises MisuseError where the format cannot hold the content."""
+        """Write the complete file. Raises MisuseError if the format cannot hold the content."""
         ...

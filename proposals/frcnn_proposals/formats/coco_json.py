@@ -22,8 +22,8 @@ _LAYOUT = BoxLayout("xywh", 0)
 class CocoJson(WritableFormat):
     """cocodataset.org's formats: image_id, bbox x, y, width, height (or a segmentation), score.
 
-    Written is the kind with images and annotations, of one category, which FiftyOne,
-    supervision and pycocotools read.
+    Writes the kind with images and annotations, in one category, which FiftyOne, supervision and
+    pycocotools can read.
     """
 
     name = "coco"
@@ -73,7 +73,7 @@ def _names(path: Path, images: Any) -> dict[Any, str]:
             or not isinstance(name, str)
             or not PurePosixPath(name).name
         ):
-            raise InputError(f"{path}: an image needs an id and a file_name")
+            raise InputError(f"{path}: an image has no valid id or file_name")
         names[number] = str(PurePosixPath(name).with_suffix(""))
     return names
 
@@ -81,7 +81,7 @@ def _names(path: Path, images: Any) -> dict[Any, str]:
 def _id(where: str, entry: Mapping[str, Any], names: Mapping[Any, str] | None) -> str | int:
     number = entry["image_id"]
     if type(number) not in (int, str) or (names is not None and number not in names):
-        raise InputError(f"{where}: image_id {str(number)[:40]!r} is none of its images")
+        raise InputError(f"{where}: image_id {str(number)[:40]!r} is not among its images")
     return number if names is None else names[number]
 
 
@@ -89,31 +89,32 @@ def _box(where: str, entry: Mapping[str, Any]) -> Row | None:
     """x, y, width, height and the score of an entry; None for a mask without pixels."""
     score = entry.get("score")
     if score is not None and type(score) not in (int, float):
-        raise InputError(f"{where}: its score is no number")
+        raise InputError(f"{where}: its score is not a number")
     try:
-        given = entry.get("bbox")
-        extent = mask_extent(entry.get("segmentation")) if not given else _four(given)
+        bbox = entry.get("bbox")
+        extent = mask_extent(entry.get("segmentation")) if not bbox else _four(bbox)
     except ValueError as error:
         raise InputError(f"{where}: {reason(error)}") from error
     if extent is None:
         return None
     x, y, width, height = extent
-    # An annotated object can be less than a pixel wide; it is in that pixel.
-    wide, high = (1.0 if 0 < side < 1 else side for side in (width, height))
-    return (x, y, wide, high), None if score is None else float(score)
+    # An annotated object can be narrower than a pixel: it is in that pixel.
+    width, height = (1.0 if 0 < side < 1 else side for side in (width, height))
+    return (x, y, width, height), None if score is None else float(score)
 
 
 def _four(bbox: Any) -> Extent:
     if not isinstance(bbox, list) or len(bbox) != 4:
         raise ValueError("its bbox is not x, y, width and height")
-    if any(type(each) not in (int, float) for each in bbox) or not all(map(math.isfinite, bbox)):
-        raise ValueError("its bbox has something that is no number")
+    numbers = all(type(value) in (int, float) for value in bbox)
+    if not numbers or not all(map(math.isfinite, bbox)):
+        raise ValueError("its bbox contains a value that is not a finite number")
     x, y, width, height = map(float, bbox)
     return x, y, width, height
 
 
 def _image(content: ToWrite, number: int, image_id: str) -> dict[str, Any]:
-    path = content.path_of(image_id, "COCO json has the images' names and sizes")
+    path = content.path_of(image_id, "COCO json contains the names and sizes of the images")
     width, height = image_size(path)
     name = f"{image_id}{path.suffix}"
     return {"id": number, "file_name": name, "width": width, "height": height}

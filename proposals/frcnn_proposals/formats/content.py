@@ -1,4 +1,4 @@
-"""What a proposal file holds before anyone has said which format it is."""
+"""The content of a proposal file, before its format is known."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ _BY_SUFFIX: dict[str, Kind] = {".json": "json", ".csv": "csv", ".npz": "npz"}
 
 @dataclass(frozen=True)
 class Content:
-    """A file read whole.
+    """A complete file in memory.
 
-    value: of .mat and .npz files the arrays by name, of a pickle the object, of json the value, of
-    .csv the text.
+    value: the arrays by name (.mat, .npz), the object (pickle), the value (json), the text (.csv).
     """
 
     path: Path
@@ -34,17 +33,17 @@ class Content:
     value: Any = None
 
     def of(self, kind: Kind) -> Any:
-        """The value of a file of that kind; None for other kinds."""
+        """The value if the file is of this kind, else None."""
         return self.value if self.kind == kind else None
 
     @property
     def variables(self) -> Mapping[str, NDArray[Any]]:
-        """A .mat file's variables; none for other kinds."""
+        """The variables of a .mat file; empty for other kinds."""
         return self.of("mat") or {}
 
 
 def kind_of(path: Path) -> Kind:
-    """What kind of file `path` is, by its first bytes. Raises InputError if it is missing."""
+    """The kind of a file, by its first bytes and suffix. Raises InputError if it is missing."""
     if path.is_dir():
         return "folder"
     if not path.is_file():
@@ -58,7 +57,7 @@ def kind_of(path: Path) -> Kind:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     if is_hdf5(path) or start.startswith(b"MATLAB 5.0") or path.suffix == ".mat":
         return "mat"
-    # From protocol 2 on a pickle says so; before, only its name does.
+    # Pickles of protocol 0 and 1 have no header, so only the suffix identifies them.
     if start[:1] == b"\x80" or path.suffix in (".pkl", ".pickle"):
         return "pickle"
     if path.suffix.lower() in _BY_SUFFIX:
@@ -68,22 +67,22 @@ def kind_of(path: Path) -> Kind:
     if start.lstrip()[:1] in (b"{", b"["):
         return "json"
     raise InputError(
-        f"{path}: is no proposal file; those are stores, .mat files, pickles, .json, .csv and "
-        ".npz files, and folders of .mat, .json or .npz files"
+        f"{path}: is not a proposal file; supported are stores, .mat files, pickles, .json, .csv "
+        "and .npz files, and folders of .mat, .json or .npz files"
     )
 
 
 def load_content(path: Path) -> Content:
-    """A single file's content, read safely. Raises InputError naming the file."""
+    """Read a single file safely. Raises InputError, which names the file."""
     kind = kind_of(path)
     load = _LOADERS.get(kind)
     return Content(path, kind, None if load is None else load(path))
 
 
 def _json_of(path: Path) -> Any:
-    """The file's value. Raises InputError, naming the file, where it cannot be read.
+    """The file's value. Raises InputError, which names the file, if it cannot be read.
 
-    Nesting is bounded, and so are numbers: NaN and infinity are no json.
+    orjson limits the nesting and rejects NaN and infinity.
     """
     import orjson
 
@@ -92,7 +91,7 @@ def _json_of(path: Path) -> Any:
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:
-        raise InputError(f"{path}: is not json that can be read ({reason(error)})") from error
+        raise InputError(f"{path}: cannot be read as json ({reason(error)})") from error
 
 
 def _text_of(path: Path) -> str:
@@ -112,20 +111,20 @@ _LOADERS: dict[Kind, Callable[[Path], Any]] = {
 
 
 def describe(content: Content) -> str:
-    """What the file holds, in a few words, for the message that it is no known format."""
+    """A short description of the content, for the message that the format is unknown."""
     value = content.value
     if content.kind == "mat":
-        held = [f"{reason(name)} {array.dtype}{array.shape}" for name, array in value.items()]
-        return f"a .mat file with {', '.join(held[:5]) or 'no variables'}"
+        arrays = [f"{reason(name)} {array.dtype}{array.shape}" for name, array in value.items()]
+        return f"a .mat file with {', '.join(arrays[:5]) or 'no variables'}"
     if content.kind == "csv":
         return f"a table that begins with {value[:60].splitlines()[:1]}"
     if content.kind == "npz":
-        return f"arrays called {', '.join(list(value)[:5]) or 'nothing'}"
+        return f"an .npz file with {', '.join(list(value)[:5]) or 'no arrays'}"
     if content.kind == "json":
         return f"a json {type(value).__name__}"
     if isinstance(value, dict):
         keys = ", ".join(reason(repr(key)) for key in list(value)[:5])
-        return f"a pickled dict of {len(value)} with {keys}"
+        return f"a pickled dict with {len(value)} keys: {keys}"
     if isinstance(value, list):
-        return f"a pickled list of {len(value)}"
+        return f"a pickled list of {len(value)} items"
     return f"a pickled {type(value).__name__}"

@@ -1,4 +1,4 @@
-"""A table in a .csv file, a row a box."""
+"""A table in a .csv file, one row per box."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _HEADER = ("image", "x1", "y1", "x2", "y2", "score")
 
 
 class CsvTable(WritableFormat):
-    """The first line names the columns, in any order; columns of other names are not read.
+    """The first line names the columns, in any order. Columns with other names are ignored.
 
-    Written is image, x1, y1, x2, y2, score: 0-based, inclusive corners. A row without a box
-    stands for an image that has none. `frcnn data export --format csv` has the same columns.
+    Writes image, x1, y1, x2, y2, score: 0-based, inclusive corners. A row without a box means an
+    image without boxes. `frcnn data export --format csv` writes the same columns.
     """
 
     name = "csv"
@@ -85,14 +85,14 @@ def _parsed(path: Path, header: list[str], rows: Any) -> Parsed | None:
                 boxes.append(([float(cell) for cell in cells], float(score) if score else None))
         except (IndexError, ValueError) as error:
             where = f"{path}: line {rows.line_num}"
-            raise InputError(f"{where}: is no box ({reason(error)})") from error
+            raise InputError(f"{where}: is not a box ({reason(error)})") from error
     return Parsed(*tables_of_rows(of_image), list(of_image), BoxLayout(_BOXES[named], 0))
 
 
 def _image_id(text: str) -> str:
-    """File names lose the suffix of an image."""
+    """The image id: a file name without the suffix of an image."""
     name = text.strip()
     if not name:
-        raise ValueError("it names no image")
+        raise ValueError("the image is empty")
     path = PurePosixPath(name)
     return str(path.with_suffix("")) if path.suffix.lower() in SUFFIXES else name

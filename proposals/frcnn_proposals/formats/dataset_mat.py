@@ -1,4 +1,4 @@
-"""The .mat files of many images: a cell with a table of boxes for each."""
+"""The .mat files of many images: a cell array with one table of boxes per image."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class FastRcnnMat(WritableFormat):
     """rbgirshick/fast-rcnn lib/datasets/pascal_voc.py, rbgirshick/rcnn imdb/roidb_from_voc.m."""
 
     name = "fast-rcnn-mat"
-    title = "Fast R-CNN data-set .mat (cells boxes, images)"
+    title = "Fast R-CNN dataset .mat (cells boxes, images)"
     layouts = (BoxLayout("yxyx", 1),)
 
     def parse(self, content: Content) -> Parsed | None:
@@ -55,7 +55,7 @@ class WsddnMat:
 
 
 class SergeykMat:
-    """sergeyk/selective_search_ijcv_with_python; one version subtracts 1 and another does not."""
+    """sergeyk/selective_search_ijcv_with_python. One version subtracts 1, another does not."""
 
     name = "sergeyk-mat"
     title = "selective_search_ijcv_with_python .mat (cell all_boxes)"
@@ -67,6 +67,6 @@ class SergeykMat:
 
 
 def _ids(variables: Mapping[str, Any], count: int) -> list[str] | None:
-    """The cell `images` where it has an id for each of `count` tables."""
+    """The ids in the cell array `images`, if there is one for each of the `count` tables."""
     ids = texts(variables.get("images"))
     return ids if ids and len(ids) == count else None

@@ -1,4 +1,4 @@
-"""A folder with a file for each image, read one by one as they are asked for."""
+"""A folder with one file per image; each is read when it is requested."""
 
 from __future__ import annotations
 
@@ -13,16 +13,15 @@ from frcnn_proposals.formats.content import load_content
 from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, decide, fault_of
 from frcnn_proposals.formats.layout import BoxLayout, from_layout
 
-# So many files decide on the format of all; each is checked again when it is read.
+# Number of files that determine the format. Each file is checked again when it is read.
 _SAMPLE = 64
 _SUFFIXES = (".mat", ".json", ".npz")
 
 
 class FolderProposals(Mapping[str, Proposals]):
-    """Boxes by image id; a file is read when its id is asked for.
+    """Boxes by image id. A file is read when its id is requested.
 
-    Raises InputError (on making) if the folder's files do not tell one format, and on
-    reading one that does not fit it.
+    Reading a file that does not have the folder's format raises InputError.
     """
 
     def __init__(
@@ -37,7 +36,7 @@ class FolderProposals(Mapping[str, Proposals]):
         path = self._files[image_id]
         parsed = self._format.parse(load_content(path))
         if parsed is None:
-            raise InputError(f"{path}: is not {self._format.name} as the folder's other files are")
+            raise InputError(f"{path}: is not {self._format.name} like the folder's other files")
         size = None if self._size_of is None else self._size_of(image_id)
         fault = fault_of(parsed.boxes[0], self._layout, size)
         if fault is not None:
@@ -56,26 +55,26 @@ class FolderProposals(Mapping[str, Proposals]):
 
 
 def box_files(folder: Path) -> list[Path]:
-    """The .mat files in and under a folder, sorted; without any the .json, else the .npz files.
+    """The .mat files in a folder and its subfolders, sorted; else the .json, else the .npz files.
 
     Raises InputError if there are none.
     """
-    everything = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
+    files = [Path(root) / name for root, _, names in os.walk(folder) for name in names]
     for suffix in _SUFFIXES:
-        if found := sorted(path for path in everything if path.suffix == suffix):
+        if found := sorted(path for path in files if path.suffix == suffix):
             return found
-    raise InputError(f"{folder}: has no .mat, .json or .npz files in it, and no proposals")
+    raise InputError(f"{folder}: contains no .mat, .json or .npz files, so no proposals")
 
 
 def spread(files: list[Path]) -> list[Path]:
-    """Some of the files, evenly spread; all of them where they are few."""
+    """A sample of the files, evenly spread; all files if there are few."""
     return files[:: max(1, len(files) // _SAMPLE)]
 
 
 def sample_reading(files: list[Path], hints: Hints, size_of: ImageSize | None) -> Reading:
-    """How to read the files of a folder, decided on some of them."""
+    """How to read the files of a folder, determined from a sample of them."""
     contents = [load_content(path) for path in spread(files)]
     readings = decide(contents, hints, size_of)
     if not isinstance(readings[0].format, PerImageFormat):
-        raise InputError(f"{files[0]}: holds many images; give that file, not its folder")
+        raise InputError(f"{files[0]}: contains many images; pass this file, not its folder")
     return readings[0]

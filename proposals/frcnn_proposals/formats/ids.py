@@ -1,4 +1,4 @@
-"""Bringing the ids that a file has to the ids that a data set has."""
+"""Map the ids in a file to the ids of a dataset."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def image_ids_of(
 ) -> list[str]:
     """An image id for each of a file's `count` tables.
 
-    found: the file's own ids, or None if its tables are in the order of `image_ids`.
-    A whole number stands for the one image id that it is without separators and leading
-    zeros. Ids that the data set does not have stay as they are.
-    Raises InputError where an order is needed and missing or of another length, or where two
-    tables come to one id.
+    found: the ids in the file, or None if its tables are in the order of `image_ids`.
+    A whole number is mapped to the one image id that equals it without separators and leading
+    zeros. Ids that are not in the dataset are not changed.
+    Raises InputError if an image list is needed but missing or of another length, or if two tables
+    get the same id.
     """
     if found is None:
         return _by_order(path, count, image_ids)
     names = _names_by_number(image_ids or ())
     known = set(image_ids or ())
-    ids = [_named(each, known, names) for each in found]
+    ids = [_named(file_id, known, names) for file_id in found]
     if not is_writable("".join(ids)):
-        raise InputError(f"{path}: an image id in it is no text that can be written")
+        raise InputError(f"{path}: an image id in it is not valid text")
     if len(set(ids)) < len(ids):
-        repeated = next(each for each, times in Counter(ids).items() if times > 1)
+        repeated = next(image_id for image_id, times in Counter(ids).items() if times > 1)
         raise InputError(f"{path}: has more than one list of boxes for image {repeated!r}")
     return ids
 
@@ -42,12 +42,12 @@ def _by_order(path: Path, count: int, image_ids: Sequence[str] | None) -> list[s
     if image_ids is None:
         raise InputError(
             f"{path}: its {count} lists of boxes have no ids, only an order; "
-            "give the list of images it was made for (--image-set)"
+            "pass the list of images that it was created for (--image-set)"
         )
     if len(image_ids) != count:
         raise InputError(
             f"{path}: has boxes for {count} images, but the image list has {len(image_ids)}; "
-            "it was made for another list"
+            "it was created for another list"
         )
     return list(image_ids)
 
@@ -60,7 +60,7 @@ def _named(found: str | int, known: set[str], names: dict[int, str]) -> str:
 
 
 def _names_by_number(image_ids: Sequence[str]) -> dict[int, str]:
-    """Image ids by the whole number that stands for them; without those that share one."""
+    """Image ids by their whole number, without ids that share a number."""
     numbers = [(whole_number(image_id), image_id) for image_id in image_ids]
     times = Counter(number for number, _ in numbers)
     return {
@@ -71,7 +71,7 @@ def _names_by_number(image_ids: Sequence[str]) -> dict[int, str]:
 
 
 def whole_number(text: str) -> int | None:
-    """What stands for an image id in files of whole numbers; None where it has no number."""
+    """The number of an image id in files with whole numbers as ids; None if it has no number."""
     coco = _COCO_NAME.fullmatch(text)
     digits = coco[1] if coco else text
     return int(digits.replace("_", "")) if _NUMBER.fullmatch(digits) and len(digits) < 100 else None

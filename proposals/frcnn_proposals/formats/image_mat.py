@@ -1,4 +1,4 @@
-"""The .mat files of one image each: its boxes, and in some their scores."""
+"""The .mat files of one image each: boxes, and in some formats scores."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from frcnn_proposals.formats.layout import BoxLayout
 
 @dataclass(frozen=True)
 class BoxesMat(PerImageFormat):
-    """The variable `boxes`. scored: or `bboxes`, with `scores` beside them in some files.
+    """The variable `boxes`.
 
-    suffix: the end of a file's name that does not belong to the id.
+    scored: the boxes can also be in `bboxes`, and `scores` can be present. suffix: the end of the
+    file name that does not belong to the id.
     """
 
     name: str
@@ -42,12 +43,12 @@ class BoxesMat(PerImageFormat):
 
 # rbgirshick/fast-rcnn lib/datasets/pascal_voc.py, _load_selective_search_IJCV_roidb
 IJCV = BoxesMat("ijcv-mat", "IJCV selective search <id>.mat (boxes)", (BoxLayout("xyxy", 1),))
-# rbgirshick/fast-rcnn tools/demo.py; it differs from IJCV in its base alone
+# rbgirshick/fast-rcnn tools/demo.py; only the base differs from IJCV
 DEMO = BoxesMat(
     "demo-mat", "Fast R-CNN demo <id>_boxes.mat (boxes)", (BoxLayout("xyxy", 0),), suffix="_boxes"
 )
 # rbgirshick/py-faster-rcnn lib/datasets/coco.py: boxes as downloaded. jponttuset/mcg: bboxes (up,
-# left, down, right) and scores of one's own runs
+# left, down, right) and scores of a new run
 MCG = BoxesMat(
     "mcg-mat", "MCG <id>.mat (boxes, or bboxes and scores)", (BoxLayout("yxyx", 1),), scored=True
 )
@@ -56,8 +57,8 @@ MCG = BoxesMat(
 class HosangMat(PerImageFormat):
     """hosang/detection-proposals README and shared/get_candidates.m.
 
-    A method that cannot rank was run several times, for different counts, which makes cells of
-    `boxes` and `scores`: the run with the most boxes is taken.
+    A method without ranking was run several times, for different counts, so `boxes` and `scores`
+    are cell arrays. The run with the most boxes is used.
     """
 
     name = "hosang-mat"
@@ -69,18 +70,18 @@ class HosangMat(PerImageFormat):
         if not {"boxes", "scores", "num_candidates"} <= variables.keys():
             return None
         runs = cells(variables["boxes"])
-        each_scores = cells(variables["scores"])
+        run_scores = cells(variables["scores"])
         if runs is None:
-            runs, each_scores = [variables["boxes"]], [variables["scores"]]
-        if each_scores is None or len(each_scores) != len(runs):
-            each_scores = [None] * len(runs)
-        pairs = zip(map(numbers, runs), each_scores, strict=True)
+            runs, run_scores = [variables["boxes"]], [variables["scores"]]
+        if run_scores is None or len(run_scores) != len(runs):
+            run_scores = [None] * len(runs)
+        pairs = zip(map(numbers, runs), run_scores, strict=True)
         found = [(boxes, scores) for boxes, scores in pairs if boxes is not None]
         if not found:
             return None
         boxes, scores = max(found, key=lambda run: len(run[0]))
         scores = columns_of(scores, len(boxes))
-        remark = f"the largest of {len(runs)} runs, {len(boxes)} boxes, is taken"
+        remark = f"the largest of {len(runs)} runs is used, with {len(boxes)} boxes"
         return Parsed(
             [boxes],
             None if scores is None else [scores],

@@ -1,4 +1,4 @@
-"""What a proposal file is and holds, and how sure that is, without using it."""
+"""Inspect a proposal file: its format, its content, and how certain the format is."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import open_store
 
 Table = tuple[NDArray[Any], NDArray[Any] | None]  # boxes (N, 4) as the file has them, scores (N,)
-# Of a longer store, so many images are looked at.
+# Number of images that are read from a larger store.
 _STORE_SAMPLE = 2000
 
 
 @dataclass(frozen=True)
 class Survey:
-    """Ranges over the tables that were looked at, in the file's own columns and base."""
+    """Ranges over the tables that were read, in the file's own columns and base."""
 
     tables: int
     boxes: int
@@ -38,7 +38,7 @@ class Survey:
 
 @dataclass(frozen=True)
 class Verdict:
-    """One format that the file is built like; fault: why it is not that one after all."""
+    """A format whose structure the file has. fault: the reason why it is not this format."""
 
     format: str
     layout: str
@@ -47,9 +47,10 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Inspection:
-    """certainty: how sure the format is, in words; decided: whether it can be read as it is.
+    """The result of an inspection.
 
-    images: how many the file has; survey: of those that were looked at.
+    certainty: how certain the format is, in words. decided: whether the file can be read without
+    options. images: number of images in the file. survey: covers the images that were read.
     """
 
     path: Path
@@ -68,7 +69,7 @@ class Inspection:
 def inspect_proposals(
     path: str | Path, hints: Hints | None = None, size_of: ImageSize | None = None
 ) -> Inspection:
-    """What the file (or folder of .mat files) at `path` is. Raises InputError if it is none."""
+    """Inspect a proposal file or folder. Raises InputError if it is not one."""
     path = Path(path)
     kind = kind_of(path)
     if kind == "store":
@@ -82,13 +83,13 @@ def inspect_proposals(
     decided = len(layouts) == 1
     names = list(dict.fromkeys(way[0].format.name for way in sound))
     parsed = [reading.parsed for reading in readings]
-    tables = [table for each in parsed for table in _tables(each)]
-    remarks = list(dict.fromkeys(remark for each in parsed for remark in each.remarks))
+    tables = [table for file in parsed for table in _tables(file)]
+    remarks = list(dict.fromkeys(remark for file in parsed for remark in file.remarks))
     if len(contents) < len(files):
         remarks.append(f"{len(contents)} of {len(files)} files were read")
     ids = parsed[0].ids
     if ids is not None and len(contents) > 1:
-        ids = [each.ids[0] for each in parsed if each.ids]
+        ids = [file.ids[0] for file in parsed if file.ids]
     return Inspection(
         path,
         " or ".join(names) if names else "none",
@@ -104,17 +105,15 @@ def inspect_proposals(
 
 def _certainty(ways: list[list[Reading]], sound: list[list[Reading]]) -> str:
     if not sound:
-        return "its boxes cannot be right in any way it may be meant"
+        return "invalid: its boxes do not fit any format whose structure it has"
     layouts = {way[0].layout for way in sound}
     if len(layouts) > 1:
-        return (
-            "undecided: nothing in it says which, and it is not guessed (--from, --order, --base)"
-        )
+        return "undecided: the file fits several formats; choose one (--from, --order, --base)"
     if len(ways) == 1:
-        return "certain: no other format is built like this, and its boxes fit its order and base"
+        return "certain: no other format has this structure, and the boxes fit its order and base"
     if len(sound) < len(ways):
-        return "by elimination: what else it could be does not fit its boxes"
-    return "certain as to the boxes: in each of these formats they mean the same"
+        return "by elimination: its boxes do not fit the other formats with this structure"
+    return "certain for the boxes: they are the same in each of these formats"
 
 
 def _verdict(way: list[Reading]) -> Verdict:
@@ -128,12 +127,12 @@ def _inspect_store(path: Path) -> Inspection:
     ids = list(itertools.islice(store.ids(), 5))
     entries = (store[image_id] for image_id in itertools.islice(store.ids(), 0, None, step))
     survey = _survey((entry.boxes, entry.scores) for entry in entries)
-    remarks = (f"{survey.tables} of {len(store)} images were looked at",) if step > 1 else ()
+    remarks = (f"{survey.tables} of {len(store)} images were read",) if step > 1 else ()
     return Inspection(
         path,
         "store",
         True,
-        "certain: the file says so",
+        "certain: the file states it",
         len(store),
         _describe_ids(ids, len(store)),
         survey,
@@ -176,6 +175,6 @@ def _describe_ids(ids: Iterable[str | int] | None, count: int | None = None) -> 
     found = list(ids)
     if not found:
         return "none: the file is empty"
-    kind = "whole numbers" if all(isinstance(each, int) for each in found) else "names"
+    kind = "whole numbers" if all(isinstance(image_id, int) for image_id in found) else "names"
     more = ", ..." if (count or len(found)) > 5 else ""
     return f"{kind}: {', '.join(map(str, found[:5]))}{more}"

@@ -1,4 +1,4 @@
-"""Which format a file is in and how its boxes are meant: checked, never guessed."""
+"""Determine the format of a file and the layout of its boxes, by checks and not by guesses."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from frcnn_proposals.formats.known import FORMATS, format_named
 from frcnn_proposals.formats.layout import BoxLayout, Order, from_layout
 
 ImageSize = Callable[[str], tuple[int, int] | None]  # id -> (width, height) in pixels
-# As in checks.py: what float32 loses.
+# As in checks.py: rounding in float32.
 _TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What the user says of a file: its format, its column order, its base."""
+    """What the user states about a file: its format, its column order, its base."""
 
     format: str | None = None
     order: Order | None = None
@@ -32,7 +32,7 @@ class Hints:
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read a file. fault: why the file cannot be read this way."""
+    """One way to read a file. fault: the reason why the file cannot be read this way."""
 
     format: Format
     parsed: Parsed
@@ -43,8 +43,9 @@ class Reading:
 def check_readings(
     contents: Sequence[Content], hints: Hints, size_of: ImageSize | None = None
 ) -> list[list[Reading]]:
-    """Every way to read these files of one format that fits the hints: a list of ways, each
-    with a Reading a file. Raises InputError where the files are built like no (such) format.
+    """All ways to read these files, of one format, that fit the hints; a Reading per way and file.
+
+    Raises InputError if the files do not have the structure of any (or the given) format.
     """
     formats = FORMATS if hints.format is None else (format_named(hints.format),)
     ways = []
@@ -63,17 +64,17 @@ def check_readings(
 
 
 def sound_ways(ways: list[list[Reading]]) -> list[list[Reading]]:
-    """Those that nothing speaks against."""
+    """The ways without a fault."""
     return [way for way in ways if all(reading.fault is None for reading in way)]
 
 
 def decide(
     contents: Sequence[Content], hints: Hints, size_of: ImageSize | None = None
 ) -> list[Reading]:
-    """The one way to read these files that nothing speaks against.
+    """The only way to read these files without a fault.
 
-    Raises InputError where there is none, or where ways remain that would give other boxes:
-    with what distinguishes them and how to say which is meant.
+    Raises InputError if there is none, or if several ways would return different boxes. The message
+    then names them and the options to choose one.
     """
     ways = check_readings(contents, hints, size_of)
     sound = sound_ways(ways)
@@ -85,19 +86,20 @@ def decide(
             for reading in way
             if reading.fault is not None
         }
-        raise InputError(f"{path}: its boxes cannot be right. " + "; ".join(list(faults)[:3]))
+        raise InputError(f"{path}: its boxes are invalid " + "; ".join(list(faults)[:3]))
     if len({way[0].layout for way in sound}) > 1:
         names = "; ".join(f"{way[0].format.name} ({way[0].layout})" for way in sound)
         raise InputError(
-            f"{path}: nothing in it says which of these it is: {names}.\n"
-            "Name the format, or the order and base of its boxes (--from, --order, --base)"
+            f"{path}: it fits several formats: {names}.\n"
+            "Choose the format, or the order and base of its boxes (--from, --order, --base)"
         )
     return sound[0]
 
 
 def _hinted(layouts: Sequence[BoxLayout], hints: Hints, named: bool) -> list[BoxLayout]:
-    """The layouts that fit the hints. Of a format that was named, the hints are believed even
-    where they are not among its own.
+    """The layouts that fit the hints.
+
+    If the user named the format, the hints are used even if the format has no such layout.
     """
     fitting = [
         layout
@@ -112,21 +114,21 @@ def _hinted(layouts: Sequence[BoxLayout], hints: Hints, named: bool) -> list[Box
 
 
 def _fault_of_file(parsed: Parsed, layout: BoxLayout, size_of: ImageSize | None) -> str | None:
-    """The first table's fault, and whose it is."""
+    """The first fault, and the table or image that has it."""
     for index, table in enumerate(parsed.boxes):
         image_id = None if parsed.ids is None else str(parsed.ids[index])
         size = None if size_of is None or image_id is None else size_of(image_id)
         fault = fault_of(table, layout, size)
         if fault is not None:
-            which = f"table {index + 1}" if image_id is None else f"image {image_id}"
-            return f"{which}: {fault}"
+            owner = f"table {index + 1}" if image_id is None else f"image {image_id}"
+            return f"{owner}: {fault}"
     return None
 
 
 def fault_of(
     table: NDArray[Any], layout: BoxLayout, size: tuple[int, int] | None = None
 ) -> str | None:
-    """What speaks against boxes (N, 4) being written in `layout`, for an image of `size`."""
+    """The reason why boxes (N, 4) cannot be in `layout`, for an image of `size`, or None."""
     if len(table) == 0:
         return None
     if not np.isfinite(np.asarray(table, np.float64)).all():
@@ -137,7 +139,7 @@ def fault_of(
         return f"a coordinate of {lowest:g} in {layout.base}-based boxes"
     if (boxes[:, 2:] < boxes[:, :2]).any():
         first = int(np.argmax((boxes[:, 2:] < boxes[:, :2]).any(axis=1)))
-        return f"box {first} is turned inside out"
+        return f"box {first} has x2 < x1 or y2 < y1"
     if size is not None:
         over = boxes[:, 2:].max(axis=0) - (size[0] - 1, size[1] - 1)
         if over.max() > _TOLERANCE:
@@ -146,7 +148,7 @@ def fault_of(
 
 
 def _no_format(content: Content, hints: Hints) -> str:
-    wanted = "any known proposal format" if hints.format is None else hints.format
+    expected = "any known proposal format" if hints.format is None else hints.format
     if hints.format is None and (hints.order is not None or hints.base is not None):
-        wanted += " with that order and base"
-    return f"{content.path}: is not {wanted}; it holds {describe(content)}"
+        expected += " with that order and base"
+    return f"{content.path}: is not {expected}; it contains {describe(content)}"

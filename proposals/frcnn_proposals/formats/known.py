@@ -1,4 +1,4 @@
-"""Every format there is, by name."""
+"""All formats, by name."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def format_named(name: str) -> Format:
     for format in FORMATS:
         if format.name == name:
             return format
-    raise MisuseError(f"unknown proposal format {name!r}; there are: {', '.join(format_names())}")
+    raise MisuseError(f"unknown proposal format {name!r}; available: {', '.join(format_names())}")
 
 
 def writable_named(name: str) -> WritableFormat:
@@ -59,4 +59,4 @@ def writable_named(name: str) -> WritableFormat:
         if format.name == name:
             return format
     names = ", ".join((STORE, *(format.name for format in WRITABLE)))
-    raise MisuseError(f"{name!r} is not a format that can be written; these are: {names}")
+    raise MisuseError(f"{name!r} is not a format that can be written; available: {names}")

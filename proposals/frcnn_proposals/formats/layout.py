@@ -1,4 +1,4 @@
-"""How a file writes a box, and what that means in this project's convention."""
+"""Layouts of boxes in files, and their conversion to this project's convention."""
 
 from __future__ import annotations
 
@@ -15,8 +15,10 @@ _SWAPPED = [1, 0, 3, 2]
 
 @dataclass(frozen=True)
 class BoxLayout:
-    """order: the columns' order; xywh is corner, width and height. base: the first pixel's
-    coordinate, 0 or 1. continuous: the maximum corner lies one past the last pixel.
+    """How a file stores a box.
+
+    order: the order of the columns; xywh is corner, width and height. base: the coordinate of the
+    first pixel, 0 or 1. continuous: the maximum corner is one past the last pixel.
     """
 
     order: Order
@@ -30,8 +32,8 @@ class BoxLayout:
 
 
 def from_layout(rows: NDArray[Any], layout: BoxLayout) -> NDArray[np.float32]:
-    """Boxes (N, 4) as a file has them, as x1, y1, x2, y2, 0-based, inclusive."""
-    # Through float64: unsigned whole numbers would wrap round below zero.
+    """Convert boxes (N, 4) of a file to x1, y1, x2, y2, 0-based, inclusive corners."""
+    # In float64, because unsigned integers would wrap around below zero.
     boxes = np.asarray(rows, np.float64).reshape(-1, 4)
     if layout.order == "yxyx":
         boxes = boxes[:, _SWAPPED]
@@ -40,12 +42,12 @@ def from_layout(rows: NDArray[Any], layout: BoxLayout) -> NDArray[np.float32]:
     boxes = boxes - layout.base
     if layout.continuous:
         boxes[:, 2:] -= 1
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is refused
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite and are rejected
         return boxes.astype(np.float32)
 
 
 def to_layout(boxes: NDArray[np.float32], layout: BoxLayout) -> NDArray[np.float64]:
-    """The inverse of from_layout, in float64 so that nothing is lost."""
+    """The inverse of from_layout, in float64 to keep full precision."""
     rows = boxes.astype(np.float64) + layout.base
     if layout.continuous:
         rows[:, 2:] += 1

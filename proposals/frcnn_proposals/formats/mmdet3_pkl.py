@@ -17,8 +17,9 @@ from frcnn_proposals.pickles.allowed import InstanceData
 
 
 class Mmdet3Pkl(WritableFormat):
-    """open-mmlab/mmdetection 3.x mmdet/datasets/base_det_dataset.py; its own dump has
-    InstanceData in place of the inner dicts.
+    """open-mmlab/mmdetection 3.x mmdet/datasets/base_det_dataset.py.
+
+    MMDetection itself dumps InstanceData instead of the inner dicts.
     """
 
     name = "mmdet3"
@@ -39,7 +40,7 @@ class Mmdet3Pkl(WritableFormat):
         value: dict[str, dict[str, NDArray[Any]]] = {}
         for image_id in content.ids:
             entry = content.proposals[image_id]
-            path = content.path_of(image_id, "MMDetection 3 looks boxes up by folder and file name")
+            path = content.path_of(image_id, "MMDetection 3 finds boxes by folder and file name")
             key = f"{path.resolve().parent.name}/{path.name}"
             value[key] = {"bboxes": entry.boxes}
             if entry.scores is not None:
@@ -48,7 +49,7 @@ class Mmdet3Pkl(WritableFormat):
 
 
 def _ids_of_paths(paths: Sequence[str]) -> list[str]:
-    """File names without folder and suffix; with the folders where names would coincide."""
+    """File names without folder and suffix; with folders if names would be equal."""
     pure = [PurePosixPath(path.replace("\\", "/")) for path in paths]
     stems = [path.stem for path in pure]
     if len(set(stems)) == len(stems):

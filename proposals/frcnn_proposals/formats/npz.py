@@ -1,4 +1,4 @@
-"""NumPy's .npz: an array an image, or a file an image."""
+"""NumPy's .npz: one array per image, or one file per image."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class NpzByImage(WritableFormat):
 
 
 class NpzOfImage(PerImageFormat):
-    """np.savez(f"{image_id}.npz", boxes=boxes, scores=scores), a file for each image."""
+    """np.savez(f"{image_id}.npz", boxes=boxes, scores=scores), one file per image."""
 
     name = "npz-folder"
     title = "NumPy <id>.npz (boxes, scores)"

@@ -1,4 +1,4 @@
-"""Pickled lists of tables in the order of the images, which the file does not name."""
+"""Pickled lists of tables in the order of the images, without image ids."""
 
 from __future__ import annotations
 

@@ -20,8 +20,10 @@ _XYXY_ABS, _XYWH_ABS = 0, 1
 
 
 class DetectronPkl(WritableFormat):
-    """facebookresearch/Detectron tools/convert_selective_search.py, which writes scores of 0
-    where there are none. PCL and wetectron read the same. Ids are whole numbers.
+    """facebookresearch/Detectron tools/convert_selective_search.py.
+
+    It writes scores of 0 for boxes without scores. PCL and wetectron read the same format. Ids are
+    whole numbers.
     """
 
     name = "detectron"
@@ -59,8 +61,8 @@ class DetectronPkl(WritableFormat):
 class Detectron2Pkl(WritableFormat):
     """facebookresearch/detectron2 detectron2/data/build.py, load_proposals_into_dataset.
 
-    It sorts by the logits, so that boxes without scores are written with 0, -1, -2 and so
-    on: their order. Logits of exactly that kind are read as no scores.
+    Detectron2 sorts boxes by the logits, so boxes without scores get the logits 0, -1, -2, ...,
+    which keep their order. Exactly such logits are read as no scores.
     """
 
     name = "detectron2"
@@ -81,7 +83,7 @@ class Detectron2Pkl(WritableFormat):
             return None
         if all(np.array_equal(row, _order(len(row))) for row in scores):
             scores = None
-        # The last pixel of x, w is x + w - 1, however the corner is counted.
+        # With x and w the last pixel is x + w - 1 in both conventions.
         layout = BoxLayout("xywh", 0) if mode == _XYWH_ABS else self.layouts[0]
         return Parsed(boxes, scores, ids, layout)
 
@@ -99,20 +101,20 @@ class Detectron2Pkl(WritableFormat):
 
 
 def _whole_number_id(image_id: str) -> int:
-    """000012 becomes 12, VOC2012's 2008_000002 becomes 2008000002.
+    """Convert 000012 to 12, and VOC2012's 2008_000002 to 2008000002.
 
-    Raises MisuseError on an id that is no such number.
+    Raises MisuseError for any other id.
     """
     if not re.fullmatch(r"[0-9]+(_[0-9]+)*", image_id):
         raise MisuseError(
-            f"Detectron's files have whole numbers for image ids, which {image_id!r} is not; "
-            "write another format, such as detectron2"
+            f"image ids in Detectron's files are whole numbers, but {image_id!r} is not; "
+            "use another format, such as detectron2"
         )
     return int(image_id.replace("_", ""))
 
 
 def _rows(entry: Proposals, layout: BoxLayout) -> NDArray[Any]:
-    """float32 as others write it, unless adding 1 to a corner would lose part of a pixel."""
+    """Rows in float32, or in float64 if adding 1 to a corner would lose precision in float32."""
     rows = to_layout(entry.boxes, layout)
     single = rows.astype(np.float32)
     return single if np.array_equal(single, rows) else rows

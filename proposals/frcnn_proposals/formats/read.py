@@ -1,4 +1,4 @@
-"""Reading a proposal file of any format."""
+"""Read a proposal file of any format."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from frcnn_proposals.store.reader import open_store
 
 @dataclass(frozen=True)
 class ProposalFile:
-    """A file that was read: its boxes by image id, its format's name, and remarks for people."""
+    """A file that was read: its boxes by image id, the name of its format, and remarks."""
 
     path: Path
     format: str
@@ -38,14 +38,14 @@ def read_proposals(
     image_ids: Sequence[str] | None = None,
     size_of: ImageSize | None = None,
 ) -> Mapping[str, Proposals]:
-    """The boxes of any proposal file or folder of them, by image id.
+    """Read the boxes of a proposal file, or of a folder of them, by image id.
 
-    format, order, base: what the file does not say itself; without them it is read only
-        where everything in it leaves one meaning. image_ids: the images of the data set, in
-        its order: formats that have only an order need them, and whole-number ids are
-        brought to them. size_of: an image's (width, height), to check boxes against.
-    Ids in the file that are not among image_ids are kept: see matching.py.
-    Raises InputError, naming the file, where it cannot be read, cannot be told, or is faulty.
+    format, order, base: what the file does not state. Without them the file is read only if just
+        one meaning is possible. image_ids: the images of the dataset, in its order. Formats
+        without ids need them, and whole-number ids are mapped to them. size_of: returns the
+        (width, height) of an image, to check its boxes.
+    Ids in the file that are not in image_ids are kept: see matching.py.
+    Raises InputError, which names the file, if it cannot be read, is ambiguous, or is invalid.
     """
     return open_proposals(path, Hints(format, order, base), image_ids, size_of).proposals
 
@@ -56,7 +56,7 @@ def open_proposals(
     image_ids: Sequence[str] | None = None,
     size_of: ImageSize | None = None,
 ) -> ProposalFile:
-    """As read_proposals, with what was found out about the file."""
+    """Like read_proposals, but also returns the format and remarks."""
     path = Path(path)
     kind = kind_of(path)
     if kind == STORE:

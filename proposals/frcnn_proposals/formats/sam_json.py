@@ -1,4 +1,4 @@
-"""What segment-anything writes for an image: a list of masks, one json file an image."""
+"""The output of segment-anything: a list of masks, one json file per image."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ _SCORES = ("predicted_iou", "score")
 class SamJson(PerImageFormat):
     """facebookresearch/segment-anything scripts/amg.py --convert-to-rle, and SA-1B's files.
 
-    Boxes are taken from the masks: the width that its `bbox` has is that of x2 - x1, one less
-    than the mask's. Where there is no mask that is minded.
+    Boxes are computed from the masks, because the width in `bbox` is x2 - x1, one less than the
+    width of the mask. Without a mask, `bbox` is read with this in mind.
     """
 
     name = "sam"
@@ -54,7 +54,7 @@ def _is_mask(value: Any) -> bool:
 
 
 def _box(mask: dict[str, Any]) -> Extent | None:
-    """x1, y1, x2, y2; None for a mask without a pixel."""
+    """x1, y1, x2, y2; None for a mask without pixels."""
     if isinstance(mask.get("segmentation"), dict):
         extent = mask_extent(mask["segmentation"])
         if extent is None:

@@ -1,4 +1,4 @@
-"""Writing proposals in any format that can be written."""
+"""Write proposals in any format that can be written."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ def write_proposals(
     image_paths: Mapping[str, Path] | None = None,
     provenance: Provenance | None = None,
 ) -> int:
-    """Write boxes by image id to a file, and return for how many images.
+    """Write boxes by image id to a file, and return the number of images.
 
-    format: "store", or a name that known.py can write. image_ids: which images, and in which
-        order; all of them, sorted, for None. image_paths: the images' files, which MMDetection
-        3's format is keyed by. provenance: recorded in a store.
-    Raises MisuseError where the format needs what is not given, InputError where an image of
+    format: "store", or the name of a writable format in known.py. image_ids: the images to write,
+        in this order; None for all, sorted. image_paths: the image files, which the formats of
+        MMDetection 3 and COCO need. provenance: written to a store.
+    Raises MisuseError if an argument that the format needs is missing, InputError if an image of
     image_ids has no boxes.
     """
     path = Path(path)
@@ -47,8 +47,8 @@ def write_proposals(
     writable = writable_named(format)
     if writable.needs_order and image_ids is None:
         raise MisuseError(
-            f"{format} has no ids, only an order; give the list of images (--image-set) whose "
-            "order it is to have"
+            f"{format} has no ids, only an order; pass the list of images (--image-set) that "
+            "defines the order"
         )
     with whole_file(path) as file:
         writable.write(ToWrite(ids, proposals, image_paths), file)

@@ -1,4 +1,4 @@
-"""What a pickle's own names stand for when it is read safely: nothing that can act."""
+"""Objects that replace the names in a pickle when it is read safely; none can run code."""
 
 from __future__ import annotations
 
@@ -8,44 +8,44 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """The pickle holds something that is not allowed; the message says what."""
+    """The pickle contains something that is not allowed; the message says what."""
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function of ours that takes the place of one that the pickle names."""
+    """A function of ours that replaces a function named in the pickle."""
 
     call: Callable[..., Any]
 
 
 @dataclass(frozen=True)
 class Marker:
-    """Stands for a name that is only passed on as an argument."""
+    """Represents a name that is only passed as an argument."""
 
     name: str
 
 
 class InstanceData:
-    """Stands for mmengine's InstanceData: the fields it was saved with, and no behaviour."""
+    """Represents mmengine's InstanceData: the saved fields, without behaviour."""
 
     def __init__(self) -> None:
         self.fields: dict[str, Any] = {}
 
     def set(self, state: Any) -> None:
         if not isinstance(state, dict):
-            raise RefusedError("holds an InstanceData without fields")
+            raise RefusedError("contains an InstanceData without fields")
         self.fields = state
 
 
 def shown(name: str) -> str:
-    """A name out of the pickle as far as a message, which has few lines, can show it."""
+    """A name in the pickle, cut and made printable for a message."""
     return "".join(letter if letter.isprintable() else "?" for letter in name[:100])
 
 
 def bytes_of(value: Any) -> bytes:
-    """Bytes, also where Python 2 had them as a string, or Python 3 wrote them for Python 2."""
+    """`value` as bytes. Python 2, and Python 3 for Python 2, pickle bytes as strings."""
     if isinstance(value, str):
         return value.encode("latin1")
     if isinstance(value, bytes | bytearray):
         return bytes(value)
-    raise RefusedError(f"holds a {type(value).__name__} where bytes belong")
+    raise RefusedError(f"contains a {type(value).__name__} where bytes are expected")

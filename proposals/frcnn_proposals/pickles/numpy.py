@@ -1,4 +1,4 @@
-"""Rebuilding NumPy arrays from a pickle, each claim checked before NumPy sees it."""
+"""Rebuild NumPy arrays from a pickle; every size and type is checked before NumPy gets it."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ _OBJECT = np.dtype("O")
 
 
 def make_dtype(name: Any, align: Any = False, copy: Any = False) -> np.dtype[Any]:
-    """For numpy.dtype(name, align, copy). Raises RefusedError on any but a plain one."""
+    """For numpy.dtype(name, align, copy). Raises RefusedError unless the type is a plain one."""
     text = name.decode("latin1") if isinstance(name, bytes) else name
     if not isinstance(text, str) or not _DTYPE.fullmatch(text):
-        raise RefusedError(f"holds an array of {name!r}")
-    # A copy: its state is set next, and NumPy's own must not change.
+        raise RefusedError(f"contains an array of {name!r}")
+    # A copy, because its state is set next, and NumPy's own object must not change.
     return np.dtype("O" if "O" in text else text, copy=True)
 
 
 def set_dtype(dtype: np.dtype[Any], state: Any) -> None:
-    """Of a dtype's state only the byte order is taken over."""
+    """Set the byte order of a dtype; other state is ignored or rejected."""
     plain = isinstance(state, tuple) and len(state) >= 5 and state[2:5] == (None, None, None)
     order = state[1] if plain else None
     order = order.decode("latin1") if isinstance(order, bytes) else order
     if order not in ("<", ">", "|", "="):
-        raise RefusedError("holds an array of structures")
+        raise RefusedError("contains an array of structures")
     if dtype.kind in "iufU" and order in "<>":
         size, alignment = (dtype.itemsize, 4) if dtype.kind == "U" else (-1, -1)
         state = (3, order, None, None, None, size, alignment, 0)
@@ -46,15 +46,15 @@ def empty_array(kind: Any, shape: Any, typecode: Any) -> NDArray[Any]:
 def set_array(array: NDArray[Any], state: Any) -> None:
     """Fill an array in place from its pickled state (version, shape, dtype, fortran, data)."""
     if not isinstance(state, tuple) or len(state) not in (4, 5):
-        raise RefusedError("holds an array of an unknown make")
+        raise RefusedError("contains an array in an unknown form")
     shape, dtype, fortran, data = state[-4:]
     if dtype == _OBJECT:
-        held = len(data) if isinstance(data, list) else -1
+        length = len(data) if isinstance(data, list) else -1
         values = data
     else:
         values = bytes_of(data)
-        held = len(values)
-    _check_shape(shape, dtype, held)
+        length = len(values)
+    _check_shape(shape, dtype, length)
     array.__setstate__((1, shape, dtype, bool(fortran), values))  # type: ignore[arg-type]
 
 
@@ -66,16 +66,16 @@ def make_scalar(dtype: Any, data: Any = b"") -> Any:
 
 
 def array_of_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
-    """For numpy's _frombuffer, which newer pickles call."""
+    """For numpy's _frombuffer, which newer pickles use."""
     values = bytes_of(buffer)
     _check_shape(shape, dtype, len(values))
     return np.frombuffer(values, dtype).reshape(shape, order="F" if order == "F" else "C")
 
 
-def _check_shape(shape: Any, dtype: Any, held: int) -> None:
+def _check_shape(shape: Any, dtype: Any, length: int) -> None:
     if not isinstance(dtype, np.dtype):
-        raise RefusedError("holds an array without a type")
+        raise RefusedError("contains an array without a type")
     sides = isinstance(shape, tuple) and all(type(side) is int and side >= 0 for side in shape)
-    each = 1 if dtype == _OBJECT else dtype.itemsize
-    if not sides or len(shape) > 4 or math.prod(shape) * each != held:
-        raise RefusedError(f"holds an array of shape {shape!r} whose data do not fill it")
+    item_size = 1 if dtype == _OBJECT else dtype.itemsize
+    if not sides or len(shape) > 4 or math.prod(shape) * item_size != length:
+        raise RefusedError(f"contains an array of shape {shape!r} with data of another size")

@@ -1,4 +1,4 @@
-"""How much a pickle's object comes to when it is written out, shared parts each time."""
+"""The size of an unpickled object if shared parts are counted each time."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from frcnn_proposals.pickles.allowed import InstanceData, RefusedError
 
 
 def refuse_expanding(value: Any, limit: int) -> None:
-    """Raises RefusedError where `value` comes to more than `limit` items.
+    """Raises RefusedError if `value` has more than `limit` items.
 
-    An item is an object or an array's element, counted as often as it is reached. A file of a
-    few bytes can hold a list of two references to a list of two references, and so on, or a list
-    in itself: whoever walks over such a thing never comes to an end.
+    An item is an object or an element of an array, counted each time it is reached. A file of a few
+    bytes can contain a list of two references to a list of two references, and so on, or a list
+    that contains itself. A loop over all items of such an object would not end.
     """
     count = 0
     waiting = [value]
@@ -27,7 +27,7 @@ def refuse_expanding(value: Any, limit: int) -> None:
         else:
             waiting.extend(_parts(found))
         if count + len(waiting) > limit:
-            raise RefusedError("holds the same things in one another over and over")
+            raise RefusedError("contains the same objects nested in each other too many times")
 
 
 def _parts(value: Any) -> Iterable[Any]:

@@ -1,4 +1,4 @@
-"""Rebuilding torch tensors from a pickle, as NumPy arrays."""
+"""Rebuild torch tensors from a pickle as NumPy arrays."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frcnn_proposals.pickles.allowed import RefusedError, bytes_of
 def load_storage(data: Any) -> NDArray[Any]:
     """For torch's _load_from_bytes: the numbers of a tensor's storage, in one row.
 
-    torch reads them with weights_only, which builds tensors and storages and nothing else.
+    torch reads them with weights_only, which creates only tensors and storages.
     """
     import torch
 
@@ -23,20 +23,20 @@ def load_storage(data: Any) -> NDArray[Any]:
         storage = torch.load(io.BytesIO(bytes_of(data)), map_location="cpu", weights_only=True)
         row = torch.tensor([], dtype=storage.dtype).set_(storage)
         return row.numpy()
-    except Exception as error:  # whatever torch finds wrong with it
-        raise RefusedError("holds a tensor with more in it than numbers") from error
+    except Exception as error:  # torch can raise many kinds of errors
+        raise RefusedError("contains a tensor that is not only numbers") from error
 
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> NDArray[Any]:
     """For torch's _rebuild_tensor_v2: a copy of the part of the storage that it describes."""
-    numbers = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)
-    numbers = numbers and all(type(n) is int and n >= 0 for n in (offset, *size, *stride))
-    if not isinstance(storage, np.ndarray) or storage.ndim != 1 or not numbers:
-        raise RefusedError("holds a tensor of an unknown make")
+    valid = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)
+    valid = valid and all(type(n) is int and n >= 0 for n in (offset, *size, *stride))
+    if not isinstance(storage, np.ndarray) or storage.ndim != 1 or not valid:
+        raise RefusedError("contains a tensor in an unknown form")
     last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
     count = math.prod(size)
     if count and (last >= len(storage) or count > len(storage)):
-        raise RefusedError("holds a tensor that is larger than its data")
+        raise RefusedError("contains a tensor that is larger than its data")
     if not count:
         return np.zeros(size, storage.dtype)
     steps = tuple(step * storage.itemsize for step in stride)

@@ -1,9 +1,9 @@
-"""Reading a pickle from outside without running anything that is in it.
+"""Read a pickle from outside without running the code in it.
 
-A pickle is a program for a small machine, and may call any function it names. This machine
-knows only what proposal files need: NumPy arrays, lists, tuples, dicts, sets, strings, bytes
-and numbers, and inert stand-ins for what MMDetection 3 puts around its arrays. Everything
-else is refused by name before anything is imported or called.
+A pickle is a program for a small machine and can call any function that it names. This machine
+supports only what proposal files need: NumPy arrays, lists, tuples, dicts, sets, strings, bytes and
+numbers, and passive replacements for the classes of MMDetection 3. Everything else is rejected by
+name before anything is imported or called.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from frcnn_proposals.pickles.allowed import (
 from frcnn_proposals.pickles.size import refuse_expanding
 from frcnn_proposals.reading import open_file
 
-# An item takes a byte of the file at least; so many more may be references to the same ones.
+# Each item needs at least one byte of the file. This many more can be repeated references.
 _SHARED_ITEMS = 1_000_000
 _MOST_BITS = 1000
 
 
 def load_pickle(path: str | Path) -> Any:
-    """What the pickle at `path` holds; Python 2's are read as latin1.
+    """The object in the pickle at `path`. Strings of Python 2 are read as latin1.
 
-    Raises InputError, naming what it is, if the file holds anything that proposal files do
+    Raises InputError, which names the reason, if the file contains anything that proposal files do
     not need, or if it is damaged.
     """
     try:
@@ -49,20 +49,20 @@ def load_pickle(path: str | Path) -> Any:
             return _load(file, size)
     except RefusedError as error:
         raise InputError(
-            f"{path}: {error}; proposal files have no use for that. Nothing in it was run.\n"
-            "If the file is to be trusted, save its boxes as plain NumPy arrays"
+            f"{path}: {error}; proposal files do not need this. Nothing in the file was run.\n"
+            "If you trust the file, save its boxes as plain NumPy arrays"
         ) from error
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
-    # A damaged program can fail in any instruction, and so in any way.
+    # A damaged pickle can fail in any instruction, so with any error.
     except Exception as error:
-        raise InputError(f"{path}: is not a whole pickle ({reason(error)})") from error
+        raise InputError(f"{path}: cannot be read as a pickle ({reason(error)})") from error
 
 
 def loads_pickle(content: bytes) -> Any:
-    """What a pickle in memory holds, read like a file of the same bytes.
+    """The object in a pickle in memory, read as safely as a file.
 
-    Raises ValueError where it is damaged or holds anything else.
+    Raises ValueError if it is damaged or contains anything that is not allowed.
     """
     try:
         return _load(io.BytesIO(content), len(content))
@@ -77,7 +77,7 @@ def _load(file: BinaryIO, size: int) -> Any:
 
 
 class _Bounded:
-    """A file that refuses to be asked for more than it has, before memory is set aside."""
+    """A file that rejects reads beyond its end before memory is allocated for them."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self._file = io.BufferedReader(file) if isinstance(file, io.RawIOBase) else file
@@ -116,10 +116,10 @@ for _mmengine in ("mmengine.structures.instance_data", "mmengine.data.instance_d
 
 
 class _Machine(pickle._Unpickler):
-    """Python's own reader, written in Python, with its instructions cut down.
+    """Python's unpickler in Python, with a reduced set of instructions.
 
-    Methods that begin with an underscore replace the instructions of the same name.
-    (The one in C sets memory aside for whatever size an instruction claims.)
+    Methods that begin with an underscore replace the instructions of the same name. (The unpickler
+    in C allocates any size that an instruction states.)
     """
 
     stack: list[Any]
@@ -131,7 +131,7 @@ class _Machine(pickle._Unpickler):
         try:
             return _FUNCTIONS[module, name]
         except KeyError:
-            raise RefusedError(f"holds {shown(f'{module}.{name}')}") from None
+            raise RefusedError(f"contains {shown(f'{module}.{name}')}") from None
 
     def _reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
@@ -142,7 +142,7 @@ class _Machine(pickle._Unpickler):
     def _newobj(self) -> None:
         arguments, kind = self.stack.pop(), self.stack.pop()
         if kind is not InstanceData or arguments != ():
-            raise RefusedError(f"makes an object of {kind!r}")
+            raise RefusedError(f"creates an object of {kind!r}")
         self.stack.append(InstanceData())
 
     def _build(self) -> None:
@@ -181,13 +181,13 @@ class _Machine(pickle._Unpickler):
 
 
 def _whole_number(code: int) -> Any:
-    """An instruction that makes a number, which is to be one that floats and texts can have."""
+    """An instruction that creates an integer, limited to what floats and texts can represent."""
     make: Callable[[Any], None] = pickle._Unpickler.dispatch[code]
 
     def load(machine: _Machine) -> None:
         make(machine)
         if machine.stack[-1].bit_length() > _MOST_BITS:
-            raise RefusedError(f"holds a whole number of more than {_MOST_BITS} bits")
+            raise RefusedError(f"contains an integer of more than {_MOST_BITS} bits")
 
     return load
 
@@ -198,7 +198,7 @@ def _only(kind: type, value: Any) -> Any:
     return value
 
 
-_AS_THEY_ARE = """
+_UNCHANGED = """
     PROTO FRAME STOP MARK POP POP_MARK DUP NONE NEWTRUE NEWFALSE BININT BININT1 BININT2
     FLOAT BINFLOAT STRING BINSTRING SHORT_BINSTRING UNICODE BINUNICODE
     SHORT_BINUNICODE BINUNICODE8 BINBYTES SHORT_BINBYTES BINBYTES8 EMPTY_TUPLE TUPLE TUPLE1
@@ -213,13 +213,13 @@ def _instruction(name: str, code: int) -> Any:
         return own
     if name in ("INT", "LONG", "LONG1", "LONG4"):
         return _whole_number(code)
-    if name in _AS_THEY_ARE.split():
+    if name in _UNCHANGED.split():
         return _Machine.dispatch[code]
 
     def refuse(machine: _Machine) -> None:
         named = b".".join(machine.readline().strip() for _ in range(2)) if name == "INST" else b""
-        named_or_not = shown(named.decode("latin1")) or f"the instruction {name}"
-        raise RefusedError(f"holds {named_or_not}")
+        text = shown(named.decode("latin1")) or f"the instruction {name}"
+        raise RefusedError(f"contains {text}")
 
     return refuse
 

@@ -1,4 +1,4 @@
-"""Sources of proposals: one file per source, imported when it is named."""
+"""Sources of proposals: one module per source, imported when the source is used."""
 
 from frcnn_proposals.sources.registry import (
     DEFAULT_SOURCE,

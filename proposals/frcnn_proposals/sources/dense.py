@@ -1,4 +1,4 @@
-"""Dense sliding boxes: what the paper compares selective search with (section 5.5)."""
+"""Dense sliding windows, which the paper compares with selective search (section 5.5)."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
 
-# A photograph of 12 megapixels has 3.3 million by the defaults; so many take 700 MB to make.
+# An image of 12 megapixels has 3.3 million with the defaults. 4 million need 700 MB of memory.
 MAX_BOXES = 4_000_000
 
 
 class DenseBoxes:
-    """Windows of every scale and aspect ratio, slid over the whole image, largest first.
+    """Sliding windows of every scale and aspect ratio over the whole image, largest first.
 
-    scales: square roots of the windows' areas, in pixels. ratios: width over height.
-    step: how far a window moves, as a fraction of its side. The paper gives the count
-    (about 45,000 an image) and not the grid; these defaults come to that on a VOC image.
-    Raises MisuseError on values that make no grid.
+    scales: square roots of the windows' areas, in pixels. ratios: width divided by height.
+    step: how far a window moves, as a fraction of its side. The paper states the count (about
+    45,000 per image) but not the grid; the defaults give this count for a VOC image.
+    Raises MisuseError for values from which no grid can be made.
     """
 
     name = "dense"
@@ -40,20 +40,20 @@ class DenseBoxes:
             self.step = float(step)
         except (TypeError, ValueError, OverflowError) as error:
             raise MisuseError(
-                "dense boxes need lists of numbers as scales and ratios, and a number as step"
+                "source 'dense': scales and ratios must be lists of numbers, and step a number"
             ) from error
         sides = (*self.scales, *self.ratios, self.step)
         if not self.scales or not self.ratios or not all(0 < side < math.inf for side in sides):
-            raise MisuseError("dense boxes need scales, ratios and a step above zero")
+            raise MisuseError("source 'dense': scales, ratios and step must be above zero")
 
     @property
     def parameters(self) -> Mapping[str, Any]:
         return {"scales": list(self.scales), "ratios": list(self.ratios), "step": self.step}
 
     def propose(self, image: Image) -> Proposals:
-        """Boxes of an image (H, W, 3); only its size matters. The whole image comes first.
+        """Boxes for an image (H, W, 3), of which only the size matters. The whole image is first.
 
-        Raises ValueError where there are more than MAX_BOXES.
+        Raises ValueError if there would be more than MAX_BOXES.
         """
         height, width = image.shape[:2]
         windows = [
@@ -72,12 +72,12 @@ class DenseBoxes:
             )
         boxes = [np.array([[0, 0, width - 1, height - 1]])]
         boxes += [_slide(width, height, *window, self.step) for window in windows]
-        every = np.concatenate(boxes)
-        _, first = np.unique(every, axis=0, return_index=True)
-        return Proposals(every[np.sort(first)])
+        rows = np.concatenate(boxes)
+        _, first = np.unique(rows, axis=0, return_index=True)
+        return Proposals(rows[np.sort(first)])
 
     def _windows(self) -> Iterator[tuple[int, int]]:
-        """Their widths and heights, largest first."""
+        """Widths and heights of the windows, largest first."""
         for scale in sorted(self.scales, reverse=True):
             for ratio in self.ratios:
                 yield max(1, round(scale * ratio**0.5)), max(1, round(scale / ratio**0.5))
@@ -92,11 +92,11 @@ def _slide(
 
 
 def _starts(length: int, side: int, step: float) -> NDArray[np.int64]:
-    """Where windows of `side` begin, evenly from one edge to the other."""
+    """Positions of windows of length `side`, evenly spaced from one edge to the other."""
     return np.rint(np.linspace(0, length - side, _count(length, side, step))).astype(np.int64)
 
 
 def _count(length: int, side: int, step: float) -> int:
-    """How many windows of `side` there are between the edges: a pixel apart at the least."""
+    """Number of windows of length `side`, which are at least one pixel apart."""
     room = length - side
     return math.ceil(min(room, room / (side * step))) + 1

@@ -13,26 +13,26 @@ from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, MisuseError, reason
 
 MODES = ("fast", "quality")
-# OpenCV's own defaults for both modes, recorded so that nobody has to look them up.
+# OpenCV's defaults for both modes, stored with the boxes.
 _BASE_K, _INCREMENT_K, _SIGMA = 150, 150, 0.8
-# OpenCV ranks regions with C's rand(): without a fixed start the order would depend on
-# how many images the process has seen. 1 is the state every process starts in.
+# OpenCV ranks regions with C's rand(). Without a fixed seed the order would depend on the number of
+# images that the process has seen. 1 is the state at the start of every process.
 _RAND_SEED = 1
 
 
 class OpenCVSelectiveSearch:
-    """Selective search (Uijlings et al., IJCV 2013) as OpenCV has it, slow but well known.
+    """Selective search (Uijlings et al., IJCV 2013) as implemented in OpenCV; slow but well known.
 
     mode: "fast" (about 2,500 boxes for a VOC image) or "quality" (about 10,000).
-    Boxes are in OpenCV's order, which favours large regions with chance mixed in.
-    Raises InputError if cv2.ximgproc is missing, MisuseError on an unknown mode.
+    Boxes are in OpenCV's order, which is partly random and prefers large regions.
+    Raises InputError if cv2.ximgproc is missing, MisuseError for an unknown mode.
     """
 
     name = "opencv-selective-search"
 
     def __init__(self, mode: str = "fast") -> None:
         if mode not in MODES:
-            raise MisuseError(f"unknown mode {mode!r} of {self.name}; it has fast and quality")
+            raise MisuseError(f"unknown mode {mode!r} of {self.name}; choose fast or quality")
         self.mode = mode
         self.version = _ximgproc().__version__
 
@@ -49,7 +49,7 @@ class OpenCVSelectiveSearch:
     def propose(self, image: Image) -> Proposals:
         """Boxes of an RGB image (H, W, 3) uint8, without scores."""
         search = _ximgproc().ximgproc.segmentation.createSelectiveSearchSegmentation()
-        search.setBaseImage(np.ascontiguousarray(image[:, :, ::-1]))  # OpenCV wants BGR
+        search.setBaseImage(np.ascontiguousarray(image[:, :, ::-1]))  # OpenCV expects BGR
         if self.mode == "fast":
             search.switchToSelectiveSearchFast(_BASE_K, _INCREMENT_K, _SIGMA)
         else:
@@ -62,7 +62,7 @@ class OpenCVSelectiveSearch:
 
 
 def _ximgproc() -> Any:
-    """The cv2 module, once it is known to have selective search."""
+    """The cv2 module. Raises InputError if it is missing or has no selective search."""
     try:
         import cv2
     except ImportError as error:
@@ -73,7 +73,7 @@ def _ximgproc() -> Any:
     segmentation = getattr(getattr(cv2, "ximgproc", None), "segmentation", None)
     if not hasattr(segmentation, "createSelectiveSearchSegmentation"):
         raise InputError(
-            "this OpenCV has no cv2.ximgproc, where its selective search is; replace it:\n"
+            "this OpenCV has no cv2.ximgproc, which contains selective search; replace it:\n"
             "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python && "
             "pip install opencv-contrib-python"
         )

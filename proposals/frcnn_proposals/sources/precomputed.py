@@ -1,4 +1,4 @@
-"""Boxes that were computed elsewhere, as a source: from a file, by image id."""
+"""A source that reads precomputed boxes from a file, by image id."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from frcnn_proposals.formats.ids import whole_number
 
 
 class Precomputed:
-    """Boxes read from a proposal file, found by image id instead of made from pixels.
+    """Boxes from a proposal file, which are found by image id instead of computed from pixels.
 
-    file: a file or folder in any format that read_proposals knows. format: its name, where it
-        cannot be told.
+    file: a file or folder in any format that read_proposals supports. format: the name of the
+        format, needed if it cannot be determined from the file.
     Raises InputError if the file cannot be read.
     """
 
@@ -35,13 +35,13 @@ class Precomputed:
         return {"file": self.file.name, "format": self.format}
 
     def propose(self, image: Image) -> Proposals:
-        """Raises MisuseError: pixels do not tell which image of the file this is."""
+        """Raises MisuseError, because the pixels do not identify the image in the file."""
         raise MisuseError("precomputed proposals are found by image id; use propose_for")
 
     def propose_for(self, image_id: str, size: tuple[int, int] | None = None) -> Proposals:
-        """The file's boxes for that image; an id that is a whole number in the file is found.
+        """The file's boxes for an image. An id that the file stores as a whole number is found too.
 
-        Raises InputError if it has none, or one outside the image of `size` (width, height).
+        Raises InputError if there are none, or if one is outside `size` (width, height).
         """
         names = (image_id, str(whole_number(image_id)))
         found = next((self._proposals[name] for name in names if name in self._proposals), None)
@@ -54,7 +54,7 @@ class Precomputed:
         return found
 
     def load(self) -> None:
-        """Read the file now rather than for the first image. Raises InputError if it cannot be."""
+        """Read the file now instead of at the first image. Raises InputError if this fails."""
         _ = self._proposals
 
     @cached_property

@@ -1,7 +1,7 @@
-"""Sources by name: the built-in ones, and those that other packages bring.
+"""Sources by name: the built-in ones, and those of other packages.
 
-A package adds a source through the entry-point group `frcnn.proposals`: the entry point's
-name is the source's, and its value a class (or function) that makes one from keyword
+A package adds a source with the entry-point group `frcnn.proposals`. The name of the entry point is
+the name of the source; its value is a class (or function) that creates the source from keyword
 parameters.
 """
 
@@ -19,7 +19,7 @@ from frcnn_proposals.sources.union import SEPARATOR, UnionSource
 
 ENTRY_POINT_GROUP = "frcnn.proposals"
 DEFAULT_SOURCE = "selective-search"
-# Imported when asked for: each needs libraries that the others do not.
+# Imported when used: each needs libraries that the others do not need.
 _BUILT_IN = {
     name: EntryPoint(name, f"frcnn_proposals.sources.{place}", ENTRY_POINT_GROUP)
     for name, place in (
@@ -33,7 +33,7 @@ _BUILT_IN = {
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """One line of `list_sources`: origin is "built in" or the package that brings it."""
+    """An entry of `list_sources`. origin: "built in", or the package that provides it."""
 
     name: str
     origin: str
@@ -42,13 +42,13 @@ class SourceInfo:
 
 
 def make_source(name: str, **parameters: Any) -> Source:
-    """The source called `name`, made with `parameters`.
+    """Create the source `name` with `parameters`.
 
-    Names joined by a plus (selective-search+dense) make one source of several; their
-    `parameters` are then a dictionary for each, under its name.
+    Names joined by a plus (selective-search+dense) combine several sources; `parameters` then has
+    a dictionary of parameters for each name.
 
-    Raises MisuseError if there is none of that name or it does not take those parameters,
-    InputError if it cannot be loaded.
+    Raises MisuseError if the name or a parameter is unknown, InputError if the source cannot be
+    loaded.
     """
     if SEPARATOR in name:
         return _make_union(name.split(SEPARATOR), parameters)
@@ -57,34 +57,34 @@ def make_source(name: str, **parameters: Any) -> Source:
         inspect.signature(factory).bind(**parameters)
     except TypeError as error:
         raise MisuseError(
-            f"source {name!r}: {error}; it takes {', '.join(_parameters(factory)) or 'none'}"
+            f"source {name!r}: {error}; its parameters: {', '.join(_parameters(factory)) or 'none'}"
         ) from error
     source = factory(**parameters)
     if not isinstance(source, Source):
-        raise InputError(f"source {name!r} has no name, version, parameters and propose(image)")
+        raise InputError(f"source {name!r} must have name, version, parameters and propose(image)")
     return source
 
 
 def list_sources() -> tuple[SourceInfo, ...]:
-    """Every source there is, built-in ones first; one that cannot be loaded says why."""
+    """All sources, built-in ones first. If one cannot be loaded, its summary says why."""
     return tuple(_describe(name, entry_point) for name, entry_point in _sources().items())
 
 
 def _make_union(names: list[str], parameters: dict[str, Any]) -> Source:
     if len(set(names)) < len(names):
-        raise MisuseError(f"source {SEPARATOR.join(names)!r}: one of them is named twice")
+        raise MisuseError(f"source {SEPARATOR.join(names)!r}: a source is named twice")
     for name, value in parameters.items():
         if name not in names or not isinstance(value, dict):
             raise MisuseError(
-                f"source {SEPARATOR.join(names)!r}: no parameter {name!r}. Give those of each as "
-                f'JSON under its name, as {names[-1]}={{"parameter": value}}'
+                f"source {SEPARATOR.join(names)!r}: unknown parameter {name!r}. Pass those "
+                f'of each source as JSON, such as {names[-1]}={{"parameter": value}}'
             )
     return UnionSource([make_source(name, **parameters.get(name, {})) for name in names])
 
 
 def _describe(name: str, entry_point: EntryPoint) -> SourceInfo:
-    brought_by = entry_point.dist.name if entry_point.dist else "a plugin"
-    origin = "built in" if name in _BUILT_IN else brought_by
+    package = entry_point.dist.name if entry_point.dist else "a plugin"
+    origin = "built in" if name in _BUILT_IN else package
     try:
         factory = _load(name)
     except InputError as error:
@@ -96,7 +96,7 @@ def _describe(name: str, entry_point: EntryPoint) -> SourceInfo:
 def _load(name: str) -> Callable[..., Source]:
     sources = _sources()
     if name not in sources:
-        raise MisuseError(f"unknown proposal source {name!r}; there are: {', '.join(sources)}")
+        raise MisuseError(f"unknown proposal source {name!r}; available: {', '.join(sources)}")
     try:
         return sources[name].load()  # type: ignore[no-any-return]
     except Exception as error:  # a plugin's import can fail in any way
@@ -105,7 +105,7 @@ def _load(name: str) -> Callable[..., Source]:
 
 
 def _sources() -> dict[str, EntryPoint]:
-    """The built-in sources, then those of other names that packages bring, sorted."""
+    """The built-in sources, then those of other packages, sorted by name."""
     plugins = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     others = sorted(set(plugins) - set(_BUILT_IN))
     return _BUILT_IN | {name: plugins[name] for name in others}

@@ -1,4 +1,4 @@
-"""The source `selective-search`: the compiled selective search with the paper's two strategies."""
+"""The source `selective-search`: compiled selective search with the paper's two strategies."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Mode = Literal["fast", "quality"]
 
 @dataclass(frozen=True)
 class Diversification:
-    """What the hierarchies of a strategy differ in (section 3.2, and table 5, of the paper).
+    """Settings of the hierarchies of a strategy (section 3.2 and table 5 of the paper).
 
     Each combination of a colour space, a threshold (k of the segmentation) and a set of
-    similarities (Colour, Texture, Size, Fill) makes one hierarchy. connectivity: the neighbours
-    of a pixel in the segmentation.
+    similarities (Colour, Texture, Size, Fill) gives one hierarchy. connectivity: the number of
+    neighbours of a pixel in the segmentation.
     """
 
     colour_spaces: tuple[str, ...]
@@ -39,23 +39,23 @@ STRATEGIES: Mapping[Mode, Diversification] = {
 
 @dataclass(frozen=True)
 class SelectiveSearch:
-    """Selective search (Uijlings et al., IJCV 2013), fast or with quality.
+    """Selective search (Uijlings et al., IJCV 2013), in fast or quality mode.
 
-    min_side: boxes with a side of fewer pixels are left out. max_boxes: the best that many;
-    None for all. Raises MisuseError for a mode or a number that cannot be.
+    min_side: boxes with a shorter side, in pixels, are omitted. max_boxes: the greatest number of
+    boxes, best first; None for all. Raises MisuseError for an invalid mode or number.
     """
 
     mode: Mode = "fast"
     min_side: int = 1
     max_boxes: int | None = None
 
-    # Without annotations: attributes of the class, no fields.
+    # No annotations, so these are attributes of the class, not fields.
     name = "selective-search"
-    version = "1"  # changes with the boxes
+    version = "1"  # changes if the boxes change
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
-            raise MisuseError(f"selective-search has no mode {self.mode!r}: take fast or quality")
+            raise MisuseError(f"unknown mode {self.mode!r} of {self.name}; choose fast or quality")
         for name, value in (("min_side", self.min_side), ("max_boxes", self.max_boxes)):
             if value is not None and value < 1:
                 raise MisuseError(f"selective-search: {name} must be at least 1, not {value}")
@@ -70,8 +70,8 @@ class SelectiveSearch:
         return {"mode": self.mode, **strategy, **bounds}
 
     def propose(self, image: Image) -> Proposals:
-        """Boxes of an RGB image (H, W, 3) uint8, best first; without scores."""
-        # torch takes seconds to import; making, naming or listing the source does not need it.
+        """Boxes of an RGB image (H, W, 3) uint8, best first, without scores."""
+        # torch takes seconds to import; creating or listing the source does not need it.
         import torch
 
         from frcnn_kernels.selective_search import selective_search

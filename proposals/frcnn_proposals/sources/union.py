@@ -1,4 +1,4 @@
-"""Several sources as one: all boxes of the first, then those of the next that are new."""
+"""Several sources combined: all boxes of the first, then the new boxes of each next source."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SEPARATOR = "+"
 
 
 class UnionSource:
-    """The boxes of every one of `sources`, in their order; a box that comes twice stays once.
+    """The boxes of all `sources`, in their order, without duplicates.
 
-    Its name is theirs with a plus between, as selective-search+dense. Scores of different
-    sources cannot be compared, so there are none.
+    The name joins their names by a plus, such as selective-search+dense. The boxes have no scores,
+    because scores of different sources cannot be compared.
     """
 
     def __init__(self, sources: Sequence[Source]) -> None:
@@ -26,7 +26,7 @@ class UnionSource:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """Those of each source, under its name."""
+        """The parameters of each source, by its name."""
         return {source.name: dict(source.parameters) for source in self.sources}
 
     def propose(self, image: Image) -> Proposals:

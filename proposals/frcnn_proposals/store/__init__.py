@@ -1,4 +1,4 @@
-"""The proposal store: one SQLite file of boxes by image id, with how they were made."""
+"""The proposal store: one SQLite file with boxes by image id, and their provenance."""
 
 from frcnn_proposals.store.reader import ProposalStore, open_store
 

@@ -1,4 +1,4 @@
-"""The store of a run over many images: resumed, and put in place when complete."""
+"""The output store of a run over many images: can be resumed, and is renamed when complete."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ from frcnn_proposals.store.writer import StoreWriter, partial_path
 
 
 class Destination:
-    """The store at `out` for boxes of one provenance; only what has changed is written.
+    """The store at `out` for boxes of one provenance. Only changes are written.
 
-    It starts from what is known of that provenance: the .partial file of an interrupted run,
-    else the finished store. The finished one stays as it is, and in its place, until
-    finish(); a .partial file is made only once there is something to write.
-    Raises InputError if a file that is no store is in the way, or another run is writing.
+    It starts from the .partial file of an interrupted run with the same provenance, else from the
+    finished store. The finished store stays unchanged until finish(). A .partial file is created
+    only when there is something to write.
+    Raises InputError if `out` is a file but not a store, or if another run is writing.
     """
 
     def __init__(self, out: Path, provenance: Provenance) -> None:
         if out.exists() and not is_store(out):
-            raise InputError(f"{out}: is in the way and is no proposal store; choose another file")
+            raise InputError(f"{out}: exists and is not a proposal store; choose another file")
         self._out = out
         self._provenance = provenance
         before = _same_store(out, provenance)
@@ -35,23 +35,23 @@ class Destination:
             self._store = before
 
     def digest(self, image_id: str) -> str | None:
-        """The digest of the image file that the known boxes were made from, if there are any."""
+        """The digest of the image file that the stored boxes were computed from, or None."""
         return self._store.digest(image_id)
 
     def add(
         self, image_id: str, proposals: Proposals, digest: str | None, size: tuple[int, int] | None
     ) -> None:
-        """Keep an image's boxes. size: (width, height) in pixels."""
+        """Store the boxes of an image. size: (width, height) in pixels."""
         self._open().add(image_id, proposals, digest=digest, size=size)
 
     def add_failure(self, image_id: str, reason: str, digest: str | None) -> None:
-        """Keep why an image has none."""
+        """Store the reason why an image has no boxes."""
         known = self._store.failure(image_id) if isinstance(self._store, ProposalStore) else None
         if known != (digest, reason):
             self._open().add_failure(image_id, reason, digest=digest)
 
     def finish(self, keep_only: Sequence[str] | None) -> None:
-        """Put the store in its place, without the images that are not in `keep_only`."""
+        """Rename the finished store to its final name. keep_only: other images are removed."""
         if keep_only is not None and self._store.count() > len(keep_only):
             self._open().keep_only(keep_only)
         if isinstance(self._store, StoreWriter):
@@ -71,7 +71,7 @@ class Destination:
 
 
 def _same_store(path: Path, provenance: Provenance) -> ProposalStore | None:
-    """The finished store at `path`, if its boxes are of this provenance."""
+    """The finished store at `path` if it has this provenance, else None."""
     if not path.exists():
         return None
     store = open_store(path)

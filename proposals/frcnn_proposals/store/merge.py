@@ -1,4 +1,4 @@
-"""Joining stores that were made apart, such as the shards of a large folder."""
+"""Merge stores that were computed separately, such as the shards of a large folder."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from frcnn_proposals.store.writer import StoreWriter
 
 @dataclass(frozen=True)
 class MergeResult:
-    """images: with boxes, in the merged store. failures: (id, reason) of those without."""
+    """images: number of images with boxes. failures: (id, reason) of images without boxes."""
 
     images: int
     failures: tuple[tuple[str, str], ...]
@@ -25,11 +25,11 @@ class MergeResult:
 def merge_stores(
     paths: Sequence[Path], out: Path, on_image: Callable[[], None] = lambda: None
 ) -> MergeResult:
-    """Write one store with everything that the stores at `paths` have.
+    """Write one store with the content of the stores at `paths`.
 
-    An image that failed in one store and has boxes in another has boxes in the end.
-    Raises MisuseError if `out` is one of them, InputError if they come from different
-    sources, or have different boxes for the same image.
+    An image that failed in one store but has boxes in another gets the boxes.
+    Raises MisuseError if `out` is one of `paths`, and InputError if the stores come from different
+    sources or have different boxes for the same image.
     """
     if out.resolve() in [path.resolve() for path in paths]:
         raise MisuseError(f"{out}: is one of the stores to merge; choose another --out")
@@ -77,5 +77,5 @@ def _refuse_mixed(stores: Sequence[ProposalStore]) -> None:
         if other.provenance.fingerprint != first.provenance.fingerprint:
             raise InputError(
                 f"{first.path} has boxes of {first.provenance.describe()},\n"
-                f"{other.path} of {other.provenance.describe()}; merge stores of one kind"
+                f"{other.path} of {other.provenance.describe()}; merge stores of the same source"
             )

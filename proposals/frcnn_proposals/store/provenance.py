@@ -1,4 +1,4 @@
-"""Where a set of proposals comes from, recorded with the boxes."""
+"""The origin of a set of proposals, stored with the boxes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frcnn_proposals.base import Source
 class Provenance:
     """The source's name, its version, and every parameter that changes its result (JSON values).
 
-    note: free text that does not tell boxes apart, such as the program that wrote them.
+    note: free text that does not affect the fingerprint, such as the program that wrote the boxes.
     """
 
     source: str
@@ -29,12 +29,12 @@ class Provenance:
 
     @property
     def fingerprint(self) -> str:
-        """The same for boxes that the same pixels would give: SHA-256 in hexadecimal."""
+        """SHA-256 in hexadecimal; equal if the same pixels would give the same boxes."""
         identity = [self.source, self.version, dict(self.parameters)]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def describe(self) -> str:
-        """Source, version and parameters in a line."""
+        """Source, version and parameters in one line."""
         values = ", ".join(f"{name} {value}" for name, value in self.parameters.items())
         return " ".join(part for part in (self.source, self.version, f"({values})") if part != "()")
 
@@ -43,11 +43,11 @@ class Provenance:
 
     @classmethod
     def from_json(cls, text: str) -> Provenance:
-        """The inverse of to_json. Raises ValueError on anything else."""
+        """The inverse of to_json. Raises ValueError for any other text."""
         try:
             fields = json.loads(text)
         except RecursionError as error:
-            raise ValueError("lists in lists without end") from error
+            raise ValueError("lists are nested too deeply") from error
         if not isinstance(fields, dict) or not isinstance(fields.get("parameters"), dict):
             raise ValueError("not a provenance record")
         strings = [str(fields.get(name, "")) for name in ("source", "version", "note")]

@@ -1,4 +1,4 @@
-"""Reading a proposal store: boxes by image id, from one file, and only those asked for."""
+"""Read a proposal store: boxes by image id from one file, only for the requested images."""
 
 from __future__ import annotations
 
@@ -20,17 +20,16 @@ from frcnn_proposals.store.schema import damaged, open_read_only
 
 
 def open_store(path: str | Path) -> ProposalStore:
-    """The store in the file `path`. Raises InputError if it is missing or is not a store."""
+    """The store in the file `path`. Raises InputError if the file is missing or not a store."""
     return ProposalStore(path)
 
 
 class ProposalStore(Mapping[str, Proposals]):
-    """The proposals of many images, by image id; nothing is read before it is asked for.
+    """The proposals of many images, by image id. Each image is read when it is requested.
 
-    store[image_id] gives Proposals in pixels of the original image (see base.py), KeyError
-    for an id without boxes, and InputError where the file is damaged. Ids come in sorted
-    order. A store can be pickled and used from any process or thread: each opens the file
-    for itself.
+    store[image_id] returns Proposals in pixels of the original image (see base.py). It raises
+    KeyError for an id without boxes, and InputError if the file is damaged. Ids are sorted. A
+    store can be pickled and used from any process or thread: each opens its own connection.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -56,45 +55,45 @@ class ProposalStore(Mapping[str, Proposals]):
         return self._row("SELECT 1 FROM proposals WHERE id = ?", image_id) is not None
 
     def __len__(self) -> int:
-        # Written when the store was finished: counting a million rows takes a while.
+        # Stored by finish(), because counting a million rows takes time.
         if self._length is None:
             row = self._row("SELECT value FROM about WHERE key = ?", "images")
             if row is None or not str(row[0]).isdecimal():
-                raise damaged(self.path, "it does not say how many images it has")
+                raise damaged(self.path, "its number of images is missing")
             self._length = int(row[0])
         return self._length
 
     def count(self) -> int:
-        """How many images the store knows, with boxes or without."""
+        """Number of images in the store, with boxes or without."""
         return len(self) + int(next(self._rows("SELECT count(*) FROM failures"))[0])
 
     def __iter__(self) -> Iterator[str]:
         return self.ids()
 
     def ids(self) -> Iterator[str]:
-        """The ids of the images that have boxes, sorted, one by one."""
+        """The ids of the images with boxes, sorted."""
         for (image_id,) in self._rows("SELECT id FROM proposals ORDER BY id"):
             if not isinstance(image_id, str):
-                raise damaged(self.path, "it has an image without a name")
+                raise damaged(self.path, "an image id is not text")
             yield image_id
 
     def failures(self) -> Iterator[tuple[str, str]]:
-        """(id, reason) of the images that could not be read or proposed for, sorted by id."""
+        """(id, reason) of the images without boxes, because reading or proposing failed; sorted."""
         for image_id, error in self._rows("SELECT id, error FROM failures ORDER BY id"):
             yield str(image_id), str(error)
 
     def digest(self, image_id: str) -> str | None:
-        """SHA-256 of the image file the boxes were made from, None where that is not known."""
+        """SHA-256 of the image file that the boxes were computed from; None if it is not known."""
         row = self._row("SELECT digest FROM proposals WHERE id = ?", image_id)
         return None if row is None or row[0] is None else str(row[0])
 
     def failure(self, image_id: str) -> tuple[str | None, str] | None:
-        """(digest, reason) where the image failed, else None."""
+        """(digest, reason) if the image failed, else None."""
         row = self._row("SELECT digest, error FROM failures WHERE id = ?", image_id)
         return None if row is None else (row[0], str(row[1]))
 
     def image_size(self, image_id: str) -> tuple[int, int] | None:
-        """(width, height) in pixels, None where they are not known."""
+        """(width, height) in pixels; None if it is not known."""
         row = self._row("SELECT width, height FROM proposals WHERE id = ?", image_id)
         return None if row is None or row[0] is None or row[1] is None else (row[0], row[1])
 
@@ -119,7 +118,7 @@ class ProposalStore(Mapping[str, Proposals]):
             raise damaged(self.path, error) from error
 
     def _connection(self) -> sqlite3.Connection:
-        """This thread's connection; a process that was forked must not use its parent's."""
+        """This thread's connection. A forked process must not use the connection of its parent."""
         if getattr(self._opened, "process", None) != os.getpid():
             self._opened.connection = open_read_only(self.path)
             self._opened.process = os.getpid()
@@ -129,5 +128,5 @@ class ProposalStore(Mapping[str, Proposals]):
 
 def _floats(blob: object) -> NDArray[np.float32]:
     if not isinstance(blob, bytes):
-        raise TypeError("holds something else than boxes and scores")
+        raise TypeError("boxes or scores are not stored as bytes")
     return np.frombuffer(blob, dtype="<f4").astype(np.float32)

@@ -1,8 +1,8 @@
-"""The tables of a proposal store, and the checks a file must pass to be read as one.
+"""The tables of a proposal store, and the checks before a file is read as a store.
 
-A store is one SQLite file. `about` holds its provenance and its number of images; `proposals`
-has a row for each image with boxes, float32 little-endian (N, 4); `failures` has a row for each
-image without any, with the reason. Digests are SHA-256 of the image file's bytes.
+A store is one SQLite file. `about` contains its provenance and its number of images. `proposals`
+has one row per image with boxes, float32 little-endian (N, 4). `failures` has one row per image
+without boxes, with the reason. Digests are SHA-256 of the image file's bytes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MAGIC = b"SQLite format 3\0"
 
 
 def is_store(path: str | Path) -> bool:
-    """Whether the file's header says that it is a proposal store."""
+    """Whether the file has the header of a proposal store."""
     try:
         header = _header(path)
     except OSError:
@@ -40,7 +40,7 @@ def is_store(path: str | Path) -> bool:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether the file is as long as its header says. (SQLite takes what is cut off as zeros.)"""
+    """Whether the file has the length in its header. (SQLite reads a missing end as zeros.)"""
     header = _header(path)
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
@@ -48,7 +48,7 @@ def _is_whole(path: Path) -> bool:
 
 
 def is_sqlite(path: Path) -> bool:
-    """Whether the file is a database, or is still empty."""
+    """Whether the file is an SQLite database or empty."""
     return _header(path)[: len(_MAGIC)] in (b"", _MAGIC)
 
 
@@ -60,19 +60,19 @@ def _header(path: str | Path) -> bytes:
 def open_read_only(path: Path) -> sqlite3.Connection:
     """A read-only connection to a store whose tables have been checked.
 
-    The file is not mapped into memory: that is no faster here, counts what was read as this
-    process's memory, and a file that is cut while it is open would end the process by SIGBUS.
+    The file is not mapped into memory. Mapping is not faster here, the pages would count as memory
+    of this process, and truncating the open file would end the process with SIGBUS.
 
-    Raises InputError if the file is missing, is not a store, or holds anything else: a view
-    or a trigger in a file from outside could do work of its own.
+    Raises InputError if the file is missing, is not a store, or contains anything else, because a
+    view or a trigger in a file from outside could run statements.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such proposal store; frcnn propose makes one")
+        raise InputError(f"{path}: no such proposal store; create it with `frcnn propose`")
     if not is_store(path):
-        raise InputError(f"{path}: is not a proposal store; see frcnn proposals inspect")
+        raise InputError(f"{path}: is not a proposal store; see `frcnn proposals inspect`")
     if not _is_whole(path):
-        raise damaged(path, "it is not as long as it should be")
-    # immutable: the file is complete, so no lock is taken and no journal beside it is believed.
+        raise damaged(path, "it was truncated or has extra bytes at the end")
+    # immutable: the file is complete, so SQLite takes no lock and ignores any journal.
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
     try:
         harden(connection)
@@ -88,7 +88,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
 
 
 def harden(connection: sqlite3.Connection) -> None:
-    """Have SQLite distrust the file's own schema, and bound what one value can take."""
+    """Make SQLite distrust the schema of the file, and limit the length of a value."""
     connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA cell_size_check = ON")
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _LONGEST_VALUE)
@@ -106,18 +106,18 @@ def check_tables(connection: sqlite3.Connection, path: Path) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != VERSION:
         raise InputError(
-            f"{path}: is a proposal store of version {version}, this program reads {VERSION}; "
-            "upgrade frcnn or compute the proposals again"
+            f"{path}: is a proposal store of version {version}, but this program reads version "
+            f"{VERSION}; upgrade frcnn or compute the proposals again"
         )
     found = connection.execute("SELECT type, name, sql FROM sqlite_master LIMIT 20").fetchall()
     tables = {name: sql for kind, name, sql in found if kind == "table"}
     automatic = [name for kind, name, sql in found if kind == "index" and sql is None]
     if tables != TABLES or len(found) != len(tables) + len(automatic):
-        raise InputError(f"{path}: has tables that no proposal store has; it is not read")
+        raise InputError(f"{path}: its tables are not those of a proposal store; it is not read")
 
 
 def damaged(path: Path, error: Exception | str) -> InputError:
-    """What to raise when SQLite cannot read the file."""
+    """The error to raise if SQLite cannot read the file."""
     return InputError(
         f"{path}: is damaged ({reason(error)}); delete it and compute the proposals again"
     )

@@ -1,4 +1,4 @@
-"""Writing a proposal store, image by image; what is written survives a killed process."""
+"""Write a proposal store, image by image. Written images survive if the process is killed."""
 
 from __future__ import annotations
 
@@ -20,23 +20,22 @@ from frcnn_proposals.store.schema import (
     open_read_only,
 )
 
-# Pages of the write-ahead log between two flushes to the disk.
+# Number of pages in the write-ahead log before it is written to the database.
 _CHECKPOINT_PAGES = 10_000
 
 
 def partial_path(path: Path) -> Path:
-    """Where a store is written until it is whole."""
+    """The name of a store until it is complete."""
     return path.with_name(path.name + ".partial")
 
 
 class StoreWriter:
     """Writes `<path>.partial`, and renames it to `path` when finish() is called.
 
-    A .partial that an interrupted writer left is gone on with if its provenance is the same,
-    and begun anew otherwise, or if resume is False. `seed` is a finished store to take over
-    all rows from when there is nothing to go on with. One process at a time: InputError if
-    another is writing.
-    Use it as a context manager: leaving it keeps the .partial file unless finish() was called.
+    The .partial file of an interrupted writer is resumed if its provenance is the same and resume
+    is True; otherwise it is started again. `seed` is a finished store whose rows are copied if
+    there is nothing to resume. Only one process can write: otherwise InputError.
+    Use it as a context manager. On exit without finish() the .partial file is kept.
     """
 
     def __init__(
@@ -64,9 +63,9 @@ class StoreWriter:
         digest: str | None = None,
         size: tuple[int, int] | None = None,
     ) -> None:
-        """Write an image's boxes, replacing what there was. size: (width, height) in pixels.
+        """Write an image's boxes and replace earlier ones. size: (width, height) in pixels.
 
-        Raises ValueError on a box that is not finite, inside out, or outside `size`.
+        Raises ValueError for a box that is not finite, is inverted, or is outside `size`.
         """
         width, height = size or (None, None)
         check_proposals(proposals, width, height)
@@ -80,17 +79,17 @@ class StoreWriter:
         )
 
     def add_failure(self, image_id: str, reason: str, *, digest: str | None = None) -> None:
-        """Write that there are no boxes for an image, and why."""
+        """Write the reason why an image has no boxes."""
         self._execute("DELETE FROM proposals WHERE id = ?", image_id)
         self._execute("REPLACE INTO failures VALUES (?, ?, ?)", image_id, digest, reason)
 
     def digest(self, image_id: str) -> str | None:
-        """The digest written with the image's boxes; None if there is none."""
+        """The digest stored with the image's boxes, or None."""
         row = self._execute("SELECT digest FROM proposals WHERE id = ?", image_id).fetchone()
         return None if row is None else row[0]
 
     def count(self) -> int:
-        """How many images have been written, with boxes or as failures."""
+        """Number of images in the store, with boxes or as failures."""
         query = "SELECT (SELECT count(*) FROM proposals) + (SELECT count(*) FROM failures)"
         return int(self._execute(query).fetchone()[0])
 
@@ -104,7 +103,7 @@ class StoreWriter:
         self._execute("DROP TABLE remaining")
 
     def finish(self) -> Path:
-        """Put the store under its final name. Nothing can be written afterwards."""
+        """Rename the store to its final name. Nothing can be written afterwards."""
         self._execute("REPLACE INTO about SELECT 'images', cast(count(*) AS TEXT) FROM proposals")
         self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._execute("PRAGMA journal_mode = DELETE")
@@ -128,13 +127,13 @@ class StoreWriter:
 
     def _open(self) -> sqlite3.Connection:
         if self.partial.exists() and not is_sqlite(self.partial):
-            raise InputError(f"{self.partial}: is in the way and is no proposal store; remove it")
-        # Every statement commits by itself, so a killed process loses none that was done.
+            raise InputError(f"{self.partial}: exists and is not a proposal store; remove it")
+        # Every statement is committed, so a killed process loses no finished one.
         connection = sqlite3.connect(
             self.partial.resolve().as_uri(), uri=True, isolation_level=None, timeout=0
         )
         harden(connection)
-        # An exclusive write-ahead log needs no shared memory: it works on network drives too.
+        # An exclusive write-ahead log needs no shared memory, so it also works on network drives.
         connection.execute("PRAGMA locking_mode = EXCLUSIVE")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")
@@ -179,10 +178,10 @@ class StoreWriter:
     def _failed(self, error: OSError | sqlite3.Error) -> InputError:
         if "locked" in str(error):
             return InputError(
-                f"{self.partial}: another process is writing it; wait for it to end, or write "
-                "to another file"
+                f"{self.partial}: another process is writing this file; wait until it ends, or "
+                "write to another file"
             )
-        # OperationalError is the disk's or the system's fault, any other the file's.
+        # OperationalError comes from the disk or the system; other errors mean a damaged file.
         if isinstance(error, OSError | sqlite3.OperationalError):
             return InputError(f"{self.partial}: cannot be written ({reason(error)})")
         return damaged(self.partial, error)

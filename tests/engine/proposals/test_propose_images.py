@@ -198,7 +198,7 @@ def test_two_images_with_the_same_id(images, source, tmp_path):
 
 def test_other_files_are_not_overwritten(images, source, tmp_path):
     (tmp_path / "out").write_text("precious")
-    with pytest.raises(InputError, match="in the way"):
+    with pytest.raises(InputError, match="exists and is not a proposal store"):
         propose_images(images, source, tmp_path / "out", workers=0)
     assert (tmp_path / "out").read_text() == "precious"
 
@@ -398,7 +398,7 @@ def test_stores_that_cannot_be_merged(images, source, tmp_path):
     one, other, third = (tmp_path / name for name in ("one", "other", "third"))
     propose_images(images, source, one, workers=0)
     propose_images(images, Logging(source.log, "2"), other, workers=0)
-    with pytest.raises(InputError, match="merge stores of one kind"):
+    with pytest.raises(InputError, match="merge stores of the same source"):
         merge_stores([one, other], tmp_path / "merged")
     with pytest.raises(MisuseError, match="one of the stores"):
         merge_stores([one, other], one)

@@ -1,4 +1,4 @@
-"""Every format, against files laid out as the reference says, written without our code."""
+"""Every format, tested with files in its documented layout, written without our code."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from frcnn_proposals.formats import read_proposals, write_proposals
 from frcnn_proposals.formats.known import FORMATS, STORE, WRITABLE, format_names
 from frcnn_proposals.formats.layout import ORDERS, BoxLayout, from_layout, to_layout
 
-# One object of 30 x 20 pixels whose first pixel is in column 11, row 5 (0-based), and the whole
-# image of 100 x 60; as x1, y1, x2, y2, 0-based, inclusive.
+# A box of 30 x 20 pixels whose first pixel is in column 11, row 5 (0-based), and the whole image of
+# 100 x 60; as x1, y1, x2, y2, 0-based, inclusive corners.
 FIRST = np.array([[11, 5, 40, 24], [0, 0, 99, 59]])
 SECOND = np.array([[3, 7, 3, 9]])
 IDS = ["000012", "000345"]
@@ -56,13 +56,13 @@ def assert_boxes(found, ids=IDS, scores=None):
             np.testing.assert_array_equal(found[image_id].scores, row.astype(np.float32))
 
 
-def test_fast_rcnn_data_set_mat(tmp_path):
+def test_fast_rcnn_dataset_mat(tmp_path):
     images = cell(IDS, column=True)
     for boxes in (cell(YXYX_1), cell([table.astype(np.uint16) for table in YXYX_1], column=True)):
         assert_boxes(read_proposals(mat(tmp_path / "a.mat", boxes=boxes, images=images)))
 
 
-def test_fast_rcnn_data_set_mat_without_ids_needs_the_list(tmp_path):
+def test_fast_rcnn_dataset_mat_without_ids_needs_the_list(tmp_path):
     path = mat(tmp_path / "a.mat", boxes=cell(YXYX_1))
     with pytest.raises(InputError, match="2 lists of boxes have no ids"):
         read_proposals(path)
@@ -136,16 +136,16 @@ def test_wsddn_mat(tmp_path):
 
 
 def test_sergeyk_mat_has_no_certain_base(tmp_path):
-    # Without the whole image, nothing tells the base.
+    # Without a box of the whole image both bases are possible.
     tables = [table[:, [1, 0, 3, 2]] for table in (FIRST[:1], SECOND)]
     path = mat(tmp_path / "a.mat", all_boxes=cell(tables))
-    with pytest.raises(InputError, match=r"nothing in it says"):
+    with pytest.raises(InputError, match=r"it fits several formats"):
         read_proposals(path, image_ids=IDS)
     found = read_proposals(path, image_ids=IDS, base=0)
     np.testing.assert_array_equal(found["000345"].boxes, SECOND)
     found = read_proposals(path, image_ids=IDS, base=1)
     np.testing.assert_array_equal(found["000345"].boxes, SECOND - 1)
-    # A 0 in it is proof.
+    # A coordinate of 0 proves base 0.
     path = mat(tmp_path / "b.mat", all_boxes=cell([FIRST[:, [1, 0, 3, 2]], tables[1]]))
     assert_boxes(read_proposals(path, image_ids=IDS))
     with pytest.raises(InputError, match="a coordinate of 0 in 1-based boxes"):
@@ -167,7 +167,7 @@ def test_detectron_pkl(tmp_path, key, protocol):
 
 
 def test_detectron_scores_of_zero_are_none(tmp_path):
-    """As facebookresearch/Detectron tools/convert_selective_search.py writes them."""
+    """Written like facebookresearch/Detectron tools/convert_selective_search.py does."""
     value = {"boxes": [FIRST, SECOND], "scores": [np.zeros(2), np.zeros(1)], "indexes": [12, 345]}
     assert_boxes(read_proposals(pkl(tmp_path / "a.pkl", value), image_ids=IDS))
 
@@ -186,7 +186,7 @@ def test_whole_number_ids_that_two_images_share_stay_numbers(tmp_path):
 
 @pytest.mark.parametrize("ids", [IDS, [12, 345], ["12", "345"]])
 def test_detectron2_pkl_has_continuous_corners(tmp_path, ids):
-    # The last pixel's far edge: x2 + 1, y2 + 1.
+    # The outer edge of the last pixel: x2 + 1, y2 + 1.
     value = {
         "ids": ids,
         "boxes": [np.add(FIRST, [0, 0, 1, 1]), np.add(SECOND, [0, 0, 1, 1])],
@@ -232,7 +232,7 @@ def test_mmdet3_pkl(tmp_path):
     assert_boxes(read_proposals(pkl(tmp_path / "a.pkl", OrderedDict(value))))
 
 
-def test_mmdet3_names_that_coincide_keep_their_folders(tmp_path):
+def test_mmdet3_equal_names_keep_their_folders(tmp_path):
     value = {"train/1.jpg": {"bboxes": FIRST}, "val/1.jpg": {"bboxes": SECOND}}
     assert_boxes(read_proposals(pkl(tmp_path / "a.pkl", value)), ["train/1", "val/1"])
 
@@ -243,7 +243,7 @@ def test_py_faster_rcnn_pkl(tmp_path):
 
 
 def test_real_demo_files(shared_data):
-    """The two files that came with the first Fast R-CNN, against SciPy's own reading."""
+    """The two files of the first Fast R-CNN, compared with SciPy's reader."""
     folder = shared_data / "fast-rcnn-demo"
     together = read_proposals(folder)
     assert sorted(together) == ["000004", "001551"]
@@ -254,33 +254,33 @@ def test_real_demo_files(shared_data):
             np.testing.assert_array_equal(found[image_id].boxes, expected)
 
 
-def test_real_demo_files_are_not_read_as_what_they_are_not(shared_data):
+def test_real_demo_files_are_not_read_as_other_formats(shared_data):
     path = shared_data / "fast-rcnn-demo" / "000004_boxes.mat"
     with pytest.raises(InputError, match="a coordinate of 0 in 1-based boxes"):
         read_proposals(path, "ijcv-mat")
-    with pytest.raises(InputError, match=r"it holds a .mat file with boxes uint16"):
+    with pytest.raises(InputError, match=r"it contains a .mat file with boxes uint16"):
         read_proposals(path, "fast-rcnn-mat")
 
 
-class TestWhatIsNotGuessed:
-    def test_boxes_alone_may_be_of_three_formats(self, tmp_path):
+class TestAmbiguousAndInvalidFiles:
+    def test_boxes_only_fit_three_formats(self, tmp_path):
         path = mat(tmp_path / "000012.mat", boxes=FIRST[:1])
-        with pytest.raises(InputError, match="ijcv-mat") as refused:
+        with pytest.raises(InputError, match="ijcv-mat") as error:
             read_proposals(path)
         for name in ("demo-mat", "mcg-mat", "--from"):
-            assert name in str(refused.value)
+            assert name in str(error.value)
 
-    def test_order_and_base_settle_it(self, tmp_path):
+    def test_order_and_base_determine_the_format(self, tmp_path):
         path = mat(tmp_path / "000012.mat", boxes=YXYX_1[0])
         assert_boxes(read_proposals(path, order="yxyx", base=1), IDS[:1])
         with pytest.raises(InputError, match="not any known proposal format with that order"):
             read_proposals(path, order="yxyx", base=0)
-        # A format that was named is read with the order and base that were named.
+        # A given format is read with the given order and base.
         np.testing.assert_array_equal(
             read_proposals(path, "mcg-mat", base=0)["000012"].boxes, FIRST + 1
         )
 
-    def test_the_image_settles_the_order(self, tmp_path):
+    def test_the_image_size_determines_the_order(self, tmp_path):
         # 100 x 60: read as x, y the whole-image box would end outside.
         path = mat(tmp_path / "000012.mat", boxes=YXYX_1[0])
         found = read_proposals(path, base=1, size_of={"000012": (100, 60)}.get)
@@ -291,12 +291,12 @@ class TestWhatIsNotGuessed:
         with pytest.raises(InputError, match="1 pixels outside its image of 99 x 60"):
             read_proposals(path, "ijcv-mat", size_of={"000012": (99, 60)}.get)
 
-    def test_a_box_inside_out(self, tmp_path):
+    def test_an_inverted_box(self, tmp_path):
         value = {"boxes": [FIRST[:, [2, 1, 0, 3]]], "scores": [SCORES[0]], "indexes": [12]}
-        with pytest.raises(InputError, match="image 12: box 0 is turned inside out"):
+        with pytest.raises(InputError, match="image 12: box 0 has x2 < x1 or y2 < y1"):
             read_proposals(pkl(tmp_path / "a.pkl", value))
 
-    def test_a_box_that_is_no_number(self, tmp_path):
+    def test_a_box_with_nan(self, tmp_path):
         table = FIRST.astype(float)
         table[1, 2] = np.nan
         with pytest.raises(InputError, match="not finite"):
@@ -311,7 +311,7 @@ class TestWhatIsNotGuessed:
 @pytest.mark.parametrize(
     "value", [{}, [], {"boxes": [FIRST]}, [1, 2], "text", {"a": {"b": 1}}, [FIRST.ravel()]]
 )
-def test_other_pickles_are_no_proposals(tmp_path, value):
+def test_other_pickles_are_rejected(tmp_path, value):
     with pytest.raises(InputError, match="not any known proposal format"):
         read_proposals(pkl(tmp_path / "a.pkl", value))
 
@@ -341,7 +341,7 @@ def test_missing_files_and_empty_folders(tmp_path):
 
 
 def mat73(path: Path, **variables) -> Path:
-    """As MATLAB's save -v7.3: columns first, cells as references, text as 16-bit letters."""
+    """Writes like MATLAB's save -v7.3: columns first, cells as references, text in 16 bits."""
     with h5py.File(path, "w", userblock_size=512) as file:
         items = file.create_group("#refs#")
 
@@ -350,20 +350,20 @@ def mat73(path: Path, **variables) -> Path:
                 references = np.empty((len(value), 1), h5py.ref_dtype)
                 for index, item in enumerate(value):
                     references[index, 0] = put(items, f"{name}{index}", item).ref
-                made = where.create_dataset(name, data=references, dtype=h5py.ref_dtype)
-                made.attrs["MATLAB_class"] = np.bytes_("cell")
+                created = where.create_dataset(name, data=references, dtype=h5py.ref_dtype)
+                created.attrs["MATLAB_class"] = np.bytes_("cell")
             elif isinstance(value, str):
                 letters = np.array([[ord(letter)] for letter in value], np.uint16)
-                made = where.create_dataset(name, data=letters)
-                made.attrs["MATLAB_class"] = np.bytes_("char")
+                created = where.create_dataset(name, data=letters)
+                created.attrs["MATLAB_class"] = np.bytes_("char")
             elif value.size == 0:
-                made = where.create_dataset(name, data=np.array(value.shape, np.uint64))
-                made.attrs["MATLAB_class"] = np.bytes_("double")
-                made.attrs["MATLAB_empty"] = np.int32(1)
+                created = where.create_dataset(name, data=np.array(value.shape, np.uint64))
+                created.attrs["MATLAB_class"] = np.bytes_("double")
+                created.attrs["MATLAB_empty"] = np.int32(1)
             else:
-                made = where.create_dataset(name, data=value.T.astype(np.float64))
-                made.attrs["MATLAB_class"] = np.bytes_("double")
-            return made
+                created = where.create_dataset(name, data=value.T.astype(np.float64))
+                created.attrs["MATLAB_class"] = np.bytes_("double")
+            return created
 
         for name, value in variables.items():
             put(file, name, value)
@@ -381,7 +381,7 @@ def test_mat_73(tmp_path):
     assert_boxes(read_proposals(path), IDS[:1], SCORES)
 
 
-def test_mat_73_without_h5py_says_what_to_do(tmp_path, monkeypatch):
+def test_mat_73_without_h5py_is_an_error_with_advice(tmp_path, monkeypatch):
     path = mat73(tmp_path / "a.mat", boxes=YXYX_1, images=IDS)
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(InputError, match="pip install h5py"):
@@ -389,7 +389,7 @@ def test_mat_73_without_h5py_says_what_to_do(tmp_path, monkeypatch):
 
 
 def test_mat_73_that_refers_to_other_files(tmp_path):
-    """HDF5 can take a dataset's bytes from any file, and link to others: neither is followed."""
+    """HDF5 can read the bytes of a dataset from any file and link to files; both are rejected."""
     (tmp_path / "secret").write_bytes(FIRST.astype(np.float64).tobytes())
     with h5py.File(tmp_path / "a.mat", "w") as file:
         outside = [(str(tmp_path / "secret"), 0, FIRST.size * 8)]
@@ -405,7 +405,7 @@ def test_mat_73_that_refers_to_other_files(tmp_path):
 
 @pytest.fixture(scope="module")
 def image_files(tmp_path_factory):
-    """The folder of the images, which COCO json says the sizes of."""
+    """The folder of the images, whose sizes COCO json contains."""
     folder = tmp_path_factory.mktemp("VOC2007") / "JPEGImages"
     folder.mkdir()
     for image_id in ("2008_000002", *IDS):
@@ -416,7 +416,7 @@ def image_files(tmp_path_factory):
 class TestWriting:
     @pytest.fixture(params=[True, False], ids=["scored", "unscored"])
     def proposals(self, request):
-        """Fractions of pixels, an empty list, and one box."""
+        """Boxes with fractions of pixels, an empty list, and one box."""
         rng = np.random.default_rng(0)
         low = rng.random((7, 2)) * 300
         corners = np.concatenate((low, low + rng.random((7, 2)) * 300), axis=1)
@@ -428,8 +428,8 @@ class TestWriting:
             "000345": Proposals(corners[:1], None if scores is None else scores[:1]),
         }
 
-    @pytest.mark.parametrize("format", [STORE, *(each.name for each in WRITABLE)])
-    def test_what_was_written_reads_back_equal(self, tmp_path, image_files, proposals, format):
+    @pytest.mark.parametrize("format", [STORE, *(writable.name for writable in WRITABLE)])
+    def test_written_files_read_back_equal(self, tmp_path, image_files, proposals, format):
         ids = list(proposals)
         paths = {image_id: image_files / f"{image_id}.jpg" for image_id in ids}
         path = tmp_path / ("written.csv" if format == "csv" else "written")
@@ -446,8 +446,8 @@ class TestWriting:
                 else:
                     np.testing.assert_array_equal(found[image_id].scores, expected.scores)
 
-    def test_as_the_readers_of_others_expect(self, tmp_path):
-        """What each tool's own loader takes out, by plain pickle and SciPy."""
+    def test_files_are_what_other_readers_expect(self, tmp_path):
+        """The values that each tool's own loader uses, read with pickle and SciPy."""
         proposals = {
             image_id: Proposals(table, row)
             for image_id, table, row in zip(IDS, (FIRST, SECOND), SCORES, strict=True)
@@ -478,12 +478,12 @@ class TestWriting:
         assert variables["images"].ravel()[1][0] == "000345"
 
     def test_unscored_boxes_keep_their_order_in_detectron2(self, tmp_path):
-        """It sorts by the logits, highest first."""
+        """Detectron2 sorts by the logits, highest first."""
         write_proposals(tmp_path / "a", {"1": Proposals(FIRST)}, "detectron2")
         logits = pickle.loads((tmp_path / "a").read_bytes())["objectness_logits"][0]
         assert logits.argsort()[::-1].tolist() == [0, 1]
 
-    def test_formats_that_lack_what_they_need(self, tmp_path):
+    def test_missing_or_invalid_input_of_a_format(self, tmp_path):
         proposals = {"cat": Proposals(FIRST)}
         with pytest.raises(MisuseError, match="whole numbers"):
             write_proposals(tmp_path / "a", proposals, "detectron")
@@ -500,7 +500,7 @@ class TestWriting:
         assert not list(tmp_path.iterdir())
 
 
-def test_where_nothing_can_be_written(tmp_path):
+def test_an_output_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         write_proposals(tmp_path / "file" / "out", {"1": Proposals(FIRST)}, "detectron")
@@ -515,7 +515,7 @@ def test_layouts_are_inverses(order, base, continuous):
     np.testing.assert_array_equal(from_layout(to_layout(boxes, layout), layout), boxes)
 
 
-def test_unsigned_numbers_do_not_wrap_round():
+def test_unsigned_numbers_do_not_wrap_around():
     rows = np.array([[0, 0, 5, 5]], np.uint8)
     assert from_layout(rows, BoxLayout("xyxy", 1)).min() == -1
 

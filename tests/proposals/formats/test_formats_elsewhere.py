@@ -1,4 +1,4 @@
-"""COCO json, segment-anything's dumps, CSV and .npz, written without our code."""
+"""COCO json, output of segment-anything, CSV and .npz, written without our code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals, write_proposals
 from frcnn_proposals.formats.containers.masks import mask_extent
 
-# As in COCO: two objects of 30 x 20 and 2 x 1 pixels, from column 11 and row 5, and at the origin.
+# As in COCO: boxes of 30 x 20 pixels at column 11 and row 5, and of 2 x 1 pixels at the origin.
 BBOXES = [[11, 5, 30, 20], [0, 0, 2, 1]]
 XYXY = [[11, 5, 40, 24], [0, 0, 1, 0]]
 
@@ -26,7 +26,7 @@ def as_json(path: Path, value: object) -> Path:
 
 
 def mask(box: list[int], size: tuple[int, int] = (60, 50)) -> dict[str, object]:
-    """Uncompressed run lengths of a filled box x, y, w, h, by hand: down the columns."""
+    """Uncompressed run lengths of a filled box x, y, w, h, down the columns."""
     height, width = size
     x, y, w, h = box
     runs = [x * height + y]
@@ -36,7 +36,7 @@ def mask(box: list[int], size: tuple[int, int] = (60, 50)) -> dict[str, object]:
     return {"size": list(size), "counts": runs}
 
 
-def test_coco_results_by_score(tmp_path: Path) -> None:
+def test_coco_results_are_sorted_by_score(tmp_path: Path) -> None:
     entries = [
         {"image_id": 12, "category_id": 3, "bbox": BBOXES[1], "score": 0.25},
         {"image_id": "000345", "category_id": 1, "bbox": BBOXES[1], "score": 1},
@@ -68,7 +68,7 @@ def test_coco_annotations_have_file_names_and_images_without_boxes(tmp_path: Pat
 
 
 def test_segment_anything_folder(tmp_path: Path) -> None:
-    """Its bbox is one short of the mask's width: the mask counts."""
+    """The width in bbox is one less than that of the mask, so the mask is used."""
     coco_mask = pytest.importorskip("pycocotools.mask")
     drawn = np.zeros((60, 50), np.uint8, order="F")
     drawn[5:25, 11:41] = 1
@@ -96,7 +96,7 @@ def test_segment_anything_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("compressed", [True, False])
-def test_extents_of_masks_are_those_of_pycocotools(compressed: bool) -> None:
+def test_extents_of_masks_equal_those_of_pycocotools(compressed: bool) -> None:
     coco_mask = pytest.importorskip("pycocotools.mask")
     rng = np.random.default_rng(5)
     for _ in range(300):
@@ -169,7 +169,7 @@ def test_hostile_masks_are_named(tmp_path: Path, segmentation: object) -> None:
         '[{"bbox": {}}]',
     ],
 )
-def test_other_json_is_refused(tmp_path: Path, text: str) -> None:
+def test_other_json_is_rejected(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.json").write_text(text)
     with pytest.raises(InputError, match=r"a\.json"):
         read_proposals(tmp_path / "a.json")
@@ -198,7 +198,7 @@ def test_csv_of_widths_and_of_ones(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("", "is not any known"),
         ("a,b\n1,2\n", "is not any known"),
@@ -206,15 +206,15 @@ def test_csv_of_widths_and_of_ones(tmp_path: Path) -> None:
         ("image,x1,y1,x2,y2\ncat,1,2\n", "line 2"),
         ("image,x1,y1,x2,y2\ncat,1,2,3,four\n", "line 2"),
         ("image,x1,y1,x2,y2\ncat,1,2,3,nan\n", "not finite"),
-        ("image,x1,y1,x2,y2\ncat,9,2,3,4\n", "inside out"),
-        ("image,x1,y1,x2,y2\n,1,2,3,4\n", "names no image"),
+        ("image,x1,y1,x2,y2\ncat,9,2,3,4\n", "has x2 < x1 or y2 < y1"),
+        ("image,x1,y1,x2,y2\n,1,2,3,4\n", "the image is empty"),
         ('image,x1,y1,x2,y2\n"' + "x" * 200_000 + "\n", "line"),
         ("image,x1,y1,x2,y2\n\x00,1,2\n", "line 2"),
     ],
 )
-def test_other_tables_are_refused(tmp_path: Path, text: str, said: str) -> None:
+def test_other_tables_are_rejected(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "a.csv").write_text(text)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=message):
         read_proposals(tmp_path / "a.csv")
     (tmp_path / "a.csv").write_bytes(b"image,x1\xff\xfe")
     with pytest.raises(InputError, match="as text"):
@@ -236,7 +236,7 @@ def test_npz_by_image_and_in_a_folder(tmp_path: Path) -> None:
 
 
 def npy(shape: object, dtype: str = "<f4", data: bytes = b"") -> bytes:
-    """A .npy with that header, whatever follows it."""
+    """A .npy file with this header and this data."""
     head = f"{{'descr': {dtype!r}, 'fortran_order': False, 'shape': {shape}, }}".encode()
     head = head.ljust(117) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head + data
@@ -256,14 +256,14 @@ def npy(shape: object, dtype: str = "<f4", data: bytes = b"") -> bytes:
         b"",
     ],
 )
-def test_hostile_npz_is_refused(tmp_path: Path, member: bytes) -> None:
+def test_hostile_npz_is_rejected(tmp_path: Path, member: bytes) -> None:
     with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive:
         archive.writestr("boxes.npy", member)
     with pytest.raises(InputError, match=r"a\.npz"):
         read_proposals(tmp_path / "a.npz")
 
 
-def test_a_zip_bomb_stays_small(tmp_path: Path) -> None:
+def test_a_zip_bomb_is_not_unpacked(tmp_path: Path) -> None:
     """200 MB of zeros in 200 kB."""
     with zipfile.ZipFile(tmp_path / "a.npz", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("cat.npy", npy("(12500000, 4)", data=bytes(200_000_000)))
@@ -271,7 +271,7 @@ def test_a_zip_bomb_stays_small(tmp_path: Path) -> None:
         read_proposals(tmp_path / "a.npz")
 
 
-def test_coco_json_is_what_pycocotools_reads(tmp_path: Path) -> None:
+def test_pycocotools_reads_our_coco_json(tmp_path: Path) -> None:
     coco = pytest.importorskip("pycocotools.coco")
     PIL.Image.new("RGB", (100, 60)).save(tmp_path / "street.png")
     proposals = {"street": Proposals(np.array(XYXY), np.array([0.5, 0.25]))}
@@ -279,11 +279,13 @@ def test_coco_json_is_what_pycocotools_reads(tmp_path: Path) -> None:
     write_proposals(tmp_path / "a.json", proposals, "coco", image_paths=paths)
     read = coco.COCO(str(tmp_path / "a.json"))
     assert read.loadImgs([1]) == [{"id": 1, "file_name": "street.png", "width": 100, "height": 60}]
-    assert [each["bbox"] for each in read.loadAnns(read.getAnnIds(imgIds=[1]))] == BBOXES
+    assert [
+        annotation["bbox"] for annotation in read.loadAnns(read.getAnnIds(imgIds=[1]))
+    ] == BBOXES
 
 
-def test_coco_json_is_what_supervision_reads(tmp_path: Path) -> None:
-    """The two lines of docs/proposal-formats.md."""
+def test_supervision_reads_our_coco_json(tmp_path: Path) -> None:
+    """The example in docs/proposal-formats.md."""
     sv = pytest.importorskip("supervision")
     PIL.Image.new("RGB", (100, 60)).save(tmp_path / "street.png")
     proposals = {"street": Proposals(np.array(XYXY), np.array([0.5, 0.25]))}

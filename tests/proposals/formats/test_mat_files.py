@@ -1,4 +1,4 @@
-"""MATLAB files of every version, against SciPy's reader; and what its reader would not survive."""
+"""MATLAB files of every version compared with SciPy's reader, and files that would crash it."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.formats.containers import mat73
 from frcnn_proposals.formats.containers.mat import load_mat
 
-# What MATLAB 4 to 7.4 wrote on five machines: SciPy's wheels have its tests' files.
+# Files that MATLAB 4 to 7.4 wrote on five machines; SciPy's wheels contain its tests.
 WRITTEN = Path(scipy.io.matlab.__file__).parent / "tests" / "data"
 HEAD = b"MATLAB 5.0 MAT-file".ljust(124) + b"\0\x01IM"
 TABLE = np.array([[1.0, 2, 30, 40], [5, 6, 70, 80]])
 
 
 def assert_same(found, expected):
-    """Numbers, texts and cells; other kinds, cells in cells in cells and complex numbers are
-    not read."""
+    """Compares numbers, texts and cells. Other kinds, deeply nested cells and complex numbers are
+    not read.
+    """
     if not isinstance(expected, np.ndarray) or expected.dtype.kind in "cV" or found.dtype.names:
         assert found.dtype.names == ("not read",)
     elif expected.dtype == object:
@@ -39,9 +40,9 @@ def assert_same(found, expected):
         assert found.dtype.isnative
 
 
-@pytest.mark.skipif(not WRITTEN.is_dir(), reason="SciPy is installed without its tests' files")
+@pytest.mark.skipif(not WRITTEN.is_dir(), reason="SciPy is installed without its tests")
 @pytest.mark.filterwarnings("ignore")
-def test_files_that_matlab_wrote_are_read_as_scipy_reads_them():
+def test_files_of_matlab_are_read_like_scipy_reads_them():
     compared = 0
     for path in sorted(WRITTEN.glob("test*.mat")):
         try:
@@ -65,7 +66,7 @@ def test_files_that_matlab_wrote_are_read_as_scipy_reads_them():
     ],
 )
 def test_numbers_of_every_type(tmp_path, options, dtypes):
-    tables = {f"a{number}": TABLE.astype(each) for number, each in enumerate(dtypes.split())}
+    tables = {f"a{i}": TABLE.astype(dtype) for i, dtype in enumerate(dtypes.split())}
     scipy.io.savemat(tmp_path / "a.mat", tables, **options)
     found = load_mat(tmp_path / "a.mat")
     assert found.keys() == tables.keys()
@@ -86,7 +87,7 @@ def matrix(kind: int, shape: tuple[int, ...], *contents: bytes, name: bytes = b"
 
 
 def nested(depth: int) -> bytes:
-    """Cells in cells, about 50 bytes each."""
+    """Nested cells, about 50 bytes each."""
     head = matrix(1, (1, 1), name=b"")[8:]
     size, found = 0, []
     for _ in range(depth):
@@ -101,34 +102,34 @@ REFUSED = {
     "a text of an unknown type": matrix(4, (1, 1), element(0, b"a")),
     "a text of type 125": matrix(4, (1, 1), element(125, b"a")),
     "numbers of type 14": matrix(6, (2, 4), element(14, DOUBLES)),
-    "numbers that lack one": matrix(6, (3, 3), DOUBLES),
+    "one number missing": matrix(6, (3, 3), DOUBLES),
     "a shape of one side": matrix(6, (8,), DOUBLES),
     "sides below zero": matrix(6, (-2, -4), DOUBLES),
     "no numbers": matrix(6, (2, 4)),
     "2^62 cells": matrix(1, (2**31 - 1, 2**31 - 1)),
     "2 cells of one": matrix(1, (1, 2), matrix(6, (2, 4), DOUBLES)),
-    "a cell that is none": matrix(1, (1, 1), DOUBLES),
+    "a cell that is not one": matrix(1, (1, 1), DOUBLES),
     "2 GiB": struct.pack("<II", 14, 2**31),
     "a small element of 9 bytes": struct.pack("<HHI", 14, 9, 0),
-    "a tag that is cut": struct.pack("<I", 14),
-    "numbers where a variable belongs": DOUBLES,
+    "a truncated tag": struct.pack("<I", 14),
+    "numbers instead of a variable": DOUBLES,
     "compressed in compressed": element(15, zlib.compress(element(15, zlib.compress(DOUBLES)))),
-    "compressed and cut": element(15, zlib.compress(matrix(6, (2, 4), DOUBLES))[:-5]),
-    "compressed nulls": element(15, zlib.compress(bytes(200 << 20))),
+    "compressed and truncated": element(15, zlib.compress(matrix(6, (2, 4), DOUBLES))[:-5]),
+    "compressed zeros": element(15, zlib.compress(bytes(200 << 20))),
     "compressed nothing": element(15, zlib.compress(b"")),
 }
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_damaged_ones_are_refused(tmp_path, name):
+def test_damaged_files_are_rejected(tmp_path, name):
     (tmp_path / "a.mat").write_bytes(HEAD + REFUSED[name])
-    with pytest.raises(InputError, match=r"a\.mat: is not a MATLAB file that can be read"):
+    with pytest.raises(InputError, match=r"a\.mat: cannot be read as a MATLAB file"):
         load_mat(tmp_path / "a.mat")
 
 
 @pytest.mark.parametrize("packed", [False, True])
 def test_cells_in_a_hundred_thousand_cells(tmp_path, packed):
-    """The stack of a reader that follows them ends at 5,000, in a file of 10 kB."""
+    """A recursive reader would run out of stack at 5,000, in a file of 10 kB."""
     cells = nested(100_000)
     (tmp_path / "a.mat").write_bytes(
         HEAD + (element(15, zlib.compress(cells)) if packed else cells)
@@ -137,7 +138,7 @@ def test_cells_in_a_hundred_thousand_cells(tmp_path, packed):
         read_proposals(tmp_path / "a.mat")
 
 
-def test_version_4_of_a_text_of_many_empty_rows(tmp_path):
+def test_version_4_with_a_text_of_many_empty_rows(tmp_path):
     head = struct.pack("<5i", 51, 2**31 - 1, 0, 0, 6) + b"boxes\0"
     (tmp_path / "a.mat").write_bytes(head)
     assert load_mat(tmp_path / "a.mat")["boxes"].size == 1

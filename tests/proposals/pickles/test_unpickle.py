@@ -1,4 +1,4 @@
-"""The safe unpickler: what proposal files hold comes out, and nothing else can run."""
+"""The safe unpickler: it reads the content of proposal files and runs nothing."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from frcnn_proposals.pickles.unpickle import load_pickle
 PLAIN = {
     "floats": np.random.default_rng(0).random((3, 4)).astype(np.float32),
     "columns first": np.asfortranarray(np.arange(12.0).reshape(3, 4)),
-    "big end first": np.arange(4, dtype=">i4"),
+    "big-endian": np.arange(4, dtype=">i4"),
     "no rows": np.zeros((0, 4), np.uint16),
     "strings": np.array(["a", "bcd"]),
     "bytes": np.array([b"ab", b"c"]),
     "ragged": np.array([np.zeros(2), None], dtype=object),
-    "truth": np.array([True, False]),
+    "booleans": np.array([True, False]),
     "scalars": [np.float32(2.5), np.int64(-7), np.float64(1e300)],
     "python": (1, 10**30, -2.5, "ü", b"\x00\xff", b"", None, True, {1, 2}, OrderedDict(a=[1])),
 }
@@ -64,14 +64,14 @@ def test_plain_content_of_every_protocol(write, name, protocol):
     assert_same(load_pickle(write(pickle.dumps(PLAIN[name], protocol))), PLAIN[name])
 
 
-def test_repeated_objects_stay_one(write):
+def test_repeated_objects_stay_the_same_object(write):
     row = np.arange(3)
     found = load_pickle(write(pickle.dumps([row, row])))
     assert found[0] is found[1]
 
 
-def test_python_2_wrote_arrays_as_strings(write):
-    """What cPickle of Python 2 writes for {'boxes': [float32 array]} at protocol 2."""
+def test_arrays_of_python_2_are_strings(write):
+    """The output of Python 2's cPickle for {'boxes': [float32 array]} with protocol 2."""
     data = np.array([[1, 2, 300, 4]], "<f4").tobytes()
     content = (
         b"\x80\x02}q\x01U\x05boxesq\x02]q\x03cnumpy.core.multiarray\n_reconstruct\nq\x04"
@@ -87,7 +87,7 @@ def test_python_2_wrote_arrays_as_strings(write):
 @pytest.mark.parametrize("folder", ["structures", "data"])
 @pytest.mark.parametrize("protocol", [2, 4, 5])
 def test_instance_data_is_inert(write, monkeypatch, folder, protocol):
-    """Fields come out, of arrays and of tensors; the class itself is never imported."""
+    """Fields with arrays and tensors are read; the class itself is never imported."""
     module = f"mmengine.{folder}.instance_data"
     stand_in = types.ModuleType(module)
 
@@ -115,7 +115,7 @@ def test_instance_data_is_inert(write, monkeypatch, folder, protocol):
 
 TENSORS = {
     "whole": torch.arange(6.0),
-    "turned": torch.arange(6).reshape(2, 3).t(),
+    "transposed": torch.arange(6).reshape(2, 3).t(),
     "part": torch.arange(10, dtype=torch.int16)[3:7],
     "repeated": torch.ones(1).expand(1),
     "empty": torch.zeros(0, 4),
@@ -131,7 +131,7 @@ def test_tensors_become_arrays(write, name):
 
 
 class Call:
-    """Pickles as a call of a function."""
+    """Is pickled as a call of a function."""
 
     def __init__(self, function, *arguments):
         self.call = (function, arguments)
@@ -166,7 +166,7 @@ REFUSED = {
     "numpy.load": (lambda mark: b"cnumpy\nload\n(S'x'\ntR.", r"numpy\.load"),
     "a class of arrays": (lambda mark: pickle.dumps(np.ma.zeros(3)), r"numpy\.ma"),
     "structured array": (lambda mark: pickle.dumps(np.zeros(3, [("a", "i4")])), "V4"),
-    "ndarray made": (lambda mark: b"cnumpy\nndarray\n(J\xff\xff\xff\x7ftR.", "Marker"),
+    "ndarray called": (lambda mark: b"cnumpy\nndarray\n(J\xff\xff\xff\x7ftR.", "Marker"),
     "dotted name": (
         lambda mark: b"\x80\x04\x8c\x05numpy\x94\x8c\x0endarray.tofile\x94\x93.",
         r"ndarray\.tofile",
@@ -190,20 +190,20 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("name", REFUSED)
-def test_anything_else_is_refused_by_name_and_runs_nothing(write, tmp_path, name):
-    make, named = REFUSED[name]
+def test_anything_else_is_rejected_by_name_and_not_run(write, tmp_path, name):
+    make, message = REFUSED[name]
     mark = tmp_path / "mark"
     path = write(make(mark))
-    with pytest.raises(InputError, match=named) as refused:
+    with pytest.raises(InputError, match=message) as error:
         load_pickle(path)
-    assert "boxes.pkl" in str(refused.value)
+    assert "boxes.pkl" in str(error.value)
     assert not mark.exists()
 
 
 DAMAGED = {
     "empty": b"",
     "text": b"hello",
-    "cut short": pickle.dumps(PLAIN)[:-20],
+    "truncated": pickle.dumps(PLAIN)[:-20],
     "no such memo": b"\x80\x02h\x05.",
     "stack underflow": b"\x80\x02\x86.",
     "array of another size": pickle.dumps(np.arange(4, dtype="i4"), 2).replace(
@@ -234,8 +234,8 @@ BOMBS = {
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_claims_of_size_take_no_memory(write, name):
-    """In a process that may have 2 GiB; Python's own reader dies of "memo" in it."""
+def test_false_sizes_allocate_no_memory(write, name):
+    """In a process limited to 2 GiB, where Python's own unpickler fails with "memo"."""
     path = write(BOMBS[name])
     code = (
         "import resource, sys\n"

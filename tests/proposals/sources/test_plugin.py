@@ -1,4 +1,4 @@
-"""The source in docs/proposals.md, now and as it was, installed and used as a user would."""
+"""The source in docs/proposals.md, current and from version 0.1.0, installed and used."""
 
 from __future__ import annotations
 
@@ -17,11 +17,10 @@ from frcnn_proposals.store import open_store
 
 TESTS = Path(__file__).parents[2]
 PAGE = TESTS.parent / "docs" / "proposals.md"
-# The page's plugin as it was in version 0.1.0. Plugins that people have written must keep working
-# when the page changes.
+# The plugin on the page in version 0.1.0: existing plugins must keep working if the page changes.
 OLDER = TESTS / "fixtures" / "plugin"
 FILES = ("pyproject.toml", "frcnn_grid.py")
-# What the page of version 0.1.0 shows of the store and of files in any format.
+# The page of version 0.1.0 reads the store, and files in any format, like this.
 SHOWN = """
 from frcnn_proposals.store import open_store
 
@@ -43,7 +42,7 @@ def file_in_page(name: str) -> str:
 
 @pytest.fixture(scope="module", params=["page", "older"])
 def installed(request, tmp_path_factory):
-    """The folder that the plugin was installed to: the page's, and that of version 0.1.0."""
+    """The folder with an installed plugin: of the page, or of version 0.1.0."""
     pytest.importorskip("setuptools")
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("installed")
     for name in FILES:
@@ -57,7 +56,7 @@ def installed(request, tmp_path_factory):
 
 @pytest.fixture
 def python(installed, tmp_path):
-    """Runs Python in a child that has the plugin, in `tmp_path`; returns what it prints."""
+    """Runs Python with the plugin in a child process in `tmp_path`; returns its output."""
     path = os.pathsep.join(filter(None, (str(installed), os.environ.get("PYTHONPATH"))))
     environment = {**os.environ, "PYTHONPATH": path, "COLUMNS": "200"}
 
@@ -86,7 +85,7 @@ def test_an_installed_source_is_listed(frcnn):
 
 
 def test_an_installed_source_proposes(frcnn, python, tmp_path):
-    """As the page says, and what the page shows of reading the boxes runs as it stands there."""
+    """Follows the page, including its code that reads the boxes."""
     PIL.Image.new("RGB", (40, 24)).save(tmp_path / "000005.png")
     grid = ("--source", "grid", "--param", "cells=8")
     frcnn("propose", "000005.png", *grid, "--out", "voc2007.proposals")

@@ -15,57 +15,59 @@ from frcnn_proposals.sources.registry import make_source
 from frcnn_proposals.sources.selective_search import SelectiveSearch
 
 
-def picture() -> np.ndarray:
+def sample_image() -> np.ndarray:
     y, x = np.mgrid[:60, :80]
     return np.stack([x * 3, y * 4, (x // 20 * 90 + y // 15 * 50) % 256], axis=2).astype(np.uint8)
 
 
 @pytest.mark.parametrize("mode", ["fast", "quality"])
-def test_is_a_source_that_travels(mode):
+def test_is_a_source_that_can_be_pickled(mode):
     source = make_source("selective-search", mode=mode)
     assert isinstance(source, Source)
     assert json.loads(json.dumps(source.parameters))["mode"] == mode
-    twin = pickle.loads(pickle.dumps(source))
-    assert twin == source
-    first, second = source.propose(picture()), twin.propose(picture())
+    copy = pickle.loads(pickle.dumps(source))
+    assert copy == source
+    first, second = source.propose(sample_image()), copy.propose(sample_image())
     assert first.boxes.dtype == np.float32
     assert len(first) > 10
     np.testing.assert_array_equal(first.boxes, second.boxes)
 
 
-def test_quality_looks_for_more():
-    fast, quality = (SelectiveSearch(mode).propose(picture()) for mode in ("fast", "quality"))
+def test_quality_finds_more_boxes():
+    fast, quality = (SelectiveSearch(mode).propose(sample_image()) for mode in ("fast", "quality"))
     assert len(quality) > len(fast)
 
 
 def test_options_reach_the_search():
-    every = SelectiveSearch().propose(picture()).boxes
-    np.testing.assert_array_equal(SelectiveSearch(max_boxes=5).propose(picture()).boxes, every[:5])
-    sides = SelectiveSearch(min_side=20).propose(picture()).boxes
-    assert len(sides) < len(every)
+    all_boxes = SelectiveSearch().propose(sample_image()).boxes
+    np.testing.assert_array_equal(
+        SelectiveSearch(max_boxes=5).propose(sample_image()).boxes, all_boxes[:5]
+    )
+    sides = SelectiveSearch(min_side=20).propose(sample_image()).boxes
+    assert len(sides) < len(all_boxes)
     assert (sides[:, 2:] - sides[:, :2] + 1 >= 20).all()
 
 
-def test_a_mirrored_view_is_read_as_it_looks():
-    mirrored = picture()[:, ::-1]
+def test_a_mirrored_view_is_read_correctly():
+    mirrored = sample_image()[:, ::-1]
     expected = SelectiveSearch().propose(mirrored.copy()).boxes
     np.testing.assert_array_equal(SelectiveSearch().propose(mirrored).boxes, expected)
 
 
 @pytest.mark.parametrize("wrong", [{"mode": "slow"}, {"min_side": 0}, {"max_boxes": 0}])
-def test_settings_that_cannot_be(wrong):
+def test_invalid_settings(wrong):
     with pytest.raises(MisuseError, match="selective-search"):
         SelectiveSearch(**wrong)
 
 
 def test_finds_the_objects_of_a_photograph(shared_data):
-    """The first Fast R-CNN's demo image: most of its own boxes have one of ours near."""
+    """The demo image of the first Fast R-CNN: most of its boxes have a similar box of ours."""
     from scipy.io import loadmat
 
     from frcnn_cli.engine.boxes import iou_matrix
 
     folder = shared_data / "fast-rcnn-demo"
-    theirs = loadmat(folder / "000004_boxes.mat")["boxes"].astype(np.float32)
-    large = theirs[(theirs[:, 2:] - theirs[:, :2]).min(axis=1) >= 40]
-    ours = SelectiveSearch("quality").propose(read_image(folder / "000004.jpg")).boxes
-    assert iou_matrix(large, ours).max(axis=1).mean() > 0.8
+    expected = loadmat(folder / "000004_boxes.mat")["boxes"].astype(np.float32)
+    large = expected[(expected[:, 2:] - expected[:, :2]).min(axis=1) >= 40]
+    found = SelectiveSearch("quality").propose(read_image(folder / "000004.jpg")).boxes
+    assert iou_matrix(large, found).max(axis=1).mean() > 0.8

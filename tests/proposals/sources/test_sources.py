@@ -1,4 +1,4 @@
-"""The sources: their boxes, and how they are found by name."""
+"""The sources: their boxes, and finding them by name."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from frcnn_proposals.store.provenance import Provenance
 
 
 @pytest.fixture(scope="module")
-def picture():
-    """Two discs on a noisy ground."""
+def image():
+    """Two discs on a noisy background."""
     rng = np.random.default_rng(0)
     image = rng.integers(90, 110, (80, 120, 3)).astype(np.uint8)
     y, x = np.mgrid[:80, :120]
@@ -40,33 +40,31 @@ def best_iou(boxes, target):
 
 
 class TestOpenCV:
-    def test_finds_the_discs(self, picture):
-        found = OpenCVSelectiveSearch().propose(picture)
+    def test_finds_the_discs(self, image):
+        found = OpenCVSelectiveSearch().propose(image)
         check_proposals(found, 120, 80)
         assert len(np.unique(found.boxes, axis=0)) == len(found)
         assert best_iou(found.boxes, np.array([21, 21, 59, 59])) > 0.9
         assert best_iou(found.boxes, np.array([79, 19, 101, 41])) > 0.9
 
-    def test_is_what_opencv_gives(self, picture):
+    def test_equals_opencv(self, image):
         import cv2
 
         search = cv2.ximgproc.segmentation.createSelectiveSearchSegmentation()
-        search.setBaseImage(cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
+        search.setBaseImage(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         search.switchToSelectiveSearchFast()
         expected = {(x, y, x + w - 1, y + h - 1) for x, y, w, h in search.process().tolist()}
-        found = OpenCVSelectiveSearch().propose(picture)
+        found = OpenCVSelectiveSearch().propose(image)
         assert set(map(tuple, found.boxes.astype(int).tolist())) == expected
 
-    def test_order_does_not_depend_on_what_came_before(self, picture):
+    def test_the_order_does_not_depend_on_earlier_images(self, image):
         source = OpenCVSelectiveSearch()
-        first = source.propose(picture)
-        source.propose(picture[::-1])
-        np.testing.assert_array_equal(source.propose(picture).boxes, first.boxes)
+        first = source.propose(image)
+        source.propose(image[::-1])
+        np.testing.assert_array_equal(source.propose(image).boxes, first.boxes)
 
-    def test_quality_has_more(self, picture):
-        fast, quality = (
-            OpenCVSelectiveSearch(mode).propose(picture) for mode in ("fast", "quality")
-        )
+    def test_quality_has_more(self, image):
+        fast, quality = (OpenCVSelectiveSearch(mode).propose(image) for mode in ("fast", "quality"))
         assert len(quality) > len(fast)
 
     def test_tiny_images(self):
@@ -82,12 +80,12 @@ class TestOpenCV:
         assert provenance.parameters["mode"] == "quality"
         assert provenance.parameters["sigma"] == 0.8
 
-    def test_opencv_without_contrib_says_what_to_do(self, monkeypatch):
+    def test_opencv_without_contrib_is_an_error_with_advice(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "cv2", types.ModuleType("cv2"))
         with pytest.raises(InputError, match="pip install opencv-contrib-python"):
             OpenCVSelectiveSearch()
 
-    def test_without_opencv_says_what_to_do(self, monkeypatch):
+    def test_missing_opencv_is_an_error_with_advice(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "cv2", None)
         with pytest.raises(InputError, match="pip install opencv-contrib-python"):
             OpenCVSelectiveSearch()
@@ -111,21 +109,21 @@ class TestDense:
         assert found.boxes[1:, 0].min() == 0
         assert found.boxes[1:, 2].max() == 22
 
-    def test_an_image_smaller_than_all_windows_has_itself(self):
+    def test_an_image_smaller_than_all_windows_is_one_box(self):
         found = DenseBoxes().propose(np.zeros((3, 4, 3), np.uint8))
         np.testing.assert_array_equal(found.boxes, [[0, 0, 3, 2]])
 
-    def test_no_grid(self):
+    def test_invalid_step(self):
         with pytest.raises(MisuseError):
             DenseBoxes(step=0)
 
-    def test_a_hundred_thousand_of_one_image(self):
+    def test_a_hundred_thousand_boxes(self):
         found = DenseBoxes(step=0.09).propose(np.zeros((375, 500, 3), np.uint8))
         assert len(found) > 100_000
         assert len(np.unique(found.boxes, axis=0)) == len(found)
 
     @pytest.mark.parametrize("step", [0.14, 1e-300])
-    def test_more_than_the_limit_are_refused_before_they_are_made(self, step):
+    def test_more_boxes_than_the_limit_are_rejected_before_they_are_computed(self, step):
         enormous = np.broadcast_to(np.uint8(0), (200_000, 300_000, 3))
         with pytest.raises(ValueError, match=r"300000 x 200000 .*limit of 4,000,000; .* step"):
             DenseBoxes(step=step).propose(enormous)
@@ -136,18 +134,18 @@ class TestDense:
 
 
 class TestJoined:
-    def test_the_boxes_of_both_in_order_and_none_twice(self, picture):
+    def test_the_boxes_of_both_in_order_and_none_twice(self, image):
         search, grid = make_source("selective-search"), make_source("dense", step=0.5)
         joined = make_source("selective-search+dense", dense={"step": 0.5})
-        found = joined.propose(picture)
-        first, second = (set(map(tuple, s.propose(picture).boxes.tolist())) for s in (search, grid))
+        found = joined.propose(image)
+        first, second = (set(map(tuple, s.propose(image).boxes.tolist())) for s in (search, grid))
         assert first & second  # both have the whole image
         assert len(found) == len(first | second)
-        np.testing.assert_array_equal(found.boxes[: len(first)], search.propose(picture).boxes)
+        np.testing.assert_array_equal(found.boxes[: len(first)], search.propose(image).boxes)
         assert set(map(tuple, found.boxes[len(first) :].tolist())) == second - first
         assert found.scores is None
 
-    def test_provenance_knows_every_part(self):
+    def test_the_provenance_contains_every_source(self):
         one, other = (make_source("dense+selective-search", dense={"step": s}) for s in (0.5, 0.6))
         assert one.name == "dense+selective-search"
         assert one.parameters["dense"]["step"] == 0.5
@@ -156,12 +154,12 @@ class TestJoined:
         assert Provenance.of(copy) == Provenance.of(one)
 
     @pytest.mark.parametrize("name", ["dense+edge-boxes", "dense+", "dense+dense"])
-    def test_names_that_make_no_source(self, name):
+    def test_invalid_combinations(self, name):
         with pytest.raises(MisuseError):
             make_source(name)
 
-    def test_parameters_belong_to_a_part(self):
-        with pytest.raises(MisuseError, match="under its name"):
+    def test_parameters_belong_to_one_source(self):
+        with pytest.raises(MisuseError, match="of each source as JSON"):
             make_source("selective-search+dense", mode="fast")
 
 
@@ -176,12 +174,12 @@ def test_built_in_sources_are_listed():
     assert names[:4] == ["selective-search", "opencv-selective-search", "dense", "precomputed"]
 
 
-def test_unknown_source_names_the_known():
+def test_an_unknown_source_is_an_error_that_lists_the_sources():
     with pytest.raises(MisuseError, match="opencv-selective-search"):
         make_source("edge-boxes")
 
 
-def test_unknown_parameter_names_the_known():
+def test_an_unknown_parameter_is_an_error_that_lists_the_parameters():
     with pytest.raises(MisuseError, match="scales"):
         make_source("dense", size=3)
 
@@ -208,7 +206,7 @@ def test_precomputed_finds_boxes_by_id(shared_data):
         source.propose(read_image(shared_data / "fast-rcnn-demo" / "000004.jpg"))
 
 
-def test_precomputed_knows_whole_numbers_and_checks_the_image(tmp_path):
+def test_precomputed_finds_whole_numbers_and_checks_the_image_size(tmp_path):
     value = {"boxes": [np.array([[0, 0, 50, 40]])], "scores": [np.ones(1)], "indexes": [12]}
     (tmp_path / "a.pkl").write_bytes(pickle.dumps(value))
     source = make_source("precomputed", file=tmp_path / "a.pkl")
@@ -217,7 +215,7 @@ def test_precomputed_knows_whole_numbers_and_checks_the_image(tmp_path):
         source.propose_for("000012", (50, 41))
 
 
-def test_precomputed_takes_a_folder_and_knows_what_is_in_it(tmp_path):
+def test_precomputed_reads_a_folder_and_detects_changes_in_it(tmp_path):
     def masks(name, x):
         runs = {"size": [40, 50], "counts": [x * 40, 40, (49 - x) * 40]}
         (tmp_path / "sub").mkdir(exist_ok=True)
@@ -234,4 +232,4 @@ def test_precomputed_takes_a_folder_and_knows_what_is_in_it(tmp_path):
     (tmp_path / "sub" / "a.json").rename(tmp_path / "sub" / "b.json")
     renamed = make_source("precomputed", file=tmp_path)
     assert first.version == same.version
-    assert len({each.version for each in (first, other, renamed)}) == 3
+    assert len({source.version for source in (first, other, renamed)}) == 3

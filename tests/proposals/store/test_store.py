@@ -1,4 +1,4 @@
-"""The store: what is written comes back, from every process, and nothing hostile is read."""
+"""The store: written content reads back in every process, and malicious files are rejected."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def store(tmp_path) -> ProposalStore:
     return open_store(tmp_path / "s.proposals")
 
 
-def test_what_is_written_comes_back(store):
+def test_written_content_reads_back(store):
     assert list(store) == ["a/1", "b", "c'; DROP TABLE proposals"]
     assert len(store) == 3
     np.testing.assert_array_equal(store["b"].boxes, boxes(3, 1).boxes)
@@ -55,7 +55,7 @@ def test_what_is_written_comes_back(store):
     assert store.provenance == SOURCE
 
 
-def test_ids_that_are_not_there(store):
+def test_unknown_ids(store):
     assert "b" in store
     assert "bad" not in store
     assert 3 not in store
@@ -67,7 +67,7 @@ def test_only_one_file_remains(store):
     assert [path.name for path in store.path.parent.iterdir()] == ["s.proposals"]
 
 
-def test_it_works_in_forked_and_spawned_processes(store):
+def test_a_store_works_in_forked_and_spawned_processes(store):
     expected = store["b"].boxes.sum()
     for method in ("fork", "spawn"):
         with multiprocessing.get_context(method).Pool(2) as pool:
@@ -79,7 +79,7 @@ def _sum_of_b(store: ProposalStore) -> float:
     return store["b"].boxes.sum()
 
 
-def test_a_pickle_holds_no_boxes(store):
+def test_a_pickle_contains_no_boxes(store):
     pickled = pickle.dumps(store)
     assert len(pickled) < 500
     assert list(pickle.loads(pickled)) == list(store)
@@ -87,7 +87,7 @@ def test_a_pickle_holds_no_boxes(store):
 
 def test_boxes_are_checked_when_written(tmp_path):
     with StoreWriter(tmp_path / "s", SOURCE) as writer:
-        with pytest.raises(ValueError, match="inside out"):
+        with pytest.raises(ValueError, match="has x2 < x1 or y2 < y1"):
             writer.add("a", Proposals(np.array([[5, 0, 4, 9]])))
         with pytest.raises(ValueError, match="outside its image"):
             writer.add("a", Proposals(np.array([[0, 0, 10, 9]])), size=(10, 10))
@@ -95,7 +95,7 @@ def test_boxes_are_checked_when_written(tmp_path):
             writer.add("a", Proposals(np.array([[0, 0, np.nan, 9]])))
 
 
-def test_nothing_under_the_final_name_until_it_is_whole(tmp_path):
+def test_the_final_name_appears_only_when_the_store_is_complete(tmp_path):
     path = tmp_path / "s"
     with StoreWriter(path, SOURCE) as writer:
         writer.add("a", boxes(1))
@@ -104,7 +104,7 @@ def test_nothing_under_the_final_name_until_it_is_whole(tmp_path):
     assert partial_path(path).exists()
 
 
-def test_an_interrupted_writer_is_gone_on_with(tmp_path):
+def test_an_interrupted_writer_is_resumed(tmp_path):
     path = tmp_path / "s"
     with StoreWriter(path, SOURCE) as writer:
         writer.add("a", boxes(1), digest="x")
@@ -115,7 +115,7 @@ def test_an_interrupted_writer_is_gone_on_with(tmp_path):
 
 
 @pytest.mark.parametrize("other", [Provenance("test", "2", {"mode": "fast"}), SOURCE])
-def test_another_provenance_or_no_resume_begins_anew(tmp_path, other):
+def test_another_provenance_or_no_resume_starts_again(tmp_path, other):
     path = tmp_path / "s"
     with StoreWriter(path, SOURCE) as writer:
         writer.add("a", boxes(1), digest="x")
@@ -130,7 +130,7 @@ def test_two_writers_at_once(tmp_path):
         StoreWriter(tmp_path / "s", SOURCE)
 
 
-def test_seed_takes_over_all_rows(store, tmp_path):
+def test_a_seed_copies_all_rows(store, tmp_path):
     with StoreWriter(tmp_path / "t", SOURCE, seed=store.path) as writer:
         writer.add("new", boxes(1))
         writer.finish()
@@ -148,8 +148,8 @@ def test_keep_only(store, tmp_path):
     assert list(copy.failures()) == [("bad", "why")]
 
 
-def test_kill_minus_nine_loses_nothing_that_was_written(tmp_path):
-    """A child writes as fast as it can and says so; whatever it had said is there."""
+def test_a_killed_process_loses_nothing_that_was_written(tmp_path):
+    """A child process writes images and prints each; all printed images are in the store."""
     script = textwrap.dedent(
         """
         import sys
@@ -170,19 +170,19 @@ def test_kill_minus_nine_loses_nothing_that_was_written(tmp_path):
     )
     assert child.stdout is not None
     for _ in range(200):
-        said = int(child.stdout.readline())
+        printed = int(child.stdout.readline())
     child.send_signal(signal.SIGKILL)
-    said = max([said, *map(int, child.stdout.read().split("\n")[:-1])])
+    printed = max([printed, *map(int, child.stdout.read().split("\n")[:-1])])
     child.wait()
     with StoreWriter(path, SOURCE) as writer:
-        assert all(writer.digest(str(index)) == str(index) for index in range(said + 1))
+        assert all(writer.digest(str(index)) == str(index) for index in range(printed + 1))
         writer.finish()
-    kept = open_store(path)
-    np.testing.assert_array_equal(kept[str(said)].boxes, np.full((500, 4), said))
+    store = open_store(path)
+    np.testing.assert_array_equal(store[str(printed)].boxes, np.full((500, 4), printed))
 
 
 HOSTILE = {
-    "not there": lambda path: None,
+    "missing": lambda path: None,
     "text": lambda path: path.write_text("hello"),
     "empty": lambda path: path.write_bytes(b""),
     "another database": lambda path: sqlite3.connect(path).execute("CREATE TABLE x (y)"),
@@ -193,7 +193,7 @@ HOSTILE = {
 
 
 @pytest.mark.parametrize("kind", HOSTILE)
-def test_other_files_are_refused(tmp_path, kind):
+def test_other_files_are_rejected(tmp_path, kind):
     HOSTILE[kind](tmp_path / "file")
     with pytest.raises(InputError, match="file"):
         open_store(tmp_path / "file")
@@ -217,21 +217,21 @@ def change(path: Path, *statements: str) -> None:
         "DROP TABLE failures",
     ],
 )
-def test_a_schema_of_its_own_is_refused(store, statement):
+def test_another_schema_is_rejected(store, statement):
     change(store.path, statement)
     with pytest.raises(InputError, match="tables"):
         open_store(store.path)
 
 
-def test_a_view_in_place_of_the_table_is_refused(store):
-    """It would compute for ever when it is asked for an id."""
+def test_a_view_instead_of_the_table_is_rejected(store):
+    """A query of the view would never end."""
     endless = "WITH RECURSIVE n(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT x FROM n"
     change(store.path, "DROP TABLE proposals", f"CREATE VIEW proposals AS {endless}")
     with pytest.raises(InputError):
         open_store(store.path)
 
 
-def test_a_newer_version_says_so(store):
+def test_a_newer_version_is_an_error(store):
     change(store.path, "PRAGMA user_version = 2")
     with pytest.raises(InputError, match="version 2"):
         open_store(store.path)
@@ -242,25 +242,25 @@ def test_a_newer_version_says_so(store):
     ["x'00'", "x'0000c07f0000c07f0000c07f0000c07f'", "'text'", "17", "zeroblob(24)"],
     ids=["one byte", "not numbers", "text", "a number", "six numbers"],
 )
-def test_bad_boxes_are_refused_by_image(store, value):
+def test_invalid_boxes_are_rejected_with_the_image(store, value):
     change(store.path, f"UPDATE proposals SET boxes = {value} WHERE id = 'b'")
     with pytest.raises(InputError, match="'b'"):
         open_store(store.path)["b"]
 
 
-def test_boxes_outside_their_image_are_refused(store):
+def test_boxes_outside_their_image_are_rejected(store):
     change(store.path, "UPDATE proposals SET width = 20, height = 20")
     with pytest.raises(InputError, match="outside its image"):
         open_store(store.path)["b"]
 
 
-def test_provenance_that_is_none(store):
+def test_damaged_provenance(store):
     change(store.path, "UPDATE about SET value = '[1'")
     with pytest.raises(InputError, match="damaged"):
         open_store(store.path)
 
 
-def test_a_file_cut_short_is_refused(store):
+def test_a_truncated_file_is_rejected(store):
     data = store.path.read_bytes()
     for size in (100, 4096, len(data) - 4096, len(data) - 1):
         cut = store.path.with_name(f"cut{size}")
@@ -269,7 +269,7 @@ def test_a_file_cut_short_is_refused(store):
             [opened[key] for opened in [open_store(cut)] for key in opened]
 
 
-def test_a_file_cut_while_it_is_open_is_a_message(tmp_path):
+def test_truncating_an_open_file_is_an_error_message(tmp_path):
     path = tmp_path / "cut.proposals"
     with StoreWriter(path, SOURCE) as writer:
         for index in range(300):
@@ -297,28 +297,28 @@ def test_a_file_cut_while_it_is_open_is_a_message(tmp_path):
     assert done.stdout.startswith(f"{path}: is damaged")
 
 
-def test_a_journal_beside_it_is_not_believed(store):
-    """A hot journal would be played back into the file when it is opened to be written."""
-    beside = store.path.with_name(store.path.name + "-journal")
-    beside.write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(2000))
+def test_a_journal_next_to_the_store_is_ignored(store):
+    """SQLite would write a hot journal back into a file that is opened for writing."""
+    journal = store.path.with_name(store.path.name + "-journal")
+    journal.write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(2000))
     before = store.path.read_bytes()
     assert len(open_store(store.path)) == 3
     assert store.path.read_bytes() == before
-    assert beside.exists()
+    assert journal.exists()
 
 
-def test_the_schema_is_what_sqlite_keeps(tmp_path):
-    """open_store compares the text of the schema: it must be what SQLite gives back."""
+def test_the_schema_is_what_sqlite_stores(tmp_path):
+    """open_store compares the text of the schema, so it must be the text that SQLite returns."""
     connection = sqlite3.connect(tmp_path / "x")
     for statement in TABLES.values():
         connection.execute(statement)
-    kept = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
-    assert [sql for (sql,) in kept] == list(TABLES.values())
+    stored = connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'").fetchall()
+    assert [sql for (sql,) in stored] == list(TABLES.values())
 
 
 @pytest.mark.long
-def test_a_million_images_open_at_once(tmp_path):
-    """In a fresh process: milliseconds of its own time, and little memory."""
+def test_a_million_images_open_in_milliseconds(tmp_path):
+    """In a new process: milliseconds of processor time, and little memory."""
     path = tmp_path / "million"
     entry = boxes(20)
     with StoreWriter(path, SOURCE) as writer:
@@ -353,14 +353,14 @@ def test_a_million_images_open_at_once(tmp_path):
     assert kilobytes < 16 * 1024
 
 
-def test_where_nothing_can_be_written(tmp_path):
+def test_an_output_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="cannot be written"):
         StoreWriter(tmp_path / "file" / "s", SOURCE)
 
 
-def test_a_full_disk_is_a_message(tmp_path):
-    """A limit on the size of files stands for the disk."""
+def test_a_full_disk_is_an_error_message(tmp_path):
+    """A limit on the size of files simulates the full disk."""
     code = textwrap.dedent(
         """
         import resource, sys
@@ -385,7 +385,7 @@ def test_a_full_disk_is_a_message(tmp_path):
     assert "cannot be written" in out.stdout
 
 
-def test_reading_a_store_needs_no_other_library_than_numpy(tmp_path):
+def test_reading_a_store_needs_only_numpy(tmp_path):
     with StoreWriter(tmp_path / "a.proposals", SOURCE) as writer:
         writer.add("a", Proposals(np.array([[0, 0, 9, 9]])))
         writer.finish()
@@ -395,7 +395,7 @@ def test_reading_a_store_needs_no_other_library_than_numpy(tmp_path):
         "print(*{name.partition('.')[0] for name in sys.modules} - {*sys.stdlib_module_names})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    # What starts with the interpreter, such as an editable install's finder, has an underscore,
-    # or measures the coverage of children.
+    # Modules that start with the interpreter, such as the finder of an editable install, have an
+    # underscore or measure coverage.
     loaded = {n for n in done.stdout.split() if n[0] not in "_$" and n != "coverage"}
     assert loaded <= {"numpy", "frcnn_proposals", "sitecustomize", "usercustomize"}

@@ -39,7 +39,7 @@ Isa isa() {
 
 }  // namespace frcnn
 
-// Read by frcnn_kernels.instruction_set(). Null if FRCNN_ISA has no valid value.
+// Called by frcnn_kernels.instruction_set(). Returns null if the value of FRCNN_ISA is not valid.
 extern "C" __attribute__((visibility("default"))) const char* frcnn_instruction_set() noexcept {
   try {
     return frcnn::with_isa([](auto isa) { return isa.name; });

@@ -1,11 +1,11 @@
-// The instruction set that the kernels run with: chosen once per process, for all operators alike.
+// The instruction set of the kernels, chosen once per process for all operators.
 #pragma once
 
 namespace frcnn {
 
-// Tags of the kernels' copies. Each operator declares `..._kernel(Tag)` for all of them; the file
-// kernels_<name>.cpp defines the copies of one instruction set. Kernels ask the tag, since macros
-// like __AVX2__ do not follow `#pragma GCC target` in every compiler (GCC 12's C++ is one).
+// Tags of the instruction sets. Each operator declares `..._kernel(Tag)` for all tags; the file
+// kernels_<name>.cpp defines the kernels of one set. Kernels read the tag instead of macros like
+// __AVX2__, which do not follow `#pragma GCC target` in every compiler (such as g++ 12).
 struct Baseline {
   static constexpr const char* name = "baseline";
   static constexpr int vector_bytes = 16;
@@ -24,8 +24,8 @@ struct Avx512 {
 
 enum class Isa { baseline, avx2, avx512 };
 
-// The best instruction set that the processor and the environment variable FRCNN_ISA (baseline,
-// avx2 or avx512) allow. Throws std::runtime_error if FRCNN_ISA has another value.
+// The best instruction set that both the processor and the environment variable FRCNN_ISA
+// (baseline, avx2 or avx512) allow. Throws std::runtime_error if FRCNN_ISA has another value.
 Isa isa();
 
 // Calls `body` with the tag of the chosen instruction set.

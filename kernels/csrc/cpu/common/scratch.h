@@ -1,4 +1,4 @@
-// Uninitialised, cache-line-aligned memory of one task.
+// Uninitialised memory for one task, aligned to cache lines.
 #pragma once
 #include <cstdint>
 #include <memory>

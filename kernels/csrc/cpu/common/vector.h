@@ -1,8 +1,8 @@
-// Vectors as wide as those of ThisIsa, in GCC's and Clang's own notation: the same kernel source
-// becomes SSE2, NEON, AVX2 or AVX-512 code.
+// Vectors as wide as the registers of ThisIsa, written with GCC's and Clang's vector extensions:
+// the same kernel source becomes SSE2, NEON, AVX2 or AVX-512 code.
 //
-// Included only below kernels_*.cpp, which define ThisIsa. Everything here has internal linkage,
-// so that the linker cannot mix up two instruction sets' copies.
+// Only files included by kernels_*.cpp, which define ThisIsa, include this one. All functions have
+// internal linkage, so the linker cannot mix up the copies of two instruction sets.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -23,7 +23,7 @@ using Vector = typename VectorOf<T>::type;
 template <typename T>
 constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 
-// The integer lane that goes with a lane of T, as comparisons yield it.
+// The integer type of the lanes that a comparison of T returns.
 template <typename T>
 struct LaneIndex {
   using type = int32_t;
@@ -45,10 +45,10 @@ inline void store(T* to, Vector<T> value) {
 
 template <typename T>
 inline Vector<T> broadcast(T value) {
-  return value - Vector<T>{};  // value - 0 keeps the sign of a zero, value + 0 would not
+  return value - Vector<T>{};  // unlike value + 0, value - 0 keeps the sign of a zero
 }
 
-// The first `count` lanes from memory, the others 0.
+// Loads the first `count` lanes; the others are 0.
 template <typename T>
 inline Vector<T> load_some(const T* from, int64_t count) {
   if (count == kLanes<T>) return load(from);
@@ -67,7 +67,7 @@ inline V smaller(V a, V b) {
   return b < a ? b : a;
 }
 
-// Whether a comparison holds in any lane.
+// Whether a comparison is true in any lane.
 inline bool any(Vector<int32_t> mask) {
   Vector<int64_t> wide;
   std::memcpy(&wide, &mask, sizeof wide);
@@ -77,7 +77,7 @@ inline bool any(Vector<int32_t> mask) {
   return found != 0;
 }
 
-// Transposes a square of kLanes rows in place, by swapping blocks of 1, 2, 4, ... lanes.
+// Transposes a square of kLanes rows in place by swapping blocks of 1, 2, 4, ... lanes.
 template <typename T>
 inline void transpose(Vector<T> (&rows)[kLanes<T>]) {
   using Index = typename LaneIndex<T>::type;

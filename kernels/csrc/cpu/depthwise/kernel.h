@@ -1,5 +1,5 @@
-// Body of the weight gradient of a 5 x 5 depthwise convolution, compiled for several instruction sets.
-// A vector of channels at a time: all weights' sums stay in registers while the image goes by.
+// Weight gradient of a 5 x 5 depthwise convolution, compiled for several instruction sets. Computes
+// one vector of channels at a time; the sums of all weights stay in registers.
 #pragma once
 #include "cpu/common/vector.h"
 #include "cpu/depthwise/job.h"
@@ -9,7 +9,7 @@ namespace {
 
 constexpr int kWeights = kDepthwiseKernel * kDepthwiseKernel;
 
-// One image's channels, side by side, inside a border of zeros.
+// Copies one image's vector of channels, surrounded by a border of zeros.
 void pad_image(const DepthwiseJob& job, int64_t image, int64_t channel, int64_t count) {
   constexpr int L = kLanes<float>;
   const Vector<float> zero{};

@@ -1,4 +1,4 @@
-// The weight gradient of a 5 x 5 depthwise convolution on the CPU, 16 channels a task.
+// The weight gradient of a 5 x 5 depthwise convolution on the CPU, 16 channels per task.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -14,7 +14,7 @@ namespace {
 
 using torch::stable::Tensor;
 
-// Which sums a thread makes does not depend on the number of threads, nor does their order.
+// The sums and the order of their additions do not depend on the number of threads.
 Tensor depthwise_weight_gradient(const Tensor& gradient, const Tensor& input, int64_t stride) {
   check_depthwise(gradient, input, stride);
   DepthwiseKernel kernel = with_isa([](auto isa) { return depthwise_kernel(isa); });

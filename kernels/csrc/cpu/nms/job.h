@@ -1,4 +1,4 @@
-// Non-maximum suppression within one class: inputs and outputs of the vector kernels.
+// Inputs and outputs of the kernels for non-maximum suppression within one class.
 #pragma once
 #include <cstdint>
 
@@ -6,20 +6,20 @@
 
 namespace frcnn {
 
-// Boxes by coordinate, so that a vector holds one coordinate of many boxes.
+// One array per coordinate, so that a vector holds one coordinate of many boxes.
 struct NmsBoxes {
   float *x1, *y1, *x2, *y2, *area;
 };
 
 struct NmsJob {
-  NmsBoxes boxes;  // by falling score
+  NmsBoxes boxes;  // in order of decreasing score
   int64_t count;
   float threshold;  // the largest float not above the given threshold
-  NmsBoxes kept;    // scratch for `count` boxes and kNmsPadding more, zeros at first
+  NmsBoxes kept;    // scratch for `count` + kNmsPadding boxes, filled with zeros
   uint8_t* is_kept;  // the result, 0 or 1
 };
 
-// A vector may reach this far beyond the kept boxes; boxes of zeros there suppress nothing.
+// A vector may read this far beyond the kept boxes. Boxes of zeros suppress nothing.
 constexpr int64_t kNmsPadding = 16;
 
 using NmsKernel = void (*)(const NmsJob&);

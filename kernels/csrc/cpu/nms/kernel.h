@@ -1,5 +1,5 @@
-// Body of non-maximum suppression for boxes of one class, compiled for several instruction sets.
-// Each box is compared with the kept boxes, a vector of them at a time, until one suppresses it.
+// Non-maximum suppression for boxes of one class, compiled for several instruction sets. Each box
+// is compared with the kept boxes, one vector of them at a time, until one suppresses it.
 #pragma once
 #include "cpu/common/vector.h"
 #include "cpu/nms/job.h"
@@ -9,7 +9,7 @@ namespace {
 
 using Floats = Vector<float>;
 
-// The arithmetic and its order are torchvision's, so that the two agree at the threshold.
+// The same operations in the same order as torchvision, so that both agree at the threshold.
 inline bool suppressed(const NmsJob& job, int64_t box, int64_t kept_count) {
   const NmsBoxes& boxes = job.boxes;
   const NmsBoxes& kept = job.kept;
@@ -21,7 +21,7 @@ inline bool suppressed(const NmsJob& job, int64_t box, int64_t kept_count) {
     Floats width = smaller(load(kept.x2 + k), x2) - larger(load(kept.x1 + k), x1);
     Floats height = smaller(load(kept.y2 + k), y2) - larger(load(kept.y1 + k), y1);
     Floats shared = larger(zero, width) * larger(zero, height);
-    if (!any(shared > zero)) continue;  // the usual case, and it spares the division
+    if (!any(shared > zero)) continue;  // the usual case; no division is needed
     Floats overlap = shared / (load(kept.area + k) + area - shared);
     if (any(overlap > threshold)) return true;
   }

@@ -1,4 +1,4 @@
-// Greedy non-maximum suppression on the CPU, each class by itself.
+// Greedy non-maximum suppression on the CPU, each class separately.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -20,7 +20,8 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// Places in the order of scores, class after class, each class by falling score.
+// A place is a position in the order of decreasing scores. Places are grouped by class and sorted
+// within each class.
 struct Classes {
   std::vector<int64_t> places;
   std::vector<int64_t> first;  // class k owns places[first[k] .. first[k + 1])
@@ -48,7 +49,8 @@ Classes group_by_class(const std::vector<int64_t>& order, const int64_t* labels)
   return classes;
 }
 
-// A float overlap exceeds a double threshold just when it exceeds the float below it.
+// The greatest float that is not above `threshold`. A float overlap exceeds the double threshold
+// exactly if it exceeds this float.
 float float_not_above(double threshold) {
   auto rounded = static_cast<float>(threshold);
   return rounded > threshold ? std::nextafter(rounded, -std::numeric_limits<float>::infinity())
@@ -59,7 +61,7 @@ NmsBoxes columns(float* memory, int64_t stride) {
   return {memory, memory + stride, memory + 2 * stride, memory + 3 * stride, memory + 4 * stride};
 }
 
-// Decides the boxes at `places` of the order; `kept_places` is indexed by place.
+// Writes to `kept_places`, which is indexed by place, which boxes of one class are kept.
 void decide_class(const float* boxes, const std::vector<int64_t>& order, const int64_t* places,
                   int64_t count, float threshold, NmsKernel kernel, uint8_t* kept_places) {
   int64_t stride = count + kNmsPadding;

@@ -15,7 +15,8 @@ struct Entry {
   int64_t index;
 };
 
-// Keys rise where scores fall. A float's bits rise with its magnitude; both zeros are one score.
+// Keys increase as scores decrease. The bits of a float increase with its magnitude; +0 and -0 are
+// the same score.
 uint32_t falling_key(float score) {
   if (std::isnan(score)) return 0;
   auto bits = std::bit_cast<uint32_t>(score == 0 ? 0.0f : score);
@@ -28,7 +29,7 @@ uint32_t falling_key(float score) {
 std::vector<int64_t> order_by_falling_score(const float* scores, int64_t count) {
   std::vector<Entry> entries(count), sorted(count);
   for (int64_t i = 0; i < count; ++i) entries[i] = {falling_key(scores[i]), i};
-  for (int digit = 0; digit < kDigits; ++digit) {  // radix sort, the least digit first
+  for (int digit = 0; digit < kDigits; ++digit) {  // radix sort, least significant digit first
     constexpr uint32_t mask = (1u << kDigitBits) - 1;
     std::array<int64_t, mask + 2> start{};
     for (const Entry& e : entries) ++start[(e.key >> digit * kDigitBits & mask) + 1];

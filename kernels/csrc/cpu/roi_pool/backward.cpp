@@ -1,12 +1,12 @@
-// RoI pooling on the CPU, backward: each gradient goes to the cell that was its maximum.
+// RoI pooling on the CPU, backward: each gradient is added to the cell that was the maximum.
 //
-// A thread owns some channels' planes and adds up their gradients by RoI and then by bin. That
-// order does not depend on the number of threads, so neither do the sums. Sums are float32 or
-// float64; where the result is laid out likewise they are made in place, else in a copy.
+// A thread owns the planes of some channels and adds their gradients in order of RoI, then bin.
+// This order does not depend on the number of threads, so the sums do not either. Sums are float32
+// or float64. They are computed in the result if its type and layout allow, else in a copy.
 //
-// Each addition reads a cell's number, a gradient and a sum and writes the sum back: these four
-// accesses bound it, and then the wait for a sum just written, since neighbouring bins often share
-// their maximum.
+// Each addition reads a cell number, a gradient and a sum, and writes the sum. The time is limited
+// by these four memory accesses, and by waiting for sums that were just written: neighbouring bins
+// often share their maximum.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 #include <torch/headeronly/util/BFloat16.h>
@@ -27,8 +27,10 @@ namespace {
 
 using torch::stable::Tensor;
 
-constexpr int64_t kBlockBytes = 256;  // a cell's sums at a time: planes of 38 x 63 cells take 613 KB
-constexpr int64_t kAbreast = 4;       // channels that add by turns, so that none waits for its last sum
+// Sums per cell in one block: the planes of 38 x 63 cells then take 613 KB.
+constexpr int64_t kBlockBytes = 256;
+// Channels whose additions alternate, so that none waits for its last sum.
+constexpr int64_t kAbreast = 4;
 constexpr int64_t kChannelsPerTask = 16;
 
 template <typename Stored, typename Cell>
@@ -44,10 +46,10 @@ struct Backward {
   bool channels_last;
 
   bool in_place() const { return std::is_same_v<Stored, Sum> && !channels_last; }
-  // From one channel's plane of sums to the next in a copy.
+  // Distance from one channel's plane of sums to the next.
   int64_t plane() const { return in_place() ? cells : (cells + 15) / 16 * 16 + 16; }
 
-  // Planes [begin, end) of all images' planes.
+  // Computes planes [begin, end), counted over all images and channels.
   void run(int64_t begin, int64_t end) const {
     Scratch<Sum> copy(in_place() ? 0 : kBlock * plane());
     while (begin < end) {
@@ -55,7 +57,8 @@ struct Backward {
       int64_t count = std::min({kBlock, channels - channel, end - begin});
       Sum* sums = in_place() ? reinterpret_cast<Sum*>(result) + begin * cells : copy.get();
       std::fill_n(sums, count * plane(), Sum(0));
-      if (bins == 49) {  // the grids of the paper's networks, which the compiler may know
+      // 7 x 7 and 6 x 6 are the grids of the paper's networks; a fixed number gives faster code.
+      if (bins == 49) {
         add_rois<49>(image, channel, count, sums);
       } else if (bins == 36) {
         add_rois<36>(image, channel, count, sums);
@@ -90,14 +93,14 @@ struct Backward {
     const Stored* values = gradient + at;
     const Cell* maxima = argmax + at;
     const int64_t last = fixed_bins > 0 ? fixed_bins : bins, stride = plane();
-    // In a register: each sum that is written might change what lies behind `this`.
+    // Copied to a register: the compiler must assume that writing a sum may change `*this`.
     const auto end = static_cast<uint32_t>(cells);
     const int64_t whole = last / together * together;
     for (int64_t bin = 0; bin < whole; bin += together) {
 #pragma GCC unroll 4
       for (int64_t c = 0; c < abreast; ++c) {
         static_assert(std::endian::native == std::endian::little);
-        uint64_t several;  // in one access
+        uint64_t several;  // cell numbers, read in one access
         std::memcpy(&several, maxima + c * last + bin, sizeof several);
 #pragma GCC unroll 4
         for (int64_t i = 0; i < together; ++i) {
@@ -114,12 +117,12 @@ struct Backward {
   }
 
   static void add_one(Stored value, Cell cell, uint32_t end, Sum* sums) {
-    // An empty bin's -1 is past every cell, too.
+    // -1, an empty bin, becomes larger than every cell.
     auto index = static_cast<uint32_t>(cell);
     if (index < end) sums[index] += static_cast<Sum>(value);
   }
 
-  // The processor does not guess that the next RoI lies all other channels away.
+  // The processor cannot predict the jump to the next RoI's values, past all other channels.
   void prefetch(int64_t at) const {
     constexpr int64_t values = 64 / sizeof(Stored), maxima = 64 / sizeof(Cell);
     for (int64_t i = 0; i < kAbreast * bins; i += values) __builtin_prefetch(gradient + at + i, 0, 2);

@@ -1,4 +1,4 @@
-// float32 to and from the 16-bit types, for the files that choose their instruction set.
+// Conversion between float32 and the 16-bit types, for files compiled for one instruction set.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -37,7 +37,7 @@ inline float widen(HalfBits value) {
   uint32_t sign = static_cast<uint32_t>(value.bits & 0x8000) << 16;
   uint32_t rest = value.bits & 0x7fff;
   if (rest >= 0x7c00) return bits_to_float(sign | 0x7f800000 | (rest & 0x3ff) << 13);
-  // Exponent and mantissa moved into float32's place are the value times 2^-112.
+  // Exponent and mantissa, moved to their place in float32, are the value times 2^-112.
   float magnitude = bits_to_float(rest << 13) * 0x1p112f;
   return bits_to_float(sign | float_to_bits(magnitude));
 }
@@ -45,7 +45,7 @@ inline float widen(HalfBits value) {
 inline void narrow(float value, float& to) { to = value; }
 inline void narrow(double value, double& to) { to = value; }
 
-// Maxima are inputs, which fit exactly, or the -FLT_MAX of a window of NaNs, which overflows.
+// Maxima are inputs, which are exact in 16 bits, or -FLT_MAX for a window of NaNs, which overflows.
 inline void narrow(float value, BFloat16Bits& to) {
   uint32_t bits = float_to_bits(value);
   to.bits = static_cast<uint16_t>((bits + 0x7fff + (bits >> 16 & 1)) >> 16);

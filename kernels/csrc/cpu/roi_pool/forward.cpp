@@ -1,7 +1,7 @@
-// RoI pooling on the CPU, forward: hands panels of the feature map to the vector kernels.
+// RoI pooling on the CPU, forward: passes panels of the feature map to the vector kernels.
 //
-// Work is counted in (image, panel, RoI) triples in that order, so that a thread packs a panel
-// once and pools many RoIs from it. No result depends on how the triples are shared out.
+// The work is a list of (image, panel, RoI) triples in this order, so a thread packs a panel once
+// and pools many RoIs from it. Results do not depend on how the triples are divided among threads.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -22,13 +22,14 @@ namespace {
 using torch::headeronly::ScalarType;
 using torch::stable::Tensor;
 
-// From here on an output is written past the caches.
+// Outputs of at least this size are written past the caches.
 constexpr int64_t kStreamBytes = 4 << 20;
-// Too few RoIs to repay packing a panel that can be read where it is.
+// For at most this many RoIs it is faster to read channels-last features in place than to pack
+// them.
 constexpr int64_t kFewRois = 8;
 constexpr int64_t kElementsPerTask = 1 << 15;
 
-// One forward pass; `pool(begin, end)` does a range of its triples.
+// One forward pass; `pool(begin, end)` computes a range of its triples.
 template <typename Stored>
 struct Forward {
   using T = Compute<Stored>;
@@ -64,22 +65,24 @@ struct Forward {
   void pool_panel(
       int64_t image, int64_t channel, const int64_t* rois, int64_t roi_count,
       const Scratch<T>& panel, const Scratch<T>& tile) const {
-    int64_t here = std::min(P, channels - channel);
+    int64_t panel_channels = std::min(P, channels - channel);
     const Stored* map = static_cast<const Stored*>(features.const_data_ptr()) +
                         image * features.stride(0) + channel * features.stride(1);
     PoolJob<Stored> job{
-        panel.get(), P, width * P, here, out.size(2), out.size(3), width, table.windows.data(),
-        table.windows_per_roi, rois, roi_count, output_of(channel),
+        panel.get(), P, width * P, panel_channels, out.size(2), out.size(3), width,
+        table.windows.data(), table.windows_per_roi, rois, roi_count, output_of(channel),
         argmax_of(channel), short_cells, channels * bins, stream, tile.get()};
-    bool lies_ready = std::is_same_v<Stored, T> && features.stride(1) == 1 && here == P;
-    if (lies_ready && roi_count <= kFewRois) {
+    // The kernel ends a row by its address, so cells of stride 0 (expanded features) are packed.
+    bool in_place = std::is_same_v<Stored, T> && features.stride(1) == 1 &&
+                    features.stride(3) > 0 && panel_channels == P;
+    if (in_place && roi_count <= kFewRois) {
       job.cells = reinterpret_cast<const T*>(map);
       job.cell_stride = features.stride(3);
       job.row_stride = features.stride(2);
     } else {
       auto [first_row, last_row] = rows_touched(rois, roi_count);
-      run.pack({map, features.stride(1), features.stride(2), features.stride(3), here, first_row,
-                last_row, width, panel.get()});
+      run.pack({map, features.stride(1), features.stride(2), features.stride(3), panel_channels,
+                first_row, last_row, width, panel.get()});
     }
     run.pool(job);
   }

@@ -1,6 +1,6 @@
-// Body of the RoI pooling kernels. Included by kernels_*.cpp, each of which compiles it for one
-// instruction set; nothing here may call a library template, whose copies the linker would merge.
-// Legend (job.h): P channels of a panel, H x W cells, L lanes of a vector.
+// The RoI pooling kernels. Each kernels_*.cpp includes this file and compiles it for one
+// instruction set. Do not call library templates here: the linker would merge their copies.
+// Notation (job.h): P channels per panel, H x W cells, L lanes per vector.
 #pragma once
 #include <cfloat>
 #include <concepts>
@@ -14,7 +14,7 @@
 namespace frcnn {
 namespace {
 
-// One run of cells that follow each other in memory, P planes (or one cell's channels) at a time.
+// Packs a run of cells at equal distances in memory.
 template <typename Stored>
 void pack_run(const PackJob<Stored>& job, const Stored* from, int64_t cells, Compute<Stored>* to) {
   using T = Compute<Stored>;
@@ -56,7 +56,7 @@ void pack(const PackJob<Stored>& job) {
   }
 }
 
-// The maximum of one window for P channels at once, the first one in reading order among equals.
+// The maxima of one window for P channels. Among equal values the first in row-major order wins.
 template <typename T, bool with_cells>
 inline void pool_window(
     const T* cells, int64_t cell_stride, int64_t row_stride, const int32_t* rows,
@@ -95,14 +95,14 @@ inline void pool_window(
   }
 }
 
-// (bins, P) -> (P, bins), the order of the output. Squares are written from the last to the first,
-// so that what a square at the edge writes beyond its row is overwritten by the row it belongs to.
+// (bins, P) -> (P, bins), the order of the output. Squares are written from the last to the first:
+// what a square at the edge writes beyond its row is overwritten by the following row.
 template <typename T>
 void transpose_tile(const T* tile, int64_t bins, T* lines) {
   constexpr int64_t P = kPanelChannels<T>;
   constexpr int L = kLanes<T>;
   for (int64_t bin = (bins - 1) / L * L; bin >= 0; bin -= L) {
-    if (bins - bin <= 2) {  // by hand is cheaper than a square: 7 x 7 bins leave one
+    if (bins - bin <= 2) {  // faster without a square; 7 x 7 bins leave one such bin
       for (int64_t b = bin; b < bins; ++b) {
         for (int64_t c = 0; c < P; ++c) lines[c * bins + b] = tile[b * P + c];
       }
@@ -119,7 +119,7 @@ void transpose_tile(const T* tile, int64_t bins, T* lines) {
   }
 }
 
-// The cells were kept in lanes as wide as T's, with their bits stored as T.
+// `bits` holds a cell number in a lane as wide as T.
 template <typename T, std::signed_integral Cell>
 inline void narrow(T bits, Cell& to) {
   typename LaneIndex<T>::type cell;
@@ -127,7 +127,7 @@ inline void narrow(T bits, Cell& to) {
   to = static_cast<Cell>(cell);
 }
 
-// Writes `count` values in the output's type; `spare` is scratch for as many.
+// Writes `count` values in the output's type; `spare` is scratch for `count` values.
 template <typename T, typename Out>
 inline void write_out(const T* lines, int64_t count, Out* out, bool stream, T* spare) {
   const void* from = lines;
@@ -139,7 +139,7 @@ inline void write_out(const T* lines, int64_t count, Out* out, bool stream, T* s
   copy_out(out, from, count * sizeof(Out), stream);
 }
 
-// Cell: an argmax's type, or void for none.
+// Cell: the type of the argmax, or void without one.
 template <typename Stored, typename Cell>
 void pool_rois(const PoolJob<Stored>& job) {
   using T = Compute<Stored>;

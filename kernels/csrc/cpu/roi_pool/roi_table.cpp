@@ -29,7 +29,7 @@ void group(const R* roi, int64_t count, int64_t images, RoiTable& table) {
     }
     R image = roi[r * 5];
     if (!(image >= 0 && image < static_cast<R>(images) && image == std::floor(image))) {
-      reject(r, "names image " + std::to_string(image) + " of a batch of " +
+      reject(r, "has image index " + std::to_string(image) + " in a batch of " +
                     std::to_string(images));
     }
     ++table.first_of_image[static_cast<int64_t>(image) + 1];

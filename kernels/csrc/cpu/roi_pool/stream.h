@@ -1,5 +1,5 @@
-// Copies to an output too large to be found in a cache later: whole cache lines are written past
-// the caches, which spares reading each line before it is overwritten.
+// Copies to an output that is too large for the caches. Whole cache lines are written past the
+// caches, which avoids reading each line before it is overwritten.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -47,7 +47,7 @@ inline void copy_out(void* to, const void* from, int64_t bytes, bool stream) {
   std::memcpy(target, source, bytes);
 }
 
-// Makes streamed lines visible to other threads before they are reported as written.
+// Makes streamed lines visible to other threads. Call it before the output is reported as complete.
 inline void finish_stream() {
 #if defined(__x86_64__)
   _mm_sfence();

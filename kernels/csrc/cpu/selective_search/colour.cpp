@@ -10,7 +10,7 @@ namespace {
 constexpr int kShift = 16;
 constexpr int kHalf = 1 << (kShift - 1);
 
-// (value * quotients(n)[d]) >> kShift is value * n / d: a product in place of a division.
+// (value * quotients(n)[d]) >> kShift is value * n / d: a multiplication instead of a division.
 template <int size>
 std::array<int, size> quotients(int numerator) {
   std::array<int, size> table{};
@@ -20,7 +20,7 @@ std::array<int, size> quotients(int numerator) {
 
 uint8_t to_byte(int value) { return static_cast<uint8_t>(std::clamp(value, 0, 255)); }
 
-// Hue (0..255 once round the circle), saturation and value of the hexcone model.
+// Hue (0..255 for the full circle), saturation and value of the hexcone model.
 struct Hsv {
   const std::array<int, 256> saturation = quotients<256>(255);
   const std::array<int, 256> turn = quotients<256>(128);  // a third of 128 is a sixth of 256
@@ -49,7 +49,7 @@ struct Lab {
   std::array<int, 4096> root{};    // f(i / 4095), 0..32768
 
   Lab() {
-    // Doubles only fill the tables, rounded to few bits: no libm's last bit shows.
+    // The tables are rounded to few bits, so differences between math libraries do not matter.
     for (int i = 0; i < 256; ++i) {
       const double c = i / 255.0;
       const double light = c <= 0.04045 ? c / 12.92 : std::pow((c + 0.055) / 1.055, 2.4);
@@ -68,7 +68,7 @@ struct Lab {
     const int x = root[(1777 * red + 1541 * green + 778 * blue + 2048) >> 12];
     const int y = root[(871 * red + 2929 * green + 296 * blue + 2048) >> 12];
     const int z = root[(73 * red + 448 * green + 3575 * blue + 2048) >> 12];
-    // L = 116 fy - 16 runs to 100, so 2.55 times it fills a byte; a and b lie about 128.
+    // L = 116 fy - 16 is 0 to 100, so 2.55 L fills a byte; a and b are centred on 128.
     *l = to_byte((y * 1183 - (163 << 15) + (1 << 16)) >> 17);
     *a = to_byte(((x - y) * 500 + (128 << 15) + (1 << 14)) >> 15);
     *bb = to_byte(((y - z) * 200 + (128 << 15) + (1 << 14)) >> 15);
@@ -77,7 +77,7 @@ struct Lab {
 
 int grey(int r, int g, int b) { return (19595 * r + 38470 * g + 7471 * b + kHalf) >> kShift; }
 
-// Red and green as shares of r + g + b, beside the intensity.
+// Red and green as fractions of r + g + b, and the intensity.
 struct Rgi {
   const std::array<int, 766> share = quotients<766>(255);
 
@@ -107,7 +107,7 @@ Planes convert_colour(const uint8_t* rgb, int height, int width, ColourSpace spa
   static const Rgi rgi;
   const bool single = space == ColourSpace::kGrey || space == ColourSpace::kHue;
   Planes planes{height, width, single ? 1 : 3, {}};
-  // Hue is made with its two companions, which are then dropped.
+  // Hue is computed with saturation and value, which are removed afterwards.
   planes.values.resize(planes.pixels() * (space == ColourSpace::kGrey ? 1 : 3));
   switch (space) {
     case ColourSpace::kLab:

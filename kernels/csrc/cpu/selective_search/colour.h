@@ -1,4 +1,4 @@
-// Colour spaces of the selective search, as 8-bit planes.
+// Colour spaces of selective search, as 8-bit planes.
 #pragma once
 
 #include <cstddef>
@@ -10,7 +10,7 @@ namespace frcnn::selective_search {
 enum class ColourSpace { kHsv, kLab, kRgi, kGrey, kHue };
 inline constexpr int kColourSpaces = 5;
 
-// One to three planes of `height` x `width` values, each 0..255, one after the other.
+// One to three planes of `height` x `width` values from 0 to 255, one after another.
 struct Planes {
   int height;
   int width;
@@ -21,7 +21,7 @@ struct Planes {
   const uint8_t* plane(int channel) const { return values.data() + channel * pixels(); }
 };
 
-// `rgb`: height x width x 3, interleaved. Integer arithmetic throughout.
+// `rgb`: height x width x 3, interleaved. Uses integer arithmetic only.
 Planes convert_colour(const uint8_t* rgb, int height, int width, ColourSpace space);
 
 }  // namespace frcnn::selective_search

@@ -1,6 +1,5 @@
 #include "cpu/selective_search/edges.h"
 
-
 #include "cpu/selective_search/rows.h"
 
 namespace frcnn::selective_search {
@@ -9,7 +8,7 @@ namespace {
 // The edges of one direction that start in row y.
 struct Row {
   std::size_t first;  // pixel
-  int count;          // of pixels, from the first on
+  int count;          // number of pixels, starting at `first`
   int offset;         // from a pixel to its neighbour
 };
 
@@ -36,7 +35,7 @@ void weigh(const RowLoops& loops, const SmoothPlanes& planes, const Row& row, ui
 
 }  // namespace
 
-// A counting sort: the weights are few.
+// A counting sort, because there are few different weights.
 void PixelEdges::sort(const SmoothPlanes& planes, int connectivity) {
   const int directions = connectivity / 2;
   width_ = planes.width;

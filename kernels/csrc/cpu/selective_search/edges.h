@@ -1,4 +1,4 @@
-// The graph of an image: edges between neighbouring pixels, by weight.
+// The graph of an image: edges between neighbouring pixels, sorted by weight.
 #pragma once
 
 #include <cstdint>
@@ -13,11 +13,11 @@ inline constexpr int kWeightUnit = 8;
 // One more than the heaviest edge, sqrt(3) * 255 grey levels.
 inline constexpr int kWeights = 442 * kWeightUnit + 1;
 
-// The edges of one image after another, lightest first: memory is kept from one to the next.
+// The edges of an image, lightest first. The next call of sort() reuses the memory.
 class PixelEdges {
  public:
-  // `connectivity` 4: edges to the right and down; 8: to the lower right and left as well.
-  // Of one weight they come in that order of directions, then in raster order.
+  // `connectivity` 4: edges to the right and down; 8: also to the lower right and lower left.
+  // Edges of equal weight are sorted by direction, in this order, then in raster order.
   void sort(const SmoothPlanes& planes, int connectivity);
 
   // Calls use(pixel, neighbour, weight) for each edge.
@@ -34,16 +34,16 @@ class PixelEdges {
   }
 
  private:
-  // Weighs all edges; returns how many have each weight and direction, directions side by side.
+  // Computes all weights. Returns the number of edges at [weight * directions + direction].
   std::vector<uint32_t> count_weights(const SmoothPlanes& planes, int directions);
 
-  // Writes each edge's code to the next of the places of its weight and direction.
+  // Writes each edge's code to the next free place for its weight and direction.
   void place_codes(const SmoothPlanes& planes, int directions, std::vector<uint32_t>& places);
 
   int32_t width_ = 0;
-  std::vector<uint16_t> weights_;  // of all edges of each direction
-  std::vector<uint32_t> codes_;    // pixel << 2 | direction, by weight
-  std::vector<uint32_t> ends_;     // of each weight's stretch of codes_
+  std::vector<uint16_t> weights_;  // of all edges, one direction after another
+  std::vector<uint32_t> codes_;    // pixel << 2 | direction, sorted by weight
+  std::vector<uint32_t> ends_;     // for each weight, the end of its range in codes_
 };
 
 }  // namespace frcnn::selective_search

@@ -7,7 +7,7 @@
 namespace frcnn::selective_search {
 namespace {
 
-// Gradients are clamped at the border: the outermost difference spans one pixel.
+// Pixels outside the image repeat the border, so differences there span one pixel.
 void texture_row(const int16_t* plane, int y, int height, int width, uint8_t* codes) {
   const int16_t* row = plane + static_cast<std::size_t>(y) * width;
   const int16_t* above = y > 0 ? row - width : row;
@@ -70,7 +70,7 @@ RegionSet join_regions(const RegionCounts& counts, const std::vector<RegionEdge>
   }
   set.histograms.resize(regions * row);
   for (int i = 0; i < regions; ++i) {
-    // One less than kUnit, so that a single full bin fits 16 bits.
+    // kUnit - 1, so that a histogram with a single bin fits into 16 bits.
     const float scale = static_cast<float>(kUnit - 1) /
                         static_cast<float>(static_cast<int64_t>(set.sizes[i]) * layout.channels);
     loops.normalise(sums.data() + i * row, static_cast<int>(row), scale,

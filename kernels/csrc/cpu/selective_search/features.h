@@ -1,4 +1,4 @@
-// What regions look like: colour and texture histograms, sizes and bounding boxes.
+// Features of regions: colour and texture histograms, sizes and bounding boxes.
 #pragma once
 
 #include <algorithm>
@@ -14,13 +14,13 @@ struct Box {
   int32_t x1, y1, x2, y2;  // inclusive corners
 };
 
-// The smallest box around two.
+// The smallest box that contains both boxes.
 inline Box bounds(const Box& a, const Box& b) {
   return {std::min(a.x1, b.x1), std::min(a.y1, b.y1), std::max(a.x2, b.x2), std::max(a.y2, b.y2)};
 }
 
-// How a histogram row is laid out: colour bins, then texture bins, each padded with zeros to
-// whole vectors.
+// Layout of a histogram row: colour bins, then texture bins, each padded with zeros to whole
+// vectors.
 struct Layout {
   static constexpr int kTextureBins = kOrientations * kMagnitudes;
   static constexpr int kVector = 16;
@@ -37,7 +37,7 @@ struct Layout {
   int texture;
 };
 
-// Regions with counts of pixels, which add up exactly when regions are merged.
+// Regions with pixel counts, which can be added exactly when regions are merged.
 struct RegionCounts {
   Layout layout;
   std::vector<int32_t> sizes;
@@ -50,7 +50,7 @@ struct RegionSet {
   Layout layout;
   std::vector<int32_t> sizes;
   std::vector<Box> boxes;
-  std::vector<int16_t> histograms;     // regions x layout.row(), each half sums to kUnit
+  std::vector<int16_t> histograms;     // regions x layout.row(); each half sums to kUnit
   std::vector<RegionEdge> neighbours;  // each pair once
 
   int regions() const { return static_cast<int>(sizes.size()); }
@@ -59,7 +59,7 @@ struct RegionSet {
 RegionCounts count_features(const Planes& planes, const SmoothPlanes& smooth,
                             const Segmentation& segmentation);
 
-// The regions of `counts`, joined as `labels` (0..regions - 1) say.
+// Joins the regions of `counts` that have the same label; labels are 0..regions - 1.
 RegionSet join_regions(const RegionCounts& counts, const std::vector<RegionEdge>& edges,
                        const std::vector<int32_t>& labels, int regions);
 

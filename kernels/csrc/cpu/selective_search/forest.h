@@ -1,4 +1,4 @@
-// Union-find over components that know how heavy an edge may join them.
+// Union-find over components; each stores the greatest weight of an edge that may join it.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace frcnn::selective_search {
 
 class Forest {
  public:
-  // No elements. `k` in the unit of the edge weights, times elements.
+  // Removes all elements. `k` is in units of edge weight times elements.
   void reset(int k) {
     scale_ = static_cast<int64_t>(k) << kFraction;
     for (int32_t size = 1; size < kTable; ++size) {
@@ -19,19 +19,19 @@ class Forest {
     limits_.clear();
   }
 
-  // `count` components of size 1.
+  // Adds `count` components of size 1.
   void add_singles(int32_t count) {
     parents_.resize(parents_.size() + count, -1);
     limits_.resize(limits_.size() + count, quotients_[1]);
   }
 
-  // A component of `size` whose heaviest edge weighs `internal`.
+  // Adds a component of `size` whose heaviest edge has the weight `internal`.
   void add(int32_t size, int32_t internal) {
     parents_.push_back(-size);
     limits_.push_back((internal << kFraction) + quotient(size));
   }
 
-  // The element that stands for the component of `element`; paths are halved on the way.
+  // Returns the root of the component of `element`. Halves the path on the way.
   int32_t find(int32_t element) {
     int32_t parent = parents_[element];
     while (parent >= 0) {
@@ -50,7 +50,7 @@ class Forest {
     return (limits_[root] - quotient(size(root))) >> kFraction;
   }
 
-  // Whether an edge of `weight` is no heavier than Int(C) + k / |C| of both components.
+  // Whether `weight` is at most Int(C) + k / |C| for both components.
   bool joins(int32_t a, int32_t b, int32_t weight) const {
     return (weight << kFraction) <= (limits_[a] < limits_[b] ? limits_[a] : limits_[b]);
   }
@@ -63,7 +63,7 @@ class Forest {
   }
 
  private:
-  // Weights are compared in 256ths of their unit, so that k / |C| keeps a fraction.
+  // Weights are compared in 1/256 of their unit, so that k / |C| has a fraction.
   static constexpr int kFraction = 8;
   static constexpr int32_t kTable = 4096;
 
@@ -73,8 +73,8 @@ class Forest {
 
   int64_t scale_ = 0;
   int32_t quotients_[kTable] = {};
-  std::vector<int32_t> parents_;  // of a root: minus its size
-  std::vector<int32_t> limits_;   // of a root: Int(C) + k / |C|
+  std::vector<int32_t> parents_;  // for a root: minus its size
+  std::vector<int32_t> limits_;   // for a root: Int(C) + k / |C|
 };
 
 }  // namespace frcnn::selective_search

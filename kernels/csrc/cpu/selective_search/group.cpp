@@ -30,8 +30,8 @@ class Grouping {
       const uint64_t pair = queue_.back();
       queue_.pop_back();
       const int32_t a = elder(pair), b = younger(pair);
-      if (!stands(b)) continue;
-      if (stands(a)) {
+      if (!is_root(b)) continue;
+      if (is_root(a)) {
         join(a, b);
       } else {
         push_best(b);
@@ -41,10 +41,10 @@ class Grouping {
   }
 
  private:
-  // A pair of neighbours: their similarity, then the two inverted, so that of equally similar
-  // pairs the oldest is the greatest. A pair belongs to its younger region. Of each region's
-  // pairs only the most similar one waits in the queue; when its other half is gone by the time
-  // its turn comes, the next best takes its place.
+  // A pair of neighbours as an integer: the similarity, then the inverted numbers of the elder and
+  // the younger region. So among equally similar pairs the oldest is the greatest. A pair belongs
+  // to its younger region. The queue holds only the most similar pair of each region. If the elder
+  // region of a pair has been joined meanwhile, the region's next best pair is queued instead.
   static constexpr int kBits = 23;
   static constexpr uint64_t kMask = (uint64_t{1} << kBits) - 1;
 
@@ -57,26 +57,26 @@ class Grouping {
            (~static_cast<uint64_t>(younger) & kMask);
   }
 
-  struct Stretch {
+  struct Range {
     std::size_t first;
     std::size_t count;
   };
 
   void link(const RegionSet& set) {
-    stretches_.assign(set.regions(), Stretch{0, 0});
+    ranges_.assign(set.regions(), Range{0, 0});
     for (const RegionEdge& edge : set.neighbours) {
-      ++stretches_[edge.a].count, ++stretches_[edge.b].count;
+      ++ranges_[edge.a].count, ++ranges_[edge.b].count;
     }
     std::size_t total = 0;
-    for (Stretch& stretch : stretches_) {
-      stretch.first = total;
-      total += stretch.count;
-      stretch.count = 0;
+    for (Range& range : ranges_) {
+      range.first = total;
+      total += range.count;
+      range.count = 0;
     }
     neighbours_.resize(total);
     pairs_.resize(total, 0);
     for (const RegionEdge& edge : set.neighbours) {
-      Stretch &a = stretches_[edge.a], &b = stretches_[edge.b];
+      Range &a = ranges_[edge.a], &b = ranges_[edge.b];
       neighbours_[a.first + a.count++] = edge.b;
       pairs_[b.first + b.count] = pair(edge.a, edge.b);
       neighbours_[b.first + b.count++] = edge.a;
@@ -84,14 +84,14 @@ class Grouping {
     for (int32_t i = 0; i < set.regions(); ++i) push_best(i);
   }
 
-  bool stands(int32_t region) const { return joined_into_[region] < 0; }
+  bool is_root(int32_t region) const { return joined_into_[region] < 0; }
 
-  // Queues the most similar of the pairs that belong to `region`, if one is left.
+  // Adds to the queue the most similar remaining pair of `region`, if there is one.
   void push_best(int32_t region) {
-    const Stretch stretch = stretches_[region];
+    const Range range = ranges_[region];
     uint64_t best = 0;
-    for (std::size_t i = stretch.first; i < stretch.first + stretch.count; ++i) {
-      if (pairs_[i] > best && stands(elder(pairs_[i]))) best = pairs_[i];
+    for (std::size_t i = range.first; i < range.first + range.count; ++i) {
+      if (pairs_[i] > best && is_root(elder(pairs_[i]))) best = pairs_[i];
     }
     if (best == 0) return;
     queue_.push_back(best);
@@ -122,36 +122,36 @@ class Grouping {
   }
 
   void join(int32_t a, int32_t b) {
-    const auto made = static_cast<int32_t>(sizes_.size());
+    const auto joined = static_cast<int32_t>(sizes_.size());
     const int64_t both = static_cast<int64_t>(sizes_[a]) + sizes_[b];
     if (similarities_ & (kColour | kTexture)) {
       const auto share = static_cast<int32_t>(sizes_[a] * int64_t{kUnit} / both);
       loops_.blend(histogram(a), histogram(b), share, layout_.row(),
-                   histograms_.data() + static_cast<std::size_t>(made) * layout_.row());
+                   histograms_.data() + static_cast<std::size_t>(joined) * layout_.row());
     }
     boxes_.push_back(bounds(boxes_[a], boxes_[b]));
     sizes_.push_back(static_cast<int32_t>(both));
-    joined_into_[a] = joined_into_[b] = made;
-    seen_by_[made] = made;
+    joined_into_[a] = joined_into_[b] = joined;
+    seen_by_[joined] = joined;
     const std::size_t first = neighbours_.size();
     for (const int32_t part : {a, b}) {
-      for (std::size_t i = 0; i < stretches_[part].count; ++i) {
-        const int32_t other = current(neighbours_[stretches_[part].first + i]);
-        if (seen_by_[other] == made) continue;
-        seen_by_[other] = made;
+      for (std::size_t i = 0; i < ranges_[part].count; ++i) {
+        const int32_t other = current(neighbours_[ranges_[part].first + i]);
+        if (seen_by_[other] == joined) continue;
+        seen_by_[other] = joined;
         neighbours_.push_back(other);
-        pairs_.push_back(pair(other, made));
+        pairs_.push_back(pair(other, joined));
       }
     }
-    stretches_.push_back({first, neighbours_.size() - first});
-    push_best(made);
+    ranges_.push_back({first, neighbours_.size() - first});
+    push_best(joined);
   }
 
-  // The region that holds `region` now; paths are halved on the way.
+  // Returns the region that now contains `region`. Halves the path on the way.
   int32_t current(int32_t region) {
-    while (!stands(region)) {
+    while (!is_root(region)) {
       const int32_t above = joined_into_[region];
-      if (!stands(above)) joined_into_[region] = joined_into_[above];
+      if (!is_root(above)) joined_into_[region] = joined_into_[above];
       region = above;
     }
     return region;
@@ -164,11 +164,11 @@ class Grouping {
   std::vector<int32_t> sizes_;
   std::vector<Box> boxes_;
   std::vector<int16_t> histograms_;
-  std::vector<int32_t> joined_into_;  // -1 while a region stands
-  std::vector<int32_t> seen_by_;      // the last region whose neighbours it was listed among
-  std::vector<int32_t> neighbours_;   // as they were when a region was made
-  std::vector<uint64_t> pairs_;       // beside neighbours_; 0 where it is the neighbour's
-  std::vector<Stretch> stretches_;    // of each region in neighbours_ and pairs_
+  std::vector<int32_t> joined_into_;  // -1 for a region that has not been joined
+  std::vector<int32_t> seen_by_;      // the last region that listed this one as a neighbour
+  std::vector<int32_t> neighbours_;   // as they were when the region was created
+  std::vector<uint64_t> pairs_;       // one per neighbour; 0 if the pair belongs to the neighbour
+  std::vector<Range> ranges_;        // for each region, its range in neighbours_ and pairs_
   std::vector<uint64_t> queue_;       // a heap
 };
 

@@ -1,14 +1,14 @@
-// Bodies of the loops over rows (rows.h), compiled for several instruction sets.
+// The loops over rows (rows.h), compiled for several instruction sets.
 //
-// The compiler vectorises these loops on its own. Builtins stand in for library functions, whose
-// copies the linker would merge.
+// The compiler vectorises these loops. They use builtins instead of library functions, whose copies
+// the linker would merge.
 #pragma once
 #include "cpu/selective_search/rows.h"
 
 namespace frcnn::selective_search {
 namespace {
 
-// exp(-x^2 / (2 * 0.8^2)) in 256ths.
+// exp(-x^2 / (2 * 0.8^2)), scaled so that the weights sum to 256.
 constexpr int kCentre = 128, kNear = 58, kFar = 6;
 
 void smooth_row(const uint8_t* row, int width, uint16_t* out) {
@@ -26,8 +26,8 @@ void smooth_column(const uint16_t* const rows[5], int width, int16_t* out) {
   }
 }
 
-// Planes are in 16ths of a grey level, so half their distance is in eighths. The root and the
-// product are correctly rounded: the same integer on every machine.
+// Planes are in 1/16 of a grey level, so half of their distance is in 1/8. The square root and the
+// product are correctly rounded, which gives the same integer on every machine.
 void weigh_colour(const int16_t* a0, const int16_t* b0, const int16_t* a1, const int16_t* b1,
                   const int16_t* a2, const int16_t* b2, int count, uint16_t* weights) {
   for (int i = 0; i < count; ++i) {
@@ -65,7 +65,7 @@ void add_row(const uint32_t* row, int count, uint32_t* sum) {
   for (int i = 0; i < count; ++i) sum[i] += row[i];
 }
 
-// The conversions and the product are correctly rounded.
+// The conversions and the product are correctly rounded, as IEEE 754 requires.
 void normalise(const uint32_t* counts, int count, float scale, int16_t* out) {
   for (int i = 0; i < count; ++i) {
     out[i] = static_cast<int16_t>(

@@ -5,7 +5,7 @@
 namespace frcnn::selective_search {
 namespace {
 
-// SplitMix64: the jitter depends on the hierarchy and the level alone.
+// SplitMix64: a pseudo-random number that depends only on `value`.
 uint64_t mix(uint64_t value) {
   value += 0x9E3779B97F4A7C15u;
   value = (value ^ (value >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -14,15 +14,15 @@ uint64_t mix(uint64_t value) {
 }
 
 uint64_t box_key(const Box& box) {
-  // Sides are under 2^16, or the operator has rejected the image.
+  // Corners fit into 16 bits: the operator rejects larger images.
   return static_cast<uint64_t>(box.x1) << 48 | static_cast<uint64_t>(box.y1) << 32 |
          static_cast<uint64_t>(box.x2) << 16 | static_cast<uint64_t>(box.y2);
 }
 
 }  // namespace
 
-// The published order (section 3.2): a box's level from the top of its hierarchy, 1 for the
-// whole image, times a random number of 0..1.
+// The published order (section 3.2): a box's level from the top of its hierarchy, 1 for the whole
+// image, times a random number between 0 and 1. Here it depends on the hierarchy and the level.
 void RankedBoxes::add(const Box& box, uint64_t level) {
   const uint64_t jitter = mix(hierarchies_ << 32 | level) >> 32;
   ranks_.emplace_back(level * jitter, static_cast<uint32_t>(boxes_.size()));
@@ -40,7 +40,7 @@ std::vector<Box> RankedBoxes::best(int64_t min_side, int64_t max_boxes) {
   std::sort(ranks_.begin(), ranks_.end());
   std::size_t slots = 64;
   while (slots < boxes_.size() * 2) slots *= 2;
-  // A key of 0 is the box of the image's first pixel; 1 is added to tell it from an empty slot.
+  // Keys are increased by 1: the box of the first pixel has key 0, which marks an empty slot.
   std::vector<uint64_t> table(slots, 0);
   std::vector<Box> result;
   for (const auto& [rank, position] : ranks_) {

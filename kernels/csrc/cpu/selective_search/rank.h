@@ -1,4 +1,4 @@
-// One list out of the boxes of many hierarchies: best first, without duplicates.
+// Merges the boxes of many hierarchies into one list: best first, without duplicates.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +11,11 @@ namespace frcnn::selective_search {
 
 class RankedBoxes {
  public:
-  // The boxes of one hierarchy: `merged` in the order in which they were made, after `given`,
-  // the regions it began with.
+  // Adds the boxes of one hierarchy. `given`: its initial regions. `merged`: the joined regions, in
+  // the order in which they were created.
   void add(const std::vector<Box>& given, const std::vector<Box>& merged);
 
-  // At most `max_boxes` whose sides are both at least `min_side` pixels.
+  // The first `max_boxes` boxes whose sides are both at least `min_side` pixels.
   std::vector<Box> best(int64_t min_side, int64_t max_boxes);
 
  private:
@@ -23,7 +23,7 @@ class RankedBoxes {
 
   uint64_t hierarchies_ = 0;
   std::vector<Box> boxes_;
-  std::vector<std::pair<uint64_t, uint32_t>> ranks_;  // and position in boxes_
+  std::vector<std::pair<uint64_t, uint32_t>> ranks_;  // rank, position in boxes_
 };
 
 }  // namespace frcnn::selective_search

@@ -1,7 +1,7 @@
 // Loops over rows of pixels and histograms, compiled for several instruction sets.
 //
-// They use integers, or single IEEE operations on floats that round alike everywhere, so the
-// instruction set never changes a result.
+// They use integers, or single IEEE operations on floats, which round the same way everywhere. So
+// the instruction set never changes a result.
 #pragma once
 
 #include <cstdint>
@@ -10,30 +10,31 @@
 
 namespace frcnn::selective_search {
 
-inline constexpr int kColourBins = 25;  // of a channel
+inline constexpr int kColourBins = 25;  // per channel
 inline constexpr int kOrientations = 8;
-inline constexpr int kMagnitudes = 8;  // of a channel and an orientation
-// The sum over a colour or texture histogram, so similarities run from 0 to this.
+inline constexpr int kMagnitudes = 8;  // per channel and orientation
+// The sum of a colour or texture histogram, and the greatest value of a similarity.
 inline constexpr int kUnit = 1 << 15;
 
 struct RowLoops {
-  // A row of the horizontal smoothing, in 256ths of a grey level. `row` has two repeated pixels on
-  // either side.
+  // Smooths one row horizontally; the result is in 1/256 of a grey level. `row` is padded with two
+  // repeated pixels on each side.
   void (*smooth_row)(const uint8_t* row, int width, uint16_t* out);
 
-  // A row of the vertical smoothing, from the five rows around it, in 16ths of a grey level.
+  // Smooths one row vertically, from the five rows around it; the result is in 1/16 of a grey
+  // level.
   void (*smooth_column)(const uint16_t* const rows[5], int width, int16_t* out);
 
-  // Weights of the edges between pixels a and b of three smoothed planes, or of one.
+  // Weights of the edges between pixels a and b, in three smoothed planes or in one.
   void (*weigh_colour)(const int16_t* a0, const int16_t* b0, const int16_t* a1, const int16_t* b1,
                        const int16_t* a2, const int16_t* b2, int count, uint16_t* weights);
   void (*weigh_grey)(const int16_t* a, const int16_t* b, int count, uint16_t* weights);
 
-  // Bins of a row's colours.
+  // Colour bins of a row.
   void (*colour_codes)(const uint8_t* values, int count, uint8_t* codes);
 
-  // Bins of a row's gradients, central differences of a smoothed plane: orientation (the octant)
-  // and magnitude (doubling from one bin to the next).
+  // Texture bins of a row: orientation (octant) and magnitude (doubles from bin to bin) of the
+  // gradient, computed as central differences of a smoothed plane.
   void (*texture_codes)(const int16_t* left, const int16_t* right, const int16_t* above,
                         const int16_t* below, int count, uint8_t* codes);
 
@@ -43,7 +44,7 @@ struct RowLoops {
   // Counts times `scale`, rounded down.
   void (*normalise)(const uint32_t* counts, int count, float scale, int16_t* out);
 
-  // Sum of the smaller of each pair of bins.
+  // Sum of the minima of each pair of bins.
   int32_t (*intersection)(const int16_t* a, const int16_t* b, int count);
 
   // Mean of two histograms, weighted by `share` and kUnit - share.

@@ -7,7 +7,7 @@
 
 namespace frcnn::selective_search {
 
-// Regions of fewer pixels join a neighbour in the base segmentation.
+// Smaller regions (in pixels) join a neighbour in the base segmentation.
 constexpr int kBaseMinSize = 20;
 
 std::vector<Box> search(const uint8_t* rgb, int height, int width, const Settings& settings) {

@@ -1,4 +1,4 @@
-// Selective search (Uijlings et al., IJCV 2013): boxes of likely objects, from pixels.
+// Selective search (Uijlings et al., IJCV 2013): boxes of likely objects, computed from pixels.
 #pragma once
 
 #include <cstdint>
@@ -9,19 +9,19 @@
 
 namespace frcnn::selective_search {
 
-// What the hierarchies differ in: each combination of the three lists makes one.
+// One hierarchy is computed for each combination of the entries of the three lists.
 struct Settings {
   std::vector<ColourSpace> colour_spaces;
   std::vector<int> thresholds;    // k of the segmentations
   std::vector<int> similarities;  // sets of Similarity bits
-  int connectivity;               // 4 or 8 neighbours of a pixel
-  int base_threshold;             // k of the segmentation whose regions they are made from
-  int min_region;                 // pixels of the smallest region of a hierarchy
-  int64_t min_side;               // boxes with a shorter side are left out
+  int connectivity;               // neighbours of a pixel, 4 or 8
+  int base_threshold;             // k of the segmentation of the pixels, where the others start
+  int min_region;                 // smallest region at the start of a hierarchy, in pixels
+  int64_t min_side;               // boxes with a shorter side are omitted
   int64_t max_boxes;
 };
 
-// Boxes of `rgb` (height x width x 3), best first; the same for the same pixels, always.
+// Boxes of `rgb` (height x width x 3), best first. The same pixels always give the same boxes.
 std::vector<Box> search(const uint8_t* rgb, int height, int width, const Settings& settings);
 
 }  // namespace frcnn::selective_search

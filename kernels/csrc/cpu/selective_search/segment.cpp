@@ -6,7 +6,7 @@
 namespace frcnn::selective_search {
 namespace {
 
-// The second pass of the method: small components join along their lightest edge.
+// The second pass of the method: small components are joined along their lightest edge.
 void merge_small(const std::vector<RegionEdge>& edges, int min_size, Forest& forest) {
   for (const RegionEdge& edge : edges) {
     const int32_t a = forest.find(edge.a), b = forest.find(edge.b);
@@ -16,7 +16,7 @@ void merge_small(const std::vector<RegionEdge>& edges, int min_size, Forest& for
   }
 }
 
-// Components numbered in the order in which the elements meet them. Returns their count.
+// Numbers the components in the order of their first elements. Returns their count.
 int number_components(Forest& forest, int32_t elements, std::vector<int32_t>& labels) {
   labels.resize(elements);
   std::vector<int32_t> numbers(elements, -1);

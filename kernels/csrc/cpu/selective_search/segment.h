@@ -1,8 +1,9 @@
 // Graph-based segmentation (Felzenszwalb and Huttenlocher, IJCV 2004).
 //
-// Edges are taken lightest first; one joins the components C at its ends if it is no heavier
-// than Int(C) + k / |C| of either, Int(C) being the heaviest edge inside. Pixels are segmented
-// once at a small k; the segmentations at larger k are made from its few thousand regions.
+// Edges are processed in order of increasing weight. An edge joins the components at its two ends
+// if its weight is at most Int(C) + k / |C| for both components C, where Int(C) is the weight of
+// the heaviest edge inside C. Pixels are segmented once with a small k; segmentations with larger k
+// start from its few thousand regions.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +18,7 @@ namespace frcnn::selective_search {
 struct RegionEdge {
   int32_t a;
   int32_t b;
-  int32_t weight;  // of the lightest pixel edge between the two
+  int32_t weight;  // weight of the lightest pixel edge between the two
 };
 
 struct Segmentation {
@@ -29,23 +30,23 @@ struct Segmentation {
   int regions() const { return static_cast<int>(sizes.size()); }
 };
 
-// Memory that is kept from one image to the next.
+// Memory that is reused for several segmentations.
 struct SegmentationMemory {
   PixelEdges edges;
   Forest forest;
   std::vector<RegionEdge> rejected;
 };
 
-// Regions under `min_size` pixels are merged with a neighbour. `connectivity`: 4 or 8.
+// Regions of fewer than `min_size` pixels are merged with a neighbour. `connectivity`: 4 or 8.
 Segmentation segment_pixels(const SmoothPlanes& planes, int connectivity, int k, int min_size,
                             SegmentationMemory& memory);
 
-// `edges`, lightest first, between regions that are joined as `labels` (0..regions - 1) say: the
-// lightest for each pair.
+// The lightest of `edges` for each pair of labels. `edges` are sorted, lightest first; `labels`
+// gives each region its new region, 0..regions - 1.
 std::vector<RegionEdge> unique_pairs(const std::vector<RegionEdge>& edges,
                                      const std::vector<int32_t>& labels, int regions);
 
-// Labels of the regions of `base`, 0..count - 1, at another k. Returns the count.
+// Labels the regions of `base` for a larger k, with 0..count - 1. Returns the count.
 int segment_regions(const Segmentation& base, int k, int min_size, std::vector<int32_t>& labels);
 
 }  // namespace frcnn::selective_search

@@ -5,6 +5,7 @@
 #include "cpu/selective_search/rows.h"
 
 namespace frcnn::selective_search {
+
 SmoothPlanes smooth(const Planes& planes) {
   const int height = planes.height, width = planes.width;
   const RowLoops& loops = row_loops();

@@ -8,7 +8,7 @@
 
 namespace frcnn::selective_search {
 
-// As Planes, in 16ths of a grey level.
+// Like Planes, but in 1/16 of a grey level.
 struct SmoothPlanes {
   int height;
   int width;
@@ -19,7 +19,7 @@ struct SmoothPlanes {
   const int16_t* plane(int channel) const { return values.data() + channel * pixels(); }
 };
 
-// Gaussian of sigma 0.8 over five pixels each way; the border pixel is repeated outside.
+// Gaussian of sigma 0.8 over 5 x 5 pixels. Outside the image the border pixel is repeated.
 SmoothPlanes smooth(const Planes& planes);
 
 }  // namespace frcnn::selective_search

@@ -1,4 +1,4 @@
-"""The box around a mask as COCO json writes it: run lengths or polygons. No mask is drawn."""
+"""The box around a mask in COCO json (run lengths or polygons), without drawing the mask."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-# A run length of more characters would be over 2^34 pixels.
+# A run length of more characters would be more than 2^34 pixels.
 _MOST_CHARACTERS = 7
 _MOST_PIXELS = 1 << 34
 Extent = tuple[float, float, float, float]
 
 
 def mask_extent(segmentation: Any) -> Extent | None:
-    """x, y, width and height around a mask; None where it has no pixel.
+    """x, y, width and height of the box around a mask; None for a mask without pixels.
 
     segmentation: {"size": [height, width], "counts": run lengths, as a list or compressed}, or
-    a list of polygons x1, y1, x2, y2, ... Raises ValueError where it is neither.
+    a list of polygons x1, y1, x2, y2, ... Raises ValueError for anything else.
     """
     if isinstance(segmentation, dict):
         return _of_runs(segmentation)
@@ -27,7 +27,7 @@ def mask_extent(segmentation: Any) -> Extent | None:
 
 
 def _of_runs(rle: dict[str, Any]) -> Extent | None:
-    """Runs of 0 and 1 in turn, 0 first, go down the columns."""
+    """Runs alternate between 0 and 1, start with 0, and go down the columns."""
     size = rle.get("size")
     if not isinstance(size, list) or len(size) != 2 or any(type(n) is not int for n in size):
         raise ValueError("its run lengths have no size")
@@ -45,15 +45,17 @@ def _of_runs(rle: dict[str, Any]) -> Extent | None:
         return None
     left, right = int(starts[0]) // height, int(lasts[-1]) // height
     if (starts // height != lasts // height).any():
-        top, bottom = 0, height - 1  # a run into the next column has the last row, and the first
+        # A run that continues in the next column contains the last and the first row.
+        top, bottom = 0, height - 1
     else:
         top, bottom = int((starts % height).min()), int((lasts % height).max())
     return left, top, right - left + 1, bottom - top + 1
 
 
 def _decompressed(text: str) -> NDArray[np.int64]:
-    """COCO's strings: 5 bits a character from 48 on, from the third on differences to the one
-    before the last.
+    """COCO's strings: 5 bits per character, plus 48.
+
+    From the third run on, each number is the difference from the run two places before.
     """
     runs: list[int] = []
     value = shift = 0
@@ -69,13 +71,13 @@ def _decompressed(text: str) -> NDArray[np.int64]:
             runs.append(value + runs[-2] if len(runs) > 2 else value)
             value = shift = 0
     if shift:
-        raise ValueError("its compressed run lengths are cut")
+        raise ValueError("its compressed run lengths are truncated")
     return _whole_numbers(runs)
 
 
 def _whole_numbers(runs: Any) -> NDArray[np.int64]:
     if not isinstance(runs, list) or any(type(run) is not int for run in runs):
-        raise ValueError("its run lengths are no whole numbers")
+        raise ValueError("its run lengths are not whole numbers")
     try:
         return np.array(runs, np.int64)
     except OverflowError as error:
@@ -83,14 +85,14 @@ def _whole_numbers(runs: Any) -> NDArray[np.int64]:
 
 
 def _of_polygons(polygons: list[Any]) -> Extent:
-    """As COCO's own boxes are: from the least to the greatest coordinate."""
-    if not all(isinstance(each, list) for each in polygons):
-        raise ValueError("its polygons are no lists of numbers")
+    """Like COCO's own boxes: from the least to the greatest coordinate."""
+    if not all(isinstance(polygon, list) for polygon in polygons):
+        raise ValueError("its polygons are not lists of numbers")
     try:
-        points = np.concatenate([np.array(each, np.float64).ravel() for each in polygons])
+        points = np.concatenate([np.array(polygon, np.float64).ravel() for polygon in polygons])
     except (TypeError, ValueError) as error:
-        raise ValueError("its polygons are no lists of numbers") from error
-    if len(points) < 2 or any(len(each) % 2 for each in polygons):
+        raise ValueError("its polygons are not lists of numbers") from error
+    if len(points) < 2 or any(len(polygon) % 2 for polygon in polygons):
         raise ValueError("its polygons need an x and a y for each point")
     x, y = points[::2], points[1::2]
     return (

@@ -1,4 +1,4 @@
-"""Reading a MATLAB file's variables: v4 to v7 in NumPy, v7.3 (which is HDF5) with h5py."""
+"""Read the variables of a MATLAB file: v4 to v7 with NumPy, v7.3 (HDF5) with h5py."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from frcnn_proposals.reading import read_bytes
 
 Variables = Mapping[str, NDArray[Any]]
 
-# What the arrays of a file may come to: its bytes can be compressed, but a few bytes can also
-# stand for gigabytes of nulls, or name the same array a million times.
+# Limit of the size of a file's arrays. Files can be compressed, but a few bytes can also expand to
+# gigabytes of zeros, or refer to the same array a million times.
 _LEAST_LIMIT = 64 << 20
 _MOST_EXPANSION = 64
 
@@ -25,7 +25,7 @@ _MOST_EXPANSION = 64
 def load_mat(path: Path) -> Variables:
     """The variables of a .mat file: numbers as 2-D arrays, cells as object arrays, text as str.
 
-    Raises InputError, naming the file, if it cannot be read or needs h5py, which is not there.
+    Raises InputError, which names the file, if it cannot be read or needs h5py to be installed.
     """
     try:
         limit = _LEAST_LIMIT + _MOST_EXPANSION * path.stat().st_size
@@ -37,7 +37,5 @@ def load_mat(path: Path) -> Variables:
         raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # what is damaged raises a dozen kinds of error
-        raise InputError(
-            f"{path}: is not a MATLAB file that can be read ({reason(error)})"
-        ) from error
+    except Exception as error:  # a damaged file raises many kinds of errors
+        raise InputError(f"{path}: cannot be read as a MATLAB file ({reason(error)})") from error

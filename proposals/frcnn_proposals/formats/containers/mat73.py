@@ -1,4 +1,4 @@
-"""Reading MATLAB v7.3 files, which are HDF5, in the form in which SciPy gives older ones."""
+"""Read MATLAB v7.3 files, which are HDF5, into the same form as older files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from frcnn_proposals.isolated_process import IsolatedCallError, call_isolated
 from frcnn_proposals.reading import open_file
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
-# MATLAB puts a header of its own before the HDF5 file.
+# MATLAB writes its own header before the HDF5 file.
 _OFFSETS = (0, 512)
 _WAY_OUT = "save it in MATLAB with save(..., '-v7')"
-# Bytes that HDF5 and h5py may take beside the arrays.
+# Bytes that HDF5 and h5py may use in addition to the arrays.
 _OWN_MEMORY = 1 << 30
-# Seconds of processor time for a file, and for each megabyte of it.
-_SECONDS, _SECONDS_A_MEGABYTE = 20.0, 1.0
+# Processor time per file, and in addition per megabyte.
+_SECONDS, _SECONDS_PER_MEGABYTE = 20.0, 1.0
 
 
 def is_hdf5(path: Path) -> bool:
@@ -34,24 +34,24 @@ def is_hdf5(path: Path) -> bool:
 def load_mat73(path: Path, limit: int) -> dict[str, NDArray[Any]]:
     """The variables of a v7.3 file: numbers as 2-D arrays, cells as object arrays.
 
-    limit: bytes that they may come to. HDF5 does not promise to survive a damaged file, so it
-    is read in a process of its own.
-    Raises InputError if h5py is not installed, or the file is damaged or refers to others.
+    limit: greatest size of the variables, in bytes. HDF5 can crash on a damaged file, so it is
+    called in a separate process.
+    Raises InputError if h5py is not installed, or if the file is damaged or refers to other files.
     """
     try:
-        import h5py  # noqa: F401 - here once, and not in every process that reads a file
+        import h5py  # noqa: F401 - imported once here, not in each process that reads a file
     except ImportError as error:
         raise InputError(
             f"{path}: is a MATLAB v7.3 file (HDF5), which needs h5py: pip install h5py,\n"
             f"or {_WAY_OUT}"
         ) from error
-    seconds = _SECONDS + _SECONDS_A_MEGABYTE * path.stat().st_size / 2**20
+    seconds = _SECONDS + _SECONDS_PER_MEGABYTE * path.stat().st_size / 2**20
     try:
         return call_isolated(_read, path, limit, seconds=seconds, memory=3 * limit + _OWN_MEMORY)
     except IsolatedCallError as error:
         raise InputError(
-            f"{path}: is not a MATLAB v7.3 file that can be read ({error});\n"
-            f"if MATLAB reads it, {_WAY_OUT}"
+            f"{path}: cannot be read as a MATLAB v7.3 file ({error});\n"
+            f"if MATLAB can read it, {_WAY_OUT}"
         ) from error
 
 
@@ -71,24 +71,24 @@ def _read(path: Path, limit: int) -> dict[str, NDArray[Any]]:
 
 
 class _Reader:
-    """Values out of an open file, as long as they do not come to more than `limit` bytes."""
+    """Reads values from an open file, up to `limit` bytes in total."""
 
     def __init__(self, file: Any, limit: int) -> None:
         self._file = file
         self._left = limit
 
     def value(self, dataset: Any, depth: int) -> NDArray[Any]:
-        """A dataset as SciPy would give it. Raises ValueError where that cannot be."""
+        """The value of an HDF5 dataset, as SciPy would return it. Raises ValueError."""
         if depth > 2:
-            raise ValueError("cells within cells within cells")
+            raise ValueError("its cells are nested too deeply")
         if dataset.external or dataset.is_virtual:
             raise ValueError("it refers to other files")
         if dataset.attrs.get("MATLAB_empty", 0):
             return np.zeros((0, 0), object if _class(dataset) == "cell" else np.float64)
         self._left -= dataset.nbytes
         if self._left < 0:
-            raise ValueError("it claims far more than it holds")
-        # MATLAB counts columns first: the axes are the other way round here.
+            raise ValueError("its variables are too large for the file")
+        # MATLAB stores columns first, so the axes are reversed here.
         values: NDArray[Any] = dataset[()].T
         if values.dtype == object:
             filled = np.empty(values.shape, object)

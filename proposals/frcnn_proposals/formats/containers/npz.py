@@ -1,4 +1,4 @@
-"""Reading NumPy's .npz from outside: tables of numbers, and no more memory than they fill."""
+"""Read NumPy's .npz files from outside: only tables of numbers, with a limit of memory."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.errors import InputError, reason
 
-# A file's arrays may be so many times its length, or these bytes.
+# Limits of the total size of the arrays: times the file's length, and bytes; the greater applies.
 _MOST_PRESSED, _LEAST_ROOM = 50, 1 << 26
 
 
 def load_npz(path: Path) -> Mapping[str, NDArray[Any]]:
-    """The arrays of a .npz by name; what would need unpickling is refused.
+    """The arrays of an .npz file by name. Arrays that need unpickling are rejected.
 
-    A small file cannot have much memory set aside. Raises InputError, naming the file.
+    A small file cannot make it allocate much memory. Raises InputError, which names the file.
     """
     arrays = {}
     try:
@@ -34,8 +34,8 @@ def load_npz(path: Path) -> Mapping[str, NDArray[Any]]:
                     arrays[entry.filename.removesuffix(".npy")] = array
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except Exception as error:  # zipfile, zlib and NumPy raise a dozen kinds on a damaged file
-        raise InputError(f"{path}: is not an .npz that can be read ({reason(error)})") from error
+    except Exception as error:  # a damaged file raises many kinds of errors
+        raise InputError(f"{path}: cannot be read as an .npz file ({reason(error)})") from error
     return arrays
 
 
@@ -48,7 +48,7 @@ def _array(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, room: int) -> NDArr
         read = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}[version]
         shape, by_columns, dtype = read(member)
         if dtype.hasobject or dtype.kind not in "iuf" or len(shape) > 2:
-            raise ValueError(f"{entry.filename} is no table of numbers")
+            raise ValueError(f"{entry.filename} is not a table of numbers")
         size = math.prod(shape) * dtype.itemsize
         if not 0 <= size <= room:
             raise ValueError(f"{entry.filename} claims to hold {size} bytes")

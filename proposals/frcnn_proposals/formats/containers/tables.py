@@ -14,14 +14,14 @@ Row = tuple[Sequence[float], float | None]  # a box's four numbers and its score
 
 
 def all_found(items: Iterable[Item | None]) -> list[Item] | None:
-    """The items; None where one of them is None."""
+    """The items as a list; None if one of them is None."""
     found = list(items)
     present = [item for item in found if item is not None]
     return present if len(present) == len(found) else None
 
 
 def numbers(value: Any, columns: tuple[int, ...] = (4,)) -> Array | None:
-    """`value` if it is a table of numbers with one of these column counts; empty counts as one."""
+    """`value` if it is a table of numbers with one of these column counts; can be empty."""
     if not isinstance(value, np.ndarray) or value.dtype.kind not in "iuf":
         return None
     if value.size == 0:
@@ -59,7 +59,7 @@ def columns_of(value: Any, count: int) -> Array | None:
 
 
 def list_of_tables(value: Any, columns: tuple[int, ...] = (4,)) -> list[Array] | None:
-    """A list of (N, columns) number tables, each an array or nested lists; None if it is not."""
+    """A list of (N, columns) number tables, as arrays or nested lists; None if it is not."""
     if isinstance(value, np.ndarray) and value.dtype != object and value.ndim != 3:
         return None
     if not isinstance(value, list | tuple | np.ndarray):
@@ -68,7 +68,7 @@ def list_of_tables(value: Any, columns: tuple[int, ...] = (4,)) -> list[Array] |
 
 
 def list_of_rows(value: Any, boxes: list[Array]) -> list[Array] | None:
-    """A list with a number for each box; None if it is not."""
+    """A list of rows with one number per box; None if it is something else."""
     if not isinstance(value, list | tuple | np.ndarray) or len(value) != len(boxes):
         return None
     return all_found(_row(item, len(table)) for item, table in zip(value, boxes, strict=True))
@@ -84,7 +84,7 @@ def list_of_ids(value: Any, count: int) -> list[str | int] | None:
 
 
 def as_array(value: Any) -> Array | None:
-    """A numeric array of an array or of nested lists; None if it is neither."""
+    """An array or nested lists as a numeric array; None if it is neither."""
     if not isinstance(value, np.ndarray | list | tuple):
         return None
     try:
@@ -94,7 +94,7 @@ def as_array(value: Any) -> Array | None:
 
 
 def split_scores(found: Sequence[Array]) -> tuple[list[Array], list[Array] | None]:
-    """Boxes of N x 4 or N x 5 tables; scores where all tables with boxes have a fifth column."""
+    """Boxes of N x 4 or N x 5 tables, and scores if all tables with boxes have a fifth column."""
     scored = any(map(len, found)) and all(table.shape[1] == 5 for table in found if len(table))
     scores = [table[:, 4:].ravel() for table in found] if scored else None
     return [table[:, :4] for table in found], scores
@@ -103,7 +103,7 @@ def split_scores(found: Sequence[Array]) -> tuple[list[Array], list[Array] | Non
 def tables_of_rows(
     of_image: Mapping[Any, Sequence[Row]],
 ) -> tuple[list[Array], list[Array] | None]:
-    """Tables and scores by image; where every box has a score the best comes first."""
+    """Tables and scores by image. If every box has a score, boxes are sorted, best first."""
     scored = all(score is not None for rows in of_image.values() for _, score in rows)
     scored = scored and any(of_image.values())
     boxes, scores = [], []
