@@ -11,7 +11,7 @@ from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.datasets.export.dataset import export_dataset
 from frcnn_cli.engine.datasets.export.formats import FORMATS
 from frcnn_cli.engine.datasets.find import default_splits, find_dataset
-from frcnn_cli.engine.datasets.layout import refuse, refuse_unless_picture
+from frcnn_cli.engine.datasets.layout import raise_on_fault, raise_unless_image_missing
 
 
 @click.command()
@@ -56,7 +56,7 @@ def export(
     frcnn data export voc2007 found/ --format yolo --detections detections.json
     """
     split = split or default_splits(dataset, data_root).evaluation
-    report = refuse if copy_images else refuse_unless_picture
+    report = raise_on_fault if copy_images else raise_unless_image_missing
     data = find_dataset(dataset, split, data_root, report)
     detections = None
     if detections_path is not None:

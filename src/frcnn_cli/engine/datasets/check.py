@@ -1,4 +1,4 @@
-"""Reading everything of a data set, pictures included, and saying what is wrong in it."""
+"""Read a whole dataset, images included, and report the problems in it."""
 
 from __future__ import annotations
 
@@ -16,13 +16,16 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
 
-_SHOULD_BE_APART = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
+_DISJOINT_SPLITS = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
 
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """What a split holds. objects: those that are not difficult or crowds, by class;
-    background: images without any object; annotated: whether the split has annotations."""
+    """Counts of one split.
+
+    annotated: whether the split has annotations. background: images without objects. ignored:
+    difficult and crowd objects. objects: all other objects, by class.
+    """
 
     split: str
     images: int
@@ -34,14 +37,14 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """faults: all of them; those that are tolerated do not keep the data set from being used."""
+    """The result of a check. Tolerated faults do not prevent the use of the dataset."""
 
     splits: tuple[SplitSummary, ...]
     faults: tuple[Fault, ...]
 
     @property
     def sound(self) -> bool:
-        """Whether every split can be used as it is."""
+        """Whether every split can be used without changes."""
         return all(fault.tolerated for fault in self.faults)
 
 
@@ -51,23 +54,23 @@ def check_dataset(
     data_root: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> CheckReport:
-    """Read every annotation, decode every picture, and compare their sizes.
+    """Read every annotation, decode every image, and compare their sizes.
 
-    split: only this one. Raises MisuseError for an unknown dataset or split.
+    split: check only this one. Raises MisuseError for an unknown dataset or split.
     """
     splits = [split] if split else list(available_splits(name, data_root))
     faults: list[Fault] = []
     datasets: list[Dataset] = []
-    for each in splits:
+    for split_name in splits:
         try:
-            datasets.append(find_dataset(name, each, data_root, faults.append))
+            datasets.append(find_dataset(name, split_name, data_root, faults.append))
         except InputError as error:
-            # A list or json that cannot be read at all; other splits may be.
-            faults.append(Fault(Path(name), f"split {each}: {error}"))
+            # A list or json is unreadable; other splits may be readable.
+            faults.append(Fault(Path(name), f"split {split_name}: {error}"))
     faults += _shared_images(datasets)
-    faults += _picture_faults(datasets, reporter)
+    faults += _image_faults(datasets, reporter)
     summaries = tuple(_summary(dataset) for dataset in datasets)
-    # Splits overlap (trainval holds train), and so do their faults.
+    # Splits overlap (trainval contains train), so a fault can be reported twice.
     return CheckReport(summaries, tuple(dict.fromkeys(faults)))
 
 
@@ -76,9 +79,9 @@ def _summary(dataset: Dataset) -> SplitSummary:
     objects: Counter[str] = Counter(dict.fromkeys(dataset.classes, 0))
     ignored = 0
     for truth in truths:
-        aside = truth.difficult | truth.crowd
-        ignored += int(aside.sum())
-        objects.update(dataset.classes[label - 1] for label in truth.labels[~aside].tolist())
+        is_ignored = truth.difficult | truth.crowd
+        ignored += int(is_ignored.sum())
+        objects.update(dataset.classes[label - 1] for label in truth.labels[~is_ignored].tolist())
     return SplitSummary(
         dataset.split,
         len(dataset),
@@ -90,23 +93,23 @@ def _summary(dataset: Dataset) -> SplitSummary:
 
 
 def _shared_images(datasets: Iterable[Dataset]) -> list[Fault]:
-    """Images in two splits that should have none in common."""
+    """Report images that are in two splits which should be disjoint."""
     paths = {data.split: {image.path for image in data.images} for data in datasets}
     return [
         Fault(shared, f"is in both {first} and {second}", tolerated=True)
-        for first, second in _SHOULD_BE_APART
+        for first, second in _DISJOINT_SPLITS
         if first in paths and second in paths
         for shared in sorted(paths[first] & paths[second])
     ]
 
 
-def _picture_faults(datasets: Iterable[Dataset], reporter: Reporter) -> list[Fault]:
-    """Decode each picture once, in threads (the decoder lets others run meanwhile)."""
+def _image_faults(datasets: Iterable[Dataset], reporter: Reporter) -> list[Fault]:
+    """Decode each image once, in threads: the decoder releases the GIL."""
     records = {image.path: image for data in datasets for image in data.images}
-    there = [record for record in records.values() if record.path.exists()]
+    existing = [record for record in records.values() if record.path.exists()]
     executor = ThreadPoolExecutor(usable_cores())
     try:
-        futures = [executor.submit(_picture_fault, record) for record in there]
+        futures = [executor.submit(_image_fault, record) for record in existing]
         with reporter.progress("Reading", len(futures)) as advance:
             for _ in as_completed(futures):
                 advance(1, "")
@@ -115,7 +118,7 @@ def _picture_faults(datasets: Iterable[Dataset], reporter: Reporter) -> list[Fau
         executor.shutdown(cancel_futures=True)
 
 
-def _picture_fault(record: ImageRecord) -> Fault | None:
+def _image_fault(record: ImageRecord) -> Fault | None:
     try:
         height, width = read_image(record.path).shape[:2]
     except InputError as error:
@@ -124,6 +127,7 @@ def _picture_fault(record: ImageRecord) -> Fault | None:
     if annotated != (width, height):
         return Fault(
             record.path,
-            f"is {width} x {height} pixels upright, annotated as {annotated[0]} x {annotated[1]}",
+            f"is {width} x {height} pixels after EXIF rotation, annotated as "
+            f"{annotated[0]} x {annotated[1]}",
         )
     return None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
-from frcnn_cli.engine.datasets.layout import Report, refuse
+from frcnn_cli.engine.datasets.layout import Report, raise_on_fault
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.provenance import trained_on
@@ -74,7 +74,7 @@ def open_split(
     name: str,
     split: str | None = None,
     data_root: Path | None = None,
-    fault: Report = refuse,
+    fault: Report = raise_on_fault,
     reporter: Reporter = SILENT,
 ) -> Dataset:
     """Open a split of a dataset: by default test if it is annotated, else val; reports its name.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import refuse_unless_picture
+from frcnn_cli.engine.datasets.layout import raise_unless_image_missing
 from frcnn_cli.engine.detection.dataset import detect_with_journal, readable_images
 from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.distributed.team import ALONE, Team
@@ -57,5 +57,5 @@ def evaluate_file(
     The image files of the dataset may be missing. split: by default test if it is annotated,
     else val.
     """
-    opened = open_split(dataset, split, data_root, refuse_unless_picture, reporter)
+    opened = open_split(dataset, split, data_root, raise_unless_image_missing, reporter)
     return evaluate(opened, read_detections(path, opened))
