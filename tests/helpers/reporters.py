@@ -1,4 +1,4 @@
-"""Reporters that keep what they are told."""
+"""Reporters that record their calls."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from frcnn_cli.engine.reporter import Advance, Silent
 
 
 class RecordingReporter(Silent):
-    """notes: lines. counts: (done, total) after each item of the latest progress.
+    """A reporter that records notes and progress.
 
-    on_advance: called after each item; it may raise, as Ctrl-C does.
+    notes: lines. counts: (done, total) after each item of the latest progress. on_advance: called
+    after each item; it may raise, as Ctrl-C does.
     """
 
     def __init__(self, on_advance: Callable[[], None] = lambda: None) -> None:
