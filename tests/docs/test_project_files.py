@@ -33,8 +33,8 @@ def make_targets() -> set[str]:
 
 def commands(workflow: Path) -> list[str]:
     """What the steps of a workflow run, without comments."""
-    jobs = parsed(workflow)["jobs"].values()
-    lines = [line for job in jobs for step in job["steps"] for line in step.get("run", "").split("\n")]
+    steps = [step for job in parsed(workflow)["jobs"].values() for step in job["steps"]]
+    lines = "\n".join(step.get("run", "") for step in steps).splitlines()
     return [line.partition(" #")[0].strip() for line in lines if line.strip()]
 
 
