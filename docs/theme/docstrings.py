@@ -1,6 +1,7 @@
 """A griffe extension for this project's docstrings: argument descriptions become lists.
 
-A description is a line such as `boxes: float32 (N, 4)`, with indented lines that continue it.
+A description is `boxes: float32 (N, 4)`, at the start of a line or after a full stop. Lines that
+follow continue it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from typing import Any
 
 import griffe
 
+AFTER_STOP = re.compile(r"(?<=\.)\s+(?=[a-z_]\w*: \S)")
+OUTCOME = re.compile(r"(?<=\.)\s+(?=(?:Raises|Returns) )")
 DESCRIPTION = re.compile(r"([a-z_]\w*(?:(?:, | and )[a-z_]\w*)*): (?=\S)")
 
 
@@ -26,10 +29,11 @@ def as_list(paragraph: str) -> str:
     """The paragraph as a list if it begins with a description, otherwise unchanged."""
     if not DESCRIPTION.match(paragraph):
         return paragraph
+    described, *outcome = OUTCOME.split(paragraph, maxsplit=1)
     lines = []
-    for line in paragraph.splitlines():
+    for line in AFTER_STOP.sub("\n", described).splitlines():
         if found := DESCRIPTION.match(line):
             lines.append(f"- **{found[1]}**: {line[found.end() :]}")
         else:
             lines.append(f"    {line.strip()}")
-    return "\n".join(lines)
+    return "\n\n".join(["\n".join(lines), *outcome])
