@@ -66,6 +66,13 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(listed) == sorted(pages)
 
 
+@pytest.mark.parametrize("page", sorted(REPOSITORY.glob("*.md")), ids=lambda page: page.name)
+def test_links_outside_the_site_lead_somewhere(page: Path) -> None:
+    """Those in docs/ are checked by `make docs`."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
 def test_workflows_run_what_the_repository_has(workflow: Path) -> None:
     assert commands(workflow)
