@@ -43,7 +43,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_runs_are_listed_with_what_they_hold(home: Path, tmp_path: Path) -> None:
+def test_runs_are_listed_with_their_details(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs.json"
     result = CliRunner().invoke(cli, ["runs", "--runs", str(home / "runs"), "--json", str(path)])
     assert result.exit_code == 0, result.output
@@ -63,12 +63,12 @@ def test_runs_are_listed_with_what_they_hold(home: Path, tmp_path: Path) -> None
     assert "damaged" in result.output
 
 
-def test_no_runs_are_no_error_but_no_folder_is(tmp_path: Path) -> None:
+def test_no_runs_are_no_error_but_a_missing_folder_is(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path)]).exit_code == 0
     assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path / "gone")]).exit_code == 1
 
 
-def test_a_run_leaves_a_curve_and_scalars(home: Path) -> None:
+def test_a_run_writes_a_loss_plot_and_scalars(home: Path) -> None:
     with Image.open(home / "runs" / "whole" / "loss.png") as image:
         assert image.width > 400
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -80,7 +80,7 @@ def test_a_run_leaves_a_curve_and_scalars(home: Path) -> None:
     assert [each.step for each in log.Scalars("map_on_val")] == [3, 4]
 
 
-def test_the_line_of_a_step_says_losses_rate_pace_and_evaluation() -> None:
+def test_the_progress_line_has_losses_rate_speed_and_evaluation() -> None:
     line = TrainingLine()
     said = line(STEP)
     assert said == "loss 1.250 (class 0.750, boxes 0.500), rate 0.01, 8.0 images/s"
@@ -98,9 +98,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return pass_seconds
 
 
-def test_long_work_is_announced_once_from_its_first_items(
-    clock: Callable[[float], None], tmp_path: Path
-) -> None:
+def test_long_work_is_announced_once(clock: Callable[[float], None], tmp_path: Path) -> None:
     ahead = Estimate("Training", 1000, 0, Needs(42_000_000, tmp_path / "not yet"))
     said = []
     clock(30)  # start-up, which is not the pace
@@ -121,12 +119,12 @@ def test_short_work_is_not_announced(clock: Callable[[float], None]) -> None:
 @pytest.mark.parametrize(
     ("seconds", "said"), [(61, "61 s"), (750, "12 min"), (12_000, "3 h 20 min")]
 )
-def test_durations_in_words(seconds: float, said: str) -> None:
+def test_durations_as_text(seconds: float, said: str) -> None:
     assert in_words(seconds) == said
 
 
 @pytest.mark.parametrize(
     ("count", "said"), [(850_000, "850 kB"), (42_300_000, "42 MB"), (1_660_000_000, "1.7 GB")]
 )
-def test_sizes_in_words(count: int, said: str) -> None:
+def test_sizes_as_text(count: int, said: str) -> None:
     assert in_bytes(count) == said

@@ -83,7 +83,9 @@ EITHER = dict([*cuts(GOOD), *flips(GOOD[:2048], 20)])
 
 
 @pytest.mark.parametrize("name", [*BAD, *EITHER])
-def test_nothing_gets_out(name: str, tmp_path: Path, count: dict[str, str]) -> None:
+def test_nothing_is_written_outside_the_folder(
+    name: str, tmp_path: Path, count: dict[str, str]
+) -> None:
     content = BAD[name] if name in BAD else EITHER[name]
     archive, into = tmp_path / "a.tar", tmp_path / "in" / "here"
     archive.write_bytes(content)

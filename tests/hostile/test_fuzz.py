@@ -44,7 +44,7 @@ def spoilt(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("name", parsers())
-def test_it_is_read_or_refused(name: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_read_or_rejected(name: str, tmp_path: Path) -> None:
     path = tmp_path / parsers()[name].file
     try:
         fault = call_isolated(fault_of, name, path, seconds=SECONDS, memory=BYTES)

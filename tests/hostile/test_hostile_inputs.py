@@ -33,14 +33,14 @@ INPUTS = [
 LONGEST_LINE = 1000
 
 
-def test_there_are_hundreds_of_them(tmp_path: Path) -> None:
+def test_there_are_hundreds_of_inputs(tmp_path: Path) -> None:
     names = Counter(each.name for each in INPUTS)
     assert max(names.values()) == 1, names.most_common(3)
     assert len(names) >= 300
 
 
 @pytest.mark.parametrize("bad", INPUTS, ids=lambda bad: bad.name)
-def test_it_ends_well(
+def test_a_bad_input_ends_in_a_result_or_a_message(
     bad: BadInput, children: Children, home: Path, tmp_path: Path, count: dict[str, str]
 ) -> None:
     bad.make(tmp_path)

@@ -55,7 +55,7 @@ if __name__ == "__main__":
 
 
 @pytest.mark.long
-def test_memory_and_pace_stay_the_same_over_all_images(tmp_path: Path) -> None:
+def test_memory_and_speed_are_constant_over_all_images(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     for number in range(IMAGES):
         if number % 1000 == 0:
@@ -85,7 +85,7 @@ _PICTURE = encoded(noise(size=(32, 32)), "PNG")
 
 
 @pytest.mark.hostile
-def test_an_image_over_the_limit_is_refused_until_the_limit_is_raised(
+def test_an_image_above_the_limit_is_rejected_until_the_limit_is_raised(
     children: Children, tmp_path: Path
 ) -> None:
     noise(size=(64, 48)).save(tmp_path / "a.png")

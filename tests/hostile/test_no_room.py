@@ -58,7 +58,7 @@ def at(home: Path, command: str, folder: Path) -> list[object]:
 
 @pytest.mark.parametrize("command", CASES)
 @pytest.mark.parametrize("bytes_left", [3000, 60_000])
-def test_files_that_may_not_grow(
+def test_a_file_size_limit(
     command: str, bytes_left: int, children: Children, home: Path, tmp_path: Path
 ) -> None:
     arguments = at(home, command, tmp_path)
@@ -89,7 +89,7 @@ def test_a_full_disk(
 
 
 @pytest.mark.parametrize("command", CASES)
-def test_what_is_there_stays_where_there_is_no_room_to_replace_it(
+def test_earlier_results_stay_if_there_is_no_space_to_replace_them(
     command: str, children: Children, home: Path, mounted: Callable[[str], Path]
 ) -> None:
     folder = mounted("size=600m")
@@ -105,7 +105,7 @@ def test_what_is_there_stays_where_there_is_no_room_to_replace_it(
 
 
 @pytest.mark.parametrize("command", CASES)
-def test_a_folder_that_is_read_only(
+def test_a_read_only_folder(
     command: str, children: Children, home: Path, mounted: Callable[[str], Path]
 ) -> None:
     folder = mounted("size=600m")
@@ -147,7 +147,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("command", CASES)
-def test_a_file_where_a_folder_belongs(
+def test_a_file_in_place_of_a_folder(
     command: str, children: Children, home: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "in-the-way").write_text("precious")

@@ -42,7 +42,7 @@ def test_it_can_be_filtered_by_group_kind_and_class(chromium: Browser) -> None:
         expected = [card for card in everything if card[place] == value]
         assert chromium.run(LISTED) == expected
         assert expected
-        assert chromium.one("#gallery output").text in (f"{len(expected)} pictures", "1 picture")
+        assert chromium.one("#gallery output").text in (f"{len(expected)} images", "1 image")
     choose(chromium, "show", "mistake")
     choose(chromium, "class", CLASSES[0])
     both = [card for card in everything if card[0] == "mistake" and card[2] == CLASSES[0]]
@@ -52,7 +52,7 @@ def test_it_can_be_filtered_by_group_kind_and_class(chromium: Browser) -> None:
     assert chromium.run(LISTED) == everything
 
 
-def test_within_a_group_the_most_confident_come_first(chromium: Browser) -> None:
+def test_a_group_is_sorted_by_confidence(chromium: Browser) -> None:
     choose(chromium, "show", "mistake")
     scores = chromium.run(
         "return [...document.querySelectorAll('#cards .card:not(.other) .score')]"
@@ -61,7 +61,7 @@ def test_within_a_group_the_most_confident_come_first(chromium: Browser) -> None
     assert scores == sorted(scores, reverse=True)
 
 
-def test_more_are_shown_on_demand(chromium: Browser) -> None:
+def test_a_button_shows_more(chromium: Browser) -> None:
     count = len(chromium.run(LISTED))
     assert len(chromium.all("#cards .card")) == 30 < count
     chromium.click(chromium.one("#gallery .more"))
@@ -116,7 +116,7 @@ def test_it_works_by_keyboard_alone(chromium: Browser) -> None:
     chromium.press(ESCAPE)
 
 
-def test_arrows_keep_to_the_filter(chromium: Browser) -> None:
+def test_arrow_keys_respect_the_filter(chromium: Browser) -> None:
     choose(chromium, "show", "missed")
     expected = len(chromium.run(LISTED))
     chromium.click(chromium.all("#cards .open")[0])
@@ -127,7 +127,7 @@ def test_arrows_keep_to_the_filter(chromium: Browser) -> None:
     chromium.press(ESCAPE)
 
 
-def test_ground_truth_and_detections_are_switched_each_by_itself(chromium: Browser) -> None:
+def test_ground_truth_and_detections_are_switched_separately(chromium: Browser) -> None:
     def drawn(where: str) -> tuple[bool, bool]:
         return tuple(
             bool(chromium.all(f"{where} .{what} rect")) for what in ("object", "detection")
@@ -146,7 +146,7 @@ def test_ground_truth_and_detections_are_switched_each_by_itself(chromium: Brows
     assert not chromium.one("#gallery [data-layer=detections]").is_selected()
 
 
-def test_boxes_lie_over_their_pictures(chromium: Browser) -> None:
+def test_boxes_are_aligned_with_their_images(chromium: Browser) -> None:
     """A box at the picture's corner would be drawn at that corner, also where it is letterboxed."""
     for size in ((1280, 900), NARROW):
         chromium.open(Path(chromium.driver.current_url.removeprefix("file://")), size)
@@ -168,7 +168,7 @@ def test_boxes_lie_over_their_pictures(chromium: Browser) -> None:
         assert chromium.run(fit) == "contain"  # as the lines above take it
 
 
-def test_with_images_off_the_words_are_there(chromium: Browser) -> None:
+def test_without_images_the_descriptions_are_shown(chromium: Browser) -> None:
     alt = chromium.run(
         "const image = document.querySelector('#cards img'); image.src = 'data:,';"
         "return [image.alt, image.getBoundingClientRect().height]"
@@ -177,7 +177,7 @@ def test_with_images_off_the_words_are_there(chromium: Browser) -> None:
     assert alt[1] > 50
 
 
-def test_two_detectors_stand_side_by_side(chromium: Browser, double: Path) -> None:
+def test_two_detectors_are_shown_side_by_side(chromium: Browser, double: Path) -> None:
     chromium.open(double)
     pairs = chromium.all("#pairs .card")
     assert len(pairs) == 8

@@ -21,7 +21,7 @@ def page(request: pytest.FixtureRequest) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW])
-def test_it_is_quiet_and_asks_nobody(
+def test_it_logs_no_errors_and_requests_nothing(
     chromium: Browser, page: Path, size: tuple[int, int], scheme: str
 ) -> None:
     chromium.errors()
@@ -34,7 +34,7 @@ def test_it_is_quiet_and_asks_nobody(
     assert asked == [page.as_uri()]
 
 
-def test_a_names_script_does_not_run_and_is_read_as_it_is(chromium: Browser, page: Path) -> None:
+def test_scripts_in_names_do_not_run_and_are_shown_as_text(chromium: Browser, page: Path) -> None:
     chromium.open(page)
     assert chromium.driver.title != "taken"
     assert chromium.column("#class-table", 0) == list(CLASSES)
@@ -45,7 +45,7 @@ def test_a_names_script_does_not_run_and_is_read_as_it_is(chromium: Browser, pag
     assert chromium.run("return document.scripts.length") == 1
 
 
-def test_the_policy_bars_what_a_stranger_might_add(chromium: Browser, single: Path) -> None:
+def test_the_policy_blocks_added_scripts(chromium: Browser, single: Path) -> None:
     chromium.open(single)
     chromium.run(
         "const s = document.createElement('script'); s.textContent = 'document.title = \"taken\"';"
@@ -55,7 +55,7 @@ def test_the_policy_bars_what_a_stranger_might_add(chromium: Browser, single: Pa
     assert any("Content Security Policy" in message for message in chromium.errors())
 
 
-def test_right_to_left_names_do_not_turn_their_neighbours(chromium: Browser, single: Path) -> None:
+def test_right_to_left_names_do_not_affect_other_text(chromium: Browser, single: Path) -> None:
     """Every name that comes from outside is isolated."""
     chromium.open(single)
     apart = "return [...document.querySelectorAll('%s')].every(e => e.querySelector('bdi'))"
@@ -71,7 +71,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_ink_stands_out_from_the_paper(chromium: Browser, double: Path, scheme: str) -> None:
+def test_all_text_has_enough_contrast(chromium: Browser, double: Path, scheme: str) -> None:
     """WCAG AA: 4.5 to 1."""
     chromium.open(double, scheme=scheme)
     colours = chromium.run(
@@ -86,7 +86,9 @@ def test_every_ink_stands_out_from_the_paper(chromium: Browser, double: Path, sc
             assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) >= 4.5
 
 
-def test_the_switch_overrules_the_system_and_is_kept(chromium: Browser, single: Path) -> None:
+def test_the_theme_button_overrides_the_system_and_is_stored(
+    chromium: Browser, single: Path
+) -> None:
     paper = "return getComputedStyle(document.body).backgroundColor"
     chromium.open(single, scheme="light")
     light = chromium.run(paper)
@@ -112,10 +114,10 @@ def test_plots_follow_the_theme(chromium: Browser, single: Path) -> None:
     assert chromium.run(ink) != light
 
 
-def test_the_first_tab_leads_past_the_menu(chromium: Browser, single: Path) -> None:
+def test_the_first_tab_skips_the_menu(chromium: Browser, single: Path) -> None:
     chromium.open(single)
     chromium.press("\ue004")  # tab
-    assert chromium.driver.switch_to.active_element.text == "To the report"
+    assert chromium.driver.switch_to.active_element.text == "Skip to the report"
 
 
 def test_five_thousand_images(chromium: Browser, tmp_path: Path) -> None:

@@ -57,7 +57,7 @@ def page(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.mark.parametrize("size", [NARROW, (768, 1024), WIDE, (1920, 1080)])
-def test_nothing_sticks_out_at_the_side(
+def test_nothing_overflows_the_page(
     chromium: Browser, page: Path, size: tuple[int, int], font: str
 ) -> None:
     chromium.open(page, size)
@@ -90,7 +90,7 @@ def test_the_kinds_of_error_fit_into_the_narrowest_window(
     assert table["table"] <= table["inside"]
 
 
-def test_long_names_fit_into_the_enlarged_picture(
+def test_long_names_fit_into_the_enlarged_image(
     chromium: Browser, long_names: Path, font: str
 ) -> None:
     chromium.open(long_names, NARROW)

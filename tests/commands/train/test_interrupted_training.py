@@ -133,7 +133,7 @@ def assert_same_end(folder: Path, whole: Path) -> None:
     assert losses(folder) == losses(whole)
 
 
-def test_stopped_in_every_way_a_run_ends_as_one_that_never_was(home: Path, whole: Path) -> None:
+def test_a_run_resumed_after_every_kind_of_stop_ends_identically(home: Path, whole: Path) -> None:
     folder = home / "runs" / "stopped"
 
     # Killed before the first checkpoint: it starts again.
@@ -172,7 +172,9 @@ def test_stopped_in_every_way_a_run_ends_as_one_that_never_was(home: Path, whole
 @pytest.mark.long
 @pytest.mark.parametrize("iteration", range(1, 40, 9))
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_stopped_anywhere(home: Path, whole: Path, iteration: int, number: signal.Signals) -> None:
+def test_stopped_at_any_iteration(
+    home: Path, whole: Path, iteration: int, number: signal.Signals
+) -> None:
     name = f"{number.name}-{iteration}"
     stop_after(start(home, name), home / "runs" / name, iteration, number)
     finish(train(home, "--resume", f"runs/{name}"))
@@ -197,14 +199,14 @@ def test_killed_at_any_moment(home: Path, whole: Path, seconds: float) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("workers", [0, 2])
-def test_workers_change_nothing(home: Path, whole: Path, workers: int) -> None:
+def test_the_number_of_workers_changes_nothing(home: Path, whole: Path, workers: int) -> None:
     finish(start(home, f"workers-{workers}", workers=workers))
     assert_same_end(home / "runs" / f"workers-{workers}", whole)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("variant", ["stagewise", "no-bbox-reg", "fc-only", "svm"])
-def test_variants_are_exact_too(home: Path, variant: str) -> None:
+def test_variants_resume_exactly(home: Path, variant: str) -> None:
     # What SVMs are fitted to does not have to fit well.
     more = ["--set", "svm.iterations=20"] if variant == "svm" else []
     finish(start(home, f"whole-{variant}", "--variant", variant, *more))
@@ -215,13 +217,13 @@ def test_variants_are_exact_too(home: Path, variant: str) -> None:
 
 
 @pytest.mark.long
-def test_a_file_system_without_room_keeps_the_last_checkpoint(home: Path, whole: Path) -> None:
+def test_a_full_file_system_keeps_the_last_checkpoint(home: Path, whole: Path) -> None:
     folder = home / "runs" / "full"
     stop_after(start(home, "full"), folder, CHECKPOINT_EVERY + 1, signal.SIGKILL)
     before = checkpointed(folder)
     size = (folder / "checkpoint.safetensors").stat().st_size
     output = finish(train(home, "--resume", folder, largest_file=size // 2), 1)
-    assert "Make room on the disk, then resume with `frcnn train --resume" in output
+    assert "Free disk space, then resume with `frcnn train --resume" in output
     assert checkpointed(folder) == before
     assert not list(folder.glob(".*.partial"))
     finish(train(home, "--resume", folder))

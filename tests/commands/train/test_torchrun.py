@@ -71,7 +71,7 @@ ROI_CENTRIC = ("--sampling", "roi-centric", "--set", "sampling.rois_per_image=4"
 @pytest.mark.parametrize(
     "sampling", [(), pytest.param(ROI_CENTRIC, marks=pytest.mark.long)], ids=["images", "rois"]
 )
-def test_two_processes_train_as_one_and_the_first_alone_speaks(
+def test_two_processes_train_as_one_and_only_the_first_prints(
     home: Path, sampling: tuple[str, ...]
 ) -> None:
     names = [f"{name}{len(sampling)}" for name in PAIR]
@@ -88,14 +88,14 @@ def test_two_processes_train_as_one_and_the_first_alone_speaks(
     assert "Warning" not in together.stderr
 
 
-def test_an_uneven_split_is_refused(home: Path) -> None:
+def test_an_uneven_split_is_rejected(home: Path) -> None:
     done = run(home, [*torchrun(2), *command("uneven", 5, "--set", "sampling.images=3")])
     assert done.returncode != 0
     assert done.stderr.count("2 processes cannot share 3 images") == 1
 
 
 @pytest.mark.long
-def test_val_is_shared_out_while_training(home: Path) -> None:
+def test_evaluation_on_val_is_shared_by_processes(home: Path) -> None:
     more = ("--split", "train", "--eval-every", "3")
     scores = []
     for name, start in (("val-alone", [sys.executable]), ("val-together", torchrun(2))):
@@ -109,7 +109,7 @@ def test_val_is_shared_out_while_training(home: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_killed_process_is_started_again_from_the_last_checkpoint(home: Path) -> None:
+def test_a_killed_process_restarts_from_the_last_checkpoint(home: Path) -> None:
     more = ("--checkpoint-every", "5")
     arguments = [*torchrun(2, "--max-restarts", "1"), *command("killed", 30, *more)]
     child = subprocess.Popen(
@@ -136,7 +136,7 @@ def test_a_killed_process_is_started_again_from_the_last_checkpoint(home: Path) 
 
 
 @pytest.mark.long
-def test_images_are_shared_and_results_joined(home: Path) -> None:
+def test_images_are_shared_and_results_gathered(home: Path) -> None:
     """Each image once, whatever the number of processes: 3 images for 2, and 12 for 3."""
     trained = run(home, [sys.executable, *command("judged", 3)])
     assert trained.returncode == 0, trained.stderr

@@ -69,7 +69,7 @@ def test_a_rare_class_comes_before_the_second_of_a_common_one(
     assert findings.totals["best"] == 4
 
 
-def test_an_image_comes_once_in_a_group() -> None:
+def test_an_image_occurs_once_in_a_group() -> None:
     report = report_on(
         [image("a", (OBJECT, 1), (FAR, 1))],
         {"a": detections((OBJECT, 0.9, 1), (FAR, 0.8, 1))},
@@ -79,7 +79,7 @@ def test_an_image_comes_once_in_a_group() -> None:
     assert findings.totals["best"] == 2
 
 
-def test_missed_objects_come_by_size() -> None:
+def test_missed_objects_are_sorted_by_size() -> None:
     small, large = [0.0, 0, 9, 9], [0.0, 0, 99, 99]
     report = report_on([image("a", (small, 1)), image("b", (large, 1))], {})
     assert [each.image for each in choose_findings(report).shown] == [1, 0]

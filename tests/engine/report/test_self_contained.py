@@ -21,7 +21,7 @@ def large_picture(tmp_path: Path) -> ImageRecord:
     return ImageRecord("large", tmp_path / "large.png")
 
 
-def test_a_thumbnail_is_a_small_jpeg_that_knows_the_images_size(large_picture: ImageRecord) -> None:
+def test_a_thumbnail_is_a_small_jpeg_with_the_original_size(large_picture: ImageRecord) -> None:
     thumbnail = Thumbnails().of(large_picture)
     assert thumbnail is not None
     assert (thumbnail.width, thumbnail.height) == (1500, 900)
@@ -33,18 +33,18 @@ def test_a_thumbnail_is_a_small_jpeg_that_knows_the_images_size(large_picture: I
     assert np.asarray(picture).mean(axis=(0, 1)) == pytest.approx((200, 40, 90), abs=3)
 
 
-def test_the_budget_bounds_what_is_put_into_the_page(large_picture: ImageRecord) -> None:
+def test_the_budget_limits_the_thumbnails(large_picture: ImageRecord) -> None:
     once = Thumbnails().of(large_picture)
     assert once is not None
     thumbnails = Thumbnails(budget=3 * len(once.uri))
     assert thumbnails.of(large_picture, copies=2) is not None
     assert thumbnails.of(large_picture, copies=2) is None
     assert thumbnails.of(large_picture) is not None
-    assert thumbnails.left_out == 1
+    assert thumbnails.omitted == 1
 
 
-def test_an_image_that_cannot_be_read_has_none(tmp_path: Path) -> None:
+def test_an_unreadable_image_has_no_thumbnail(tmp_path: Path) -> None:
     thumbnails = Thumbnails()
     assert thumbnails.of(ImageRecord("gone", tmp_path / "gone.jpg")) is None
     assert "gone.jpg" in thumbnails.unreadable["gone"]
-    assert thumbnails.left_out == 0
+    assert thumbnails.omitted == 0

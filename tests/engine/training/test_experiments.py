@@ -79,7 +79,7 @@ def minibatches(run: Run, **more: object) -> Minibatches:
     return Minibatches(run.dataset, run.proposals, architecture, settings(**more))  # type: ignore[arg-type]
 
 
-def test_gradients_of_shares_add_up_to_those_of_the_whole(run: Run) -> None:
+def test_gradients_of_shares_sum_to_those_of_the_minibatch(run: Run) -> None:
     """The two images of a mini-batch one after the other give what they give together."""
     whole = minibatches(run)[0]
     first = whole.rois[:, 0] == 0
@@ -111,7 +111,7 @@ def test_gradients_of_shares_add_up_to_those_of_the_whole(run: Run) -> None:
         assert torch.allclose(gradient, gradients[1][name], atol=1e-3 * float(size)), name
 
 
-def test_roi_centric_draws_one_roi_an_image_a_quarter_of_them_foreground(run: Run) -> None:
+def test_roi_centric_draws_one_roi_per_image_and_a_quarter_foreground(run: Run) -> None:
     batches = minibatches(run, iterations=12, sampling=ROI_CENTRIC)
     records = {record.image_id: record for record in run.dataset.images}
     seen = set()
@@ -141,12 +141,12 @@ def test_roi_centric_does_not_depend_on_workers_or_on_the_start(run: Run) -> Non
         assert torch.equal(share.rois, alone.rois)
 
 
-def test_roi_centric_training_stops_and_goes_on(run: Run, tmp_path: Path) -> None:
+def test_roi_centric_training_can_be_resumed(run: Run, tmp_path: Path) -> None:
     chosen = settings(4, sampling=ROI_CENTRIC, checkpoint_every=2)
     assert_resumes(run, tmp_path, chosen, stop_after=3)
 
 
-def test_every_image_draws_its_scale(run: Run) -> None:
+def test_each_image_draws_its_own_scale(run: Run) -> None:
     scales = (48, 64, 80)
     one = minibatches(run, iterations=60)
     several = minibatches(run, iterations=60, sampling=Sampling(scales=scales))
@@ -165,7 +165,7 @@ def test_every_image_draws_its_scale(run: Run) -> None:
     assert min(counts.values()) > 25  # 40 +- 5 each
 
 
-def test_a_scale_over_the_cap_is_refused(run: Run) -> None:
+def test_a_scale_above_the_maximum_size_is_rejected(run: Run) -> None:
     with pytest.raises(MisuseError, match="under scale 128"):
         minibatches(run, sampling=Sampling(scales=(64, 128)))
 
@@ -191,9 +191,7 @@ def test_without_boxes_the_box_layer_stays_and_detections_are_proposals(run: Run
         assert set(map(tuple, detections.boxes.tolist())) <= known
 
 
-def test_stagewise_is_the_run_without_boxes_and_then_the_box_layer(
-    run: Run, tmp_path: Path
-) -> None:
+def test_stagewise_is_the_run_without_boxes_then_the_box_layer(run: Run, tmp_path: Path) -> None:
     plain = settings(3, box_training="none")
     without = train(new_model(run.dataset), in_folder(run, tmp_path / "none", plain))
     steps: list[StepReport] = []
@@ -208,14 +206,14 @@ def test_stagewise_is_the_run_without_boxes_and_then_the_box_layer(
 
 
 @pytest.mark.parametrize("stop_after", [2, 4, 7])
-def test_stagewise_stops_in_either_stage_and_between_and_goes_on(
+def test_stagewise_can_be_resumed_in_and_between_its_stages(
     run: Run, tmp_path: Path, stop_after: int
 ) -> None:
     chosen = settings(4, box_training="stagewise", checkpoint_every=2)
     assert_resumes(run, tmp_path, chosen, stop_after)
 
 
-def test_fc_only_leaves_every_convolution_from_imagenet_to_the_bit(run: Run) -> None:
+def test_fc_only_changes_no_convolution_from_imagenet(run: Run) -> None:
     before = new_model(run.dataset).state_dict()
     trained = train(new_model(run.dataset), replace(run, settings=settings(frozen="features")))
     after = changed(before, state_of(trained))
@@ -231,14 +229,14 @@ def test_with_nothing_frozen_the_first_layer_learns_too(run: Run) -> None:
     assert "features.stem.weight" in changed(before, state_of(trained))
 
 
-def test_lambda_weighs_the_box_term(run: Run) -> None:
+def test_lambda_weights_the_box_loss(run: Run) -> None:
     steps: list[StepReport] = []
     train(new_model(run.dataset), replace(run, settings=settings(2, box_weight=3.0)), steps.append)
     for step in steps:
         assert step.loss == pytest.approx(step.classification + 3 * step.box_regression, rel=1e-5)
 
 
-def test_svms_replace_the_softmax_and_leave_the_rest(run: Run, tmp_path: Path) -> None:
+def test_svms_replace_only_the_softmax(run: Run, tmp_path: Path) -> None:
     softmax = train(new_model(run.dataset), in_folder(run, tmp_path / "softmax", settings()))
     chosen = settings(classifier="svm", svm=SvmSettings(retrain_after=100))
     doing: list[str] = []
@@ -256,7 +254,7 @@ def test_svms_replace_the_softmax_and_leave_the_rest(run: Run, tmp_path: Path) -
     assert scores.min() < 0
 
 
-def test_svms_that_were_interrupted_are_fitted_again(run: Run, tmp_path: Path) -> None:
+def test_interrupted_svms_are_fitted_again(run: Run, tmp_path: Path) -> None:
     chosen = settings(classifier="svm", svm=SvmSettings(retrain_after=100))
     whole = train(new_model(run.dataset), in_folder(run, tmp_path / "whole", chosen))
     stopped = in_folder(run, tmp_path / "stopped", chosen)
@@ -273,7 +271,7 @@ def test_svms_that_were_interrupted_are_fitted_again(run: Run, tmp_path: Path) -
     assert changed(state_of(whole), state_of(resumed)) == set()
 
 
-def test_foreground_of_shares_overlaps_objects(run: Run) -> None:
+def test_foreground_rois_overlap_objects(run: Run) -> None:
     batches = minibatches(run, sampling=replace(ROI_CENTRIC, flip=False))
     records = {record.image_id: record for record in run.dataset.images}
     for share in (batches[index] for index in range(8)):

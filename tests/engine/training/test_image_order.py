@@ -43,7 +43,7 @@ def test_roi_centric_takes_128_rois_from_128_images() -> None:
     assert shares_of_a_minibatch(Sampling(strategy="roi-centric")) == 128
 
 
-def test_roi_centric_takes_every_roi_from_another_image(twenty: Dataset) -> None:
+def test_roi_centric_takes_every_roi_from_a_different_image(twenty: Dataset) -> None:
     minibatches = epoch_shares(twenty, ROI_CENTRIC, seed=0, epoch=0)
     assert [len(shares) for shares in minibatches] == [8, 8, 8]
     for shares in minibatches:
@@ -67,5 +67,5 @@ def test_every_image_is_foreground_in_a_quarter_of_the_epochs(twenty: Dataset) -
 
 
 def test_roi_centric_needs_as_many_images_as_rois(tiny_dataset: Dataset) -> None:
-    with pytest.raises(MisuseError, match=r"each of 128 RoIs .* has 9 images"):
+    with pytest.raises(MisuseError, match=r"each of 128 RoIs; .* has 9 images"):
         epoch_shares(tiny_dataset, Sampling(strategy="roi-centric"), seed=0, epoch=0)

@@ -32,7 +32,7 @@ def dual_by_scipy(positives, negatives, s: SvmSettings) -> tuple[np.ndarray, flo
 
 
 @pytest.mark.parametrize("c", [1e-3, 0.1])
-def test_it_is_the_svm_that_another_solver_finds(c: float) -> None:
+def test_it_agrees_with_another_solver(c: float) -> None:
     generator = np.random.default_rng(0)
     positives = generator.normal(1.0, 3.0, (40, 6)).astype(np.float32)
     negatives = generator.normal(-0.5, 3.0, (160, 6)).astype(np.float32)
@@ -55,7 +55,7 @@ def test_two_points_by_hand() -> None:
     assert svm.margins(np.array([[3.0], [-0.5]], np.float32)) == pytest.approx([3, -0.5], abs=0.1)
 
 
-def test_positives_count_as_often_as_they_are_told_to() -> None:
+def test_positive_weight_repeats_positives() -> None:
     generator = np.random.default_rng(1)
     positives = generator.normal(0.3, 1.0, (20, 3)).astype(np.float32)
     negatives = generator.normal(-0.3, 1.0, (60, 3)).astype(np.float32)
@@ -66,7 +66,7 @@ def test_positives_count_as_often_as_they_are_told_to() -> None:
     assert weighed.weights == pytest.approx(thrice.weights, abs=5e-3)
 
 
-def test_without_one_side_every_margin_is_the_others() -> None:
+def test_without_positives_or_negatives_margins_are_constant() -> None:
     some, none = np.ones((2, 3), np.float32), np.zeros((0, 3), np.float32)
     assert fit_linear_svm(none, some, SvmSettings()).margins(some).tolist() == [-1, -1]
     assert fit_linear_svm(some, none, SvmSettings()).margins(some).tolist() == [1, 1]

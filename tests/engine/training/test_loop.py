@@ -108,7 +108,7 @@ def test_minibatches_do_not_depend_on_workers_or_on_what_was_read_before(run: Ru
     assert torch.equal(later[2].rois, minibatches[7].rois)
 
 
-def test_flipping_moves_pixels_and_boxes_alike(run: Run) -> None:
+def test_flipping_moves_pixels_and_boxes_together(run: Run) -> None:
     """Each RoI of a mirrored image, mirrored back, is one of the unmirrored candidates."""
     architecture = model_for(run.dataset).architecture
     flipped, plain = (
@@ -131,7 +131,7 @@ def test_flipping_moves_pixels_and_boxes_alike(run: Run) -> None:
         assert {tuple(box) for box in boxes.round().tolist()} == known
 
 
-def test_targets_are_learned_normalised(run: Run) -> None:
+def test_targets_are_normalised_in_the_loss(run: Run) -> None:
     """The box loss of a network that says nothing is that of (target - mean) / deviation."""
     model = model_for(run.dataset).train()
     torch.nn.init.zeros_(model.box.weight)
@@ -146,7 +146,7 @@ def test_targets_are_learned_normalised(run: Run) -> None:
     assert losses.box_regression.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_training_measures_the_targets_it_learns(run: Run) -> None:
+def test_training_computes_the_target_statistics(run: Run) -> None:
     model = model_for(run.dataset)
     trained = train(model, replace(run, settings=settings(1)))
     stored = load_model(trained.path)[0]
@@ -171,7 +171,7 @@ def test_each_image_learns_its_own_objects(run: Run) -> None:
             assert (iou_matrix(boxes, records[image_id].truth.boxes).max(axis=1) > 0.45).all()
 
 
-def test_dropout_acts_in_training_only() -> None:
+def test_dropout_is_active_only_in_training() -> None:
     model = model_for_classes()
     pooled = torch.randn(4, 128, 7, 7, generator=torch.Generator().manual_seed(0))
     model.train()
@@ -180,14 +180,14 @@ def test_dropout_acts_in_training_only() -> None:
     assert torch.equal(model.head(pooled).logits, model.head(pooled).logits)
 
 
-def test_splits_without_annotation_are_refused(run: Run) -> None:
+def test_splits_without_annotation_are_rejected(run: Run) -> None:
     images = tuple(replace(record, truth=None) for record in run.dataset.images)
     unannotated = replace(run, dataset=replace(run.dataset, images=images))
     with pytest.raises(MisuseError, match="no annotation"):
         train(model_for(run.dataset), unannotated)
 
 
-def test_nothing_readable_is_an_error(run: Run, tmp_path: Path) -> None:
+def test_no_readable_image_is_an_error(run: Run, tmp_path: Path) -> None:
     images = tuple(replace(record, path=tmp_path / "gone.jpg") for record in run.dataset.images)
     with pytest.raises(InputError, match="none of its images can be read"):
         train(model_for(run.dataset), replace(run, dataset=replace(run.dataset, images=images)))
@@ -201,7 +201,7 @@ def test_the_loss_falls(run: Run) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_stopped_run_goes_on_to_the_same_weights(
+def test_a_resumed_run_ends_with_the_same_weights(
     run: Run, tmp_path: Path, optimizer: Optimizer
 ) -> None:
     class Stopped(Exception):
@@ -239,7 +239,7 @@ def test_images_without_objects_train_as_background(run: Run) -> None:
     assert all(step.box_regression == 0 and step.classification > 0 for step in losses)
 
 
-def test_an_unreadable_image_does_not_stop_the_rest(run: Run, tmp_path: Path) -> None:
+def test_an_unreadable_image_does_not_stop_the_run(run: Run, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(b"not a picture")
     first, *others = run.dataset.images

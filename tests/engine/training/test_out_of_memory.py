@@ -47,7 +47,7 @@ def test_a_real_allocation_that_fails_is_explained() -> None:
         torch.empty(2**60)
 
 
-def test_other_errors_stay_as_they_are() -> None:
+def test_other_errors_are_not_changed() -> None:
     with (
         pytest.raises(RuntimeError, match="shape"),
         memory_explained(TrainSettings(), Preprocessing()),
@@ -66,12 +66,12 @@ class Deadly(dict[str, Proposals]):
     fatal = ""
 
 
-def test_a_worker_that_was_killed_is_told_by_its_image(
+def test_the_message_about_a_killed_worker_names_its_image(
     tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path
 ) -> None:
     proposals = Deadly(grid_proposals(tiny_dataset))
     proposals.fatal = tiny_dataset.images[4].image_id
     run = Run(run_folder, tiny_dataset, proposals, replace(settings(20, 50), workers=1))
     path = re.escape(str(tiny_dataset.images[4].path))
-    with pytest.raises(InputError, match=rf"{path}.* was killed, as the kernel does when memory"):
+    with pytest.raises(InputError, match=rf"{path}.* was killed, probably by the kernel"):
         train(new_model(tiny_dataset), run)

@@ -41,7 +41,7 @@ def test_what_learns_by_default(small_model: FastRCNN) -> None:
 
 
 @pytest.mark.parametrize("box_training", ["none", "stagewise"])
-def test_the_first_of_two_stages_leaves_the_box_layer(
+def test_the_first_of_two_stages_does_not_train_the_box_layer(
     small_model: FastRCNN, box_training: str
 ) -> None:
     everything = learning(small_model, TrainSettings())
@@ -49,11 +49,11 @@ def test_the_first_of_two_stages_leaves_the_box_layer(
     assert names == everything - {"box"}
 
 
-def test_the_second_stage_is_the_box_layer_alone(small_model: FastRCNN) -> None:
+def test_the_second_stage_trains_only_the_box_layer(small_model: FastRCNN) -> None:
     assert learning(small_model, TrainSettings(box_training="stagewise"), stage=1) == {"box"}
 
 
-def test_fixed_features_and_none_fixed(small_model: FastRCNN) -> None:
+def test_all_or_no_features_fixed(small_model: FastRCNN) -> None:
     heads = {"fc6", "fc7", "score", "box"}
     added = {"features.laterals.0", "features.laterals.1", "features.laterals.2"}
     assert learning(small_model, TrainSettings(frozen="features")) == heads | added

@@ -107,7 +107,7 @@ def test_a_rejected_experiment_leaves_no_folder(experiment: Experiment, tmp_path
     with pytest.raises(InputError, match=r"nowhere\.npz"):
         start_run(missing, options(tmp_path / "new" / "run"))
     assert not (tmp_path / "new").exists()
-    with pytest.raises(MisuseError, match="Name a dataset"):
+    with pytest.raises(MisuseError, match="Give a dataset"):
         start_run(replace(experiment, data=DataSettings()), options(tmp_path / "new" / "run"))
     with pytest.raises(InputError, match="does not exist"):
         resume_run(tmp_path / "new")

@@ -58,7 +58,7 @@ def model(small_model: FastRCNN) -> FastRCNN:
     return small_model
 
 
-def test_every_square_is_found_and_nothing_else(
+def test_only_the_squares_are_found(
     model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
 ) -> None:
     seen: list[str] = []
@@ -100,7 +100,7 @@ def test_the_scale_of_fc7_does_not_matter(
     assert torch.allclose(*margins, atol=0.05)
 
 
-def test_the_same_again_to_the_bit(
+def test_fitting_is_reproducible_to_the_bit(
     model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
 ) -> None:
     weights = []
@@ -110,7 +110,7 @@ def test_the_same_again_to_the_bit(
     assert torch.equal(*weights)
 
 
-def test_an_unreadable_image_is_passed_over(
+def test_an_unreadable_image_is_skipped(
     model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals], tmp_path: Path
 ) -> None:
     gone = replace(squares.images[0], path=tmp_path / "gone.png")
@@ -123,7 +123,7 @@ def test_negatives_by_hand() -> None:
     # Boxes of 10 x 10 moved by 0, 5, 6 and 20 overlap the first by 1, 1/3, 1/4 and 0.
     boxes = np.array([[x, 0, x + 9, 9] for x in (0, 5, 6, 20)], np.float32)
     truth = GroundTruth(boxes[:1], np.array([2]), np.array([True]))  # difficult ones count too
-    assert negatives_of(boxes, truth, 3, under=0.3).tolist() == [
+    assert negatives_of(boxes, truth, 3, threshold=0.3).tolist() == [
         [True, False, True],
         [True, False, True],
         [True, True, True],

@@ -27,7 +27,7 @@ def architecture_for(dataset: Dataset) -> Architecture:
     return Architecture("efficientnet_lite0", dataset.classes, (24, 16), preprocessing)
 
 
-def test_an_image_is_read_once_and_prepared_alike(
+def test_an_image_is_read_once_and_prepared_identically(
     tiny_dataset: Dataset, grid_proposals: MakeProposals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
@@ -49,7 +49,7 @@ def test_an_image_is_read_once_and_prepared_alike(
     assert len(reads) == 2 + 6
 
 
-def test_a_full_store_keeps_what_it_has() -> None:
+def test_a_full_cache_replaces_nothing() -> None:
     cache = Cache(limit_bytes=10)
     first = cache.get("a", lambda: memoryview(b"12345678"))
     assert cache.get("b", lambda: memoryview(b"1234")) == b"1234"
@@ -57,7 +57,7 @@ def test_a_full_store_keeps_what_it_has() -> None:
     assert cache.get("a", lambda: memoryview(b"")) is first
 
 
-def test_dropout_of_an_image_does_not_depend_on_its_companions() -> None:
+def test_dropout_of_an_image_does_not_depend_on_other_images() -> None:
     x = torch.rand(7, 50) + 1
     together = RowDropout([ImageRows(3, 11), ImageRows(4, 12)], CPU)
     first, second = RowDropout([ImageRows(3, 11)], CPU), RowDropout([ImageRows(4, 12)], CPU)
@@ -69,7 +69,7 @@ def test_dropout_of_an_image_does_not_depend_on_its_companions() -> None:
     assert torch.equal(both[both != 0], 2 * x[both != 0])
 
 
-def test_every_epoch_drops_differently(
+def test_every_epoch_has_different_dropout(
     tiny_dataset: Dataset, grid_proposals: MakeProposals
 ) -> None:
     images = TrainingImages(
@@ -80,7 +80,7 @@ def test_every_epoch_drops_differently(
     assert len(seeds) == 9
 
 
-def test_the_parts_of_a_team_are_the_minibatch(
+def test_the_parts_of_a_team_make_up_the_minibatch(
     tiny_dataset: Dataset, grid_proposals: MakeProposals
 ) -> None:
     given = (
@@ -112,7 +112,7 @@ def test_workers_start_after_opencv_has_used_its_threads(
     assert cv2.getNumThreads() == 2
 
 
-def test_a_closed_stream_has_ended_its_workers(
+def test_closing_a_stream_ends_its_workers(
     tiny_dataset: Dataset, grid_proposals: MakeProposals
 ) -> None:
     """Even while someone holds a mini-batch of it, as the traceback of an error does."""

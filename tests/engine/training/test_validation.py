@@ -28,7 +28,7 @@ def shapes(tmp_path: Path) -> Path:
     return tmp_path / "shapes"
 
 
-def test_the_best_on_val_is_kept(
+def test_the_best_model_on_val_is_saved(
     shapes: Path, tmp_path: Path, grid_proposals: MakeProposals
 ) -> None:
     data = find_dataset(str(shapes), "train")
@@ -48,7 +48,7 @@ def test_the_best_on_val_is_kept(
     assert equal(weights(plain.path), weights(trained.path))
 
 
-def test_of_three_scores_the_best_is_kept_and_of_two_alike_the_earlier(
+def test_the_best_of_three_scores_is_saved_and_the_earlier_of_equal_ones(
     shapes: Path,
     tmp_path: Path,
     grid_proposals: MakeProposals,
@@ -67,7 +67,7 @@ def test_of_three_scores_the_best_is_kept_and_of_two_alike_the_earlier(
     assert (origin["iteration"], origin["val_map"]) == (2, 0.5)
 
 
-def test_evaluations_go_on_after_a_stop(
+def test_evaluations_continue_after_a_resume(
     shapes: Path, tmp_path: Path, grid_proposals: MakeProposals
 ) -> None:
     data = find_dataset(str(shapes), "train")
@@ -90,23 +90,25 @@ def test_evaluations_go_on_after_a_stop(
 
 
 @pytest.mark.parametrize("split", ["trainval", "val"])
-def test_val_is_not_judged_on_where_it_is_trained_on(shapes: Path, split: str) -> None:
+def test_val_is_not_evaluated_if_it_is_trained_on(shapes: Path, split: str) -> None:
     name = str(shapes)
-    with pytest.raises(MisuseError, match=f"images of val are among those of {split}"):
+    with pytest.raises(
+        MisuseError, match=f"images of the val split are also in the training split {split}"
+    ):
         validation_dataset(DataSettings(name, split), find_dataset(name, split))
 
 
-def test_without_a_val_split_nothing_is_judged(shapes: Path) -> None:
+def test_evaluation_without_a_val_split_is_rejected(shapes: Path) -> None:
     (shapes / "ImageSets" / "Main" / "val.txt").unlink()
     data = find_dataset(str(shapes), "train")
-    with pytest.raises(MisuseError, match="no val split to evaluate on"):
+    with pytest.raises(MisuseError, match="No val split to evaluate on"):
         validation_dataset(DataSettings(str(shapes), "train"), data)
 
 
-def test_unions_are_judged_by_the_images_that_they_share(shapes: Path, tmp_path: Path) -> None:
+def test_unions_are_checked_for_shared_images(shapes: Path, tmp_path: Path) -> None:
     generate_dataset(tmp_path / "more", images=8, seed=4, size=(128, 96))
     union = f"{shapes}+{tmp_path / 'more'}"
-    with pytest.raises(MisuseError, match="are among those of trainval"):
+    with pytest.raises(MisuseError, match="are also in the training split trainval"):
         validation_dataset(DataSettings(union, "trainval"), find_dataset(union, "trainval"))
     judged = validation_dataset(DataSettings(union, "train"), find_dataset(union, "train"))
     assert judged.split == "val"
