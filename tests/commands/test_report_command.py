@@ -1,4 +1,4 @@
-"""frcnn report through the command line, on a few generated pictures and an untrained model."""
+"""`frcnn report` on a few generated images and an untrained model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from frcnn_cli.engine.settings import Preprocessing, TrainSettings
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set, its proposals, two models, and the detections of one."""
+    """A folder with a dataset, its proposals, two models, and the detections of one of them."""
     folder = tmp_path_factory.mktemp("home")
     data, boxes = folder / "shapes", folder / "shapes.proposals"
     assert frcnn("data", "generate", data, "--images", 12, "--size", 128, 96).exit_code == 0
@@ -44,7 +44,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def headline(page: str) -> list[str]:
-    """The numbers at the head of a page."""
+    """The headline numbers of a page."""
     head = page[page.index('<dl class="headline">') : page.index("</dl>")]
     return [re.sub("<[^>]*>", "", value) for value in re.findall("<dd.*?>(.*?)</dd>", head)]
 
@@ -96,7 +96,7 @@ def test_two_models_are_shown_side_by_side(home: Path, tmp_path: Path) -> None:
     assert '<section id="changes"' in page
     assert "first" in page
     assert "second" in page
-    assert len(headline(page)) == 6 * 3  # both, and the change
+    assert len(headline(page)) == 6 * 3  # two models, and the change
 
 
 def test_a_detections_file_needs_no_model(home: Path, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The page as a whole: quiet, self-contained, readable in every size and light."""
+"""The page as a whole: no errors, self-contained, readable in every size and theme."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def test_it_logs_no_errors_and_requests_nothing(
     for section in chromium.all("section"):
         chromium.run("arguments[0].scrollIntoView()", section)
     assert chromium.errors() == []
-    asked = [url for url in chromium.requests() if not url.startswith("data:")]
-    assert asked == [page.as_uri()]
+    requested = [url for url in chromium.requests() if not url.startswith("data:")]
+    assert requested == [page.as_uri()]
 
 
 def test_scripts_in_names_do_not_run_and_are_shown_as_text(chromium: Browser, page: Path) -> None:
@@ -56,11 +56,11 @@ def test_the_policy_blocks_added_scripts(chromium: Browser, single: Path) -> Non
 
 
 def test_right_to_left_names_do_not_affect_other_text(chromium: Browser, single: Path) -> None:
-    """Every name that comes from outside is isolated."""
+    """Every name from a dataset is isolated in a bdi element."""
     chromium.open(single)
-    apart = "return [...document.querySelectorAll('%s')].every(e => e.querySelector('bdi'))"
-    assert chromium.run(apart % "tbody th[scope=row]:not(.pairs *):not(.totals *)")
-    assert chromium.run(apart % "#cards figcaption")
+    isolated = "return [...document.querySelectorAll('%s')].every(e => e.querySelector('bdi'))"
+    assert chromium.run(isolated % "tbody th[scope=row]:not(.pairs *):not(.totals *)")
+    assert chromium.run(isolated % "#cards figcaption")
 
 
 def luminance(colour: str) -> float:
@@ -121,7 +121,7 @@ def test_the_first_tab_skips_the_menu(chromium: Browser, single: Path) -> None:
 
 
 def test_five_thousand_images(chromium: Browser, tmp_path: Path) -> None:
-    """Of noise, which compresses badly: under 30 MB, and usable within 3 seconds."""
+    """Images of noise, which compress badly: below 30 MB, and usable within 3 seconds."""
     dataset = made_up_dataset(tmp_path, images=5000, classes=("cat", "dog", "horse", "<i>cow</i>"))
     pixels = np.random.default_rng(0).integers(0, 256, (375, 500, 3), np.uint8)
     PIL.Image.fromarray(pixels).save(tmp_path / "noise.jpg")
@@ -133,4 +133,4 @@ def test_five_thousand_images(chromium: Browser, tmp_path: Path) -> None:
     start = chromium.run("return performance.now()")
     chromium.click(chromium.one("#class-table .sort"))
     assert chromium.run("return performance.now()") - start < 1000
-    assert "the page would be too large" in chromium.one("#gallery .left-out").text
+    assert "exceed the page's size limit" in chromium.one("#gallery .left-out").text

@@ -1,4 +1,4 @@
-"""Tables: sorting, filtering, and what assistive programs are told of it."""
+"""Tables: sorting, filtering, and their accessibility attributes."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_headings_can_be_used_by_keyboard(chromium: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "left"),
+    ("typed", "count"),
     [
         ("o", 4),
         ("DOG", 1),
@@ -70,13 +70,13 @@ def test_headings_can_be_used_by_keyboard(chromium: Browser) -> None:
         ("zebra", 0),
     ],
 )
-def test_typing_filters(chromium: Browser, typed: str, left: int) -> None:
+def test_typing_filters(chromium: Browser, typed: str, count: int) -> None:
     field = chromium.one("#filter-class-table")
     field.send_keys(typed)
     shown = chromium.column("#class-table", 0)
     assert all(typed.lower() in name.lower() for name in shown)
     if typed != "o":
-        assert len(shown) == left
+        assert len(shown) == count
     assert chromium.one(".filter output").text == f"{len(shown)} of {len(CLASSES)} rows"
     field.clear()
     field.send_keys("x", "\ue003")
@@ -99,5 +99,5 @@ def test_every_field_has_a_label(chromium: Browser) -> None:
     assert nameless == 0
     assert chromium.run(
         "return [...document.querySelectorAll('table.data thead th')]"
-        ".every(each => each.scope === 'col')"
+        ".every(cell => cell.scope === 'col')"
     )

@@ -1,4 +1,4 @@
-"""Settings of `frcnn train` as people give them: what counts, what is refused, what is kept."""
+"""Settings of `frcnn train` on the command line: precedence, errors, and what is stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FEW = ["--iterations", 3, "--scale", 64, "--workers", 0]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two data sets, one of three classes and one that shares two of them."""
+    """A folder with a generated dataset."""
     folder = tmp_path_factory.mktemp("home")
     made = frcnn("data", "generate", folder / "shapes", "--images", 16, "--size", 128, 96)
     assert made.exit_code == 0, made.output
@@ -124,22 +124,23 @@ def test_a_wrong_option_is_misuse(arguments: list[str], expected: str) -> None:
 
 
 def test_the_complete_setting_is_printed_saved_and_stored(home: Path) -> None:
-    result, run = trained(home, "kept", "--set", "sampling.foreground_iou=0.55", "--seed", 4)
+    result, run = trained(home, "saved", "--set", "sampling.foreground_iou=0.55", "--seed", 4)
     assert result.exit_code == 0, result.output
     assert "foreground_iou 0.55" in result.output
-    kept = override(Experiment(), read_toml(run / "setting.toml"))
+    saved = override(Experiment(), read_toml(run / "setting.toml"))
     model, origin = load_model(run / "model.safetensors")
-    assert stored_experiment(origin, model.architecture) == kept
-    assert kept.data.dataset == str(home / "shapes")
-    assert (kept.data.split, kept.train.seed) == ("trainval", 4)
+    assert stored_experiment(origin, model.architecture) == saved
+    assert saved.data.dataset == str(home / "shapes")
+    assert (saved.data.split, saved.train.seed) == ("trainval", 4)
     assert len(origin["proposals_fingerprint"]) == 64
-    # The same file makes the same model.
+    # The same file gives the same model.
     again = home / "runs" / "again"
     result = frcnn("train", "--config", run / "setting.toml", "--out", again)
     assert result.exit_code == 0, result.output
     assert (again / "setting.toml").read_text() == (run / "setting.toml").read_text()
-    first, second = (load_model(each / "model.safetensors")[0].state_dict()
-                     for each in (run, again))  # fmt: skip
+    first, second = (
+        load_model(path / "model.safetensors")[0].state_dict() for path in (run, again)
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
@@ -234,19 +235,19 @@ def test_training_starts_from_a_detector_with_other_classes(home: Path, tmp_path
     result = frcnn("train", other, "--init", run, "--source", "dense", "--out", tmp_path / "run",
                    "--iterations", 1, "--learning-rate", "1e-30", "--workers", 0)  # fmt: skip
     assert result.exit_code == 0, result.output
-    old, new = (load_model(each / "model.safetensors")[0] for each in (run, tmp_path / "run"))
+    old, new = (load_model(path / "model.safetensors")[0] for path in (run, tmp_path / "run"))
     assert new.architecture.preprocessing == old.architecture.preprocessing
-    names, known = new.architecture.classes, old.architecture.classes
-    shared = set(names) & set(known)
+    new_names, old_names = new.architecture.classes, old.architecture.classes
+    shared = set(new_names) & set(old_names)
     assert shared
-    assert set(names) != set(known)
+    assert set(new_names) != set(old_names)
     for name in shared:
-        ours, theirs = names.index(name) + 1, known.index(name) + 1
-        assert torch.equal(new.score.weight[ours], old.score.weight[theirs])
+        row, old_row = new_names.index(name) + 1, old_names.index(name) + 1
+        assert torch.equal(new.score.weight[row], old.score.weight[old_row])
 
 
 def test_detection_uses_the_scales_of_the_setting(home: Path) -> None:
-    """Several scales of detection, given in training, are those that it detects at."""
+    """Scales of detection given in training are used by `frcnn eval`."""
     result, run = trained(home, "scales", "--set", "detect.scales=[48, 90]")
     assert result.exit_code == 0, result.output
     scores = {}

@@ -1,4 +1,4 @@
-"""What two detectors see differently, worked out by hand."""
+"""Differences between two detectors, worked out by hand."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Boxes over a picture."""
+"""Boxes drawn over an image."""
 
 from __future__ import annotations
 

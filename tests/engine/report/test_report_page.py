@@ -1,4 +1,4 @@
-"""The page as a document: what it holds, what it asks for, what it does to names."""
+"""The page as a document: its content, its requests, and the escaping of names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from frcnn_cli.engine.report.page import write_report
 
 
 class Document(HTMLParser):
-    """Elements with their attributes, and the text inside scripts and elsewhere."""
+    """The elements with attributes, the text, and the content of scripts and styles."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -114,8 +114,8 @@ def test_the_plots_are_separate_files(folder: Path) -> None:
         "training-map.png",
     }
     for name in names:
-        with PIL.Image.open(folder / name) as picture:
-            assert min(picture.size) > 300
+        with PIL.Image.open(folder / name) as plot:
+            assert min(plot.size) > 300
 
 
 def test_omissions_are_stated(document: Document) -> None:

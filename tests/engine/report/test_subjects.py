@@ -1,4 +1,4 @@
-"""Reports from Python, without a command: the page, what is reported, what is kept meanwhile."""
+"""Reports from Python, without a command: the page, progress reports, and cached detections."""
 
 from __future__ import annotations
 

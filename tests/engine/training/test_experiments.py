@@ -1,4 +1,4 @@
-"""The paper's experiments as training runs: what each changes, and what it leaves to the bit."""
+"""The paper's experiments as training runs: what each changes, and what stays equal to the bit."""
 
 import json
 from collections.abc import Callable
@@ -80,15 +80,15 @@ def minibatches(run: Run, **more: object) -> Minibatches:
 
 
 def test_gradients_of_shares_sum_to_those_of_the_minibatch(run: Run) -> None:
-    """The two images of a mini-batch one after the other give what they give together."""
+    """The two images of a mini-batch give the same gradients one after the other as together."""
     whole = minibatches(run)[0]
     first = whole.rois[:, 0] == 0
-    # Shares of very different size, so that an average of averages would be seen.
+    # Shares of very different size, so that an average of averages would differ.
     few = torch.nonzero(first).flatten()[:7]
     many = torch.nonzero(~first).flatten()
-    both = torch.cat([few, many])
-    joined = replace(whole, rois=whole.rois[both], labels=whole.labels[both],
-                     targets=whole.targets[both], rows=())  # fmt: skip
+    chosen = torch.cat([few, many])
+    joined = replace(whole, rois=whole.rois[chosen], labels=whole.labels[chosen],
+                     targets=whole.targets[chosen], rows=())  # fmt: skip
 
     def share(index: int, rows: Tensor) -> Minibatch:
         rois = whole.rois[rows].clone()
@@ -127,7 +127,7 @@ def test_roi_centric_draws_one_roi_per_image_and_a_quarter_foreground(run: Run) 
             truth = records[share.image_ids[0]].truth
             assert truth is not None
             assert int(share.labels[0]) in truth.labels.tolist()
-    assert len(seen) > 40  # of 96, some drawn twice: other RoIs in every epoch
+    assert len(seen) > 40  # of 96, some drawn twice: every epoch has different RoIs
 
 
 def test_roi_centric_does_not_depend_on_workers_or_on_the_start(run: Run) -> None:
@@ -158,7 +158,7 @@ def test_each_image_draws_its_own_scale(run: Run) -> None:
         for index in range(2):
             rows = plain.rois[:, 0] == index
             ratio = (scaled.rois[rows, 1:].sum() / plain.rois[rows, 1:].sum()).item()
-            # Pictures of 128 x 96, the longer side at most 100: 48, 64 and 75 of 96.
+            # Images of 128 x 96, the longer side at most 100: 48, 64 and 75 of 96.
             scale = {48: 48, 64: 64, 75: 80}[round(ratio * 64)]
             counts[scale] += 1
     assert sum(counts.values()) == 120
@@ -196,9 +196,11 @@ def test_stagewise_is_the_run_without_boxes_then_the_box_layer(run: Run, tmp_pat
     without = train(new_model(run.dataset), in_folder(run, tmp_path / "none", plain))
     steps: list[StepReport] = []
     chosen = settings(3, box_training="stagewise")
-    both = train(new_model(run.dataset), in_folder(run, tmp_path / "both", chosen), steps.append)
-    assert changed(state_of(without), state_of(both)) == {"box.weight", "box.bias"}
-    assert load_model(both.path)[0].architecture.box_regression
+    stagewise = train(
+        new_model(run.dataset), in_folder(run, tmp_path / "stagewise", chosen), steps.append
+    )
+    assert changed(state_of(without), state_of(stagewise)) == {"box.weight", "box.bias"}
+    assert load_model(stagewise.path)[0].architecture.box_regression
     assert [step.iteration for step in steps] == [1, 2, 3, 4, 5, 6]
     assert [step.learning_rate for step in steps[:3]] == [s.learning_rate for s in steps[3:]]
     assert all(step.loss == step.classification for step in steps[:3])
@@ -218,7 +220,7 @@ def test_fc_only_changes_no_convolution_from_imagenet(run: Run) -> None:
     trained = train(new_model(run.dataset), replace(run, settings=settings(frozen="features")))
     after = changed(before, state_of(trained))
     assert {"fc6", "fc7", "score", "box"} <= of_layers(after)
-    added = "features.laterals."  # not from ImageNet: new layers, as fc6 is
+    added = "features.laterals."  # not from ImageNet: new layers, like fc6
     assert any(name.startswith(added) for name in after)
     assert not any(name.startswith("features.") and added not in name for name in after)
 
@@ -239,11 +241,11 @@ def test_lambda_weights_the_box_loss(run: Run) -> None:
 def test_svms_replace_only_the_softmax(run: Run, tmp_path: Path) -> None:
     softmax = train(new_model(run.dataset), in_folder(run, tmp_path / "softmax", settings()))
     chosen = settings(classifier="svm", svm=SvmSettings(retrain_after=100))
-    doing: list[str] = []
+    messages: list[str] = []
     svm = train(
-        new_model(run.dataset), in_folder(run, tmp_path / "svm", chosen), on_svm=doing.append
+        new_model(run.dataset), in_folder(run, tmp_path / "svm", chosen), on_svm=messages.append
     )
-    assert len(doing) == 2 * len(run.dataset)
+    assert len(messages) == 2 * len(run.dataset)
     assert changed(state_of(softmax), state_of(svm)) == {"score.weight", "score.bias"}
     model, _ = load_model(svm.path)
     assert model.architecture.classifier == "svm"
@@ -259,15 +261,15 @@ def test_interrupted_svms_are_fitted_again(run: Run, tmp_path: Path) -> None:
     whole = train(new_model(run.dataset), in_folder(run, tmp_path / "whole", chosen))
     stopped = in_folder(run, tmp_path / "stopped", chosen)
 
-    def stop(doing: str) -> None:
-        if "hard negatives, image 4" in doing:
+    def stop(message: str) -> None:
+        if "hard negatives, image 4" in message:
             raise Stopped
 
     with pytest.raises(Stopped):
         train(new_model(run.dataset), stopped, on_svm=stop)
     steps: list[StepReport] = []
     resumed = resume(stopped, steps.append)
-    assert steps == []  # the network was trained already
+    assert steps == []  # the network was already trained
     assert changed(state_of(whole), state_of(resumed)) == set()
 
 
@@ -283,7 +285,7 @@ def test_foreground_rois_overlap_objects(run: Run) -> None:
 
 
 def assert_resumes(run: Run, tmp_path: Path, chosen: TrainSettings, stop_after: int) -> None:
-    """Stopped after an iteration and resumed, a run ends as one that was never stopped."""
+    """Assert that a run stopped after an iteration and resumed ends like an uninterrupted run."""
     whole = train(new_model(run.dataset), in_folder(run, tmp_path / "whole", chosen))
     stopped = in_folder(run, tmp_path / "stopped", chosen)
 
@@ -299,7 +301,7 @@ def assert_resumes(run: Run, tmp_path: Path, chosen: TrainSettings, stop_after: 
 
 
 def metrics_of(folder: Path) -> dict[int, dict[str, float]]:
-    """What a run measured at each iteration, but for the time that it took."""
+    """The metrics of a run by iteration, without times."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     timed = {"seconds", "waiting"}
     return {

@@ -1,11 +1,11 @@
-"""Which negatives are kept: on points of a line and a plane, where it can be seen."""
+"""Which negatives are collected, for points on a line and in a plane."""
 
 import numpy as np
 
 from frcnn_cli.engine.settings import SvmSettings
 from frcnn_cli.engine.training.linear_svm import EASY_MARGIN, HardNegatives, fit_linear_svm
 
-# Positives at 4, negatives at 0: the boundary lies at 2, margins are (x - 2) / 2.
+# Positives at 4, negatives at 0: the boundary is at 2, margins are (x - 2) / 2.
 SETTINGS = SvmSettings(c=100.0, retrain_after=1)
 
 
@@ -32,7 +32,7 @@ def test_negatives_that_become_easy_are_dropped() -> None:
     miner.add_image(0, column(0, -9), all_of(column(0, -9)))
     assert miner.keys.tolist() == [[0, 0]]  # -9 has margin -5.5
     miner.add_image(1, column(2, 2.5), all_of(column(2, 2.5)))
-    # The boundary moved up to between 2.5 and 4: zero is easy now, 2 is too.
+    # The boundary moved to between 2.5 and 4: 0 and 2 are now easy.
     assert miner.keys.tolist() == [[1, 1]]
     assert miner.svm is not None
     assert miner.svm.margins(column(0, 2)).max() < EASY_MARGIN
@@ -46,7 +46,7 @@ def test_an_image_seen_twice_adds_no_duplicates() -> None:
 
 
 def test_mining_gives_the_svm_of_all_negatives() -> None:
-    """Easy negatives do not move the boundary, so leaving them out costs nothing."""
+    """Easy negatives do not move the boundary, so omitting them changes nothing."""
     generator = np.random.default_rng(0)
     positives = generator.normal((4, 0), 1, (60, 2)).astype(np.float32)
     images = [generator.normal((-4, 0), (3, 2), (200, 2)).astype(np.float32) for _ in range(15)]

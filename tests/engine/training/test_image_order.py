@@ -1,4 +1,4 @@
-"""Which images a mini-batch takes, and how many RoIs of each kind from each."""
+"""Which images a mini-batch takes, and how many RoIs of each kind it takes from each image."""
 
 from dataclasses import replace
 
@@ -48,7 +48,7 @@ def test_roi_centric_takes_every_roi_from_a_different_image(twenty: Dataset) -> 
     assert [len(shares) for shares in minibatches] == [8, 8, 8]
     for shares in minibatches:
         assert len({image for share in shares for image in share.images}) == 8
-        # A quarter of the eight is foreground, as far as the images have any.
+        # A quarter of the eight is foreground, if the images have any.
         assert sorted(share.quota.foreground for share in shares) == [0] * 6 + [1] * 2
         assert {share.quota.rois for share in shares} == {1}
     once = [image for shares in minibatches for share in shares for image in share.images][:20]
@@ -61,7 +61,7 @@ def test_every_image_is_foreground_in_a_quarter_of_the_epochs(twenty: Dataset) -
         shares = epoch_shares(twenty, ROI_CENTRIC, seed=0, epoch=epoch)
         for share in [share for minibatch in shares[:2] for share in minibatch]:
             count[share.images[0]] += share.quota.foreground
-    # Of 16 of 20 images four are foreground: 1 in 5 epochs, 80 +- 8 of 400.
+    # 4 of 20 images are foreground per epoch (2 mini-batches of 8): 80 +- 8 of 400 epochs.
     assert count.mean() == 80
     assert np.abs(count - 80).max() < 4 * 8
 

@@ -1,4 +1,4 @@
-"""Which RoIs are drawn: counts and limits of the paper's section 2.3."""
+"""Sampling of RoIs: counts and limits of the paper's section 2.3."""
 
 import numpy as np
 import pytest
@@ -48,7 +48,7 @@ def test_the_object_itself_is_a_candidate_with_zero_offsets() -> None:
 
 def test_lower_bounds_of_iou_are_inclusive() -> None:
     # Shift s gives IoU (100 - s) / (100 + s): 1/2 and, for 9/11 of the width, 1/10.
-    half = np.array([[50, 50, 149, 249]], np.float32)  # the object is half of it
+    half = np.array([[50, 50, 149, 249]], np.float32)  # the object covers half of it
     tenth = np.array([[50, 50, 1049, 149]], np.float32)
     under = np.array([[50, 50, 1059, 149]], np.float32)
     sample = draw(np.concatenate([half, tenth, under]))
@@ -89,7 +89,7 @@ def test_each_roi_learns_the_object_it_overlaps_most() -> None:
 
 
 def test_statistics_by_hand() -> None:
-    # Class 1 has tx of -0.1 and 0.1 beside the object's own 0; class 2 has the object alone.
+    # Class 1 has tx of -0.1, 0.1 and the object's own 0; class 2 has only the object.
     truth = GroundTruth(
         np.array([[100, 0, 199, 99], [500, 0, 599, 99]], np.float32),
         np.array([1, 2]),

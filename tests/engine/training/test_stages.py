@@ -1,4 +1,4 @@
-"""Which layers learn, when, and from what."""
+"""Which layers learn, when, and from which loss."""
 
 import pytest
 
@@ -11,7 +11,7 @@ TEN = Schedule(iterations=10)
 
 
 def learning(model: FastRCNN, settings: TrainSettings, stage: int = 0) -> set[str]:
-    """First parts of the names of the parameters that learn."""
+    """The layers of the parameters that learn."""
     set_trainable(model, stages(settings)[stage], settings)
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     return {".".join(n.split(".")[:3]) if "stages" in n else n.rsplit(".", 1)[0] for n in names}

@@ -1,4 +1,4 @@
-"""What a run keeps when something stops it, and what it says."""
+"""What an interrupted run saves, and its messages."""
 
 import resource
 import signal
@@ -33,9 +33,9 @@ def run(tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path) 
 
 @contextmanager
 def file_size_limit() -> Iterator[Callable[[int], None]]:
-    """Sets the largest file that this process may write, within the block: a disk that is full.
+    """Yield a function that limits the size of files that this process may write: a full disk.
 
-    Not a fixture: pytest itself writes to a file between a test's end and its fixtures' own.
+    Not a fixture: between a test's end and that of its fixtures, pytest itself writes to a file.
     """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -80,7 +80,7 @@ def test_unwritable_metrics_stop_the_run(run: Run) -> None:
 def test_weights_that_are_not_finite_are_not_saved(run: Run) -> None:
     model = new_model(run.dataset)
 
-    def spoil(step: StepReport) -> None:
+    def corrupt(step: StepReport) -> None:
         if step.iteration == 4:
             with torch.no_grad():
                 model.fc7.bias[0] = float("inf")
@@ -88,7 +88,7 @@ def test_weights_that_are_not_finite_are_not_saved(run: Run) -> None:
     with pytest.raises(
         InputError, match=r"iteration 4, model\.fc7\.bias contains values that are not finite"
     ):
-        train(model, run, spoil)
+        train(model, run, corrupt)
     assert load_checkpoint(run.folder)[2].iteration == 2
 
 

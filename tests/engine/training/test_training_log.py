@@ -1,4 +1,4 @@
-"""The log of a run, as it may lie on disk."""
+"""Reading the log of a run from disk."""
 
 from __future__ import annotations
 

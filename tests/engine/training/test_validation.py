@@ -1,4 +1,4 @@
-"""Judging on val while training: the best is kept, and never on images that are trained on."""
+"""Evaluation on val during training: the best model is saved; val is never trained on."""
 
 import json
 from collections.abc import Callable
@@ -32,18 +32,18 @@ def test_the_best_model_on_val_is_saved(
     shapes: Path, tmp_path: Path, grid_proposals: MakeProposals
 ) -> None:
     data = find_dataset(str(shapes), "train")
-    judged = validation_dataset(DataSettings(str(shapes), "train"), data)
-    validation = Validation(judged, grid_proposals(judged))
+    val = validation_dataset(DataSettings(str(shapes), "train"), data)
+    validation = Validation(val, grid_proposals(val))
     chosen = settings(8, every=3, eval_every=3)
     run = Run(tmp_path / "run", data, grid_proposals(data), chosen, validation=validation)
     trained = train(new_model(data), run)
     lines = (run.folder / "evaluations.jsonl").read_text().splitlines()
-    scores = {each["iteration"]: each["map"] for each in map(json.loads, lines)}
-    assert list(scores) == [3, 6, 8]  # and once at the end
+    scores = {row["iteration"]: row["map"] for row in map(json.loads, lines)}
+    assert list(scores) == [3, 6, 8]  # and at the end
     best, origin = load_model(run.folder / "best.safetensors")
     assert trained.best == max(scores.values()) == origin["val_map"] == scores[origin["iteration"]]
     assert validate(best, validation) == trained.best
-    # Evaluating changes nothing of the training.
+    # Evaluation does not change the training.
     plain = train(new_model(data), replace(run, folder=tmp_path / "plain", settings=settings(8, 3)))
     assert equal(weights(plain.path), weights(trained.path))
 
@@ -71,8 +71,8 @@ def test_evaluations_continue_after_a_resume(
     shapes: Path, tmp_path: Path, grid_proposals: MakeProposals
 ) -> None:
     data = find_dataset(str(shapes), "train")
-    judged = find_dataset(str(shapes), "val")
-    validation = Validation(judged, grid_proposals(judged))
+    val = find_dataset(str(shapes), "val")
+    validation = Validation(val, grid_proposals(val))
     chosen = settings(6, every=4, eval_every=2)
     run = Run(tmp_path / "run", data, grid_proposals(data), chosen, validation=validation)
 
@@ -85,7 +85,8 @@ def test_evaluations_continue_after_a_resume(
     stopped = resume(run)
     whole = train(new_model(data), replace(run, folder=tmp_path / "whole"))
     assert stopped.best == whole.best
-    texts = [(each / "evaluations.jsonl").read_text() for each in (run.folder, tmp_path / "whole")]
+    folders = (run.folder, tmp_path / "whole")
+    texts = [(folder / "evaluations.jsonl").read_text() for folder in folders]
     assert texts[0] == texts[1]
 
 
@@ -110,5 +111,5 @@ def test_unions_are_checked_for_shared_images(shapes: Path, tmp_path: Path) -> N
     union = f"{shapes}+{tmp_path / 'more'}"
     with pytest.raises(MisuseError, match="are also in the training split trainval"):
         validation_dataset(DataSettings(union, "trainval"), find_dataset(union, "trainval"))
-    judged = validation_dataset(DataSettings(union, "train"), find_dataset(union, "train"))
-    assert judged.split == "val"
+    val = validation_dataset(DataSettings(union, "train"), find_dataset(union, "train"))
+    assert val.split == "val"
