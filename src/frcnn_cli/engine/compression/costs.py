@@ -24,7 +24,7 @@ REPEATS = 5  # timed runs of each model
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one model, and of one photograph (500 x 375) with 2,000 proposals given.
+    """Costs of one model, for one noise image (500 x 375) with 2,000 proposals.
 
     multiply_adds: of every convolution and fully connected layer, each RoI counted.
     """
