@@ -109,7 +109,7 @@ def made_up_report(dataset: Dataset, subjects: int) -> Report:
         tuple(made_up_subject(dataset, seed, f"<b>run</b> {seed}") for seed in range(subjects)),
         recall=None,
         machine={"Processor": "<i>chip</i>"},
-        made="Made by a test",
+        made="Created by a test",
     )
 
 

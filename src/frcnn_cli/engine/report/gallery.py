@@ -11,7 +11,7 @@ from frcnn_cli.engine.report.findings import MISSED, Finding, choose_findings
 from frcnn_cli.engine.report.overlay import (
     DRAWN_BELOW,
     KIND_NAMES,
-    Picture,
+    AnnotatedImage,
     described,
     detection_boxes,
     truth_boxes,
@@ -31,14 +31,14 @@ class Card:
     image_id: str
     class_name: str
     kind_name: str
-    picture: Picture
+    image: AnnotatedImage
 
 
 @dataclass(frozen=True)
 class ChangeRow:
     """An image in which two detectors differ.
 
-    gained, lost: class names of the gained and lost objects. pictures: the first's and the
+    gained, lost: class names of the gained and lost objects. images: the first's and the
     second's annotated image, empty beyond the limits of the page.
     """
 
@@ -46,7 +46,7 @@ class ChangeRow:
     image_id: str
     gained: tuple[str, ...]
     lost: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    images: tuple[AnnotatedImage, ...]
 
 
 @dataclass(frozen=True)
@@ -115,9 +115,9 @@ def _card(report: Report, finding: Finding, thumbnails: Thumbnails) -> Card | No
         *truth_boxes(report, finding.image, missed, *missed),
         *detection_boxes(report, subject, finding.image, detected, subject.threshold - DRAWN_BELOW),
     ]
-    picture = Picture(thumbnail, tuple(boxes), f"Image {record.image_id}. {described(boxes)}")
+    image = AnnotatedImage(thumbnail, tuple(boxes), f"Image {record.image_id}. {described(boxes)}")
     class_name = report.dataset.classes[finding.label - 1]
-    return Card(finding, record.image_id, class_name, KIND_NAMES[finding.kind], picture)
+    return Card(finding, record.image_id, class_name, KIND_NAMES[finding.kind], image)
 
 
 def _change_row(report: Report, change: ImageChange, thumbnails: Thumbnails | None) -> ChangeRow:
@@ -127,7 +127,7 @@ def _change_row(report: Report, change: ImageChange, thumbnails: Thumbnails | No
         tuple(report.dataset.classes[report.truth.label[row] - 1] for row in rows)
         for rows in (change.gained, change.lost)
     ]
-    pictures: list[Picture] = []
+    images: list[AnnotatedImage] = []
     if thumbnail is not None:
         # The first missed the objects that the second gained; the second missed those it lost.
         sides = ((change.gained, change.gone), (change.lost, change.appeared))
@@ -135,5 +135,5 @@ def _change_row(report: Report, change: ImageChange, thumbnails: Thumbnails | No
             boxes = truth_boxes(report, change.image, missed)
             boxes += detection_boxes(report, subject, change.image, marked, subject.threshold)
             alt = f"Image {record.image_id} by {subject.name}. {described(boxes)}"
-            pictures.append(Picture(thumbnail, tuple(boxes), alt))
-    return ChangeRow(change, record.image_id, names[0], names[1], tuple(pictures))
+            images.append(AnnotatedImage(thumbnail, tuple(boxes), alt))
+    return ChangeRow(change, record.image_id, names[0], names[1], tuple(images))

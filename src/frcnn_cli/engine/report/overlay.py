@@ -51,7 +51,7 @@ class DrawnBox:
 
 
 @dataclass(frozen=True)
-class Picture:
+class AnnotatedImage:
     """One image with its boxes. alt: its description in words."""
 
     thumbnail: Thumbnail

@@ -47,7 +47,7 @@ PLOT_FILES = (
     "training-map.png",
 )
 STYLES = (
-    *("shared/base.css", "shared/tables.css", "shared/pictures.css"),
+    *("shared/base.css", "shared/tables.css", "shared/images.css"),
     *("summary.css", "gallery.css"),
 )
 SCRIPTS = (

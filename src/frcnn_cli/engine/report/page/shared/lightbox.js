@@ -23,8 +23,8 @@
     shown = card;
     card.hidden = false;
     const sides = card.querySelectorAll(".side");
-    const pictures = sides.length ? sides : card.querySelectorAll(".pic");
-    stage.replaceChildren(...[...pictures].map((picture) => picture.cloneNode(true)));
+    const images = sides.length ? sides : card.querySelectorAll(".pic");
+    stage.replaceChildren(...[...images].map((image) => image.cloneNode(true)));
     caption.replaceChildren(...card.querySelector("figcaption").cloneNode(true).childNodes);
     words.textContent = [...stage.querySelectorAll("img")].map((image) => image.alt).join(" ");
     place.textContent = `${cards().indexOf(card) + 1} / ${cards().length}`;

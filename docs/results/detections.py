@@ -1,4 +1,4 @@
-"""pictures.py DETECTIONS DATASET SPLIT OUT: a figure of detections, without the images' pixels.
+"""detections.py DETECTIONS DATASET SPLIT OUT: a figure of detections, without the images' pixels.
 
 It shows the first twelve images of the split. Objects are grey (difficult ones lighter);
 detections with a score of at least 0.5 are drawn as by `frcnn detect --viz`. DETECTIONS is a file
