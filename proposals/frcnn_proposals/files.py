@@ -44,6 +44,41 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder to write into, beside `path`; it takes that name when the block ends well.
+
+    Its name until then is unique to this process. Raises MisuseError where `path` exists, also if
+    another process creates it meanwhile.
+    """
+    if os.path.lexists(path):
+        raise MisuseError(f"{path}: already exists. Remove it, or choose another folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(path) as folder:
+        yield folder
+        try:
+            os.rename(folder, path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            raise MisuseError(
+                f"{path}: was created by another process in the meantime, and is not replaced. "
+                "Choose another folder."
+            ) from error
+
+
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """An empty folder on the disk of `beside`, with a name of its own; removed at the end."""
+    prefix = f".{beside.name[:_SHORT]}."
+    with tempfile.TemporaryDirectory(
+        dir=beside.parent, prefix=prefix, suffix=".partial", ignore_cleanup_errors=True
+    ) as outer:
+        folder = Path(outer) / "content"  # created with the user's own permissions
+        folder.mkdir()
+        yield folder
+
+
 def _target(path: Path) -> Path:
     """The file that is written for `path`: links are followed."""
     target = Path(os.path.realpath(path))
