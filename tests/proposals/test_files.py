@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import check_writable, refuse_to_replace, whole_folder, write_whole
+from frcnn_proposals.files import (
+    check_writable,
+    refuse_to_replace,
+    unfinished_file,
+    whole_folder,
+    write_whole,
+)
 from frcnn_proposals.reading import open_file, read_bytes
 
 
@@ -103,3 +109,20 @@ def test_a_folder_whose_writer_fails_leaves_nothing(
     with pytest.raises(error):
         write_and_fail(tmp_path / "out", error)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_unfinished_files_have_names_of_their_own(tmp_path: Path) -> None:
+    foreign = tmp_path / ".a.partial.mp4"
+    foreign.write_text("precious")
+    killed = tmp_path / ".a.12345678.partial.mp4"  # by a process that has ended
+    killed.write_text("half")
+    with unfinished_file(tmp_path / "a.mp4") as partial:
+        assert partial.suffix == ".mp4"
+        with unfinished_file(tmp_path / "a.b.mp4"):
+            pass
+        with pytest.raises(InputError, match=r"a\.mp4: another process is writing it"):
+            unfinished_file(tmp_path / "a.mp4").__enter__()
+    assert not partial.exists()
+    assert (foreign.read_text(), killed.read_text()) == ("precious", "half")
+    with unfinished_file(tmp_path / "a.mp4"):
+        pass

@@ -57,6 +57,11 @@ _FAILURES_SHOWN = 20
 )
 @click.option("--split", help="Use only this split of a dataset.")
 @options.data_root
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Remove proposals of other images, or of another source, from an existing store.",
+)
 @click.option("--list-sources", is_flag=True, help="List all sources and exit.")
 @options.json_file
 @pass_output

@@ -32,7 +32,7 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.files import refuse_to_replace, whole_file
+from frcnn_proposals.files import refuse_to_replace, unfinished_file, whole_file
 
 SUFFIX = ".mp4"
 _CODEC = "mp4v"  # MPEG-4, which every build of OpenCV can write
@@ -176,11 +176,8 @@ def video_file(path: Path, video: Video) -> Iterator[Write]:
     plays in real time. The file gets its name when the block ends without an error; a file
     without frames is removed. Raises InputError if the video cannot be written completely.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     size = (video.width, video.height)
     codec = cv2.VideoWriter.fourcc(*_CODEC)
-    writer = cv2.VideoWriter(str(partial), cv2.CAP_FFMPEG, codec, video.rate, size)
     written = 0
 
     def write(frame: Frame, image: Image) -> None:
@@ -190,17 +187,18 @@ def video_file(path: Path, video: Video) -> Iterator[Write]:
             writer.write(bgr)
             written += 1
 
-    try:
-        if not writer.isOpened():
-            raise InputError(f"{path}: a video of {size[0]} x {size[1]} pixels cannot be written")
-        yield write
-        writer.release()
+    with unfinished_file(path) as partial:
+        writer = cv2.VideoWriter(str(partial), cv2.CAP_FFMPEG, codec, video.rate, size)
+        try:
+            if not writer.isOpened():
+                shown = f"{size[0]} x {size[1]} pixels"
+                raise InputError(f"{path}: a video of {shown} cannot be written")
+            yield write
+        finally:
+            writer.release()
         if written:
             _check(partial, path, written)
             os.replace(partial, path)
-    finally:
-        writer.release()
-        partial.unlink(missing_ok=True)
 
 
 def _copies(frame: Frame, written: int, video: Video) -> int:
