@@ -191,6 +191,20 @@ def test_annotations_are_not_replaced_by_yolo_texts() -> None:
     label.unlink()
 
 
+def test_an_image_id_leads_to_no_file_outside_the_output_folder(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    for folder in ("ImageSets/Main", "JPEGImages", "Annotations"):
+        (data / folder).mkdir(parents=True)
+    (data / "ImageSets" / "Main" / "test.txt").write_text("../holiday\n")
+    holiday = data / "holiday.jpg"
+    PIL.Image.new("RGB", (WIDTH, HEIGHT), "green").save(holiday)
+    mine = tmp_path / "holiday.jpg"
+    mine.write_bytes(b"precious")
+    message = detect(data, "--viz", "--out", tmp_path / "drawn", code=1)
+    assert "test.txt: unusable image id '../holiday'" in message
+    assert mine.read_bytes() == b"precious"
+
+
 def test_outputs_of_a_video(tmp_path: Path) -> None:
     detect(
         "drive.avi", "--out", tmp_path, "--csv", tmp_path / "a.csv", "--classes", "cat",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from frcnn_cli.engine.datasets.export.formats import (
     FORMATS,
@@ -14,6 +14,7 @@ from frcnn_cli.engine.datasets.export.formats import (
     write_yolo,
 )
 from frcnn_cli.engine.datasets.export.records import ExportImage, export_images
+from frcnn_cli.engine.datasets.layout import leads_inside
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import whole_folder, write_whole
@@ -63,8 +64,7 @@ def _write_folder(
     copy_images: bool,
 ) -> None:
     for image in images:
-        path = PurePosixPath(image.record.image_id)
-        if path.is_absolute() or ".." in path.parts:
+        if not leads_inside(image.record.image_id):
             raise InputError(
                 f"{dataset.name}: image id {image.record.image_id!r} is not a valid file name"
             )
