@@ -28,7 +28,7 @@ _FAILURES_SHOWN = 20
 @click.argument("images", nargs=-1)
 @click.option(
     "--out",
-    type=options.FilePath,
+    type=options.OutputFile,
     show_default="named after the first of IMAGES",
     help="Output store.",
 )

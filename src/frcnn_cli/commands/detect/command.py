@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,7 @@ from frcnn_cli.commands.shared.detection_options import (
     detection_options,
     take,
 )
+from frcnn_cli.commands.shared.paths import is_inside
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.video import check_video, is_video
 from frcnn_cli.engine.drawing.detections import annotated_image_path
@@ -76,7 +76,7 @@ class DetectOptions:
 @click.option("--viz", is_flag=True, help="Save annotated images to the folder --out.")
 @click.option(
     "--out",
-    type=options.FolderPath,
+    type=options.OutputFolder,
     default=Path("detections"),
     show_default=True,
     help="Folder for annotated images, or for the annotated video and its detections.",
@@ -93,14 +93,14 @@ class DetectOptions:
 )
 @click.option(
     "--yolo",
-    type=options.FolderPath,
+    type=options.OutputFolder,
     help="Write one text per image into this folder, with one line per detection: class number, "
     "centre x, centre y, width, height, score.",
 )
 @click.option(
     "--save-crops",
     "crops",
-    type=options.FolderPath,
+    type=options.OutputFolder,
     help="Write the pixels of each box into this folder, as CLASS/IMAGE-N.jpg.",
 )
 @pass_output
@@ -167,9 +167,8 @@ def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
 
 def _check_crops_folder(folder: Path, files: list[ImageFile]) -> None:
     """Raise for an image in the folder: a crop could replace it, or be read by the next run."""
-    root = os.path.realpath(folder)
     for _, file in files:
-        if os.path.commonpath([root, os.path.realpath(file)]) == root:
+        if is_inside(Path(file), folder):
             raise MisuseError(
                 f"{file}: is in the folder of --save-crops, {folder}. Choose another folder."
             )
