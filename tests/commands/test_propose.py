@@ -120,8 +120,7 @@ def test_boxes_of_another_source_are_replaced_only_on_request(images):
     before = Path("images.proposals").read_bytes()
     result = run("images", "--source", "dense")
     assert result.exit_code == 2
-    assert "contains proposals of selective-search" in " ".join(result.output.split())
-    assert "for 4 images" in " ".join(result.output.split())
+    assert "other parameters (selective-search) for 4 images" in " ".join(result.output.split())
     assert Path("images.proposals").read_bytes() == before
     assert run("images", "--source", "dense", "--replace").exit_code == 0
     assert open_store("images.proposals").provenance.source == "dense"

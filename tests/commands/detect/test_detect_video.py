@@ -270,7 +270,7 @@ def test_is_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_input_video_is_not_overwritten(tmp_path: Path) -> None:
     video = write_video(tmp_path / "drive.avi", 3).rename(tmp_path / "drive.mp4")
     before = video.read_bytes()
-    assert "is the file that is read" in detect(str(video), tmp_path, code=2)
+    assert "is also the input file" in detect(str(video), tmp_path, code=2)
     assert video.read_bytes() == before
 
 

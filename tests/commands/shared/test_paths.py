@@ -108,7 +108,7 @@ def test_an_input_is_not_replaced(home: Path, command: str, written: str) -> Non
     result = frcnn(*command.split())
     assert result.exit_code == 2, result.output
     message = " ".join(result.output.split())
-    assert "is the file that is read" in message or "belongs to a run" in message, message
+    assert "is also an input file" in message or "belongs to a run" in message, message
     assert (home / written).read_bytes() == before
 
 

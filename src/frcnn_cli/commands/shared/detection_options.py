@@ -98,8 +98,8 @@ _nms_iou = click.option(
     "--nms-iou",
     metavar="IOU",
     type=click.FloatRange(0, 1),
-    help="Suppress a box if its IoU with a higher-scoring box of the same class is over this. "
-    "Default: the model's, usually 0.3.",
+    show_default="the model's setting, usually 0.3",
+    help="Suppress a box if its IoU with a higher-scoring box of the same class is over this.",
 )
 _no_box_regression = click.option(
     "--no-box-regression",

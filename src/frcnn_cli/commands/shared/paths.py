@@ -59,8 +59,8 @@ def check_paths(context: click.Context) -> None:
         for text in _inputs(context):
             if _reads(text, path, data_root):
                 raise MisuseError(
-                    f"{path}: is the file that is read, or a part of {text}. "
-                    "Choose another name or folder."
+                    f"{path}: is also an input file, or a part of the input {text}; "
+                    "choose another name or folder"
                 )
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from frcnn_cli.engine.detection.texts import yolo_text
-from frcnn_cli.engine.drawing.detections import draw_detections, annotated_image_path
+from frcnn_cli.engine.drawing.detections import annotated_image_path, draw_detections
 from frcnn_cli.engine.records import Detections
 from frcnn_proposals.base import Image
 from frcnn_proposals.errors import InputError, reason

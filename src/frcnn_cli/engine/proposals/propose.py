@@ -79,7 +79,10 @@ def _check_nothing_is_lost(out: Path, files: Sequence[ImageFile], source: Source
         return  # missing, or in the way, which propose_images reports
     store = open_store(out)
     if store.provenance.fingerprint != Provenance.of(source).fingerprint:
-        lost = f"contains proposals of {store.provenance.describe()} for {len(store)} images"
+        lost = (
+            f"contains proposals of another source or other parameters ({store.provenance.source}) "
+            f"for {len(store)} images"
+        )
     else:
         others = set(store.ids()) - {image_id for image_id, _ in files}
         if not others:

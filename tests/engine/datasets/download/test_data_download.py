@@ -129,7 +129,7 @@ def test_a_second_download_waits_for_the_first(tmp_path: Path) -> None:
     def run(address: str, reporter: RecordingReporter) -> None:
         results.append(download_dataset("voc2007", tmp_path, [address], reporter=reporter))
 
-    with serving(give) as (address, starts):
+    with serving(send_archive) as (address, starts):
         threads = [threading.Thread(target=run, args=(address, RecordingReporter(hold)))]
         threads[0].start()
         assert started.wait(30)
@@ -149,7 +149,7 @@ def test_a_folder_with_the_name_of_unfinished_work_is_not_deleted(tmp_path: Path
     foreign = tmp_path / "VOCdevkit" / ".VOC2007.partial" / "notes.txt"
     foreign.parent.mkdir(parents=True)
     foreign.write_text("precious")
-    with serving(give) as (address, _):
+    with serving(send_archive) as (address, _):
         download(tmp_path, "--mirror", address)
     assert foreign.read_text() == "precious"
 
