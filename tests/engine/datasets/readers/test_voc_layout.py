@@ -5,7 +5,7 @@ import pytest
 from folders import write_voc
 
 from frcnn_cli.engine.datasets.find import find_dataset
-from frcnn_cli.engine.datasets.layout import refuse
+from frcnn_cli.engine.datasets.layout import raise_on_fault
 from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_proposals.errors import InputError
 
@@ -109,7 +109,7 @@ def test_an_image_id_that_leads_out_of_the_folder_is_rejected(tmp_path, image_id
     """Files are written by it: detect --viz would replace an image beside the output folder."""
     root = one_image(tmp_path, [DOG])
     (root / "VOC2007" / "ImageSets" / "Main" / "train.txt").write_text(f"000001\n{image_id}\n")
-    for report in (lambda fault: None, refuse):
+    for report in (lambda fault: None, raise_on_fault):
         with pytest.raises(InputError, match=r"train\.txt: unusable image id"):
             find_dataset("voc2007", "train", root, report)
 
