@@ -1,0 +1,1 @@
+"""What `import frcnn` offers: the engine's work, called with paths, names and keyword arguments."""
