@@ -45,10 +45,6 @@ def compress(
     weights in bfloat16. dataset: to measure mAP on before and after. out: None writes beside
     the model, named by the bound. Raises Error where no ranks keep the bound.
     """
-    from frcnn_cli.engine.compression.choose import compress_model, open_images_for
-    from frcnn_cli.engine.distributed.devices import find_device
-    from frcnn_cli.engine.models.loaded import open_model
-
     reporter = reporter_for(progress)
     way = BoundOptions(_rank_text(svd_rank), energy, _budget_text(budget), max_drop, half, None)
     bound = way.bound()
@@ -56,6 +52,10 @@ def compress(
     target = way.file_beside(path) if out is None else Path(out)
     refuse_to_replace(path, target)
     check_writable(target)
+    from frcnn_cli.engine.compression.choose import compress_model, open_images_for
+    from frcnn_cli.engine.distributed.devices import find_device
+    from frcnn_cli.engine.models.loaded import open_model
+
     loaded = open_model(path, Path(runs_root), find_device(device), reporter=reporter)
     data = data_options(dataset, split, data_root, proposals, source)
     images = open_images_for(loaded, way, data, reporter)

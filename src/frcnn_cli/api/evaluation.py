@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from frcnn_cli.api.progress import OnProgress, reporter_for
+from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import MisuseError, machine_errors
+from frcnn_proposals.files import check_writable
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.evaluation.scores import Evaluation
@@ -46,11 +48,6 @@ def evaluate(
     interrupted evaluation is resumed by the same call. Raises Error where model, dataset and
     proposals do not match.
     """
-    from frcnn_cli.engine.distributed.devices import find_device
-    from frcnn_cli.engine.evaluation.run import evaluate_model
-    from frcnn_cli.engine.models.loaded import open_model
-    from frcnn_proposals.files import check_writable
-
     reporter = reporter_for(progress)
     data = data_options(dataset, split, data_root, proposals, source, allow_mismatch)
     options = DetectionOptions(
@@ -64,7 +61,11 @@ def evaluate(
     target = None if save_detections is None else Path(save_detections)
     if target is not None:
         check_writable(target)
-    path = None if model is None else Path(model)
+    path = find_model(None if model is None else Path(model), Path(runs_root))
+    from frcnn_cli.engine.distributed.devices import find_device
+    from frcnn_cli.engine.evaluation.run import evaluate_model
+    from frcnn_cli.engine.models.loaded import open_model
+
     loaded = open_model(path, Path(runs_root), find_device(device), precision, reporter)
     evaluation = evaluate_model(loaded, data, options, target, reporter=reporter)
     assert evaluation is not None  # This process works alone.
