@@ -24,9 +24,11 @@ def detector(at_home: Path) -> frcnn.Detector:
 
 
 def pixels() -> np.ndarray:
+    """An array that cannot be written, as Pillow hands it out."""
     return np.asarray(PIL.Image.open(IMAGE).convert("RGB"))
 
 
+@pytest.mark.filterwarnings("error")
 def test_an_image_in_every_form(detector: frcnn.Detector) -> None:
     expected = detector.detect(IMAGE)
     assert len(expected) == 30  # as the model was set

@@ -1,4 +1,4 @@
-"""Scripts as users write them: without a guard for their main part, and with sources of their own."""
+"""Scripts as users write them: without a guard for their main part, or with their own source."""
 
 from __future__ import annotations
 

@@ -85,4 +85,5 @@ def _rgb(image: NDArray[Any]) -> Image:
         )
     if is_grey:
         image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
-    return np.ascontiguousarray(image)
+    # torch warns of arrays that cannot be written, such as np.asarray of a Pillow image.
+    return np.require(image, requirements=["C", "W"])
