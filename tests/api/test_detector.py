@@ -34,7 +34,7 @@ def test_an_image_in_every_form(detector: frcnn.Detector) -> None:
     assert len(expected) == 30  # as the model was set
     forms = [str(IMAGE), IMAGE.resolve(), pixels(), PIL.Image.open(IMAGE), cv2.imread(str(IMAGE))]
     forms[-1] = forms[-1][..., ::-1]  # a view with negative strides
-    for found in (*(detector.detect(form) for form in forms), *detector.detect(tuple(forms))):
+    for found in (*(detector.detect(form) for form in forms), *detector.detect(iter(forms))):
         assert found == expected
         assert found.boxes.dtype == found.scores.dtype == np.float32
         assert found.size == (128, 96)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import os
 import pickle
 import subprocess
 import sys
@@ -33,6 +34,16 @@ def modules_after(code: str) -> set[str]:
 def test_importing_takes_nothing() -> None:
     code = "import frcnn; dir(frcnn); frcnn.__version__; frcnn.__all__"
     assert not modules_after(code) & (HEAVY | {"numpy", "PIL"})
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_waiting_threads_sleep_as_in_the_commands(before: str | None, after: str) -> None:
+    environment = {n: v for n, v in os.environ.items() if n != "OMP_WAIT_POLICY"}
+    if before is not None:
+        environment["OMP_WAIT_POLICY"] = before
+    code = "import frcnn, os; print(os.environ['OMP_WAIT_POLICY'])"
+    child = [sys.executable, "-c", code]
+    assert subprocess.check_output(child, env=environment, text=True) == after + "\n"
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from nbclient import NotebookClient
 NOTEBOOK = Path(__file__).resolve().parents[2] / "docs" / "first-steps.ipynb"
 # What makes the notebook's work small enough for a test.
 SMALL = {
-    'generate_dataset("shapes", images=200)': 'generate_dataset("shapes", 24, size=(128, 96))',
+    'generate_dataset("shapes", images=160)': 'generate_dataset("shapes", 24, size=(128, 96))',
     '"shapes.proposals")\nproposals =': '"shapes.proposals", workers=0)\nproposals =',
     "scale=160": "scale=64",
-    "iterations=400": "iterations=3, workers=0",
+    "iterations=300": "iterations=3, workers=0",
     "svd_rank=64": "svd_rank=16",
 }
 

@@ -8,6 +8,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+import numpy as np
+
 from frcnn_cli.api.detections import Detections
 from frcnn_cli.api.images import (
     Boxes,
@@ -147,7 +149,7 @@ class Detector:
     @overload
     def detect(
         self,
-        image: Sequence[ImageLike],
+        image: Iterable[ImageLike],
         proposals: Sequence[Boxes] | BoxesById | None = None,
         *,
         progress: OnProgress | None = None,
@@ -157,20 +159,21 @@ class Detector:
     def detect(
         self, image: Any, proposals: Any = None, *, progress: OnProgress | None = None
     ) -> Detections | list[Detections]:
-        """Detections in an image, or a list of them for a list of images.
+        """Detections in an image, or a list of them for several images.
 
         An image is a path, an array of uint8 in RGB (H, W, 3) or grey (H, W), or a Pillow image.
-        OpenCV reads BGR: turn it by `image[..., ::-1]`. Images of a list are read and proposed
-        for in threads, ahead of the network.
+        OpenCV reads BGR: turn it by `image[..., ::-1]`. Several images are read and proposed for
+        in threads, ahead of the network.
 
-        proposals: boxes (N, 4) of the image (x1, y1, x2, y2, 0-based, inclusive), for a list of
+        proposals: boxes (N, 4) of the image (x1, y1, x2, y2, 0-based, inclusive), for several
         images a list of such boxes; or a mapping by image id, as `read_proposals` returns. By
         default they come from the detector's file or source. Raises Error where an image cannot
         be read or proposed for.
         """
-        if not isinstance(image, list | tuple):
+        if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
             ready = self._network.get()
             return self._detect(ready, image, *self._prepare(ready, image, proposals))
+        image = list(image)
         if proposals is None or isinstance(proposals, Mapping):
             given = [proposals] * len(image)
         elif len(proposals) == len(image):
