@@ -198,7 +198,7 @@ class Detector:
         viz: folder for the drawn images.
         """
         from frcnn_cli.engine.detection.run import detect_in_files
-        from frcnn_cli.engine.drawing.detections import picture_path
+        from frcnn_cli.engine.drawing.detections import annotated_image_path
         from frcnn_cli.engine.proposals.inputs import find_images
         from frcnn_proposals.files import check_writable, refuse_to_replace
 
@@ -206,7 +206,7 @@ class Detector:
         files = find_images([str(text) for text in inputs])
         pictures, json_path = (None if path is None else Path(path) for path in (viz, json))
         for image_id, file in files if pictures is not None else ():
-            refuse_to_replace(Path(file), picture_path(Path(viz or ""), image_id))
+            refuse_to_replace(Path(file), annotated_image_path(Path(viz or ""), image_id))
         if json_path is not None:
             check_writable(json_path)
         ready = self._network.get()
