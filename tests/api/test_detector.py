@@ -121,7 +121,7 @@ def test_other_settings_share_the_weights(detector: frcnn.Detector) -> None:
     assert weights[0] is weights[1] is not weights[2]
     for settings, message in (
         ({"score_threshold": 2}, "score threshold is 2"),
-        ({"top_k": 0}, "at least one detection"),
+        ({"top_k": 0}, "op_k"),
         ({"threshold": 0.1}, "no setting 'threshold'"),
         ({"precision": "float32"}, "no setting 'precision'"),
     ):
