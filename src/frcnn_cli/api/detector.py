@@ -53,7 +53,8 @@ class Detector:
 
     path: of the model file. options: changes to the model's own settings. device: auto, cpu,
     cuda or cuda:N. proposals: a file of them. source: computes them where none are given; None
-    takes the source that the model was trained with. max_pixels: of an image file.
+    takes the source that the model was trained with. max_pixels: of an image file. classes: to
+    return; None for all.
     """
 
     path: Path
@@ -62,6 +63,7 @@ class Detector:
     proposals: Path | None = None
     source: str | None = None
     max_pixels: int = MAX_PIXELS
+    classes: tuple[str, ...] | None = None
     _network: LazyNetwork = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,7 +77,9 @@ class Detector:
         model: str | Path | None = None,
         *,
         score_threshold: float | None = None,
+        classes: Iterable[str] | None = None,
         top_k: int | None = None,
+        nms_iou: float | None = None,
         precision: PrecisionChoice = "auto",
         flip: bool = False,
         scales: Iterable[int] | None = None,
@@ -90,16 +94,18 @@ class Detector:
         """Load a model: a .safetensors file, a run's folder, or None for the newest run.
 
         Settings are those of `frcnn detect`; None takes the model's own. score_threshold: lowest
-        score that counts, by default 0.5, or a margin of 0 where SVMs classify. top_k:
-        detections per image. flip: also read the mirrored image (`--tta flip`). scales: lengths
-        of the shorter side; empty reads at the model's one scale. box_regression: False leaves
-        detections on their proposals. box_voting: IoU, 0 for no voting. proposals: a file of
-        them, read by image id. runs_root: folder with the runs. Raises Error where there is no
-        such model or a setting is out of range.
+        score that counts, by default 0.5, or a margin of 0 where SVMs classify. classes: names of
+        the classes to return; None for all. top_k: detections per image, of all classes. nms_iou:
+        IoU over which non-maximum suppression drops a box. flip: also read the mirrored image
+        (`--tta flip`). scales: lengths of the shorter side; empty reads at the model's one scale.
+        box_regression: False leaves detections on their proposals. box_voting: IoU, 0 for no
+        voting. proposals: a file of them, read by image id. runs_root: folder with the runs.
+        Raises Error where there is no such model or a setting is out of range.
         """
         options = DetectionOptions(
             score_threshold=score_threshold,
             top_k=top_k,
+            nms_iou=nms_iou,
             precision=precision,
             flip=flip,
             scales=None if scales is None else tuple(scales),
@@ -108,7 +114,8 @@ class Detector:
         )
         path = find_model(None if model is None else Path(model), Path(runs_root)).resolve()
         file = None if proposals is None else Path(proposals).resolve()
-        detector = cls(path, options, device, file, source, max_pixels)
+        names = None if classes is None else tuple(classes)
+        detector = cls(path, options, device, file, source, max_pixels, names)
         detector._network.get()
         return detector
 
@@ -123,15 +130,16 @@ class Detector:
 
         Raises MisuseError for an unknown name or a value out of range.
         """
-        known = {each.name for each in fields(DetectionOptions)} - {"precision"}
+        known = {"classes", *(each.name for each in fields(DetectionOptions))} - {"precision"}
         if unknown := sorted(set(changes) - known):
             raise MisuseError(
                 f"There is no setting {unknown[0]!r} to change. Settings are "
                 f"{', '.join(sorted(known))}; others are arguments of Detector.load."
             )
-        if changes.get("scales") is not None:
-            changes["scales"] = tuple(changes["scales"])
-        detector = replace(self, options=replace(self.options, **changes))
+        for name in {"scales", "classes"} & changes.keys():
+            changes[name] = None if changes[name] is None else tuple(changes[name])
+        classes = changes.pop("classes", self.classes)
+        detector = replace(self, options=replace(self.options, **changes), classes=classes)
         ready = self._network.get().with_setting(detector._setting)
         object.__setattr__(detector, "_network", LazyNetwork(lambda: ready))
         detector._network.get()
@@ -188,15 +196,20 @@ class Detector:
         images: str | Path | Sequence[str | Path],
         *,
         json: str | Path | None = None,
+        csv: str | Path | None = None,
+        yolo: str | Path | None = None,
         viz: str | Path | None = None,
+        save_crops: str | Path | None = None,
         progress: OnProgress | None = None,
     ) -> DetectedFiles:
         """Detections in files, folders, globs, lists of paths and datasets, as `frcnn detect`.
 
         A file that fails does not stop the others. json: file of COCO results; each image's
         detections are stored beside it at once, so that the same call resumes an interrupted one.
-        viz: folder for the drawn images.
+        csv: file with one row for each detection. yolo, viz, save_crops: folders for a text of each
+        image, the drawn images, and the pixels of each box.
         """
+        from frcnn_cli.engine.detection.outputs import DetectionOutputs
         from frcnn_cli.engine.detection.run import detect_in_files
         from frcnn_cli.engine.drawing.detections import annotated_image_path
         from frcnn_cli.engine.proposals.inputs import find_images
@@ -204,20 +217,16 @@ class Detector:
 
         inputs = [images] if isinstance(images, str | Path) else images
         files = find_images([str(text) for text in inputs])
-        pictures, json_path = (None if path is None else Path(path) for path in (viz, json))
-        for image_id, file in files if pictures is not None else ():
-            refuse_to_replace(Path(file), annotated_image_path(Path(viz or ""), image_id))
-        if json_path is not None:
-            check_writable(json_path)
+        outputs = DetectionOutputs(*map(_path, (json, csv, viz, save_crops, yolo)))
+        if outputs.annotated is not None:
+            for image_id, file in files:
+                refuse_to_replace(Path(file), annotated_image_path(outputs.annotated, image_id))
+        for path in (outputs.json_path, outputs.csv_path):
+            if path is not None:
+                check_writable(path)
         ready = self._network.get()
-        found = detect_in_files(
-            ready.detector,
-            files,
-            json_path,
-            pictures,
-            self.max_pixels,
-            reporter=reporter_for(progress),
-        )
+        reporter = reporter_for(progress)
+        found = detect_in_files(ready.detector, files, outputs, self.max_pixels, reporter=reporter)
         paths = {image_id: Path(path) for image_id, path in files}
         detections = {
             image_id: self._named(ready, each, image_id, paths[image_id])
@@ -226,12 +235,12 @@ class Detector:
         return DetectedFiles(detections, found.failures)
 
     def __reduce__(self) -> tuple[type[Detector], tuple[Any, ...]]:
-        settings = (self.options, self.device, self.proposals, self.source, self.max_pixels)
-        return Detector, (self.path, *settings)
+        names = [each.name for each in fields(self) if each.init]
+        return Detector, tuple(getattr(self, name) for name in names)
 
     @property
     def _setting(self) -> Setting:
-        return Setting(self.options, self.proposals, self.source)
+        return Setting(self.options, self.proposals, self.source, self.classes)
 
     def _prepare(self, ready: ReadyNetwork, image: Any, given: Any) -> tuple[Image, Proposals]:
         """Pixels and proposals, in any thread."""
@@ -280,3 +289,7 @@ class Detector:
     ) -> Detections:
         classes = ready.detector.loaded.classes
         return Detections(found.boxes, found.scores, found.labels, classes, image_id, size, image)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

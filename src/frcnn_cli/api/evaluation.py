@@ -29,6 +29,7 @@ def evaluate(
     source: str | None = None,
     allow_mismatch: bool = False,
     top_k: int | None = None,
+    nms_iou: float | None = None,
     precision: PrecisionChoice = "auto",
     flip: bool = False,
     scales: Iterable[int] | None = None,
@@ -52,6 +53,7 @@ def evaluate(
     data = data_options(dataset, split, data_root, proposals, source, allow_mismatch)
     options = DetectionOptions(
         top_k=top_k,
+        nms_iou=nms_iou,
         precision=precision,
         flip=flip,
         scales=None if scales is None else tuple(scales),

@@ -21,17 +21,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """How to detect: changes to the model's own settings, and where proposals come from."""
+    """How to detect: changes to the model's own settings, where proposals come from, and the
+    names of the classes to return; None for all."""
 
     options: DetectionOptions
     proposals: Path | None
     source: str | None
+    classes: tuple[str, ...] | None
 
     def detector(self, loaded: LoadedModel) -> run.Detector:
         """The engine's detector. Raises MisuseError for a value out of range."""
         from frcnn_cli.engine.detection.run import make_detector
 
-        return make_detector(loaded, self.options, self.proposals, self.source)
+        return make_detector(loaded, self.options, self.proposals, self.source, self.classes)
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,8 @@ class ReadyNetwork:
         """Detections in one image. Any number of threads may do so: nothing is changed."""
         from frcnn_cli.engine.detection.image import detect_image
 
-        return detect_image(self.prepared, image, proposals, self.detector.settings)
+        found = detect_image(self.prepared, image, proposals, self.detector.settings)
+        return self.detector.selected(found)
 
     def with_setting(self, setting: Setting) -> ReadyNetwork:
         """The same weights with another setting; the source of proposals stays."""
