@@ -56,7 +56,7 @@ class DetectOptions:
 @click.option(
     "--model", type=options.AnyPath, show_default="newest run", help="Model file or run folder."
 )
-@options.proposals
+@options.proposals_of_images
 @options.source
 @click.option(
     "--score-threshold",
