@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import subprocess
@@ -32,7 +33,8 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+REPOSITORY = Path(__file__).resolve().parents[3]
+DOCS = REPOSITORY / "docs"
 Image = NDArray[np.uint8]
 
 
@@ -256,3 +258,15 @@ def test_an_export_agrees_if_both_differences_are_small(
     scores: float, boxes: float, agrees: bool
 ) -> None:
     assert export.Export(Path("a.onnx"), 20, scores, boxes).agrees == agrees
+
+
+def test_a_missing_package_is_an_error_that_installs_the_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    packages = setup["options.extras_require"]["export"].split()
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    message = rf"the package onnxruntime, .*\n.*`pip install {' '.join(packages)}`"
+    with pytest.raises(InputError, match=message):
+        onnx_runner(tmp_path / "model.onnx")
