@@ -57,6 +57,7 @@ _FAILURES_SHOWN = 20
 )
 @click.option("--split", help="Use only this split of a dataset.")
 @options.data_root
+@options.allow_mismatch
 @click.option("--list-sources", is_flag=True, help="List all sources and exit.")
 @options.json_file
 @pass_output

@@ -134,6 +134,7 @@ class CompressOptions:
 @options.data_root
 @options.proposals
 @options.source
+@options.allow_mismatch
 @options.runs_root
 @options.device
 @options.json_file

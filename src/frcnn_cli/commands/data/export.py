@@ -10,8 +10,8 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.datasets.export.dataset import export_dataset
 from frcnn_cli.engine.datasets.export.formats import FORMATS
-from frcnn_cli.engine.datasets.find import default_splits, find_dataset
-from frcnn_cli.engine.datasets.layout import refuse, refuse_unless_picture
+from frcnn_cli.engine.datasets.find import default_splits
+from frcnn_cli.engine.datasets.open import open_dataset
 
 
 @click.command()
@@ -32,6 +32,7 @@ from frcnn_cli.engine.datasets.layout import refuse, refuse_unless_picture
 )
 @click.option("--copy-images", is_flag=True, help="Put the pictures in too (voc and yolo).")
 @options.data_root
+@options.allow_mismatch
 @pass_output
 def export(
     output: Output,
@@ -43,6 +44,7 @@ def export(
     score_threshold: float,
     copy_images: bool,
     data_root: Path | None,
+    allow_mismatch: bool,
 ) -> None:
     """Write the ground truth of DATASET to OUT: a file for coco and csv, a folder otherwise.
 
@@ -51,8 +53,14 @@ def export(
     frcnn data export voc2007 found/ --format yolo --detections detections.json
     """
     split = split or default_splits(dataset, data_root).evaluation
-    report = refuse if copy_images else refuse_unless_picture
-    data = find_dataset(dataset, split, data_root, report)
+    data = open_dataset(
+        dataset,
+        split,
+        data_root,
+        allow_mismatch=allow_mismatch,
+        needs_images=copy_images,
+        reporter=output,
+    )
     detections = None
     if detections_path is not None:
         from frcnn_cli.engine.evaluation.detections_file import read_detections

@@ -84,7 +84,7 @@ source = click.option(
 allow_mismatch = click.option(
     "--allow-mismatch",
     is_flag=True,
-    help="Go on where proposals and images do not match: images without proposals are "
-    "left out, proposals without an image are not used.",
+    help="Warn instead of stopping where images, annotations and proposals do not match: skip "
+    "faulty objects and images without proposals.",
 )
 top_k = count("--top-k", help="Detections kept per image. Default: the model's, usually 100.")

@@ -70,7 +70,8 @@ _OPTIONS = (
         "--allow-mismatch",
         is_flag=True,
         default=None,
-        help="Train on the images that have proposals where file and dataset do not match.",
+        help="Warn instead of stopping where images, annotations and proposals do not match: skip "
+        "faulty objects and images without proposals.",
     ),
     click.option(
         "--sampling",

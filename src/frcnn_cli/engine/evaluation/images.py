@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
-from frcnn_cli.engine.datasets.layout import Report, refuse
+from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.provenance import trained_on
@@ -31,7 +31,9 @@ def open_images(
     classes of the dataset differ from those of a model.
     """
     name, root = _dataset_of(loaded, data)
-    dataset = open_split(name, data.split, root, reporter=reporter)
+    dataset = open_split(
+        name, data.split, root, allow_mismatch=data.allow_mismatch, reporter=reporter
+    )
     for model in (loaded, *others):
         check_classes(model, dataset)
     with team.first_alone():
@@ -74,19 +76,28 @@ def open_split(
     name: str,
     split: str | None = None,
     data_root: Path | None = None,
-    fault: Report = refuse,
+    *,
+    allow_mismatch: bool = False,
+    needs_images: bool = True,
     reporter: Reporter = SILENT,
 ) -> Dataset:
     """Open a split of a dataset: by default test if it is annotated, else val; reports its name.
 
-    fault: called for each fault in the annotations.
+    For allow_mismatch and needs_images see open_dataset.
     """
     if split is None:
         splits = default_splits(name, data_root)
         split = splits.evaluation
         if not splits.disjoint:
             reporter.warn(f"{name} has only the split {split}: the model may be trained on it.")
-    dataset = find_dataset(name, split, data_root, fault)
+    dataset = open_dataset(
+        name,
+        split,
+        data_root,
+        allow_mismatch=allow_mismatch,
+        needs_images=needs_images,
+        reporter=reporter,
+    )
     reporter.note(_line(name, dataset))
     return dataset
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.datasets.find import default_splits, find_dataset
+from frcnn_cli.engine.datasets.find import default_splits
+from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult, evaluate_recall
 from frcnn_cli.engine.proposals.inputs import all_ids
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -75,7 +76,7 @@ def measure_recall(
     images without proposals are skipped instead.
     """
     split = split or default_splits(name, data_root).evaluation
-    dataset = find_dataset(name, split, data_root)
+    dataset = open_dataset(name, split, data_root, allow_mismatch=allow_mismatch, reporter=reporter)
     ids = [record.image_id for record in dataset.images]
     sizes = {
         record.image_id: (record.width, record.height)

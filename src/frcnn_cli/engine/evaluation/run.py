@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import refuse_unless_picture
 from frcnn_cli.engine.detection.dataset import detect_with_journal, readable_images
 from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.distributed.team import ALONE, Team
@@ -50,6 +49,7 @@ def evaluate_file(
     dataset: str,
     split: str | None = None,
     data_root: Path | None = None,
+    allow_mismatch: bool = False,
     reporter: Reporter = SILENT,
 ) -> Evaluation:
     """Evaluate a file of detections: COCO results JSON, or VOC devkit text files.
@@ -57,5 +57,12 @@ def evaluate_file(
     The image files of the dataset may be missing. split: by default test if it is annotated,
     else val.
     """
-    opened = open_split(dataset, split, data_root, refuse_unless_picture, reporter)
+    opened = open_split(
+        dataset,
+        split,
+        data_root,
+        allow_mismatch=allow_mismatch,
+        needs_images=False,
+        reporter=reporter,
+    )
     return evaluate(opened, read_detections(path, opened))

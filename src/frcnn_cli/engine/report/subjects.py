@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from frcnn_cli import __version__
-from frcnn_cli.engine.datasets.layout import refuse_unless_picture
 from frcnn_cli.engine.detection.dataset import detect_with_journal, readable_images
 from frcnn_cli.engine.detection.image import threshold_for
 from frcnn_cli.engine.detection.prepare import prepare_model
@@ -98,7 +97,10 @@ def report_on_files(
     """
     if data.dataset is None:
         raise MisuseError("A report on detections without a model needs a dataset.")
-    dataset = open_split(data.dataset, data.split, data.data_root, refuse_unless_picture, reporter)
+    dataset = open_split(
+        data.dataset, data.split, data.data_root,
+        allow_mismatch=data.allow_mismatch, needs_images=False, reporter=reporter,
+    )  # fmt: skip
     threshold = USUAL_THRESHOLD if threshold is None else threshold
     subjects = tuple(
         subject_of_file(dataset, read_detections(path, dataset), path, threshold) for path in files

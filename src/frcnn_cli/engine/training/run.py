@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frcnn_cli.engine.datasets.find import default_splits, find_dataset
+from frcnn_cli.engine.datasets.find import default_splits
+from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.connect import own_device
 from frcnn_cli.engine.distributed.devices import (
     choose_precision,
@@ -19,7 +20,7 @@ from frcnn_cli.engine.models.provenance import origin_of, proposals_fingerprint
 from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.reporter import Reporter
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import (
     DataSettings,
     DetectSettings,
@@ -146,7 +147,9 @@ def prepare_run(
     with team.first_alone():
         found = _proposals(experiment, data, reporter)
         if settings.eval_every:
-            of_val = _proposals(experiment, validation_dataset(experiment.data, data), reporter)
+            allow_mismatch = experiment.proposals.allow_mismatch
+            val = validation_dataset(experiment.data, data, allow_mismatch, reporter)
+            of_val = _proposals(experiment, val, reporter)
             detect = replace(experiment.detect, score_threshold=None, precision=settings.precision)
             validation = Validation(of_val.dataset, of_val.proposals, detect)
     origin = origin_of(experiment, proposals_fingerprint(found.path, found.proposals))
@@ -176,7 +179,21 @@ def with_split(experiment: Experiment, reporter: Reporter) -> Experiment:
     return replace(experiment, data=replace(data, split=splits.training))
 
 
-def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
+def training_dataset(experiment: Experiment, reporter: Reporter) -> Dataset:
+    """The split to train on, checked (see open_dataset)."""
+    data = experiment.data
+    allow_mismatch = experiment.proposals.allow_mismatch
+    return open_dataset(
+        data.dataset, data.split, data.folder, allow_mismatch=allow_mismatch, reporter=reporter
+    )
+
+
+def validation_dataset(
+    data: DataSettings,
+    training: Dataset,
+    allow_mismatch: bool = False,
+    reporter: Reporter = SILENT,
+) -> Dataset:
     """The val split of the dataset that `training` is a split of.
 
     Raises MisuseError where there is none, it is not annotated, it has other classes, or an
@@ -184,7 +201,13 @@ def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
     """
     way_out = "Omit --eval-every, or train on a split that excludes val (--split train)."
     try:
-        found = find_dataset(data.dataset, VALIDATION_SPLIT, data.folder)
+        found = open_dataset(
+            data.dataset,
+            VALIDATION_SPLIT,
+            data.folder,
+            allow_mismatch=allow_mismatch,
+            reporter=reporter,
+        )
     except MisuseError as error:
         raise MisuseError(f"There is no val split to evaluate on: {error}\n{way_out}") from error
     trained = {record.path.resolve() for record in training.images}

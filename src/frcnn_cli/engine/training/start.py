@@ -8,7 +8,6 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
@@ -23,6 +22,7 @@ from frcnn_cli.engine.training.run import (
     StepReport,
     Trained,
     prepare_run,
+    training_dataset,
     validation_dataset,
     with_precision,
     with_split,
@@ -56,9 +56,9 @@ def start_run(
             raise MisuseError("Name a dataset to train on, or a run to resume with --resume.")
         _check_files(experiment)
         experiment = with_split(experiment, reporter)
-        data = find_dataset(experiment.data.dataset, experiment.data.split, experiment.data.folder)
+        data = training_dataset(experiment, reporter)
         if experiment.train.eval_every:
-            validation_dataset(experiment.data, data)
+            validation_dataset(experiment.data, data, experiment.proposals.allow_mismatch)
         experiment = with_precision(experiment, options)
         parent = options.runs_root if options.folder is None else options.folder.parent
         missing = [path for path in (parent, *parent.parents) if not path.exists()]
@@ -96,7 +96,7 @@ def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
         experiment = stored.experiment
         if not experiment.data.dataset:
             raise InputError(f"{folder}: this run does not name its dataset and cannot be resumed.")
-        data = find_dataset(experiment.data.dataset, experiment.data.split, experiment.data.folder)
+        data = training_dataset(experiment, reporter)
         if stored.progress is None:
             reporter.note(f"{folder} has no checkpoint yet: starting from the first iteration")
             return _train(experiment, data, folder, options, reporter)
