@@ -27,7 +27,8 @@ class Finding:
     """A problem, counted, with the first places where it occurs.
 
     code: its name for programs. message: what is wrong, with the count. names: the first places.
-    workable: whether --allow-mismatch turns an unusable finding into a warning.
+    workable: whether --allow-mismatch turns an unusable finding into a warning. way_out: what to
+    do about one.
     """
 
     level: Level
@@ -36,6 +37,7 @@ class Finding:
     names: tuple[str, ...]
     count: int
     workable: bool = True
+    way_out: str = WAY_OUT
 
     def __str__(self) -> str:
         more = ", ..." if self.count > len(self.names) else ""
@@ -79,4 +81,4 @@ def act_on(findings: Iterable[Finding], allow_mismatch: bool, reporter: Reporter
         if found.level == "warning" or (allow_mismatch and found.workable):
             reporter.warn(f"{found}.")
             continue
-        raise InputError(f"{found}.\n{WAY_OUT}" if found.workable else f"{found}.")
+        raise InputError(f"{found}.\n{found.way_out}" if found.workable else f"{found}.")

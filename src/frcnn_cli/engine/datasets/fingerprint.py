@@ -39,9 +39,10 @@ class Fingerprint:
         return without_files.with_files(digests or {})
 
     def with_files(self, digests: Mapping[str, str]) -> Fingerprint:
-        """The same with the digests of further image files, by image id."""
+        """The same with the digests of further image files, by image id; others are ignored."""
         files = {_short(image_id): digest[:_DIGITS] for image_id, digest in digests.items()}
-        return replace(self, files={**self.files, **files})
+        own = {key: digest for key, digest in files.items() if key in self.images}
+        return replace(self, files={**self.files, **own})
 
     def file_of(self, image_id: str) -> str | None:
         """The digest of the image's file, shortened as by `short_digest`; None if unknown."""

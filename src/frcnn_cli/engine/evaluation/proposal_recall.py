@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.datasets.find import default_splits
+from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult, evaluate_recall
+from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.inputs import all_ids
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.formats.interpret import Hints
@@ -93,6 +95,7 @@ def measure_recall(
         reporter.warn(match.describe())
         matching = tuple(record for record in dataset.images if record.image_id in proposals)
         dataset = replace(dataset, images=matching)
+    act_on(store_findings(dataset, proposals), allow_mismatch, reporter)
     with reporter.progress("Measuring", len(dataset)) as advance:
         report = evaluate_recall(dataset, proposals, max_boxes, lambda: advance(1, ""))
     return ProposalRecall(file, name, split, max_boxes, report)

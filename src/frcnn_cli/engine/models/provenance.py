@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.fingerprint import Fingerprint
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment
 from frcnn_cli.engine.settings.fields import nested
@@ -30,12 +31,28 @@ _FORMAT_1 = {
 }
 
 
-def origin_of(experiment: Experiment, fingerprint: str) -> dict[str, Any]:
+_DATASET = "dataset_fingerprint"
+
+
+def origin_of(
+    experiment: Experiment, fingerprint: str, dataset: Fingerprint | None = None
+) -> dict[str, Any]:
     """The origin of a model as JSON values, to store with it.
 
-    fingerprint: of the proposals, from `proposals_fingerprint`.
+    fingerprint: of the proposals, from `proposals_fingerprint`. dataset: of the training images.
     """
-    return {"experiment": nested(experiment), "proposals_fingerprint": fingerprint}
+    origin = {"experiment": nested(experiment), "proposals_fingerprint": fingerprint}
+    return origin if dataset is None else with_dataset(origin, dataset)
+
+
+def with_dataset(origin: Mapping[str, Any], dataset: Fingerprint) -> dict[str, Any]:
+    """The origin with the fingerprint of the training images."""
+    return {**origin, _DATASET: dataset.to_json()}
+
+
+def dataset_fingerprint(origin: Mapping[str, Any]) -> Fingerprint | None:
+    """The fingerprint of the training images; None in files of older versions."""
+    return Fingerprint.from_json(origin.get(_DATASET))
 
 
 def stored_experiment(

@@ -16,12 +16,12 @@ from torch import Tensor
 
 from frcnn_cli.engine.boxes import flip_boxes
 from frcnn_cli.engine.network.transforms import normalised, resized_image
-from frcnn_cli.engine.records import ImageRecord
+from frcnn_cli.engine.records import ImageRecord, ReadFile
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
 from frcnn_cli.engine.training.sampling import Quota, RoiSample, candidates_of, sample_rois
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.images import read_image
+from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
 # Of each process that prepares images: some 1,500 of 500 x 375 at scale 400, with their overlaps.
 CACHE_BYTES = 1 << 30
@@ -29,21 +29,25 @@ CACHE_BYTES = 1 << 30
 
 @dataclass(frozen=True)
 class ResizedImage:
-    """pixels: (h, w, 3) uint8. width: of the original. factor: original to resized pixels."""
+    """pixels: (h, w, 3) uint8. width: of the original. factor: original to resized pixels.
+    file: what reading the original showed."""
 
     pixels: NDArray[np.uint8]
     width: int
     factor: float
+    file: ReadFile
 
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """image: (3, h, w). sample: in original pixels. dropout_seed: of its RoIs in the head."""
+    """image: (3, h, w). sample: in original pixels. dropout_seed: of its RoIs in the head. file:
+    what reading the image file showed."""
 
     image: Tensor
     factor: float
     sample: RoiSample
     dropout_seed: int
+    file: ReadFile
 
 
 class TrainingImages:
@@ -84,13 +88,16 @@ class TrainingImages:
             resized.factor,
             sample,
             dropout_seed=int(generator.integers(2**63)),
+            file=resized.file,
         )
 
 
 def _read(record: ImageRecord, preprocessing: Preprocessing) -> ResizedImage:
-    image = read_image(record.path)
+    data = read_image_bytes(record.path)
+    image = decode_image(data, record.path)
     pixels, factor = resized_image(image, preprocessing)
-    return ResizedImage(pixels, image.shape[1], factor)
+    height, width = image.shape[:2]
+    return ResizedImage(pixels, width, factor, ReadFile(digest_of(data), (width, height)))
 
 
 def _flipped(sample: RoiSample, width: int) -> RoiSample:

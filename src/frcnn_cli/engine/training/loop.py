@@ -24,6 +24,7 @@ from frcnn_cli.engine.training.checkpoint import (
     resumable_after_failure,
     save_checkpoint,
 )
+from frcnn_cli.engine.training.files_read import FilesRead
 from frcnn_cli.engine.training.metrics import METRICS_FILE, Write, appended_lines
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run, StepReport, Trained
@@ -118,18 +119,22 @@ def _train_from(
                     recorder.score, progress = validate_and_keep_best(model, run, progress)
                 stopping = any(team.gather(stop.made))
                 due = stopping or progress.iteration % settings.checkpoint_every == 0
+                if due:
+                    progress = replace(progress, origin=recorder.files.in_origin(progress.origin))
                 if team.is_first and due:
                     save_checkpoint(run.folder, model, optimizer, progress)
                 if stopping:
                     raise KeyboardInterrupt
-    unreadable = recorder.unreadable_by_team()
+    unreadable, findings = recorder.unreadable_by_team(), recorder.files.findings()
+    run = replace(run, origin=recorder.files.in_origin(run.origin))
     if recorder.steps == 0 and start < settings.iterations:
         raise InputError(
             f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
         )
     if team.is_first:
         _finish(progress, model, optimizer, run, on_svm)
-    return Trained(run.folder / MODEL_FILE, unreadable, progress.best if team.is_first else None)
+    best = progress.best if team.is_first else None
+    return Trained(run.folder / MODEL_FILE, unreadable, best, findings)
 
 
 def _finish(
@@ -171,7 +176,7 @@ class Recorder:
 
     write: appends a line to the run's metrics. score: the last mAP on val. steps: the number
     that had RoIs. unreadable: one message per image. started: start of the step, by
-    perf_counter. waited: seconds that the step waited for its data.
+    perf_counter. waited: seconds that the step waited for its data. files: the files read.
     """
 
     run: Run
@@ -182,6 +187,10 @@ class Recorder:
     unreadable: dict[str, None] = field(default_factory=dict)
     started: float = 0.0
     waited: float = 0.0
+    files: FilesRead = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.files = FilesRead(self.run)
 
     def timed(self, shares: Iterable[Minibatch]) -> Iterator[Minibatch]:
         """The shares of the next step on the run's device; the step's time starts here."""
@@ -196,6 +205,7 @@ class Recorder:
             if share is None:
                 return
             self.unreadable |= dict.fromkeys(share.unreadable)
+            self.files.add(share)
             yield share.to(self.run.device)
 
     def record(self, iteration: int, losses: Losses | None, rate: float) -> None:
@@ -214,7 +224,7 @@ class Recorder:
             waiting=self.waited,
         )
         self.write(step.measured())
-        self.on_step(replace(step, evaluation=self.score))
+        self.on_step(replace(step, evaluation=self.score, problem=self.files.problem))
 
     def unreadable_by_team(self) -> tuple[str, ...]:
         """The messages of all processes, each once."""

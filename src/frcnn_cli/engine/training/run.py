@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.datasets.find import default_splits
+from frcnn_cli.engine.datasets.findings import Finding
+from frcnn_cli.engine.datasets.fingerprint import Fingerprint
 from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.connect import own_device
 from frcnn_cli.engine.distributed.devices import (
@@ -104,7 +106,7 @@ class StepReport:
 
     images: their number, over all processes. seconds: duration, with the wait for data; waiting:
     only that wait. evaluation: the last mAP on val since the run was started or
-    resumed.
+    resumed. problem: of the first image that differs from its annotation or proposals.
     """
 
     iteration: int
@@ -116,10 +118,12 @@ class StepReport:
     seconds: float
     waiting: float
     evaluation: float | None = None
+    problem: str | None = None
 
     def measured(self) -> dict[str, float]:
         """As a line of METRICS_FILE: what the step itself has shown."""
-        return {name: value for name, value in asdict(self).items() if name != "evaluation"}
+        not_measured = ("evaluation", "problem")
+        return {name: value for name, value in asdict(self).items() if name not in not_measured}
 
 
 @dataclass(frozen=True)
@@ -127,12 +131,13 @@ class Trained:
     """What a run ended with: its model file, and a message for each image it could not read.
 
     best: mean average precision of the best model on val, which lies beside it in BEST_FILE;
-    None where none was evaluated.
+    None where none was evaluated. findings: about the images that it read.
     """
 
     path: Path
     unreadable: tuple[str, ...]
     best: float | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def prepare_run(
@@ -152,7 +157,9 @@ def prepare_run(
             of_val = _proposals(experiment, val, reporter)
             detect = replace(experiment.detect, score_threshold=None, precision=settings.precision)
             validation = Validation(of_val.dataset, of_val.proposals, detect)
-    origin = origin_of(experiment, proposals_fingerprint(found.path, found.proposals))
+    fingerprint = Fingerprint.of(found.dataset, found.digests)
+    of_proposals = proposals_fingerprint(found.path, found.proposals)
+    origin = origin_of(experiment, of_proposals, fingerprint)
     return Run(folder, found.dataset, found.proposals, settings, device, origin, validation, team)
 
 

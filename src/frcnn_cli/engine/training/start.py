@@ -8,8 +8,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
+from frcnn_cli.engine.models.provenance import dataset_fingerprint, with_dataset
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
@@ -102,6 +104,7 @@ def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
             return _train(experiment, data, folder, options, reporter)
         run = prepare_run(experiment, data, folder, options, reporter)
         _check_proposals(stored, run)
+        run = _with_first_fingerprint(stored, run)
         done, total = stored.progress.iteration, run.settings.iterations
         reporter.note(
             f"Resuming {folder} after iteration {done} of {total}, in {run.settings.precision}"
@@ -153,8 +156,13 @@ def _train_with_progress(
         tensorboard_scalars(run.folder, done, options.tensorboard and is_first) as write_scalars,
         reporter.progress("Training", run.settings.iterations, done, needs) as advance,
     ):
+        warned = False
 
         def on_step(step: StepReport) -> None:
+            nonlocal warned
+            if step.problem is not None and not warned:
+                warned = True
+                reporter.warn(f"Image {step.problem}. At the end, all such images are counted.")
             write_scalars(step)
             advance(1, line(step))
 
@@ -165,6 +173,8 @@ def _train_with_progress(
         if (figure := write_loss_figure(run.folder)) is not None:
             reporter.note(f"Loss: {figure}")
     warn_of_some(reporter, trained.unreadable)
+    if is_first:
+        act_on(trained.findings, True, reporter)
     return trained
 
 
@@ -217,6 +227,29 @@ def _remove_unless_trained(folder: Path, missing: Sequence[Path]) -> None:
         with suppress(OSError):
             for path in (folder, *missing):
                 path.rmdir()
+
+
+def _with_first_fingerprint(stored: StoredRun, run: Run) -> Run:
+    """The run with the fingerprint of its dataset from its start, if it has one.
+
+    Raises MisuseError where the dataset has changed since.
+    """
+    assert stored.progress is not None
+    first, now = (dataset_fingerprint(origin) for origin in (stored.progress.origin, run.origin))
+    if first is None or now is None:  # an older version started the run
+        return run
+    digests = {
+        record.image_id: digest
+        for record in run.dataset.images
+        if (digest := now.file_of(record.image_id)) is not None
+    }
+    differences = first.differences(run.dataset, digests)
+    if differences:
+        raise MisuseError(
+            f"{run.folder}: {run.dataset.name} {run.dataset.split} has changed since this run was "
+            f"started: {'; '.join(differences)}.\nRestore it, or start another run."
+        )
+    return replace(run, origin=with_dataset(run.origin, first.with_files(digests)))
 
 
 def _check_proposals(stored: StoredRun, run: Run) -> None:
