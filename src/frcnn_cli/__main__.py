@@ -1,4 +1,4 @@
-"""`python -m frcnn_cli`, as torchrun starts it: the same as `frcnn`."""
+"""Run `frcnn` as `python -m frcnn_cli`, which is how torchrun starts it."""
 
 from frcnn_cli.cli import main
 

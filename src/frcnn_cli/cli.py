@@ -1,4 +1,4 @@
-"""The command group `frcnn`: finds the command, and turns errors into messages and exit codes."""
+"""The command group `frcnn`, which turns errors into messages and exit codes."""
 
 from __future__ import annotations
 
@@ -17,53 +17,53 @@ from frcnn_cli.commands.shared.safe_text import message
 from frcnn_proposals.errors import InputError, ran_out_of_memory, reason
 
 COMMANDS = {
-    "propose": ("propose:propose", "Find boxes for every image, into a store."),
+    "propose": ("propose:propose", "Compute proposals for every image, and store them."),
     "train": ("train.command:train", "Train a detector on a dataset."),
-    "runs": ("runs:runs", "List training runs: setting, progress, mAP, size."),
+    "runs": ("runs:runs", "List training runs: settings, progress, mAP, size."),
     "eval": ("evaluate.command:eval", "Score a detector, or a file of detections, on a dataset."),
-    "report": ("report:report", "Write a page on a detector, or on two side by side."),
-    "detect": ("detect.command:detect", "Find objects in images."),
+    "report": ("report:report", "Write a report on one detector, or on two side by side."),
+    "detect": ("detect.command:detect", "Detect objects in images and videos."),
     "compress": ("compress.command:compress", "Make a model smaller and faster by truncated SVD."),
-    "model": ("model:model", "Show what a model or a backbone is made of."),
+    "model": ("model:model", "Show the layers of a model or a backbone."),
     "proposals": (
         "proposals.group:proposals",
         "Inspect, convert, evaluate and draw proposal files.",
     ),
     "data": ("data.group:data", "Download, generate, list and check datasets."),
-    "doctor": ("doctor:doctor", "Check that this machine is ready, and print the fixes."),
-    "export": ("export:export", "Write a model as ONNX, or for torch alone."),
+    "doctor": ("doctor:doctor", "Check that this machine is ready, and print how to fix problems."),
+    "export": ("export:export", "Export a model to ONNX or to torch.export."),
     "import-caffe": (
         "import_caffe:import_caffe",
-        "Read a model of the first implementation, or ImageNet weights of Caffe.",
+        "Import a model of the first fast-rcnn, or ImageNet weights from Caffe.",
     ),
     "import-torchvision": (
         "import_torchvision:import_torchvision",
-        "Check a checkpoint of torchvision's, and keep it to train from.",
+        "Check a torchvision checkpoint, and store it for training.",
     ),
-    "config": ("config:config", "Show the effective settings, and where each comes from."),
+    "config": ("config:config", "Show the effective settings and their sources."),
     "completion": (
         "completion:completion",
-        "Print what makes a shell complete frcnn's commands and options.",
+        "Print a script for shell completion of commands and options.",
     ),
-    "bench": ("bench.group:bench", "Measure this toolkit against its alternatives."),
+    "bench": ("bench.group:bench", "Measure the speed of this toolkit and of alternatives."),
 }
 INTERRUPTED = 130
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
 EXIT_CODES = {
-    "0": "Done.",
-    "1": "The work failed: a file, a data set or the machine is to blame.",
-    "2": "The request cannot be carried out as it was made.",
-    "130": "Interrupted, by Ctrl-C or SIGTERM; what is done is kept.",
+    "0": "Success.",
+    "1": "The work failed because of a file, a dataset or the machine.",
+    "2": "The request is invalid or not supported.",
+    "130": "Interrupted by Ctrl-C or SIGTERM; completed work is kept.",
 }
 ENVIRONMENT = {
-    "FRCNN_DATA": "Folder of the data sets, after --data-root. Otherwise ./data.",
-    "FRCNN_CACHE": "Folder of computed proposals and unfinished work. Otherwise ~/.cache/frcnn.",
-    "FRCNN_DEBUG": "1 has RoI pooling on a GPU report RoIs that are not finite or of no image.",
+    "FRCNN_DATA": "Folder of the datasets, searched after --data-root and before ./data.",
+    "FRCNN_CACHE": "Folder of computed proposals and unfinished work. [default: ~/.cache/frcnn]",
+    "FRCNN_DEBUG": "If 1, RoI pooling on a GPU reports invalid RoIs: not finite, or of no image.",
 }
 
 
 class Failure(click.ClickException):
-    """A message for the user and the exit code that goes with it."""
+    """A message for the user, with an exit code."""
 
     def __init__(self, text: str, exit_code: int) -> None:
         super().__init__(message(text))
@@ -86,7 +86,7 @@ class CommandGroup(LazyGroup):
         except InputError as error:
             raise Failure(str(error), error.exit_code) from error
         except click.UsageError as error:
-            if _speaks():
+            if _is_first_process():
                 raise
             ctx.exit(error.exit_code)
         except OSError as error:
@@ -101,8 +101,8 @@ class CommandGroup(LazyGroup):
             if not ran_out_of_memory(error):
                 raise
             raise Failure(
-                f"Memory ran out ({reason(error)}).\n"
-                "Smaller images, lower scales or fewer at once need less.",
+                f"Out of memory ({reason(error)}).\n"
+                "Use smaller images, lower scales or fewer images at once.",
                 1,
             ) from error
 
@@ -113,24 +113,27 @@ class CommandGroup(LazyGroup):
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(__version__, prog_name="frcnn")
-@click.option("-v", "--verbose", count=True, help="Say more about what is done.")
+@click.option("-v", "--verbose", count=True, help="Print more details.")
 @click.option("-q", "--quiet", is_flag=True, help="Print results and warnings only.")
 @click.pass_context
 def cli(ctx: click.Context, verbose: int, quiet: bool) -> None:
-    """Fast R-CNN, with proposals from anywhere.
+    """Fast R-CNN with proposals from any source.
 
     \b
-    frcnn propose images/          boxes for every image, into a store
+    frcnn propose images/          compute proposals for every image
     frcnn train voc2007            train a detector
     frcnn eval                     score the newest run on its test split
-    frcnn detect img.jpg --viz     boxes, scores, classes, and a picture
+    frcnn detect img.jpg --viz     detect objects, and draw them
     frcnn compress --svd-rank 256  a smaller, faster model
     """
-    ctx.obj = Output(verbosity=-1 if quiet else verbose) if _speaks() else SILENT
+    ctx.obj = Output(verbosity=-1 if quiet else verbose) if _is_first_process() else SILENT
 
 
-def _speaks() -> bool:
-    """Of the processes that torchrun starts the first alone speaks."""
+def _is_first_process() -> bool:
+    """Whether this is the only process, or the first one that torchrun started.
+
+    Only that process prints.
+    """
     return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
 
 
@@ -139,11 +142,11 @@ def _interrupt(*_: object) -> None:
 
 
 def main() -> None:
-    """The entry point `frcnn`."""
-    # Threads that wait for one another sleep: spinning starves the workers and whatever else
-    # runs on a small machine. It has to be said before torch is imported.
+    """Run the command line; the entry point `frcnn`."""
+    # Waiting threads should sleep: spinning threads take the cores from the workers and from
+    # other programs on a small machine. OpenMP reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # A polite request to stop ends as Ctrl-C does: files closed, workers gone.
+    # SIGTERM ends a command as Ctrl-C does: files are closed and workers stopped.
     signal.signal(signal.SIGTERM, _interrupt)
     end_soon_after_ctrl_c(INTERRUPTED)
     try:

@@ -1,6 +1,6 @@
-"""The reference of all commands, from the commands themselves.
+"""Generate the reference of all commands from the commands themselves.
 
-python -m frcnn_cli.reference docs/commands.md   writes the page
+`python -m frcnn_cli.reference docs/commands.md` writes the page.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ from frcnn_proposals.files import write_whole
 
 _HEAD = """# Commands
 
-Written by `make reference` from the commands themselves; a test holds this page to them.
-`frcnn COMMAND --help` says the same.
+This page is generated from the commands by `make reference`; a test checks that it is current.
+`frcnn COMMAND --help` prints the same text.
 """
 
 
 def reference() -> str:
-    """The whole page, in Markdown."""
+    """Return the whole page as Markdown."""
     parts = [_HEAD]
     for path, command, context in commands_below(cli, click.Context(cli, info_name="frcnn")):
-        parts += [f"## {path}\n", *_described(command, context)]
+        parts += [f"## {path}\n", *_describe(command, context)]
     for title, rows in (("Exit codes", EXIT_CODES), ("Environment", ENVIRONMENT)):
         lines = [f"| `{name}` | {text} |" for name, text in rows.items()]
         parts.append("\n".join([f"## {title}\n", "| | |", "|---|---|", *lines, ""]))
@@ -36,7 +36,7 @@ def reference() -> str:
 def commands_below(
     command: click.Command, context: click.Context
 ) -> Iterator[tuple[str, click.Command, click.Context]]:
-    """A command and all below it, each with how it is called."""
+    """Yield a command and all its subcommands: (full name, command, context)."""
     yield context.command_path, command, context
     if isinstance(command, click.Group):
         for name in command.list_commands(context):
@@ -46,7 +46,7 @@ def commands_below(
             yield from commands_below(inner, inner_context)
 
 
-def _described(command: click.Command, context: click.Context) -> Iterator[str]:
+def _describe(command: click.Command, context: click.Context) -> Iterator[str]:
     usage = " ".join([context.command_path, *command.collect_usage_pieces(context)])
     yield f"```\n{usage}\n```\n"
     for paragraph in inspect.cleandoc(command.help or "").split("\n\n"):
@@ -54,8 +54,8 @@ def _described(command: click.Command, context: click.Context) -> Iterator[str]:
             yield f"```\n{paragraph[2:]}\n```\n"
         else:
             yield f"{' '.join(paragraph.split())}\n"
-    options = [each for each in command.params if isinstance(each, click.Option)]
-    records = filter(None, (each.get_help_record(context) for each in options))
+    options = [param for param in command.params if isinstance(param, click.Option)]
+    records = filter(None, (option.get_help_record(context) for option in options))
     rows = [f"| `{_cell(name)}` | {_cell(text)} |" for name, text in records]
     if rows:
         yield "\n".join(["| option | |", "|---|---|", *rows, ""])

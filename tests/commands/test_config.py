@@ -1,4 +1,4 @@
-"""`frcnn config show`: values are those that training would have, each with who gave it."""
+"""`frcnn config show`: the values that training would use, each with its source."""
 
 from __future__ import annotations
 
@@ -29,65 +29,65 @@ def show(*arguments: str, code: int = 0) -> dict[str, tuple[Any, str]]:
     assert result.exit_code == code, result.output
     if code:
         return {}
-    told = json.loads(Path("out.json").read_text())
-    return {each["name"]: (each["value"], each["from"]) for each in told["settings"]}
+    written = json.loads(Path("out.json").read_text())
+    return {row["name"]: (row["value"], row["from"]) for row in written["settings"]}
 
 
-def test_without_a_word_all_is_default() -> None:
-    told = show()
-    assert set(told) == set(values_of(base_experiment(None)))
-    assert {by for _, by in told.values()} == {"default"}
+def test_without_options_every_setting_is_the_default() -> None:
+    shown = show()
+    assert set(shown) == set(values_of(base_experiment(None)))
+    assert {source for _, source in shown.values()} == {"default"}
     assert show("--changed") == {}
 
 
-def test_each_layer_is_named() -> None:
+def test_the_source_of_each_setting_is_shown() -> None:
     Path("mine.toml").write_text("[sampling]\nimages = 4\nforeground_iou = 0.7\n")
-    told = show(
+    shown = show(
         "voc2007", "--preset", "paper-l", "--variant", "multiscale", "--config", "mine.toml",
         "--iterations", "70", "--set", "sampling.foreground_iou=0.6", "--source", "dense",
     )  # fmt: skip
-    assert told["data.dataset"] == ("voc2007", "DATASET")
-    assert told["backbone"] == ("vgg16", "preset paper-l")
-    assert told["sampling.scales"] == ([480, 576, 688, 864, 1200], "Variant multiscale")
-    assert told["sampling.images"] == (4, "mine.toml")
-    assert told["sampling.foreground_iou"] == (0.6, "--set")
-    assert told["schedule.iterations"] == (70, "--iterations")
-    assert told["proposals.source"] == ("dense", "--source")
-    assert told["train.seed"] == (0, "default")
+    assert shown["data.dataset"] == ("voc2007", "DATASET")
+    assert shown["backbone"] == ("vgg16", "preset paper-l")
+    assert shown["sampling.scales"] == ([480, 576, 688, 864, 1200], "Variant multiscale")
+    assert shown["sampling.images"] == (4, "mine.toml")
+    assert shown["sampling.foreground_iou"] == (0.6, "--set")
+    assert shown["schedule.iterations"] == (70, "--iterations")
+    assert shown["proposals.source"] == ("dense", "--source")
+    assert shown["train.seed"] == (0, "default")
 
 
-def test_values_are_those_of_training() -> None:
+def test_values_equal_those_of_training() -> None:
     options = SettingOptions(
         "paper-s", ("no-bbox-reg",), None, 300, (), {"dataset": "x", "seed": 3}
     )
     trained = values_of(experiment_from(options))
-    told = show("x", "--preset", "paper-s", "--variant", "no-bbox-reg", "--scale", "300",
+    shown = show("x", "--preset", "paper-s", "--variant", "no-bbox-reg", "--scale", "300",
                 "--seed", "3")  # fmt: skip
-    assert {name: value for name, (value, _) in told.items()} == json.loads(json.dumps(trained))
-    assert told["preprocessing.scale"] == (300, "--scale")
+    assert {name: value for name, (value, _) in shown.items()} == json.loads(json.dumps(trained))
+    assert shown["preprocessing.scale"] == (300, "--scale")
 
 
-def test_the_backbone_and_the_environment_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_backbone_and_the_environment_are_sources(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FRCNN_DATA", "/datasets")
-    told = show("--backbone", "caffenet", "--changed")
-    assert told["backbone"] == ("caffenet", "--backbone")
-    assert told["preprocessing.mean"][1] == "backbone caffenet"
-    assert told["data.root"] == ("/datasets", "$FRCNN_DATA")
-    assert "train.seed" not in told
+    shown = show("--backbone", "caffenet", "--changed")
+    assert shown["backbone"] == ("caffenet", "--backbone")
+    assert shown["preprocessing.mean"][1] == "backbone caffenet"
+    assert shown["data.root"] == ("/datasets", "$FRCNN_DATA")
+    assert "train.seed" not in shown
 
 
-def test_of_a_run() -> None:
+def test_the_settings_of_a_run() -> None:
     folder = Path("runs/one")
     folder.mkdir(parents=True)
     write_setting(folder, base_experiment("paper-m"))
-    told = show("--run", "runs/one")
-    assert told["backbone"] == ("vgg_cnn_m_1024", "runs/one/setting.toml")
-    assert told["train.seed"] == (0, "default")
+    shown = show("--run", "runs/one")
+    assert shown["backbone"] == ("vgg_cnn_m_1024", "runs/one/setting.toml")
+    assert shown["train.seed"] == (0, "default")
     show("--run", "runs/one", "--seed", "3", code=2)
     show("--run", "nowhere", code=2)
 
 
-def test_what_cannot_be_is_refused_as_in_training() -> None:
+def test_invalid_settings_are_rejected_as_in_training() -> None:
     show("--set", "sampling.forground_iou=0.6", code=2)
     show("--preset", "paper-x", code=2)
     show("--config", "nowhere.toml", code=1)

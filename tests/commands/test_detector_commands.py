@@ -254,7 +254,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (["train", "nowhere"], 2, "nowhere"),
         (["train", "{home}/shapes", "--backbone", "vgg61"], 2, "Did you mean 'vgg16'"),
         (["train", "{home}/shapes", "--weights", "missing.pth"], 1, "missing.pth"),
-        (["train", "{home}/shapes", "--device", "gpu"], 2, "--device|no device"),
+        (["train", "{home}/shapes", "--device", "gpu"], 2, "--device|Unknown device"),
         (["train", "{home}/shapes", "--learning-rate", "-1"], 2, "learning rate"),
         (["train", "--resume", "{home}/shapes"], 1, "checkpoint"),
         (["train", "--resume", "{home}/none"], 1, "this folder does not exist"),

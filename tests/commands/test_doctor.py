@@ -1,4 +1,4 @@
-"""`frcnn doctor` on machines that lack something: each is a child process with a part broken."""
+"""`frcnn doctor` on machines with a missing or broken part, simulated in a child process."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ import pytest
 import frcnn_kernels
 
 PROGRAM = [sys.executable, "-m", "frcnn_cli.cli", "doctor", "--json", "doctor.json"]
-# The disk under the tests may be nearly full.
-ROOMY = "import shutil; shutil.disk_usage = lambda _: shutil._ntuple_diskusage(10**12, 0, 10**12)"
+# The disk of the machine that runs the tests may be nearly full.
+MUCH_FREE_SPACE = (
+    "import shutil; shutil.disk_usage = lambda _: shutil._ntuple_diskusage(10**12, 0, 10**12)"
+)
 
 
 def doctor(folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]], str]:
-    """Exit code, findings by name, output; packages in `folder`/shim come before the real ones."""
+    """Return exit code, findings by name and output. Packages in `folder`/shim come first."""
     path = os.pathsep.join([str(folder / "shim"), *sys.path])
     environment = {**os.environ, "PYTHONPATH": path, "FRCNN_DATA": str(folder), "COLUMNS": "100"}
     done = subprocess.run(
@@ -29,7 +31,8 @@ def doctor(folder: Path, *arguments: str) -> tuple[int, dict[str, dict[str, Any]
     assert "Traceback" not in done.stderr, done.stderr
     values = json.loads((folder / "doctor.json").read_text())
     assert values["ready"] == (done.returncode == 0)
-    return done.returncode, {each["name"]: each for each in values["findings"]}, done.stdout
+    findings = {finding["name"]: finding for finding in values["findings"]}
+    return done.returncode, findings, done.stdout
 
 
 def shim(folder: Path, package: str, code: str) -> None:
@@ -39,14 +42,14 @@ def shim(folder: Path, package: str, code: str) -> None:
 
 
 def copy_kernels(folder: Path) -> Path:
-    """frcnn_kernels without its libraries."""
+    """Copy frcnn_kernels without its libraries."""
     source, target = Path(frcnn_kernels.__file__).parent, folder / "shim" / "frcnn_kernels"
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("*.so", "__pycache__"))
     return target
 
 
-def test_a_sound_machine_is_ready(tmp_path: Path) -> None:
-    shim(tmp_path, "sitecustomize", ROOMY)
+def test_a_complete_machine_is_ready(tmp_path: Path) -> None:
+    shim(tmp_path, "sitecustomize", MUCH_FREE_SPACE)
     code, found, text = doctor(tmp_path)
     assert code == 0, text
     assert "Ready." in text
@@ -54,11 +57,11 @@ def test_a_sound_machine_is_ready(tmp_path: Path) -> None:
     assert {"Python", "torch", "torchvision", "OpenCV", "CUDA", "cores", "memory", "disk"} <= set(
         found
     )
-    assert found["data sets"]["mend"].startswith("frcnn data download voc2007")
+    assert found["datasets"]["fix"].startswith("frcnn data download voc2007")
     assert len(text.splitlines()) <= 40  # one screen
 
 
-def test_missing_operators_are_reported_and_the_rest_goes_on(tmp_path: Path) -> None:
+def test_missing_operators_are_reported_and_other_checks_run(tmp_path: Path) -> None:
     copy_kernels(tmp_path)
     code, found, text = doctor(tmp_path)
     assert code == 1
@@ -73,15 +76,15 @@ def test_a_broken_library_is_reported(tmp_path: Path) -> None:
     code, found, _ = doctor(tmp_path)
     assert code == 1
     assert "cannot be loaded with torch" in found["operators, CPU"]["text"]
-    assert found["operators, CPU"]["mend"]
+    assert found["operators, CPU"]["fix"]
 
 
 @pytest.mark.parametrize(
-    ("package", "code", "name", "words", "mend"),
+    ("package", "code", "name", "words", "fix"),
     [
         ("torch", "raise ImportError('libtorch.so: no such file')", "torch", "libtorch.so",
          "pip install torch"),
-        ("torch", "__version__ = '2.9.1'\nclass version: cuda = None", "torch", "2.10 is needed",
+        ("torch", "__version__ = '2.9.1'\nclass version: cuda = None", "torch", "2.10 or later",
          "pip install -U torch"),
         ("torchvision", "__version__ = '0.1'\nimport torch\nraise RuntimeError('operator "
          "torchvision::nms does not exist')", "torchvision", "nms", "torchvision"),
@@ -92,22 +95,22 @@ def test_a_broken_library_is_reported(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_a_broken_package_is_reported(
-    tmp_path: Path, package: str, code: str, name: str, words: str, mend: str
+    tmp_path: Path, package: str, code: str, name: str, words: str, fix: str
 ) -> None:
     shim(tmp_path, package, code)
     exit_code, found, text = doctor(tmp_path)
     assert exit_code == 1
     assert found[name]["problem"]
     assert words in found[name]["text"]
-    assert mend in found[name]["mend"]
-    assert mend in text
+    assert fix in found[name]["fix"]
+    assert fix in text
     assert not found["cores"]["problem"]
 
 
-def test_data_sets_are_listed_with_what_is_wrong(tmp_path: Path) -> None:
+def test_datasets_are_listed_with_their_problems(tmp_path: Path) -> None:
     (tmp_path / "pets" / "Annotations").mkdir(parents=True)
     (tmp_path / "pets" / "JPEGImages").mkdir()
     (tmp_path / "pets" / "ImageSets" / "Main").mkdir(parents=True)
     (tmp_path / "pets" / "ImageSets" / "Main" / "train.txt").write_text("a\n")
     _, found, _ = doctor(tmp_path, "--data-root", str(tmp_path))
-    assert "pets" in found["data set"]["text"]
+    assert "pets" in found["dataset"]["text"]

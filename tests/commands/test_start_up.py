@@ -1,4 +1,4 @@
-"""What needs no network starts without torch and its like: quickly, and in little memory."""
+"""Commands that need no network start fast and without torch and other heavy packages."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from frcnn_proposals.store.writer import StoreWriter
 
 HEAVY = {"torch", "torchvision", "cv2", "scipy", "matplotlib", "sklearn", "onnx", "pandas"}
 MOST_BYTES = 100_000_000
-# The goal is 0.5 s; the rest is for machines that are slower, or busy.
+# The goal is 0.5 s; the margin is for slow or busy machines.
 MOST_SECONDS = 1.0
 
 BENCHES = list(bench.lazy)
-# (what follows `frcnn`, the exit code), run in a folder that holds
+# (arguments of `frcnn`, exit code), run in a folder that contains
 #   shapes/                  a small dataset
 #   runs/begun/              a run without a checkpoint
-#   runs/damaged/            one whose checkpoint is no such file
+#   runs/damaged/            a run whose checkpoint is damaged
 #   model.safetensors        the header of a model file
 #   boxes.proposals          a store of proposals
 LINES = [

@@ -1,4 +1,4 @@
-"""The help of every command, and the page that is made of it."""
+"""The help of every command, and the page generated from it."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ EVERY = {
 EXAMPLES = {shown.where.removesuffix(" --help") for shown in in_helps()}
 
 
-def test_the_page_is_what_the_commands_say() -> None:
+def test_the_page_matches_the_commands() -> None:
     page = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
     assert page == reference(), "run `make reference`"
 
 
 @pytest.mark.parametrize("path", EVERY)
-def test_help_has_examples_and_a_word_on_every_option(path: str) -> None:
+def test_help_has_examples_and_describes_every_option(path: str) -> None:
     command, _ = EVERY[path]
     assert inspect.cleandoc(command.help or "").split("\n\n")[0].endswith(".")
     assert path in EXAMPLES, "no example"
@@ -39,10 +39,10 @@ def test_help_has_examples_and_a_word_on_every_option(path: str) -> None:
             assert option.help, option.opts
 
 
-def test_the_first_help_says_exit_codes_and_environment() -> None:
-    said = CliRunner().invoke(cli, ["--help"]).output
+def test_the_main_help_lists_exit_codes_and_environment() -> None:
+    output = CliRunner().invoke(cli, ["--help"]).output
     for word in ("Exit codes", "130", "FRCNN_DATA", "frcnn train voc2007"):
-        assert word in said
+        assert word in output
 
 
 @pytest.mark.parametrize(
@@ -59,29 +59,32 @@ def test_the_first_help_says_exit_codes_and_environment() -> None:
         ("frcnn detect --prec", {"--precision"}),
     ],
 )
-def test_shells_complete(words: str, expected: set[str]) -> None:
+def test_shell_completion(words: str, expected: set[str]) -> None:
     last = len(words.split(" ")) - 1
-    asked = {"_FRCNN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(last)}
-    said = CliRunner().invoke(cli, [], prog_name="frcnn", env=asked).output
-    assert {line.split(",", 1)[1] for line in said.splitlines()} == expected
+    variables = {"_FRCNN_COMPLETE": "bash_complete", "COMP_WORDS": words, "COMP_CWORD": str(last)}
+    output = CliRunner().invoke(cli, [], prog_name="frcnn", env=variables).output
+    assert {line.split(",", 1)[1] for line in output.splitlines()} == expected
 
 
 def test_names_are_completed_without_torch() -> None:
-    """A key press should not wait for it."""
+    """Completion must not wait for the import of torch."""
     code = "import sys; from frcnn_cli.cli import cli\ntry: cli(prog_name='frcnn')\n" \
         "finally: print('torch' in sys.modules)"  # fmt: skip
-    asked = {"_FRCNN_COMPLETE": "bash_complete", "COMP_WORDS": "frcnn ", "COMP_CWORD": "1"}
+    variables = {"_FRCNN_COMPLETE": "bash_complete", "COMP_WORDS": "frcnn ", "COMP_CWORD": "1"}
     child = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, **asked}, capture_output=True, text=True
+        [sys.executable, "-c", code],
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
     )
     assert "plain,train" in child.stdout
     assert child.stdout.splitlines()[-1] == "False"
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_scripts_call_back(shell: str) -> None:
-    said = CliRunner().invoke(cli, ["completion", shell]).output
-    assert f"_FRCNN_COMPLETE={shell}_complete" in said
+def test_completion_scripts_are_valid(shell: str) -> None:
+    script = CliRunner().invoke(cli, ["completion", shell]).output
+    assert f"_FRCNN_COMPLETE={shell}_complete" in script
     if shell == "bash":
-        checked = subprocess.run(["bash", "-n"], input=said, text=True, capture_output=True)
+        checked = subprocess.run(["bash", "-n"], input=script, text=True, capture_output=True)
         assert checked.returncode == 0, checked.stderr

@@ -1,4 +1,4 @@
-"""A detector small enough to train within a test."""
+"""Fixtures: a detector small enough to train in a test, and its data."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def small_model() -> FastRCNN:
 
 @pytest.fixture(scope="session")
 def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
-    """The training split of twelve generated pictures."""
+    """The training split of twelve generated images."""
     folder = tmp_path_factory.mktemp("data") / "shapes"
     generate_dataset(folder, images=12, seed=1, size=(128, 96))
     return find_dataset(str(folder), "trainval")
@@ -41,13 +41,13 @@ def tiny_dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 
 @pytest.fixture(scope="session")
 def grid_proposals() -> Callable[[Dataset], dict[str, Proposals]]:
-    """The same sliding boxes for every image of a data set."""
+    """The same sliding-window proposals for every image of a dataset."""
 
-    def make(dataset: Dataset) -> dict[str, Proposals]:
+    def propose(dataset: Dataset) -> dict[str, Proposals]:
         boxes = DenseBoxes().propose(np.zeros((96, 128, 3), np.uint8)).top(400)
         return {record.image_id: boxes for record in dataset.images}
 
-    return make
+    return propose
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Box arithmetic against numbers worked by hand."""
+"""Box arithmetic compared with numbers computed by hand."""
 
 import numpy as np
 import pytest
@@ -28,14 +28,14 @@ def test_iou_by_hand() -> None:
     assert found == pytest.approx(np.array([[1 / 3, 1.0, 0.0]]))
 
 
-def test_iou_of_nothing_has_its_shape() -> None:
+def test_iou_of_no_boxes_has_the_right_shape() -> None:
     assert iou_matrix(boxes(), boxes((0, 0, 1, 1))).shape == (0, 1)
 
 
-def test_iou_of_tensors_is_that_of_arrays() -> None:
-    draw = np.random.default_rng(0)
-    corners = draw.uniform(0, 100, (60, 2))
-    many = np.hstack([corners, corners + draw.uniform(0, 50, (60, 2))]).astype(np.float32)
+def test_iou_is_equal_for_tensors_and_arrays() -> None:
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 100, (60, 2))
+    many = np.hstack([corners, corners + rng.uniform(0, 50, (60, 2))]).astype(np.float32)
     a, b = many[:20], many[20:]
     found = iou_matrix(torch.from_numpy(a), torch.from_numpy(b))
     np.testing.assert_allclose(found.numpy(), iou_matrix(a, b), rtol=1e-5)
@@ -46,7 +46,7 @@ def test_clip_stops_at_the_last_pixel() -> None:
     assert clipped.tolist() == [[0, 2, 59, 39]]
 
 
-def test_flip_twice_is_the_box_again() -> None:
+def test_flipping_twice_restores_the_box() -> None:
     original = boxes((0, 1, 9, 5), (10, 0, 99, 7))
     flipped = flip_boxes(original, width=100)
     assert flipped.tolist() == [[90, 1, 99, 5], [0, 0, 89, 7]]
@@ -60,7 +60,7 @@ def test_encode_by_hand() -> None:
     assert encode_boxes(proposal, target)[0].tolist() == pytest.approx(expected)
 
 
-def test_the_first_implementation_measures_without_the_last_pixel() -> None:
+def test_widths_of_the_first_implementation_exclude_the_last_pixel() -> None:
     # Widths 10 and 20 as x2 - x1.
     proposal, target = torch.tensor([[0.0, 0, 10, 10]]), torch.tensor([[0.0, 0, 20, 10]])
     assert encode_boxes(proposal, target, "caffe")[0].tolist() == pytest.approx(
@@ -79,12 +79,12 @@ def test_decode_inverts_encode(coding: str) -> None:
     assert torch.allclose(decoded[:, 0], targets, atol=1e-3)
 
 
-def test_decode_keeps_classes_apart() -> None:
+def test_decode_uses_the_offsets_of_each_class() -> None:
     proposal = torch.tensor([[0.0, 0, 9, 9]])
     offsets = torch.tensor([[0.0, 0, 0, 0, 1.0, 0, 0, 0]])
     assert decode_boxes(proposal, offsets).tolist() == [[[0, 0, 9, 9], [10, 0, 19, 9]]]
 
 
-def test_a_wild_offset_stays_finite() -> None:
+def test_an_extreme_offset_gives_a_finite_box() -> None:
     decoded = decode_boxes(torch.tensor([[0.0, 0, 9, 9]]), torch.full((1, 4), 1e4))
     assert torch.isfinite(decoded).all()

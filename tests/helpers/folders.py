@@ -1,4 +1,4 @@
-"""Small data sets written to disk for the tests of the readers."""
+"""Write small datasets for the tests of the readers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from PIL import Image
 
 
 def write_voc(root, splits, annotations, size=(100, 80)):
-    """splits: name -> ids; annotations: id -> text, or a list of (class, box, ...) 1-based."""
+    """Write a VOC folder. splits: name -> ids. annotations: id -> text, or objects of voc_xml."""
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (root / folder).mkdir(parents=True, exist_ok=True)
     for split, ids in splits.items():
@@ -22,7 +22,7 @@ def write_voc(root, splits, annotations, size=(100, 80)):
 
 
 def voc_xml(objects, size=(100, 80)):
-    """objects: (class, (xmin, ymin, xmax, ymax), difficult)."""
+    """Return an annotation. objects: (class, (xmin, ymin, xmax, ymax), difficult), 1-based."""
     parts = [f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"]
     for name, box, *rest in objects:
         corners = "".join(

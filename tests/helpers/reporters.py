@@ -1,4 +1,4 @@
-"""Reporters that keep what they are told."""
+"""Reporters that record their calls."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from frcnn_cli.engine.reporter import Advance, Silent
 
 
 class RecordingReporter(Silent):
-    """notes, warnings: lines. counts: (done, total) after each item of the latest progress.
+    """A reporter that records notes, warnings and progress.
 
+    notes, warnings: lines. counts: (done, total) after each item of the latest progress.
     on_advance: called after each item; it may raise, as Ctrl-C does.
     """
 

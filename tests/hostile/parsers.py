@@ -21,7 +21,7 @@ import numpy as np
 from test_bad_archives import packed, plain
 
 from frcnn_cli.engine.datasets.download.dataset import unpack
-from frcnn_cli.engine.datasets.layout import refuse
+from frcnn_cli.engine.datasets.layout import raise_on_fault
 from frcnn_cli.engine.datasets.readers.coco import CocoLayout
 from frcnn_cli.engine.datasets.readers.voc_xml import ground_truth, read_annotation
 from frcnn_cli.engine.datasets.readers.yolo import read_description
@@ -66,13 +66,13 @@ def _image(path: Path) -> None:
 
 
 def _xml(path: Path) -> None:
-    found = read_annotation(path, refuse)
+    found = read_annotation(path, raise_on_fault)
     assert found is not None
-    ground_truth(found, {"cat": 1}, refuse)
+    ground_truth(found, {"cat": 1}, raise_on_fault)
 
 
 def _coco(path: Path) -> None:
-    CocoLayout(path).read("test", "d", refuse)
+    CocoLayout(path).read("test", "d", raise_on_fault)
 
 
 def _image_list(path: Path) -> None:
@@ -168,7 +168,7 @@ def parsers() -> dict[str, Parser]:
                lambda: [bad_annotations.annotation(bad_annotations.thing()).encode()]),
         Parser("coco", "instances_test.json", _coco,
                lambda: [json.dumps(bad_annotations.good_coco()).encode()]),
-        Parser("yolo-labels", "a.txt", lambda path: read_labels(path, 2, (48, 48), refuse),
+        Parser("yolo-labels", "a.txt", lambda path: read_labels(path, 2, (48, 48), raise_on_fault),
                lambda: [b"0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.3 0.1 0.3 0.3\n"]),
         Parser("yolo-yaml", "data.yaml", read_description, lambda: [_YAML]),
         Parser("pickle", "a.pkl", read_proposals,

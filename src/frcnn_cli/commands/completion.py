@@ -1,4 +1,4 @@
-"""`frcnn completion`: what a shell needs to complete commands and options."""
+"""`frcnn completion`: print a script for shell completion."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ SHELLS = ("bash", "zsh", "fish")
 @click.argument("shell", type=click.Choice(SHELLS))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    """Print a script that makes SHELL complete frcnn's commands, options and their values.
+    """Print a script that lets SHELL complete frcnn's commands, options and their values.
 
-    bash 4.4 or later. Put the first line into ~/.bashrc, the second into ~/.zshrc; the third
-    writes a file that fish reads by itself.
+    Requires bash 4.4 or later. Add the first line to ~/.bashrc, or the second to ~/.zshrc. The
+    third command writes a file that fish loads automatically.
 
     \b
     eval "$(frcnn completion bash)"

@@ -1,4 +1,4 @@
-"""`frcnn config show`: every setting of a run, and where it comes from."""
+"""`frcnn config show`: every setting of a run, with its source."""
 
 from __future__ import annotations
 
@@ -31,16 +31,16 @@ from frcnn_proposals.errors import MisuseError
 @click.argument("dataset", required=False)
 @setting_options
 @click.option("--run", type=AnyPath, help="Show the settings of this run or model instead.")
-@click.option("--changed", is_flag=True, help="Show only settings that are not the default.")
+@click.option("--changed", is_flag=True, help="Show only settings that differ from the default.")
 @json_file
 @pass_output
 def show(
     output: Output, /, run: Path | None, changed: bool, json_path: Path | None, **setting: Any
 ) -> None:
-    """Show the settings that `frcnn train DATASET` with these options would have.
+    """Show the settings that `frcnn train DATASET` would use with these options.
 
-    Each setting is shown with its source: the default, the preset, a variant, the --config file,
-    or an option. The folders that environment variables set follow. Nothing is trained.
+    Each setting is shown with its source: the default, the preset, a variant, the --config file
+    or an option. The folders for datasets and for the cache follow. Nothing is trained.
 
     \b
     frcnn config show voc2007 --preset paper-l --variant multiscale
@@ -51,7 +51,7 @@ def show(
     if run is None:
         experiment, sources = _from_options(options)
     elif options == SettingOptions():
-        experiment, sources = _of_run(run)
+        experiment, sources = _from_run(run)
     else:
         raise MisuseError("--run shows the settings of a run: omit all other settings.")
     settings = [
@@ -59,7 +59,7 @@ def show(
         for path, value in values_of(experiment).items()
         if not (changed and sources[path] == DEFAULT)
     ]
-    # These belong to the machine, not to a run.
+    # These folders depend on the machine, not on the run.
     folders = [
         {"name": "data", "value": str(data_roots(None)[0]), "from": _environment("FRCNN_DATA")},
         {"name": "cache", "value": str(cache_folder()), "from": _environment("FRCNN_CACHE")},
@@ -83,19 +83,19 @@ def _environment(name: str) -> str:
 
 
 def _from_options(options: SettingOptions) -> tuple[Experiment, dict[str, str]]:
-    """The experiment, and where each of its values comes from. Raises as `experiment_from`."""
+    """Return the experiment and the source of each value. Raises as `experiment_from`."""
     base, changes = base_and_changes(options)
-    of_base = f"preset {options.preset or PRESETS[0].name}"
+    base_source = f"preset {options.preset or PRESETS[0].name}"
     if options.preset is None and base.backbone != PRESETS[0].backbone:
-        of_base = f"backbone {base.backbone}"
-    sources = _sources(base, of_base) | {change.path: change.where for change in changes}
+        base_source = f"backbone {base.backbone}"
+    sources = _sources(base, base_source) | {change.path: change.where for change in changes}
     if sources["data.root"] == DEFAULT:
         sources["data.root"] = _environment("FRCNN_DATA")
     return experiment_from(options), sources
 
 
-def _of_run(path: Path) -> tuple[Experiment, dict[str, str]]:
-    """The same for a run or a model file. Raises MisuseError or InputError without either."""
+def _from_run(path: Path) -> tuple[Experiment, dict[str, str]]:
+    """Return the same for a run or a model file. Raises MisuseError or InputError for neither."""
     setting = path / SETTING_FILE
     if setting.is_file():
         experiment = override(Experiment(), read_toml(setting))
@@ -107,15 +107,15 @@ def _of_run(path: Path) -> tuple[Experiment, dict[str, str]]:
 
 
 def _sources(experiment: Experiment, source: str) -> dict[str, str]:
-    """By the path of each value: `source`, or DEFAULT where it is the default."""
-    usual = values_of(base_experiment(None))
+    """Map the path of each value to `source`, or to DEFAULT if it is the default."""
+    defaults = values_of(base_experiment(None))
     values = values_of(experiment)
-    return {path: DEFAULT if values[path] == usual[path] else source for path in values}
+    return {path: DEFAULT if values[path] == defaults[path] else source for path in values}
 
 
 @click.group()
 def config() -> None:
-    """Show the effective settings, and where each comes from.
+    """Show the effective settings and their sources.
 
     \b
     frcnn config show voc2007 --preset paper-l

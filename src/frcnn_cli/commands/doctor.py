@@ -1,4 +1,4 @@
-"""`frcnn doctor`: whether this machine is ready, and what mends what is not."""
+"""`frcnn doctor`: check that this machine is ready."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from frcnn_cli.engine.doctor import Finding, examine
 def doctor(
     context: click.Context, output: Output, data_root: Path | None, json_path: Path | None
 ) -> None:
-    """Say whether this machine is ready, and for each problem the command that mends it.
+    """Check that this machine is ready, and print the fix for each problem.
 
-    Ends with exit code 1 where there is a problem.
+    The exit code is 1 if there is a problem.
 
     \b
     frcnn doctor
@@ -32,13 +32,13 @@ def doctor(
     """
     findings = examine(data_root)
     output.print(_table(findings))
-    problems = [each for each in findings if each.problem]
-    for each in findings:
-        if each.mend:
-            kind = "Problem" if each.problem else "To add"
-            line = f"[bold]{kind}[/], {escape(each.name)}: {escape(each.mend)}"
+    problems = [finding for finding in findings if finding.problem]
+    for finding in findings:
+        if finding.fix:
+            purpose = "Fix for" if finding.problem else "To add"
+            line = f"[bold]{purpose}[/] {escape(finding.name)}: {escape(finding.fix)}"
             output.results.print(line, soft_wrap=True, highlight=False)
-    output.print(f"{len(problems)} problems." if problems else "Ready.")
+    output.print(f"Problems: {len(problems)}." if problems else "Ready.")
     write_json(json_path, {"ready": not problems, "findings": [asdict(f) for f in findings]})
     if problems:
         context.exit(1)
@@ -49,7 +49,7 @@ def _table(findings: tuple[Finding, ...]) -> Table:
     table.add_column()
     table.add_column()
     table.add_column(overflow="fold")
-    for each in findings:
-        mark = "[red]problem[/]" if each.problem else "[green]ok[/]"
-        table.add_row(escape(each.name), mark, escape(each.text))
+    for finding in findings:
+        status = "[red]problem[/]" if finding.problem else "[green]ok[/]"
+        table.add_row(escape(finding.name), status, escape(finding.text))
     return table

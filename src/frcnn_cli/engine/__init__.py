@@ -1,1 +1,1 @@
-"""The detection engine: records, data sets, training, detection, evaluation, compression."""
+"""The detection engine: records, datasets, training, detection, evaluation, compression."""

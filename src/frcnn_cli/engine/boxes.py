@@ -1,7 +1,7 @@
-"""Arithmetic on boxes: areas, IoU, clipping, flipping, and the offsets that are regressed.
+"""Arithmetic on boxes: areas, IoU, clipping, flipping, and regression offsets.
 
-Boxes are (N, 4), x1, y1, x2, y2 with inclusive corners: a width is x2 - x1 + 1. torch is imported
-only by functions on tensors, so that settings are read without it.
+Boxes are (N, 4), x1, y1, x2, y2 with inclusive corners: a width is x2 - x1 + 1. Only functions on
+tensors import torch, so that settings load without it.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Arrays of NumPy, or tensors of torch on any device.
+# NumPy arrays, or torch tensors on any device.
 Boxes = TypeVar("Boxes", NDArray[np.float32], NDArray[np.float64], "Tensor")
 BoxCoding = Literal["inclusive", "caffe"]
-# The width that offsets are relative to: x2 - x1 + 1, or as the first implementation
-# had it, x2 - x1 + 1e-14 (its IoU took + 1 all the same).
+# Offsets are relative to a width of x2 - x1 + 1, or in the first implementation of x2 - x1 + 1e-14
+# (whose IoU still uses x2 - x1 + 1).
 _WIDTH_OFFSET: dict[str, float] = {"inclusive": 1.0, "caffe": 1e-14}
 _NO_AREA = 1e-30
-# exp(dw) is limited to this times the proposal, so that a wild offset stays finite.
+# Limit for dw and dh, so that extreme offsets give finite boxes.
 _MAX_LOG_RATIO = float(np.log(1000.0 / 16.0))
 
 
 def areas(boxes: Boxes) -> Boxes:
-    """Areas in pixels, (...,), of boxes (..., 4); 0 of a box that is inside out."""
+    """Return areas in pixels, (...,), of boxes (..., 4); 0 for an inverted box."""
     width, height = boxes[..., 2] - boxes[..., 0] + 1, boxes[..., 3] - boxes[..., 1] + 1
     area: Boxes = width.clip(min=0) * height.clip(min=0)
     return area
 
 
 def iou(a: Boxes, b: Boxes) -> Boxes:
-    """Intersection over union, (...,), of boxes (..., 4) with boxes (..., 4), which broadcast.
+    """Return intersection over union, (...,), of boxes (..., 4) and (..., 4), with broadcasting.
 
     Two boxes without area have IoU 0.
     """
@@ -45,18 +45,18 @@ def iou(a: Boxes, b: Boxes) -> Boxes:
 
 
 def iou_matrix(a: Boxes, b: Boxes) -> Boxes:
-    """Intersection over union, (len(a), len(b)), of each of a (N, 4) with each of b (M, 4)."""
+    """Return intersection over union, (N, M), of each box of a (N, 4) with each of b (M, 4)."""
     return iou(a[:, None], b[None])
 
 
 def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
-    """Boxes (..., 4) moved inside an image of `height` x `width` pixels."""
+    """Clip boxes (..., 4) to an image of `height` x `width` pixels."""
     limits = boxes.new_tensor([width - 1, height - 1, width - 1, height - 1])
     return boxes.clamp(min=0).minimum(limits)
 
 
 def flip_boxes(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
-    """Boxes (N, 4) of the image mirrored left to right: x becomes width - 1 - x."""
+    """Mirror boxes (N, 4) left to right: x becomes width - 1 - x."""
     flipped = boxes.copy()
     flipped[:, 0] = width - 1 - boxes[:, 2]
     flipped[:, 2] = width - 1 - boxes[:, 0]
@@ -64,7 +64,7 @@ def flip_boxes(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
 
 
 def encode_boxes(proposals: Tensor, targets: Tensor, coding: BoxCoding = "inclusive") -> Tensor:
-    """Offsets (tx, ty, tw, th) that take each of `proposals` (N, 4) to its target (N, 4).
+    """Return offsets (tx, ty, tw, th) from each of `proposals` (N, 4) to its target (N, 4).
 
     tx = (Gx - Px) / Pw, ty = (Gy - Py) / Ph, tw = log(Gw / Pw), th = log(Gh / Ph), with
     (x, y) the centres (paper, section 2.3, after R-CNN's appendix C).
@@ -79,9 +79,9 @@ def encode_boxes(proposals: Tensor, targets: Tensor, coding: BoxCoding = "inclus
 
 
 def decode_boxes(proposals: Tensor, offsets: Tensor, coding: BoxCoding = "inclusive") -> Tensor:
-    """The boxes that offsets lead to: the inverse of encode_boxes.
+    """Return the boxes for the given offsets: the inverse of encode_boxes.
 
-    proposals: (N, 4). offsets: (N, 4 C), four for each of C classes. Returns (N, C, 4).
+    proposals: (N, 4). offsets: (N, 4 C), four per class. Returns (N, C, 4).
     """
     import torch
 
@@ -97,7 +97,7 @@ def decode_boxes(proposals: Tensor, offsets: Tensor, coding: BoxCoding = "inclus
 
 
 def _centres(boxes: Tensor, coding: BoxCoding) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Centre x, centre y, width and height, (N,) each."""
+    """Return centre x, centre y, width and height, each (N,)."""
     offset = _WIDTH_OFFSET[coding]
     width = boxes[:, 2] - boxes[:, 0] + offset
     height = boxes[:, 3] - boxes[:, 1] + offset

@@ -1,7 +1,7 @@
-"""What this machine has of what the toolkit needs, and what mends what is missing.
+"""Check that this machine has what the toolkit requires, and name the fix for each problem.
 
-Nothing of the toolkit is imported before it is looked at, and everything inside its check, so
-that a missing or broken part is reported instead of ending the report.
+Each check imports the package that it examines, so that a missing or broken package is reported
+and does not end the report.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from pathlib import Path
 
 GIB = 1 << 30
 _LEAST_PYTHON = (3, 11)
-_LEAST_TORCH = (2, 10)  # whose stable ABI the operators are built on
+_LEAST_TORCH = (2, 10)  # the operators are built for its stable ABI
 _LEAST_MEMORY, _LEAST_DISK = 4 * GIB, 2 * GIB
 _REBUILD = "pip install --no-build-isolation --no-deps -e ."
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report. problem: whether it keeps the toolkit from working.
+    """One line of the report. problem: whether it prevents the toolkit from working.
 
-    mend: the command that mends it, or adds what is missing; empty where nothing is wrong.
+    fix: the command that fixes the problem, or adds an optional part; empty if there is none.
     """
 
     name: str
     text: str
     problem: bool = False
-    mend: str = ""
+    fix: str = ""
 
 
 def examine(data_root: Path | None = None) -> tuple[Finding, ...]:
-    """Every finding, in the order of a report. Raises nothing that a check can meet."""
+    """Run all checks. Returns the findings in report order; a failing check is a finding."""
     checks: tuple[tuple[str, Callable[[], Finding], str], ...] = (
         ("Python", _python, "install Python 3.11 or later"),
         ("torch", _torch, "pip install torch"),
@@ -51,20 +51,20 @@ def examine(data_root: Path | None = None) -> tuple[Finding, ...]:
         ("memory", _memory, ""),
         ("disk", _disk, ""),
     )
-    found = [_looked_at(*check) for check in checks]
+    findings = [_run_check(*check) for check in checks]
     try:
-        found += _datasets(data_root)
+        findings += _datasets(data_root)
     except Exception as error:
-        found.append(Finding("data sets", f"not looked for: {_reason(error)}"))
-    return tuple(found)
+        findings.append(Finding("datasets", f"not searched: {_reason(error)}"))
+    return tuple(findings)
 
 
-def _looked_at(name: str, check: Callable[[], Finding], mend: str) -> Finding:
-    """What a check finds; that it fails is a finding, too."""
+def _run_check(name: str, check: Callable[[], Finding], fix: str) -> Finding:
+    """Run a check; an exception that it raises becomes a problem with this fix."""
     try:
         return check()
     except Exception as error:  # a broken package can raise anything when it is imported
-        return Finding(name, _reason(error), True, mend)
+        return Finding(name, _reason(error), True, fix)
 
 
 def _reason(error: Exception) -> str:
@@ -73,8 +73,9 @@ def _reason(error: Exception) -> str:
 
 def _python() -> Finding:
     text = f"{platform.python_version()}, {sys.executable}"
-    old = sys.version_info[:2] < _LEAST_PYTHON
-    return Finding("Python", text, old, "install Python 3.11 or later" if old else "")
+    too_old = sys.version_info[:2] < _LEAST_PYTHON
+    fix = "install Python 3.11 or later" if too_old else ""
+    return Finding("Python", text, too_old, fix)
 
 
 def _torch() -> Finding:
@@ -82,12 +83,15 @@ def _torch() -> Finding:
     version = str(torch.__version__)
     numbers = tuple(int(part) for part in version.split("+")[0].split(".")[:2])
     if numbers < _LEAST_TORCH:
-        return Finding("torch", f"{version}; 2.10 is needed", True, "pip install -U torch")
-    return Finding("torch", f"{version}, built for CUDA {torch.version.cuda or 'not at all'}")
+        return Finding(
+            "torch", f"{version}; 2.10 or later is required", True, "pip install -U torch"
+        )
+    cuda = torch.version.cuda
+    return Finding("torch", f"{version}, built " + (f"for CUDA {cuda}" if cuda else "without CUDA"))
 
 
 def _torchvision() -> Finding:
-    """One that was built beside another torch says so by having no operators."""
+    """A torchvision that was built for another torch version has no operators."""
     torchvision = importlib.import_module("torchvision")
     importlib.import_module("torch").ops.torchvision.nms  # noqa: B018
     return Finding("torchvision", str(torchvision.__version__))
@@ -98,32 +102,32 @@ def _cpu_operators() -> Finding:
     library = folder / "_cpu.so"
     if not library.is_file():
         return Finding("operators, CPU", f"{library} is missing", True, _REBUILD)
-    importlib.import_module("frcnn_kernels")  # which loads them, or raises
+    importlib.import_module("frcnn_kernels")  # loads the operators, or raises
     torch = importlib.import_module("torch")
     pooled = torch.ops.frcnn.roi_pool_infer(torch.ones(1, 1, 2, 2), torch.zeros(1, 5), 1, 1, 1.0)
-    text = f"{library}, {platform.machine()}, for torch 2.10 and later, runs beside "
+    text = f"{library}, {platform.machine()}, for torch 2.10 or later, runs with "
     return Finding("operators, CPU", f"{text}{torch.__version__} (pooled {pooled.item():g})")
 
 
 def _cuda_operators() -> Finding:
     library = _kernels() / "_cuda.so"
     torch = importlib.import_module("torch")
-    wanted = torch.cuda.is_available()
+    has_gpu = torch.cuda.is_available()
     if not library.is_file():
-        mend = f"FORCE_CUDA=1 {_REBUILD}" if wanted else ""
-        return Finding("operators, CUDA", "not built", wanted, mend)
+        fix = f"FORCE_CUDA=1 {_REBUILD}" if has_gpu else ""
+        return Finding("operators, CUDA", "not built", has_gpu, fix)
     if torch.version.cuda is None:
-        return Finding("operators, CUDA", f"{library}, not used: this torch has no CUDA")
+        return Finding("operators, CUDA", f"{library}, not used: torch is built without CUDA")
     architectures = importlib.import_module("frcnn_kernels").cuda_architectures()
     return Finding("operators, CUDA", f"{library}, for {', '.join(architectures)}")
 
 
 def _kernels() -> Path:
-    """The folder of frcnn_kernels, found without importing it."""
-    found = importlib.util.find_spec("frcnn_kernels")
-    if found is None or not found.submodule_search_locations:
+    """Find the folder of frcnn_kernels without importing it."""
+    spec = importlib.util.find_spec("frcnn_kernels")
+    if spec is None or not spec.submodule_search_locations:
         raise ImportError("the package frcnn_kernels is not installed")
-    return Path(found.submodule_search_locations[0])
+    return Path(spec.submodule_search_locations[0])
 
 
 def _opencv() -> Finding:
@@ -131,11 +135,11 @@ def _opencv() -> Finding:
     segmentation = getattr(getattr(cv2, "ximgproc", None), "segmentation", None)
     if hasattr(segmentation, "createSelectiveSearchSegmentation"):
         return Finding("OpenCV", f"{cv2.__version__}, with ximgproc")
-    mend = (
+    fix = (
         "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python && "
         "pip install opencv-contrib-python"
     )
-    return Finding("OpenCV", f"{cv2.__version__}, without ximgproc", True, mend)
+    return Finding("OpenCV", f"{cv2.__version__}, without ximgproc", True, fix)
 
 
 def _cuda() -> Finding:
@@ -144,9 +148,9 @@ def _cuda() -> Finding:
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return Finding("CUDA", f"{torch.version.cuda}: {', '.join(names)}")
     if shutil.which("nvidia-smi") and torch.version.cuda is None:
-        text = "there is a GPU's driver, but this torch is built for the CPU alone"
+        text = "a GPU driver is installed, but torch is built without CUDA"
         return Finding("CUDA", text, True, "pip install --force-reinstall torch")
-    return Finding("CUDA", "no GPU that torch can use; everything runs on the CPU")
+    return Finding("CUDA", "torch finds no GPU; everything runs on the CPU")
 
 
 def _precision() -> Finding:
@@ -166,26 +170,26 @@ def _memory() -> Finding:
     page = os.sysconf("SC_PAGE_SIZE")
     total, free = (os.sysconf(f"SC_{which}PHYS_PAGES") * page for which in ("", "AV"))
     text = f"{total / GIB:.1f} GiB, {free / GIB:.1f} unused"
-    mend = "train and detect with a smaller --scale, such as 240" if total < _LEAST_MEMORY else ""
-    return Finding("memory", text, bool(mend), mend)
+    fix = "train and detect with a smaller --scale, such as 240" if total < _LEAST_MEMORY else ""
+    return Finding("memory", text, bool(fix), fix)
 
 
 def _disk() -> Finding:
     usage = shutil.disk_usage(".")
-    text = f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f} here"
-    mend = "rm -r ~/.cache/pip  # or free room otherwise" if usage.free < _LEAST_DISK else ""
-    return Finding("disk", text, bool(mend), mend)
+    text = f"{usage.free / GIB:.1f} GiB free of {usage.total / GIB:.1f} on the disk of this folder"
+    fix = "rm -r ~/.cache/pip  # or delete other files" if usage.free < _LEAST_DISK else ""
+    return Finding("disk", text, bool(fix), fix)
 
 
 def _datasets(data_root: Path | None) -> Iterator[Finding]:
     locate = importlib.import_module("frcnn_cli.engine.datasets.locate")
-    found = locate.list_datasets(data_root)
-    for each in found:
-        splits = ", ".join(each.splits) or str(each.problem).splitlines()[0]
-        text = f"{each.name}: {each.kind} in {each.root}, {splits}"
-        mend = f"frcnn data check {each.root}" if each.problem else ""
-        yield Finding("data set", text, each.problem is not None, mend)
-    if not found:
-        text = "none found; $FRCNN_DATA or --data-root names their folder"
-        mend = "frcnn data download voc2007  # or: frcnn data generate data/shapes"
-        yield Finding("data sets", text, mend=mend)
+    datasets = locate.list_datasets(data_root)
+    for dataset in datasets:
+        splits = ", ".join(dataset.splits) or str(dataset.problem).splitlines()[0]
+        text = f"{dataset.name}: {dataset.kind} in {dataset.root}, {splits}"
+        fix = f"frcnn data check {dataset.root}" if dataset.problem else ""
+        yield Finding("dataset", text, dataset.problem is not None, fix)
+    if not datasets:
+        text = "none found; set their folder by $FRCNN_DATA or --data-root"
+        fix = "frcnn data download voc2007  # or: frcnn data generate data/shapes"
+        yield Finding("datasets", text, fix=fix)

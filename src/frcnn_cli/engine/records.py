@@ -1,7 +1,7 @@
-"""Frozen records that the engine's parts hand to one another.
+"""Frozen records that the parts of the engine exchange.
 
-Boxes everywhere: float32 (N, 4), x1, y1, x2, y2, 0-based, inclusive corners, in pixels
-of the original image. Labels are 1..K; 0 is the background.
+All boxes are float32 (N, 4): x1, y1, x2, y2 in pixels of the original image, 0-based, with
+inclusive corners. Labels are 1..K; 0 is the background.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def _no_boxes() -> NDArray[np.float32]:
 class GroundTruth:
     """The objects of one image.
 
-    boxes: float32 (N, 4). labels: int64 (N,), 1..K. difficult: bool (N,); difficult objects
-    are not trained on and count neither way in the evaluation. crowd: bool (N,), regions
-    that stand for many objects (COCO), ignored likewise.
+    boxes: float32 (N, 4). labels: int64 (N,), 1..K. difficult: bool (N,); difficult objects are
+    ignored in training and evaluation. crowd: bool (N,); regions with many objects (COCO), which
+    are ignored in the same way.
     """
 
     boxes: NDArray[np.float32] = field(default_factory=_no_boxes)
@@ -38,7 +38,7 @@ class GroundTruth:
         count = len(self.boxes)
         if self.boxes.shape != (count, 4):
             raise ValueError(f"boxes have shape {self.boxes.shape}, expected (N, 4)")
-        if len(self.crowd) == 0:  # not given: none of them is
+        if len(self.crowd) == 0:  # not given: no object is a crowd
             object.__setattr__(self, "crowd", np.zeros(count, bool))
         for name in ("labels", "difficult", "crowd"):
             if getattr(self, name).shape != (count,):
@@ -50,10 +50,10 @@ class GroundTruth:
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One image of a dataset: the path of its pixels, and its size and ground truth.
+    """One image of a dataset: the path of its file, its size and its ground truth.
 
-    width and height are in pixels, as annotated; None where the annotation does not say.
-    truth is None where the dataset has no annotation for the image (not: no objects).
+    width and height: in pixels, as annotated; None if the annotation has no size. truth: None if
+    the dataset has no annotation for the image (an image without objects has empty truth).
     """
 
     image_id: str
@@ -65,9 +65,9 @@ class ImageRecord:
 
 @dataclass(frozen=True)
 class Dataset:
-    """One split of a dataset, read whole; pixels stay on disk.
+    """One split of a dataset, without the pixels.
 
-    classes[0] is the name of label 1: the background has no name here.
+    classes[0] is the name of label 1; the background has no entry.
     """
 
     name: str
@@ -92,10 +92,10 @@ class ReadFile:
 
 @dataclass(frozen=True)
 class Detections:
-    """What a detector found in one image, highest score first.
+    """The detections in one image, highest score first.
 
-    boxes: float32 (N, 4). scores: float32 (N,), probabilities or, of SVMs, margins.
-    labels: int64 (N,), 1..K.
+    boxes: float32 (N, 4). scores: float32 (N,), probabilities, or margins for SVMs. labels: int64
+    (N,), 1..K.
     """
 
     boxes: NDArray[np.float32] = field(default_factory=_no_boxes)
@@ -107,16 +107,16 @@ class Detections:
         if self.boxes.shape != (count, 4):
             raise ValueError(f"boxes have shape {self.boxes.shape}, expected (N, 4)")
         if self.scores.shape != (count,) or self.labels.shape != (count,):
-            raise ValueError("scores and labels need one entry a box")
+            raise ValueError("scores and labels must have one entry per box")
 
     def __len__(self) -> int:
         return len(self.boxes)
 
     def above(self, threshold: float) -> Detections:
-        """Those that score at least `threshold`."""
+        """Return the detections with a score of at least `threshold`."""
         return self.take(np.flatnonzero(self.scores >= threshold))
 
     def take(self, indices: NDArray[np.int64] | Sequence[int]) -> Detections:
-        """Those at `indices`, in that order."""
+        """Return the detections at `indices`, in that order."""
         index = np.asarray(indices, dtype=np.int64)
         return Detections(self.boxes[index], self.scores[index], self.labels[index])

@@ -1,4 +1,4 @@
-"""Progress reports of long work: to a command's output, to a notebook, or to nothing."""
+"""Interface for messages and progress of long work."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-# The unit that is counted: a bar shows bytes as MB, and frames or bytes also per second.
+# The counted unit. Bytes are shown as MB; frames and bytes are also shown per second.
 Counted = Literal["items", "frames", "bytes"]
-# Counts items that are done, with a text to show beside the count.
+# Counts finished items; the text is shown next to the count.
 Advance = Callable[[int, str], None]
 
 
 @dataclass(frozen=True)
 class Needs:
-    """What the work will write, in bytes (an estimate), and the folder it goes to."""
+    """An estimate of the bytes that the work will write, and the output folder."""
 
     size: int
     folder: Path
@@ -43,7 +43,7 @@ class Reporter(Protocol):
         needs: Needs | None = None,
         unit: Counted = "items",
     ) -> Iterator[Advance]:
-        """Yields a function that counts finished items; `done` of `total` were finished before."""
+        """Yield a function that counts finished items; `done` of `total` were finished before."""
         yield lambda count, beside: None
 
 

@@ -1,4 +1,4 @@
-"""Random numbers that belong to what they are for, so that order and workers do not matter."""
+"""Random seeds derived from names, so that results do not depend on order or workers."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 
 
 def seed_for(*parts: int | str) -> int:
-    """A 63-bit seed from numbers and names, the same on every machine and run."""
+    """Return a 63-bit seed for these numbers and names, the same on every machine and run."""
     digest = hashlib.sha256("/".join(map(str, parts)).encode()).digest()
     return int.from_bytes(digest[:8], "little") >> 1
 
 
 def generator_for(*parts: int | str) -> np.random.Generator:
-    """A generator of its own for each combination of `parts`."""
+    """Create a generator with a separate seed for each combination of `parts`."""
     return np.random.default_rng(seed_for(*parts))

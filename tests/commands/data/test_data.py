@@ -24,7 +24,7 @@ def test_generate_writes_and_does_not_overwrite(shapes):
     assert len(list((shapes / "JPEGImages").iterdir())) == 8
     again = run("generate", shapes)
     assert again.exit_code == 2
-    assert "there already" in again.output
+    assert "already exists" in again.output
 
 
 def test_list_shows_name_layout_and_splits(shapes, monkeypatch):
@@ -35,34 +35,34 @@ def test_list_shows_name_layout_and_splits(shapes, monkeypatch):
     assert "train, val, trainval, test" in result.output
 
 
-def test_list_says_where_it_looked_in_vain(tmp_path, monkeypatch):
+def test_list_prints_the_searched_folders_if_none_has_a_dataset(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FRCNN_DATA", "elsewhere")
     result = run("list")
     assert result.exit_code == 0
-    assert "No data set in elsewhere, data" in result.output
+    assert "No datasets found in elsewhere, data" in result.output
 
 
-def test_check_passes_sound_data_and_fails_broken(shapes, tmp_path):
+def test_check_passes_correct_data_and_fails_on_broken_data(shapes, tmp_path):
     json_path = tmp_path / "report.json"
     assert run("check", shapes, "--json", json_path).exit_code == 0
     report = json.loads(json_path.read_text())
     assert report["sound"]
     assert [split["images"] for split in report["splits"]] == [5, 1, 6, 2]
     annotation = shapes / "Annotations" / "000001.xml"
-    whole = annotation.read_text()
-    annotation.write_text(whole.replace("<xmin>", "<xmin>9"))
+    original = annotation.read_text()
+    annotation.write_text(original.replace("<xmin>", "<xmin>9"))
     broken = run("check", shapes, "--split", "train")
-    annotation.write_text(whole)
+    annotation.write_text(original)
     assert broken.exit_code == 1
     assert "000001.xml" in broken.output
     assert "Traceback" not in broken.output
 
 
-def test_check_of_nothing_known(tmp_path):
+def test_check_of_an_unknown_dataset(tmp_path):
     result = run("check", "voc2077", "--data-root", tmp_path)
     assert result.exit_code == 2
-    assert "There is no data set 'voc2077'" in result.output
+    assert "Unknown dataset 'voc2077'" in result.output
 
 
 @pytest.mark.parametrize("format", ["coco", "csv", "voc", "yolo"])
@@ -78,7 +78,7 @@ def test_export_of_ground_truth_and_detections(shapes, tmp_path, format):
     assert (tmp_path / "found").exists()
 
 
-def test_export_names_a_bad_detections_file(shapes, tmp_path):
+def test_export_reports_a_bad_detections_file(shapes, tmp_path):
     (tmp_path / "in.json").write_text("{}")
     options = ("--format", "csv", "--detections", tmp_path / "in.json")
     result = run("export", shapes, tmp_path / "out.csv", *options)

@@ -1,4 +1,4 @@
-"""Ctrl-C ends a command soon, even where no Python code comes to run."""
+"""Ctrl-C ends a command soon, even inside a long call without Python code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from frcnn_cli.commands.shared import interrupt
 
-# A call that takes an hour, and neither returns to Python nor is interrupted meanwhile.
+# A call that takes an hour, and does not return to Python when it is interrupted.
 BUSY = """
 import hashlib, multiprocessing, time
 from frcnn_cli.commands.shared.interrupt import end_soon_after_ctrl_c
@@ -27,7 +27,7 @@ if __name__ == "__main__":
 """
 
 
-def test_a_long_call_is_given_up_and_no_worker_stays(tmp_path: Path) -> None:
+def test_a_long_call_is_ended_and_no_worker_is_left(tmp_path: Path) -> None:
     (tmp_path / "busy.py").write_text(BUSY)
     busy = subprocess.Popen(
         [sys.executable, str(tmp_path / "busy.py")],
@@ -40,9 +40,9 @@ def test_a_long_call_is_given_up_and_no_worker_stays(tmp_path: Path) -> None:
     worker = int(busy.stdout.readline())
     time.sleep(0.3)
     busy.send_signal(signal.SIGINT)
-    _, said = busy.communicate(timeout=60)
+    _, message = busy.communicate(timeout=60)
     assert busy.returncode == 130
-    assert "what was saved is kept" in said
+    assert "saved results are kept" in message
     deadline = time.monotonic() + 30
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -52,13 +52,13 @@ def test_a_long_call_is_given_up_and_no_worker_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("busy", "waiting", "expected"),
     [
-        (1.0, 0.0, 2.5),  # it had the processor, and did not end
-        (0.0, 0.0, 2.5),  # it waits for something else, as a stalled disk
-        (0.1, 0.9, 8.3),  # others have the processor: until it had as much as alone
-        (0.0, 2.0, 10.0),  # but not for ever
+        (1.0, 0.0, 2.5),  # the process ran all the time, and did not end
+        (0.0, 0.0, 2.5),  # it waits for something else, such as a stalled disk
+        (0.1, 0.9, 8.3),  # other programs run: it gets as much processor time as alone
+        (0.0, 2.0, 10.0),  # but not longer than this
     ],
 )
-def test_others_on_the_processor_alone_give_it_longer(
+def test_the_wait_is_longer_only_if_other_programs_use_the_processor(
     busy: float, waiting: float, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [0.0]

@@ -1,6 +1,6 @@
-"""What `--precision` does on a processor with instructions for bfloat16, and on one without.
+"""`--precision` on a processor with bfloat16 instructions, and on one without.
 
-The latter is a child process from which oneDNN's newer instructions are hidden, on any machine.
+The latter is simulated in a child process in which oneDNN's newer instructions are disabled.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ OLDER = {"ONEDNN_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "FRCNN_ISA
 FEW = ["--source", "dense", "--scale", "64", "--workers", "0", "--weights", "none"]
 FEW += ["--backbone", "efficientnet_lite0", "--iterations", "4", "--checkpoint-every", "2"]
 
-# Runs commands, and says what each printed and ended with.
+# Runs commands, and prints the exit code and the output of each.
 CHILD = """
 import json, sys
 from pathlib import Path
@@ -43,18 +43,18 @@ from frcnn_cli.engine.distributed import devices
 from frcnn_cli.engine.distributed.devices import has_fast_bfloat16
 from frcnn_cli.engine.models.store import load_model
 
-said = {"fast": has_fast_bfloat16(torch.device("cpu"))}
+results = {"fast": has_fast_bfloat16(torch.device("cpu"))}
 for name, words in json.loads(sys.argv[1]).items():
     result = CliRunner().invoke(cli, words)
-    said[name] = [result.exit_code, result.output]
+    results[name] = [result.exit_code, result.output]
 model, _ = load_model(Path(sys.argv[2]))
 prepared = prepare_model(model, "bfloat16")
 rois = torch.tensor([[0.0, 4, 4, 40, 40], [0, 10, 2, 60, 44]])
 images = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
 with torch.inference_mode():
     exact, rounded = model(images, rois).logits, prepared(images, rois).logits
-said["apart"] = ((exact - rounded).abs().max() / exact.abs().max()).item()
-print(json.dumps(said), file=sys.__stdout__)
+results["difference"] = ((exact - rounded).abs().max() / exact.abs().max()).item()
+print(json.dumps(results), file=sys.__stdout__)
 """
 
 
@@ -64,7 +64,7 @@ def trained(folder: Path, name: str, *more: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A dataset, a finished run in float32, and one in bfloat16 that lost its end."""
+    """A dataset, a finished run in float32, and an unfinished run in bfloat16."""
     folder = tmp_path_factory.mktemp("home")
     made = frcnn("data", "generate", folder / "shapes", "--images", 12, "--size", 128, 96)
     assert made.exit_code == 0, made.output
@@ -80,7 +80,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def older(home: Path) -> dict[str, tuple[int, str]]:
-    """What a processor with AVX2 alone answers."""
+    """Exit code and output of each command on a processor with only AVX2."""
     picture = str(sorted((home / "shapes" / "JPEGImages").glob("*.jpg"))[0])
     detect = ["detect", picture, "--model", str(home / "whole")]
     commands = {
@@ -98,21 +98,21 @@ def older(home: Path) -> dict[str, tuple[int, str]]:
         [sys.executable, "-c", CHILD, json.dumps(commands), model],
         env=os.environ | OLDER, cwd=home, capture_output=True, text=True, check=True,
     )  # fmt: skip
-    said: dict[str, tuple[int, str]] = json.loads(child.stdout.splitlines()[-1])
-    return said
+    results: dict[str, tuple[int, str]] = json.loads(child.stdout.splitlines()[-1])
+    return results
 
 
 def precision_of(run: Path) -> str:
-    told: str = tomllib.loads((run / "setting.toml").read_text())["train"]["precision"]
-    return told
+    precision: str = tomllib.loads((run / "setting.toml").read_text())["train"]["precision"]
+    return precision
 
 
-def test_hidden_instructions_are_not_used(older: dict) -> None:
+def test_disabled_instructions_are_not_used(older: dict) -> None:
     assert older["fast"] is False
 
 
 @pytest.mark.parametrize("command", ["detect by name", "train by name"])
-def test_bfloat16_by_name_is_refused_where_it_is_emulated(older: dict, command: str) -> None:
+def test_explicit_bfloat16_is_rejected_if_it_would_be_emulated(older: dict, command: str) -> None:
     exit_code, text = older[command]
     assert exit_code == 2
     message = text[text.index("--precision") :].strip().splitlines()
@@ -121,7 +121,7 @@ def test_bfloat16_by_name_is_refused_where_it_is_emulated(older: dict, command: 
     assert "--precision float32" in message[1]
 
 
-def test_a_bench_of_emulated_arithmetic_is_refused_by_its_case(older: dict) -> None:
+def test_a_bench_of_emulated_bfloat16_is_rejected_with_the_name_of_its_case(older: dict) -> None:
     exit_code, text = older["bench"]
     assert exit_code == 2
     message = text[text.index("paper-l-bfloat16") :].strip().splitlines()
@@ -130,11 +130,11 @@ def test_a_bench_of_emulated_arithmetic_is_refused_by_its_case(older: dict) -> N
     assert "--precision" not in text
 
 
-def test_a_refused_run_leaves_no_folder(older: dict, home: Path) -> None:
+def test_a_rejected_run_leaves_no_folder(older: dict, home: Path) -> None:
     assert not (home / "named").exists()
 
 
-def test_auto_is_float32_where_bfloat16_is_emulated(older: dict, home: Path) -> None:
+def test_auto_is_float32_if_bfloat16_would_be_emulated(older: dict, home: Path) -> None:
     for command in ("detect", "train"):
         exit_code, text = older[command]
         assert exit_code == 0, text
@@ -143,31 +143,31 @@ def test_auto_is_float32_where_bfloat16_is_emulated(older: dict, home: Path) -> 
     assert precision_of(home / "auto") == "float32"
 
 
-def test_emulation_is_there_for_who_asks(older: dict, home: Path) -> None:
+def test_emulation_is_available_by_option(older: dict, home: Path) -> None:
     exit_code, text = older["emulate"]
     assert exit_code == 0, text
     assert precision_of(home / "emulated") == "bfloat16"
 
 
-def test_a_run_in_bfloat16_resumes_in_float32_and_says_so(older: dict, home: Path) -> None:
+def test_a_run_in_bfloat16_resumes_in_float32_with_a_message(older: dict, home: Path) -> None:
     exit_code, text = older["resume"]
     assert exit_code == 0, text
     assert "began in bfloat16" in text
     assert "of 4, in float32" in " ".join(text.split())
     assert "not be bit for bit those of an uninterrupted run" in " ".join(text.split())
     _, origin = load_model(home / "cut" / "model.safetensors")
-    assert origin["experiment"]["train"]["precision"] == "bfloat16"  # how it began
+    assert origin["experiment"]["train"]["precision"] == "bfloat16"  # the precision of its start
 
 
-def test_preparing_never_fails_for_want_of_an_instruction(older: dict) -> None:
-    assert 0 < older["apart"] < 0.06
+def test_preparing_a_model_works_without_bfloat16_instructions(older: dict) -> None:
+    assert 0 < older["difference"] < 0.06
 
 
-def test_doctor_names_the_arithmetic(older: dict) -> None:
+def test_doctor_reports_missing_bfloat16(older: dict) -> None:
     assert "no bfloat16 arithmetic" in " ".join(older["doctor"][1].replace("│", " ").split())
 
 
-def test_auto_trains_lite_in_what_the_processor_has(home: Path) -> None:
+def test_auto_trains_lite_in_the_fast_precision_of_the_processor(home: Path) -> None:
     result = CliRunner().invoke(cli, trained(home, "here"))
     assert result.exit_code == 0, result.output
     expected = "bfloat16" if has_fast_bfloat16(CPU) else "float32"
@@ -176,7 +176,7 @@ def test_auto_trains_lite_in_what_the_processor_has(home: Path) -> None:
 
 
 @pytest.mark.parametrize("setting", ["float32", "bfloat16", "auto"])
-def test_auto_takes_the_models_own_setting(home: Path, tmp_path: Path, setting: str) -> None:
+def test_auto_uses_the_setting_of_the_model(home: Path, tmp_path: Path, setting: str) -> None:
     run = tmp_path / "own"
     more = ["--set", f"detect.precision={setting}", "--precision", "float32", "--out", str(run)]
     result = CliRunner().invoke(cli, trained(home, "own", *more))
@@ -219,6 +219,6 @@ def test_the_papers_presets_stay_in_float32() -> None:
             expected = "float32" if preset.as_the_paper else "auto"
             assert experiment.train.precision == expected
             assert experiment.detect.precision == expected
-    assert {name for name, each in DEFAULTS.items() if each.bfloat16} == {
+    assert {name for name, defaults in DEFAULTS.items() if defaults.bfloat16} == {
         f"efficientnet_lite{number}" for number in range(3)
     }

@@ -1,4 +1,4 @@
-"""What a person sees of long work on terminals of different widths."""
+"""The progress bar on terminals of different widths."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from frcnn_cli.engine.training.run import StepReport
 
 
 @pytest.mark.parametrize("width", [60, 80, 200])
-def test_nothing_of_training_is_cut_off(width: int) -> None:
+def test_the_training_line_is_not_truncated(width: int) -> None:
     shown = Console(file=io.StringIO(), width=width, color_system=None)
     progress = bar(ITEMS, Console(file=io.StringIO(), force_terminal=True, width=width))
     step = StepReport(1234, 1.197, 0.678, 0.519, 0.001, 2, 0.5, 0.01, evaluation=0.488)

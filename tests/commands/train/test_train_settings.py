@@ -87,13 +87,13 @@ def test_a_backbone_in_a_file_brings_its_own_scale(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ("[sampling]\nforeground_iuo = 0.6", "no setting 'sampling.foreground_iuo'. Did you mean "
-         "'sampling.foreground_iou'?"),
+        ("[sampling]\nforeground_iuo = 0.6", "unknown setting 'sampling.foreground_iuo'. Did you "
+         "mean 'sampling.foreground_iou'?"),
         ("[sampling]\nforeground_iou = 'high'", "sampling.foreground_iou must be a number, not "
          "'high'."),
         ("[sampling]\nforeground_iou = 2.0", "sampling.foreground_iou = 2.0: The foreground IoU "
-         "lies in 0..1."),
-        ("[sampling", "no settings can be read from this file"),
+         "must be in 0..1."),
+        ("[sampling", "not a readable TOML file"),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_named(tmp_path: Path, content: str, expected: str) -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from folders import write_voc
 from torch import nn
 
 from frcnn_cli.cli import cli
@@ -64,10 +65,24 @@ def test_stages_add_up_and_the_model_is_restored(small_model: FastRCNN) -> None:
     assert "pool" not in vars(small_model)
 
 
+def test_images_are_those_of_voc2007_if_it_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_voc(tmp_path / "VOC2007", {"test": ["1", "2", "3"]}, {}, size=(90, 70))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FRCNN_SHARED_DATA", raising=False)
+    monkeypatch.setenv("FRCNN_DATA", str(tmp_path))
+    images, photographs = sample_images(2)
+    assert [image.shape for image in images] == [(70, 90, 3)] * 2
+    assert photographs
+
+
 @pytest.mark.parametrize("is_set", [True, False])
 def test_without_voc_images_images_are_generated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_set: bool
 ) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("FRCNN_DATA", raising=False)
     monkeypatch.delenv("FRCNN_SHARED_DATA", raising=False)
     if is_set:
         monkeypatch.setenv("FRCNN_SHARED_DATA", str(tmp_path))

@@ -1,4 +1,4 @@
-"""What `check` finds in data sets broken on purpose, and what `list` finds where."""
+"""`check` on datasets with deliberate faults, and `list`."""
 
 import pytest
 from folders import voc_xml, write_voc
@@ -17,7 +17,7 @@ SIZE = "<size><width>100</width><height>80</height></size>"
 
 @pytest.fixture
 def broken(tmp_path):
-    """One fault of every kind, in train; test is sound."""
+    """A dataset with one fault of every kind in train; test has none."""
     root = write_voc(
         tmp_path / "VOC2007",
         {"train": ["ok", "cut", "small", "edge", "xml", "gone"], "test": ["t"]},
@@ -28,27 +28,27 @@ def broken(tmp_path):
             "t": [DOG, ("dog", (1, 1, 9, 9), True)],
         },
     )
-    pictures = root / "JPEGImages"
-    (pictures / "cut.jpg").write_bytes((pictures / "cut.jpg").read_bytes()[:300])
-    Image.new("RGB", (50, 40)).save(pictures / "small.jpg")
-    (pictures / "gone.jpg").unlink()
+    images = root / "JPEGImages"
+    (images / "cut.jpg").write_bytes((images / "cut.jpg").read_bytes()[:300])
+    Image.new("RGB", (50, 40)).save(images / "small.jpg")
+    (images / "gone.jpg").unlink()
     return tmp_path
 
 
-def test_every_fault_is_found_and_named(broken):
+def test_every_fault_is_reported(broken):
     report = check_dataset("voc2007", "train", broken)
     assert not report.sound
     messages = {fault.path.name: str(fault) for fault in report.faults if not fault.tolerated}
     assert set(messages) == {"cut.jpg", "edge.xml", "xml.xml", "train.txt"}
-    assert "box 9 9 5 5: turned inside out" in messages["edge.xml"]
+    assert "box 9 9 5 5: inverted" in messages["edge.xml"]
     assert "gone" in messages["train.txt"]
     assert {fault.path.name: fault.message for fault in report.faults if fault.tolerated} == {
-        "edge.xml": "object 1 (cat), box 0 1 50 60: a corner just outside, moved in",
-        "small.jpg": "is 50 x 40 pixels upright, annotated as 100 x 80",
+        "edge.xml": "object 1 (cat), box 0 1 50 60: corner 1 pixel outside, clipped",
+        "small.jpg": "is 50 x 40 pixels after EXIF rotation, annotated as 100 x 80",
     }
 
 
-def test_a_sound_split_is_counted(broken):
+def test_a_split_without_faults_is_counted(broken):
     reporter = RecordingReporter()
     report = check_dataset("voc2007", "test", broken, reporter)
     assert report.sound
@@ -59,7 +59,7 @@ def test_a_sound_split_is_counted(broken):
     assert reporter.counts == [(1, 1)]
 
 
-def test_images_that_two_splits_share_are_told(tmp_path):
+def test_images_shared_by_two_splits_are_reported(tmp_path):
     root = write_voc(tmp_path / "VOC2007", {"train": ["a"], "test": ["a", "b"]}, {"a": [], "b": []})
     Image.new("RGB", (100, 80), "red").save(root / "JPEGImages" / "b.jpg")
     report = check_dataset("voc2007", None, tmp_path)
@@ -99,7 +99,7 @@ def test_boxes_outside_an_image_of_unknown_annotated_size_are_found(tmp_path):
     near = voc_xml([DOG]).replace(SIZE, "")
     write_voc(tmp_path / "VOC2007", {"train": ["a", "b", "c"]}, {"a": far, "b": near, "c": near})
     (fault,) = check_dataset("voc2007", "train", tmp_path).faults
-    assert "is 100 x 80 pixels upright; 1 boxes are outside of it" in str(fault)
+    assert "is 100 x 80 pixels after EXIF rotation; 1 boxes are outside of it" in str(fault)
     reporter = RecordingReporter()
     open_dataset("voc2007", "train", tmp_path, reporter=reporter)
     assert "1 of 3 images" in reporter.warnings[0]
@@ -145,21 +145,21 @@ def test_an_unreadable_list_is_a_fault_of_its_split(tmp_path):
         check_dataset("voc2008", None, tmp_path)
 
 
-def test_the_real_images_are_sound(shared_data):
+def test_the_real_images_have_no_faults(shared_data):
     report = check_dataset("voc2007", "val", shared_data / "voc2007-subset")
     assert report.sound
     assert report.splits[0].images == 471
 
 
-def test_list_names_each_data_set_once_where_it_is_found(tmp_path, monkeypatch):
+def test_list_shows_each_dataset_once_with_its_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FRCNN_DATA", raising=False)
     write_voc(tmp_path / "first/VOCdevkit/VOC2007", {"train": ["a"]}, {"a": []})
     write_voc(tmp_path / "data/VOCdevkit/VOC2007", {"train": ["a"]}, {"a": []})
     write_voc(tmp_path / "data/shapes", {"train": ["a"], "test": ["b"]}, {"a": []})
     (tmp_path / "data/notes").mkdir()
-    found = {item.name: item for item in list_datasets(tmp_path / "first")}
-    assert set(found) == {"voc2007", "shapes"}
-    assert "first" in found["voc2007"].root.parts
-    assert found["shapes"].splits == {"train": True, "test": False}
-    assert found["shapes"].kind == "VOC"
+    datasets = {item.name: item for item in list_datasets(tmp_path / "first")}
+    assert set(datasets) == {"voc2007", "shapes"}
+    assert "first" in datasets["voc2007"].root.parts
+    assert datasets["shapes"].splits == {"train": True, "test": False}
+    assert datasets["shapes"].kind == "VOC"

@@ -1,4 +1,4 @@
-"""Where data sets are looked for, what is said of unknown ones, and unions."""
+"""The search for datasets, messages for unknown names, and unions."""
 
 import shutil
 
@@ -23,16 +23,16 @@ def devkit(tmp_path):
 
 
 @pytest.mark.parametrize("at", ["", "VOCdevkit", "VOCdevkit/VOC2007"])
-def test_the_root_may_be_the_devkit_above_it_or_the_year(devkit, at):
+def test_the_root_may_be_the_devkit_its_parent_or_the_year(devkit, at):
     assert find_dataset("voc2007", "test", devkit / at).images[0].image_id == "test1"
 
 
-def test_another_year_s_folder_is_not_taken(devkit):
-    with pytest.raises(MisuseError, match="no data set 'voc2007'"):
+def test_the_folder_of_another_year_is_not_used(devkit):
+    with pytest.raises(MisuseError, match="Unknown dataset 'voc2007'"):
         find_dataset("voc2007", "train", devkit / "VOCdevkit/VOC2012")
 
 
-def test_order_is_option_then_environment_then_data(devkit, tmp_path, monkeypatch):
+def test_the_search_order_is_option_environment_data_folder(devkit, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("FRCNN_DATA", raising=False)
     for name in ("env", "data"):
@@ -48,11 +48,11 @@ def test_order_is_option_then_environment_then_data(devkit, tmp_path, monkeypatc
 def test_a_path_and_a_name_under_the_root(devkit):
     assert len(find_dataset(str(devkit / "VOCdevkit/VOC2007"), "test")) == 1
     assert len(find_dataset("VOC2007", "test", devkit / "VOCdevkit")) == 1
-    with pytest.raises(MisuseError, match="several data sets"):
+    with pytest.raises(MisuseError, match="several datasets"):
         find_dataset(str(devkit), "test")
 
 
-def test_an_unknown_name_gets_the_known_near_ones_and_the_places(devkit):
+def test_an_unknown_name_is_an_error_with_similar_names_and_the_searched_folders(devkit):
     with pytest.raises(MisuseError) as error:
         find_dataset("voc207", "test", devkit)
     message = str(error.value)
@@ -62,17 +62,17 @@ def test_an_unknown_name_gets_the_known_near_ones_and_the_places(devkit):
     assert message.count("\n") <= 2
 
 
-def test_a_path_that_is_no_data_set_and_an_unknown_split(devkit, tmp_path):
+def test_a_path_without_a_dataset_and_an_unknown_split_are_errors(devkit, tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(MisuseError, match="not a data set"):
+    with pytest.raises(MisuseError, match="not a dataset"):
         find_dataset(str(tmp_path / "empty"), "test")
-    with pytest.raises(MisuseError, match=r"no split 'tset'.*train, val, trainval, test"):
+    with pytest.raises(MisuseError, match=r"Unknown split 'tset'.*train, val, trainval, test"):
         find_dataset("voc2007", "tset", devkit)
     with pytest.raises(MisuseError, match="union"):
         find_dataset("voc2007++voc2012", "test", devkit)
 
 
-def test_default_splits_never_judge_on_what_was_trained_on(devkit):
+def test_default_splits_for_training_and_evaluation_are_disjoint(devkit):
     assert default_splits("voc2007", devkit).evaluation == "test"
     assert default_splits("voc2007", devkit).training == "trainval"
     assert default_splits("voc2012", devkit).evaluation == "val"
@@ -81,26 +81,26 @@ def test_default_splits_never_judge_on_what_was_trained_on(devkit):
     assert (union.training, union.evaluation) == ("trainval", "test")
 
 
-def test_a_test_split_without_annotations_is_not_for_judging(devkit):
+def test_a_test_split_without_annotations_is_not_the_default_for_evaluation(devkit):
     (devkit / "VOCdevkit/VOC2007/Annotations/test1.xml").unlink()
     assert available_splits("voc2007", devkit)["test"] is False
     assert default_splits("voc2007", devkit).evaluation == "val"
 
 
-def test_trainval_is_put_together_where_it_is_missing(devkit):
+def test_a_missing_trainval_is_combined_from_train_and_val(devkit):
     (devkit / "VOCdevkit/VOC2007/ImageSets/Main/trainval.txt").unlink()
     ids = [image.image_id for image in find_dataset("voc2007", "trainval", devkit).images]
     assert ids == ["train1", "val1"]
 
 
-def test_a_union_joins_members_and_keeps_ids_apart(devkit):
+def test_a_union_combines_members_and_makes_ids_unique(devkit):
     union = find_dataset("voc2007+voc2012", "trainval", devkit)
     assert union.name == "voc2007+voc2012"
     assert [i.image_id for i in union.images] == ["voc2007/trainval1", "voc2012/trainval1"]
     assert find_dataset("voc2007+voc2012", "test", devkit).name == "voc2007"
 
 
-def test_a_union_joins_classes_and_renumbers_labels(tmp_path):
+def test_a_union_combines_classes_and_renumbers_labels(tmp_path):
     box = (1, 1, 9, 9)
     one = write_voc(tmp_path / "one", {"train": ["1"]}, {"1": [("cat", box), ("dog", box)]})
     two = write_voc(tmp_path / "two", {"train": ["2"]}, {"2": [("ant", box), ("dog", box)]})

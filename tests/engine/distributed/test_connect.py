@@ -1,4 +1,4 @@
-"""Processes of one attempt find one another in a store that remembers the dead of another."""
+"""Processes of one attempt connect through a store that still has entries of dead processes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PATIENCE = timedelta(seconds=20)
 
 @pytest.fixture
 def agent(monkeypatch: pytest.MonkeyPatch) -> dist.TCPStore:
-    """The store that torchrun keeps, and what it tells its processes of it."""
+    """The store of torchrun, with the environment variables that it sets."""
     store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
@@ -25,30 +25,30 @@ def agent(monkeypatch: pytest.MonkeyPatch) -> dist.TCPStore:
 
 
 def attempt(order: tuple[int, ...]) -> list[dist.Store]:
-    """The stores of ranks 0, 1, ..., who come in `order`, some time after one another."""
+    """Return the stores of ranks 0, 1, ..., which join one after another in `order`."""
 
-    def come(rank: int) -> dist.Store:
+    def join(rank: int) -> dist.Store:
         time.sleep(0.15 * order.index(rank))
         return attempt_store(rank, len(order), PATIENCE)
 
     with ThreadPoolExecutor(len(order)) as threads:
-        return list(threads.map(come, range(len(order))))
+        return list(threads.map(join, range(len(order))))
 
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0)])
-def test_what_one_writes_all_of_its_attempt_read_and_no_other(
+def test_entries_are_visible_only_to_processes_of_the_same_attempt(
     agent: dist.TCPStore, order: tuple[int, ...]
 ) -> None:
     dead = attempt((0, 1, 2))
-    dead[0].set("address of 0", b"nobody is here any more")
-    living = attempt(order)
-    assert not any(store.check(["address of 0"]) for store in living)
-    living[0].set("address of 0", b"here")
-    assert [store.get("address of 0") for store in living] == [b"here"] * 3
+    dead[0].set("address of 0", b"a dead process")
+    alive = attempt(order)
+    assert not any(store.check(["address of 0"]) for store in alive)
+    alive[0].set("address of 0", b"here")
+    assert [store.get("address of 0") for store in alive] == [b"here"] * 3
 
 
-def test_the_question_of_a_dead_process_stands_for_nobody(agent: dist.TCPStore) -> None:
-    agent.set("question/1", b"asked before the first process came")
+def test_the_question_of_a_dead_process_does_not_count_as_a_process(agent: dist.TCPStore) -> None:
+    agent.set("question/1", b"written before the first process joined")
     stores = attempt((0, 2, 1))
     stores[0].set("address of 0", b"here")
     assert stores[1].get("address of 0") == stores[2].get("address of 0") == b"here"

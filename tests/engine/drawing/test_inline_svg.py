@@ -1,4 +1,4 @@
-"""Matplotlib's SVG inside a page."""
+"""Conversion of Matplotlib's SVG for a page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def figure() -> Figure:
     return figure
 
 
-def test_colours_are_the_pages_and_there_are_no_styles(figure: Figure) -> None:
+def test_colours_become_those_of_the_page_and_styles_are_removed(figure: Figure) -> None:
     with style():
         plot = finished(figure, "one", "One", 'a "line"')
     assert 'stroke="var(--first)"' in plot.svg
@@ -30,7 +30,7 @@ def test_colours_are_the_pages_and_there_are_no_styles(figure: Figure) -> None:
     assert root.attrib["aria-label"] == 'a "line"'
 
 
-def test_words_stay_words_and_are_escaped(figure: Figure) -> None:
+def test_text_stays_text_and_is_escaped(figure: Figure) -> None:
     with style():
         svg = str(finished(figure, "one", "One", "").svg)
     texts = [element.text for element in ElementTree.fromstring(svg).iter("text")]
@@ -38,18 +38,18 @@ def test_words_stay_words_and_are_escaped(figure: Figure) -> None:
     assert "<script" not in svg
 
 
-def test_two_plots_share_no_id(figure: Figure) -> None:
+def test_ids_of_two_plots_differ(figure: Figure) -> None:
     def ids(svg: str) -> set[str]:
         return {e.attrib["id"] for e in ElementTree.fromstring(svg).iter() if "id" in e.attrib}
 
     with style():
-        one, two = (str(finished(figure, name, "", "").svg) for name in ("one", "two"))
-    assert ids(one)
-    assert not ids(one) & ids(two)
-    for name in ids(one):
-        assert f"#{name}" in one, "an id that nothing refers to, or a reference to another"
+        first, second = (str(finished(figure, name, "", "").svg) for name in ("one", "two"))
+    assert ids(first)
+    assert not ids(first) & ids(second)
+    for name in ids(first):
+        assert f"#{name}" in first, "an unused id, or a reference to an unknown id"
 
 
-def test_the_png_is_one(figure: Figure) -> None:
+def test_the_png_file_has_a_png_header(figure: Figure) -> None:
     with style():
         assert finished(figure, "one", "One", "").png.startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""What a caller changes of a model's own settings."""
+"""Changes to a model's detection settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ STORED = DetectSettings(
 )
 
 
-def test_without_options_the_model_s_own_settings_stay() -> None:
+def test_without_options_the_settings_of_the_model_are_unchanged() -> None:
     assert DetectionOptions().applied_to(STORED) == STORED
 
 
@@ -29,18 +29,18 @@ def test_without_options_the_model_s_own_settings_stay() -> None:
         ({"box_voting": 0.0}, {"box_voting": 0.0}),
     ],
 )
-def test_an_option_changes_its_setting_alone(
+def test_an_option_changes_only_its_setting(
     given: dict[str, object], changed: dict[str, object]
 ) -> None:
     expected = dataclasses.asdict(STORED) | changed
     assert dataclasses.asdict(DetectionOptions(**given).applied_to(STORED)) == expected
 
 
-def test_a_model_that_flips_or_moves_no_boxes_is_not_changed_by_the_defaults() -> None:
+def test_defaults_do_not_change_a_model_with_flip_or_without_box_regression() -> None:
     stored = DetectSettings(flip=True, box_regression=False)
     assert DetectionOptions().applied_to(stored) == stored
 
 
-def test_an_evaluation_needs_every_detection() -> None:
+def test_evaluation_uses_no_score_threshold() -> None:
     settings = DetectionOptions(score_threshold=0.9).for_evaluation(STORED)
     assert settings == dataclasses.replace(STORED, score_threshold=None)

@@ -1,4 +1,4 @@
-"""Settings by name: read, refused with the nearest name, written and read back."""
+"""Settings by name: read, rejected with the closest name, written and read back."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_every_field_has_one_path() -> None:
     assert set(kinds_of(Experiment())) == set(paths)
 
 
-def test_a_field_changes_wherever_its_section_lies() -> None:
+def test_a_field_of_a_nested_section_changes() -> None:
     changed = override(Experiment(), [from_assignment("sampling.foreground_iou=0.6", "--set")])
     assert changed.train.sampling == Sampling(foreground_iou=0.6)
     assert replace(changed, train=TrainSettings()) == Experiment()
@@ -43,7 +43,7 @@ def test_a_field_changes_wherever_its_section_lies() -> None:
         ("detect.score_threshold=none", None),
     ],
 )
-def test_values_are_toml_and_take_the_fields_type(text: str, value: object) -> None:
+def test_values_are_toml_and_get_the_type_of_the_field(text: str, value: object) -> None:
     given = from_assignment(text, "--set")
     found = values_of(override(Experiment(), [given]))[given.path]
     assert found == value
@@ -53,35 +53,38 @@ def test_values_are_toml_and_take_the_fields_type(text: str, value: object) -> N
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("samplin.foreground_iou=0.6", "no setting 'samplin.foreground_iou'.*sampling.foreground_"),
+        (
+            "samplin.foreground_iou=0.6",
+            "unknown setting 'samplin.foreground_iou'.*sampling.foreground_",
+        ),
         ("foreground_iou=0.6", "Did you mean 'sampling.foreground_iou'"),
         ("train.sampling.foreground_iou=0.6", "Did you mean 'sampling.foreground_iou'"),
         ("iteration=3", "Did you mean 's.*iterations'"),
         ("sampling.foreground_iou=high", "--set: sampling.foreground_iou must be a number, not 'h"),
         ("sampling.foreground_iou=true", "must be a number, not True"),
-        ("sampling.images=2.5", "must be a whole number, not 2.5"),
-        ("sampling.images=true", "must be a whole number, not True"),
+        ("sampling.images=2.5", "must be an integer, not 2.5"),
+        ("sampling.images=true", "must be an integer, not True"),
         ("sampling.flip=1", "must be true or false, not 1"),
         ("train.frozen=all", "must be one of default, features, none, not 'all'"),
-        ("sampling.scales=600", "must be a list of whole numbers, not 600"),
+        ("sampling.scales=600", "must be a list of integers, not 600"),
         ("sampling.background_iou=[0.1]", r"a list of 2 numbers, not \[0.1\]"),
         ("sampling.foreground_iou=1.5", r"--set: sampling.foreground_iou = 1.5: The foreground"),
         ("schedule.learning_rate=nan", "schedule.learning_rate = .*must be positive"),
-        ("sampling.foreground_iou", "write it as section.name=value"),
+        ("sampling.foreground_iou", "expected section.name=value"),
     ],
 )
-def test_what_cannot_be_names_field_and_place(text: str, expected: str) -> None:
+def test_errors_name_the_field_and_the_source(text: str, expected: str) -> None:
     with pytest.raises(MisuseError, match=expected):
         override(Experiment(), [from_assignment(text, "--set")])
 
 
-def test_only_the_field_that_is_wrong_is_blamed() -> None:
+def test_the_error_names_only_the_invalid_field() -> None:
     given = [Override("train.seed", 3, "a.toml"), Override("train.workers", -1, "--workers")]
-    with pytest.raises(MisuseError, match=r"^--workers: train.workers = -1: The number"):
+    with pytest.raises(MisuseError, match=r"^--workers: train.workers = -1: Workers must"):
         override(Experiment(), given)
 
 
-def test_fields_that_only_together_fit_are_taken_together() -> None:
+def test_fields_that_are_valid_only_together_are_applied_together() -> None:
     low_first = [
         Override("sampling.background_iou", [0.1, 0.3], "--set"),
         Override("sampling.foreground_iou", 0.3, "--set"),
@@ -90,7 +93,7 @@ def test_fields_that_only_together_fit_are_taken_together() -> None:
         assert override(Experiment(), given).train.sampling.foreground_iou == 0.3
 
 
-def test_a_toml_file_comes_back_as_it_was(tmp_path: Path) -> None:
+def test_settings_survive_a_toml_file(tmp_path: Path) -> None:
     settings = TrainSettings(
         sampling=Sampling(scales=(480, 1000), strategy="roi-centric", background_iou=(0.0, 0.45)),
         classifier="svm",
@@ -105,19 +108,19 @@ def test_a_toml_file_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"a = ", b"\xff\xfe", b"a = [" + b"[" * 5000])
-def test_what_is_no_toml_is_named(tmp_path: Path, content: bytes) -> None:
+def test_invalid_toml_is_an_error_with_the_file(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "broken.toml"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"broken\.toml"):
         read_toml(path)
 
 
-def test_settings_that_would_do_nothing_are_refused() -> None:
-    with pytest.raises(MisuseError, match="nothing unless classifier is 'svm'"):
+def test_settings_without_effect_are_rejected() -> None:
+    with pytest.raises(MisuseError, match="no effect unless classifier is 'svm'"):
         TrainSettings(svm=SvmSettings(c=1.0))
-    with pytest.raises(MisuseError, match="nothing where box_training is 'none'"):
+    with pytest.raises(MisuseError, match="no effect if box_training is 'none'"):
         TrainSettings(box_training="none", box_weight=2.0)
-    with pytest.raises(MisuseError, match="leave weights out"):
+    with pytest.raises(MisuseError, match="omit weights"):
         Experiment(init="model.safetensors", weights="none")
-    with pytest.raises(MisuseError, match=r"Scale 1200 of training is over .*max_size 1000"):
+    with pytest.raises(MisuseError, match=r"Scale 1200 of training exceeds .*max_size 1000"):
         Experiment(train=TrainSettings(sampling=Sampling(scales=(600, 1200))))

@@ -160,7 +160,7 @@ def test_training_warns_of_images_of_another_size(shapes: Path, tmp_path: Path) 
     start(experiment_on(shapes), tmp_path / "run", listener)
     before, first, after = listener.warnings
     assert f"2 of {len(paths)} images read do not match their annotations" in before
-    assert "is 64 x 48 pixels upright, annotated as 128 x 96" in first
+    assert "is 64 x 48 pixels after EXIF rotation, annotated as 128 x 96" in first
     assert after == before
     for path in paths[2:]:
         shrink(path)

@@ -25,8 +25,7 @@ if TYPE_CHECKING:
     "--images",
     "count",
     default=3,
-    help="Number of images: from the VOC 2007 subset in $FRCNN_SHARED_DATA, spread evenly, or "
-    "generated if that is not set.",
+    help="Number of images, spread evenly over voc2007; generated images if it is not found.",
 )
 @options.count("--rounds", default=3, help="Number of timed runs per case and image.")
 @options.json_file

@@ -1,4 +1,4 @@
-"""`frcnn data check`: read everything of a data set and report what is wrong in it."""
+"""`frcnn data check`: read a whole dataset, and report the problems in it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _SHOWN = 20
 
 @click.command()
 @click.argument("dataset")
-@click.option("--split", help="Only this one. Default: all of them.")
+@click.option("--split", show_default="all splits", help="Check only this split.")
 @options.data_root
 @options.json_file
 @pass_output
@@ -31,9 +31,9 @@ def check(
     data_root: Path | None,
     json_path: Path | None,
 ) -> None:
-    """Read every annotation and picture of DATASET, and list what is wrong in it.
+    """Read every annotation and image of DATASET, and list the problems.
 
-    Ends with exit code 1 where something keeps the data set from being used.
+    The exit code is 1 if an error prevents the use of the dataset.
 
     \b
     frcnn data check voc2007 --data-root VOCdevkit
@@ -66,16 +66,16 @@ def _table(name: str, report: CheckReport) -> Table:
 
 
 def _print_faults(output: Output, report: CheckReport) -> None:
-    """The serious ones first."""
-    serious = [fault for fault in report.faults if not fault.tolerated]
-    tolerated = [fault for fault in report.faults if fault.tolerated]
-    for title, faults in (("wrong", serious), ("tolerated", tolerated)):
+    """Print errors first, then warnings, which are the tolerated faults."""
+    errors = [fault for fault in report.faults if not fault.tolerated]
+    warnings = [fault for fault in report.faults if fault.tolerated]
+    for title, faults in (("error", errors), ("warning", warnings)):
         for fault in faults[:_SHOWN]:
             line = f"[bold]{title}[/] {escape(str(fault))}"
             output.results.print(line, soft_wrap=True, highlight=False)
         if len(faults) > _SHOWN:
-            output.print(f"... and {len(faults) - _SHOWN} more; --json FILE holds all of them")
-    if report.sound:
-        output.print(f"Nothing is wrong; {len(tolerated)} tolerated.")
+            output.print(f"... and {len(faults) - _SHOWN} more; --json FILE lists all of them")
+    if report.faults:
+        output.print(f"Errors: {len(errors)}. Warnings: {len(warnings)}.")
     else:
-        output.print(f"{len(serious)} wrong, {len(tolerated)} tolerated.")
+        output.print("No problems found.")

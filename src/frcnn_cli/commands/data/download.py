@@ -1,4 +1,4 @@
-"""`frcnn data download`: fetch a public data set, check it and unpack it."""
+"""`frcnn data download`: download a public dataset, verify it and unpack it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from frcnn_cli.engine.datasets.download.known import DOWNLOADS
     "mirrors",
     multiple=True,
     metavar="URL",
-    help="Address of a folder that has the archives, in place of the known ones; repeatable.",
+    help="Address of a folder with the archives, used instead of the known mirrors; repeatable.",
 )
-@click.option("--keep-archives", is_flag=True, help="Keep the archives once they are unpacked.")
+@click.option("--keep-archives", is_flag=True, help="Keep the archives after unpacking.")
 @pass_output
 def download(
     output: Output,
@@ -32,21 +32,22 @@ def download(
     mirrors: tuple[str, ...],
     keep_archives: bool,
 ) -> None:
-    """Fetch DATASET, check its archives by SHA-256, and unpack it where `frcnn train` finds it.
+    """Download DATASET, verify the SHA-256 of its archives, and unpack it.
 
-    It goes to --data-root, else to the first of $FRCNN_DATA and ./data. After Ctrl-C or a
-    failure the same command resumes. voc2012 has no test split: its annotations are
-    not public.
+    The destination is --data-root, otherwise $FRCNN_DATA, otherwise ./data; `frcnn train` finds
+    the dataset there. After Ctrl-C or a failure, the same command resumes. voc2012 has no test
+    split because its annotations are not public.
 
     \b
     frcnn data download voc2007
     frcnn data download voc2012 --data-root /datasets --keep-archives
     frcnn data download voc2007 --mirror https://mirror.example.org/voc
     """
-    found = download_dataset(dataset, data_root, mirrors, keep_archives, reporter=output)
-    if found.existed:
-        output.print(f"[bold]{escape(str(found.folder))}[/] is there already.")
+    downloaded = download_dataset(dataset, data_root, mirrors, keep_archives, reporter=output)
+    folder = escape(str(downloaded.folder))
+    if downloaded.existed:
+        output.print(f"[bold]{folder}[/] already exists.")
         return
-    output.print(f"Dataset: [bold]{escape(str(found.folder))}[/]")
-    where = "" if data_root is None else f" --data-root {data_root}"
-    output.note(f"Next: `frcnn train {dataset}{where}`.")
+    output.print(f"Dataset: [bold]{folder}[/]")
+    root = "" if data_root is None else f" --data-root {data_root}"
+    output.note(f"Next: `frcnn train {dataset}{root}`.")

@@ -1,4 +1,4 @@
-"""`frcnn data export`: ground truth or detections in the formats of other programs."""
+"""`frcnn data export`: write ground truth or detections in formats of other programs."""
 
 from __future__ import annotations
 
@@ -18,19 +18,24 @@ from frcnn_cli.engine.datasets.open import open_dataset
 @click.argument("dataset")
 @click.argument("out", type=options.AnyPath)
 @click.option(
-    "--format", "format", type=click.Choice(FORMATS), required=True, help="Layout of OUT."
+    "--format", "format", type=click.Choice(FORMATS), required=True, help="Format of OUT."
 )
-@click.option("--split", help="Default: test where it has annotations, else val.")
+@click.option(
+    "--split",
+    show_default="test if it has annotations, otherwise val",
+    help="Split of the dataset.",
+)
 @click.option(
     "--detections",
     "detections_path",
     type=options.AnyPath,
-    help="Write these instead of the ground truth: COCO results or VOC devkit text files.",
+    help="Write these detections instead of the ground truth: COCO results, or text files of the "
+    "VOC devkit.",
 )
 @click.option(
-    "--score-threshold", default=0.0, show_default=True, help="Lowest score of a detection."
+    "--score-threshold", default=0.0, show_default=True, help="Minimum score of a detection."
 )
-@click.option("--copy-images", is_flag=True, help="Put the pictures in too (voc and yolo).")
+@click.option("--copy-images", is_flag=True, help="Also copy the images (voc and yolo only).")
 @options.data_root
 @options.allow_mismatch
 @pass_output
@@ -46,7 +51,7 @@ def export(
     data_root: Path | None,
     allow_mismatch: bool,
 ) -> None:
-    """Write the ground truth of DATASET to OUT: a file for coco and csv, a folder otherwise.
+    """Write the ground truth of DATASET to OUT: a file for coco and csv, a folder for voc and yolo.
 
     \b
     frcnn data export voc2007 voc2007_test.json --format coco
@@ -65,8 +70,8 @@ def export(
     if detections_path is not None:
         from frcnn_cli.engine.evaluation.detections_file import read_detections
 
-        found = read_detections(detections_path, data)
-        detections = {name: item.above(score_threshold) for name, item in found.items()}
+        read = read_detections(detections_path, data)
+        detections = {name: item.above(score_threshold) for name, item in read.items()}
     export_dataset(data, out, format, detections, copy_images)
-    what = "ground truth" if detections is None else "detections"
-    output.note(f"Wrote the {what} of {dataset}, split {split}, {len(data)} images, to {out}")
+    content = "ground truth" if detections is None else "detections"
+    output.note(f"Wrote the {content} of {len(data)} images ({dataset}, split {split}) to {out}")

@@ -12,19 +12,26 @@ from frcnn_cli.commands.shared.console import Output, pass_output
 
 @click.command()
 @click.argument("out", type=options.FolderPath)
-@click.option("--images", default=400, show_default=True, help="How many; a quarter is for test.")
-@click.option("--seed", default=0, show_default=True, help="The same seed, the same pictures.")
+@click.option(
+    "--images",
+    default=400,
+    show_default=True,
+    help="Number of images; a quarter becomes the test split.",
+)
+@click.option(
+    "--seed", default=0, show_default=True, help="Random seed; the same seed gives the same images."
+)
 @click.option(
     "--size",
     type=(int, int),
     default=(320, 240),
     show_default=True,
     metavar="WIDTH HEIGHT",
-    help="Size of the pictures in pixels.",
+    help="Image size in pixels.",
 )
 @pass_output
 def generate(output: Output, out: Path, images: int, seed: int, size: tuple[int, int]) -> None:
-    """Write a small data set of textured shapes, in the VOC layout, to OUT.
+    """Write a small dataset of textured shapes to OUT, in the VOC layout.
 
     \b
     frcnn data generate data/shapes
@@ -33,4 +40,4 @@ def generate(output: Output, out: Path, images: int, seed: int, size: tuple[int,
     from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 
     generate_dataset(out, images, seed, size, output)
-    output.note(f"Wrote {images} images to {out}: `frcnn train {out}` trains on them.")
+    output.note(f"Wrote {images} images to {out}. Next: `frcnn train {out}`.")

@@ -1,4 +1,4 @@
-"""`frcnn data list`: which datasets are found, and where."""
+"""`frcnn data list`: list the datasets that are found."""
 
 from __future__ import annotations
 
@@ -17,18 +17,20 @@ from frcnn_cli.engine.datasets.locate import data_roots, list_datasets
 @options.data_root
 @pass_output
 def list_command(output: Output, data_root: Path | None) -> None:
-    """Show which data sets are found, and where.
+    """List the datasets that are found, and their folders.
 
-    Looked for in --data-root, then $FRCNN_DATA, then ./data.
+    Searches --data-root, then $FRCNN_DATA, then ./data.
 
     \b
     frcnn data list
     frcnn data list --data-root /datasets
     """
     found = list_datasets(data_root)
-    looked = ", ".join(str(root) for root in data_roots(data_root))
+    searched = ", ".join(str(root) for root in data_roots(data_root))
     if not found:
-        output.print(f"No data set in {escape(looked)}. `frcnn data generate OUT` makes one.")
+        output.print(
+            f"No datasets found in {escape(searched)}. `frcnn data generate OUT` creates one."
+        )
         return
     rows = []
     for item in found:
@@ -37,5 +39,5 @@ def list_command(output: Output, data_root: Path | None) -> None:
             for split, annotated in item.splits.items()
         )
         rows.append((item.name, item.kind, item.problem or splits, str(item.root)))
-    output.print(make_table(None, ("name", "layout", "splits", "where"), rows, names=4))
-    output.note(f"Looked in {looked}")
+    output.print(make_table(None, ("name", "layout", "splits", "folder"), rows, names=4))
+    output.note(f"Searched {searched}")

@@ -18,7 +18,7 @@ from frcnn_cli.commands.shared.detection_options import (
     take,
 )
 from frcnn_cli.engine.detection.video import check_video, is_video
-from frcnn_cli.engine.drawing.detections import picture_path
+from frcnn_cli.engine.drawing.detections import annotated_image_path
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.settings.options import DetectionOptions
@@ -132,7 +132,7 @@ def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
     files = find_images(chosen.images, allow_mismatch=True)
     if chosen.viz:
         for image_id, file in files:
-            refuse_to_replace(file, picture_path(chosen.out, image_id))
+            refuse_to_replace(file, annotated_image_path(chosen.out, image_id))
     return files
 
 

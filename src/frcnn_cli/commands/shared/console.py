@@ -1,4 +1,4 @@
-"""What commands print with: results on stdout, progress and messages on stderr."""
+"""Output of commands: results on stdout, progress and messages on stderr."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ from frcnn_proposals.files import write_whole
 
 @dataclass(frozen=True)
 class Output:
-    """Where a command's words go. verbosity: -1 quiet, 0 usual, 1 and more for details."""
+    """The output of a command. verbosity: -1 quiet, 0 normal, 1 or more for details."""
 
     verbosity: int = 0
     results: Console = field(default_factory=PrintableConsole)
     messages: Console = field(default_factory=lambda: PrintableConsole(stderr=True))
 
     def print(self, renderable: Any) -> None:
-        """A result: a table, or a line in Rich markup. Printed even when quiet."""
+        """Print a result: a table, or a line in Rich markup. Printed even when quiet."""
         self.results.print(renderable)
 
     def note(self, text: str) -> None:
-        """A plain line about what is being done; not when quiet."""
+        """Print a plain line about the current work, unless quiet."""
         if self.verbosity >= 0:
             self.messages.print(escape(text), highlight=False, soft_wrap=True)
 
     def detail(self, text: str) -> None:
-        """A plain line that only -v shows."""
+        """Print a plain line with -v only."""
         if self.verbosity >= 1:
             self.messages.print(escape(text), style="dim", highlight=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
-        """A plain line about something that went wrong but does not stop the work."""
+        """Print a warning: a plain line about a problem that does not stop the work."""
         shown = escape(message(text))
         self.messages.print(f"[yellow]Warning:[/] {shown}", highlight=False, soft_wrap=True)
 
@@ -56,11 +56,12 @@ class Output:
         needs: Needs | None = None,
         unit: Counted = "items",
     ) -> Iterator[Advance]:
-        """Progress with the time left; yields advance(count, text beside the bar).
+        """Show progress and the time left; yields advance(count, text next to the bar).
 
-        done: what an earlier run has done already. needs: what will be written. unit: what is
-        counted. A bar on a terminal, a line now and then in a log, nothing when quiet. Long
-        work is announced by how long it will take, once its first items have shown that.
+        done: items that an earlier run finished. needs: what will be written. unit: what is
+        counted. Shows a bar on a terminal, prints a line per minute into a log, and prints
+        nothing when quiet. Prints an estimate of the total time of long work after its first
+        items.
         """
         if self.verbosity < 0:
             yield lambda count, beside: None
@@ -94,6 +95,6 @@ pass_output = click.make_pass_decorator(Output, ensure=True)
 
 
 def write_json(path: Path | None, value: Any) -> None:
-    """Write `value` as indented JSON, unless path is None; the file appears only when whole."""
+    """Write `value` as indented JSON, unless path is None; the file appears once complete."""
     if path is not None:
         write_whole(path, (json.dumps(value, indent=2) + "\n").encode())

@@ -1,4 +1,4 @@
-"""Options of commands that detect: on which images, with which proposals, and how."""
+"""Options of commands that detect: the images, the proposals and the detection settings."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ Record = TypeVar("Record")
 
 
 def take(record: type[Record], given: dict[str, Any], **others: Any) -> Record:
-    """Make a `record` from the values in `given` that are its fields, and remove them there."""
+    """Create a `record` from the values in `given` that are its fields; they are removed there."""
     names = [field.name for field in fields(record) if field.name in given]  # type: ignore[arg-type]
     return record(**{name: given.pop(name) for name in names}, **others)
 
 
 def parse_scales(text: str) -> tuple[int, ...]:
-    """Lengths of the shorter side in `480,576`; of `one`, none: the model's one scale.
+    """Parse lengths of the shorter side, such as `480,576`. `one`, the model's scale, returns ().
 
     Raises MisuseError for anything else.
     """
@@ -35,11 +35,11 @@ def parse_scales(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise MisuseError(f"--scales is written as 480,576,688, not '{text}'.") from None
+        raise MisuseError(f"--scales is '{text}'; expected numbers such as 480,576,688.") from None
 
 
 def split_arguments(first: str | None, second: str | None) -> tuple[Path | None, str | None]:
-    """Model and dataset out of up to two arguments: one alone may be either."""
+    """Return model and dataset from up to two arguments; a single argument may be either."""
     from frcnn_cli.engine.models.store import is_model
 
     if first is not None and second is None and not is_model(Path(first)):
@@ -48,7 +48,7 @@ def split_arguments(first: str | None, second: str | None) -> tuple[Path | None,
 
 
 def check_data(data: DataOptions) -> None:
-    """Raise for a missing dataset or file of proposals, before anything slow is imported."""
+    """Raise for a missing dataset or proposal file, before slow imports."""
     if data.dataset is not None:
         from frcnn_cli.engine.datasets.locate import locate
 
@@ -57,35 +57,42 @@ def check_data(data: DataOptions) -> None:
 
 
 def check_proposals_file(path: Path | None) -> None:
-    """Raises InputError where the file is missing, or is not a file of proposals."""
+    """Raise InputError if the file is missing or is not a proposal file."""
     if path is not None:
         from frcnn_proposals.formats.content import kind_of
 
         kind_of(path)
 
 
-_split = click.option("--split", help="Default: test where it has annotations, else val.")
+_split = click.option(
+    "--split",
+    help="Split of the dataset.",
+    show_default="test if it has annotations, otherwise val",
+)
 _precision = click.option(
     "--precision",
     type=click.Choice(get_args(PrecisionChoice)),
     default="auto",
     show_default=True,
-    help="Arithmetic of the network. auto: bfloat16 for `lite` models on a device that has "
-    "instructions for it, otherwise float32.",
+    help="Precision of the network. auto: bfloat16 for `lite` models if the device has "
+    "bfloat16 instructions, otherwise float32.",
 )
 _tta = click.option(
     "--tta",
     "flip",
     type=click.Choice(["flip"]),
     callback=lambda _, __, value: value == "flip",
-    help="flip: average scores and boxes with those of the mirrored image.",
+    help="Test-time augmentation. flip: average scores and boxes over the image and its mirror "
+    "image.",
 )
 _scales = click.option(
     "--scales",
     metavar="N,N,...",
     callback=lambda _, __, value: None if value is None else parse_scales(value),
-    help="Read each box at the scale at which its area is nearest 224 x 224; the paper's five "
-    "are 480,576,688,864,1200; `one` reads all at the model's one. Default: as it was trained.",
+    help="Lengths of the shorter image side. Each proposal is processed at the scale at which its "
+    "area is closest to 224 x 224 pixels. The paper's five scales are 480,576,688,864,1200. `one`: "
+    "the model's single scale.",
+    show_default="the model's setting",
 )
 _no_box_regression = click.option(
     "--no-box-regression",
@@ -93,20 +100,23 @@ _no_box_regression = click.option(
     is_flag=True,
     flag_value=False,
     default=True,
-    help="Leave each detection on its proposal, to see what box regression brings.",
+    help="Do not apply box regression: each detection keeps the box of its proposal.",
 )
 _box_voting = click.option(
     "--box-voting",
     metavar="IOU",
     type=click.FloatRange(0, 1),
     help="Refine each detection by averaging all boxes of its class whose IoU with it is at least "
-    "this; 0 turns it off, as in the paper. Default: as the model was set.",
+    "this; 0 turns it off, as in the paper.",
+    show_default="the model's setting",
 )
 
 
 def _all_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
-    """One decorator for several options, listed in this order."""
-    return lambda command: reduce(lambda done, option: option(done), reversed(decorators), command)
+    """Combine several options into one decorator; help lists them in this order."""
+    return lambda command: reduce(
+        lambda decorated, option: option(decorated), reversed(decorators), command
+    )
 
 
 detection_options = _all_of(

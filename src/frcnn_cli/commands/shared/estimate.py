@@ -1,4 +1,4 @@
-"""Time that long work will take, estimated from its first items."""
+"""Estimate of the time of long work, from its first items."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 from frcnn_cli.engine.reporter import Needs
 
-# Enough that the first item's start-up does not decide, few enough that they come soon.
+# Enough that the start-up of the first item does not dominate, few enough to be early.
 _ITEMS, _SECONDS = 4, 3.0
-_WORTH_SAYING = 60.0  # seconds
+_SHORTEST_REPORTED = 60.0  # seconds
 
 
 def room_in_words(needs: Needs) -> str:
-    """The disk space that work needs, and how much is free where it writes."""
+    """Describe the disk space that the work needs, and the free space of its folder."""
     folder = needs.folder.resolve()
     while not folder.exists():
         folder = folder.parent
@@ -23,7 +23,7 @@ def room_in_words(needs: Needs) -> str:
 
 
 class Estimate:
-    """Counts items; `line` returns the estimate once, when it is reliable and useful."""
+    """Counter of items; `line` returns the estimate once, when it is reliable and useful."""
 
     def __init__(
         self,
@@ -37,11 +37,11 @@ class Estimate:
         self.left = 0 if total is None else total - done
         self.all = self.left
         self._started = time.monotonic()
-        self._first = 0.0  # when the first item was done: what came before it is start-up
+        self._first = 0.0  # time at which the first item was done: start-up ends there
         self._announced = total is None
 
     def line(self, count: int) -> str | None:
-        """After `count` more items: what all will take, or None."""
+        """Count `count` more items. Returns the estimate as a line, or None."""
         if self._announced or count == 0:
             return None
         now = time.monotonic()
@@ -54,14 +54,14 @@ class Estimate:
             return None
         self._announced = True
         seconds = (now - self._first) / (done - 1) * self.left
-        if seconds < _WORTH_SAYING:
+        if seconds < _SHORTEST_REPORTED:
             return None
         line = f"{self.description}: {self.amount(self.all)} to do, about {in_words(seconds)}"
         return f"{line}, {room_in_words(self.needs)}" if self.needs else line
 
 
 def in_words(seconds: float) -> str:
-    """A duration as a person says it: 40 s, 12 min, 3 h 20 min."""
+    """Format a duration: 40 s, 12 min, 3 h 20 min."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     hours, minutes = divmod(round(seconds / 60), 60)
@@ -69,7 +69,7 @@ def in_words(seconds: float) -> str:
 
 
 def in_bytes(count: int) -> str:
-    """A size as a person says it: 850 kB, 42 MB, 1.7 GB."""
+    """Format a size: 850 kB, 42 MB, 1.7 GB."""
     for unit, size in (("GB", 10**9), ("MB", 10**6)):
         if count >= size:
             value = count / size

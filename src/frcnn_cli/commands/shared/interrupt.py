@@ -1,4 +1,4 @@
-"""After Ctrl-C a command ends within seconds, whatever it was in the middle of."""
+"""End a command within seconds after Ctrl-C, even in the middle of a long call."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-# A step of training that is nearly done is kept; one of a large network would take too long.
+# Enough to finish a short training step; a step of a large network would take too long.
 SECONDS = 2.5
 
 
 def end_soon_after_ctrl_c(exit_code: int, seconds: float = SECONDS) -> None:
-    """From now on Ctrl-C ends this process after `seconds`, if it has not ended by itself.
+    """Make Ctrl-C end this process after `seconds`, if it has not ended by itself.
 
-    Python's own handler waits until a library's call returns, such as the backward pass of a
-    large network. What is on the disk is whole at any moment, so nothing else has to wait.
-    Only for the process of a command: it is ended without another word to its callers.
+    Python's own handler waits until a library call returns, such as the backward pass of a
+    large network. Files on the disk are complete at any moment, so it is safe to stop.
+    Only for the process of a command: callers on the stack get no chance to clean up.
     """
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
@@ -30,7 +30,7 @@ def end_soon_after_ctrl_c(exit_code: int, seconds: float = SECONDS) -> None:
 
 
 def _wait(seconds: float) -> None:
-    """So long that what can end by itself has ended: longer where others take the processor."""
+    """Wait for the process to end by itself; longer if other programs use the processor."""
     started, ran, waited = time.monotonic(), time.process_time(), _waited_for_the_processor()
     time.sleep(seconds)
     while (
@@ -41,7 +41,7 @@ def _wait(seconds: float) -> None:
 
 
 def _waited_for_the_processor() -> float:
-    """Seconds that this process's threads could have run and did not; 0 where nobody says."""
+    """Seconds that this process's threads waited for a core; 0 if the system does not report it."""
     nanoseconds = 0
     for task in Path("/proc/self/task").glob("*/schedstat"):
         with contextlib.suppress(OSError, IndexError, ValueError):  # the thread has ended
@@ -54,21 +54,21 @@ def _watch(reading: int, exit_code: int, seconds: float) -> None:
         pass  # another signal
     _wait(seconds)
     print(
-        "Interrupted; what was in the middle of being done is given up, what was saved is kept.",
+        "Interrupted: the current step is discarded, saved results are kept.",
         file=sys.stderr,
     )
     leave_at_once(exit_code)
 
 
 def leave_at_once(exit_code: int) -> NoReturn:
-    """End the process and its workers here and now.
+    """End the process and its workers immediately.
 
-    The interpreter's own end would stop threads in the middle of compiled code, which can abort
-    the process in place of its exit code.
+    The interpreter's normal exit stops threads in the middle of compiled code, which can abort
+    the process and lose its exit code.
     """
     for child in multiprocessing.active_children():
         child.kill()
     for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError):  # nobody reads it any more
+        with contextlib.suppress(OSError):  # its reader is gone
             stream.flush()
     os._exit(exit_code)

@@ -1,4 +1,4 @@
-"""Groups of commands that are imported when they run, so that help starts without libraries."""
+"""Command groups that import a command when it runs, so that help loads no libraries."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from click.shell_completion import CompletionItem
 
 
 class LazyGroup(click.Group):
-    """Commands by name; an unknown name is an error that suggests the closest match.
+    """A group of lazy commands; an unknown name is an error that suggests the closest match.
 
-    lazy: name -> (place, help line), the place as `module:attribute` below frcnn_cli.commands.
+    lazy: name -> (`module:attribute` below frcnn_cli.commands, help line).
     """
 
     def __init__(self, *args: Any, lazy: Mapping[str, tuple[str, str]], **options: Any) -> None:
@@ -38,13 +38,13 @@ class LazyGroup(click.Group):
         name = args[0]
         if name not in self.lazy and not name.startswith("-"):
             near = difflib.get_close_matches(name, self.lazy, n=1)
-            all_of_them = f"`{ctx.command_path} --help` lists the commands."
-            hint = f"Did you mean '{near[0]}'?" if near else all_of_them
-            raise click.UsageError(f"There is no command '{name}'. {hint}", ctx)
+            help_hint = f"`{ctx.command_path} --help` lists the commands."
+            hint = f"Did you mean '{near[0]}'?" if near else help_hint
+            raise click.UsageError(f"Unknown command '{name}'. {hint}", ctx)
         return super().resolve_command(ctx, args)
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Names without importing what they name."""
+        """Complete the names without importing the commands."""
         options = click.Command.shell_complete(self, ctx, incomplete)
         found = ((name, text) for name, (_, text) in self.lazy.items())
         names = [CompletionItem(n, help=text) for n, text in found if n.startswith(incomplete)]

@@ -1,4 +1,4 @@
-"""Options that several commands share, each written once."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ FilePath = click.Path(path_type=Path, dir_okay=False)
 
 
 class _OutputFile(click.Path):
-    """A file to be written at the end; where that cannot be, it is said before the work."""
+    """A file written at the end; a path that is not writable is an error before the work."""
 
     def __init__(self) -> None:
         super().__init__(path_type=Path, dir_okay=False)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         if not str(value):
-            self.fail("A file's name is missing.", param, ctx)
+            self.fail("The file name is empty.", param, ctx)
         path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
         check_writable(path)
         return path
@@ -34,39 +34,44 @@ FolderPath = click.Path(path_type=Path, file_okay=False)
 AnyPath = click.Path(path_type=Path)
 
 
-def count(*names: str, default: int | None = None, help: str) -> Callable[[Command], Command]:
-    """An option that takes a whole number from 1."""
+def count(
+    *names: str, default: int | None = None, show_default: bool | str = True, help: str
+) -> Callable[[Command], Command]:
+    """Create an option for an integer of at least 1.
+
+    show_default: text to show as the default if `default` is None.
+    """
     kind = click.IntRange(min=1)
-    return click.option(*names, type=kind, default=default, show_default=True, help=help)
+    return click.option(*names, type=kind, default=default, show_default=show_default, help=help)
 
 
 data_root = click.option(
     "--data-root",
     type=FolderPath,
-    help="Folder of the data sets: VOCdevkit, the folder above it, or the data set itself. "
-    "Default: $FRCNN_DATA, then ./data.",
+    help="Folder of the datasets: VOCdevkit, its parent folder, or the dataset itself.",
+    show_default="$FRCNN_DATA, then ./data",
 )
 proposals = click.option(
     "--proposals",
     type=AnyPath,
-    help="File of proposals, in any format that `frcnn proposals inspect` knows. "
-    "Default: computed, and kept in the cache.",
+    help="Proposal file, in any format that `frcnn proposals inspect` supports.",
+    show_default="computed, then cached",
 )
 json_file = click.option(
-    "--json", "json_path", type=OutputFile, help="Write the results there as JSON."
+    "--json", "json_path", type=OutputFile, help="Write the results to this file as JSON."
 )
 device = click.option(
     "--device",
     default="auto",
     show_default=True,
-    help="auto, cpu, cuda or cuda:N. auto takes a GPU where there is one.",
+    help="auto, cpu, cuda or cuda:N. auto uses a GPU if one is available.",
 )
-workers = count("--workers", help="Worker processes. Default: one per core.")
+workers = count("--workers", show_default="one per core", help="Number of worker processes.")
 max_pixels = count(
     "--max-pixels",
     default=MAX_PIXELS,
-    help="An image of more is refused. Reading one takes 3 bytes of memory a pixel, and up to "
-    "16 where it is transparent.",
+    help="Reject images with more pixels. Reading an image takes 3 bytes of memory per pixel, up "
+    "to 16 if it is transparent.",
 )
 runs_root = click.option(
     "--runs",
@@ -74,17 +79,21 @@ runs_root = click.option(
     type=FolderPath,
     default=Path("runs"),
     show_default=True,
-    help="Folder in which runs are kept.",
+    help="Folder of the training runs.",
 )
 source = click.option(
     "--source",
-    help="Where proposals come from when no file is given; `frcnn propose --list-sources` "
-    "shows all. Default: where the model's came from.",
+    help="Proposal source, used if no file is given; `frcnn propose --list-sources` lists all.",
+    show_default="the source of the model's training proposals",
 )
 allow_mismatch = click.option(
     "--allow-mismatch",
     is_flag=True,
-    help="Warn instead of stopping where images, annotations and proposals do not match: skip "
-    "faulty objects and images without proposals.",
+    help="Warn instead of stopping if images, annotations and proposals do not match: skip faulty "
+    "objects and images without proposals.",
 )
-top_k = count("--top-k", help="Detections kept per image. Default: the model's, usually 100.")
+top_k = count(
+    "--top-k",
+    show_default="the model's setting, usually 100",
+    help="Maximum number of detections per image.",
+)

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal, a line now and then in a log."""
+"""Progress of long work: a bar on a terminal, a line per minute in a log."""
 
 from __future__ import annotations
 
@@ -26,8 +26,10 @@ from frcnn_cli.engine.reporter import Counted
 
 @dataclass(frozen=True)
 class Unit:
-    """What is counted. amount: the bar's column; in_words: a count; rate: one a second, or None
-    where the pace is nobody's concern.
+    """A unit of progress.
+
+    amount: creates the bar's column. in_words: formats a count. rate: formats a count per second;
+    None shows no rate.
     """
 
     amount: Callable[[], ProgressColumn]
@@ -36,28 +38,28 @@ class Unit:
 
 
 ITEMS = Unit(MofNCompleteColumn)
-FRAMES = Unit(MofNCompleteColumn, rate=lambda pace: f"{pace:.1f} frames/s")
-BYTES = Unit(DownloadColumn, in_bytes, lambda pace: f"{in_bytes(round(pace))}/s")
+FRAMES = Unit(MofNCompleteColumn, rate=lambda speed: f"{speed:.1f} frames/s")
+BYTES = Unit(DownloadColumn, in_bytes, lambda speed: f"{in_bytes(round(speed))}/s")
 UNITS: dict[Counted, Unit] = {"items": ITEMS, "frames": FRAMES, "bytes": BYTES}
 
 
 class _RateColumn(ProgressColumn):
-    """The pace over the last half minute, so that it is steady."""
+    """Column of the mean rate over the last 30 seconds."""
 
     def __init__(self, rate: Callable[[float], str]) -> None:
         super().__init__()
         self.rate = rate
 
     def render(self, task: Task) -> Text:
-        """Empty until a pace is known."""
+        """Format the rate; empty until it is known."""
         return Text("" if task.speed is None else self.rate(task.speed))
 
 
 class _WordedProgress(Progress):
-    """Bars, and under each its field `beside`, where a narrow terminal has room for it, too."""
+    """Progress bars, each with its field `beside` on the next line, which fits narrow terminals."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """The bar of each task, then its words."""
+        """Yield the bar of each task, then its text."""
         for task in self.tasks:
             yield self.make_tasks_table([task])
             if task.fields["beside"]:
@@ -65,7 +67,7 @@ class _WordedProgress(Progress):
 
 
 def bar(unit: Unit, console: Console) -> Progress:
-    """A bar that counts in `unit`; its tasks have a field `beside`, a text in Rich markup."""
+    """Create a bar that counts in `unit`; its tasks have a field `beside`, a Rich markup text."""
     rate = [] if unit.rate is None else [_RateColumn(unit.rate)]
     return _WordedProgress(
         TextColumn("{task.description}"),
@@ -81,7 +83,7 @@ def bar(unit: Unit, console: Console) -> Progress:
 
 
 class LogProgress:
-    """Progress for output that is no terminal: one line every so many seconds."""
+    """Progress for output that is not a terminal: one line every `seconds_between` seconds."""
 
     seconds_between = 60.0
 
@@ -98,17 +100,17 @@ class LogProgress:
         self.started = self.last = time.monotonic()
 
     def advance(self, count: int, beside: str) -> None:
-        """Count work done; print where a line is due."""
+        """Count finished items; print a line if one is due."""
         self.done += count
         now = time.monotonic()
         if now - self.last < self.seconds_between:
             return
         self.last = now
         line = f"{self.description}: {self.unit.in_words(self.done)}"
-        pace = max(1, self.done - self.done_before) / (now - self.started)
+        speed = max(1, self.done - self.done_before) / (now - self.started)
         if self.total:
-            left = (self.total - self.done) / pace
+            left = (self.total - self.done) / speed
             line += f" of {self.unit.in_words(self.total)}, {left / 60:.0f} min left"
         if self.unit.rate is not None:
-            line += f", {self.unit.rate(pace)}"
+            line += f", {self.unit.rate(speed)}"
         self.note(f"{line}, {beside}" if beside else line)

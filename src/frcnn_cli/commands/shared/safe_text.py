@@ -1,4 +1,4 @@
-"""Text from outside, such as names in files, so that it can do nothing to a terminal."""
+"""Make text from outside, such as names in files, safe to print on a terminal."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from collections.abc import Iterable
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 
-# Control characters but for the ends of lines, other ends of lines, what turns the direction of
-# text, and halves of characters, which no encoding can write.
-_ACTING = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+# Control characters except tab and newline, other line separators, characters that change the
+# direction of text, and surrogates, which no encoding can write.
+_UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 _LONGEST_LINE = 1000
 
 
 def printable(text: str) -> str:
-    """`text` with a ? for every character that would act on a terminal."""
-    return _ACTING.sub("?", text)
+    """Return `text` with a ? for every character that could control a terminal."""
+    return _UNSAFE.sub("?", text)
 
 
 def message(text: str) -> str:
-    """`text` as a message: printable, of three lines at most, and none of them endless.
+    """Return `text` as a message: printable, at most three lines, long lines shortened.
 
-    A name may hold line breaks; what stands between the first line and the last becomes one.
+    A file name may contain line breaks: all lines between the first and the last are joined.
     """
     first, *rest = printable(text).split("\n")
     lines = [first, " ".join(rest[:-1]), rest[-1]] if len(rest) > 2 else [first, *rest]
@@ -35,7 +35,7 @@ def _shortened(line: str) -> str:
 
 
 class PrintableConsole(Console):
-    """A console on which only Rich itself, not the text that is printed, can act."""
+    """A console that replaces control characters in text; only Rich itself can emit them."""
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

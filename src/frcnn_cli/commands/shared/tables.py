@@ -16,9 +16,9 @@ def make_table(
     names: int = 1,
     narrow: bool = False,
 ) -> Table:
-    """A table of plain text: `names` columns to the left, then numbers to the right.
+    """Create a table of plain text: `names` left-aligned columns, then right-aligned numbers.
 
-    narrow: without a frame, and with its first column on one line.
+    narrow: no frame, and no line breaks in the first column.
     """
     table = Table(title=None if title is None else escape(title))
     if narrow:

@@ -17,6 +17,7 @@ from torch import nn
 from frcnn_cli.engine.benchmarks.baselines import BaselineDetector
 from frcnn_cli.engine.benchmarks.cases import DETECTION_CASES, DetectionCase
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.datasets.locate import locate
 from frcnn_cli.engine.detection.image import detect_image, score_boxes
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.stage_times import STAGES, StageClock
@@ -26,6 +27,7 @@ from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import read_image
 from frcnn_proposals.sources.opencv import OpenCVSelectiveSearch
 from frcnn_proposals.sources.selective_search import SelectiveSearch
@@ -84,20 +86,21 @@ class DetectionResult:
 
 
 def sample_images(count: int) -> tuple[list[Image], bool]:
-    """VOC images, spread evenly over their files, or generated images if there are none.
+    """Return images of voc2007, spread evenly; if it is not found, generated images.
 
-    Returns the images and whether they are photographs. The VOC images are those of
-    $FRCNN_SHARED_DATA/voc2007-subset.
+    Also returns whether they are images of voc2007. The dataset is searched in
+    $FRCNN_SHARED_DATA/voc2007-subset, then, as by every command, in $FRCNN_DATA and ./data.
     """
-    root = os.environ.get("FRCNN_SHARED_DATA")
-    folder_of_voc = Path("voc2007-subset", "VOCdevkit", "VOC2007", "JPEGImages")
-    if root and (Path(root) / folder_of_voc).is_dir():
-        files = find_images([str(Path(root) / folder_of_voc)])
-        return [read_image(files[i * len(files) // count][1]) for i in range(count)], True
-    with tempfile.TemporaryDirectory() as folder:
-        generate_dataset(Path(folder) / "shapes", images=max(count, 8), size=(500, 375))
-        files = find_images([str(Path(folder) / "shapes" / "JPEGImages")])
-        return [read_image(path) for _, path in files[:count]], False
+    shared = os.environ.get("FRCNN_SHARED_DATA")
+    try:
+        (voc,) = locate("voc2007", Path(shared) / "voc2007-subset" if shared else None)
+    except MisuseError:
+        with tempfile.TemporaryDirectory() as folder:
+            generate_dataset(Path(folder) / "shapes", images=max(count, 8), size=(500, 375))
+            files = find_images([str(Path(folder) / "shapes" / "JPEGImages")])
+            return [read_image(path) for _, path in files[:count]], False
+    files = find_images([str(voc.layout.root / "JPEGImages")])
+    return [read_image(files[i * len(files) // count][1]) for i in range(count)], True
 
 
 @dataclass(frozen=True)
@@ -129,7 +132,7 @@ def benchmark_detection(
     """
     images, photographs = sample_images(count)
     if not photographs:
-        reporter.note("No VOC images found (FRCNN_SHARED_DATA): using generated images.")
+        reporter.note("voc2007 is not found: the images are generated.")
     with reporter.progress("Detecting", 2 * len(cases) * count * rounds) as advance:
         results = [_measure(case, images, rounds, partial(advance, 1, case.name)) for case in cases]
     return DetectionBenchmark(tuple(results), photographs, torch.get_num_threads())

@@ -1,4 +1,4 @@
-"""Reading everything of a data set, pictures included, and saying what is wrong in it."""
+"""Read a whole dataset, images included, and report the problems in it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
-_SHOULD_BE_APART = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
+_DISJOINT_SPLITS = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
 
 
 @dataclass(frozen=True)
 class SplitSummary:
-    """What a split holds. objects: those that are not difficult or crowds, by class;
-    background: images without any object; annotated: whether the split has annotations."""
+    """Counts of one split.
+
+    annotated: whether the split has annotations. background: images without objects. ignored:
+    difficult and crowd objects. objects: all other objects, by class.
+    """
 
     split: str
     images: int
@@ -35,14 +38,14 @@ class SplitSummary:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """faults: all of them; those that are tolerated do not keep the data set from being used."""
+    """The result of a check. Tolerated faults do not prevent the use of the dataset."""
 
     splits: tuple[SplitSummary, ...]
     faults: tuple[Fault, ...]
 
     @property
     def sound(self) -> bool:
-        """Whether every split can be used as it is."""
+        """Whether every split can be used without changes."""
         return all(fault.tolerated for fault in self.faults)
 
 
@@ -52,25 +55,25 @@ def check_dataset(
     data_root: Path | None = None,
     reporter: Reporter = SILENT,
 ) -> CheckReport:
-    """Read every annotation, decode every picture, and compare their sizes.
+    """Read every annotation, decode every image, and compare their sizes.
 
-    split: only this one. Raises MisuseError for an unknown dataset or split.
+    split: check only this one. Raises MisuseError for an unknown dataset or split.
     """
     splits = [split] if split else list(available_splits(name, data_root))
     faults: list[Fault] = []
     datasets: list[Dataset] = []
-    for each in splits:
+    for split_name in splits:
         try:
-            datasets.append(find_dataset(name, each, data_root, faults.append))
+            datasets.append(find_dataset(name, split_name, data_root, faults.append))
         except InputError as error:
-            # A list or json that cannot be read at all; other splits may be.
-            faults.append(Fault(Path(name), f"split {each}: {error}"))
-    pictures = _read_pictures(datasets, reporter)
-    faults += _shared_images(datasets, pictures)
-    faults += [fault for picture in pictures.values() if (fault := picture.fault) is not None]
-    faults += _size_faults(datasets, pictures)
+            # A list or json is unreadable; other splits may be readable.
+            faults.append(Fault(Path(name), f"split {split_name}: {error}"))
+    read = _read_images(datasets, reporter)
+    faults += _shared_images(datasets, read)
+    faults += [fault for image in read.values() if (fault := image.fault) is not None]
+    faults += _size_faults(datasets, read)
     summaries = tuple(_summary(dataset) for dataset in datasets)
-    # Splits overlap (trainval holds train), and so do their faults.
+    # Splits overlap (trainval contains train), so a fault can be reported twice.
     return CheckReport(summaries, tuple(dict.fromkeys(faults)))
 
 
@@ -79,9 +82,9 @@ def _summary(dataset: Dataset) -> SplitSummary:
     objects: Counter[str] = Counter(dict.fromkeys(dataset.classes, 0))
     ignored = 0
     for truth in truths:
-        aside = truth.difficult | truth.crowd
-        ignored += int(aside.sum())
-        objects.update(dataset.classes[label - 1] for label in truth.labels[~aside].tolist())
+        is_ignored = truth.difficult | truth.crowd
+        ignored += int(is_ignored.sum())
+        objects.update(dataset.classes[label - 1] for label in truth.labels[~is_ignored].tolist())
     return SplitSummary(
         dataset.split,
         len(dataset),
@@ -93,7 +96,7 @@ def _summary(dataset: Dataset) -> SplitSummary:
 
 
 @dataclass(frozen=True)
-class _Picture:
+class _ReadImage:
     """What reading an image file showed: its digest and (width, height), or the fault."""
 
     digest: str = ""
@@ -101,16 +104,16 @@ class _Picture:
     fault: Fault | None = None
 
 
-def _shared_images(datasets: Iterable[Dataset], pictures: Mapping[Path, _Picture]) -> list[Fault]:
+def _shared_images(datasets: Iterable[Dataset], read: Mapping[Path, _ReadImage]) -> list[Fault]:
     """Images in two splits that should have none in common: the same file, or the same bytes."""
     paths = {data.split: {image.path for image in data.images} for data in datasets}
     faults = []
-    for first, second in _SHOULD_BE_APART:
+    for first, second in _DISJOINT_SPLITS:
         if first not in paths or second not in paths:
             continue
-        digests = {_digest(pictures, path): path for path in sorted(paths[first], reverse=True)}
+        digests = {_digest(read, path): path for path in sorted(paths[first], reverse=True)}
         for path in sorted(paths[second]):
-            twin = digests.get(_digest(pictures, path))
+            twin = digests.get(_digest(read, path))
             if path in paths[first]:
                 faults.append(Fault(path, f"is in both {first} and {second}", tolerated=True))
             elif twin is not None:
@@ -119,20 +122,20 @@ def _shared_images(datasets: Iterable[Dataset], pictures: Mapping[Path, _Picture
     return faults
 
 
-def _digest(pictures: Mapping[Path, _Picture], path: Path) -> str:
+def _digest(read: Mapping[Path, _ReadImage], path: Path) -> str:
     """The digest of a file's bytes; its path where they were not read."""
-    picture = pictures.get(path)
-    return str(path) if picture is None or not picture.digest else picture.digest
+    image = read.get(path)
+    return str(path) if image is None or not image.digest else image.digest
 
 
-def _size_faults(datasets: Iterable[Dataset], pictures: Mapping[Path, _Picture]) -> list[Fault]:
+def _size_faults(datasets: Iterable[Dataset], read: Mapping[Path, _ReadImage]) -> list[Fault]:
     """Images whose size is not the annotated one; tolerated unless most of a split are."""
     faults: dict[Path, Fault] = {}
     for dataset in datasets:
         sizes = {
             image.image_id: size
             for image in dataset.images
-            if image.path in pictures and (size := pictures[image.path].size) is not None
+            if image.path in read and (size := read[image.path].size) is not None
         }
         tolerated = all(found.level == "warning" for found in size_findings(dataset, sizes))
         for image in dataset.images:
@@ -143,25 +146,25 @@ def _size_faults(datasets: Iterable[Dataset], pictures: Mapping[Path, _Picture])
     return list(faults.values())
 
 
-def _read_pictures(datasets: Iterable[Dataset], reporter: Reporter) -> dict[Path, _Picture]:
-    """Decode each picture once, in threads (the decoder lets others run meanwhile)."""
+def _read_images(datasets: Iterable[Dataset], reporter: Reporter) -> dict[Path, _ReadImage]:
+    """Decode each image once, in threads: the decoder releases the GIL."""
     paths = {image.path: None for data in datasets for image in data.images}
-    there = [path for path in paths if path.exists()]
+    existing = [path for path in paths if path.exists()]
     executor = ThreadPoolExecutor(usable_cores())
     try:
-        futures = [executor.submit(_read_picture, path) for path in there]
+        futures = [executor.submit(_read_image, path) for path in existing]
         with reporter.progress("Reading", len(futures)) as advance:
             for _ in as_completed(futures):
                 advance(1, "")
-        return {path: future.result() for path, future in zip(there, futures, strict=True)}
+        return {path: future.result() for path, future in zip(existing, futures, strict=True)}
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _read_picture(path: Path) -> _Picture:
+def _read_image(path: Path) -> _ReadImage:
     try:
         data = read_image_bytes(path)
         height, width = decode_image(data, path).shape[:2]
     except InputError as error:
-        return _Picture(fault=Fault(path, str(error).removeprefix(f"{path}: ")))
-    return _Picture(digest_of(data), (width, height))
+        return _ReadImage(fault=Fault(path, str(error).removeprefix(f"{path}: ")))
+    return _ReadImage(digest_of(data), (width, height))

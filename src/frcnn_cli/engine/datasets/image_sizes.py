@@ -20,13 +20,18 @@ def size_problem(record: ImageRecord, size: tuple[int, int]) -> str | None:
     width, height = size
     annotated = (record.width or width, record.height or height)
     if annotated != size:
-        return f"is {width} x {height} pixels upright, annotated as {annotated[0]} x {annotated[1]}"
+        return (
+            f"is {width} x {height} pixels after EXIF rotation, annotated as "
+            f"{annotated[0]} x {annotated[1]}"
+        )
     if record.truth is None or not len(record.truth):
         return None
     x1, y1, x2, y2 = record.truth.boxes.T
     outside = int(((x1 > width - 1) | (y1 > height - 1) | (x2 < 0) | (y2 < 0)).sum())
     if outside:
-        return f"is {width} x {height} pixels upright; {outside} boxes are outside of it"
+        return (
+            f"is {width} x {height} pixels after EXIF rotation; {outside} boxes are outside of it"
+        )
     return None
 
 

@@ -1,4 +1,4 @@
-"""What every data set layout offers, and how its faults are reported while it is read."""
+"""The interface of dataset layouts, and the faults that reading can report."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import SUFFIXES
 
-# A corner this far outside its image is moved to the border: published annotations have such
-# off-by-one corners (VOC2012 has boxes that begin at 0 where 1 is the first pixel).
+# Boxes may extend this far outside their image: published annotations have such off-by-one
+# corners (VOC2012 has boxes that begin at 0, although its first pixel is 1).
 BORDER_TOLERANCE = 1.0
-# The split that holds everything of a data set without train, val or test.
+# The split with all images of a dataset that has no train, val or test.
 ALL = "all"
-# No system has longer names of files, or longer paths, in bytes.
+# The longest file names and paths of any supported system, in bytes.
 LONGEST_NAME, LONGEST_PATH = 255, 4000
 _SPLIT_WORDS = {
     "trainval": ("trainval",),
@@ -29,81 +29,84 @@ _SPLIT_WORDS = {
 
 @dataclass(frozen=True)
 class Fault:
-    """Something wrong in a data set's files.
+    """A problem in the files of a dataset.
 
-    tolerated: the reader knows a safe reading (a corner one pixel outside is moved in);
-        otherwise the object or the image cannot be used.
-    missing_picture: an image file that is listed but not there.
+    tolerated: the reader can correct it (such as a corner one pixel outside); otherwise the
+        object or the image cannot be used.
+    missing_image: a listed image file does not exist.
     """
 
     path: Path
     message: str
     tolerated: bool = False
-    missing_picture: bool = False
+    missing_image: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
 
 
 Report = Callable[[Fault], None]
-Box = tuple[float, float, float, float]  # four numbers of a box, in the order of its file
+Box = tuple[float, float, float, float]  # the four numbers of a box, in the order of the file
 
 
-def refuse(fault: Fault) -> None:
-    """The report of ordinary reading: the first fault that is not tolerated is an InputError."""
+def raise_on_fault(fault: Fault) -> None:
+    """Raise InputError for a fault that is not tolerated. The default report of readers."""
     if not fault.tolerated:
         raise InputError(
-            f"{fault}\nCorrect the file; `frcnn data check` lists every fault of a data set."
+            f"{fault}\nCorrect the file. `frcnn data check` lists all problems of a dataset."
         )
 
 
-def refuse_unless_picture(fault: Fault) -> None:
-    """As `refuse`, but for work that looks at no pixels: a missing picture does not matter."""
-    if not fault.missing_picture:
-        refuse(fault)
+def raise_unless_image_missing(fault: Fault) -> None:
+    """Act as `raise_on_fault`, but ignore missing images. For work that reads no pixels."""
+    if not fault.missing_image:
+        raise_on_fault(fault)
 
 
 class Layout(Protocol):
-    """A data set on disk, found but not yet read."""
+    """A dataset on disk that was found but not yet read."""
 
     @property
     def root(self) -> Path:
-        """The folder or file that it was found at."""
+        """The folder or file of the dataset."""
         ...
 
     @property
     def kind(self) -> str:
-        """The layout's name for people: 'VOC', 'COCO json', ..."""
+        """The layout's name for messages: 'VOC', 'COCO json', ..."""
         ...
 
     def splits(self) -> Mapping[str, bool]:
-        """The splits that can be read, each with whether it has annotations."""
+        """Map the available splits to whether they have annotations."""
         ...
 
     def read(self, split: str, name: str, report: Report) -> Dataset:
-        """One of splits(), as a data set called `name`; faults go to `report` as they are met.
+        """Read one of splits() as a dataset called `name`; `report` is called with each fault.
 
-        Where `report` returns, reading goes on without the faulty object or annotation; an
-        image whose picture is missing stays, with the path where it should be.
+        If `report` returns, reading continues without the faulty object or annotation. An image
+        whose file is missing stays in the dataset, with the expected path.
         """
         ...
 
 
 def index_images(folder: Path) -> dict[str, Path]:
-    """The pictures of a folder, by file name without its suffix."""
+    """Map file names without suffix to the image files of a folder."""
     if not folder.is_dir():
         return {}
     return {path.stem: path for path in sorted(folder.iterdir()) if is_image(path)}
 
 
 def is_image(path: Path) -> bool:
-    """Whether the file's name is that of a picture."""
+    """Whether the file name has the suffix of an image."""
     return path.suffix.lower() in SUFFIXES
 
 
 def outside_by(box: Box, width: float | None, height: float | None) -> float:
-    """How many pixels a 0-based inclusive box reaches out of its image; infinite if it is
-    nowhere inside. A length of the image that is not known limits nothing."""
+    """Return how many pixels a 0-based inclusive box extends beyond its image.
+
+    The result is infinite if the box is completely outside. A width or height of None sets no
+    limit.
+    """
     right = math.inf if width is None else width - 1
     bottom = math.inf if height is None else height - 1
     x1, y1, x2, y2 = box
@@ -119,20 +122,20 @@ def inclusive_box(
     size: tuple[float | None, float | None],
     report: Report,
 ) -> Box | None:
-    """x, y, width, height (continuous) as x1, y1, x2, y2 with inclusive corners.
+    """Convert x, y, width, height (continuous) to x1, y1, x2, y2 with inclusive corners.
 
-    size: the image's width and height. Reported, and None returned: a box without area
-    (tolerated: published files have some), one turned inside out, one that reaches more than
-    BORDER_TOLERANCE outside. A smaller excess stays as it is, so that scores are those of
-    other tools on the same file.
+    size: width and height of the image. Reports a fault and returns None for a box with a
+    negative width or height, a box without area (tolerated: published files have some), and a
+    box that extends more than BORDER_TOLERANCE beyond the image. Smaller excesses are not
+    clipped, so that scores equal those of other tools on the same file.
     """
     x, y, width, height = extent
     shown = f"{where}, box {x:g} {y:g} {width:g} {height:g}"
     if width < 0 or height < 0:
-        report(Fault(path, f"{shown}: turned inside out"))
+        report(Fault(path, f"{shown}: negative width or height"))
         return None
     if width == 0 or height == 0:
-        report(Fault(path, f"{shown}: without area, left out", tolerated=True))
+        report(Fault(path, f"{shown}: no area, skipped", tolerated=True))
         return None
     box = (x, y, x + width - 1, y + height - 1)
     if outside_by(box, *size) > BORDER_TOLERANCE:
@@ -142,6 +145,6 @@ def inclusive_box(
 
 
 def split_of(word: str) -> str | None:
-    """The split that a folder's or file's name stands for: valid, val2017 -> val."""
+    """Return the split that a folder or file name means (valid, val2017 -> val), or None."""
     letters = word.lower().rstrip("0123456789_-")
     return next((split for split, words in _SPLIT_WORDS.items() if letters in words), None)

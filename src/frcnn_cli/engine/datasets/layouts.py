@@ -1,4 +1,4 @@
-"""Which layout a path is in."""
+"""Detection of a dataset's layout."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from frcnn_proposals.errors import MisuseError
 
 
 def layout_at(path: Path) -> Layout:
-    """The data set at a path. Raises MisuseError where there is none, or more than one."""
+    """Return the dataset at a path. Raises MisuseError if there is none, or more than one."""
     found = layouts_in(path)
     if not found:
         raise MisuseError(
-            f"{path} is not a data set that can be read: not in the VOC layout (ImageSets/Main, "
-            "Annotations, JPEGImages),\nno COCO json, no YOLO layout (data.yaml, or images and "
-            "labels), no folder of VOC xml files (docs/datasets.md)."
+            f"{path} is not a dataset in a supported layout.\nExpected VOC (ImageSets/Main, "
+            "Annotations, JPEGImages), COCO json, YOLO (data.yaml, or images and labels),\nor a "
+            "folder of VOC xml files (docs/datasets.md)."
         )
     if len(found) > 1:
         roots = ", ".join(str(layout.root) for layout in found)
-        raise MisuseError(f"{path} holds several data sets: name one of {roots}.")
+        raise MisuseError(f"{path} contains several datasets: specify one of {roots}.")
     return found[0]
 
 
 def layouts_in(path: Path) -> list[Layout]:
-    """The data set at a path; or the VOC years one or two levels under it."""
-    # A VOC folder is a folder of xml files as well: the more particular layouts come first.
+    """Return the dataset at a path, or the VOC years one or two levels below it."""
+    # Specific layouts come first: a VOC folder is also a folder of xml files.
     if VocLayout.is_at(path):
         return [VocLayout(path)]
     years = [

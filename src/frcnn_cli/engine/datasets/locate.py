@@ -1,4 +1,4 @@
-"""Locate datasets: those that the user names (voc2007, a path, a union with +), or all."""
+"""Locate datasets: by name (voc2007, a path, a union with +), or all of them."""
 
 from __future__ import annotations
 
@@ -18,31 +18,31 @@ from frcnn_proposals.errors import InputError, MisuseError
 
 KNOWN_NAMES = ("voc2007", "voc2012", "coco2017")
 _VOC_NAME = re.compile(r"voc(20\d\d)", re.IGNORECASE)
-_VOC_FOLDER = re.compile(r"VOC(devkit|20\d\d)")  # found by the names above
+_VOC_FOLDER = re.compile(r"VOC(devkit|20\d\d)")  # these folders are listed as voc2007, ...
 
 
 @dataclass(frozen=True)
 class Located:
-    """A data set that was found: the name it goes by and how to read it."""
+    """A dataset that was found: its name and its layout."""
 
     name: str
     layout: Layout
 
 
 def locate(name: str, data_root: Path | None = None) -> list[Located]:
-    """Where each member of a data set or union lies. Raises MisuseError where one does not."""
+    """Find each member of a dataset or union. Raises MisuseError if a member is not found."""
     members = [part.strip() for part in name.split("+")]
-    # A path may itself hold a plus sign.
+    # A path may itself contain a plus sign.
     if Path(name).exists():
         members = [name]
     if "" in members or len(set(members)) < len(members):
-        raise MisuseError(f"Data set {name!r}: write a union as voc2007+voc2012, each once.")
+        raise MisuseError(f"Dataset {name!r}: write a union as voc2007+voc2012, each member once.")
     roots = data_roots(data_root)
     return [Located(member, _locate_one(member, roots)) for member in members]
 
 
 def data_roots(data_root: Path | None) -> list[Path]:
-    """The folders that data sets are looked for in, in order."""
+    """Return the folders to search for datasets, in order."""
     from_environment = os.environ.get("FRCNN_DATA")
     roots = [data_root, Path(from_environment) if from_environment else None, Path("data")]
     return [root for root in roots if root is not None]
@@ -68,7 +68,7 @@ def _locate_one(name: str, roots: Sequence[Path]) -> Layout:
 
 
 def _voc_under(root: Path, year: str) -> Path | None:
-    """The folder of one VOC year at, in or two levels under `root`."""
+    """Return the folder of one VOC year: `root`, or a folder one or two levels below it."""
     for candidate in (root / "VOCdevkit" / year, root / year):
         if VocLayout.is_at(candidate):
             return candidate
@@ -77,7 +77,7 @@ def _voc_under(root: Path, year: str) -> Path | None:
 
 
 def _not_found(name: str, roots: Sequence[Path]) -> str:
-    """Names like it, the known ones, and where they were looked for."""
+    """Create the message for an unknown name, with similar names and the searched folders."""
     folders = [
         entry.name
         for root in roots
@@ -88,20 +88,21 @@ def _not_found(name: str, roots: Sequence[Path]) -> str:
     known = sorted({*KNOWN_NAMES, *folders})
     near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near and name not in near else ""
-    looked = ", ".join(str(root) for root in roots)
+    searched = ", ".join(str(root) for root in roots)
     return (
-        f"There is no data set {name!r} in {looked}, nor at that path.{hint}\n"
-        f"Known: {', '.join(known)}, a path to a data set, or a union such as voc2007+voc2012.\n"
-        "Point to the folder with --data-root or $FRCNN_DATA"
-        + (f"; `frcnn data download {name}` fetches it." if name in DOWNLOADS else ".")
+        f"Unknown dataset {name!r}: not found in {searched}, and not a path.{hint}\n"
+        f"Known: {', '.join(known)}, a path to a dataset, or a union such as voc2007+voc2012.\n"
+        "Set the folder with --data-root or $FRCNN_DATA"
+        + (f", or run `frcnn data download {name}`." if name in DOWNLOADS else ".")
     )
 
 
 @dataclass(frozen=True)
 class FoundDataset:
-    """name: what to call it on a command line; splits: each with whether it is annotated.
+    """A dataset in a data root. name: its name on the command line.
 
-    problem: why its splits cannot be told, else None.
+    splits: maps each split to whether it is annotated. problem: why the splits cannot be read, or
+    None.
     """
 
     name: str
@@ -112,9 +113,9 @@ class FoundDataset:
 
 
 def list_datasets(data_root: Path | None = None) -> tuple[FoundDataset, ...]:
-    """Every dataset in the folders that find_dataset searches, the known names first.
+    """List all datasets in the folders that find_dataset searches, known names first.
 
-    A name that more than one folder has is listed once, where it would be found.
+    A name that occurs in several folders is listed once, with the folder that is used.
     """
     found: dict[Path, FoundDataset] = {}
     names = [*KNOWN_NAMES]
@@ -126,11 +127,11 @@ def list_datasets(data_root: Path | None = None) -> tuple[FoundDataset, ...]:
             layout = locate(name, data_root)[0].layout
         except MisuseError:
             continue
-        found.setdefault(layout.root.resolve(), _described(name, layout))
+        found.setdefault(layout.root.resolve(), _describe(name, layout))
     return tuple(found.values())
 
 
-def _described(name: str, layout: Layout) -> FoundDataset:
+def _describe(name: str, layout: Layout) -> FoundDataset:
     try:
         return FoundDataset(name, layout.kind, layout.root, dict(layout.splits()))
     except InputError as error:

@@ -71,7 +71,7 @@ class Collector:
         self.faults: dict[Fault, None] = {}  # splits overlap, and so do their faults
 
     def __call__(self, fault: Fault) -> None:
-        if fault.missing_picture and not self.needs_images:
+        if fault.missing_image and not self.needs_images:
             return
         if not (fault.tolerated or self.allow_mismatch):
             raise InputError(f"{fault}\nCorrect the file. {WAY_OUT}")

@@ -16,15 +16,15 @@ CLASSES_FILE = "classes.txt"
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
-    """Class names, one a line, in order of label."""
+    """Read class names, one per line, in order of label."""
     classes = tuple(read_lines(path))
     if not classes or len(set(classes)) != len(classes):
-        raise InputError(f"{path}: expected one class name a line, each once")
+        raise InputError(f"{path}: expected one class name per line, without duplicates")
     return classes
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text file that are not blank, stripped."""
+    """Read the lines of a text file, stripped and without blank lines."""
     try:
         text = read_text(path, "utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
@@ -33,11 +33,11 @@ def read_lines(path: Path) -> list[str]:
 
 
 def read_labels(path: Path, classes: int, size: tuple[int, int], report: Report) -> GroundTruth:
-    """The objects in a YOLO label file. size: width and height of its image in pixels.
+    """Read the objects in a YOLO label file. size: width and height of the image in pixels.
 
-    A line is `class x y width height`: the class counted from 0, then centre and size as
-    fractions. A line of more than five numbers is a polygon (class x1 y1 x2 y2 ...), taken by its
-    extent.
+    A line is `class x y width height`: the class, counted from 0, then centre and size as
+    fractions of the image size. A line of more than five numbers is a polygon (class x1 y1 x2 y2
+    ...); its bounding box is used.
     """
     boxes, labels = [], []
     try:
@@ -65,7 +65,7 @@ def read_labels(path: Path, classes: int, size: tuple[int, int], report: Report)
 
 
 def _object(fields: list[str], classes: int, size: tuple[int, int]) -> tuple[int, Box]:
-    """Label 1..K and x, y, width, height in pixels. Raises ValueError saying what is wrong."""
+    """Return the label, 1..K, and x, y, width, height in pixels. Raises ValueError if invalid."""
     try:
         values = [float(field) for field in fields]
     except ValueError:

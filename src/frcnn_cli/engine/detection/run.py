@@ -24,7 +24,7 @@ from frcnn_cli.engine.detection.journal import Journal, resumed
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.distributed.team import ALONE, Team
-from frcnn_cli.engine.drawing.detections import draw_detections, picture_path
+from frcnn_cli.engine.drawing.detections import annotated_image_path, draw_detections
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.proposals.image_match import source_findings
 from frcnn_cli.engine.proposals.run import ImageFile
@@ -129,7 +129,7 @@ def _write_annotated(
     max_pixels: int,
 ) -> None:
     """Write an annotated image. If the detections come from a journal, keep an existing file."""
-    path = picture_path(folder, result.image_id)
+    path = annotated_image_path(folder, result.image_id)
     if result.image is None and path.exists():
         return
     image = read_image(result.path, max_pixels) if result.image is None else result.image

@@ -1,1 +1,1 @@
-"""Processes and devices: the team that trains together, and what it computes on."""
+"""Distributed processes, and the devices that they use."""

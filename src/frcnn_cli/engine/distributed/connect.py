@@ -1,8 +1,8 @@
 """Connect the processes that torchrun has started, and end all of them when one fails.
 
 They find each other in a key-value store. torchrun's own store outlives them: after a restart it
-still holds the addresses of dead processes, and a process that reads them before the new ones are
-written would connect there. The number of restarts does not identify an attempt, since machines
+still holds the addresses of dead processes, and a new process could read them before the new
+addresses are written. The number of restarts does not identify an attempt, since machines
 can count different numbers. So the first process chooses a random name for each attempt, and the
 others ask it for the name.
 """
@@ -30,11 +30,11 @@ _PATIENCE = timedelta(days=2)
 
 @contextmanager
 def connected(team: Team, device: str = "cpu") -> Iterator[None]:
-    """Connect the processes of the team for the block: by gloo on CPUs, by nccl on GPUs.
+    """Connect the processes of the team for the block: with gloo on CPUs, with nccl on GPUs.
 
-    One process alone is connected at once, without torch. device: as `find_device` takes it.
-    Raises as `own_device`, and InputError where another process dies. If several
-    processes fail, only the first raises its error; the others exit.
+    A single process does nothing, and does not import torch. device: as in `find_device`. Raises
+    as `own_device`, and InputError if another process dies. If several processes fail, only the
+    first raises its error; the others exit.
     """
     if team.world == 1:
         yield
@@ -58,9 +58,9 @@ def connected(team: Team, device: str = "cpu") -> Iterator[None]:
 
 
 def own_device(team: Team, name: str) -> torch.device:
-    """The device of this process: the named one, or in a team the GPU of its local rank.
+    """Return the device of this process: the given one, or in a team the GPU of its local rank.
 
-    Raises MisuseError where the device does not exist, or a machine has fewer GPUs than
+    Raises MisuseError if the device does not exist, or if the machine has fewer GPUs than
     processes.
     """
     device = find_device(name)
@@ -70,15 +70,15 @@ def own_device(team: Team, name: str) -> torch.device:
 
     if team.local_rank >= torch.cuda.device_count():
         raise MisuseError(
-            f"This machine has {torch.cuda.device_count()} GPUs and more processes.\n"
-            "Lower torchrun's --nproc-per-node, or give --device cpu."
+            f"This machine has {torch.cuda.device_count()} GPUs, fewer than processes.\n"
+            "Lower torchrun's --nproc-per-node, or use --device cpu."
         )
     return torch.device("cuda", team.local_rank)
 
 
 @contextmanager
 def _deaths_explained() -> Iterator[None]:
-    """Raise InputError where the block loses the connection to another process."""
+    """Raise InputError if the block loses the connection to another process."""
     import torch.distributed as dist
 
     try:
@@ -87,15 +87,14 @@ def _deaths_explained() -> Iterator[None]:
         if not isinstance(error, dist.DistError) and "gloo" not in str(error):
             raise
         raise InputError(
-            "Another process of this training or evaluation has died, or its machine cannot be "
-            "reached.\nWith --max-restarts torchrun restarts the processes, and training resumes "
-            "from its last checkpoint."
+            "Another process has died, or its machine cannot be reached.\nWith --max-restarts, "
+            "torchrun restarts the processes, and training resumes from its last checkpoint."
         ) from error
 
 
 @contextmanager
 def _first_error_alone(store: Store) -> Iterator[None]:
-    """Let only one process raise an error that all have, or that one causes in the others."""
+    """Let only the first process that fails raise its error; the others exit."""
     try:
         yield
     except InputError as error:
@@ -104,13 +103,13 @@ def _first_error_alone(store: Store) -> Iterator[None]:
         raise
 
 
-_PAUSE = 0.02  # seconds, between two looks into the store
+_PAUSE = 0.02  # seconds between two reads of the store
 
 
 def attempt_store(rank: int, world: int, patience: timedelta) -> Store:
-    """The store of this attempt; returns once all `world` processes of it have joined.
+    """Return the store of this attempt, once all `world` processes have joined it.
 
-    patience: how long any later look into the store may wait.
+    patience: timeout of later operations on the store.
     """
     from torch.distributed import PrefixStore  # type: ignore[attr-defined]
     from torch.distributed.rendezvous import rendezvous
@@ -125,7 +124,7 @@ def _answer_all(store: Store, world: int) -> str:
     name = uuid4().hex
     while store.add(f"{name}/here", 0) < world - 1:
         for rank in range(1, world):
-            # It may still be the question of a dead process: the new one overwrites it.
+            # The question may be from a dead process; the new process overwrites it.
             if store.check([f"question/{rank}"]):
                 store.set(f"{store.get(f'question/{rank}').decode()}/answer", name)
         time.sleep(_PAUSE)

@@ -1,4 +1,4 @@
-"""Asking a long loop to stop: Ctrl-C and SIGTERM wait for the end of the step."""
+"""Stop a long loop at the end of a step after Ctrl-C or SIGTERM."""
 
 from __future__ import annotations
 
@@ -11,29 +11,31 @@ from dataclasses import dataclass
 
 @dataclass
 class StopRequest:
-    """Whether a signal has asked the loop to stop."""
+    """Whether a signal requested a stop."""
 
     made: bool = False
 
 
 @contextmanager
 def stop_between_steps() -> Iterator[StopRequest]:
-    """Note the first Ctrl-C or SIGTERM in place of raising KeyboardInterrupt at any line.
+    """Record the first Ctrl-C or SIGTERM instead of raising KeyboardInterrupt.
 
-    A step that is cut in two would leave weights that belong to no iteration. A second signal
-    does interrupt at once. Outside the main thread signals are left as they are.
+    An interrupt in the middle of a step would leave weights that belong to no iteration. A second
+    signal interrupts immediately. Outside the main thread, signal handlers are not changed.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
-    def ask(*_: object) -> None:
+    def request_stop(*_: object) -> None:
         if request.made:
             raise KeyboardInterrupt
         request.made = True
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     try:
         yield request
     finally:

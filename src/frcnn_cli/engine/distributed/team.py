@@ -1,4 +1,4 @@
-"""Several processes that work as one, started by torchrun; one process alone needs no torch."""
+"""Processes started by torchrun that work together; a single process does not import torch."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True)
 class Team:
-    """Which of how many processes this is. Alone, every method does nothing or is trivial.
+    """The rank of this process among `world` processes. For one process, methods are trivial.
 
-    rank: 0..world - 1. local_rank: among those of this machine. restarts: how often torchrun
-    has begun again after a process died.
+    rank: 0..world - 1. local_rank: rank among the processes of this machine. restarts: how often
+    torchrun restarted the processes after one died.
     """
 
     rank: int = 0
@@ -26,20 +26,20 @@ class Team:
 
     @property
     def is_first(self) -> bool:
-        """Whether this is the process that writes and prints."""
+        """Whether this is the first process, which writes and prints."""
         return self.rank == 0
 
     @property
     def label(self) -> str:
-        """Of this process, for a file of its own: `.2of4`; empty alone."""
+        """A suffix for files of this process, such as `.2of4`; empty for a single process."""
         return "" if self.world == 1 else f".{self.rank + 1}of{self.world}"
 
     def part(self, items: Sequence[Item]) -> tuple[Item, ...]:
-        """This process's share of `items`: together the shares are all of them, each once."""
+        """Return this process's share of `items`; the shares of all processes are disjoint."""
         return tuple(items[self.rank :: self.world])
 
     def gather(self, value: Item) -> list[Item]:
-        """Every process's value, by rank, in every process."""
+        """Return the values of all processes, by rank, in every process."""
         if self.world == 1:
             return [value]
         import torch.distributed as dist
@@ -50,7 +50,7 @@ class Team:
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """The block, by the first process; then by the others, who find what it left."""
+        """Run the block in the first process; then in the others, which find its results."""
         if self.world == 1:
             yield
             return
@@ -67,7 +67,7 @@ ALONE = Team()
 
 
 def team_from_environment() -> Team:
-    """What torchrun says of this process; ALONE where it was started by hand."""
+    """Read the team from torchrun's environment variables; ALONE without torchrun."""
     names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "TORCHELASTIC_RESTART_COUNT")
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return ALONE

@@ -1,1 +1,1 @@
-"""Pictures of detections, and the style of all figures."""
+"""Annotated images, and the style of all figures."""

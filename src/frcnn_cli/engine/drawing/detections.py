@@ -1,4 +1,4 @@
-"""Detections drawn on an image; no display is needed."""
+"""Draw detections on an image; no display is required."""
 
 from __future__ import annotations
 
@@ -17,9 +17,10 @@ _LONGEST_CAPTION = 100
 
 
 def draw_detections(image: Image, detections: Detections, classes: Sequence[str]) -> Image:
-    """A copy of an RGB image (H, W, 3) with a box, class and score for each detection.
+    """Return a copy of an RGB image (H, W, 3) with a box, class and score per detection.
 
-    The best are drawn last, so that they stay on top. Line and letters grow with the image.
+    Detections with the highest scores are drawn last, on top. Line width and font size scale with
+    the image.
     """
     canvas = PillowImage.fromarray(image)
     draw = ImageDraw.Draw(canvas)
@@ -37,13 +38,13 @@ def draw_detections(image: Image, detections: Detections, classes: Sequence[str]
     return np.asarray(canvas)
 
 
-def picture_path(folder: Path, image_id: str) -> Path:
-    """The file for the picture of an image's detections, in a folder of pictures."""
+def annotated_image_path(folder: Path, image_id: str) -> Path:
+    """Return the path of an annotated image in the folder of annotated images."""
     return folder / f"{image_id}.jpg"
 
 
 def class_colour(label: int) -> tuple[int, int, int]:
-    """A bright colour for each label; neighbours are far apart on the wheel."""
+    """Return a bright colour for a label; successive labels have very different hues."""
     hue = (label * 0.61803398875) % 1.0
     red, green, blue = colorsys.hsv_to_rgb(hue, 0.85, 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
@@ -57,7 +58,7 @@ def _draw_caption(
     colour: tuple[int, int, int],
     font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
 ) -> None:
-    """Text on a plate of `colour`: above the corner, or inside the image where that is outside."""
+    """Draw text on a `colour` background, above the corner or, if there is no space, below it."""
     text = text[:_LONGEST_CAPTION]
     left, top, right, bottom = draw.textbbox((0, 0), text, font=font)
     width, height = right - left + 6, bottom - top + 6

@@ -1,8 +1,7 @@
-"""Style of the report's plots: their own colours on paper, the page's colours in the page.
+"""Style of the plots: fixed colours in PNG files, the page's colours in SVG.
 
-Matplotlib's SVG is changed to fit a page: it uses the page's colours and font, no other styles.
-
-Styles become attributes, since a strict content security policy forbids the former.
+Matplotlib's SVG is changed for use inside a page: it uses the page's colours and font. Styles
+become attributes, because a strict content security policy forbids inline styles.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from matplotlib.figure import Figure
 
 INK, MUTED, RULE = "#1d2125", "#5b6570", "#d5dade"
 PAPER = "#ffffff"
-# The first subject's and the second's: told apart by the colour-blind, and by lightness.
+# Colours of the subjects: distinct for colour-blind readers and in grey.
 FIRST, SECOND, THIRD = "#0b62a8", "#c2500a", "#5b7f1e"
 SERIES = (FIRST, SECOND, THIRD)
-# The page's names for these colours, which have a value for light and one for dark.
+# The page's variables for these colours, which depend on the light or dark theme.
 PAGE_COLOURS = {
     INK: "var(--ink)",
     MUTED: "var(--muted)",
@@ -36,8 +35,8 @@ PAGE_COLOURS = {
     THIRD: "var(--third)",
 }
 _SETTINGS: dict[str, Any] = {
-    "svg.fonttype": "none",  # words stay words: the page's own font, found by its search
-    "text.parse_math": False,  # a class named $x$ is no formula
+    "svg.fonttype": "none",  # text stays text: it uses the page's font and is searchable
+    "text.parse_math": False,  # a class name such as $x$ is not a formula
     "font.size": 9.5,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -63,12 +62,12 @@ _SETTINGS: dict[str, Any] = {
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
 }
-WIDTH = 4.6  # inches, so that a phone shows it at about its size
+WIDTH = 4.6  # inches; about the width of a phone
 
 
 @dataclass(frozen=True)
 class Plot:
-    """One plot, drawn. name: of its PNG file, without the suffix; alt: what it shows."""
+    """One plot. name: of its PNG file, without the suffix. alt: a description of the plot."""
 
     name: str
     title: str
@@ -79,25 +78,25 @@ class Plot:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """The style for everything drawn within."""
+    """Apply the style to all plots in the block."""
     with matplotlib.rc_context(cast(Any, _SETTINGS)), warnings.catch_warnings():
-        # The PNG's font may lack a letter of a class name; the page's fonts have it.
+        # The font of the PNG may not have all letters of a class name; the page's fonts do.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
-    """An empty figure, sizes in inches."""
+    """Create an empty figure; sizes are in inches."""
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def finished(figure: Figure, name: str, title: str, alt: str) -> Plot:
-    """The figure as SVG for the page and as PNG for papers."""
+    """Return the figure as SVG for the page and as PNG for print."""
     return Plot(name, title, alt, page_svg(figure, name, alt), png(figure))
 
 
 def page_svg(figure: Figure, name: str, alt: str) -> Markup:
-    """The figure as SVG for the page, in its colours."""
+    """Return the figure as SVG for the page, in the page's colours."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
         figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
@@ -105,26 +104,26 @@ def page_svg(figure: Figure, name: str, alt: str) -> Markup:
 
 
 def png(figure: Figure, dpi: int = 200) -> bytes:
-    """The figure as a PNG, by default for print."""
+    """Return the figure as PNG; the default resolution is for print."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
 
 _LINK = "{http://www.w3.org/1999/xlink}href"
-_DROPPED = ("metadata", "style")
+_REMOVED = ("metadata", "style")
 _REFERENCE = re.compile(r"url\(#([^)]*)\)")
 
 
 def inline_svg(text: str, name: str, alt: str, colours: Mapping[str, str]) -> Markup:
-    """An SVG document as an element for a page.
+    """Convert an SVG document to an element of a page.
 
-    name: put before every id, so that those of two plots differ. alt: its label for those who
-    do not see it. colours: what to write in place of a colour such as '#1d2125'.
+    name: prefix of every id, so that ids of two plots differ. alt: label for screen readers.
+    colours: replacements for colours such as '#1d2125'.
     """
     root = ElementTree.fromstring(text)
     for element in root.iter():
-        for child in [each for each in element if _tag(each) in _DROPPED]:
+        for child in [child for child in element if _tag(child) in _REMOVED]:
             element.remove(child)
     for element in root.iter():
         element.tag = _tag(element)

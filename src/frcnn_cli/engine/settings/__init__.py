@@ -1,6 +1,6 @@
-"""Settings as frozen dataclasses, which raise MisuseError for a value out of range.
+"""Settings as frozen dataclasses, which raise MisuseError for an invalid value.
 
-Defaults are the paper's where the paper gives one; `docs/training.md` says which differ.
+Defaults are those of the paper where it states them; `docs/training.md` lists the differences.
 """
 
 from frcnn_cli.engine.settings.detection import DetectSettings, Precision, PrecisionChoice

@@ -1,4 +1,4 @@
-"""How settings say that a value cannot be."""
+"""Checks of settings, which raise MisuseError."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ def check(condition: bool, message: str) -> None:
         raise MisuseError(message[0].upper() + message[1:] + ".")
 
 
-def check_choice(value: str, choices: object, what: str) -> None:
+def check_choice(value: str, choices: object, name: str) -> None:
     """Raise MisuseError unless `value` is among a Literal's `choices`."""
     known: tuple[str, ...] = get_args(choices)
-    check(value in known, f"{what} is {value!r}; it is one of {', '.join(known)}")
+    check(value in known, f"{name} is {value!r}; it must be one of {', '.join(known)}")
 
 
-# Of a picture's side, in pixels: a hundred times what a network is usually shown.
+# Limit for the sides of an image, in pixels: about 100 times the usual input of a network.
 LARGEST_SIDE = 100_000
 
 
-def check_scales(scales: tuple[int, ...], what: str) -> None:
-    """Raise MisuseError unless `scales` are lengths that a network can see something at."""
-    check(all(s >= 32 for s in scales), f"{what} are {scales}; each must be 32 pixels or more")
-    check(all(s <= LARGEST_SIDE for s in scales), f"{what} are {LARGEST_SIDE} pixels at most")
-    check(len(set(scales)) == len(scales), f"{what} name one length twice: {scales}")
+def check_scales(scales: tuple[int, ...], name: str) -> None:
+    """Raise MisuseError unless `scales` are distinct lengths in the supported range."""
+    check(all(s >= 32 for s in scales), f"{name} are {scales}; each must be at least 32 pixels")
+    check(all(s <= LARGEST_SIDE for s in scales), f"{name} must be at most {LARGEST_SIDE} pixels")
+    check(len(set(scales)) == len(scales), f"{name} contain a length twice: {scales}")
 
 
-def check_positive(value: float, what: str) -> None:
-    """Raise MisuseError unless `value` is finite and over zero."""
-    check(0 < value < math.inf, f"{what} is {value}; it must be positive")
+def check_positive(value: float, name: str) -> None:
+    """Raise MisuseError unless `value` is finite and greater than zero."""
+    check(0 < value < math.inf, f"{name} is {value}; it must be positive")
 
 
-def check_least(value: int, least: int, what: str) -> None:
+def check_least(value: int, least: int, name: str) -> None:
     """Raise MisuseError unless `value` is at least `least`."""
-    check(value >= least, f"{what} is {value}; it must be {least} or more")
+    check(value >= least, f"{name} is {value}; it must be at least {least}")

@@ -1,4 +1,4 @@
-"""How images are detected in."""
+"""Settings of detection."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Literal
 from frcnn_cli.engine.settings.checks import check, check_choice, check_scales
 
 Precision = Literal["float32", "bfloat16"]
-# auto: `choose_precision` of distributed/devices chooses for the device.
+# auto: `choose_precision` in distributed/devices chooses for the device.
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 
 
@@ -17,20 +17,20 @@ PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 class DetectSettings:
     """The test procedure (paper, section 3, and the first implementation).
 
-    score_threshold: lowest score that is kept, a probability or, of SVMs, a margin, which can
-    be negative; None keeps all.
-    A box is dropped by non-maximum suppression if its IoU with a kept one of its class is
-    over nms_iou. max_per_class: boxes a class and image by score, before suppression.
-    proposals: at most so many an image.
-    box_regression: False leaves every detection on its proposal (paper, section 5.1).
-    scales: each RoI is read at the scale at which its area is nearest to roi_side squared
-    (paper, section 5.2; its five are 480, 576, 688, 864 and 1200, capped at 2000 by the
-    preprocessing's max_size); empty takes the preprocessing's one scale for all.
-    box_voting: over 0, a detection's box becomes the mean, weighted by score, of those boxes of
-    its class whose IoU with it is at least this (Gidaris and Komodakis, ICCV 2015); 0 leaves it
-    where regression put it, as the paper does. Boxes that are not regressed do not vote.
-    flip: the image is also read mirrored left to right, and each RoI's scores and boxes are
-    the means of both.
+    score_threshold: minimum score, a probability, or for SVMs a margin, which can be negative;
+    None keeps all detections.
+    nms_iou: non-maximum suppression removes a box if its IoU with a better box of its class is
+    greater than this. max_per_class: maximum number of boxes per class and image, by score,
+    before suppression. top_k: maximum number of detections per image.
+    proposals: maximum number of proposals per image.
+    box_regression: False keeps the box of each detection's proposal (paper, section 5.1).
+    scales: each RoI is processed at the scale at which its area is closest to roi_side squared
+    (paper, section 5.2; its five scales are 480, 576, 688, 864 and 1200, with a max_size of 2000
+    in preprocessing). Empty: the single scale of preprocessing.
+    box_voting: if greater than 0, a detection's box becomes the mean, weighted by score, of the
+    boxes of its class whose IoU with it is at least this (Gidaris and Komodakis, ICCV 2015). 0
+    turns it off, as in the paper. It has no effect without box regression.
+    flip: also process the mirrored image, and average scores and boxes of each RoI.
     precision: of the convolutions, RoI pooling, fc6 and fc7; the rest is always float32.
     """
 
@@ -49,12 +49,15 @@ class DetectSettings:
     def __post_init__(self) -> None:
         check(
             self.score_threshold is None or math.isfinite(self.score_threshold),
-            "the score threshold is a number",
+            "the score threshold must be a finite number",
         )
-        check(0 <= self.nms_iou <= 1, "the IoU of suppression lies in 0..1")
-        check(0 <= self.box_voting <= 1, "the IoU of box voting lies in 0..1")
-        check(self.top_k >= 1 and self.max_per_class >= 1, "keep at least one detection")
-        check(self.proposals >= 1, "detection needs at least one proposal")
+        check(0 <= self.nms_iou <= 1, "nms_iou must be in 0..1")
+        check(0 <= self.box_voting <= 1, "box_voting must be in 0..1")
+        check(
+            self.top_k >= 1 and self.max_per_class >= 1,
+            "top_k and max_per_class must be at least 1",
+        )
+        check(self.proposals >= 1, "detection requires at least one proposal per image")
         check_scales(self.scales, "the scales of detection")
-        check(self.roi_side >= 1, f"roi_side is {self.roi_side} pixels; it must be 1 or more")
+        check(self.roi_side >= 1, f"roi_side is {self.roi_side} pixels; it must be at least 1")
         check_choice(self.precision, PrecisionChoice, "the precision of detection")

@@ -1,4 +1,4 @@
-"""The complete setting of one training run: model, initial weights, data, schedule."""
+"""The complete settings of one training run: model, initial weights, data, schedule."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from frcnn_cli.engine.settings.training import TrainSettings
 
 @dataclass(frozen=True)
 class DataSettings:
-    """What is trained on, as `frcnn_cli.engine.datasets.find.find_dataset` takes it.
+    """The training data, as in `frcnn_cli.engine.datasets.find.find_dataset`.
 
-    dataset: a name, a path, or several joined with '+'. split: empty takes its default.
-    root: folder in which datasets are looked for; empty takes $FRCNN_DATA, then ./data.
+    dataset: a name, a path, or several joined with '+'. split: empty uses the default split.
+    root: folder to search for datasets; empty searches $FRCNN_DATA, then ./data.
     """
 
     dataset: str = ""
@@ -25,17 +25,17 @@ class DataSettings:
 
     @property
     def folder(self) -> Path | None:
-        """`root`; None where it is empty."""
+        """`root`, or None if it is empty."""
         return Path(self.root) if self.root else None
 
 
 @dataclass(frozen=True)
 class ProposalSettings:
-    """Where proposals come from.
+    """The source of proposals.
 
-    file: one that holds them; empty has `source` compute them, kept in the cache. Two sources
-    joined with '+' give the boxes of both. allow_mismatch: go on where the file and the data
-    set do not match, with the images that both have.
+    file: a proposal file; if empty, `source` computes the proposals, which are cached. Two
+    sources joined with '+' provide the proposals of both. allow_mismatch: if the file and the
+    dataset do not match, continue with the images that both have.
     """
 
     source: str = "selective-search"
@@ -45,10 +45,10 @@ class ProposalSettings:
 
 @dataclass(frozen=True)
 class Experiment:
-    """The complete setting of a run; two runs of the same experiment end with the same weights.
+    """The complete settings of a run; two runs of the same experiment have the same weights.
 
-    weights: `imagenet`, `none`, or a file of the backbone's ImageNet weights. init: a detector
-    to start from in their place. detect: how the model is tested, stored with it.
+    weights: `imagenet`, `none`, or a file of ImageNet weights for the backbone. init: a detector
+    to start from instead. detect: detection settings, stored with the model.
     """
 
     backbone: str = "efficientnet_lite2"
@@ -63,13 +63,13 @@ class Experiment:
     def __post_init__(self) -> None:
         check(
             not self.init or self.weights == "imagenet",
-            "init starts from a detector's own weights; leave weights out",
+            "init starts from the weights of a detector; omit weights",
         )
-        for what, scales in (("training", self.train.sampling.scales),
+        for use, scales in (("training", self.train.sampling.scales),
                              ("detection", self.detect.scales)):  # fmt: skip
             largest = max(scales, default=0)
             check(
                 largest <= self.preprocessing.max_size,
-                f"scale {largest} of {what} is over preprocessing.max_size "
-                f"{self.preprocessing.max_size}, the most that the longer side may have",
+                f"scale {largest} of {use} exceeds preprocessing.max_size "
+                f"{self.preprocessing.max_size}, the maximum of the longer side",
             )

@@ -1,8 +1,8 @@
 """Settings as a flat table: every field of a tree of dataclasses under `section.name`.
 
-A dataclass within another is a section, called as its field is, wherever it lies:
-Experiment.train.sampling.foreground_iou is `sampling.foreground_iou`. Fields of the
-outermost have no section.
+A nested dataclass is a section with the name of its field, at any depth:
+Experiment.train.sampling.foreground_iou is `sampling.foreground_iou`. Fields of the outermost
+dataclass have no section.
 """
 
 from __future__ import annotations
@@ -15,34 +15,34 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 from frcnn_proposals.errors import MisuseError
 
 Settings = TypeVar("Settings")
-NONE = "none"  # how TOML, which has no null, says that a value is not there
-_WORDS = {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}
+NONE = "none"  # a missing value in TOML, which has no null
+_WORDS = {bool: "true or false", int: "an integer", float: "a number", str: "a string"}
 
 
 def values_of(settings: Any) -> dict[str, Any]:
-    """Every field's value by its path."""
+    """Map the path of each field to its value."""
     return {path: value for path, value, _ in _walk(settings, "")}
 
 
 def kinds_of(settings: Any) -> dict[str, Any]:
-    """Every field's type by its path."""
+    """Map the path of each field to its type."""
     return {path: kind for path, _, kind in _walk(settings, "")}
 
 
 def with_values(settings: Settings, values: Mapping[str, Any], section: str = "") -> Settings:
-    """The same settings with other values at these paths. Raises MisuseError as they do."""
+    """Replace the values at these paths. Raises MisuseError for an invalid value."""
     changed = {}
-    for each in fields(settings):  # type: ignore[arg-type]
-        value = getattr(settings, each.name)
+    for field in fields(settings):  # type: ignore[arg-type]
+        value = getattr(settings, field.name)
         if is_dataclass(value):
-            changed[each.name] = with_values(value, values, each.name)
-        elif (path := _path(section, each.name)) in values:
-            changed[each.name] = values[path]
+            changed[field.name] = with_values(value, values, field.name)
+        elif (path := _path(section, field.name)) in values:
+            changed[field.name] = values[path]
     return replace(settings, **changed)  # type: ignore[type-var]
 
 
 def nested(settings: Any) -> dict[str, Any]:
-    """Settings as JSON values: sections by name, after the fields that have none."""
+    """Convert settings to JSON values: first the fields without section, then the sections."""
     table: dict[str, Any] = {}
     for path, value in values_of(settings).items():
         section, _, name = path.rpartition(".")
@@ -52,16 +52,16 @@ def nested(settings: Any) -> dict[str, Any]:
 
 
 def converted(value: Any, kind: Any, where: str) -> Any:
-    """`value`, out of TOML or JSON, as a field of type `kind` has it.
+    """Convert `value` from TOML or JSON to a field of type `kind`.
 
-    Raises MisuseError, beginning with `where`, for another type.
+    Raises MisuseError, beginning with `where`, for a value of another type.
     """
     if get_origin(kind) is tuple:
         parts = get_args(kind)
         inner = parts[0]
         if isinstance(value, list | tuple) and (parts[-1] is ... or len(value) == len(parts)):
-            return tuple(converted(each, inner, where) for each in value)
-    elif get_origin(kind) is UnionType:  # a value, or none
+            return tuple(converted(item, inner, where) for item in value)
+    elif get_origin(kind) is UnionType:  # a value or None
         if value is None or value == NONE:
             return None
         return converted(value, get_args(kind)[0], where)
@@ -77,20 +77,20 @@ def converted(value: Any, kind: Any, where: str) -> Any:
 
 
 def _is_wide(value: Any) -> bool:
-    """Whether it is a whole number of more than 64 bits, as no setting is."""
+    """Whether it is an integer of more than 64 bits, which no setting supports."""
     return isinstance(value, int) and value.bit_length() > 63
 
 
 def _has_null(value: Any) -> bool:
-    """Whether it is a text that no path or name can be."""
+    """Whether it is a string with a null character, which no path or name can contain."""
     return isinstance(value, str) and "\0" in value
 
 
 def _shown(value: Any) -> str:
     try:
         return repr(value)
-    except ValueError:  # Python writes no number of more than 4,300 digits
-        return "a number of thousands of digits"
+    except ValueError:  # Python does not print integers of more than 4,300 digits
+        return "an integer of thousands of digits"
 
 
 def _in_words(kind: Any) -> str:
@@ -98,21 +98,21 @@ def _in_words(kind: Any) -> str:
         return "one of " + ", ".join(get_args(kind))
     if get_origin(kind) is tuple:
         parts = get_args(kind)
-        inner = {int: "whole numbers", float: "numbers"}[parts[0]]
+        inner = {int: "integers", float: "numbers"}[parts[0]]
         return f"a list of {inner}" if parts[-1] is ... else f"a list of {len(parts)} {inner}"
     return _WORDS[kind]
 
 
 def _walk(settings: Any, section: str) -> Iterator[tuple[str, Any, Any]]:
     kinds = get_type_hints(type(settings))
-    inner = []
-    for each in fields(settings):
-        value = getattr(settings, each.name)
+    sections = []
+    for field in fields(settings):
+        value = getattr(settings, field.name)
         if is_dataclass(value):
-            inner.append((each.name, value))
+            sections.append((field.name, value))
         else:
-            yield _path(section, each.name), value, kinds[each.name]
-    for name, value in inner:
+            yield _path(section, field.name), value, kinds[field.name]
+    for name, value in sections:
         yield from _walk(value, name)
 
 

@@ -1,4 +1,4 @@
-"""What a network is and what it is shown; stored with its weights."""
+"""The architecture of a network and its preprocessing; stored with the weights."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice, 
 
 Channels = Literal["rgb", "bgr"]
 Classifier = Literal["softmax", "svm"]
-_LARGEST_LAYER = 1 << 31  # outputs, as many as can be counted; the paper's have 4,096
+_LARGEST_LAYER = 1 << 31  # outputs; the layers of the paper have 4,096
 
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How an image becomes the network's input; stored with the model.
+    """The preprocessing of images for the network.
 
-    scale: length of the shorter side in pixels, unless the longer would exceed max_size.
-    mean and std: for each channel in `channels` order, on pixels divided by `divisor`.
+    scale: length of the shorter side in pixels, reduced if the longer side would exceed max_size.
+    mean and std: per channel, in `channels` order, of pixels divided by `divisor`.
     """
 
     scale: int = 600
@@ -30,42 +30,44 @@ class Preprocessing:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     def __post_init__(self) -> None:
-        check(self.scale >= 32, f"scale is {self.scale} pixels; it must be 32 or more")
+        check(self.scale >= 32, f"scale is {self.scale} pixels; it must be at least 32")
         check(
             max(self.scale, self.max_size) <= LARGEST_SIDE,
-            f"scale and max_size are {LARGEST_SIDE} pixels at most",
+            f"scale and max_size must be at most {LARGEST_SIDE} pixels",
         )
-        check(self.max_size >= self.scale, f"max_size {self.max_size} is under scale {self.scale}")
+        check(
+            self.max_size >= self.scale, f"max_size {self.max_size} is less than scale {self.scale}"
+        )
         check_choice(self.channels, Channels, "channels")
         check_positive(self.divisor, "divisor")
         for values in (self.mean, self.std):
             check(
                 len(values) == 3 and all(map(math.isfinite, values)),
-                f"mean and std need three finite numbers each, not {values}",
+                f"mean and std must be three finite numbers each, not {values}",
             )
         check_positive(min(self.std), "the smallest std")
 
     def at_scale(self, scale: int | None) -> Preprocessing:
-        """The same with another scale, max_size in proportion; unchanged for None."""
+        """Return the same with another scale and proportional max_size; unchanged for None."""
         if scale is None:
             return self
         return replace(self, scale=scale, max_size=round(scale * self.max_size / self.scale))
 
     def with_pixels_of(self, other: Preprocessing) -> Preprocessing:
-        """The same sizes, with pixels prepared as `other` does."""
+        """Return the same sizes with the pixel values of `other`: channels, divisor, mean, std."""
         return replace(other, scale=self.scale, max_size=self.max_size)
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """Everything that rebuilds a network's modules before its weights are read.
+    """The description of a network, from which its modules are built.
 
     classes: names of labels 1..K. hidden: outputs of fc6 and fc7. ranks: layer name -> rank,
-    for layers replaced by truncated SVD. pretrained: whether the feature layers come from
-    ImageNet, so that the first of them are frozen.
-    classifier: what the class scores are at test, probabilities of a softmax or the scores of
-    one SVM a class on fc7 (paper, section 5.4). box_regression: whether the network moves its
-    boxes; without, a detection is its proposal (paper, section 5.1).
+    for layers replaced by truncated SVD. pretrained: whether the feature layers have ImageNet
+    weights, in which case the first of them are frozen.
+    classifier: class scores at test time are softmax probabilities, or scores of one SVM per
+    class on fc7 (paper, section 5.4). box_regression: whether the network predicts offsets;
+    without them, a detection has the box of its proposal (paper, section 5.1).
     """
 
     backbone: str
@@ -79,15 +81,15 @@ class Architecture:
     box_regression: bool = True
 
     def __post_init__(self) -> None:
-        check(len(self.classes) > 0, "a detector needs at least one class")
+        check(len(self.classes) > 0, "a detector requires at least one class")
         check(len(set(self.classes)) == len(self.classes), "two classes have the same name")
         check(
             len(self.hidden) == 2 and min(self.hidden) > 0,
-            f"fc6 and fc7 need a positive size each, not {self.hidden}",
+            f"the sizes of fc6 and fc7 must be two positive integers, not {self.hidden}",
         )
         check(
             max(self.hidden) <= _LARGEST_LAYER,
-            f"fc6 and fc7 have {_LARGEST_LAYER:,} outputs at most",
+            f"fc6 and fc7 must have at most {_LARGEST_LAYER:,} outputs",
         )
         check_choice(self.box_coding, BoxCoding, "box coding")
         check_choice(self.classifier, Classifier, "the classifier")

@@ -1,4 +1,4 @@
-"""Changes to a model's own settings: how it detects, and on which images."""
+"""Changes to the detection settings of a model, and the choice of data."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 from frcnn_cli.engine.settings.detection import DetectSettings, PrecisionChoice
 
-# Fields of a model's settings that a value given here replaces.
+# Fields of the model's settings that a value other than None replaces.
 _REPLACED = ("score_threshold", "top_k", "scales", "box_voting")
 
 
 @dataclass(frozen=True)
 class DetectionOptions:
-    """Changes to a model's own detection settings; None keeps the model's value.
+    """Changes to a model's detection settings; None keeps the model's value.
 
-    precision: `auto` chooses by model and device. flip: also read the mirrored image.
-    scales: lengths of the shorter side; empty reads at the model's one scale. box_regression:
-    False leaves detections on their proposals. box_voting: IoU, 0 for no voting. top_k:
-    detections per image. score_threshold: lowest score that counts.
+    precision: `auto` chooses by model and device. flip: also process the mirrored image. scales:
+    lengths of the shorter side; empty uses the model's single scale. box_regression: False keeps
+    the boxes of the proposals. box_voting: IoU, 0 for no voting. top_k: maximum number of
+    detections per image. score_threshold: minimum score.
     """
 
     precision: PrecisionChoice = "auto"
@@ -31,7 +31,7 @@ class DetectionOptions:
     score_threshold: float | None = None
 
     def applied_to(self, stored: DetectSettings) -> DetectSettings:
-        """The settings stored with a model, with these changes."""
+        """Apply these changes to the settings stored with a model."""
         replaced = {name: getattr(self, name) for name in _REPLACED}
         given: dict[str, Any] = {n: value for n, value in replaced.items() if value is not None}
         box_regression = stored.box_regression and self.box_regression
@@ -40,17 +40,17 @@ class DetectionOptions:
         )
 
     def for_evaluation(self, stored: DetectSettings) -> DetectSettings:
-        """The same without a score threshold: an evaluation needs every detection."""
+        """Apply these changes without a score threshold: evaluation requires all detections."""
         return replace(self.applied_to(stored), score_threshold=None)
 
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Which images to evaluate on, and their proposals; None takes the model's own.
+    """The images to evaluate on, and their proposals; None uses the model's own.
 
-    dataset: name or path. split: None takes test where it is annotated, else val. data_root:
-    folder in which datasets are looked for. proposals: a file of them; None has `source`
-    compute them into the cache. allow_mismatch: skip images without proposals.
+    dataset: name or path. split: None uses test if it is annotated, otherwise val. data_root:
+    folder to search for datasets. proposals: a proposal file; None lets `source` compute them
+    into the cache. allow_mismatch: skip images without proposals.
     """
 
     dataset: str | None = None

@@ -1,4 +1,4 @@
-"""Changing settings by name: from a TOML file, from the command line, from what a model stores."""
+"""Change settings by name: from a TOML file, the command line or a stored model."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from frcnn_proposals.reading import read_text
 
 Settings = TypeVar("Settings")
 
-# Letters of an unknown name: to compare more takes minutes where there are a million.
+# Compared letters of an unknown name; comparing a million letters would take minutes.
 _COMPARED = 100
 
 
 @dataclass(frozen=True)
 class Override:
-    """A value for the field at `path` (`section.name`), and where it was given, for messages."""
+    """A value for the field at `path` (`section.name`), with its source for messages."""
 
     path: str
     value: Any
@@ -37,42 +37,43 @@ class Override:
 
 
 def override(settings: Settings, given: Iterable[Override]) -> Settings:
-    """The settings with these values; of two for one field the later counts.
+    """Return the settings with these values; the last value for a field counts.
 
-    Raises MisuseError, naming the field and where its value was given, for an unknown field
-    (naming the nearest), a value of another type, or one that the settings refuse.
+    Raises MisuseError with the field and the source of its value, for an unknown field (with the
+    closest name), a value of another type, or an invalid value.
     """
     kinds = kinds_of(settings)
     last: dict[str, Override] = {}
-    for each in given:
-        if each.path not in kinds:
-            raise MisuseError(f"{each.where}: there is no setting '{each.path}'. "
-                              f"Did you mean '{_nearest(each.path, kinds)}'?")  # fmt: skip
-        value = converted(each.value, kinds[each.path], f"{each.where}: {each.path}")
-        last[each.path] = Override(each.path, value, each.where)
+    for change in given:
+        path, where = change.path, change.where
+        if path not in kinds:
+            raise MisuseError(
+                f"{where}: unknown setting '{path}'. Did you mean '{_closest(path, kinds)}'?"
+            )
+        last[path] = Override(path, converted(change.value, kinds[path], f"{where}: {path}"), where)
     try:
-        return with_values(settings, {path: each.value for path, each in last.items()})
+        return with_values(settings, {path: change.value for path, change in last.items()})
     except MisuseError as error:
-        raise MisuseError(f"{_blamed(settings, last)}: {error}") from error
+        raise MisuseError(f"{_invalid_overrides(settings, last)}: {error}") from error
 
 
 def read_toml(path: Path) -> list[Override]:
-    """The values in a TOML file, whose tables are the sections.
+    """Read the values in a TOML file, whose tables are the sections.
 
-    Raises InputError, naming the file, where it cannot be read or is no TOML.
+    Raises InputError if the file cannot be read or is not TOML.
     """
     try:
         table = tomllib.loads(read_text(path))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{path}: no settings can be read from this file ({reason}).") from error
+        raise InputError(f"{path}: not a readable TOML file ({reason}).") from error
     return from_nested(table, str(path))
 
 
 def from_nested(table: Any, where: str) -> list[Override]:
-    """The values in a table as `fields.nested` makes it. Raises MisuseError for anything else."""
+    """Read the values in a table of `fields.nested`. Raises MisuseError for anything else."""
     if not isinstance(table, Mapping):
-        raise MisuseError(f"{where} is no table of settings.")
+        raise MisuseError(f"{where} is not a table of settings.")
     given = []
     for name, value in table.items():
         if isinstance(value, Mapping):
@@ -83,13 +84,13 @@ def from_nested(table: Any, where: str) -> list[Override]:
 
 
 def from_assignment(text: str, where: str) -> Override:
-    """`section.name=value` with the value in TOML; what is no TOML is a text.
+    """Parse `section.name=value`. The value is TOML; if it is not valid TOML, it is a string.
 
-    Raises MisuseError where there is no '='.
+    Raises MisuseError without '='.
     """
     path, equals, value = text.partition("=")
     if not equals:
-        raise MisuseError(f"{where} {text}: write it as section.name=value.")
+        raise MisuseError(f"{where} {text}: expected section.name=value.")
     try:
         parsed = tomllib.loads(f"value = {value.strip()}")["value"]
     except (tomllib.TOMLDecodeError, KeyError, RecursionError):
@@ -98,7 +99,7 @@ def from_assignment(text: str, where: str) -> Override:
 
 
 def toml_text(settings: Any) -> str:
-    """Settings as a TOML file that `read_toml` reads back."""
+    """Return settings as the text of a TOML file for `read_toml`."""
     table = nested(settings)
     plain = {key: value for key, value in table.items() if not isinstance(value, dict)}
     lines = [f"{key} = {_toml(value)}" for key, value in plain.items()]
@@ -111,31 +112,31 @@ def toml_text(settings: Any) -> str:
 def _toml(value: Any) -> str:
     if value is None:
         return _toml(NONE)
-    if isinstance(value, str):  # JSON's escapes are TOML's, but for one character
+    if isinstance(value, str):  # JSON's escapes are valid in TOML, except for one character
         return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
     if isinstance(value, list):
         return "[" + ", ".join(map(_toml, value)) + "]"
     return json.dumps(value)
 
 
-def _nearest(path: str, known: Iterable[str]) -> str:
+def _closest(path: str, known: Iterable[str]) -> str:
     path = path[:_COMPARED]
 
-    def likeness(name: str) -> float:
+    def similarity(name: str) -> float:
         pairs = ((path, name), (path.rpartition(".")[2], name.rpartition(".")[2]))
         return max(difflib.SequenceMatcher(None, *pair).ratio() for pair in pairs)
 
-    return max(known, key=likeness)
+    return max(known, key=similarity)
 
 
-def _blamed(settings: Any, given: Mapping[str, Override]) -> str:
-    """The overrides that are invalid by themselves, or else all that change a value."""
-    alone = []
-    for path, each in given.items():
+def _invalid_overrides(settings: Any, given: Mapping[str, Override]) -> str:
+    """Describe the overrides that are invalid alone, otherwise all that change a value."""
+    invalid = []
+    for path, change in given.items():
         try:
-            with_values(settings, {path: each.value})
+            with_values(settings, {path: change.value})
         except MisuseError:
-            alone.append(each)
+            invalid.append(change)
     before = values_of(settings)
-    blamed = alone or [each for path, each in given.items() if each.value != before[path]]
-    return ", ".join(f"{each.where}: {each.path} = {_toml(each.value)}" for each in blamed)
+    shown = invalid or [change for path, change in given.items() if change.value != before[path]]
+    return ", ".join(f"{change.where}: {change.path} = {_toml(change.value)}" for change in shown)

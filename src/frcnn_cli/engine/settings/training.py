@@ -1,4 +1,4 @@
-"""How a network is trained (paper, section 2.3, and what section 5 compares)."""
+"""Settings of training (paper, sections 2.3 and 5)."""
 
 from __future__ import annotations
 
@@ -23,13 +23,15 @@ Optimizer = Literal["sgd", "adamw"]
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a mini-batch is drawn (paper, section 2.3): R = 128 RoIs from N = 2 images.
+    """Sampling of a mini-batch (paper, section 2.3): R = 128 RoIs from N = 2 images.
 
-    strategy: hierarchical takes rois_per_image RoIs from each of `images` images; roi-centric
-    takes as many RoIs in all, each from an image of its own, as R-CNN and SPPnet do.
-    scales: lengths of the shorter side, of which each image draws one (section 5.2: 480, 576,
-    688, 864, 1200); empty takes the preprocessing's. Its max_size caps the longer side of all.
-    background_iou: best IoU of the background, lower end included, upper end not.
+    strategy: hierarchical samples rois_per_image RoIs from each of `images` images; roi-centric
+    samples the same total number of RoIs, each from a different image, as R-CNN and SPPnet do.
+    scales: lengths of the shorter side, of which one is drawn per image (section 5.2: 480, 576,
+    688, 864, 1200); empty uses the scale of preprocessing. The max_size of preprocessing limits
+    the longer side in both cases.
+    foreground_iou: minimum IoU of a foreground RoI with an object. background_iou: range of the
+    maximum IoU of a background RoI; the lower end is included, the upper is not.
     """
 
     images: int = 2
@@ -42,14 +44,17 @@ class Sampling:
     scales: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        check(self.images >= 1 and self.rois_per_image >= 1, "a batch needs an image and an RoI")
-        check(0 <= self.foreground_fraction <= 1, "the foreground fraction lies in 0..1")
-        check(0 < self.foreground_iou <= 1, "the foreground IoU lies in 0..1")
+        check(
+            self.images >= 1 and self.rois_per_image >= 1,
+            "a mini-batch requires at least one image and one RoI",
+        )
+        check(0 <= self.foreground_fraction <= 1, "the foreground fraction must be in 0..1")
+        check(0 < self.foreground_iou <= 1, "the foreground IoU must be in 0..1")
         low, high = self.background_iou
         check(
             0 <= low < high <= self.foreground_iou,
-            f"the background's IoU range {low}..{high} must be increasing and stay under "
-            f"the foreground's {self.foreground_iou}",
+            f"the background IoU range {low}..{high} must be increasing and not exceed "
+            f"the foreground IoU {self.foreground_iou}",
         )
         check_choice(self.strategy, Strategy, "the sampling strategy")
         check_scales(self.scales, "the scales of training")
@@ -57,12 +62,13 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Schedule:
-    """The optimizer and its learning rate: constant, then times `gamma` for the last part.
+    """The optimizer and its learning rate, which is multiplied by `gamma` for the last part.
 
-    iterations: the paper's 30,000 and 10,000. step_at: the fraction of them after which the
-    rate falls. warmup: iterations over which it rises linearly from a tenth of itself.
-    optimizer: sgd is the paper's. adamw (Loshchilov and Hutter, 2019) has `momentum` as its
-    beta1 and 0.999 as beta2; its weight decay is times the learning rate alone.
+    iterations: 40,000, as in the paper (30,000 and 10,000). step_at: fraction of the iterations
+    after which the learning rate drops. warmup: iterations over which the learning rate increases
+    linearly from a tenth of its value.
+    optimizer: sgd, as in the paper, or adamw (Loshchilov and Hutter, 2019) with `momentum` as
+    beta1 and 0.999 as beta2; its weight decay is multiplied by the learning rate only.
     """
 
     iterations: int = 40_000
@@ -75,17 +81,19 @@ class Schedule:
     weight_decay: float = 0.0005
 
     def __post_init__(self) -> None:
-        check(self.iterations >= 1, "training needs at least one iteration")
+        check(self.iterations >= 1, "training requires at least one iteration")
         check_choice(self.optimizer, Optimizer, "the optimizer")
         check_positive(self.learning_rate, "the learning rate")
-        check(0 < self.step_at <= 1, "step_at is a fraction of the iterations, in 0..1")
+        check(0 < self.step_at <= 1, "step_at must be a fraction of the iterations, in 0..1")
         check_positive(self.gamma, "gamma")
         check(self.warmup >= 0, f"warmup is {self.warmup} iterations; it cannot be negative")
-        check(0 <= self.momentum < 1, f"momentum is {self.momentum}; it lies in 0..1")
-        check(0 <= self.weight_decay < 1, f"weight_decay is {self.weight_decay}; it lies in 0..1")
+        check(0 <= self.momentum < 1, f"momentum is {self.momentum}; it must be in 0..1")
+        check(
+            0 <= self.weight_decay < 1, f"weight_decay is {self.weight_decay}; it must be in 0..1"
+        )
 
     def rate_at(self, iteration: int) -> float:
-        """The learning rate of one iteration, counted from 0."""
+        """Return the learning rate of an iteration, counted from 0."""
         rate = self.learning_rate
         if iteration < self.warmup:
             rate *= 0.1 + 0.9 * iteration / self.warmup
@@ -96,14 +104,15 @@ class Schedule:
 
 @dataclass(frozen=True)
 class SvmSettings:
-    """One linear SVM a class on fc7, trained as R-CNN does (paper, section 5.4).
+    """One linear SVM per class on fc7, trained as in R-CNN (paper, section 5.4).
 
-    Positives are the ground-truth boxes, negatives the proposals whose IoU with every object
-    of the class is under negative_iou. c: weight of the hinge losses against the squared norm
-    of the weights; those of positives count positive_weight times. feature_norm: what features
-    are scaled to have as their mean norm. bias_feature: value of the feature that carries the
-    bias. passes: over the images, to mine hard negatives. retrain_after: so many new ones.
-    iterations: of the solver, each time it fits. All defaults are R-CNN's.
+    Positives are the ground-truth boxes; negatives are the proposals whose IoU with every object
+    of the class is less than negative_iou. c: weight of the hinge losses relative to the squared
+    norm of the weights. positive_weight: factor for the losses of positives. feature_norm: mean
+    norm to which features are scaled. bias_feature: value of the constant feature for the bias.
+    passes: passes over the images to mine hard negatives. retrain_after: number of new hard
+    negatives after which an SVM is fitted again. iterations: iterations of the solver per fit.
+    All defaults are those of R-CNN.
     """
 
     c: float = 0.001
@@ -120,7 +129,7 @@ class SvmSettings:
             check_positive(getattr(self, name), f"the SVMs' {name}")
         check(
             0 < self.negative_iou <= 1,
-            f"the SVMs' negative_iou is {self.negative_iou}; it lies in 0..1",
+            f"the SVMs' negative_iou is {self.negative_iou}; it must be in 0..1",
         )
         for name in ("passes", "retrain_after", "iterations"):
             check_least(getattr(self, name), 1, f"the SVMs' {name}")
@@ -128,19 +137,20 @@ class SvmSettings:
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """One training run. proposals: at most so many a training image.
+    """Settings of one training run.
 
-    box_training: multi-task learns classes and boxes together, with box_weight the paper's
-    lambda; stagewise runs the whole schedule for everything but the box layer, then once more
-    for the box layer alone; none learns no boxes (section 5.1).
-    frozen: default leaves the layers fixed that the backbone names; features fixes all
-    convolutions that ImageNet gave, as SPPnet does (section 4.5); none trains everything.
-    classifier: svm fits `svm` on fc7 after training, to score at test in place of the softmax.
-    checkpoint_every and eval_every count iterations; eval_every 0 never evaluates.
-    precision: of the forward and the backward pass; bfloat16 leaves weights, momenta and the
-    loss in float32; auto is replaced by one of the two when the run begins.
-    compile: compile the feature layers by torch.compile.
-    workers: processes that prepare batches; neither they nor the checkpoints change the result.
+    proposals: maximum number of proposals per training image.
+    box_training: multi-task trains classes and boxes together, with box_weight as the paper's
+    lambda; stagewise runs the whole schedule for everything except the box layer, then again for
+    the box layer only; none trains no boxes (section 5.1).
+    frozen: default freezes the layers that the backbone defines; features freezes all pretrained
+    convolutions, as SPPnet does (section 4.5); none trains everything.
+    classifier: svm fits SVMs on fc7 after training, which replace the softmax at test time.
+    checkpoint_every, eval_every: intervals in iterations; eval_every 0 turns evaluation off.
+    precision: of the forward and backward pass; with bfloat16, weights, momenta and the loss
+    stay in float32; auto is replaced by one of the two when the run starts.
+    compile: compile the feature layers with torch.compile.
+    workers: processes that prepare batches. Workers and checkpoints do not change the result.
     """
 
     sampling: Sampling = field(default_factory=Sampling)
@@ -163,22 +173,22 @@ class TrainSettings:
         check_positive(self.box_weight, "box_weight")
         check(
             self.box_training != "none" or self.box_weight == 1.0,
-            "box_weight does nothing where box_training is 'none'",
+            "box_weight has no effect if box_training is 'none'",
         )
         check_choice(self.frozen, Frozen, "frozen")
         check_choice(self.classifier, Classifier, "the classifier")
         check(
             self.classifier == "svm" or self.svm == SvmSettings(),
-            "settings of svm do nothing unless classifier is 'svm'",
+            "settings of svm have no effect unless classifier is 'svm'",
         )
-        check(0 <= self.seed < 2**63, f"the seed is {self.seed}; it lies in 0..2^63 - 1")
-        check(self.proposals >= 1, "training needs at least one proposal an image")
+        check(0 <= self.seed < 2**63, f"the seed is {self.seed}; it must be in 0..2^63 - 1")
+        check(self.proposals >= 1, "training requires at least one proposal per image")
         check_choice(self.precision, PrecisionChoice, "the precision of training")
-        check(self.checkpoint_every >= 1, "checkpoints are written every 1 iterations or more")
-        check(self.eval_every >= 0, "eval_every is a number of iterations; 0 never evaluates")
-        check(self.workers >= 0, "the number of workers cannot be negative")
+        check(self.checkpoint_every >= 1, "checkpoint_every must be at least 1")
+        check(self.eval_every >= 0, "eval_every must be at least 0; 0 turns evaluation off")
+        check(self.workers >= 0, "workers must be at least 0")
 
     @property
     def iterations(self) -> int:
-        """Of the whole run: the schedule's, twice where a second stage follows the first."""
+        """Iterations of the whole run: twice the schedule for stagewise training."""
         return self.schedule.iterations * (2 if self.box_training == "stagewise" else 1)

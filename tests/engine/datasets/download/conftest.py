@@ -1,4 +1,4 @@
-"""Connections go straight to the test's own server."""
+"""Connections to the local test server, without a proxy."""
 
 from __future__ import annotations
 

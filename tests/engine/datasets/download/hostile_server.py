@@ -1,4 +1,4 @@
-"""A local HTTP server that misbehaves in a way that the test chooses for each request."""
+"""A local HTTP server that misbehaves as the test defines for each request."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class Request(BaseHTTPRequestHandler):
-    """One request, which a test's function answers."""
+    """One request, which a function of the test answers."""
 
     protocol_version = "HTTP/1.1"
     answer: Callable[[Request], None]
@@ -25,7 +25,7 @@ class Request(BaseHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
 
-    def give(
+    def send_content(
         self,
         content: bytes,
         *,
@@ -34,10 +34,10 @@ class Request(BaseHTTPRequestHandler):
         length: int | None = None,
         total: int | None = None,
     ) -> None:
-        """The content from where it is asked for on.
+        """Send the content, from the requested byte on.
 
-        ranges: whether the middle can be asked for. cut: bytes to send before the connection
-        breaks. length: a Content-Length that may be a lie, total: likewise of Content-Range.
+        ranges: whether range requests are supported. cut: bytes to send before the connection
+        breaks. length: a Content-Length that may be wrong. total: the same for Content-Range.
         """
         start = self.start if ranges else 0
         body = content[start:]
@@ -50,7 +50,7 @@ class Request(BaseHTTPRequestHandler):
         self.wfile.write(body if cut is None else body[:cut])
 
     def redirect(self, to: str) -> None:
-        """Send elsewhere."""
+        """Redirect to another address."""
         self.send_response(302)
         self.send_header("Location", to)
         self.send_header("Content-Length", "0")
@@ -59,7 +59,7 @@ class Request(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(answer: Callable[[Request], None]) -> Iterator[tuple[str, list[int]]]:
-    """A server's address, and the list of the places that it is asked to begin at."""
+    """Run a server. Yields its address, and a list of the first byte of each request."""
     starts: list[int] = []
     handler = type("Handler", (Request,), {"answer": answer, "starts": starts})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)

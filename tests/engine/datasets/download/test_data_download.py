@@ -1,4 +1,4 @@
-"""`frcnn data download` from a local server, in this process and in children that are stopped."""
+"""`frcnn data download` from a local server, in this process and in interrupted children."""
 
 from __future__ import annotations
 
@@ -40,15 +40,15 @@ main()
 
 
 def voc_tar(splits: dict[str, list[str]], padding: int = 0) -> bytes:
-    """An archive like the official ones: lists, annotations and pictures of some splits."""
-    picture = io.BytesIO()
-    PIL.Image.new("RGB", (20, 20), "green").save(picture, "JPEG")
+    """Create an archive like the official ones: lists, annotations and images of splits."""
+    image = io.BytesIO()
+    PIL.Image.new("RGB", (20, 20), "green").save(image, "JPEG")
     files = {}
     for split, ids in splits.items():
         files[f"ImageSets/Main/{split}.txt"] = "\n".join(ids).encode()
         for name in ids:
             files[f"Annotations/{name}.xml"] = XML.encode()
-            files[f"JPEGImages/{name}.jpg"] = picture.getvalue() + bytes(padding)
+            files[f"JPEGImages/{name}.jpg"] = image.getvalue() + bytes(padding)
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name, content in files.items():
@@ -69,8 +69,8 @@ TARS = {
 ARCHIVES = tuple(archive_of(name, content) for name, content in TARS.items())
 
 
-def give(request: Request) -> None:
-    request.give(TARS[request.path.rpartition("/")[2]])
+def send_archive(request: Request) -> None:
+    request.send_content(TARS[request.path.rpartition("/")[2]])
 
 
 def download(root: Path, *arguments: str, code: int = 0) -> str:
@@ -82,16 +82,16 @@ def download(root: Path, *arguments: str, code: int = 0) -> str:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """voc2007 is a data set of three images."""
-    wanted = Download("voc2007", "VOC2007", ("trainval", "test"), ARCHIVES, ())
-    monkeypatch.setitem(known.DOWNLOADS, "voc2007", wanted)
+    """Replace voc2007 by a dataset of three images."""
+    replacement = Download("voc2007", "VOC2007", ("trainval", "test"), ARCHIVES, ())
+    monkeypatch.setitem(known.DOWNLOADS, "voc2007", replacement)
 
 
 @pytest.mark.usefixtures("small")
-def test_a_data_set_is_fetched_unpacked_and_found(tmp_path: Path) -> None:
-    with serving(give) as (address, starts):
+def test_a_dataset_is_downloaded_unpacked_and_found(tmp_path: Path) -> None:
+    with serving(send_archive) as (address, starts):
         assert "Next: `frcnn train voc2007" in download(tmp_path, "--mirror", address)
-        assert "is there already" in download(tmp_path, "--mirror", address)
+        assert "already exists" in download(tmp_path, "--mirror", address)
     assert starts == [0, 0]
     trainval = find_dataset("voc2007", "trainval", tmp_path)
     assert [record.image_id for record in trainval.images] == ["000001", "000002"]
@@ -105,7 +105,7 @@ def test_a_data_set_is_fetched_unpacked_and_found(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("small")
 def test_archives_are_kept_on_request_and_used_again(tmp_path: Path) -> None:
     devkit = tmp_path / "VOCdevkit"
-    with serving(give) as (address, _):
+    with serving(send_archive) as (address, _):
         download(devkit, "--mirror", address, "--keep-archives")
     assert (devkit / "VOC2007").is_dir()
     (devkit / "VOC2007").rename(tmp_path / "away")
@@ -115,14 +115,14 @@ def test_archives_are_kept_on_request_and_used_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("small")
-def test_nothing_is_unpacked_before_its_checksum_holds(tmp_path: Path) -> None:
-    right = TARS["test.tar"]
-    wrong = right.replace(b"000003", b"000004")
-    assert len(wrong) == len(right)
+def test_nothing_is_unpacked_before_its_checksum_is_verified(tmp_path: Path) -> None:
+    correct = TARS["test.tar"]
+    wrong = correct.replace(b"000003", b"000004")
+    assert len(wrong) == len(correct)
 
     def answer(request: Request) -> None:
         name = request.path.rpartition("/")[2]
-        request.give(wrong if name == "test.tar" else TARS[name])
+        request.send_content(wrong if name == "test.tar" else TARS[name])
 
     with serving(answer) as (address, _):
         assert "SHA-256" in download(tmp_path, "--mirror", address, code=1)
@@ -134,43 +134,43 @@ def test_nothing_is_unpacked_before_its_checksum_holds(tmp_path: Path) -> None:
     ("evil", "reason"),
     [
         (voc_tar({"test": ["../../../../../000003"]}), "leads out"),
-        (voc_tar({"train": ["000003"]}), "with test"),
+        (voc_tar({"train": ["000003"]}), "with split test"),
         (TARS["test.tar"].replace(b"JPEGImages/", b"JPEGimages/"), "damaged"),
     ],
 )
 def test_a_bad_archive_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, evil: bytes, reason: str
 ) -> None:
-    """Its checksum is right, but not what is in it."""
-    wanted = Download("voc2007", "VOC2007", ("test",), (archive_of("test.tar", evil),), ())
-    monkeypatch.setitem(known.DOWNLOADS, "voc2007", wanted)
-    with serving(lambda request: request.give(evil)) as (address, _):
-        said = download(tmp_path, "--mirror", address, code=1)
-    assert reason in said
+    """Its checksum is correct, but its content is not."""
+    replacement = Download("voc2007", "VOC2007", ("test",), (archive_of("test.tar", evil),), ())
+    monkeypatch.setitem(known.DOWNLOADS, "voc2007", replacement)
+    with serving(lambda request: request.send_content(evil)) as (address, _):
+        output = download(tmp_path, "--mirror", address, code=1)
+    assert reason in output
     assert list((tmp_path / "VOCdevkit").iterdir()) == []
 
 
 @pytest.mark.usefixtures("small")
-def test_another_thing_in_the_way_is_named(tmp_path: Path) -> None:
+def test_an_existing_folder_with_other_content_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "VOCdevkit" / "VOC2007").mkdir(parents=True)
-    assert "is there, but without trainval, test" in download(tmp_path, code=1)
+    assert "exists, but has no split trainval, test" in download(tmp_path, code=1)
 
 
-def test_misuse() -> None:
+def test_invalid_arguments_are_rejected() -> None:
     for arguments in (["voc1999"], ["voc2007", "--mirror", "file:///etc"]):
         assert CliRunner().invoke(cli, ["data", "download", *arguments]).exit_code == 2
 
 
-def test_the_disk_is_looked_at_before(tmp_path: Path) -> None:
+def test_the_disk_space_is_checked_first(tmp_path: Path) -> None:
     huge = Download("voc2007", "VOC2007", ("test",), (Archive("a.tar", 1 << 60, "0"),), ())
-    with pytest.raises(InputError, match=r"needs 2305843009.* GB while it is unpacked"):
+    with pytest.raises(InputError, match=r"needs 2305843009.* GB for unpacking"):
         check_disk_space(huge, folders_of(huge, tmp_path / "not" / "yet"))
 
 
-def test_ctrl_c_keeps_what_there_is_and_the_next_call_goes_on(tmp_path: Path) -> None:
+def test_ctrl_c_keeps_the_partial_file_and_the_next_call_resumes(tmp_path: Path) -> None:
     def slowly(request: Request) -> None:
-        """Half of the archive, then nothing for as long as the client waits."""
-        request.give(TARS["trainval.tar"], cut=150_000)
+        """Send half of the archive, then nothing while the client waits."""
+        request.send_content(TARS["trainval.tar"], cut=150_000)
         request.wfile.flush()
         request.rfile.read(1)
 
@@ -184,16 +184,16 @@ def test_ctrl_c_keeps_what_there_is_and_the_next_call_goes_on(tmp_path: Path) ->
             assert child.poll() is None, child.communicate()[0]
             time.sleep(0.05)
         child.send_signal(signal.SIGINT)
-        said, _ = child.communicate(timeout=120)
-    assert child.returncode == 130, said
-    assert "run the same command to resume" in said
+        output, _ = child.communicate(timeout=120)
+    assert child.returncode == 130, output
+    assert "run the same command to resume" in output
     assert [path.name for path in root.rglob("*") if path.is_file()] == ["trainval.tar.partial"]
     size = partial.stat().st_size
     assert TARS["trainval.tar"].startswith(partial.read_bytes())
-    with serving(give) as (address, starts):
+    with serving(send_archive) as (address, starts):
         child = _start(root, address)
-        said, _ = child.communicate(timeout=120)
-    assert child.returncode == 0, said
+        output, _ = child.communicate(timeout=120)
+    assert child.returncode == 0, output
     assert starts == [size, 0]
     assert len(find_dataset("voc2007", "trainval", root)) == 2
 

@@ -1,4 +1,4 @@
-"""What is written is what the readers, and other libraries, read back."""
+"""Exported files are read back by the readers and by other libraries."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth, ImageRecord
 from frcnn_proposals.errors import InputError, MisuseError
 
-FOUND = {
+DETECTIONS = {
     "000002": Detections(
         np.array([[0.5, 1.25, 30, 40], [5, 5, 9, 9]], np.float32),
         np.array([0.875, 0.1], np.float32),
@@ -37,42 +37,42 @@ def dataset(tmp_path):
     return find_dataset(str(root), "test")
 
 
-def same_truth(read, expected, difficult=True):
+def assert_same_truth(read, expected, difficult=True):
     assert read.classes == expected.classes
-    for mine, theirs in zip(read.images, expected.images, strict=True):
-        assert mine.image_id == theirs.image_id
-        keep = slice(None) if difficult else ~theirs.truth.difficult
-        assert np.allclose(mine.truth.boxes, theirs.truth.boxes[keep], atol=1e-4)
-        assert np.array_equal(mine.truth.labels, theirs.truth.labels[keep])
+    for image, original in zip(read.images, expected.images, strict=True):
+        assert image.image_id == original.image_id
+        keep = slice(None) if difficult else ~original.truth.difficult
+        assert np.allclose(image.truth.boxes, original.truth.boxes[keep], atol=1e-4)
+        assert np.array_equal(image.truth.labels, original.truth.labels[keep])
         if difficult:
-            assert np.array_equal(mine.truth.difficult, theirs.truth.difficult)
+            assert np.array_equal(image.truth.difficult, original.truth.difficult)
 
 
 @pytest.mark.parametrize("format", ["voc", "yolo"])
 def test_voc_and_yolo_folders_read_back(dataset, tmp_path, format):
     if format == "yolo":
         pytest.importorskip("yaml")
-    export_dataset(dataset, tmp_path / format, format, copy_pictures=True)
+    export_dataset(dataset, tmp_path / format, format, copy_images=True)
     back = find_dataset(str(tmp_path / format), "test")
-    same_truth(back, dataset, difficult=format == "voc")
-    with Image.open(back.images[0].path) as picture:
-        assert picture.size == (100, 80)
+    assert_same_truth(back, dataset, difficult=format == "voc")
+    with Image.open(back.images[0].path) as image:
+        assert image.size == (100, 80)
 
 
 def test_coco_reads_back_with_its_difficult_objects(dataset, tmp_path):
     path = tmp_path / "source/JPEGImages/test.json"
     export_dataset(dataset, path, "coco")
-    same_truth(find_dataset(str(path), "test"), dataset)
+    assert_same_truth(find_dataset(str(path), "test"), dataset)
     content = json.loads(path.read_text())
     assert [image["id"] for image in content["images"]] == [1, 2]
     assert content["annotations"][0]["bbox"] == [0, 0, 50, 60]
     assert [entry["iscrowd"] for entry in content["annotations"]] == [0, 1]
 
 
-def test_coco_is_what_pycocotools_reads(dataset, tmp_path):
+def test_pycocotools_reads_the_coco_export(dataset, tmp_path):
     coco = pytest.importorskip("pycocotools.coco")
     export_dataset(dataset, tmp_path / "truth.json", "coco")
-    export_dataset(dataset, tmp_path / "found.json", "coco", FOUND)
+    export_dataset(dataset, tmp_path / "found.json", "coco", DETECTIONS)
     index = coco.COCO(str(tmp_path / "truth.json"))
     assert [category["name"] for category in index.loadCats(index.getCatIds())] == [
         "ant",
@@ -83,26 +83,26 @@ def test_coco_is_what_pycocotools_reads(dataset, tmp_path):
     assert results.anns[1]["image_id"] == 2
 
 
-def test_numbers_of_a_coco_data_set_are_kept(dataset, tmp_path):
+def test_numbers_of_a_coco_dataset_are_preserved(dataset, tmp_path):
     numbered = CocoDataset(
         "c", "test", dataset.classes, dataset.images, {"000001": 70, "000002": 30}, (5, 9)
     )
-    export_dataset(numbered, tmp_path / "found.json", "coco", FOUND)
+    export_dataset(numbered, tmp_path / "found.json", "coco", DETECTIONS)
     entries = json.loads((tmp_path / "found.json").read_text())
     assert {(entry["image_id"], entry["category_id"]) for entry in entries} == {(30, 9), (30, 5)}
 
 
 def test_detections_read_back_from_coco(dataset, tmp_path):
-    export_dataset(dataset, tmp_path / "found.json", "coco", FOUND)
+    export_dataset(dataset, tmp_path / "found.json", "coco", DETECTIONS)
     back = read_detections(tmp_path / "found.json", dataset)["000002"]
-    assert np.array_equal(back.boxes, FOUND["000002"].boxes)
-    assert np.array_equal(back.scores, FOUND["000002"].scores)
-    assert np.array_equal(back.labels, FOUND["000002"].labels)
+    assert np.array_equal(back.boxes, DETECTIONS["000002"].boxes)
+    assert np.array_equal(back.scores, DETECTIONS["000002"].scores)
+    assert np.array_equal(back.labels, DETECTIONS["000002"].labels)
 
 
-def test_detections_carry_their_scores_everywhere(dataset, tmp_path):
+def test_every_format_has_the_scores_of_detections(dataset, tmp_path):
     for format in ("voc", "yolo", "csv"):
-        export_dataset(dataset, tmp_path / format, format, FOUND)
+        export_dataset(dataset, tmp_path / format, format, DETECTIONS)
     xml = (tmp_path / "voc/Annotations/000002.xml").read_text()
     assert "<score>0.875</score><bndbox><xmin>1.5</xmin><ymin>2.25</ymin>" in xml
     first = (tmp_path / "yolo/labels/test/000002.txt").read_text().split("\n")[0].split()
@@ -130,22 +130,22 @@ def test_csv_of_ground_truth_marks_difficult(dataset, tmp_path):
     assert [(row["score"], row["difficult"]) for row in rows] == [("", "0"), ("", "1")]
 
 
-def test_refusals_leave_nothing_behind(dataset, tmp_path):
+def test_rejected_requests_write_nothing(dataset, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(MisuseError, match="Unknown format"):
         export_dataset(dataset, out, "pdf")
-    with pytest.raises(MisuseError, match="Pictures go with a folder"):
-        export_dataset(dataset, out, "csv", copy_pictures=True)
+    with pytest.raises(MisuseError, match="Images cannot be copied"):
+        export_dataset(dataset, out, "csv", copy_images=True)
     unlabelled = Dataset("u", "test", ("a",), (ImageRecord("1", tmp_path / "1.jpg", 9, 9),))
     with pytest.raises(MisuseError, match="no annotations to export"):
         export_dataset(unlabelled, out, "voc")
     image = ImageRecord("../escaped", tmp_path / "1.jpg", 9, 9, GroundTruth())
-    with pytest.raises(InputError, match="no file name"):
+    with pytest.raises(InputError, match="not a valid file name"):
         export_dataset(Dataset("u", "test", ("a",), (image,)), out, "voc")
     lost = ImageRecord("1", tmp_path / "absent.jpg", 9, 9, GroundTruth())
     with pytest.raises(FileNotFoundError):
-        export_dataset(Dataset("u", "test", ("a",), (lost,)), out, "voc", copy_pictures=True)
+        export_dataset(Dataset("u", "test", ("a",), (lost,)), out, "voc", copy_images=True)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
     export_dataset(dataset, out, "voc")
-    with pytest.raises(MisuseError, match="there already"):
+    with pytest.raises(MisuseError, match="already exists"):
         export_dataset(dataset, out, "voc")

@@ -1,4 +1,4 @@
-"""The generated data set: readable, seeded, and as described."""
+"""The generated dataset: readable, reproducible and as documented."""
 
 import numpy as np
 import pytest
@@ -22,16 +22,16 @@ def content(root):
     return {path.relative_to(root): path.read_bytes() for path in root.rglob("*.*")}
 
 
-def test_it_reads_as_a_data_set_with_its_four_splits(generated):
+def test_it_is_a_dataset_with_four_splits(generated):
     counts = {s: len(find_dataset(str(generated), s)) for s in ("train", "val", "trainval", "test")}
     assert counts == {"train": 14, "val": 4, "trainval": 18, "test": 6}
     dataset = find_dataset(str(generated), "trainval")
     assert dataset.classes == SHAPES
-    with Image.open(dataset.images[0].path) as picture:
-        assert picture.size == (320, 240)
+    with Image.open(dataset.images[0].path) as image:
+        assert image.size == (320, 240)
 
 
-def test_it_has_overlap_scale_change_every_class_and_difficult_objects(generated):
+def test_it_has_overlap_different_sizes_every_class_and_difficult_objects(generated):
     truths = [image.truth for image in find_dataset(str(generated), "trainval").images]
     sizes = np.concatenate([areas(truth.boxes[~truth.difficult]) for truth in truths])
     assert sizes.max() > 8 * sizes.min()
@@ -41,25 +41,25 @@ def test_it_has_overlap_scale_change_every_class_and_difficult_objects(generated
     assert max(overlaps) > 0.05
 
 
-def test_the_seed_decides_and_the_count_does_not(generated, tmp_path):
-    same = content(generate_dataset(tmp_path / "same", images=8, seed=3))
-    more = content(generated)
-    pictures = [name for name in same if name.suffix == ".jpg"]
-    assert len(pictures) == 8
-    assert all(same[name] == more[name] for name in pictures)
-    other = content(generate_dataset(tmp_path / "other", images=8, seed=4))
-    assert all(other[name] != more[name] for name in other if name.suffix == ".jpg")
+def test_images_depend_on_the_seed_and_not_on_the_count(generated, tmp_path):
+    same_seed = content(generate_dataset(tmp_path / "same", images=8, seed=3))
+    more_images = content(generated)
+    image_files = [name for name in same_seed if name.suffix == ".jpg"]
+    assert len(image_files) == 8
+    assert all(same_seed[name] == more_images[name] for name in image_files)
+    other_seed = content(generate_dataset(tmp_path / "other", images=8, seed=4))
+    assert all(other_seed[name] != more_images[name] for name in image_files)
 
 
 @pytest.mark.parametrize("name", SHAPES)
-def test_a_shape_s_mask_fills_its_square_and_keeps_off_its_corners(name):
+def test_a_shape_fills_its_square_but_not_the_corners(name):
     mask = draw_shape(name, 64, 0.3)
     assert 0.15 < (mask > 0.5).mean() < 0.8
     assert mask[0, 0] == mask[-1, -1] == 0
     assert (mask[32, 32] > 0.5) == (name != "ring")
 
 
-def test_nothing_is_overwritten_and_nothing_half_made_is_left(tmp_path):
+def test_nothing_is_overwritten_and_an_interrupt_leaves_no_files(tmp_path):
     def interrupt():
         raise KeyboardInterrupt
 
@@ -68,18 +68,18 @@ def test_nothing_is_overwritten_and_nothing_half_made_is_left(tmp_path):
     assert list(tmp_path.iterdir()) == []
     generate_dataset(tmp_path / "shapes", images=8)
     assert [path.name for path in tmp_path.iterdir()] == ["shapes"]
-    with pytest.raises(MisuseError, match="there already"):
+    with pytest.raises(MisuseError, match="already exists"):
         generate_dataset(tmp_path / "shapes", images=8)
 
 
-def test_impossible_requests(tmp_path):
-    with pytest.raises(MisuseError, match="cannot be split"):
+def test_too_few_or_too_small_images_are_rejected(tmp_path):
+    with pytest.raises(MisuseError, match="too few to split"):
         generate_dataset(tmp_path / "few", images=3)
-    with pytest.raises(MisuseError, match="no room"):
+    with pytest.raises(MisuseError, match="too small"):
         generate_dataset(tmp_path / "small", images=8, size=(320, 20))
 
 
-def test_every_object_of_the_smallest_pictures_can_be_seen():
+def test_every_object_of_the_smallest_images_is_visible():
     for seed in range(60):
         scene = make_scene(np.random.default_rng((0, seed)), 64, 64)
         assert all(x1 <= x2 and y1 <= y2 for x1, y1, x2, y2 in (o.box for o in scene.objects))

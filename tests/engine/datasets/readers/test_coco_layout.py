@@ -1,4 +1,4 @@
-"""The COCO reader on jsons written here, on broken ones, and on the real tiny set."""
+"""The COCO reader on valid and faulty json files, and on a small part of the real dataset."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
-from frcnn_cli.engine.datasets.layout import refuse_unless_picture
+from frcnn_cli.engine.datasets.layout import raise_unless_image_missing
 from frcnn_proposals.errors import InputError, MisuseError
 
 IMAGE = {"id": 7, "file_name": "a.jpg", "width": 100, "height": 80}
@@ -42,25 +42,28 @@ def test_boxes_classes_numbers_crowds_and_areas(tmp_path):
     [
         ({"annotations": [{**DOG, "bbox": [90, 20, 30, 40]}]}, "outside its 100 x 80 image"),
         ({"annotations": [{**DOG, "bbox": [90, 20, -3, 40]}]}, "annotation 1, box 90 20 -3 40"),
-        ({"annotations": [{**DOG, "bbox": [90, 20, 3]}]}, "annotation 1: bbox should be 4"),
-        ({"annotations": [{**DOG, "bbox": None}]}, "bbox should be 4 numbers"),
+        ({"annotations": [{**DOG, "bbox": [90, 20, 3]}]}, "annotation 1: bbox must be 4"),
+        ({"annotations": [{**DOG, "bbox": None}]}, "bbox must be 4 numbers"),
         ({"annotations": [{**DOG, "category_id": 4}]}, "a.jpg, annotation 1: unknown category_id"),
         ({"annotations": [{**DOG, "category_id": [4]}]}, "unknown category_id"),
-        ({"annotations": [{**DOG, "image_id": 9}]}, "1 annotations of image 9, not listed"),
-        ({"annotations": [3]}, "annotation 1: it has no image_id"),
-        ({"categories": None}, "not a COCO data set"),
+        (
+            {"annotations": [{**DOG, "image_id": 9}]},
+            "1 annotations refer to image 9, which is not listed",
+        ),
+        ({"annotations": [3]}, "annotation 1: image_id is missing"),
+        ({"categories": None}, "not a COCO dataset"),
         ({"categories": [{"id": 1}]}, "a category needs an id and a name"),
-        ({"categories": [*CATEGORIES, {"id": 4, "name": "dog"}]}, "each once"),
+        ({"categories": [*CATEGORIES, {"id": 4, "name": "dog"}]}, "must be unique"),
         ({"images": []}, "lists no images"),
         ({"images": [{"id": 7}]}, "an image needs an id and a file_name"),
-        ({"images": [{**IMAGE, "file_name": "../../a.jpg"}]}, "unusable file_name"),
-        ({"images": [{**IMAGE, "file_name": "/etc/a.jpg"}]}, "unusable file_name"),
-        ({"images": [{**IMAGE, "width": "wide"}]}, "should be integers"),
-        ({"images": [IMAGE, {**IMAGE, "id": 8}]}, "two images are called a"),
+        ({"images": [{**IMAGE, "file_name": "../../a.jpg"}]}, "invalid file_name"),
+        ({"images": [{**IMAGE, "file_name": "/etc/a.jpg"}]}, "invalid file_name"),
+        ({"images": [{**IMAGE, "width": "wide"}]}, "must be integers"),
+        ({"images": [IMAGE, {**IMAGE, "id": 8}]}, "two images have the name a"),
         ({"images": [{**IMAGE, "file_name": "b.jpg"}]}, "b.jpg, which is missing"),
     ],
 )
-def test_a_faulty_json_is_named(tmp_path, changes, words):
+def test_a_faulty_json_is_an_error_with_its_name(tmp_path, changes, words):
     path = write_json(tmp_path / "mine.json", **changes)
     with pytest.raises(InputError) as error:
         find_dataset(str(path), "all")
@@ -68,17 +71,17 @@ def test_a_faulty_json_is_named(tmp_path, changes, words):
     assert "mine.json" in str(error.value)
 
 
-def test_a_box_without_area_is_left_out_and_a_slight_excess_stays(tmp_path):
+def test_a_box_without_area_is_skipped_and_a_slight_excess_is_not_clipped(tmp_path):
     annotations = [{**DOG, "bbox": [1, 1, 0, 9]}, {**DOG, "bbox": [90, 0, 10.5, 9]}]
     path = write_json(tmp_path / "mine.json", annotations=annotations)
     (image,) = find_dataset(str(path), "all").images
     assert image.truth.boxes.tolist() == [[90, 0, 99.5, 8]]
 
 
-def test_pictures_do_not_matter_where_no_pixels_are_looked_at(tmp_path):
+def test_missing_images_can_be_ignored(tmp_path):
     path = write_json(tmp_path / "mine.json")
     (tmp_path / "a.jpg").unlink()
-    assert len(find_dataset(str(path), "all", report=refuse_unless_picture)) == 1
+    assert len(find_dataset(str(path), "all", report=raise_unless_image_missing)) == 1
     with pytest.raises(InputError):
         find_dataset(str(path), "all")
 
@@ -89,7 +92,7 @@ def test_a_json_without_annotations_is_an_unannotated_split(tmp_path):
     assert find_dataset(str(path), "test").images[0].truth is None
 
 
-def test_splits_go_by_the_names_of_files_and_folders(tmp_path):
+def test_splits_are_found_by_file_and_folder_names(tmp_path):
     for split in ("train", "valid"):
         write_json(tmp_path / "export" / split / "_annotations.coco.json")
     assert available_splits(str(tmp_path / "export")) == {
@@ -103,7 +106,7 @@ def test_splits_go_by_the_names_of_files_and_folders(tmp_path):
         available_splits(str(tmp_path / "both"))
 
 
-def test_the_real_tiny_set(shared_data):
+def test_a_part_of_the_real_dataset(shared_data):
     root = str(shared_data / "coco-tiny")
     assert default_splits(root).evaluation == "val"
     dataset = find_dataset(root, "val")
@@ -113,5 +116,5 @@ def test_the_real_tiny_set(shared_data):
     assert sum(len(image.truth) for image in dataset.images) == 382
     assert sum(int(image.truth.crowd.sum()) for image in dataset.images) == 5
     assert all(image.path.is_file() for image in dataset.images)
-    both = find_dataset(root, "trainval")
-    assert len(both) == len(both.image_numbers) == 100
+    trainval = find_dataset(root, "trainval")
+    assert len(trainval) == len(trainval.image_numbers) == 100

@@ -1,4 +1,4 @@
-"""A plain folder of VOC xml files with pictures."""
+"""A plain folder of VOC xml files with images."""
 
 import pytest
 from folders import voc_xml
@@ -10,18 +10,18 @@ from frcnn_proposals.errors import InputError
 DOG = ("dog", (11, 21, 50, 60))
 
 
-def write(folder, pictures, **annotations):
+def write(folder, image_folder, **annotations):
     folder.mkdir(parents=True, exist_ok=True)
-    pictures.mkdir(parents=True, exist_ok=True)
+    image_folder.mkdir(parents=True, exist_ok=True)
     for name, objects in annotations.items():
         (folder / f"{name}.xml").write_text(voc_xml(objects))
-        Image.new("RGB", (100, 80)).save(pictures / f"{name}.png")
+        Image.new("RGB", (100, 80)).save(image_folder / f"{name}.png")
 
 
 @pytest.mark.parametrize(
     ("xml", "images"), [(".", "."), ("Annotations", "images"), (".", "images")]
 )
-def test_pictures_beside_the_annotations_or_in_their_folder(tmp_path, xml, images):
+def test_images_next_to_the_annotations_or_in_another_folder(tmp_path, xml, images):
     write(tmp_path / xml, tmp_path / images, b=[DOG], a=[("ant", (1, 1, 9, 9)), DOG])
     dataset = find_dataset(str(tmp_path), "all")
     assert dataset.classes == ("ant", "dog")
@@ -30,7 +30,7 @@ def test_pictures_beside_the_annotations_or_in_their_folder(tmp_path, xml, image
     assert dataset.images[1].path.resolve() == (tmp_path / images / "b.png").resolve()
 
 
-def test_without_splits_all_of_it_is_one(tmp_path):
+def test_without_split_folders_all_images_are_one_split(tmp_path):
     write(tmp_path, tmp_path, a=[DOG])
     assert available_splits(str(tmp_path)) == {"all": True}
     splits = default_splits(str(tmp_path))
@@ -45,14 +45,14 @@ def test_subfolders_are_splits_and_share_their_classes(tmp_path):
     assert default_splits(str(tmp_path)).evaluation == "val"
 
 
-def test_a_missing_picture_is_a_fault_and_a_stray_one_is_told(tmp_path):
+def test_a_missing_image_is_a_fault_and_an_extra_one_is_reported(tmp_path):
     write(tmp_path, tmp_path, a=[DOG])
-    Image.new("RGB", (9, 9)).save(tmp_path / "stray.png")
+    Image.new("RGB", (9, 9)).save(tmp_path / "extra.png")
     faults = []
     assert len(find_dataset(str(tmp_path), "all", report=faults.append)) == 1
     assert [str(fault) for fault in faults] == [
-        f"{tmp_path / 'stray.png'}: has no annotation, left out"
+        f"{tmp_path / 'extra.png'}: has no annotation, skipped"
     ]
     (tmp_path / "a.png").unlink()
-    with pytest.raises(InputError, match=r"a\.xml: its picture is not there"):
+    with pytest.raises(InputError, match=r"a\.xml: its image is missing"):
         find_dataset(str(tmp_path), "all")

@@ -1,4 +1,4 @@
-"""The VOC reader on files written here, on broken ones, and on the real images."""
+"""The VOC reader on valid and faulty files, and on real images."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ def one_image(tmp_path, annotation, name="VOC2007"):
     return tmp_path
 
 
-def test_boxes_become_0_based_and_difficult_is_kept(tmp_path):
+def test_boxes_become_0_based_and_the_difficult_flag_is_read(tmp_path):
     root = one_image(tmp_path, [DOG, ("cat", (1, 1, 100, 80), True)])
     (image,) = find_dataset("voc2007", "train", root).images
     assert image.truth.boxes.dtype == np.float32
@@ -26,13 +26,13 @@ def test_boxes_become_0_based_and_difficult_is_kept(tmp_path):
     assert (image.width, image.height, image.image_id) == (100, 80, "000001")
 
 
-def test_an_image_without_objects_is_no_error(tmp_path):
+def test_an_image_without_objects_is_valid(tmp_path):
     (image,) = find_dataset("voc2007", "train", one_image(tmp_path, [])).images
     assert len(image.truth) == 0
     assert image.truth.boxes.shape == (0, 4)
 
 
-def test_a_corner_one_pixel_outside_is_moved_in(tmp_path):
+def test_a_corner_one_pixel_outside_is_clipped(tmp_path):
     root = one_image(tmp_path, [("dog", (0, 0.5, 101, 81))])
     (image,) = find_dataset("voc2007", "train", root).images
     assert image.truth.boxes.tolist() == [[0, 0, 99, 79]]
@@ -41,7 +41,7 @@ def test_a_corner_one_pixel_outside_is_moved_in(tmp_path):
 @pytest.mark.parametrize(
     ("objects", "words"),
     [
-        ([DOG, ("dog", (60, 10, 50, 20))], "object 2 (dog), box 60 10 50 20: turned inside out"),
+        ([DOG, ("dog", (60, 10, 50, 20))], "object 2 (dog), box 60 10 50 20: inverted"),
         ([("dog", (10, 10, 103, 20))], "outside its 100 x 80 image"),
         ([("dog", (-3, 10, 20, 20))], "outside its 100 x 80 image"),
         ([("dog", (101, 10, 101, 20))], "outside its 100 x 80 image"),
@@ -55,15 +55,15 @@ def test_a_corner_one_pixel_outside_is_moved_in(tmp_path):
         ("", "not a readable annotation"),
         (
             '<!DOCTYPE a [<!ENTITY b "b">]><annotation>&b;</annotation>',
-            "document type or entities, which are refused",
+            "document types and entities are not supported",
         ),
         (
             '<!DOCTYPE a SYSTEM "other.dtd"><annotation></annotation>',
-            "document type or entities, which are refused",
+            "document types and entities are not supported",
         ),
     ],
 )
-def test_a_faulty_annotation_is_named(tmp_path, objects, words):
+def test_a_faulty_annotation_is_an_error_with_its_name(tmp_path, objects, words):
     with pytest.raises(InputError) as error:
         find_dataset("voc2007", "train", one_image(tmp_path, objects))
     assert words in str(error.value)
@@ -71,7 +71,7 @@ def test_a_faulty_annotation_is_named(tmp_path, objects, words):
     assert str(error.value).count("\n") <= 2
 
 
-def test_every_fault_is_reported_where_asked(tmp_path):
+def test_every_fault_goes_to_the_report_function(tmp_path):
     objects = [("dog", (60, 10, 50, 20)), DOG, ("unicorn", (1, 1, 2, 2)), ("cat", (0, 1, 9, 9))]
     faults = []
     dataset = find_dataset("voc2007", "train", one_image(tmp_path, objects), faults.append)
@@ -79,10 +79,12 @@ def test_every_fault_is_reported_where_asked(tmp_path):
     assert len(dataset.images[0].truth) == 2
 
 
-def test_a_listed_image_that_is_missing(tmp_path):
+def test_a_missing_image_is_an_error(tmp_path):
     root = one_image(tmp_path, [DOG])
     (root / "VOC2007" / "JPEGImages" / "000001.jpg").unlink()
-    with pytest.raises(InputError, match=r"train\.txt: lists 000001, which JPEGImages does not"):
+    with pytest.raises(
+        InputError, match=r"train\.txt: lists 000001, which is missing in JPEGImages"
+    ):
         find_dataset("voc2007", "train", root)
 
 
@@ -95,13 +97,13 @@ def test_one_missing_annotation_is_a_fault_but_none_at_all_is_not(tmp_path):
     assert image.path == root / "JPEGImages" / "3.jpg"
 
 
-def test_lists_may_have_a_second_column_and_repeat(tmp_path):
+def test_lists_may_have_a_second_column_and_duplicates(tmp_path):
     root = write_voc(tmp_path / "VOC2007", {"train": ["1", "2"]}, {"1": [DOG], "2": []})
     (root / "ImageSets/Main/train.txt").write_text("1  1\n2 -1\n\n1  1\n")
     assert [i.image_id for i in find_dataset("voc2007", "train", tmp_path).images] == ["1", "2"]
 
 
-def test_a_path_takes_its_classes_from_all_splits_or_a_file(tmp_path):
+def test_classes_of_a_path_come_from_all_splits_or_a_file(tmp_path):
     root = write_voc(
         tmp_path / "mine",
         {"train": ["1"], "test": ["2"]},

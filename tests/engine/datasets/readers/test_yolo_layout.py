@@ -1,4 +1,4 @@
-"""The YOLO reader: its several folder layouts, its labels, and broken ones."""
+"""The YOLO reader: folder layouts, labels and faulty files."""
 
 import sys
 
@@ -12,20 +12,20 @@ from frcnn_proposals.errors import InputError
 pytest.importorskip("yaml")
 
 
-def picture(path, size=(100, 80)):
+def write_image(path, size=(100, 80)):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size).save(path)
     return path
 
 
-def label(path, text):
+def write_label(path, text):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
 
 
 def one_image(root, text, yaml="names: [cat, dog]\ntrain: images/train\n"):
-    picture(root / "images/train/1.jpg")
-    label(root / "labels/train/1.txt", text)
+    write_image(root / "images/train/1.jpg")
+    write_label(root / "labels/train/1.txt", text)
     (root / "data.yaml").write_text(yaml)
     return str(root)
 
@@ -41,7 +41,7 @@ def test_fractions_become_inclusive_pixels(tmp_path):
     assert (dataset.images[0].width, dataset.images[0].height) == (100, 80)
 
 
-def test_a_polygon_is_taken_by_its_extent(tmp_path):
+def test_a_polygon_becomes_its_bounding_box(tmp_path):
     root = one_image(tmp_path, "0 0.1 0.1 0.3 0.1 0.2 0.5")
     truth = find_dataset(root, "train").images[0].truth
     assert np.allclose(truth.boxes, [[10, 8, 29, 39]], atol=1e-4)
@@ -54,12 +54,12 @@ def test_a_polygon_is_taken_by_its_extent(tmp_path):
         ("0 0.5 0.5 0.1 nan", "line 1: expected"),
         ("0 0.5 0.5 0.1 0.1\n2 0.5 0.5 0.1 0.1", "line 2: class 2 is not one of 0..1"),
         ("0.5 0.5 0.5 0.1 0.1", "class 0.5 is not one of"),
-        ("0 0.5 0.5 -0.1 0.1", "turned inside out"),
+        ("0 0.5 0.5 -0.1 0.1", "negative width or height"),
         ("0 0.9 0.5 0.5 0.1", "outside its 100 x 80 image"),
         ("0 50 40 20 20", "outside its 100 x 80 image"),
     ],
 )
-def test_a_faulty_label_is_named(tmp_path, text, words):
+def test_a_faulty_label_is_an_error_with_its_file(tmp_path, text, words):
     with pytest.raises(InputError) as error:
         find_dataset(one_image(tmp_path, text), "train")
     assert words in str(error.value)
@@ -69,49 +69,53 @@ def test_a_faulty_label_is_named(tmp_path, text, words):
 @pytest.mark.parametrize(
     ("yaml", "words"),
     [
-        ("names: [cat, cat]\ntrain: images/train", "holds a class twice"),
-        ("names: 3\ntrain: images/train", "names should list the classes"),
-        ("names: [cat, dog]", "names no train, val or test"),
-        ("names: [cat, dog]\ntrain: nowhere", "not there"),
+        ("names: [cat, cat]\ntrain: images/train", "lists a class twice"),
+        ("names: 3\ntrain: images/train", "names must list the classes"),
+        ("names: [cat, dog]", "has no train, val or test"),
+        ("names: [cat, dog]\ntrain: nowhere", "nowhere of split train does not exist"),
         ("[}", "not a readable yaml"),
         ("- 1", "expected names"),
         ("!!python/object/apply:os.system ['true']", "not a readable yaml"),
     ],
 )
-def test_a_faulty_description_is_named(tmp_path, yaml, words):
+def test_a_faulty_data_yaml_is_an_error(tmp_path, yaml, words):
     with pytest.raises(InputError, match=words):
         find_dataset(one_image(tmp_path, "", yaml), "train")
 
 
-def test_images_without_a_label_file_have_no_objects_unless_none_has_one(tmp_path):
+def test_an_image_without_label_file_has_no_objects_and_a_split_without_any_no_annotations(
+    tmp_path,
+):
     root = one_image(tmp_path, "0 0.5 0.5 0.5 0.5", "names: {0: cat}\ntrain: images/train\ntest: t")
-    picture(tmp_path / "images/train/2.jpg")
-    picture(tmp_path / "t/3.jpg")
+    write_image(tmp_path / "images/train/2.jpg")
+    write_image(tmp_path / "t/3.jpg")
     assert [len(image.truth) for image in find_dataset(root, "train").images] == [1, 0]
     assert find_dataset(root, "test").images[0].truth is None
     assert available_splits(root) == {"train": True, "test": False}
 
 
 @pytest.mark.parametrize("style", ["images/{}/", "{}/images/"])
-def test_folders_without_a_description(tmp_path, style):
+def test_folders_without_a_data_yaml(tmp_path, style):
     for split, name in (("train", "1"), ("valid", "2")):
-        place = style.format(split)
-        picture(tmp_path / f"{place}{name}.jpg")
-        label(tmp_path / f"{place}{name}.txt".replace("images", "labels"), "0 0.5 0.5 0.5 0.5")
+        folder = style.format(split)
+        write_image(tmp_path / f"{folder}{name}.jpg")
+        write_label(
+            tmp_path / f"{folder}{name}.txt".replace("images", "labels"), "0 0.5 0.5 0.5 0.5"
+        )
     (tmp_path / "classes.txt").write_text("cat\n")
     (tmp_path / "labels").mkdir(exist_ok=True)
     assert find_dataset(str(tmp_path), "val").images[0].image_id == "2"
     assert available_splits(str(tmp_path)) == {"train": True, "val": True, "trainval": True}
 
 
-def test_a_list_of_pictures_and_the_dotted_paths_of_exports(tmp_path):
+def test_a_list_of_images_and_the_relative_paths_of_exports(tmp_path):
     root = one_image(tmp_path / "a", "", "names: [cat]\ntrain: list.txt\nval: ../images/train")
     (tmp_path / "a/list.txt").write_text("images/train/1.jpg\n")
     assert find_dataset(root, "train").images[0].image_id == "1"
     assert find_dataset(root, "val").images[0].image_id == "1"
 
 
-def test_size_is_that_of_the_upright_picture(tmp_path):
+def test_the_size_follows_the_exif_rotation(tmp_path):
     root = one_image(tmp_path, "0 0.5 0.5 1 1")
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -121,7 +125,7 @@ def test_size_is_that_of_the_upright_picture(tmp_path):
     assert image.truth.boxes.tolist() == [[0, 0, 79, 99]]
 
 
-def test_without_pyyaml_the_way_out_is_named(tmp_path, monkeypatch):
+def test_without_pyyaml_the_error_names_the_command_to_install_it(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "yaml", None)
     with pytest.raises(InputError, match=r"data\.yaml: reading it needs PyYAML: pip install"):
         find_dataset(one_image(tmp_path, ""), "train")

@@ -1,1 +1,1 @@
-"""Datasets from their publishers."""
+"""Download of public datasets."""

@@ -1,4 +1,4 @@
-"""Download a dataset; its folder gets its name when it is complete."""
+"""Download a dataset; its folder appears once it is complete."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from frcnn_cli.engine.datasets.download.fetch import bytes_there, fetch_archives
+from frcnn_cli.engine.datasets.download.fetch import bytes_present, fetch_archives
 from frcnn_cli.engine.datasets.download.known import DOWNLOADS, Download
 from frcnn_cli.engine.datasets.download.transfer import Patience
 from frcnn_cli.engine.datasets.locate import data_roots
@@ -18,13 +18,13 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import sync_folder
 
-_SPARE = 64 << 20  # bytes left free on the disk
+_SPARE = 64 << 20  # bytes to leave free on the disk
 DEVKIT = "VOCdevkit"
 
 
 @dataclass(frozen=True)
 class DownloadFolders:
-    """target: the dataset's own folder. archives: the folder of its archives."""
+    """Folders of a download. target: the dataset. archives: its archives."""
 
     target: Path
     archives: Path
@@ -32,7 +32,7 @@ class DownloadFolders:
 
 @dataclass(frozen=True)
 class DownloadedDataset:
-    """folder: where the dataset is. existed: whether it was complete before the call."""
+    """The result of a download. existed: whether the dataset was complete before the call."""
 
     folder: Path
     existed: bool
@@ -46,17 +46,17 @@ def download_dataset(
     patience: Patience | None = None,
     reporter: Reporter = SILENT,
 ) -> DownloadedDataset:
-    """Fetch the archives of one of DOWNLOADS, check and unpack them.
+    """Download the archives of one of DOWNLOADS, verify and unpack them.
 
-    data_root: None is the first of $FRCNN_DATA and ./data. mirrors: addresses of folders with the
-    archives, in place of the known ones. patience: how long to wait for servers. An interrupted
-    download is resumed. Raises MisuseError for a mirror that is not an address, InputError where
-    the disk is too small, an archive cannot be fetched or is damaged, or the folder holds
-    something else.
+    data_root: None uses $FRCNN_DATA if set, otherwise ./data. mirrors: addresses of folders with
+    the archives, used instead of the known mirrors. patience: how long to wait for servers. An
+    interrupted download is resumed. Raises MisuseError for a mirror that is not an address, and
+    InputError if the disk is too small, an archive cannot be downloaded or is damaged, or the
+    target folder has other content.
     """
     for mirror in mirrors:
         if not mirror.startswith(("http://", "https://")):
-            raise MisuseError(f"--mirror {mirror}: give an address that begins with https://.")
+            raise MisuseError(f"--mirror {mirror}: expected an address that begins with https://.")
     download = DOWNLOADS[name]
     folders = folders_of(download, data_roots(data_root)[0])
     if is_complete(download, folders):
@@ -80,12 +80,12 @@ def _fetch(
     patience: Patience | None,
     reporter: Reporter,
 ) -> list[Path]:
-    done = sum(bytes_there(archive, folders.archives) for archive in download.archives)
-    with reporter.progress("Fetching", download.size, done, unit="bytes") as advance:
+    done = sum(bytes_present(archive, folders.archives) for archive in download.archives)
+    with reporter.progress("Downloading", download.size, done, unit="bytes") as advance:
 
         def report(now: int, name: str) -> None:
             nonlocal done
-            advance(now - done, name)  # negative where an archive is fetched again from its start
+            advance(now - done, name)  # negative if an archive restarts from its first byte
             done = now
 
         try:
@@ -96,39 +96,39 @@ def _fetch(
 
 
 def folders_of(download: Download, root: Path) -> DownloadFolders:
-    """Under a folder of datasets, or beside VOC's other years where it is a VOCdevkit."""
+    """Return the folders of a download: in root/VOCdevkit, or in `root` if it is a VOCdevkit."""
     devkit = root if root.name == DEVKIT else root / DEVKIT
     return DownloadFolders(devkit / download.folder, root / "downloads")
 
 
 def is_complete(download: Download, folders: DownloadFolders) -> bool:
-    """Whether the dataset exists already. Raises InputError where the folder holds another."""
+    """Whether the dataset already exists. Raises InputError if the folder lacks a split."""
     if not folders.target.exists():
         return False
     missing = _missing_splits(download, folders.target)
     if missing:
         raise InputError(
-            f"{folders.target}: is there, but without {', '.join(missing)}.\n"
-            "Move it away, or name another folder with --data-root."
+            f"{folders.target}: exists, but has no split {', '.join(missing)}.\n"
+            "Move the folder, or choose another one with --data-root."
         )
     return True
 
 
 def _missing_splits(download: Download, folder: Path) -> list[str]:
-    there = VocLayout(folder).splits() if VocLayout.is_at(folder) else {}
-    return [split for split in download.splits if split not in there]
+    existing = VocLayout(folder).splits() if VocLayout.is_at(folder) else {}
+    return [split for split in download.splits if split not in existing]
 
 
 def check_disk_space(download: Download, folders: DownloadFolders) -> None:
-    """Raises InputError where the disk has no space for archives and dataset together."""
-    folder = next(each for each in folders.target.absolute().parents if each.exists())
-    there = sum(bytes_there(archive, folders.archives) for archive in download.archives)
-    needed, free = 2 * download.size - there + _SPARE, shutil.disk_usage(folder).free
+    """Raise InputError if the disk has too little space for the archives and the dataset."""
+    folder = next(parent for parent in folders.target.absolute().parents if parent.exists())
+    present = sum(bytes_present(archive, folders.archives) for archive in download.archives)
+    needed, free = 2 * download.size - present + _SPARE, shutil.disk_usage(folder).free
     if free < needed:
         raise InputError(
-            f"{folder}: {download.name} needs {needed / 1e9:.1f} GB while it is unpacked, "
+            f"{folder}: {download.name} needs {needed / 1e9:.1f} GB for unpacking, "
             f"{free / 1e9:.1f} GB are free.\n"
-            "Make room, or name a folder on another disk with --data-root."
+            "Free some space, or choose a folder on another disk with --data-root."
         )
 
 
@@ -138,10 +138,10 @@ def unpack_archives(
     archives: Sequence[Path],
     report: Callable[[int], None] = lambda size: None,
 ) -> None:
-    """Unpack beside the target, and give it its name when everything is there.
+    """Unpack next to the target folder, and rename the result once it is complete.
 
-    Raises InputError as `unpack` does, or where the archives lack the dataset. However it ends,
-    nothing half unpacked stays.
+    Raises InputError as `unpack`, or if the archives do not contain the dataset. Incomplete
+    files are deleted in every case.
     """
     staging = folders.target.with_name(f".{folders.target.name}.partial")
     shutil.rmtree(staging, ignore_errors=True)
@@ -152,8 +152,8 @@ def unpack_archives(
         unpacked = staging / DEVKIT / download.folder
         if missing := _missing_splits(download, unpacked):
             names = ", ".join(str(path) for path in archives)
-            raise InputError(f"{names}: has no {DEVKIT}/{download.folder} with {missing[0]}")
-        os.sync()  # the files, before the folder has its name
+            raise InputError(f"{names}: has no {DEVKIT}/{download.folder} with split {missing[0]}")
+        os.sync()  # the files must be on the disk before the folder gets its name
         os.rename(unpacked, folders.target)
         sync_folder(folders.target.parent)
     finally:
@@ -169,11 +169,11 @@ def unpack(
     report: Callable[[int], None] = lambda size: None,
     max_entries: int = MAX_ENTRIES,
 ) -> None:
-    """Unpack into the folder `into`, which is new or holds nothing but what this has made.
+    """Unpack into the folder `into`, which is new or contains only files of earlier calls.
 
-    report: is told the size of each file, in bytes. Raises InputError, naming the entry, for a
-    path that is absolute or has '..' in it, for links, devices and holes, for more entries or
-    bytes than an archive of this length can honestly hold, and where it is damaged.
+    report: is called with the size of each file, in bytes. Raises InputError, naming the entry,
+    for a path that is absolute or contains '..', for links, devices and sparse files, for more
+    entries than `max_entries`, for more bytes than the archive has, and for a damaged archive.
     """
     left = archive.stat().st_size
     try:
@@ -182,30 +182,33 @@ def unpack(
                 path = _inside(entry, archive)
                 left -= entry.size
                 if count > max_entries or left < 0:
-                    raise InputError(f"{archive}: holds more than it can: it is not unpacked")
+                    raise InputError(f"{archive}: has too many entries or bytes; not unpacked")
                 _write_entry(tar, entry, into / path)
                 report(entry.size)
             _check_end(archive, tar.offset)
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise InputError(f"{archive}: is damaged ({reason(error)})") from error
     except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
-        raise InputError(f"{archive}: has a file where it has a folder, too") from error
+        raise InputError(f"{archive}: contains a file and a folder of the same name") from error
 
 
 def _inside(entry: tarfile.TarInfo, archive: Path) -> PurePosixPath:
-    """The entry's path below the folder. Raises InputError unless it is a plain file or folder."""
+    """Return the entry's relative path. Raises InputError unless it is a plain file or folder."""
     path = PurePosixPath(entry.name)
     if path.is_absolute() or ".." in path.parts or "\0" in entry.name:
-        raise InputError(f"{archive}: {entry.name!r} leads out of its folder: it is not unpacked")
+        raise InputError(f"{archive}: {entry.name!r} leads out of its folder; not unpacked")
     if not (entry.isdir() or entry.isreg()) or entry.issparse() or entry.size < 0:
         raise InputError(
-            f"{archive}: {entry.name!r} is neither a plain file nor a folder: it is not unpacked"
+            f"{archive}: {entry.name!r} is neither a plain file nor a folder; not unpacked"
         )
     return path
 
 
 def _check_end(archive: Path, end: int) -> None:
-    """tarfile takes a header that it cannot read for the archive's end; that is a block of 0."""
+    """Raise ReadError unless the archive ends with a zero block.
+
+    tarfile treats an unreadable header as the end of the archive.
+    """
     with open(archive, "rb") as file:
         file.seek(end)
         if file.read(tarfile.BLOCKSIZE).strip(b"\0"):

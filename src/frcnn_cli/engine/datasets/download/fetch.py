@@ -1,4 +1,4 @@
-"""Fetch archives, each from the first mirror that has it."""
+"""Download archives, each from the first mirror that provides it."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from frcnn_cli.engine.datasets.download.transfer import Patience, TransferError,
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import sync_folder
 
-Report = Callable[[int], None]  # bytes of the archive that are there
+Report = Callable[[int], None]  # called with the bytes of the archive that are present
 
 
 def partial_path(archive: Archive, folder: Path) -> Path:
-    """Where an archive grows; under its own name it is whole and checked."""
+    """The path of an unfinished archive; a file with the final name is complete and verified."""
     return folder / f"{archive.name}.partial"
 
 
-def bytes_there(archive: Archive, folder: Path) -> int:
-    """How much of the archive an earlier run has left in the folder."""
+def bytes_present(archive: Archive, folder: Path) -> int:
+    """The number of bytes of the archive that earlier runs left in the folder."""
     for path in (folder / archive.name, partial_path(archive, folder)):
         if path.is_file():
             return min(path.stat().st_size, archive.size)
@@ -38,10 +38,10 @@ def fetch_archives(
     report: Callable[[int, str], None] = lambda done, name: None,
     patience: Patience | None = None,
 ) -> list[Path]:
-    """All archives of a dataset, each whole and checked. mirrors: in place of the dataset's own.
+    """Download and verify all archives of a dataset. Returns their paths.
 
-    report: is told how many bytes of all archives are there, and the archive's name. Raises
-    InputError as `fetch` does.
+    mirrors: used instead of the dataset's own. report: is called with the bytes of all archives
+    that are present, and the name of the current archive. Raises InputError as `fetch`.
     """
     paths, before = [], 0
     for archive in download.archives:
@@ -49,8 +49,8 @@ def fetch_archives(
         def report_all(done: int, before: int = before, name: str = archive.name) -> None:
             report(before + done, name)
 
-        wanted = mirrors or download.mirrors
-        paths.append(fetch(archive, folder, wanted, report_all, patience))
+        addresses = mirrors or download.mirrors
+        paths.append(fetch(archive, folder, addresses, report_all, patience))
         before += archive.size
         report(before, archive.name)
     return paths
@@ -63,64 +63,64 @@ def fetch(
     report: Report = lambda done: None,
     patience: Patience | None = None,
 ) -> Path:
-    """The archive in `folder`, its SHA-256 checked; what is there of it is gone on with.
+    """Download the archive into `folder`, resuming a partial file, and verify its SHA-256.
 
-    mirrors: addresses of folders that have it, tried in order. Raises InputError where none of
-    them gives it, saying why for each; where the file that is there is another; or where another
-    run is fetching it. However it ends, bytes that were fetched stay for the next call.
+    mirrors: addresses of folders that have it, tried in order. Raises InputError if no mirror
+    provides it, with the reason for each mirror; if a different file has its name; or if another
+    process is downloading it. Downloaded bytes are kept for the next call in every case.
     """
-    whole = folder / archive.name
-    if whole.exists():
-        with open(whole, "rb") as file:
-            if not _is_right(file, archive):
+    complete = folder / archive.name
+    if complete.exists():
+        with open(complete, "rb") as file:
+            if not _is_correct(file, archive):
                 raise InputError(
-                    f"{whole}: is not the archive that it is named after (its SHA-256 differs).\n"
-                    "Remove it, and the same command fetches it."
+                    f"{complete}: is a different file (its SHA-256 does not match).\n"
+                    "Delete it, and run the same command to download it."
                 )
-        return whole
-    refusals = []
+        return complete
+    failures = []
     partial = partial_path(archive, folder)
-    with _held(partial) as file:
+    with _locked(partial) as file:
         for mirror in mirrors:
             try:
                 url = f"{mirror.rstrip('/')}/{archive.name}"
                 _fetch_from(url, file, archive, report, patience or Patience())
             except TransferError as error:
-                refusals.append(f"{mirror}: {error}")
+                failures.append(f"{mirror}: {error}")
                 continue
             os.fsync(file.fileno())
-            os.replace(partial, whole)
+            os.replace(partial, complete)
             sync_folder(folder)
-            return whole
+            return complete
     raise InputError(
-        f"{archive.name} could not be fetched. " + "; ".join(refusals) + ".\n"
-        "Run the same command to resume, or name another address by --mirror."
+        f"{archive.name} could not be downloaded. " + "; ".join(failures) + ".\n"
+        "Run the same command to resume, or set another address with --mirror."
     )
 
 
 def _fetch_from(
     url: str, file: BufferedRandom, archive: Archive, report: Report, patience: Patience
 ) -> None:
-    """Fill the file from one address, until its bytes are right.
+    """Fill the file from one address until its checksum is correct.
 
-    Where they are not, it is emptied. What another address or an earlier run has begun may be to
-    blame, so this one gets the chance to give all of it.
+    If the checksum is wrong, the file is emptied. The wrong bytes may come from another address
+    or an earlier run, so this address may then send the whole file once.
     """
-    mine = file.seek(0, os.SEEK_END) == 0
+    is_own = file.seek(0, os.SEEK_END) == 0
     if file.tell() > archive.size:
         file.truncate(0)
     while True:
         fill(file, archive.size, url, patience, report)
-        if _is_right(file, archive):
+        if _is_correct(file, archive):
             return
         file.truncate(0)
         report(0)
-        if mine:
-            raise TransferError("its file is another one (the SHA-256 differs)")
-        mine = True
+        if is_own:
+            raise TransferError("its file is different (the SHA-256 does not match)")
+        is_own = True
 
 
-def _is_right(file: BufferedReader | BufferedRandom, archive: Archive) -> bool:
+def _is_correct(file: BufferedReader | BufferedRandom, archive: Archive) -> bool:
     if file.seek(0, os.SEEK_END) != archive.size:
         return False
     file.seek(0)
@@ -128,15 +128,17 @@ def _is_right(file: BufferedReader | BufferedRandom, archive: Archive) -> bool:
 
 
 @contextmanager
-def _held(path: Path) -> Iterator[BufferedRandom]:
-    """The file to grow, for this process alone; an empty one is not left behind."""
+def _locked(path: Path) -> Iterator[BufferedRandom]:
+    """Open and lock the unfinished file; delete it afterwards if it is empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     with os.fdopen(handle, "r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise InputError(f"{path}: another run is fetching this. Wait for it.") from error
+            raise InputError(
+                f"{path}: another process is downloading this file. Wait for it."
+            ) from error
         try:
             yield file
         finally:

@@ -1,4 +1,4 @@
-"""The data sets that can be downloaded: their archives, and where those lie."""
+"""The datasets that can be downloaded, with the addresses of their archives."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class Archive:
 
 @dataclass(frozen=True)
 class Download:
-    """A data set of archives that together hold VOCdevkit/<folder>.
+    """A dataset whose archives together contain VOCdevkit/<folder>.
 
-    splits: what it must have once it is unpacked. mirrors: addresses of the folders in which the
-    archives lie, asked in this order.
+    splits: the splits that it must have after unpacking. mirrors: addresses of folders with the
+    archives, tried in this order.
     """
 
     name: str
@@ -30,7 +30,7 @@ class Download:
 
     @property
     def size(self) -> int:
-        """Bytes of all archives, which is what they take unpacked as well: they are plain."""
+        """Bytes of all archives; unpacked, they take the same, since they are not compressed."""
         return sum(archive.size for archive in self.archives)
 
 
@@ -68,4 +68,4 @@ VOC2012 = Download(
     ),
     (f"{_OXFORD}/voc2012", _REDMON),
 )
-DOWNLOADS = {each.name: each for each in (VOC2007, VOC2012)}
+DOWNLOADS = {download.name: download for download in (VOC2007, VOC2012)}

@@ -1,4 +1,4 @@
-"""Filling a file from an address, from where it ends on; the server is believed in nothing."""
+"""Download a file, resuming at its end; nothing that the server sends is trusted."""
 
 from __future__ import annotations
 
@@ -15,21 +15,31 @@ from typing import BinaryIO, Protocol
 
 _CHUNK = 1 << 16
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15}|\*)")
-_MAY_PASS = (408, 425, 429, 500, 502, 503, 504)
+_TEMPORARY = (  # HTTP status codes that may succeed later
+    408,
+    425,
+    429,
+    500,
+    502,
+    503,
+    504,
+)
 
 
 class TransferError(Exception):
-    """This address does not give the file; another one may."""
+    """This address does not provide the file; another one may."""
 
 
-class _Dropped(Exception):
-    """The connection failed; the same address may go on with the file."""
+class _ConnectionLost(Exception):
+    """The connection failed; the same address may continue the file."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """tries: how often a connection may fail without `progress` bytes in between; seconds:
-    waited between them; timeout: in seconds, without a byte.
+    """Limits for retries.
+
+    tries: number of failed connections without `progress` new bytes before giving up. seconds:
+    wait between two tries. timeout: seconds without a byte after which a connection fails.
     """
 
     tries: int = 5
@@ -44,7 +54,7 @@ class _Readable(Protocol):
 
 @dataclass(frozen=True)
 class _Body:
-    """An answer: the offset of its first byte in the file, and the file's length or None."""
+    """A response: the offset of its first byte in the file, and the file's length or None."""
 
     start: int
     total: int | None
@@ -54,23 +64,24 @@ class _Body:
 def fill(
     file: BinaryIO, size: int, url: str, patience: Patience, report: Callable[[int], None]
 ) -> None:
-    """Append to `file` until it has `size` bytes: what it has already is not asked for again.
+    """Append to `file` until it has `size` bytes; only missing bytes are requested.
 
-    Begins anew where the server cannot go on in the middle. report: is told how many bytes the
-    file has. Raises TransferError where the server has another file, or stops giving.
+    Restarts from the first byte if the server does not support ranges. report: is called with
+    the number of bytes in the file. Raises TransferError if the server has a different file or
+    stops sending.
     """
     tries, furthest = 0, file.seek(0, os.SEEK_END)
     while (done := file.seek(0, os.SEEK_END)) < size:
         try:
-            with _answer(url, done, patience.timeout) as body:
+            with _response(url, done, patience.timeout) as body:
                 if body.total not in (None, size):
                     raise TransferError(f"its file has {body.total} bytes, not {size}")
                 if body.start not in (0, done):
-                    raise TransferError("it sends another part of the file than was asked for")
+                    raise TransferError("it sends another part of the file than requested")
                 file.seek(body.start)
                 file.truncate()
                 _copy(body, file, size, report)
-        except _Dropped as error:
+        except _ConnectionLost as error:
             now = file.seek(0, os.SEEK_END)
             if now >= min(size, furthest + patience.progress):
                 tries, furthest = 0, now
@@ -82,40 +93,40 @@ def fill(
 
 
 def _copy(body: _Body, file: BinaryIO, size: int, report: Callable[[int], None]) -> None:
-    """Write what comes, to the file's end at most. Raises _Dropped where it ends too early."""
+    """Write the body, at most `size` bytes. Raises _ConnectionLost if it ends too early."""
     done = body.start
     while done < size:
         try:
             data = body.stream.read(min(_CHUNK, size - done))
         except (OSError, http.client.HTTPException) as error:
-            raise _Dropped(_reason(error)) from error
+            raise _ConnectionLost(_reason(error)) from error
         if not data:
-            raise _Dropped(f"it ends after {done} of {size} bytes")
+            raise _ConnectionLost(f"the connection ended after {done} of {size} bytes")
         file.write(data)
         done += len(data)
         report(done)
 
 
 @contextmanager
-def _answer(url: str, start: int, timeout: float) -> Iterator[_Body]:
-    """The file at `url` from byte `start` on, or from its beginning where that cannot be."""
+def _response(url: str, start: int, timeout: float) -> Iterator[_Body]:
+    """Request the file at `url` from byte `start`; the server may send it from byte 0."""
     headers = {"User-Agent": "frcnn", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
     try:
-        answer = _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
+        response = _opener().open(urllib.request.Request(url, headers=headers), timeout=timeout)
     except urllib.error.HTTPError as error:
         error.close()
-        message = f"it answers {error.code} ({' '.join(str(error.reason).split())[:80]})"
-        raise (_Dropped if error.code in _MAY_PASS else TransferError)(message) from error
+        message = f"HTTP status {error.code} ({' '.join(str(error.reason).split())[:80]})"
+        raise (_ConnectionLost if error.code in _TEMPORARY else TransferError)(message) from error
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _Dropped(_reason(error)) from error
-    with answer:
-        yield _body(answer)
+        raise _ConnectionLost(_reason(error)) from error
+    with response:
+        yield _body(response)
 
 
 def _opener() -> urllib.request.OpenerDirector:
-    """Follows redirects a few times; unlike urllib's own it knows http and https alone."""
+    """Create an opener for http and https only, which follows a few redirects."""
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler(),
@@ -130,24 +141,24 @@ def _opener() -> urllib.request.OpenerDirector:
     return opener
 
 
-def _body(answer: http.client.HTTPResponse) -> _Body:
-    if answer.status == 206:
-        match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+def _body(response: http.client.HTTPResponse) -> _Body:
+    if response.status == 206:
+        match = _CONTENT_RANGE.fullmatch(response.headers.get("Content-Range", ""))
         if match is None:
-            raise TransferError("it does not say which part of the file it sends")
+            raise TransferError("it sends part of the file without a valid Content-Range")
         total = None if match[3] == "*" else int(match[3])
-        return _Body(int(match[1]), total, answer)
-    if answer.status != 200:
-        raise TransferError(f"it answers {answer.status} in place of the file")
-    length = answer.headers.get("Content-Length", "")
-    return _Body(0, int(length) if re.fullmatch(r"\d{1,15}", length) else None, answer)
+        return _Body(int(match[1]), total, response)
+    if response.status != 200:
+        raise TransferError(f"HTTP status {response.status} instead of the file")
+    length = response.headers.get("Content-Length", "")
+    return _Body(0, int(length) if re.fullmatch(r"\d{1,15}", length) else None, response)
 
 
 def _reason(error: Exception) -> str:
-    """In a few words, what is wrong with a connection."""
+    """Describe a connection error in a few words."""
     inner = getattr(error, "reason", None)
     error = inner if isinstance(inner, Exception) else error
     if isinstance(error, TimeoutError):
-        return "it does not answer"
+        return "no response (timeout)"
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
     return str(text).splitlines()[0][:120]

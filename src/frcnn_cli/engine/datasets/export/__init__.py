@@ -1,1 +1,1 @@
-"""Datasets written in other layouts."""
+"""Export of datasets and detections in other formats."""

@@ -1,4 +1,4 @@
-"""Writing ground truth or detections in the formats of other programs."""
+"""Write ground truth or detections in formats of other programs."""
 
 from __future__ import annotations
 
@@ -28,21 +28,24 @@ def export_dataset(
     out: Path,
     format: str,
     detections: Mapping[str, Detections] | None = None,
-    copy_pictures: bool = False,
+    copy_images: bool = False,
 ) -> None:
-    """Write a data set's ground truth, or with `detections` those instead, to `out`.
+    """Write the ground truth of a dataset, or the given `detections` instead, to `out`.
 
-    format: 'coco' (a json: a data set, or results), 'csv' (a table), 'voc' or 'yolo' (a folder,
-        with the pictures where `copy_pictures` is set). A detection's score goes with it.
+    format: 'coco' (a json file: a dataset or results), 'csv' (a table), 'voc' or 'yolo' (a
+        folder). Scores of detections are written too.
+    copy_images: also write the images; for 'voc' and 'yolo' only.
 
-    What is written appears under its name when it is whole; a file is replaced, a folder is not.
-    Raises MisuseError for an unknown format, pictures where the format is one file, or a folder
-    that is there already; InputError for an image id that would lead out of the folder.
+    `out` appears once it is complete; an existing file is replaced, an existing folder is not.
+    Raises MisuseError for an unknown format, for `copy_images` with a format of one file, and for
+    an existing folder; InputError for an image id that leads out of the folder.
     """
     if format not in FORMATS:
-        raise MisuseError(f"Unknown format {format!r}; there are {', '.join(FORMATS)}.")
-    if copy_pictures and format in ("coco", "csv"):
-        raise MisuseError(f"Pictures go with a folder, which {format} is not: voc or yolo.")
+        raise MisuseError(f"Unknown format {format!r}; expected {', '.join(FORMATS)}.")
+    if copy_images and format in ("coco", "csv"):
+        raise MisuseError(
+            f"Images cannot be copied with format {format}, a single file; use voc or yolo."
+        )
     images = export_images(dataset, detections)
     if format == "coco":
         content = coco_dataset if detections is None else coco_detections
@@ -51,7 +54,7 @@ def export_dataset(
         write_whole(out, csv_table(images))
     else:
         writer = write_voc if format == "voc" else write_yolo
-        _write_folder(out, writer, dataset, images, copy_pictures)
+        _write_folder(out, writer, dataset, images, copy_images)
 
 
 def _write_folder(
@@ -59,19 +62,21 @@ def _write_folder(
     writer: _FolderWriter,
     dataset: Dataset,
     images: list[ExportImage],
-    copy_pictures: bool,
+    copy_images: bool,
 ) -> None:
     if out.exists():
-        raise MisuseError(f"{out} is there already: remove it or name another folder.")
+        raise MisuseError(f"{out} already exists: remove it or choose another folder.")
     for image in images:
         path = PurePosixPath(image.record.image_id)
         if path.is_absolute() or ".." in path.parts:
-            raise InputError(f"{dataset.name}: image id {image.record.image_id!r} is no file name")
+            raise InputError(
+                f"{dataset.name}: image id {image.record.image_id!r} is not a valid file name"
+            )
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir(parents=True)
-        writer(partial, dataset, images, copy_pictures)
+        writer(partial, dataset, images, copy_images)
         os.replace(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -1,6 +1,6 @@
 """Content of each export format: COCO json, CSV, VOC and YOLO.
 
-In COCO json a box is x, y, width, height; a width is x2 - x1 + 1.
+COCO json stores a box as x, y, width, height; a width is x2 - x1 + 1.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
-from frcnn_cli.engine.datasets.export.records import ExportImage, ExportObject, copy_picture
+from frcnn_cli.engine.datasets.export.records import ExportImage, ExportObject, copy_image
 from frcnn_cli.engine.datasets.readers.coco_records import Numbering, numbering
 from frcnn_cli.engine.datasets.text_files import CLASSES_FILE
 from frcnn_cli.engine.records import Dataset
@@ -21,10 +21,10 @@ FORMATS = ("coco", "voc", "yolo", "csv")
 
 
 def coco_dataset(dataset: Dataset, images: list[ExportImage]) -> bytes:
-    """Images, annotations and categories.
+    """Return images, annotations and categories as JSON.
 
-    A difficult object is a crowd to COCO, the one kind that it leaves out of account; the key
-    'difficult' keeps it apart for this toolkit.
+    A difficult object is written as a crowd, the only kind of object that COCO ignores; the key
+    'difficult' lets this toolkit tell them apart.
     """
     numbers = numbering(dataset)
     annotations: list[dict[str, Any]] = []
@@ -54,7 +54,7 @@ def coco_dataset(dataset: Dataset, images: list[ExportImage]) -> bytes:
 
 
 def coco_detections(dataset: Dataset, images: list[ExportImage]) -> bytes:
-    """Results: image_id and category_id are the numbers that coco_dataset gives."""
+    """Return results as JSON; image_id and category_id are the numbers that coco_dataset writes."""
     numbers = numbering(dataset)
     entries = [
         {
@@ -88,7 +88,7 @@ _COLUMNS = ("image", "class", "x1", "y1", "x2", "y2", "score", "difficult", "cro
 
 
 def csv_table(images: list[ExportImage]) -> bytes:
-    """With a header; an image without objects has no row, ground truth no score."""
+    """Return a table with a header. Images without objects have no row, ground truth no score."""
     text = io.StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(_COLUMNS)
@@ -100,15 +100,18 @@ def csv_table(images: list[ExportImage]) -> bytes:
     return text.getvalue().encode()
 
 
-def write_voc(root: Path, dataset: Dataset, images: list[ExportImage], pictures: bool) -> None:
-    """Into an empty folder. A detection's <score> stands beside its <bndbox>; a crowd is
-    difficult to VOC, which likewise leaves it out of account."""
+def write_voc(root: Path, dataset: Dataset, images: list[ExportImage], copy_images: bool) -> None:
+    """Write the VOC layout into an empty folder.
+
+    A detection's <score> is next to its <bndbox>. A crowd is written as difficult, which VOC
+    ignores in the same way.
+    """
     for image in images:
         file = root / "Annotations" / f"{image.record.image_id}.xml"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(annotation_xml(image), encoding="utf-8")
-        if pictures:
-            copy_picture(image, root / "JPEGImages")
+        if copy_images:
+            copy_image(image, root / "JPEGImages")
     (root / "JPEGImages").mkdir(exist_ok=True)
     lists = root / "ImageSets" / "Main"
     lists.mkdir(parents=True)
@@ -119,7 +122,7 @@ def write_voc(root: Path, dataset: Dataset, images: list[ExportImage], pictures:
 
 
 def annotation_xml(image: ExportImage) -> str:
-    """One annotation file."""
+    """Return the content of an annotation file."""
     name = f"{image.record.image_id}{image.record.path.suffix}"
     size = f"<width>{image.width}</width><height>{image.height}</height><depth>3</depth>"
     lines = [
@@ -143,22 +146,25 @@ def _object_xml(item: ExportObject) -> str:
     )
 
 
-def write_yolo(root: Path, dataset: Dataset, images: list[ExportImage], pictures: bool) -> None:
-    """Into an empty folder. A detection's score is the sixth number of its line. YOLO knows
-    neither difficult objects nor crowds: both are left out."""
+def write_yolo(root: Path, dataset: Dataset, images: list[ExportImage], copy_images: bool) -> None:
+    """Write the YOLO layout into an empty folder.
+
+    A detection's score is the sixth number of its line. Difficult and crowd objects are omitted,
+    since YOLO has no flag for them.
+    """
     for image in images:
         file = root / "labels" / dataset.split / f"{image.record.image_id}.txt"
         file.parent.mkdir(parents=True, exist_ok=True)
-        kept = (item for item in image.objects if not (item.difficult or item.crowd))
-        file.write_text("".join(f"{_line(item, image)}\n" for item in kept), encoding="utf-8")
-        if pictures:
-            copy_picture(image, root / "images" / dataset.split)
+        objects = (item for item in image.objects if not (item.difficult or item.crowd))
+        file.write_text("".join(f"{_line(item, image)}\n" for item in objects), encoding="utf-8")
+        if copy_images:
+            copy_image(image, root / "images" / dataset.split)
     (root / "images" / dataset.split).mkdir(parents=True, exist_ok=True)
     (root / "data.yaml").write_text(_description(dataset), encoding="utf-8")
 
 
 def _description(dataset: Dataset) -> str:
-    """The data.yaml. A string as json writes it is one to yaml as well, whatever is in it."""
+    """Return the content of data.yaml. A string in JSON is also a valid string in YAML."""
     lines = [f"{dataset.split}: images/{dataset.split}", "names:"]
     names = (json.dumps(name, ensure_ascii=False) for name in dataset.classes)
     lines += [f"  {number}: {name}" for number, name in enumerate(names)]

@@ -1,4 +1,4 @@
-"""What all exporters write: an image and its objects, be they annotated or detected."""
+"""Records for exporters: an image and its annotated or detected objects."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Box = tuple[float, float, float, float]
 
 @dataclass(frozen=True)
 class ExportObject:
-    """One object. box: 0-based inclusive; score: None for ground truth; area: in pixels."""
+    """One object. box: 0-based, inclusive. area: in pixels. score: None for ground truth."""
 
     name: str
     label: int
@@ -43,12 +43,12 @@ class ExportImage:
 def export_images(
     dataset: Dataset, detections: Mapping[str, Detections] | None
 ) -> list[ExportImage]:
-    """The data set's images with their ground truth, or with `detections` where given."""
+    """Return the images of the dataset with their ground truth, or with `detections` if given."""
     return [_image(dataset, record, detections) for record in dataset.images]
 
 
-def copy_picture(image: ExportImage, folder: Path) -> None:
-    """Put the image's file into a folder, named by its id."""
+def copy_image(image: ExportImage, folder: Path) -> None:
+    """Copy the image file into a folder, named by the image id."""
     target = folder / f"{image.record.image_id}{image.record.path.suffix}"
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(image.record.path, target)
@@ -62,15 +62,15 @@ def _image(
     else:
         width, height = record.width, record.height
     if detections is not None:
-        objects = _detected(dataset, detections.get(record.image_id, Detections()))
+        objects = _detected_objects(dataset, detections.get(record.image_id, Detections()))
     elif record.truth is not None:
-        objects = _annotated(dataset, record.truth)
+        objects = _annotated_objects(dataset, record.truth)
     else:
         raise MisuseError(f"{dataset.name} {dataset.split} has no annotations to export.")
     return ExportImage(record, width, height, objects)
 
 
-def _annotated(dataset: Dataset, truth: GroundTruth) -> tuple[ExportObject, ...]:
+def _annotated_objects(dataset: Dataset, truth: GroundTruth) -> tuple[ExportObject, ...]:
     area = truth.area if isinstance(truth, SizedTruth) else [_area(box) for box in truth.boxes]
     rows = zip(
         truth.boxes, truth.labels, area, truth.difficult, np.asarray(truth.crowd), strict=True
@@ -88,8 +88,8 @@ def _annotated(dataset: Dataset, truth: GroundTruth) -> tuple[ExportObject, ...]
     )
 
 
-def _detected(dataset: Dataset, found: Detections) -> tuple[ExportObject, ...]:
-    rows = zip(found.boxes, found.labels, found.scores, strict=True)
+def _detected_objects(dataset: Dataset, detections: Detections) -> tuple[ExportObject, ...]:
+    rows = zip(detections.boxes, detections.labels, detections.scores, strict=True)
     return tuple(
         ExportObject(
             dataset.classes[label - 1], int(label), _corners(box), _area(box), float(score)

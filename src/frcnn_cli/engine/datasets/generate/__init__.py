@@ -1,1 +1,1 @@
-"""Datasets of generated pictures."""
+"""Generated datasets."""

@@ -1,6 +1,6 @@
 """Parts of generated images: shapes as soft-edged masks, colours, patterns, backgrounds.
 
-SHAPES are the classes. Floats are masks in 0..1 or float RGB in 0..1.
+SHAPES are the classes. Floats are masks or RGB colours, both in 0..1.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ SHAPES = ("disc", "square", "triangle", "star", "ring", "cross")
 PATTERNS = ("plain", "stripes", "checks", "dots", "waves", "marble")
 
 _SUPERSAMPLING = 4
-_RING_HOLE = 0.52  # of the radius
-_CROSS_ARM = 0.36  # half an arm's width, of the radius
-_STAR_INNER = 0.45  # the inner corners' radius, of the outer ones'
+_RING_HOLE = 0.52  # radius of the hole, as a fraction of the radius
+_CROSS_ARM = 0.36  # half the width of an arm, as a fraction of the radius
+_STAR_INNER = 0.45  # radius of the inner corners, as a fraction of that of the outer ones
 
 
 def draw_shape(name: str, size: int, angle: float) -> Floats:
-    """A shape turned by `angle` (radians) in a (size, size) square: 1 inside, 0 outside.
+    """Draw a shape rotated by `angle` (radians) as a (size, size) mask: 1 inside, 0 outside.
 
-    The shape's corners lie on the circle that fills the square; edges are antialiased.
+    The corners of the shape lie on the inscribed circle of the square; edges are antialiased.
     """
     side = size * _SUPERSAMPLING
     canvas = Image.new("L", (side, side), 0)
@@ -37,14 +37,14 @@ def draw_shape(name: str, size: int, angle: float) -> Floats:
         if name == "ring":
             _circle(draw, side / 2, radius * _RING_HOLE, fill=0)
     else:
-        corners = side / 2 + radius * _turned(_corners(name), angle)
+        corners = side / 2 + radius * _rotated(_corners(name), angle)
         draw.polygon([(float(x), float(y)) for x, y in corners], fill=255)
     small = canvas.resize((size, size), Image.Resampling.BOX)
     return np.asarray(small, np.float32) / 255
 
 
 def irregular_blob(size: int, radii: Floats) -> Floats:
-    """A polygon that is none of the classes: corners at `radii` (0..1) round the centre."""
+    """Draw a polygon that belongs to no class: corners at `radii` (0..1) around the centre."""
     side = size * _SUPERSAMPLING
     canvas = Image.new("L", (side, side), 0)
     angles = np.linspace(0, 2 * np.pi, len(radii), endpoint=False)
@@ -70,7 +70,7 @@ def _corners(name: str) -> Floats:
     if name == "cross":
         arm, reach = _CROSS_ARM, np.sqrt(1 - _CROSS_ARM**2)
         quarter = np.array([(arm, -arm), (reach, -arm), (reach, arm)])
-        return np.concatenate([_turned(quarter, np.pi / 2 * turn) for turn in range(4)])
+        return np.concatenate([_rotated(quarter, np.pi / 2 * turn) for turn in range(4)])
     raise ValueError(f"unknown shape {name!r}")
 
 
@@ -78,39 +78,39 @@ def _on_circle(angles: Floats) -> Floats:
     return np.stack([np.cos(angles), np.sin(angles)], axis=1)
 
 
-def _turned(points: Floats, angle: float) -> Floats:
+def _rotated(points: Floats, angle: float) -> Floats:
     cos, sin = np.cos(angle), np.sin(angle)
-    turned: Floats = points @ np.array([[cos, sin], [-sin, cos]])
-    return turned
+    rotated: Floats = points @ np.array([[cos, sin], [-sin, cos]])
+    return rotated
 
 
 def colour(
     rng: np.random.Generator, saturation: tuple[float, float], value: tuple[float, float]
 ) -> Floats:
-    """A random colour (3,) with its saturation and value in the given ranges."""
+    """Draw a random colour (3,), with saturation and value in the given ranges."""
     rgb = colorsys.hsv_to_rgb(rng.uniform(), rng.uniform(*saturation), rng.uniform(*value))
     return np.array(rgb, np.float32)
 
 
 def smooth_noise(rng: np.random.Generator, height: int, width: int, cells: int) -> Floats:
-    """Noise (height, width) in 0..1 whose features are about 1/cells of the width."""
+    """Draw noise (height, width) in 0..1, with features of about 1/cells of the width."""
     grid = rng.uniform(0, 255, (max(2, cells * height // width), max(2, cells))).astype(np.uint8)
     enlarged = Image.fromarray(grid).resize((width, height), Image.Resampling.BICUBIC)
     return np.asarray(enlarged, np.float32) / 255
 
 
 def textured(rng: np.random.Generator, size: int, base: Floats) -> Floats:
-    """A (size, size, 3) patch in a random pattern of `base` and a lighter or darker relative."""
-    partner = np.clip(base * rng.uniform(0.55, 0.8) + rng.uniform(-0.06, 0.06, 3), 0, 1)
+    """Draw a (size, size, 3) patch: a random pattern of `base` and a lighter or darker colour."""
+    second = np.clip(base * rng.uniform(0.55, 0.8) + rng.uniform(-0.06, 0.06, 3), 0, 1)
     if rng.uniform() < 0.4:
-        partner = np.clip(base + (1 - base) * rng.uniform(0.3, 0.6), 0, 1)
+        second = np.clip(base + (1 - base) * rng.uniform(0.3, 0.6), 0, 1)
     share = _pattern(rng, str(rng.choice(PATTERNS)), size)[..., None]
-    patch = base * (1 - share) + partner * share
+    patch = base * (1 - share) + second * share
     return np.clip(patch * _light(rng, size)[..., None], 0, 1).astype(np.float32)
 
 
 def background(rng: np.random.Generator, height: int, width: int) -> Floats:
-    """A muted, uneven and cluttered backdrop (height, width, 3)."""
+    """Draw a cluttered, uneven background (height, width, 3) in muted colours."""
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     direction = rng.uniform(0, 2 * np.pi)
     slope = (x / width - 0.5) * np.cos(direction) + (y / height - 0.5) * np.sin(direction) + 0.5
@@ -121,7 +121,7 @@ def background(rng: np.random.Generator, height: int, width: int) -> Floats:
     pixels = np.clip(pixels, 0, 1).astype(np.float32)
     for _ in range(rng.integers(5, 12)):
         _add_clutter(rng, pixels)
-    # Out of focus a little, as a backdrop is.
+    # Slightly out of focus, like the background of a photo.
     blurred = Image.fromarray((pixels * 255).astype(np.uint8)).filter(
         ImageFilter.GaussianBlur(rng.uniform(0.4, 1.4))
     )
@@ -129,7 +129,7 @@ def background(rng: np.random.Generator, height: int, width: int) -> Floats:
 
 
 def blend(canvas: Floats, patch: Floats, mask: Floats, left: int, top: int) -> None:
-    """Lay `patch` (h, w, 3) over `canvas` in place where `mask` (h, w) is 1, cut at the border."""
+    """Blend `patch` (h, w, 3) into `canvas` in place by `mask` (h, w), cropped at the border."""
     height, width = canvas.shape[:2]
     x1, y1 = max(left, 0), max(top, 0)
     x2, y2 = min(left + mask.shape[1], width), min(top + mask.shape[0], height)
@@ -141,7 +141,7 @@ def blend(canvas: Floats, patch: Floats, mask: Floats, left: int, top: int) -> N
 
 
 def _pattern(rng: np.random.Generator, name: str, size: int) -> Floats:
-    """How much of the second colour each pixel takes, (size, size) in 0..1."""
+    """Draw the share of the second colour at each pixel, (size, size) in 0..1."""
     angle = rng.uniform(0, np.pi)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32)
     u = x * np.cos(angle) + y * np.sin(angle)
@@ -165,7 +165,7 @@ def _pattern(rng: np.random.Generator, name: str, size: int) -> Floats:
 
 
 def _light(rng: np.random.Generator, size: int) -> Floats:
-    """Shading from one side, about 0.75 to 1.15."""
+    """Draw shading from one side, (size, size), about 0.75 to 1.15."""
     angle = rng.uniform(0, 2 * np.pi)
     y, x = np.mgrid[0:size, 0:size].astype(np.float32) / size - 0.5
     light: Floats = 0.95 + 0.28 * (x * np.cos(angle) + y * np.sin(angle))
@@ -173,7 +173,7 @@ def _light(rng: np.random.Generator, size: int) -> Floats:
 
 
 def _add_clutter(rng: np.random.Generator, pixels: Floats) -> None:
-    """One irregular piece, of a muted colour and half seen through."""
+    """Add one irregular, half transparent piece in a muted colour."""
     height, width = pixels.shape[:2]
     size = int(rng.uniform(0.1, 0.5) * height)
     mask = irregular_blob(size, rng.uniform(0.3, 1.0, rng.integers(5, 10)))

@@ -1,4 +1,4 @@
-"""A small data set in the VOC layout, made from a seed: nothing to download, something to learn."""
+"""Generate a small dataset in the VOC layout from a seed, without a download."""
 
 from __future__ import annotations
 
@@ -28,21 +28,23 @@ def generate_dataset(
     size: tuple[int, int] = (320, 240),
     reporter: Reporter = SILENT,
 ) -> Path:
-    """Write textured shapes (SHAPES) with clutter, overlap and scale change to `out`.
+    """Write images of textured shapes (SHAPES) of different sizes, with overlap and clutter.
 
-    images: how many; the last quarter is the test split, the rest trainval (train and val).
-    seed: the same seed gives the same pictures; picture i does not depend on `images`.
-    size: width and height in pixels.
+    images: number of images; the last quarter is the test split, the rest trainval (train and
+    val). seed: the same seed gives the same images; image i does not depend on `images`. size:
+    width and height in pixels.
 
-    The folder appears under its name when it is whole. Raises MisuseError where it is
-    there already, or for fewer than 8 images.
+    `out` appears once it is complete. Raises MisuseError if it already exists, for fewer than 8
+    images, and for a side of fewer than 64 pixels.
     """
     if images < 8:
-        raise MisuseError(f"{images} images cannot be split: generate 8 or more.")
+        raise MisuseError(f"{images} images are too few to split: generate at least 8.")
     if min(size) < 64:
-        raise MisuseError(f"{size[0]} x {size[1]} pixels leave no room: make it 64 or more.")
+        raise MisuseError(
+            f"{size[0]} x {size[1]} pixels are too small: each side must be at least 64."
+        )
     if out.exists():
-        raise MisuseError(f"{out} is there already: remove it or name another folder.")
+        raise MisuseError(f"{out} already exists: remove it or choose another folder.")
     partial = out.with_name(f"{out.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     try:
@@ -85,11 +87,11 @@ def _write_splits(root: Path, images: int) -> None:
 
 def _write_image(root: Path, image_id: str, scene: Scene) -> None:
     height, width = scene.pixels.shape[:2]
-    picture = root / "JPEGImages" / f"{image_id}.jpg"
-    Image.fromarray(scene.pixels).save(picture, quality=_JPEG_QUALITY)
+    path = root / "JPEGImages" / f"{image_id}.jpg"
+    Image.fromarray(scene.pixels).save(path, quality=_JPEG_QUALITY)
     lines = [
         "<annotation>",
-        f"  <filename>{escape(picture.name)}</filename>",
+        f"  <filename>{escape(path.name)}</filename>",
         f"  <size><width>{width}</width><height>{height}</height><depth>3</depth></size>",
         *(_object_xml(item) for item in scene.objects),
         "</annotation>",

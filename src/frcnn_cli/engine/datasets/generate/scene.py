@@ -1,4 +1,4 @@
-"""One generated picture: textured shapes of many sizes that overlap before a cluttered backdrop."""
+"""One generated image: overlapping textured shapes of many sizes on a cluttered background."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from frcnn_cli.engine.datasets.generate.appearance import (
     textured,
 )
 
-_OBJECTS = (2, 6)  # in a picture
-_EXTENT = (0.17, 0.62)  # of the picture's shorter side
-_TINY_EXTENT = (0.07, 0.1)  # such an object is marked difficult
+_OBJECTS = (2, 6)  # per image
+_EXTENT = (0.17, 0.62)  # as a fraction of the shorter image side
+_TINY_EXTENT = (0.07, 0.1)  # objects of this size are marked difficult
 _TINY_CHANCE = 0.08
-_LEAST_VISIBLE = 0.6  # of every object, after what lies over it or beyond the border
-_LEAST_CONTRAST = 0.3  # distance in RGB between a shape's base colour and what is behind it
+_LEAST_VISIBLE = 0.6  # visible fraction of every object, after occlusion and cropping
+_LEAST_CONTRAST = 0.3  # RGB distance between a shape's base colour and the pixels behind it
 _ATTEMPTS = 30
 
 
 @dataclass(frozen=True)
 class SceneObject:
-    """A shape as it is seen. box: x1, y1, x2, y2, 0-based, inclusive, round its visible part."""
+    """A visible shape. box: x1, y1, x2, y2 of its visible part, 0-based, inclusive."""
 
     name: str
     box: tuple[int, int, int, int]
@@ -40,7 +40,7 @@ class SceneObject:
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture (H, W, 3) uint8 and its objects."""
+    """An image (H, W, 3), uint8, and its objects."""
 
     pixels: NDArray[np.uint8]
     objects: tuple[SceneObject, ...]
@@ -48,7 +48,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class _Placed:
-    """A shape on the canvas: its visible pixels (H, W), and how many it has in all."""
+    """A shape on the canvas: the mask of its visible pixels (H, W), and its full area."""
 
     name: str
     visible: NDArray[np.bool_]
@@ -59,23 +59,23 @@ class _Placed:
 
     @property
     def visible_share(self) -> float:
-        """0..1; nothing is to be seen of a shape too small to fill a pixel."""
+        """The visible fraction, 0..1; 0 for a shape smaller than a pixel."""
         return float(self.visible.sum() / max(self.full_area, 1.0))
 
 
 def make_scene(rng: np.random.Generator, height: int, width: int) -> Scene:
-    """A picture made of `rng` alone: the same state gives the same pixels and boxes."""
+    """Generate an image from `rng`; the same state gives the same pixels and boxes."""
     canvas = background(rng, height, width)
     placed: list[_Placed] = []
     for _ in range(rng.integers(_OBJECTS[0], _OBJECTS[1] + 1)):
-        placed = _with_another(rng, canvas, placed)
+        placed = _add_shape(rng, canvas, placed)
     noisy = canvas + rng.normal(0, 0.012, canvas.shape)
     pixels = (np.clip(noisy, 0, 1) * 255).round().astype(np.uint8)
-    return Scene(pixels, tuple(_seen(item) for item in placed))
+    return Scene(pixels, tuple(_scene_object(item) for item in placed))
 
 
-def _with_another(rng: np.random.Generator, canvas: Floats, placed: list[_Placed]) -> list[_Placed]:
-    """Draw one more shape where it leaves enough to see of every other; maybe none."""
+def _add_shape(rng: np.random.Generator, canvas: Floats, placed: list[_Placed]) -> list[_Placed]:
+    """Draw one more shape where all shapes stay visible enough; after _ATTEMPTS draw none."""
     height, width = canvas.shape[:2]
     for _ in range(_ATTEMPTS):
         difficult = rng.uniform() < _TINY_CHANCE
@@ -112,7 +112,7 @@ def _paint(
     left: int,
     top: int,
 ) -> None:
-    """Shadow, then the shape in a colour that stands out from what is behind it."""
+    """Draw a shadow, then the shape in a colour that contrasts with the pixels behind it."""
     behind = canvas[cover].mean(axis=0)
     base = colour(rng, (0.45, 0.95), (0.35, 1.0))
     while np.linalg.norm(base - behind) < _LEAST_CONTRAST:
@@ -128,13 +128,13 @@ def _paint(
 
 
 def _on_canvas(mask: Floats, height: int, width: int, left: int, top: int) -> NDArray[np.bool_]:
-    """The canvas pixels that a mask placed at (left, top) covers."""
+    """Return the mask of canvas pixels that a shape mask at (left, top) covers."""
     canvas = np.zeros((height, width, 3), np.float32)
     blend(canvas, np.ones((*mask.shape, 3), np.float32), mask, left, top)
     return canvas[..., 0] > 0.5
 
 
-def _seen(item: _Placed) -> SceneObject:
+def _scene_object(item: _Placed) -> SceneObject:
     rows, columns = (np.flatnonzero(item.visible.any(axis=axis)) for axis in (1, 0))
     box = (int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1]))
     return SceneObject(item.name, box, item.difficult, item.truncated, item.occluded)

@@ -1,4 +1,4 @@
-"""The COCO layout: one json of images, annotations and categories for each split."""
+"""The COCO layout: per split, a json file with images, annotations and categories."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from frcnn_cli.engine.records import ImageRecord
 from frcnn_proposals.errors import MisuseError
 
 _SPLIT_FOLDERS = ("train", "valid", "val", "test")
-# The official folder also holds captions and keypoints, which are no data sets of boxes.
+# The official folder also contains captions and keypoints, which are not detection datasets.
 _PATTERNS = (
     "annotations/instances_*.json",
     "annotations/*.json",
@@ -34,60 +34,69 @@ _PATTERNS = (
 
 @dataclass(frozen=True)
 class CocoLayout:
-    """A COCO json, or a folder of them. Pictures are looked for beside the json, in images/,
-    and in the folder named as the split is (train2017)."""
+    """A COCO json, or a folder of them.
+
+    Images are searched in the folder with the name of the split (train2017), in images/, and
+    next to the json.
+    """
 
     root: Path
     kind: str = "COCO json"
 
     @staticmethod
     def is_at(root: Path) -> bool:
-        """Whether the path is a json file, or a folder that has some where COCO has them."""
+        """Whether the path is a json file, or a folder with json files in the usual places."""
         if root.is_file():
             return root.suffix.lower() == ".json"
         return any(next(root.glob(pattern), None) for pattern in _PATTERNS)
 
     def splits(self) -> dict[str, bool]:
-        """Split by file name (instances_val2017.json is val; one that names none is 'all')."""
+        """Splits by file name: instances_val2017.json is val; a name without a split is 'all'."""
         # The official files of images without annotations are called image_info_*.
         return {split: "image_info" not in path.name for split, path in self._files.items()}
 
     def read(self, split: str, name: str, report: Report) -> CocoDataset:
-        """Images in the file's order; classes in order of category id."""
+        """Read the split: images in the order of the file, classes in order of category id."""
         path = self._files[split]
         content = load_json(path)
         numbers, classes = categories_of(path, content)
         label_of = {number: label for label, number in enumerate(numbers, start=1)}
-        of_image = annotations_by_image(path, content, report)
-        folder = self._picture_folder(path, content["images"])
+        annotations = annotations_by_image(path, content, report)
+        folder = self._image_folder(path, content["images"])
         images: list[ImageRecord] = []
         image_numbers: dict[str, int] = {}
         for entry in content["images"]:
             image = CocoImage.read(path, entry)
             if image.image_id in image_numbers:
-                report(Fault(path, f"two images are called {image.image_id}"))
+                report(Fault(path, f"two images have the name {image.image_id}"))
                 continue
-            picture = folder / image.file_name
-            if not picture.is_file():
-                report(Fault(path, f"lists {picture}, which is missing", missing_picture=True))
+            image_path = folder / image.file_name
+            if not image_path.is_file():
+                report(Fault(path, f"lists {image_path}, which is missing", missing_image=True))
             truth = None
-            if of_image is not None:
-                truth = object_truth(path, image, of_image.pop(image.number, []), label_of, report)
-            record = ImageRecord(image.image_id, picture, image.width, image.height, truth)
+            if annotations is not None:
+                truth = object_truth(
+                    path, image, annotations.pop(image.number, []), label_of, report
+                )
+            record = ImageRecord(image.image_id, image_path, image.width, image.height, truth)
             images.append(record)
             image_numbers[image.image_id] = image.number
-        for number, strays in (of_image or {}).items():
-            report(Fault(path, f"{len(strays)} annotations of image {number}, not listed"))
+        for number, strays in (annotations or {}).items():
+            report(
+                Fault(
+                    path, f"{len(strays)} annotations refer to image {number}, which is not listed"
+                )
+            )
         return CocoDataset(name, split, classes, tuple(images), image_numbers, numbers)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
-        """Split -> json. Raises MisuseError where two files are one split's."""
+        """Map splits to json files. Raises MisuseError if two files belong to one split."""
         if self.root.is_file():
             return {_split_of_file(self.root): self.root}
         found: list[Path] = []
         for pattern in _PATTERNS:
-            # The per-split folders of one export belong together.
+            # One export has a json in each split folder: collect all of them.
             if not found or "/_annotations" in pattern:
                 found += sorted(self.root.glob(pattern))
         files: dict[str, Path] = {}
@@ -96,13 +105,13 @@ class CocoLayout:
             if split in files:
                 raise MisuseError(
                     f"{self.root}: {files[split].name} and {path.name} are both {split}.\n"
-                    "Name the json file itself as the data set."
+                    "Use the path of the json file as the dataset."
                 )
             files[split] = path
         return files
 
-    def _picture_folder(self, path: Path, entries: list[Any]) -> Path:
-        """The first likely folder that has the file's first picture."""
+    def _image_folder(self, path: Path, entries: list[Any]) -> Path:
+        """Return the first usual folder that contains the first image of the json."""
         stem = re.sub(r"^(instances|image_info|annotations)_", "", path.stem)
         parents = (path.parent, path.parent.parent)
         candidates = [

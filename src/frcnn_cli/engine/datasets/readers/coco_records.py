@@ -1,5 +1,8 @@
-"""Records of a COCO dataset, read from its json and checked entry by entry: fields that the
-engine's own records lack, and the numbers that COCO files use for images and classes."""
+"""Records of a COCO dataset, read from its json and checked entry by entry.
+
+They add fields that the engine's own records do not have, and the numbers that COCO files use for
+images and classes.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +27,20 @@ from frcnn_proposals.reading import read_bytes
 
 @dataclass(frozen=True)
 class SizedTruth(GroundTruth):
-    """Objects whose size is not their box's: COCO sorts them into small, medium and large by
-    the area of the segmentation. area: float64 (N,), in pixels."""
+    """Objects with their areas. area: float64 (N,), in pixels.
+
+    COCO classifies objects as small, medium or large by the area of the segmentation, not of the
+    box.
+    """
 
     area: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
 
 @dataclass(frozen=True)
 class CocoDataset(Dataset):
-    """A data set whose images and classes have numbers in its json, which results refer to.
+    """A dataset with the numbers of images and classes in its json, which results refer to.
 
-    image_numbers: by image id; class_numbers: one a class, in order of label.
+    image_numbers: by image id. class_numbers: one per class, in order of label.
     """
 
     image_numbers: Mapping[str, int] = field(default_factory=dict)
@@ -43,23 +49,23 @@ class CocoDataset(Dataset):
 
 @dataclass(frozen=True)
 class Numbering:
-    """image_id -> number, and label -> number by place (classes[0] is label 1's)."""
+    """Numbers of images by image id, and of classes in order of label (classes[0] is label 1)."""
 
     images: Mapping[str, int]
     classes: tuple[int, ...]
 
 
 def numbering(dataset: Dataset) -> Numbering:
-    """The numbers of a data set's own json; without one, those that its names suggest.
+    """Return the numbers in the dataset's json; for other datasets, numbers from its names.
 
-    An id such as 000012 is image 12. Where ids are not all numbers, or two would be the same
-    one, images are counted from 1 in order. Classes without numbers have their labels'.
+    An id such as 000012 is image 12. If not all ids are numbers, or two have the same number,
+    images are counted from 1 in order. The numbers of classes are then their labels.
     """
     if isinstance(dataset, CocoDataset):
         return Numbering(dataset.image_numbers, dataset.class_numbers)
     ids = [image.image_id for image in dataset.images]
     classes = tuple(range(1, len(dataset.classes) + 1))
-    # 15 digits stay exact in programs that keep numbers as doubles.
+    # Numbers of 15 digits are exact in programs that store them as doubles.
     if all(name.isascii() and name.isdigit() and len(name) <= 15 for name in ids):
         numbers = [int(name) for name in ids]
         if len(set(numbers)) == len(numbers):
@@ -69,7 +75,7 @@ def numbering(dataset: Dataset) -> Numbering:
 
 @dataclass(frozen=True)
 class CocoImage:
-    """An entry of the list of images."""
+    """An entry in the list of images."""
 
     number: int
     file_name: str
@@ -78,12 +84,12 @@ class CocoImage:
 
     @property
     def image_id(self) -> str:
-        """The file's name without its suffix, with its folder where it has one."""
+        """The file name without its suffix, including its folder."""
         return str(Path(self.file_name).with_suffix("").as_posix())
 
     @classmethod
     def read(cls, path: Path, entry: Any) -> CocoImage:
-        """Raises InputError where the entry is not one of an image, or leads out of the folder."""
+        """Read an entry. Raises InputError if it is not an image or leads out of the folder."""
         try:
             number, file_name = entry["id"], entry["file_name"]
             width, height = entry.get("width"), entry.get("height")
@@ -91,17 +97,17 @@ class CocoImage:
             raise InputError(f"{path}: an image needs an id and a file_name") from error
         if not leads_inside(file_name):
             raise InputError(
-                f"{path}: image {str(number)[:40]}: unusable file_name {str(file_name)[:80]!r}"
+                f"{path}: image {str(number)[:40]}: invalid file_name {str(file_name)[:80]!r}"
             )
         if not isinstance(number, int) or not all(
             value is None or (isinstance(value, int) and value > 0) for value in (width, height)
         ):
-            raise InputError(f"{path}: image {file_name}: id, width and height should be integers")
+            raise InputError(f"{path}: image {file_name}: id, width and height must be integers")
         return cls(number, file_name, width, height)
 
 
 def leads_inside(file_name: Any) -> bool:
-    """Whether it names a file in the folder of pictures, as far as names go."""
+    """Whether the name is a valid path of a file inside the image folder."""
     return (
         isinstance(file_name, str)
         and 0 < len(file_name) <= LONGEST_NAME
@@ -117,20 +123,20 @@ def load_json(path: Path) -> dict[str, Any]:
         content = _loaded(read_bytes(path))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
-    wanted = ("images", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in wanted):
+    lists = ("images", "categories")
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
         raise InputError(
-            f"{path}: not a COCO data set: it needs lists of images, annotations and categories"
+            f"{path}: not a COCO dataset: expected lists of images, annotations and categories"
         )
     if not content["images"]:
-        raise InputError(f"{path}: it lists no images")
+        raise InputError(f"{path}: the file lists no images")
     return content
 
 
 def _loaded(content: bytes) -> Any:
-    """The value of json; whole numbers that 64 bits could not hold become floats.
+    """Parse json; integers that do not fit into 64 bits become floats.
 
-    (Python's have no limit, and break what they are compared or joined with.)
+    Python's integers have no limit, but NumPy's have.
     """
     if re.search(rb"\d{21}", content) is None:
         return json.loads(content)
@@ -138,16 +144,16 @@ def _loaded(content: bytes) -> Any:
 
 
 def categories_of(path: Path, content: dict[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Numbers and names, in order of number."""
+    """Return numbers and names of the categories, in order of number."""
     try:
         names = {entry["id"]: entry["name"] for entry in content["categories"]}
         numbers = tuple(sorted(names))
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: a category needs an id and a name") from error
     classes = tuple(names[number] for number in numbers)
-    named = all(isinstance(name, str) and _is_name(name) for name in classes)
-    if not named or len(set(classes)) < len(classes):
-        raise InputError(f"{path}: category names should be strings of one line, each once")
+    valid = all(isinstance(name, str) and _is_name(name) for name in classes)
+    if not valid or len(set(classes)) < len(classes):
+        raise InputError(f"{path}: category names must be unique strings of one line")
     return numbers, classes
 
 
@@ -158,17 +164,17 @@ def _is_name(text: str) -> bool:
 def annotations_by_image(
     path: Path, content: dict[str, Any], report: Report
 ) -> dict[int, list[Mapping[str, Any]]] | None:
-    """Image number -> its annotations; None where the file has no annotations at all."""
+    """Map image numbers to annotations; None if the file has no list of annotations."""
     entries = content.get("annotations")
     if not isinstance(entries, list):
         return None
-    of_image: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
-    for place, entry in enumerate(entries, start=1):
+    by_image: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    for position, entry in enumerate(entries, start=1):
         if isinstance(entry, dict) and isinstance(entry.get("image_id"), int):
-            of_image[entry["image_id"]].append(entry)
+            by_image[entry["image_id"]].append(entry)
         else:
-            report(Fault(path, f"annotation {place}: it has no image_id that is a number"))
-    return of_image
+            report(Fault(path, f"annotation {position}: image_id is missing or not an integer"))
+    return by_image
 
 
 def object_truth(
@@ -187,7 +193,7 @@ def object_truth(
             continue
         extent = _four_numbers(entry.get("bbox"))
         if extent is None:
-            report(Fault(path, f"{where}: bbox should be 4 numbers"))
+            report(Fault(path, f"{where}: bbox must be 4 numbers"))
             continue
         size = (image.width, image.height)
         box = inclusive_box(path, where, extent, size, report)

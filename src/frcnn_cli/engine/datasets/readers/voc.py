@@ -28,8 +28,8 @@ SPLITS = ("train", "val", "trainval", "test", ALL)
 class VocLayout:
     """A folder in the VOC layout.
 
-    classes: its class names in order of label; None takes those of classes.txt, and without
-        that file all that its annotations name, sorted.
+    classes: class names in order of label. None uses those in classes.txt; without that file, all
+        names in the annotations, sorted.
     """
 
     root: Path
@@ -38,22 +38,22 @@ class VocLayout:
 
     @staticmethod
     def is_at(root: Path) -> bool:
-        """Whether the folder looks like one."""
+        """Whether the folder has the VOC layout."""
         return (root / "ImageSets" / "Main").is_dir() and any(
             (root / folder).is_dir() for folder in ("JPEGImages", "Annotations")
         )
 
     def splits(self) -> dict[str, bool]:
-        """Those of train, val, trainval and test that are there; True where annotated."""
-        found = {}
+        """Map the existing splits to whether they have annotations."""
+        splits = {}
         for split in SPLITS:
             if self._split_file(split).is_file():
                 ids = self._ids(split)
-                found[split] = any(self._annotation_file(image_id).is_file() for image_id in ids)
-        return found
+                splits[split] = any(self._annotation_file(image_id).is_file() for image_id in ids)
+        return splits
 
     def read(self, split: str, name: str, report: Report) -> Dataset:
-        """The split's images in the order of its list, which all are annotated or none is."""
+        """Read the split: images in the order of its list. Either all are annotated or none is."""
         ids = self._ids(split)
         if not ids:
             raise InputError(f"{self._split_file(split)} lists no images")
@@ -64,34 +64,34 @@ class VocLayout:
         }
         classes = self.classes or self._classes(annotations)
         label_of = {class_name: label for label, class_name in enumerate(classes, start=1)}
-        pictures = index_images(self.root / "JPEGImages")
+        image_files = index_images(self.root / "JPEGImages")
         images = []
         for image_id in ids:
-            picture = pictures.get(image_id, self.root / "JPEGImages" / f"{image_id}.jpg")
-            if image_id not in pictures:
-                listed = f"lists {image_id}, which JPEGImages does not have"
-                report(Fault(self._split_file(split), listed, missing_picture=True))
+            image_path = image_files.get(image_id, self.root / "JPEGImages" / f"{image_id}.jpg")
+            if image_id not in image_files:
+                message = f"lists {image_id}, which is missing in JPEGImages"
+                report(Fault(self._split_file(split), message, missing_image=True))
             images.append(
-                annotated_image(image_id, picture, annotations.get(image_id), label_of, report)
+                annotated_image(image_id, image_path, annotations.get(image_id), label_of, report)
             )
         return Dataset(name, split, classes, tuple(images))
 
     def _classes(self, annotations: dict[str, Annotation | None]) -> tuple[str, ...]:
-        """From classes.txt, else from every split's annotations, so that all splits agree."""
-        listed = self.root / CLASSES_FILE
-        if listed.is_file():
-            return read_classes(listed)
-        everywhere = {image_id for split in self.splits() for image_id in self._ids(split)}
+        """Read classes.txt, or collect the names in all splits, so that all splits agree."""
+        classes_file = self.root / CLASSES_FILE
+        if classes_file.is_file():
+            return read_classes(classes_file)
+        all_ids = {image_id for split in self.splits() for image_id in self._ids(split)}
         others = (
             read_annotation(path, lambda fault: None)
-            for image_id in sorted(everywhere - set(annotations))
+            for image_id in sorted(all_ids - set(annotations))
             if (path := self._annotation_file(image_id)).is_file()
         )
         return classes_of((*annotations.values(), *others), self.root)
 
     def _ids(self, split: str) -> tuple[str, ...]:
-        """Image ids of a list; a repeated one counts once."""
-        # Per-class lists carry a second column (-1, 0, 1), which these may have too.
+        """Return the image ids of a split's list; repeated ids count once."""
+        # Like lists of one class, a list may have a second column (-1, 0, 1).
         lines = read_lines(self._split_file(split))
         return tuple(dict.fromkeys(line.split()[0] for line in lines))
 

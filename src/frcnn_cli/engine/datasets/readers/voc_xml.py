@@ -1,4 +1,4 @@
-"""Reading one VOC annotation file."""
+"""Read a VOC annotation file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 
 @dataclass(frozen=True)
 class Annotation:
-    """One file as it stands: nothing judged yet. Boxes are still 1-based."""
+    """The unchecked content of one file. Boxes are 1-based."""
 
     path: Path
     width: int | None
@@ -42,13 +42,13 @@ class AnnotatedObject:
 
 
 def read_annotation(path: Path, report: Report) -> Annotation | None:
-    """The file's content; None, with the fault reported, where it cannot be read.
+    """Read the file. Reports a fault and returns None if it is not readable.
 
-    Entities and document types are refused (defusedxml): an annotation has no use for them.
+    Entities and document types are rejected (defusedxml): annotations do not need them.
     """
     try:
         root = fromstring(read_bytes(path), forbid_dtd=True)
-    # LookupError: it names an encoding that there is not.
+    # LookupError: the file declares an unknown encoding.
     except (ParseError, DefusedXmlException, OSError, ValueError, LookupError) as error:
         report(Fault(path, f"not a readable annotation ({_reason(error)})"))
         return None
@@ -73,10 +73,10 @@ def read_annotation(path: Path, report: Report) -> Annotation | None:
 def ground_truth(
     annotation: Annotation, label_of: Mapping[str, int], report: Report
 ) -> GroundTruth:
-    """The annotation's objects with 0-based boxes; label_of maps class names to 1..K.
+    """Return the annotation's objects with 0-based boxes. label_of: class name -> label, 1..K.
 
-    Reported, and the object left out: an unknown class, a box turned inside out, a corner
-    more than BORDER_TOLERANCE outside the image. A corner less far outside is moved in.
+    Objects with an unknown class, an inverted box, or a corner more than BORDER_TOLERANCE
+    outside the image are reported and skipped. Corners less far outside are clipped.
     """
     boxes, labels, difficult = [], [], []
     for number, item in enumerate(annotation.objects, start=1):
@@ -85,7 +85,7 @@ def ground_truth(
             known = ", ".join(label_of)
             report(Fault(annotation.path, f"{where}: unknown class; the classes are {known}"))
             continue
-        box = _checked(item.box, annotation, where, report)
+        box = _checked_box(item.box, annotation, where, report)
         if box is not None:
             boxes.append(box)
             labels.append(label_of[item.name])
@@ -104,7 +104,7 @@ def annotated_image(
     label_of: Mapping[str, int],
     report: Report,
 ) -> ImageRecord:
-    """The record of an image with its annotation, where it has one that can be read."""
+    """Return the record of an image, without ground truth if `annotation` is None."""
     if annotation is None:
         return ImageRecord(image_id, path)
     truth = ground_truth(annotation, label_of, report)
@@ -112,21 +112,23 @@ def annotated_image(
 
 
 def classes_of(annotations: Iterable[Annotation | None], root: Path) -> tuple[str, ...]:
-    """The class names that annotations use, sorted."""
+    """Return the class names in the annotations, sorted."""
     names = {item.name for file in annotations if file is not None for item in file.objects}
     if not names:
-        raise InputError(f"{root}: no annotation there names a class; list them in {CLASSES_FILE}")
+        raise InputError(
+            f"{root}: the annotations contain no class; list the classes in {CLASSES_FILE}"
+        )
     return tuple(sorted(names))
 
 
-def _checked(
+def _checked_box(
     box: tuple[float, float, float, float], annotation: Annotation, where: str, report: Report
 ) -> tuple[float, float, float, float] | None:
-    """The box 0-based and inside its image, or None where it cannot be used."""
+    """Return the box, 0-based and clipped to its image, or None if it is invalid."""
     x1, y1, x2, y2 = box
     shown = f"{where}, box {x1:g} {y1:g} {x2:g} {y2:g}"
     if x2 < x1 or y2 < y1:
-        report(Fault(annotation.path, f"{shown}: turned inside out"))
+        report(Fault(annotation.path, f"{shown}: inverted (xmax < xmin or ymax < ymin)"))
         return None
     box = (x1 - 1, y1 - 1, x2 - 1, y2 - 1)
     outside = outside_by(box, annotation.width, annotation.height)
@@ -135,7 +137,7 @@ def _checked(
         report(Fault(annotation.path, f"{shown}: outside its {size}"))
         return None
     if outside > 0:
-        report(Fault(annotation.path, f"{shown}: a corner just outside, moved in", tolerated=True))
+        report(Fault(annotation.path, f"{shown}: corner 1 pixel outside, clipped", tolerated=True))
     right = math.inf if annotation.width is None else annotation.width - 1
     bottom = math.inf if annotation.height is None else annotation.height - 1
     return max(box[0], 0), max(box[1], 0), min(box[2], right), min(box[3], bottom)
@@ -167,7 +169,7 @@ def _number(box: Element, corner: str, name: str) -> float:
 
 
 def _length(root: Element, path: str) -> int | None:
-    """A size in pixels; None where the file has none (some tools write 0)."""
+    """Return a size in pixels; None if it is missing (some tools write 0)."""
     try:
         value = int(float(root.findtext(path) or 0))
     except (ValueError, OverflowError):
@@ -177,5 +179,5 @@ def _length(root: Element, path: str) -> int | None:
 
 def _reason(error: Exception) -> str:
     if isinstance(error, DefusedXmlException):
-        return "it declares a document type or entities, which are refused"
+        return "document types and entities are not supported"
     return " ".join(str(error).split())[:120]

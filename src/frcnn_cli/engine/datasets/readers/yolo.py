@@ -1,4 +1,4 @@
-"""The YOLO layout: images/, labels/ with a text file an image, and data.yaml or classes.txt."""
+"""The YOLO layout: images/, labels/ with a text file per image, and data.yaml or classes.txt."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from frcnn_proposals.files import is_writable
 from frcnn_proposals.images import image_size
 from frcnn_proposals.reading import open_file
 
-_DESCRIPTIONS = ("data.yaml", "data.yml", "dataset.yaml")
-_MAX_BYTES = 1 << 18  # of a description
+_DESCRIPTION_FILES = ("data.yaml", "data.yml", "dataset.yaml")
+_MAX_BYTES = 1 << 18  # of data.yaml
 
 
 @dataclass(frozen=True)
 class YoloLayout:
-    """A data.yaml, or the folder that has one or that has images/ and labels/.
+    """A data.yaml, a folder with a data.yaml, or a folder with images/ and labels/.
 
     The labels of images/a/1.jpg are in labels/a/1.txt; an image without that file has no
-    objects. A split none of whose images has a label file is without annotations.
+    objects. A split without any label file has no annotations.
     """
 
     root: Path
@@ -41,34 +41,37 @@ class YoloLayout:
 
     @staticmethod
     def is_at(root: Path) -> bool:
-        """Whether the path is a yaml file, or a folder laid out so."""
+        """Whether the path is a yaml file, or a folder in the YOLO layout."""
         if root.is_file():
             return root.suffix.lower() in (".yaml", ".yml")
-        if any((root / name).is_file() for name in _DESCRIPTIONS):
+        if any((root / name).is_file() for name in _DESCRIPTION_FILES):
             return True
         return any((folder / "labels").is_dir() for folder in (root, *_split_folders(root)))
 
     def splits(self) -> dict[str, bool]:
-        """As data.yaml or the folders name them; one without either is 'all'."""
+        """Map the splits of data.yaml, or of the folders, to whether they have annotations.
+
+        Without either, the only split is 'all'.
+        """
         return {
             split: any(_label_file(path).is_file() for path in self._images(split))
-            for split in self._places
+            for split in self._sources
         }
 
     def read(self, split: str, name: str, report: Report) -> Dataset:
-        """Images in the order of their names, or of the list that data.yaml refers to."""
+        """Read the split: images in order of name, or of the list that data.yaml refers to."""
         classes = self._classes()
         annotated = self.splits()[split]
         images: dict[str, ImageRecord] = {}
         for path in self._images(split):
             if path.stem in images:
-                report(Fault(path, "another picture of the split has this name"))
+                report(Fault(path, "another image of the split has the same name"))
                 continue
             try:
                 width, height = image_size(path)
             except InputError as error:
                 message = str(error).removeprefix(f"{path}: ")
-                report(Fault(path, message, missing_picture=not path.exists()))
+                report(Fault(path, message, missing_image=not path.exists()))
                 continue
             truth = None
             if annotated:
@@ -78,27 +81,27 @@ class YoloLayout:
                     truth = read_labels(labels, len(classes), (width, height), report)
             images[path.stem] = ImageRecord(path.stem, path, width, height, truth)
         if not images:
-            raise InputError(f"{self.root}: split {split} has no pictures")
+            raise InputError(f"{self.root}: split {split} has no images")
         return Dataset(name, split, classes, tuple(images.values()))
 
     @cached_property
     def _description(self) -> YoloDescription | None:
         if self.root.is_file():
             return read_description(self.root)
-        for name in _DESCRIPTIONS:
+        for name in _DESCRIPTION_FILES:
             if (self.root / name).is_file():
                 return read_description(self.root / name)
         return None
 
     @cached_property
-    def _places(self) -> dict[str, list[Path]]:
-        """Split -> folders of pictures, or text files that list them."""
+    def _sources(self) -> dict[str, list[Path]]:
+        """Map splits to image folders, or to text files that list images."""
         if self._description is not None:
-            return dict(self._description.places)
+            return dict(self._description.sources)
         inner = {folder.name: folder / "images" for folder in _split_folders(self.root)}
         inner |= {folder.name: folder for folder in _split_folders(self.root / "images")}
-        places = {split: [folder] for name, folder in inner.items() if (split := split_of(name))}
-        return places or {ALL: [self.root / "images"]}
+        sources = {split: [folder] for name, folder in inner.items() if (split := split_of(name))}
+        return sources or {ALL: [self.root / "images"]}
 
     def _classes(self) -> tuple[str, ...]:
         if self._description is not None:
@@ -106,22 +109,22 @@ class YoloLayout:
         for folder in (self.root, self.root / "labels"):
             if (folder / CLASSES_FILE).is_file():
                 return read_classes(folder / CLASSES_FILE)
-        raise InputError(f"{self.root}: name the classes in data.yaml or {CLASSES_FILE}")
+        raise InputError(f"{self.root}: list the classes in data.yaml or {CLASSES_FILE}")
 
     def _images(self, split: str) -> Iterator[Path]:
-        for place in self._places[split]:
-            if place.is_dir():
-                yield from sorted(path for path in place.rglob("*") if is_image(path))
-            elif place.is_file():
-                yield from (_listed(place, line) for line in read_lines(place))
+        for source in self._sources[split]:
+            if source.is_dir():
+                yield from sorted(path for path in source.rglob("*") if is_image(path))
+            elif source.is_file():
+                yield from (_listed_image(source, line) for line in read_lines(source))
             else:
-                raise InputError(f"{self.root}: split {split} is to be at {place}, not there")
+                raise InputError(f"{self.root}: {source} of split {split} does not exist")
 
 
-def _listed(file: Path, line: str) -> Path:
-    """The picture that a line of a split's list names."""
+def _listed_image(file: Path, line: str) -> Path:
+    """Return the image path in a line of a split's list."""
     if "\0" in line or not Path(line).name:
-        raise InputError(f"{file}: {line[:100]!r} is no picture's name")
+        raise InputError(f"{file}: {line[:100]!r} is not an image file name")
     return file.parent / line
 
 
@@ -131,29 +134,31 @@ def _split_folders(root: Path) -> list[Path]:
     return [entry for entry in sorted(root.iterdir()) if entry.is_dir() and split_of(entry.name)]
 
 
-def _label_file(picture: Path) -> Path:
-    """The last folder called images becomes labels; otherwise beside the picture."""
-    parts = list(picture.parts)
-    for place in reversed(range(len(parts) - 1)):
-        if parts[place] == "images":
-            parts[place] = "labels"
+def _label_file(image_path: Path) -> Path:
+    """Return the label file: in labels/ instead of the last images/, or next to the image."""
+    parts = list(image_path.parts)
+    for index in reversed(range(len(parts) - 1)):
+        if parts[index] == "images":
+            parts[index] = "labels"
             break
     return Path(*parts).with_suffix(".txt")
 
 
 @dataclass(frozen=True)
 class YoloDescription:
-    """classes in order of number; places: split -> folders of pictures or lists of them."""
+    """The content of data.yaml. classes: in order of number.
+
+    sources: split -> image folders, or text files that list images.
+    """
 
     classes: tuple[str, ...]
-    places: dict[str, list[Path]]
+    sources: dict[str, list[Path]]
 
 
 def read_description(path: Path) -> YoloDescription:
-    """Raises InputError, naming the file, where it does not describe a data set or where there
-    is no PyYAML to read it with."""
+    """Read a data.yaml. Raises InputError if it is invalid or PyYAML is not installed."""
     try:
-        # Only this layout needs it: not one of the toolkit's own dependencies.
+        # PyYAML is not a dependency of the toolkit: only this layout needs it.
         import yaml  # type: ignore[import-untyped]
     except ImportError as error:
         raise InputError(f"{path}: reading it needs PyYAML: pip install pyyaml") from error
@@ -161,74 +166,76 @@ def read_description(path: Path) -> YoloDescription:
         with open_file(path) as file:
             text = file.read(_MAX_BYTES + 1)
         if len(text) > _MAX_BYTES:
-            raise InputError(f"{path}: is larger than {_MAX_BYTES >> 10} KiB, as none need be")
+            raise InputError(f"{path}: is larger than {_MAX_BYTES >> 10} KiB")
         content = yaml.load(text, _loader())
     except (OSError, ValueError, RecursionError, yaml.YAMLError) as error:
         raise InputError(f"{path}: not a readable yaml file ({reason(error)})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected names, train and val")
-    base = path.parent / _place(path, content.get("path") or ".")
-    places = {
-        split: [_resolve(path, base, _place(path, place)) for place in _as_list(value)]
+    base = path.parent / _path_text(path, content.get("path") or ".")
+    sources = {
+        split: [_resolve(path, base, _path_text(path, source)) for source in _as_list(value)]
         for key, value in content.items()
         if value and isinstance(key, str) and (split := split_of(key))
     }
-    if not places:
-        raise InputError(f"{path}: it names no train, val or test")
-    return YoloDescription(_class_names(path, content.get("names")), places)
+    if not sources:
+        raise InputError(f"{path}: it has no train, val or test")
+    return YoloDescription(_class_names(path, content.get("names")), sources)
 
 
 def _loader() -> Any:
-    """yaml's safe loader without `<<`, by which a few lines make it merge without end."""
+    """Create a safe loader without merge keys (`<<`), which can expand without limit."""
     import yaml
 
     class Loader(yaml.SafeLoader):
         def flatten_mapping(self, node: Any) -> None:
             if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
-                raise yaml.YAMLError("it merges tables by <<, which no data set needs")
+                raise yaml.YAMLError("merge keys (<<) are not supported")
 
     return Loader
 
 
 def _class_names(path: Path, names: Any) -> tuple[str, ...]:
-    """From a list, or from a map of number to name."""
+    """Return the classes from a list, or from a map of number to name."""
     if isinstance(names, dict) and set(names) == set(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
-        raise InputError(f"{path}: names should list the classes, or map 0, 1, ... to them")
+        raise InputError(f"{path}: names must list the classes, or map 0, 1, ... to them")
     classes = tuple(_text(path, name) for name in names)
     if len(set(classes)) < len(classes):
-        raise InputError(f"{path}: names holds a class twice")
+        raise InputError(f"{path}: names lists a class twice")
     return classes
 
 
 def _text(path: Path, value: Any) -> str:
-    """A name as text. (A few lines of yaml can make lists of lists whose text is endless.)"""
+    """Return a name as text. Lists are rejected: nested ones can expand to an endless text."""
     if isinstance(value, list | dict | set | tuple):
-        raise InputError(f"{path}: a list where a name belongs")
+        raise InputError(f"{path}: expected a name, found a list or a map")
     if isinstance(value, int) and value.bit_length() > 64:
-        raise InputError(f"{path}: a number of more than 64 bits where a name belongs")
+        raise InputError(f"{path}: expected a name, found a number of more than 64 bits")
     text = str(value)
     if len(text.splitlines()) > 1:
-        raise InputError(f"{path}: a text of several lines where a name belongs")
+        raise InputError(f"{path}: expected a name, found a text of several lines")
     if not is_writable(text):
-        raise InputError(f"{path}: a name in it is no text that can be written")
+        raise InputError(f"{path}: a name contains characters that cannot be written")
     return text
 
 
-def _place(path: Path, value: Any) -> str:
-    """A path as text, of names that a system can have."""
-    place = _text(path, value)
-    lengths = [len(name.encode(errors="replace")) for name in Path(place).parts]
+def _path_text(path: Path, value: Any) -> str:
+    """Return a path as text. Raises InputError if it is too long for any system."""
+    text = _text(path, value)
+    lengths = [len(name.encode(errors="replace")) for name in Path(text).parts]
     if sum(lengths) > LONGEST_PATH or any(length > LONGEST_NAME for length in lengths):
-        raise InputError(f"{path}: a path longer than any system's")
-    return place
+        raise InputError(f"{path}: it contains a path that is too long")
+    return text
 
 
-def _resolve(path: Path, base: Path, place: str) -> Path:
-    """Where a split is: under `path:`, beside the yaml, or, as some exports write it, at
-    ../train/images where train/images is meant."""
-    candidates = [base / place, path.parent / place, path.parent / place.removeprefix("../")]
+def _resolve(path: Path, base: Path, source: str) -> Path:
+    """Return the path of a split: relative to `path:` or to the folder of the yaml.
+
+    A leading ../ may be wrong: some exports write ../train/images for train/images.
+    """
+    candidates = [base / source, path.parent / source, path.parent / source.removeprefix("../")]
     return next((candidate for candidate in candidates if candidate.exists()), candidates[0])
 
 
