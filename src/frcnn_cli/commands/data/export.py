@@ -70,7 +70,7 @@ def export(
     if detections_path is not None:
         from frcnn_cli.engine.evaluation.detections_file import read_detections
 
-        read = read_detections(detections_path, data)
+        read = read_detections(detections_path, data, output)
         detections = {name: item.above(score_threshold) for name, item in read.items()}
     export_dataset(data, out, format, detections, copy_images)
     content = "ground truth" if detections is None else "detections"

@@ -102,6 +102,8 @@ def counts_line(evaluation: Evaluation) -> str:
     )
     if counts.outside:
         line += f"; {counts.outside} on images outside the dataset, ignored"
+    if evaluation.trained_on is not None:
+        line += f"; the model was trained on {evaluation.trained_on} of the images"
     return line
 
 

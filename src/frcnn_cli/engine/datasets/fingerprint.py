@@ -90,6 +90,15 @@ class Fingerprint:
             count += file in known_files or (by_id and not is_other)
         return count
 
+    def relabelled(self, dataset: Dataset) -> list[ImageRecord]:
+        """The images of `dataset` that have an id, but another annotation, in this one."""
+        return [
+            image
+            for image in dataset.images
+            if self.images.get(_short(image.image_id), annotation_digest(image))
+            != annotation_digest(image)
+        ]
+
     def to_json(self) -> dict[str, Any]:
         """JSON values; the digests as base64 of 8 bytes per image, 0 for an unknown file."""
         files = [self.files.get(key, _NO_FILE) for key in self.images]

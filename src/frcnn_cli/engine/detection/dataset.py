@@ -43,6 +43,11 @@ class JournalledDetections:
     journal: Journal
     files: Mapping[str, ReadFile]
 
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the image files, by image id."""
+        return {image_id: file.digest for image_id, file in self.files.items()}
+
 
 def detect_with_journal(
     loaded: LoadedModel,

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
 from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
-from frcnn_cli.engine.models.provenance import trained_on
+from frcnn_cli.engine.models.seen_images import count_seen, trained_on
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.store.reader import ProposalStore
 
 
 def open_images(
@@ -54,7 +55,7 @@ def open_unseen_images(
     for split in splits:
         dataset = find_dataset(name, split, root)
         check_classes(loaded, dataset)
-        seen = trained_on(loaded.experiment.data, dataset)
+        seen = trained_on(loaded.experiment.data, dataset, loaded.origin, root)
         if seen:
             reporter.note(f"Skipping split {split} of {name}: the model was trained on its images.")
             continue
@@ -70,6 +71,26 @@ def open_unseen_images(
         f"{name}: the model was trained on images of its {' and '.join(splits) or 'splits'}, "
         "so they cannot show the loss.\nChoose a dataset or --split that it was not trained on."
     )
+
+
+def seen_images(
+    loaded: LoadedModel,
+    dataset: Dataset,
+    digests: Mapping[str, str],
+    data_root: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> int | None:
+    """The number of scored images that the model was trained on; warns if there are any.
+
+    None if it is unknown. digests: SHA-256 of the image files by image id, where they were read.
+    """
+    count = count_seen(loaded.origin, loaded.experiment.data, dataset, digests, data_root)
+    if count:
+        reporter.warn(
+            f"{loaded.path} was trained on {count} of the {len(dataset)} images, so its scores do "
+            "not apply to new images."
+        )
+    return count
 
 
 def open_split(
@@ -126,7 +147,7 @@ def _dataset_of(loaded: LoadedModel, data: DataOptions) -> tuple[str, Path | Non
 def _with_proposals(
     loaded: LoadedModel, dataset: Dataset, root: Path | None, data: DataOptions, reporter: Reporter
 ) -> DatasetProposals:
-    return proposals_for(
+    found = proposals_for(
         reporter,
         dataset,
         data.proposals,
@@ -134,6 +155,27 @@ def _with_proposals(
         data_root=root,
         allow_mismatch=data.allow_mismatch,
     )
+    _warn_of_other_proposals(loaded, found, reporter)
+    return found
+
+
+def _warn_of_other_proposals(
+    loaded: LoadedModel, found: DatasetProposals, reporter: Reporter
+) -> None:
+    """Warn if the model was trained with proposals of another kind.
+
+    Files in other formats than stores differ from split to split, so they are not compared.
+    """
+    own = loaded.experiment.proposals
+    trained = str(loaded.origin.get("proposals_fingerprint", ""))
+    if not isinstance(found.proposals, ProposalStore) or not (trained or own.file):
+        return
+    provenance = found.proposals.provenance
+    if trained.split(" ")[0] != provenance.fingerprint:
+        reporter.warn(
+            f"The model was trained with the proposals of {own.file or own.source}, but is "
+            f"evaluated with those of {provenance.describe()}. Use --proposals or --source."
+        )
 
 
 def _line(name: str, dataset: Dataset) -> str:

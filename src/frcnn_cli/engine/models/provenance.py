@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import filecmp
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint
-from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment
+from frcnn_cli.engine.settings import Architecture, Experiment
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import Override, from_nested, override
 from frcnn_proposals.base import Proposals
@@ -94,40 +91,3 @@ def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str
     if isinstance(proposals, ProposalStore):
         return proposals.provenance.fingerprint
     return proposal_digest(path)
-
-
-# Splits that contain all images of a split.
-_WITHIN = {"train": ("train", "trainval", "all"), "val": ("val", "trainval", "all")}
-
-
-def trained_on(training: DataSettings, dataset: Dataset) -> bool | None:
-    """Whether a model was trained on any image of `dataset`.
-
-    training: as stored with the model. Two images are the same if they are the same file, or have
-    the same id and the same bytes. If the training images are missing, the names of dataset and
-    split are compared instead: the training split must contain the split of `dataset`. Returns None
-    if `training` has no name, or names a different dataset that is missing.
-    """
-    name, split = training.dataset, training.split
-    if not name or not split:
-        return None
-    try:
-        seen = find_dataset(name, split, training.folder)
-    except (InputError, MisuseError):
-        if Path(name).name != Path(dataset.name).name:
-            return None
-        return split in _WITHIN.get(dataset.split, (dataset.split, "all"))
-    paths = {record.image_id: record.path for record in seen.images}
-    files = {path.resolve() for path in paths.values()}
-    return any(
-        record.path.resolve() in files
-        or (record.image_id in paths and _same_bytes(record.path, paths[record.image_id]))
-        for record in dataset.images
-    )
-
-
-def _same_bytes(path: Path, other: Path) -> bool:
-    try:
-        return filecmp.cmp(path, other, shallow=False)
-    except OSError:
-        return False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.stage_times import mean_stages
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.errors import diagnose
-from frcnn_cli.engine.evaluation.images import open_images, open_split
+from frcnn_cli.engine.evaluation.images import open_images, open_split, seen_images
 from frcnn_cli.engine.evaluation.recall import evaluate_recall
 from frcnn_cli.engine.evaluation.scores import evaluate
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
@@ -57,21 +58,30 @@ def report_on_models(
     images = open_images(models[0], data or DataOptions(), models[1:], reporter=reporter)
     detection = detection or DetectionOptions()
     settings = [detection.for_evaluation(loaded.experiment.detect) for loaded in models]
-    dataset, journals = images.dataset, []
+    dataset, journals, digests = images.dataset, [], dict(images.digests)
     found: list[Mapping[str, Detections]] = []
     if detections:
-        found = [read_detections(path, dataset) for path in detections]
+        found = [read_detections(path, dataset, reporter) for path in detections]
     else:
         for loaded, own in zip(models, settings, strict=True):
             detected = detect_with_journal(loaded, images, own, reporter=reporter)
             journals.append(detected.journal)
+            digests |= detected.digests
             found.append(detected.detections)
         dataset = readable_images(dataset, found)
     with reporter.progress("Timing", None):
         prepared = [prepare_model(loaded.model, loaded.precision) for loaded in models]
         stages = mean_stages(prepared, dataset, images.proposals, settings[:1] * len(models))
+    root = None if data is None else data.data_root
     subjects = tuple(
-        subject_of_model(dataset, of_model, loaded, seconds, threshold)
+        subject_of_model(
+            dataset,
+            of_model,
+            loaded,
+            seconds,
+            threshold,
+            seen_images(loaded, dataset, digests, root, reporter),
+        )
         for loaded, of_model, seconds in zip(models, found, stages, strict=True)
     )
     most = max(own.proposals for own in settings)
@@ -103,7 +113,8 @@ def report_on_files(
     )  # fmt: skip
     threshold = USUAL_THRESHOLD if threshold is None else threshold
     subjects = tuple(
-        subject_of_file(dataset, read_detections(path, dataset), path, threshold) for path in files
+        subject_of_file(dataset, read_detections(path, dataset, reporter), path, threshold)
+        for path in files
     )
     proposals = None
     if data.proposals is not None:
@@ -149,6 +160,7 @@ def subject_of_model(
     loaded: LoadedModel,
     stages: Mapping[str, float],
     threshold: float | None = None,
+    trained_on: int | None = None,
 ) -> Subject:
     """A model's subject; the log of its training is looked for beside its file.
 
@@ -166,6 +178,7 @@ def subject_of_model(
         stages=stages,
         parameters=parameter_count(loaded.model),
         threshold=threshold_for(loaded.model, threshold),
+        trained_on=trained_on,
     )
 
 
@@ -174,13 +187,14 @@ def _subject(
     detections: Mapping[str, Detections],
     name: str,
     setting: Mapping[str, str],
+    trained_on: int | None = None,
     **known: Any,
 ) -> Subject:
     truth, found = truth_table(dataset), detection_table(dataset, detections)
     return Subject(
         name=name,
         setting=setting,
-        evaluation=evaluate(dataset, detections),
+        evaluation=replace(evaluate(dataset, detections), trained_on=trained_on),
         found=found,
         diagnosis=diagnose(truth, found),
         curves=precision_recall_curves(dataset.classes, truth, found),
