@@ -30,7 +30,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def nameless(home: Path, tmp_path: Path) -> Path:
     """The model without a record of its data, as another tool may write it."""
     model, origin = load_model(home / "run" / "model.safetensors")
-    del origin["experiment"]
+    del origin["experiment"], origin["dataset_fingerprint"]
     save_model(model, tmp_path / "model.safetensors", origin)
     return tmp_path / "model.safetensors"
 

@@ -24,8 +24,8 @@ from frcnn_cli.engine.compression.ranks import (
 )
 from frcnn_cli.engine.compression.search import Search, ladder, lowest_within
 from frcnn_cli.engine.detection.stage_times import StageTimes
-from frcnn_cli.engine.evaluation.images import seen_images
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.models.store import as_stored, is_half, save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals

@@ -9,8 +9,8 @@ from frcnn_cli.engine.compression.accuracy import measure_map
 from frcnn_cli.engine.compression.costs import REPEATS, measure_costs
 from frcnn_cli.engine.compression.layers import decompose_layers, replace_layers
 from frcnn_cli.engine.compression.ranks import Choice, by_rank
-from frcnn_cli.engine.evaluation.images import seen_images
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.models.store import as_stored, is_half
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
 from frcnn_cli.engine.records import Dataset

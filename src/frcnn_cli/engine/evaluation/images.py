@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
 from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
-from frcnn_cli.engine.models.seen_images import count_seen, trained_on
+from frcnn_cli.engine.models.seen_images import trained_on
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -71,26 +71,6 @@ def open_unseen_images(
         f"{name}: the model was trained on images of its {' and '.join(splits) or 'splits'}, "
         "so they cannot show the loss.\nChoose a dataset or --split that it was not trained on."
     )
-
-
-def seen_images(
-    loaded: LoadedModel,
-    dataset: Dataset,
-    digests: Mapping[str, str],
-    data_root: Path | None = None,
-    reporter: Reporter = SILENT,
-) -> int | None:
-    """The number of scored images that the model was trained on; warns if there are any.
-
-    None if it is unknown. digests: SHA-256 of the image files by image id, where they were read.
-    """
-    count = count_seen(loaded.origin, loaded.experiment.data, dataset, digests, data_root)
-    if count:
-        reporter.warn(
-            f"{loaded.path} was trained on {count} of the {len(dataset)} images, so its scores do "
-            "not apply to new images."
-        )
-    return count
 
 
 def open_split(

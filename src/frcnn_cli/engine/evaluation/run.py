@@ -11,9 +11,10 @@ from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.detection_checks import class_findings
 from frcnn_cli.engine.evaluation.detections_file import read_detections
-from frcnn_cli.engine.evaluation.images import open_images, open_split, seen_images
+from frcnn_cli.engine.evaluation.images import open_images, open_split
 from frcnn_cli.engine.evaluation.scores import Evaluation, evaluate
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 

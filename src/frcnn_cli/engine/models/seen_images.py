@@ -9,14 +9,36 @@ from typing import Any
 
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint, name_of
+from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.provenance import dataset_fingerprint
 from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DataSettings
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import image_digest
 
 # The parts that splits consist of.
 _PARTS = {"trainval": {"train", "val"}, "all": {"train", "val", "test"}}
+
+
+def seen_images(
+    loaded: LoadedModel,
+    dataset: Dataset,
+    digests: Mapping[str, str],
+    data_root: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> int | None:
+    """The number of scored images that the model was trained on; warns if there are any.
+
+    None if it is unknown. digests: SHA-256 of the image files by image id, where they were read.
+    """
+    count = count_seen(loaded.origin, loaded.experiment.data, dataset, digests, data_root)
+    if count:
+        reporter.warn(
+            f"{loaded.path} was trained on {count} of the {len(dataset)} images, so its scores do "
+            "not apply to new images."
+        )
+    return count
 
 
 def count_seen(
@@ -55,11 +77,12 @@ def trained_on(
     fingerprint = dataset_fingerprint(origin or {})
     if fingerprint is not None and fingerprint.seen_of(dataset, _digests(fingerprint, dataset)):
         return True
+    if fingerprint is not None:
+        images = _images_of(training.dataset, training.split, training.folder)
+        return any(_seen_among(images or {}, dataset))
     images = _training_images(training, dataset, data_root)
     if images is not None:
         return any(_seen_among(images, dataset))
-    if fingerprint is not None:
-        return False
     if not training.dataset or name_of(training.dataset) != name_of(dataset.name):
         return None
     parts = (_PARTS.get(split, {split}) for split in (training.split, dataset.split))
@@ -70,18 +93,21 @@ def _training_images(
     training: DataSettings, dataset: Dataset, data_root: Path | None
 ) -> dict[str, ImageRecord] | None:
     """The training images by id, from their own dataset or from an equally named `dataset`."""
-    if not training.dataset or not training.split:
+    images = _images_of(training.dataset, training.split, training.folder)
+    if images is None and name_of(training.dataset) == name_of(dataset.name):
+        return _images_of(dataset.name, training.split, data_root)
+    return images
+
+
+def _images_of(name: str, split: str, data_root: Path | None) -> dict[str, ImageRecord] | None:
+    """The images of a split by id; None if it cannot be read."""
+    if not name or not split:
         return None
-    places = [(training.dataset, training.folder)]
-    if name_of(training.dataset) == name_of(dataset.name):
-        places.append((dataset.name, data_root))
-    for name, root in places:
-        try:
-            found = find_dataset(name, training.split, root, report=lambda fault: None)
-        except (InputError, MisuseError):
-            continue
-        return {record.image_id: record for record in found.images}
-    return None
+    try:
+        found = find_dataset(name, split, data_root, report=lambda fault: None)
+    except InputError:
+        return None
+    return {record.image_id: record for record in found.images}
 
 
 def _seen_among(images: Mapping[str, ImageRecord], dataset: Dataset) -> list[bool]:

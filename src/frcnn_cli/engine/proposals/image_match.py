@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from frcnn_cli.engine.datasets.findings import Finding, Level, finding, level_of_share
+from frcnn_cli.engine.datasets.fingerprint import Fingerprint, short_digest
 from frcnn_cli.engine.datasets.image_sizes import read_sizes, size_findings, size_problem
 from frcnn_cli.engine.records import Dataset, ImageRecord, ReadFile
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.store.reader import ProposalStore
 
@@ -103,3 +105,37 @@ def _finding(
     names = [f"{image_id} {problem}" for image_id, problem in problems.items()]
     level = level or level_of_share(len(problems), checked)
     return [replace(finding(level, "proposal-image", message, names), way_out=_WAY_OUT)]
+
+
+class FilesRead:
+    """The image files that a process of a training run has read.
+
+    start: fingerprint from the start of the run. files: what reading them showed, by image id.
+    problem: of the first image that differs from its annotation or its proposals.
+    """
+
+    def __init__(
+        self, dataset: Dataset, proposals: Mapping[str, Proposals], start: Fingerprint | None
+    ) -> None:
+        self.dataset, self.proposals, self.start = dataset, proposals, start
+        self.problem: str | None = None
+        self.files: dict[str, ReadFile] = {}
+        self._records = {record.image_id: record for record in dataset.images}
+
+    def add(self, image_ids: Sequence[str], files: Sequence[ReadFile]) -> None:
+        """Add images that were read. Raises MisuseError if one was replaced since the start."""
+        for image_id, file in zip(image_ids, files, strict=True):
+            if image_id not in self.files:
+                self._check_unchanged(image_id, file)
+                self.files[image_id] = file
+                problem = file_problem(self._records[image_id], self.proposals, file)
+                if problem is not None and self.problem is None:
+                    self.problem = f"{image_id} {problem}"
+
+    def _check_unchanged(self, image_id: str, file: ReadFile) -> None:
+        digest = None if self.start is None else self.start.file_of(image_id)
+        if digest is not None and digest != short_digest(file.digest):
+            raise MisuseError(
+                f"{self._records[image_id].path}: this image was replaced since the run was "
+                "started.\nRestore it, or start another run."
+            )

@@ -17,12 +17,13 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.stage_times import mean_stages
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.errors import diagnose
-from frcnn_cli.engine.evaluation.images import open_images, open_split, seen_images
+from frcnn_cli.engine.evaluation.images import open_images, open_split
 from frcnn_cli.engine.evaluation.recall import evaluate_recall
 from frcnn_cli.engine.evaluation.scores import evaluate
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
 from frcnn_cli.engine.evaluation.voc import precision_recall_curves
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.models.store import MODEL_FILE
 from frcnn_cli.engine.network.model import parameter_count
 from frcnn_cli.engine.proposals.for_dataset import proposals_for

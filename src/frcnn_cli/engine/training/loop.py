@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from frcnn_cli.engine.datasets.findings import Finding
 from frcnn_cli.engine.distributed.interrupt import StopRequest, stop_between_steps
 from frcnn_cli.engine.models.initial import renormalise_boxes
+from frcnn_cli.engine.models.provenance import dataset_fingerprint, with_dataset
 from frcnn_cli.engine.models.store import MODEL_FILE, save_model
 from frcnn_cli.engine.network.compile import compilation_explained, compile_features
 from frcnn_cli.engine.network.losses import Losses
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.image_match import FilesRead, file_findings
 from frcnn_cli.engine.training.checkpoint import (
     Progress,
     load_checkpoint,
@@ -24,7 +28,6 @@ from frcnn_cli.engine.training.checkpoint import (
     resumable_after_failure,
     save_checkpoint,
 )
-from frcnn_cli.engine.training.files_read import FilesRead
 from frcnn_cli.engine.training.metrics import METRICS_FILE, Write, appended_lines
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run, StepReport, Trained
@@ -120,13 +123,13 @@ def _train_from(
                 stopping = any(team.gather(stop.made))
                 due = stopping or progress.iteration % settings.checkpoint_every == 0
                 if due:
-                    progress = replace(progress, origin=recorder.files.in_origin(progress.origin))
+                    progress = replace(progress, origin=recorder.with_files(progress.origin))
                 if team.is_first and due:
                     save_checkpoint(run.folder, model, optimizer, progress)
                 if stopping:
                     raise KeyboardInterrupt
-    unreadable, findings = recorder.unreadable_by_team(), recorder.files.findings()
-    run = replace(run, origin=recorder.files.in_origin(run.origin))
+    unreadable, findings = recorder.unreadable_by_team(), recorder.findings_by_team()
+    run = replace(run, origin=recorder.with_files(run.origin))
     if recorder.steps == 0 and start < settings.iterations:
         raise InputError(
             f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
@@ -190,7 +193,9 @@ class Recorder:
     files: FilesRead = field(init=False)
 
     def __post_init__(self) -> None:
-        self.files = FilesRead(self.run)
+        run = self.run
+        start = dataset_fingerprint(run.origin)
+        self.files = FilesRead(run.dataset, run.proposals, start)
 
     def timed(self, shares: Iterable[Minibatch]) -> Iterator[Minibatch]:
         """The shares of the next step on the run's device; the step's time starts here."""
@@ -205,7 +210,7 @@ class Recorder:
             if share is None:
                 return
             self.unreadable |= dict.fromkeys(share.unreadable)
-            self.files.add(share)
+            self.files.add(share.image_ids, share.files)
             yield share.to(self.run.device)
 
     def record(self, iteration: int, losses: Losses | None, rate: float) -> None:
@@ -225,6 +230,23 @@ class Recorder:
         )
         self.write(step.measured())
         self.on_step(replace(step, evaluation=self.score, problem=self.files.problem))
+
+    def with_files(self, origin: dict[str, Any]) -> dict[str, Any]:
+        """The origin, whose fingerprint has the image files that all processes have read."""
+        read = {name: file.digest for name, file in self.files.files.items()}
+        parts = self.run.team.gather(read)
+        fingerprint = dataset_fingerprint(origin)
+        if fingerprint is None:
+            return origin
+        for digests in parts:
+            fingerprint = fingerprint.with_files(digests)
+        return with_dataset(origin, fingerprint)
+
+    def findings_by_team(self) -> tuple[Finding, ...]:
+        """Warnings about the image files that all processes have read."""
+        parts = self.run.team.gather(self.files.files)
+        files = {name: file for part in parts for name, file in part.items()}
+        return tuple(file_findings(self.run.dataset, self.run.proposals, files))
 
     def unreadable_by_team(self) -> tuple[str, ...]:
         """The messages of all processes, each once."""
