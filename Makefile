@@ -12,7 +12,9 @@
 # make coverage       measure the branch coverage of the engine, the proposals and the commands
 # make fuzz           fuzz every reader with atheris, for SECONDS in total
 # make reference      generate docs/commands.md from the commands
-# make lint           run ruff and mypy
+# make style          run ruff and mypy
+# make docs           build the documentation site in site/, which needs no network
+# make lint           run style and docs
 # make wheel          build dist/*.whl, which installs without a compiler
 # make test-abi       test the same wheel with two releases of torch
 PYTHON ?= python3
@@ -28,7 +30,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --d
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test results-quick results reference test-avx2 test-web test-hostile test-long test-random coverage fuzz lint wheel test-abi clean
+.PHONY: setup demo test results-quick results reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -114,10 +116,17 @@ results-quick results: setup
 reference: setup
 	$(BIN)/python -m frcnn_cli.reference docs/commands.md
 
-lint: setup
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The variable hides an advertisement of the theme. Broken links and anchors are errors.
+docs: setup
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+	@echo "Open site/index.html"
+
+lint: style docs
 
 wheel: setup
 	rm -rf dist
@@ -127,4 +136,4 @@ test-abi: wheel
 	kernels/test_abi.sh dist/frcnn-*.whl
 
 clean:
-	rm -rf build dist $(DEMO) $(FUZZED)
+	rm -rf build dist site $(DEMO) $(FUZZED)

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# comparisons.sh [results-quick|results] [FOLDER]: the comparisons of the paper, on one short schedule.
+# comparisons.sh [results-quick|results] [FOLDER]: the paper's comparisons with a short schedule.
 #
-# Trained on train and scored on val of the VOC data under $FRCNN_DATA; the test split is not
-# read. results-quick takes half an hour on two cores with instructions for bfloat16, longer on
-# others: one training, and what that one model shows. Either resumes where it was stopped.
-# docs/results/table.py prints what is there.
+# Trains on train and evaluates on val of the VOC data in $FRCNN_DATA; the test split is not read.
+# results-quick trains one model and evaluates it in several ways, which takes half an hour on two
+# cores with instructions for bfloat16, and longer on others. Both resume after an interruption.
+# docs/results/table.py prints the existing results.
 set -euo pipefail
-what=${1:-results-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
+target=${1:-results-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
 proposals=${PROPOSALS:-$runs/selective-search.proposals}
 opencv=${OPENCV_PROPOSALS:-$runs/opencv.proposals} dense=$runs/dense.proposals
 schedule=(--backbone efficientnet_lite0 --split train --iterations 1000 --scale 400
@@ -15,7 +15,7 @@ schedule=(--backbone efficientnet_lite0 --split train --iterations 1000 --scale 
           --checkpoint-every 250)
 mkdir -p "$runs"
 
-# propose FILE [OPTION ...]: proposals of train and val, unless they are there
+# propose FILE [OPTION ...]: compute proposals of train and val, unless FILE exists
 propose() { test -e "$1" || "$frcnn" propose voc2007 --split trainval --out "$@"; }
 
 # learn NAME FILE [OPTION ...]: train a detector with proposals from FILE
@@ -27,7 +27,7 @@ learn() {
 	"$frcnn" train voc2007 "${schedule[@]}" --proposals "$file" --allow-mismatch --out "$run" "$@"
 }
 
-# score NAME RUN FILE [OPTION ...]: judge it on val, into NAME.json
+# score NAME RUN FILE [OPTION ...]: evaluate RUN on val and write NAME.json
 score() {
 	local results=$runs/$1.json run=$runs/$2 file=$3
 	shift 3
@@ -35,11 +35,11 @@ score() {
 		--proposals "$file" --allow-mismatch --json "$results" "$@"
 }
 
-# compare NAME FILE [OPTION ...]: both
+# compare NAME FILE [OPTION ...]: train and evaluate
 compare() { learn "$@"; score "$1" "$1" "$2"; }
 
-# narrow NAME FILE: judge it with fc6 and fc7 at rank 64, into NAME-64.json
-narrow() {
+# compress NAME FILE: evaluate with fc6 and fc7 at rank 64 and write NAME-64.json
+compress() {
 	test -e "$runs/$1/rank-64.safetensors" ||
 		"$frcnn" compress "$runs/$1" --svd-rank 64 --out "$runs/$1/rank-64.safetensors"
 	score "$1-64" "$1/rank-64.safetensors" "$2"
@@ -52,24 +52,25 @@ score base-voting base "$proposals" --box-voting 0.5
 test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val \
 	--proposals "$proposals" --allow-mismatch --sweep proposals=300,1000,2000 \
 	--plot "$runs/sweep.png" --json "$runs/sweep.json"
-if test "$what" = results-quick; then exit; fi
+if test "$target" = results-quick; then exit; fi
 
 for larger in efficientnet_lite1 efficientnet_lite2; do
 	compare "$larger" "$proposals" --backbone "$larger"
 done
 compare fc-only "$proposals" --variant fc-only
-# Its first stage is the run without box regression, to the bit; the second adds the box layer.
+# The first stage is the run without box regression, to the bit; the second adds the box layer.
 compare stagewise "$proposals" --variant stagewise
 score no-bbox-reg stagewise "$proposals" --no-box-regression
 compare multiscale "$proposals" --variant multiscale
 compare 300 "$proposals" --set train.proposals=300 --set detect.proposals=300
 compare 1000 "$proposals" --set train.proposals=1000 --set detect.proposals=1000
-# The network of the base, left where it is by one step at next to no rate, then SVMs on its fc7.
+# The network of the base, unchanged by one step at a negligible rate, then SVMs on its fc7.
 compare svm "$proposals" --variant svm --init "$runs/base" --iterations 1 --learning-rate 1e-12
 propose "$opencv" --source opencv-selective-search
 compare opencv "$opencv"
-# Some 45,000 boxes an image are judged in fair time by a compressed head alone: on both sides.
+# Evaluating about 45,000 boxes per image takes too long without a compressed head; so both are
+# compressed.
 propose "$dense" --source dense
 learn dense "$dense" --variant dense
-narrow base "$proposals"
-narrow dense "$dense"
+compress base "$proposals"
+compress dense "$dense"

@@ -1,4 +1,4 @@
-"""table.py FOLDER: the results that comparisons.sh left there, as a table in Markdown."""
+"""table.py FOLDER: the results of comparisons.sh in FOLDER, as a Markdown table."""
 
 import json
 import sys
@@ -9,14 +9,14 @@ ROWS = {
     "efficientnet_lite1": "efficientnet_lite1",
     "efficientnet_lite2": "efficientnet_lite2",
     "fc-only": "convolutions from ImageNet fixed",
-    "no-bbox-reg": "classes alone learned",
-    "base-boxes-left": "multi-task, boxes left at test",
+    "no-bbox-reg": "only classes learned",
+    "base-boxes-left": "multi-task, no box regression at test",
     "base-voting": "multi-task, box voting at test (not the paper's)",
-    "stagewise": "boxes learned after the rest",
+    "stagewise": "box layer learned after the rest",
     "multiscale": "five scales",
     "svm": "SVMs on fc7",
-    "300": "300 proposals, in training too",
-    "1000": "1,000 proposals, in training too",
+    "300": "300 proposals, in training and at test",
+    "1000": "1,000 proposals, in training and at test",
     "opencv": "OpenCV's selective search",
     "base-64": "rank 64, selective search",
     "dense-64": "rank 64, dense boxes",
@@ -25,16 +25,16 @@ ROWS = {
 
 def main(folder: Path) -> None:
     print("| | mAP, 11-point | mAP, area |\n|---|---|---|")
-    for name, what in ROWS.items():
+    for name, title in ROWS.items():
         path = folder / f"{name}.json"
         if path.exists():
             voc = json.loads(path.read_text())["voc"]
-            print(f"| {what} | {voc['map_11point']:.1%} | {voc['map_area']:.1%} |")
+            print(f"| {title} | {voc['map_11point']:.1%} | {voc['map_area']:.1%} |")
     sweep = folder / "sweep.json"
     if sweep.exists():
         for point in json.loads(sweep.read_text())["sweep"]:
-            what = f"{point['proposals']:,} proposals at test alone"
-            print(f"| {what} | {point['map_11point']:.1%} | {point['map_area']:.1%} |")
+            title = f"{point['proposals']:,} proposals at test only"
+            print(f"| {title} | {point['map_11point']:.1%} | {point['map_area']:.1%} |")
 
 
 main(Path(sys.argv[1]))

@@ -1,3 +1,3 @@
 """The frcnn command-line toolkit: a detection engine and its commands."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -250,7 +250,7 @@ def test_compress_then_detect_with_the_smaller_model(
     ("arguments", "code", "words"),
     [
         (["trian", "voc2007"], 2, "Did you mean 'train'"),
-        (["train"], 2, "Name a dataset"),
+        (["train"], 2, "Give a dataset"),
         (["train", "nowhere"], 2, "nowhere"),
         (["train", "{home}/shapes", "--backbone", "vgg61"], 2, "Did you mean 'vgg16'"),
         (["train", "{home}/shapes", "--weights", "missing.pth"], 1, "missing.pth"),

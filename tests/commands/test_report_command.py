@@ -1,4 +1,4 @@
-"""frcnn report through the command line, on a few generated pictures and an untrained model."""
+"""`frcnn report` on a few generated images and an untrained model."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from frcnn_cli.engine.settings import Preprocessing, TrainSettings
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set, its proposals, two models, and the detections of one."""
+    """A folder with a dataset, its proposals, two models, and the detections of one of them."""
     folder = tmp_path_factory.mktemp("home")
     data, boxes = folder / "shapes", folder / "shapes.proposals"
     assert frcnn("data", "generate", data, "--images", 12, "--size", 128, 96).exit_code == 0
@@ -44,12 +44,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def headline(page: str) -> list[str]:
-    """The numbers at the head of a page."""
+    """The headline numbers of a page."""
     head = page[page.index('<dl class="headline">') : page.index("</dl>")]
     return [re.sub("<[^>]*>", "", value) for value in re.findall("<dd.*?>(.*?)</dd>", head)]
 
 
-def test_a_models_page_has_the_numbers_that_eval_gives(home: Path, tmp_path: Path) -> None:
+def test_a_models_page_has_the_scores_of_eval(home: Path, tmp_path: Path) -> None:
     result = frcnn(
         "report", home / "runs" / "first", "--proposals", home / "shapes.proposals",
         "--out", tmp_path,
@@ -74,7 +74,7 @@ def test_a_models_page_has_the_numbers_that_eval_gives(home: Path, tmp_path: Pat
     }
 
 
-def test_detections_from_a_file_make_the_same_page(home: Path, tmp_path: Path) -> None:
+def test_detections_from_a_file_give_the_same_page(home: Path, tmp_path: Path) -> None:
     result = frcnn(
         "report", home / "runs" / "first", "--proposals", home / "shapes.proposals",
         "--detections", home / "found.json", "--out", tmp_path,
@@ -85,7 +85,7 @@ def test_detections_from_a_file_make_the_same_page(home: Path, tmp_path: Path) -
     assert headline(page)[0] == f"{100 * scores['voc']['map_11point']:.1f}"
 
 
-def test_two_models_stand_side_by_side(home: Path, tmp_path: Path) -> None:
+def test_two_models_are_shown_side_by_side(home: Path, tmp_path: Path) -> None:
     runs = home / "runs"
     result = frcnn(
         "report", runs / "first", runs / "second", "--proposals", home / "shapes.proposals",
@@ -96,10 +96,10 @@ def test_two_models_stand_side_by_side(home: Path, tmp_path: Path) -> None:
     assert '<section id="changes"' in page
     assert "first" in page
     assert "second" in page
-    assert len(headline(page)) == 6 * 3  # both, and the change
+    assert len(headline(page)) == 6 * 3  # two models, and the change
 
 
-def test_a_file_alone_needs_no_model(home: Path, tmp_path: Path) -> None:
+def test_a_detections_file_needs_no_model(home: Path, tmp_path: Path) -> None:
     result = frcnn(
         "report", "--detections", home / "found.json", "--dataset", home / "shapes",
         "--out", tmp_path,
@@ -110,7 +110,7 @@ def test_a_file_alone_needs_no_model(home: Path, tmp_path: Path) -> None:
         assert f'<section id="{section}"' not in page
 
 
-def test_a_second_report_leaves_no_plot_of_the_first(home: Path, tmp_path: Path) -> None:
+def test_a_second_report_removes_plots_of_the_first(home: Path, tmp_path: Path) -> None:
     detections = ("--detections", home / "found.json", "--out", tmp_path)
     boxes = ("--proposals", home / "shapes.proposals")
     (tmp_path / "mine.png").write_bytes(b"")
@@ -124,16 +124,20 @@ def test_a_second_report_leaves_no_plot_of_the_first(home: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["{home}/runs/first"] * 3, 2, "two models at most"),
-        (["--detections", "{home}/found.json"], 2, "needs --dataset"),
-        (["{home}/runs/first", "{home}/runs/second", "--detections", "{home}/f"], 2, "once for"),
+        (["{home}/runs/first"] * 3, 2, "at most two models"),
+        (["--detections", "{home}/found.json"], 2, "requires --dataset"),
+        (
+            ["{home}/runs/first", "{home}/runs/second", "--detections", "{home}/f"],
+            2,
+            "once per model",
+        ),
         (["{home}/nowhere"], 2, "no model there"),
         (["--runs", "{home}/none"], 2, "frcnn train"),
         (["--detections", "{home}/none.json", "--dataset", "{home}/shapes"], 2, "none.json"),
         (["{home}/runs/first", "--split", "dev"], 2, "dev"),
     ],
 )
-def test_misuse_ends_in_a_short_message(
+def test_misuse_prints_a_short_message(
     home: Path, arguments: list[str], code: int, words: str
 ) -> None:
     result = frcnn("report", *(argument.format(home=home) for argument in arguments))

@@ -1,4 +1,4 @@
-"""`frcnn runs`, estimates of long work, and what a run leaves for people to see."""
+"""`frcnn runs`, estimates of long work, and the files of a run for people."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ STEP = StepReport(7, 1.25, 0.75, 0.5, 0.01, images=2, seconds=0.25, waiting=0.01
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a finished run, one that was cut off, and one whose checkpoint is damaged."""
+    """A folder with a finished run, an interrupted one, and one with a damaged checkpoint."""
     folder = tmp_path_factory.mktemp("home")
     generate_dataset(folder / "shapes", images=8, size=(96, 72))
     for name, iterations in (("whole", 4), ("other", 4)):
@@ -38,16 +38,16 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "runs" / "other" / "model.safetensors").unlink()
     damaged = folder / "runs" / "damaged"
     damaged.mkdir()
-    (damaged / "checkpoint.safetensors").write_bytes(b"nothing of the kind")
+    (damaged / "checkpoint.safetensors").write_bytes(b"not a checkpoint")
     (folder / "runs" / "not a run").mkdir()
     return folder
 
 
-def test_runs_are_listed_with_what_they_hold(home: Path, tmp_path: Path) -> None:
+def test_runs_are_listed_with_their_details(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs.json"
     result = CliRunner().invoke(cli, ["runs", "--runs", str(home / "runs"), "--json", str(path)])
     assert result.exit_code == 0, result.output
-    found = {Path(each["folder"]).name: each for each in json.loads(path.read_text())["runs"]}
+    found = {Path(run["folder"]).name: run for run in json.loads(path.read_text())["runs"]}
     assert set(found) == {"whole", "other", "damaged"}
     whole, other, damaged = found["whole"], found["other"], found["damaged"]
     assert whole["finished"]
@@ -55,20 +55,20 @@ def test_runs_are_listed_with_what_they_hold(home: Path, tmp_path: Path) -> None
     assert whole["setting"]["preprocessing"]["scale"] == 64
     evaluations = (home / "runs" / "whole" / "evaluations.jsonl").read_text().splitlines()
     assert whole["map"] == max(json.loads(line)["map"] for line in evaluations)
-    files = [each for each in (home / "runs" / "whole").rglob("*") if each.is_file()]
-    assert whole["size_bytes"] == sum(each.stat().st_size for each in files)
+    files = [path for path in (home / "runs" / "whole").rglob("*") if path.is_file()]
+    assert whole["size_bytes"] == sum(file.stat().st_size for file in files)
     assert (other["finished"], other["iteration"]) == (False, 3)
     assert damaged["setting"] is None
     assert "checkpoint.safetensors" in damaged["problem"]
     assert "damaged" in result.output
 
 
-def test_no_runs_are_no_error_but_no_folder_is(tmp_path: Path) -> None:
+def test_no_runs_are_no_error_but_a_missing_folder_is(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path)]).exit_code == 0
     assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path / "gone")]).exit_code == 1
 
 
-def test_a_run_leaves_a_curve_and_scalars(home: Path) -> None:
+def test_a_run_writes_a_loss_plot_and_scalars(home: Path) -> None:
     with Image.open(home / "runs" / "whole" / "loss.png") as image:
         assert image.width > 400
     events = pytest.importorskip("tensorboard.backend.event_processing.event_accumulator")
@@ -76,15 +76,15 @@ def test_a_run_leaves_a_curve_and_scalars(home: Path) -> None:
     log.Reload()
     lines = (home / "runs" / "whole" / "metrics.jsonl").read_text().splitlines()
     expected = [json.loads(line)["loss"] for line in lines]
-    assert [each.value for each in log.Scalars("loss/total")] == pytest.approx(expected)
-    assert [each.step for each in log.Scalars("map_on_val")] == [3, 4]
+    assert [scalar.value for scalar in log.Scalars("loss/total")] == pytest.approx(expected)
+    assert [scalar.step for scalar in log.Scalars("map_on_val")] == [3, 4]
 
 
-def test_the_line_of_a_step_says_losses_rate_pace_and_evaluation() -> None:
-    line = TrainingLine()
-    said = line(STEP)
-    assert said == "loss 1.250 (class 0.750, boxes 0.500), rate 0.01, 8.0 images/s"
-    assert line(replace(STEP, evaluation=0.4321)).endswith(", val mAP 43.2")
+def test_the_progress_line_has_losses_rate_speed_and_evaluation() -> None:
+    text_of = TrainingLine()
+    text = text_of(STEP)
+    assert text == "loss 1.250 (class 0.750, boxes 0.500), rate 0.01, 8.0 images/s"
+    assert text_of(replace(STEP, evaluation=0.4321)).endswith(", val mAP 43.2")
 
 
 @pytest.fixture
@@ -98,16 +98,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     return pass_seconds
 
 
-def test_long_work_is_announced_once_from_its_first_items(
-    clock: Callable[[float], None], tmp_path: Path
-) -> None:
+def test_long_work_is_announced_once(clock: Callable[[float], None], tmp_path: Path) -> None:
     ahead = Estimate("Training", 1000, 0, Needs(42_000_000, tmp_path / "not yet"))
-    said = []
-    clock(30)  # start-up, which is not the pace
+    lines = []
+    clock(30)  # start-up, which does not count
     for _ in range(8):
         clock(2)
-        said.append(ahead.line(1))
-    (line,) = [each for each in said if each]
+        lines.append(ahead.line(1))
+    (line,) = filter(None, lines)
     assert line.startswith("Training: 1000 to do, about 33 min, about 42 MB on disk (")
 
 
@@ -119,14 +117,14 @@ def test_short_work_is_not_announced(clock: Callable[[float], None]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("seconds", "said"), [(61, "61 s"), (750, "12 min"), (12_000, "3 h 20 min")]
+    ("seconds", "expected"), [(61, "61 s"), (750, "12 min"), (12_000, "3 h 20 min")]
 )
-def test_durations_in_words(seconds: float, said: str) -> None:
-    assert in_words(seconds) == said
+def test_durations_as_text(seconds: float, expected: str) -> None:
+    assert in_words(seconds) == expected
 
 
 @pytest.mark.parametrize(
-    ("count", "said"), [(850_000, "850 kB"), (42_300_000, "42 MB"), (1_660_000_000, "1.7 GB")]
+    ("count", "expected"), [(850_000, "850 kB"), (42_300_000, "42 MB"), (1_660_000_000, "1.7 GB")]
 )
-def test_sizes_in_words(count: int, said: str) -> None:
-    assert in_bytes(count) == said
+def test_sizes_as_text(count: int, expected: str) -> None:
+    assert in_bytes(count) == expected

@@ -1,4 +1,4 @@
-"""Reports on made-up detections, with names that strangers might choose."""
+"""Reports on made-up detections, with unusual and hostile names."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SIZE = (200, 120)  # wider than the cards, so that they are letterboxed
 
 
 def made_up_dataset(folder: Path, images: int = 48, classes: tuple[str, ...] = CLASSES) -> Dataset:
-    """Pictures of noise with one to three objects each."""
+    """A dataset of noise images with one to three objects each."""
     generator = np.random.default_rng(1)
     path = folder / "noise.jpg"
     small = generator.integers(0, 256, (6, 8, 3), np.uint8)
@@ -61,14 +61,15 @@ def made_up_dataset(folder: Path, images: int = 48, classes: tuple[str, ...] = C
 
 
 def made_up_detections(dataset: Dataset, seed: int) -> dict[str, Detections]:
-    """Some objects found, some badly, some as another class, some not; and some of nothing."""
+    """Detections with inaccurate boxes, wrong classes, missed objects and false positives."""
     generator = np.random.default_rng(seed)
     found = {}
     for record in dataset.images:
         assert record.truth is not None
-        kept = generator.random(len(record.truth)) < 0.75
-        boxes = record.truth.boxes[kept] + generator.normal(0, 5, (int(kept.sum()), 4))
-        labels = record.truth.labels[kept]
+        found_rows = generator.random(len(record.truth)) < 0.75
+        boxes = record.truth.boxes[found_rows]
+        boxes = boxes + generator.normal(0, 5, boxes.shape)
+        labels = record.truth.labels[found_rows]
         wrong = generator.random(len(labels)) < 0.2
         labels = np.where(
             wrong, generator.integers(1, len(dataset.classes) + 1, len(labels)), labels
@@ -82,7 +83,7 @@ def made_up_detections(dataset: Dataset, seed: int) -> dict[str, Detections]:
 
 
 def made_up_subject(dataset: Dataset, seed: int, name: str) -> Subject:
-    """A subject with training log and times, as one of a model has."""
+    """A subject with a training log and times, like that of a model."""
     subject = subject_of_file(dataset, made_up_detections(dataset, seed), Path(name))
     steps = tuple(range(1, 301))
     losses = {
@@ -108,12 +109,12 @@ def made_up_report(dataset: Dataset, subjects: int) -> Report:
         tuple(made_up_subject(dataset, seed, f"<b>run</b> {seed}") for seed in range(subjects)),
         recall=None,
         machine={"Processor": "<i>chip</i>"},
-        made="Made by a test",
+        made="Created by a test",
     )
 
 
 def report_of_long_names(folder: Path) -> Report:
-    """A report on two subjects where all names are long, and times are of six digits."""
+    """A report on two subjects with long names and six-digit times."""
     dataset = made_up_dataset(folder, classes=LONG_CLASSES)
     records = (replace(r, image_id=f"{LONG_NAME}_{r.image_id}") for r in dataset.images)
     dataset = replace(dataset, name=LONG_NAME, images=tuple(records))

@@ -1,4 +1,4 @@
-"""Training runs that a test can afford: twelve pictures, a small head, a few iterations."""
+"""Short training runs for tests: twelve images, a small head, a few iterations."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def new_model(dataset: Dataset) -> FastRCNN:
 
 
 def weights(path: Path) -> State:
-    """Of a model file."""
+    """The weights of a model file."""
     return load_model(path)[0].state_dict()
 
 

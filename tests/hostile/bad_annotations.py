@@ -1,4 +1,4 @@
-"""Data sets whose annotations are cut, lying, endless, or reach out of their folder."""
+"""Datasets with annotations that are truncated, false, endless, or refer to other folders."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from corpus import BadInput, Ends, cuts, flips
 
 EXPORT = ("data", "export", "set", "out", "--format", "csv")
 CHECK = ("data", "check", "set")
-_PICTURE = encoded(noise(), "PNG")
+_IMAGE = encoded(noise(), "PNG")
 _BOX = "<xmin>3</xmin><ymin>3</ymin><xmax>20</xmax><ymax>20</ymax>"
 
 
-_OF_PICTURES = ("a file_name with a null", "a missing picture")
+_OF_IMAGES = ("a file_name with a null", "a missing image")
 
 
 def bad_annotations() -> Iterator[BadInput]:
@@ -29,8 +29,8 @@ def bad_annotations() -> Iterator[BadInput]:
     for name, text in odd_xml().items():
         yield xml(name, text, "result")
     for name, value in bad_coco().items():
-        # An export needs no pictures; a check does.
-        yield coco(name, value, "either" if name in _OF_PICTURES else "message")
+        # An export reads no images; a check does.
+        yield coco(name, value, "either" if name in _OF_IMAGES else "message")
         yield coco(f"{name}, checked", value, arguments=CHECK)
     for what, content in [*cuts(json.dumps(good_coco()).encode())]:
         yield coco(what, content, "message" if len(content) < 300 else "either")
@@ -52,13 +52,13 @@ def xml(
 
 
 def _voc_of(files: dict[str, bytes]) -> Callable[[Path], None]:
-    """Makes `set`, of one image in the VOC layout, with these files in place of good ones."""
+    """Write `set`, one image in the VOC layout, with these files instead of good ones."""
 
     def make(folder: Path) -> None:
         whole = {
             "ImageSets/Main/test.txt": b"a\n",
             "classes.txt": b"cat\ndog\n",
-            "JPEGImages/a.png": _PICTURE,
+            "JPEGImages/a.png": _IMAGE,
             "Annotations/a.xml": annotation(thing()).encode(),
         }
         _write(folder / "set", whole | files)
@@ -95,7 +95,7 @@ def bad_xml() -> dict[str, str]:
         "entities that expand to gigabytes": annotation(
             thing(name="&l9;"), f"<!DOCTYPE annotation [{laughs}]>"
         ),
-        "a long entity often": annotation(
+        "a long entity many times": annotation(
             thing(name="&a;" * 20_000), f'<!DOCTYPE annotation [<!ENTITY a "{"a" * 20_000}">]>'
         ),
         "an entity of itself": annotation(
@@ -104,7 +104,7 @@ def bad_xml() -> dict[str, str]:
         "an external entity": annotation(
             thing(name="&a;"), '<!DOCTYPE annotation [<!ENTITY a SYSTEM "file:///etc/passwd">]>'
         ),
-        "an external entity of the net": annotation(
+        "an external entity from the network": annotation(
             thing(name="&a;"),
             '<!DOCTYPE annotation [<!ENTITY a SYSTEM "http://192.0.2.1/a">]>',
         ),
@@ -115,10 +115,10 @@ def bad_xml() -> dict[str, str]:
             thing(), '<!DOCTYPE annotation SYSTEM "http://192.0.2.1/a.dtd">'
         ),
         "an undefined entity": annotation(thing(name="&gone;")),
-        "another root": "<svg/>",
+        "a different root": "<svg/>",
         "two roots": annotation(thing()) * 2,
-        "a fifo's worth of nulls": "\0" * 10_000,
-        "elements in elements": "<annotation>" + "<object>" * 200_000,
+        "10,000 nulls": "\0" * 10_000,
+        "nested elements": "<annotation>" + "<object>" * 200_000,
         "an object without a name": annotation(f"<object><bndbox>{_BOX}</bndbox></object>"),
         "an object without a box": annotation("<object><name>cat</name></object>"),
         "a box without a corner": annotation(thing("<xmin>3</xmin><ymin>3</ymin>")),
@@ -126,7 +126,7 @@ def bad_xml() -> dict[str, str]:
         "a corner of NaN": annotation(thing(_box("NaN", 1, 5, 5))),
         "a corner of infinity": annotation(thing(_box(1, 1, "inf", 5))),
         "a corner of 1e999": annotation(thing(_box(1, 1, "1e999", 5))),
-        "a corner in words": annotation(thing(_box("one", 1, 5, 5))),
+        "a corner of text": annotation(thing(_box("one", 1, 5, 5))),
         "a corner of 100,000 digits": annotation(thing(_box("9" * 100_000, 1, 5, 5))),
         "negative corners": annotation(thing(_box(-30, -30, 5, 5))),
         "a reversed box": annotation(thing(_box(30, 30, 5, 5))),
@@ -136,25 +136,25 @@ def bad_xml() -> dict[str, str]:
         "a class of a million letters": annotation(thing(name="x" * 1_000_000)),
         "a class of many lines": annotation(thing(name="cat" + "\n" * 50 + "dog")),
         "a class with an escape sequence": annotation(thing(name="\x9b2Jcat")),
-        "an encoding that there is not": "<?xml version='1.0' encoding='rot13'?>" + annotation(""),
-        "an encoding that lies": "<?xml version='1.0' encoding='utf-16'?>" + annotation(""),
+        "an unknown encoding": "<?xml version='1.0' encoding='rot13'?>" + annotation(""),
+        "a wrong encoding": "<?xml version='1.0' encoding='utf-16'?>" + annotation(""),
         "100,000 objects outside": annotation(thing(_box(100, 100, 120, 120)) * 100_000),
     }
 
 
 def odd_xml() -> dict[str, str]:
-    """What has to be read."""
+    """Unusual annotations that must be read."""
     return {
         "no objects": annotation(""),
         "no size": annotation(thing(), size=""),
         "a size of 0": annotation(thing(), size="<size><width>0</width></size>"),
         "a size of NaN": annotation(thing(), size="<size><width>nan</width></size>"),
-        "a size in words": annotation(thing(), size="<size><width>wide</width></size>"),
-        "a file name out of the folder": annotation(thing()).replace("a.png", "../../etc/passwd"),
+        "a size of text": annotation(thing(), size="<size><width>wide</width></size>"),
+        "a file name outside the folder": annotation(thing()).replace("a.png", "../../etc/passwd"),
         "a byte order mark": "\ufeff" + annotation(thing()),
         "100,000 objects": annotation(thing() * 100_000),
         "a comment of a megabyte": annotation(f"<!--{'x' * 1_000_000}-->{thing()}"),
-        "elements nobody knows": annotation(thing() + "<pose><pose/></pose>" * 1000),
+        "unknown elements": annotation(thing() + "<pose><pose/></pose>" * 1000),
         "a corner of a pixel outside": annotation(thing(_box(0, 0, 48, 48))),
     }
 
@@ -212,7 +212,7 @@ def bad_coco() -> dict[str, Any]:
         "an image_id of text": changed("annotations", image_id="7"),
         "a category_id that is not listed": changed("annotations", category_id=4),
         "a category_id of a list": changed("annotations", category_id=[3]),
-        "a file_name out of the folder": changed("images", file_name="../../etc/passwd"),
+        "a file_name outside the folder": changed("images", file_name="../../etc/passwd"),
         "an absolute file_name": changed("images", file_name="/etc/passwd"),
         "a file_name of a number": changed("images", file_name=5),
         "a file_name of a dot": changed("images", file_name="."),
@@ -221,11 +221,11 @@ def bad_coco() -> dict[str, Any]:
         "a file_name of a hundred lines": changed("images", file_name="a\n" * 100),
         "an image id of a hundred lines": changed("images", id="7\n" * 100),
         "a file_name of 100,000 letters": changed("images", file_name="a" * 100_000),
-        "a missing picture": changed("images", file_name="gone.png"),
+        "a missing image": changed("images", file_name="gone.png"),
         "an image id of text": changed("images", id="seven"),
         "an image id of a list": changed("images", id=[7]),
         "a width of 400 digits": changed("images", width=10**400),
-        "a category of half a character": changed("categories", name="\ud800"),
+        "a category with a lone surrogate": changed("categories", name="\ud800"),
         "a category of two lines": changed("categories", name="cat\ndog"),
         "a negative width": changed("images", width=-48),
         "a width of text": changed("images", width="48"),
@@ -238,12 +238,12 @@ def bad_coco() -> dict[str, Any]:
         "two images of one id": good_coco() | {"images": good_coco()["images"] * 2},
         "no image": good_coco() | {"images": []},
         "a list": [good_coco()],
-        "a number alone": 5,
-        "lists in lists": "[" * 200_000,
-        "objects in objects": '{"images":' * 100_000,
+        "only a number": 5,
+        "nested lists": "[" * 200_000,
+        "nested objects": '{"images":' * 100_000,
         "nulls": "\0" * 1000,
         "a number of 100,000 digits": '{"images":[' + "9" * 100_000 + "]}",
-        "half a character": '{"images": ["\\ud800"], "categories": []}',
+        "a lone surrogate": '{"images": ["\\ud800"], "categories": []}',
         "100,000 annotations of nothing": good_coco()
         | {"annotations": [{"image_id": 9, "category_id": 3, "bbox": [1, 1, 2, 2]}] * 100_000},
     }
@@ -255,10 +255,10 @@ def coco(
 ) -> BadInput:
     text = value if isinstance(value, str | bytes) else json.dumps(value)
     data = text if isinstance(text, bytes) else text.encode()
-    arguments = tuple("set/instances_test.json" if each == "set" else each for each in arguments)
+    arguments = tuple("set/instances_test.json" if a == "set" else a for a in arguments)
 
     def make(folder: Path) -> None:
-        _write(folder / "set", {"instances_test.json": data, "test/a.png": _PICTURE})
+        _write(folder / "set", {"instances_test.json": data, "test/a.png": _IMAGE})
 
     return BadInput(f"COCO/{name}", make, arguments, "instances_test.json", ends)
 
@@ -270,10 +270,10 @@ def bad_yolo() -> dict[str, tuple[bytes, bytes]]:
         b"%c: &%c [%s]\n" % (n, n, b",".join([b"*%c" % (n - 1)] * 9)) for n in range(98, 107)
     )
     labels = {
-        "a line of words": b"cat in the middle\n",
+        "a line of text": b"cat in the middle\n",
         "four numbers": b"0 0.5 0.5 0.2\n",
-        "a class that there is not": b"9 0.5 0.5 0.2 0.2\n",
-        "half a class": b"0.5 0.5 0.5 0.2 0.2\n",
+        "an unknown class": b"9 0.5 0.5 0.2 0.2\n",
+        "a fractional class": b"0.5 0.5 0.5 0.2 0.2\n",
         "a negative class": b"-1 0.5 0.5 0.2 0.2\n",
         "NaN": b"0 nan 0.5 0.2 0.2\n",
         "infinity": b"0 0.5 0.5 inf 0.2\n",
@@ -281,15 +281,15 @@ def bad_yolo() -> dict[str, tuple[bytes, bytes]]:
         "a reversed box": b"0 0.5 0.5 -0.2 -0.2\n",
         "an enormous box": b"0 0.5 0.5 1e30 1e30\n",
         "nulls": bytes(1000),
-        "no encoding": b"\xff\xfe\xfd 0.5\n",
+        "an unknown encoding": b"\xff\xfe\xfd 0.5\n",
         "a number of 100,000 digits": b"0 " + b"9" * 100_000 + b" 0.5 0.2 0.2\n",
         "a polygon of 200,001 numbers": b"0" + b" 9 7" * 100_000 + b" 3 4\n",
     }
     yamls = {
-        "a yaml that makes an object": b"names: !!python/object/apply:os.system ['touch run']\n",
+        "a yaml that creates an object": b"names: !!python/object/apply:os.system ['touch run']\n",
         "a yaml with a tag": b"names: !!python/name:os.system\ntest: images\n",
         "a yaml that expands": laughs + b"names: *j\ntest: images\n",
-        "a yaml of lists in lists": b"[" * 100_000,
+        "a yaml of nested lists": b"[" * 100_000,
         "a yaml of nulls": bytes(1000),
         "a yaml of a list": b"- a\n",
         "a yaml without names": b"test: images\n",
@@ -298,7 +298,7 @@ def bad_yolo() -> dict[str, tuple[bytes, bytes]]:
         "a yaml that skips a number": b"names: {0: cat, 2: dog}\ntest: images\n",
         "a yaml of another folder": b"names: [cat]\ntest: ../../gone\n",
         "a yaml of a number of 6,000 digits": b"names: [0x" + b"f" * 6000 + b"]\ntest: images\n",
-        "a yaml of half a character": b'names: ["\\ud800"]\ntest: images\n',
+        "a yaml with a lone surrogate": b'names: ["\\ud800"]\ntest: images\n',
         "a yaml of 400,000 names": b"names: [" + b"a," * 400_000 + b"]\n",
         "a yaml that merges": b"a: &a {x: 1}\n"
         + b"".join(
@@ -309,7 +309,7 @@ def bad_yolo() -> dict[str, tuple[bytes, bytes]]:
         "a yaml of a long path": b"names: [cat]\ntest: " + b"a" * 5000,
         "a yaml of a class of lines": b'names: ["cat' + b"\\n" * 50 + b'dog"]\ntest: images\n',
         "a yaml of a number as a path": b"names: [cat]\ntest: 17\n",
-        "a cut yaml": b"names: [cat, do",
+        "a truncated yaml": b"names: [cat, do",
         "a yaml of tabs": b"names:\n\t- cat\n",
         "a yaml whose names are of dates": b"names: 2001-01-01\ntest: images\n",
     }
@@ -318,23 +318,23 @@ def bad_yolo() -> dict[str, tuple[bytes, bytes]]:
 
 
 def yolo(name: str, labels: bytes, yaml: bytes) -> BadInput:
-    files = {"images/a.png": _PICTURE, "labels/a.txt": labels, "data.yaml": yaml}
-    named = "set"
-    return BadInput(f"YOLO/{name}", lambda folder: _write(folder / "set", files), EXPORT, named)
+    files = {"images/a.png": _IMAGE, "labels/a.txt": labels, "data.yaml": yaml}
+    expected = "set"
+    return BadInput(f"YOLO/{name}", lambda folder: _write(folder / "set", files), EXPORT, expected)
 
 
 def bad_lists() -> dict[str, dict[str, bytes]]:
     split = "ImageSets/Main/test.txt"
     return {
         "an empty split": {split: b""},
-        "a split of images that are not there": {split: b"b\nc\n"},
-        "a split that leads out": {split: b"../../../etc/passwd\n"},
+        "a split of missing images": {split: b"b\nc\n"},
+        "a split that leads outside the folder": {split: b"../../../etc/passwd\n"},
         "a split of an absolute path": {split: b"/etc/passwd\n"},
         "a split of nulls": {split: bytes(100)},
-        "a split in no encoding": {split: b"\xff\xfe\xfd\n"},
+        "a split in an unknown encoding": {split: b"\xff\xfe\xfd\n"},
         "a split of a long name": {split: b"a" * 100_000},
         "classes twice": {"classes.txt": b"cat\ncat\n"},
         "no classes": {"classes.txt": b"\n"},
-        "classes in no encoding": {"classes.txt": b"\xff\xfe\xfd\n"},
-        "a picture that is none": {"JPEGImages/a.png": b"", split: b"b\n"},
+        "classes in an unknown encoding": {"classes.txt": b"\xff\xfe\xfd\n"},
+        "an empty image file": {"JPEGImages/a.png": b"", split: b"b\n"},
     }

@@ -1,4 +1,4 @@
-"""Pictures that are cut, lying, huge, misnamed, or of a kind that few programs expect."""
+"""Images that are truncated, false, huge, misnamed, or of an unusual kind."""
 
 from __future__ import annotations
 
@@ -54,26 +54,26 @@ def noise(mode: str = "RGB", size: tuple[int, int] = (_SIDE, _SIDE)) -> PIL.Imag
     return PIL.Image.fromarray(values).convert(mode)
 
 
-def encoded(picture: PIL.Image.Image, kind: str, **options: object) -> bytes:
+def encoded(image: PIL.Image.Image, kind: str, **options: object) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
 def unreadable() -> dict[str, bytes]:
-    """Files of other kinds, some of which Pillow would start other programs for."""
-    picture = noise()
+    """Files of other kinds, for some of which Pillow would start other programs."""
+    plain = noise()
     return {
-        "text": b"no picture\n" * 20,
+        "text": b"not an image\n" * 20,
         "nulls": bytes(4096),
         "random bytes": np.random.default_rng(1).bytes(4096),
         "page": b"<!doctype html><title>404</title>",
         "drawing": b'<svg xmlns="http://www.w3.org/2000/svg"><image href="/etc/passwd"/></svg>',
-        "EPS": encoded(picture, "EPS"),
-        "PDF": encoded(picture, "PDF"),
-        "icon": encoded(picture, "ICO"),
-        "PCX": encoded(picture, "PCX"),
-        "start of a JPEG alone": b"\xff\xd8\xff",
+        "EPS": encoded(plain, "EPS"),
+        "PDF": encoded(plain, "PDF"),
+        "icon": encoded(plain, "ICO"),
+        "PCX": encoded(plain, "PCX"),
+        "only the start of a JPEG": b"\xff\xd8\xff",
         "PNG without data": _png(8, 8, b""),
     }
 
@@ -92,7 +92,7 @@ def _png(width: int, height: int, data: bytes, depth: int = 8, colour: int = 2) 
 
 
 def huge() -> dict[str, bytes]:
-    """Small files that claim, or really hold, very many pixels."""
+    """Small files that claim to have, or really have, very many pixels."""
     most = 2**31 - 1
     zeros = zlib.compress(bytes(30001 * 300))
     jpeg = bytearray(encoded(noise(), "JPEG"))
@@ -115,13 +115,13 @@ def huge() -> dict[str, bytes]:
         "BMP of 2^31 x 2^31": bytes(bmp),
         "TIFF of 2^31 columns": tiff,
         "PPM of 10^9 x 10^9": b"P6 999999999 999999999 255\n" + bytes(300),
-        "PPM of a number without end": b"P6 " + b"9" * 100_000,
+        "PPM of an endless number": b"P6 " + b"9" * 100_000,
         "PPM of -5 x 5": b"P6 -5 5 255\n" + bytes(300),
     }
 
 
 def unusual() -> dict[str, bytes]:
-    """Whole pictures that have to give a result."""
+    """Valid images that must give a result."""
     frames = [noise(), noise("L").convert("RGB"), noise()]
     animated = {"save_all": True, "append_images": frames[1:]}
     deep = PIL.Image.fromarray(np.arange(_SIDE**2, dtype=np.uint16).reshape(_SIDE, _SIDE) * 20)
@@ -144,8 +144,8 @@ def unusual() -> dict[str, bytes]:
         "1 x 3000": encoded(noise(size=(1, 3000)), "PNG"),
         "3000 x 1": encoded(noise(size=(3000, 1)), "PNG"),
         "damaged EXIF": encoded(noise(), "JPEG", exif=b"Exif\0\0" + b"\xff" * 60),
-        "one byte more": encoded(noise(), "PNG") + b"!",
-        "a megabyte more": encoded(noise(), "JPEG") + bytes(1 << 20),
+        "one extra byte": encoded(noise(), "PNG") + b"!",
+        "an extra megabyte": encoded(noise(), "JPEG") + bytes(1 << 20),
     }
     for orientation in range(10):
         exif[0x0112] = orientation
@@ -154,7 +154,7 @@ def unusual() -> dict[str, bytes]:
 
 
 def beyond_eight_bits() -> dict[str, bytes]:
-    """Pixels whose range nobody knows."""
+    """Images with an unknown range of values."""
     values = np.linspace(-1e9, 1e9, _SIDE**2, dtype=np.float32).reshape(_SIDE, _SIDE)
     return {
         "floating point": encoded(PIL.Image.fromarray(values), "TIFF"),
@@ -163,7 +163,7 @@ def beyond_eight_bits() -> dict[str, bytes]:
 
 
 def no_files() -> Iterator[BadInput]:
-    """Names under which no picture lies."""
+    """Paths that are not images."""
     arguments = (*DETECT, "a.png")
     makes = {
         "a folder": lambda folder: (folder / "a.png").mkdir(),
@@ -171,20 +171,20 @@ def no_files() -> Iterator[BadInput]:
         "a link to nothing": lambda folder: (folder / "a.png").symlink_to("gone"),
         "a link to itself": lambda folder: (folder / "a.png").symlink_to("a.png"),
         "a link to /dev/zero": lambda folder: (folder / "a.png").symlink_to("/dev/zero"),
-        "a pipe that nobody writes": lambda folder: os.mkfifo(folder / "a.png"),
+        "a pipe without a writer": lambda folder: os.mkfifo(folder / "a.png"),
     }
     for name, make in makes.items():
         yield BadInput(f"image/{name}", make, arguments, "a.png")
     for arguments in (("propose", ".", "--out", "o", "--workers", "1"), (*DETECT, ".")):
-        what = f"image/a name that is no text, to {arguments[0]}"
-        yield BadInput(what, _odd_name, arguments, "name is not valid UTF-8")
+        name = f"image/a name that is not UTF-8, to {arguments[0]}"
+        yield BadInput(name, _odd_name, arguments, "name is not valid UTF-8")
     long = "x" * 5000 + ".png"
     yield BadInput("image/a name of 5000 letters", _nothing, (*DETECT, long), "xxx")
     yield BadInput("image/a list of itself", _list_of_itself, (*DETECT, "a.txt"), "a.txt")
     nulls = written("b.txt", bytes(99))
     yield BadInput("image/a list of nulls", nulls, (*DETECT, "b.txt"), "b.txt")
-    neither = written("c.txt", b"\xff\xfe\xfa\n")
-    yield BadInput("image/a list in no encoding", neither, (*DETECT, "c.txt"), "c.txt")
+    not_text = written("c.txt", b"\xff\xfe\xfa\n")
+    yield BadInput("image/a list in an unknown encoding", not_text, (*DETECT, "c.txt"), "c.txt")
 
 
 def _odd_name(folder: Path) -> None:
@@ -193,7 +193,7 @@ def _odd_name(folder: Path) -> None:
 
 
 def _nothing(folder: Path) -> None:
-    """Leaves the folder empty."""
+    """Leave the folder empty."""
 
 
 def _list_of_itself(folder: Path) -> None:

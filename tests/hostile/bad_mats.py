@@ -1,4 +1,4 @@
-"""MATLAB files of every version that are cut, nested, lying, or lead elsewhere."""
+"""MATLAB files of every version that are truncated, nested, false, or refer to other files."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def bad_mats() -> Iterator[BadInput]:
     for version, whole in wholes.items():
         for what, content in [*cuts(whole), *flips(whole, 6)]:
             yield mat(f"{version} {what}", content, "either" if content else "message")
-    for name, content in lying(five).items():
+    for name, content in false_headers(five).items():
         yield mat(name, content)
     for name, content in misfits().items():
         yield BadInput(f"mat/{name}", written("a.mat", content), CONVERT, "a.mat")
-    for name, make in lying_hdf5().items():
+    for name, make in false_hdf5().items():
         yield BadInput(f"mat/{name}", make, INSPECT, "a.mat")
     yield BadInput("mat/a folder of one bad file", _folder, ("proposals", "inspect", "a"), "b.mat")
 
@@ -53,14 +53,14 @@ def saved(variables: dict[str, object], **options: object) -> bytes:
     return file.getvalue()
 
 
-def lying(five: bytes) -> dict[str, bytes]:
-    """Version 4 and 5 files whose heads promise what is not there."""
+def false_headers(five: bytes) -> dict[str, bytes]:
+    """Version 4 and 5 files whose headers promise missing data."""
     head, most = five[:128], 2**31 - 1
     four = struct.pack("<5i", 0, most, most, 0, 6) + b"boxes\0"
     bomb = zlib.compress(bytes(100 << 20))
     long_tag = struct.pack("<II", 14, most)  # a matrix of 2 GiB
     return {
-        "head alone": head,
+        "only a header": head,
         "version 4 of 2^31 rows": four,
         "version 4 of -1 rows": struct.pack("<5i", 0, -1, 4, 0, 6) + b"boxes\0",
         "version 4 of a name of 2^31": struct.pack("<5i", 0, 2, 4, 0, most) + b"boxes\0",
@@ -68,9 +68,9 @@ def lying(five: bytes) -> dict[str, bytes]:
         "version 4 of an unknown number": struct.pack("<5i", 90, 2, 4, 0, 6) + b"boxes\0",
         "version 5 of a matrix of 2 GiB": head + long_tag,
         "version 5 of an unknown element": head + struct.pack("<II", 99, 8) + bytes(8),
-        "version 5 of nothing but compressed nothing": head + struct.pack("<II", 15, 0),
+        "version 5 with an empty compressed element": head + struct.pack("<II", 15, 0),
         "version 7 of 100 MB of nulls": head + struct.pack("<II", 15, len(bomb)) + bomb,
-        "version 7 that is no zlib": head + struct.pack("<II", 15, 8) + b"\xff" * 8,
+        "version 7 that is not zlib": head + struct.pack("<II", 15, 8) + b"\xff" * 8,
         "version 5 of a negative side": five.replace(
             struct.pack("<II", 5, 8) + struct.pack("<ii", 1, 2),
             struct.pack("<II", 5, 8) + struct.pack("<ii", -1, 2),
@@ -83,16 +83,16 @@ def lying(five: bytes) -> dict[str, bytes]:
             struct.pack("<II", 16, 6), struct.pack("<II", 0, 6)
         ),
         "version 7 of cells in 20,000 cells": head + _in_cells(20_000),
-        "version 5 the other end first": five[:126] + b"MI" + five[128:],
+        "version 5 of the other byte order": five[:126] + b"MI" + five[128:],
         "version 5 of version 9": five[:124] + b"\0\x09IM" + five[128:],
         "text": b"MATLAB 5.0 MAT-file" + b"x" * 500,
-        "HDF5's first bytes alone": b"\x89HDF\r\n\x1a\n",
+        "only HDF5's first bytes": b"\x89HDF\r\n\x1a\n",
         "text of another kind": b"boxes = [1 2 3 4];\n",
     }
 
 
 def _in_cells(depth: int) -> bytes:
-    """A cell in a cell, and so on, compressed to almost nothing."""
+    """Nested cells, compressed to a few bytes."""
     head = struct.pack("<12I", 6, 8, 1, 0, 5, 8, 1, 1, 1, 0, 0, 0)[:40]
     sizes = (index * (8 + len(head)) + len(head) for index in reversed(range(depth)))
     packed = zlib.compress(b"".join(struct.pack("<II", 14, size) + head for size in sizes))
@@ -130,7 +130,7 @@ def hdf5(**more: object) -> bytes:
     return b"MATLAB 7.3 MAT-file".ljust(512, b"\0") + file.getvalue()[512:]
 
 
-def lying_hdf5() -> dict[str, object]:
+def false_hdf5() -> dict[str, object]:
     def huge(folder: Path) -> None:
         with h5py.File(folder / "a.mat", "w") as file:
             file.create_dataset("boxes", (4, 10**12), np.float64, chunks=(4, 1024))
@@ -188,15 +188,15 @@ def lying_hdf5() -> dict[str, object]:
 
     return {
         "7.3 of 4 x 10^12": huge,
-        "7.3 of 6 GB of nothing": bomb,
-        "7.3 with its numbers in another file": elsewhere,
+        "7.3 of 6 GB of zeros": bomb,
+        "7.3 with its data in another file": elsewhere,
         "7.3 of a link to another file": linked,
         "7.3 of a virtual table": virtual,
         "7.3 of a cell in itself": in_itself,
         "7.3 of references to nothing": nowhere,
         "7.3 of a reference to a group": to_a_group,
         "7.3 of a million cells of one table": doubling,
-        "7.3 of letters that are none": text_of_numbers,
+        "7.3 of invalid characters": text_of_numbers,
     }
 
 

@@ -1,4 +1,4 @@
-"""Model files, checkpoints and weights that are cut, swapped, of others, or lying."""
+"""Model files, checkpoints and weights that are truncated, swapped, foreign, or false."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def model(name: str, content: bytes, arguments: tuple[str, ...]) -> BadInput:
 
 
 def headers() -> dict[str, bytes]:
-    """safetensors files whose head is not what their bytes are."""
+    """safetensors files whose header does not match their bytes."""
 
     def lying(length: int | None = None, name: str = "a", **entry: Any) -> bytes:
         head = json.dumps({"__metadata__": {"frcnn": "{}"}, name: entry}).encode()
@@ -69,11 +69,11 @@ def headers() -> dict[str, bytes]:
         "a head of 2^63": lying(2**63, **floats, data_offsets=[0, 48]),
         "a head of 10^12": lying(10**12, **floats, data_offsets=[0, 48]),
         "a head of 1 byte": lying(1, **floats, data_offsets=[0, 48]),
-        "a head of no json": struct.pack("<Q", 64) + b"{" * 64,
+        "a head that is not JSON": struct.pack("<Q", 64) + b"{" * 64,
         "a head of lists in lists": struct.pack("<Q", 100_000) + b"[" * 100_000,
-        "a tensor behind the end": lying(**floats, data_offsets=[0, 10**12]),
+        "a tensor beyond the end": lying(**floats, data_offsets=[0, 10**12]),
         "a tensor from its end to its start": lying(**floats, data_offsets=[48, 0]),
-        "a tensor from -48 on": lying(**floats, data_offsets=[-48, 0]),
+        "a tensor from -48": lying(**floats, data_offsets=[-48, 0]),
         "a name of a hundred lines": lying(name="a\n" * 100, **floats, data_offsets=[48, 0]),
         "a tensor of more bytes than numbers": lying(
             dtype="F32", shape=[3, 3], data_offsets=[0, 48]
@@ -83,8 +83,8 @@ def headers() -> dict[str, bytes]:
         "a tensor of an unknown type": lying(dtype="Q7", shape=[3, 4], data_offsets=[0, 48]),
         "a shape of text": lying(dtype="F32", shape="3x4", data_offsets=[0, 48]),
         "metadata of numbers": struct.pack("<Q", 32) + b'{"__metadata__":{"frcnn":12345}}',
-        "tensors of somebody else": save(_TENSOR),
-        "a description of nothing": save(_TENSOR, {"frcnn": ""}),
+        "foreign tensors": save(_TENSOR),
+        "an empty description": save(_TENSOR, {"frcnn": ""}),
         "a description of lists in lists": save(_TENSOR, {"frcnn": "[" * 100_000}),
         "a description of a number": save(_TENSOR, {"frcnn": "5"}),
         "a description of NaN": save(_TENSOR, {"frcnn": "NaN"}),
@@ -102,14 +102,14 @@ def described(description: Any, tensors: dict[str, torch.Tensor] | None = None) 
 
 
 def descriptions() -> dict[str, Any]:
-    """Descriptions of networks that the tensors are not, or that there cannot be."""
+    """Descriptions of networks that do not match the tensors, or that cannot exist."""
 
     def changed(**values: Any) -> dict[str, Any]:
         found = good_description()
         found["architecture"].update(values)
         return found
 
-    def seen(**values: Any) -> dict[str, Any]:
+    def preprocessed(**values: Any) -> dict[str, Any]:
         found = good_description()
         found["architecture"]["preprocessing"].update(values)
         return found
@@ -125,8 +125,8 @@ def descriptions() -> dict[str, Any]:
         "a coding of a hundred lines": changed(box_coding="polar\n" * 100),
         "ranks of a layer of a hundred lines": changed(ranks={"fc\n" * 100: 5}),
         "a backbone that is a path": changed(backbone="../../etc/passwd"),
-        "a backbone of torchvision's that is no network": changed(backbone="torchvision:os"),
-        "a backbone of torchvision's that detects": changed(
+        "a torchvision backbone that is not a network": changed(backbone="torchvision:os"),
+        "a torchvision backbone that is a detector": changed(
             backbone="torchvision:fasterrcnn_resnet50_fpn"
         ),
         "layers of 10^12": changed(hidden=[10**12, 10**12]),
@@ -143,15 +143,15 @@ def descriptions() -> dict[str, Any]:
         "ranks of a list": changed(ranks=[1, 2]),
         "an unknown coding": changed(box_coding="polar"),
         "an unknown classifier": changed(classifier="oracle"),
-        "an unknown setting": seen(colour="green"),
-        "a scale of -1": seen(scale=-1),
-        "a scale of 10^6": seen(scale=10**6, max_size=10**6),
-        "a scale of 10^30": seen(scale=10**30, max_size=10**30),
-        "a scale of text": seen(scale="large"),
-        "a scale of NaN": seen(scale=float("nan")),
-        "a mean of infinity": seen(mean=[float("inf"), 0, 0]),
-        "a deviation of 0": seen(std=[0, 1, 1]),
-        "a divisor of NaN": seen(divisor=float("nan")),
+        "an unknown setting": preprocessed(colour="green"),
+        "a scale of -1": preprocessed(scale=-1),
+        "a scale of 10^6": preprocessed(scale=10**6, max_size=10**6),
+        "a scale of 10^30": preprocessed(scale=10**30, max_size=10**30),
+        "a scale of text": preprocessed(scale="large"),
+        "a scale of NaN": preprocessed(scale=float("nan")),
+        "a mean of infinity": preprocessed(mean=[float("inf"), 0, 0]),
+        "a deviation of 0": preprocessed(std=[0, 1, 1]),
+        "a divisor of NaN": preprocessed(divisor=float("nan")),
         "no preprocessing": changed(preprocessing=None),
         "no architecture": {"format": 2, "origin": {}},
         "an architecture of a list": {"format": 2, "origin": {}, "architecture": [1]},
@@ -170,7 +170,7 @@ def descriptions() -> dict[str, Any]:
 
 
 def runs() -> dict[str, Callable[[Path], None]]:
-    """Folders of training runs that cannot be gone on with."""
+    """Folders of training runs that cannot be resumed."""
     whole = good_description()
     progress = {"iteration": 5, "settings": nested(TrainSettings()), "origin": {}, "best": None}
 
@@ -196,8 +196,8 @@ def runs() -> dict[str, Callable[[Path], None]]:
         "an empty folder": run(),
         "a file in its place": file_in_place,
         "an empty one": run(b""),
-        "a cut one": run(content[:-20]),
-        "a cut head": run(content[:100]),
+        "a truncated one": run(content[:-20]),
+        "a truncated head": run(content[:100]),
         "a model in its place": run(described(whole)),
         "without weights": run(described(whole | {"origin": progress}, {})),
         "of another architecture": stored(),
@@ -207,22 +207,22 @@ def runs() -> dict[str, Callable[[Path], None]]:
         "of a setting of another type": stored(settings={"batch": {"images": "two"}}),
         "of settings in a list": stored(settings=[1, 2]),
         "of an origin in a list": stored(origin=[1]),
-        "of a best of text": stored(best="mine"),
-        "a setting alone that is no TOML": run(setting=b"[[[["),
-        "a setting alone of nulls": run(setting=bytes(100)),
-        "a setting alone in no encoding": run(setting=b"\xff\xfe\xfa"),
-        "a setting alone of lists in lists": run(setting=b"a = " + b"[" * 100_000),
-        "a setting alone of an unknown name": run(setting=b"[train]\nspeed = 9\n"),
-        "a setting alone of another type": run(setting=b"[train]\nseed = 'x'\n"),
-        "a setting alone of infinity": run(setting=b"[train]\nmomentum = inf\n"),
-        "a setting alone of a data set that is gone": run(
+        "of a best score of text": stored(best="high"),
+        "only a setting that is not TOML": run(setting=b"[[[["),
+        "only a setting of nulls": run(setting=bytes(100)),
+        "only a setting in an unknown encoding": run(setting=b"\xff\xfe\xfa"),
+        "only a setting of nested lists": run(setting=b"a = " + b"[" * 100_000),
+        "only a setting of an unknown name": run(setting=b"[train]\nspeed = 9\n"),
+        "only a setting of another type": run(setting=b"[train]\nseed = 'x'\n"),
+        "only a setting of infinity": run(setting=b"[train]\nmomentum = inf\n"),
+        "only a setting of a dataset that is gone": run(
             setting=b"[data]\ndataset = '/nowhere/at/all'\n"
         ),
     }
 
 
 def weights() -> dict[str, bytes]:
-    """.pth files for torchvision's networks; these are zips of a pickle and raw numbers."""
+    """.pth files for torchvision's networks, which are zips of a pickle and raw numbers."""
 
     class Runs:
         def __reduce__(self) -> Any:
@@ -257,12 +257,12 @@ def weights() -> dict[str, bytes]:
         "a zip of nulls": zipped(archive__data_pkl=bytes(100 << 20)).replace(
             b"data_pkl", b"data.pkl"
         ),
-        "a zip with names that lead out": zipped(**{"..__..__etc__passwd": harmless}),
+        "a zip with names outside its folder": zipped(**{"..__..__etc__passwd": harmless}),
         "a pickle of a dict": harmless,
         "no tensors": saved({"conv1.weight": 5}),
         "a list": saved([torch.ones(3)]),
-        "a tensor alone": saved(torch.ones(3)),
-        "tensors of somebody else": good,
+        "only a tensor": saved(torch.ones(3)),
+        "foreign tensors": good,
         "tensors of NaN": saved({"conv1.weight": torch.full((64, 3, 7, 7), float("nan"))}),
         "no names": saved({}),
     }
@@ -292,8 +292,8 @@ def caffemodels() -> dict[str, bytes]:
         "text": b'name: "CaffeNet"\nlayer { name: "conv1" }\n',
         "nulls": bytes(500),
         "a field of 2^63 bytes": b"\x0a" + most + b"abc",
-        "a number without end": b"\xff" * 500,
-        "groups in groups": b"\x0b" * 10_000,
+        "an endless number": b"\xff" * 500,
+        "nested groups": b"\x0b" * 10_000,
         "a million empty fields": b"\x0a\x00" * 1_000_000,
         "a layer of more numbers than it holds": layer(100, 100),
         "a layer of fewer numbers than it holds": layer(3, 3),

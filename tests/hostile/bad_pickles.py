@@ -1,4 +1,4 @@
-"""Pickles that would run code, that never end, or that claim far more than they hold."""
+"""Pickles that would run code, never end, or claim far more than they contain."""
 
 from __future__ import annotations
 
@@ -40,17 +40,17 @@ def detectron() -> dict[str, object]:
 
 
 class Calls:
-    """Pickled, it has whoever loads it call this function."""
+    """An object whose pickle makes the loader call this function."""
 
     def __init__(self, function: object, *arguments: object) -> None:
-        self.made_by = (function, arguments)
+        self.reduced = (function, arguments)
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        return self.made_by
+        return self.reduced
 
 
 def programs() -> dict[str, bytes]:
-    """Each would leave the file `ran`, or worse."""
+    """Pickles that would write the file `ran`, or worse."""
     import builtins
     import functools
     import os
@@ -119,28 +119,28 @@ def claims() -> dict[str, bytes]:
         b"X\x0a\0\0\0U1073741824K\0K\x01\x87R.",
         "an array of structures": b"\x80\x02cnumpy\ndtype\nX\x05\0\0\0f4,O8K\0K\x01\x87R.",
         "a memo of 2^31": b"\x80\x02Nr\xff\xff\xff\x7f.",
-        "a memo that is not there": b"\x80\x02h\x07.",
-        "a mark that is not there": b"\x80\x02t.",
-        "a stack that is empty": b"\x80\x020.",
-        "lists in lists": b"\x80\x02" + b"]" * 300_000 + b"a" * 299_999 + b".",
-        "tuples in tuples": b"\x80\x02N" + b"\x85" * 300_000 + b".",
+        "a missing memo": b"\x80\x02h\x07.",
+        "a missing mark": b"\x80\x02t.",
+        "an empty stack": b"\x80\x020.",
+        "nested lists": b"\x80\x02" + b"]" * 300_000 + b"a" * 299_999 + b".",
+        "nested tuples": b"\x80\x02N" + b"\x85" * 300_000 + b".",
         "a list in itself": b"\x80\x02]q\0h\0a.",
         "a dict in itself": b"\x80\x02}q\0X\x05\0\0\0boxesh\0s.",
         "boxes in themselves": b"\x80\x02}X\x05\0\0\0boxes]q\0h\0asX\x07\0\0\0indexes]K\x01as.",
         "2^30 lists by doubling": b"\x80\x02]" + b"q\0]h\0ah\0a" * 30 + b".",
         "a tuple as its own key": b"\x80\x02}]K\x01s.",
         "a million marks": b"\x80\x02" + b"(" * 1_000_000 + b".",
-        "a million nothings": b"\x80\x02(" + b"N" * 1_000_000 + b"l.",
+        "a million times None": b"\x80\x02(" + b"N" * 1_000_000 + b"l.",
         "protocol 250": b"\x80\xfaN.",
         "no stop": b"\x80\x02N",
         "two": pickle.dumps(1, 2) + pickle.dumps(2, 2),
         "an unknown instruction": b"\x80\x02\xff.",
-        "half a character": b"\x80\x02X\x01\0\0\0\xff.",
+        "a lone surrogate": b"\x80\x02X\x01\0\0\0\xff.",
     }
 
 
 def misfits() -> dict[str, object]:
-    """Whole and harmless, and not what proposals are."""
+    """Valid and harmless pickles that are not proposals."""
     table = np.array([[1.0, 2, 30, 40]], np.float32)
 
     def boxes(*rows: object) -> dict[str, object]:

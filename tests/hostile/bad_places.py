@@ -8,7 +8,7 @@ from pathlib import Path
 
 from corpus import BadInput
 
-# Where something that is no file is put -> the command that is to read it, and what it names.
+# Path of the special file -> the command that reads it, and the path that its message names.
 READERS: dict[str, tuple[tuple[str, ...], str]] = {
     "a.json": (("eval", "HOME/shapes", "--split", "test", "--detections", "a.json"), "a.json"),
     "comp4_det_test_disc.txt": (

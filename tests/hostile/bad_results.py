@@ -1,4 +1,4 @@
-"""Stores, detections, settings and journals that are cut, lying, or of something else."""
+"""Stores, detections, settings and journals that are truncated, false, or of other kinds."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ _DETECT = (
 
 
 def bad_stores() -> Iterator[BadInput]:
-    def spoilt(spoil: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    def damaged(damage: Callable[[bytes], bytes]) -> Callable[[Path], None]:
         def make(folder: Path) -> None:
             path = good_store(folder)
-            path.write_bytes(spoil(path.read_bytes()))
+            path.write_bytes(damage(path.read_bytes()))
 
         return make
 
-    def told(*statements: str) -> Callable[[Path], None]:
+    def after(*statements: str) -> Callable[[Path], None]:
         def make(folder: Path) -> None:
             connection = sqlite3.connect(good_store(folder), isolation_level=None)
             connection.execute("PRAGMA writable_schema = ON")
@@ -69,26 +69,28 @@ def bad_stores() -> Iterator[BadInput]:
         name: str,
         make: Callable[[Path], object],
         ends: Ends = "message",
-        judged: Ends = "message",
+        recall_ends: Ends = "message",
     ) -> Iterator[BadInput]:
         yield BadInput(f"store/{name}", make, INSPECT, "a.proposals", ends)
-        yield BadInput(f"store/{name}, judged", make, RECALL, "a.proposals", judged)
+        yield BadInput(f"store/{name}, recall", make, RECALL, "a.proposals", recall_ends)
 
     for share in (0, 1, 50, 99):
-        cut = spoilt(lambda all, s=share: all[: len(all) * s // 100])
+        cut = damaged(lambda all, s=share: all[: len(all) * s // 100])
         yield from store(f"cut at {share}%", cut)
     for seed in range(10):
-        changed = spoilt(lambda all, s=seed: dict(flips(all, 1, s))["changed 0"])
+        changed = damaged(lambda all, s=seed: dict(flips(all, 1, s))["changed 0"])
         yield from store(f"changed {seed}", changed, "either", "either")
-    yield from store("twice as long", spoilt(lambda all: all * 2))
-    yield from store("nulls behind the head", spoilt(lambda all: all[:100] + bytes(len(all) - 100)))
+    yield from store("twice as long", damaged(lambda all: all * 2))
+    yield from store(
+        "nulls after the header", damaged(lambda all: all[:100] + bytes(len(all) - 100))
+    )
     for name, statements in {
         "a trigger": ("CREATE TRIGGER t AFTER INSERT ON about BEGIN DELETE FROM about; END",),
         "a view": ("DROP TABLE failures", "CREATE VIEW failures AS SELECT 1 AS id, 2 AS digest"),
-        "a table more": ("CREATE TABLE more (x)",),
-        "a table less": ("DROP TABLE failures",),
+        "an additional table": ("CREATE TABLE more (x)",),
+        "a missing table": ("DROP TABLE failures",),
         "a newer version": ("PRAGMA user_version = 99",),
-        "a schema of its own": (
+        "a different schema": (
             "UPDATE sqlite_master SET sql = 'CREATE TABLE proposals (id, x)' "
             "WHERE name = 'proposals'",
         ),
@@ -111,13 +113,13 @@ def bad_stores() -> Iterator[BadInput]:
         "a size of text": ("UPDATE proposals SET width = 'wide', height = 'high'",),
         "a size of -1": ("UPDATE proposals SET width = -1, height = -1",),
     }.items():
-        yield from store(name, told(*statements), "either")
-    many = told(f"UPDATE about SET value = '{10**12}' WHERE key = 'images'")
+        yield from store(name, after(*statements), "either")
+    many = after(f"UPDATE about SET value = '{10**12}' WHERE key = 'images'")
     yield from store("10^12 images", many, "either", "either")
 
 
 def good_store(folder: Path) -> Path:
-    """Of the data set's test split, as it is to be judged on."""
+    """Write a store for the dataset's test split."""
     path = folder / "a.proposals"
     boxes = Proposals(np.array([[1, 2, 30, 40]]))
     write_proposals(path, dict.fromkeys(("000010", "000011", "000012"), boxes), "store")
@@ -140,14 +142,14 @@ def detections() -> dict[str, Any]:
         "a list of lists": [[1], [2]],
         "null entries": [None],
         "nulls": "\0" * 100,
-        "lists in lists": "[" * 100_000,
-        "half a character": '[{"image_id": "\\ud800"}]',
-        "of another data set": [entry(image_id="elsewhere")],
+        "nested lists": "[" * 100_000,
+        "a lone surrogate": '[{"image_id": "\\ud800"}]',
+        "of another dataset": [entry(image_id="elsewhere")],
         "an image_id of a list": [entry(image_id=[1])],
         "an image_id of null": [entry(image_id=None)],
-        "a category that there is not": [entry(category_id=77)],
+        "an unknown category": [entry(category_id=77)],
         "a category of a list": [entry(category_id=[1])],
-        "a category of a name that there is not": [entry(category="unicorn")],
+        "an unknown category name": [entry(category="unicorn")],
         "a category of a hundred lines": [entry(category="uni\n" * 100)],
         "an image_id of a hundred lines": [entry(image_id="3\n" * 100)],
         "a category of a list as its name": [entry(category=["circle"])],
@@ -174,20 +176,20 @@ def devkit() -> dict[str, bytes]:
         "NaN": b"000010 nan 1 2 3 4\n",
         "infinity": b"000010 0.5 1 2 inf 4\n",
         "reversed": b"000010 0.5 30 30 3 4\n",
-        "of another data set": b"elsewhere 0.5 1 2 3 4\n",
+        "of another dataset": b"elsewhere 0.5 1 2 3 4\n",
         "nulls": bytes(1000),
-        "no encoding": b"\xff\xfe\xfa\n",
+        "an unknown encoding": b"\xff\xfe\xfa\n",
         "a number of 100,000 digits": b"000010 0.5 " + b"9" * 100_000 + b" 2 3 4\n",
     }
 
 
 def settings() -> dict[str, bytes]:
     return {
-        "no TOML": b"[[[[",
+        "not TOML": b"[[[[",
         "nulls": bytes(100),
-        "no encoding": b"\xff\xfe\xfa",
-        "lists in lists": b"a = " + b"[" * 100_000,
-        "tables in tables": b"[a" + b".a" * 20_000 + b"]\n",
+        "an unknown encoding": b"\xff\xfe\xfa",
+        "nested lists": b"a = " + b"[" * 100_000,
+        "nested tables": b"[a" + b".a" * 20_000 + b"]\n",
         "an unknown setting": b"[train]\nspeed = 9\n",
         "an unknown section": b"[engine]\nseed = 9\n",
         "a text for a number": b"[train]\nseed = 'nine'\n",
@@ -206,12 +208,12 @@ def settings() -> dict[str, bytes]:
 
 
 def journals() -> dict[str, bytes]:
-    """Where `detect --json` would go on."""
+    """Journals from which `detect --json` would resume."""
     return {
         "text": b"precious notes of somebody\n",
         "a number": b"5\n",
         "a list": b"[]\n",
-        "lists in lists": b"[" * 100_000 + b"\n",
+        "nested lists": b"[" * 100_000 + b"\n",
         "another format": b'{"format": "frcnn detections, unfinished, 99", "identity": {}}\n',
         "another identity": b'{"format": "frcnn detections, unfinished, 1", "identity": {}}\n',
         "an identity of a list": b'{"format": "frcnn detections, unfinished, 1", "identity": []}\n',

@@ -1,4 +1,4 @@
-"""Commands of frcnn in child processes with limits on their memory, time and files."""
+"""frcnn commands in child processes with limits on memory, time and file size."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Above what the program with all its libraries takes itself.
+# In addition to the memory of the program with all its libraries.
 MEGABYTES = 2048
 SECONDS = 120.0
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a command. code: as subprocess has it, negative where a signal ended it.
+    """The result of a command. code: as in subprocess, negative after a signal.
 
-    output: what it wrote, results and messages. peak: megabytes resident, the libraries'
-    included. orphans: whether a process that it had started outlived it.
+    output: its results and messages. peak: resident megabytes, including the
+    libraries. orphans: whether a process that it started outlived it.
     """
 
     code: int
@@ -32,12 +32,12 @@ class Outcome:
 
     @property
     def message(self) -> str:
-        """From `Error:` on; empty where there is none."""
+        """The output from `Error:`; empty if there is no error."""
         return self.output[self.output.find("Error: ") :] if "Error: " in self.output else ""
 
 
 class Children:
-    """Runs commands one after another, each in a fork of a process that has imported all."""
+    """Runs commands one after another, each in a fork of a process that has imported everything."""
 
     def __init__(self) -> None:
         self._server = subprocess.Popen(
@@ -47,7 +47,7 @@ class Children:
             text=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200"},
         )
-        assert self._answer() == "ready"
+        assert self._response() == "ready"
 
     def run(
         self,
@@ -59,8 +59,8 @@ class Children:
         largest_file: int | None = None,
         **environment: str,
     ) -> Outcome:
-        """`frcnn` with these arguments in `folder`, killed after so many seconds."""
-        asked = {
+        """Run `frcnn` with these arguments in `folder`; kill it after `seconds`."""
+        request = {
             "arguments": [str(argument) for argument in arguments],
             "folder": str(folder),
             "megabytes": megabytes,
@@ -69,14 +69,14 @@ class Children:
             "environment": environment,
         }
         assert self._server.stdin is not None
-        print(json.dumps(asked), file=self._server.stdin, flush=True)
-        return Outcome(**self._answer())
+        print(json.dumps(request), file=self._server.stdin, flush=True)
+        return Outcome(**self._response())
 
     def close(self) -> None:
         assert self._server.stdin is not None
         self._server.stdin.close()
         self._server.wait(timeout=30)
 
-    def _answer(self) -> Any:
+    def _response(self) -> Any:
         assert self._server.stdout is not None
         return json.loads(self._server.stdout.readline())

@@ -1,4 +1,4 @@
-"""A home with good files beside which bad ones are tried, and the count of bad ones."""
+"""A folder with good files for the tests, and the count of bad inputs."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ ENDS = pytest.StashKey[dict[str, str]]()
 
 @pytest.fixture(scope="session")
 def children() -> Iterator[Children]:
-    made = Children()
-    yield made
-    made.close()
+    children = Children()
+    yield children
+    children.close()
 
 
 @pytest.fixture(scope="session")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`shapes`, a data set; `shapes.proposals`; `model.safetensors`, untrained; and `cache`."""
+    """A folder with `shapes` (a dataset), `shapes.proposals` and an untrained model."""
     folder = tmp_path_factory.mktemp("home")
     for arguments in (
         ["data", "generate", folder / "shapes", "--images", 12, "--size", 128, 96],
         ["propose", folder / "shapes", "--source", "dense", "--param", "step=0.5",
          "--out", folder / "shapes.proposals", "--workers", 1],
     ):  # fmt: skip
-        result = CliRunner().invoke(cli, [str(each) for each in arguments])
+        result = CliRunner().invoke(cli, list(map(str, arguments)))
         assert result.exit_code == 0, result.output
     classes = tuple((folder / "shapes" / "classes.txt").read_text().split())
     small = Preprocessing(scale=64, max_size=120)
@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture
 def count(request: pytest.FixtureRequest) -> dict[str, str]:
-    """How bad inputs have ended, by the digest of their content, for the summary."""
+    """The outcomes of bad inputs by the digest of their content, for the summary."""
     return request.config.stash[ENDS]
 
 
@@ -61,6 +61,6 @@ def pytest_terminal_summary(
     ends = Counter(config.stash[ENDS].values())
     if ends:
         terminalreporter.write_line(
-            f"{ends.total()} distinct bad inputs: {ends['message']} were refused by a message, "
+            f"{ends.total()} distinct bad inputs: {ends['message']} were rejected with a message, "
             f"{ends['result']} gave a result."
         )

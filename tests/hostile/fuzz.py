@@ -1,7 +1,7 @@
-"""Fuzzing by coverage: `make fuzz` runs every reader under atheris, each for the same time.
+"""Coverage-guided fuzzing: `make fuzz` runs every reader under atheris, each for the same time.
 
-What breaks one stays in the folder of findings, and its traceback is printed. A finding becomes
-an input of the corpus beside this file.
+Inputs that break a reader stay in the folder of findings, and the traceback is printed. Add each
+finding to the corpus next to this file.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ MEGABYTES = 4096
 
 
 def main() -> int:
-    """fuzz.py SECONDS FOLDER [READER...]; or fuzz.py --one READER, atheris's own arguments."""
+    """fuzz.py SECONDS FOLDER [READER...]; or fuzz.py --one READER ARGUMENTS_OF_ATHERIS."""
     if sys.argv[1] == "--one":
         fuzz_one(sys.argv[2], [sys.argv[0], *sys.argv[3:]])
         return 0
@@ -34,13 +34,13 @@ def main() -> int:
             *(f"-max_total_time={int(seconds / len(names))}", f"-rss_limit_mb={MEGABYTES}"),
             *(f"-artifact_prefix={folder}/{name}-", "-timeout=20", "-verbosity=1"),
         ]
-        ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        said = ended.stdout.decode(errors="replace").splitlines()
-        runs = next((line for line in said[::-1] if line.startswith("Done ")), "stopped")
-        print(f"{name}: {runs if ended.returncode == 0 else 'FOUND SOMETHING'}", flush=True)
-        if ended.returncode != 0:
+        process = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        lines = process.stdout.decode(errors="replace").splitlines()
+        runs = next((line for line in lines[::-1] if line.startswith("Done ")), "stopped")
+        print(f"{name}: {runs if process.returncode == 0 else 'FAILED'}", flush=True)
+        if process.returncode != 0:
             found.append(name)
-            print("\n".join(said[-40:]), flush=True)
+            print("\n".join(lines[-40:]), flush=True)
     return 1 if found else 0
 
 

@@ -1,4 +1,4 @@
-"""Every reader of files from outside, with good files to spoil."""
+"""Every reader of external files, with good files to damage."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ _DATASET = Dataset("d", "test", ("cat", "circle"), (ImageRecord("000010", Path("
 
 @dataclass(frozen=True)
 class Parser:
-    """read: a file of this name, with InputError where it cannot be. seeds: makes good ones."""
+    """A reader. read: reads a file of this name or raises InputError. seeds: makes good files."""
 
     name: str
     file: str
@@ -55,7 +55,7 @@ class Parser:
 
 
 def check(parser: Parser, message: str) -> None:
-    """A message for people: at most three lines, and it names the file."""
+    """Assert that a message has at most three lines and names the file."""
     assert parser.file in message, message
     assert len(message.splitlines()) <= 3, message
 
@@ -78,7 +78,7 @@ def _coco(path: Path) -> None:
 def _image_list(path: Path) -> None:
     try:
         find_images([str(path)])
-    except InputError as error:  # it names the images, too
+    except InputError as error:  # it may name only the images
         raise InputError(f"{error} in {path}") from error
 
 
@@ -138,7 +138,7 @@ def _npz_seeds() -> list[bytes]:
 
 
 def _json_seeds() -> list[bytes]:
-    """COCO's with each kind of mask, and segment-anything's."""
+    """COCO files with each kind of mask, and a segment-anything file."""
     runs = {"size": [96, 128], "counts": [2000, 40, 56, 40, 10152]}
     masks = [runs, {**runs, "counts": "0a0"}, [[1, 2, 30, 2, 30, 40]]]
     content = bad_annotations.good_coco()
@@ -147,7 +147,7 @@ def _json_seeds() -> list[bytes]:
     ]
     with_masks = content | {"annotations": [*content["annotations"], *marked]}
     of_one_image = [{"segmentation": runs, "predicted_iou": 0.9}]
-    return [json.dumps(each).encode() for each in (content, with_masks, of_one_image, marked)]
+    return [json.dumps(seed).encode() for seed in (content, with_masks, of_one_image, marked)]
 
 
 _METRICS = (
@@ -161,7 +161,7 @@ _YAML = b"names: {0: cat, 1: dog}\npath: .\ntrain: images\nval: [a, b]\n"
 
 @cache
 def parsers() -> dict[str, Parser]:
-    """By name."""
+    """The readers by name."""
     found = [
         Parser("image", "a.png", _image, _image_seeds),
         Parser("xml", "a.xml", _xml,
@@ -172,12 +172,12 @@ def parsers() -> dict[str, Parser]:
                lambda: [b"0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.3 0.1 0.3 0.3\n"]),
         Parser("yolo-yaml", "data.yaml", read_description, lambda: [_YAML]),
         Parser("pickle", "a.pkl", read_proposals,
-               lambda: [pickle.dumps(bad_pickles.detectron(), each) for each in (0, 2, 4)]),
+               lambda: [pickle.dumps(bad_pickles.detectron(), protocol) for protocol in (0, 2, 4)]),
         Parser("mat", "a.mat", read_proposals, _mat_seeds),
         Parser("store", "a.proposals", _store, _store_seeds),
         Parser("model", "a.safetensors", load_tensors, _described),
         Parser("weights", "a.pth", read_state,
-               lambda: [bad_models.weights()["tensors of somebody else"]]),
+               lambda: [bad_models.weights()["foreign tensors"]]),
         Parser("caffe", "a.caffemodel", read_caffemodel,
                lambda: [bad_models.caffemodels()["one layer of another network"]]),
         Parser("detections", "a.json", lambda path: read_detections(path, _DATASET),
@@ -194,4 +194,4 @@ def parsers() -> dict[str, Parser]:
         Parser("archive", "a.tar", _archive, lambda: [packed(plain("a/b"), plain("a/c"))]),
         Parser("journal", "a.partial", _journal, lambda: [_LINE + _ENTRY]),
     ]  # fmt: skip
-    return {each.name: each for each in found}
+    return {parser.name: parser for parser in found}

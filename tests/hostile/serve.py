@@ -1,9 +1,9 @@
-"""A process that has imported everything, and forks one child for each command it is sent.
+"""A process that has imported everything, and forks one child for each command it receives.
 
-So every command runs in a process of its own, with its own limits, without importing torch anew.
-A line of JSON in: arguments, folder, megabytes above what the program itself takes, seconds,
-largest file (bytes). A line out: the exit status as subprocess has it, seconds, peak megabytes,
-and whether a process that the command had started outlived it.
+So every command runs in a separate process, with its own limits, without importing torch again.
+Each input line is JSON: arguments, folder, megabytes in addition to the program's own, seconds,
+largest file (bytes). Each output line is JSON: exit status as in subprocess, seconds, peak
+megabytes, and whether a process that the command started outlived it.
 """
 
 from __future__ import annotations
@@ -37,44 +37,44 @@ def import_everything() -> None:
 
 def main() -> None:
     import_everything()
-    with os.fdopen(os.dup(1), "w") as answers:
-        print(json.dumps("ready"), file=answers, flush=True)
+    with os.fdopen(os.dup(1), "w") as responses:
+        print(json.dumps("ready"), file=responses, flush=True)
         for line in sys.stdin:
-            asked = json.loads(line)
-            output, theirs = os.pipe()
+            request = json.loads(line)
+            output, child_output = os.pipe()
             child = os.fork()
             if child == 0:
-                in_child(asked, theirs)
-            os.close(theirs)
-            answer = waited_for(child, asked["seconds"], output)
+                in_child(request, child_output)
+            os.close(child_output)
+            response = wait_for(child, request["seconds"], output)
             os.close(output)
-            print(json.dumps(answer | {"orphans": orphans_of(child)}), file=answers, flush=True)
+            print(json.dumps(response | {"orphans": orphans_of(child)}), file=responses, flush=True)
 
 
-def waited_for(child: int, seconds: float, output: int) -> dict[str, Any]:
+def wait_for(child: int, seconds: float, output: int) -> dict[str, Any]:
     os.set_blocking(output, False)
     started = time.monotonic()
-    said = b""
+    written = b""
     while True:
         found, status, usage = os.wait4(child, os.WNOHANG)
-        taken = time.monotonic() - started
+        elapsed = time.monotonic() - started
         with contextlib.suppress(BlockingIOError):
             while more := os.read(output, 1 << 16):
-                said += more
+                written += more
         if found:
             return {
                 "code": os.waitstatus_to_exitcode(status),
-                "output": said.decode(errors="replace"),
-                "seconds": taken,
+                "output": written.decode(errors="replace"),
+                "seconds": elapsed,
                 "peak": usage.ru_maxrss / 1024,
             }
-        if taken > seconds:
+        if elapsed > seconds:
             os.kill(child, signal.SIGKILL)
         time.sleep(0.002)
 
 
 def orphans_of(child: int) -> bool:
-    """Whether processes that the child had started still run a while after its end."""
+    """Whether processes started by the child still run 10 seconds after its end."""
     for _ in range(1000):
         try:
             os.killpg(child, 0)
@@ -85,28 +85,28 @@ def orphans_of(child: int) -> bool:
     return True
 
 
-def in_child(asked: dict[str, Any], output: int) -> NoReturn:
+def in_child(request: dict[str, Any], output: int) -> NoReturn:
     code = 70
     try:
-        code = run(asked, output)
+        code = run(request, output)
     finally:
         os._exit(code)
 
 
-def run(asked: dict[str, Any], output: int) -> int:
-    """What `frcnn` does with these arguments, and its exit code; `output` is where it prints."""
+def run(request: dict[str, Any], output: int) -> int:
+    """Run `frcnn` as requested, with stdout and stderr to `output`; return its exit code."""
     os.setpgid(0, 0)
-    os.chdir(asked["folder"])
+    os.chdir(request["folder"])
     nothing = os.open(os.devnull, os.O_RDONLY)
-    for ours, theirs in ((nothing, 0), (output, 1), (output, 2)):
-        os.dup2(ours, theirs)
+    for source, target in ((nothing, 0), (output, 1), (output, 2)):
+        os.dup2(source, target)
     sys.stdin = open(0)  # noqa: SIM115
-    limit(resource.RLIMIT_AS, address_space() + (asked["megabytes"] << 20))
+    limit(resource.RLIMIT_AS, address_space() + (request["megabytes"] << 20))
     limit(resource.RLIMIT_CORE, 0)
-    if asked["largest_file"] is not None:
-        limit(resource.RLIMIT_FSIZE, asked["largest_file"])
-    os.environ.update(asked["environment"])
-    sys.argv = ["frcnn", *asked["arguments"]]
+    if request["largest_file"] is not None:
+        limit(resource.RLIMIT_FSIZE, request["largest_file"])
+    os.environ.update(request["environment"])
+    sys.argv = ["frcnn", *request["arguments"]]
     from frcnn_cli.cli import main
 
     try:

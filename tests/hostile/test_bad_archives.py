@@ -1,4 +1,4 @@
-"""Archives that lead out of their folder, lie about their size, or are cut: nothing gets out."""
+"""Archives with paths outside their folder, false sizes or truncation write nothing outside."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Entry = tuple[str, bytes, dict[str, object]]
 
 
 def packed(*entries: Entry, format: int = tarfile.PAX_FORMAT) -> bytes:
-    """A tar file of these entries: name, content, and what else its header says."""
+    """A tar file of these entries: name, content, and other values of the header."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w", format=format) as tar:
         for name, content, header in entries:
@@ -40,8 +40,8 @@ def special(name: str, kind: bytes, target: str = "") -> Entry:
     return name, b"", {"type": kind, "linkname": target}
 
 
-def lying_size(size: int) -> bytes:
-    """The header's size changed, and its sum made right again."""
+def false_size(size: int) -> bytes:
+    """An archive with a changed size in its header, and a correct checksum."""
     archive = bytearray(packed(plain("a")))
     field = b"%011o\0" % size if size < 8**11 else b"\x80" + size.to_bytes(11, "big")
     archive[124:136] = field
@@ -58,9 +58,9 @@ BAD = {
     "an absolute path of two slashes": packed(plain("//tmp/frcnn-out")),
     "the folder above": packed(("..", b"", {"type": tarfile.DIRTYPE})),
     "a long path with ../": packed(plain("a/" * 200 + "../" * 300 + "out")),
-    "a link out": packed(special("a", tarfile.SYMTYPE, "/etc/passwd")),
+    "a link to the outside": packed(special("a", tarfile.SYMTYPE, "/etc/passwd")),
     "a link to the folder above": packed(special("a", tarfile.SYMTYPE, ".."), plain("a/out")),
-    "a hard link out": packed(special("a", tarfile.LNKTYPE, "/etc/passwd")),
+    "a hard link to the outside": packed(special("a", tarfile.LNKTYPE, "/etc/passwd")),
     "a hard link to a link": packed(
         special("a", tarfile.SYMTYPE, ".."), special("b", tarfile.LNKTYPE, "a")
     ),
@@ -69,26 +69,28 @@ BAD = {
     "a pipe": packed(special("a", tarfile.FIFOTYPE)),
     "a sparse file": packed(special("a", tarfile.GNUTYPE_SPARSE)),
     "an unknown kind": packed(special("a", b"Z")),
-    "a size of 2^33 - 1": lying_size(8**11 - 1),
-    "a size of 2^80": lying_size(2**80),
+    "a size of 2^33 - 1": false_size(8**11 - 1),
+    "a size of 2^80": false_size(2**80),
     "a file as a folder": packed(plain("a"), plain("a/b")),
     "a folder as a file": packed(("a/b", b"", {"type": tarfile.DIRTYPE}), plain("a/b")),
-    "more entries than there may be": packed(*(plain(f"{number}", b"") for number in range(1001))),
-    "no archive": b"not an archive at all" * 100,
+    "more entries than allowed": packed(*(plain(f"{number}", b"") for number in range(1001))),
+    "not an archive": b"not an archive at all" * 100,
     "a gzip": b"\x1f\x8b\x08\0" + bytes(600),
     "nothing": b"",
 }
-# Some of these are still whole: what ends an archive is longer than it need be.
+# Some of these are still valid, because the end marker is longer than required.
 EITHER = dict([*cuts(GOOD), *flips(GOOD[:2048], 20)])
 
 
 @pytest.mark.parametrize("name", [*BAD, *EITHER])
-def test_nothing_gets_out(name: str, tmp_path: Path, count: dict[str, str]) -> None:
+def test_nothing_is_written_outside_the_folder(
+    name: str, tmp_path: Path, count: dict[str, str]
+) -> None:
     content = BAD[name] if name in BAD else EITHER[name]
     archive, into = tmp_path / "a.tar", tmp_path / "in" / "here"
     archive.write_bytes(content)
     into.mkdir(parents=True)
-    ended = tried(lambda: unpack(archive, into, max_entries=1000), archive)
+    ended = outcome(lambda: unpack(archive, into, max_entries=1000), archive)
     assert ended == "message" or name in EITHER
     assert {path.name for path in tmp_path.iterdir()} == {"a.tar", "in"}
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["here"]
@@ -97,7 +99,7 @@ def test_nothing_gets_out(name: str, tmp_path: Path, count: dict[str, str]) -> N
     count[hashlib.sha256(content).hexdigest()] = ended
 
 
-def tried(work: Callable[[], None], archive: Path) -> str:
+def outcome(work: Callable[[], None], archive: Path) -> str:
     try:
         work()
     except InputError as error:

@@ -1,6 +1,6 @@
-"""Every reader on good files with random changes: it reads them or raises InputError.
+"""Every reader with randomly changed good files: it reads them or raises InputError.
 
-Each runs in a process of its own, so that a crash or a hang is one test's failure.
+Each runs in a separate process, so that a crash or a hang fails only one test.
 """
 
 from __future__ import annotations
@@ -21,30 +21,32 @@ from frcnn_proposals.isolated_process import IsolatedCallError, call_isolated
 
 pytestmark = pytest.mark.hostile
 
-# Above what the process has when a test begins.
+# In addition to the memory of the process when a test starts.
 BYTES = 2 << 30
-# Of processor time, for all changes of one reader's files.
+# Processor time for all changes of one reader's files.
 SECONDS = 120.0
-# Bytes that decide much where they stand: signs, ends, lengths.
-_TELLING = st.sampled_from([b"\0", b"\xff", b"\xff" * 4, b"\xff" * 8, b"\x7f", b"(", b".", b"["])
+# Bytes that often have a special meaning: signs, ends, lengths.
+_SPECIAL = st.sampled_from([b"\0", b"\xff", b"\xff" * 4, b"\xff" * 8, b"\x7f", b"(", b".", b"["])
 
 
 @st.composite
-def spoilt(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
-    """A seed with a few of its parts cut out, replaced or repeated; or any bytes at all."""
+def damaged(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
+    """A seed with a few parts removed, replaced or repeated; or arbitrary bytes."""
     if draw(st.integers(0, 19)) == 0:
         return draw(st.binary(max_size=200))
     content = draw(st.sampled_from(seeds))
     for _ in range(draw(st.integers(1, 4))):
         at = draw(st.integers(0, len(content)))
-        gone = draw(st.sampled_from([0, 1, 1, 2, 4, 8, 50]))
-        put = draw(st.one_of(_TELLING, st.binary(max_size=8), st.just(content[at : at + 20] * 2)))
-        content = content[:at] + put + content[at + gone :]
+        removed = draw(st.sampled_from([0, 1, 1, 2, 4, 8, 50]))
+        inserted = draw(
+            st.one_of(_SPECIAL, st.binary(max_size=8), st.just(content[at : at + 20] * 2))
+        )
+        content = content[:at] + inserted + content[at + removed :]
     return content
 
 
 @pytest.mark.parametrize("name", parsers())
-def test_it_is_read_or_refused(name: str, tmp_path: Path) -> None:
+def test_a_damaged_file_is_read_or_rejected(name: str, tmp_path: Path) -> None:
     path = tmp_path / parsers()[name].file
     try:
         fault = call_isolated(fault_of, name, path, seconds=SECONDS, memory=BYTES)
@@ -54,9 +56,9 @@ def test_it_is_read_or_refused(name: str, tmp_path: Path) -> None:
 
 
 def fault_of(name: str, path: Path) -> str:
-    """What went wrong with the reader of this name; the file at `path` is the last that it read."""
+    """The traceback of a failed reader, else empty; the file at `path` is the last that it read."""
     warnings.simplefilter("ignore")
-    torch.set_num_threads(1)  # others do not exist in a fork
+    torch.set_num_threads(1)  # other threads do not exist in a fork
     cv2.setNumThreads(1)
     parser = parsers()[name]
 
@@ -67,8 +69,8 @@ def fault_of(name: str, path: Path) -> str:
         derandomize=True,
         suppress_health_check=list(HealthCheck),
     )
-    @given(content=spoilt(parser.seeds()))
-    def try_it(content: bytes) -> None:
+    @given(content=damaged(parser.seeds()))
+    def attempt(content: bytes) -> None:
         path.write_bytes(content)
         try:
             parser.read(path)
@@ -76,7 +78,7 @@ def fault_of(name: str, path: Path) -> str:
             check(parser, str(error))
 
     try:
-        try_it()
+        attempt()
     except Exception:
         return traceback.format_exc()
     return ""

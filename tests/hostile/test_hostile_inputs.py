@@ -33,21 +33,21 @@ INPUTS = [
 LONGEST_LINE = 1000
 
 
-def test_there_are_hundreds_of_them(tmp_path: Path) -> None:
-    names = Counter(each.name for each in INPUTS)
+def test_there_are_hundreds_of_inputs(tmp_path: Path) -> None:
+    names = Counter(bad.name for bad in INPUTS)
     assert max(names.values()) == 1, names.most_common(3)
     assert len(names) >= 300
 
 
 @pytest.mark.parametrize("bad", INPUTS, ids=lambda bad: bad.name)
-def test_it_ends_well(
+def test_a_bad_input_ends_in_a_result_or_a_message(
     bad: BadInput, children: Children, home: Path, tmp_path: Path, count: dict[str, str]
 ) -> None:
     bad.make(tmp_path)
     digest = digest_of(tmp_path)
     assert not (tmp_path / "ran").exists()
     before = set(tmp_path.rglob("*"))
-    arguments = [each.replace("HOME", str(home)) for each in bad.arguments]
+    arguments = [argument.replace("HOME", str(home)) for argument in bad.arguments]
     outcome = children.run(["-q", *arguments], tmp_path, FRCNN_CACHE=str(tmp_path / "cache"))
     assert "Traceback" not in outcome.output, outcome.output[-3000:]
     assert outcome.code in (0, 1, 2), outcome
@@ -66,7 +66,7 @@ def test_it_ends_well(
 
 
 def digest_of(folder: Path) -> str:
-    """Of all names and contents in it."""
+    """The digest of all names and contents in a folder."""
     found = hashlib.sha256()
     for path in sorted(folder.rglob("*")):
         found.update(os.fsencode(path.relative_to(folder)))

@@ -1,6 +1,6 @@
-"""SIGKILL at random moments over four commands: they go on and end as if nothing had happened.
+"""Four commands killed at random moments: they resume and end with the same results.
 
-Nothing that has its final name is ever half-written, and no worker outlives its parent.
+No file with its final name is ever incomplete, and no worker outlives its parent.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from frcnn_proposals.store.reader import open_store
 
 pytestmark = pytest.mark.hostile
 
-KILLS = 25  # of each command
+KILLS = 25  # per command
 Arguments = Callable[[str], list[object]]
 
 
@@ -67,9 +67,9 @@ def weights(path: Path) -> object:
 
 
 def detected_content(home: Path, name: str) -> object:
-    pictures = sorted((home / f"{name}.pictures").iterdir())
-    shown = {path.name: path.read_bytes() for path in pictures if path.suffix == ".jpg"}
-    return (home / f"{name}.json").read_bytes(), shown
+    files = sorted((home / f"{name}.pictures").iterdir())
+    images = {path.name: path.read_bytes() for path in files if path.suffix == ".jpg"}
+    return (home / f"{name}.json").read_bytes(), images
 
 
 CASES = {
@@ -81,7 +81,7 @@ CASES = {
 
 
 def whole_files(home: Path, name: str) -> None:
-    """Raises where a file of that name can be seen and is not whole."""
+    """Raise for an incomplete file with the final name."""
     for path in [*home.glob(f"{name}*"), *home.glob(f"runs/{name}/*")]:
         if path.suffix == ".safetensors":
             with safe_open(path, framework="np") as file:
@@ -91,9 +91,9 @@ def whole_files(home: Path, name: str) -> None:
 
 
 def resumed(home: Path, name: str) -> list[object] | None:
-    """How a training run is gone on with; the other commands are simply given again."""
-    begun = (home / "runs" / name / "setting.toml").exists()
-    return ["train", "--resume", f"runs/{name}"] if begun else None
+    """The command that resumes a training run; None for the other commands, which are repeated."""
+    started = (home / "runs" / name / "setting.toml").exists()
+    return ["train", "--resume", f"runs/{name}"] if started else None
 
 
 @pytest.mark.parametrize("command", CASES)
@@ -102,7 +102,7 @@ def test_killed_at_random_moments(command: str, children: Children, home: Path) 
     environment = {"FRCNN_CACHE": str(home / "cache")}
     whole = children.run(arguments(f"whole-{command}"), home, **environment)
     assert whole.code == 0, whole.output
-    expected, takes = content(home, f"whole-{command}"), whole.seconds
+    expected, duration = content(home, f"whole-{command}"), whole.seconds
     moments = random.Random(command)
     kills = attempt = 0
     while kills < KILLS:
@@ -110,15 +110,15 @@ def test_killed_at_random_moments(command: str, children: Children, home: Path) 
         attempt += 1
         done = False
         while not done:
-            seconds = moments.uniform(0, takes) if kills < KILLS else 600
-            again = resumed(home, name) or arguments(name)
-            outcome = children.run(again, home, seconds=seconds, **environment)
+            seconds = moments.uniform(0, duration) if kills < KILLS else 600
+            next_command = resumed(home, name) or arguments(name)
+            outcome = children.run(next_command, home, seconds=seconds, **environment)
             assert not outcome.orphans
             assert "Traceback" not in outcome.output, outcome.output
             whole_files(home, name)
             done = outcome.code == 0
             assert done or outcome.code == -9, outcome
             kills += outcome.code == -9
-        takes = max(takes / 2, outcome.seconds)
+        duration = max(duration / 2, outcome.seconds)
         assert content(home, name) == expected
     assert attempt < 10 * KILLS

@@ -1,4 +1,4 @@
-"""A hundred thousand images, an image of 900 million pixels, 50,000 boxes on one image."""
+"""100,000 images, an image of 900 million pixels, and 50,000 boxes on one image."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from frcnn_proposals.store.reader import open_store
 
 IMAGES = int(os.environ.get("FRCNN_LOAD_IMAGES", "100000"))
 
-# Prints the peaks of memory (MiB) of the process that hands out the images and writes the store,
-# and of its workers together; and its seconds of processor time so far. At a tenth of the images,
-# and just before the last of them, when the workers are still there. (What getrusage calls a peak
-# begins with that of the process which started this one.)
+# Prints the peak memory (MiB) of the process that distributes the images and writes the store,
+# the sum for its workers, and its processor time in seconds: after a tenth of the images, and
+# just before the last image, when the workers still exist. (The peak of getrusage includes that
+# of the parent process.)
 PROPOSE = """
 import json, multiprocessing, re, sys, time
 from pathlib import Path
@@ -36,7 +36,7 @@ def peak(process):
     status = Path(f"/proc/{process}/status").read_text()
     return int(re.search(r"VmHWM:\\s+(\\d+)", status)[1]) / 1024
 
-def say(done):
+def report(done):
     workers = sum(peak(worker.pid) for worker in multiprocessing.active_children())
     print(json.dumps([done, peak("self"), workers, time.process_time() - started]), flush=True)
 
@@ -46,54 +46,54 @@ if __name__ == "__main__":
     marks = {images // 10, images - 10}
     started = time.process_time()
     propose_images(files, DenseBoxes(step=0.5), out, workers=2,
-                   on_progress=lambda at: at.done in marks and say(at.done))
+                   on_progress=lambda at: at.done in marks and report(at.done))
     started = time.process_time()
     for number, boxes in enumerate(open_store(out).values(), start=1):
         if number in marks:
-            say(number)
+            report(number)
 """
 
 
 @pytest.mark.long
-def test_memory_and_pace_stay_the_same_over_all_images(tmp_path: Path) -> None:
+def test_memory_and_speed_are_constant_over_all_images(tmp_path: Path) -> None:
     folder = tmp_path / "images"
     for number in range(IMAGES):
         if number % 1000 == 0:
             (folder / f"{number // 1000:03}").mkdir(parents=True)
-        # Each picture is another: a store knows pictures by their bytes.
-        content = _PICTURE + number.to_bytes(8, "big")
+        # Every image is different, because a store identifies images by their bytes.
+        content = _IMAGE + number.to_bytes(8, "big")
         (folder / f"{number // 1000:03}" / f"{number:06}.png").write_bytes(content)
     (tmp_path / "run.py").write_text(PROPOSE)
     arguments = [tmp_path / "run.py", folder, tmp_path / "out", IMAGES]
     run = [sys.executable, *map(str, arguments)]
-    said = subprocess.run(run, stdout=subprocess.PIPE, check=True, text=True).stdout
-    rows = [json.loads(line) for line in said.splitlines()]
-    print(rows)  # for whoever runs it with -s
+    output = subprocess.run(run, stdout=subprocess.PIPE, check=True, text=True).stdout
+    rows = [json.loads(line) for line in output.splitlines()]
+    print(rows)  # shown with -s
     assert [done for done, *_ in rows] == [IMAGES // 10, IMAGES - 10] * 2
-    assert rows[0][2] > 20  # workers were there, and were measured
-    for (_, peak, theirs, seconds), (_, last_peak, last_theirs, last_seconds) in (
+    assert rows[0][2] > 20  # workers existed and were measured
+    for (_, peak, workers, seconds), (_, last_peak, last_workers, last_seconds) in (
         rows[:2],
         rows[2:],
     ):
         assert last_peak <= 1.1 * peak
-        assert last_theirs <= 1.1 * theirs
-        # The pace of the last nine tenths, against that of the first.
+        assert last_workers <= 1.1 * workers
+        # The speed over the last nine tenths, compared with the first tenth.
         assert last_seconds - seconds <= 9 * seconds * 1.25
 
 
-_PICTURE = encoded(noise(size=(32, 32)), "PNG")
+_IMAGE = encoded(noise(size=(32, 32)), "PNG")
 
 
 @pytest.mark.hostile
-def test_an_image_over_the_limit_is_refused_until_the_limit_is_raised(
+def test_an_image_above_the_limit_is_rejected_until_the_limit_is_raised(
     children: Children, tmp_path: Path
 ) -> None:
     noise(size=(64, 48)).save(tmp_path / "a.png")
     command = ["propose", "a.png", "--source", "dense", "--out", "o", "--workers", 1]
-    refused = children.run([*command, "--max-pixels", 64 * 48 - 1], tmp_path)
-    assert refused.code == 1
-    assert "a.png: 64 x 48 pixels are over the limit of 3071" in refused.output
-    assert "--max-pixels" in refused.output
+    rejected = children.run([*command, "--max-pixels", 64 * 48 - 1], tmp_path)
+    assert rejected.code == 1
+    assert "a.png: 64 x 48 pixels are over the limit of 3071" in rejected.output
+    assert "--max-pixels" in rejected.output
     assert children.run([*command, "--max-pixels", 64 * 48], tmp_path).code == 0
 
 
@@ -102,9 +102,9 @@ def test_900_million_pixels(children: Children, tmp_path: Path) -> None:
     PIL.Image.new("1", (30_000, 30_000)).save(tmp_path / "a.png")
     few_boxes = ["--param", "scales=[3000]", "--param", "step=0.5"]
     command = ["propose", "a.png", "--source", "dense", *few_boxes, "--out", "o", "--workers", 1]
-    refused = children.run(command, tmp_path, megabytes=1024)
-    assert refused.code == 1
-    assert "a.png: has far more pixels than the limit of 100000000" in refused.output
+    rejected = children.run(command, tmp_path, megabytes=1024)
+    assert rejected.code == 1
+    assert "a.png: has far more pixels than the limit of 100000000" in rejected.output
     more = {"megabytes": 12_000, "seconds": 600.0}
     raised = children.run([*command, "--max-pixels", 900_000_000], tmp_path, **more)
     assert raised.code == 0, raised.output

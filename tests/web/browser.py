@@ -10,7 +10,7 @@ WIDE, NARROW = (1280, 900), (360, 740)
 
 
 class Browser:
-    """A page open in Chromium, and what the tests ask of it."""
+    """A page that is open in Chromium, with the operations that the tests use."""
 
     def __init__(self, driver: Any) -> None:
         self.driver = driver
@@ -31,8 +31,8 @@ class Browser:
                 {"name": "prefers-reduced-motion", "value": "reduce"},
             ],
         )
-        # The driver may answer while the page is still being read, and for an address that is open
-        # already the old page, too, says that it is complete: so it is left first.
+        # The driver may return while the page is still loading. If the same address is already
+        # open, the old page also reports that it is complete; so it is closed first.
         from selenium.webdriver.support.wait import WebDriverWait
 
         self.driver.get("about:blank")
@@ -43,15 +43,15 @@ class Browser:
         )
 
     def cdp(self, command: str, **arguments: Any) -> Any:
-        """A command of Chromium's own protocol."""
+        """Execute a command of the Chrome DevTools Protocol."""
         return self.driver.execute_cdp_cmd(command, arguments)
 
     def run(self, script: str, *arguments: Any) -> Any:
-        """What a script in the page returns."""
+        """Run a script in the page, and return its result."""
         return self.driver.execute_script(script, *arguments)
 
     def all(self, selector: str) -> list[Any]:
-        """The elements that are seen."""
+        """The visible elements of a selector."""
         found = self.driver.find_elements("css selector", selector)
         return [element for element in found if element.is_displayed()]
 
@@ -60,18 +60,18 @@ class Browser:
         return self.driver.find_element("css selector", selector)
 
     def click(self, element: Any) -> None:
-        """Click an element in the middle of the window, clear of the bar on top."""
+        """Scroll an element to the middle of the window, away from the top bar, and click it."""
         self.run("arguments[0].scrollIntoView({block: 'center'})", element)
         element.click()
 
     def press(self, *keys: str) -> None:
-        """Type to whatever has the focus."""
+        """Send keys to the element that has the focus."""
         self.driver.switch_to.active_element.send_keys(*keys)
 
     def force_font(self, family: str) -> None:
-        """Show everything on the page in one font; a missing one is replaced by the browser's own.
+        """Show all text in one font; the browser replaces a missing font with its default.
 
-        The page's policy bars style elements, but not sheets that a script constructs.
+        The page's policy blocks style elements, but not style sheets constructed by a script.
         """
         self.run(
             "const sheet = new CSSStyleSheet();"
@@ -81,8 +81,8 @@ class Browser:
         )
 
     def fonts(self, selector: str) -> set[str]:
-        """The families that the text of a selector's first element is drawn with."""
-        self.run("document.body.offsetWidth")  # lays the page out: Chromium's answer may be older
+        """The font families used to draw the text of a selector's first element."""
+        self.run("document.body.offsetWidth")  # forces a layout; Chromium's answer may be outdated
         for domain in ("DOM", "CSS"):
             self.cdp(f"{domain}.enable")
         root = self.cdp("DOM.getDocument")["root"]["nodeId"]
@@ -101,11 +101,11 @@ class Browser:
         return texts
 
     def errors(self) -> list[str]:
-        """What the console has said since it was last asked."""
+        """The console messages since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]
 
     def requests(self) -> list[str]:
-        """The addresses asked for since this was last asked."""
+        """The requested addresses since the last call."""
         messages = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
         return [
             message["params"]["request"]["url"]

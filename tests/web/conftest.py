@@ -1,4 +1,4 @@
-"""Reports in a headless Chromium. Skipped where there is none, but not by `make test-web`."""
+"""Reports in headless Chromium. Skipped if it is not installed, except by `make test-web`."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def chromium() -> Iterator[Browser]:
     missing = _missing()
     if missing and os.environ.get("FRCNN_WEB"):
-        pytest.fail(f"{missing}, and FRCNN_WEB asks for the tests in a browser")
+        pytest.fail(f"{missing}, but FRCNN_WEB requires the browser tests")
     if missing:
-        pytest.skip(f"{missing}: `make test-web` installs what these tests need")
+        pytest.skip(f"{missing}: `make test-web` installs the requirements of these tests")
     from selenium import webdriver
 
     options = webdriver.ChromeOptions()
@@ -53,11 +53,11 @@ def chromium() -> Iterator[Browser]:
 def _missing() -> str | None:
     for program in ("chromium", "chromedriver"):
         if shutil.which(program) is None:
-            return f"there is no {program}"
+            return f"{program} is not installed"
     try:
         import selenium  # noqa: F401
     except ImportError:
-        return "there is no selenium"
+        return "selenium is not installed"
     return None
 
 
@@ -69,7 +69,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def double(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A report on two."""
+    """A report on two detectors."""
     return _write(tmp_path_factory, subjects=2)
 
 

@@ -1,4 +1,4 @@
-"""The gallery and the enlarged picture, by mouse and by keyboard."""
+"""The gallery and the enlarged image, by mouse and by keyboard."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from made_up_report import CLASSES
 TAB, ENTER, ESCAPE = "\ue004", "\ue007", "\ue00c"
 LEFT, RIGHT, HOME, END = "\ue012", "\ue014", "\ue011", "\ue010"
 
-# class, kind and group of the cards that are in the list, hidden by the limit or not.
+# Group, kind and class of the cards in the list, including those hidden by the limit.
 LISTED = (
     "return [...document.querySelectorAll('#cards .card:not(.other)')]"
     ".map(card => [card.dataset.show, card.dataset.kind, card.dataset.class])"
@@ -23,10 +23,10 @@ def opened(chromium: Browser, single: Path) -> None:
     chromium.open(single)
 
 
-def choose(chromium: Browser, what: str, value: str) -> None:
+def choose(chromium: Browser, field: str, value: str) -> None:
     from selenium.webdriver.support.select import Select
 
-    Select(chromium.one(f"#gallery [data-by={what}]")).select_by_value(value)
+    Select(chromium.one(f"#gallery [data-by={field}]")).select_by_value(value)
 
 
 def place(chromium: Browser) -> str:
@@ -42,17 +42,17 @@ def test_it_can_be_filtered_by_group_kind_and_class(chromium: Browser) -> None:
         expected = [card for card in everything if card[place] == value]
         assert chromium.run(LISTED) == expected
         assert expected
-        assert chromium.one("#gallery output").text in (f"{len(expected)} pictures", "1 picture")
+        assert chromium.one("#gallery output").text in (f"{len(expected)} images", "1 image")
     choose(chromium, "show", "mistake")
     choose(chromium, "class", CLASSES[0])
-    both = [card for card in everything if card[0] == "mistake" and card[2] == CLASSES[0]]
-    assert chromium.run(LISTED) == both
+    expected = [card for card in everything if card[0] == "mistake" and card[2] == CLASSES[0]]
+    assert chromium.run(LISTED) == expected
     choose(chromium, "show", "")
     choose(chromium, "class", "")
     assert chromium.run(LISTED) == everything
 
 
-def test_within_a_group_the_most_confident_come_first(chromium: Browser) -> None:
+def test_a_group_is_sorted_by_confidence(chromium: Browser) -> None:
     choose(chromium, "show", "mistake")
     scores = chromium.run(
         "return [...document.querySelectorAll('#cards .card:not(.other) .score')]"
@@ -61,7 +61,7 @@ def test_within_a_group_the_most_confident_come_first(chromium: Browser) -> None
     assert scores == sorted(scores, reverse=True)
 
 
-def test_more_are_shown_on_demand(chromium: Browser) -> None:
+def test_a_button_shows_more(chromium: Browser) -> None:
     count = len(chromium.run(LISTED))
     assert len(chromium.all("#cards .card")) == 30 < count
     chromium.click(chromium.one("#gallery .more"))
@@ -100,7 +100,7 @@ def test_it_works_by_keyboard_alone(chromium: Browser) -> None:
         chromium.press(key)
         assert place(chromium) == f"{expected} / {count}"
     chromium.press(HOME)
-    # The focus stays inside.
+    # The focus stays inside the dialog.
     for _ in range(8):
         chromium.press(TAB)
         assert chromium.run(
@@ -116,7 +116,7 @@ def test_it_works_by_keyboard_alone(chromium: Browser) -> None:
     chromium.press(ESCAPE)
 
 
-def test_arrows_keep_to_the_filter(chromium: Browser) -> None:
+def test_arrow_keys_respect_the_filter(chromium: Browser) -> None:
     choose(chromium, "show", "missed")
     expected = len(chromium.run(LISTED))
     chromium.click(chromium.all("#cards .open")[0])
@@ -127,10 +127,10 @@ def test_arrows_keep_to_the_filter(chromium: Browser) -> None:
     chromium.press(ESCAPE)
 
 
-def test_ground_truth_and_detections_are_switched_each_by_itself(chromium: Browser) -> None:
-    def drawn(where: str) -> tuple[bool, bool]:
+def test_ground_truth_and_detections_are_switched_separately(chromium: Browser) -> None:
+    def drawn(container: str) -> tuple[bool, bool]:
         return tuple(
-            bool(chromium.all(f"{where} .{what} rect")) for what in ("object", "detection")
+            bool(chromium.all(f"{container} .{layer} rect")) for layer in ("object", "detection")
         )
 
     assert drawn("#cards") == (True, True)
@@ -146,8 +146,8 @@ def test_ground_truth_and_detections_are_switched_each_by_itself(chromium: Brows
     assert not chromium.one("#gallery [data-layer=detections]").is_selected()
 
 
-def test_boxes_lie_over_their_pictures(chromium: Browser) -> None:
-    """A box at the picture's corner would be drawn at that corner, also where it is letterboxed."""
+def test_boxes_are_aligned_with_their_images(chromium: Browser) -> None:
+    """A box at the image's corner is drawn at that corner, even if the image is letterboxed."""
     for size in ((1280, 900), NARROW):
         chromium.open(Path(chromium.driver.current_url.removeprefix("file://")), size)
         differences = chromium.run(
@@ -165,10 +165,10 @@ def test_boxes_lie_over_their_pictures(chromium: Browser) -> None:
         )
         assert differences == pytest.approx([0, 0, 0, 0], abs=0.5)
         fit = "return getComputedStyle(document.querySelector('#cards img')).objectFit"
-        assert chromium.run(fit) == "contain"  # as the lines above take it
+        assert chromium.run(fit) == "contain"  # as assumed above
 
 
-def test_with_images_off_the_words_are_there(chromium: Browser) -> None:
+def test_without_images_the_descriptions_are_shown(chromium: Browser) -> None:
     alt = chromium.run(
         "const image = document.querySelector('#cards img'); image.src = 'data:,';"
         "return [image.alt, image.getBoundingClientRect().height]"
@@ -177,7 +177,7 @@ def test_with_images_off_the_words_are_there(chromium: Browser) -> None:
     assert alt[1] > 50
 
 
-def test_two_detectors_stand_side_by_side(chromium: Browser, double: Path) -> None:
+def test_two_detectors_are_shown_side_by_side(chromium: Browser, double: Path) -> None:
     chromium.open(double)
     pairs = chromium.all("#pairs .card")
     assert len(pairs) == 8

@@ -1,4 +1,4 @@
-"""The page as a whole: quiet, self-contained, readable in every size and light."""
+"""The page as a whole: no errors, self-contained, readable in every size and theme."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def page(request: pytest.FixtureRequest) -> Path:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("size", [WIDE, NARROW])
-def test_it_is_quiet_and_asks_nobody(
+def test_it_logs_no_errors_and_requests_nothing(
     chromium: Browser, page: Path, size: tuple[int, int], scheme: str
 ) -> None:
     chromium.errors()
@@ -30,11 +30,11 @@ def test_it_is_quiet_and_asks_nobody(
     for section in chromium.all("section"):
         chromium.run("arguments[0].scrollIntoView()", section)
     assert chromium.errors() == []
-    asked = [url for url in chromium.requests() if not url.startswith("data:")]
-    assert asked == [page.as_uri()]
+    requested = [url for url in chromium.requests() if not url.startswith("data:")]
+    assert requested == [page.as_uri()]
 
 
-def test_a_names_script_does_not_run_and_is_read_as_it_is(chromium: Browser, page: Path) -> None:
+def test_scripts_in_names_do_not_run_and_are_shown_as_text(chromium: Browser, page: Path) -> None:
     chromium.open(page)
     assert chromium.driver.title != "taken"
     assert chromium.column("#class-table", 0) == list(CLASSES)
@@ -45,7 +45,7 @@ def test_a_names_script_does_not_run_and_is_read_as_it_is(chromium: Browser, pag
     assert chromium.run("return document.scripts.length") == 1
 
 
-def test_the_policy_bars_what_a_stranger_might_add(chromium: Browser, single: Path) -> None:
+def test_the_policy_blocks_added_scripts(chromium: Browser, single: Path) -> None:
     chromium.open(single)
     chromium.run(
         "const s = document.createElement('script'); s.textContent = 'document.title = \"taken\"';"
@@ -55,12 +55,12 @@ def test_the_policy_bars_what_a_stranger_might_add(chromium: Browser, single: Pa
     assert any("Content Security Policy" in message for message in chromium.errors())
 
 
-def test_right_to_left_names_do_not_turn_their_neighbours(chromium: Browser, single: Path) -> None:
-    """Every name that comes from outside is isolated."""
+def test_right_to_left_names_do_not_affect_other_text(chromium: Browser, single: Path) -> None:
+    """Every name from a dataset is isolated in a bdi element."""
     chromium.open(single)
-    apart = "return [...document.querySelectorAll('%s')].every(e => e.querySelector('bdi'))"
-    assert chromium.run(apart % "tbody th[scope=row]:not(.pairs *):not(.totals *)")
-    assert chromium.run(apart % "#cards figcaption")
+    isolated = "return [...document.querySelectorAll('%s')].every(e => e.querySelector('bdi'))"
+    assert chromium.run(isolated % "tbody th[scope=row]:not(.pairs *):not(.totals *)")
+    assert chromium.run(isolated % "#cards figcaption")
 
 
 def luminance(colour: str) -> float:
@@ -71,7 +71,7 @@ def luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_ink_stands_out_from_the_paper(chromium: Browser, double: Path, scheme: str) -> None:
+def test_all_text_has_enough_contrast(chromium: Browser, double: Path, scheme: str) -> None:
     """WCAG AA: 4.5 to 1."""
     chromium.open(double, scheme=scheme)
     colours = chromium.run(
@@ -86,7 +86,9 @@ def test_every_ink_stands_out_from_the_paper(chromium: Browser, double: Path, sc
             assert (max(ink, paper) + 0.05) / (min(ink, paper) + 0.05) >= 4.5
 
 
-def test_the_switch_overrules_the_system_and_is_kept(chromium: Browser, single: Path) -> None:
+def test_the_theme_button_overrides_the_system_and_is_stored(
+    chromium: Browser, single: Path
+) -> None:
     paper = "return getComputedStyle(document.body).backgroundColor"
     chromium.open(single, scheme="light")
     light = chromium.run(paper)
@@ -112,14 +114,14 @@ def test_plots_follow_the_theme(chromium: Browser, single: Path) -> None:
     assert chromium.run(ink) != light
 
 
-def test_the_first_tab_leads_past_the_menu(chromium: Browser, single: Path) -> None:
+def test_the_first_tab_skips_the_menu(chromium: Browser, single: Path) -> None:
     chromium.open(single)
     chromium.press("\ue004")  # tab
-    assert chromium.driver.switch_to.active_element.text == "To the report"
+    assert chromium.driver.switch_to.active_element.text == "Skip to the report"
 
 
 def test_five_thousand_images(chromium: Browser, tmp_path: Path) -> None:
-    """Of noise, which compresses badly: under 30 MB, and usable within 3 seconds."""
+    """Images of noise, which compress badly: below 30 MB, and usable within 3 seconds."""
     dataset = made_up_dataset(tmp_path, images=5000, classes=("cat", "dog", "horse", "<i>cow</i>"))
     pixels = np.random.default_rng(0).integers(0, 256, (375, 500, 3), np.uint8)
     PIL.Image.fromarray(pixels).save(tmp_path / "noise.jpg")
@@ -131,4 +133,4 @@ def test_five_thousand_images(chromium: Browser, tmp_path: Path) -> None:
     start = chromium.run("return performance.now()")
     chromium.click(chromium.one("#class-table .sort"))
     assert chromium.run("return performance.now()") - start < 1000
-    assert "the page would be too large" in chromium.one("#gallery .left-out").text
+    assert "exceed the page's size limit" in chromium.one("#gallery .left-out").text

@@ -1,4 +1,4 @@
-"""Tables: sorting, filtering, and what assistive programs are told of it."""
+"""Tables: sorting, filtering, and their accessibility attributes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def numbers(texts: list[str]) -> list[float]:
     return [float(text.replace(",", "")) for text in texts if text != "–"]
 
 
-def test_a_click_sorts_and_a_second_one_turns_round(chromium: Browser) -> None:
+def test_a_click_sorts_and_a_second_click_reverses(chromium: Browser) -> None:
     button = chromium.all("#class-table thead .sort")[3]  # VOC, 11-point
     chromium.click(button)
     values = numbers(chromium.column("#class-table", 3))
@@ -30,14 +30,14 @@ def test_a_click_sorts_and_a_second_one_turns_round(chromium: Browser) -> None:
     assert chromium.run("return arguments[0].closest('th').ariaSort", button) == "ascending"
 
 
-def test_one_heading_alone_says_that_it_sorts(chromium: Browser) -> None:
+def test_only_one_heading_is_marked_as_sorted(chromium: Browser) -> None:
     for button in chromium.all("#class-table thead .sort")[:3]:
         chromium.click(button)
     sorting = chromium.run("return document.querySelectorAll('#class-table [aria-sort]').length")
     assert sorting == 1
 
 
-def test_words_are_sorted_as_words(chromium: Browser) -> None:
+def test_text_is_sorted_as_text(chromium: Browser) -> None:
     chromium.click(chromium.all("#class-table thead .sort")[0])
     names = chromium.column("#class-table", 0)
     assert sorted(names) == sorted(CLASSES)
@@ -46,7 +46,7 @@ def test_words_are_sorted_as_words(chromium: Browser) -> None:
     assert chromium.column("#class-table", 0) == names[::-1]
 
 
-def test_a_heading_is_reached_and_used_by_keyboard(chromium: Browser) -> None:
+def test_headings_can_be_used_by_keyboard(chromium: Browser) -> None:
     chromium.click(chromium.one("#filter-class-table"))
     chromium.press("\ue004")  # tab: the table, which can be scrolled
     chromium.press("\ue004")
@@ -59,7 +59,7 @@ def test_a_heading_is_reached_and_used_by_keyboard(chromium: Browser) -> None:
 
 
 @pytest.mark.parametrize(
-    ("typed", "left"),
+    ("typed", "count"),
     [
         ("o", 4),
         ("DOG", 1),
@@ -70,13 +70,13 @@ def test_a_heading_is_reached_and_used_by_keyboard(chromium: Browser) -> None:
         ("zebra", 0),
     ],
 )
-def test_typing_filters(chromium: Browser, typed: str, left: int) -> None:
+def test_typing_filters(chromium: Browser, typed: str, count: int) -> None:
     field = chromium.one("#filter-class-table")
     field.send_keys(typed)
     shown = chromium.column("#class-table", 0)
     assert all(typed.lower() in name.lower() for name in shown)
     if typed != "o":
-        assert len(shown) == left
+        assert len(shown) == count
     assert chromium.one(".filter output").text == f"{len(shown)} of {len(CLASSES)} rows"
     field.clear()
     field.send_keys("x", "\ue003")
@@ -99,5 +99,5 @@ def test_every_field_has_a_label(chromium: Browser) -> None:
     assert nameless == 0
     assert chromium.run(
         "return [...document.querySelectorAll('table.data thead th')]"
-        ".every(each => each.scope === 'col')"
+        ".every(cell => cell.scope === 'col')"
     )

@@ -1,4 +1,4 @@
-"""The page in windows of every width: wide tables scroll in their frames, whatever the font."""
+"""The page in windows of every width: wide tables scroll in their frames with every font."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ import pytest
 from browser import NARROW, WIDE, Browser
 
 # The widest and the narrowest fonts of Debian's fonts-dejavu and fonts-liberation: each of DejaVu's
-# families is the widest for some words. Chromium cannot show a page on a machine without fonts, so
-# a missing font stands for a machine that has none of the fonts that the page names.
+# families is the widest for some words. Chromium shows no page on a machine without fonts, so
+# a missing font represents a machine with none of the fonts that the page names.
 MISSING = "A Font That Is Not Installed"
 FONTS = ("DejaVu Sans", "DejaVu Sans Mono", "DejaVu Serif", "Liberation Sans Narrow", MISSING)
 
-# For each table, once its frame is scrolled to the end: how far the last column sticks out of the
-# frame (hidden), and the widest cell of the column that stays in view (kept).
+# For each table, with its frame scrolled to the end: how far the last column exceeds the
+# frame (hidden), and the widest cell of the sticky column (sticky).
 TABLES = """
 return [...document.querySelectorAll("table")].map((table) => {
   const frame = table.closest(".scroll") ?? table.parentElement;
   frame.scrollLeft = 1e6;
   const ends = [...table.querySelectorAll("th, td")].map((e) => e.getBoundingClientRect().right);
   const rows = [...table.rows].map((row) => row.cells[0]);
-  const kept = rows.filter((cell) => getComputedStyle(cell).position === "sticky");
+  const sticky = rows.filter((cell) => getComputedStyle(cell).position === "sticky");
   return {
     name: frame.ariaLabel ?? table.className,
     inside: frame.clientWidth,
     table: table.offsetWidth,
     hidden: Math.max(...ends) - frame.getBoundingClientRect().right,
     frame_end: frame.getBoundingClientRect().right,
-    kept: Math.max(0, ...kept.map((cell) => cell.offsetWidth)),
+    sticky: Math.max(0, ...sticky.map((cell) => cell.offsetWidth)),
   };
 });
 """
@@ -37,13 +37,13 @@ return [...document.querySelectorAll("table")].map((table) => {
 
 @pytest.fixture(params=FONTS)
 def font(request: pytest.FixtureRequest, chromium: Browser) -> str:
-    """A font that the browser has, or the one that is known to be missing."""
+    """A font that the browser has, or the missing one."""
     family: str = request.param
     chromium.driver.get("about:blank")
     chromium.run("document.body.textContent = 'words'")
     chromium.force_font(family)
     if family not in (MISSING, *chromium.fonts("body")):
-        problem = f"the browser does not find the font {family!r}, which `make test-web` installs"
+        problem = f"the browser cannot find the font {family!r}, which `make test-web` installs"
         if os.environ.get("FRCNN_WEB"):
             pytest.fail(problem)
         pytest.skip(problem)
@@ -57,12 +57,12 @@ def page(request: pytest.FixtureRequest) -> Path:
 
 
 @pytest.mark.parametrize("size", [NARROW, (768, 1024), WIDE, (1920, 1080)])
-def test_nothing_sticks_out_at_the_side(
+def test_nothing_overflows_the_page(
     chromium: Browser, page: Path, size: tuple[int, int], font: str
 ) -> None:
     chromium.open(page, size)
     chromium.force_font(font)
-    chromium.run("document.querySelectorAll('details').forEach(each => each.open = true)")
+    chromium.run("document.querySelectorAll('details').forEach(details => details.open = true)")
     assert chromium.fonts("#errors tbody th") == {font} or font == MISSING
     assert chromium.run("return document.documentElement.scrollWidth") <= size[0]
     tables = chromium.run(TABLES)
@@ -70,12 +70,12 @@ def test_nothing_sticks_out_at_the_side(
     for table in tables:
         assert table["frame_end"] <= size[0], table
         assert table["hidden"] <= 1, table
-        # The names that stay in view leave room for the columns that scroll beside them.
-        assert table["table"] <= table["inside"] or table["kept"] <= 0.6 * table["inside"], table
-    # Cards cut off what is wider than they are.
+        # The sticky names leave room for the columns that scroll.
+        assert table["table"] <= table["inside"] or table["sticky"] <= 0.6 * table["inside"], table
+    # Cards clip content that is too wide.
     cut_off = chromium.run(
         "return [...document.querySelectorAll('figcaption')]"
-        ".filter(each => each.scrollWidth > each.clientWidth).map(each => each.textContent)"
+        ".filter(e => e.scrollWidth > e.clientWidth).map(e => e.textContent)"
     )
     assert cut_off == []
 
@@ -83,14 +83,14 @@ def test_nothing_sticks_out_at_the_side(
 def test_the_kinds_of_error_fit_into_the_narrowest_window(
     chromium: Browser, double: Path, font: str
 ) -> None:
-    """Headings and names of kinds wrap, so that both models are seen without scrolling."""
+    """Headings and names of kinds wrap, so that both models are visible without scrolling."""
     chromium.open(double, NARROW)
     chromium.force_font(font)
-    table = next(each for each in chromium.run(TABLES) if each["name"].endswith("errors by kind"))
+    table = next(t for t in chromium.run(TABLES) if t["name"].endswith("errors by kind"))
     assert table["table"] <= table["inside"]
 
 
-def test_long_names_fit_into_the_enlarged_picture(
+def test_long_names_fit_into_the_enlarged_image(
     chromium: Browser, long_names: Path, font: str
 ) -> None:
     chromium.open(long_names, NARROW)

@@ -1,4 +1,4 @@
-"""`frcnn report`: one page on a detector, or on two side by side."""
+"""`frcnn report`: one page about a detector, or about two side by side."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ from frcnn_proposals.errors import MisuseError
 
 @dataclass(frozen=True)
 class ReportOptions:
-    """The options of `frcnn report`. Raises MisuseError where they contradict one another.
+    """The options of `frcnn report`. Raises MisuseError if they contradict each other.
 
-    compared_from: the score from which detections count where models are compared.
+    compared_from: minimum score of a detection that counts when two models are compared.
     """
 
     models: tuple[Path, ...]
@@ -41,11 +41,11 @@ class ReportOptions:
 
     def __post_init__(self) -> None:
         if len(self.models) > 2 or len(self.detections) > 2:
-            raise MisuseError("A report compares two models at most.")
+            raise MisuseError("A report compares at most two models.")
         if self.models and self.detections and len(self.models) != len(self.detections):
-            raise MisuseError("Give --detections once for each model, or not at all.")
+            raise MisuseError("Give --detections once per model, or not at all.")
         if self.detections and not self.models and self.data.dataset is None:
-            raise MisuseError("--detections without a model needs --dataset.")
+            raise MisuseError("--detections without a model requires --dataset.")
 
 
 @click.command()
@@ -57,31 +57,34 @@ class ReportOptions:
     show_default=True,
     help="Folder for index.html and the plots.",
 )
-@click.option("--dataset", help="Default: the one that the model was trained on.")
+@click.option(
+    "--dataset", show_default="the model's training dataset", help="Dataset to evaluate on."
+)
 @data_options
 @detection_options
 @click.option(
     "--detections",
     multiple=True,
     type=options.AnyPath,
-    help="Take these instead of detecting: COCO results json, or VOC devkit text files. "
-    "Once for each model, in their order; or without a model.",
+    help="Use these detections instead of running the model: COCO results JSON, or VOC devkit "
+    "text files. Give it once per model, in the same order, or without a model.",
 )
 @click.option(
     "--score-threshold",
     "compared_from",
     type=float,
-    help="Score from which detections count where two models are compared image by image. "
-    "Default: 0.5, or of SVMs a margin of 0.",
+    show_default="0.5; a margin of 0 for SVMs",
+    help="Minimum score of a detection that counts when two models are compared image by image.",
 )
 @options.runs_root
 @options.device
 @pass_output
 def report(output: Output, /, **given: Any) -> None:
-    """Write a page on MODEL, by default the newest run: scores, errors, pictures, time.
+    """Write a page about MODEL: scores, errors, example images, time.
 
-    With two models, both stand side by side, with what differs image by image. The page needs
-    nothing but itself: it can be sent and opened anywhere. Plots lie beside it as PNG files.
+    MODEL is the newest run by default. Two models are shown side by side, with their differences
+    image by image. The page is one self-contained file that opens anywhere. Plots are also
+    written next to it as PNG files.
 
     \b
     frcnn report --out report

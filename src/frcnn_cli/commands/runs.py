@@ -21,7 +21,7 @@ from frcnn_cli.engine.training.run_folder import ListedRun, list_runs
 @options.json_file
 @pass_output
 def runs(output: Output, runs_root: Path, json_path: Path | None) -> None:
-    """List training runs: setting, progress, mAP on val, size on disk.
+    """List training runs with their settings, progress, mAP on val and size on disk.
 
     \b
     frcnn runs

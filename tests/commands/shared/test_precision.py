@@ -152,7 +152,7 @@ def test_emulation_is_available_by_option(older: dict, home: Path) -> None:
 def test_a_run_in_bfloat16_resumes_in_float32_with_a_message(older: dict, home: Path) -> None:
     exit_code, text = older["resume"]
     assert exit_code == 0, text
-    assert "began in bfloat16" in text
+    assert "started in bfloat16" in text
     assert "of 4, in float32" in " ".join(text.split())
     assert "not be bit for bit those of an uninterrupted run" in " ".join(text.split())
     _, origin = load_model(home / "cut" / "model.safetensors")

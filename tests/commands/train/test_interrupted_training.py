@@ -1,6 +1,6 @@
-"""Training in a child process that is really stopped: Ctrl-C, SIGTERM, SIGKILL, a full disk.
+"""Training in a child process that is stopped by Ctrl-C, SIGTERM, SIGKILL or a full disk.
 
-However it was stopped, the run goes on to the weights of one that never was, to the bit.
+The resumed run ends with the same weights as an uninterrupted run, to the bit.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def whole(home: Path) -> Path:
-    """The folder of a run that nobody stopped."""
+    """The folder of an uninterrupted run."""
     finish(start(home, "whole"))
     return home / "runs" / "whole"
 
@@ -82,7 +82,7 @@ def finish(child: subprocess.Popen[str], code: int = 0) -> str:
 def stop_after(
     child: subprocess.Popen[str], folder: Path, iteration: int, number: signal.Signals
 ) -> str:
-    """Send a signal to all of the child's group once an iteration is done; what it printed."""
+    """Send a signal to the child's process group after an iteration; returns its output."""
     wait_for(lambda: iteration in losses(folder))
     if number is signal.SIGKILL:
         child.kill()
@@ -94,17 +94,17 @@ def stop_after(
 def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, "it did not happen in time"
+        assert time.monotonic() < deadline, "timeout"
         time.sleep(0.01)
 
 
 def losses(folder: Path) -> dict[int, float]:
-    """The loss by iteration; each is there once."""
+    """The loss by iteration; asserts that each iteration occurs once."""
     path = folder / "metrics.jsonl"
     lines = path.read_text().splitlines(keepends=True) if path.exists() else []
     found = [json.loads(line) for line in lines if line.endswith("\n")]
-    assert len({each["iteration"] for each in found}) == len(found)
-    return {each["iteration"]: each["loss"] for each in found}
+    assert len({row["iteration"] for row in found}) == len(found)
+    return {row["iteration"]: row["loss"] for row in found}
 
 
 def checkpointed(folder: Path) -> int:
@@ -112,7 +112,7 @@ def checkpointed(folder: Path) -> int:
 
 
 def living_members(session: int) -> list[int]:
-    """Processes of a session that still run (zombies do not)."""
+    """The running processes of a session, without zombies."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -126,22 +126,23 @@ def living_members(session: int) -> list[int]:
 
 
 def assert_same_end(folder: Path, whole: Path) -> None:
-    first, second = (load_model(each / "model.safetensors")[0].state_dict()
-                     for each in (folder, whole))  # fmt: skip
+    first, second = (
+        load_model(path / "model.safetensors")[0].state_dict() for path in (folder, whole)
+    )
     assert first.keys() == second.keys()
     assert all(torch.equal(first[name], second[name]) for name in first)
     assert losses(folder) == losses(whole)
 
 
-def test_stopped_in_every_way_a_run_ends_as_one_that_never_was(home: Path, whole: Path) -> None:
+def test_a_run_resumed_after_every_kind_of_stop_ends_identically(home: Path, whole: Path) -> None:
     folder = home / "runs" / "stopped"
 
-    # Killed before the first checkpoint: it starts again.
+    # Killed before the first checkpoint: it restarts.
     stop_after(start(home, "stopped"), folder, 3, signal.SIGKILL)
     assert not (folder / "checkpoint.safetensors").exists()
     (folder / ".checkpoint.safetensors.abc.partial").write_bytes(b"half")
 
-    # Ctrl-C: the step is finished and kept, no worker is left, and it says how to go on.
+    # Ctrl-C: the step is finished and saved, no worker is left, and the message says how to resume.
     child = train(home, "--resume", "runs/stopped")
     output = stop_after(child, folder, CHECKPOINT_EVERY + 3, signal.SIGINT)
     assert "has no checkpoint yet: starting from the first iteration" in output
@@ -151,13 +152,13 @@ def test_stopped_in_every_way_a_run_ends_as_one_that_never_was(home: Path, whole
         assert checkpointed(folder) == max(losses(folder)) > CHECKPOINT_EVERY + 2
         assert not list(folder.glob(".*.partial"))
 
-    # SIGTERM ends as Ctrl-C does; here within the same interval between checkpoints.
+    # SIGTERM has the same effect as Ctrl-C, here within the same interval between checkpoints.
     at = checkpointed(folder)
     output = stop_after(train(home, "--resume", "runs/stopped"), folder, at + 4, signal.SIGTERM)
     assert "Resume with `frcnn train --resume runs/stopped`." in output
     assert checkpointed(folder) == max(losses(folder)) > at
 
-    # Killed, with a line of its losses cut in two: at most the work since a checkpoint is lost.
+    # Killed, with a truncated line of losses: at most the work since a checkpoint is lost.
     at = checkpointed(folder)
     child = train(home, "--resume", "runs/stopped")
     stop_after(child, folder, at + CHECKPOINT_EVERY + 2, signal.SIGKILL)
@@ -172,7 +173,9 @@ def test_stopped_in_every_way_a_run_ends_as_one_that_never_was(home: Path, whole
 @pytest.mark.long
 @pytest.mark.parametrize("iteration", range(1, 40, 9))
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_stopped_anywhere(home: Path, whole: Path, iteration: int, number: signal.Signals) -> None:
+def test_stopped_at_any_iteration(
+    home: Path, whole: Path, iteration: int, number: signal.Signals
+) -> None:
     name = f"{number.name}-{iteration}"
     stop_after(start(home, name), home / "runs" / name, iteration, number)
     finish(train(home, "--resume", f"runs/{name}"))
@@ -182,13 +185,13 @@ def test_stopped_anywhere(home: Path, whole: Path, iteration: int, number: signa
 @pytest.mark.long
 @pytest.mark.parametrize("seconds", [2, 4, 5, 6, 7, 8, 9, 10])
 def test_killed_at_any_moment(home: Path, whole: Path, seconds: float) -> None:
-    """By the clock: while it imports, reads, builds, trains or writes."""
+    """Killed after a time: while it imports, reads, builds, trains or writes."""
     child = start(home, f"moment-{seconds}")
     time.sleep(seconds)
     child.kill()
     child.communicate(timeout=20)
     folder = home / "runs" / f"moment-{seconds}"
-    if not (folder / "setting.toml").exists():  # it had not begun: the same command begins
+    if not (folder / "setting.toml").exists():  # it had not started: run the same command again
         finish(start(home, f"moment-{seconds}"))
     else:
         finish(train(home, "--resume", folder))
@@ -197,15 +200,15 @@ def test_killed_at_any_moment(home: Path, whole: Path, seconds: float) -> None:
 
 @pytest.mark.long
 @pytest.mark.parametrize("workers", [0, 2])
-def test_workers_change_nothing(home: Path, whole: Path, workers: int) -> None:
+def test_the_number_of_workers_changes_nothing(home: Path, whole: Path, workers: int) -> None:
     finish(start(home, f"workers-{workers}", workers=workers))
     assert_same_end(home / "runs" / f"workers-{workers}", whole)
 
 
 @pytest.mark.long
 @pytest.mark.parametrize("variant", ["stagewise", "no-bbox-reg", "fc-only", "svm"])
-def test_variants_are_exact_too(home: Path, variant: str) -> None:
-    # What SVMs are fitted to does not have to fit well.
+def test_variants_resume_exactly(home: Path, variant: str) -> None:
+    # The SVMs need not fit well.
     more = ["--set", "svm.iterations=20"] if variant == "svm" else []
     finish(start(home, f"whole-{variant}", "--variant", variant, *more))
     folder = home / "runs" / f"killed-{variant}"
@@ -215,13 +218,13 @@ def test_variants_are_exact_too(home: Path, variant: str) -> None:
 
 
 @pytest.mark.long
-def test_a_file_system_without_room_keeps_the_last_checkpoint(home: Path, whole: Path) -> None:
+def test_a_full_file_system_keeps_the_last_checkpoint(home: Path, whole: Path) -> None:
     folder = home / "runs" / "full"
     stop_after(start(home, "full"), folder, CHECKPOINT_EVERY + 1, signal.SIGKILL)
     before = checkpointed(folder)
     size = (folder / "checkpoint.safetensors").stat().st_size
     output = finish(train(home, "--resume", folder, largest_file=size // 2), 1)
-    assert "Make room on the disk, then resume with `frcnn train --resume" in output
+    assert "Free disk space, then resume with `frcnn train --resume" in output
     assert checkpointed(folder) == before
     assert not list(folder.glob(".*.partial"))
     finish(train(home, "--resume", folder))

@@ -1,4 +1,4 @@
-"""Processes that torchrun starts: the same training as one process, and what becomes of a death."""
+"""Processes started by torchrun: the same training as one process, and restarts after a kill."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PAIR = ("alone", "together")
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Pictures and their boxes."""
+    """Images and their proposals."""
     folder = tmp_path_factory.mktemp("home")
     generate_dataset(folder / "shapes", images=12, size=(128, 96))
     images = find_dataset(str(folder / "shapes"), "trainval").images
@@ -71,7 +71,7 @@ ROI_CENTRIC = ("--sampling", "roi-centric", "--set", "sampling.rois_per_image=4"
 @pytest.mark.parametrize(
     "sampling", [(), pytest.param(ROI_CENTRIC, marks=pytest.mark.long)], ids=["images", "rois"]
 )
-def test_two_processes_train_as_one_and_the_first_alone_speaks(
+def test_two_processes_train_as_one_and_only_the_first_prints(
     home: Path, sampling: tuple[str, ...]
 ) -> None:
     names = [f"{name}{len(sampling)}" for name in PAIR]
@@ -88,14 +88,14 @@ def test_two_processes_train_as_one_and_the_first_alone_speaks(
     assert "Warning" not in together.stderr
 
 
-def test_an_uneven_split_is_refused(home: Path) -> None:
+def test_an_uneven_split_is_rejected(home: Path) -> None:
     done = run(home, [*torchrun(2), *command("uneven", 5, "--set", "sampling.images=3")])
     assert done.returncode != 0
     assert done.stderr.count("2 processes cannot share 3 images") == 1
 
 
 @pytest.mark.long
-def test_val_is_shared_out_while_training(home: Path) -> None:
+def test_evaluation_on_val_is_shared_by_processes(home: Path) -> None:
     more = ("--split", "train", "--eval-every", "3")
     scores = []
     for name, start in (("val-alone", [sys.executable]), ("val-together", torchrun(2))):
@@ -109,7 +109,7 @@ def test_val_is_shared_out_while_training(home: Path) -> None:
 
 
 @pytest.mark.long
-def test_a_killed_process_is_started_again_from_the_last_checkpoint(home: Path) -> None:
+def test_a_killed_process_restarts_from_the_last_checkpoint(home: Path) -> None:
     more = ("--checkpoint-every", "5")
     arguments = [*torchrun(2, "--max-restarts", "1"), *command("killed", 30, *more)]
     child = subprocess.Popen(
@@ -127,36 +127,36 @@ def test_a_killed_process_is_started_again_from_the_last_checkpoint(home: Path) 
     assert "Resuming runs/killed after iteration" in stderr
     assert stderr.count("Another process") == 1
     assert "Traceback" not in stderr
-    undisturbed = run(home, [*torchrun(2), *command("undisturbed", 30, *more)])
-    assert undisturbed.returncode == 0, undisturbed.stderr
-    assert losses(home, "killed") == losses(home, "undisturbed")
-    weights = [(home / "runs" / name / "model.safetensors") for name in ("killed", "undisturbed")]
+    uninterrupted = run(home, [*torchrun(2), *command("uninterrupted", 30, *more)])
+    assert uninterrupted.returncode == 0, uninterrupted.stderr
+    assert losses(home, "killed") == losses(home, "uninterrupted")
+    weights = [(home / "runs" / name / "model.safetensors") for name in ("killed", "uninterrupted")]
     one, other = (load_file(path) for path in weights)
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 
 @pytest.mark.long
-def test_images_are_shared_and_results_joined(home: Path) -> None:
-    """Each image once, whatever the number of processes: 3 images for 2, and 12 for 3."""
-    trained = run(home, [sys.executable, *command("judged", 3)])
+def test_images_are_shared_and_results_gathered(home: Path) -> None:
+    """Each image is used once with any number of processes: 3 images for 2, and 12 for 3."""
+    trained = run(home, [sys.executable, *command("evaluated", 3)])
     assert trained.returncode == 0, trained.stderr
-    pictures = sorted(str(path) for path in (home / "shapes").rglob("*.jpg"))[:12]
-    judged = ("-m", "frcnn_cli", "eval", "runs/judged", "--source", "dense", "--json")
+    images = sorted(str(path) for path in (home / "shapes").rglob("*.jpg"))[:12]
+    evaluate = ("-m", "frcnn_cli", "eval", "runs/evaluated", "--source", "dense", "--json")
     detect = (
         "-m",
         "frcnn_cli",
         "detect",
-        *pictures,
+        *images,
         "--source",
         "dense",
         "--model",
-        "runs/judged",
+        "runs/evaluated",
         "--json",
     )
     propose = ("-m", "frcnn_cli", "propose", "shapes", "--source", "dense", "--out")
     for name, prefix in (("alone", [sys.executable]), ("together", None)):
         for arguments, file, processes in (
-            (judged, "scores.json", 2), (detect, "found.json", 3), (propose, "boxes", 2)
+            (evaluate, "scores.json", 2), (detect, "found.json", 3), (propose, "boxes", 2)
         ):  # fmt: skip
             start = prefix or torchrun(processes)
             done = run(home, [*start, *arguments, f"{name}-{file}"])
@@ -171,7 +171,7 @@ def test_images_are_shared_and_results_joined(home: Path) -> None:
 
 
 def worker_of_rank(mark: Path, rank: int) -> int:
-    """The process whose environment has the mark and says that it is this rank."""
+    """The process id of the given rank; its environment contains the mark."""
     for entry in Path("/proc").iterdir():
         if not entry.name.isdigit():
             continue

@@ -1,4 +1,4 @@
-"""Settings of `frcnn train` as people give them: what counts, what is refused, what is kept."""
+"""Settings of `frcnn train` on the command line: precedence, errors, and what is stored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FEW = ["--iterations", 3, "--scale", 64, "--workers", 0]
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two data sets, one of three classes and one that shares two of them."""
+    """A folder with a generated dataset."""
     folder = tmp_path_factory.mktemp("home")
     made = frcnn("data", "generate", folder / "shapes", "--images", 16, "--size", 128, 96)
     assert made.exit_code == 0, made.output
@@ -36,7 +36,7 @@ def trained(home: Path, name: str, *more: object) -> tuple[Result, Path]:
     return result, run
 
 
-def test_the_later_one_counts(tmp_path: Path) -> None:
+def test_later_sources_override_earlier_ones(tmp_path: Path) -> None:
     """preset < variants < --config < options, field by field."""
     config = tmp_path / "mine.toml"
     config.write_text(
@@ -71,7 +71,7 @@ def test_scale_keeps_all_proportions() -> None:
     assert several.preprocessing.max_size == 1000
 
 
-def test_one_field_given_twice_is_refused() -> None:
+def test_a_field_given_twice_is_rejected() -> None:
     options = SettingOptions(assignments=("schedule.iterations=3",), fields={"iterations": 4})
     with pytest.raises(MisuseError, match="given 2 times: --iterations, --set"):
         experiment_from(options)
@@ -96,7 +96,7 @@ def test_a_backbone_in_a_file_brings_its_own_scale(tmp_path: Path) -> None:
         ("[sampling", "not a readable TOML file"),
     ],
 )  # fmt: skip
-def test_a_wrong_file_is_named(tmp_path: Path, content: str, expected: str) -> None:
+def test_errors_name_the_settings_file(tmp_path: Path, content: str, expected: str) -> None:
     config = tmp_path / "wrong.toml"
     config.write_text(content)
     result = frcnn("train", "voc2007", "--config", config)
@@ -123,27 +123,28 @@ def test_a_wrong_option_is_misuse(arguments: list[str], expected: str) -> None:
     assert expected in result.output
 
 
-def test_the_complete_setting_is_printed_kept_and_stored(home: Path) -> None:
-    result, run = trained(home, "kept", "--set", "sampling.foreground_iou=0.55", "--seed", 4)
+def test_the_complete_setting_is_printed_saved_and_stored(home: Path) -> None:
+    result, run = trained(home, "saved", "--set", "sampling.foreground_iou=0.55", "--seed", 4)
     assert result.exit_code == 0, result.output
     assert "foreground_iou 0.55" in result.output
-    kept = override(Experiment(), read_toml(run / "setting.toml"))
+    saved = override(Experiment(), read_toml(run / "setting.toml"))
     model, origin = load_model(run / "model.safetensors")
-    assert stored_experiment(origin, model.architecture) == kept
-    assert kept.data.dataset == str(home / "shapes")
-    assert (kept.data.split, kept.train.seed) == ("trainval", 4)
+    assert stored_experiment(origin, model.architecture) == saved
+    assert saved.data.dataset == str(home / "shapes")
+    assert (saved.data.split, saved.train.seed) == ("trainval", 4)
     assert len(origin["proposals_fingerprint"]) == 64
-    # The same file makes the same model.
+    # The same file gives the same model.
     again = home / "runs" / "again"
     result = frcnn("train", "--config", run / "setting.toml", "--out", again)
     assert result.exit_code == 0, result.output
     assert (again / "setting.toml").read_text() == (run / "setting.toml").read_text()
-    first, second = (load_model(each / "model.safetensors")[0].state_dict()
-                     for each in (run, again))  # fmt: skip
+    first, second = (
+        load_model(path / "model.safetensors")[0].state_dict() for path in (run, again)
+    )
     assert all(torch.equal(first[name], second[name]) for name in first)
 
 
-def test_presets_and_variants_are_listed_complete() -> None:
+def test_all_presets_and_variants_are_listed() -> None:
     output = CliRunner().invoke(cli, ["train", "--list-presets"], env={"COLUMNS": "160"}).output
     for name in ("lite", "paper-s", "paper-m", "paper-l", "multiscale", "no-bbox-reg", "stagewise",
                  "fc-only", "svm", "dense", "sampling.foreground_iou", "schedule.weight_decay",
@@ -156,13 +157,13 @@ def test_presets_and_variants_are_listed_complete() -> None:
     [("--seed", 3), ("--iterations", 9), ("--variant", "svm"), ("--set", "train.seed=1"),
      ("--config", "x.toml"), ("--out", "elsewhere"), ("--scale", 80)],
 )  # fmt: skip
-def test_resume_refuses_other_settings(home: Path, option: str, value: object) -> None:
+def test_resume_rejects_other_settings(home: Path, option: str, value: object) -> None:
     result = frcnn("train", "--resume", home, option, value)
     assert result.exit_code == 2
-    assert f"{option} cannot be changed by --resume" in result.output
+    assert f"{option} cannot be used with --resume" in result.output
 
 
-def test_a_finished_run_is_not_done_again(home: Path) -> None:
+def test_a_finished_run_is_not_repeated(home: Path) -> None:
     result, run = trained(home, "finished")
     assert result.exit_code == 0
     before = (run / "model.safetensors").stat().st_mtime_ns
@@ -172,7 +173,7 @@ def test_a_finished_run_is_not_done_again(home: Path) -> None:
     assert (run / "model.safetensors").stat().st_mtime_ns == before
 
 
-def test_other_proposals_than_the_run_began_with_are_refused(home: Path, tmp_path: Path) -> None:
+def test_changed_proposals_are_rejected(home: Path, tmp_path: Path) -> None:
     def propose(step: str) -> None:
         made = frcnn(
             "propose",
@@ -198,10 +199,10 @@ def test_other_proposals_than_the_run_began_with_are_refused(home: Path, tmp_pat
     propose("0.5")
     result = frcnn("train", "--resume", run)
     assert result.exit_code == 2
-    assert "the proposals have changed since this run began" in result.output
+    assert "the proposals have changed since this run started" in result.output
 
 
-def test_a_request_that_is_refused_leaves_no_folder(home: Path, tmp_path: Path) -> None:
+def test_a_rejected_command_leaves_no_folder(home: Path, tmp_path: Path) -> None:
     empty = tmp_path / "none.json"
     empty.write_text("{}")
     run = tmp_path / "run"
@@ -213,18 +214,18 @@ def test_a_request_that_is_refused_leaves_no_folder(home: Path, tmp_path: Path) 
 def test_val_that_is_trained_on_is_not_evaluated_on(home: Path) -> None:
     result, run = trained(home, "val", "--eval-every", 2)
     assert result.exit_code == 2
-    assert "are among those of trainval" in result.output
+    assert "are also in the training split trainval" in result.output
     assert not run.exists()
 
 
-def test_evaluating_keeps_the_best_and_says_so(home: Path) -> None:
+def test_evaluation_saves_and_reports_the_best_model(home: Path) -> None:
     result, run = trained(home, "best", "--eval-every", 2, "--split", "train")
     assert result.exit_code == 0, result.output
     assert "Best on val" in result.output
     assert (run / "best.safetensors").is_file()
 
 
-def test_a_detector_of_other_classes_is_started_from(home: Path, tmp_path: Path) -> None:
+def test_training_starts_from_a_detector_with_other_classes(home: Path, tmp_path: Path) -> None:
     _, run = trained(home, "start")
     other = tmp_path / "other"
     made = frcnn("data", "generate", other, "--images", 8, "--size", 128, 96)
@@ -234,19 +235,19 @@ def test_a_detector_of_other_classes_is_started_from(home: Path, tmp_path: Path)
     result = frcnn("train", other, "--init", run, "--source", "dense", "--out", tmp_path / "run",
                    "--iterations", 1, "--learning-rate", "1e-30", "--workers", 0)  # fmt: skip
     assert result.exit_code == 0, result.output
-    old, new = (load_model(each / "model.safetensors")[0] for each in (run, tmp_path / "run"))
+    old, new = (load_model(path / "model.safetensors")[0] for path in (run, tmp_path / "run"))
     assert new.architecture.preprocessing == old.architecture.preprocessing
-    names, known = new.architecture.classes, old.architecture.classes
-    shared = set(names) & set(known)
+    new_names, old_names = new.architecture.classes, old.architecture.classes
+    shared = set(new_names) & set(old_names)
     assert shared
-    assert set(names) != set(known)
+    assert set(new_names) != set(old_names)
     for name in shared:
-        ours, theirs = names.index(name) + 1, known.index(name) + 1
-        assert torch.equal(new.score.weight[ours], old.score.weight[theirs])
+        row, old_row = new_names.index(name) + 1, old_names.index(name) + 1
+        assert torch.equal(new.score.weight[row], old.score.weight[old_row])
 
 
-def test_a_model_is_tested_as_it_was_set(home: Path) -> None:
-    """Several scales of detection, given in training, are those that it detects at."""
+def test_detection_uses_the_scales_of_the_setting(home: Path) -> None:
+    """Scales of detection given in training are used by `frcnn eval`."""
     result, run = trained(home, "scales", "--set", "detect.scales=[48, 90]")
     assert result.exit_code == 0, result.output
     scores = {}

@@ -43,5 +43,5 @@ def test_both_strategies_are_measured_on_equally_many_rois(tiny_dataset: Dataset
 
 
 def test_too_few_images_are_rejected(tiny_dataset: Dataset) -> None:
-    with pytest.raises(MisuseError, match="128 RoIs from an image of its own"):
+    with pytest.raises(MisuseError, match="a different image for each of 128 RoIs"):
         measure_sampling(SamplingCase.of(tiny_dataset))

@@ -1,4 +1,4 @@
-"""What two detectors see differently, worked out by hand."""
+"""Differences between two detectors, worked out by hand."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_an_object_gained_and_one_lost() -> None:
     assert change.wrong == (0, 0)
 
 
-def test_scores_under_the_threshold_do_not_count() -> None:
+def test_scores_below_the_threshold_do_not_count() -> None:
     (change,) = compared(one_image((FIRST, 0.9)), one_image((FIRST, 0.4)))
     assert (change.gained, change.lost) == ((), (0,))
 

@@ -1,4 +1,4 @@
-"""Which pictures the gallery shows, on cases that can be checked by eye."""
+"""The choice of images for the gallery, in cases that can be checked by eye."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def report_on(images: list[ImageRecord], found: dict[str, Detections]) -> Report
 
 
 def of_group(findings: tuple[Finding, ...], group: str) -> list[tuple[str, int, int]]:
-    return [(each.kind, each.label, each.image) for each in findings if each.group == group]
+    return [(f.kind, f.label, f.image) for f in findings if f.group == group]
 
 
 def test_each_finding_is_in_its_group_and_kind() -> None:
@@ -52,7 +52,7 @@ def test_each_finding_is_in_its_group_and_kind() -> None:
     findings = choose_findings(report)
     assert of_group(findings.shown, "best") == [("right", 1, 0)]
     assert of_group(findings.shown, "mistake") == [("background", 2, 0), ("confusion", 2, 1)]
-    # The cat of b would be found with its class put right; the dog of c by nothing.
+    # With its class corrected, the cat of b would be found; nothing would find the dog of c.
     assert of_group(findings.shown, "missed") == [("missed", 2, 2)]
     assert findings.totals == {"best": 1, "mistake": 2, "missed": 1}
 
@@ -69,17 +69,17 @@ def test_a_rare_class_comes_before_the_second_of_a_common_one(
     assert findings.totals["best"] == 4
 
 
-def test_an_image_comes_once_in_a_group() -> None:
+def test_an_image_occurs_once_in_a_group() -> None:
     report = report_on(
         [image("a", (OBJECT, 1), (FAR, 1))],
         {"a": detections((OBJECT, 0.9, 1), (FAR, 0.8, 1))},
     )
     findings = choose_findings(report)
-    assert [each.score for each in findings.shown] == [pytest.approx(0.9)]
+    assert [finding.score for finding in findings.shown] == [pytest.approx(0.9)]
     assert findings.totals["best"] == 2
 
 
-def test_missed_objects_come_by_size() -> None:
+def test_missed_objects_are_sorted_by_size() -> None:
     small, large = [0.0, 0, 9, 9], [0.0, 0, 99, 99]
     report = report_on([image("a", (small, 1)), image("b", (large, 1))], {})
-    assert [each.image for each in choose_findings(report).shown] == [1, 0]
+    assert [finding.image for finding in choose_findings(report).shown] == [1, 0]

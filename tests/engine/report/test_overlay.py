@@ -1,4 +1,4 @@
-"""Boxes over a picture."""
+"""Boxes drawn over an image."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_an_objects_box_covers_its_pixels(tmp_path: Path) -> None:
     assert (boxes[0].width, boxes[0].height) == (x2 - x1 + 1, y2 - y1 + 1)
 
 
-def test_the_chosen_detection_is_drawn_whatever_its_score(tmp_path: Path) -> None:
+def test_the_chosen_detection_is_drawn_at_any_score(tmp_path: Path) -> None:
     report = made_up_report(made_up_dataset(tmp_path), 1)
     subject = report.subjects[0]
     row = len(subject.found) - 1

@@ -1,4 +1,4 @@
-"""The page as a document: what it holds, what it asks for, what it does to names."""
+"""The page as a document: its content, its requests, and the escaping of names."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from frcnn_cli.engine.report.page import write_report
 
 
 class Document(HTMLParser):
-    """Elements with their attributes, and the text inside scripts and elsewhere."""
+    """The elements with attributes, the text, and the content of scripts and styles."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ def document(folder: Path) -> Document:
     return Document((folder / "index.html").read_text(encoding="utf-8"))
 
 
-def test_names_are_text_and_nothing_else(document: Document) -> None:
+def test_names_are_escaped(document: Document) -> None:
     assert len(document.all("script")) == 1
     assert len(document.all("style")) == 1
     for name in (*CLASSES, *IDS[:1]):
@@ -66,7 +66,7 @@ def test_names_are_text_and_nothing_else(document: Document) -> None:
     assert "<i>chip</i>" in document.text
 
 
-def test_it_asks_for_nothing(document: Document) -> None:
+def test_it_requests_nothing(document: Document) -> None:
     for tag, attributes in document.elements:
         for key in ("src", "href", "srcset", "action", "poster", "data"):
             value = attributes.get(key)
@@ -86,12 +86,14 @@ def test_its_policy_names_its_own_style_and_script(document: Document) -> None:
     assert not [attributes for _, attributes in document.elements if "style" in attributes]
 
 
-def test_every_picture_has_words(document: Document) -> None:
+def test_every_image_has_a_description(document: Document) -> None:
     images = document.all("img")
     assert len(images) > 30
     for image in images:
         assert re.match(
-            r"Image .+Objects: .+Right detections: .+Wrong ones: .+", image["alt"] or "", re.DOTALL
+            r"Image .+Objects: .+Right detections: .+Wrong detections: .+",
+            image["alt"] or "",
+            re.DOTALL,
         )
     plots = [svg for svg in document.all("svg") if svg.get("role") == "img"]
     assert len(plots) >= len(CLASSES) + 3
@@ -101,7 +103,7 @@ def test_every_picture_has_words(document: Document) -> None:
     )
 
 
-def test_the_plots_lie_beside_it(folder: Path) -> None:
+def test_the_plots_are_separate_files(folder: Path) -> None:
     names = {path.name for path in folder.glob("*.png")}
     assert names == {
         "average-precision.png",
@@ -112,9 +114,9 @@ def test_the_plots_lie_beside_it(folder: Path) -> None:
         "training-map.png",
     }
     for name in names:
-        with PIL.Image.open(folder / name) as picture:
-            assert min(picture.size) > 300
+        with PIL.Image.open(folder / name) as plot:
+            assert min(plot.size) > 300
 
 
-def test_what_is_left_out_is_said(document: Document) -> None:
+def test_omissions_are_stated(document: Document) -> None:
     assert re.search(r"Shown\s+\d+ of \d+ right detections, \d+ of \d+ mistakes", document.text)

@@ -1,4 +1,4 @@
-"""Pictures inside the page: what they are, and how many fit."""
+"""Images inside the page: their format, and how many fit."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from frcnn_cli.engine.report.self_contained import SIDE, Thumbnails
 
 
 @pytest.fixture
-def large_picture(tmp_path: Path) -> ImageRecord:
+def large_image(tmp_path: Path) -> ImageRecord:
     pixels = np.full((900, 1500, 3), (200, 40, 90), np.uint8)
     PIL.Image.fromarray(pixels).save(tmp_path / "large.png")
     return ImageRecord("large", tmp_path / "large.png")
 
 
-def test_a_thumbnail_is_a_small_jpeg_that_knows_the_images_size(large_picture: ImageRecord) -> None:
-    thumbnail = Thumbnails().of(large_picture)
+def test_a_thumbnail_is_a_small_jpeg_with_the_original_size(large_image: ImageRecord) -> None:
+    thumbnail = Thumbnails().of(large_image)
     assert thumbnail is not None
     assert (thumbnail.width, thumbnail.height) == (1500, 900)
     head, _, text = thumbnail.uri.partition(",")
     assert head == "data:image/jpeg;base64"
-    picture = PIL.Image.open(io.BytesIO(base64.b64decode(text)))
-    assert picture.format == "JPEG"
-    assert picture.size == (SIDE, round(SIDE * 900 / 1500))
-    assert np.asarray(picture).mean(axis=(0, 1)) == pytest.approx((200, 40, 90), abs=3)
+    decoded = PIL.Image.open(io.BytesIO(base64.b64decode(text)))
+    assert decoded.format == "JPEG"
+    assert decoded.size == (SIDE, round(SIDE * 900 / 1500))
+    assert np.asarray(decoded).mean(axis=(0, 1)) == pytest.approx((200, 40, 90), abs=3)
 
 
-def test_the_budget_bounds_what_is_put_into_the_page(large_picture: ImageRecord) -> None:
-    once = Thumbnails().of(large_picture)
+def test_the_budget_limits_the_thumbnails(large_image: ImageRecord) -> None:
+    once = Thumbnails().of(large_image)
     assert once is not None
     thumbnails = Thumbnails(budget=3 * len(once.uri))
-    assert thumbnails.of(large_picture, copies=2) is not None
-    assert thumbnails.of(large_picture, copies=2) is None
-    assert thumbnails.of(large_picture) is not None
-    assert thumbnails.left_out == 1
+    assert thumbnails.of(large_image, copies=2) is not None
+    assert thumbnails.of(large_image, copies=2) is None
+    assert thumbnails.of(large_image) is not None
+    assert thumbnails.omitted == 1
 
 
-def test_an_image_that_cannot_be_read_has_none(tmp_path: Path) -> None:
+def test_an_unreadable_image_has_no_thumbnail(tmp_path: Path) -> None:
     thumbnails = Thumbnails()
     assert thumbnails.of(ImageRecord("gone", tmp_path / "gone.jpg")) is None
     assert "gone.jpg" in thumbnails.unreadable["gone"]
-    assert thumbnails.left_out == 0
+    assert thumbnails.omitted == 0

@@ -1,4 +1,4 @@
-"""Reports from Python, without a command: the page, what is reported, what is kept meanwhile."""
+"""Reports from Python, without a command: the page, progress reports, and cached detections."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def data(tiny_dataset: Dataset) -> DataOptions:
     return DataOptions(dataset=tiny_dataset.name, split="val", source="dense")
 
 
-def test_two_models_are_reported_on_and_nothing_unfinished_is_left(
+def test_a_report_on_two_models_leaves_no_temporary_files(
     models: list[LoadedModel], data: DataOptions, cache: Path, tmp_path: Path
 ) -> None:
     reporter = Counting()
@@ -60,7 +60,7 @@ def test_two_models_are_reported_on_and_nothing_unfinished_is_left(
     assert list(cache.rglob("*.partial")) == []
 
 
-def test_a_report_that_is_interrupted_keeps_its_detections(
+def test_an_interrupted_report_caches_its_detections(
     models: list[LoadedModel],
     data: DataOptions,
     cache: Path,
@@ -81,8 +81,8 @@ def test_a_report_that_is_interrupted_keeps_its_detections(
     assert list(cache.rglob("*.partial")) == []
 
 
-def test_a_file_needs_a_dataset(data: DataOptions, tmp_path: Path) -> None:
+def test_a_detections_file_requires_a_dataset(data: DataOptions, tmp_path: Path) -> None:
     file = tmp_path / "found.json"
     file.write_text(json.dumps([]))
-    with pytest.raises(MisuseError, match="needs a dataset"):
+    with pytest.raises(MisuseError, match="requires a dataset"):
         report_on_files([file], tmp_path / "report", DataOptions(), CPU)

@@ -1,4 +1,4 @@
-"""The paper's experiments as training runs: what each changes, and what it leaves to the bit."""
+"""The paper's experiments as training runs: what each changes, and what stays equal to the bit."""
 
 import json
 from collections.abc import Callable
@@ -79,16 +79,16 @@ def minibatches(run: Run, **more: object) -> Minibatches:
     return Minibatches(run.dataset, run.proposals, architecture, settings(**more))  # type: ignore[arg-type]
 
 
-def test_gradients_of_shares_add_up_to_those_of_the_whole(run: Run) -> None:
-    """The two images of a mini-batch one after the other give what they give together."""
+def test_gradients_of_shares_sum_to_those_of_the_minibatch(run: Run) -> None:
+    """The two images of a mini-batch give the same gradients one after the other as together."""
     whole = minibatches(run)[0]
     first = whole.rois[:, 0] == 0
-    # Shares of very different size, so that an average of averages would be seen.
+    # Shares of very different size, so that an average of averages would differ.
     few = torch.nonzero(first).flatten()[:7]
     many = torch.nonzero(~first).flatten()
-    both = torch.cat([few, many])
-    joined = replace(whole, rois=whole.rois[both], labels=whole.labels[both],
-                     targets=whole.targets[both], rows=())  # fmt: skip
+    chosen = torch.cat([few, many])
+    joined = replace(whole, rois=whole.rois[chosen], labels=whole.labels[chosen],
+                     targets=whole.targets[chosen], rows=())  # fmt: skip
 
     def share(index: int, rows: Tensor) -> Minibatch:
         rois = whole.rois[rows].clone()
@@ -111,7 +111,7 @@ def test_gradients_of_shares_add_up_to_those_of_the_whole(run: Run) -> None:
         assert torch.allclose(gradient, gradients[1][name], atol=1e-3 * float(size)), name
 
 
-def test_roi_centric_draws_one_roi_an_image_a_quarter_of_them_foreground(run: Run) -> None:
+def test_roi_centric_draws_one_roi_per_image_and_a_quarter_foreground(run: Run) -> None:
     batches = minibatches(run, iterations=12, sampling=ROI_CENTRIC)
     records = {record.image_id: record for record in run.dataset.images}
     seen = set()
@@ -127,7 +127,7 @@ def test_roi_centric_draws_one_roi_an_image_a_quarter_of_them_foreground(run: Ru
             truth = records[share.image_ids[0]].truth
             assert truth is not None
             assert int(share.labels[0]) in truth.labels.tolist()
-    assert len(seen) > 40  # of 96, some drawn twice: other RoIs in every epoch
+    assert len(seen) > 40  # of 96, some drawn twice: every epoch has different RoIs
 
 
 def test_roi_centric_does_not_depend_on_workers_or_on_the_start(run: Run) -> None:
@@ -141,12 +141,12 @@ def test_roi_centric_does_not_depend_on_workers_or_on_the_start(run: Run) -> Non
         assert torch.equal(share.rois, alone.rois)
 
 
-def test_roi_centric_training_stops_and_goes_on(run: Run, tmp_path: Path) -> None:
+def test_roi_centric_training_can_be_resumed(run: Run, tmp_path: Path) -> None:
     chosen = settings(4, sampling=ROI_CENTRIC, checkpoint_every=2)
     assert_resumes(run, tmp_path, chosen, stop_after=3)
 
 
-def test_every_image_draws_its_scale(run: Run) -> None:
+def test_each_image_draws_its_own_scale(run: Run) -> None:
     scales = (48, 64, 80)
     one = minibatches(run, iterations=60)
     several = minibatches(run, iterations=60, sampling=Sampling(scales=scales))
@@ -158,14 +158,14 @@ def test_every_image_draws_its_scale(run: Run) -> None:
         for index in range(2):
             rows = plain.rois[:, 0] == index
             ratio = (scaled.rois[rows, 1:].sum() / plain.rois[rows, 1:].sum()).item()
-            # Pictures of 128 x 96, the longer side at most 100: 48, 64 and 75 of 96.
+            # Images of 128 x 96, the longer side at most 100: 48, 64 and 75 of 96.
             scale = {48: 48, 64: 64, 75: 80}[round(ratio * 64)]
             counts[scale] += 1
     assert sum(counts.values()) == 120
     assert min(counts.values()) > 25  # 40 +- 5 each
 
 
-def test_a_scale_over_the_cap_is_refused(run: Run) -> None:
+def test_a_scale_above_the_maximum_size_is_rejected(run: Run) -> None:
     with pytest.raises(MisuseError, match="under scale 128"):
         minibatches(run, sampling=Sampling(scales=(64, 128)))
 
@@ -191,16 +191,16 @@ def test_without_boxes_the_box_layer_stays_and_detections_are_proposals(run: Run
         assert set(map(tuple, detections.boxes.tolist())) <= known
 
 
-def test_stagewise_is_the_run_without_boxes_and_then_the_box_layer(
-    run: Run, tmp_path: Path
-) -> None:
+def test_stagewise_is_the_run_without_boxes_then_the_box_layer(run: Run, tmp_path: Path) -> None:
     plain = settings(3, box_training="none")
     without = train(new_model(run.dataset), in_folder(run, tmp_path / "none", plain))
     steps: list[StepReport] = []
     chosen = settings(3, box_training="stagewise")
-    both = train(new_model(run.dataset), in_folder(run, tmp_path / "both", chosen), steps.append)
-    assert changed(state_of(without), state_of(both)) == {"box.weight", "box.bias"}
-    assert load_model(both.path)[0].architecture.box_regression
+    stagewise = train(
+        new_model(run.dataset), in_folder(run, tmp_path / "stagewise", chosen), steps.append
+    )
+    assert changed(state_of(without), state_of(stagewise)) == {"box.weight", "box.bias"}
+    assert load_model(stagewise.path)[0].architecture.box_regression
     assert [step.iteration for step in steps] == [1, 2, 3, 4, 5, 6]
     assert [step.learning_rate for step in steps[:3]] == [s.learning_rate for s in steps[3:]]
     assert all(step.loss == step.classification for step in steps[:3])
@@ -208,19 +208,19 @@ def test_stagewise_is_the_run_without_boxes_and_then_the_box_layer(
 
 
 @pytest.mark.parametrize("stop_after", [2, 4, 7])
-def test_stagewise_stops_in_either_stage_and_between_and_goes_on(
+def test_stagewise_can_be_resumed_in_and_between_its_stages(
     run: Run, tmp_path: Path, stop_after: int
 ) -> None:
     chosen = settings(4, box_training="stagewise", checkpoint_every=2)
     assert_resumes(run, tmp_path, chosen, stop_after)
 
 
-def test_fc_only_leaves_every_convolution_from_imagenet_to_the_bit(run: Run) -> None:
+def test_fc_only_changes_no_convolution_from_imagenet(run: Run) -> None:
     before = new_model(run.dataset).state_dict()
     trained = train(new_model(run.dataset), replace(run, settings=settings(frozen="features")))
     after = changed(before, state_of(trained))
     assert {"fc6", "fc7", "score", "box"} <= of_layers(after)
-    added = "features.laterals."  # not from ImageNet: new layers, as fc6 is
+    added = "features.laterals."  # not from ImageNet: new layers, like fc6
     assert any(name.startswith(added) for name in after)
     assert not any(name.startswith("features.") and added not in name for name in after)
 
@@ -231,21 +231,21 @@ def test_with_nothing_frozen_the_first_layer_learns_too(run: Run) -> None:
     assert "features.stem.weight" in changed(before, state_of(trained))
 
 
-def test_lambda_weighs_the_box_term(run: Run) -> None:
+def test_lambda_weights_the_box_loss(run: Run) -> None:
     steps: list[StepReport] = []
     train(new_model(run.dataset), replace(run, settings=settings(2, box_weight=3.0)), steps.append)
     for step in steps:
         assert step.loss == pytest.approx(step.classification + 3 * step.box_regression, rel=1e-5)
 
 
-def test_svms_replace_the_softmax_and_leave_the_rest(run: Run, tmp_path: Path) -> None:
+def test_svms_replace_only_the_softmax(run: Run, tmp_path: Path) -> None:
     softmax = train(new_model(run.dataset), in_folder(run, tmp_path / "softmax", settings()))
     chosen = settings(classifier="svm", svm=SvmSettings(retrain_after=100))
-    doing: list[str] = []
+    messages: list[str] = []
     svm = train(
-        new_model(run.dataset), in_folder(run, tmp_path / "svm", chosen), on_svm=doing.append
+        new_model(run.dataset), in_folder(run, tmp_path / "svm", chosen), on_svm=messages.append
     )
-    assert len(doing) == 2 * len(run.dataset)
+    assert len(messages) == 2 * len(run.dataset)
     assert changed(state_of(softmax), state_of(svm)) == {"score.weight", "score.bias"}
     model, _ = load_model(svm.path)
     assert model.architecture.classifier == "svm"
@@ -256,24 +256,24 @@ def test_svms_replace_the_softmax_and_leave_the_rest(run: Run, tmp_path: Path) -
     assert scores.min() < 0
 
 
-def test_svms_that_were_interrupted_are_fitted_again(run: Run, tmp_path: Path) -> None:
+def test_interrupted_svms_are_fitted_again(run: Run, tmp_path: Path) -> None:
     chosen = settings(classifier="svm", svm=SvmSettings(retrain_after=100))
     whole = train(new_model(run.dataset), in_folder(run, tmp_path / "whole", chosen))
     stopped = in_folder(run, tmp_path / "stopped", chosen)
 
-    def stop(doing: str) -> None:
-        if "hard negatives, image 4" in doing:
+    def stop(message: str) -> None:
+        if "hard negatives, image 4" in message:
             raise Stopped
 
     with pytest.raises(Stopped):
         train(new_model(run.dataset), stopped, on_svm=stop)
     steps: list[StepReport] = []
     resumed = resume(stopped, steps.append)
-    assert steps == []  # the network was trained already
+    assert steps == []  # the network was already trained
     assert changed(state_of(whole), state_of(resumed)) == set()
 
 
-def test_foreground_of_shares_overlaps_objects(run: Run) -> None:
+def test_foreground_rois_overlap_objects(run: Run) -> None:
     batches = minibatches(run, sampling=replace(ROI_CENTRIC, flip=False))
     records = {record.image_id: record for record in run.dataset.images}
     for share in (batches[index] for index in range(8)):
@@ -285,7 +285,7 @@ def test_foreground_of_shares_overlaps_objects(run: Run) -> None:
 
 
 def assert_resumes(run: Run, tmp_path: Path, chosen: TrainSettings, stop_after: int) -> None:
-    """Stopped after an iteration and resumed, a run ends as one that was never stopped."""
+    """Assert that a run stopped after an iteration and resumed ends like an uninterrupted run."""
     whole = train(new_model(run.dataset), in_folder(run, tmp_path / "whole", chosen))
     stopped = in_folder(run, tmp_path / "stopped", chosen)
 
@@ -301,7 +301,7 @@ def assert_resumes(run: Run, tmp_path: Path, chosen: TrainSettings, stop_after: 
 
 
 def metrics_of(folder: Path) -> dict[int, dict[str, float]]:
-    """What a run measured at each iteration, but for the time that it took."""
+    """The metrics of a run by iteration, without times."""
     lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
     timed = {"seconds", "waiting"}
     return {

@@ -1,11 +1,11 @@
-"""Which negatives are kept: on points of a line and a plane, where it can be seen."""
+"""Which negatives are collected, for points on a line and in a plane."""
 
 import numpy as np
 
 from frcnn_cli.engine.settings import SvmSettings
 from frcnn_cli.engine.training.linear_svm import EASY_MARGIN, HardNegatives, fit_linear_svm
 
-# Positives at 4, negatives at 0: the boundary lies at 2, margins are (x - 2) / 2.
+# Positives at 4, negatives at 0: the boundary is at 2, margins are (x - 2) / 2.
 SETTINGS = SvmSettings(c=100.0, retrain_after=1)
 
 
@@ -17,36 +17,36 @@ def all_of(features: np.ndarray) -> np.ndarray:
     return np.ones(len(features), bool)
 
 
-def test_the_first_image_gives_all_its_negatives_the_others_hard_ones_only() -> None:
+def test_all_negatives_of_the_first_image_and_hard_ones_of_the_others() -> None:
     miner = HardNegatives(column(4, 5), SvmSettings(c=100.0))
     first = column(0, 9, -0.1)
-    miner.look_at(0, first, np.array([True, False, True]))
+    miner.add_image(0, first, np.array([True, False, True]))
     assert miner.keys.tolist() == [[0, 0], [0, 2]]
     easy_and_hard = column(-3, 1, 9, 0.5)
-    miner.look_at(1, easy_and_hard, np.array([True, True, False, True]))
+    miner.add_image(1, easy_and_hard, np.array([True, True, False, True]))
     assert miner.keys.tolist() == [[0, 0], [0, 2], [1, 1], [1, 3]]
 
 
-def test_what_has_become_easy_is_forgotten() -> None:
+def test_negatives_that_become_easy_are_dropped() -> None:
     miner = HardNegatives(column(4, 5), SETTINGS)
-    miner.look_at(0, column(0, -9), all_of(column(0, -9)))
+    miner.add_image(0, column(0, -9), all_of(column(0, -9)))
     assert miner.keys.tolist() == [[0, 0]]  # -9 has margin -5.5
-    miner.look_at(1, column(2, 2.5), all_of(column(2, 2.5)))
-    # The boundary moved up to between 2.5 and 4: zero is easy now, 2 is too.
+    miner.add_image(1, column(2, 2.5), all_of(column(2, 2.5)))
+    # The boundary moved to between 2.5 and 4: 0 and 2 are now easy.
     assert miner.keys.tolist() == [[1, 1]]
     assert miner.svm is not None
     assert miner.svm.margins(column(0, 2)).max() < EASY_MARGIN
 
 
-def test_an_image_seen_twice_gives_nothing_twice() -> None:
+def test_an_image_seen_twice_adds_no_duplicates() -> None:
     miner = HardNegatives(column(4, 5), SvmSettings(c=100.0))
     for _ in range(2):
-        miner.look_at(0, column(0, 1), all_of(column(0, 1)))
+        miner.add_image(0, column(0, 1), all_of(column(0, 1)))
     assert miner.keys.tolist() == [[0, 1]]  # 0 has become easy
 
 
-def test_mining_ends_at_the_svm_of_all_negatives() -> None:
-    """Easy negatives do not move the boundary, so leaving them out costs nothing."""
+def test_mining_gives_the_svm_of_all_negatives() -> None:
+    """Easy negatives do not move the boundary, so omitting them changes nothing."""
     generator = np.random.default_rng(0)
     positives = generator.normal((4, 0), 1, (60, 2)).astype(np.float32)
     images = [generator.normal((-4, 0), (3, 2), (200, 2)).astype(np.float32) for _ in range(15)]
@@ -54,14 +54,14 @@ def test_mining_ends_at_the_svm_of_all_negatives() -> None:
     miner = HardNegatives(positives, settings)
     for _ in range(settings.passes):
         for number, features in enumerate(images):
-            miner.look_at(number, features, all_of(features))
+            miner.add_image(number, features, all_of(features))
     mined, whole = miner.finish(), fit_linear_svm(positives, np.concatenate(images), settings)
     assert len(miner.keys) < 600  # of 3000
     assert np.abs(mined.weights - whole.weights).max() < 0.03
     assert abs(mined.bias - whole.bias) < 0.03
 
 
-def test_a_class_without_objects_is_never_found() -> None:
+def test_a_class_without_objects_is_never_detected() -> None:
     miner = HardNegatives(np.zeros((0, 1), np.float32), SETTINGS)
-    miner.look_at(0, column(0, 1), all_of(column(0, 1)))
+    miner.add_image(0, column(0, 1), all_of(column(0, 1)))
     assert miner.finish().margins(column(0, 1)).tolist() == [-1, -1]

@@ -1,4 +1,4 @@
-"""Which images a mini-batch takes, and how many RoIs of each kind from each."""
+"""Which images a mini-batch takes, and how many RoIs of each kind it takes from each image."""
 
 from dataclasses import replace
 
@@ -43,12 +43,12 @@ def test_roi_centric_takes_128_rois_from_128_images() -> None:
     assert shares_of_a_minibatch(Sampling(strategy="roi-centric")) == 128
 
 
-def test_roi_centric_takes_every_roi_from_another_image(twenty: Dataset) -> None:
+def test_roi_centric_takes_every_roi_from_a_different_image(twenty: Dataset) -> None:
     minibatches = epoch_shares(twenty, ROI_CENTRIC, seed=0, epoch=0)
     assert [len(shares) for shares in minibatches] == [8, 8, 8]
     for shares in minibatches:
         assert len({image for share in shares for image in share.images}) == 8
-        # A quarter of the eight is foreground, as far as the images have any.
+        # A quarter of the eight is foreground, if the images have any.
         assert sorted(share.quota.foreground for share in shares) == [0] * 6 + [1] * 2
         assert {share.quota.rois for share in shares} == {1}
     once = [image for shares in minibatches for share in shares for image in share.images][:20]
@@ -61,11 +61,11 @@ def test_every_image_is_foreground_in_a_quarter_of_the_epochs(twenty: Dataset) -
         shares = epoch_shares(twenty, ROI_CENTRIC, seed=0, epoch=epoch)
         for share in [share for minibatch in shares[:2] for share in minibatch]:
             count[share.images[0]] += share.quota.foreground
-    # Of 16 of 20 images four are foreground: 1 in 5 epochs, 80 +- 8 of 400.
+    # 4 of 20 images are foreground per epoch (2 mini-batches of 8): 80 +- 8 of 400 epochs.
     assert count.mean() == 80
     assert np.abs(count - 80).max() < 4 * 8
 
 
 def test_roi_centric_needs_as_many_images_as_rois(tiny_dataset: Dataset) -> None:
-    with pytest.raises(MisuseError, match=r"each of 128 RoIs .* has 9 images"):
+    with pytest.raises(MisuseError, match=r"each of 128 RoIs; .* has 9 images"):
         epoch_shares(tiny_dataset, Sampling(strategy="roi-centric"), seed=0, epoch=0)

@@ -1,4 +1,4 @@
-"""The SVM against a solver of another kind, and by hand."""
+"""The SVM compared with a solver of another kind, and with solutions by hand."""
 
 import numpy as np
 import pytest
@@ -9,14 +9,14 @@ from frcnn_cli.engine.training.linear_svm import fit_linear_svm
 
 
 def objective(weights: np.ndarray, bias: float, positives, negatives, s: SvmSettings) -> float:
-    """What is minimised, written from the formula."""
+    """The objective, written from the formula."""
     hinge = s.positive_weight * np.maximum(0, 1 - positives @ weights - bias).sum()
     hinge += np.maximum(0, 1 + negatives @ weights + bias).sum()
     return 0.5 * (weights @ weights + (bias / s.bias_feature) ** 2) + s.c * hinge
 
 
 def dual_by_scipy(positives, negatives, s: SvmSettings) -> tuple[np.ndarray, float]:
-    """The same SVM from its dual: with the bias a feature, a quadratic in a box."""
+    """The same SVM from its dual: with the bias as a feature, a box-constrained quadratic."""
     signs = np.repeat([1.0, -1.0], [len(positives), len(negatives)])
     x = np.concatenate([positives, negatives]).astype(np.float64)
     x = np.concatenate([x, np.full((len(x), 1), s.bias_feature)], axis=1) * signs[:, None]
@@ -32,22 +32,22 @@ def dual_by_scipy(positives, negatives, s: SvmSettings) -> tuple[np.ndarray, flo
 
 
 @pytest.mark.parametrize("c", [1e-3, 0.1])
-def test_it_is_the_svm_that_another_solver_finds(c: float) -> None:
+def test_it_agrees_with_another_solver(c: float) -> None:
     generator = np.random.default_rng(0)
     positives = generator.normal(1.0, 3.0, (40, 6)).astype(np.float32)
     negatives = generator.normal(-0.5, 3.0, (160, 6)).astype(np.float32)
     settings = SvmSettings(c=c, iterations=100_000)
-    ours = fit_linear_svm(positives, negatives, settings)
+    svm = fit_linear_svm(positives, negatives, settings)
     weights, bias = dual_by_scipy(positives, negatives, settings)
     best = objective(weights, bias, positives, negatives, settings)
-    reached = objective(ours.weights, ours.bias, positives, negatives, settings)
+    reached = objective(svm.weights, svm.bias, positives, negatives, settings)
     assert reached == pytest.approx(best, rel=1e-3)
-    assert ours.weights == pytest.approx(weights, abs=0.02 * np.abs(weights).max())
-    assert ours.bias == pytest.approx(bias, abs=0.02)
+    assert svm.weights == pytest.approx(weights, abs=0.02 * np.abs(weights).max())
+    assert svm.bias == pytest.approx(bias, abs=0.02)
 
 
 def test_two_points_by_hand() -> None:
-    # x = 1 and x = -1 with much weight on the hinges: w = 1 and no bias meet both margins.
+    # x = 1 and x = -1 with a large weight on the hinges: w = 1 without bias meets both margins.
     one = np.array([[1.0]], np.float32)
     svm = fit_linear_svm(one, -one, SvmSettings(c=100.0))
     assert svm.weights == pytest.approx([1.0], abs=0.03)
@@ -55,18 +55,18 @@ def test_two_points_by_hand() -> None:
     assert svm.margins(np.array([[3.0], [-0.5]], np.float32)) == pytest.approx([3, -0.5], abs=0.1)
 
 
-def test_positives_count_as_often_as_they_are_told_to() -> None:
+def test_positive_weight_repeats_positives() -> None:
     generator = np.random.default_rng(1)
     positives = generator.normal(0.3, 1.0, (20, 3)).astype(np.float32)
     negatives = generator.normal(-0.3, 1.0, (60, 3)).astype(np.float32)
-    weighed = fit_linear_svm(positives, negatives, SvmSettings(c=0.05, positive_weight=3.0))
-    thrice = fit_linear_svm(
+    weighted = fit_linear_svm(positives, negatives, SvmSettings(c=0.05, positive_weight=3.0))
+    repeated = fit_linear_svm(
         np.repeat(positives, 3, 0), negatives, SvmSettings(c=0.05, positive_weight=1.0)
     )
-    assert weighed.weights == pytest.approx(thrice.weights, abs=5e-3)
+    assert weighted.weights == pytest.approx(repeated.weights, abs=5e-3)
 
 
-def test_without_one_side_every_margin_is_the_others() -> None:
+def test_without_positives_or_negatives_margins_are_constant() -> None:
     some, none = np.ones((2, 3), np.float32), np.zeros((0, 3), np.float32)
     assert fit_linear_svm(none, some, SvmSettings()).margins(some).tolist() == [-1, -1]
     assert fit_linear_svm(some, none, SvmSettings()).margins(some).tolist() == [1, 1]

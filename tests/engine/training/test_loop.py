@@ -1,4 +1,4 @@
-"""Training: the step, the schedule, and runs that are stopped and go on."""
+"""Training: the step, the schedule, and runs that are interrupted and resumed."""
 
 import json
 from collections.abc import Callable
@@ -58,7 +58,7 @@ def run(tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path) 
 
 
 def losses_of(folder: Path) -> dict[int, float]:
-    """By iteration; where one was done twice, the last time counts."""
+    """The losses by iteration; the last value counts for a repeated iteration."""
     lines = (folder / "metrics.jsonl").read_text().splitlines()
     return {item["iteration"]: item["loss"] for item in map(json.loads, lines)}
 
@@ -67,7 +67,7 @@ def test_a_step_is_sgd_with_the_papers_loss(run: Run) -> None:
     model = model_for(run.dataset).train()
     model.dropout = 0.0
     minibatch = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)[0]
-    # Biases that are not zero, and a decay that is seen in one step.
+    # Biases that are not zero, and a decay that has a visible effect in one step.
     with torch.no_grad():
         for name, value in model.named_parameters():
             value += 0.1 * name.endswith("bias")
@@ -108,7 +108,7 @@ def test_minibatches_do_not_depend_on_workers_or_on_what_was_read_before(run: Ru
     assert torch.equal(later[2].rois, minibatches[7].rois)
 
 
-def test_flipping_moves_pixels_and_boxes_alike(run: Run) -> None:
+def test_flipping_moves_pixels_and_boxes_together(run: Run) -> None:
     """Each RoI of a mirrored image, mirrored back, is one of the unmirrored candidates."""
     architecture = model_for(run.dataset).architecture
     flipped, plain = (
@@ -118,7 +118,7 @@ def test_flipping_moves_pixels_and_boxes_alike(run: Run) -> None:
     was_flipped = [not torch.equal(flipped.images[i], plain.images[i]) for i in range(2)]
     assert any(was_flipped)
     for index in range(2):
-        factor = 64 / 96  # pictures of 128 x 96, their shorter side scaled to 64
+        factor = 64 / 96  # images of 128 x 96, their shorter side scaled to 64
         boxes = flipped.rois[flipped.rois[:, 0] == index, 1:] / factor
         known = {
             tuple(box)
@@ -131,8 +131,8 @@ def test_flipping_moves_pixels_and_boxes_alike(run: Run) -> None:
         assert {tuple(box) for box in boxes.round().tolist()} == known
 
 
-def test_targets_are_learned_normalised(run: Run) -> None:
-    """The box loss of a network that says nothing is that of (target - mean) / deviation."""
+def test_targets_are_normalised_in_the_loss(run: Run) -> None:
+    """The box loss of a network with zero outputs is that of (target - mean) / deviation."""
     model = model_for(run.dataset).train()
     torch.nn.init.zeros_(model.box.weight)
     torch.nn.init.zeros_(model.box.bias)
@@ -146,7 +146,7 @@ def test_targets_are_learned_normalised(run: Run) -> None:
     assert losses.box_regression.item() == pytest.approx(expected.item(), rel=1e-4)
 
 
-def test_training_measures_the_targets_it_learns(run: Run) -> None:
+def test_training_computes_the_target_statistics(run: Run) -> None:
     model = model_for(run.dataset)
     trained = train(model, replace(run, settings=settings(1)))
     stored = load_model(trained.path)[0]
@@ -156,7 +156,7 @@ def test_training_measures_the_targets_it_learns(run: Run) -> None:
 
 
 def test_each_image_learns_its_own_objects(run: Run) -> None:
-    """Where RoIs are foreground, an object of that image and class is under them."""
+    """Every foreground RoI overlaps an object of its image and class."""
     minibatches = Minibatches(
         run.dataset, run.proposals, model_for(run.dataset).architecture,
         settings(5, sampling=Sampling(flip=False)),
@@ -171,7 +171,7 @@ def test_each_image_learns_its_own_objects(run: Run) -> None:
             assert (iou_matrix(boxes, records[image_id].truth.boxes).max(axis=1) > 0.45).all()
 
 
-def test_dropout_acts_in_training_only() -> None:
+def test_dropout_is_active_only_in_training() -> None:
     model = model_for_classes()
     pooled = torch.randn(4, 128, 7, 7, generator=torch.Generator().manual_seed(0))
     model.train()
@@ -180,14 +180,14 @@ def test_dropout_acts_in_training_only() -> None:
     assert torch.equal(model.head(pooled).logits, model.head(pooled).logits)
 
 
-def test_splits_without_annotation_are_refused(run: Run) -> None:
+def test_splits_without_annotation_are_rejected(run: Run) -> None:
     images = tuple(replace(record, truth=None) for record in run.dataset.images)
     unannotated = replace(run, dataset=replace(run.dataset, images=images))
     with pytest.raises(MisuseError, match="no annotation"):
         train(model_for(run.dataset), unannotated)
 
 
-def test_nothing_readable_is_an_error(run: Run, tmp_path: Path) -> None:
+def test_no_readable_image_is_an_error(run: Run, tmp_path: Path) -> None:
     images = tuple(replace(record, path=tmp_path / "gone.jpg") for record in run.dataset.images)
     with pytest.raises(InputError, match="none of its images can be read"):
         train(model_for(run.dataset), replace(run, dataset=replace(run.dataset, images=images)))
@@ -201,7 +201,7 @@ def test_the_loss_falls(run: Run) -> None:
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_a_stopped_run_goes_on_to_the_same_weights(
+def test_a_resumed_run_ends_with_the_same_weights(
     run: Run, tmp_path: Path, optimizer: Optimizer
 ) -> None:
     class Stopped(Exception):
@@ -215,7 +215,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(
     with pytest.raises(Stopped):
         train(model_for(run.dataset), chosen, stop)
     resumed = resume(chosen, lambda step: None)
-    other = tmp_path / "undisturbed"
+    other = tmp_path / "uninterrupted"
     other.mkdir()
     whole = train(model_for(run.dataset), replace(chosen, folder=other), lambda step: None)
     first, second = (load_model(item.path)[0].state_dict() for item in (resumed, whole))
@@ -239,9 +239,9 @@ def test_images_without_objects_train_as_background(run: Run) -> None:
     assert all(step.box_regression == 0 and step.classification > 0 for step in losses)
 
 
-def test_an_unreadable_image_does_not_stop_the_rest(run: Run, tmp_path: Path) -> None:
+def test_an_unreadable_image_does_not_stop_the_run(run: Run, tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
-    bad.write_bytes(b"not a picture")
+    bad.write_bytes(b"not an image")
     first, *others = run.dataset.images
     images = (replace(first, path=bad), *others)
     chosen = replace(run, dataset=replace(run.dataset, images=images), settings=settings(12))
@@ -257,8 +257,10 @@ def test_the_schedule_by_hand() -> None:
 
 
 def test_adamws_first_step_by_hand(run: Run) -> None:
-    """Its moments are the gradient's own: every weight moves by the rate, whatever its gradient;
-    weights also shrink by rate x decay, biases move twice as far and do not shrink."""
+    """At the first step every weight moves by the rate, whatever the size of its gradient.
+
+    Weights also shrink by rate x decay. Biases move twice as far and do not shrink.
+    """
     model = model_for(run.dataset).train()
     minibatch = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)[0]
     schedule = Schedule(5, "adamw", learning_rate=0.01, weight_decay=0.5)

@@ -1,4 +1,4 @@
-"""What is said when memory runs out."""
+"""The error messages when memory runs out."""
 
 import os
 import re
@@ -47,7 +47,7 @@ def test_a_real_allocation_that_fails_is_explained() -> None:
         torch.empty(2**60)
 
 
-def test_other_errors_stay_as_they_are() -> None:
+def test_other_errors_are_not_changed() -> None:
     with (
         pytest.raises(RuntimeError, match="shape"),
         memory_explained(TrainSettings(), Preprocessing()),
@@ -55,8 +55,8 @@ def test_other_errors_stay_as_they_are() -> None:
         raise RuntimeError("shape mismatch")
 
 
-class Deadly(dict[str, Proposals]):
-    """Proposals of which one has its reader killed, as the kernel does for want of memory."""
+class KillingProposals(dict[str, Proposals]):
+    """Proposals of which one kills its reader, as the kernel does when memory runs out."""
 
     def __getitem__(self, image_id: str) -> Proposals:
         if image_id == self.fatal and get_worker_info() is not None:
@@ -66,12 +66,12 @@ class Deadly(dict[str, Proposals]):
     fatal = ""
 
 
-def test_a_worker_that_was_killed_is_told_by_its_image(
+def test_the_message_about_a_killed_worker_names_its_image(
     tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path
 ) -> None:
-    proposals = Deadly(grid_proposals(tiny_dataset))
+    proposals = KillingProposals(grid_proposals(tiny_dataset))
     proposals.fatal = tiny_dataset.images[4].image_id
     run = Run(run_folder, tiny_dataset, proposals, replace(settings(20, 50), workers=1))
     path = re.escape(str(tiny_dataset.images[4].path))
-    with pytest.raises(InputError, match=rf"{path}.* was killed, as the kernel does when memory"):
+    with pytest.raises(InputError, match=rf"{path}.* was killed, probably by the kernel"):
         train(new_model(tiny_dataset), run)

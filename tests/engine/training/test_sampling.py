@@ -1,4 +1,4 @@
-"""Which RoIs are drawn: counts and limits of the paper's section 2.3."""
+"""Sampling of RoIs: counts and limits of the paper's section 2.3."""
 
 import numpy as np
 import pytest
@@ -39,16 +39,16 @@ def test_a_quarter_is_foreground_and_the_rest_background() -> None:
     assert ((overlap[sample.labels == 0] >= 0.1) & (overlap[sample.labels == 0] < 0.5)).all()
 
 
-def test_the_object_itself_is_a_candidate_with_offsets_zero() -> None:
+def test_the_object_itself_is_a_candidate_with_zero_offsets() -> None:
     sample = draw(np.zeros((0, 4), np.float32))
     assert sample.boxes.tolist() == OBJECT.tolist()
     assert sample.labels.tolist() == [3]
     assert sample.targets.tolist() == [[0, 0, 0, 0]]
 
 
-def test_limits_of_iou_belong_to_the_upper_side() -> None:
+def test_lower_bounds_of_iou_are_inclusive() -> None:
     # Shift s gives IoU (100 - s) / (100 + s): 1/2 and, for 9/11 of the width, 1/10.
-    half = np.array([[50, 50, 149, 249]], np.float32)  # the object is half of it
+    half = np.array([[50, 50, 149, 249]], np.float32)  # the object covers half of it
     tenth = np.array([[50, 50, 1049, 149]], np.float32)
     under = np.array([[50, 50, 1059, 149]], np.float32)
     sample = draw(np.concatenate([half, tenth, under]))
@@ -60,19 +60,19 @@ def test_limits_of_iou_belong_to_the_upper_side() -> None:
     assert tuple(under[0].tolist()) not in labels
 
 
-def test_few_foreground_leaves_room_for_background_only() -> None:
+def test_missing_foreground_is_replaced_by_background() -> None:
     sample = draw(shifted(*np.linspace(40, 80, 100)))
     assert (sample.labels == 3).sum() == 1
     assert (sample.labels == 0).sum() == 63
 
 
-def test_an_image_without_objects_gives_background() -> None:
+def test_an_image_without_objects_has_only_background() -> None:
     sample = draw(shifted(*np.linspace(0, 80, 100)), GroundTruth())
     assert len(sample.labels) == 64
     assert (sample.labels == 0).all()
 
 
-def test_rois_on_a_difficult_object_are_neither() -> None:
+def test_rois_on_a_difficult_object_are_neither_foreground_nor_background() -> None:
     truth = GroundTruth(OBJECT, np.array([3]), np.array([True]))
     sample = draw(shifted(1, 2, 3, 60), truth)
     assert sample.boxes.tolist() == shifted(60).tolist()
@@ -89,7 +89,7 @@ def test_each_roi_learns_the_object_it_overlaps_most() -> None:
 
 
 def test_statistics_by_hand() -> None:
-    # Class 1 has tx of -0.1 and 0.1 beside the object's own 0; class 2 has the object alone.
+    # Class 1 has tx of -0.1, 0.1 and the object's own 0; class 2 has only the object.
     truth = GroundTruth(
         np.array([[100, 0, 199, 99], [500, 0, 599, 99]], np.float32),
         np.array([1, 2]),
@@ -104,6 +104,6 @@ def test_statistics_by_hand() -> None:
     assert deviations[1, 0] == pytest.approx(np.sqrt(0.02 / 4), abs=1e-6)
 
 
-def test_one_seed_draws_the_same() -> None:
+def test_the_same_seed_draws_the_same_rois() -> None:
     proposals = shifted(*np.linspace(0, 80, 200))
     assert np.array_equal(draw(proposals).boxes, draw(proposals).boxes)

@@ -1,4 +1,4 @@
-"""Which layers learn, when, and from what."""
+"""Which layers learn, when, and from which loss."""
 
 import pytest
 
@@ -11,7 +11,7 @@ TEN = Schedule(iterations=10)
 
 
 def learning(model: FastRCNN, settings: TrainSettings, stage: int = 0) -> set[str]:
-    """First parts of the names of the parameters that learn."""
+    """The layers of the parameters that learn."""
     set_trainable(model, stages(settings)[stage], settings)
     names = [name for name, p in model.named_parameters() if p.requires_grad]
     return {".".join(n.split(".")[:3]) if "stages" in n else n.rsplit(".", 1)[0] for n in names}
@@ -41,7 +41,7 @@ def test_what_learns_by_default(small_model: FastRCNN) -> None:
 
 
 @pytest.mark.parametrize("box_training", ["none", "stagewise"])
-def test_the_first_of_two_stages_leaves_the_box_layer(
+def test_the_first_of_two_stages_does_not_train_the_box_layer(
     small_model: FastRCNN, box_training: str
 ) -> None:
     everything = learning(small_model, TrainSettings())
@@ -49,11 +49,11 @@ def test_the_first_of_two_stages_leaves_the_box_layer(
     assert names == everything - {"box"}
 
 
-def test_the_second_stage_is_the_box_layer_alone(small_model: FastRCNN) -> None:
+def test_the_second_stage_trains_only_the_box_layer(small_model: FastRCNN) -> None:
     assert learning(small_model, TrainSettings(box_training="stagewise"), stage=1) == {"box"}
 
 
-def test_fixed_features_and_none_fixed(small_model: FastRCNN) -> None:
+def test_all_or_no_features_fixed(small_model: FastRCNN) -> None:
     heads = {"fc6", "fc7", "score", "box"}
     added = {"features.laterals.0", "features.laterals.1", "features.laterals.2"}
     assert learning(small_model, TrainSettings(frozen="features")) == heads | added

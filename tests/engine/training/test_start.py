@@ -1,4 +1,4 @@
-"""Starting and resuming a run from Python: its folder, what it reports, and what it leaves."""
+"""Starting and resuming a run from Python: its folder, its reports, and its files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SMALL = ("schedule.iterations=4", "train.workers=0", "train.checkpoint_every=3",
 
 
 class Listener(Silent):
-    """A reporter that keeps what it hears; at step `stop_at` it acts as Ctrl-C."""
+    """A reporter that records notes and steps; at step `stop_at` it acts as Ctrl-C."""
 
     def __init__(self, stop_at: int | None = None) -> None:
         self.notes: list[str] = []
@@ -41,9 +41,9 @@ class Listener(Silent):
     def progress(
         self, description: str, total: int | None, done: int = 0, needs: Needs | None = None
     ) -> Iterator[Advance]:
-        def advance(count: int, beside: str) -> None:
+        def advance(count: int, text: str) -> None:
             if description == "Training":
-                self.steps.append(beside)
+                self.steps.append(text)
                 if len(self.steps) == self.stop_at:
                     raise KeyboardInterrupt
 
@@ -54,7 +54,7 @@ class Listener(Silent):
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     folder = tmp_path_factory.mktemp("data") / "shapes"
     generate_dataset(folder, images=12, seed=1, size=(128, 96))
-    small = override(base_experiment(None), [from_assignment(text, "here") for text in SMALL])
+    small = override(base_experiment(None), [from_assignment(text, "test") for text in SMALL])
     return replace(small, data=DataSettings(str(folder)))
 
 
@@ -107,7 +107,7 @@ def test_a_rejected_experiment_leaves_no_folder(experiment: Experiment, tmp_path
     with pytest.raises(InputError, match=r"nowhere\.npz"):
         start_run(missing, options(tmp_path / "new" / "run"))
     assert not (tmp_path / "new").exists()
-    with pytest.raises(MisuseError, match="Name a dataset"):
+    with pytest.raises(MisuseError, match="Give a dataset"):
         start_run(replace(experiment, data=DataSettings()), options(tmp_path / "new" / "run"))
     with pytest.raises(InputError, match="does not exist"):
         resume_run(tmp_path / "new")

@@ -1,4 +1,4 @@
-"""What a run keeps when something stops it, and what it says."""
+"""What an interrupted run saves, and its messages."""
 
 import resource
 import signal
@@ -19,7 +19,7 @@ from frcnn_cli.engine.settings import DataSettings, Experiment
 from frcnn_cli.engine.training.checkpoint import load_checkpoint
 from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.run import Run, StepReport
-from frcnn_cli.engine.training.run_folder import alone_in, read_run, write_setting
+from frcnn_cli.engine.training.run_folder import lock_folder, read_run, write_setting
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 
@@ -33,9 +33,9 @@ def run(tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path) 
 
 @contextmanager
 def file_size_limit() -> Iterator[Callable[[int], None]]:
-    """Sets the largest file that this process may write, within the block: a disk that is full.
+    """Yield a function that limits the size of files that this process may write: a full disk.
 
-    Not a fixture: pytest itself writes to a file between a test's end and its fixtures' own.
+    Not a fixture: between a test's end and that of its fixtures, pytest itself writes to a file.
     """
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -61,7 +61,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(run: Run, tmp_path: Path) -> None
             if step.iteration == 3:
                 limit(1_000_000)
 
-        with pytest.raises(InputError, match=r"(?s)cannot be written.*Make room .*--resume"):
+        with pytest.raises(InputError, match=r"(?s)cannot be written.*Free disk space.*--resume"):
             train(new_model(run.dataset), run, fill)
     assert load_checkpoint(run.folder)[2].iteration == 2
     assert not list(run.folder.glob(".*"))
@@ -69,7 +69,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(run: Run, tmp_path: Path) -> None
     assert equal(weights(resume(run).path), weights(whole.path))
 
 
-def test_losses_that_cannot_be_written_stop_the_run(run: Run) -> None:
+def test_unwritable_metrics_stop_the_run(run: Run) -> None:
     with (
         file_size_limit() as limit,
         pytest.raises(InputError, match=r"metrics\.jsonl: cannot be written"),
@@ -77,16 +77,18 @@ def test_losses_that_cannot_be_written_stop_the_run(run: Run) -> None:
         train(new_model(run.dataset), run, lambda step: limit(100))
 
 
-def test_weights_that_are_not_finite_are_not_kept(run: Run) -> None:
+def test_weights_that_are_not_finite_are_not_saved(run: Run) -> None:
     model = new_model(run.dataset)
 
-    def spoil(step: StepReport) -> None:
+    def corrupt(step: StepReport) -> None:
         if step.iteration == 4:
             with torch.no_grad():
                 model.fc7.bias[0] = float("inf")
 
-    with pytest.raises(InputError, match=r"iteration 4 not every number of model\.fc7\.bias"):
-        train(model, run, spoil)
+    with pytest.raises(
+        InputError, match=r"iteration 4, model\.fc7\.bias contains values that are not finite"
+    ):
+        train(model, run, corrupt)
     assert load_checkpoint(run.folder)[2].iteration == 2
 
 
@@ -114,14 +116,14 @@ def test_a_second_signal_does_not_wait() -> None:
         interrupted_twice()
 
 
-def test_what_a_killed_process_left_is_cleared(run_folder: Path) -> None:
+def test_leftovers_of_a_killed_process_are_removed(run_folder: Path) -> None:
     leftover = run_folder / ".checkpoint.safetensors.x1.partial"
     leftover.write_bytes(b"half")
-    with alone_in(run_folder):
+    with lock_folder(run_folder):
         assert not leftover.exists()
 
 
-def test_a_setting_that_was_changed_is_not_ignored(run: Run) -> None:
+def test_a_changed_setting_is_rejected(run: Run) -> None:
     experiment = Experiment(train=run.settings, data=DataSettings("shapes", "train"))
     write_setting(run.folder, experiment)
     assert read_run(run.folder).experiment == experiment
@@ -130,5 +132,7 @@ def test_a_setting_that_was_changed_is_not_ignored(run: Run) -> None:
     train(new_model(run.dataset), stopped)
     assert read_run(run.folder).experiment == experiment
     write_setting(run.folder, replace(experiment, backbone="vgg16"))
-    with pytest.raises(MisuseError, match="backbone is 'vgg16', but the run began with 'effic"):
+    with pytest.raises(
+        MisuseError, match="backbone is 'vgg16', but the run was started with 'effic"
+    ):
         read_run(run.folder)

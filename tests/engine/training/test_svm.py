@@ -1,4 +1,4 @@
-"""SVMs on fc7 in place of the softmax: red and blue squares on black, which can be told apart."""
+"""SVMs on fc7 instead of softmax, on separable data: red and blue squares on black."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +26,7 @@ SETTINGS = TrainSettings(
 
 @pytest.fixture
 def squares(tmp_path: Path) -> Dataset:
-    """Eight pictures, each with a red square (class 1) and a blue one (2) on cells of a grid."""
+    """Eight images, each with a red square (class 1) and a blue one (2) in cells of a grid."""
     generator = np.random.default_rng(0)
     images = []
     for number in range(8):
@@ -49,7 +49,7 @@ def proposals(squares: Dataset) -> dict[str, Proposals]:
 
 @pytest.fixture
 def model(small_model: FastRCNN) -> FastRCNN:
-    """Random layers on mean colours, which keep red, blue and black apart."""
+    """Random layers on mean colours, which distinguish red, blue and black."""
     torch.manual_seed(0)
     small_model.features = nn.Sequential(nn.AvgPool2d(8, ceil_mode=True), nn.Conv2d(3, 128, 1))
     for layer in (small_model.features[1], small_model.fc6, small_model.fc7):
@@ -58,12 +58,12 @@ def model(small_model: FastRCNN) -> FastRCNN:
     return small_model
 
 
-def test_every_square_is_found_and_nothing_else(
+def test_only_the_squares_are_found(
     model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
 ) -> None:
-    seen: list[str] = []
-    fit_svms(model, squares, proposals, SETTINGS, seen.append)
-    assert len(seen) == 16  # two passes over eight images
+    messages: list[str] = []
+    fit_svms(model, squares, proposals, SETTINGS, messages.append)
+    assert len(messages) == 16  # two passes over eight images
     assert model.architecture.classifier == "svm"
     found = detect_dataset(
         model, squares, proposals, DetectSettings(score_threshold=0.0, box_regression=False)
@@ -82,13 +82,13 @@ def test_scores_are_margins(
     image = np.asarray(PIL.Image.open(squares.images[0].path))
     scores, _ = score_boxes(model, image, Proposals(CELLS))
     assert (scores[:, 0] == 0).all()
-    assert scores.min() < -0.5  # no probability
+    assert scores.min() < -0.5  # not a probability
 
 
 def test_the_scale_of_fc7_does_not_matter(
     model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
 ) -> None:
-    """Features are brought to a mean norm of 20, so that one C fits all networks."""
+    """Features are scaled to a mean norm of 20, so that one C works for all networks."""
     image = np.asarray(PIL.Image.open(squares.images[0].path))
     margins = []
     for _ in range(2):
@@ -100,7 +100,7 @@ def test_the_scale_of_fc7_does_not_matter(
     assert torch.allclose(*margins, atol=0.05)
 
 
-def test_the_same_again_to_the_bit(
+def test_fitting_is_reproducible_to_the_bit(
     model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
 ) -> None:
     weights = []
@@ -110,7 +110,7 @@ def test_the_same_again_to_the_bit(
     assert torch.equal(*weights)
 
 
-def test_an_unreadable_image_is_passed_over(
+def test_an_unreadable_image_is_skipped(
     model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals], tmp_path: Path
 ) -> None:
     gone = replace(squares.images[0], path=tmp_path / "gone.png")
@@ -120,10 +120,10 @@ def test_an_unreadable_image_is_passed_over(
 
 
 def test_negatives_by_hand() -> None:
-    # Boxes of 10 x 10 moved by 0, 5, 6 and 20 overlap the first by 1, 1/3, 1/4 and 0.
+    # Boxes of 10 x 10 moved by 0, 5, 6 and 20 have an IoU of 1, 1/3, 1/4 and 0 with the first.
     boxes = np.array([[x, 0, x + 9, 9] for x in (0, 5, 6, 20)], np.float32)
-    truth = GroundTruth(boxes[:1], np.array([2]), np.array([True]))  # difficult ones count too
-    assert negatives_of(boxes, truth, 3, under=0.3).tolist() == [
+    truth = GroundTruth(boxes[:1], np.array([2]), np.array([True]))  # difficult objects count too
+    assert negatives_of(boxes, truth, 3, threshold=0.3).tolist() == [
         [True, False, True],
         [True, False, True],
         [True, True, True],

@@ -1,4 +1,4 @@
-"""What is kept from epoch to epoch, and dropout that belongs to images."""
+"""What is cached between epochs, and dropout per image."""
 
 from collections.abc import Callable
 from multiprocessing import active_children
@@ -27,7 +27,7 @@ def architecture_for(dataset: Dataset) -> Architecture:
     return Architecture("efficientnet_lite0", dataset.classes, (24, 16), preprocessing)
 
 
-def test_an_image_is_read_once_and_prepared_alike(
+def test_an_image_is_read_once_and_prepared_identically(
     tiny_dataset: Dataset, grid_proposals: MakeProposals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
@@ -38,20 +38,20 @@ def test_an_image_is_read_once_and_prepared_alike(
         lambda path: reads.append(path) or read_image_bytes(path),
     )
     given = (grid_proposals(tiny_dataset), architecture_for(tiny_dataset), TrainSettings())
-    keeping, forgetting = TrainingImages(*given), TrainingImages(*given, cache_bytes=0)
+    caching, uncached = TrainingImages(*given), TrainingImages(*given, cache_bytes=0)
     for epoch in range(3):
         for record in tiny_dataset.images[:2]:
-            kept, fresh = (
-                each.prepare(record, Quota(64, 16), epoch) for each in (keeping, forgetting)
+            cached, fresh = (
+                images.prepare(record, Quota(64, 16), epoch) for images in (caching, uncached)
             )
-            assert torch.equal(kept.image, fresh.image)
-            assert (kept.sample.boxes == fresh.sample.boxes).all()
-            assert (kept.sample.targets == fresh.sample.targets).all()
-            assert kept.dropout_seed == fresh.dropout_seed
+            assert torch.equal(cached.image, fresh.image)
+            assert (cached.sample.boxes == fresh.sample.boxes).all()
+            assert (cached.sample.targets == fresh.sample.targets).all()
+            assert cached.dropout_seed == fresh.dropout_seed
     assert len(reads) == 2 + 6
 
 
-def test_a_full_store_keeps_what_it_has() -> None:
+def test_a_full_cache_replaces_nothing() -> None:
     cache = Cache(limit_bytes=10)
     first = cache.get("a", lambda: memoryview(b"12345678"))
     assert cache.get("b", lambda: memoryview(b"1234")) == b"1234"
@@ -59,19 +59,19 @@ def test_a_full_store_keeps_what_it_has() -> None:
     assert cache.get("a", lambda: memoryview(b"")) is first
 
 
-def test_dropout_of_an_image_does_not_depend_on_its_companions() -> None:
+def test_dropout_of_an_image_does_not_depend_on_other_images() -> None:
     x = torch.rand(7, 50) + 1
     together = RowDropout([ImageRows(3, 11), ImageRows(4, 12)], CPU)
     first, second = RowDropout([ImageRows(3, 11)], CPU), RowDropout([ImageRows(4, 12)], CPU)
-    for _ in range(2):  # two layers, each with masks of its own
-        both = together(x, 0.5)
-        assert torch.equal(both[:3], first(x[:3], 0.5))
-        assert torch.equal(both[3:], second(x[3:], 0.5))
-    assert 0.3 < (both == 0).float().mean() < 0.7
-    assert torch.equal(both[both != 0], 2 * x[both != 0])
+    for _ in range(2):  # two layers with different masks
+        joint = together(x, 0.5)
+        assert torch.equal(joint[:3], first(x[:3], 0.5))
+        assert torch.equal(joint[3:], second(x[3:], 0.5))
+    assert 0.3 < (joint == 0).float().mean() < 0.7
+    assert torch.equal(joint[joint != 0], 2 * x[joint != 0])
 
 
-def test_every_epoch_drops_differently(
+def test_every_epoch_has_different_dropout(
     tiny_dataset: Dataset, grid_proposals: MakeProposals
 ) -> None:
     images = TrainingImages(
@@ -82,7 +82,7 @@ def test_every_epoch_drops_differently(
     assert len(seeds) == 9
 
 
-def test_the_parts_of_a_team_are_the_minibatch(
+def test_the_parts_of_a_team_make_up_the_minibatch(
     tiny_dataset: Dataset, grid_proposals: MakeProposals
 ) -> None:
     given = (
@@ -101,7 +101,7 @@ def test_the_parts_of_a_team_are_the_minibatch(
 def test_workers_start_after_opencv_has_used_its_threads(
     tiny_dataset: Dataset, grid_proposals: MakeProposals
 ) -> None:
-    """A process that was forked then must not try to end them."""
+    """A process forked afterwards must not try to end them."""
     cv2.setNumThreads(2)
     cv2.resize(np.zeros((2000, 2000, 3), np.uint8), (1500, 1500))
     architecture = architecture_for(tiny_dataset)
@@ -114,10 +114,10 @@ def test_workers_start_after_opencv_has_used_its_threads(
     assert cv2.getNumThreads() == 2
 
 
-def test_a_closed_stream_has_ended_its_workers(
+def test_closing_a_stream_ends_its_workers(
     tiny_dataset: Dataset, grid_proposals: MakeProposals
 ) -> None:
-    """Even while someone holds a mini-batch of it, as the traceback of an error does."""
+    """Even while a reference to one of its mini-batches exists, as in the traceback of an error."""
     settings = TrainSettings(schedule=Schedule(iterations=100))
     minibatches = Minibatches(
         tiny_dataset, grid_proposals(tiny_dataset), architecture_for(tiny_dataset), settings

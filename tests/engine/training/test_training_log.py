@@ -1,4 +1,4 @@
-"""The log of a run, as it may lie on disk."""
+"""Reading the log of a run from disk."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def test_losses_and_averages_are_read(tmp_path: Path) -> None:
     assert log.averages == ((2, 0.4),)
 
 
-def test_lines_that_are_not_whole_are_passed_over(tmp_path: Path) -> None:
+def test_incomplete_lines_are_skipped(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
     path.write_bytes(
         b'{"iteration": 1, "lo\n[1, 2]\n\xff\xfe\nnull\n'

@@ -1,4 +1,4 @@
-"""Judging on val while training: the best is kept, and never on images that are trained on."""
+"""Evaluation on val during training: the best model is saved; val is never trained on."""
 
 import json
 from collections.abc import Callable
@@ -28,27 +28,27 @@ def shapes(tmp_path: Path) -> Path:
     return tmp_path / "shapes"
 
 
-def test_the_best_on_val_is_kept(
+def test_the_best_model_on_val_is_saved(
     shapes: Path, tmp_path: Path, grid_proposals: MakeProposals
 ) -> None:
     data = find_dataset(str(shapes), "train")
-    judged = validation_dataset(DataSettings(str(shapes), "train"), data)
-    validation = Validation(judged, grid_proposals(judged))
+    val = validation_dataset(DataSettings(str(shapes), "train"), data)
+    validation = Validation(val, grid_proposals(val))
     chosen = settings(8, every=3, eval_every=3)
     run = Run(tmp_path / "run", data, grid_proposals(data), chosen, validation=validation)
     trained = train(new_model(data), run)
     lines = (run.folder / "evaluations.jsonl").read_text().splitlines()
-    scores = {each["iteration"]: each["map"] for each in map(json.loads, lines)}
-    assert list(scores) == [3, 6, 8]  # and once at the end
+    scores = {row["iteration"]: row["map"] for row in map(json.loads, lines)}
+    assert list(scores) == [3, 6, 8]  # and at the end
     best, origin = load_model(run.folder / "best.safetensors")
     assert trained.best == max(scores.values()) == origin["val_map"] == scores[origin["iteration"]]
     assert validate(best, validation) == trained.best
-    # Evaluating changes nothing of the training.
+    # Evaluation does not change the training.
     plain = train(new_model(data), replace(run, folder=tmp_path / "plain", settings=settings(8, 3)))
     assert equal(weights(plain.path), weights(trained.path))
 
 
-def test_of_three_scores_the_best_is_kept_and_of_two_alike_the_earlier(
+def test_the_best_of_three_scores_is_saved_and_the_earlier_of_equal_ones(
     shapes: Path,
     tmp_path: Path,
     grid_proposals: MakeProposals,
@@ -67,12 +67,12 @@ def test_of_three_scores_the_best_is_kept_and_of_two_alike_the_earlier(
     assert (origin["iteration"], origin["val_map"]) == (2, 0.5)
 
 
-def test_evaluations_go_on_after_a_stop(
+def test_evaluations_continue_after_a_resume(
     shapes: Path, tmp_path: Path, grid_proposals: MakeProposals
 ) -> None:
     data = find_dataset(str(shapes), "train")
-    judged = find_dataset(str(shapes), "val")
-    validation = Validation(judged, grid_proposals(judged))
+    val = find_dataset(str(shapes), "val")
+    validation = Validation(val, grid_proposals(val))
     chosen = settings(6, every=4, eval_every=2)
     run = Run(tmp_path / "run", data, grid_proposals(data), chosen, validation=validation)
 
@@ -85,28 +85,31 @@ def test_evaluations_go_on_after_a_stop(
     stopped = resume(run)
     whole = train(new_model(data), replace(run, folder=tmp_path / "whole"))
     assert stopped.best == whole.best
-    texts = [(each / "evaluations.jsonl").read_text() for each in (run.folder, tmp_path / "whole")]
+    folders = (run.folder, tmp_path / "whole")
+    texts = [(folder / "evaluations.jsonl").read_text() for folder in folders]
     assert texts[0] == texts[1]
 
 
 @pytest.mark.parametrize("split", ["trainval", "val"])
-def test_val_is_not_judged_on_where_it_is_trained_on(shapes: Path, split: str) -> None:
+def test_val_is_not_evaluated_if_it_is_trained_on(shapes: Path, split: str) -> None:
     name = str(shapes)
-    with pytest.raises(MisuseError, match=f"images of val are among those of {split}"):
+    with pytest.raises(
+        MisuseError, match=f"images of the val split are also in the training split {split}"
+    ):
         validation_dataset(DataSettings(name, split), find_dataset(name, split))
 
 
-def test_without_a_val_split_nothing_is_judged(shapes: Path) -> None:
+def test_evaluation_without_a_val_split_is_rejected(shapes: Path) -> None:
     (shapes / "ImageSets" / "Main" / "val.txt").unlink()
     data = find_dataset(str(shapes), "train")
-    with pytest.raises(MisuseError, match="no val split to evaluate on"):
+    with pytest.raises(MisuseError, match="No val split to evaluate on"):
         validation_dataset(DataSettings(str(shapes), "train"), data)
 
 
-def test_unions_are_judged_by_the_images_that_they_share(shapes: Path, tmp_path: Path) -> None:
+def test_unions_are_checked_for_shared_images(shapes: Path, tmp_path: Path) -> None:
     generate_dataset(tmp_path / "more", images=8, seed=4, size=(128, 96))
     union = f"{shapes}+{tmp_path / 'more'}"
-    with pytest.raises(MisuseError, match="are among those of trainval"):
+    with pytest.raises(MisuseError, match="are also in the training split trainval"):
         validation_dataset(DataSettings(union, "trainval"), find_dataset(union, "trainval"))
-    judged = validation_dataset(DataSettings(union, "train"), find_dataset(union, "train"))
-    assert judged.split == "val"
+    val = validation_dataset(DataSettings(union, "train"), find_dataset(union, "train"))
+    assert val.split == "val"

@@ -24,7 +24,7 @@ from frcnn_proposals.errors import MisuseError
 def bench_compress(
     output: Output, backbone: str, svd_rank: str, rounds: int, json_path: Path | None
 ) -> None:
-    """Time a network with and without truncated SVD, on one image with 2,000 given proposals.
+    """Time a network with and without truncated SVD, on one noise image with 2,000 proposals.
 
     \b
     frcnn bench compress --backbone vgg16 --svd-rank fc6=1024,fc7=256

@@ -19,39 +19,50 @@ from frcnn_cli.engine.models.store import BEST_FILE
 from frcnn_cli.engine.settings import Experiment
 from frcnn_proposals.errors import MisuseError
 
-OF_THE_RUN = ("folder", "runs_root", "device", "tensorboard", "emulate_bfloat16")
+RUN_OPTIONS = ("folder", "runs_root", "device", "tensorboard", "emulate_bfloat16")
 # Options that --resume allows: they belong to the machine, not to the experiment.
-OF_THE_MACHINE = {"resumed", "device", "workers", "tensorboard", "emulate_bfloat16"}
+MACHINE_OPTIONS = {"resume_folder", "device", "workers", "tensorboard", "emulate_bfloat16"}
 
 
 @click.command()
 @click.argument("dataset", required=False)
 @setting_options
-@click.option("--list-presets", is_flag=True, help="Show presets and variants, complete.")
 @click.option(
-    "--out", "folder", type=options.FolderPath, help="Folder of the run. Default: a new one."
+    "--list-presets", is_flag=True, help="List all presets and variants with their settings."
+)
+@click.option(
+    "--out",
+    "folder",
+    type=options.FolderPath,
+    show_default="a new folder in --runs",
+    help="Folder of the run.",
 )
 @options.runs_root
-@click.option("--resume", "resumed", type=options.FolderPath, help="Folder of a run to resume.")
-@options.device
 @click.option(
-    "--tensorboard", is_flag=True, help="Write TensorBoard scalars into the run's folder."
+    "--resume", "resume_folder", type=options.FolderPath, help="Resume the run in this folder."
 )
+@options.device
+@click.option("--tensorboard", is_flag=True, help="Write TensorBoard scalars to the run's folder.")
 @click.option(
     "--emulate-bfloat16",
     is_flag=True,
-    help="Compute in bfloat16 even without instructions for it, up to 100 times slower.",
+    help="Allow bfloat16 on a device without instructions for it. Up to 100 times slower.",
 )
 @click.pass_context
 @pass_output
 def train(
-    output: Output, ctx: click.Context, /, list_presets: bool, resumed: Path | None, **given: Any
+    output: Output,
+    ctx: click.Context,
+    /,
+    list_presets: bool,
+    resume_folder: Path | None,
+    **given: Any,
 ) -> None:
     """Train a detector on DATASET: voc2007, voc2007+voc2012, or a folder.
 
-    Settings come from the preset, then variants, then --config, then options; the last one
-    counts. Proposals are computed and cached unless --proposals names a file. An interrupted run
-    is resumed with --resume.
+    Settings are read from the preset, then variants, then --config, then options; later ones
+    override earlier ones. Proposals are computed and cached unless --proposals names a file.
+    --resume resumes an interrupted run.
 
     \b
     frcnn train voc2007 --data-root ~/data
@@ -71,11 +82,11 @@ def train(
             output.messages.print(setting_table(experiment))
 
     workers, team = given["workers"], team_from_environment()
-    of_run = {name: given.pop(name) for name in OF_THE_RUN}
-    run_options = RunOptions(team=team, workers=workers, on_setting=show_setting, **of_run)
-    if resumed is not None:
+    run_values = {name: given.pop(name) for name in RUN_OPTIONS}
+    run_options = RunOptions(team=team, workers=workers, on_setting=show_setting, **run_values)
+    if resume_folder is not None:
         _check_resume_options(ctx)
-        trained = resume_run(resumed, run_options, output)
+        trained = resume_run(resume_folder, run_options, output)
     else:
         experiment = experiment_from(SettingOptions.parse(given))
         trained = start_run(experiment, run_options, output)
@@ -87,12 +98,12 @@ def train(
 
 
 def _check_resume_options(ctx: click.Context) -> None:
-    """Raises MisuseError where a setting is given beside --resume: the run keeps its own."""
+    """Raise MisuseError for a setting given with --resume: a run keeps its own settings."""
     for parameter in ctx.command.params:
         source = ctx.get_parameter_source(str(parameter.name))
-        if source is ParameterSource.COMMANDLINE and parameter.name not in OF_THE_MACHINE:
+        if source is ParameterSource.COMMANDLINE and parameter.name not in MACHINE_OPTIONS:
             name = parameter.opts[0] if parameter.param_type_name == "option" else "DATASET"
             raise MisuseError(
-                f"{name} cannot be changed by --resume: a run keeps the settings that it was "
-                "started with.\nOmit it, or start another run."
+                f"{name} cannot be used with --resume: a run keeps its original settings.\n"
+                "Omit it, or start another run."
             )

@@ -1,4 +1,4 @@
-"""The options that make up the setting of a run, each defined once."""
+"""The options that set up a run, each defined once."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ from frcnn_cli.engine.settings import PrecisionChoice
 
 
 def setting_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Preset, variants, files and single settings, for `frcnn train` and `config show`."""
+    """Add the options for preset, variants, files and single settings.
+
+    `frcnn train` and `frcnn config show` use them.
+    """
     for option in reversed(_OPTIONS):
         function = option(function)
     return function
 
 
 def _names_of(known: tuple[Preset, ...] | tuple[Variant, ...]) -> Callable[..., Any]:
-    """Shell completion by name, each with its summary."""
+    """Shell completion for names, with the summary of each."""
     return lambda ctx, param, incomplete: [
         CompletionItem(item.name, help=item.summary)
         for item in known
@@ -33,72 +36,119 @@ _OPTIONS = (
     click.option(
         "--preset",
         shell_complete=_names_of(PRESETS),
-        help="lite (the default), paper-s, paper-m or paper-l.",
+        show_default="lite",
+        help="Base settings: lite, paper-s, paper-m or paper-l.",
     ),
     click.option(
         "--variant",
         "variants",
         multiple=True,
         shell_complete=_names_of(VARIANTS),
-        help="A change to the preset; repeatable.",
+        help="Apply a variant to the preset. Repeatable.",
     ),
-    click.option("--config", type=options.FilePath, help="TOML file of settings."),
+    click.option("--config", type=options.FilePath, help="Read settings from this TOML file."),
     click.option(
         "--set",
         "assignments",
         multiple=True,
         metavar="SECTION.NAME=VALUE",
-        help="Any single setting.",
+        help="Set any single setting. Repeatable.",
     ),
     options.data_root,
     click.option(
-        "--split", help="Split to train on. Default: trainval, or train if val is evaluated on."
+        "--split",
+        show_default="trainval if test is annotated, else train",
+        help="Split to train on.",
     ),
     click.option(
         "--backbone",
-        help="Network under the detector; `frcnn model info` shows one. Default: the preset's.",
+        show_default="the preset's",
+        help="Network that computes the features; `frcnn model info NAME` describes one.",
     ),
-    click.option("--weights", help="imagenet (the default), none, or a file of ImageNet weights."),
-    click.option("--init", type=options.AnyPath, help="Detector to start from, of any classes."),
+    click.option(
+        "--weights",
+        show_default="imagenet",
+        help="Initial weights of the backbone: imagenet, none, or a file of ImageNet weights.",
+    ),
+    click.option(
+        "--init",
+        type=options.AnyPath,
+        help="Start from this detector. Its classes may differ from the dataset's.",
+    ),
     options.proposals,
     click.option(
         "--source",
-        help="Where proposals come from when no file is given, as selective-search (the default) "
-        "or selective-search+dense; `frcnn propose --list-sources` shows all.",
+        show_default="selective-search",
+        help="Proposal source to use without --proposals, for example selective-search+dense; "
+        "`frcnn propose --list-sources` lists all.",
     ),
     click.option(
         "--allow-mismatch",
         is_flag=True,
         default=None,
-        help="Warn instead of stopping where images, annotations and proposals do not match: skip "
+        help="Warn instead of stopping if images, annotations and proposals do not match: skip "
         "faulty objects and images without proposals.",
     ),
     click.option(
         "--sampling",
         type=click.Choice(["hierarchical", "roi-centric"]),
-        help="Sample RoIs from a few images (default) or each RoI from a different image, as "
-        "R-CNN does.",
+        show_default="hierarchical",
+        help="Sample RoIs from a few images (hierarchical), or each RoI from a different image, "
+        "as R-CNN does (roi-centric).",
     ),
-    click.option("--iterations", type=int, help="Steps of SGD. Default: the preset's."),
-    click.option("--learning-rate", type=float, help="Of the first steps. Default: the preset's."),
     click.option(
-        "--scale", type=click.IntRange(min=32), help="Shorter side of the input in pixels."
+        "--iterations",
+        type=int,
+        show_default="the preset's",
+        help="Training iterations (optimizer steps).",
+    ),
+    click.option(
+        "--learning-rate",
+        type=float,
+        show_default="the preset's",
+        help="Initial learning rate.",
+    ),
+    click.option(
+        "--scale",
+        type=click.IntRange(min=32),
+        show_default="the preset's",
+        help="Shorter side of the input images in pixels.",
     ),
     click.option(
         "--seed",
         type=int,
-        help="Seed of all random numbers; the same seed gives the same weights. Default: 0.",
+        show_default="0",
+        help="Seed of all random numbers. The same seed gives the same weights.",
     ),
-    click.option("--workers", type=int, help="Processes that prepare batches. Default: 1."),
+    click.option(
+        "--workers",
+        type=int,
+        show_default="1",
+        help="Number of processes that prepare batches.",
+    ),
     click.option(
         "--precision",
         type=click.Choice(get_args(PrecisionChoice)),
-        help="Arithmetic of forward and backward. auto: bfloat16 for `lite` on a device that has "
-        "instructions for it, otherwise float32. Default: auto, and float32 for paper-*.",
+        show_default="auto; float32 for paper-*",
+        help="Data type of the forward and backward passes. auto: bfloat16 for `lite` on a device "
+        "with instructions for it, otherwise float32.",
     ),
-    click.option("--compile", is_flag=True, default=None, help="Compile the feature layers."),
     click.option(
-        "--checkpoint-every", type=int, help="Iterations between checkpoints. Default: 500."
+        "--compile",
+        is_flag=True,
+        default=None,
+        help="Compile the feature layers with torch.compile.",
     ),
-    click.option("--eval-every", type=int, help="Iterations between evaluations on val."),
+    click.option(
+        "--checkpoint-every",
+        type=int,
+        show_default="500",
+        help="Iterations between checkpoints.",
+    ),
+    click.option(
+        "--eval-every",
+        type=int,
+        show_default="no evaluation",
+        help="Iterations between evaluations on val.",
+    ),
 )

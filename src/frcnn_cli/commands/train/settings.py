@@ -1,6 +1,6 @@
-"""From the command line of `frcnn train` to one complete Experiment.
+"""One complete Experiment from the command line of `frcnn train`.
 
-A later one of these counts: preset, variants, --config, options.
+Later ones override earlier ones: preset, variants, --config, options.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import Override, from_assignment, override, read_toml
 from frcnn_proposals.errors import MisuseError
 
-# Options that name one field each.
+# Options that each set one field.
 FIELDS = {
     "dataset": "data.dataset",
     "split": "data.split",
@@ -45,9 +45,9 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class SettingOptions:
-    """The options of `frcnn train` and `frcnn config show` that make up the setting of a run.
+    """The options of `frcnn train` and `frcnn config show` that set up a run.
 
-    fields: values of the given options, by the names of FIELDS.
+    fields: values of the given options, by the names in FIELDS.
     """
 
     preset: str | None = None
@@ -59,23 +59,26 @@ class SettingOptions:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> SettingOptions:
-        """Take the values of `setting_options` by name; None is an option that is not given."""
+        """Make the record from the values of `setting_options` by name; None means not given."""
         values = {name: value for name, value in given.items() if value is not None}
         fields = {name: values.pop(name) for name in FIELDS if name in values}
         return cls(**values, fields=fields)
 
 
 def experiment_from(options: SettingOptions) -> Experiment:
-    """The experiment that the options describe, its paths absolute.
+    """The experiment that the options describe, with absolute paths.
 
-    Raises MisuseError or InputError where the options cannot be read or contradict each other.
+    Raises MisuseError or InputError if the options cannot be read or contradict each other.
     """
     base, changes = base_and_changes(options)
     return _with_absolute_paths(override(base, changes))
 
 
 def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override]]:
-    """The base, and its changes: for one field the last one counts. Raises as above."""
+    """The base experiment and its changes; the last change of a field wins.
+
+    Raises the same errors as `experiment_from`.
+    """
     in_file = [] if options.config is None else read_toml(options.config)
     given = [*in_file, *_from_command_line(options)]
     base = _base(options.preset, given)
@@ -100,7 +103,7 @@ def _from_command_line(options: SettingOptions) -> list[Override]:
 
 
 def _base(preset: str | None, given: list[Override]) -> Experiment:
-    """The base for the given backbone, or for that of the detector to start from."""
+    """The base for the given backbone, or for the backbone of the --init detector."""
     chosen = {change.path: change for change in given if change.path in ("backbone", "init")}
     backbone = str(chosen["backbone"].value) if "backbone" in chosen else None
     if "init" not in chosen or not chosen["init"].value:
@@ -109,15 +112,18 @@ def _base(preset: str | None, given: list[Override]) -> Experiment:
     model = read_architecture(find_model(path, path.parent))
     if backbone not in (None, model.backbone):
         raise MisuseError(
-            f"{path}: this is a model on {model.backbone}. Omit {chosen['backbone'].where}, "
-            f"or give {model.backbone}."
+            f"{path}: this model has the backbone {model.backbone}. "
+            f"Omit {chosen['backbone'].where}, or set it to {model.backbone}."
         )
     return base_experiment(preset, model.backbone, model.preprocessing)
 
 
 def _at_scale(experiment: Experiment, scale: int, named: set[str]) -> list[Override]:
-    """Change the scale and, in proportion, the cap, and the scales of sampling and detection
-    unless these are `named` fields."""
+    """Changes that set the scale, and scale other sizes in proportion.
+
+    These are the maximum size and the scales of sampling and detection, unless these scales
+    are `named` fields.
+    """
     preprocessing = experiment.preprocessing
     ratio = scale / preprocessing.scale
     changes: dict[str, Any] = {
@@ -132,7 +138,7 @@ def _at_scale(experiment: Experiment, scale: int, named: set[str]) -> list[Overr
 
 
 def _with_absolute_paths(experiment: Experiment) -> Experiment:
-    """Files and folders by absolute paths, so that the run can be resumed from anywhere."""
+    """Make all paths absolute, so that the run can be resumed from any folder."""
     data, proposals, weights = experiment.data, experiment.proposals, experiment.weights
     name = data.dataset
     members = [name] if Path(name).exists() else name.split("+")

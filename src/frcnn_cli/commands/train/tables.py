@@ -13,7 +13,7 @@ from frcnn_cli.engine.settings.fields import values_of
 
 
 def setting_table(experiment: Experiment) -> Table:
-    """The complete setting, one row per section, without empty values."""
+    """All settings, one row per section, without empty values."""
     table = Table("section", "setting", title="Setting", title_justify="left")
     sections: dict[str, list[str]] = {}
     for path, value in values_of(experiment).items():
@@ -39,24 +39,24 @@ def presets_table() -> Table:
 
 
 def variants_table() -> Table:
-    """What each variant changes, of the default base and of the paper's."""
+    """What each variant changes in the default base and in the paper's."""
     lite, paper = PRESETS[0], PRESETS[-1]
-    table = Table("variant", "what", "changes", title="Variants of any preset")
+    table = Table("variant", "summary", "changes", title="Variants (for any preset)")
     for variant in VARIANTS:
         of_lite = variant.changes(base_experiment(lite.name))
         lines = []
         for path, value in variant.changes(base_experiment(paper.name)).items():
             other = of_lite[path]
-            beside = "" if other == value else f" ({lite.name}: {value_text(other)})"
-            lines.append(escape(f"{path} = {value_text(value)}{beside}"))
+            in_lite = "" if other == value else f" ({lite.name}: {value_text(other)})"
+            lines.append(escape(f"{path} = {value_text(value)}{in_lite}"))
         table.add_row(variant.name, variant.summary, "\n".join(lines))
     return table
 
 
 def value_text(value: Any) -> str:
-    """A setting's value as a person reads it."""
+    """A setting's value as text for people."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):
-        return " ".join(value_text(each) for each in value)
+        return " ".join(value_text(item) for item in value)
     return f"{value:g}" if isinstance(value, float) else str(value)

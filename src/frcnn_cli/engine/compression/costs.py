@@ -24,7 +24,7 @@ REPEATS = 5  # timed runs of each model
 
 @dataclass(frozen=True)
 class Cost:
-    """Cost of one model on one image (500 x 375) with 2,000 given proposals.
+    """Costs of one model, for one noise image (500 x 375) with 2,000 proposals.
 
     multiply_adds: of all convolutions and fully connected layers, over all RoIs.
     """

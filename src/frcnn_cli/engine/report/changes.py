@@ -1,4 +1,4 @@
-"""What differs between two detectors, image by image."""
+"""Differences between two detectors, image by image."""
 
 from __future__ import annotations
 
@@ -16,9 +16,12 @@ from frcnn_cli.engine.report.records import Report, Subject
 
 @dataclass(frozen=True)
 class ImageChange:
-    """One image. found: objects that each detector finds; gained, lost: rows of the objects
-    that only the second finds, and only the first. wrong: mistakes of each; appeared, gone:
-    mistakes (rows of the second's and of the first's detections) that the other has not."""
+    """The differences in one image.
+
+    found: number of objects that each detector finds. gained, lost: rows of the objects that only
+    the second, or only the first, finds. wrong: number of mistakes of each. appeared: mistakes
+    that only the second makes (rows of its detections). gone: mistakes that only the first makes.
+    """
 
     image: int
     found: tuple[int, int]
@@ -30,15 +33,15 @@ class ImageChange:
 
     @property
     def size(self) -> int:
-        """How much has changed; an object weighs more than a mistake."""
+        """The amount of change; an object weighs more than a mistake."""
         return 3 * (len(self.gained) + len(self.lost)) + len(self.appeared) + len(self.gone)
 
 
 def compare_images(report: Report) -> tuple[ImageChange, ...]:
-    """The images that two subjects see differently, the most changed first.
+    """The images in which two subjects differ, the most changed first.
 
-    Only detections of their subject's threshold and over count. A mistake is the same in both where
-    class is the same and IoU at least 0.5.
+    Only detections that score at least their subject's threshold count. Two mistakes are the same
+    if they have the same class and an IoU of at least 0.5.
     """
     first, second = (subject.found for subject in report.subjects)
     images = len(report.dataset)
@@ -67,7 +70,7 @@ def compare_images(report: Report) -> tuple[ImageChange, ...]:
 
 
 def _outcomes(truth: TruthTable, subject: Subject) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Whether each object is found, (G,), and the rows of the mistakes."""
+    """Whether each object is found, (G,), and the rows of the mistaken detections."""
     matches = match_detections(truth, subject.found, FOREGROUND)
     counts = subject.found.score >= subject.threshold
     is_found = np.zeros(len(truth), bool)
@@ -78,22 +81,22 @@ def _outcomes(truth: TruthTable, subject: Subject) -> tuple[NDArray[np.bool_], N
 def _grouped(
     image: NDArray[np.int64], rows: NDArray[np.int64], images: int
 ) -> list[NDArray[np.int64]]:
-    """`rows` of a table, parted by their image."""
+    """The `rows` of a table, grouped by image."""
     order = rows[np.argsort(image[rows], kind="stable")]
     return np.split(order, np.searchsorted(image[order], np.arange(1, images)))
 
 
 def _unmatched(
-    ours: DetectionTable,
+    table: DetectionTable,
     rows: NDArray[np.int64],
-    theirs: DetectionTable,
-    others: NDArray[np.int64],
+    other_table: DetectionTable,
+    other_rows: NDArray[np.int64],
 ) -> tuple[int, ...]:
-    """Those of our rows that have no counterpart among the others' rows."""
-    if len(rows) == 0 or len(others) == 0:
+    """The rows of `table` that have no counterpart among the rows of `other_table`."""
+    if len(rows) == 0 or len(other_rows) == 0:
         return tuple(rows.tolist())
-    a, b = np.repeat(rows, len(others)), np.tile(others, len(rows))
-    overlaps = iou(ours.boxes[a], theirs.boxes[b]).reshape(len(rows), len(others))
+    a, b = np.repeat(rows, len(other_rows)), np.tile(other_rows, len(rows))
+    overlaps = iou(table.boxes[a], other_table.boxes[b]).reshape(len(rows), len(other_rows))
     same = overlaps >= FOREGROUND
-    same &= ours.label[rows][:, None] == theirs.label[others][None, :]
+    same &= table.label[rows][:, None] == other_table.label[other_rows][None, :]
     return tuple(rows[~same.any(axis=1)].tolist())

@@ -1,4 +1,4 @@
-"""Which detections and objects the gallery shows: some of each class and kind of error."""
+"""Choice of the gallery's detections and objects: some of each class and kind of error."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from frcnn_cli.engine.report.records import Report, Subject
 BEST, MISTAKE, MISSED = "best", "mistake", "missed"
 GROUPS = (BEST, MISTAKE, MISSED)
 MISTAKES = ("localisation", "confusion", "both", "duplicate", "background")
-# Cards of each group, over all subjects.
+# Maximum number of cards per group, over all subjects.
 LIMITS = {BEST: 80, MISTAKE: 160, MISSED: 80}
-_DEPTH = 40  # how far down each class and kind is looked
+_DEPTH = 40  # number of candidates per class and kind
 
 
 @dataclass(frozen=True)
 class Finding:
     """One detection, or one missed object.
 
-    subject, image, label, row: indices of the subject, the dataset's image, the class (1..K),
-    and the row of the detections' table (of the objects' for a missed one).
-    score: None for a missed object.
+    subject, image, label: indices of the subject, the image and the class (1..K). row: row in
+    the table of detections, or in the table of objects for a missed object. score: None for a
+    missed object.
     """
 
     group: str
@@ -41,7 +41,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Findings:
-    """shown: the chosen ones, best first within each group; totals: of how many, by group."""
+    """The chosen findings, best first within each group, and the total number per group."""
 
     shown: tuple[Finding, ...]
     totals: dict[str, int]
@@ -50,8 +50,8 @@ class Findings:
 def choose_findings(report: Report) -> Findings:
     """The best detections, the most confident mistakes and the largest missed objects.
 
-    Every class (and kind of mistake) has its first one before any has its second, and within
-    a group of a subject an image comes once.
+    Classes (and kinds of mistakes) take turns: each contributes one finding before any
+    contributes its second. Within a group of a subject, an image occurs only once.
     """
     shown: list[Finding] = []
     totals = dict.fromkeys(GROUPS, 0)
@@ -64,7 +64,7 @@ def choose_findings(report: Report) -> Findings:
                 totals[group] += len(rows)
                 some = rows[:_DEPTH].tolist()
                 layers.append([_finding(group, kind, index, label, table, row) for row in some])
-            shown += _take_in_turn(layers, limit)
+            shown += _interleave(layers, limit)
     return Findings(tuple(shown), totals)
 
 
@@ -78,7 +78,7 @@ def _finding(
 def _rows_by_kind(
     group: str, report: Report, subject: Subject
 ) -> list[tuple[int, str, NDArray[np.int64]]]:
-    """Label, kind, and the rows of both, best first; of missed objects, the largest first."""
+    """(label, kind, rows) of each class and kind, best first; largest first for missed objects."""
     labels = range(1, len(report.dataset.classes) + 1)
     if group == MISSED:
         truth = report.truth
@@ -95,25 +95,25 @@ def _rows_by_kind(
     ]
 
 
-def _take_in_turn(layers: Sequence[Sequence[Finding]], limit: int) -> list[Finding]:
-    """One of each layer, then a second of each, until `limit`; no image twice."""
+def _interleave(layers: Sequence[Sequence[Finding]], limit: int) -> list[Finding]:
+    """One finding of each layer, then a second of each, up to `limit`; no image twice."""
     taken: list[Finding] = []
     seen: set[int] = set()
-    waiting = [iter(layer) for layer in layers]
-    while waiting and len(taken) < limit:
-        still = []
-        for layer in waiting:
+    remaining = [iter(layer) for layer in layers]
+    while remaining and len(taken) < limit:
+        not_empty = []
+        for layer in remaining:
             finding = next((found for found in layer if found.image not in seen), None)
             if finding is not None:
                 seen.add(finding.image)
                 taken.append(finding)
-                still.append(layer)
-        waiting = still
+                not_empty.append(layer)
+        remaining = not_empty
     return sorted(taken[:limit], key=_rank)
 
 
 def _rank(finding: Finding) -> float:
-    """Less for a higher score; of missed objects, which have none, for a larger area."""
+    """Sort key: descending score, or descending area for missed objects, which have no score."""
     if finding.score is not None:
         return -finding.score
     return -float((finding.box[2:] - finding.box[:2] + 1).prod())

@@ -1,4 +1,4 @@
-"""The report's pictures: findings of each detector, and what two detectors see differently."""
+"""The report's images: findings of each detector, and differences between two detectors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from frcnn_cli.engine.report.findings import MISSED, Finding, choose_findings
 from frcnn_cli.engine.report.overlay import (
     DRAWN_BELOW,
     KIND_NAMES,
-    Picture,
+    AnnotatedImage,
     described,
     detection_boxes,
     truth_boxes,
@@ -19,41 +19,45 @@ from frcnn_cli.engine.report.overlay import (
 from frcnn_cli.engine.report.records import Report
 from frcnn_cli.engine.report.self_contained import Thumbnails
 
-MOST_CHANGES = 60  # images shown side by side
-MOST_ROWS = 1000  # images listed
+MOST_CHANGES = 60  # maximum number of images shown side by side
+MOST_ROWS = 1000  # maximum number of images listed
 
 
 @dataclass(frozen=True)
 class Card:
-    """A finding and its picture."""
+    """A finding and its annotated image."""
 
     finding: Finding
     image_id: str
     class_name: str
     kind_name: str
-    picture: Picture
+    image: AnnotatedImage
 
 
 @dataclass(frozen=True)
 class ChangeRow:
-    """An image that two detectors see differently. classes: of the objects gained and lost.
+    """An image in which two detectors differ.
 
-    pictures: the first's and the second's, empty where there was no room.
+    gained, lost: class names of the gained and lost objects. images: the first's and the
+    second's annotated image, empty beyond the limits of the page.
     """
 
     change: ImageChange
     image_id: str
     gained: tuple[str, ...]
     lost: tuple[str, ...]
-    pictures: tuple[Picture, ...]
+    images: tuple[AnnotatedImage, ...]
 
 
 @dataclass(frozen=True)
 class Gallery:
-    """totals: how many findings there are of each group, of which `cards` shows some.
-    changed: how many images differ, of which `changes` lists some; gained, lost (objects),
-    appeared, gone (mistakes): over all of them. no_room: pictures that the page's size did not
-    allow."""
+    """The images of the page, and how many there are in all.
+
+    totals: number of findings per group, some of which are in `cards`. changed: number of images
+    that differ, some of which are in `changes`. gained, lost (objects), appeared, gone
+    (mistakes): sums over all images. no_room: number of chosen images that exceeded the page's
+    size limit. unreadable: number of unreadable images.
+    """
 
     cards: tuple[Card, ...]
     totals: dict[str, int]
@@ -70,7 +74,7 @@ class Gallery:
 def make_gallery(report: Report, changes: Sequence[ImageChange], thumbnails: Thumbnails) -> Gallery:
     """Choose, read and shrink the images that the page shows.
 
-    changes: what differs between two subjects, the most changed image first.
+    changes: differences between two subjects, the most changed image first.
     """
     rows = tuple(
         _change_row(report, change, thumbnails if number < MOST_CHANGES else None)
@@ -85,13 +89,13 @@ def make_gallery(report: Report, changes: Sequence[ImageChange], thumbnails: Thu
         changes=rows,
         changed=len(changes),
         **{name: sum(len(getattr(change, name)) for change in changes) for name in names},
-        no_room=thumbnails.left_out,
+        no_room=thumbnails.omitted,
         unreadable=len(thumbnails.unreadable),
     )
 
 
 def _mixed(findings: Sequence[Finding]) -> list[Finding]:
-    """One of each group and subject in turn, so that whoever filters nothing sees some of all."""
+    """Interleave groups and subjects, so that the unfiltered gallery starts with some of each."""
     groups: dict[tuple[str, int], list[Finding]] = {}
     for finding in findings:
         groups.setdefault((finding.group, finding.subject), []).append(finding)
@@ -111,9 +115,9 @@ def _card(report: Report, finding: Finding, thumbnails: Thumbnails) -> Card | No
         *truth_boxes(report, finding.image, missed, *missed),
         *detection_boxes(report, subject, finding.image, detected, subject.threshold - DRAWN_BELOW),
     ]
-    picture = Picture(thumbnail, tuple(boxes), f"Image {record.image_id}. {described(boxes)}")
+    image = AnnotatedImage(thumbnail, tuple(boxes), f"Image {record.image_id}. {described(boxes)}")
     class_name = report.dataset.classes[finding.label - 1]
-    return Card(finding, record.image_id, class_name, KIND_NAMES[finding.kind], picture)
+    return Card(finding, record.image_id, class_name, KIND_NAMES[finding.kind], image)
 
 
 def _change_row(report: Report, change: ImageChange, thumbnails: Thumbnails | None) -> ChangeRow:
@@ -123,13 +127,13 @@ def _change_row(report: Report, change: ImageChange, thumbnails: Thumbnails | No
         tuple(report.dataset.classes[report.truth.label[row] - 1] for row in rows)
         for rows in (change.gained, change.lost)
     ]
-    pictures: list[Picture] = []
+    images: list[AnnotatedImage] = []
     if thumbnail is not None:
-        # Objects that the second finds were missed by the first, and the other way round.
+        # The first missed the objects that the second gained; the second missed those it lost.
         sides = ((change.gained, change.gone), (change.lost, change.appeared))
         for subject, (missed, marked) in zip(report.subjects, sides, strict=True):
             boxes = truth_boxes(report, change.image, missed)
             boxes += detection_boxes(report, subject, change.image, marked, subject.threshold)
             alt = f"Image {record.image_id} by {subject.name}. {described(boxes)}"
-            pictures.append(Picture(thumbnail, tuple(boxes), alt))
-    return ChangeRow(change, record.image_id, names[0], names[1], tuple(pictures))
+            images.append(AnnotatedImage(thumbnail, tuple(boxes), alt))
+    return ChangeRow(change, record.image_id, names[0], names[1], tuple(images))

@@ -1,4 +1,4 @@
-"""The picture of an image: its boxes as SVG, and its text for screen readers."""
+"""Annotated images: the boxes drawn as SVG, and a description for screen readers."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from frcnn_cli.engine.evaluation.errors import IGNORED, RIGHT
 from frcnn_cli.engine.report.records import Report, Subject
 from frcnn_cli.engine.report.self_contained import Thumbnail
 
-DRAWN_BELOW = 0.2  # how far under its threshold a picture's other detections are drawn
-MOST_DRAWN = 15
+DRAWN_BELOW = 0.2  # other detections are drawn down to this much below the threshold
+MOST_DRAWN = 15  # maximum number of other detections
 
 KIND_NAMES = {
     RIGHT: "right",
@@ -29,10 +29,11 @@ KIND_NAMES = {
 
 @dataclass(frozen=True)
 class DrawnBox:
-    """x, y, width, height in the image's pixels, x and y the outer edge of the first pixel.
+    """One drawn box: x, y, width, height in the image's pixels.
 
-    role: `truth`, `right`, `wrong`, `missed` or `ignored`; text: class, and score where it has
-    one. chosen: whether the picture is shown because of it.
+    x and y are the outer edge of the first pixel. role: `truth`, `right`, `wrong`, `missed` or
+    `ignored`. text: class, and score of a detection. chosen: whether the image is shown because
+    of this box.
     """
 
     x: float
@@ -50,8 +51,8 @@ class DrawnBox:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """One image with its boxes. alt: what it shows, in words."""
+class AnnotatedImage:
+    """One image with its boxes. alt: its description in words."""
 
     thumbnail: Thumbnail
     boxes: tuple[DrawnBox, ...]
@@ -61,7 +62,7 @@ class Picture:
 def truth_boxes(
     report: Report, image: int, missed: Sequence[int] = (), chosen: int = -1
 ) -> list[DrawnBox]:
-    """The objects of an image. missed: rows drawn as such; chosen: the row it is about."""
+    """The objects of an image. missed: rows drawn as missed. chosen: the row to emphasise."""
     truth = report.truth
     return [
         _box(
@@ -82,7 +83,7 @@ def detection_boxes(
     chosen: Sequence[int],
     least: float,
 ) -> list[DrawnBox]:
-    """The detections of an image that score `least` and more, and the chosen rows."""
+    """The detections of an image that score at least `least`, and the chosen rows."""
     found = subject.found
     of_image = found.image == image
     rows = np.flatnonzero(of_image & (found.score >= least))[:MOST_DRAWN].tolist()
@@ -99,10 +100,10 @@ def detection_boxes(
 
 
 def described(boxes: Sequence[DrawnBox]) -> str:
-    """What is drawn, in words: for whoever does not see the picture."""
+    """A description of the drawn boxes, for screen readers."""
     objects = _listed([box.text for box in boxes if box.is_truth])
     right, wrong = (_listed([b.text for b in boxes if b.role == r]) for r in ("right", "wrong"))
-    return f"Objects: {objects}. Right detections: {right}. Wrong ones: {wrong}."
+    return f"Objects: {objects}. Right detections: {right}. Wrong detections: {wrong}."
 
 
 def _listed(words: list[str], most: int = 8) -> str:

@@ -1,4 +1,4 @@
-"""The report's page: its templates filled in, and its plots drawn and written beside it."""
+"""The report's page: rendering of its templates, and its plots as separate files."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from frcnn_cli.engine.training.figures import average_plot, loss_plot
 from frcnn_proposals.files import write_whole
 
 PAGE = "index.html"
-# Every file that a report may have beside its page.
+# Every file that a report may write next to its page.
 PLOT_FILES = (
     "average-precision.png",
     "errors.png",
@@ -47,7 +47,7 @@ PLOT_FILES = (
     "training-map.png",
 )
 STYLES = (
-    *("shared/base.css", "shared/tables.css", "shared/pictures.css"),
+    *("shared/base.css", "shared/tables.css", "shared/images.css"),
     *("summary.css", "gallery.css"),
 )
 SCRIPTS = (
@@ -63,7 +63,7 @@ GROUP_NAMES = {
 
 @dataclass(frozen=True)
 class Plots:
-    """The plots by section of the page; panels: (class, SVG) of the precision-recall curves."""
+    """The plots by section of the page. panels: (class, SVG) of the precision-recall curves."""
 
     training: tuple[Plot, ...]
     precision: Plot
@@ -82,9 +82,9 @@ class Plots:
 
 
 def write_report(report: Report, folder: Path) -> Path:
-    """Write the report into `folder`, the page last; returns the page's path.
+    """Write the report to `folder`, the page last, and return the page's path.
 
-    Plots that an earlier report left there, and that this one does not have, are removed.
+    Plots of an earlier report that this one does not have are removed.
     """
     plots = draw_plots(report)
     changes = compare_images(report) if report.compares else ()
@@ -99,7 +99,7 @@ def write_report(report: Report, folder: Path) -> Path:
 
 
 def render_page(report: Report, plots: Plots, gallery: Gallery) -> str:
-    """The whole page as one HTML document that requests nothing else."""
+    """The page as one self-contained HTML document."""
     values = {
         "report": report,
         "plots": plots,
@@ -122,7 +122,7 @@ def render_page(report: Report, plots: Plots, gallery: Gallery) -> str:
 
 
 def draw_plots(report: Report) -> Plots:
-    """Draw everything there is data for."""
+    """Draw all plots for which there is data."""
     with style():
         logs = [(subject.name, subject.log) for subject in report.subjects]
         training = (loss_plot(logs), average_plot(logs))

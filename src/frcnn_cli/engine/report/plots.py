@@ -30,8 +30,8 @@ from frcnn_cli.engine.evaluation.voc import Curve
 from frcnn_cli.engine.report.overlay import KIND_NAMES
 from frcnn_cli.engine.report.records import Subject
 
-MOST_CLASSES = 100  # whose bars and curves are drawn
-_POINTS = 150  # of a curve
+MOST_CLASSES = 100  # maximum number of classes with bars and curves
+_POINTS = 150  # maximum number of points per curve
 _BAR_TEXT: dict[str, Any] = {
     "xytext": (3, 0),
     "textcoords": "offset points",
@@ -39,12 +39,12 @@ _BAR_TEXT: dict[str, Any] = {
     "fontsize": 8,
     "color": MUTED,
 }
-_COLUMNS = 5  # of the picture of all curves
+_COLUMNS = 5  # of the figure with all curves
 
 
 @dataclass(frozen=True)
 class Bars:
-    """One series of horizontal bars. colour: its place in SERIES; texts: at the end of each."""
+    """One series of horizontal bars. colour: index in SERIES. texts: labels at the bars' ends."""
 
     label: str
     colour: int
@@ -60,16 +60,16 @@ def draw_bars(
     thickness: float = 0.7,
     legend_columns: int = 2,
 ) -> Figure:
-    """A figure with a group of bars for each name, one of each series.
+    """A figure with a group of bars per name, one bar per series.
 
-    height: of the figure, in inches. thickness: of a group, 1 leaves no gap.
+    height: of the figure, in inches. thickness: of a group; 1 leaves no gap.
     """
     figure = new_figure(height)
     axes = figure.subplots()
-    each = thickness / len(series)
+    pitch = thickness / len(series)
     for order, bars in enumerate(series):
-        rows = np.arange(len(names)) + each * ((len(series) - 1) / 2 - order)
-        axes.barh(rows, bars.values, each * 0.94, color=SERIES[bars.colour], label=bars.label)
+        rows = np.arange(len(names)) + pitch * ((len(series) - 1) / 2 - order)
+        axes.barh(rows, bars.values, pitch * 0.94, color=SERIES[bars.colour], label=bars.label)
         for row, value, text in zip(rows, bars.values, bars.texts, strict=True):
             axes.annotate(text, (max(value, 0.0), row), **_BAR_TEXT)
     axes.set_yticks(range(len(names)), names)
@@ -101,7 +101,7 @@ def average_precision_plot(subjects: Sequence[Subject]) -> Plot:
 
 
 def errors_plot(subjects: Sequence[Subject]) -> Plot:
-    """A bar for each kind and subject: the mAP that correcting it alone would add."""
+    """A bar per kind and subject: the mAP gained if only this kind of error were corrected."""
     names = [KIND_NAMES[kind] for kind in KINDS][::-1]
     series, words = [], []
     for index, subject in enumerate(subjects):
@@ -110,12 +110,12 @@ def errors_plot(subjects: Sequence[Subject]) -> Plot:
         words += [f"{name} {gain:.1f}" for name, gain in zip(names, gains, strict=True)][::-1]
     style = {"xlabel": "mAP points gained if corrected", "xmargin": 0.12}
     figure = draw_bars(names, series, 2.6 if len(subjects) == 1 else 3.7, style)
-    alt = f"What correcting each kind of error alone would add to the mAP: {', '.join(words)}."
-    return finished(figure, "errors", "What the errors cost", alt)
+    alt = f"mAP points gained if only this kind of error were corrected: {', '.join(words)}."
+    return finished(figure, "errors", "Cost of errors", alt)
 
 
 def stages_plot(subjects: Sequence[Subject]) -> Plot | None:
-    """A bar for each stage and subject; None where no subject was timed."""
+    """A bar per stage and subject; None if no subject was timed."""
     timed = [(index, subject) for index, subject in enumerate(subjects) if subject.stages]
     if not timed:
         return None
@@ -133,12 +133,12 @@ def stages_plot(subjects: Sequence[Subject]) -> Plot | None:
         + ", ".join(f"{name} {1000 * value:.1f}" for name, value in subject.stages.items())
         for _, subject in timed
     )
-    alt = f"Milliseconds an image by stage. {words}."
+    alt = f"Milliseconds per image by stage. {words}."
     return finished(figure, "time-by-stage", "Time by stage", alt)
 
 
 def recall_against_iou(recall: RecallReport) -> Plot:
-    """How many objects have a proposal of at least this overlap."""
+    """Plot the fraction of objects that have a proposal with at least this IoU."""
     figure = new_figure(3.0)
     axes = figure.subplots()
     result = recall.not_difficult
@@ -151,7 +151,7 @@ def recall_against_iou(recall: RecallReport) -> Plot:
 
 
 def recall_against_count(recall: RecallReport) -> Plot:
-    """What the first n proposals of every image cover."""
+    """Plot the recall of the first n proposals per image."""
     figure = new_figure(3.0)
     axes = figure.subplots()
     rows = recall.not_difficult.by_count
@@ -164,16 +164,16 @@ def recall_against_count(recall: RecallReport) -> Plot:
     styles = zip((FIRST, SECOND, THIRD), ("-", "--", ":"), strict=True)
     for (name, values), (colour, dashes) in zip(series.items(), styles, strict=True):
         axes.plot(counts, values, dashes, color=colour, label=name)
-    axes.set(xscale="log", xlabel="proposals an image", ylim=(0, 1.02))
+    axes.set(xscale="log", xlabel="proposals per image", ylim=(0, 1.02))
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     axes.legend(loc="lower right")
-    alt = f"Recall and overlap of the first 1 to {counts[-1]} proposals of every image."
-    return finished(figure, "proposal-recall-by-count", "By the number of proposals", alt)
+    alt = f"Recall and overlap of the first 1 to {counts[-1]} proposals per image."
+    return finished(figure, "proposal-recall-by-count", "Recall by number of proposals", alt)
 
 
 def curves_png(subjects: Sequence[Subject]) -> bytes:
-    """All classes' precision-recall curves in one picture, for papers."""
+    """The precision-recall curves of all classes in one figure, for papers."""
     names = [curve.name for curve in subjects[0].curves][:MOST_CLASSES]
     rows = max(1, math.ceil(len(names) / _COLUMNS))
     figure = new_figure(1.5 * rows + 0.5, width=8.0)
@@ -191,7 +191,7 @@ def curves_png(subjects: Sequence[Subject]) -> bytes:
 
 
 def curve_panels(subjects: Sequence[Subject]) -> tuple[tuple[str, Markup], ...]:
-    """(class, its curves as SVG for the page), the first MOST_CLASSES of them."""
+    """(class, curves as SVG for the page) of the first MOST_CLASSES classes."""
     panels = []
     for number, curve in enumerate(subjects[0].curves[:MOST_CLASSES]):
         figure = new_figure(1.75, width=2.1)
@@ -219,4 +219,4 @@ def _in_words(curve: Curve) -> str:
     at_half = (
         f"precision {curve.precision[half]:.2f} at recall 0.5, " if half < len(curve.recall) else ""
     )
-    return f"{at_half}recall {curve.recall[-1]:.2f} in the end."
+    return f"{at_half}final recall {curve.recall[-1]:.2f}."

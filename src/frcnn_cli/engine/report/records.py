@@ -1,4 +1,4 @@
-"""What a report is made of."""
+"""The data of a report."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from frcnn_cli.engine.training.metrics import TrainingLog
 
 @dataclass(frozen=True)
 class Subject:
-    """One detector, or one file of detections, and how it did.
+    """One detector, or one file of detections, and its results.
 
-    setting: what it is and how it was trained, as words for people; all_settings: every field of
-    the experiment. stages: seconds an image by stage, empty where there is no model to time.
-    threshold: the score from which a detection counts where images are compared.
+    setting: its main settings, as text for people. all_settings: every field of the experiment.
+    stages: seconds per image by stage, empty without a model. threshold: minimum score of a
+    detection that counts when images are compared.
     """
 
     name: str
@@ -40,8 +40,8 @@ class Subject:
 class Report:
     """One subject, or two side by side, on one dataset.
 
-    made: what made the report and when; machine: where. recall is None where no proposals are
-    at hand.
+    made: the version that wrote the report, and the date. machine: the machine's properties.
+    recall: None without proposals.
     """
 
     dataset: Dataset
@@ -53,7 +53,7 @@ class Report:
 
     @property
     def dataset_title(self) -> str:
-        """The dataset's name; of one named by its folder, the last part."""
+        """The dataset's name, or the last part of its path."""
         return self.dataset.name.rstrip("/").rpartition("/")[2] or self.dataset.name
 
     @property

@@ -1,7 +1,7 @@
-"""A self-contained page: styles, scripts and pictures in one HTML file.
+"""Self-contained pages: styles, scripts and images in one HTML file.
 
-Not only for the report: any package with a folder `page` of templates can assemble its page
-here, and use the files in page/shared beside this module.
+Any package with a folder `page` of templates can assemble its page here, and use the files in
+this package's page/shared.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from frcnn_proposals.images import read_image
 
 SIDE = 500  # longer side in pixels
 QUALITY = 72
-BUDGET = 18_000_000  # bytes of all pictures in a page, as text
+BUDGET = 18_000_000  # bytes of all images in a page, base64-encoded
 
 
 def assemble_page(
@@ -34,11 +34,11 @@ def assemble_page(
     styles: Sequence[str],
     scripts: Sequence[str],
 ) -> str:
-    """One HTML document that requests nothing else, from a template in the package's `page`.
+    """Render a self-contained HTML document from a template in the package's `page` folder.
 
-    values: what the template shows; all of it is escaped. styles, scripts: files of that folder,
-    or shared/NAME. The page's own policy forbids everything but the style and the script inside
-    it and pictures that are part of it.
+    values: the template's variables; all are escaped. styles, scripts: files of that folder, or
+    shared/NAME. The page's content security policy allows only its own style, script and
+    embedded images.
     """
     shared = jinja2.PackageLoader(__package__, "page/shared")
     environment = jinja2.Environment(
@@ -58,7 +58,7 @@ def assemble_page(
 
 
 def _joined(package: str, names: Sequence[str]) -> str:
-    """The text of these files; shared/NAME is always in this package."""
+    """The concatenated text of these files; shared/NAME is in this package."""
     texts = []
     for name in names:
         folder = files(__package__ if name.startswith("shared/") else package) / "page"
@@ -79,7 +79,7 @@ def _digest(text: str) -> str:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """uri: the picture as a data URI. width, height: those of the image itself, in pixels."""
+    """A shrunken image. uri: a data URI. width, height: of the original image, in pixels."""
 
     uri: str
     width: int
@@ -87,19 +87,21 @@ class Thumbnail:
 
 
 class Thumbnails:
-    """Makes thumbnails until the budget is spent.
+    """Creates thumbnails until the size budget is spent.
 
-    left_out: how many pictures were refused since; unreadable: why others have none.
+    omitted: number of thumbnails that exceeded the budget. unreadable: error messages by image.
     """
 
     def __init__(self, budget: int = BUDGET) -> None:
         self._left = budget
-        self.left_out = 0
+        self.omitted = 0
         self.unreadable: dict[str, str] = {}
 
     def of(self, record: ImageRecord, copies: int = 1) -> Thumbnail | None:
-        """The image's thumbnail, to be put into the page `copies` times; None where it cannot
-        be read or there is no room left."""
+        """The image's thumbnail, which the page will contain `copies` times.
+
+        None if the image cannot be read or the budget is exceeded.
+        """
         try:
             thumbnail = _thumbnail(record)
         except InputError as error:
@@ -107,7 +109,7 @@ class Thumbnails:
             return None
         size = copies * len(thumbnail.uri)
         if size > self._left:
-            self.left_out += 1
+            self.omitted += 1
             return None
         self._left -= size
         return thumbnail

@@ -1,4 +1,4 @@
-"""Reports from start to end: their subjects, and the page with its plots."""
+"""Complete reports: their subjects, and the page with its plots."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from frcnn_cli.engine.training.metrics import read_training_log
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 
-USUAL_THRESHOLD = 0.5
+DEFAULT_THRESHOLD = 0.5
 
 
 def report_on_models(
@@ -49,12 +49,12 @@ def report_on_models(
     threshold: float | None = None,
     reporter: Reporter = SILENT,
 ) -> Path:
-    """Write a report on one model, or on two side by side; returns the page's path.
+    """Write a report on one model, or on two side by side, and return the page's path.
 
-    data: by default the first model's own dataset. detections: a file for each model, in place
-    of detecting; else detections are kept in the cache until the report is written, so that an
-    interrupted report is resumed by the next call. threshold: the score from which detections
-    count where two models are compared image by image; None takes each model's usual one.
+    data: by default the first model's own dataset. detections: one file per model, used instead
+    of running the models. Otherwise detections are cached until the report is written, so that
+    the next call resumes an interrupted report. threshold: minimum score of a detection that
+    counts when two models are compared image by image; None takes each model's default.
     """
     images = open_images(models[0], data or DataOptions(), models[1:], reporter=reporter)
     detection = detection or DetectionOptions()
@@ -101,18 +101,18 @@ def report_on_files(
     threshold: float | None = None,
     reporter: Reporter = SILENT,
 ) -> Path:
-    """Write a report on one or two files of detections; returns the page's path.
+    """Write a report on one or two files of detections, and return the page's path.
 
-    data: names the dataset, and may name a file of proposals. device: named among the machine's
-    facts. Raises MisuseError where no dataset is named.
+    data: names the dataset, and may name a file of proposals. device: listed among the machine's
+    properties. Raises MisuseError if no dataset is named.
     """
     if data.dataset is None:
-        raise MisuseError("A report on detections without a model needs a dataset.")
+        raise MisuseError("A report on detections without a model requires a dataset.")
     dataset = open_split(
         data.dataset, data.split, data.data_root,
         allow_mismatch=data.allow_mismatch, needs_images=False, reporter=reporter,
     )  # fmt: skip
-    threshold = USUAL_THRESHOLD if threshold is None else threshold
+    threshold = DEFAULT_THRESHOLD if threshold is None else threshold
     subjects = tuple(
         subject_of_file(dataset, read_detections(path, dataset, reporter), path, threshold)
         for path in files
@@ -135,12 +135,12 @@ def _write(
     most_proposals: int | None,
     reporter: Reporter,
 ) -> Path:
-    """Write the page. most_proposals: the detectors' limit per image, None for all."""
+    """Write the page. most_proposals: the detectors' limit per image; None means all."""
     recall = None
     if proposals is not None:
         with reporter.progress("Recall", len(dataset)) as advance:
             recall = evaluate_recall(dataset, proposals, most_proposals, lambda: advance(1, ""))
-    made = f"Made by frcnn {__version__} on {datetime.date.today().isoformat()}"
+    made = f"Created by frcnn {__version__} on {datetime.date.today().isoformat()}"
     machine = machine_facts(device)
     with reporter.progress("Drawing", None):
         report = Report(dataset, truth_table(dataset), subjects, recall, machine, made)
@@ -150,7 +150,7 @@ def _write(
 def subject_of_file(
     dataset: Dataset, detections: Mapping[str, Detections], file: Path, threshold: float = 0.5
 ) -> Subject:
-    """The subject that a file of detections alone makes."""
+    """The subject of a file of detections without a model."""
     setting = {"Detections": str(file)}
     return _subject(dataset, detections, file.stem, setting, threshold=threshold)
 
@@ -163,9 +163,9 @@ def subject_of_model(
     threshold: float | None = None,
     trained_on: int | None = None,
 ) -> Subject:
-    """A model's subject; the log of its training is looked for beside its file.
+    """The subject of a model, with the training log from the model's folder.
 
-    stages: seconds an image by stage. threshold: None takes the model's usual one.
+    stages: seconds per image by stage. threshold: None takes the model's default.
     """
     path = loaded.path.resolve()
     folder = path.parent

@@ -1,4 +1,4 @@
-"""The page's summary: numbers at its head, settings side by side, and the machine."""
+"""The page's summary: headline numbers, settings side by side, and the machine."""
 
 from __future__ import annotations
 
@@ -20,8 +20,7 @@ from frcnn_cli.engine.settings.fields import values_of
 
 @dataclass(frozen=True)
 class Headline:
-    """One number. values: as words, for each subject; change: from the first to the second;
-    unit: what stands behind it."""
+    """One headline number. values: text per subject. change: from the first to the second."""
 
     name: str
     note: str
@@ -32,7 +31,7 @@ class Headline:
 
 @dataclass(frozen=True)
 class SettingRow:
-    """One setting of each subject; differs: whether they are not the same."""
+    """One setting of each subject. differs: whether the values are not the same."""
 
     name: str
     values: tuple[str, ...]
@@ -40,13 +39,13 @@ class SettingRow:
 
 
 def headlines(report: Report) -> tuple[Headline, ...]:
-    """What is known of the subjects, the most asked for first."""
+    """The headline numbers of the subjects, the most important first."""
     rows = (
         _points(report, "mAP", "VOC, 11-point", lambda s: s.evaluation.voc.map_11point),
         _points(report, "mAP", "VOC, area", lambda s: s.evaluation.voc.map_area),
         _points(report, "AP", "COCO, 0.50:0.95", lambda s: s.evaluation.coco.ap),
         _points(report, "AP75", "COCO", lambda s: s.evaluation.coco.ap75),
-        _amount(report, "Time", "an image, proposals given", _milliseconds, "{:,.0f}", "ms"),
+        _amount(report, "Time", "per image, proposals given", _milliseconds, "{:,.0f}", "ms"),
         _amount(report, "Size", "parameters", _millions, "{:.1f}", "M"),
     )
     return tuple(row for row in rows if row is not None)
@@ -62,7 +61,7 @@ def setting_rows(settings: Sequence[Mapping[str, str]]) -> tuple[SettingRow, ...
 
 
 def points(value: float | None, digits: int = 1) -> str:
-    """0.5234 as 52.3; a dash where there is nothing to average."""
+    """0.5234 as 52.3; a dash if there is nothing to average."""
     return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
@@ -113,7 +112,7 @@ def _millions(subject: Subject) -> float | None:
 
 
 def main_settings(loaded: LoadedModel) -> dict[str, str]:
-    """Heading -> value of a model's most important settings, as words for people."""
+    """Heading -> value of a model's most important settings, as text for people."""
     architecture, experiment = loaded.model.architecture, loaded.experiment
     preprocessing, train = architecture.preprocessing, experiment.train
     schedule, sampling = train.schedule, train.sampling
@@ -141,7 +140,7 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
 
 
 def all_settings(experiment: Experiment) -> dict[str, str]:
-    """Every field of the experiment by its name; empty values are omitted."""
+    """Every field of the experiment by name, without empty values."""
     values = values_of(experiment)
     return {name: _in_words(value) for name, value in values.items() if value not in ("", ())}
 
@@ -162,7 +161,7 @@ def _layers(hidden: tuple[int, int], ranks: Mapping[str, int]) -> str:
 
 
 def machine_facts(device: torch.device) -> dict[str, str]:
-    """Processor, memory, system and versions, as words for people."""
+    """Processor, memory, system and versions, as text for people."""
     threads = torch.get_num_threads()
     facts = {
         "Processor": f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",

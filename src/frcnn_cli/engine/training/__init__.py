@@ -1,1 +1,1 @@
-"""Training: sampling, the step, the loop around it, and the run's folder (paper, section 2.3)."""
+"""Training: sampling, the step, the loop, and the folder of a run (paper, section 2.3)."""

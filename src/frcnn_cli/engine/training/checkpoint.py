@@ -1,4 +1,4 @@
-"""Checkpoints, from which a run resumes; its progress is read without torch."""
+"""Checkpoints, from which runs are resumed. Progress is read without importing torch."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OPTIMIZER = "optimizer."
 
 @dataclass(frozen=True)
 class Progress:
-    """Iterations done, what the run was started with, and the best mAP on val so far."""
+    """Completed iterations, the run's settings and origin, and the best mAP on val so far."""
 
     iteration: int
     settings: TrainSettings
@@ -37,9 +37,9 @@ class Progress:
 def save_checkpoint(
     folder: Path, model: FastRCNN, optimizer: torch.optim.Optimizer, progress: Progress
 ) -> None:
-    """Write weights, the optimizer's memory and progress into the run's folder, whole or not.
+    """Write weights, optimizer state and progress to the run's folder, atomically.
 
-    Raises InputError, and leaves the checkpoint that is there, where a number is not finite or
+    Raises InputError, and leaves the previous checkpoint in place, if a value is not finite or
     the disk is full.
     """
     import torch
@@ -52,8 +52,8 @@ def save_checkpoint(
     for name, value in tensors.items():
         if not torch.isfinite(value).all():
             raise InputError(
-                f"After iteration {progress.iteration} not every number of {name} is finite.\n"
-                "Lower --learning-rate; the checkpoint before this iteration is kept."
+                f"After iteration {progress.iteration}, {name} contains values that are not "
+                "finite.\nLower --learning-rate. The previous checkpoint is kept."
             )
     with resumable_after_failure(folder):
         save_tensors(folder / CHECKPOINT_FILE, model.architecture, tensors, origin)
@@ -62,7 +62,7 @@ def save_checkpoint(
 def resumable_after_failure(folder: Path) -> AbstractContextManager[None]:
     """If the block cannot write a file, add to the error how to resume the run."""
     return _advised(
-        "The last checkpoint is kept. Make room on the disk, then resume with "
+        "The last checkpoint is kept. Free disk space, then resume with "
         f"`frcnn train --resume {folder}`."
     )
 
@@ -83,9 +83,9 @@ def _advised(advice: str) -> Iterator[None]:
 
 
 def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress]:
-    """The model, its optimizer's state ("momentum_buffer.fc6.weight"), and the progress.
+    """The model, the optimizer's state ("momentum_buffer.fc6.weight"), and the progress.
 
-    Raises InputError where the folder holds no readable checkpoint.
+    Raises InputError if the folder contains no readable checkpoint.
     """
     from frcnn_cli.engine.network.model import rebuild_model
 
@@ -101,7 +101,10 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
 
 
 def load_progress(folder: Path) -> Progress:
-    """The progress of a run's last checkpoint, without its tensors. Raises InputError likewise."""
+    """The progress of a run's last checkpoint, without its tensors.
+
+    Raises InputError if the folder contains no readable checkpoint.
+    """
     path = folder / CHECKPOINT_FILE
     if not path.is_file():
         raise InputError(f"{folder}: this folder has no {CHECKPOINT_FILE} to resume from.")
@@ -127,16 +130,16 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 
 def restore_optimizer(
-    model: FastRCNN, optimizer: torch.optim.Optimizer, memory: Mapping[str, Tensor]
+    model: FastRCNN, optimizer: torch.optim.Optimizer, state: Mapping[str, Tensor]
 ) -> None:
-    """Restore an optimizer's state from a checkpoint, by the names of parameters."""
+    """Restore an optimizer's state from a checkpoint, by parameter name."""
     import torch
 
     parameters = dict(model.named_parameters())
-    for path, value in memory.items():
+    for path, value in state.items():
         kind, _, name = path.partition(".")
         parameter = parameters.get(name)
         if parameter is not None and parameter.requires_grad:
-            # In the memory layout of the parameter, where it has its shape.
-            same = torch.empty_like(parameter) if value.shape == parameter.shape else value
-            optimizer.state[parameter][kind] = same.copy_(value)
+            # In the parameter's memory layout, if the shapes are equal.
+            restored = torch.empty_like(parameter) if value.shape == parameter.shape else value
+            optimizer.state[parameter][kind] = restored.copy_(value)

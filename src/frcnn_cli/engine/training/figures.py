@@ -1,4 +1,4 @@
-"""Plots of training: the losses, and the mAP where it was measured."""
+"""Plots of training: the losses, and mAP on val if it was evaluated."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from frcnn_proposals.files import write_whole
 LOSS_FILE = "loss.png"
 _BUCKETS = 150
 _DASHES = {"total": "-", "classes": "--", "boxes": ":"}
-# A log, and the name of its model.
+# The name of a model, and its log.
 NamedLog = tuple[str, TrainingLog]
 
 
 def write_loss_figure(folder: Path) -> Path | None:
-    """Draw the losses of the run in `folder`, and its mAP on val where it was measured.
+    """Plot the losses of the run in `folder`, and its mAP on val if it was evaluated.
 
-    Returns the file; None where nothing was logged.
+    Returns the file, or None if nothing was logged.
     """
     log = read_training_log(folder)
     if not log.iterations:
@@ -45,7 +45,7 @@ def write_loss_figure(folder: Path) -> Path | None:
 
 
 def draw_losses(axes: Axes, log: TrainingLog, colour: str, prefix: str = "") -> None:
-    """The mean of neighbouring iterations, and for the total the spread between the deciles."""
+    """Plot means over neighbouring iterations; for the total, also the 10% to 90% band."""
     count = min(_BUCKETS, len(log.iterations))
     middles = [part.mean() for part in np.array_split(np.asarray(log.iterations), count)]
     for name, values in log.losses.items():
@@ -58,7 +58,7 @@ def draw_losses(axes: Axes, log: TrainingLog, colour: str, prefix: str = "") -> 
 
 
 def loss_plot(logs: Sequence[NamedLog]) -> Plot | None:
-    """The losses of each log that has any; None where none has."""
+    """Plot the losses of each log that has any; None if no log has."""
     logged = _different(logs, "iterations")
     if not logged:
         return None
@@ -78,7 +78,7 @@ def loss_plot(logs: Sequence[NamedLog]) -> Plot | None:
 
 
 def average_plot(logs: Sequence[NamedLog]) -> Plot | None:
-    """mAP where training measured it; None where it did not."""
+    """Plot mAP on val during training; None if no log has evaluations."""
     logged = _different(logs, "averages")
     if not logged:
         return None
@@ -95,11 +95,14 @@ def average_plot(logs: Sequence[NamedLog]) -> Plot | None:
     return finished(figure, "training-map", "mAP", f"mAP during training. {words}.")
 
 
-def _different(logs: Sequence[NamedLog], what: str) -> list[tuple[int, str, TrainingLog]]:
-    """The logs that have it, with their index; a compressed model shares its run's, drawn once."""
+def _different(logs: Sequence[NamedLog], field: str) -> list[tuple[int, str, TrainingLog]]:
+    """The different logs with values in `field`, and their indices.
+
+    A compressed model shares the log of its run, which is plotted once.
+    """
     different: list[tuple[int, str, TrainingLog]] = []
     for index, (name, log) in enumerate(logs):
-        if getattr(log, what) and all(log != other for _, _, other in different):
+        if getattr(log, field) and all(log != other for _, _, other in different):
             different.append((index, name, log))
     return different
 

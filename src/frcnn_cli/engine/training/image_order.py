@@ -1,8 +1,8 @@
-"""In which order a run takes its images, and what it draws from each (paper, section 2.3).
+"""The order of a run's images, and how many RoIs each one contributes (paper, section 2.3).
 
 Hierarchical sampling passes a few images through the network together and takes many RoIs from
-each. RoI-centric sampling, R-CNN's and SPPnet's, takes every RoI from an image of its own: a
-mini-batch of as many RoIs is then as many images, one after another.
+each. RoI-centric sampling, as in R-CNN and SPPnet, takes every RoI from a different image: a
+mini-batch of 128 RoIs is 128 images, one after another.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ class Share:
 
 
 def shares_of_a_minibatch(sampling: Sampling) -> int:
-    """Into how many shares a mini-batch is split: one, or one for each RoI."""
+    """The number of shares in a mini-batch: one, or one per RoI."""
     return 1 if sampling.strategy == "hierarchical" else sampling.images * sampling.rois_per_image
 
 
 def shares_of_process(shares: tuple[Share, ...], team: Team) -> tuple[Share, ...]:
-    """This process's part of a mini-batch: of its shares, or of the images of its only one."""
+    """This process's part of a mini-batch: some of its shares, or some images of its only share."""
     if len(shares) > 1:
         return team.part(shares)
     return tuple(replace(share, images=team.part(share.images)) for share in shares)
@@ -46,7 +46,7 @@ def epoch_shares(
 ) -> list[tuple[Share, ...]]:
     """The mini-batches of one pass over the images, each as its shares.
 
-    Raises MisuseError where RoI-centric sampling has fewer images than a mini-batch has RoIs.
+    Raises MisuseError if RoI-centric sampling has fewer images than a mini-batch has RoIs.
     """
     if sampling.strategy == "hierarchical":
         foreground = round(sampling.rois_per_image * sampling.foreground_fraction)
@@ -56,13 +56,13 @@ def epoch_shares(
     rois = shares_of_a_minibatch(sampling)
     if len(dataset) < rois:
         raise MisuseError(
-            f"RoI-centric sampling takes each of {rois} RoIs from an image of its own; "
+            f"RoI-centric sampling requires a different image for each of {rois} RoIs; "
             f"{dataset.name} {dataset.split} has {len(dataset)} images.\n"
-            "Lower sampling.rois_per_image, or take hierarchical sampling."
+            "Lower sampling.rois_per_image, or use hierarchical sampling."
         )
     generator = generator_for(seed, epoch, "order")
     order = _in_groups(generator.permutation(len(dataset)), rois)
-    # The order is random already, so that the first images of a group can be its foreground.
+    # The order is already random, so the first images of a group can be its foreground.
     foreground = round(rois * sampling.foreground_fraction)
     return [
         tuple(
@@ -75,8 +75,8 @@ def epoch_shares(
 def image_groups(dataset: Dataset, size: int, seed: int, epoch: int) -> list[list[int]]:
     """Every image once, shuffled, in groups of `size`; wide with wide and tall with tall.
 
-    Images of one orientation waste no padding on one another. The last group is filled up
-    from the start of the epoch, so that every group is full.
+    Images of one orientation need less padding. The last group is filled up from the start of
+    the epoch, so that every group is full.
     """
     generator = generator_for(seed, epoch, "order")
     order = generator.permutation(len(dataset))
@@ -86,7 +86,7 @@ def image_groups(dataset: Dataset, size: int, seed: int, epoch: int) -> list[lis
 
 
 def _in_groups(order: NDArray[np.int64] | Sequence[int], size: int) -> list[list[int]]:
-    """Full groups of `size`, the last filled up from the start."""
+    """Full groups of `size`; the last one is filled up from the start."""
     shortage = -len(order) % size
     filled = np.concatenate([order, np.resize(order, shortage)])
     return [list(map(int, group)) for group in filled.reshape(-1, size)]

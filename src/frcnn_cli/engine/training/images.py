@@ -1,7 +1,7 @@
-"""One image of a mini-batch: its pixels as the network takes them, and the RoIs drawn from it.
+"""One image of a mini-batch: its pixels as network input, and the RoIs sampled from it.
 
-What does not change from epoch to epoch is cached: the overlaps of its proposals with its
-objects, and its pixels, decoded and resized.
+Values that are the same in every epoch are cached: the overlaps of proposals with objects, and
+the decoded and resized pixels.
 """
 
 from __future__ import annotations
@@ -23,14 +23,17 @@ from frcnn_cli.engine.training.sampling import Quota, RoiSample, candidates_of, 
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
-# Of each process that prepares images: some 1,500 of 500 x 375 at scale 400, with their overlaps.
+# Per process that prepares images: about 1,500 of 500 x 375 at scale 400, with their overlaps.
 CACHE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
 class ResizedImage:
-    """pixels: (h, w, 3) uint8. width: of the original. factor: original to resized pixels.
-    file: what reading the original showed."""
+    """A resized image.
+
+    pixels: (h, w, 3) uint8. width: of the original. factor: from original to resized pixels.
+    file: what reading the original showed.
+    """
 
     pixels: NDArray[np.uint8]
     width: int
@@ -40,8 +43,11 @@ class ResizedImage:
 
 @dataclass(frozen=True)
 class TrainingImage:
-    """image: (3, h, w). sample: in original pixels. dropout_seed: of its RoIs in the head. file:
-    what reading the image file showed."""
+    """An image ready for a mini-batch.
+
+    image: (3, h, w). factor: from original to input pixels. sample: in original pixels.
+    dropout_seed: seed of the head's dropout for its RoIs. file: what reading the image file showed.
+    """
 
     image: Tensor
     factor: float
@@ -51,7 +57,7 @@ class TrainingImage:
 
 
 class TrainingImages:
-    """Prepares images; everything random about one comes from (seed, epoch, image)."""
+    """Prepares images; all random choices for one depend only on (seed, epoch, image)."""
 
     def __init__(
         self,
@@ -65,12 +71,12 @@ class TrainingImages:
         self.settings = settings
         own = architecture.preprocessing
         scales = settings.sampling.scales or (own.scale,)
-        # One per scale of the images; max_size caps all of them.
+        # One per training scale; max_size limits all of them.
         self._inputs = [replace(own, scale=scale) for scale in scales]
         self._cache = Cache(cache_bytes)
 
     def prepare(self, record: ImageRecord, quota: Quota, epoch: int) -> TrainingImage:
-        """The image as this epoch sees it. Raises InputError where it cannot be read."""
+        """The image as used in this epoch. Raises InputError if it cannot be read."""
         settings, name = self.settings, record.image_id
         generator = generator_for(settings.seed, epoch, name)
         is_flipped = settings.sampling.flip and generator.random() < 0.5
@@ -101,7 +107,7 @@ def _read(record: ImageRecord, preprocessing: Preprocessing) -> ResizedImage:
 
 
 def _flipped(sample: RoiSample, width: int) -> RoiSample:
-    """The same RoIs of the mirrored image: an offset to the right is one to the left."""
+    """The same RoIs in the mirrored image; tx changes its sign."""
     targets = sample.targets * np.array([-1, 1, 1, 1], np.float32)
     return RoiSample(flip_boxes(sample.boxes, width), sample.labels, targets)
 
@@ -110,8 +116,9 @@ Value = TypeVar("Value")
 
 
 class Cache:
-    """Values by key. When the limit is reached, nothing is added or replaced: an epoch takes
-    every image once, so it does not matter which images are cached.
+    """Values by key, up to a limit in bytes; beyond it, nothing is added or replaced.
+
+    An epoch takes every image once, so it does not matter which images are cached.
     """
 
     def __init__(self, limit_bytes: int) -> None:
@@ -119,7 +126,7 @@ class Cache:
         self._values: dict[Hashable, Any] = {}
 
     def get(self, key: Hashable, make: Callable[[], Value]) -> Value:
-        """The cached value of `key`, else a new one from `make`."""
+        """The cached value of `key`, or a new one from `make`."""
         if key in self._values:
             return cast("Value", self._values[key])
         value = make()
@@ -133,5 +140,5 @@ class Cache:
 def _size(value: Any) -> int:
     """Bytes of an array, or of the arrays in a dataclass."""
     if is_dataclass(value):
-        return sum(_size(getattr(value, each.name)) for each in fields(value))
+        return sum(_size(getattr(value, field.name)) for field in fields(value))
     return int(getattr(value, "nbytes", 0))

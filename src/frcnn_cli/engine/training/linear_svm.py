@@ -1,8 +1,9 @@
-"""One class's linear SVM and its hard negatives, as in R-CNN (Girshick et al., CVPR 2014, 2.3).
+"""The linear SVM of one class and its hard negatives (Girshick et al., CVPR 2014, 2.3).
 
-All negatives of all images are too many to keep. So an SVM of those of the first image looks at
-the next images for negatives that it gets wrong or nearly; when enough are found it is fitted
-again, and forgets those that have become easy. LIBLINEAR fits it, as in R-CNN.
+The negatives of all images do not fit in memory. So the SVM is fitted to those of the first
+image, and then collects hard negatives (violations of the margin) from the next images. When
+enough are found, it is fitted again and drops negatives that have become easy. LIBLINEAR fits it,
+as in R-CNN.
 """
 
 from __future__ import annotations
@@ -20,7 +21,10 @@ _TOLERANCE = 1e-3
 
 @dataclass(frozen=True)
 class LinearSvm:
-    """weights: (D,). bias: a number. The margin of features x is weights . x + bias."""
+    """A linear classifier: the margin of features x is weights . x + bias.
+
+    weights: (D,).
+    """
 
     weights: NDArray[np.float32]
     bias: float
@@ -33,13 +37,13 @@ class LinearSvm:
 def fit_linear_svm(
     positives: NDArray[np.float32], negatives: NDArray[np.float32], settings: SvmSettings
 ) -> LinearSvm:
-    """The SVM of features (P, D) and (N, D): hinge loss, squared norm of the weights.
+    """Fit an SVM to features (P, D) and (N, D): hinge loss, squared norm of the weights.
 
     Minimises 0.5 (|w|^2 + v^2) + c sum_i k_i max(0, 1 - y_i (w . x_i + v B)), where k is
     positive_weight for positives and 1 for negatives, B = bias_feature, and the bias is v B.
-    Without positives nothing is in the class, without negatives everything: margins of -1, 1.
+    Without positives all margins are -1; without negatives all are 1.
     """
-    # Loading it takes a second, which only a run that fits SVMs should wait for.
+    # The import takes a second, which only runs that fit SVMs should spend.
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.svm import LinearSVC
 
@@ -57,21 +61,21 @@ def fit_linear_svm(
     )
     labels = np.repeat([1, -1], [len(positives), len(negatives)])
     with warnings.catch_warnings():
-        # The last steps to the tolerance move no margin by anything that matters.
+        # The last steps to the tolerance change the margins by negligible amounts.
         warnings.simplefilter("ignore", ConvergenceWarning)
         solver.fit(np.concatenate([positives, negatives]), labels)
     return LinearSvm(solver.coef_[0].astype(np.float32), float(solver.intercept_[0]))
 
 
-# Hard is what violates the margin, easy what is well outside it.
+# Margins of negatives: above the first one they are hard, below the second one easy.
 HARD_MARGIN, EASY_MARGIN = -1.0001, -1.2
 
 
 class HardNegatives:
-    """One class's positives, and its hard negatives so far.
+    """The positives and the collected hard negatives of one class.
 
-    svm: fitted at the first image that has negatives; None before. keys: (M, 2), image and
-    row of each negative that is kept.
+    svm: None until the first image with negatives. keys: (M, 2), the image and row of each
+    collected negative.
     """
 
     def __init__(self, positives: NDArray[np.float32], settings: SvmSettings) -> None:
@@ -82,12 +86,13 @@ class HardNegatives:
         self._settings = settings
         self._new = 0
 
-    def look_at(
+    def add_image(
         self, image: int, features: NDArray[np.float32], negative: NDArray[np.bool_]
     ) -> None:
-        """Keep the new hard ones of an image's negatives, and fit again where they are enough.
+        """Collect the new hard negatives of an image, and fit again if there are enough.
 
-        image: its number. features: (R, D) of its RoIs. negative: (R,), which may be kept.
+        image: its index. features: (R, D) of its RoIs. negative: (R,), whether each RoI is a
+        negative.
         """
         if len(self._positives) == 0:
             return
@@ -104,7 +109,7 @@ class HardNegatives:
             self._fit()
 
     def finish(self) -> LinearSvm:
-        """The SVM of all that is kept."""
+        """The SVM fitted to all collected negatives."""
         if self._new or self.svm is None:
             self._fit()
         assert self.svm is not None
@@ -113,5 +118,5 @@ class HardNegatives:
     def _fit(self) -> None:
         negatives = np.concatenate(self._negatives)
         self.svm = fit_linear_svm(self._positives, negatives, self._settings)
-        kept = self.svm.margins(negatives) >= EASY_MARGIN
-        self.keys, self._negatives, self._new = self.keys[kept], [negatives[kept]], 0
+        not_easy = self.svm.margins(negatives) >= EASY_MARGIN
+        self.keys, self._negatives, self._new = self.keys[not_easy], [negatives[not_easy]], 0

@@ -35,7 +35,7 @@ from frcnn_cli.engine.training.sampling import Candidates, candidates_of, target
 from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 from frcnn_cli.engine.training.svm import fit_svms
-from frcnn_cli.engine.training.validation import validate_and_keep_best, validation_is_due
+from frcnn_cli.engine.training.validation import validate_and_save_best, validation_is_due
 from frcnn_cli.engine.training.workers import memory_explained
 from frcnn_proposals.errors import InputError, MisuseError
 
@@ -48,10 +48,11 @@ def _ignore(_: object) -> None:
 
 
 def train(model: FastRCNN, run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = _ignore) -> Trained:
-    """Train from the first iteration; the model file is written at the end.
+    """Train from the first iteration, and write the model file at the end.
 
-    Interrupted at any moment, the run's folder holds its last checkpoint. on_step: called after
-    each iteration. on_svm: called with progress messages while SVMs are fitted.
+    After an interruption at any moment, the run's folder contains its last checkpoint.
+    on_step: called after each iteration. on_svm: called with progress messages while SVMs are
+    fitted.
     """
     learns_boxes = run.settings.box_training != "none"
     model.architecture = replace(
@@ -71,9 +72,9 @@ def train(model: FastRCNN, run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = 
 
 
 def resume(run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = _ignore) -> Trained:
-    """Resume from the run's last checkpoint, to the same end as without the interruption."""
-    model, memory, progress = load_checkpoint(run.folder)
-    return _train_from(progress, model, memory, run, on_step, on_svm)
+    """Resume from the run's last checkpoint, with the same result as an uninterrupted run."""
+    model, optimizer_state, progress = load_checkpoint(run.folder)
+    return _train_from(progress, model, optimizer_state, run, on_step, on_svm)
 
 
 def training_candidates(run: Run) -> Iterator[Candidates]:
@@ -82,7 +83,7 @@ def training_candidates(run: Run) -> Iterator[Candidates]:
         if record.truth is None:
             raise MisuseError(
                 f"{run.dataset.name}, split {run.dataset.split}: image {record.image_id} has no "
-                "annotation to learn from.\nTrain on a split that is annotated."
+                "annotation.\nTrain on an annotated split."
             )
         yield candidates_of(record, run.proposals, run.settings)
 
@@ -90,25 +91,25 @@ def training_candidates(run: Run) -> Iterator[Candidates]:
 def _train_from(
     progress: Progress,
     model: FastRCNN,
-    memory: Mapping[str, Tensor],
+    optimizer_state: Mapping[str, Tensor],
     run: Run,
     on_step: OnStep,
     on_svm: OnSvm,
 ) -> Trained:
-    """Train to the end from `progress`, with the optimizer state of that iteration."""
+    """Train from `progress` to the end, with the optimizer state of that iteration."""
     if run.settings.eval_every and run.validation is None:
-        raise MisuseError("eval_every needs a validation set, and this run has none.")
+        raise MisuseError("eval_every requires a validation set, and this run has none.")
     settings, team, start = run.settings, run.team, progress.iteration
     model.to(run.device).train()
     if settings.compile:
         compile_features(model)
-    with _surroundings(model, run, start, on_step) as (stream, recorder, stop):
+    with _environment(model, run, start, on_step) as (stream, recorder, stop):
         for stage in stages(settings):
             set_trainable(model, stage, settings)
             # With a team, gradients are averaged over it as they are computed.
             network = model if team.world == 1 else DistributedDataParallel(model)
             optimizer = make_optimizer(model, settings.schedule)
-            restore_optimizer(model, optimizer, memory if start > stage.start else {})
+            restore_optimizer(model, optimizer, optimizer_state if start > stage.start else {})
             iterations = range(max(start, stage.start), stage.end)
             for iteration, shares in zip(iterations, stream, strict=False):
                 rate = settings.schedule.rate_at(iteration - stage.start)
@@ -119,7 +120,7 @@ def _train_from(
                 progress = replace(progress, iteration=iteration + 1)
                 recorder.record(progress.iteration, losses, rate)
                 if validation_is_due(run, progress):
-                    recorder.score, progress = validate_and_keep_best(model, run, progress)
+                    recorder.score, progress = validate_and_save_best(model, run, progress)
                 stopping = any(team.gather(stop.made))
                 due = stopping or progress.iteration % settings.checkpoint_every == 0
                 if due:
@@ -143,9 +144,9 @@ def _train_from(
 def _finish(
     progress: Progress, model: FastRCNN, optimizer: torch.optim.Optimizer, run: Run, on_svm: OnSvm
 ) -> None:
-    """Fit SVMs where they classify, and write the model file."""
+    """Fit SVMs if they are the classifier, and write the model file."""
     if run.settings.classifier == "svm":
-        # After an interruption, fitting starts again from here.
+        # After an interruption, fitting restarts from here.
         save_checkpoint(run.folder, model, optimizer, progress)
         fit_svms(model, run.dataset, run.proposals, run.settings, on_svm)
     with resumable_after_failure(run.folder):
@@ -153,11 +154,14 @@ def _finish(
 
 
 @contextmanager
-def _surroundings(
+def _environment(
     model: FastRCNN, run: Run, start: int, on_step: OnStep
 ) -> Iterator[tuple[Generator[Iterator[Minibatch]], Recorder, StopRequest]]:
-    """Yields the mini-batches from iteration `start` on, the recorder of steps, and the request
-    to stop; explains errors of memory and compilation."""
+    """Set up the environment of the loop; explain errors of memory and compilation.
+
+    Yields the mini-batches starting at iteration `start`, the recorder of steps, and the request
+    to stop.
+    """
     settings, architecture = run.settings, model.architecture
     minibatches = Minibatches(run.dataset, run.proposals, architecture, settings, run.team)
     with ExitStack() as stack:
@@ -168,17 +172,17 @@ def _surroundings(
             write = enter(appended_lines(run.folder / METRICS_FILE, start))
         enter(memory_explained(settings, architecture.preprocessing, minibatches.images_at))
         enter(compilation_explained())
-        # cuDNN's fastest algorithms add in another order each time.
+        # cuDNN's fastest algorithms sum in a different order each time.
         enter(torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=True))
         yield stream, Recorder(run, write, on_step), enter(stop_between_steps())
 
 
 @dataclass
 class Recorder:
-    """Times each step, writes and reports it, and notes the images that cannot be read.
+    """Times, writes and reports each step, and collects messages about unreadable images.
 
-    write: appends a line to the run's metrics. score: the last mAP on val. steps: the number
-    that had RoIs. unreadable: one message per image. started: start of the step, by
+    write: appends a line to the run's metrics. score: the last mAP on val. steps: number of
+    steps that had RoIs. unreadable: one message per image. started: start of the step, by
     perf_counter. waited: seconds that the step waited for its data. files: the files read.
     """
 
@@ -198,7 +202,7 @@ class Recorder:
         self.files = FilesRead(run.dataset, run.proposals, start)
 
     def timed(self, shares: Iterable[Minibatch]) -> Iterator[Minibatch]:
-        """The shares of the next step on the run's device; the step's time starts here."""
+        """Yield the shares of the next step on the run's device; its time starts now."""
         self.started, self.waited = time.perf_counter(), 0.0
         return self._moved(iter(shares))
 
@@ -214,7 +218,7 @@ class Recorder:
             yield share.to(self.run.device)
 
     def record(self, iteration: int, losses: Losses | None, rate: float) -> None:
-        """Write and report the step that has ended; nothing where it had no RoIs."""
+        """Write and report the completed step, unless it had no RoIs."""
         if losses is None:
             return
         self.steps += 1
@@ -249,7 +253,7 @@ class Recorder:
         return tuple(file_findings(self.run.dataset, self.run.proposals, files))
 
     def unreadable_by_team(self) -> tuple[str, ...]:
-        """The messages of all processes, each once."""
+        """The messages of all processes, without duplicates."""
         parts = self.run.team.gather(list(self.unreadable))
         messages = self.unreadable | dict.fromkeys(text for part in parts for text in part)
         return tuple(messages)

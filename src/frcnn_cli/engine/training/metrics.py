@@ -1,4 +1,4 @@
-"""Records of a training run: lines of JSON, scalars for TensorBoard, a line on the console."""
+"""Records of a training run: JSON lines, TensorBoard scalars, and the console's progress line."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ Write = Callable[[Mapping[str, Any]], None]
 
 @contextmanager
 def appended_lines(path: Path, done: int) -> Iterator[Write]:
-    """Yields what appends a line. Lines of iterations after `done` are dropped first.
+    """Yield a function that appends a line, after lines of iterations after `done` are dropped.
 
     So a run that is resumed from a checkpoint has each iteration once, like an uninterrupted
-    one. Raises InputError, naming the file, where it cannot be written.
+    one. Raises InputError, naming the file, if it cannot be written.
     """
     lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-    kept = (line for line in lines if line.endswith(b"\n") and _row(line)["iteration"] <= done)
-    write_whole(path, b"".join(kept))
-    # Without a buffer: a line that a full disk refuses must not come back when it is closed.
+    valid = (line for line in lines if line.endswith(b"\n") and _row(line)["iteration"] <= done)
+    write_whole(path, b"".join(valid))
+    # Unbuffered: a line that did not fit on a full disk must not be written again on closing.
     with path.open("ab", buffering=0) as file:
 
         def write(values: Mapping[str, Any]) -> None:
@@ -49,7 +49,7 @@ def appended_lines(path: Path, done: int) -> Iterator[Write]:
 
 
 def _row(line: bytes | str) -> dict[str, Any]:
-    """The values of a line; for a cut or damaged line, only an infinite iteration."""
+    """The values of a line; for a truncated or damaged line, only an infinite iteration."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
@@ -60,21 +60,21 @@ def _row(line: bytes | str) -> dict[str, Any]:
 
 @contextmanager
 def tensorboard_scalars(
-    folder: Path, done: int, wanted: bool
+    folder: Path, done: int, enabled: bool
 ) -> Iterator[Callable[[StepReport], None]]:
-    """Yields a function that writes a step's scalars to the run's folder, if `wanted`.
+    """Yield a function that writes a step's scalars to the run's folder, if `enabled`.
 
-    done: iterations before this process; TensorBoard hides older scalars after them. Raises
-    MisuseError where TensorBoard is not installed.
+    done: iterations before this process; TensorBoard hides earlier scalars of later iterations.
+    Raises MisuseError if TensorBoard is not installed.
     """
-    if not wanted:
+    if not enabled:
         yield lambda step: None
         return
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError as error:
         raise MisuseError(
-            "TensorBoard is not installed: pip install tensorboard, or omit --tensorboard."
+            "TensorBoard is not installed. Run `pip install tensorboard`, or omit --tensorboard."
         ) from error
     writer = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=done + 1)
 
@@ -98,11 +98,11 @@ def tensorboard_scalars(
         writer.close()
 
 
-_STEPS = 20  # over which the pace is averaged
+_STEPS = 20  # the speed is averaged over these
 
 
 class TrainingLine:
-    """The text beside the progress: losses, learning rate, pace, the last evaluation."""
+    """The text next to the progress bar: losses, learning rate, speed, the last evaluation."""
 
     def __init__(self) -> None:
         self._recent: deque[StepReport] = deque(maxlen=_STEPS)
@@ -110,10 +110,10 @@ class TrainingLine:
     def __call__(self, step: StepReport) -> str:
         self._recent.append(step)
         seconds = sum(recent.seconds for recent in self._recent)
-        pace = sum(recent.images for recent in self._recent) / max(seconds, 1e-9)
+        speed = sum(recent.images for recent in self._recent) / max(seconds, 1e-9)
         line = (
             f"loss {step.loss:.3f} (class {step.classification:.3f}, boxes "
-            f"{step.box_regression:.3f}), rate {step.learning_rate:.2g}, {pace:.1f} images/s"
+            f"{step.box_regression:.3f}), rate {step.learning_rate:.2g}, {speed:.1f} images/s"
         )
         if step.evaluation is not None:
             line += f", val mAP {100 * step.evaluation:.1f}"
@@ -122,8 +122,11 @@ class TrainingLine:
 
 @dataclass(frozen=True)
 class TrainingLog:
-    """What a run wrote down. losses: by part (total, classification, box regression), one value
-    for each of `iterations`; averages: (iteration, mAP) where it was evaluated."""
+    """The recorded losses and evaluations of a run.
+
+    losses: by part (total, classes, boxes), one value per item of `iterations`. averages:
+    (iteration, mAP) of each evaluation.
+    """
 
     iterations: tuple[int, ...] = ()
     losses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
@@ -134,9 +137,9 @@ _LOSSES = {"total": "loss", "classes": "classification", "boxes": "box_regressio
 
 
 def read_training_log(folder: Path) -> TrainingLog:
-    """The log in a run's folder; an empty one where there is none.
+    """The log in a run's folder; empty if there is none.
 
-    Lines that are not whole, as a killed run may leave them, are passed over.
+    Incomplete lines, which a killed run may leave, are skipped.
     """
     steps = list(_rows(folder / METRICS_FILE, tuple(_LOSSES.values())))
     return TrainingLog(
@@ -147,13 +150,13 @@ def read_training_log(folder: Path) -> TrainingLog:
 
 
 def read_evaluations(folder: Path) -> tuple[tuple[int, float], ...]:
-    """(iteration, mAP on val) of each evaluation in a run's folder, as `read_training_log`."""
+    """(iteration, mAP on val) of each evaluation in a run's folder; skips incomplete lines."""
     rows = _rows(folder / EVALUATIONS_FILE, ("map",))
     return tuple((int(row["iteration"]), float(row["map"])) for row in rows)
 
 
 def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The lines that have an iteration and a number for each of `keys`."""
+    """Yield the lines that have an iteration and a number for each of `keys`."""
     try:
         lines = read_bytes(path).decode(errors="replace").splitlines()
     except OSError:
@@ -164,5 +167,5 @@ def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
 
 
 def _is_number(value: Any) -> bool:
-    # An int of json may be too large for a float; a comparison is exact, and false of NaN.
+    # A JSON integer may be too large for a float; the comparison is exact, and false for NaN.
     return isinstance(value, (int, float)) and abs(value) <= sys.float_info.max

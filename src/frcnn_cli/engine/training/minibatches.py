@@ -1,7 +1,7 @@
-"""Mini-batches: images as the network takes them, and RoIs sampled from each (paper, 2.3).
+"""Mini-batches: images as network input, and RoIs sampled from each (paper, 2.3).
 
-Everything random about an image is drawn from a generator of (seed, epoch, image), so that
-neither workers nor a resumed run change it.
+All random choices for an image come from a generator seeded with (seed, epoch, image), so that
+neither workers nor a resumed run change them.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ from frcnn_proposals.errors import InputError, MisuseError
 
 @dataclass(frozen=True)
 class Minibatch:
-    """What passes through the network together: a mini-batch, or one share of it.
+    """The images and RoIs of one forward pass: a mini-batch, or one share of it.
 
-    images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), raw.
-    unreadable: a message for each image that was skipped. rows: of each image, for dropout.
-    shares: number of shares that its mini-batch is split into, over all processes. files: what
-    reading the files of image_ids showed.
+    images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), not
+    normalised. unreadable: one message per skipped image. rows: one per image, for dropout.
+    shares: number of shares in the mini-batch, over all processes. files: what reading
+    the files of image_ids showed.
     """
 
     images: Tensor
@@ -58,19 +58,19 @@ class Minibatch:
     files: tuple[ReadFile, ...] = ()
 
     def to(self, device: torch.device) -> Minibatch:
-        """The same on `device`."""
+        """Copy the tensors to `device`."""
         tensors = {name: getattr(self, name) for name in ("images", "rois", "labels", "targets")}
         moved = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
         return replace(self, **moved)
 
 
 class Minibatches(TorchDataset[Minibatch]):
-    """All shares of all mini-batches in order, each whatever was read before it.
+    """All shares of all mini-batches in order; an item does not depend on those read before.
 
-    shares: this process's of one mini-batch, so that iteration i has items i * shares and on.
-    Hierarchical sampling has one, which is the mini-batch. team: of each mini-batch this process
-    has its part of the images. Raises MisuseError where the number of images does not fit the
-    settings or the team.
+    shares: number of this process's shares per mini-batch; iteration i has the items from
+    i * shares. It is one with hierarchical sampling, where the share is the whole mini-batch.
+    team: each process takes its part of every mini-batch's images. Raises MisuseError if the
+    number of images does not fit the settings or the team.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Minibatches(TorchDataset[Minibatch]):
         self.settings = settings
         self.team = team
         self.shares = max(1, shares_of_a_minibatch(settings.sampling) // team.world)
-        self._at_work = WorkerImages(settings.workers)
+        self._worker_images = WorkerImages(settings.workers)
         self._images = TrainingImages(proposals, architecture, settings)
         self._epoch = (0, self._order(0))
 
@@ -95,7 +95,8 @@ class Minibatches(TorchDataset[Minibatch]):
 
     def images_at(self, processes: Iterable[int]) -> list[str]:
         """The files that these worker processes prepared last."""
-        return [str(self.dataset.images[image].path) for image in self._at_work.last_of(processes)]
+        indices = self._worker_images.last_of(processes)
+        return [str(self.dataset.images[index].path) for index in indices]
 
     def __getitem__(self, index: int) -> Minibatch:
         iteration, number = divmod(index, self.shares)
@@ -104,28 +105,28 @@ class Minibatches(TorchDataset[Minibatch]):
             self._epoch = (epoch, self._order(epoch))
         share = shares_of_process(self._epoch[1][position], self.team)[number]
         images, image_ids, unreadable = [], [], []
-        for image in share.images:
-            self._at_work.note(image)
-            record = self.dataset.images[image]
+        for index_of_image in share.images:
+            self._worker_images.note(index_of_image)
+            record = self.dataset.images[index_of_image]
             try:
                 images.append(self._images.prepare(record, share.quota, epoch))
             except InputError as error:
                 unreadable.append(str(error))
                 continue
             image_ids.append(record.image_id)
-        samples = [each.sample for each in images]
+        samples = [image.sample for image in images]
         return Minibatch(
-            images=batch_images([each.image for each in images]),
-            rois=batch_rois([each.boxes for each in samples], [each.factor for each in images]),
+            images=batch_images([image.image for image in images]),
+            rois=batch_rois([s.boxes for s in samples], [image.factor for image in images]),
             labels=torch.from_numpy(
-                np.concatenate([np.zeros(0, np.int64), *(each.labels for each in samples)])
+                np.concatenate([np.zeros(0, np.int64), *(s.labels for s in samples)])
             ),
             targets=torch.from_numpy(
                 np.concatenate([np.zeros((0, 4), np.float32), *(s.targets for s in samples)])
             ),
             image_ids=tuple(image_ids),
             unreadable=tuple(unreadable),
-            rows=tuple(ImageRows(len(each.sample.labels), each.dropout_seed) for each in images),
+            rows=tuple(ImageRows(len(i.sample.labels), i.dropout_seed) for i in images),
             shares=shares_of_a_minibatch(self.settings.sampling),
             files=tuple(each.file for each in images),
         )
@@ -139,18 +140,19 @@ def _check_even_shares(sampling: Sampling, team: Team) -> None:
     if images % team.world:
         name = "images" if sampling.strategy == "hierarchical" else "rois_per_image"
         raise MisuseError(
-            f"{team.world} processes cannot share {images} images a mini-batch evenly.\n"
-            f"Give --set sampling.{name}={team.world}, or start fewer processes."
+            f"{team.world} processes cannot share {images} images per mini-batch evenly.\n"
+            f"Use --set sampling.{name}={team.world}, or start fewer processes."
         )
 
 
 def minibatch_stream(
     minibatches: Minibatches, start: int, workers: int
 ) -> Generator[Iterator[Minibatch]]:
-    """The mini-batches from iteration `start` on, each share by share.
+    """Yield the mini-batches from iteration `start`, each as an iterator over its shares.
 
-    Worker processes prepare them ahead. A mini-batch must be taken whole before the next.
-    Closed, it ends its workers: those that an error's traceback kept would be waited for.
+    Worker processes prepare them in advance. All shares of a mini-batch must be consumed before
+    the next one. Closing the generator ends its workers; otherwise a traceback that refers to
+    them would keep them alive, and the exit would wait for them.
     """
     with closing(_shares(minibatches, start * minibatches.shares, workers)) as shares:
         for _ in range(start, minibatches.settings.iterations):
@@ -163,15 +165,14 @@ def _shares(minibatches: Minibatches, first: int, workers: int) -> Generator[Min
         batch_size=None,
         sampler=range(first, len(minibatches)),
         num_workers=workers,
-        worker_init_fn=_be_a_worker if workers else None,
+        worker_init_fn=_set_up_worker if workers else None,
         prefetch_factor=4 if workers else None,
-        generator=torch.Generator(),  # its own, so that it draws nothing from the step's
+        generator=torch.Generator(),  # separate, so that it does not advance the global generator
     )
-    # A forked process that ends OpenCV's threads waits for ever: they stayed with its parent.
+    # A forked process has no OpenCV threads; it would wait forever for them to end.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    # Workers start with Ctrl-C and SIGTERM blocked and keep them so: they are the parent's, who
-    # ends its workers in order.
+    # Workers inherit blocked SIGINT and SIGTERM: the parent handles them and ends its workers.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         batches = iter(loader)
@@ -181,8 +182,8 @@ def _shares(minibatches: Minibatches, first: int, workers: int) -> Generator[Min
     yield from batches
 
 
-def _be_a_worker(_: int) -> None:
+def _set_up_worker(_: int) -> None:
     torch.set_num_threads(1)
-    # Errors travel to the parent with the batch; what else a worker would print is only that
-    # the parent has gone.
+    # Errors reach the parent with the batch. Anything else a worker would print is only that the
+    # parent has ended.
     sys.excepthook = lambda *_: None

@@ -1,4 +1,4 @@
-"""A training run: its data, settings and folder; how it is made from an experiment."""
+"""A training run: its data, settings and folder, prepared from an experiment."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ VALIDATION_SPLIT = "val"
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where a run is stored and computed; no part of its experiment.
+    """Where a run is stored and computed. These options are no part of its experiment.
 
-    folder: None makes a new one in runs_root. device: as `find_device` takes it.
-    workers: processes that prepare batches, in place of the experiment's. emulate_bfloat16:
-    compute in bfloat16 even on a device that has no instructions for it. on_setting: called
-    with a new run's complete experiment before anything long begins.
+    folder: None creates a new one in runs_root. device: a value that `find_device` accepts.
+    workers: number of processes that prepare batches; None takes the experiment's.
+    emulate_bfloat16: compute in bfloat16 even on a device without instructions for it.
+    on_setting: called with a new run's complete experiment before any long work starts.
     """
 
     folder: Path | None = None
@@ -62,7 +62,10 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class Validation:
-    """The images to score a model on as it trains. settings: of detection, without threshold."""
+    """The images on which a model is scored during training.
+
+    settings: detection settings, without a score threshold.
+    """
 
     dataset: Dataset
     proposals: Mapping[str, Proposals]
@@ -77,11 +80,11 @@ def _cpu() -> torch.device:
 
 @dataclass(frozen=True)
 class Run:
-    """A training run: its folder, what it trains on, how, and where.
+    """A training run: its folder, data, settings and device.
 
-    origin: JSON values that describe all this in the model's file.
-    validation: what settings.eval_every scores the model on. team: the processes that train
-    together, of which the first writes the folder.
+    origin: JSON values that describe the run in the model's file. validation: the images on
+    which the model is scored every settings.eval_every iterations. team: the processes that
+    train together; the first one writes the folder.
     """
 
     folder: Path
@@ -94,7 +97,7 @@ class Run:
     team: Team = ALONE
 
     def description(self) -> dict[str, Any]:
-        """The origin of its model: the whole experiment, or at least the settings."""
+        """The origin to store in the model: the whole experiment, or at least the settings."""
         if "experiment" in self.origin:
             return self.origin
         return self.origin | {"settings": nested(self.settings)}
@@ -104,8 +107,8 @@ class Run:
 class StepReport:
     """One iteration's losses (averages over its RoIs) and learning rate.
 
-    images: their number, over all processes. seconds: duration, with the wait for data; waiting:
-    only that wait. evaluation: the last mAP on val since the run was started or
+    images: number of images over all processes. seconds: duration, including the wait for data.
+    waiting: seconds of that wait. evaluation: the last mAP on val since the run was started or
     resumed. problem: of the first image that differs from its annotation or proposals.
     """
 
@@ -121,17 +124,17 @@ class StepReport:
     problem: str | None = None
 
     def measured(self) -> dict[str, float]:
-        """As a line of METRICS_FILE: what the step itself has shown."""
+        """The values of the step for a line of METRICS_FILE."""
         not_measured = ("evaluation", "problem")
         return {name: value for name, value in asdict(self).items() if name not in not_measured}
 
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run ended with: its model file, and a message for each image it could not read.
+    """The result of a run: its model file, and a message for each unreadable image.
 
-    best: mean average precision of the best model on val, which lies beside it in BEST_FILE;
-    None where none was evaluated. findings: about the images that it read.
+    best: mAP (0 to 1) on val of the best model, which is stored as BEST_FILE in the same folder;
+    None if no model was evaluated. findings: about the images that were read.
     """
 
     path: Path
@@ -143,7 +146,7 @@ class Trained:
 def prepare_run(
     experiment: Experiment, data: Dataset, folder: Path, options: RunOptions, reporter: Reporter
 ) -> Run:
-    """The run of an experiment, its proposals read from their file or computed."""
+    """Prepare the run of an experiment: read its proposals from a file or compute them."""
     team, device = options.team, own_device(options.team, options.device)
     settings = _without_emulation(experiment.train, device, options, reporter)
     if options.workers is not None:
@@ -176,13 +179,15 @@ def _proposals(experiment: Experiment, data: Dataset, reporter: Reporter) -> Dat
 
 
 def with_split(experiment: Experiment, reporter: Reporter) -> Experiment:
-    """The experiment with a split to train on, chosen where it names none."""
+    """The experiment with its split; if it names none, the default training split."""
     data = experiment.data
     if data.split:
         return experiment
     splits = default_splits(data.dataset, data.folder)
     if not splits.disjoint:
-        reporter.warn(f"{data.dataset} has only one split: no images are left to evaluate on.")
+        reporter.warn(
+            f"{data.dataset} has only one annotated split: no images are left for evaluation."
+        )
     return replace(experiment, data=replace(data, split=splits.training))
 
 
@@ -201,12 +206,12 @@ def validation_dataset(
     allow_mismatch: bool = False,
     reporter: Reporter = SILENT,
 ) -> Dataset:
-    """The val split of the dataset that `training` is a split of.
+    """The val split of the same dataset as `training`.
 
-    Raises MisuseError where there is none, it is not annotated, it has other classes, or an
-    image of it is trained on: a model must not be chosen by images that it has learned.
+    Raises MisuseError if it does not exist, is not annotated, has other classes, or shares an
+    image with `training`: the best model must not be selected on images that it has learned.
     """
-    way_out = "Omit --eval-every, or train on a split that excludes val (--split train)."
+    fix = "Omit --eval-every, or train on a split that excludes val (--split train)."
     try:
         found = open_dataset(
             data.dataset,
@@ -216,25 +221,27 @@ def validation_dataset(
             reporter=reporter,
         )
     except MisuseError as error:
-        raise MisuseError(f"There is no val split to evaluate on: {error}\n{way_out}") from error
+        raise MisuseError(f"No val split to evaluate on: {error}\n{fix}") from error
     trained = {record.path.resolve() for record in training.images}
     shared = sum(record.path.resolve() in trained for record in found.images)
     if shared:
         raise MisuseError(
-            f"{shared} images of val are among those of {training.split} that are trained on.\n"
-            f"{way_out}"
+            f"{shared} images of the val split are also in the training split "
+            f"{training.split}.\n{fix}"
         )
     if any(record.truth is None for record in found.images) or not found.images:
-        raise MisuseError(f"The val split of {data.dataset} is not annotated.\n{way_out}")
+        raise MisuseError(f"The val split of {data.dataset} is not annotated.\n{fix}")
     if found.classes != training.classes:
-        raise MisuseError(f"The val split of {data.dataset} has other classes.\n{way_out}")
+        raise MisuseError(
+            f"The val split of {data.dataset} has other classes than the training split.\n{fix}"
+        )
     return found
 
 
 def with_precision(experiment: Experiment, options: RunOptions) -> Experiment:
     """The experiment with its precision; `auto` is replaced by the choice for this device.
 
-    Raises MisuseError for bfloat16 where this device would emulate it.
+    Raises MisuseError for bfloat16 if this device would have to emulate it.
     """
     choice = experiment.train.precision
     if choice == "bfloat16" and options.emulate_bfloat16:
@@ -249,13 +256,13 @@ def with_precision(experiment: Experiment, options: RunOptions) -> Experiment:
 def _without_emulation(
     settings: TrainSettings, device: torch.device, options: RunOptions, reporter: Reporter
 ) -> TrainSettings:
-    """The settings, in float32 where bfloat16 would be emulated; warns of that change."""
+    """The settings, changed to float32 with a warning if bfloat16 would be emulated."""
     fast = all(options.team.gather(has_fast_bfloat16(device)))
     if settings.precision != "bfloat16" or fast or options.emulate_bfloat16:
         return settings
     reporter.warn(
-        f"This run began in bfloat16, but {missing_instructions(device)}: it continues in "
-        "float32, and its weights will not be bit for bit those of an uninterrupted run.\n"
-        "Use --emulate-bfloat16 to stay in bfloat16, up to 100 times slower."
+        f"This run started in bfloat16, but {missing_instructions(device)}: it continues in "
+        "float32, so its weights will not be bit for bit those of an uninterrupted run.\n"
+        "Use --emulate-bfloat16 to stay in bfloat16 (up to 100 times slower)."
     )
     return replace(settings, precision="float32")

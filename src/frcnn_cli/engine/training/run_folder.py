@@ -1,4 +1,4 @@
-"""Folders of training runs: their setting and progress, and a list of them (without torch)."""
+"""Folders of training runs: settings, progress, and the list of runs (without torch)."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from frcnn_proposals.reading import is_endless
 
 @dataclass(frozen=True)
 class StoredRun:
-    """What the folder of a run says: its experiment, and how far it has come.
+    """A run as read from its folder: its experiment and progress.
 
-    progress: None before the first checkpoint. model: its file, where the run has finished.
+    progress: None before the first checkpoint. model: the model file of a finished run.
     """
 
     experiment: Experiment
@@ -35,7 +35,7 @@ class StoredRun:
 
 
 def new_run_folder(runs_root: Path, name: str) -> Path:
-    """Make and return `runs_root`/`name`, or with -2, -3 ... behind it where that is taken."""
+    """Create and return `runs_root`/`name`, with -2, -3, ... appended if that exists."""
     label = re.sub("[/:]", "_", name).strip("._") or "run"
     number = 1
     while True:
@@ -49,32 +49,35 @@ def new_run_folder(runs_root: Path, name: str) -> Path:
 
 
 def claim_run_folder(folder: Path) -> Path:
-    """Make `folder` for a new run. Raises MisuseError where it holds a run already."""
+    """Create `folder` for a new run. Raises MisuseError if it already contains a run."""
     for name in (MODEL_FILE, CHECKPOINT_FILE):
         if (folder / name).exists():
             raise MisuseError(
-                f"{folder}: this folder already holds a run ({name}).\n"
-                f"Resume it with `frcnn train --resume {folder}`, or name another --out."
+                f"{folder}: this folder already contains a run ({name}).\n"
+                f"Resume it with `frcnn train --resume {folder}`, or choose another --out."
             )
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Hold a run's folder. Raises MisuseError where another process is training in it, and
-    InputError where it holds a pipe or a device, which cannot be read or written to its end."""
+def lock_folder(folder: Path) -> Iterator[None]:
+    """Lock a run's folder.
+
+    Raises MisuseError if another process is training in it, and InputError if it contains a pipe
+    or a device, because reading or writing those may never end.
+    """
     for path in filter(is_endless, folder.iterdir()):
-        raise InputError(f"{path}: is a pipe or a device; remove it.")
+        raise InputError(f"{path}: this is a pipe or a device, not a file of a run. Remove it.")
     with (folder / ".lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise MisuseError(
-                f"{folder}: another process is training in this folder. Wait for it, or name "
-                "another --out."
+                f"{folder}: another process is training in this folder.\n"
+                "Wait for it to end, or choose another --out."
             ) from error
-        # Left half written by a killed process: no other process holds the folder.
+        # Half-written files of a killed process. No other process is using the folder now.
         for leftover in folder.glob(".*.partial"):
             leftover.unlink(missing_ok=True)
         yield
@@ -88,7 +91,7 @@ def write_setting(folder: Path, experiment: Experiment) -> None:
 def read_run(folder: Path) -> StoredRun:
     """The run in `folder`.
 
-    Raises InputError where there is none, MisuseError where its setting was changed since.
+    Raises InputError if there is no run, MisuseError if its setting was changed after its start.
     """
     setting, checkpoint = folder / SETTING_FILE, folder / CHECKPOINT_FILE
     model = folder / MODEL_FILE if (folder / MODEL_FILE).is_file() else None
@@ -96,7 +99,7 @@ def read_run(folder: Path) -> StoredRun:
     if not checkpoint.is_file():
         if in_setting is None:
             raise InputError(
-                f"{folder}: this folder holds no run to resume (no {SETTING_FILE}, no "
+                f"{folder}: this folder contains no run to resume (no {SETTING_FILE} and no "
                 f"{CHECKPOINT_FILE})."
             )
         return StoredRun(in_setting, None, model)
@@ -109,13 +112,13 @@ def read_run(folder: Path) -> StoredRun:
         for path, value in values_of(experiment).items():
             if found[path] != value:
                 raise MisuseError(
-                    f"{setting}: {path} is {found[path]!r}, but the run began with {value!r}.\n"
-                    "Restore it, or start another run with --config and this file."
+                    f"{setting}: {path} is {found[path]!r}, but the run was started with "
+                    f"{value!r}.\nRestore it, or start another run with --config and this file."
                 )
     return StoredRun(experiment, progress, model)
 
 
-# A folder with one of these is listed as a run.
+# A folder that contains one of these is listed as a run.
 _RUN_FILES = (SETTING_FILE, CHECKPOINT_FILE, MODEL_FILE)
 
 
@@ -123,8 +126,8 @@ _RUN_FILES = (SETTING_FILE, CHECKPOINT_FILE, MODEL_FILE)
 class ListedRun:
     """A run, or a folder that looks like one.
 
-    experiment, iteration and finished: None, 0 and False where `problem` says what is wrong.
-    best: highest mAP on val, where it was measured. size: bytes of all its files.
+    problem: why the run cannot be read; experiment, iteration and finished are None, 0 and
+    False then. best: highest mAP on val, None if it was not evaluated. size: bytes of all files.
     """
 
     folder: Path
@@ -137,7 +140,7 @@ class ListedRun:
 
 
 def list_runs(runs_root: Path) -> list[ListedRun]:
-    """The runs in `runs_root`, by name. Raises InputError where there is no such folder."""
+    """The runs in `runs_root`, sorted by name. Raises InputError if the folder does not exist."""
     if not runs_root.is_dir():
         raise InputError(f"{runs_root}: this folder does not exist. `frcnn train` starts a run.")
     folders = [path for path in sorted(runs_root.iterdir()) if path.is_dir()]

@@ -1,4 +1,4 @@
-"""Which RoIs of an image a mini-batch trains on, and what they are to learn (paper, 2.3)."""
+"""Sampling of an image's RoIs for a mini-batch, with labels and target offsets (paper, 2.3)."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from frcnn_proposals.base import Proposals
 
 @dataclass(frozen=True)
 class Candidates:
-    """All RoIs of one image: its ground truth joined to its proposals.
+    """All RoIs of one image: its ground-truth boxes, then its proposals.
 
-    boxes: (N, 4). labels: (N,), the class of the best-overlapping object, whatever the IoU.
-    matched: (N, 4), that object's box. iou: (N,), its overlap. ignored: bool (N,), RoIs that
-    lie on a difficult or crowd object, and so are neither foreground nor background.
+    boxes: (N, 4). labels: (N,), class of the object with the highest IoU, however low.
+    matched: (N, 4), box of that object. iou: (N,), IoU with it. ignored: bool (N,), RoIs on a
+    difficult or crowd object, which are neither foreground nor background.
     """
 
     boxes: NDArray[np.float32]
@@ -33,7 +33,10 @@ class Candidates:
 
 @dataclass(frozen=True)
 class RoiSample:
-    """RoIs of one image for one step: boxes (R, 4), labels (R,), target offsets (R, 4), raw."""
+    """RoIs of one image for one step.
+
+    boxes: (R, 4). labels: (R,). targets: (R, 4), offsets, not normalised.
+    """
 
     boxes: NDArray[np.float32]
     labels: NDArray[np.int64]
@@ -42,7 +45,7 @@ class RoiSample:
 
 @dataclass(frozen=True)
 class Quota:
-    """How many RoIs to draw from one image: `rois`, at most `foreground` of them foreground."""
+    """How many RoIs to draw from one image: at most `rois`, of these at most `foreground`."""
 
     rois: int
     foreground: int
@@ -51,9 +54,9 @@ class Quota:
 def match_candidates(
     proposals: NDArray[np.float32], truth: GroundTruth, foreground_iou: float
 ) -> Candidates:
-    """Join the trainable objects to `proposals` (N, 4) and find each one's best overlap."""
-    aside = truth.difficult | truth.crowd
-    objects, classes = truth.boxes[~aside], truth.labels[~aside]
+    """Prepend the trainable objects to `proposals` (N, 4) and match each box to an object."""
+    untrained = truth.difficult | truth.crowd
+    objects, classes = truth.boxes[~untrained], truth.labels[~untrained]
     boxes = np.concatenate([objects, proposals]).astype(np.float32)
     if len(objects) == 0:
         best, iou = np.zeros(len(boxes), np.int64), np.zeros(len(boxes), np.float32)
@@ -63,8 +66,8 @@ def match_candidates(
         best, iou = overlaps.argmax(axis=1), overlaps.max(axis=1)
         labels, matched = classes[best], objects[best]
     ignored = np.zeros(len(boxes), bool)
-    if aside.any():
-        on_difficult = iou_matrix(boxes, truth.boxes[aside]).max(axis=1) >= foreground_iou
+    if untrained.any():
+        on_difficult = iou_matrix(boxes, truth.boxes[untrained]).max(axis=1) >= foreground_iou
         ignored = on_difficult & (iou < foreground_iou)
     return Candidates(boxes, labels, matched, iou, ignored)
 
@@ -84,11 +87,12 @@ def sample_rois(
     generator: np.random.Generator,
     coding: BoxCoding = "inclusive",
 ) -> RoiSample:
-    """Draw at most quota.rois RoIs: foreground up to its share, the rest background.
+    """Draw at most quota.rois RoIs: foreground up to its quota, the rest background.
 
-    Foreground: IoU of at least foreground_iou with an object. Background: best IoU inside
-    background_iou, lower end included. Where one kind is short, fewer RoIs are drawn, as in
-    the first implementation; an image without objects gives background only, of any IoU.
+    Foreground: IoU of at least foreground_iou with an object. Background: highest IoU in
+    background_iou, lower bound included. If there are too few of one kind, fewer RoIs are drawn,
+    as in the first implementation. An image without objects has only background RoIs, regardless of
+    the lower bound.
     """
     low, high = settings.background_iou
     if not (candidates.labels > 0).any():
@@ -113,12 +117,12 @@ def target_statistics(
     coding: BoxCoding = "inclusive",
     with_flipped: bool = False,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Means and deviations (K, 4) of the offsets of all RoIs with IoU >= foreground_iou.
+    """Means and standard deviations (K, 4) of the offsets of all RoIs with IoU >= foreground_iou.
 
-    with_flipped: count each RoI's mirror image too; its tx has the other sign.
+    with_flipped: also count the mirror image of each RoI, whose tx has the opposite sign.
 
-    A class with fewer than two such RoIs takes the statistics of all classes together, and
-    a deviation of zero becomes one.
+    A class with fewer than two such RoIs takes the statistics of all classes together. A
+    deviation of zero becomes one.
     """
     count = np.zeros((classes, 1))
     total, squares = np.zeros((classes, 4)), np.zeros((classes, 4))

@@ -1,4 +1,4 @@
-"""Which layers learn, from which loss, and when: one stage or two (paper, section 5.1)."""
+"""Training stages: which layers learn, from which loss, and when (paper, section 5.1)."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from frcnn_cli.engine.network.losses import LossWeights
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Schedule, TrainSettings
 
-# The layers that a stage trains: all, all but the box layer, the box layer alone.
+# The layers that a stage trains: all, all but the box layer, or only the box layer.
 Trained = Literal["all", "all but boxes", "boxes"]
 
 
 @dataclass(frozen=True)
 class Stage:
-    """The iterations from `start` to before `end`, in which the same layers learn."""
+    """The iterations from `start` up to, but not including, `end`; the same layers learn."""
 
     start: int
     end: int
@@ -28,7 +28,7 @@ class Stage:
 
 
 def stages(settings: TrainSettings) -> tuple[Stage, ...]:
-    """The stages of a run, each as long as the schedule, whose rates it goes through anew."""
+    """The stages of a run; each runs the complete schedule from its first learning rate."""
     length, boxes = settings.schedule.iterations, settings.box_weight
     multi_task = Stage(0, length, "all", LossWeights(1.0, boxes))
     classes_only = Stage(0, length, "all but boxes", LossWeights(1.0, 0.0))
@@ -43,7 +43,7 @@ def stages(settings: TrainSettings) -> tuple[Stage, ...]:
 def set_trainable(model: FastRCNN, stage: Stage, settings: TrainSettings) -> None:
     """Compute gradients only for the parameters that the stage trains.
 
-    Of feature layers before the first that learns, no gradients are computed either.
+    So no backward pass is computed through feature layers before the first that learns.
     """
     fixed = _fixed_features(model, settings)
     for name, parameter in model.named_parameters():
@@ -53,8 +53,11 @@ def set_trainable(model: FastRCNN, stage: Stage, settings: TrainSettings) -> Non
 
 
 def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.Optimizer:
-    """The schedule's optimizer; biases learn twice as fast and do not decay, as in the first
-    implementation. Feature layers that come from ImageNet learn at the backbone's own pace."""
+    """The schedule's optimizer.
+
+    Biases learn twice as fast and do not decay, as in the first implementation. Feature layers
+    with ImageNet weights learn at the backbone's own rate.
+    """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
@@ -74,8 +77,11 @@ def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.Optimizer
 
 
 def _fixed_features(model: FastRCNN, settings: TrainSettings) -> tuple[str, ...]:
-    """Names of the feature layers' parameters that no stage trains. Layers that a backbone adds
-    to its ImageNet network start from random numbers, and always learn."""
+    """Names of the feature layers' parameters that no stage trains.
+
+    Layers that a backbone adds to its ImageNet network start from random weights and always
+    learn.
+    """
     if settings.frozen == "none":
         return ()
     backbone = find_backbone(model.architecture.backbone)

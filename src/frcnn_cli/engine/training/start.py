@@ -31,31 +31,31 @@ from frcnn_cli.engine.training.run import (
 )
 from frcnn_cli.engine.training.run_folder import (
     StoredRun,
-    alone_in,
     claim_run_folder,
+    lock_folder,
     new_run_folder,
     read_run,
     write_setting,
 )
 from frcnn_proposals.errors import InputError, MisuseError
 
-_USUAL = RunOptions()
+_DEFAULT_OPTIONS = RunOptions()
 
 
 def start_run(
-    experiment: Experiment, options: RunOptions = _USUAL, reporter: Reporter = SILENT
+    experiment: Experiment, options: RunOptions = _DEFAULT_OPTIONS, reporter: Reporter = SILENT
 ) -> Trained:
     """Train from the first iteration, in a new folder.
 
-    Where torchrun has restarted the processes, and options.folder holds their run, it is
-    resumed. Raises MisuseError or InputError where the experiment cannot be trained, and leaves
-    no folder then.
+    If torchrun has restarted the processes, and options.folder contains their run, the run is
+    resumed. Raises MisuseError or InputError if the experiment cannot be trained; no folder is
+    left behind then.
     """
     with connected(options.team, options.device):
         if options.folder is not None and _is_restarted(options.folder, options.team):
             return _resume(options.folder, options, reporter)
         if not experiment.data.dataset:
-            raise MisuseError("Name a dataset to train on, or a run to resume with --resume.")
+            raise MisuseError("Give a dataset to train on, or a run to resume with --resume.")
         _check_files(experiment)
         experiment = with_split(experiment, reporter)
         data = training_dataset(experiment, reporter)
@@ -66,7 +66,7 @@ def start_run(
         missing = [path for path in (parent, *parent.parents) if not path.exists()]
         folder = _new_folder(experiment, options)
         try:
-            with _held(folder, options, reporter):
+            with _locked(folder, options, reporter):
                 if options.team.is_first:
                     write_setting(folder, experiment)
                 return _train(experiment, data, folder, options, reporter)
@@ -76,10 +76,12 @@ def start_run(
             raise
 
 
-def resume_run(folder: Path, options: RunOptions = _USUAL, reporter: Reporter = SILENT) -> Trained:
-    """Resume from the run's last checkpoint; from the beginning where it has none yet.
+def resume_run(
+    folder: Path, options: RunOptions = _DEFAULT_OPTIONS, reporter: Reporter = SILENT
+) -> Trained:
+    """Resume from the run's last checkpoint, or from the beginning if it has none yet.
 
-    Raises MisuseError or InputError where the folder holds no run, or its setting or its
+    Raises MisuseError or InputError if the folder contains no run, or if its setting or its
     proposals were changed.
     """
     with connected(options.team, options.device):
@@ -89,7 +91,7 @@ def resume_run(folder: Path, options: RunOptions = _USUAL, reporter: Reporter = 
 def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
     if not folder.is_dir():
         raise InputError(f"{folder}: this folder does not exist.")
-    with _held(folder, options, reporter):
+    with _locked(folder, options, reporter):
         stored = read_run(folder)
         if stored.model is not None:
             reporter.note(f"{folder}: this run has finished.")
@@ -97,7 +99,9 @@ def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
             return Trained(stored.model, (), best)
         experiment = stored.experiment
         if not experiment.data.dataset:
-            raise InputError(f"{folder}: this run does not name its dataset and cannot be resumed.")
+            raise InputError(
+                f"{folder}: cannot resume this run, because its setting names no dataset."
+            )
         data = training_dataset(experiment, reporter)
         if stored.progress is None:
             reporter.note(f"{folder} has no checkpoint yet: starting from the first iteration")
@@ -121,9 +125,9 @@ def _train(
     from frcnn_cli.engine.network.model import parameter_count
     from frcnn_cli.engine.training.loop import train
 
-    # Before the proposals, which can take long: errors in the weights should come at once.
+    # Before the proposals, which can take long, so that errors in the weights appear at once.
     model = initial_model(experiment, data.classes)
-    # Weights can need other pixels than the backbone's default ones.
+    # Weights may require other preprocessing than the backbone's default.
     experiment = replace(experiment, preprocessing=model.architecture.preprocessing)
     options.on_setting(experiment)
     run = prepare_run(experiment, data, folder, options, reporter)
@@ -135,8 +139,8 @@ def _train(
         f"iterations at scale {experiment.preprocessing.scale}, on "
         f"{run.device}{processes} in {run.settings.precision}, into {folder}"
     )
-    # The model, the best one, and two checkpoints, of weights and momenta each, while one
-    # replaces the other.
+    # The model, the best model, and two checkpoints (weights and momenta each) while the new
+    # one replaces the old one.
     copies = (2 if experiment.train.eval_every else 1) + 2 * 2
     needs = Needs(4 * parameter_count(model) * copies, folder)
     return _train_with_progress(partial(train, model, run), run, options, reporter, needs=needs)
@@ -150,7 +154,7 @@ def _train_with_progress(
     done: int = 0,
     needs: Needs | None = None,
 ) -> Trained:
-    """Run `work` from iteration `done` on, with progress reports; then draw the losses."""
+    """Run `work` from iteration `done` with progress reports, then plot the losses."""
     is_first, line = run.team.is_first, TrainingLine()
     with (
         tensorboard_scalars(run.folder, done, options.tensorboard and is_first) as write_scalars,
@@ -179,17 +183,17 @@ def _train_with_progress(
 
 
 def _check_files(experiment: Experiment) -> None:
-    """Raises InputError for a missing file, before its reader is imported."""
+    """Raise InputError for a missing file, before its reader is imported."""
     file, weights = experiment.proposals.file, experiment.weights
     if file and not Path(file).exists():
-        raise InputError(f"{file}: no such proposal file")
+        raise InputError(f"{file}: proposal file not found.")
     if weights not in ("imagenet", "none") and not Path(weights).exists():
-        raise InputError(f"{weights}: there is no such file of weights.")
+        raise InputError(f"{weights}: weights file not found.")
 
 
 def _is_restarted(folder: Path, team: Team) -> bool:
-    """Whether torchrun has restarted these processes, and the folder holds their run."""
-    # Where one machine's process died, the others' torchrun may not count the restart.
+    """Whether torchrun has restarted these processes, and the folder contains their run."""
+    # After a process dies on one machine, torchrun on the others may not count the restart.
     restarted = any(team.gather(team.restarts > 0))
     return restarted and team.gather((folder / SETTING_FILE).is_file())[0]
 
@@ -198,8 +202,8 @@ def _new_folder(experiment: Experiment, options: RunOptions) -> Path:
     """A folder for the run, the same in every process."""
     if options.folder is None and options.team.world > 1:
         raise MisuseError(
-            "Name the run's folder with --out: torchrun restarts the processes after one has "
-            "died, and they have to find it."
+            "With torchrun, give the run's folder with --out: after a process dies, torchrun "
+            "restarts the processes, and they must find the folder."
         )
     if options.folder is None:
         name = f"{Path(experiment.data.dataset).name}-{experiment.backbone}"
@@ -208,9 +212,9 @@ def _new_folder(experiment: Experiment, options: RunOptions) -> Path:
 
 
 @contextmanager
-def _held(folder: Path, options: RunOptions, reporter: Reporter) -> Iterator[None]:
-    """The first process of the team holds the folder; an interruption says how to resume."""
-    with alone_in(folder) if options.team.is_first else nullcontext():
+def _locked(folder: Path, options: RunOptions, reporter: Reporter) -> Iterator[None]:
+    """Lock the folder in the team's first process; on interruption, print how to resume."""
+    with lock_folder(folder) if options.team.is_first else nullcontext():
         try:
             yield
         except KeyboardInterrupt:
@@ -220,7 +224,7 @@ def _held(folder: Path, options: RunOptions, reporter: Reporter) -> Iterator[Non
 
 
 def _remove_unless_trained(folder: Path, missing: Sequence[Path]) -> None:
-    """Remove the folder of a rejected run, and its parents that were `missing` before."""
+    """Remove the folder of a rejected run, and those of its parents that were `missing`."""
     if {path.name for path in folder.iterdir()} <= {SETTING_FILE, ".lock"}:
         for name in (SETTING_FILE, ".lock"):
             (folder / name).unlink(missing_ok=True)
@@ -253,12 +257,12 @@ def _with_first_fingerprint(stored: StoredRun, run: Run) -> Run:
 
 
 def _check_proposals(stored: StoredRun, run: Run) -> None:
-    """Raises MisuseError where the proposals are not those that the run began with."""
+    """Raise MisuseError if the proposals have changed since the run started."""
     assert stored.progress is not None
-    began = stored.progress.origin.get("proposals_fingerprint")
-    if began and began != run.origin["proposals_fingerprint"]:
+    original = stored.progress.origin.get("proposals_fingerprint")
+    if original and original != run.origin["proposals_fingerprint"]:
         raise MisuseError(
-            f"{run.folder}: the proposals have changed since this run began "
+            f"{run.folder}: the proposals have changed since this run started "
             f"({stored.experiment.proposals.file or stored.experiment.proposals.source}).\n"
             "Restore them, or start another run."
         )

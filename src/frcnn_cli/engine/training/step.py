@@ -31,11 +31,11 @@ def train_step(
 ) -> Losses | None:
     """Forward, loss, backward, update: one mini-batch of RoIs.
 
-    minibatch: its shares, sampled as they are taken. Their gradients add up, so that memory
-    holds one share at a time. network: the model, or what averages its gradients over the
-    team. bfloat16: the arithmetic of forward and backward; weights and loss stay float32.
-    Returns the losses, averaged over all RoIs of all processes; None, and no update, where
-    there are no RoIs. Raises InputError, naming the images, where a loss is not finite.
+    minibatch: its shares, sampled one at a time. Their gradients are summed, so that memory
+    holds only one share. network: the model, or its wrapper that averages gradients over the
+    team. bfloat16: run the forward and backward passes in bfloat16; weights and loss stay
+    float32. Returns the losses, averaged over all RoIs of all processes, or None without an
+    update if there are no RoIs. Raises InputError, naming the images, if a loss is not finite.
     """
     optimizer.zero_grad(set_to_none=True)
     sums, rois, planned_rois = torch.zeros(3), 0, 0
@@ -46,7 +46,7 @@ def train_step(
         planned_rois = planned_rois or share_rois * max(1, share.shares // team.world)
         outputs = _forward(network, share, bfloat16)
         losses = _loss(network, outputs, share, weights)
-        # Gradients are averaged over the team: times its size they add up over all RoIs.
+        # Gradients are averaged over the team; times its size, they are sums over all RoIs.
         _backward(losses, len(share.labels) * team.world / planned_rois)
         sums += len(share.labels) * torch.stack(losses).detach().cpu()
         rois += share_rois
@@ -57,7 +57,7 @@ def train_step(
 
 
 def _forward(network: Network, share: Minibatch, bfloat16: bool) -> Outputs:
-    """Class scores and box offsets of the RoIs, float32."""
+    """Class scores and box offsets of the RoIs, in float32."""
     with torch.autocast(share.images.device.type, torch.bfloat16, bfloat16):
         dropout = RowDropout(share.rows, share.images.device) if share.rows else None
         logits, offsets = network(share.images, share.rois, dropout)
@@ -65,25 +65,25 @@ def _forward(network: Network, share: Minibatch, bfloat16: bool) -> Outputs:
 
 
 def _loss(network: Network, outputs: Outputs, share: Minibatch, weights: LossWeights) -> Losses:
-    """The multi-task loss. Raises InputError, naming the images, where it is not finite."""
+    """The multi-task loss. Raises InputError, naming the images, if it is not finite."""
     model = network if isinstance(network, FastRCNN) else network.module
     targets = model.normalise(share.targets, share.labels)
     losses = multi_task_loss(outputs.logits, outputs.offsets, share.labels, targets, weights)
     if not math.isfinite(losses.total.item()):
         raise InputError(
             f"The loss is not finite for the images {', '.join(share.image_ids)}.\n"
-            "Lower --learning-rate, or look at their boxes with `frcnn data check`."
+            "Lower --learning-rate, or check their boxes with `frcnn data check`."
         )
     return losses
 
 
 def _backward(losses: Losses, weight: float) -> None:
-    """Add the gradients of the total loss times `weight`, the share's part of the mini-batch."""
+    """Add the gradients of the total loss times `weight`, the share's fraction of the RoIs."""
     (losses.total * weight).backward()  # type: ignore[no-untyped-call]
 
 
 def _update(optimizer: torch.optim.Optimizer, rate: float, factor: float) -> None:
-    """Step at the learning rate `rate`, with gradients times `factor`."""
+    """Take an optimizer step at the learning rate `rate`, with gradients times `factor`."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["rate_factor"]
         for parameter in group["params"]:
@@ -93,11 +93,11 @@ def _update(optimizer: torch.optim.Optimizer, rate: float, factor: float) -> Non
 
 
 def _padded_as_in_team(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
-    """The share with images as large as the other processes' are, and the RoIs of all.
+    """The share with its images padded to the team's largest, and the RoI count of all processes.
 
-    So the padding around a pixel does not depend on how images are split over processes; where
-    each image is a separate share, there is no padding. A process that could read none of its
-    images takes part with an empty share.
+    So the padding around a pixel does not depend on how images are split over processes. If each
+    image is a separate share, there is no padding. A process that could read none of its images
+    takes part with an empty share.
     """
     if team.world == 1:
         return share, len(share.labels)

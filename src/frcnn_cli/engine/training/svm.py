@@ -1,7 +1,8 @@
 """Per-class SVMs on fc7 in place of the softmax layer (paper, section 5.4).
 
-Fitted after the network is trained, by R-CNN's algorithm and constants: the ground-truth boxes
-are positives, proposals that overlap no object of the class by negative_iou are negatives.
+They are fitted after the network is trained, with R-CNN's algorithm and constants. Positives are
+the ground-truth boxes; negatives are proposals with an IoU below negative_iou with every object
+of the class.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
 
 _ROIS_AT_ONCE = 2000
-# The mean norm of features is measured on so many proposals of so many images.
+# The mean norm of features is measured on up to this many images and proposals per image.
 _NORM_IMAGES, _NORM_PROPOSALS = 200, 200
 
 
@@ -34,13 +35,13 @@ def fit_svms(
     dataset: Dataset,
     proposals: Mapping[str, Proposals],
     settings: TrainSettings,
-    on_image: Callable[[str], None] = lambda doing: None,
+    on_image: Callable[[str], None] = lambda message: None,
 ) -> None:
-    """Fit one SVM a class on the images, and let them replace the model's softmax.
+    """Fit one SVM per class on the images, and replace the model's softmax with them.
 
-    The score layer then gives margins, 0 for the background. on_image: told what was done
-    with an image, for each of (1 + settings.svm.passes) passes. Images that cannot be read
-    are passed over.
+    The score layer then outputs margins, 0 for the background. on_image: called with a progress
+    message after each image of each of the (1 + settings.svm.passes) passes. Images that cannot
+    be read are skipped.
     """
     model.eval()
     boxes_of = {
@@ -55,9 +56,9 @@ def fit_svms(
             features = _fc7(model, image, boxes) * factor
             negative = negatives_of(boxes, truth, len(miners), settings.svm.negative_iou)
             for miner, of_class in zip(miners, negative.T, strict=True):
-                miner.look_at(index, features, of_class)
-            kept = sum(len(miner.keys) for miner in miners)
-            on_image(f"SVMs: {kept} hard negatives, image {index + 1} of {len(dataset)}")
+                miner.add_image(index, features, of_class)
+            count = sum(len(miner.keys) for miner in miners)
+            on_image(f"SVMs: {count} hard negatives, image {index + 1} of {len(dataset)}")
     _replace_softmax(model, [miner.finish() for miner in miners], factor)
 
 
@@ -68,8 +69,10 @@ def _positives_and_factor(
     settings: TrainSettings,
     on_image: Callable[[str], None],
 ) -> tuple[list[NDArray[np.float32]], np.float32]:
-    """Features of each class's objects, scaled, and the factor that gives all features a mean
-    norm of settings.svm.feature_norm."""
+    """The scaled features of each class's objects, and the scaling factor.
+
+    The factor gives features a mean norm of settings.svm.feature_norm.
+    """
     count = len(dataset.classes)
     positives: list[list[NDArray[np.float32]]] = [[] for _ in range(count)]
     norms: list[NDArray[np.float32]] = []
@@ -93,19 +96,22 @@ def _positives_and_factor(
 
 
 def negatives_of(
-    boxes: NDArray[np.float32], truth: GroundTruth, classes: int, under: float
+    boxes: NDArray[np.float32], truth: GroundTruth, classes: int, threshold: float
 ) -> NDArray[np.bool_]:
-    """(R, K): whether a box overlaps every object of a class, difficult ones too, by less."""
+    """Whether each box is a negative of each class, (R, K).
+
+    It is if its IoU with every object of the class, difficult ones included, is below `threshold`.
+    """
     negative = np.ones((len(boxes), classes), bool)
     for label in np.unique(truth.labels):
         overlaps = iou_matrix(boxes, truth.boxes[truth.labels == label])
-        negative[:, label - 1] = overlaps.max(axis=1) < under
+        negative[:, label - 1] = overlaps.max(axis=1) < threshold
     return negative
 
 
 @torch.inference_mode()
 def _fc7(model: FastRCNN, image: Image, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-    """fc7's outputs (R, D) for boxes (R, 4) of an image, as at test."""
+    """fc7's outputs (R, D) for boxes (R, 4) of an image, as at test time."""
     device = model.offset_means.device
     tensor, factor = image_tensor(image, model.architecture.preprocessing)
     feature_map = model.features(batch_images([tensor]).to(device))
@@ -120,12 +126,12 @@ def _readable(dataset: Dataset) -> Iterator[tuple[int, Image, GroundTruth, str]]
     for index, record in enumerate(dataset.images):
         try:
             yield index, read_image(record.path), record.truth or GroundTruth(), record.image_id
-        except InputError:  # training has named it already
+        except InputError:  # already reported by training
             continue
 
 
 def _replace_softmax(model: FastRCNN, svms: Sequence[LinearSvm], factor: np.float32) -> None:
-    """Weights of the SVMs as the score layer's; they learned on features times `factor`."""
+    """Copy the SVMs' weights to the score layer; they were fitted to features times `factor`."""
     with torch.no_grad():
         model.score.weight.zero_()
         model.score.bias.zero_()

@@ -1,4 +1,4 @@
-"""Scoring a model on val while it trains, and keeping the best."""
+"""Evaluation of a model on val during training, and saving of the best one."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from frcnn_cli.engine.training.run import Run, Validation
 
 
 def validation_is_due(run: Run, progress: Progress) -> bool:
-    """Whether the model is scored after this iteration: every settings.eval_every, and the last."""
+    """Whether to score the model after this iteration: every settings.eval_every, and the last."""
     every, done = run.settings.eval_every, progress.iteration
     return every > 0 and (done % every == 0 or done == run.settings.iterations)
 
 
-def validate_and_keep_best(model: FastRCNN, run: Run, progress: Progress) -> tuple[float, Progress]:
-    """Score the model, and save it if it is the best so far; returns its mAP on val.
+def validate_and_save_best(model: FastRCNN, run: Run, progress: Progress) -> tuple[float, Progress]:
+    """Score the model, and save it if it is the best so far.
 
-    All processes of the team detect; the first one writes.
+    Returns its mAP on val and the new progress. All processes of the team detect; the first one
+    writes.
     """
     assert run.validation is not None
     done = progress.iteration
@@ -43,10 +44,11 @@ def validate_and_keep_best(model: FastRCNN, run: Run, progress: Progress) -> tup
 
 
 def validate(model: FastRCNN, validation: Validation, team: Team = ALONE) -> float:
-    """Mean average precision (VOC2007's, 0..1) on the validation set; 0 where nothing counts.
+    """Mean average precision (VOC2007's, 0 to 1) on the validation set; 0 if no object counts.
 
-    A copy prepared for detection is scored: the model stays in training, unchanged. Each process
-    of the team detects in its part of the images, and has the score of all.
+    A copy prepared for detection is scored, so that the model itself is unchanged and stays in
+    training mode. Each process of the team runs on its part of the images and returns the score
+    of all images.
     """
     precision: Precision = "bfloat16" if validation.settings.precision == "bfloat16" else "float32"
     prepared, whole = prepare_model(model, precision), validation.dataset

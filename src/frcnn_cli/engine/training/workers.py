@@ -1,4 +1,4 @@
-"""Errors when a worker process dies or memory runs out: the image, and what to lower."""
+"""Errors for a dead worker process or exhausted memory: they name the image and what to lower."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from frcnn_proposals.errors import InputError, ran_out_of_memory
 
 
 class WorkerImages:
-    """Which image each of `workers` processes prepares, in memory that all of them share."""
+    """The image that each of `workers` processes prepares, in shared memory."""
 
     def __init__(self, workers: int) -> None:
         self._rows = torch.full((workers, 2), -1)  # process id, index of the image
@@ -29,12 +29,12 @@ class WorkerImages:
             self._rows[worker.id, 1] = image
 
     def last_of(self, processes: Iterable[int]) -> list[int]:
-        """The images that these processes prepared last, by their ids."""
+        """The indices of the images that the processes with these ids prepared last."""
         rows: dict[int, int] = dict(self._rows.tolist())
         return [rows[process] for process in processes if process in rows]
 
 
-# In torch's message on a worker that was killed.
+# Part of torch's message about a killed worker.
 _WORKER = "dataloader worker"
 
 
@@ -44,7 +44,7 @@ def memory_explained(
     preprocessing: Preprocessing,
     images_at: Callable[[list[int]], list[str]] = lambda processes: [],
 ) -> Iterator[None]:
-    """Raise InputError, saying what to lower, where the block runs out of memory.
+    """Raise InputError, saying what to lower, if the block runs out of memory.
 
     images_at: returns the files that the worker processes with these ids prepared last.
     """
@@ -63,20 +63,20 @@ def memory_explained(
             f"Lower --scale (now {scale}), sampling.images (now {sampling.images}), "
             f"sampling.rois_per_image (now {sampling.rois_per_image}) or --workers "
             f"(now {settings.workers}).\n"
-            "A smaller backbone (`--preset lite`) needs less, too."
+            "A smaller backbone (`--preset lite`) also needs less memory."
         ) from error
 
 
 def _worker_message(text: str, images_at: Callable[[list[int]], list[str]]) -> str:
-    """A message on a dead worker, from torch's message, which has its id and its signal."""
+    """A message about a dead worker, from torch's message with its process id and signal."""
     named = re.search(r"pid(?:\(s\))? ([\d, ]+)", text)
     images = images_at([int(number) for number in re.findall(r"\d+", named[1])]) if named else []
     where = f"{', '.join(images[:3])}: " if images else ""
-    # torch does not always see the signal; without one the kernel's is the likeliest.
+    # torch does not always report the signal; without one, a kill by the kernel is most likely.
     killed = "signal: killed" in text or "signal" not in text
-    how = "was killed, as the kernel does when memory runs out" if killed else "has died"
+    how = "was killed, probably by the kernel for lack of memory" if killed else "has died"
     return (
-        f"{where}the process that prepared this for training {how}.\n"
-        "If memory ran out, lower train.workers or train.proposals; otherwise look at the "
-        f"machine's log.\n(torch: {text.splitlines()[0][:200]})"
+        f"{where}the worker process that prepared this image {how}.\n"
+        "If memory ran out, lower train.workers or train.proposals; otherwise check the system "
+        f"log.\n(torch: {text.splitlines()[0][:200]})"
     )

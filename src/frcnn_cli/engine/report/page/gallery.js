@@ -1,5 +1,5 @@
-// Lists of pictures: selects above a list filter it; a button shows more.
-// A card that the filter excludes has the class `other`; one beyond the limit is only hidden.
+// Lists of images: the selects above a list filter it, and a button shows more.
+// A card that the filter excludes has the class `other`; cards beyond the limit are only hidden.
 {
   const AT_FIRST = { cards: 30, pairs: 8 };
 
@@ -25,7 +25,7 @@
       more.hidden = count <= limit;
       more.textContent = `Show ${Math.min(count - limit, 2 * AT_FIRST[list.id])} more of ${count}`;
       if (!tools) return;
-      tools.querySelector("output").textContent = count === 1 ? "1 picture" : `${count} pictures`;
+      tools.querySelector("output").textContent = count === 1 ? "1 image" : `${count} images`;
       list.parentElement.querySelector(".none").hidden = count > 0;
     };
 

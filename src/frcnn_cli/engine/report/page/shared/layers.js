@@ -1,17 +1,17 @@
-// Ground truth and detections, switched on and off everywhere at once.
+// Toggles ground truth and detections in all images at once.
 {
   const switches = [...document.querySelectorAll("[data-layer]")];
 
   const toggle = (layer, on) => {
     document.body.classList.toggle(`no-${layer}`, !on);
-    for (const each of switches) if (each.dataset.layer === layer) each.checked = on;
+    for (const input of switches) if (input.dataset.layer === layer) input.checked = on;
   };
 
-  for (const each of switches) {
-    each.addEventListener("change", () => toggle(each.dataset.layer, each.checked));
+  for (const input of switches) {
+    input.addEventListener("change", () => toggle(input.dataset.layer, input.checked));
   }
-  // On returning to the page the browser restores the switches: restore the pictures to match.
+  // When the user returns to the page, the browser restores the switches: update the images to match.
   for (const layer of ["objects", "detections"]) {
-    toggle(layer, switches.find((each) => each.dataset.layer === layer).checked);
+    toggle(layer, switches.find((input) => input.dataset.layer === layer).checked);
   }
 }

@@ -1,16 +1,16 @@
-// An enlarged picture: arrow keys show the others; Escape closes it (done by the browser).
+// An enlarged image: arrow keys show the others; Escape closes it (handled by the browser).
 {
   const box = document.getElementById("lightbox");
   const stage = document.getElementById("lightbox-stage");
   const caption = document.getElementById("lightbox-caption");
   const words = document.getElementById("lightbox-words");
   const place = document.getElementById("lightbox-place");
-  const letters = () => (stage.clientWidth < 600 ? 11 : 13); // their height on the screen
+  const letters = () => (stage.clientWidth < 600 ? 11 : 13); // text height on the screen
   let shown = null;
 
   const cards = () => [...shown.parentElement.children].filter((card) => !card.classList.contains("other"));
 
-  // Labels keep their size on the screen, whatever the picture's.
+  // Labels keep their size on the screen at any image size.
   const fit = () => {
     for (const svg of stage.querySelectorAll(".pic > svg")) {
       const image = svg.viewBox.baseVal;
@@ -23,10 +23,10 @@
     shown = card;
     card.hidden = false;
     const sides = card.querySelectorAll(".side");
-    const pictures = sides.length ? sides : card.querySelectorAll(".pic");
-    stage.replaceChildren(...[...pictures].map((each) => each.cloneNode(true)));
+    const images = sides.length ? sides : card.querySelectorAll(".pic");
+    stage.replaceChildren(...[...images].map((image) => image.cloneNode(true)));
     caption.replaceChildren(...card.querySelector("figcaption").cloneNode(true).childNodes);
-    words.textContent = [...stage.querySelectorAll("img")].map((each) => each.alt).join(" ");
+    words.textContent = [...stage.querySelectorAll("img")].map((image) => image.alt).join(" ");
     place.textContent = `${cards().indexOf(card) + 1} / ${cards().length}`;
     fit();
   };
@@ -47,7 +47,7 @@
     button.addEventListener("click", () => step(Number(button.dataset.step)));
   }
   box.querySelector("[data-close]").addEventListener("click", () => box.close());
-  // Wherever the focus is: it may have left the picture for the browser's own buttons.
+  // On the document, because the focus may have left the dialog for the browser's own buttons.
   document.addEventListener("keydown", (event) => {
     if (!box.open) return;
     const actions = {
@@ -61,7 +61,7 @@
     actions[event.key]();
   });
   new ResizeObserver(fit).observe(stage);
-  // Keyboard focus returns to the last picture shown.
+  // Keyboard focus returns to the last image shown.
   box.addEventListener("close", () => {
     stage.replaceChildren();
     shown.querySelector(".open").focus();

@@ -1,4 +1,4 @@
-// Tables: a click on a heading sorts by it, a second one the other way round; typing filters.
+// Tables: a click on a heading sorts by it, a second click reverses the order; typing filters.
 {
   const words = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
 
@@ -8,7 +8,7 @@
     return cell.dataset.value === "" ? null : Number(cell.dataset.value);
   };
 
-  // Rows without a value stay last either way.
+  // Rows without a value stay last in both orders.
   const compare = (a, b, direction) => {
     if (a === null || b === null) return (a === null) - (b === null);
     return direction * (typeof a === "number" ? a - b : words.compare(a, b));
@@ -16,27 +16,27 @@
 
   const sort = (table, header) => {
     const column = header.cellIndex;
-    const firstWay = header.classList.contains("number") ? "descending" : "ascending";
-    const other = { ascending: "descending", descending: "ascending" };
-    const way = other[header.getAttribute("aria-sort")] ?? firstWay;
-    for (const each of table.tHead.rows[0].cells) each.removeAttribute("aria-sort");
-    header.setAttribute("aria-sort", way);
+    const initialOrder = header.classList.contains("number") ? "descending" : "ascending";
+    const reversed = { ascending: "descending", descending: "ascending" };
+    const order = reversed[header.getAttribute("aria-sort")] ?? initialOrder;
+    for (const cell of table.tHead.rows[0].cells) cell.removeAttribute("aria-sort");
+    header.setAttribute("aria-sort", order);
     const body = table.tBodies[0];
     const rows = [...body.rows].map((row) => ({ row, value: valueOf(row, column) }));
-    rows.sort((a, b) => compare(a.value, b.value, way === "ascending" ? 1 : -1));
-    body.append(...rows.map((each) => each.row));
+    rows.sort((a, b) => compare(a.value, b.value, order === "ascending" ? 1 : -1));
+    body.append(...rows.map((item) => item.row));
   };
 
   const filter = (input) => {
-    const wanted = input.value.trim().toLowerCase();
+    const query = input.value.trim().toLowerCase();
     const rows = [...document.getElementById(input.dataset.filter).tBodies[0].rows];
-    let left = 0;
+    let visible = 0;
     for (const row of rows) {
-      row.hidden = !row.textContent.toLowerCase().includes(wanted);
-      if (!row.hidden) left += 1;
+      row.hidden = !row.textContent.toLowerCase().includes(query);
+      if (!row.hidden) visible += 1;
     }
     const count = input.parentElement.querySelector("output");
-    count.textContent = wanted ? `${left} of ${rows.length} rows` : `${rows.length} rows`;
+    count.textContent = query ? `${visible} of ${rows.length} rows` : `${rows.length} rows`;
   };
 
   for (const button of document.querySelectorAll(".sort")) {

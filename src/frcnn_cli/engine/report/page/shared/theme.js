@@ -1,5 +1,5 @@
 "use strict";
-// Light, dark, or the system's theme: kept for the next visit where the browser allows it.
+// Light, dark, or the system's theme; stored for the next visit if the browser allows it.
 {
   const button = document.getElementById("theme");
   const words = button.querySelector("span");
@@ -8,8 +8,8 @@
   const stored = () => {
     try { return localStorage.getItem("frcnn-theme"); } catch { return null; }
   };
-  const keep = (theme) => {
-    try { localStorage.setItem("frcnn-theme", theme); } catch { /* not kept then */ }
+  const save = (theme) => {
+    try { localStorage.setItem("frcnn-theme", theme); } catch { /* not stored then */ }
   };
   const show = (theme) => {
     if (theme === "auto") delete document.documentElement.dataset.theme;
@@ -23,6 +23,6 @@
   button.addEventListener("click", () => {
     theme = order[(order.indexOf(theme) + 1) % order.length];
     show(theme);
-    keep(theme);
+    save(theme);
   });
 }

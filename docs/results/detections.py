@@ -1,8 +1,8 @@
-"""pictures.py DETECTIONS DATASET SPLIT OUT: detections as plots, without the images' pixels.
+"""detections.py DETECTIONS DATASET SPLIT OUT: a figure of detections, without the images' pixels.
 
-The first twelve images of the split: objects in grey (difficult ones lighter), detections that
-score 0.5 or more as `frcnn detect --viz` draws them. DETECTIONS is what `frcnn eval
---save-detections` wrote; data sets are looked for as the commands do.
+It shows the first twelve images of the split. Objects are grey (difficult ones lighter);
+detections with a score of at least 0.5 are drawn as by `frcnn detect --viz`. DETECTIONS is a file
+written by `frcnn eval --save-detections`. Datasets are found as by the commands.
 """
 
 import sys
@@ -43,7 +43,7 @@ def main(detections: str, dataset: str, split: str, out: str) -> None:
 def draw_objects(
     paper: Image.Image, truth: GroundTruth, scale: float, classes: tuple[str, ...]
 ) -> None:
-    """The ground truth in grey, larger objects under smaller ones, named at their lower end."""
+    """Draw the ground truth in grey, smaller objects on top, with labels at the lower edge."""
     draw = ImageDraw.Draw(paper)
     areas = np.prod(truth.boxes[:, 2:] - truth.boxes[:, :2], axis=1)
     for index in np.argsort(-areas):

@@ -1,0 +1,109 @@
+"""The files around the code: the site's navigation, CI, commit hooks and versions."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from frcnn_cli import __version__
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+DOCS = REPOSITORY / "docs"
+GITHUB = REPOSITORY / ".github"
+HOOKS = REPOSITORY / ".pre-commit-config.yaml"
+WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
+YAML_FILES = [HOOKS, REPOSITORY / "CITATION.cff", REPOSITORY / "mkdocs.yml", *GITHUB.rglob("*.yml")]
+
+
+def parsed(path: Path) -> dict[str, Any]:
+    value = yaml.safe_load(path.read_text(encoding="utf-8"))
+    assert isinstance(value, dict), path
+    return value
+
+
+def make_targets() -> set[str]:
+    makefile = (REPOSITORY / "Makefile").read_text(encoding="utf-8")
+    rules = re.findall(r"^([a-z][a-z0-9 -]*):", makefile, re.MULTILINE)
+    return {target for rule in rules for target in rule.split()}
+
+
+def commands(workflow: Path) -> list[str]:
+    """What the steps of a workflow run, without comments."""
+    steps = [step for job in parsed(workflow)["jobs"].values() for step in job["steps"]]
+    lines = "\n".join(step.get("run", "") for step in steps).splitlines()
+    return [line.partition(" #")[0].strip() for line in lines if line.strip()]
+
+
+def assert_known(command: str) -> None:
+    """A command is a target of the Makefile, or a script of the repository."""
+    program, *arguments = command.split()
+    if program == "make":
+        assert arguments
+        assert set(arguments) <= make_targets(), command
+    else:
+        assert (REPOSITORY / program).stat().st_mode & 0o111, command
+
+
+@pytest.mark.parametrize("path", YAML_FILES, ids=lambda path: path.name)
+def test_yaml_files_parse(path: Path) -> None:
+    assert parsed(path)
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    groups = parsed(REPOSITORY / "mkdocs.yml")["nav"]
+    listed = [path for group in groups for pages in group.values() for page in pages
+              for path in page.values()]  # fmt: skip
+    pages = {
+        path.relative_to(DOCS).as_posix()
+        for pattern in ("*.md", "*.ipynb")
+        for path in DOCS.rglob(pattern)
+        if ".ipynb_checkpoints" not in path.parts
+    }
+    assert sorted(listed) == sorted(pages)
+
+
+@pytest.mark.parametrize("page", sorted(REPOSITORY.glob("*.md")), ids=lambda page: page.name)
+def test_links_outside_the_site_lead_somewhere(page: Path) -> None:
+    """Those in docs/ are checked by `make docs`."""
+    links = re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    assert [link for link in links if not (REPOSITORY / link).exists()] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_run_what_the_repository_has(workflow: Path) -> None:
+    assert commands(workflow)
+    for command in commands(workflow):
+        assert_known(command)
+
+
+def test_a_workflow_runs_the_checks_and_one_builds_wheels() -> None:
+    every = [command for workflow in WORKFLOWS for command in commands(workflow)]
+    assert ".ci/run" in every
+    assert {"make wheel", "make test-abi"} & set(every)
+
+
+def test_hooks_and_checks_run_targets_of_the_makefile() -> None:
+    hooks = [hook for repo in parsed(HOOKS)["repos"] for hook in repo["hooks"]]
+    for hook in hooks:
+        assert_known(hook["entry"])
+    checks = re.findall(r"^make .*", (REPOSITORY / ".ci" / "run").read_text(), re.MULTILINE)
+    assert len(checks) >= 5
+    for command in checks:
+        assert_known(command)
+
+
+def test_an_unknown_command_is_noticed() -> None:
+    with pytest.raises(AssertionError):
+        assert_known("make everything")
+    with pytest.raises(FileNotFoundError):
+        assert_known("ci/run.sh")
+
+
+def test_the_version_is_the_newest_of_the_changelog() -> None:
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    newest = re.findall(r"^## (\d+\.\d+\.\d+)", changelog, re.MULTILINE)[0]
+    assert newest == __version__ == parsed(REPOSITORY / "CITATION.cff")["version"]
