@@ -54,7 +54,7 @@ def test_scored_images_that_the_model_was_trained_on_are_counted(
         assert result.exit_code == 0, result.output
         output = " ".join(result.output.split())
         assert json.loads(json_path.read_text())["trained_on"] == expected
-        assert f"the model was trained on {expected} of the images" in output
+        assert f"The model was trained on {expected} of these images." in output
         assert ("do not apply to new images" in output) == (expected > 0)
     result = frcnn("compress", home / "run", data, "--split", "trainval", "--source", "dense",
                    "--svd-rank", 8, "--out", tmp_path / "small.safetensors",

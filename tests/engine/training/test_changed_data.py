@@ -142,6 +142,20 @@ def test_a_replaced_image_is_noticed_when_it_is_read(shapes: Path, tmp_path: Pat
         resume_run(run, RunOptions(device="cpu"))
 
 
+def test_a_run_is_not_resumed_with_another_store(shapes: Path, tmp_path: Path) -> None:
+    """The second store has the same source and boxes, but more images."""
+    store, run = tmp_path / "given.proposals", tmp_path / "run"
+    propose([str(shapes)], DenseBoxes(), store, split="trainval", workers=0)
+    with pytest.raises(KeyboardInterrupt):
+        start(experiment_on(shapes, file=str(store)), run, Listener(stop_after=4))
+    shutil.copy(store, tmp_path / "first")
+    propose([str(shapes)], DenseBoxes(), store, workers=0)
+    with pytest.raises(MisuseError, match="the proposals have changed since this run started"):
+        resume_run(run, RunOptions(device="cpu"))
+    shutil.copy(tmp_path / "first", store)
+    assert resume_run(run, RunOptions(device="cpu")).path.is_file()
+
+
 def test_the_model_has_the_digests_of_the_images_that_it_read(shapes: Path, tmp_path: Path) -> None:
     store, run = tmp_path / "given.proposals", tmp_path / "run"
     propose([str(shapes)], DenseBoxes(), store, workers=0)

@@ -86,8 +86,20 @@ def _stored_values(origin: Mapping[str, Any], architecture: Architecture) -> lis
     ]
 
 
-def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str:
-    """A fingerprint of the proposals: a store's own, or SHA-256 of another file or folder."""
-    if isinstance(proposals, ProposalStore):
-        return proposals.provenance.fingerprint
-    return proposal_digest(path)
+def proposals_fingerprint(
+    path: Path, proposals: Mapping[str, Proposals], is_cache: bool = False
+) -> str:
+    """A fingerprint of the proposals: of a store, or SHA-256 of another file or folder.
+
+    A store has its provenance, number of images and size, separated by spaces; the cache, which
+    grows, has its provenance alone.
+    """
+    if not isinstance(proposals, ProposalStore):
+        return proposal_digest(path)
+    provenance = proposals.provenance.fingerprint
+    return provenance if is_cache else f"{provenance} {len(proposals)} {path.stat().st_size}"
+
+
+def same_proposals(original: str, current: str) -> bool:
+    """Whether two fingerprints are equal; older versions stored only the provenance of a store."""
+    return current == original or (" " not in original and current.split(" ")[0] == original)

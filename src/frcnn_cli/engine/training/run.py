@@ -161,7 +161,9 @@ def prepare_run(
             detect = replace(experiment.detect, score_threshold=None, precision=settings.precision)
             validation = Validation(of_val.dataset, of_val.proposals, detect)
     fingerprint = Fingerprint.of(found.dataset, found.digests)
-    of_proposals = proposals_fingerprint(found.path, found.proposals)
+    of_proposals = proposals_fingerprint(
+        found.path, found.proposals, is_cache=not experiment.proposals.file
+    )
     origin = origin_of(experiment, of_proposals, fingerprint)
     return Run(folder, found.dataset, found.proposals, settings, device, origin, validation, team)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
-from frcnn_cli.engine.models.provenance import dataset_fingerprint, with_dataset
+from frcnn_cli.engine.models.provenance import dataset_fingerprint, same_proposals, with_dataset
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
@@ -260,7 +260,7 @@ def _check_proposals(stored: StoredRun, run: Run) -> None:
     """Raise MisuseError if the proposals have changed since the run started."""
     assert stored.progress is not None
     original = stored.progress.origin.get("proposals_fingerprint")
-    if original and original != run.origin["proposals_fingerprint"]:
+    if original and not same_proposals(str(original), run.origin["proposals_fingerprint"]):
         raise MisuseError(
             f"{run.folder}: the proposals have changed since this run started "
             f"({stored.experiment.proposals.file or stored.experiment.proposals.source}).\n"
