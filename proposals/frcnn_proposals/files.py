@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import fcntl
+import glob
 import os
 import tempfile
 from collections.abc import Iterator
@@ -44,6 +46,81 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
+@contextmanager
+def unfinished_file(path: Path) -> Iterator[Path]:
+    """A file beside `path` for a writer that needs a name; it is removed at the end.
+
+    Its name is unique to this process, and ends like that of `path`. Raises InputError where it
+    cannot be created, or while another process writes `path`: one of the two would be lost.
+    """
+    start, end = f".{path.stem[:_SHORT]}.", f".partial{path.suffix}"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if any(
+            map(_is_locked, path.parent.glob(f"{glob.escape(start)}????????{glob.escape(end)}"))
+        ):
+            raise InputError(
+                f"{path}: another process is writing it. Wait for it, or choose another folder."
+            )
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=start, suffix=end)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        os.chmod(name, 0o644)
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)
+        os.close(handle)
+
+
+def _is_locked(path: Path) -> bool:
+    """Whether a living process holds the file."""
+    try:
+        with open(path, "rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """A new folder to write into, beside `path`; it takes that name when the block ends well.
+
+    Its name until then is unique to this process. Raises MisuseError where `path` exists, also if
+    another process creates it meanwhile.
+    """
+    if os.path.lexists(path):
+        raise MisuseError(f"{path}: already exists. Remove it, or choose another folder.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(path) as folder:
+        yield folder
+        try:
+            os.rename(folder, path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise
+            raise MisuseError(
+                f"{path}: was created by another process in the meantime, and is not replaced. "
+                "Choose another folder."
+            ) from error
+
+
+@contextmanager
+def temporary_folder(beside: Path) -> Iterator[Path]:
+    """An empty folder on the disk of `beside`, with a name of its own; removed at the end."""
+    prefix = f".{beside.name[:_SHORT]}."
+    with tempfile.TemporaryDirectory(
+        dir=beside.parent, prefix=prefix, suffix=".partial", ignore_cleanup_errors=True
+    ) as outer:
+        folder = Path(outer) / "content"  # created with the user's own permissions
+        folder.mkdir()
+        yield folder
+
+
 def _target(path: Path) -> Path:
     """The file that is written for `path`: links are followed."""
     target = Path(os.path.realpath(path))
@@ -80,6 +157,14 @@ def refuse_to_replace(read: str | Path, written: Path) -> None:
     """Raises MisuseError if `written` is the same file as `read`."""
     if written.exists() and os.path.exists(read) and os.path.samefile(read, written):
         raise MisuseError(f"{written}: is also the input file; choose another name or folder")
+
+
+def check_no_link(unfinished: Path) -> None:
+    """Raises InputError for a symbolic link: unfinished work is not written through one."""
+    if unfinished.is_symlink():
+        raise InputError(
+            f"{unfinished}: is a symbolic link, not a file of unfinished work; remove it"
+        )
 
 
 def check_writable(path: Path) -> None:

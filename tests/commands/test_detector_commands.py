@@ -193,7 +193,7 @@ def test_annotated_images_do_not_overwrite_the_input(
     photo.write_bytes(picture.read_bytes())
     result = frcnn("detect", tmp_path, "--runs", home / "runs", "--viz", "--out", tmp_path)
     assert result.exit_code == 2
-    assert "photo.jpg: is the file that is read" in result.output.replace("\n", "")
+    assert "photo.jpg: is also the input file" in result.output.replace("\n", "")
     assert photo.read_bytes() == picture.read_bytes()
 
 

@@ -100,6 +100,32 @@ def test_a_dataset_by_name(tmp_path, monkeypatch):
     assert len(open_store("shapes.proposals")) == 8
 
 
+def test_boxes_of_other_images_are_removed_only_on_request(images):
+    assert run("images", "--source", "dense", "--out", "two").exit_code == 0
+    before = Path("two").read_bytes()
+    some = ("images/p0.png", "images/p3.png", "--source", "dense", "--out", "two")
+    result = run(*some)
+    assert result.exit_code == 2
+    assert "contains proposals of 2 images that are not among the given ones" in result.output
+    assert "--replace" in result.output
+    assert Path("two").read_bytes() == before
+    assert run(*some, "--replace").exit_code == 0
+    assert list(open_store("two")) == ["p0", "p3"]
+    assert run("images", "--source", "dense", "--out", "two").exit_code == 0
+    assert list(open_store("two")) == ["p0", "p1", "p2", "p3"]
+
+
+def test_boxes_of_another_source_are_replaced_only_on_request(images):
+    assert run("images").exit_code == 0
+    before = Path("images.proposals").read_bytes()
+    result = run("images", "--source", "dense")
+    assert result.exit_code == 2
+    assert "other parameters (selective-search) for 4 images" in " ".join(result.output.split())
+    assert Path("images.proposals").read_bytes() == before
+    assert run("images", "--source", "dense", "--replace").exit_code == 0
+    assert open_store("images.proposals").provenance.source == "dense"
+
+
 def test_list_sources():
     result = CliRunner(env={"COLUMNS": "200"}).invoke(cli, ["propose", "--list-sources"])
     assert result.exit_code == 0

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import check_writable, refuse_to_replace, write_whole
+from frcnn_proposals.files import (
+    check_writable,
+    refuse_to_replace,
+    unfinished_file,
+    whole_folder,
+    write_whole,
+)
 from frcnn_proposals.reading import open_file, read_bytes
 
 
@@ -56,3 +62,67 @@ def test_an_input_file_is_not_overwritten(tmp_path: Path) -> None:
     for written in ("a", "b"):
         with pytest.raises(MisuseError, match="is also the input file"):
             refuse_to_replace(tmp_path / "a", tmp_path / written)
+
+
+def test_a_folder_appears_whole_and_deletes_no_other(tmp_path: Path) -> None:
+    foreign = tmp_path / "out.partial"
+    foreign.mkdir()
+    (foreign / "notes").write_text("precious")
+    with whole_folder(tmp_path / "new" / "out") as folder:
+        (folder / "a").write_text("a")
+        assert not (tmp_path / "new" / "out").exists()
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["out"]
+    assert [path.name for path in (tmp_path / "new" / "out").iterdir()] == ["a"]
+    usual = tmp_path / "usual"
+    usual.mkdir()
+    assert (tmp_path / "new" / "out").stat().st_mode == usual.stat().st_mode
+    with pytest.raises(MisuseError, match="already exists"), whole_folder(tmp_path / "new" / "out"):
+        pass
+    assert (foreign / "notes").read_text() == "precious"
+
+
+def write_folder_twice(out: Path, names: list[str]) -> None:
+    with whole_folder(out) as second, whole_folder(out) as first:
+        for folder in (first, second):
+            (folder / "name").write_text(folder.parent.name)
+        names.append(first.parent.name)
+
+
+def test_two_writers_of_one_folder_at_once(tmp_path: Path) -> None:
+    names: list[str] = []
+    with pytest.raises(MisuseError, match="created by another process"):
+        write_folder_twice(tmp_path / "out", names)
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert (tmp_path / "out" / "name").read_text() == names[0]
+
+
+def write_and_fail(out: Path, error: type[BaseException]) -> None:
+    with whole_folder(out) as folder:
+        (folder / "a").write_text("a")
+        raise error
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_a_folder_whose_writer_fails_leaves_nothing(
+    tmp_path: Path, error: type[BaseException]
+) -> None:
+    with pytest.raises(error):
+        write_and_fail(tmp_path / "out", error)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_unfinished_files_have_names_of_their_own(tmp_path: Path) -> None:
+    foreign = tmp_path / ".a.partial.mp4"
+    foreign.write_text("precious")
+    killed = tmp_path / ".a.12345678.partial.mp4"  # by a process that has ended
+    killed.write_text("half")
+    with unfinished_file(tmp_path / "a.mp4") as partial:
+        assert partial.suffix == ".mp4"
+        with unfinished_file(tmp_path / "a.b.mp4"):
+            pass
+        with pytest.raises(InputError, match=r"a\.mp4: another process is writing it"):
+            unfinished_file(tmp_path / "a.mp4").__enter__()
+    assert not partial.exists()
+    assert (foreign.read_text(), killed.read_text()) == ("precious", "half")
+    with unfinished_file(tmp_path / "a.mp4"):
+        pass

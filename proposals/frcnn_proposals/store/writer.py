@@ -10,6 +10,7 @@ from pathlib import Path
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.files import check_no_link
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.schema import (
     check_tables,
@@ -126,6 +127,7 @@ class StoreWriter:
         self.close()
 
     def _open(self) -> sqlite3.Connection:
+        check_no_link(self.partial)
         if self.partial.exists() and not is_sqlite(self.partial):
             raise InputError(f"{self.partial}: exists and is not a proposal store; remove it")
         # Every statement is committed, so a killed process loses no finished one.

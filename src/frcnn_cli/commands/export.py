@@ -32,7 +32,7 @@ _SUFFIXES = {"onnx": ".onnx", "torch-export": ".pt2"}
     help="onnx: build RoI pooling from basic operators, for runtimes without MaxRoiPool.",
 )
 @click.option(
-    "--out", type=options.FilePath, show_default="next to the model", help="File to write."
+    "--out", type=options.OutputFile, show_default="next to the model", help="File to write."
 )
 @options.runs_root
 @options.json_file

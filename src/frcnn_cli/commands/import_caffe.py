@@ -29,7 +29,7 @@ from frcnn_proposals.reading import read_text
 )
 @click.option(
     "--out",
-    type=options.FilePath,
+    type=options.OutputFile,
     show_default="FILE with the extension .safetensors",
     help="File to write.",
 )

@@ -20,7 +20,7 @@ from frcnn_proposals.files import write_whole
 )
 @click.option(
     "--out",
-    type=options.FilePath,
+    type=options.OutputFile,
     show_default="FILE with the extension .safetensors",
     help="File to write.",
 )

@@ -28,7 +28,7 @@ _FAILURES_SHOWN = 20
 @click.argument("images", nargs=-1)
 @click.option(
     "--out",
-    type=options.FilePath,
+    type=options.OutputFile,
     show_default="named after the first of IMAGES",
     help="Output store.",
 )
@@ -58,6 +58,11 @@ _FAILURES_SHOWN = 20
 @click.option("--split", help="Use only this split of a dataset.")
 @options.data_root
 @options.allow_mismatch
+@click.option(
+    "--replace",
+    is_flag=True,
+    help="Remove proposals of other images, or of another source, from an existing store.",
+)
 @click.option("--list-sources", is_flag=True, help="List all sources and exit.")
 @options.json_file
 @pass_output

@@ -52,7 +52,7 @@ class ReportOptions:
 @click.argument("models", nargs=-1, type=options.AnyPath, metavar="[MODEL [MODEL]]")
 @click.option(
     "--out",
-    type=options.FolderPath,
+    type=options.OutputFolder,
     default=Path("report"),
     show_default=True,
     help="Folder for index.html and the plots.",

@@ -6,7 +6,7 @@ inclusive corners. Labels are 1..K; 0 is the background.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,6 +115,10 @@ class Detections:
     def above(self, threshold: float) -> Detections:
         """Return the detections with a score of at least `threshold`."""
         return self.take(np.flatnonzero(self.scores >= threshold))
+
+    def with_labels(self, labels: Collection[int]) -> Detections:
+        """Those whose label is one of `labels`."""
+        return self.take(np.flatnonzero(np.isin(self.labels, list(labels))))
 
     def take(self, indices: NDArray[np.int64] | Sequence[int]) -> Detections:
         """Return the detections at `indices`, in that order."""

@@ -27,6 +27,17 @@ def test_generate_writes_and_does_not_overwrite(shapes):
     assert "already exists" in again.output
 
 
+def test_folders_with_the_name_of_unfinished_work_are_not_deleted(shapes, tmp_path):
+    for name in ("made.partial", "exported.partial"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "notes").write_text("precious")
+    made = run("generate", tmp_path / "made", "--images", 8, "--size", 64, 64)
+    exported = run("export", shapes, tmp_path / "exported", "--format", "yolo")
+    assert (made.exit_code, exported.exit_code) == (0, 0), made.output + exported.output
+    for name in ("made.partial", "exported.partial"):
+        assert (tmp_path / name / "notes").read_text() == "precious"
+
+
 def test_list_shows_name_layout_and_splits(shapes, monkeypatch):
     monkeypatch.setenv("COLUMNS", "200")
     result = run("list", "--data-root", shapes.parent)

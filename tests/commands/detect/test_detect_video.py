@@ -270,8 +270,23 @@ def test_is_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_input_video_is_not_overwritten(tmp_path: Path) -> None:
     video = write_video(tmp_path / "drive.avi", 3).rename(tmp_path / "drive.mp4")
     before = video.read_bytes()
-    assert "is the file that is read" in detect(str(video), tmp_path, code=2)
+    assert "is also the input file" in detect(str(video), tmp_path, code=2)
     assert video.read_bytes() == before
+
+
+def test_two_videos_of_one_name_at_once(tmp_path: Path) -> None:
+    """The second would replace the first."""
+    camera = Video("camera 0", WIDTH, HEIGHT, 10.0, None, True)
+    picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
+    planted = tmp_path / ".whole.partial.mp4"
+    planted.symlink_to(tmp_path / "elsewhere")
+    with video_file(tmp_path / "whole.mp4", camera) as write:
+        said = detect("whole.avi", tmp_path, code=1)
+        assert "whole.mp4: another process is writing it" in " ".join(said.split())
+        write(video_module.Frame(0, 0.0, picture), picture)
+    assert not (tmp_path / "elsewhere").exists()
+    planted.unlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["whole.mp4"]
 
 
 def test_misuse(tmp_path: Path) -> None:
@@ -289,9 +304,8 @@ def test_ctrl_c_leaves_a_playable_video(tmp_path: Path) -> None:
         env={**os.environ, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
     )  # fmt: skip
-    partial = out / ".long.partial.mp4"
     deadline = time.monotonic() + 120
-    while not (partial.exists() and partial.stat().st_size > 20_000):
+    while not any(path.stat().st_size > 20_000 for path in out.glob(".long.*.partial.mp4")):
         assert time.monotonic() < deadline
         assert child.poll() is None, child.communicate()[0]
         time.sleep(0.05)

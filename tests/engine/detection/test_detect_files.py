@@ -133,12 +133,37 @@ def test_journal_of_another_model_or_setting_is_rejected(tmp_path: Path) -> None
         assert len(reopened) == 1
 
 
-def test_other_files_are_not_overwritten(tmp_path: Path) -> None:
+@pytest.mark.parametrize("content", ["precious\nnotes\n", "precious", '{"format":1}', "{}\n"])
+def test_other_files_are_not_overwritten(tmp_path: Path, content: str) -> None:
     path = tmp_path / "journal"
-    path.write_text("precious\nnotes\n")
+    path.write_text(content)
     with pytest.raises(InputError, match="not a journal"):
         Journal(path, {})
-    assert path.read_text() == "precious\nnotes\n"
+    assert path.read_text() == content
+
+
+def test_journal_with_a_truncated_first_line_is_restarted(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    with Journal(path, {"model": "m"}) as journal:
+        journal.add("a", "1", FOUND)
+    head = path.read_bytes().split(b"\n")[0]
+    for length in (0, 1, 20, len(head)):
+        path.write_bytes(head[:length])
+        with Journal(path, {"model": "m"}) as journal:
+            assert len(journal) == 0
+            journal.add("a", "1", FOUND)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_symbolic_link_in_place_of_a_journal_is_not_followed(tmp_path: Path, there: bool) -> None:
+    target = tmp_path / "target"
+    if there:
+        target.touch()
+    (tmp_path / "journal").symlink_to(target)
+    with pytest.raises(InputError, match="journal: is a symbolic link"):
+        Journal(tmp_path / "journal", {})
+    assert target.exists() == there
+    assert not there or target.read_bytes() == b""
 
 
 def test_two_runs_cannot_write_the_same_journal(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.run import detect_in_files, make_detector
 from frcnn_cli.engine.evaluation.images import open_images, open_unseen_images
@@ -146,9 +147,8 @@ def test_detection_in_files_writes_annotated_images_and_json(
     broken = tmp_path / "broken.jpg"
     broken.write_bytes(b"not an image")
     detector = make_detector(loaded, DetectionOptions(score_threshold=0.0), source="dense")
-    detected = detect_in_files(
-        detector, [*files, ("broken", broken)], tmp_path / "found.json", tmp_path / "drawn"
-    )
+    outputs = DetectionOutputs(json_path=tmp_path / "found.json", annotated=tmp_path / "drawn")
+    detected = detect_in_files(detector, [*files, ("broken", broken)], outputs)
     expected = by_hand(loaded, data, score_threshold=0.0)
     assert list(detected.detections) == [image_id for image_id, _ in files]
     for image_id, found in detected.detections.items():

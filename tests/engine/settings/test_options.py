@@ -27,6 +27,7 @@ def test_without_options_the_settings_of_the_model_are_unchanged() -> None:
         ({"flip": True}, {"flip": True}),
         ({"box_regression": False}, {"box_regression": False}),
         ({"box_voting": 0.0}, {"box_voting": 0.0}),
+        ({"nms_iou": 0.0}, {"nms_iou": 0.0}),
     ],
 )
 def test_an_option_changes_only_its_setting(

@@ -125,6 +125,20 @@ def test_another_provenance_or_no_resume_starts_again(tmp_path, other):
     assert open_store(path).provenance == other
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_link_in_the_place_of_the_partial_store_is_not_followed(
+    tmp_path: Path, there: bool
+) -> None:
+    target = tmp_path / "target"
+    if there:
+        target.touch()
+    partial_path(tmp_path / "s").symlink_to(target)
+    with pytest.raises(InputError, match=r"s\.partial: is a symbolic link"):
+        StoreWriter(tmp_path / "s", SOURCE)
+    assert target.exists() == there
+    assert not there or target.read_bytes() == b""
+
+
 def test_two_writers_at_once(tmp_path):
     with StoreWriter(tmp_path / "s", SOURCE), pytest.raises(InputError, match="another process"):
         StoreWriter(tmp_path / "s", SOURCE)

@@ -115,7 +115,7 @@ class CompressOptions:
 )
 @click.option(
     "--plot",
-    type=options.FilePath,
+    type=options.OutputFile,
     default=Path("map-by-rank.png"),
     show_default=True,
     help="File for the plot of --sweep.",

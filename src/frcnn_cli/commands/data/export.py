@@ -16,7 +16,7 @@ from frcnn_cli.engine.datasets.open import open_dataset
 
 @click.command()
 @click.argument("dataset")
-@click.argument("out", type=options.AnyPath)
+@click.argument("out", type=options.OutputPath)
 @click.option(
     "--format", "format", type=click.Choice(FORMATS), required=True, help="Format of OUT."
 )

@@ -11,7 +11,7 @@ from frcnn_cli.commands.shared.console import Output, pass_output
 
 
 @click.command()
-@click.argument("out", type=options.FolderPath)
+@click.argument("out", type=options.OutputFolder)
 @click.option(
     "--images",
     default=400,

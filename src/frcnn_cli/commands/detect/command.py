@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from frcnn_cli.commands.shared.detection_options import (
     detection_options,
     take,
 )
+from frcnn_cli.commands.shared.paths import is_inside
+from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.video import check_video, is_video
 from frcnn_cli.engine.drawing.detections import annotated_image_path
 from frcnn_cli.engine.models.store import find_model
@@ -40,12 +42,13 @@ class DetectOptions:
     detection: DetectionOptions
     proposals: Path | None
     source: str | None
+    classes: tuple[str, ...] | None
     viz: bool
     out: Path
     runs_root: Path
     device: str
     max_pixels: int
-    json_path: Path | None
+    outputs: DetectionOutputs
 
 
 @click.command()
@@ -62,11 +65,18 @@ class DetectOptions:
     help="Discard detections with a lower score. Use 0.01 or less for a file that will be "
     "evaluated.",
 )
+@click.option(
+    "--classes",
+    metavar="NAME,NAME,...",
+    callback=lambda _, __, value: None if value is None else parse_names(value),
+    show_default="all",
+    help="Write only detections of these classes of the model.",
+)
 @detection_options
 @click.option("--viz", is_flag=True, help="Save annotated images to the folder --out.")
 @click.option(
     "--out",
-    type=options.FolderPath,
+    type=options.OutputFolder,
     default=Path("detections"),
     show_default=True,
     help="Folder for annotated images, or for the annotated video and its detections.",
@@ -75,6 +85,24 @@ class DetectOptions:
 @options.device
 @options.max_pixels
 @options.json_file
+@click.option(
+    "--csv",
+    "csv_path",
+    type=options.OutputFile,
+    help="Write one row per detection there: image,class,score,x1,y1,x2,y2.",
+)
+@click.option(
+    "--yolo",
+    type=options.OutputFolder,
+    help="Write one text per image into this folder, with one line per detection: class number, "
+    "centre x, centre y, width, height, score.",
+)
+@click.option(
+    "--save-crops",
+    "crops",
+    type=options.OutputFolder,
+    help="Write the pixels of each box into this folder, as CLASS/IMAGE-N.jpg.",
+)
 @pass_output
 def detect(output: Output, /, **given: Any) -> None:
     """Detect objects in IMAGES (files, folders, globs, lists of paths, datasets) or in a video.
@@ -93,7 +121,8 @@ def detect(output: Output, /, **given: Any) -> None:
     frcnn detect drive.mp4 --out annotated
     frcnn detect 0 --out camera
     """
-    chosen = DetectOptions(detection=take(DetectionOptions, given), **given)
+    outputs = take(DetectionOutputs, given, annotated=given["out"] if given["viz"] else None)
+    chosen = DetectOptions(detection=take(DetectionOptions, given), outputs=outputs, **given)
     videos = [name for name in chosen.images if is_video(name)]
     files = _checked_files(chosen, videos)
     check_proposals_file(chosen.proposals)
@@ -105,20 +134,18 @@ def detect(output: Output, /, **given: Any) -> None:
     with model_in_team(
         chosen.model, chosen.runs_root, chosen.device, chosen.detection.precision, output
     ) as (loaded, team):
-        detector = make_detector(loaded, chosen.detection, chosen.proposals, chosen.source)
+        detector = make_detector(
+            loaded, chosen.detection, chosen.proposals, chosen.source, chosen.classes
+        )
         if videos:
             if len(chosen.images) > 1 or team.world > 1:
                 raise MisuseError(
                     "Only one video or camera can be processed at a time, by one process."
                 )
-            _print_video(
-                output, detect_in_video(detector, videos[0], chosen.out, chosen.json_path, output)
-            )
+            done = detect_in_video(detector, videos[0], chosen.out, outputs, output)
+            _print_video(output, chosen, done)
         else:
-            annotated = chosen.out if chosen.viz else None
-            detected = detect_in_files(
-                detector, files, chosen.json_path, annotated, chosen.max_pixels, team, output
-            )
+            detected = detect_in_files(detector, files, outputs, chosen.max_pixels, team, output)
             if team.is_first:
                 _print_files(output, chosen, detected, loaded.classes)
 
@@ -133,7 +160,26 @@ def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
     if chosen.viz:
         for image_id, file in files:
             refuse_to_replace(file, annotated_image_path(chosen.out, image_id))
+    if chosen.outputs.crops is not None:
+        _check_crops_folder(chosen.outputs.crops, files)
     return files
+
+
+def _check_crops_folder(folder: Path, files: list[ImageFile]) -> None:
+    """Raise for an image in the folder: a crop could replace it, or be read by the next run."""
+    for _, file in files:
+        if is_inside(Path(file), folder):
+            raise MisuseError(
+                f"{file}: is in the folder of --save-crops, {folder}. Choose another folder."
+            )
+
+
+def parse_names(text: str) -> tuple[str, ...]:
+    """The names in `person,dog`. Raises MisuseError where there are none."""
+    names = tuple(name for part in text.split(",") if (name := part.strip()))
+    if not names:
+        raise MisuseError(f"--classes is written as person,dog, not '{text}'.")
+    return names
 
 
 def _print_files(
@@ -143,22 +189,27 @@ def _print_files(
         output.print(detection_table(detected.detections, classes))
         if chosen.viz:
             output.print(f"Annotated images: [bold]{escape(str(chosen.out))}[/]")
-    if chosen.json_path is not None:
-        output.note(f"Detections: {chosen.json_path}")
+    _note_files(output, chosen.outputs)
     failures = detected.failures
     if failures:
         more = [f"{len(failures)} images failed in total."] if failures[3:] else []
         raise InputError("\n".join([*failures[: 3 - len(more)], *more]))
 
 
-def _print_video(output: Output, done: VideoDetections) -> None:
+def _note_files(output: Output, outputs: DetectionOutputs) -> None:
+    for path in (outputs.json_path, outputs.csv_path, outputs.yolo, outputs.crops):
+        if path is not None:
+            output.note(f"Detections: {path}")
+
+
+def _print_video(output: Output, chosen: DetectOptions, done: VideoDetections) -> None:
     output.print(video_table(done.objects))
     output.note(
         f"{done.frames} frames in {done.seconds:.1f} s: "
         f"{done.frames / done.seconds:.1f} frames per second"
     )
     output.print(f"Video: [bold]{escape(str(done.path))}[/]")
-    output.note(f"Detections: {done.json_path}")
+    _note_files(output, replace(chosen.outputs, json_path=done.json_path))
     if done.failure is not None:
         raise done.failure
     if done.interrupted:

@@ -22,7 +22,7 @@ from frcnn_cli.engine.evaluation.detections_file import check_detections
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import check_writable, refuse_to_replace
+from frcnn_proposals.files import check_writable
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.evaluation.scores import Evaluation
@@ -75,7 +75,7 @@ def parse_sweep(text: str) -> tuple[int, ...]:
 )
 @click.option(
     "--plot",
-    type=options.FilePath,
+    type=options.OutputFile,
     default=Path("map-by-proposals.png"),
     show_default=True,
     help="PNG file for the plot of --sweep.",
@@ -148,8 +148,6 @@ def _check(chosen: EvalOptions) -> None:
     check_data(chosen.data)
     if chosen.detections is not None:
         check_detections(chosen.detections)
-        if chosen.json_path is not None:
-            refuse_to_replace(chosen.detections, chosen.json_path)
         return
     find_model(chosen.model, chosen.runs_root)
     if chosen.sweep is not None:

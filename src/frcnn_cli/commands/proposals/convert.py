@@ -19,7 +19,7 @@ _WRITABLE = ("store", *(format.name for format in WRITABLE))
 
 @click.command()
 @click.argument("file", type=options.AnyPath)
-@click.argument("out", type=options.FilePath)
+@click.argument("out", type=options.OutputFile)
 @proposals_options.hints
 @click.option(
     "--to",

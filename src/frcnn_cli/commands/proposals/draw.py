@@ -18,7 +18,7 @@ from frcnn_proposals.formats.content import kind_of
 @click.argument("file", type=options.AnyPath)
 @click.argument("image")
 @click.option(
-    "--out", type=options.FilePath, show_default="ID-proposals.png", help="Output image (PNG)."
+    "--out", type=options.OutputFile, show_default="ID-proposals.png", help="Output image (PNG)."
 )
 @click.option(
     "--dataset", show_default="the dataset that holds IMAGE", help="Dataset with IMAGE's objects."

@@ -15,7 +15,7 @@ from frcnn_proposals.store.reader import open_store
 
 @click.command()
 @click.argument("stores", nargs=-1, required=True, type=options.FilePath)
-@click.option("--out", required=True, type=options.FilePath, help="Output store.")
+@click.option("--out", required=True, type=options.OutputFile, help="Output store.")
 @pass_output
 def merge(output: Output, stores: tuple[Path, ...], out: Path) -> None:
     """Merge STORES into one. All must have the same source with the same parameters.

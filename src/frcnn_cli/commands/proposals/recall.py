@@ -26,7 +26,7 @@ from frcnn_proposals.formats.content import kind_of
 @proposals_options.hints
 @options.allow_mismatch
 @options.json_file
-@click.option("--plot", type=options.FilePath, help="Write the curves to this PNG file.")
+@click.option("--plot", type=options.OutputFile, help="Write the curves to this PNG file.")
 @pass_output
 def recall(
     output: Output,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from frcnn_cli.commands.shared.estimate import Estimate
+from frcnn_cli.commands.shared.paths import check_paths
 from frcnn_cli.commands.shared.progress import UNITS, LogProgress, bar
 from frcnn_cli.commands.shared.safe_text import PrintableConsole, message
 from frcnn_cli.engine.reporter import Advance, Counted, Needs
@@ -91,7 +93,18 @@ class Output:
 
 
 SILENT = Output(-1, Console(quiet=True), Console(quiet=True))
-pass_output = click.make_pass_decorator(Output, ensure=True)
+_pass_output = click.make_pass_decorator(Output, ensure=True)
+
+
+def pass_output(command: Callable[..., None]) -> Callable[..., None]:
+    """Pass the Output as first argument, once the paths of the command are checked."""
+
+    @wraps(command)
+    def checked(output: Output, /, *arguments: Any, **options: Any) -> None:
+        check_paths(click.get_current_context())
+        command(output, *arguments, **options)
+
+    return _pass_output(checked)
 
 
 def write_json(path: Path | None, value: Any) -> None:

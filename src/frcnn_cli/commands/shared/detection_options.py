@@ -94,6 +94,13 @@ _scales = click.option(
     "the model's single scale.",
     show_default="the model's setting",
 )
+_nms_iou = click.option(
+    "--nms-iou",
+    metavar="IOU",
+    type=click.FloatRange(0, 1),
+    show_default="the model's setting, usually 0.3",
+    help="Suppress a box if its IoU with a higher-scoring box of the same class is over this.",
+)
 _no_box_regression = click.option(
     "--no-box-regression",
     "box_regression",
@@ -120,7 +127,7 @@ def _all_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
 
 
 detection_options = _all_of(
-    options.top_k, _precision, _tta, _scales, _no_box_regression, _box_voting
+    options.top_k, _nms_iou, _precision, _tta, _scales, _no_box_regression, _box_voting
 )
 data_options = _all_of(
     _split, options.data_root, options.proposals, options.source, options.allow_mismatch

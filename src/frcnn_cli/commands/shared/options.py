@@ -8,28 +8,16 @@ from typing import Any, TypeVar
 
 import click
 
-from frcnn_proposals.files import check_writable
+from frcnn_cli.commands.shared.paths import WrittenFile, WrittenFolder
 from frcnn_proposals.images import MAX_PIXELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FilePath = click.Path(path_type=Path, dir_okay=False)
 
 
-class _OutputFile(click.Path):
-    """A file written at the end; a path that is not writable is an error before the work."""
-
-    def __init__(self) -> None:
-        super().__init__(path_type=Path, dir_okay=False)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not str(value):
-            self.fail("The file name is empty.", param, ctx)
-        path: Path = super().convert(value, param, ctx)  # type: ignore[assignment]
-        check_writable(path)
-        return path
-
-
-OutputFile = _OutputFile()
+OutputFile = WrittenFile()
+OutputPath = WrittenFile(dir_okay=True)
+OutputFolder = WrittenFolder()
 FolderPath = click.Path(path_type=Path, file_okay=False)
 AnyPath = click.Path(path_type=Path)
 

@@ -33,7 +33,7 @@ MACHINE_OPTIONS = {"resume_folder", "device", "workers", "tensorboard", "emulate
 @click.option(
     "--out",
     "folder",
-    type=options.FolderPath,
+    type=options.OutputFolder,
     show_default="a new folder in --runs",
     help="Folder of the run.",
 )

@@ -96,6 +96,21 @@ def index_images(folder: Path) -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.iterdir()) if is_image(path)}
 
 
+def leads_inside(file_name: object) -> bool:
+    """Whether a file name or image id names a file inside its folder, as far as names go.
+
+    Files are read and written by it: every reader rejects one that leads elsewhere.
+    """
+    return (
+        isinstance(file_name, str)
+        and 0 < len(file_name) <= LONGEST_NAME
+        and file_name.isprintable()
+        and Path(file_name).name != ""
+        and ".." not in Path(file_name).parts
+        and not Path(file_name).is_absolute()
+    )
+
+
 def is_image(path: Path) -> bool:
     """Whether the file name has the suffix of an image."""
     return path.suffix.lower() in SUFFIXES

@@ -20,8 +20,10 @@ import orjson
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.files import check_no_link
 
 _FORMAT = "frcnn detections, unfinished, 1"
+_START = orjson.dumps({"format": _FORMAT})[:-1]  # every journal begins with it
 # A killed process loses no written line; a power cut loses at most those of this period.
 _SECONDS_BETWEEN_SYNCS = 1.0
 
@@ -81,7 +83,10 @@ class Journal:
 
     def _read(self, identity: dict[str, Any]) -> None:
         """Read the lines of an earlier run, or start a new file."""
-        lines = self._file.read().split(b"\n")
+        content = self._file.read()
+        if not content.startswith(_START[: len(content)]):
+            raise self._not_a_journal()
+        lines = content.split(b"\n")
         complete = sum(len(line) + 1 for line in lines[:-1])  # bytes of complete lines
         if len(lines) > 1:
             self._check_head(lines[0], identity)
@@ -102,9 +107,7 @@ class Journal:
         except ValueError:
             head = None
         if not isinstance(head, dict) or head.get("format") != _FORMAT:
-            raise InputError(
-                f"{self.path}: is not a journal of detections. Move it, or write to another file."
-            )
+            raise self._not_a_journal()
         stored = head.get("identity")
         if not isinstance(stored, dict):
             stored = {}
@@ -114,6 +117,11 @@ class Journal:
                 f"{self.path}: an unfinished run differs in its {' and '.join(differing)}.\n"
                 "Resume that run with its own command, remove the file, or write to another one."
             )
+
+    def _not_a_journal(self) -> InputError:
+        return InputError(
+            f"{self.path}: is not a journal of detections. Move it, or write to another file."
+        )
 
     def _write(self, entry: Mapping[str, Any]) -> None:
         try:
@@ -144,9 +152,10 @@ def resumed(journal: Journal | None, reporter: Reporter) -> Iterator[None]:
 
 def _open(path: Path) -> BinaryIO:
     """Open or create the file, locked for this process."""
+    check_no_link(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from error
     try:

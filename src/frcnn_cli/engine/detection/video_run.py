@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -15,10 +16,12 @@ import orjson
 
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.images import Propose, proposals_from
+from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import coco_entries
 from frcnn_cli.engine.detection.run import Detector
+from frcnn_cli.engine.detection.texts import CSV_HEADER, csv_rows, start_yolo_folder
 from frcnn_cli.engine.detection.video import Frame, Video, opened_video
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.interrupt import stop_between_steps
@@ -29,7 +32,7 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.files import refuse_to_replace, whole_file
+from frcnn_proposals.files import refuse_to_replace, unfinished_file, whole_file
 
 SUFFIX = ".mp4"
 _CODEC = "mp4v"  # MPEG-4, which every build of OpenCV can write
@@ -60,36 +63,48 @@ def detect_in_video(
     detector: Detector,
     name: str,
     folder: Path,
-    json_path: Path | None = None,
+    outputs: DetectionOutputs | None = None,
     reporter: Reporter = SILENT,
 ) -> VideoDetections:
     """Detect frame by frame, and write the annotated video and its detections into `folder`.
 
-    name: a video file, or the number of a camera. For a truncated video, or after Ctrl-C, the
-    output files are complete up to the last good frame. Raises InputError if no frame is good.
+    name: a video file, or the number of a camera. outputs: other outputs; the JSON file has the
+    name of the video by default, and crops and YOLO texts are named NAME-FRAME. For a truncated
+    video, or after Ctrl-C, the output files are complete up to the last good frame. Raises
+    InputError if no frame is good.
     """
+    outputs = replace(outputs or DetectionOutputs(), annotated=None)
     with opened_video(name) as (video, frames):
         classes = detector.loaded.classes
         model = prepare_model(detector.loaded.model, detector.loaded.precision)
         found = detect_frames(model, frames, proposals_from(detector.source), detector.settings)
         stem = Path(name).stem if not video.is_camera else f"camera-{name}"
         path = folder / f"{stem}{SUFFIX}"
-        done = VideoDetections(path, json_path or folder / f"{stem}.json")
+        done = VideoDetections(path, outputs.json_path or folder / f"{stem}.json")
         refuse_to_replace(name, path)
+        if outputs.yolo is not None:
+            earlier = outputs.yolo.glob(f"{glob.escape(stem)}-*.txt")
+            start_yolo_folder(outputs.yolo, [text.stem for text in earlier], classes)
         started = time.monotonic()
         with (
             whole_file(done.json_path) as file,
+            _csv_file(outputs.csv_path) as write_rows,
             video_file(path, video) as write,
             stop_between_steps() as stop,
             reporter.progress("Detecting", video.frames, unit="frames") as advance,
         ):
             file.write(b"[")
             try:
-                for frame, detections in found:
+                for frame, every_detection in found:
+                    detections = detector.selected(every_detection)
                     for entry in coco_entries(frame.index, detections, classes):
                         entry["seconds"] = round(frame.seconds, 3)
                         file.write((b",\n" if done.objects else b"\n") + orjson.dumps(entry))
                         done.objects[entry["category"]] += 1
+                    write_rows(csv_rows(frame.index, detections, classes))
+                    if outputs.need_pixels:
+                        image_id = f"{stem}-{frame.index:06d}"
+                        outputs.write_image(image_id, frame.image, detections, classes)
                     write(frame, draw_detections(frame.image, detections, classes))
                     done.frames += 1
                     advance(1, f"{len(detections)} objects")
@@ -102,6 +117,17 @@ def detect_in_video(
             file.write(b"]\n")
     done.seconds, done.interrupted = time.monotonic() - started, stop.made
     return done
+
+
+@contextmanager
+def _csv_file(path: Path | None) -> Iterator[Callable[[bytes], object]]:
+    """A function that writes rows; without a path, one that does nothing."""
+    if path is None:
+        yield lambda rows: None
+        return
+    with whole_file(path) as file:
+        file.write(CSV_HEADER)
+        yield file.write
 
 
 def detect_frames(
@@ -150,11 +176,8 @@ def video_file(path: Path, video: Video) -> Iterator[Write]:
     plays in real time. The file gets its name when the block ends without an error; a file
     without frames is removed. Raises InputError if the video cannot be written completely.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.stem}.partial{path.suffix}")
     size = (video.width, video.height)
     codec = cv2.VideoWriter.fourcc(*_CODEC)
-    writer = cv2.VideoWriter(str(partial), cv2.CAP_FFMPEG, codec, video.rate, size)
     written = 0
 
     def write(frame: Frame, image: Image) -> None:
@@ -164,17 +187,18 @@ def video_file(path: Path, video: Video) -> Iterator[Write]:
             writer.write(bgr)
             written += 1
 
-    try:
-        if not writer.isOpened():
-            raise InputError(f"{path}: a video of {size[0]} x {size[1]} pixels cannot be written")
-        yield write
-        writer.release()
+    with unfinished_file(path) as partial:
+        writer = cv2.VideoWriter(str(partial), cv2.CAP_FFMPEG, codec, video.rate, size)
+        try:
+            if not writer.isOpened():
+                shown = f"{size[0]} x {size[1]} pixels"
+                raise InputError(f"{path}: a video of {shown} cannot be written")
+            yield write
+        finally:
+            writer.release()
         if written:
             _check(partial, path, written)
             os.replace(partial, path)
-    finally:
-        writer.release()
-        partial.unlink(missing_ok=True)
 
 
 def _copies(frame: Frame, written: int, video: Video) -> int:

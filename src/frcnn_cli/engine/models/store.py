@@ -17,6 +17,7 @@ MODEL_FILE = "model.safetensors"
 BEST_FILE = "best.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 SETTING_FILE = "setting.toml"
+RUN_FILES = (MODEL_FILE, BEST_FILE, CHECKPOINT_FILE, SETTING_FILE)
 
 
 def save_model(model: FastRCNN, path: Path, origin: dict[str, Any], *, half: bool = False) -> None:

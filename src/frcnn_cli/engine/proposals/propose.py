@@ -18,8 +18,12 @@ from frcnn_cli.engine.proposals.run import (
 )
 from frcnn_cli.engine.reporter import SILENT, Advance, Needs, Reporter
 from frcnn_proposals.base import Source
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.store.merge import merge_stores
+from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.store.reader import open_store
+from frcnn_proposals.store.schema import is_store
 
 # The stored size of about 2,000 boxes with scores.
 _BYTES_PER_IMAGE = 40_000
@@ -36,6 +40,7 @@ def propose(
     workers: int | None = None,
     max_pixels: int = MAX_PIXELS,
     allow_mismatch: bool = False,
+    replace: bool = False,
     team: Team = ALONE,
     reporter: Reporter = SILENT,
 ) -> ProposeResult:
@@ -43,12 +48,15 @@ def propose(
 
     out: the output store; None names it after the first input, in the current folder. shard:
     process only this part of the images. workers: worker processes per process of the team.
-    allow_mismatch: accept a faulty dataset. For the other arguments and errors see propose_images.
+    allow_mismatch: accept a faulty dataset. replace: remove proposals of other images, or of another source, from an existing store;
+    without it, they are a MisuseError. For the other arguments and errors see propose_images.
     """
     files = find_images(inputs, data_root, split, allow_mismatch, reporter)
     if shard is not None:
         files = [(image_id, path) for image_id, path in files if shard.holds(image_id)]
     out = out or default_store(inputs[0], shard)
+    if not replace:
+        _check_nothing_is_lost(out, files, source)
     own = len(team.part(files))
     needs = Needs(_BYTES_PER_IMAGE * len(files), out)
     with reporter.progress(f"Proposing ({source.name})", own, needs=needs) as advance:
@@ -64,6 +72,27 @@ def propose(
         except KeyboardInterrupt:
             reporter.note("Interrupted. Finished images are saved: run the same command to resume.")
             raise
+
+
+def _check_nothing_is_lost(out: Path, files: Sequence[ImageFile], source: Source) -> None:
+    """Raise MisuseError if the run would remove proposals of other images or another source."""
+    if not is_store(out):
+        return  # missing, or in the way, which propose_images reports
+    store = open_store(out)
+    if store.provenance.fingerprint != Provenance.of(source).fingerprint:
+        lost = (
+            f"contains proposals of another source or other parameters ({store.provenance.source}) "
+            f"for {len(store)} images"
+        )
+    else:
+        others = set(store.ids()) - {image_id for image_id, _ in files}
+        if not others:
+            return
+        lost = f"contains proposals of {len(others)} images that are not among the given ones"
+    raise MisuseError(
+        f"{out}: {lost}, which would be removed.\n"
+        "Add --replace to remove them, or choose another store with --out."
+    )
 
 
 def default_store(first: str, shard: Shard | None = None) -> Path:

@@ -9,7 +9,7 @@ from typing import Any
 from frcnn_cli.engine.settings.detection import DetectSettings, PrecisionChoice
 
 # Fields of the model's settings that a value other than None replaces.
-_REPLACED = ("score_threshold", "top_k", "scales", "box_voting")
+_REPLACED = ("score_threshold", "nms_iou", "top_k", "scales", "box_voting")
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class DetectionOptions:
 
     precision: `auto` chooses by model and device. flip: also process the mirrored image. scales:
     lengths of the shorter side; empty uses the model's single scale. box_regression: False keeps
-    the boxes of the proposals. box_voting: IoU, 0 for no voting. top_k: maximum number of
-    detections per image. score_threshold: minimum score.
+    the boxes of the proposals. box_voting: IoU, 0 for no voting. nms_iou: IoU above which a box
+    is suppressed. top_k: maximum number of detections per image. score_threshold: minimum score.
     """
 
     precision: PrecisionChoice = "auto"
@@ -27,6 +27,7 @@ class DetectionOptions:
     scales: tuple[int, ...] | None = None
     box_regression: bool = True
     box_voting: float | None = None
+    nms_iou: float | None = None
     top_k: int | None = None
     score_threshold: float | None = None
 

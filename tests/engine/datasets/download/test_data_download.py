@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tarfile
+import threading
 import time
 from pathlib import Path
 
@@ -16,10 +17,16 @@ import PIL.Image
 import pytest
 from click.testing import CliRunner, Result
 from hostile_server import Request, serving
+from reporters import RecordingReporter
 
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.datasets.download import known
-from frcnn_cli.engine.datasets.download.dataset import check_disk_space, folders_of
+from frcnn_cli.engine.datasets.download.dataset import (
+    DownloadedDataset,
+    check_disk_space,
+    download_dataset,
+    folders_of,
+)
 from frcnn_cli.engine.datasets.download.known import Archive, Download
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_proposals.errors import InputError
@@ -100,6 +107,51 @@ def test_a_dataset_is_downloaded_unpacked_and_found(tmp_path: Path) -> None:
     assert {path.name for path in tmp_path.rglob("*") if path.is_dir()} == {
         "VOCdevkit", "VOC2007", "ImageSets", "Main", "Annotations", "JPEGImages",
     }  # fmt: skip
+
+
+@pytest.mark.usefixtures("small")
+def test_a_second_download_waits_for_the_first(tmp_path: Path) -> None:
+    """The first stops in the middle of its work until the second has come."""
+    started, second_waits = threading.Event(), threading.Event()
+    results: list[DownloadedDataset] = []
+
+    def hold() -> None:
+        started.set()
+        assert second_waits.wait(30)
+
+    class Second(RecordingReporter):
+        def note(self, text: str) -> None:
+            super().note(text)
+            second_waits.set()
+
+    second = Second()
+
+    def run(address: str, reporter: RecordingReporter) -> None:
+        results.append(download_dataset("voc2007", tmp_path, [address], reporter=reporter))
+
+    with serving(send_archive) as (address, starts):
+        threads = [threading.Thread(target=run, args=(address, RecordingReporter(hold)))]
+        threads[0].start()
+        assert started.wait(30)
+        threads.append(threading.Thread(target=run, args=(address, second)))
+        threads[1].start()
+        for thread in threads:
+            thread.join(60)
+    assert sorted(result.existed for result in results) == [False, True]
+    assert "another process is downloading" in second.notes[0]
+    assert starts == [0, 0]
+    assert len(list((tmp_path / "VOCdevkit" / "VOC2007" / "Annotations").iterdir())) == 3
+    assert [path.name for path in tmp_path.iterdir()] == ["VOCdevkit"]
+
+
+@pytest.mark.usefixtures("small")
+def test_a_folder_with_the_name_of_unfinished_work_is_not_deleted(tmp_path: Path) -> None:
+    foreign = tmp_path / "VOCdevkit" / ".VOC2007.partial" / "notes.txt"
+    foreign.parent.mkdir(parents=True)
+    foreign.write_text("precious")
+    with serving(send_archive) as (address, _):
+        download(tmp_path, "--mirror", address)
+    assert foreign.read_text() == "precious"
 
 
 @pytest.mark.usefixtures("small")

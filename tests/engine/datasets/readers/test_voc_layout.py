@@ -5,6 +5,7 @@ import pytest
 from folders import write_voc
 
 from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.layout import raise_on_fault
 from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_proposals.errors import InputError
 
@@ -101,6 +102,16 @@ def test_lists_may_have_a_second_column_and_duplicates(tmp_path):
     root = write_voc(tmp_path / "VOC2007", {"train": ["1", "2"]}, {"1": [DOG], "2": []})
     (root / "ImageSets/Main/train.txt").write_text("1  1\n2 -1\n\n1  1\n")
     assert [i.image_id for i in find_dataset("voc2007", "train", tmp_path).images] == ["1", "2"]
+
+
+@pytest.mark.parametrize("image_id", ["../outside", "sub/../../x", "/etc/passwd", "..", "a\x1bb"])
+def test_an_image_id_that_leads_out_of_the_folder_is_rejected(tmp_path, image_id):
+    """Files are written by it: detect --viz would replace an image beside the output folder."""
+    root = one_image(tmp_path, [DOG])
+    (root / "VOC2007" / "ImageSets" / "Main" / "train.txt").write_text(f"000001\n{image_id}\n")
+    for report in (lambda fault: None, raise_on_fault):
+        with pytest.raises(InputError, match=r"train\.txt: unusable image id"):
+            find_dataset("voc2007", "train", root, report)
 
 
 def test_classes_of_a_path_come_from_all_splits_or_a_file(tmp_path):

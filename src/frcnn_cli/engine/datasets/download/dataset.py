@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tarfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +18,7 @@ from frcnn_cli.engine.datasets.locate import data_roots
 from frcnn_cli.engine.datasets.readers.voc import VocLayout
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError, reason
-from frcnn_proposals.files import sync_folder
+from frcnn_proposals.files import sync_folder, temporary_folder
 
 _SPARE = 64 << 20  # bytes to leave free on the disk
 DEVKIT = "VOCdevkit"
@@ -61,16 +63,35 @@ def download_dataset(
     folders = folders_of(download, data_roots(data_root)[0])
     if is_complete(download, folders):
         return DownloadedDataset(folders.target, existed=True)
-    check_disk_space(download, folders)
-    archives = _fetch(download, folders, mirrors, patience, reporter)
-    with reporter.progress("Unpacking", download.size, unit="bytes") as advance:
-        unpack_archives(download, folders, archives, lambda size: advance(size, ""))
-    if not keep_archives:
-        for archive in archives:
-            archive.unlink()
-        if not any(folders.archives.iterdir()):
-            folders.archives.rmdir()
+    with _alone(folders.archives, reporter):
+        if is_complete(download, folders):  # by the process that this one has waited for
+            return DownloadedDataset(folders.target, existed=True)
+        check_disk_space(download, folders)
+        archives = _fetch(download, folders, mirrors, patience, reporter)
+        with reporter.progress("Unpacking", download.size, unit="bytes") as advance:
+            unpack_archives(download, folders, archives, lambda size: advance(size, ""))
+        if not keep_archives:
+            for archive in archives:
+                archive.unlink()
     return DownloadedDataset(folders.target, existed=False)
+
+
+@contextmanager
+def _alone(folder: Path, reporter: Reporter) -> Iterator[None]:
+    """Hold the folder of archives; wait for another process that downloads into it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            reporter.note(f"{folder}: another process is downloading. Waiting for it.")
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+        with suppress(OSError):
+            folder.rmdir()  # only if it is empty
 
 
 def _fetch(
@@ -143,10 +164,8 @@ def unpack_archives(
     Raises InputError as `unpack`, or if the archives do not contain the dataset. Incomplete
     files are deleted in every case.
     """
-    staging = folders.target.with_name(f".{folders.target.name}.partial")
-    shutil.rmtree(staging, ignore_errors=True)
-    try:
-        staging.mkdir(parents=True)
+    folders.target.parent.mkdir(parents=True, exist_ok=True)
+    with temporary_folder(folders.target) as staging:
         for archive in archives:
             unpack(archive, staging, report)
         unpacked = staging / DEVKIT / download.folder
@@ -156,8 +175,6 @@ def unpack_archives(
         os.sync()  # the files must be on the disk before the folder gets its name
         os.rename(unpacked, folders.target)
         sync_folder(folders.target.parent)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
 
 
 MAX_ENTRIES = 200_000  # VOC2012 has 40,000

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Callable, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from frcnn_cli.engine.datasets.export.formats import (
     FORMATS,
@@ -16,9 +14,10 @@ from frcnn_cli.engine.datasets.export.formats import (
     write_yolo,
 )
 from frcnn_cli.engine.datasets.export.records import ExportImage, export_images
+from frcnn_cli.engine.datasets.layout import leads_inside
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import write_whole
+from frcnn_proposals.files import whole_folder, write_whole
 
 _FolderWriter = Callable[[Path, Dataset, list[ExportImage], bool], None]
 
@@ -64,19 +63,10 @@ def _write_folder(
     images: list[ExportImage],
     copy_images: bool,
 ) -> None:
-    if out.exists():
-        raise MisuseError(f"{out} already exists: remove it or choose another folder.")
     for image in images:
-        path = PurePosixPath(image.record.image_id)
-        if path.is_absolute() or ".." in path.parts:
+        if not leads_inside(image.record.image_id):
             raise InputError(
                 f"{dataset.name}: image id {image.record.image_id!r} is not a valid file name"
             )
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        partial.mkdir(parents=True)
-        writer(partial, dataset, images, copy_images)
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with whole_folder(out) as folder:
+        writer(folder, dataset, images, copy_images)

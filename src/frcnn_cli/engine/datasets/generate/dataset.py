@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -15,6 +13,7 @@ from frcnn_cli.engine.datasets.generate.scene import Scene, SceneObject, make_sc
 from frcnn_cli.engine.datasets.text_files import CLASSES_FILE
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.files import whole_folder
 
 _TEST_SHARE = 0.25
 _VAL_SHARE = 0.15
@@ -43,15 +42,8 @@ def generate_dataset(
         raise MisuseError(
             f"{size[0]} x {size[1]} pixels are too small: each side must be at least 64."
         )
-    if out.exists():
-        raise MisuseError(f"{out} already exists: remove it or choose another folder.")
-    partial = out.with_name(f"{out.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    try:
-        _write(partial, images, seed, size, reporter)
-        os.replace(partial, out)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
+    with whole_folder(out) as folder:
+        _write(folder, images, seed, size, reporter)
     return out
 
 

@@ -8,13 +8,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, leads_inside, split_of
 from frcnn_cli.engine.datasets.readers.coco_records import (
     CocoDataset,
     CocoImage,
     annotations_by_image,
     categories_of,
-    leads_inside,
     load_json,
     object_truth,
 )

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.datasets.layout import LONGEST_NAME, Box, Fault, Report, inclusive_box
+from frcnn_cli.engine.datasets.layout import Box, Fault, Report, inclusive_box, leads_inside
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import is_writable
@@ -104,18 +104,6 @@ class CocoImage:
         ):
             raise InputError(f"{path}: image {file_name}: id, width and height must be integers")
         return cls(number, file_name, width, height)
-
-
-def leads_inside(file_name: Any) -> bool:
-    """Whether the name is a valid path of a file inside the image folder."""
-    return (
-        isinstance(file_name, str)
-        and 0 < len(file_name) <= LONGEST_NAME
-        and file_name.isprintable()
-        and Path(file_name).name != ""
-        and ".." not in Path(file_name).parts
-        and not Path(file_name).is_absolute()
-    )
 
 
 def load_json(path: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, index_images
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, index_images, leads_inside
 from frcnn_cli.engine.datasets.readers.voc_xml import (
     Annotation,
     annotated_image,
@@ -57,6 +57,9 @@ class VocLayout:
         ids = self._ids(split)
         if not ids:
             raise InputError(f"{self._split_file(split)} lists no images")
+        for image_id in ids:
+            if not leads_inside(image_id):
+                raise InputError(f"{self._split_file(split)}: unusable image id {image_id[:80]!r}")
         annotated = self.splits()[split]
         annotations = {
             image_id: read_annotation(self._annotation_file(image_id), report)
@@ -85,7 +88,7 @@ class VocLayout:
         others = (
             read_annotation(path, lambda fault: None)
             for image_id in sorted(all_ids - set(annotations))
-            if (path := self._annotation_file(image_id)).is_file()
+            if leads_inside(image_id) and (path := self._annotation_file(image_id)).is_file()
         )
         return classes_of((*annotations.values(), *others), self.root)
 
