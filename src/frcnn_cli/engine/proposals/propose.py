@@ -48,9 +48,9 @@ def propose(
 
     out: the output store; None names it after the first input, in the current folder. shard:
     process only this part of the images. workers: worker processes per process of the team.
-    allow_mismatch: accept a faulty dataset. replace: remove proposals of other images, or of another
-    source, from an existing store; without it, they are a MisuseError. For the other arguments and
-    errors see propose_images.
+    allow_mismatch: accept a faulty dataset. replace: remove proposals of other images, or of
+    another source, from an existing store; without it, they are a MisuseError. For the other
+    arguments and errors see propose_images.
     """
     files = find_images(inputs, data_root, split, allow_mismatch, reporter)
     if shard is not None:
