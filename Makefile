@@ -83,7 +83,7 @@ test-random: setup
 coverage: setup
 	$(PYTEST) -q --cov --cov-branch --cov-report=term:skip-covered
 	rm -f .coverage.*  # files of child processes that were killed
-	for part in src/frcnn_cli/engine proposals/frcnn_proposals src/frcnn_cli/commands; do \
+	for part in src/frcnn_cli/engine src/frcnn_cli/api proposals/frcnn_proposals src/frcnn_cli/commands; do \
 		echo "$$part:" && \
 		$(BIN)/python -m coverage report --include="*/$$part/*" --format=total --fail-under=95 || \
 		exit 1; \

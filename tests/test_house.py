@@ -19,6 +19,7 @@ ROOTS = {
     "frcnn_kernels": REPOSITORY / "kernels",
     "frcnn_proposals": REPOSITORY / "proposals",
     "frcnn_cli": REPOSITORY / "src",
+    "frcnn": REPOSITORY / "src",
 }
 ENGINE = "frcnn_cli.engine"
 # Lowest first. docs/architecture.md says what each is for.
@@ -35,6 +36,8 @@ ROOMS = [
             *("training", "compression", "report", "exchange", "benchmarks", "doctor"),
         )
     ),
+    "frcnn_cli.api",
+    "frcnn",
     "frcnn_cli.commands",
     "frcnn_cli.cli",
     "frcnn_cli.reference",

@@ -1,17 +1,30 @@
 """Errors that a user can cause. The command line prints them without a traceback."""
 
+import errno
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 # Parts of torch's and OpenCV's messages when an allocation fails.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "out of memory")
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
 
 
-class InputError(Exception):
+class Error(Exception):
+    """Base class of all errors that have a message for the user.
+
+    Raised itself if the machine is the cause: no memory, or no space on the disk.
+    exit_code: of the command line.
+    """
+
+    exit_code = 1
+
+
+class InputError(Error):
     """An input cannot be used: a file, an image, or the value of a setting.
 
     The message has one to three lines, names the file, and says what to do.
     The command line ends with exit code 1.
     """
-
-    exit_code = 1
 
 
 def reason(error: BaseException | str) -> str:
@@ -37,3 +50,27 @@ class MisuseError(InputError):
     """
 
     exit_code = 2
+
+
+@contextmanager
+def machine_errors() -> Iterator[None]:
+    """Raise Error, with a message, where the block runs out of memory or cannot use a file.
+
+    Other exceptions pass unchanged: they are faults of the program.
+    """
+    try:
+        yield
+    except Error:
+        raise
+    except OSError as error:
+        if error.filename is None and error.errno not in _NO_ROOM:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        raise Error(f"{where}{error.strerror}.") from error
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise Error(
+            f"Out of memory ({reason(error)}).\n"
+            "Use smaller images, lower scales or fewer images at once."
+        ) from error

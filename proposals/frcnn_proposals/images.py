@@ -117,7 +117,7 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
                         f"{_WAY_OUT}"
                     )
                 image.load()
-                return np.array(_to_rgb(_upright(image)), dtype=np.uint8)
+                return np.array(to_rgb(_upright(image)), dtype=np.uint8)
     except InputError:
         raise
     except PIL.Image.DecompressionBombError as error:  # more than twice the limit
@@ -153,7 +153,8 @@ def _orientation(image: PIL.Image.Image) -> int:
         return 1
 
 
-def _to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
+    """An image of any mode in 8-bit RGB. Raises ValueError where its range is not known."""
     import PIL.Image
 
     if image.mode == "F":

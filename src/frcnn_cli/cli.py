@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import signal
 from typing import Any
@@ -14,7 +13,7 @@ from frcnn_cli.commands.shared.console import SILENT, Output
 from frcnn_cli.commands.shared.interrupt import end_soon_after_ctrl_c, leave_at_once
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
 from frcnn_cli.commands.shared.safe_text import message
-from frcnn_proposals.errors import InputError, ran_out_of_memory, reason
+from frcnn_proposals.errors import Error, machine_errors
 
 COMMANDS = {
     "propose": ("propose:propose", "Compute proposals for every image, and store them."),
@@ -48,7 +47,6 @@ COMMANDS = {
     "bench": ("bench.group:bench", "Measure the speed of this toolkit and of alternatives."),
 }
 INTERRUPTED = 130
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
 EXIT_CODES = {
     "0": "Success.",
     "1": "The work failed because of a file, a dataset or the machine.",
@@ -82,29 +80,17 @@ class CommandGroup(LazyGroup):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
-        except InputError as error:
+            with machine_errors():
+                return super().invoke(ctx)
+        except Error as error:
             raise Failure(str(error), error.exit_code) from error
         except click.UsageError as error:
             if _is_first_process():
                 raise
             ctx.exit(error.exit_code)
-        except OSError as error:
-            if error.filename is None and error.errno not in _NO_ROOM:
-                raise
-            where = f"{error.filename}: " if error.filename else ""
-            raise Failure(f"{where}{error.strerror}.", 1) from error
         except KeyboardInterrupt:
             click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
-        except Exception as error:
-            if not ran_out_of_memory(error):
-                raise
-            raise Failure(
-                f"Out of memory ({reason(error)}).\n"
-                "Use smaller images, lower scales or fewer images at once.",
-                1,
-            ) from error
 
 
 @click.group(

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_cli.commands.train.settings import SettingOptions, experiment_from
+from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
 from frcnn_cli.engine.models.presets import base_experiment
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.training.run_folder import write_setting

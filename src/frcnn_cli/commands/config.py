@@ -13,9 +13,13 @@ from rich.table import Table
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.options import AnyPath, json_file
 from frcnn_cli.commands.train.options import setting_options
-from frcnn_cli.commands.train.settings import SettingOptions, base_and_changes, experiment_from
 from frcnn_cli.commands.train.tables import value_text
 from frcnn_cli.engine.datasets.locate import data_roots
+from frcnn_cli.engine.models.experiment_options import (
+    SettingOptions,
+    base_and_changes,
+    experiment_from,
+)
 from frcnn_cli.engine.models.file import read_architecture, read_description
 from frcnn_cli.engine.models.presets import PRESETS, base_experiment
 from frcnn_cli.engine.models.provenance import stored_experiment

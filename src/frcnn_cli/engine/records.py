@@ -7,8 +7,9 @@ inclusive corners. Labels are 1..K; 0 is the background.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -112,15 +113,16 @@ class Detections:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def above(self, threshold: float) -> Detections:
+    def above(self, threshold: float) -> Self:
         """Return the detections with a score of at least `threshold`."""
         return self.take(np.flatnonzero(self.scores >= threshold))
 
-    def with_labels(self, labels: Collection[int]) -> Detections:
+    def with_labels(self, labels: Collection[int]) -> Self:
         """Those whose label is one of `labels`."""
         return self.take(np.flatnonzero(np.isin(self.labels, list(labels))))
 
-    def take(self, indices: NDArray[np.int64] | Sequence[int]) -> Detections:
+    def take(self, indices: NDArray[np.int64] | Sequence[int]) -> Self:
         """Return the detections at `indices`, in that order."""
         index = np.asarray(indices, dtype=np.int64)
-        return Detections(self.boxes[index], self.scores[index], self.labels[index])
+        columns = (self.boxes[index], self.scores[index], self.labels[index])
+        return replace(self, boxes=columns[0], scores=columns[1], labels=columns[2])

@@ -11,7 +11,7 @@ from called import frcnn
 from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
-from frcnn_cli.commands.train.settings import SettingOptions, experiment_from
+from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.settings import Experiment

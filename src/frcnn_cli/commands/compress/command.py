@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.markup import escape
@@ -12,62 +12,10 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.detection_options import check_data, split_arguments, take
-from frcnn_cli.engine.compression.bounds import Bound, parse_bound, parse_sweep_ranks
+from frcnn_cli.engine.compression.bounds import BoundOptions
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings.options import DataOptions
-from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import check_writable, refuse_to_replace, write_whole
-
-if TYPE_CHECKING:
-    from frcnn_cli.engine.models.loaded import LoadedModel
-    from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
-
-
-@dataclass(frozen=True)
-class BoundOptions:
-    """The options that choose the ranks, as written on the command line."""
-
-    svd_rank: str | None
-    energy: float | None
-    budget: str | None
-    max_drop: float | None
-    half: bool
-    sweep: str | None
-
-    def __post_init__(self) -> None:
-        """Raises MisuseError unless exactly one option is given, or --half alone."""
-        given = [
-            f"--{name.replace('_', '-')}"
-            for name in ("svd_rank", "energy", "budget", "max_drop", "sweep")
-            if getattr(self, name) is not None
-        ]
-        if len(given) > 1:
-            raise MisuseError(f"{' and '.join(given)} cannot be combined: use one of them.")
-        if not given and not self.half:
-            raise MisuseError(
-                "Choose how to compress: --svd-rank 256, --energy 0.9, --budget 0.7x or "
-                "--max-drop 0.3.\nUse --half alone to store the weights in bfloat16."
-            )
-
-    def bound(self) -> Bound:
-        """The bound that the ranks must keep. Raises MisuseError for a value out of range."""
-        return parse_bound(self.svd_rank, self.energy, self.budget, self.max_drop)
-
-    def sweep_ranks(self) -> tuple[int, ...] | None:
-        """The ranks of --sweep. Raises MisuseError unless it is a list of ranks."""
-        return None if self.sweep is None else parse_sweep_ranks(self.sweep)
-
-    def label(self) -> str:
-        """The bound as part of a file name: svd-256, energy-0.9, drop-0.3-half."""
-        values = {
-            "svd": self.svd_rank,
-            "energy": self.energy,
-            "budget": self.budget,
-            "drop": self.max_drop,
-        }
-        parts = [f"{name}-{value}" for name, value in values.items() if value is not None]
-        label = "-".join([*parts, *(["half"] if self.half else [])])
-        return label.replace("=", "").replace(",", "-").replace(" ", "")
 
 
 @dataclass(frozen=True)
@@ -157,16 +105,16 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
     path, name = split_arguments(model, dataset)
     chosen = CompressOptions(path, how, take(DataOptions, given, dataset=name), **given)
     source = find_model(path, chosen.runs_root)
-    target = chosen.out or source.with_name(f"{source.stem}-{how.label()}.safetensors")
+    target = chosen.out or how.file_beside(source)
     _check(chosen, source, target)
     from frcnn_cli.commands.compress import tables
-    from frcnn_cli.engine.compression.choose import compress_model
+    from frcnn_cli.engine.compression.choose import compress_model, open_images_for
     from frcnn_cli.engine.compression.sweep import sweep_plot, sweep_ranks
     from frcnn_cli.engine.distributed.devices import find_device
     from frcnn_cli.engine.models.loaded import open_model
 
     loaded = open_model(source, chosen.runs_root, find_device(chosen.device), reporter=output)
-    images = _open_images(output, loaded, bound, chosen)
+    images = open_images_for(loaded, how, chosen.data, output)
     if ranks is not None:
         assert images is not None
         sweep = sweep_ranks(loaded, ranks, images, how.half, output)
@@ -192,16 +140,3 @@ def _check(chosen: CompressOptions, source: Path, target: Path) -> None:
     if chosen.out is not None:
         refuse_to_replace(source, target)
     check_writable(target if chosen.how.sweep is None else chosen.plot)
-
-
-def _open_images(
-    output: Output, loaded: LoadedModel, bound: Bound, chosen: CompressOptions
-) -> DatasetProposals | None:
-    """The images to measure mAP on; None if only costs are measured."""
-    from frcnn_cli.engine.evaluation.images import open_images, open_unseen_images
-
-    if bound.max_drop is not None:
-        return open_unseen_images(loaded, chosen.data, output)
-    if chosen.data.dataset is not None or chosen.how.sweep is not None:
-        return open_images(loaded, chosen.data, reporter=output)
-    return None

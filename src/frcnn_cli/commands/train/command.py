@@ -12,9 +12,9 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.commands.train.options import setting_options
-from frcnn_cli.commands.train.settings import SettingOptions, experiment_from
 from frcnn_cli.commands.train.tables import presets_table, setting_table, variants_table
 from frcnn_cli.engine.distributed.team import team_from_environment
+from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
 from frcnn_cli.engine.models.store import BEST_FILE
 from frcnn_cli.engine.settings import Experiment
 from frcnn_proposals.errors import MisuseError

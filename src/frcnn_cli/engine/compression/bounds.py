@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from frcnn_proposals.errors import MisuseError
@@ -50,6 +51,57 @@ class Bound:
     def to_json(self) -> dict[str, Any]:
         """The given bound by its name."""
         return {name: value for name, value in vars(self).items() if value is not None}
+
+
+@dataclass(frozen=True)
+class BoundOptions:
+    """The options that choose the ranks, as written on the command line."""
+
+    svd_rank: str | None
+    energy: float | None
+    budget: str | None
+    max_drop: float | None
+    half: bool
+    sweep: str | None
+
+    def __post_init__(self) -> None:
+        """Raises MisuseError unless exactly one option is given, or --half alone."""
+        given = [
+            f"--{name.replace('_', '-')}"
+            for name in ("svd_rank", "energy", "budget", "max_drop", "sweep")
+            if getattr(self, name) is not None
+        ]
+        if len(given) > 1:
+            raise MisuseError(f"{' and '.join(given)} cannot be combined: use one of them.")
+        if not given and not self.half:
+            raise MisuseError(
+                "Choose how to compress: --svd-rank 256, --energy 0.9, --budget 0.7x or "
+                "--max-drop 0.3.\nUse --half alone to store the weights in bfloat16."
+            )
+
+    def bound(self) -> Bound:
+        """The bound that the ranks must keep. Raises MisuseError for a value out of range."""
+        return parse_bound(self.svd_rank, self.energy, self.budget, self.max_drop)
+
+    def sweep_ranks(self) -> tuple[int, ...] | None:
+        """The ranks of --sweep. Raises MisuseError unless it is a list of ranks."""
+        return None if self.sweep is None else parse_sweep_ranks(self.sweep)
+
+    def label(self) -> str:
+        """The bound as part of a file name: svd-256, energy-0.9, drop-0.3-half."""
+        values = {
+            "svd": self.svd_rank,
+            "energy": self.energy,
+            "budget": self.budget,
+            "drop": self.max_drop,
+        }
+        parts = [f"{name}-{value}" for name, value in values.items() if value is not None]
+        label = "-".join([*parts, *(["half"] if self.half else [])])
+        return label.replace("=", "").replace(",", "-").replace(" ", "")
+
+    def file_beside(self, model: Path) -> Path:
+        """The default file of the compressed model: next to the original, named by the bound."""
+        return model.with_name(f"{model.stem}-{self.label()}.safetensors")
 
 
 def parse_bound(

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.compression.accuracy import measure_map
-from frcnn_cli.engine.compression.bounds import Bound
+from frcnn_cli.engine.compression.bounds import Bound, BoundOptions
 from frcnn_cli.engine.compression.costs import REPEATS, Cost, measure_costs
 from frcnn_cli.engine.compression.layers import Compression, decompose_layers, replace_layers
 from frcnn_cli.engine.compression.ranks import (
@@ -24,6 +24,7 @@ from frcnn_cli.engine.compression.ranks import (
 )
 from frcnn_cli.engine.compression.search import Search, ladder, lowest_within
 from frcnn_cli.engine.detection.stage_times import StageTimes
+from frcnn_cli.engine.evaluation.images import open_images, open_unseen_images
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.models.store import as_stored, is_half, save_model
@@ -31,6 +32,7 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
 
 
@@ -72,6 +74,21 @@ class CompressedModel:
     dataset: Dataset | None = None
     search: Search | None = None
     trained_on: int | None = None
+
+
+def open_images_for(
+    loaded: LoadedModel, way: BoundOptions, data: DataOptions, reporter: Reporter = SILENT
+) -> DatasetProposals | None:
+    """The images to measure mAP on; None to measure costs alone.
+
+    A bound on mAP takes images that the model was not trained on. Other bounds take none, unless
+    `data` names a dataset.
+    """
+    if way.max_drop is not None:
+        return open_unseen_images(loaded, data, reporter)
+    if data.dataset is not None or way.sweep is not None:
+        return open_images(loaded, data, reporter=reporter)
+    return None
 
 
 def compress_model(

@@ -10,12 +10,13 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
+from frcnn_cli.engine.exchange.export_path import Format
 from frcnn_cli.engine.exchange.exported import (
     INPUTS,
     KEY,
@@ -35,7 +36,6 @@ LARGEST = 2**31 - 1  # largest protobuf message, in bytes
 # Largest allowed difference between a model and its export: scores, and boxes in pixels.
 TOLERANCE = 1e-3
 Runner = Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]]
-Format = Literal["onnx", "torch-export"]
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,14 @@ class Export:
     def agrees(self) -> bool:
         """Whether the outputs agree with the model's; False if a difference is not finite."""
         return self.scores <= TOLERANCE and self.boxes <= TOLERANCE
+
+    def check(self) -> None:
+        """Raises InputError where the file does not have the model's outputs."""
+        if not self.agrees:
+            raise InputError(
+                f"{self.path}: outputs differ from the model's by more than {TOLERANCE}.\n"
+                "Do not use the file. Try another version of torch or onnxruntime."
+            )
 
 
 def export_model(

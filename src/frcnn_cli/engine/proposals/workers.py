@@ -10,12 +10,14 @@ import multiprocessing
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import Generic, TypeVar
 
 from frcnn_proposals.errors import InputError
@@ -91,7 +93,7 @@ class _Worker(Generic[Item]):
         context = multiprocessing.get_context("spawn")
         self.connection, child_end = context.Pipe()
         self.process = context.Process(target=_work, args=(pickled, child_end), daemon=True)
-        with _without_ctrl_c():
+        with _without_ctrl_c(), _without_main(pickled):
             self.process.start()
         child_end.close()
         self.items: deque[Item] = deque()
@@ -134,6 +136,28 @@ def _without_ctrl_c() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+_replacing_main = threading.Lock()
+
+
+@contextmanager
+def _without_main(pickled: bytes) -> Iterator[None]:
+    """Processes started inside do not run the program's main file again.
+
+    Otherwise a script that does not hide its work behind `if __name__ == "__main__"` would start
+    it again in every worker. A function or source that is defined in the main file needs it.
+    """
+    if b"__main__" in pickled:
+        yield
+        return
+    with _replacing_main:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            yield
+        finally:
+            sys.modules["__main__"] = main
 
 
 def _work(pickled: bytes, connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""One complete Experiment from the command line of `frcnn train`.
+"""One complete Experiment from the options of `frcnn train`, or the arguments of `frcnn.train`.
 
 Later ones override earlier ones: preset, variants, --config, options.
 """
@@ -47,7 +47,8 @@ FIELDS = {
 class SettingOptions:
     """The options of `frcnn train` and `frcnn config show` that set up a run.
 
-    fields: values of the given options, by the names in FIELDS.
+    assignments: `section.name=value`, as on the command line. fields: values of the given
+    options, by the names of FIELDS. settings: values by `section.name`, as in Python.
     """
 
     preset: str | None = None
@@ -56,6 +57,7 @@ class SettingOptions:
     scale: int | None = None
     assignments: tuple[str, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> SettingOptions:
@@ -80,7 +82,7 @@ def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override
     Raises the same errors as `experiment_from`.
     """
     in_file = [] if options.config is None else read_toml(options.config)
-    given = [*in_file, *_from_command_line(options)]
+    given = [*in_file, *_from_options(options)]
     base = _base(options.preset, given)
     changes = [*variant_changes(base, options.variants), *given]
     if options.scale is not None:
@@ -89,12 +91,13 @@ def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override
     return base, changes
 
 
-def _from_command_line(options: SettingOptions) -> list[Override]:
+def _from_options(options: SettingOptions) -> list[Override]:
     given = [
         Override(FIELDS[name], str(value) if isinstance(value, Path) else value, _option(name))
         for name, value in options.fields.items()
     ]
     given += [from_assignment(text, "--set") for text in options.assignments]
+    given += [Override(path, value, "settings") for path, value in options.settings.items()]
     for path, count in Counter(change.path for change in given).items():
         if count > 1:
             where = ", ".join(change.where for change in given if change.path == path)

@@ -1,0 +1,175 @@
+"""Detections that know their classes and their image."""
+
+from __future__ import annotations
+
+import html
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from frcnn_cli.api.images import ImageLike, pixels_of
+from frcnn_cli.engine import records
+from frcnn_proposals.errors import Error, MisuseError, machine_errors
+from frcnn_proposals.images import MAX_PIXELS
+
+if TYPE_CHECKING:
+    import PIL.Image
+    import supervision
+
+_LONGEST_IN_NOTEBOOK = 1000  # pixels of the longer side
+_NAMED = 6  # detections that a repr names
+_ROWS = 100  # of a table
+
+
+class Detection(NamedTuple):
+    """One detected object. box: x1, y1, x2, y2, inclusive, in pixels. label: 1..K."""
+
+    name: str
+    score: float
+    box: tuple[float, float, float, float]
+    label: int
+
+
+@dataclass(frozen=True, repr=False, eq=False)
+class Detections(records.Detections):
+    """What was detected in one image, highest score first.
+
+    boxes: float32 (N, 4), x1, y1, x2, y2, 0-based, inclusive corners, in pixels of the image.
+    scores: float32 (N,), probabilities or, of SVMs, margins. labels: int64 (N,), 1..K.
+    class_names: of labels 1..K. image_id: the file's name without suffix; empty for an array.
+    size: width and height of the image. image: its file or its pixels, for `draw`.
+    """
+
+    class_names: tuple[str, ...] = ()
+    image_id: str = ""
+    size: tuple[int, int] | None = None
+    image: Path | NDArray[np.uint8] | None = field(default=None)
+
+    @property
+    def names(self) -> list[str]:
+        """The class name of each detection."""
+        return [self.class_names[label - 1] for label in self.labels]
+
+    def __iter__(self) -> Iterator[Detection]:
+        columns = (self.names, self.scores.tolist(), self.boxes.tolist(), self.labels.tolist())
+        for name, score, (x1, y1, x2, y2), label in zip(*columns, strict=True):
+            yield Detection(name, score, (x1, y1, x2, y2), label)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether boxes, scores, labels and class names are equal; images are not compared."""
+        if not isinstance(other, Detections):
+            return NotImplemented
+        arrays = ("boxes", "scores", "labels")
+        return self.class_names == other.class_names and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in arrays
+        )
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        found = [f"{each.name} {each.score:.2f}" for each in list(self)[:_NAMED]]
+        if len(self) > _NAMED:
+            found.append("...")
+        where = f" in {self.image_id}" if self.image_id else ""
+        return f"<{len(self)} detections{where}{': ' if found else ''}{', '.join(found)}>"
+
+    def draw(self, image: ImageLike | None = None) -> PIL.Image.Image:
+        """The image with a box, class and score for each detection, as a Pillow image.
+
+        image: to draw on, in place of the detections' own. Raises Error where there is no image
+        or its file cannot be read.
+        """
+        import PIL.Image
+
+        from frcnn_cli.engine.drawing.detections import draw_detections
+
+        given = self.image if image is None else image
+        if given is None:
+            raise MisuseError("These detections have no image. Give one: draw(image).")
+        width, height = self.size or (0, 0)
+        with machine_errors():
+            pixels = pixels_of(given, max(MAX_PIXELS, width * height))
+            return PIL.Image.fromarray(draw_detections(pixels, self, self.class_names))
+
+    def show(self) -> None:
+        """Show the image with its detections: in a notebook, or in a window."""
+        if _in_notebook():
+            from IPython.display import display
+
+            display(self)  # type: ignore[no-untyped-call]
+        else:
+            self.draw().show()
+
+    def to_coco(self, image_id: str | int | None = None) -> list[dict[str, Any]]:
+        """One entry for each detection, as COCO results and `frcnn detect --json` have them.
+
+        Keys: image_id, category_id (1..K), category, bbox (x, y, width, height) and score.
+        image_id: in place of the file's name.
+        """
+        from frcnn_cli.engine.detection.results import coco_entries
+
+        given = self.image_id if image_id is None else image_id
+        return coco_entries(given, self, self.class_names)
+
+    def to_numpy(self) -> NDArray[np.float32]:
+        """One row (x1, y1, x2, y2, score, label) for each detection: float32 (N, 6)."""
+        columns = (self.boxes, self.scores[:, None], self.labels[:, None])
+        return np.concatenate(columns, axis=1).astype(np.float32)
+
+    def to_supervision(self) -> supervision.Detections:
+        """As `supervision.Detections`, which needs the package supervision.
+
+        Its corners are exclusive: x2 and y2 are larger by 1, so that a box keeps its width.
+        class_id is 0-based: an index into `class_names`.
+        """
+        try:
+            import supervision
+        except ImportError as error:
+            raise Error(
+                "to_supervision needs the package supervision: pip install supervision"
+            ) from error
+
+        return supervision.Detections(
+            xyxy=self.boxes + np.array([0, 0, 1, 1], np.float32),
+            confidence=self.scores,
+            class_id=self.labels - 1,
+            data={"class_name": np.array(self.names, dtype=str)},
+        )
+
+    def _repr_png_(self) -> bytes | None:
+        """The drawn image, for notebooks; None without an image."""
+        if self.image is None:
+            return None
+        picture = self.draw()
+        picture.thumbnail((_LONGEST_IN_NOTEBOOK, _LONGEST_IN_NOTEBOOK))
+        buffer = io.BytesIO()
+        picture.save(buffer, "PNG")
+        return buffer.getvalue()
+
+    def _repr_html_(self) -> str | None:
+        """A table, for notebooks; None with an image, which is drawn instead."""
+        if self.image is not None:
+            return None
+        rows = "".join(
+            f"<tr><td>{html.escape(each.name)}</td><td>{each.score:.3f}</td>"
+            + "".join(f"<td>{value:.1f}</td>" for value in each.box)
+            + "</tr>"
+            for each in list(self)[:_ROWS]
+        )
+        names = ("class", "score", "x1", "y1", "x2", "y2")
+        heading = "".join(f"<th>{name}</th>" for name in names)
+        return f"<table><tr>{heading}</tr>{rows}</table>"
+
+
+def _in_notebook() -> bool:
+    """Whether this is IPython with a frontend that displays images."""
+    import sys
+
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return shell is not None and hasattr(shell, "kernel")

@@ -1,0 +1,295 @@
+"""A detector: from images to boxes, with the settings of `frcnn detect`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+import numpy as np
+
+from frcnn_cli.api.detections import Detections
+from frcnn_cli.api.images import (
+    Boxes,
+    BoxesById,
+    ImageLike,
+    boxes_for,
+    image_id_of,
+    pixels_of,
+)
+from frcnn_cli.api.network import LazyNetwork, ReadyNetwork, Setting, load_network
+from frcnn_cli.api.progress import OnProgress, reporter_for
+from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.settings import PrecisionChoice
+from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_proposals.errors import MisuseError, machine_errors
+from frcnn_proposals.images import MAX_PIXELS
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine import records
+    from frcnn_proposals.base import Image, Proposals
+
+
+@dataclass(frozen=True)
+class DetectedFiles:
+    """What was detected in many files.
+
+    detections: by image id, in the order of the files. failures: a message for each file that
+    could not be read or proposed for.
+    """
+
+    detections: dict[str, Detections]
+    failures: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Detector:
+    """A model file and how to detect with it; `Detector.load` makes one.
+
+    Several threads may use one detector at the same time. It pickles as its path and settings:
+    another process loads the weights at first use.
+
+    path: of the model file. options: changes to the model's own settings. device: auto, cpu,
+    cuda or cuda:N. proposals: a file of them. source: computes them where none are given; None
+    takes the source that the model was trained with. max_pixels: of an image file. classes: to
+    return; None for all.
+    """
+
+    path: Path
+    options: DetectionOptions = field(default_factory=DetectionOptions)
+    device: str = "auto"
+    proposals: Path | None = None
+    source: str | None = None
+    max_pixels: int = MAX_PIXELS
+    classes: tuple[str, ...] | None = None
+    _network: LazyNetwork = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        load = partial(load_network, self.path, self.device, self._setting)
+        object.__setattr__(self, "_network", LazyNetwork(load))
+
+    @classmethod
+    @machine_errors()
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        score_threshold: float | None = None,
+        classes: Iterable[str] | None = None,
+        top_k: int | None = None,
+        nms_iou: float | None = None,
+        precision: PrecisionChoice = "auto",
+        flip: bool = False,
+        scales: Iterable[int] | None = None,
+        box_regression: bool = True,
+        box_voting: float | None = None,
+        proposals: str | Path | None = None,
+        source: str | None = None,
+        device: str = "auto",
+        runs_root: str | Path = "runs",
+        max_pixels: int = MAX_PIXELS,
+    ) -> Detector:
+        """Load a model: a .safetensors file, a run's folder, or None for the newest run.
+
+        Settings are those of `frcnn detect`; None takes the model's own. score_threshold: lowest
+        score that counts, by default 0.5, or a margin of 0 where SVMs classify. classes: names of
+        the classes to return; None for all. top_k: detections per image, of all classes. nms_iou:
+        IoU over which non-maximum suppression drops a box. flip: also read the mirrored image
+        (`--tta flip`). scales: lengths of the shorter side; empty reads at the model's one scale.
+        box_regression: False leaves detections on their proposals. box_voting: IoU, 0 for no
+        voting. proposals: a file of them, read by image id. runs_root: folder with the runs.
+        Raises Error where there is no such model or a setting is out of range.
+        """
+        options = DetectionOptions(
+            score_threshold=score_threshold,
+            top_k=top_k,
+            nms_iou=nms_iou,
+            precision=precision,
+            flip=flip,
+            scales=None if scales is None else tuple(scales),
+            box_regression=box_regression,
+            box_voting=box_voting,
+        )
+        path = find_model(None if model is None else Path(model), Path(runs_root)).resolve()
+        file = None if proposals is None else Path(proposals).resolve()
+        names = None if classes is None else tuple(classes)
+        detector = cls(path, options, device, file, source, max_pixels, names)
+        detector._network.get()
+        return detector
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names of labels 1..K."""
+        return self._network.get().detector.loaded.classes
+
+    @machine_errors()
+    def with_settings(self, **changes: Any) -> Detector:
+        """The same model with other settings, named as in `load`; weights are shared.
+
+        Raises MisuseError for an unknown name or a value out of range.
+        """
+        known = {"classes", *(each.name for each in fields(DetectionOptions))} - {"precision"}
+        if unknown := sorted(set(changes) - known):
+            raise MisuseError(
+                f"There is no setting {unknown[0]!r} to change. Settings are "
+                f"{', '.join(sorted(known))}; others are arguments of Detector.load."
+            )
+        for name in {"scales", "classes"} & changes.keys():
+            changes[name] = None if changes[name] is None else tuple(changes[name])
+        classes = changes.pop("classes", self.classes)
+        detector = replace(self, options=replace(self.options, **changes), classes=classes)
+        ready = self._network.get().with_setting(detector._setting)
+        object.__setattr__(detector, "_network", LazyNetwork(lambda: ready))
+        detector._network.get()
+        return detector
+
+    @overload  # A string is also a sequence of strings.
+    def detect(  # type: ignore[overload-overlap]
+        self,
+        image: ImageLike,
+        proposals: Boxes | BoxesById | None = None,
+        *,
+        progress: OnProgress | None = None,
+    ) -> Detections: ...
+
+    @overload
+    def detect(
+        self,
+        image: Iterable[ImageLike],
+        proposals: Sequence[Boxes] | BoxesById | None = None,
+        *,
+        progress: OnProgress | None = None,
+    ) -> list[Detections]: ...
+
+    @machine_errors()
+    def detect(
+        self, image: Any, proposals: Any = None, *, progress: OnProgress | None = None
+    ) -> Detections | list[Detections]:
+        """Detections in an image, or a list of them for several images.
+
+        An image is a path, an array of uint8 in RGB (H, W, 3) or grey (H, W), or a Pillow image.
+        OpenCV reads BGR: turn it by `image[..., ::-1]`. Several images are read and proposed for
+        in threads, ahead of the network.
+
+        proposals: boxes (N, 4) of the image (x1, y1, x2, y2, 0-based, inclusive), for several
+        images a list of such boxes; or a mapping by image id, as `read_proposals` returns. By
+        default they come from the detector's file or source. Raises Error where an image cannot
+        be read or proposed for.
+        """
+        if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
+            ready = self._network.get()
+            return self._detect(ready, image, *self._prepare(ready, image, proposals))
+        image = list(image)
+        if proposals is None or isinstance(proposals, Mapping):
+            given = [proposals] * len(image)
+        elif len(proposals) == len(image):
+            given = list(proposals)
+        else:
+            raise MisuseError(f"{len(image)} images need as many proposals, not {len(proposals)}.")
+        return self._detect_all(image, given, progress)
+
+    @machine_errors()
+    def detect_files(
+        self,
+        images: str | Path | Sequence[str | Path],
+        *,
+        json: str | Path | None = None,
+        csv: str | Path | None = None,
+        yolo: str | Path | None = None,
+        viz: str | Path | None = None,
+        save_crops: str | Path | None = None,
+        progress: OnProgress | None = None,
+    ) -> DetectedFiles:
+        """Detections in files, folders, globs, lists of paths and datasets, as `frcnn detect`.
+
+        A file that fails does not stop the others. json: file of COCO results; each image's
+        detections are stored beside it at once, so that the same call resumes an interrupted one.
+        csv: file with one row for each detection. yolo, viz, save_crops: folders for a text of each
+        image, the drawn images, and the pixels of each box.
+        """
+        from frcnn_cli.engine.detection.outputs import DetectionOutputs
+        from frcnn_cli.engine.detection.run import detect_in_files
+        from frcnn_cli.engine.drawing.detections import annotated_image_path
+        from frcnn_cli.engine.proposals.inputs import find_images
+        from frcnn_proposals.files import check_writable, refuse_to_replace
+
+        inputs = [images] if isinstance(images, str | Path) else images
+        files = find_images([str(text) for text in inputs])
+        outputs = DetectionOutputs(*map(_path, (json, csv, viz, save_crops, yolo)))
+        if outputs.annotated is not None:
+            for image_id, file in files:
+                refuse_to_replace(Path(file), annotated_image_path(outputs.annotated, image_id))
+        for path in (outputs.json_path, outputs.csv_path):
+            if path is not None:
+                check_writable(path)
+        ready = self._network.get()
+        reporter = reporter_for(progress)
+        found = detect_in_files(ready.detector, files, outputs, self.max_pixels, reporter=reporter)
+        paths = {image_id: Path(path) for image_id, path in files}
+        detections = {
+            image_id: self._named(ready, each, image_id, paths[image_id])
+            for image_id, each in found.detections.items()
+        }
+        return DetectedFiles(detections, found.failures)
+
+    def __reduce__(self) -> tuple[type[Detector], tuple[Any, ...]]:
+        names = [each.name for each in fields(self) if each.init]
+        return Detector, tuple(getattr(self, name) for name in names)
+
+    @property
+    def _setting(self) -> Setting:
+        return Setting(self.options, self.proposals, self.source, self.classes)
+
+    def _prepare(self, ready: ReadyNetwork, image: Any, given: Any) -> tuple[Image, Proposals]:
+        """Pixels and proposals, in any thread."""
+        pixels, image_id = pixels_of(image, self.max_pixels), image_id_of(image)
+        if given is not None:
+            return pixels, boxes_for(given, image_id, (pixels.shape[1], pixels.shape[0]))
+        if self.proposals is not None and not image_id:
+            raise MisuseError(
+                f"The proposals of {self.proposals} are found by image id: give the path of the "
+                "image, or proposals."
+            )
+        return pixels, ready.propose(image_id, pixels)
+
+    def _detect(
+        self, ready: ReadyNetwork, image: Any, pixels: Image, boxes: Proposals
+    ) -> Detections:
+        found = ready.detect(pixels, boxes)
+        is_file = isinstance(image, str | Path)
+        source = Path(image) if is_file else pixels
+        return self._named(
+            ready, found, image_id_of(image), source, (pixels.shape[1], pixels.shape[0])
+        )
+
+    def _detect_all(
+        self, images: Sequence[Any], given: Sequence[Any], progress: OnProgress | None
+    ) -> list[Detections]:
+        from frcnn_cli.engine.detection.prefetch import prefetch
+        from frcnn_cli.engine.distributed.devices import usable_cores
+
+        ready, found = self._network.get(), []
+        tasks = zip(images, given, strict=True)
+        prepared = prefetch(lambda task: self._prepare(ready, *task), tasks, usable_cores())
+        with reporter_for(progress).progress("Detecting", len(images)) as advance:
+            for image, (pixels, boxes) in zip(images, prepared, strict=True):
+                found.append(self._detect(ready, image, pixels, boxes))
+                advance(1, found[-1].image_id)
+        return found
+
+    def _named(
+        self,
+        ready: ReadyNetwork,
+        found: records.Detections,
+        image_id: str,
+        image: Any,
+        size: tuple[int, int] | None = None,
+    ) -> Detections:
+        classes = ready.detector.loaded.classes
+        return Detections(found.boxes, found.scores, found.labels, classes, image_id, size, image)
+
+
+def _path(given: str | Path | None) -> Path | None:
+    return None if given is None else Path(given)

@@ -1,0 +1,128 @@
+"""Evaluation of a model, or of detections from elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from frcnn_cli.api.progress import OnProgress, reporter_for
+from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.settings import PrecisionChoice
+from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
+from frcnn_proposals.errors import MisuseError, machine_errors
+from frcnn_proposals.files import check_writable
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.evaluation.scores import Evaluation
+
+
+@machine_errors()
+def evaluate(
+    model: str | Path | None = None,
+    dataset: str | Path | None = None,
+    *,
+    split: str | None = None,
+    data_root: str | Path | None = None,
+    proposals: str | Path | None = None,
+    source: str | None = None,
+    allow_mismatch: bool = False,
+    top_k: int | None = None,
+    nms_iou: float | None = None,
+    precision: PrecisionChoice = "auto",
+    flip: bool = False,
+    scales: Iterable[int] | None = None,
+    box_regression: bool = True,
+    box_voting: float | None = None,
+    save_detections: str | Path | None = None,
+    runs_root: str | Path = "runs",
+    device: str = "auto",
+    progress: OnProgress | None = None,
+) -> Evaluation:
+    """The VOC and COCO averages of a model on a dataset, as `frcnn eval`.
+
+    model: a .safetensors file, a run's folder, or None for the newest run. dataset: None takes
+    the dataset that the model was trained on. split: None takes test where it is annotated,
+    else val. proposals: a file of them; None computes them by `source` into the cache. Settings
+    of detection are those of `Detector.load`. save_detections: file of COCO results. An
+    interrupted evaluation is resumed by the same call. Raises Error where model, dataset and
+    proposals do not match.
+    """
+    reporter = reporter_for(progress)
+    data = data_options(dataset, split, data_root, proposals, source, allow_mismatch)
+    options = DetectionOptions(
+        top_k=top_k,
+        nms_iou=nms_iou,
+        precision=precision,
+        flip=flip,
+        scales=None if scales is None else tuple(scales),
+        box_regression=box_regression,
+        box_voting=box_voting,
+    )
+    target = None if save_detections is None else Path(save_detections)
+    if target is not None:
+        check_writable(target)
+    path = find_model(None if model is None else Path(model), Path(runs_root))
+    from frcnn_cli.engine.distributed.devices import find_device
+    from frcnn_cli.engine.evaluation.run import evaluate_model
+    from frcnn_cli.engine.models.loaded import open_model
+
+    loaded = open_model(path, Path(runs_root), find_device(device), precision, reporter)
+    evaluation = evaluate_model(loaded, data, options, target, reporter=reporter)
+    assert evaluation is not None  # This process works alone.
+    return evaluation
+
+
+@machine_errors()
+def evaluate_detections(
+    detections: str | Path | Mapping[str, Detections],
+    dataset: str | Path,
+    *,
+    split: str | None = None,
+    data_root: str | Path | None = None,
+) -> Evaluation:
+    """The VOC and COCO averages of detections, as `frcnn eval --detections`.
+
+    detections: a file of COCO results, VOC devkit text files, or a mapping by image id.
+    split: None takes test where it is annotated, else val. Raises Error where they do not
+    match the dataset.
+    """
+    from frcnn_cli.engine.evaluation.images import open_split
+    from frcnn_cli.engine.evaluation.run import evaluate_file
+    from frcnn_cli.engine.evaluation.scores import evaluate as score
+
+    name, root = str(dataset), None if data_root is None else Path(data_root)
+    if isinstance(detections, str | Path):
+        return evaluate_file(Path(detections), name, split, root)
+    opened = open_split(name, split, root)
+    for found in detections.values():
+        names = getattr(found, "class_names", opened.classes)
+        if names != opened.classes:
+            raise MisuseError(
+                f"These detections are of the classes {', '.join(names[:3])} ..., but {name} has "
+                f"{', '.join(opened.classes[:3])} ..."
+            )
+    try:
+        return score(opened, detections)
+    except ValueError as error:
+        raise MisuseError(f"These detections do not fit {name}: {error}.") from error
+
+
+def data_options(
+    dataset: str | Path | None,
+    split: str | None,
+    data_root: str | Path | None,
+    proposals: str | Path | None,
+    source: str | None,
+    allow_mismatch: bool = False,
+) -> DataOptions:
+    """The engine's options of these arguments."""
+    return DataOptions(
+        dataset=None if dataset is None else str(dataset),
+        split=split,
+        data_root=None if data_root is None else Path(data_root),
+        proposals=None if proposals is None else Path(proposals),
+        source=source,
+        allow_mismatch=allow_mismatch,
+    )

@@ -1,0 +1,89 @@
+"""Images and proposals in the forms that a caller has them, as the engine takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.checks import check_proposals
+from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.images import MAX_PIXELS, read_image, to_rgb
+
+if TYPE_CHECKING:
+    import PIL.Image
+
+# A file, an array of uint8 in RGB (H, W, 3) or grey (H, W), or a Pillow image.
+ImageLike = Union[str, Path, NDArray[Any], "PIL.Image.Image"]
+# Boxes (N, 4), with or without scores.
+Boxes = Proposals | ArrayLike
+# By image id, as `read_proposals` returns them.
+BoxesById = Mapping[str, Proposals]
+
+
+def pixels_of(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Image:
+    """The pixels (H, W, 3) uint8, RGB, of a file, an array or a Pillow image.
+
+    A file is turned upright by its EXIF orientation. A Pillow image is taken as it lies: boxes
+    are in the pixels of the given image. Raises MisuseError for anything else, and InputError
+    where a file cannot be read.
+    """
+    if isinstance(image, str | Path):
+        if Path(image).is_dir():
+            raise MisuseError(
+                f"{image}: is a folder. Give one image or a list of images;\n"
+                "`detect_files` takes folders, globs, lists and datasets."
+            )
+        return read_image(image, max_pixels)
+    if isinstance(image, np.ndarray):
+        return _rgb(image)
+    import PIL.Image
+
+    if isinstance(image, PIL.Image.Image):
+        return np.array(to_rgb(image), dtype=np.uint8)
+    raise MisuseError(
+        f"An image is a path, a NumPy array or a Pillow image, not {type(image).__name__}."
+    )
+
+
+def image_id_of(image: ImageLike) -> str:
+    """The id of an image: a file's name without suffix; empty for an array."""
+    return Path(image).stem if isinstance(image, str | Path) else ""
+
+
+def boxes_for(given: Boxes | BoxesById, image_id: str, size: tuple[int, int]) -> Proposals:
+    """The given proposals of one image of `size` (width, height).
+
+    given: the boxes, or a mapping that has them under the image's id. Raises MisuseError where
+    the mapping does not have the id, or a box is not inside the image.
+    """
+    if isinstance(given, Mapping):
+        if image_id not in given:
+            name = f"image id {image_id!r}" if image_id else "an image without a file name"
+            raise MisuseError(f"The given proposals have no boxes for {name}.")
+        given = given[image_id]
+    try:
+        proposals = given if isinstance(given, Proposals) else Proposals(np.asarray(given))
+        check_proposals(proposals, *size)
+    except (ValueError, TypeError) as error:
+        raise MisuseError(f"The given proposals cannot be used: {error}.") from error
+    return proposals
+
+
+def _rgb(image: NDArray[Any]) -> Image:
+    is_grey = image.ndim == 2 or (image.ndim == 3 and image.shape[2] == 1)
+    is_rgb = image.ndim == 3 and image.shape[2] == 3
+    if image.dtype != np.uint8 or not (is_grey or is_rgb) or image.size == 0:
+        raise MisuseError(
+            f"The image is an array of {image.dtype} with shape {image.shape}. Expected uint8 of "
+            "shape (height, width, 3) in RGB,\nor (height, width) in grey. Give several images "
+            "as a list."
+        )
+    if is_grey:
+        image = np.repeat(image.reshape(*image.shape[:2], 1), 3, axis=2)
+    # torch warns of arrays that cannot be written, such as np.asarray of a Pillow image.
+    return np.require(image, requirements=["C", "W"])

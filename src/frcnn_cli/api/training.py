@@ -1,0 +1,127 @@
+"""Training: a run started or resumed, with the settings of `frcnn train`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from frcnn_cli.api.progress import OnProgress, reporter_for
+from frcnn_cli.engine.distributed.team import team_from_environment
+from frcnn_cli.engine.settings import PrecisionChoice
+from frcnn_proposals.errors import machine_errors
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.training.run import Trained
+
+
+@machine_errors()
+def train(
+    dataset: str | Path,
+    *,
+    preset: str | None = None,
+    variants: Sequence[str] = (),
+    config: str | Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    data_root: str | Path | None = None,
+    split: str | None = None,
+    backbone: str | None = None,
+    weights: str | Path | None = None,
+    init: str | Path | None = None,
+    proposals: str | Path | None = None,
+    source: str | None = None,
+    allow_mismatch: bool | None = None,
+    sampling: Literal["hierarchical", "roi-centric"] | None = None,
+    iterations: int | None = None,
+    learning_rate: float | None = None,
+    scale: int | None = None,
+    seed: int | None = None,
+    workers: int | None = None,
+    precision: PrecisionChoice | None = None,
+    compile: bool | None = None,
+    checkpoint_every: int | None = None,
+    eval_every: int | None = None,
+    out: str | Path | None = None,
+    runs_root: str | Path = "runs",
+    device: str = "auto",
+    tensorboard: bool = False,
+    emulate_bfloat16: bool = False,
+    progress: OnProgress | None = None,
+) -> Trained:
+    """Train a detector, as `frcnn train`; returns its model file.
+
+    Settings come from the preset, then variants, then the TOML file `config`, then arguments; the
+    last one counts, and None keeps what is there. settings: any setting by its full name, such as
+    {"sampling.foreground_iou": 0.6}; `frcnn config show` lists them. out: the run's folder; None
+    makes a new one in `runs_root`. The other arguments are the options of `frcnn train`, under
+    the same names. An interrupted run is resumed by `resume`. Raises Error where the run cannot
+    be started.
+    """
+    from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
+    from frcnn_cli.engine.training.run import RunOptions
+    from frcnn_cli.engine.training.start import start_run
+
+    values = {
+        "dataset": str(dataset),
+        "preset": preset,
+        "variants": tuple(variants),
+        "config": None if config is None else Path(config),
+        "settings": dict(settings or {}),
+        "data_root": data_root,
+        "split": split,
+        "backbone": backbone,
+        "weights": weights,
+        "init": init,
+        "proposals": proposals,
+        "source": source,
+        "allow_mismatch": allow_mismatch,
+        "sampling": sampling,
+        "iterations": iterations,
+        "learning_rate": learning_rate,
+        "scale": scale,
+        "seed": seed,
+        "workers": workers,
+        "precision": precision,
+        "compile": compile,
+        "checkpoint_every": checkpoint_every,
+        "eval_every": eval_every,
+    }
+    options = RunOptions(
+        folder=None if out is None else Path(out),
+        runs_root=Path(runs_root),
+        device=device,
+        team=team_from_environment(),
+        tensorboard=tensorboard,
+        emulate_bfloat16=emulate_bfloat16,
+        workers=workers,
+    )
+    experiment = experiment_from(SettingOptions.parse(values))
+    return start_run(experiment, options, reporter_for(progress))
+
+
+@machine_errors()
+def resume(
+    run: str | Path,
+    *,
+    workers: int | None = None,
+    device: str = "auto",
+    tensorboard: bool = False,
+    emulate_bfloat16: bool = False,
+    progress: OnProgress | None = None,
+) -> Trained:
+    """Resume a run from its last checkpoint, as `frcnn train --resume`.
+
+    run: its folder. The run keeps the settings that it was started with. Raises Error where the
+    folder holds no run, or its proposals were changed.
+    """
+    from frcnn_cli.engine.training.run import RunOptions
+    from frcnn_cli.engine.training.start import resume_run
+
+    options = RunOptions(
+        device=device,
+        team=team_from_environment(),
+        tensorboard=tensorboard,
+        emulate_bfloat16=emulate_bfloat16,
+        workers=workers,
+    )
+    return resume_run(Path(run), options, reporter_for(progress))

@@ -1,0 +1,31 @@
+"""The file that a model is exported to, checked without torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from frcnn_proposals.errors import MisuseError
+
+Format = Literal["onnx", "torch-export"]
+SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
+
+
+def export_path(model: Path, out: Path | None, kind: Format, plain: bool) -> Path:
+    """The file to export `model` to: `out`, or by default one beside the model.
+
+    Raises MisuseError for an unknown format, for `plain` with a format other than ONNX, and for
+    a file name of another format.
+    """
+    if kind not in SUFFIXES:
+        raise MisuseError(f"There is no format '{kind}'. Formats are {', '.join(SUFFIXES)}.")
+    if plain and kind != "onnx":
+        raise MisuseError(
+            "--plain applies to --format onnx only; torch-export always uses basic operators."
+        )
+    path = out or model.with_suffix(SUFFIXES[kind])
+    if path.suffix != SUFFIXES[kind]:
+        raise MisuseError(
+            f"{path}: the name of a file in format {kind} must end in {SUFFIXES[kind]}."
+        )
+    return path

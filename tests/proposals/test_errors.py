@@ -1,0 +1,42 @@
+"""Errors of the machine become errors with a message; faults of the program stay what they are."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from frcnn_proposals.errors import Error, InputError, MisuseError, machine_errors
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        (FileNotFoundError(errno.ENOENT, "No such file", "a.txt"), "a.txt: No such file."),
+        (OSError(errno.ENOSPC, "No space left on device"), "No space left on device."),
+        (MemoryError("big"), "Out of memory (big)."),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Out of memory"),
+    ],
+)
+def test_the_machine_is_to_blame(raised: Exception, message: str) -> None:
+    with pytest.raises(Error) as caught, machine_errors():
+        raise raised
+    assert str(caught.value).startswith(message)
+    assert caught.value.__cause__ is raised
+    assert caught.value.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        InputError("x"),
+        MisuseError("x"),
+        OSError(errno.EPIPE, "Broken pipe"),
+        ValueError("x"),
+        KeyboardInterrupt(),
+    ],
+)
+def test_others_pass_unchanged(raised: BaseException) -> None:
+    with pytest.raises(type(raised)) as caught, machine_errors():
+        raise raised
+    assert caught.value is raised
