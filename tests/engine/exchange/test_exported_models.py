@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import json
 import re
 import subprocess
@@ -32,7 +33,8 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
 
-DOCS = Path(__file__).resolve().parents[3] / "docs"
+REPOSITORY = Path(__file__).resolve().parents[3]
+DOCS = REPOSITORY / "docs"
 Image = NDArray[np.uint8]
 
 
@@ -233,9 +235,12 @@ def test_every_kind_of_model(tmp_path: Path, plain: bool, changes: dict[str, Any
 def test_without_a_package_the_error_says_what_to_install(
     detector: FastRCNN, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str
 ) -> None:
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    extra = " ".join(setup["options.extras_require"]["export"].split())
     monkeypatch.setitem(sys.modules, package, None)
     path = tmp_path / "a.onnx"
-    with pytest.raises(InputError, match=r"frcnn\[export\]"):
+    with pytest.raises(InputError, match=rf"the package {package}, .*\n.*`pip install {extra}`"):
         onnx_runner(path) if package == "onnxruntime" else export_onnx(detector, path, "a")
     assert not list(tmp_path.iterdir())
 

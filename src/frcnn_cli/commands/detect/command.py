@@ -56,7 +56,7 @@ class DetectOptions:
 @click.option(
     "--model", type=options.AnyPath, show_default="newest run", help="Model file or run folder."
 )
-@options.proposals
+@options.proposals_of_images
 @options.source
 @click.option(
     "--score-threshold",
@@ -89,13 +89,13 @@ class DetectOptions:
     "--csv",
     "csv_path",
     type=options.OutputFile,
-    help="Write one row per detection there: image,class,score,x1,y1,x2,y2.",
+    help="Write one row per detection to this file as CSV: image,class,score,x1,y1,x2,y2.",
 )
 @click.option(
     "--yolo",
     type=options.OutputFolder,
-    help="Write one text per image into this folder, with one line per detection: class number, "
-    "centre x, centre y, width, height, score.",
+    help="Write one text file per image into this folder, with one line per detection: class "
+    "number, centre x, centre y, width, height, score.",
 )
 @click.option(
     "--save-crops",

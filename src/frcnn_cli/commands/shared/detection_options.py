@@ -99,7 +99,8 @@ _nms_iou = click.option(
     metavar="IOU",
     type=click.FloatRange(0, 1),
     show_default="the model's setting, usually 0.3",
-    help="Suppress a box if its IoU with a higher-scoring box of the same class is over this.",
+    help="Suppress a box if its IoU with a higher-scoring box of the same class is higher "
+    "than this.",
 )
 _no_box_regression = click.option(
     "--no-box-regression",

@@ -33,18 +33,23 @@ def count(
     return click.option(*names, type=kind, default=default, show_default=show_default, help=help)
 
 
+def _proposals(show_default: str) -> Callable[[Command], Command]:
+    return click.option(
+        "--proposals",
+        type=AnyPath,
+        help="Proposal file, in any format that `frcnn proposals inspect` supports.",
+        show_default=show_default,
+    )
+
+
 data_root = click.option(
     "--data-root",
     type=FolderPath,
     help="Folder of the datasets: VOCdevkit, its parent folder, or the dataset itself.",
     show_default="$FRCNN_DATA, then ./data",
 )
-proposals = click.option(
-    "--proposals",
-    type=AnyPath,
-    help="Proposal file, in any format that `frcnn proposals inspect` supports.",
-    show_default="computed, then cached",
-)
+proposals = _proposals("computed, then cached")
+proposals_of_images = _proposals("computed for each image, not cached")
 json_file = click.option(
     "--json", "json_path", type=OutputFile, help="Write the results to this file as JSON."
 )

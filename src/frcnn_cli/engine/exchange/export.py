@@ -185,7 +185,7 @@ def _need(*packages: str) -> None:
         except ImportError as error:
             raise InputError(
                 f"ONNX needs the package {package}, which cannot be imported ({reason(error)}).\n"
-                "Install it with `pip install 'frcnn[export]'`."
+                "Install what ONNX needs with `pip install onnx onnxscript onnxruntime`."
             ) from error
 
 
