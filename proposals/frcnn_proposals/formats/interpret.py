@@ -115,6 +115,8 @@ def _hinted(layouts: Sequence[BoxLayout], hints: Hints, named: bool) -> list[Box
 
 def _fault_of_file(parsed: Parsed, layout: BoxLayout, size_of: ImageSize | None) -> str | None:
     """The first fault, and the table or image that has it."""
+    if _is_normalised(parsed.boxes):
+        return "all coordinates are from 0 to 1, as if divided by the image's size"
     for index, table in enumerate(parsed.boxes):
         image_id = None if parsed.ids is None else str(parsed.ids[index])
         size = None if size_of is None or image_id is None else size_of(image_id)
@@ -123,6 +125,14 @@ def _fault_of_file(parsed: Parsed, layout: BoxLayout, size_of: ImageSize | None)
             owner = f"table {index + 1}" if image_id is None else f"image {image_id}"
             return f"{owner}: {fault}"
     return None
+
+
+def _is_normalised(tables: Sequence[NDArray[Any]]) -> bool:
+    """Whether no coordinate is over 1, and some are fractions."""
+    filled = [np.asarray(table, np.float64) for table in tables if len(table)]
+    if not filled or not all((table <= 1).all() for table in filled):
+        return False
+    return any((table % 1 != 0).any() for table in filled)
 
 
 def fault_of(

@@ -44,7 +44,7 @@ class Precomputed:
         Raises InputError if there are none, or if one is outside `size` (width, height).
         """
         names = (image_id, str(whole_number(image_id)))
-        found = next((self._proposals[name] for name in names if name in self._proposals), None)
+        found = next((self.proposals[name] for name in names if name in self.proposals), None)
         if found is None:
             raise InputError(f"{self.file}: has no boxes for image {image_id!r}")
         try:
@@ -55,10 +55,11 @@ class Precomputed:
 
     def load(self) -> None:
         """Read the file now instead of at the first image. Raises InputError if this fails."""
-        _ = self._proposals
+        _ = self.proposals
 
     @cached_property
-    def _proposals(self) -> Mapping[str, Proposals]:
+    def proposals(self) -> Mapping[str, Proposals]:
+        """The boxes of the file by image id; read when they are first needed."""
         return read_proposals(self.file, format=self.format)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -87,6 +87,11 @@ class ProposalStore(Mapping[str, Proposals]):
         row = self._row("SELECT digest FROM proposals WHERE id = ?", image_id)
         return None if row is None or row[0] is None else str(row[0])
 
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the image files by image id, as far as they are known."""
+        rows = self._rows("SELECT id, digest FROM proposals WHERE digest IS NOT NULL")
+        return {str(image_id): str(digest) for image_id, digest in rows}
+
     def failure(self, image_id: str) -> tuple[str | None, str] | None:
         """(digest, reason) if the image failed, else None."""
         row = self._row("SELECT digest, error FROM failures WHERE id = ?", image_id)

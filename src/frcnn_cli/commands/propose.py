@@ -57,6 +57,7 @@ _FAILURES_SHOWN = 20
 )
 @click.option("--split", help="Use only this split of a dataset.")
 @options.data_root
+@options.allow_mismatch
 @click.option(
     "--replace",
     is_flag=True,

@@ -81,6 +81,17 @@ class Dataset:
 
 
 @dataclass(frozen=True)
+class ReadFile:
+    """What reading an image file showed.
+
+    digest: SHA-256 of its bytes. size: width and height in pixels; None if it was not decoded.
+    """
+
+    digest: str
+    size: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
 class Detections:
     """The detections in one image, highest score first.
 

@@ -1,15 +1,18 @@
 """`check` on datasets with deliberate faults, and `list`."""
 
 import pytest
-from folders import write_voc
+from folders import voc_xml, write_voc
 from PIL import Image
 from reporters import RecordingReporter
 
 from frcnn_cli.engine.datasets.check import check_dataset
+from frcnn_cli.engine.datasets.image_sizes import spread
 from frcnn_cli.engine.datasets.locate import list_datasets
-from frcnn_proposals.errors import MisuseError
+from frcnn_cli.engine.datasets.open import open_dataset
+from frcnn_proposals.errors import InputError, MisuseError
 
 DOG = ("dog", (1, 1, 50, 60))
+SIZE = "<size><width>100</width><height>80</height></size>"
 
 
 @pytest.fixture
@@ -36,13 +39,13 @@ def test_every_fault_is_reported(broken):
     report = check_dataset("voc2007", "train", broken)
     assert not report.sound
     messages = {fault.path.name: str(fault) for fault in report.faults if not fault.tolerated}
-    assert set(messages) == {"cut.jpg", "small.jpg", "edge.xml", "xml.xml", "train.txt"}
-    assert "50 x 40 pixels after EXIF rotation, annotated as 100 x 80" in messages["small.jpg"]
+    assert set(messages) == {"cut.jpg", "edge.xml", "xml.xml", "train.txt"}
     assert "box 9 9 5 5: inverted" in messages["edge.xml"]
     assert "gone" in messages["train.txt"]
-    assert [fault.message for fault in report.faults if fault.tolerated] == [
-        "object 1 (cat), box 0 1 50 60: corner 1 pixel outside, clipped"
-    ]
+    assert {fault.path.name: fault.message for fault in report.faults if fault.tolerated} == {
+        "edge.xml": "object 1 (cat), box 0 1 50 60: corner 1 pixel outside, clipped",
+        "small.jpg": "is 50 x 40 pixels after EXIF rotation, annotated as 100 x 80",
+    }
 
 
 def test_a_split_without_faults_is_counted(broken):
@@ -57,10 +60,79 @@ def test_a_split_without_faults_is_counted(broken):
 
 
 def test_images_shared_by_two_splits_are_reported(tmp_path):
-    write_voc(tmp_path / "VOC2007", {"train": ["a"], "test": ["a", "b"]}, {"a": [], "b": []})
+    root = write_voc(tmp_path / "VOC2007", {"train": ["a"], "test": ["a", "b"]}, {"a": [], "b": []})
+    Image.new("RGB", (100, 80), "red").save(root / "JPEGImages" / "b.jpg")
     report = check_dataset("voc2007", None, tmp_path)
     assert report.sound
     assert [fault.message for fault in report.faults] == ["is in both train and test"]
+
+
+def test_most_images_of_another_size_make_a_split_unusable(tmp_path):
+    """Half of them are a warning; one more is an error, in train too."""
+    names = ["a", "b", "c", "d"]
+    root = write_voc(tmp_path / "VOC2007", {"train": names}, {name: [DOG] for name in names})
+    for name in names[:2]:
+        Image.new("RGB", (50, 40), name_colour(name)).save(root / "JPEGImages" / f"{name}.jpg")
+    report = check_dataset("voc2007", "train", tmp_path)
+    assert report.sound
+    assert [fault.path.name for fault in report.faults] == ["a.jpg", "b.jpg"]
+    reporter = RecordingReporter()
+    open_dataset("voc2007", "train", tmp_path, reporter=reporter)
+    (warning,) = reporter.warnings
+    assert "2 of 4 images read do not match their annotations: a is 50 x 40 pixels" in warning
+    Image.new("RGB", (50, 40)).save(root / "JPEGImages" / "c.jpg")
+    assert not check_dataset("voc2007", "train", tmp_path).sound
+    with pytest.raises(InputError, match="3 of 4 images read do not match"):
+        open_dataset("voc2007", "train", tmp_path)
+    reporter = RecordingReporter()
+    open_dataset("voc2007", "train", tmp_path, allow_mismatch=True, reporter=reporter)
+    assert "3 of 4" in reporter.warnings[0]
+
+
+def name_colour(name):
+    return {"a": "red", "b": "green"}[name]
+
+
+def test_boxes_outside_an_image_of_unknown_annotated_size_are_found(tmp_path):
+    """The annotation has no <size>, so only the image file tells that the box lies outside."""
+    far = voc_xml([("dog", (110, 90, 150, 150))]).replace(SIZE, "")
+    near = voc_xml([DOG]).replace(SIZE, "")
+    write_voc(tmp_path / "VOC2007", {"train": ["a", "b", "c"]}, {"a": far, "b": near, "c": near})
+    (fault,) = check_dataset("voc2007", "train", tmp_path).faults
+    assert "is 100 x 80 pixels after EXIF rotation; 1 boxes are outside of it" in str(fault)
+    reporter = RecordingReporter()
+    open_dataset("voc2007", "train", tmp_path, reporter=reporter)
+    assert "1 of 3 images" in reporter.warnings[0]
+
+
+def test_allow_mismatch_skips_faulty_objects(broken):
+    """Without it the first fault is an error, with it the faults are counted in one warning."""
+    with pytest.raises(InputError, match="allow-mismatch"):
+        open_dataset("voc2007", "train", broken)
+    reporter = RecordingReporter()
+    dataset = open_dataset("voc2007", "train", broken, allow_mismatch=True, reporter=reporter)
+    assert len(dataset) == 6
+    skipped, tolerated, sizes = reporter.warnings
+    assert skipped.startswith("3 problems in annotations or image lists, whose objects are skipped")
+    assert tolerated.startswith("1 tolerated problems in annotations")
+    assert "1 of 4 images" in sizes
+
+
+def test_byte_identical_images_of_two_splits_are_found(tmp_path):
+    root = write_voc(tmp_path / "VOC2007", {"train": ["a", "c"], "test": ["b"]},
+                     {name: [] for name in "abc"})  # fmt: skip
+    Image.new("RGB", (100, 80), "red").save(root / "JPEGImages" / "c.jpg")
+    report = check_dataset("voc2007", None, tmp_path)
+    assert report.sound
+    (fault,) = report.faults
+    assert str(fault).endswith(
+        f"b.jpg: in test has the same bytes as {root}/JPEGImages/a.jpg in train"
+    )
+
+
+def test_headers_are_spread_evenly_over_a_large_split():
+    assert spread(range(1000), 5) == [0, 249, 499, 749, 999]
+    assert spread(range(3), 5) == [0, 1, 2]
 
 
 def test_an_unreadable_list_is_a_fault_of_its_split(tmp_path):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.fingerprint import Fingerprint
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
-from frcnn_cli.engine.models.provenance import trained_on
+from frcnn_cli.engine.models.provenance import with_dataset
+from frcnn_cli.engine.models.seen_images import count_seen, trained_on
 from frcnn_cli.engine.settings import DataSettings
+from frcnn_proposals.images import image_digest
 
 
 @pytest.fixture(scope="module")
@@ -48,6 +52,33 @@ def test_other_images_with_the_same_ids_are_not_seen(shapes: Path, tmp_path: Pat
     generate_dataset(tmp_path / "others", images=12, seed=2, size=(96, 72))
     origin = DataSettings(str(shapes), "trainval")
     assert trained_on(origin, find_dataset(str(tmp_path / "others"), "val")) is False
+
+
+def test_part_of_a_split_is_seen_without_the_training_images(shapes: Path) -> None:
+    """Splits that contain the training split, and images that only the fingerprint knows."""
+    trainval, train = (find_dataset(str(shapes), split) for split in ("trainval", "train"))
+    training = DataSettings("/nowhere/shapes", "train")
+    assert trained_on(training, trainval) is True
+    assert count_seen({}, training, trainval, {}) == len(train)
+    moved = replace(trainval, name="/elsewhere/shapes")  # cannot be read, so the names decide
+    assert trained_on(training, moved) is True
+    assert trained_on(training, replace(moved, split="val")) is False
+    assert trained_on(training, replace(moved, split="all")) is True
+
+
+def test_a_fingerprint_knows_the_training_images(shapes: Path, tmp_path: Path) -> None:
+    trainval, train = (find_dataset(str(shapes), split) for split in ("trainval", "train"))
+    digests = {image.image_id: image_digest(image.path) for image in trainval.images}
+    origin = with_dataset({}, Fingerprint.of(train, digests))
+    training = DataSettings("/nowhere/shapes", "train")
+    assert count_seen(origin, training, trainval, {}) == len(train)
+    renamed = replace(trainval, name="renamed")
+    assert count_seen(origin, training, renamed, digests) == len(train)
+    assert count_seen(origin, training, renamed, {}) == 0
+    generate_dataset(tmp_path / "shapes", images=12, seed=2, size=(96, 72))
+    other = find_dataset(str(tmp_path / "shapes"), "train")
+    assert trained_on(training, other, origin) is False
+    assert trained_on(training, trainval, origin) is True
 
 
 @pytest.mark.parametrize(

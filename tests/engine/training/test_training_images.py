@@ -31,9 +31,11 @@ def test_an_image_is_read_once_and_prepared_identically(
     tiny_dataset: Dataset, grid_proposals: MakeProposals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reads = []
-    read_image = training_images.read_image
+    read_image_bytes = training_images.read_image_bytes
     monkeypatch.setattr(
-        training_images, "read_image", lambda path: reads.append(path) or read_image(path)
+        training_images,
+        "read_image_bytes",
+        lambda path: reads.append(path) or read_image_bytes(path),
     )
     given = (grid_proposals(tiny_dataset), architecture_for(tiny_dataset), TrainSettings())
     caching, uncached = TrainingImages(*given), TrainingImages(*given, cache_bytes=0)

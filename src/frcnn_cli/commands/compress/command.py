@@ -82,6 +82,7 @@ class CompressOptions:
 @options.data_root
 @options.proposals
 @options.source
+@options.allow_mismatch
 @options.runs_root
 @options.device
 @options.json_file

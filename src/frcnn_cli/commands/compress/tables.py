@@ -109,7 +109,7 @@ def compression_to_json(compressed: CompressedModel) -> dict[str, Any]:
         "half": compressed.half,
         "layers": {layer.name: layer.to_json() for layer in compression.layers},
         "left_alone": compression.unchanged,
-        "dataset": None if dataset is None else _images_to_json(dataset),
+        "dataset": None if dataset is None else _images_to_json(dataset, compressed.trained_on),
         "trials": None if search is None else _trials_to_json(search),
         "before": compressed.before.to_json(),
         "after": compressed.after.to_json(),
@@ -119,14 +119,19 @@ def compression_to_json(compressed: CompressedModel) -> dict[str, Any]:
 def sweep_to_json(sweep: RankSweep) -> dict[str, Any]:
     """The measurements at each rank, and the dataset of the mAP, as JSON values."""
     return {
-        "dataset": _images_to_json(sweep.dataset),
+        "dataset": _images_to_json(sweep.dataset, sweep.trained_on),
         "half": sweep.half,
         "sweep": [asdict(point) for point in sweep.points],
     }
 
 
-def _images_to_json(dataset: Dataset) -> dict[str, Any]:
-    return {"name": dataset.name, "split": dataset.split, "images": len(dataset)}
+def _images_to_json(dataset: Dataset, trained_on: int | None) -> dict[str, Any]:
+    return {
+        "name": dataset.name,
+        "split": dataset.split,
+        "images": len(dataset),
+        "trained_on": trained_on,
+    }
 
 
 def _trials_to_json(search: Search) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.datasets.export.dataset import export_dataset
 from frcnn_cli.engine.datasets.export.formats import FORMATS
-from frcnn_cli.engine.datasets.find import default_splits, find_dataset
-from frcnn_cli.engine.datasets.layout import raise_on_fault, raise_unless_image_missing
+from frcnn_cli.engine.datasets.find import default_splits
+from frcnn_cli.engine.datasets.open import open_dataset
 
 
 @click.command()
@@ -37,6 +37,7 @@ from frcnn_cli.engine.datasets.layout import raise_on_fault, raise_unless_image_
 )
 @click.option("--copy-images", is_flag=True, help="Also copy the images (voc and yolo only).")
 @options.data_root
+@options.allow_mismatch
 @pass_output
 def export(
     output: Output,
@@ -48,6 +49,7 @@ def export(
     score_threshold: float,
     copy_images: bool,
     data_root: Path | None,
+    allow_mismatch: bool,
 ) -> None:
     """Write the ground truth of DATASET to OUT: a file for coco and csv, a folder for voc and yolo.
 
@@ -56,13 +58,19 @@ def export(
     frcnn data export voc2007 found/ --format yolo --detections detections.json
     """
     split = split or default_splits(dataset, data_root).evaluation
-    report = raise_on_fault if copy_images else raise_unless_image_missing
-    data = find_dataset(dataset, split, data_root, report)
+    data = open_dataset(
+        dataset,
+        split,
+        data_root,
+        allow_mismatch=allow_mismatch,
+        needs_images=copy_images,
+        reporter=output,
+    )
     detections = None
     if detections_path is not None:
         from frcnn_cli.engine.evaluation.detections_file import read_detections
 
-        read = read_detections(detections_path, data)
+        read = read_detections(detections_path, data, output)
         detections = {name: item.above(score_threshold) for name, item in read.items()}
     export_dataset(data, out, format, detections, copy_images)
     content = "ground truth" if detections is None else "detections"

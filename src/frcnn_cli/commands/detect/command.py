@@ -156,7 +156,7 @@ def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
         for name in videos:
             check_video(name)
         return []
-    files = find_images(chosen.images)
+    files = find_images(chosen.images, allow_mismatch=True)
     if chosen.viz:
         for image_id, file in files:
             refuse_to_replace(file, annotated_image_path(chosen.out, image_id))

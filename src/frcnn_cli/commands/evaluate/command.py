@@ -124,7 +124,9 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     evaluation: Evaluation | None
     if chosen.detections is not None:
         assert name is not None
-        evaluation = evaluate_file(chosen.detections, name, data.split, data.data_root, output)
+        evaluation = evaluate_file(
+            chosen.detections, name, data.split, data.data_root, data.allow_mismatch, output
+        )
         _print_scores(output, chosen, evaluation)
         return
     with model_in_team(

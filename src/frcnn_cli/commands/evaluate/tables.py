@@ -37,6 +37,8 @@ def print_evaluation(output: Output, evaluation: Evaluation) -> None:
     output.print(coco_table(evaluation.coco))
     output.print(errors_table(evaluation.errors))
     output.print(counts_line(evaluation))
+    if evaluation.trained_on is not None:
+        output.print(f"The model was trained on {evaluation.trained_on} of these images.")
     output.print(f"[dim]{escape(RULES)}[/]")
 
 

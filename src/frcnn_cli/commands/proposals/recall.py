@@ -24,7 +24,7 @@ from frcnn_proposals.formats.content import kind_of
 @options.data_root
 @options.count("--boxes", "max_boxes", help="Use only the first N proposals of each image.")
 @proposals_options.hints
-@proposals_options.allow_mismatch
+@options.allow_mismatch
 @options.json_file
 @click.option("--plot", type=options.OutputFile, help="Write the curves to this PNG file.")
 @pass_output

@@ -82,8 +82,8 @@ source = click.option(
 allow_mismatch = click.option(
     "--allow-mismatch",
     is_flag=True,
-    help="Continue if proposals and images do not match: skip images without proposals, and "
-    "ignore proposals without an image.",
+    help="Warn instead of stopping if images, annotations and proposals do not match: skip faulty "
+    "objects and images without proposals.",
 )
 top_k = count(
     "--top-k",

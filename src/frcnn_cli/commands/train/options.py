@@ -86,8 +86,8 @@ _OPTIONS = (
         "--allow-mismatch",
         is_flag=True,
         default=None,
-        help="If the proposal file does not match the dataset, train on the images that have "
-        "proposals.",
+        help="Warn instead of stopping if images, annotations and proposals do not match: skip "
+        "faulty objects and images without proposals.",
     ),
     click.option(
         "--sampling",

@@ -8,16 +8,18 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
+from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, warn_of_some
-from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.proposals.image_match import file_findings
+from frcnn_cli.engine.records import Detections, ReadFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings, Precision
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import read_image
+from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
 
 def measure_map(
@@ -37,20 +39,24 @@ def measure_map(
     dataset = images.dataset
     settings = replace(settings or DetectSettings(), score_threshold=None)
     detections: list[dict[str, Detections]] = [{} for _ in models]
-    unreadable = []
+    unreadable, files = [], {}
     prepared = _sharing_feature_maps(models, precision)
     with reporter.progress(description, len(dataset)) as advance:
         for record in dataset.images:
             try:
-                image = read_image(record.path)
+                data = read_image_bytes(record.path)
+                image = decode_image(data, record.path)
             except InputError as error:
                 unreadable.append(str(error))
             else:
+                size = (image.shape[1], image.shape[0])
+                files[record.image_id] = ReadFile(digest_of(data), size)
                 boxes = images.proposals[record.image_id]
                 for model, found in zip(prepared, detections, strict=True):
                     found[record.image_id] = detect_image(model, image, boxes, settings)
             advance(1, "")
     warn_of_some(reporter, unreadable)
+    act_on(file_findings(dataset, images.proposals, files), True, reporter)
     readable = tuple(record for record in dataset.images if record.image_id in detections[0])
     if not readable:
         raise InputError(f"{dataset.name}: no image of the dataset can be read.")

@@ -26,6 +26,7 @@ from frcnn_cli.engine.compression.search import Search, ladder, lowest_within
 from frcnn_cli.engine.detection.stage_times import StageTimes
 from frcnn_cli.engine.evaluation.images import open_images, open_unseen_images
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.models.store import as_stored, is_half, save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
@@ -60,6 +61,7 @@ class CompressedModel:
 
     source: the file of the original model. half: whether weights are stored in bfloat16.
     dataset: the dataset that mAP was measured on. search: the tried ranks, for a bound on mAP.
+    trained_on: the number of images of `dataset` that the model was trained on, if it is known.
     """
 
     source: Path
@@ -71,6 +73,7 @@ class CompressedModel:
     after: Measurement
     dataset: Dataset | None = None
     search: Search | None = None
+    trained_on: int | None = None
 
 
 def open_images_for(
@@ -125,8 +128,11 @@ def compress_model(
             f"the budget of {bound.budget:g}. Is the machine busy?"
         )
     dataset = None if images is None else images.dataset
+    seen = None
+    if images is not None:
+        seen = seen_images(loaded, images.dataset, images.digests, reporter=reporter)
     return CompressedModel(
-        loaded.path, path, bound, in_half, compression, before, after, dataset, search
+        loaded.path, path, bound, in_half, compression, before, after, dataset, search, seen
     )
 
 

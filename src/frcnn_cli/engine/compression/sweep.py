@@ -10,6 +10,7 @@ from frcnn_cli.engine.compression.costs import REPEATS, measure_costs
 from frcnn_cli.engine.compression.layers import decompose_layers, replace_layers
 from frcnn_cli.engine.compression.ranks import Choice, by_rank
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.models.store import as_stored, is_half
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
 from frcnn_cli.engine.records import Dataset
@@ -37,12 +38,14 @@ class RankMeasurement:
 class RankSweep:
     """Measurements without compression and at rising ranks.
 
-    half: whether the weights of the compressed models are in bfloat16.
+    half: whether the weights of the compressed models are in bfloat16. trained_on: the number of
+    images of `dataset` that the model was trained on, if it is known.
     """
 
     dataset: Dataset
     half: bool
     points: tuple[RankMeasurement, ...]
+    trained_on: int | None = None
 
     @property
     def title(self) -> str:
@@ -91,7 +94,8 @@ def sweep_ranks(
             compressions.items(), costs, maps, strict=True
         )
     )
-    return RankSweep(images.dataset, half, points)
+    seen = seen_images(loaded, images.dataset, images.digests, reporter=reporter)
+    return RankSweep(images.dataset, half, points, seen)
 
 
 def sweep_plot(sweep: RankSweep) -> bytes:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
+from frcnn_cli.engine.datasets.image_sizes import size_findings, size_problem
 from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.distributed.devices import usable_cores
-from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import read_image
+from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
 _DISJOINT_SPLITS = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
 
@@ -67,8 +68,10 @@ def check_dataset(
         except InputError as error:
             # A list or json is unreadable; other splits may be readable.
             faults.append(Fault(Path(name), f"split {split_name}: {error}"))
-    faults += _shared_images(datasets)
-    faults += _image_faults(datasets, reporter)
+    read = _read_images(datasets, reporter)
+    faults += _shared_images(datasets, read)
+    faults += [fault for image in read.values() if (fault := image.fault) is not None]
+    faults += _size_faults(datasets, read)
     summaries = tuple(_summary(dataset) for dataset in datasets)
     # Splits overlap (trainval contains train), so a fault can be reported twice.
     return CheckReport(summaries, tuple(dict.fromkeys(faults)))
@@ -92,42 +95,76 @@ def _summary(dataset: Dataset) -> SplitSummary:
     )
 
 
-def _shared_images(datasets: Iterable[Dataset]) -> list[Fault]:
-    """Report images that are in two splits which should be disjoint."""
+@dataclass(frozen=True)
+class _ReadImage:
+    """What reading an image file showed: its digest and (width, height), or the fault."""
+
+    digest: str = ""
+    size: tuple[int, int] | None = None
+    fault: Fault | None = None
+
+
+def _shared_images(datasets: Iterable[Dataset], read: Mapping[Path, _ReadImage]) -> list[Fault]:
+    """Images in two splits that should have none in common: the same file, or the same bytes."""
     paths = {data.split: {image.path for image in data.images} for data in datasets}
-    return [
-        Fault(shared, f"is in both {first} and {second}", tolerated=True)
-        for first, second in _DISJOINT_SPLITS
-        if first in paths and second in paths
-        for shared in sorted(paths[first] & paths[second])
-    ]
+    faults = []
+    for first, second in _DISJOINT_SPLITS:
+        if first not in paths or second not in paths:
+            continue
+        digests = {_digest(read, path): path for path in sorted(paths[first], reverse=True)}
+        for path in sorted(paths[second]):
+            twin = digests.get(_digest(read, path))
+            if path in paths[first]:
+                faults.append(Fault(path, f"is in both {first} and {second}", tolerated=True))
+            elif twin is not None:
+                message = f"in {second} has the same bytes as {twin} in {first}"
+                faults.append(Fault(path, message, tolerated=True))
+    return faults
 
 
-def _image_faults(datasets: Iterable[Dataset], reporter: Reporter) -> list[Fault]:
+def _digest(read: Mapping[Path, _ReadImage], path: Path) -> str:
+    """The digest of a file's bytes; its path where they were not read."""
+    image = read.get(path)
+    return str(path) if image is None or not image.digest else image.digest
+
+
+def _size_faults(datasets: Iterable[Dataset], read: Mapping[Path, _ReadImage]) -> list[Fault]:
+    """Images whose size is not the annotated one; tolerated unless most of a split are."""
+    faults: dict[Path, Fault] = {}
+    for dataset in datasets:
+        sizes = {
+            image.image_id: size
+            for image in dataset.images
+            if image.path in read and (size := read[image.path].size) is not None
+        }
+        tolerated = all(found.level == "warning" for found in size_findings(dataset, sizes))
+        for image in dataset.images:
+            size = sizes.get(image.image_id)
+            problem = None if size is None else size_problem(image, size)
+            if problem is not None and (image.path not in faults or not tolerated):
+                faults[image.path] = Fault(image.path, problem, tolerated)
+    return list(faults.values())
+
+
+def _read_images(datasets: Iterable[Dataset], reporter: Reporter) -> dict[Path, _ReadImage]:
     """Decode each image once, in threads: the decoder releases the GIL."""
-    records = {image.path: image for data in datasets for image in data.images}
-    existing = [record for record in records.values() if record.path.exists()]
+    paths = {image.path: None for data in datasets for image in data.images}
+    existing = [path for path in paths if path.exists()]
     executor = ThreadPoolExecutor(usable_cores())
     try:
-        futures = [executor.submit(_image_fault, record) for record in existing]
+        futures = [executor.submit(_read_image, path) for path in existing]
         with reporter.progress("Reading", len(futures)) as advance:
             for _ in as_completed(futures):
                 advance(1, "")
-        return [fault for future in futures if (fault := future.result()) is not None]
+        return {path: future.result() for path, future in zip(existing, futures, strict=True)}
     finally:
         executor.shutdown(cancel_futures=True)
 
 
-def _image_fault(record: ImageRecord) -> Fault | None:
+def _read_image(path: Path) -> _ReadImage:
     try:
-        height, width = read_image(record.path).shape[:2]
+        data = read_image_bytes(path)
+        height, width = decode_image(data, path).shape[:2]
     except InputError as error:
-        return Fault(record.path, str(error).removeprefix(f"{record.path}: "))
-    annotated = (record.width or width, record.height or height)
-    if annotated != (width, height):
-        return Fault(
-            record.path,
-            f"is {width} x {height} pixels after EXIF rotation, annotated as "
-            f"{annotated[0]} x {annotated[1]}",
-        )
-    return None
+        return _ReadImage(fault=Fault(path, str(error).removeprefix(f"{path}: ")))
+    return _ReadImage(digest_of(data), (width, height))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.detection.images import (
     ImageDetections,
     collect_detections,
@@ -23,7 +24,8 @@ from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.cache import cache_folder
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, warn_of_some
-from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_cli.engine.proposals.image_match import file_findings
+from frcnn_cli.engine.records import Dataset, Detections, ReadFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
@@ -32,13 +34,19 @@ from frcnn_proposals.errors import InputError
 
 @dataclass(frozen=True)
 class JournalledDetections:
-    """Detections by image id, and the journal with this process's part of them.
+    """Detections and read files by image id, and the journal with this process's part of them.
 
     Remove the journal only after the results are written: until then the run can be resumed.
     """
 
     detections: dict[str, Detections]
     journal: Journal
+    files: Mapping[str, ReadFile]
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the image files, by image id."""
+        return {image_id: file.digest for image_id, file in self.files.items()}
 
 
 def detect_with_journal(
@@ -63,7 +71,10 @@ def detect_with_journal(
         )
         detected = gather_detections(team, detected)
     warn_of_some(reporter, detected.failures)
-    return JournalledDetections(detected.detections, journal)
+    if team.is_first:
+        findings = file_findings(images.dataset, images.proposals, detected.files)
+        act_on(findings, True, reporter)
+    return JournalledDetections(detected.detections, journal, detected.files)
 
 
 def detect_dataset(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.run import ImageFile
-from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.records import Detections, ReadFile
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.errors import InputError, reason
@@ -29,7 +29,8 @@ Propose = Callable[[str, Image], Proposals]
 class DetectedFile:
     """One image file with its detections, or the error that prevented detection.
 
-    image: its pixels; None after an error, or if the detections come from the journal.
+    image: its pixels; None after an error, or if the detections come from the journal. file: what
+    reading it showed.
     """
 
     image_id: str
@@ -37,28 +38,35 @@ class DetectedFile:
     image: Image | None = None
     detections: Detections | None = None
     error: str | None = None
+    file: ReadFile | None = None
 
 
 @dataclass(frozen=True)
 class ImageDetections:
-    """Detections by image id, in the order of the files, and a message for each failed image."""
+    """Detections by image id, in the order of the files, and a message for each failed image.
+
+    files: what reading the image files showed, by image id.
+    """
 
     detections: dict[str, Detections]
     failures: tuple[str, ...]
+    files: dict[str, ReadFile] = field(default_factory=dict)
 
 
 def collect_detections(
     results: Iterable[DetectedFile], on_result: Callable[[DetectedFile], None]
 ) -> ImageDetections:
     """Consume all results; `on_result` is called after each image."""
-    found, failures = {}, []
+    found, failures, files = {}, [], {}
     for result in results:
         if result.detections is None:
             failures.append(str(result.error))
         else:
             found[result.image_id] = result.detections
+            if result.file is not None:
+                files[result.image_id] = result.file
         on_result(result)
-    return ImageDetections(found, tuple(failures))
+    return ImageDetections(found, tuple(failures), files)
 
 
 def gather_detections(team: Team, detected: ImageDetections) -> ImageDetections:
@@ -67,7 +75,9 @@ def gather_detections(team: Team, detected: ImageDetections) -> ImageDetections:
     found = {
         image_id: detections for part in parts for image_id, detections in part.detections.items()
     }
-    return ImageDetections(found, tuple(message for part in parts for message in part.failures))
+    files = {image_id: file for part in parts for image_id, file in part.files.items()}
+    failures = tuple(message for part in parts for message in part.failures)
+    return ImageDetections(found, failures, files)
 
 
 def detect_files(
@@ -95,7 +105,8 @@ def detect_files(
                 result = replace(result, image=None, error=str(error))
             else:
                 if journal is not None:
-                    journal.add(result.image_id, task.digest, found)
+                    assert result.file is not None
+                    journal.add(result.image_id, result.file.digest, found)
                 result = replace(result, detections=found)
         yield result
 
@@ -122,7 +133,6 @@ class _Task:
 
     result: DetectedFile
     proposals: Proposals | None = None
-    digest: str = ""
 
 
 def _prepare(propose: Propose, journal: Journal | None, max_pixels: int, file: ImageFile) -> _Task:
@@ -131,12 +141,13 @@ def _prepare(propose: Propose, journal: Journal | None, max_pixels: int, file: I
     result = DetectedFile(image_id, path)
     try:
         data = read_image_bytes(path)
-        digest = "" if journal is None else digest_of(data)
+        digest = digest_of(data)
         known = None if journal is None else journal.known(image_id, digest)
         if known is not None:
-            return _Task(replace(result, detections=known))
+            return _Task(replace(result, detections=known, file=ReadFile(digest)))
         image = decode_image(data, path, max_pixels)
-        return _Task(replace(result, image=image), propose(image_id, image), digest)
+        read = ReadFile(digest, (image.shape[1], image.shape[0]))
+        return _Task(replace(result, image=image, file=read), propose(image_id, image))
     except InputError as error:
         return _Task(replace(result, error=str(error)))
     except Exception as error:  # an error in a source fails one image, not the run

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.detection.dataset import detection_identity
 from frcnn_cli.engine.detection.image import threshold_for
 from frcnn_cli.engine.detection.images import (
@@ -24,6 +25,7 @@ from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.detection.texts import start_yolo_folder, write_csv
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.proposals.image_match import source_findings
 from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -131,6 +133,9 @@ def detect_in_files(
 
         results = detect_files(model, part, propose, detector.settings, journal, max_pixels)
         detected = gather_detections(team, collect_detections(results, finish))
+    if isinstance(detector.source, Precomputed) and team.is_first:
+        others = source_findings(detector.source, detected.files)
+        act_on(others, True, reporter)
     found = detected.detections
     in_order = {
         image_id: detector.selected(found[image_id]) for image_id, _ in files if image_id in found

@@ -6,18 +6,24 @@ from pathlib import Path
 
 import numpy as np
 
+from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.detection.results import read_coco_results
 from frcnn_cli.engine.detection.rows import DetectionRows, ImageIndex
+from frcnn_cli.engine.evaluation.detection_checks import detection_findings
 from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.reading import read_text
 
 
-def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
+def read_detections(
+    path: Path, dataset: Dataset, reporter: Reporter = SILENT
+) -> dict[str, Detections]:
     """Read the detections of a file for `dataset`, by image id, highest score first.
 
     path: a .json file of COCO results, a folder of VOC devkit text files (one per class), or
         one such file. Image ids that are not in the dataset are kept unchanged.
+    reporter: receives warnings about boxes and scores that can hardly be right.
 
     Raises MisuseError if `path` does not exist, InputError if an entry is invalid (the message
     names it) or if no image of the file is in the dataset.
@@ -28,6 +34,7 @@ def read_detections(path: Path, dataset: Dataset) -> dict[str, Detections]:
     else:
         rows = read_voc_results(path, dataset)
     _check(path, rows, dataset)
+    act_on(detection_findings(path, rows, dataset), True, reporter)
     return _by_image(rows)
 
 

@@ -6,15 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
-from frcnn_cli.engine.datasets.layout import Report, raise_on_fault
+from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
-from frcnn_cli.engine.models.provenance import trained_on
+from frcnn_cli.engine.models.seen_images import trained_on
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.store.reader import ProposalStore
 
 
 def open_images(
@@ -31,7 +32,9 @@ def open_images(
     classes of the dataset differ from those of a model.
     """
     name, root = _dataset_of(loaded, data)
-    dataset = open_split(name, data.split, root, reporter=reporter)
+    dataset = open_split(
+        name, data.split, root, allow_mismatch=data.allow_mismatch, reporter=reporter
+    )
     for model in (loaded, *others):
         check_classes(model, dataset)
     with team.first_alone():
@@ -52,7 +55,7 @@ def open_unseen_images(
     for split in splits:
         dataset = find_dataset(name, split, root)
         check_classes(loaded, dataset)
-        seen = trained_on(loaded.experiment.data, dataset)
+        seen = trained_on(loaded.experiment.data, dataset, loaded.origin, root)
         if seen:
             reporter.note(f"Skipping split {split} of {name}: the model was trained on its images.")
             continue
@@ -74,19 +77,28 @@ def open_split(
     name: str,
     split: str | None = None,
     data_root: Path | None = None,
-    fault: Report = raise_on_fault,
+    *,
+    allow_mismatch: bool = False,
+    needs_images: bool = True,
     reporter: Reporter = SILENT,
 ) -> Dataset:
     """Open a split of a dataset: by default test if it is annotated, else val; reports its name.
 
-    fault: called for each fault in the annotations.
+    For allow_mismatch and needs_images see open_dataset.
     """
     if split is None:
         splits = default_splits(name, data_root)
         split = splits.evaluation
         if not splits.disjoint:
             reporter.warn(f"{name} has only the split {split}: the model may be trained on it.")
-    dataset = find_dataset(name, split, data_root, fault)
+    dataset = open_dataset(
+        name,
+        split,
+        data_root,
+        allow_mismatch=allow_mismatch,
+        needs_images=needs_images,
+        reporter=reporter,
+    )
     reporter.note(_line(name, dataset))
     return dataset
 
@@ -115,7 +127,7 @@ def _dataset_of(loaded: LoadedModel, data: DataOptions) -> tuple[str, Path | Non
 def _with_proposals(
     loaded: LoadedModel, dataset: Dataset, root: Path | None, data: DataOptions, reporter: Reporter
 ) -> DatasetProposals:
-    return proposals_for(
+    found = proposals_for(
         reporter,
         dataset,
         data.proposals,
@@ -123,6 +135,27 @@ def _with_proposals(
         data_root=root,
         allow_mismatch=data.allow_mismatch,
     )
+    _warn_of_other_proposals(loaded, found, reporter)
+    return found
+
+
+def _warn_of_other_proposals(
+    loaded: LoadedModel, found: DatasetProposals, reporter: Reporter
+) -> None:
+    """Warn if the model was trained with proposals of another kind.
+
+    Files in other formats than stores differ from split to split, so they are not compared.
+    """
+    own = loaded.experiment.proposals
+    trained = str(loaded.origin.get("proposals_fingerprint", ""))
+    if not isinstance(found.proposals, ProposalStore) or not (trained or own.file):
+        return
+    provenance = found.proposals.provenance
+    if trained.split(" ")[0] != provenance.fingerprint:
+        reporter.warn(
+            f"The model was trained with the proposals of {own.file or own.source}, but is "
+            f"evaluated with those of {provenance.describe()}. Use --proposals or --source."
+        )
 
 
 def _line(name: str, dataset: Dataset) -> str:

@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.datasets.find import default_splits, find_dataset
+from frcnn_cli.engine.datasets.find import default_splits
+from frcnn_cli.engine.datasets.findings import act_on
+from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult, evaluate_recall
+from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.inputs import all_ids
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.formats.interpret import Hints
@@ -75,7 +78,7 @@ def measure_recall(
     images without proposals are skipped instead.
     """
     split = split or default_splits(name, data_root).evaluation
-    dataset = find_dataset(name, split, data_root)
+    dataset = open_dataset(name, split, data_root, allow_mismatch=allow_mismatch, reporter=reporter)
     ids = [record.image_id for record in dataset.images]
     sizes = {
         record.image_id: (record.width, record.height)
@@ -92,6 +95,7 @@ def measure_recall(
         reporter.warn(match.describe())
         matching = tuple(record for record in dataset.images if record.image_id in proposals)
         dataset = replace(dataset, images=matching)
+    act_on(store_findings(dataset, proposals), allow_mismatch, reporter)
     with reporter.progress("Measuring", len(dataset)) as advance:
         report = evaluate_recall(dataset, proposals, max_boxes, lambda: advance(1, ""))
     return ProposalRecall(file, name, split, max_boxes, report)

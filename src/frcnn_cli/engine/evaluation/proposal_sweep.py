@@ -11,6 +11,7 @@ from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.images import open_images
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import MisuseError
@@ -50,6 +51,7 @@ def sweep_proposals(
         raise MisuseError("--sweep runs in one process: start it without torchrun.")
     images = open_images(loaded, data, reporter=reporter)
     dataset = images.dataset
+    seen_images(loaded, dataset, images.digests, data.data_root, reporter)
     settings = detection.for_evaluation(loaded.experiment.detect)
     model = prepare_model(loaded.model, loaded.precision)
     scores = []

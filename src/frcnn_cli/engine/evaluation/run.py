@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import raise_unless_image_missing
+from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.detection.dataset import detect_with_journal, readable_images
 from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.evaluation.detection_checks import class_findings
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.images import open_images, open_split
 from frcnn_cli.engine.evaluation.scores import Evaluation, evaluate
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 
@@ -30,7 +33,8 @@ def evaluate_model(
     an interrupted one. detections_file: output file for the detections, as COCO results. Images
     that cannot be read are skipped. Returns None in all processes of a team except the first.
     """
-    images = open_images(loaded, data or DataOptions(), team=team, reporter=reporter)
+    data = data or DataOptions()
+    images = open_images(loaded, data, team=team, reporter=reporter)
     settings = (detection or DetectionOptions()).for_evaluation(loaded.experiment.detect)
     detected = detect_with_journal(loaded, images, settings, team, reporter)
     if not team.is_first:
@@ -40,7 +44,8 @@ def evaluate_model(
         write_coco_results(detections_file, detected.detections, images.dataset.classes)
         reporter.note(f"Detections: {detections_file}")
     dataset = readable_images(images.dataset, [detected.detections])
-    evaluation = evaluate(dataset, detected.detections)
+    seen = seen_images(loaded, dataset, detected.digests, data.data_root, reporter)
+    evaluation = replace(evaluate(dataset, detected.detections), trained_on=seen)
     detected.journal.remove()
     return evaluation
 
@@ -50,6 +55,7 @@ def evaluate_file(
     dataset: str,
     split: str | None = None,
     data_root: Path | None = None,
+    allow_mismatch: bool = False,
     reporter: Reporter = SILENT,
 ) -> Evaluation:
     """Evaluate a file of detections: COCO results JSON, or VOC devkit text files.
@@ -57,5 +63,14 @@ def evaluate_file(
     The image files of the dataset may be missing. split: by default test if it is annotated,
     else val.
     """
-    opened = open_split(dataset, split, data_root, raise_unless_image_missing, reporter)
-    return evaluate(opened, read_detections(path, opened))
+    opened = open_split(
+        dataset,
+        split,
+        data_root,
+        allow_mismatch=allow_mismatch,
+        needs_images=False,
+        reporter=reporter,
+    )
+    evaluation = evaluate(opened, read_detections(path, opened, reporter))
+    act_on(class_findings(path, evaluation.errors), True, reporter)
+    return evaluation

@@ -36,7 +36,10 @@ class Counts:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The results of one set of detections on one dataset."""
+    """The results of one set of detections on one dataset.
+
+    trained_on: the number of the images that the model was trained on; None if it is unknown.
+    """
 
     dataset: str
     split: str
@@ -44,6 +47,7 @@ class Evaluation:
     voc: VocResult
     coco: CocoResult
     errors: ErrorAnalysis
+    trained_on: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """JSON values: voc.map_11point, voc.per_class, coco.ap, counts, rules and others."""
@@ -52,6 +56,7 @@ class Evaluation:
             "split": self.split,
             "rules": RULES,
             "counts": asdict(self.counts),
+            "trained_on": self.trained_on,
             "voc": self.voc.to_json(),
             "coco": self.coco.to_json(),
             "errors": self.errors.to_json(),

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import filecmp
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.datasets.find import find_dataset
-from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment
+from frcnn_cli.engine.datasets.fingerprint import Fingerprint
+from frcnn_cli.engine.settings import Architecture, Experiment
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import Override, from_nested, override
 from frcnn_proposals.base import Proposals
@@ -30,12 +28,28 @@ _FORMAT_1 = {
 }
 
 
-def origin_of(experiment: Experiment, fingerprint: str) -> dict[str, Any]:
+_DATASET = "dataset_fingerprint"
+
+
+def origin_of(
+    experiment: Experiment, fingerprint: str, dataset: Fingerprint | None = None
+) -> dict[str, Any]:
     """The origin of a model as JSON values, to store with it.
 
-    fingerprint: of the proposals, from `proposals_fingerprint`.
+    fingerprint: of the proposals, from `proposals_fingerprint`. dataset: of the training images.
     """
-    return {"experiment": nested(experiment), "proposals_fingerprint": fingerprint}
+    origin = {"experiment": nested(experiment), "proposals_fingerprint": fingerprint}
+    return origin if dataset is None else with_dataset(origin, dataset)
+
+
+def with_dataset(origin: Mapping[str, Any], dataset: Fingerprint) -> dict[str, Any]:
+    """The origin with the fingerprint of the training images."""
+    return {**origin, _DATASET: dataset.to_json()}
+
+
+def dataset_fingerprint(origin: Mapping[str, Any]) -> Fingerprint | None:
+    """The fingerprint of the training images; None in files of older versions."""
+    return Fingerprint.from_json(origin.get(_DATASET))
 
 
 def stored_experiment(
@@ -72,45 +86,20 @@ def _stored_values(origin: Mapping[str, Any], architecture: Architecture) -> lis
     ]
 
 
-def proposals_fingerprint(path: Path, proposals: Mapping[str, Proposals]) -> str:
-    """A fingerprint of the proposals: a store's own, or SHA-256 of another file or folder."""
-    if isinstance(proposals, ProposalStore):
-        return proposals.provenance.fingerprint
-    return proposal_digest(path)
+def proposals_fingerprint(
+    path: Path, proposals: Mapping[str, Proposals], is_cache: bool = False
+) -> str:
+    """A fingerprint of the proposals: of a store, or SHA-256 of another file or folder.
 
-
-# Splits that contain all images of a split.
-_WITHIN = {"train": ("train", "trainval", "all"), "val": ("val", "trainval", "all")}
-
-
-def trained_on(training: DataSettings, dataset: Dataset) -> bool | None:
-    """Whether a model was trained on any image of `dataset`.
-
-    training: as stored with the model. Two images are the same if they are the same file, or have
-    the same id and the same bytes. If the training images are missing, the names of dataset and
-    split are compared instead: the training split must contain the split of `dataset`. Returns None
-    if `training` has no name, or names a different dataset that is missing.
+    A store has its provenance, number of images and size, separated by spaces; the cache, which
+    grows, has its provenance alone.
     """
-    name, split = training.dataset, training.split
-    if not name or not split:
-        return None
-    try:
-        seen = find_dataset(name, split, training.folder)
-    except (InputError, MisuseError):
-        if Path(name).name != Path(dataset.name).name:
-            return None
-        return split in _WITHIN.get(dataset.split, (dataset.split, "all"))
-    paths = {record.image_id: record.path for record in seen.images}
-    files = {path.resolve() for path in paths.values()}
-    return any(
-        record.path.resolve() in files
-        or (record.image_id in paths and _same_bytes(record.path, paths[record.image_id]))
-        for record in dataset.images
-    )
+    if not isinstance(proposals, ProposalStore):
+        return proposal_digest(path)
+    provenance = proposals.provenance.fingerprint
+    return provenance if is_cache else f"{provenance} {len(proposals)} {path.stat().st_size}"
 
 
-def _same_bytes(path: Path, other: Path) -> bool:
-    try:
-        return filecmp.cmp(path, other, shallow=False)
-    except OSError:
-        return False
+def same_proposals(original: str, current: str) -> bool:
+    """Whether two fingerprints are equal; older versions stored only the provenance of a store."""
+    return current == original or (" " not in original and current.split(" ")[0] == original)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.proposals.cache import cache_path
+from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.inputs import all_ids
 from frcnn_cli.engine.proposals.propose import advance_with_rate
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
-from frcnn_cli.engine.reporter import Reporter
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError
@@ -28,7 +30,8 @@ class DatasetProposals:
 
     dataset: the images that have proposals. path: the file with the proposals. fingerprint:
     differs if the proposals may differ; the fingerprint of the source, or the path, size and
-    time of a given file. skipped: a message for each image that is not in `dataset`.
+    time of a given file. skipped: a message for each image that is not in `dataset`. digests:
+    SHA-256 of the image files by image id, where their bytes were read.
     """
 
     dataset: Dataset
@@ -36,6 +39,7 @@ class DatasetProposals:
     path: Path
     fingerprint: str
     skipped: tuple[str, ...] = ()
+    digests: Mapping[str, str] = field(default_factory=dict)
 
 
 def proposals_for(
@@ -54,7 +58,7 @@ def proposals_for(
     """
     source = source or DEFAULT_SOURCE
     if file is not None:
-        found = given_proposals(dataset, file, data_root, allow_mismatch)
+        found = given_proposals(dataset, file, data_root, allow_mismatch, reporter)
     else:
         with reporter.progress(f"Proposals ({source})", len(dataset)) as advance:
             on_progress = advance_with_rate(advance)
@@ -77,12 +81,14 @@ def given_proposals(
     path: Path,
     data_root: Path | None = None,
     allow_mismatch: bool = False,
+    reporter: Reporter = SILENT,
 ) -> DatasetProposals:
     """Proposals from a file, checked against the dataset before any long work starts.
 
     data_root: folder of the dataset; the file may also contain ids of its other splits.
     Raises InputError if images are missing in the file or it has ids that are not in the
-    dataset (unless allow_mismatch), or if a box is inverted or outside its image.
+    dataset or was computed from other images (unless allow_mismatch), or if a box is inverted or
+    outside its image.
     """
     ids = [record.image_id for record in dataset.images]
     sizes = {r.image_id: (r.width, r.height) for r in dataset.images if r.width and r.height}
@@ -97,6 +103,8 @@ def given_proposals(
     used = tuple(record for record in dataset.images if record.image_id not in missing)
     if not used:
         raise InputError(f"{path}: has no proposals for any image of {dataset.name}.")
+    found = store_findings(replace(dataset, images=used), proposals)
+    act_on(found, allow_mismatch, reporter)
     for record in used:
         _check(path, record, proposals[record.image_id])
     skipped = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
@@ -127,12 +135,14 @@ def computed_proposals(
         raise InputError(
             f"{dataset.name}: none of its images can be read.\n{result.failures[0][1]}"
         )
+    store = open_store(path)
     return DatasetProposals(
         replace(dataset, images=used),
-        open_store(path),
+        store,
         path,
         Provenance.of(source).fingerprint,
         tuple(failed.values()),
+        store.digests(),
     )
 
 

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
+from frcnn_cli.engine.datasets.open import open_splits
 from frcnn_cli.engine.proposals.run import ImageFile
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import is_writable
 from frcnn_proposals.images import SUFFIXES, image_size
@@ -45,19 +47,24 @@ class Shard:
 
 
 def find_images(
-    inputs: Sequence[str], data_root: Path | None = None, split: str | None = None
+    inputs: Sequence[str],
+    data_root: Path | None = None,
+    split: str | None = None,
+    allow_mismatch: bool = False,
+    reporter: Reporter = SILENT,
 ) -> list[ImageFile]:
     """The images of `inputs` with their ids, in order.
 
     An input is an image, a folder (searched with its sub-folders), a glob, a text file with one
     path per line, or the name or path of a dataset: all of its splits, or only `split`.
     The id is the file name without suffix; for a folder, preceded by the sub-folders; for a
-    dataset, the dataset's own id. An image in several inputs is used once.
+    dataset, the dataset's own id. An image in several inputs is used once. allow_mismatch:
+    accept a faulty dataset (see open_dataset).
     Raises MisuseError if an input has no images, InputError if two images have the same id.
     """
     paths: dict[str, str] = {}
     for text in inputs:
-        for image_id, path in _images_of(text, data_root, split):
+        for image_id, path in _images_of(text, data_root, split, allow_mismatch, reporter):
             _refuse_unwritable(path, image_id)
             first = paths.setdefault(image_id, path)
             if first != path and not _is_same(first, path):
@@ -81,7 +88,13 @@ def _refuse_unwritable(path: str, image_id: str) -> None:
         raise InputError(f"{path}: the name is not valid UTF-8; rename the file")
 
 
-def _images_of(text: str, data_root: Path | None, split: str | None) -> Iterator[tuple[str, str]]:
+def _images_of(
+    text: str,
+    data_root: Path | None,
+    split: str | None,
+    allow_mismatch: bool,
+    reporter: Reporter,
+) -> Iterator[tuple[str, str]]:
     path = Path(text)
     if path.is_dir() and not layouts_in(path):
         yield from _in_folder(path)
@@ -92,7 +105,7 @@ def _images_of(text: str, data_root: Path | None, split: str | None) -> Iterator
     elif not path.exists() and any(mark in text for mark in "*?["):
         yield from _in_glob(text)
     else:
-        yield from _in_dataset(text, data_root, split)
+        yield from _in_dataset(text, data_root, split, allow_mismatch, reporter)
 
 
 def _in_folder(folder: Path) -> Iterator[tuple[str, str]]:
@@ -137,7 +150,13 @@ def _in_glob(pattern: str) -> Iterator[tuple[str, str]]:
         yield Path(path).stem, path
 
 
-def _in_dataset(name: str, data_root: Path | None, split: str | None) -> Iterator[tuple[str, str]]:
+def _in_dataset(
+    name: str,
+    data_root: Path | None,
+    split: str | None,
+    allow_mismatch: bool,
+    reporter: Reporter,
+) -> Iterator[tuple[str, str]]:
     if Path(name).suffix.lower() in SUFFIXES:
         raise MisuseError(f"{name}: no such image file")
     try:
@@ -148,9 +167,9 @@ def _in_dataset(name: str, data_root: Path | None, split: str | None) -> Iterato
         raise MisuseError(
             f"{name}: no file, folder or dataset of this name.\n" + str(error).split("\n", 1)[-1]
         ) from error
-    for split_name in splits:
-        # Only the image files are needed, so faults in the annotations are ignored.
-        dataset = find_dataset(name, split_name, data_root, report=lambda fault: None)
+    for dataset in open_splits(
+        name, splits, data_root, allow_mismatch=allow_mismatch, reporter=reporter
+    ):
         for record in dataset.images:
             yield record.image_id, str(record.path)
 

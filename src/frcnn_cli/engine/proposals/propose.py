@@ -39,6 +39,7 @@ def propose(
     shard: Shard | None = None,
     workers: int | None = None,
     max_pixels: int = MAX_PIXELS,
+    allow_mismatch: bool = False,
     replace: bool = False,
     team: Team = ALONE,
     reporter: Reporter = SILENT,
@@ -47,10 +48,11 @@ def propose(
 
     out: the output store; None names it after the first input, in the current folder. shard:
     process only this part of the images. workers: worker processes per process of the team.
-    replace: remove proposals of other images, or of another source, from an existing store;
-    without it, they are a MisuseError. For the other arguments and errors see propose_images.
+    allow_mismatch: accept a faulty dataset. replace: remove proposals of other images, or of
+    another source, from an existing store; without it, they are a MisuseError. For the other
+    arguments and errors see propose_images.
     """
-    files = find_images(inputs, data_root, split)
+    files = find_images(inputs, data_root, split, allow_mismatch, reporter)
     if shard is not None:
         files = [(image_id, path) for image_id, path in files if shard.holds(image_id)]
     out = out or default_store(inputs[0], shard)

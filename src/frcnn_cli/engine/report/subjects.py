@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from frcnn_cli import __version__
-from frcnn_cli.engine.datasets.layout import raise_unless_image_missing
 from frcnn_cli.engine.detection.dataset import detect_with_journal, readable_images
 from frcnn_cli.engine.detection.image import threshold_for
 from frcnn_cli.engine.detection.prepare import prepare_model
@@ -23,6 +23,7 @@ from frcnn_cli.engine.evaluation.scores import evaluate
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
 from frcnn_cli.engine.evaluation.voc import precision_recall_curves
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.models.store import MODEL_FILE
 from frcnn_cli.engine.network.model import parameter_count
 from frcnn_cli.engine.proposals.for_dataset import proposals_for
@@ -58,21 +59,30 @@ def report_on_models(
     images = open_images(models[0], data or DataOptions(), models[1:], reporter=reporter)
     detection = detection or DetectionOptions()
     settings = [detection.for_evaluation(loaded.experiment.detect) for loaded in models]
-    dataset, journals = images.dataset, []
+    dataset, journals, digests = images.dataset, [], dict(images.digests)
     found: list[Mapping[str, Detections]] = []
     if detections:
-        found = [read_detections(path, dataset) for path in detections]
+        found = [read_detections(path, dataset, reporter) for path in detections]
     else:
         for loaded, own in zip(models, settings, strict=True):
             detected = detect_with_journal(loaded, images, own, reporter=reporter)
             journals.append(detected.journal)
+            digests |= detected.digests
             found.append(detected.detections)
         dataset = readable_images(dataset, found)
     with reporter.progress("Timing", None):
         prepared = [prepare_model(loaded.model, loaded.precision) for loaded in models]
         stages = mean_stages(prepared, dataset, images.proposals, settings[:1] * len(models))
+    root = None if data is None else data.data_root
     subjects = tuple(
-        subject_of_model(dataset, of_model, loaded, seconds, threshold)
+        subject_of_model(
+            dataset,
+            of_model,
+            loaded,
+            seconds,
+            threshold,
+            seen_images(loaded, dataset, digests, root, reporter),
+        )
         for loaded, of_model, seconds in zip(models, found, stages, strict=True)
     )
     most = max(own.proposals for own in settings)
@@ -99,11 +109,13 @@ def report_on_files(
     if data.dataset is None:
         raise MisuseError("A report on detections without a model requires a dataset.")
     dataset = open_split(
-        data.dataset, data.split, data.data_root, raise_unless_image_missing, reporter
-    )
+        data.dataset, data.split, data.data_root,
+        allow_mismatch=data.allow_mismatch, needs_images=False, reporter=reporter,
+    )  # fmt: skip
     threshold = DEFAULT_THRESHOLD if threshold is None else threshold
     subjects = tuple(
-        subject_of_file(dataset, read_detections(path, dataset), path, threshold) for path in files
+        subject_of_file(dataset, read_detections(path, dataset, reporter), path, threshold)
+        for path in files
     )
     proposals = None
     if data.proposals is not None:
@@ -149,6 +161,7 @@ def subject_of_model(
     loaded: LoadedModel,
     stages: Mapping[str, float],
     threshold: float | None = None,
+    trained_on: int | None = None,
 ) -> Subject:
     """The subject of a model, with the training log from the model's folder.
 
@@ -166,6 +179,7 @@ def subject_of_model(
         stages=stages,
         parameters=parameter_count(loaded.model),
         threshold=threshold_for(loaded.model, threshold),
+        trained_on=trained_on,
     )
 
 
@@ -174,13 +188,14 @@ def _subject(
     detections: Mapping[str, Detections],
     name: str,
     setting: Mapping[str, str],
+    trained_on: int | None = None,
     **known: Any,
 ) -> Subject:
     truth, found = truth_table(dataset), detection_table(dataset, detections)
     return Subject(
         name=name,
         setting=setting,
-        evaluation=evaluate(dataset, detections),
+        evaluation=replace(evaluate(dataset, detections), trained_on=trained_on),
         found=found,
         diagnosis=diagnose(truth, found),
         curves=precision_recall_curves(dataset.classes, truth, found),

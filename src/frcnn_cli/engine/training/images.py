@@ -16,12 +16,12 @@ from torch import Tensor
 
 from frcnn_cli.engine.boxes import flip_boxes
 from frcnn_cli.engine.network.transforms import normalised, resized_image
-from frcnn_cli.engine.records import ImageRecord
+from frcnn_cli.engine.records import ImageRecord, ReadFile
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
 from frcnn_cli.engine.training.sampling import Quota, RoiSample, candidates_of, sample_rois
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.images import read_image
+from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
 # Per process that prepares images: about 1,500 of 500 x 375 at scale 400, with their overlaps.
 CACHE_BYTES = 1 << 30
@@ -32,11 +32,13 @@ class ResizedImage:
     """A resized image.
 
     pixels: (h, w, 3) uint8. width: of the original. factor: from original to resized pixels.
+    file: what reading the original showed.
     """
 
     pixels: NDArray[np.uint8]
     width: int
     factor: float
+    file: ReadFile
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,14 @@ class TrainingImage:
     """An image ready for a mini-batch.
 
     image: (3, h, w). factor: from original to input pixels. sample: in original pixels.
-    dropout_seed: seed of the head's dropout for its RoIs.
+    dropout_seed: seed of the head's dropout for its RoIs. file: what reading the image file showed.
     """
 
     image: Tensor
     factor: float
     sample: RoiSample
     dropout_seed: int
+    file: ReadFile
 
 
 class TrainingImages:
@@ -91,13 +94,16 @@ class TrainingImages:
             resized.factor,
             sample,
             dropout_seed=int(generator.integers(2**63)),
+            file=resized.file,
         )
 
 
 def _read(record: ImageRecord, preprocessing: Preprocessing) -> ResizedImage:
-    image = read_image(record.path)
+    data = read_image_bytes(record.path)
+    image = decode_image(data, record.path)
     pixels, factor = resized_image(image, preprocessing)
-    return ResizedImage(pixels, image.shape[1], factor)
+    height, width = image.shape[:2]
+    return ResizedImage(pixels, width, factor, ReadFile(digest_of(data), (width, height)))
 
 
 def _flipped(sample: RoiSample, width: int) -> RoiSample:

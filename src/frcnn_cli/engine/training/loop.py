@@ -6,17 +6,21 @@ import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
+from frcnn_cli.engine.datasets.findings import Finding
 from frcnn_cli.engine.distributed.interrupt import StopRequest, stop_between_steps
 from frcnn_cli.engine.models.initial import renormalise_boxes
+from frcnn_cli.engine.models.provenance import dataset_fingerprint, with_dataset
 from frcnn_cli.engine.models.store import MODEL_FILE, save_model
 from frcnn_cli.engine.network.compile import compilation_explained, compile_features
 from frcnn_cli.engine.network.losses import Losses
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.image_match import FilesRead, file_findings
 from frcnn_cli.engine.training.checkpoint import (
     Progress,
     load_checkpoint,
@@ -119,18 +123,22 @@ def _train_from(
                     recorder.score, progress = validate_and_save_best(model, run, progress)
                 stopping = any(team.gather(stop.made))
                 due = stopping or progress.iteration % settings.checkpoint_every == 0
+                if due:
+                    progress = replace(progress, origin=recorder.with_files(progress.origin))
                 if team.is_first and due:
                     save_checkpoint(run.folder, model, optimizer, progress)
                 if stopping:
                     raise KeyboardInterrupt
-    unreadable = recorder.unreadable_by_team()
+    unreadable, findings = recorder.unreadable_by_team(), recorder.findings_by_team()
+    run = replace(run, origin=recorder.with_files(run.origin))
     if recorder.steps == 0 and start < settings.iterations:
         raise InputError(
             f"{run.dataset.name}: none of its images can be read.\n{next(iter(unreadable), '')}"
         )
     if team.is_first:
         _finish(progress, model, optimizer, run, on_svm)
-    return Trained(run.folder / MODEL_FILE, unreadable, progress.best if team.is_first else None)
+    best = progress.best if team.is_first else None
+    return Trained(run.folder / MODEL_FILE, unreadable, best, findings)
 
 
 def _finish(
@@ -175,7 +183,7 @@ class Recorder:
 
     write: appends a line to the run's metrics. score: the last mAP on val. steps: number of
     steps that had RoIs. unreadable: one message per image. started: start of the step, by
-    perf_counter. waited: seconds that the step waited for its data.
+    perf_counter. waited: seconds that the step waited for its data. files: the files read.
     """
 
     run: Run
@@ -186,6 +194,12 @@ class Recorder:
     unreadable: dict[str, None] = field(default_factory=dict)
     started: float = 0.0
     waited: float = 0.0
+    files: FilesRead = field(init=False)
+
+    def __post_init__(self) -> None:
+        run = self.run
+        start = dataset_fingerprint(run.origin)
+        self.files = FilesRead(run.dataset, run.proposals, start)
 
     def timed(self, shares: Iterable[Minibatch]) -> Iterator[Minibatch]:
         """Yield the shares of the next step on the run's device; its time starts now."""
@@ -200,6 +214,7 @@ class Recorder:
             if share is None:
                 return
             self.unreadable |= dict.fromkeys(share.unreadable)
+            self.files.add(share.image_ids, share.files)
             yield share.to(self.run.device)
 
     def record(self, iteration: int, losses: Losses | None, rate: float) -> None:
@@ -218,7 +233,24 @@ class Recorder:
             waiting=self.waited,
         )
         self.write(step.measured())
-        self.on_step(replace(step, evaluation=self.score))
+        self.on_step(replace(step, evaluation=self.score, problem=self.files.problem))
+
+    def with_files(self, origin: dict[str, Any]) -> dict[str, Any]:
+        """The origin, whose fingerprint has the image files that all processes have read."""
+        read = {name: file.digest for name, file in self.files.files.items()}
+        parts = self.run.team.gather(read)
+        fingerprint = dataset_fingerprint(origin)
+        if fingerprint is None:
+            return origin
+        for digests in parts:
+            fingerprint = fingerprint.with_files(digests)
+        return with_dataset(origin, fingerprint)
+
+    def findings_by_team(self) -> tuple[Finding, ...]:
+        """Warnings about the image files that all processes have read."""
+        parts = self.run.team.gather(self.files.files)
+        files = {name: file for part in parts for name, file in part.items()}
+        return tuple(file_findings(self.run.dataset, self.run.proposals, files))
 
     def unreadable_by_team(self) -> tuple[str, ...]:
         """The messages of all processes, without duplicates."""

@@ -23,7 +23,7 @@ from torch.utils.data import Dataset as TorchDataset
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.network.layers.dropout import ImageRows
 from frcnn_cli.engine.network.transforms import batch_images, batch_rois
-from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.records import Dataset, ReadFile
 from frcnn_cli.engine.settings import Architecture, Sampling, TrainSettings
 from frcnn_cli.engine.training.image_order import (
     Share,
@@ -43,7 +43,8 @@ class Minibatch:
 
     images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), not
     normalised. unreadable: one message per skipped image. rows: one per image, for dropout.
-    shares: number of shares in the mini-batch, over all processes.
+    shares: number of shares in the mini-batch, over all processes. files: what reading
+    the files of image_ids showed.
     """
 
     images: Tensor
@@ -54,6 +55,7 @@ class Minibatch:
     unreadable: tuple[str, ...] = ()
     rows: tuple[ImageRows, ...] = ()
     shares: int = 1
+    files: tuple[ReadFile, ...] = ()
 
     def to(self, device: torch.device) -> Minibatch:
         """Copy the tensors to `device`."""
@@ -126,6 +128,7 @@ class Minibatches(TorchDataset[Minibatch]):
             unreadable=tuple(unreadable),
             rows=tuple(ImageRows(len(i.sample.labels), i.dropout_seed) for i in images),
             shares=shares_of_a_minibatch(self.settings.sampling),
+            files=tuple(each.file for each in images),
         )
 
     def _order(self, epoch: int) -> list[tuple[Share, ...]]:

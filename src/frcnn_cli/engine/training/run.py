@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frcnn_cli.engine.datasets.find import default_splits, find_dataset
+from frcnn_cli.engine.datasets.find import default_splits
+from frcnn_cli.engine.datasets.findings import Finding
+from frcnn_cli.engine.datasets.fingerprint import Fingerprint
+from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.connect import own_device
 from frcnn_cli.engine.distributed.devices import (
     choose_precision,
@@ -19,7 +22,7 @@ from frcnn_cli.engine.models.provenance import origin_of, proposals_fingerprint
 from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.reporter import Reporter
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import (
     DataSettings,
     DetectSettings,
@@ -106,7 +109,7 @@ class StepReport:
 
     images: number of images over all processes. seconds: duration, including the wait for data.
     waiting: seconds of that wait. evaluation: the last mAP on val since the run was started or
-    resumed.
+    resumed. problem: of the first image that differs from its annotation or proposals.
     """
 
     iteration: int
@@ -118,10 +121,12 @@ class StepReport:
     seconds: float
     waiting: float
     evaluation: float | None = None
+    problem: str | None = None
 
     def measured(self) -> dict[str, float]:
         """The values of the step for a line of METRICS_FILE."""
-        return {name: value for name, value in asdict(self).items() if name != "evaluation"}
+        not_measured = ("evaluation", "problem")
+        return {name: value for name, value in asdict(self).items() if name not in not_measured}
 
 
 @dataclass(frozen=True)
@@ -129,12 +134,13 @@ class Trained:
     """The result of a run: its model file, and a message for each unreadable image.
 
     best: mAP (0 to 1) on val of the best model, which is stored as BEST_FILE in the same folder;
-    None if no model was evaluated.
+    None if no model was evaluated. findings: about the images that were read.
     """
 
     path: Path
     unreadable: tuple[str, ...]
     best: float | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def prepare_run(
@@ -149,10 +155,16 @@ def prepare_run(
     with team.first_alone():
         found = _proposals(experiment, data, reporter)
         if settings.eval_every:
-            of_val = _proposals(experiment, validation_dataset(experiment.data, data), reporter)
+            allow_mismatch = experiment.proposals.allow_mismatch
+            val = validation_dataset(experiment.data, data, allow_mismatch, reporter)
+            of_val = _proposals(experiment, val, reporter)
             detect = replace(experiment.detect, score_threshold=None, precision=settings.precision)
             validation = Validation(of_val.dataset, of_val.proposals, detect)
-    origin = origin_of(experiment, proposals_fingerprint(found.path, found.proposals))
+    fingerprint = Fingerprint.of(found.dataset, found.digests)
+    of_proposals = proposals_fingerprint(
+        found.path, found.proposals, is_cache=not experiment.proposals.file
+    )
+    origin = origin_of(experiment, of_proposals, fingerprint)
     return Run(folder, found.dataset, found.proposals, settings, device, origin, validation, team)
 
 
@@ -181,7 +193,21 @@ def with_split(experiment: Experiment, reporter: Reporter) -> Experiment:
     return replace(experiment, data=replace(data, split=splits.training))
 
 
-def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
+def training_dataset(experiment: Experiment, reporter: Reporter) -> Dataset:
+    """The split to train on, checked (see open_dataset)."""
+    data = experiment.data
+    allow_mismatch = experiment.proposals.allow_mismatch
+    return open_dataset(
+        data.dataset, data.split, data.folder, allow_mismatch=allow_mismatch, reporter=reporter
+    )
+
+
+def validation_dataset(
+    data: DataSettings,
+    training: Dataset,
+    allow_mismatch: bool = False,
+    reporter: Reporter = SILENT,
+) -> Dataset:
     """The val split of the same dataset as `training`.
 
     Raises MisuseError if it does not exist, is not annotated, has other classes, or shares an
@@ -189,7 +215,13 @@ def validation_dataset(data: DataSettings, training: Dataset) -> Dataset:
     """
     fix = "Omit --eval-every, or train on a split that excludes val (--split train)."
     try:
-        found = find_dataset(data.dataset, VALIDATION_SPLIT, data.folder)
+        found = open_dataset(
+            data.dataset,
+            VALIDATION_SPLIT,
+            data.folder,
+            allow_mismatch=allow_mismatch,
+            reporter=reporter,
+        )
     except MisuseError as error:
         raise MisuseError(f"No val split to evaluate on: {error}\n{fix}") from error
     trained = {record.path.resolve() for record in training.images}

@@ -8,9 +8,10 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
+from frcnn_cli.engine.models.provenance import dataset_fingerprint, same_proposals, with_dataset
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
@@ -23,6 +24,7 @@ from frcnn_cli.engine.training.run import (
     StepReport,
     Trained,
     prepare_run,
+    training_dataset,
     validation_dataset,
     with_precision,
     with_split,
@@ -56,9 +58,9 @@ def start_run(
             raise MisuseError("Give a dataset to train on, or a run to resume with --resume.")
         _check_files(experiment)
         experiment = with_split(experiment, reporter)
-        data = find_dataset(experiment.data.dataset, experiment.data.split, experiment.data.folder)
+        data = training_dataset(experiment, reporter)
         if experiment.train.eval_every:
-            validation_dataset(experiment.data, data)
+            validation_dataset(experiment.data, data, experiment.proposals.allow_mismatch)
         experiment = with_precision(experiment, options)
         parent = options.runs_root if options.folder is None else options.folder.parent
         missing = [path for path in (parent, *parent.parents) if not path.exists()]
@@ -100,12 +102,13 @@ def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
             raise InputError(
                 f"{folder}: cannot resume this run, because its setting names no dataset."
             )
-        data = find_dataset(experiment.data.dataset, experiment.data.split, experiment.data.folder)
+        data = training_dataset(experiment, reporter)
         if stored.progress is None:
             reporter.note(f"{folder} has no checkpoint yet: starting from the first iteration")
             return _train(experiment, data, folder, options, reporter)
         run = prepare_run(experiment, data, folder, options, reporter)
         _check_proposals(stored, run)
+        run = _with_first_fingerprint(stored, run)
         done, total = stored.progress.iteration, run.settings.iterations
         reporter.note(
             f"Resuming {folder} after iteration {done} of {total}, in {run.settings.precision}"
@@ -157,8 +160,13 @@ def _train_with_progress(
         tensorboard_scalars(run.folder, done, options.tensorboard and is_first) as write_scalars,
         reporter.progress("Training", run.settings.iterations, done, needs) as advance,
     ):
+        warned = False
 
         def on_step(step: StepReport) -> None:
+            nonlocal warned
+            if step.problem is not None and not warned:
+                warned = True
+                reporter.warn(f"Image {step.problem}. At the end, all such images are counted.")
             write_scalars(step)
             advance(1, line(step))
 
@@ -169,6 +177,8 @@ def _train_with_progress(
         if (figure := write_loss_figure(run.folder)) is not None:
             reporter.note(f"Loss: {figure}")
     warn_of_some(reporter, trained.unreadable)
+    if is_first:
+        act_on(trained.findings, True, reporter)
     return trained
 
 
@@ -223,11 +233,34 @@ def _remove_unless_trained(folder: Path, missing: Sequence[Path]) -> None:
                 path.rmdir()
 
 
+def _with_first_fingerprint(stored: StoredRun, run: Run) -> Run:
+    """The run with the fingerprint of its dataset from its start, if it has one.
+
+    Raises MisuseError where the dataset has changed since.
+    """
+    assert stored.progress is not None
+    first, now = (dataset_fingerprint(origin) for origin in (stored.progress.origin, run.origin))
+    if first is None or now is None:  # an older version started the run
+        return run
+    digests = {
+        record.image_id: digest
+        for record in run.dataset.images
+        if (digest := now.file_of(record.image_id)) is not None
+    }
+    differences = first.differences(run.dataset, digests)
+    if differences:
+        raise MisuseError(
+            f"{run.folder}: {run.dataset.name} {run.dataset.split} has changed since this run was "
+            f"started: {'; '.join(differences)}.\nRestore it, or start another run."
+        )
+    return replace(run, origin=with_dataset(run.origin, first.with_files(digests)))
+
+
 def _check_proposals(stored: StoredRun, run: Run) -> None:
     """Raise MisuseError if the proposals have changed since the run started."""
     assert stored.progress is not None
     original = stored.progress.origin.get("proposals_fingerprint")
-    if original and original != run.origin["proposals_fingerprint"]:
+    if original and not same_proposals(str(original), run.origin["proposals_fingerprint"]):
         raise MisuseError(
             f"{run.folder}: the proposals have changed since this run started "
             f"({stored.experiment.proposals.file or stored.experiment.proposals.source}).\n"

@@ -1,0 +1,84 @@
+"""Problems in datasets and files: their level, and what commands do about them.
+
+A dataset or file is fine, or it has findings. All commands share the level of each finding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from frcnn_cli.engine.datasets.layout import Fault
+from frcnn_cli.engine.reporter import Reporter
+from frcnn_proposals.errors import InputError
+
+# warning: work continues. unusable: an error before work begins.
+Level = Literal["warning", "unusable"]
+WAY_OUT = (
+    "`frcnn data check` lists all problems of a dataset; --allow-mismatch turns this error into a "
+    "warning."
+)
+_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A problem, counted, with the first places where it occurs.
+
+    code: its name for programs. message: what is wrong, with the count. names: the first places.
+    workable: whether --allow-mismatch turns an unusable finding into a warning. way_out: what to
+    do about one.
+    """
+
+    level: Level
+    code: str
+    message: str
+    names: tuple[str, ...]
+    count: int
+    workable: bool = True
+    way_out: str = WAY_OUT
+
+    def __str__(self) -> str:
+        more = ", ..." if self.count > len(self.names) else ""
+        return f"{self.message}: {', '.join(self.names)}{more}"
+
+
+def finding(
+    level: Level, code: str, message: str, names: Sequence[str], *, workable: bool = True
+) -> Finding:
+    """The finding for all of `names`, of which the first are shown."""
+    return Finding(level, code, message, tuple(names[:_NAMED]), len(names), workable)
+
+
+def level_of_share(count: int, checked: int) -> Level:
+    """The level where `count` of `checked` items are wrong: unusable if most of them are."""
+    return "unusable" if 2 * count > checked else "warning"
+
+
+def annotation_findings(faults: Sequence[Fault]) -> list[Finding]:
+    """The faults of annotation files: tolerated ones are warnings, the others unusable."""
+    unusable = [str(fault) for fault in faults if not fault.tolerated]
+    tolerated = [str(fault) for fault in faults if fault.tolerated]
+    found = []
+    if unusable:
+        message = (
+            f"{len(unusable)} problems in annotations or image lists, whose objects are skipped"
+        )
+        found.append(finding("unusable", "annotation", message, unusable))
+    if tolerated:
+        message = f"{len(tolerated)} tolerated problems in annotations"
+        found.append(finding("warning", "tolerated", message, tolerated))
+    return found
+
+
+def act_on(findings: Iterable[Finding], allow_mismatch: bool, reporter: Reporter) -> None:
+    """Report the warnings, and raise InputError for the first unusable finding.
+
+    allow_mismatch: turns unusable findings that can be worked with into warnings.
+    """
+    for found in findings:
+        if found.level == "warning" or (allow_mismatch and found.workable):
+            reporter.warn(f"{found}.")
+            continue
+        raise InputError(f"{found}.\n{found.way_out}" if found.workable else f"{found}.")

@@ -1,0 +1,138 @@
+"""Which images of a dataset a model was trained on."""
+
+from __future__ import annotations
+
+import filecmp
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.fingerprint import Fingerprint, name_of
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.provenance import dataset_fingerprint
+from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import DataSettings
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.images import image_digest
+
+# The parts that splits consist of.
+_PARTS = {"trainval": {"train", "val"}, "all": {"train", "val", "test"}}
+
+
+def seen_images(
+    loaded: LoadedModel,
+    dataset: Dataset,
+    digests: Mapping[str, str],
+    data_root: Path | None = None,
+    reporter: Reporter = SILENT,
+) -> int | None:
+    """The number of scored images that the model was trained on; warns if there are any.
+
+    None if it is unknown. digests: SHA-256 of the image files by image id, where they were read.
+    """
+    count = count_seen(loaded.origin, loaded.experiment.data, dataset, digests, data_root)
+    if count:
+        reporter.warn(
+            f"{loaded.path} was trained on {count} of the {len(dataset)} images, so its scores do "
+            "not apply to new images."
+        )
+    return count
+
+
+def count_seen(
+    origin: Mapping[str, Any],
+    training: DataSettings,
+    dataset: Dataset,
+    digests: Mapping[str, str],
+    data_root: Path | None = None,
+) -> int | None:
+    """The number of images of `dataset` that a model was trained on; None if it is unknown.
+
+    Images are compared by digest, and by id within one dataset. Models of older versions have no
+    fingerprint of their training images, so the images themselves are compared, if they exist.
+
+    origin, training: stored with the model. digests: SHA-256 of image files by image id, as far as
+    they are known. data_root: folder of `dataset`.
+    """
+    fingerprint = dataset_fingerprint(origin)
+    if fingerprint is not None:
+        return fingerprint.seen_of(dataset, digests)
+    images = _training_images(training, dataset, data_root)
+    return None if images is None else sum(_seen_among(images, dataset))
+
+
+def trained_on(
+    training: DataSettings,
+    dataset: Dataset,
+    origin: Mapping[str, Any] | None = None,
+    data_root: Path | None = None,
+) -> bool | None:
+    """Whether a model was trained on any image of `dataset`; None if it is unknown.
+
+    As count_seen, but reads the files of images with known ids and other annotations. If the
+    training images do not exist, the names of dataset and split decide.
+    """
+    fingerprint = dataset_fingerprint(origin or {})
+    if fingerprint is not None and fingerprint.seen_of(dataset, _digests(fingerprint, dataset)):
+        return True
+    if fingerprint is not None:
+        images = _images_of(training.dataset, training.split, training.folder)
+        return any(_seen_among(images or {}, dataset))
+    images = _training_images(training, dataset, data_root)
+    if images is not None:
+        return any(_seen_among(images, dataset))
+    if not training.dataset or name_of(training.dataset) != name_of(dataset.name):
+        return None
+    parts = (_PARTS.get(split, {split}) for split in (training.split, dataset.split))
+    return bool(set.intersection(*parts))
+
+
+def _training_images(
+    training: DataSettings, dataset: Dataset, data_root: Path | None
+) -> dict[str, ImageRecord] | None:
+    """The training images by id, from their own dataset or from an equally named `dataset`."""
+    images = _images_of(training.dataset, training.split, training.folder)
+    if images is None and name_of(training.dataset) == name_of(dataset.name):
+        return _images_of(dataset.name, training.split, data_root)
+    return images
+
+
+def _images_of(name: str, split: str, data_root: Path | None) -> dict[str, ImageRecord] | None:
+    """The images of a split by id; None if it cannot be read."""
+    if not name or not split:
+        return None
+    try:
+        found = find_dataset(name, split, data_root, report=lambda fault: None)
+    except InputError:
+        return None
+    return {record.image_id: record for record in found.images}
+
+
+def _seen_among(images: Mapping[str, ImageRecord], dataset: Dataset) -> list[bool]:
+    """For each image of `dataset`, whether it is the same file or has the same id and bytes."""
+    files = {record.path.resolve() for record in images.values()}
+    return [
+        record.path.resolve() in files
+        or (record.image_id in images and _same_bytes(record.path, images[record.image_id].path))
+        for record in dataset.images
+    ]
+
+
+def _same_bytes(path: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(path, other, shallow=False)
+    except OSError:
+        return False
+
+
+def _digests(fingerprint: Fingerprint, dataset: Dataset) -> dict[str, str]:
+    """The digests of images that have the id of a training image, but another annotation."""
+    digests = {}
+    for record in fingerprint.relabelled(dataset):
+        try:
+            digests[record.image_id] = image_digest(record.path)
+        except InputError:
+            continue
+    return digests
