@@ -66,4 +66,6 @@ def _cell(text: str) -> str:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
+        sys.exit("Usage: python -m frcnn_cli.reference FILE")
     write_whole(Path(sys.argv[1]), reference().encode())
