@@ -19,17 +19,26 @@ COMMANDS = {
     "propose": ("propose:propose", "Compute proposals for every image, and store them."),
     "train": ("train.command:train", "Train a detector on a dataset."),
     "runs": ("runs:runs", "List training runs: settings, progress, mAP, size."),
-    "eval": ("evaluate.command:eval", "Score a detector, or a file of detections, on a dataset."),
+    "eval": (
+        "evaluate.command:eval",
+        "Evaluate a model or a file of detections on a dataset.",
+    ),
     "report": ("report:report", "Write a report on one detector, or on two side by side."),
     "detect": ("detect.command:detect", "Detect objects in images and videos."),
-    "compress": ("compress.command:compress", "Make a model smaller and faster by truncated SVD."),
+    "compress": (
+        "compress.command:compress",
+        "Compress a model by truncated SVD: smaller and faster.",
+    ),
     "model": ("model:model", "Show the layers of a model or a backbone."),
     "proposals": (
         "proposals.group:proposals",
-        "Inspect, convert, evaluate and draw proposal files.",
+        "Inspect, convert, evaluate, merge and draw proposal files.",
     ),
-    "data": ("data.group:data", "Download, generate, list and check datasets."),
-    "doctor": ("doctor:doctor", "Check that this machine is ready, and print how to fix problems."),
+    "data": ("data.group:data", "Download, generate, list, check and export datasets."),
+    "doctor": (
+        "doctor:doctor",
+        "Check that this machine is ready, and print the fix for each problem.",
+    ),
     "export": ("export:export", "Export a model to ONNX or to torch.export."),
     "import-caffe": (
         "import_caffe:import_caffe",
@@ -37,14 +46,14 @@ COMMANDS = {
     ),
     "import-torchvision": (
         "import_torchvision:import_torchvision",
-        "Check a torchvision checkpoint, and store it for training.",
+        "Import ImageNet weights from a torchvision checkpoint.",
     ),
     "config": ("config:config", "Show the effective settings and their sources."),
     "completion": (
         "completion:completion",
         "Print a script for shell completion of commands and options.",
     ),
-    "bench": ("bench.group:bench", "Measure the speed of this toolkit and of alternatives."),
+    "bench": ("bench.group:bench", "Time this toolkit against its alternatives."),
 }
 INTERRUPTED = 130
 EXIT_CODES = {
@@ -56,7 +65,7 @@ EXIT_CODES = {
 ENVIRONMENT = {
     "FRCNN_DATA": "Folder of the datasets, searched after --data-root and before ./data.",
     "FRCNN_CACHE": "Folder of computed proposals and unfinished work. [default: ~/.cache/frcnn]",
-    "FRCNN_DEBUG": "If 1, RoI pooling on a GPU reports invalid RoIs: not finite, or of no image.",
+    "FRCNN_DEBUG": "If 1, RoI pooling checks its RoIs on a GPU, as it always does on a CPU.",
 }
 
 

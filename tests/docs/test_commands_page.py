@@ -14,6 +14,10 @@ from click.testing import CliRunner
 from documented import in_helps
 
 from frcnn_cli.cli import cli
+from frcnn_cli.commands.shared.options import LiteralDefault
+from frcnn_cli.commands.train.settings import FIELDS
+from frcnn_cli.engine.models.presets import base_experiment
+from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.reference import commands_below, reference
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -37,6 +41,19 @@ def test_help_has_examples_and_describes_every_option(path: str) -> None:
     for option in command.params:
         if isinstance(option, click.Option):
             assert option.help, option.opts
+
+
+def test_literal_defaults_of_train_are_those_of_a_default_experiment() -> None:
+    command, context = EVERY["frcnn train"]
+    defaults = values_of(base_experiment(None, None))
+    checked = []
+    for option in command.params:
+        if isinstance(option, LiteralDefault) and option.name in FIELDS:
+            record = option.get_help_record(context)
+            assert record is not None
+            assert f"[default: {defaults[FIELDS[option.name]]}]" in record[1]
+            checked.append(option.name)
+    assert checked == ["weights", "source", "sampling", "seed", "workers", "checkpoint_every"]
 
 
 def test_the_main_help_lists_exit_codes_and_environment() -> None:

@@ -1,4 +1,4 @@
-"""`frcnn import-caffe`: convert a .caffemodel to a model, or to weights to train from."""
+"""`frcnn import-caffe`: convert a .caffemodel to a model, or to initial weights."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def import_caffe(
 
     FILE is a detector of the first Fast R-CNN implementation or an ImageNet network. A detector
     (a file with cls_score) is converted to a model; a compressed one (fc6_L, fc6_U) stays
-    compressed. An ImageNet network is converted to weights to train from.
+    compressed. An ImageNet network is converted to initial weights.
 
     \b
     frcnn import-caffe vgg16_fast_rcnn_iter_40000.caffemodel --arch vgg16
@@ -65,9 +65,7 @@ def import_caffe(
     if imported.model is None:
         write_whole(path, save(imported.weights))
         output.print(f"Weights of {arch}: [bold]{markup}[/]")
-        output.note(
-            f"Next: train from them: `frcnn train voc2007 --backbone {arch} --weights {path}`"
-        )
+        output.note(f"Next: `frcnn train voc2007 --backbone {arch} --weights {path}`")
         return
     model = imported.model.architecture
     experiment = Experiment(backbone=model.backbone, preprocessing=model.preprocessing)
@@ -100,4 +98,6 @@ def _describe(output: Output, architecture: Architecture) -> None:
         + (f"ranks {ranks}" if ranks else "full")
     )
     if not architecture.box_regression:
-        output.warn("The file has no layer bbox_pred: detections are placed at their proposals.")
+        output.warn(
+            "The file has no layer bbox_pred: detections keep the boxes of their proposals."
+        )

@@ -1,4 +1,4 @@
-"""`frcnn import-torchvision`: convert a classification checkpoint to weights to train from."""
+"""`frcnn import-torchvision`: convert a classification checkpoint to initial weights."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from frcnn_proposals.files import write_whole
 )
 @pass_output
 def import_torchvision(output: Output, file: Path, arch: str | None, out: Path | None) -> None:
-    """Check FILE, a checkpoint of a torchvision classification network, and convert it to
-    .safetensors to train from.
+    """Convert FILE, a checkpoint of a torchvision classification network, to .safetensors.
 
-    No code in FILE is run. `frcnn train --weights FILE` also accepts the checkpoint itself.
+    The weights are checked; no code in FILE is run. Train from them with
+    `frcnn train --weights FILE`, which also accepts the checkpoint itself.
 
     \b
     frcnn import-torchvision resnet50-11ad3fa6.pth
@@ -48,6 +48,4 @@ def import_torchvision(output: Output, file: Path, arch: str | None, out: Path |
     if path.resolve() != file.resolve():
         write_whole(path, save(state))
     output.print(f"Weights of {escape(backbone.name)}: [bold]{escape(str(path))}[/]")
-    output.note(
-        f"Next: train from them: `frcnn train voc2007 --backbone {backbone.name} --weights {path}`"
-    )
+    output.note(f"Next: `frcnn train voc2007 --backbone {backbone.name} --weights {path}`")

@@ -34,7 +34,7 @@ def model() -> None:
     """
 
 
-@model.command(short_help="Show a model or a backbone layer by layer.")
+@model.command(short_help="Show the layers of a model or a backbone.")
 @click.argument("name", metavar="[MODEL|BACKBONE]", required=False)
 @options.runs_root
 @options.json_file

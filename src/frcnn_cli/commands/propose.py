@@ -39,14 +39,17 @@ _FAILURES_SHOWN = 20
     help="Source of the proposals (see --list-sources).",
 )
 @click.option(
-    "--mode", show_default="fast", help="Mode of the selective search sources: fast or quality."
+    "--mode",
+    cls=options.LiteralDefault,
+    show_default="fast",
+    help="Mode of the selective search sources: fast or quality.",
 )
 @click.option(
     "--param",
     "parameters",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Set another parameter of the source. Can be repeated.",
+    help="Set another parameter of the source. Repeatable.",
 )
 @options.workers
 @options.max_pixels

@@ -80,10 +80,10 @@ class ReportOptions:
 @options.device
 @pass_output
 def report(output: Output, /, **given: Any) -> None:
-    """Write a page about MODEL: scores, errors, example images, time.
+    """Write a report on MODEL: scores, errors, example images, time.
 
     MODEL is the newest run by default. Two models are shown side by side, with their differences
-    image by image. The page is one self-contained file that opens anywhere. Plots are also
+    image by image. The report is one self-contained page that opens anywhere. Plots are also
     written next to it as PNG files.
 
     \b

@@ -21,7 +21,7 @@ from frcnn_cli.commands.shared.tables import make_table
 def bench_start_up(
     output: Output, lines: tuple[str, ...], repeats: int, json_path: Path | None
 ) -> None:
-    """Measure the start-up of commands that need no network, next to bare Python and import torch.
+    """Measure the start-up of commands that need no network, against bare Python and import torch.
 
     LINE is a quoted list of arguments of `frcnn`. By default, help texts, listings and errors for
     missing inputs are measured. The table shows user plus system seconds and peak memory of child

@@ -73,14 +73,14 @@ def bench_train(
     show_default="all",
     help=f"Run only these: {_OPTION_NAMES}.",
 )
-@options.count("--rounds", default=3, help="Number of rounds per way.")
+@options.count("--rounds", default=3, help="Number of rounds per option.")
 @_steps
 @options.json_file
 @pass_output
 def bench_train_options(
     output: Output, case: str, names: str | None, rounds: int, steps: int, json_path: Path | None
 ) -> None:
-    """Time training steps in the usual way and with one option changed, interleaved.
+    """Time training steps with the usual options and with one changed, interleaved.
 
     The options are channels first instead of last, no frozen layer, bfloat16 arithmetic, and
     compiled feature layers. All train on the same generated images, which are prepared before

@@ -71,12 +71,12 @@ class CompressOptions:
 @click.option(
     "--out",
     type=options.OutputFile,
-    show_default="next to the model, named after the bound",
+    show_default="next to the model, such as model-svd-256.safetensors",
     help="File for the compressed model.",
 )
 @click.option(
     "--split",
-    show_default="test if annotated, else val; with --max-drop: val",
+    show_default="test if annotated, otherwise val; with --max-drop: val",
     help="Split of DATASET to measure mAP on.",
 )
 @options.data_root
@@ -91,8 +91,8 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
     """Compress fc6 and fc7 of MODEL (default: the newest run's model) by truncated SVD.
 
     With DATASET, mAP is measured before and after. Choose the ranks by one of --svd-rank,
-    --energy, --budget and --max-drop, or compare ranks with --sweep. A rank given for both layers
-    is not applied to a layer that it would not make smaller.
+    --energy, --budget and --max-drop, or compare ranks with --sweep. If one rank is given for
+    both layers, a layer that would not get smaller is not compressed.
 
     \b
     frcnn compress --svd-rank 256

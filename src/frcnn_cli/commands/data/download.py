@@ -21,7 +21,7 @@ from frcnn_cli.engine.datasets.download.known import DOWNLOADS
     "mirrors",
     multiple=True,
     metavar="URL",
-    help="Address of a folder with the archives, used instead of the known mirrors; repeatable.",
+    help="Address of a folder with the archives, used instead of the known mirrors. Repeatable.",
 )
 @click.option("--keep-archives", is_flag=True, help="Keep the archives after unpacking.")
 @pass_output

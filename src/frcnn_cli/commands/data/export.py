@@ -22,7 +22,7 @@ from frcnn_cli.engine.datasets.open import open_dataset
 )
 @click.option(
     "--split",
-    show_default="test if it has annotations, otherwise val",
+    show_default="test if annotated, otherwise val",
     help="Split of the dataset.",
 )
 @click.option(

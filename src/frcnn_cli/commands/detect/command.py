@@ -61,7 +61,7 @@ class DetectOptions:
 @click.option(
     "--score-threshold",
     type=float,
-    show_default="0.5, or a margin of 0 for SVM classifiers",
+    show_default="0.5; a margin of 0 for SVMs",
     help="Discard detections with a lower score. Use 0.01 or less for a file that will be "
     "evaluated.",
 )

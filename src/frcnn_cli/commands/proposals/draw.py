@@ -21,7 +21,9 @@ from frcnn_proposals.formats.content import kind_of
     "--out", type=options.OutputFile, show_default="ID-proposals.png", help="Output image (PNG)."
 )
 @click.option(
-    "--dataset", show_default="the dataset that holds IMAGE", help="Dataset with IMAGE's objects."
+    "--dataset",
+    show_default="the dataset that contains IMAGE",
+    help="Dataset with IMAGE's objects.",
 )
 @options.data_root
 @options.count("--top", help="Draw the first N proposals instead of the best ones.")

@@ -38,7 +38,7 @@ def inspect(
     images: Path | None,
     json_path: Path | None,
 ) -> None:
-    """Show the format of FILE and how certain it is, the ids, box counts and value ranges.
+    """Show the format of FILE, how certain it is, and the ids, box counts and value ranges.
 
     \b
     frcnn proposals inspect voc_2007_trainval.mat

@@ -19,7 +19,7 @@ from frcnn_proposals.formats.content import kind_of
 @click.argument("file", type=options.AnyPath)
 @click.option("--dataset", "name", required=True, help="Dataset with the objects to cover.")
 @click.option(
-    "--split", show_default="test if it has annotations, else val", help="Split of the dataset."
+    "--split", show_default="test if annotated, otherwise val", help="Split of the dataset."
 )
 @options.data_root
 @options.count("--boxes", "max_boxes", help="Use only the first N proposals of each image.")

@@ -67,7 +67,7 @@ def check_proposals_file(path: Path | None) -> None:
 _split = click.option(
     "--split",
     help="Split of the dataset.",
-    show_default="test if it has annotations, otherwise val",
+    show_default="test if annotated, otherwise val",
 )
 _precision = click.option(
     "--precision",

@@ -7,19 +7,30 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.types import OptionHelpExtra
 
 from frcnn_cli.commands.shared.paths import WrittenFile, WrittenFolder
 from frcnn_proposals.images import MAX_PIXELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 FilePath = click.Path(path_type=Path, dir_okay=False)
-
-
 OutputFile = WrittenFile()
 OutputPath = WrittenFile(dir_okay=True)
 OutputFolder = WrittenFolder()
 FolderPath = click.Path(path_type=Path, file_okay=False)
 AnyPath = click.Path(path_type=Path)
+
+
+class LiteralDefault(click.Option):
+    """An option that shows `show_default` as a value, without Click's parentheses.
+
+    Its `default` is None, so that a command can distinguish a given value from the default.
+    """
+
+    def get_help_extra(self, ctx: click.Context) -> OptionHelpExtra:
+        extra = super().get_help_extra(ctx)
+        extra["default"] = str(self.show_default)
+        return extra
 
 
 def count(

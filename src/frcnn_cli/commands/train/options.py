@@ -36,6 +36,7 @@ _OPTIONS = (
     click.option(
         "--preset",
         shell_complete=_names_of(PRESETS),
+        cls=options.LiteralDefault,
         show_default="lite",
         help="Base settings: lite, paper-s, paper-m or paper-l.",
     ),
@@ -57,7 +58,7 @@ _OPTIONS = (
     options.data_root,
     click.option(
         "--split",
-        show_default="trainval if test is annotated, else train",
+        show_default="trainval if test is annotated, otherwise train",
         help="Split to train on.",
     ),
     click.option(
@@ -67,6 +68,7 @@ _OPTIONS = (
     ),
     click.option(
         "--weights",
+        cls=options.LiteralDefault,
         show_default="imagenet",
         help="Initial weights of the backbone: imagenet, none, or a file of ImageNet weights.",
     ),
@@ -78,6 +80,7 @@ _OPTIONS = (
     options.proposals,
     click.option(
         "--source",
+        cls=options.LiteralDefault,
         show_default="selective-search",
         help="Proposal source to use without --proposals, for example selective-search+dense; "
         "`frcnn propose --list-sources` lists all.",
@@ -92,6 +95,7 @@ _OPTIONS = (
     click.option(
         "--sampling",
         type=click.Choice(["hierarchical", "roi-centric"]),
+        cls=options.LiteralDefault,
         show_default="hierarchical",
         help="Sample RoIs from a few images (hierarchical), or each RoI from a different image, "
         "as R-CNN does (roi-centric).",
@@ -117,12 +121,14 @@ _OPTIONS = (
     click.option(
         "--seed",
         type=int,
+        cls=options.LiteralDefault,
         show_default="0",
         help="Seed of all random numbers. The same seed gives the same weights.",
     ),
     click.option(
         "--workers",
         type=int,
+        cls=options.LiteralDefault,
         show_default="1",
         help="Number of processes that prepare batches.",
     ),
@@ -142,6 +148,7 @@ _OPTIONS = (
     click.option(
         "--checkpoint-every",
         type=int,
+        cls=options.LiteralDefault,
         show_default="500",
         help="Iterations between checkpoints.",
     ),

@@ -78,7 +78,7 @@ VARIANTS = (
     Variant("multiscale", "five scales in training and at test (section 5.2)", _multiscale),
     Variant(
         "no-bbox-reg",
-        "class scores only, detections are placed at their proposals (5.1)",
+        "class scores only; detections keep the boxes of their proposals (5.1)",
         lambda _: {"train.box_training": "none", "detect.box_regression": False},
     ),
     Variant(
