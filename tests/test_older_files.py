@@ -1,7 +1,7 @@
 """Files that version 0.1.0 wrote still load, and work that it left unfinished still resumes.
 
-tests/fixtures/format_2 holds them; its README says how they were made. Only commands, files and
-the imports that docs/proposals.md shows are used here, so that the code behind them can move.
+tests/fixtures/format_2 contains them; its README describes how they were created. Only commands,
+files and the imports in docs/proposals.md are used here, so that the code behind them can move.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def read_losses(folder: Path) -> dict[int, float]:
 
 
 def listed(name: str, path: Path) -> dict[str, Any]:
-    """What `frcnn runs` says of a run."""
+    """The entry of a run in `frcnn runs`."""
     run("runs", "--json", path)
     return next(each for each in read_json(path)["runs"] if Path(each["folder"]).name == name)
 
@@ -164,9 +164,9 @@ def detected(model: str, path: Path) -> list[dict[str, Any]]:
 
 
 def test_an_interrupted_run_resumes(home: Path, tmp_path: Path) -> None:
-    """SGD, judged on val as it trains; killed two iterations after its last checkpoint."""
+    """SGD, evaluated on val during training; killed two iterations after its last checkpoint."""
     cache = home / "cache" / "proposals" / "shapes-dense-ccfd09df8acd.proposals"
-    kept = cache.read_bytes()
+    stored = cache.read_bytes()
     before = listed("sgd", tmp_path / "runs.json")
     assert (before["iteration"], before["iterations"], before["finished"]) == (3, 8, False)
     assert_resumes("sgd", at=3)
@@ -175,7 +175,7 @@ def test_an_interrupted_run_resumes(home: Path, tmp_path: Path) -> None:
     assert listed("sgd", tmp_path / "runs.json")["finished"]
     found = detected("runs/sgd", tmp_path / "found.json")
     assert_close(found, RECORDED["models"]["runs/finished"])
-    assert cache.read_bytes() == kept  # the proposals of then were used
+    assert cache.read_bytes() == stored  # the stored proposals were used
 
 
 def test_a_run_interrupted_in_its_second_stage_resumes(home: Path, tmp_path: Path) -> None:
@@ -200,10 +200,10 @@ def test_a_finished_run_is_read(home: Path, tmp_path: Path) -> None:
 
 
 def test_an_older_setting_begins_another_run(home: Path, tmp_path: Path) -> None:
-    """What `frcnn train --config` would have from it."""
+    """The settings that `frcnn train --config` reads from it."""
     setting, path = tmp_path / "setting.toml", tmp_path / "all.json"
-    told = (home / "runs" / "finished" / "setting.toml").read_text()
-    setting.write_text(told.replace(MADE_IN, str(home)))
+    text = (home / "runs" / "finished" / "setting.toml").read_text()
+    setting.write_text(text.replace(MADE_IN, str(home)))
     run("config", "show", "--config", setting, "--json", path)
     settings = {each["name"]: each["value"] for each in read_json(path)["settings"]}
     assert settings["train.frozen"] == "features"
@@ -273,10 +273,10 @@ def test_stores_hold_the_same_boxes(home: Path, name: str) -> None:
 
 
 def proposed(path: Path, *arguments: object, code: int = 0) -> tuple[int, int]:
-    """How many images `frcnn propose` computed, and how many it knew."""
+    """The numbers of images that `frcnn propose` computed and reused."""
     run("propose", *arguments, "--workers", 1, "--json", path, code=code)
-    told = read_json(path)
-    return told["computed"], told["reused"]
+    counts = read_json(path)
+    return counts["computed"], counts["reused"]
 
 
 def test_an_interrupted_store_resumes(home: Path, tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def is_writable(text: str) -> bool:
     return True
 
 
-def refuse_to_replace(read: str | Path, written: Path) -> None:
+def reject_same_file(read: str | Path, written: Path) -> None:
     """Raises MisuseError if `written` is the same file as `read`."""
     if written.exists() and os.path.exists(read) and os.path.samefile(read, written):
         raise MisuseError(f"{written}: is also the input file; choose another name or folder")

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 30
-_WAY_OUT = (
+_ADVICE = (
     "scale the image down, or raise the limit (--max-pixels of `frcnn propose` and `frcnn detect`)"
 )
 # Only formats that Pillow decodes itself. Its EPS reader, for example, starts Ghostscript.
@@ -84,7 +84,7 @@ def read_image_bytes(path: str | Path) -> bytes:
     """The bytes of a file of up to MAX_BYTES. Raises InputError, which names the file."""
     try:
         if not Path(path).exists():
-            raise InputError(f"{path}: no such image file")
+            raise InputError(f"{path}: image file not found")
         if not Path(path).is_file():
             raise InputError(f"{path}: is not a file; pass the images inside it")
         with open_file(path) as file:
@@ -114,7 +114,7 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
                 if width * height > max_pixels:
                     raise InputError(
                         f"{name}: {width} x {height} pixels are over the limit of {max_pixels}; "
-                        f"{_WAY_OUT}"
+                        f"{_ADVICE}"
                     )
                 image.load()
                 return np.array(to_rgb(_upright(image)), dtype=np.uint8)
@@ -122,7 +122,7 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
         raise
     except PIL.Image.DecompressionBombError as error:  # more than twice the limit
         raise InputError(
-            f"{name}: has far more pixels than the limit of {max_pixels}; {_WAY_OUT}"
+            f"{name}: has far more pixels than the limit of {max_pixels}; {_ADVICE}"
         ) from error
     # Pillow's decoders raise many kinds of errors for a damaged file.
     except Exception as error:

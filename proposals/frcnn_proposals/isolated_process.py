@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 
 # A process that waits uses no processor time: its limit of real time is this many times longer.
 _PATIENCE = 10
-_REFUSED, _FAILED = 3, 4
+_REJECTED, _FAILED = 3, 4
 
 
 class IsolatedCallError(Exception):
@@ -51,7 +51,7 @@ def call_isolated(
         if code is None:
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
-    if code == _REFUSED:
+    if code == _REJECTED:
         raise IsolatedCallError(answer.decode(errors="replace"))
     if code != 0 or not answer:
         raise IsolatedCallError(_how_it_ended(code, seconds))
@@ -72,7 +72,7 @@ def _answer(
         try:
             answer, code = pickle.dumps(function(*arguments), 5), 0
         except Exception as error:
-            answer, code = reason(error).encode(), _REFUSED
+            answer, code = reason(error).encode(), _REJECTED
         with os.fdopen(writing, "wb") as pipe:
             pipe.write(answer)
     finally:

@@ -43,10 +43,10 @@ class IdMatch:
             )
         return "; ".join(parts)
 
-    def refuse_mismatch(self, what: str, way_out: str) -> None:
-        """Raises InputError unless all ids match. way_out: the advice, such as an option."""
+    def reject_mismatch(self, file: str, advice: str) -> None:
+        """Raises InputError unless all ids match. advice: the option or command to use."""
         if not self.is_exact:
-            raise InputError(f"{what}: {self.describe()}.\n{way_out}")
+            raise InputError(f"{file}: {self.describe()}.\n{advice}")
 
 
 def match_ids(

@@ -20,7 +20,7 @@ FEW = ["--iterations", "4", "--scale", "64", "--workers", "0", "--weights", "non
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with a data set, its proposals and one short run."""
+    """A folder with a dataset, its proposals and one short run."""
     folder = tmp_path_factory.mktemp("home")
     data = folder / "shapes"
     assert frcnn("data", "generate", data, "--images", 12, "--size", 128, 96).exit_code == 0
@@ -263,7 +263,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (
             ["detect", "{home}/shapes", "--proposals", "nope.mat", "--runs", "{home}/runs"],
             1,
-            r"nope.mat: no such proposal file",
+            r"nope.mat: proposal file not found",
         ),
         (
             [
@@ -301,7 +301,7 @@ def test_misuse_ends_in_a_short_message(
     assert len(message.strip().splitlines()) <= 3
 
 
-def test_a_model_of_other_classes_is_refused(home: Path, tmp_path: Path) -> None:
+def test_a_model_of_other_classes_is_rejected(home: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     assert frcnn("data", "generate", other, "--images", 8, "--size", 128, 96).exit_code == 0
     for xml in (other / "Annotations").glob("*.xml"):

@@ -35,8 +35,8 @@ SHOWN = [
 ]
 
 
-def refusal(words: tuple[str, ...]) -> str:
-    """What the command line answers where it does not take these words; nothing is done."""
+def error_of(words: tuple[str, ...]) -> str:
+    """The error for an invalid command line, else an empty text; no command is run."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(click.Command, "invoke", lambda *_: None)
         result = CliRunner().invoke(cli, words)
@@ -44,14 +44,14 @@ def refusal(words: tuple[str, ...]) -> str:
 
 
 @pytest.mark.parametrize("shown", SHOWN, ids=str)
-def test_a_command_can_be_given(
+def test_documented_commands_are_valid(
     shown: Shown, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It and its options are there, and values have the right type and number."""
+    """The command and its options exist; values have the right type and number."""
     monkeypatch.chdir(tmp_path)
     # A sentence may name a command that needs arguments.
     named = shown.inline and shown.words in NAMES
-    assert not refusal((*shown.words, "--help") if named else shown.words)
+    assert not error_of((*shown.words, "--help") if named else shown.words)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def test_a_command_can_be_given(
     ["evil", "eval --nothing", "eval a b c", "detect", "train voc2007 --scale many",
      "data export voc2007 x --format pascal", "bench nms --rounds 0"],
 )  # fmt: skip
-def test_a_wrong_one_is_refused(words: str) -> None:
-    assert "Error" in refusal(tuple(words.split()))
+def test_invalid_commands_are_rejected(words: str) -> None:
+    assert "Error" in error_of(tuple(words.split()))
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
@@ -73,15 +73,15 @@ def test_none_is_overlooked(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda page: page.name)
-def test_what_make_is_asked_for_is_there(page: Path) -> None:
+def test_documented_make_targets_exist(page: Path) -> None:
     targets = re.findall(r"^([a-z-]+):", (REPOSITORY / "Makefile").read_text(), re.M)
     text = page.read_text(encoding="utf-8")
-    asked = re.findall(r"(?:^    |`)make ([a-z-]+)(?:`|\s+#|$)", text, re.M)
-    assert set(asked) <= set(targets)
+    documented = re.findall(r"(?:^    |`)make ([a-z-]+)(?:`|\s+#|$)", text, re.M)
+    assert set(documented) <= set(targets)
 
 
-def test_the_script_of_the_comparisons_gives_what_can_be_given(tmp_path: Path) -> None:
-    """Run with a command that only writes down what it is given."""
+def test_the_comparison_script_runs_valid_commands(tmp_path: Path) -> None:
+    """Run the script with a command that only records its arguments."""
     script, given = REPOSITORY / "docs" / "results" / "comparisons.sh", tmp_path / "given"
     pen = tmp_path / "frcnn"
     pen.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" >> {given}; echo >> {given}\n")
@@ -92,4 +92,4 @@ def test_the_script_of_the_comparisons_gives_what_can_be_given(tmp_path: Path) -
     )  # fmt: skip
     commands = [tuple(line.split("\0")[:-1]) for line in given.read_text().splitlines()]
     assert len(commands) > 20
-    assert [words for words in commands if refusal(words)] == []
+    assert [words for words in commands if error_of(words)] == []

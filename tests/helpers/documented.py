@@ -126,7 +126,7 @@ def _of_frcnn(command: list[str]) -> Iterator[tuple[tuple[str, ...], bool]]:
 
 
 def joined(lines: Iterator[tuple[int, str]]) -> Iterator[tuple[int, str]]:
-    """Lines that end in a backslash, with what they go on with."""
+    """Join each line that ends in a backslash with the next one."""
     start, whole = 0, ""
     for number, line in lines:
         start, whole = (start, whole + line.lstrip()) if whole else (number, line)
@@ -146,6 +146,6 @@ def _line(text: str, found: re.Match[str]) -> int:
 
 
 def filled(words: Iterable[str]) -> tuple[str, ...]:
-    """`--to FORMAT [NAME ...]` with a value for each name, and all that may be left out."""
+    """Replace placeholders such as FORMAT by values, and include optional words such as [NAME]."""
     bare = (word.strip("[]") for word in words if word.strip("[]") != "...")
     return tuple(PLACEHOLDERS.get(word, word) for word in bare)

@@ -19,10 +19,10 @@ from frcnn_cli.cli import cli
 from frcnn_cli.engine.datasets.generate.appearance import SHAPES
 from frcnn_cli.engine.proposals import run as proposing
 
-# The data set is called voc2007, so its shapes take names of VOC's.
+# The dataset is called voc2007, so its shapes have names of VOC classes.
 NAMES = dict(zip(SHAPES, ("bus", "car", "cat", "cow", "dog", "bird"), strict=True))
 RUN = "runs/voc2007-efficientnet_lite2"
-# What makes a command small enough to be run: options that are added, the last one counts.
+# Options appended to a command so that it runs quickly; the last value of an option counts.
 SMALL = {
     "train": "--iterations 2 --scale 64 --workers 0",
     "data generate": "--images 16 --size 128 96",
@@ -52,13 +52,13 @@ def run(home: Path, words: tuple[str, ...]) -> Result:
     environment = {"HOME": str(home), "FRCNN_CACHE": str(home / "cache"), "FRCNN_DATA": None}
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(home)
-        # Proposals are made in this process: another one would load everything anew.
+        # Compute proposals in this process: another one would import everything again.
         patched.setattr(proposing, "usable_cores", lambda: 0)
         return CliRunner().invoke(cli, made_small(words), env=environment)
 
 
 def made_small(words: tuple[str, ...]) -> list[str]:
-    """The words with what SMALL and HERE say; a run that is gone on with keeps its settings."""
+    """The command with the changes in SMALL and HERE; a resumed run keeps its settings."""
     small = [HERE.get(word, word) for word in words]
     for name, more in SMALL.items():
         if list(words[: len(name.split())]) == name.split() and "--resume" not in words:
@@ -69,9 +69,9 @@ def made_small(words: tuple[str, ...]) -> list[str]:
 
 
 def make_home(home: Path) -> None:
-    """The data set, pictures, a video, files of proposals and detections, and trained models."""
+    """The dataset, images, a video, files of proposals and detections, and trained models."""
     home.mkdir()
-    _make_pictures(home)
+    _make_images(home)
     _must(home, "train voc2007")
     shutil.copytree(home / RUN, home / "runs" / "voc2007", copy_function=os.link)
     shutil.copytree(home / RUN, home / "runs" / "voc2007-vgg16", copy_function=os.link)
@@ -102,8 +102,8 @@ def _copy(old: str, new: str) -> None:
     (os.link if old.endswith(".safetensors") else shutil.copy2)(old, new)
 
 
-def _make_pictures(home: Path) -> None:
-    """data/VOCdevkit/VOC2007, images/, photos/ and more/, three pictures and a video."""
+def _make_images(home: Path) -> None:
+    """data/VOCdevkit/VOC2007, images/, photos/ and more/, three images and a video."""
     (home / "data" / "VOCdevkit").mkdir(parents=True)
     _must(home, "data generate data/VOCdevkit/VOC2007")
     voc = home / "data" / "VOCdevkit" / "VOC2007"
@@ -112,17 +112,17 @@ def _make_pictures(home: Path) -> None:
         text = xml.read_text()
         xml.write_text(re.sub(r"<name>(\w+)<", lambda found: f"<name>{NAMES[found[1]]}<", text))
     (home / "VOCdevkit").symlink_to("data/VOCdevkit")
-    pictures = sorted((voc / "JPEGImages").iterdir())
-    for name, some in (("images", pictures[:4]), ("photos", pictures[4:8])):
+    image_files = sorted((voc / "JPEGImages").iterdir())
+    for name, some in (("images", image_files[:4]), ("photos", image_files[4:8])):
         (home / name).mkdir(parents=True)
-        for picture in some:
-            os.link(picture, home / name / picture.name)
+        for image_file in some:
+            os.link(image_file, home / name / image_file.name)
     for name in ("img.jpg", "street.jpg"):
-        os.link(pictures[9], home / name)
+        os.link(image_files[9], home / name)
     (home / "more").mkdir()
-    Image.open(pictures[8]).save(home / "more" / "one.png")
+    Image.open(image_files[8]).save(home / "more" / "one.png")
     (home / "list.txt").write_text("street.jpg\n")
-    frames = [cv2.imread(str(picture)) for picture in pictures[:3]]
+    frames = [cv2.imread(str(image_file)) for image_file in image_files[:3]]
     size = frames[0].shape[1::-1]
     video = cv2.VideoWriter(str(home / "drive.mp4"), cv2.VideoWriter.fourcc(*"mp4v"), 10, size)
     for frame in frames:
@@ -145,8 +145,8 @@ def _make_files(home: Path) -> None:
     masks = json.dumps([{"segmentation": runs, "predicted_iou": 0.9}])
     for folder in ("masks", "sam-output"):
         (home / folder).mkdir()
-        for picture in (home / "photos").iterdir():
-            (home / folder / f"{picture.stem}.json").write_text(masks)
+        for image_file in (home / "photos").iterdir():
+            (home / folder / f"{image_file.stem}.json").write_text(masks)
     page = (REPOSITORY / "docs" / "training.md").read_text(encoding="utf-8")
     settings = re.search(r"```toml\n(# mine\.toml\n.*?)```", page, re.S)
     assert settings

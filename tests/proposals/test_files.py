@@ -10,7 +10,7 @@ import pytest
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import (
     check_writable,
-    refuse_to_replace,
+    reject_same_file,
     unfinished_file,
     whole_folder,
     write_whole,
@@ -57,11 +57,11 @@ def test_a_long_valid_name_is_written(tmp_path: Path) -> None:
 def test_an_input_file_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("precious")
     (tmp_path / "b").symlink_to("a")
-    refuse_to_replace(tmp_path / "a", tmp_path / "c")
-    refuse_to_replace("0", tmp_path / "a")  # a camera is not a file
+    reject_same_file(tmp_path / "a", tmp_path / "c")
+    reject_same_file("0", tmp_path / "a")  # a camera is not a file
     for written in ("a", "b"):
         with pytest.raises(MisuseError, match="is also the input file"):
-            refuse_to_replace(tmp_path / "a", tmp_path / written)
+            reject_same_file(tmp_path / "a", tmp_path / written)
 
 
 def test_a_folder_appears_whole_and_deletes_no_other(tmp_path: Path) -> None:

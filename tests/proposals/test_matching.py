@@ -20,14 +20,14 @@ def test_exact_match():
     match = match_ids(proposals("a", "b"), ["b", "a"])
     assert match.is_exact
     assert match.describe() == ""
-    match.refuse_mismatch("x", "y")
+    match.reject_mismatch("x", "y")
 
 
 def test_both_sides_are_counted_and_named():
     match = match_ids(proposals("a", "x", "y"), ["a", "b", "c"])
     assert (match.missing, match.extra, match.extra_count) == (("b", "c"), ("x", "y"), 2)
     with pytest.raises(InputError) as error:
-        match.refuse_mismatch("boxes.pkl", "Allow it with --allow-mismatch")
+        match.reject_mismatch("boxes.pkl", "Allow it with --allow-mismatch")
     for part in (
         "boxes.pkl: 2 of 3 images have no proposals (b, c)",
         "2 ids with proposals are not among the images (x, y)",

@@ -47,7 +47,7 @@ def kind_of(path: Path) -> Kind:
     if path.is_dir():
         return "folder"
     if not path.is_file():
-        raise InputError(f"{path}: no such proposal file")
+        raise InputError(f"{path}: proposal file not found")
     if is_store(path):
         return "store"
     try:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 
-class RefusedError(Exception):
+class RejectedError(Exception):
     """The pickle contains something that is not allowed; the message says what."""
 
 
@@ -33,7 +33,7 @@ class InstanceData:
 
     def set(self, state: Any) -> None:
         if not isinstance(state, dict):
-            raise RefusedError("contains an InstanceData without fields")
+            raise RejectedError("contains an InstanceData without fields")
         self.fields = state
 
 
@@ -48,4 +48,4 @@ def bytes_of(value: Any) -> bytes:
         return value.encode("latin1")
     if isinstance(value, bytes | bytearray):
         return bytes(value)
-    raise RefusedError(f"contains a {type(value).__name__} where bytes are expected")
+    raise RejectedError(f"contains a {type(value).__name__} where bytes are expected")

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_proposals.pickles.allowed import RefusedError, bytes_of
+from frcnn_proposals.pickles.allowed import RejectedError, bytes_of
 
 # Booleans, whole numbers, floats, strings of a given length, and object (for ragged lists).
 _DTYPE = re.compile(r"[<>=|]?([?bB]|b1|[iu][1248]|f[248]|[SU][1-9]\d{0,3}|O8?)")
@@ -17,10 +17,10 @@ _OBJECT = np.dtype("O")
 
 
 def make_dtype(name: Any, align: Any = False, copy: Any = False) -> np.dtype[Any]:
-    """For numpy.dtype(name, align, copy). Raises RefusedError unless the type is a plain one."""
+    """For numpy.dtype(name, align, copy). Raises RejectedError unless the type is a plain one."""
     text = name.decode("latin1") if isinstance(name, bytes) else name
     if not isinstance(text, str) or not _DTYPE.fullmatch(text):
-        raise RefusedError(f"contains an array of {name!r}")
+        raise RejectedError(f"contains an array of {name!r}")
     # A copy, because its state is set next, and NumPy's own object must not change.
     return np.dtype("O" if "O" in text else text, copy=True)
 
@@ -31,7 +31,7 @@ def set_dtype(dtype: np.dtype[Any], state: Any) -> None:
     order = state[1] if plain else None
     order = order.decode("latin1") if isinstance(order, bytes) else order
     if order not in ("<", ">", "|", "="):
-        raise RefusedError("contains an array of structures")
+        raise RejectedError("contains an array of structures")
     if dtype.kind in "iufU" and order in "<>":
         size, alignment = (dtype.itemsize, 4) if dtype.kind == "U" else (-1, -1)
         state = (3, order, None, None, None, size, alignment, 0)
@@ -46,7 +46,7 @@ def empty_array(kind: Any, shape: Any, typecode: Any) -> NDArray[Any]:
 def set_array(array: NDArray[Any], state: Any) -> None:
     """Fill an array in place from its pickled state (version, shape, dtype, fortran, data)."""
     if not isinstance(state, tuple) or len(state) not in (4, 5):
-        raise RefusedError("contains an array in an unknown form")
+        raise RejectedError("contains an array in an unknown form")
     shape, dtype, fortran, data = state[-4:]
     if dtype == _OBJECT:
         length = len(data) if isinstance(data, list) else -1
@@ -74,8 +74,8 @@ def array_of_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> NDArray[
 
 def _check_shape(shape: Any, dtype: Any, length: int) -> None:
     if not isinstance(dtype, np.dtype):
-        raise RefusedError("contains an array without a type")
+        raise RejectedError("contains an array without a type")
     sides = isinstance(shape, tuple) and all(type(side) is int and side >= 0 for side in shape)
     item_size = 1 if dtype == _OBJECT else dtype.itemsize
     if not sides or len(shape) > 4 or math.prod(shape) * item_size != length:
-        raise RefusedError(f"contains an array of shape {shape!r} with data of another size")
+        raise RejectedError(f"contains an array of shape {shape!r} with data of another size")

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from frcnn_proposals.pickles.allowed import InstanceData, RefusedError
+from frcnn_proposals.pickles.allowed import InstanceData, RejectedError
 
 
-def refuse_expanding(value: Any, limit: int) -> None:
-    """Raises RefusedError if `value` has more than `limit` items.
+def reject_expanding(value: Any, limit: int) -> None:
+    """Raises RejectedError if `value` has more than `limit` items.
 
     An item is an object or an element of an array, counted each time it is reached. A file of a few
     bytes can contain a list of two references to a list of two references, and so on, or a list
@@ -27,7 +27,7 @@ def refuse_expanding(value: Any, limit: int) -> None:
         else:
             waiting.extend(_parts(found))
         if count + len(waiting) > limit:
-            raise RefusedError("contains the same objects nested in each other too many times")
+            raise RejectedError("contains the same objects nested in each other too many times")
 
 
 def _parts(value: Any) -> Iterable[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_proposals.pickles.allowed import RefusedError, bytes_of
+from frcnn_proposals.pickles.allowed import RejectedError, bytes_of
 
 
 def load_storage(data: Any) -> NDArray[Any]:
@@ -24,7 +24,7 @@ def load_storage(data: Any) -> NDArray[Any]:
         row = torch.tensor([], dtype=storage.dtype).set_(storage)
         return row.numpy()
     except Exception as error:  # torch can raise many kinds of errors
-        raise RefusedError("contains a tensor that is not only numbers") from error
+        raise RejectedError("contains a tensor that is not only numbers") from error
 
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> NDArray[Any]:
@@ -32,11 +32,11 @@ def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any
     valid = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)
     valid = valid and all(type(n) is int and n >= 0 for n in (offset, *size, *stride))
     if not isinstance(storage, np.ndarray) or storage.ndim != 1 or not valid:
-        raise RefusedError("contains a tensor in an unknown form")
+        raise RejectedError("contains a tensor in an unknown form")
     last = offset + sum((count - 1) * step for count, step in zip(size, stride, strict=True))
     count = math.prod(size)
     if count and (last >= len(storage) or count > len(storage)):
-        raise RefusedError("contains a tensor that is larger than its data")
+        raise RejectedError("contains a tensor that is larger than its data")
     if not count:
         return np.zeros(size, storage.dtype)
     steps = tuple(step * storage.itemsize for step in stride)

@@ -25,11 +25,11 @@ from frcnn_proposals.pickles.allowed import (
     Function,
     InstanceData,
     Marker,
-    RefusedError,
+    RejectedError,
     bytes_of,
     shown,
 )
-from frcnn_proposals.pickles.size import refuse_expanding
+from frcnn_proposals.pickles.size import reject_expanding
 from frcnn_proposals.reading import open_file
 
 # Each item needs at least one byte of the file. This many more can be repeated references.
@@ -47,7 +47,7 @@ def load_pickle(path: str | Path) -> Any:
         size = Path(path).stat().st_size
         with open_file(path) as file:
             return _load(file, size)
-    except RefusedError as error:
+    except RejectedError as error:
         raise InputError(
             f"{path}: {error}; proposal files do not need this. Nothing in the file was run.\n"
             "If you trust the file, save its boxes as plain NumPy arrays"
@@ -72,7 +72,7 @@ def loads_pickle(content: bytes) -> Any:
 
 def _load(file: BinaryIO, size: int) -> Any:
     value = _Machine(_Bounded(file, size), encoding="latin1").load()
-    refuse_expanding(value, size + _SHARED_ITEMS)
+    reject_expanding(value, size + _SHARED_ITEMS)
     return value
 
 
@@ -131,18 +131,18 @@ class _Machine(pickle._Unpickler):
         try:
             return _FUNCTIONS[module, name]
         except KeyError:
-            raise RefusedError(f"contains {shown(f'{module}.{name}')}") from None
+            raise RejectedError(f"contains {shown(f'{module}.{name}')}") from None
 
     def _reduce(self) -> None:
         arguments, function = self.stack.pop(), self.stack.pop()
         if not isinstance(function, Function) or not isinstance(arguments, tuple):
-            raise RefusedError(f"calls a {type(function).__name__}")
+            raise RejectedError(f"calls a {type(function).__name__}")
         self.stack.append(function.call(*arguments))
 
     def _newobj(self) -> None:
         arguments, kind = self.stack.pop(), self.stack.pop()
         if kind is not InstanceData or arguments != ():
-            raise RefusedError(f"creates an object of {kind!r}")
+            raise RejectedError(f"creates an object of {kind!r}")
         self.stack.append(InstanceData())
 
     def _build(self) -> None:
@@ -154,7 +154,7 @@ class _Machine(pickle._Unpickler):
         elif type(built) is InstanceData:
             built.set(state)
         else:
-            raise RefusedError(f"sets the state of a {type(built).__name__}")
+            raise RejectedError(f"sets the state of a {type(built).__name__}")
 
     def _append(self) -> None:
         item = self.stack.pop()
@@ -187,14 +187,14 @@ def _whole_number(code: int) -> Any:
     def load(machine: _Machine) -> None:
         make(machine)
         if machine.stack[-1].bit_length() > _MOST_BITS:
-            raise RefusedError(f"contains an integer of more than {_MOST_BITS} bits")
+            raise RejectedError(f"contains an integer of more than {_MOST_BITS} bits")
 
     return load
 
 
 def _only(kind: type, value: Any) -> Any:
     if not isinstance(value, kind):
-        raise RefusedError(f"adds items to a {type(value).__name__}")
+        raise RejectedError(f"adds items to a {type(value).__name__}")
     return value
 
 
@@ -216,12 +216,12 @@ def _instruction(name: str, code: int) -> Any:
     if name in _UNCHANGED.split():
         return _Machine.dispatch[code]
 
-    def refuse(machine: _Machine) -> None:
+    def reject(machine: _Machine) -> None:
         named = b".".join(machine.readline().strip() for _ in range(2)) if name == "INST" else b""
         text = shown(named.decode("latin1")) or f"the instruction {name}"
-        raise RefusedError(f"contains {text}")
+        raise RejectedError(f"contains {text}")
 
-    return refuse
+    return reject
 
 
 _Machine.dispatch = {

@@ -76,8 +76,8 @@ def _make_union(names: list[str], parameters: dict[str, Any]) -> Source:
     for name, value in parameters.items():
         if name not in names or not isinstance(value, dict):
             raise MisuseError(
-                f"source {SEPARATOR.join(names)!r}: unknown parameter {name!r}. Pass those "
-                f'of each source as JSON, such as {names[-1]}={{"parameter": value}}'
+                f"source {SEPARATOR.join(names)!r}: unknown parameter {name!r}. Pass the "
+                f'parameters of each source as JSON, such as {names[-1]}={{"parameter": value}}'
             )
     return UnionSource([make_source(name, **parameters.get(name, {})) for name in names])
 

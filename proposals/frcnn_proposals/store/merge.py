@@ -34,7 +34,7 @@ def merge_stores(
     if out.resolve() in [path.resolve() for path in paths]:
         raise MisuseError(f"{out}: is one of the stores to merge; choose another --out")
     stores = [open_store(path) for path in paths]
-    _refuse_mixed(stores)
+    _reject_mixed(stores)
     with StoreWriter(out, stores[0].provenance, resume=False) as writer:
         for store in stores:
             for image_id, reason in store.failures():
@@ -71,7 +71,7 @@ def _same(one: Proposals, other: Proposals) -> bool:
     return same_scores and np.array_equal(one.boxes, other.boxes)
 
 
-def _refuse_mixed(stores: Sequence[ProposalStore]) -> None:
+def _reject_mixed(stores: Sequence[ProposalStore]) -> None:
     first = stores[0]
     for other in stores[1:]:
         if other.provenance.fingerprint != first.provenance.fingerprint:

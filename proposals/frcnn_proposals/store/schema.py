@@ -67,7 +67,7 @@ def open_read_only(path: Path) -> sqlite3.Connection:
     view or a trigger in a file from outside could run statements.
     """
     if not path.is_file():
-        raise InputError(f"{path}: no such proposal store; create it with `frcnn propose`")
+        raise InputError(f"{path}: proposal store not found; create it with `frcnn propose`")
     if not is_store(path):
         raise InputError(f"{path}: is not a proposal store; see `frcnn proposals inspect`")
     if not _is_whole(path):

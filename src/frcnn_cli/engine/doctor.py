@@ -190,6 +190,6 @@ def _datasets(data_root: Path | None) -> Iterator[Finding]:
         fix = f"frcnn data check {dataset.root}" if dataset.problem else ""
         yield Finding("dataset", text, dataset.problem is not None, fix)
     if not datasets:
-        text = "none found; set their folder by $FRCNN_DATA or --data-root"
+        text = "none found; set their folder with $FRCNN_DATA or --data-root"
         fix = "frcnn data download voc2007  # or: frcnn data generate data/shapes"
         yield Finding("datasets", text, fix=fix)

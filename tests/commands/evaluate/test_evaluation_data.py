@@ -97,7 +97,7 @@ def with_one_split(home: Path, tmp_path: Path, kept: str) -> Path:
 def test_model_without_a_recorded_dataset_needs_one(nameless: Path) -> None:
     result = frcnn("eval", nameless)
     assert result.exit_code == 2
-    assert "does not record its dataset. Name one." in result.output
+    assert "does not record its dataset. Give one." in result.output
 
 
 def test_only_split_may_be_the_training_data(home: Path, tmp_path: Path) -> None:

@@ -334,7 +334,7 @@ def test_other_files_are_named(tmp_path, name):
 
 
 def test_missing_files_and_empty_folders(tmp_path):
-    with pytest.raises(InputError, match="no such"):
+    with pytest.raises(InputError, match="not found"):
         read_proposals(tmp_path / "a.mat")
     with pytest.raises(InputError, match=r"no \.mat, \.json or \.npz files"):
         read_proposals(tmp_path)

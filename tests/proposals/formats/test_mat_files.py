@@ -98,7 +98,7 @@ def nested(depth: int) -> bytes:
 
 
 DOUBLES = element(9, TABLE.T.tobytes())
-REFUSED = {
+REJECTED = {
     "a text of an unknown type": matrix(4, (1, 1), element(0, b"a")),
     "a text of type 125": matrix(4, (1, 1), element(125, b"a")),
     "numbers of type 14": matrix(6, (2, 4), element(14, DOUBLES)),
@@ -120,9 +120,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", REJECTED)
 def test_damaged_files_are_rejected(tmp_path, name):
-    (tmp_path / "a.mat").write_bytes(HEAD + REFUSED[name])
+    (tmp_path / "a.mat").write_bytes(HEAD + REJECTED[name])
     with pytest.raises(InputError, match=r"a\.mat: cannot be read as a MATLAB file"):
         load_mat(tmp_path / "a.mat")
 

@@ -146,7 +146,7 @@ def torch_file_with(value) -> bytes:
     return buffer.getvalue()
 
 
-REFUSED = {
+REJECTED = {
     "os.system": (lambda mark: pickle.dumps(Call(os.system, f"touch {mark}")), "system"),
     "eval": (lambda mark: pickle.dumps(Call(eval, "1")), r"\.eval"),
     "subprocess": (lambda mark: pickle.dumps(Call(subprocess.Popen, ["true"])), "subprocess.Popen"),
@@ -189,9 +189,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("name", REJECTED)
 def test_anything_else_is_rejected_by_name_and_not_run(write, tmp_path, name):
-    make, message = REFUSED[name]
+    make, message = REJECTED[name]
     mark = tmp_path / "mark"
     path = write(make(mark))
     with pytest.raises(InputError, match=message) as error:

@@ -15,7 +15,7 @@ from frcnn_proposals.reading import open_file
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 # MATLAB writes its own header before the HDF5 file.
 _OFFSETS = (0, 512)
-_WAY_OUT = "save it in MATLAB with save(..., '-v7')"
+_ADVICE = "save it in MATLAB with save(..., '-v7')"
 # Bytes that HDF5 and h5py may use in addition to the arrays.
 _OWN_MEMORY = 1 << 30
 # Processor time per file, and in addition per megabyte.
@@ -43,7 +43,7 @@ def load_mat73(path: Path, limit: int) -> dict[str, NDArray[Any]]:
     except ImportError as error:
         raise InputError(
             f"{path}: is a MATLAB v7.3 file (HDF5), which needs h5py: pip install h5py,\n"
-            f"or {_WAY_OUT}"
+            f"or {_ADVICE}"
         ) from error
     seconds = _SECONDS + _SECONDS_PER_MEGABYTE * path.stat().st_size / 2**20
     try:
@@ -51,7 +51,7 @@ def load_mat73(path: Path, limit: int) -> dict[str, NDArray[Any]]:
     except IsolatedCallError as error:
         raise InputError(
             f"{path}: cannot be read as a MATLAB v7.3 file ({error});\n"
-            f"if MATLAB can read it, {_WAY_OUT}"
+            f"if MATLAB can read it, {_ADVICE}"
         ) from error
 
 

@@ -15,7 +15,7 @@ from frcnn_cli.commands.shared.detection_options import check_data, split_argume
 from frcnn_cli.engine.compression.bounds import BoundOptions
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings.options import DataOptions
-from frcnn_proposals.files import check_writable, refuse_to_replace, write_whole
+from frcnn_proposals.files import check_writable, reject_same_file, write_whole
 
 
 @dataclass(frozen=True)
@@ -138,5 +138,5 @@ def _check(chosen: CompressOptions, source: Path, target: Path) -> None:
     """Report missing inputs and unwritable outputs before anything slow is imported."""
     check_data(chosen.data)
     if chosen.out is not None:
-        refuse_to_replace(source, target)
+        reject_same_file(source, target)
     check_writable(target if chosen.how.sweep is None else chosen.plot)

@@ -25,7 +25,7 @@ from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import refuse_to_replace
+from frcnn_proposals.files import reject_same_file
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.detection.images import ImageDetections
@@ -159,7 +159,7 @@ def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
     files = find_images(chosen.images, allow_mismatch=True)
     if chosen.viz:
         for image_id, file in files:
-            refuse_to_replace(file, annotated_image_path(chosen.out, image_id))
+            reject_same_file(file, annotated_image_path(chosen.out, image_id))
     if chosen.outputs.crops is not None:
         _check_crops_folder(chosen.outputs.crops, files)
     return files

@@ -132,7 +132,7 @@ def benchmark_detection(
     """
     images, photographs = sample_images(count)
     if not photographs:
-        reporter.note("voc2007 is not found: the images are generated.")
+        reporter.note("voc2007 not found: using generated images.")
     with reporter.progress("Detecting", 2 * len(cases) * count * rounds) as advance:
         results = [_measure(case, images, rounds, partial(advance, 1, case.name)) for case in cases]
     return DetectionBenchmark(tuple(results), photographs, torch.get_num_threads())

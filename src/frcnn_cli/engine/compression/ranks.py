@@ -82,9 +82,7 @@ def within_cost(
     if kept[best] < 0:
         return None
     chosen = {first: int(a.ranks[best]), second: int(b.ranks[affordable[best]])}
-    unchanged = {
-        name: "it keeps the bound uncompressed" for name, rank in chosen.items() if rank == 0
-    }
+    unchanged = {name: "the bound is met without it" for name, rank in chosen.items() if rank == 0}
     return Choice({name: rank for name, rank in chosen.items() if rank > 0}, unchanged)
 
 

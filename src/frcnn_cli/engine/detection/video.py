@@ -61,7 +61,7 @@ def is_video(text: str) -> bool:
 def check_video(text: str) -> None:
     """Raises InputError if a video file does not exist. A camera is not checked."""
     if Path(text).suffix and not Path(text).is_file():
-        raise InputError(f"{text}: no such video file")
+        raise InputError(f"{text}: video file not found")
 
 
 @contextmanager

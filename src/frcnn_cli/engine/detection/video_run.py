@@ -32,7 +32,7 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.files import refuse_to_replace, unfinished_file, whole_file
+from frcnn_proposals.files import reject_same_file, unfinished_file, whole_file
 
 SUFFIX = ".mp4"
 _CODEC = "mp4v"  # MPEG-4, which every build of OpenCV can write
@@ -81,7 +81,7 @@ def detect_in_video(
         stem = Path(name).stem if not video.is_camera else f"camera-{name}"
         path = folder / f"{stem}{SUFFIX}"
         done = VideoDetections(path, outputs.json_path or folder / f"{stem}.json")
-        refuse_to_replace(name, path)
+        reject_same_file(name, path)
         if outputs.yolo is not None:
             earlier = outputs.yolo.glob(f"{glob.escape(stem)}-*.txt")
             start_yolo_folder(outputs.yolo, [text.stem for text in earlier], classes)

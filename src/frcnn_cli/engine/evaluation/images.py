@@ -69,7 +69,8 @@ def open_unseen_images(
         return _with_proposals(loaded, dataset, root, data, reporter)
     raise MisuseError(
         f"{name}: the model was trained on images of its {' and '.join(splits) or 'splits'}, "
-        "so they cannot show the loss.\nChoose a dataset or --split that it was not trained on."
+        "so they cannot show the drop of mAP.\n"
+        "Choose a dataset or --split that it was not trained on."
     )
 
 
@@ -90,7 +91,7 @@ def open_split(
         splits = default_splits(name, data_root)
         split = splits.evaluation
         if not splits.disjoint:
-            reporter.warn(f"{name} has only the split {split}: the model may be trained on it.")
+            reporter.warn(f"{name} has only the split {split}: the model may have been trained on it.")
     dataset = open_dataset(
         name,
         split,
@@ -120,7 +121,7 @@ def _dataset_of(loaded: LoadedModel, data: DataOptions) -> tuple[str, Path | Non
         return data.dataset, data.data_root
     own = loaded.experiment.data
     if not own.dataset:
-        raise MisuseError(f"{loaded.path} does not record its dataset. Name one.")
+        raise MisuseError(f"{loaded.path} does not record its dataset. Give one.")
     return own.dataset, data.data_root or own.folder
 
 

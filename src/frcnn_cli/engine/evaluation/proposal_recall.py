@@ -88,7 +88,7 @@ def measure_recall(
     proposals = open_proposals(file, hints or Hints(), ids, sizes.get).proposals
     match = match_ids(proposals, ids, lambda: all_ids(name, data_root))
     if not allow_mismatch:
-        match.refuse_mismatch(
+        match.reject_mismatch(
             str(file), "Use the file for this dataset, or skip such images with --allow-mismatch."
         )
     elif not match.is_exact:

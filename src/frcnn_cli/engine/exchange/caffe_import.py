@@ -117,14 +117,13 @@ def _detector(
 def _class_names(path: Path, count: int, names: tuple[str, ...] | None) -> tuple[str, ...]:
     if names is None and count != len(VOC_CLASSES):
         raise MisuseError(
-            f"{path}: the file has {count} classes besides background, not VOC's "
+            f"{path}: the file has {count} object classes, not VOC's "
             f"{len(VOC_CLASSES)}.\nName them with --classes, in the order of the columns."
         )
     names = VOC_CLASSES if names is None else names
     if len(names) != count:
         raise MisuseError(
-            f"{path}: the file has {count} classes besides background, but --classes names "
-            f"{len(names)}."
+            f"{path}: the file has {count} object classes, but --classes names {len(names)}."
         )
     return names
 

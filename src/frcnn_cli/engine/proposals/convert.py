@@ -13,7 +13,7 @@ import numpy as np
 from frcnn_cli.engine.proposals.inputs import image_files, read_image_set, sizes_of
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
-from frcnn_proposals.files import refuse_to_replace
+from frcnn_proposals.files import reject_same_file
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.known import STORE
 from frcnn_proposals.formats.read import ProposalFile, open_proposals
@@ -56,7 +56,7 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
     Raises InputError if the file cannot be read or does not match the images, MisuseError if
     the output format requires something that is missing in `conversion`.
     """
-    refuse_to_replace(file, out)
+    reject_same_file(file, out)
     ids = None if conversion.image_set is None else read_image_set(conversion.image_set)
     files = None if conversion.images is None else image_files(conversion.images)
     known_ids = ids if ids is not None else list(files or ()) or None
@@ -66,7 +66,7 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
     if ids is not None:
         match = match_ids(proposals, ids)
         if not conversion.allow_mismatch:
-            match.refuse_mismatch(str(file), "To convert it anyway, use --allow-mismatch.")
+            match.reject_mismatch(str(file), "To convert it anyway, use --allow-mismatch.")
         # In a file without ids, an image without proposals still needs its place in the order.
         proposals = ChainMap(dict.fromkeys(match.missing, _NO_BOXES), cast(Any, proposals))
     images = write_proposals(

@@ -95,7 +95,7 @@ def given_proposals(
     proposals = read_proposals(path, image_ids=ids, size_of=sizes.get)
     match = match_ids(proposals, ids, lambda: all_ids(dataset.name, data_root))
     if not allow_mismatch:
-        match.refuse_mismatch(
+        match.reject_mismatch(
             str(path),
             "Use the file computed for this dataset, or skip such images with --allow-mismatch.",
         )

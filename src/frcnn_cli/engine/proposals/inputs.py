@@ -65,7 +65,7 @@ def find_images(
     paths: dict[str, str] = {}
     for text in inputs:
         for image_id, path in _images_of(text, data_root, split, allow_mismatch, reporter):
-            _refuse_unwritable(path, image_id)
+            _reject_unwritable(path, image_id)
             first = paths.setdefault(image_id, path)
             if first != path and not _is_same(first, path):
                 raise InputError(
@@ -82,7 +82,7 @@ def _is_same(one: str, other: str) -> bool:
         return False
 
 
-def _refuse_unwritable(path: str, image_id: str) -> None:
+def _reject_unwritable(path: str, image_id: str) -> None:
     """Raise InputError for a name that is not valid UTF-8: stores and JSON cannot contain it."""
     if not is_writable(image_id):
         raise InputError(f"{path}: the name is not valid UTF-8; rename the file")
@@ -110,7 +110,7 @@ def _images_of(
 
 def _in_folder(folder: Path) -> Iterator[tuple[str, str]]:
     count = 0
-    for root, folders, names in os.walk(folder, onerror=_refuse_folder):
+    for root, folders, names in os.walk(folder, onerror=_reject_folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             stem, suffix = os.path.splitext(name)
@@ -122,7 +122,7 @@ def _in_folder(folder: Path) -> Iterator[tuple[str, str]]:
         raise MisuseError(f"{folder}: contains no images ({', '.join(sorted(SUFFIXES))})")
 
 
-def _refuse_folder(error: OSError) -> None:
+def _reject_folder(error: OSError) -> None:
     raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
 
 
@@ -158,7 +158,7 @@ def _in_dataset(
     reporter: Reporter,
 ) -> Iterator[tuple[str, str]]:
     if Path(name).suffix.lower() in SUFFIXES:
-        raise MisuseError(f"{name}: no such image file")
+        raise MisuseError(f"{name}: image file not found")
     try:
         splits = [split] if split is not None else list(available_splits(name, data_root))
     except MisuseError as error:

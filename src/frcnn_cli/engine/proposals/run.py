@@ -70,7 +70,7 @@ def propose_images(
     Raises InputError if two images have the same id, the store cannot be written, or workers
     cannot start.
     """
-    _refuse_repeated_ids(images)
+    _reject_repeated_ids(images)
     workers = usable_cores() if workers is None else workers
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []
@@ -157,7 +157,7 @@ def _worker_died(image: ImageFile, cause: str) -> _Outcome:
     return _Outcome(image_id, error=f"{path}: {cause}")
 
 
-def _refuse_repeated_ids(images: Sequence[ImageFile]) -> None:
+def _reject_repeated_ids(images: Sequence[ImageFile]) -> None:
     paths: dict[str, str | Path] = {}
     for image_id, path in images:
         if image_id in paths:

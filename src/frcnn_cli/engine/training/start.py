@@ -100,7 +100,7 @@ def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
         experiment = stored.experiment
         if not experiment.data.dataset:
             raise InputError(
-                f"{folder}: cannot resume this run, because its setting names no dataset."
+                f"{folder}: cannot resume this run, because its settings name no dataset."
             )
         data = training_dataset(experiment, reporter)
         if stored.progress is None:
