@@ -292,7 +292,7 @@ def test_two_videos_of_one_name_at_once(tmp_path: Path) -> None:
 def test_misuse(tmp_path: Path) -> None:
     assert "one video" in detect("whole.avi", tmp_path, "whole.avi", code=2)
     assert "video file not found" in detect("nowhere.mp4", tmp_path, code=1)
-    assert "no such camera" in detect("99", tmp_path, code=1)
+    assert "camera 99: not found" in detect("99", tmp_path, code=1)
 
 
 def test_ctrl_c_leaves_a_playable_video(tmp_path: Path) -> None:

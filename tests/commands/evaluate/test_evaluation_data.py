@@ -104,7 +104,7 @@ def test_only_split_may_be_the_training_data(home: Path, tmp_path: Path) -> None
     data = with_one_split(home, tmp_path, "val")
     result = frcnn("eval", home / "run", data, "--source", "dense")
     assert result.exit_code == 0, result.output
-    assert "has only the split val: the model may be trained on it" in result.output.replace(
+    assert "has only the split val: the model may have been trained on it" in result.output.replace(
         "\n", ""
     )
 

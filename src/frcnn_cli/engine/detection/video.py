@@ -76,7 +76,7 @@ def opened_video(text: str) -> Iterator[tuple[Video, Iterator[Frame]]]:
     capture = _capture(text, is_camera)
     try:
         if not capture.isOpened():
-            problem = "no such camera" if is_camera else "cannot be read as a video"
+            problem = "not found" if is_camera else "cannot be read as a video"
             raise InputError(f"{_name(text, is_camera)}: {problem}")
         video = _described(capture, text, is_camera)
         yield video, _frames(capture, video)
