@@ -15,7 +15,7 @@ from documented import in_helps
 
 from frcnn_cli.cli import cli
 from frcnn_cli.commands.shared.options import LiteralDefault
-from frcnn_cli.commands.train.settings import FIELDS
+from frcnn_cli.engine.models.experiment_options import FIELDS
 from frcnn_cli.engine.models.presets import base_experiment
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.reference import commands_below, reference

@@ -11,7 +11,7 @@ from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.compression.bounds import BoundOptions
 from frcnn_cli.engine.models.store import find_model
 from frcnn_proposals.errors import machine_errors
-from frcnn_proposals.files import check_writable, refuse_to_replace
+from frcnn_proposals.files import check_writable, reject_same_file
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.compression.choose import CompressedModel
@@ -50,7 +50,7 @@ def compress(
     bound = way.bound()
     path = find_model(None if model is None else Path(model), Path(runs_root))
     target = way.file_beside(path) if out is None else Path(out)
-    refuse_to_replace(path, target)
+    reject_same_file(path, target)
     check_writable(target)
     from frcnn_cli.engine.compression.choose import compress_model, open_images_for
     from frcnn_cli.engine.distributed.devices import find_device

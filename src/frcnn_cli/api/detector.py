@@ -213,14 +213,14 @@ class Detector:
         from frcnn_cli.engine.detection.run import detect_in_files
         from frcnn_cli.engine.drawing.detections import annotated_image_path
         from frcnn_cli.engine.proposals.inputs import find_images
-        from frcnn_proposals.files import check_writable, refuse_to_replace
+        from frcnn_proposals.files import check_writable, reject_same_file
 
         inputs = [images] if isinstance(images, str | Path) else images
         files = find_images([str(text) for text in inputs])
         outputs = DetectionOutputs(*map(_path, (json, csv, viz, save_crops, yolo)))
         if outputs.annotated is not None:
             for image_id, file in files:
-                refuse_to_replace(Path(file), annotated_image_path(outputs.annotated, image_id))
+                reject_same_file(Path(file), annotated_image_path(outputs.annotated, image_id))
         for path in (outputs.json_path, outputs.csv_path):
             if path is not None:
                 check_writable(path)
