@@ -48,9 +48,9 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
 
 @contextmanager
 def unfinished_file(path: Path) -> Iterator[Path]:
-    """A file beside `path` for a writer that needs a name; it is removed at the end.
+    """A file next to `path` for a writer that needs a name; it is removed at the end.
 
-    Its name is unique to this process, and ends like that of `path`. Raises InputError where it
+    Its name is unique to this process, and ends like that of `path`. Raises InputError if it
     cannot be created, or while another process writes `path`: one of the two would be lost.
     """
     start, end = f".{path.stem[:_SHORT]}.", f".partial{path.suffix}"
@@ -88,9 +88,9 @@ def _is_locked(path: Path) -> bool:
 
 @contextmanager
 def whole_folder(path: Path) -> Iterator[Path]:
-    """A new folder to write into, beside `path`; it takes that name when the block ends well.
+    """A new folder next to `path`; it is renamed to `path` if the block succeeds.
 
-    Its name until then is unique to this process. Raises MisuseError where `path` exists, also if
+    Its name until then is unique to this process. Raises MisuseError if `path` exists, or if
     another process creates it meanwhile.
     """
     if os.path.lexists(path):
@@ -110,11 +110,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def temporary_folder(beside: Path) -> Iterator[Path]:
-    """An empty folder on the disk of `beside`, with a name of its own; removed at the end."""
-    prefix = f".{beside.name[:_SHORT]}."
+def temporary_folder(path: Path) -> Iterator[Path]:
+    """An empty folder next to `path`, with a new name; removed at the end."""
+    prefix = f".{path.name[:_SHORT]}."
     with tempfile.TemporaryDirectory(
-        dir=beside.parent, prefix=prefix, suffix=".partial", ignore_cleanup_errors=True
+        dir=path.parent, prefix=prefix, suffix=".partial", ignore_cleanup_errors=True
     ) as outer:
         folder = Path(outer) / "content"  # created with the user's own permissions
         folder.mkdir()

@@ -88,7 +88,7 @@ def read_image_bytes(path: str | Path) -> bytes:
         if not Path(path).is_file():
             raise InputError(f"{path}: is not a file; pass the images inside it")
         with open_file(path) as file:
-            # read() allocates what it is asked for, even if the file is shorter.
+            # read() allocates the requested size, even if the file is shorter.
             size = os.fstat(file.fileno()).st_size
             data = file.read(min(size, MAX_BYTES) + 1)
     except (OSError, ValueError) as error:

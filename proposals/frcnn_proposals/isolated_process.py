@@ -22,7 +22,7 @@ _REJECTED, _FAILED = 3, 4
 
 
 class IsolatedCallError(Exception):
-    """The call returned no result. The message, part of a line, says how it ended."""
+    """The call returned no result. The message, part of a line, states how it ended."""
 
 
 def call_isolated(

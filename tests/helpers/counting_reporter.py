@@ -31,7 +31,7 @@ class Counting:
     ) -> Iterator[Advance]:
         self.totals[description], self.done[description] = total, done
 
-        def advance(count: int, beside: str) -> None:
+        def advance(count: int, status: str) -> None:
             self.done[description] += count
 
         yield advance

@@ -35,7 +35,7 @@ class RecordingReporter(Silent):
         self.counts = []
         finished = done
 
-        def advance(count: int, beside: str) -> None:
+        def advance(count: int, status: str) -> None:
             nonlocal finished
             finished += count
             self.counts.append((finished, total))

@@ -17,7 +17,7 @@ _OBJECT = np.dtype("O")
 
 
 def make_dtype(name: Any, align: Any = False, copy: Any = False) -> np.dtype[Any]:
-    """For numpy.dtype(name, align, copy). Raises RejectedError unless the type is a plain one."""
+    """Replacement of numpy.dtype(name, align, copy). Only plain types are accepted."""
     text = name.decode("latin1") if isinstance(name, bytes) else name
     if not isinstance(text, str) or not _DTYPE.fullmatch(text):
         raise RejectedError(f"contains an array of {name!r}")
@@ -39,7 +39,7 @@ def set_dtype(dtype: np.dtype[Any], state: Any) -> None:
 
 
 def empty_array(kind: Any, shape: Any, typecode: Any) -> NDArray[Any]:
-    """For numpy's _reconstruct: an array that set_array fills."""
+    """Replacement of numpy's _reconstruct: an array that set_array fills."""
     return np.empty(0)
 
 
@@ -59,14 +59,14 @@ def set_array(array: NDArray[Any], state: Any) -> None:
 
 
 def make_scalar(dtype: Any, data: Any = b"") -> Any:
-    """For numpy's scalar(dtype, bytes)."""
+    """Replacement of numpy's scalar(dtype, bytes)."""
     values = bytes_of(data)
     _check_shape((1,), dtype, len(values))
     return np.frombuffer(values, dtype)[0]
 
 
 def array_of_buffer(buffer: Any, dtype: Any, shape: Any, order: Any) -> NDArray[Any]:
-    """For numpy's _frombuffer, which newer pickles use."""
+    """Replacement of numpy's _frombuffer, which newer pickles use."""
     values = bytes_of(buffer)
     _check_shape(shape, dtype, len(values))
     return np.frombuffer(values, dtype).reshape(shape, order="F" if order == "F" else "C")

@@ -13,7 +13,7 @@ from frcnn_proposals.pickles.allowed import RejectedError, bytes_of
 
 
 def load_storage(data: Any) -> NDArray[Any]:
-    """For torch's _load_from_bytes: the numbers of a tensor's storage, in one row.
+    """Replacement of torch's _load_from_bytes: the numbers of a tensor's storage, in one row.
 
     torch reads them with weights_only, which creates only tensors and storages.
     """
@@ -28,7 +28,7 @@ def load_storage(data: Any) -> NDArray[Any]:
 
 
 def rebuild_tensor(storage: Any, offset: Any, size: Any, stride: Any, *rest: Any) -> NDArray[Any]:
-    """For torch's _rebuild_tensor_v2: a copy of the part of the storage that it describes."""
+    """Replacement of torch's _rebuild_tensor_v2: a copy of its part of the storage."""
     valid = isinstance(size, tuple) and isinstance(stride, tuple) and len(size) == len(stride)
     valid = valid and all(type(n) is int and n >= 0 for n in (offset, *size, *stride))
     if not isinstance(storage, np.ndarray) or storage.ndim != 1 or not valid:

@@ -42,7 +42,7 @@ def compress(
     {"fc6": 1024, "fc7": 256}. energy: smallest ranks that keep this share of the squared singular
     values. budget: best ranks that take this share of the time. max_drop: smallest layers that
     lose at most so many points of mAP, on a split that the model was not trained on. half: store
-    weights in bfloat16. dataset: to measure mAP on before and after. out: None writes beside
+    weights in bfloat16. dataset: to measure mAP on before and after. out: None writes next to
     the model, named by the bound. Raises Error where no ranks keep the bound.
     """
     reporter = reporter_for(progress)

@@ -205,7 +205,7 @@ class Detector:
         """Detections in files, folders, globs, lists of paths and datasets, as `frcnn detect`.
 
         A file that fails does not stop the others. json: file of COCO results; each image's
-        detections are stored beside it at once, so that the same call resumes an interrupted one.
+        detections are stored next to it at once, so that the same call resumes an interrupted one.
         csv: file with one row for each detection. yolo, viz, save_crops: folders for a text of each
         image, the drawn images, and the pixels of each box.
         """

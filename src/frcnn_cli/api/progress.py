@@ -15,22 +15,22 @@ class Progress:
     """One report of long work. As a string it is one line, so that `progress=print` works.
 
     kind: `progress` counts items; `note`, `detail` and `warning` are messages. text: the message,
-    or the name of the work. done, total: finished items, and all of them where that is known.
-    beside: a text about the last item, such as the loss of a training step.
+    or the name of the work. done, total: finished items, and all items, if known.
+    status: a text about the last item, such as the loss of a training step.
     """
 
     kind: Literal["progress", "note", "detail", "warning"]
     text: str
     done: int = 0
     total: int | None = None
-    beside: str = ""
+    status: str = ""
 
     def __str__(self) -> str:
         if self.kind != "progress":
             return f"Warning: {self.text}" if self.kind == "warning" else self.text
         of_total = "" if self.total is None else f" of {self.total}"
         line = f"{self.text}: {self.done}{of_total}"
-        return f"{line}, {self.beside}" if self.beside else line
+        return f"{line}, {self.status}" if self.status else line
 
 
 # Called with each report; an exception that it raises stops the work.
@@ -66,10 +66,10 @@ class CallbackReporter(Reporter):
     ) -> Iterator[Advance]:
         """Passes on each count of finished items."""
 
-        def advance(count: int, beside: str) -> None:
+        def advance(count: int, status: str) -> None:
             nonlocal done
             done += count
-            self.callback(Progress("progress", description, done, total, beside))
+            self.callback(Progress("progress", description, done, total, status))
 
         yield advance
 

@@ -1,1 +1,1 @@
-"""One file a command: parse, call the engine once, print."""
+"""One file per command: parse, call the engine once, print."""

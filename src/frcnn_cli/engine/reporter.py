@@ -44,7 +44,7 @@ class Reporter(Protocol):
         unit: Counted = "items",
     ) -> Iterator[Advance]:
         """Yield a function that counts finished items; `done` of `total` were finished before."""
-        yield lambda count, beside: None
+        yield lambda count, status: None
 
 
 class Silent(Reporter):

@@ -1,4 +1,4 @@
-"""The outputs of `frcnn detect` beside json, in images and in a video."""
+"""The outputs of `frcnn detect` in addition to JSON, in images and in a video."""
 
 from __future__ import annotations
 

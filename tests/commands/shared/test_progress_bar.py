@@ -17,7 +17,7 @@ def test_the_training_line_is_not_truncated(width: int) -> None:
     shown = Console(file=io.StringIO(), width=width, color_system=None)
     progress = bar(ITEMS, Console(file=io.StringIO(), force_terminal=True, width=width))
     step = StepReport(1234, 1.197, 0.678, 0.519, 0.001, 2, 0.5, 0.01, evaluation=0.488)
-    progress.add_task("Training", total=4500, completed=1234, beside=TrainingLine()(step))
+    progress.add_task("Training", total=4500, completed=1234, status=TrainingLine()(step))
     shown.print(progress.get_renderable())
     assert isinstance(shown.file, io.StringIO)
     text = " ".join(shown.file.getvalue().split())

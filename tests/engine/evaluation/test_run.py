@@ -54,7 +54,7 @@ class Lines(Silent):
         needs: Needs | None = None,
         unit: str = "items",
     ) -> Iterator[Advance]:
-        def advance(count: int, beside: str) -> None:
+        def advance(count: int, status: str) -> None:
             self.left -= count if description == "Detecting" else 0
             if self.left <= 0:
                 raise KeyboardInterrupt

@@ -66,16 +66,16 @@ class Output:
         items.
         """
         if self.verbosity < 0:
-            yield lambda count, beside: None
+            yield lambda count, status: None
             return
         shown_as = UNITS[unit]
         estimate = Estimate(description, total, done, needs, shown_as.in_words)
         if self.messages.is_terminal:
             with bar(shown_as, self.messages) as shown:
-                task = shown.add_task(description, total=total, completed=done, beside="")
+                task = shown.add_task(description, total=total, completed=done, status="")
                 yield self._announcing(
                     estimate,
-                    lambda count, beside: shown.update(task, advance=count, beside=escape(beside)),
+                    lambda count, status: shown.update(task, advance=count, status=escape(status)),
                 )
         else:
             log = LogProgress(self.note, description, total, done, shown_as)
@@ -84,8 +84,8 @@ class Output:
     def _announcing(self, estimate: Estimate, show: Advance) -> Advance:
         """Call `show`, and print the estimate once it is reliable."""
 
-        def advance(count: int, beside: str) -> None:
-            show(count, beside)
+        def advance(count: int, status: str) -> None:
+            show(count, status)
             if (line := estimate.line(count)) is not None:
                 self.note(line + ".")
 

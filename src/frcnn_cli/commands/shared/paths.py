@@ -14,7 +14,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import check_writable
 from frcnn_proposals.images import SUFFIXES
 
-# What is read from a folder besides images: annotations, proposals, and the progress of a run.
+# Files other than images that are read from a folder: annotations, proposals, a run's progress.
 _READ_SUFFIXES = (".xml", ".txt", ".yaml", ".yml", ".jsonl", ".mat", ".npy", ".npz", ".pkl")
 # Folders in which inputs are found by name; not everything in them is read.
 _SEARCHED = ("data_root", "runs_root")
@@ -95,7 +95,7 @@ def _reads(text: str, path: Path, data_root: Path | None) -> bool:
         return True
     folders = _folders_of(text, data_root)
     if path.suffix.lower() in SUFFIXES:
-        # Images may lie beside the folder of annotations. Those of a list or glob lie anywhere.
+        # Images may be next to the folder of annotations; those of a list or glob, anywhere.
         if folders and not any(is_inside(path, folder / "..") for folder in folders):
             return False
         return any(_is_same(image, path) for image in _images_of(text, data_root))

@@ -56,18 +56,18 @@ class _RateColumn(ProgressColumn):
 
 
 class _WordedProgress(Progress):
-    """Progress bars, each with its field `beside` on the next line, which fits narrow terminals."""
+    """Progress bars, each with its field `status` on the next line, which fits narrow terminals."""
 
     def get_renderables(self) -> Iterable[RenderableType]:
         """Yield the bar of each task, then its text."""
         for task in self.tasks:
             yield self.make_tasks_table([task])
-            if task.fields["beside"]:
-                yield Text.from_markup(task.fields["beside"], style="dim")
+            if task.fields["status"]:
+                yield Text.from_markup(task.fields["status"], style="dim")
 
 
 def bar(unit: Unit, console: Console) -> Progress:
-    """Create a bar that counts in `unit`; its tasks have a field `beside`, a Rich markup text."""
+    """Create a bar that counts in `unit`; its tasks have a field `status`, a Rich markup text."""
     rate = [] if unit.rate is None else [_RateColumn(unit.rate)]
     return _WordedProgress(
         TextColumn("{task.description}"),
@@ -99,7 +99,7 @@ class LogProgress:
         self.done = self.done_before = done
         self.started = self.last = time.monotonic()
 
-    def advance(self, count: int, beside: str) -> None:
+    def advance(self, count: int, status: str) -> None:
         """Count finished items; print a line if one is due."""
         self.done += count
         now = time.monotonic()
@@ -113,4 +113,4 @@ class LogProgress:
             line += f" of {self.unit.in_words(self.total)}, {left / 60:.0f} min left"
         if self.unit.rate is not None:
             line += f", {self.unit.rate(speed)}"
-        self.note(f"{line}, {beside}" if beside else line)
+        self.note(f"{line}, {status}" if status else line)

@@ -54,7 +54,7 @@ def variants_table() -> Table:
 
 
 def value_text(value: Any) -> str:
-    """A setting's value as text for people."""
+    """A setting's value as text for tables."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, list | tuple):

@@ -59,7 +59,7 @@ class DetectionResult:
 
     @property
     def equal(self) -> bool | None:
-        """Whether the outputs agree to TOLERANCE; None if ours are not in float32."""
+        """Whether the outputs agree within TOLERANCE; None if ours are not in float32."""
         if self.case.precision != "float32":
             return None
         return max(self.score_difference, self.box_difference) <= TOLERANCE

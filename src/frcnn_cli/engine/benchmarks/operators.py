@@ -43,7 +43,7 @@ class OperatorCase(BenchmarkResult):
 
     @property
     def bandwidth_fraction(self) -> float:
-        """Share of the memory bandwidth that `bytes` alone used."""
+        """Share of the memory bandwidth that moving `bytes` once uses."""
         return self.bytes / self.ours_s / self.bandwidth
 
 

@@ -96,7 +96,7 @@ def detect_dataset(
 
 
 def readable_images(dataset: Dataset, detections: Sequence[Mapping[str, Detections]]) -> Dataset:
-    """The dataset without images that any detector could not read.
+    """The dataset without the images that at least one detector could not read.
 
     Otherwise the objects of an unreadable image would count as missed. detections: by image id,
     one mapping per detector. Raises InputError if no image remains.

@@ -12,7 +12,7 @@ SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
 
 
 def export_path(model: Path, out: Path | None, kind: Format, plain: bool) -> Path:
-    """The file to export `model` to: `out`, or by default one beside the model.
+    """The file to export `model` to: `out`, or by default one next to the model.
 
     Raises MisuseError for an unknown format, for `plain` with a format other than ONNX, and for
     a file name of another format.

@@ -61,7 +61,7 @@ class SettingOptions:
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> SettingOptions:
-        """Make the record from the values of `setting_options` by name; None means not given."""
+        """Create the record from the values of `setting_options` by name; None means not given."""
         values = {name: value for name, value in given.items() if value is not None}
         fields = {name: values.pop(name) for name in FIELDS if name in values}
         return cls(**values, fields=fields)

@@ -105,7 +105,7 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
         raise MisuseError(
             f"{path}: this model has backbone {architecture.backbone}, not {experiment.backbone}."
         )
-    if architecture.classifier == "svm":  # margins are no logits to continue training from
+    if architecture.classifier == "svm":  # training cannot continue from margins instead of logits
         torch.manual_seed(experiment.train.seed)
         nn.init.normal_(model.score.weight, std=0.01)
         nn.init.zeros_(model.score.bias)

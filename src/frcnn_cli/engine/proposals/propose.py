@@ -110,13 +110,13 @@ def advance_with_rate(advance: Advance) -> Callable[[ProposeProgress], None]:
 
     def on_progress(progress: ProposeProgress) -> None:
         nonlocal started, done
-        beside = ""
+        status = ""
         if progress.computed:
             rate = progress.computed / (time.perf_counter() - started)
-            beside = f"{rate:.1f} images/s"
+            status = f"{rate:.1f} images/s"
         else:  # stored images are skipped quickly and would distort the rate
             started = time.perf_counter()
-        advance(progress.done - done, beside)
+        advance(progress.done - done, status)
         done = progress.done
 
     return on_progress

@@ -112,7 +112,7 @@ def _millions(subject: Subject) -> float | None:
 
 
 def main_settings(loaded: LoadedModel) -> dict[str, str]:
-    """Heading -> value of a model's most important settings, as text for people."""
+    """Heading -> value of a model's most important settings, as text."""
     architecture, experiment = loaded.model.architecture, loaded.experiment
     preprocessing, train = architecture.preprocessing, experiment.train
     schedule, sampling = train.schedule, train.sampling
@@ -161,7 +161,7 @@ def _layers(hidden: tuple[int, int], ranks: Mapping[str, int]) -> str:
 
 
 def machine_facts(device: torch.device) -> dict[str, str]:
-    """Processor, memory, system and versions, as text for people."""
+    """Processor, memory, system and versions, as text."""
     threads = torch.get_num_threads()
     facts = {
         "Processor": f"{_processor()}, {threads} thread{'s' if threads > 1 else ''}",

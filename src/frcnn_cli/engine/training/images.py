@@ -57,7 +57,7 @@ class TrainingImage:
 
 
 class TrainingImages:
-    """Prepares images; all random choices for one depend only on (seed, epoch, image)."""
+    """Prepares images; all random choices for an image depend only on (seed, epoch, image)."""
 
     def __init__(
         self,

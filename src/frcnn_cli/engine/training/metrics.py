@@ -28,7 +28,7 @@ Write = Callable[[Mapping[str, Any]], None]
 
 @contextmanager
 def appended_lines(path: Path, done: int) -> Iterator[Write]:
-    """Yield a function that appends a line, after lines of iterations after `done` are dropped.
+    """Drop the lines of iterations after `done`; yield a function that appends a line.
 
     So a run that is resumed from a checkpoint has each iteration once, like an uninterrupted
     one. Raises InputError, naming the file, if it cannot be written.

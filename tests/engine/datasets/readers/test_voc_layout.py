@@ -106,7 +106,7 @@ def test_lists_may_have_a_second_column_and_duplicates(tmp_path):
 
 @pytest.mark.parametrize("image_id", ["../outside", "sub/../../x", "/etc/passwd", "..", "a\x1bb"])
 def test_an_image_id_that_leads_out_of_the_folder_is_rejected(tmp_path, image_id):
-    """Files are written by it: detect --viz would replace an image beside the output folder."""
+    """Files are written by it: detect --viz could replace an image outside the output folder."""
     root = one_image(tmp_path, [DOG])
     (root / "VOC2007" / "ImageSets" / "Main" / "train.txt").write_text(f"000001\n{image_id}\n")
     for report in (lambda fault: None, raise_on_fault):

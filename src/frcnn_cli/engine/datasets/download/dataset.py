@@ -123,7 +123,7 @@ def folders_of(download: Download, root: Path) -> DownloadFolders:
 
 
 def is_complete(download: Download, folders: DownloadFolders) -> bool:
-    """Whether the dataset already exists. Raises InputError if the folder lacks a split."""
+    """Whether the dataset already exists. Raises InputError if a split is missing."""
     if not folders.target.exists():
         return False
     missing = _missing_splits(download, folders.target)

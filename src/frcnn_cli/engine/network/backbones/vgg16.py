@@ -20,7 +20,7 @@ from frcnn_cli.engine.settings import Preprocessing
 
 # Channels of the convolutions of each block; pooling separates the blocks.
 BLOCKS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
-PLANAR = 512  # from this number of output channels on, channels first train faster
+PLANAR = 512  # with at least this many output channels, channels first train faster
 
 
 def features() -> nn.Sequential:
