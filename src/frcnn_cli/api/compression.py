@@ -36,14 +36,14 @@ def compress(
     device: str = "auto",
     progress: OnProgress | None = None,
 ) -> CompressedModel:
-    """Compress fc6 and fc7 of a model, as `frcnn compress`; returns the file and what it costs.
+    """Compress fc6 and fc7 of a model, as `frcnn compress`; return the file and its costs.
 
     Give one bound, or `half` alone. svd_rank: one rank, or one per layer as
     {"fc6": 1024, "fc7": 256}. energy: smallest ranks that keep this share of the squared singular
-    values. budget: best ranks that take this share of the time. max_drop: smallest layers that
-    lose at most so many points of mAP, on a split that the model was not trained on. half: store
-    weights in bfloat16. dataset: to measure mAP on before and after. out: None writes next to
-    the model, named by the bound. Raises Error where no ranks keep the bound.
+    values. budget: best ranks that take this share of the time. max_drop: smallest layers that lose
+    at most this many mAP points, on a split that the model was not trained on. half: store weights
+    in bfloat16. dataset: to measure mAP before and after. out: by default next to the model, named
+    by the bound. Raises Error if no ranks meet the bound.
     """
     reporter = reporter_for(progress)
     way = BoundOptions(_rank_text(svd_rank), energy, _budget_text(budget), max_drop, half, None)

@@ -1,4 +1,4 @@
-"""Datasets: found, read, and generated."""
+"""Read and generate datasets."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from frcnn_proposals.errors import machine_errors
 def find_dataset(
     name: str | Path, split: str | None = None, data_root: str | Path | None = None
 ) -> Dataset:
-    """One split of a dataset, read whole; pixels stay on disk.
+    """Read one split of a dataset; pixels stay on disk.
 
     name: voc2007, voc2012, coco2017, a path, a folder's name under a data root, or a union as
-    voc2007+voc2012. split: train, val, trainval, test or all; None takes the split that models
-    are evaluated on: test where it is annotated, else val. data_root: searched first, then
-    $FRCNN_DATA, then ./data. Raises Error for an unknown dataset or split, or a faulty file.
+    voc2007+voc2012. split: train, val, trainval, test or all; None is the split that models are
+    evaluated on: test if annotated, otherwise val. data_root: searched first, then $FRCNN_DATA,
+    then ./data. Raises Error for an unknown dataset or split, or a faulty file.
     """
     from frcnn_cli.engine.datasets import find
 
@@ -39,8 +39,8 @@ def generate_dataset(
 ) -> Path:
     """Write a small dataset of textured shapes in the VOC layout, and return its folder.
 
-    images: at least 8; the last quarter is the test split. size: width and height in pixels.
-    The same seed generates the same images. Raises Error where `out` exists.
+    images: at least 8; the last quarter is the test split. size: width and height in pixels. The
+    same seed generates the same images. Raises Error if `out` exists.
     """
     from frcnn_cli.engine.datasets.generate import dataset
 

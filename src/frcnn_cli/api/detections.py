@@ -1,4 +1,4 @@
-"""Detections that know their classes and their image."""
+"""Detections with their class names and their image."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Detection(NamedTuple):
 
 @dataclass(frozen=True, repr=False, eq=False)
 class Detections(records.Detections):
-    """What was detected in one image, highest score first.
+    """Detections in one image, highest score first.
 
     boxes: float32 (N, 4), x1, y1, x2, y2, 0-based, inclusive corners, in pixels of the image.
-    scores: float32 (N,), probabilities or, of SVMs, margins. labels: int64 (N,), 1..K.
-    class_names: of labels 1..K. image_id: the file's name without suffix; empty for an array.
-    size: width and height of the image. image: its file or its pixels, for `draw`.
+    scores: float32 (N,), probabilities, or margins for SVMs. labels: int64 (N,), 1..K. class_names:
+    of labels 1..K. image_id: the file's name without suffix; empty for an array. size: width and
+    height of the image. image: its file or its pixels, for `draw`.
     """
 
     class_names: tuple[str, ...] = ()
@@ -81,8 +81,8 @@ class Detections(records.Detections):
     def draw(self, image: ImageLike | None = None) -> PIL.Image.Image:
         """The image with a box, class and score for each detection, as a Pillow image.
 
-        image: to draw on, in place of the detections' own. Raises Error where there is no image
-        or its file cannot be read.
+        image: to draw on instead of the detections' image. Raises Error if there is no image, or
+        its file cannot be read.
         """
         import PIL.Image
 
@@ -106,10 +106,10 @@ class Detections(records.Detections):
             self.draw().show()
 
     def to_coco(self, image_id: str | int | None = None) -> list[dict[str, Any]]:
-        """One entry for each detection, as COCO results and `frcnn detect --json` have them.
+        """One entry per detection, as in COCO results and `frcnn detect --json`.
 
         Keys: image_id, category_id (1..K), category, bbox (x, y, width, height) and score.
-        image_id: in place of the file's name.
+        image_id: used instead of the file's name.
         """
         from frcnn_cli.engine.detection.results import coco_entries
 
@@ -117,12 +117,12 @@ class Detections(records.Detections):
         return coco_entries(given, self, self.class_names)
 
     def to_numpy(self) -> NDArray[np.float32]:
-        """One row (x1, y1, x2, y2, score, label) for each detection: float32 (N, 6)."""
+        """One row (x1, y1, x2, y2, score, label) per detection: float32 (N, 6)."""
         columns = (self.boxes, self.scores[:, None], self.labels[:, None])
         return np.concatenate(columns, axis=1).astype(np.float32)
 
     def to_supervision(self) -> supervision.Detections:
-        """As `supervision.Detections`, which needs the package supervision.
+        """Convert to `supervision.Detections`; requires the package supervision.
 
         Its corners are exclusive: x2 and y2 are larger by 1, so that a box keeps its width.
         class_id is 0-based: an index into `class_names`.

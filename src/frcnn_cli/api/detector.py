@@ -34,10 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DetectedFiles:
-    """What was detected in many files.
+    """Detections in many files.
 
-    detections: by image id, in the order of the files. failures: a message for each file that
-    could not be read or proposed for.
+    detections: by image id, in the order of the files. failures: a message for each file that could
+    not be read, or whose proposals could not be computed.
     """
 
     detections: dict[str, Detections]
@@ -46,15 +46,15 @@ class DetectedFiles:
 
 @dataclass(frozen=True)
 class Detector:
-    """A model file and how to detect with it; `Detector.load` makes one.
+    """A model and its detection settings; create it with `Detector.load`.
 
     Several threads may use one detector at the same time. It pickles as its path and settings:
     another process loads the weights at first use.
 
-    path: of the model file. options: changes to the model's own settings. device: auto, cpu,
-    cuda or cuda:N. proposals: a file of them. source: computes them where none are given; None
-    takes the source that the model was trained with. max_pixels: of an image file. classes: to
-    return; None for all.
+    path: of the model file. options: changes to the model's own settings. device: auto, cpu, cuda
+    or cuda:N. proposals: a proposal file. source: computes proposals if none are given; None is the
+    source that the model was trained with. max_pixels: limit of an image file. classes: to return;
+    None for all.
     """
 
     path: Path
@@ -93,14 +93,14 @@ class Detector:
     ) -> Detector:
         """Load a model: a .safetensors file, a run's folder, or None for the newest run.
 
-        Settings are those of `frcnn detect`; None takes the model's own. score_threshold: lowest
-        score that counts, by default 0.5, or a margin of 0 where SVMs classify. classes: names of
-        the classes to return; None for all. top_k: detections per image, of all classes. nms_iou:
-        IoU over which non-maximum suppression drops a box. flip: also read the mirrored image
-        (`--tta flip`). scales: lengths of the shorter side; empty reads at the model's one scale.
-        box_regression: False leaves detections on their proposals. box_voting: IoU, 0 for no
-        voting. proposals: a file of them, read by image id. runs_root: folder with the runs.
-        Raises Error where there is no such model or a setting is out of range.
+        Settings are those of `frcnn detect`; None keeps the model's value. score_threshold: minimum
+        score, by default 0.5, or a margin of 0 for SVMs. classes: names of the classes to return;
+        None for all. top_k: maximum detections per image. nms_iou: suppress a box if its IoU with a
+        better box is higher. flip: also use the mirrored image (`--tta flip`). scales: lengths of
+        the shorter side; empty for the model's single scale. box_regression: False keeps the boxes
+        of the proposals. box_voting: minimum IoU; 0 turns it off. proposals: a proposal file, read
+        by image id. runs_root: folder of the runs. Raises Error if the model is not found or a
+        setting is out of range.
         """
         options = DetectionOptions(
             score_threshold=score_threshold,
@@ -133,7 +133,7 @@ class Detector:
         known = {"classes", *(each.name for each in fields(DetectionOptions))} - {"precision"}
         if unknown := sorted(set(changes) - known):
             raise MisuseError(
-                f"There is no setting {unknown[0]!r} to change. Settings are "
+                f"Unknown setting {unknown[0]!r}. Settings are "
                 f"{', '.join(sorted(known))}; others are arguments of Detector.load."
             )
         for name in {"scales", "classes"} & changes.keys():
@@ -170,13 +170,13 @@ class Detector:
         """Detections in an image, or a list of them for several images.
 
         An image is a path, an array of uint8 in RGB (H, W, 3) or grey (H, W), or a Pillow image.
-        OpenCV reads BGR: turn it by `image[..., ::-1]`. Several images are read and proposed for
-        in threads, ahead of the network.
+        OpenCV reads BGR: convert it by `image[..., ::-1]`. Several images are read, and their
+        proposals computed, in threads ahead of the network.
 
         proposals: boxes (N, 4) of the image (x1, y1, x2, y2, 0-based, inclusive), for several
         images a list of such boxes; or a mapping by image id, as `read_proposals` returns. By
-        default they come from the detector's file or source. Raises Error where an image cannot
-        be read or proposed for.
+        default they come from the detector's file or source. Raises Error if an image cannot be
+        read, or its proposals cannot be computed.
         """
         if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
             ready = self._network.get()
@@ -206,8 +206,8 @@ class Detector:
 
         A file that fails does not stop the others. json: file of COCO results; each image's
         detections are stored next to it at once, so that the same call resumes an interrupted one.
-        csv: file with one row for each detection. yolo, viz, save_crops: folders for a text of each
-        image, the drawn images, and the pixels of each box.
+        csv: file with one row per detection. yolo, viz, save_crops: folders for one text file per
+        image, the annotated images, and the pixels of each box.
         """
         from frcnn_cli.engine.detection.outputs import DetectionOutputs
         from frcnn_cli.engine.detection.run import detect_in_files
@@ -243,7 +243,7 @@ class Detector:
         return Setting(self.options, self.proposals, self.source, self.classes)
 
     def _prepare(self, ready: ReadyNetwork, image: Any, given: Any) -> tuple[Image, Proposals]:
-        """Pixels and proposals, in any thread."""
+        """Pixels and proposals of an image, computed in any thread."""
         pixels, image_id = pixels_of(image, self.max_pixels), image_id_of(image)
         if given is not None:
             return pixels, boxes_for(given, image_id, (pixels.shape[1], pixels.shape[0]))

@@ -1,4 +1,4 @@
-"""Evaluation of a model, or of detections from elsewhere."""
+"""Evaluation of a model, or of given detections."""
 
 from __future__ import annotations
 
@@ -42,12 +42,11 @@ def evaluate(
 ) -> Evaluation:
     """The VOC and COCO averages of a model on a dataset, as `frcnn eval`.
 
-    model: a .safetensors file, a run's folder, or None for the newest run. dataset: None takes
-    the dataset that the model was trained on. split: None takes test where it is annotated,
-    else val. proposals: a file of them; None computes them by `source` into the cache. Settings
-    of detection are those of `Detector.load`. save_detections: file of COCO results. An
-    interrupted evaluation is resumed by the same call. Raises Error where model, dataset and
-    proposals do not match.
+    model: a .safetensors file, a run's folder, or None for the newest run. dataset: None is the
+    dataset that the model was trained on. split: None is test if annotated, otherwise val.
+    proposals: a proposal file; None computes them by `source` into the cache. Detection settings
+    are those of `Detector.load`. save_detections: file of COCO results. An interrupted evaluation
+    is resumed by the same call. Raises Error if model, dataset and proposals do not match.
     """
     reporter = reporter_for(progress)
     data = data_options(dataset, split, data_root, proposals, source, allow_mismatch)
@@ -84,9 +83,8 @@ def evaluate_detections(
 ) -> Evaluation:
     """The VOC and COCO averages of detections, as `frcnn eval --detections`.
 
-    detections: a file of COCO results, VOC devkit text files, or a mapping by image id.
-    split: None takes test where it is annotated, else val. Raises Error where they do not
-    match the dataset.
+    detections: a file of COCO results, VOC devkit text files, or a mapping by image id. split: None
+    is test if annotated, otherwise val. Raises Error if they do not match the dataset.
     """
     from frcnn_cli.engine.evaluation.images import open_split
     from frcnn_cli.engine.evaluation.run import evaluate_file
@@ -117,7 +115,7 @@ def data_options(
     source: str | None,
     allow_mismatch: bool = False,
 ) -> DataOptions:
-    """The engine's options of these arguments."""
+    """The engine's options for these arguments."""
     return DataOptions(
         dataset=None if dataset is None else str(dataset),
         split=split,

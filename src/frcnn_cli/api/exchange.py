@@ -26,9 +26,9 @@ def export(
 ) -> Export:
     """Write a model for other runtimes, as `frcnn export`, and compare the file with the model.
 
-    format: onnx, for onnxruntime and others, or torch-export, a .pt2 for torch alone. plain: RoI
-    pooling by plain operators, for runtimes without MaxRoiPool. out: None writes next to the
-    model. Raises Error where a package is missing or the file's outputs differ.
+    format: onnx, for onnxruntime and others, or torch-export, a .pt2 for PyTorch. plain: build RoI
+    pooling from basic operators, for runtimes without MaxRoiPool. out: by default next to the
+    model. Raises Error if a package is missing or the file's outputs differ.
     """
     path = find_model(None if model is None else Path(model), Path(runs_root))
     target = export_path(path, None if out is None else Path(out), format, plain)

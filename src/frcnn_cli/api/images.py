@@ -1,4 +1,4 @@
-"""Images and proposals in the forms that a caller has them, as the engine takes them."""
+"""Convert the caller's images and proposals to the engine's form."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ BoxesById = Mapping[str, Proposals]
 def pixels_of(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Image:
     """The pixels (H, W, 3) uint8, RGB, of a file, an array or a Pillow image.
 
-    A file is turned upright by its EXIF orientation. A Pillow image is taken as it lies: boxes
-    are in the pixels of the given image. Raises MisuseError for anything else, and InputError
-    where a file cannot be read.
+    A file is turned upright by its EXIF orientation. A Pillow image is not turned: boxes are in the
+    pixels of the given image. Raises MisuseError for anything else, and InputError if a file cannot
+    be read.
     """
     if isinstance(image, str | Path):
         if Path(image).is_dir():
@@ -58,8 +58,8 @@ def image_id_of(image: ImageLike) -> str:
 def boxes_for(given: Boxes | BoxesById, image_id: str, size: tuple[int, int]) -> Proposals:
     """The given proposals of one image of `size` (width, height).
 
-    given: the boxes, or a mapping that has them under the image's id. Raises MisuseError where
-    the mapping does not have the id, or a box is not inside the image.
+    given: the boxes, or a mapping from image id to boxes. Raises MisuseError if the id is missing,
+    or a box is not inside the image.
     """
     if isinstance(given, Mapping):
         if image_id not in given:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Setting:
-    """How to detect: changes to the model's own settings, where proposals come from, and the
-    names of the classes to return; None for all."""
+    """Detection settings: changes to the model's, the source of proposals, and the classes to
+    return (None for all)."""
 
     options: DetectionOptions
     proposals: Path | None
@@ -45,14 +45,14 @@ class ReadyNetwork:
     propose: Propose
 
     def detect(self, image: Image, proposals: Proposals) -> records.Detections:
-        """Detections in one image. Any number of threads may do so: nothing is changed."""
+        """Detections in one image. Any number of threads may call it: nothing is changed."""
         from frcnn_cli.engine.detection.image import detect_image
 
         found = detect_image(self.prepared, image, proposals, self.detector.settings)
         return self.detector.selected(found)
 
     def with_setting(self, setting: Setting) -> ReadyNetwork:
-        """The same weights with another setting; the source of proposals stays."""
+        """The same weights with other settings; the source of proposals stays the same."""
         return replace(self, detector=setting.detector(self.detector.loaded))
 
 
@@ -64,7 +64,7 @@ class LazyNetwork:
         self._ready: ReadyNetwork | None = None
 
     def get(self) -> ReadyNetwork:
-        """The network. Other threads wait while one loads it. Raises as `load` does."""
+        """The network. Other threads wait while one loads it. Raises like `load`."""
         with self._lock:
             if self._ready is None:
                 self._ready = self._load()

@@ -1,4 +1,4 @@
-"""Proposals: computed into a store, and read from any proposal file."""
+"""Compute proposals into a store, and read them from any proposal file."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def propose(
     max_pixels: int = MAX_PIXELS,
     progress: OnProgress | None = None,
 ) -> ProposeResult:
-    """Compute the proposals of images into a store, as `frcnn propose`; returns where it is.
+    """Compute the proposals of images into a store, as `frcnn propose`; return its path and counts.
 
-    images: files, folders, globs, text files with a path on each line, or datasets. out: the
-    store; None names it after the first input, in the current folder. Images that the store
-    already has are not computed again, so that the same call resumes an interrupted one.
-    source: a name that `frcnn propose --list-sources` shows, or a Source. parameters: of a named
-    source, such as {"mode": "quality"}. split: of a dataset. shard: only part I/N of the images.
-    workers: processes; None is one per core, 0 computes in this process. Raises Error where
-    an input names no images; an image that fails is listed in `failures`.
+    images: files, folders, globs, text files with one path per line, or datasets. out: the store;
+    None names it after the first input, in the current folder. Images that the store already
+    contains are not computed again, so that the same call resumes an interrupted one. source: a
+    name that `frcnn propose --list-sources` shows, or a Source. parameters: of a named source, such
+    as {"mode": "quality"}. split: of a dataset. shard: only part I/N of the images. workers: number
+    of processes; None is one per core, 0 computes in this process. Raises Error if an input names
+    no images. An image that fails is listed in `failures`.
     """
     from frcnn_cli.engine.distributed.team import team_from_environment
     from frcnn_cli.engine.proposals.inputs import Shard
@@ -66,9 +66,9 @@ def read_proposals(
 ) -> Mapping[str, Proposals]:
     """The boxes of a proposal file or a folder of them, by image id.
 
-    format: as in `frcnn proposals convert`, where the file itself leaves more than one meaning.
-    image_ids: the images of the dataset in its order, which formats without ids need. Raises
-    Error, naming the file, where it cannot be read.
+    format: as in `frcnn proposals convert`, required if the file fits several formats. image_ids:
+    the images of the dataset in order, required by formats without ids. Raises Error, which names
+    the file, if it cannot be read.
     """
     from frcnn_proposals.formats import read_proposals as read
 

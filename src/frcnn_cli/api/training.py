@@ -1,4 +1,4 @@
-"""Training: a run started or resumed, with the settings of `frcnn train`."""
+"""Start and resume training runs, with the settings of `frcnn train`."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def train(
     emulate_bfloat16: bool = False,
     progress: OnProgress | None = None,
 ) -> Trained:
-    """Train a detector, as `frcnn train`; returns its model file.
+    """Train a detector, as `frcnn train`; return its model file.
 
-    Settings come from the preset, then variants, then the TOML file `config`, then arguments; the
-    last one counts, and None keeps what is there. settings: any setting by its full name, such as
-    {"sampling.foreground_iou": 0.6}; `frcnn config show` lists them. out: the run's folder; None
-    makes a new one in `runs_root`. The other arguments are the options of `frcnn train`, under
-    the same names. An interrupted run is resumed by `resume`. Raises Error where the run cannot
-    be started.
+    Settings are read from the preset, then variants, then the TOML file `config`, then arguments;
+    later ones override earlier ones, and None changes nothing. settings: any setting by its full
+    name, such as {"sampling.foreground_iou": 0.6}; `frcnn config show` lists them. out: the run's
+    folder; None creates a new one in `runs_root`. The other arguments are the options of
+    `frcnn train`, under the same names. An interrupted run is resumed by `resume`. Raises Error if
+    the run cannot be started.
     """
     from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
     from frcnn_cli.engine.training.run import RunOptions
@@ -111,8 +111,8 @@ def resume(
 ) -> Trained:
     """Resume a run from its last checkpoint, as `frcnn train --resume`.
 
-    run: its folder. The run keeps the settings that it was started with. Raises Error where the
-    folder holds no run, or its proposals were changed.
+    run: its folder. The run keeps the settings that it was started with. Raises Error if the folder
+    contains no run, or its proposals have changed.
     """
     from frcnn_cli.engine.training.run import RunOptions
     from frcnn_cli.engine.training.start import resume_run

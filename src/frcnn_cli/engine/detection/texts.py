@@ -67,12 +67,12 @@ def start_yolo_folder(folder: Path, image_ids: Iterable[str], classes: Sequence[
     for image_id in image_ids:
         path = folder / f"{image_id}.txt"
         if path == names:
-            raise MisuseError(f"{path}: this file holds the class names. Rename the image.")
+            raise MisuseError(f"{path}: this file contains the class names. Rename the image.")
         if path.exists():
             first_line = _text_of(path).partition("\n")[0]
             if first_line and len(first_line.split()) != _YOLO_COLUMNS:
                 raise MisuseError(
-                    f"{path}: holds no scores, so it may be an annotation and is not replaced.\n"
+                    f"{path}: contains no scores, so it may be an annotation and is not replaced.\n"
                     "Choose another folder."
                 )
     write_whole(names, content.encode())

@@ -18,7 +18,7 @@ def export_path(model: Path, out: Path | None, kind: Format, plain: bool) -> Pat
     a file name of another format.
     """
     if kind not in SUFFIXES:
-        raise MisuseError(f"There is no format '{kind}'. Formats are {', '.join(SUFFIXES)}.")
+        raise MisuseError(f"Unknown format '{kind}'; expected {', '.join(SUFFIXES)}.")
     if plain and kind != "onnx":
         raise MisuseError(
             "--plain applies to --format onnx only; torch-export always uses basic operators."
