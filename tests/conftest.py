@@ -20,7 +20,7 @@ _connect = socket.socket.connect
 
 
 def _connect_nearby(self: socket.socket, address: Any) -> None:
-    """Tests serve themselves: none may pass or fail by what a network has."""
+    """Allow local connections only: no test may depend on the network."""
     if self.family in (socket.AF_INET, socket.AF_INET6):
         assert address[0] in ("localhost", "127.0.0.1", "::1"), f"a connection to {address}"
     _connect(self, address)
@@ -37,7 +37,7 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The folder of real images and files; tests that need it are skipped where it is absent."""
+    """The folder of real images and files; tests that need it are skipped if it is missing."""
     folder = Path(os.environ.get("FRCNN_SHARED_DATA", REPOSITORY.parent / "shared" / "data"))
     if not folder.is_dir():
         pytest.skip(f"no shared data at {folder}; FRCNN_SHARED_DATA names another folder")

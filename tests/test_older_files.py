@@ -43,7 +43,7 @@ def unpacked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 @pytest.fixture
 def home(unpacked: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the files, as the current one. A test changes only what it alone uses."""
+    """The folder of the files, as current folder. No two tests change the same file."""
     monkeypatch.chdir(unpacked)
     monkeypatch.setenv("FRCNN_CACHE", str(unpacked / "cache"))
     monkeypatch.setenv("FRCNN_DATA", str(unpacked / "data"))
@@ -120,7 +120,7 @@ def assert_kept(journal: dict[str, list[Row]], results: Path) -> None:
 
 
 @pytest.mark.parametrize("model", RECORDED["models"])
-def test_models_detect_what_they_did(home: Path, tmp_path: Path, model: str) -> None:
+def test_models_detect_the_same_as_before(home: Path, tmp_path: Path, model: str) -> None:
     """Every backbone, in float32 and bfloat16, compressed, with SVMs, and a run's folder."""
     threshold = -100 if model.endswith("svm.safetensors") else 0
     run("detect", f"{IMAGES}/000001.jpg", "--model", model, "--proposals", "grid.proposals",
@@ -211,7 +211,7 @@ def test_an_older_setting_begins_another_run(home: Path, tmp_path: Path) -> None
 
 
 def test_interrupted_detection_resumes(home: Path, tmp_path: Path) -> None:
-    """With given boxes; all results but the marked ones are those of an uninterrupted run."""
+    """With given boxes; all results except the marked ones equal those of an uninterrupted run."""
     image_id = mark_first_image(home / "given.json.partial")
     given = ("--model", "runs/finished", "--proposals", "grid.proposals")
     said = run(*DETECT, *given, "--json", "given.json")
@@ -250,7 +250,7 @@ def test_an_interrupted_evaluation_resumes(home: Path, tmp_path: Path) -> None:
     assert sorted((home / "cache" / "proposals").iterdir()) == stores
 
 
-def test_results_score_what_they_did(home: Path, tmp_path: Path) -> None:
+def test_results_have_the_same_scores_as_before(home: Path, tmp_path: Path) -> None:
     run("eval", "--detections", "results.json", "shapes", "--split", "trainval",
         "--json", tmp_path / "scores.json")  # fmt: skip
     scores, recorded = read_json(tmp_path / "scores.json"), RECORDED["evaluation"]

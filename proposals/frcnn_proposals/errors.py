@@ -54,7 +54,7 @@ class MisuseError(InputError):
 
 @contextmanager
 def machine_errors() -> Iterator[None]:
-    """Raise Error, with a message, where the block runs out of memory or cannot use a file.
+    """Raise Error, with a message, if the block runs out of memory or cannot use a file.
 
     Other exceptions pass unchanged: they are faults of the program.
     """

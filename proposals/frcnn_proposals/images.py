@@ -154,7 +154,7 @@ def _orientation(image: PIL.Image.Image) -> int:
 
 
 def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    """An image of any mode in 8-bit RGB. Raises ValueError where its range is not known."""
+    """An image of any mode in 8-bit RGB. Raises ValueError if its range is not known."""
     import PIL.Image
 
     if image.mode == "F":

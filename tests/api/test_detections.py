@@ -48,7 +48,7 @@ def test_as_an_array_and_one_by_one() -> None:
     assert made().names == ["<dog>", "cat", "<dog>"]
 
 
-def test_some_of_them_keep_what_they_know() -> None:
+def test_a_selection_keeps_classes_and_image() -> None:
     some = made(image_id="street", size=(40, 60)).above(0.5)
     assert isinstance(some, frcnn.Detections)
     assert (some.names, some.image_id, some.size) == (["<dog>", "cat"], "street", (40, 60))
@@ -69,7 +69,7 @@ def test_equality_and_pickles() -> None:
         found.boxes = BOXES  # type: ignore[misc]
 
 
-def test_what_a_prompt_shows() -> None:
+def test_the_repr() -> None:
     assert repr(made(image_id="a")) == "<3 detections in a: <dog> 0.90, cat 0.50, <dog> 0.25>"
     assert repr(frcnn.Detections()) == "<0 detections>"
     many = made().take([0] * 7)
@@ -97,7 +97,7 @@ def test_drawn_on_their_own_image_or_another(tmp_path: Path) -> None:
 
 
 def test_in_a_notebook() -> None:
-    """The drawn image, not larger than a page; a table where there is no image."""
+    """The drawn image, not larger than a page; a table if there is no image."""
     large = made(image=np.zeros((3000, 1500, 3), np.uint8))
     content = large._repr_png_()
     assert content is not None

@@ -67,7 +67,7 @@ def test_the_given_image_is_not_changed(detector: frcnn.Detector) -> None:
         (b"bytes", "not bytes"),
     ],
 )
-def test_what_is_no_image(image: Any, message: str, detector: frcnn.Detector) -> None:
+def test_invalid_images(image: Any, message: str, detector: frcnn.Detector) -> None:
     for given in (image, [IMAGE, image]):
         with pytest.raises(frcnn.Error, match=message):
             detector.detect(given)
@@ -98,7 +98,7 @@ def test_proposals_in_every_form(detector: frcnn.Detector) -> None:
         ([IMAGE, IMAGE], [np.zeros((1, 4))], "2 images need as many proposals"),
     ],
 )
-def test_what_are_no_proposals(
+def test_invalid_proposals(
     image: Any, proposals: Any, message: str, detector: frcnn.Detector
 ) -> None:
     with pytest.raises(frcnn.Error, match=message):
@@ -168,7 +168,7 @@ def test_files_that_fail_do_not_stop_the_others(detector: frcnn.Detector, tmp_pa
     assert found.detections["b"].draw().size == (128, 96)
 
 
-def test_what_viz_would_overwrite_is_kept(detector: frcnn.Detector, tmp_path: Path) -> None:
+def test_viz_does_not_overwrite_inputs(detector: frcnn.Detector, tmp_path: Path) -> None:
     image = tmp_path / "b.jpg"
     image.write_bytes(IMAGE.read_bytes())
     with pytest.raises(frcnn.Error, match=r"b\.jpg"):

@@ -87,7 +87,7 @@ def test_evaluate(options: str, keywords: dict[str, Any], at_home: Path, tmp_pat
     assert of_file == {**evaluation.to_json(), "trained_on": None}  # a file names no model
 
 
-def test_evaluate_what_a_detector_finds(at_home: Path) -> None:
+def test_evaluate_the_detections_of_a_detector(at_home: Path) -> None:
     dataset = frcnn.find_dataset("shapes")
     detector = frcnn.Detector.load(MODEL, score_threshold=0, proposals="shapes.proposals")
     found = {image.image_id: detector.detect(image.path) for image in dataset.images}

@@ -344,7 +344,7 @@ def test_a_file_out_of_step_with_the_data_set_stops_unless_allowed(
     assert "Skipped: 000009" in allowed.output
 
 
-def test_training_goes_on_from_a_compressed_model(home: Path, tmp_path: Path) -> None:
+def test_training_continues_from_a_compressed_model(home: Path, tmp_path: Path) -> None:
     thin = tmp_path / "thin.safetensors"
     run = home / "runs" / "first"
     assert frcnn("compress", run, "--svd-rank", 32, "--out", thin).exit_code == 0

@@ -1,4 +1,4 @@
-"""The commands that the documentation shows are run, page by page and in order, made small."""
+"""Run the documented commands, shortened, page by page and in order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from documented import Shown, in_blocks, in_helps, pages
 from documented_home import copy_home, make_home, run, stop
 from documented_output import outputs, unprinted
 
-# What is only parsed, and why.
+# Commands that are only parsed, and the reason.
 NOT_RUN = {
     r"report MODEL MODEL": "a synopsis",
     r"detect 0": "needs a camera",
@@ -77,14 +77,14 @@ def test_the_commands_run(name: str, prepared: Path, tmp_path: Path) -> None:
             assert unprinted(lines, printed[words]) == [], words
 
 
-def test_what_a_page_shows_is_compared() -> None:
+def test_documented_outputs_are_compared() -> None:
     output = "Model: a\n┃ class ┃ score ┃\n│ dog │ 0.9 │\n3 images"
     assert unprinted(["5 images", "│ dog │ 1.0 │", "Model: a"], output) == []
-    wrong = ["5 pictures", "│ doggy │ 0.9 │", "Model: b"]
+    wrong = ["5 photos", "│ doggy │ 0.9 │", "Model: b"]
     assert unprinted(wrong, output) == wrong
     assert sum(len(list(outputs(page))) for page in pages()) >= 6
 
 
-def test_what_is_left_out_is_still_shown() -> None:
+def test_commands_that_are_not_run_are_still_documented() -> None:
     every = [command for commands in shown().values() for command in commands]
     assert {reason_against(command) for command in every} - {None} == set(NOT_RUN.values())

@@ -74,7 +74,7 @@ def test_links_outside_the_site_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_workflows_run_what_the_repository_has(workflow: Path) -> None:
+def test_workflows_run_existing_files(workflow: Path) -> None:
     assert commands(workflow)
     for command in commands(workflow):
         assert_known(command)

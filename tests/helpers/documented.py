@@ -29,8 +29,8 @@ PLACEHOLDERS = {"FORMAT": "coco", "IN": "boxes.mat", "N": "1"}
 class Shown:
     """A command as a page shows it.
 
-    where: page and line, or the command whose help it is. words: what follows `frcnn`.
-    launched: whether torchrun starts it. inline: whether it stands in a sentence.
+    where: page and line, or the command with this help text. words: the words after `frcnn`.
+    launched: whether torchrun starts it. inline: whether it is part of a sentence.
     """
 
     where: str
@@ -99,7 +99,7 @@ def commands_in(line: str) -> Iterator[tuple[tuple[str, ...], bool]]:
     """The words after `frcnn` in each command of a line, and whether torchrun starts it.
 
     A line may have a comment, variables in front, pipes, `&&`, and `$(...)`. Raises ValueError
-    where the quotes do not match.
+    if the quotes do not match.
     """
     tokens = shlex.shlex(line, posix=True, punctuation_chars=True)
     tokens.whitespace_split = True

@@ -48,16 +48,16 @@ HERE = {
 
 
 def run(home: Path, words: tuple[str, ...]) -> Result:
-    """Run `frcnn` with words, made small, in a folder as somebody's own."""
+    """Run `frcnn` with a shortened command, in `home` as the user's home and current folder."""
     environment = {"HOME": str(home), "FRCNN_CACHE": str(home / "cache"), "FRCNN_DATA": None}
     with pytest.MonkeyPatch.context() as patched:
         patched.chdir(home)
         # Compute proposals in this process: another one would import everything again.
         patched.setattr(proposing, "usable_cores", lambda: 0)
-        return CliRunner().invoke(cli, made_small(words), env=environment)
+        return CliRunner().invoke(cli, shortened(words), env=environment)
 
 
-def made_small(words: tuple[str, ...]) -> list[str]:
+def shortened(words: tuple[str, ...]) -> list[str]:
     """The command with the changes in SMALL and HERE; a resumed run keeps its settings."""
     small = [HERE.get(word, word) for word in words]
     for name, more in SMALL.items():

@@ -1,4 +1,4 @@
-"""What the documentation shows a command to print, and whether it is like what is printed."""
+"""Outputs of commands in the documentation, compared with the real outputs."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from pathlib import Path
 
 from documented import filled
 
-# A command in a line of its own with a block after it, and one in a block with what it prints.
+# A command in its own line, followed by a block; and a block with a command and its output.
 AFTER = re.compile(r"^    frcnn ([^\n]*)\n\n```\n(.*?)^```", re.M | re.S)
 INSIDE = re.compile(r"^```\n\$ frcnn ([^\n]*)\n(.*?)^```", re.M | re.S)
 TABLE = re.compile(r"[┃│━─]")
-# What another run would print otherwise, or only on a terminal.
+# Lines that differ between runs, or that are printed only on a terminal.
 NOT_PRINTED = re.compile(r"^Training: \d|runs/shapes/|cross|triangle")
 
 
 def outputs(page: Path) -> Iterator[tuple[tuple[str, ...], list[str]]]:
-    """The commands that a page shows with what they print, and those lines but for dots."""
+    """Each command with an output on a page, and the lines of that output without `...`."""
     text = page.read_text(encoding="utf-8")
     for line, printed in (*AFTER.findall(text), *INSIDE.findall(text)):
-        yield filled(shlex.split(line)), [each for each in printed.splitlines() if each != "..."]
+        yield filled(shlex.split(line)), [text for text in printed.splitlines() if text != "..."]
 
 
 def unprinted(lines: list[str], output: str) -> list[str]:
-    """The lines that are not like one of the output; numbers and precisions may differ.
+    """The lines without a similar line in the output; numbers and precisions may differ.
 
-    Columns are as wide as what is in them, so that of a table the words are looked for.
+    The width of a column depends on its content, so only the words of a table are compared.
     """
     alike = {_alike(line) for line in output.splitlines()}
     words = set(_words(output))
@@ -40,7 +40,7 @@ def unprinted(lines: list[str], output: str) -> list[str]:
 
 
 def _alike(line: str) -> str:
-    line = line.removesuffix(", in bfloat16")  # of `Model:`, where the device has instructions
+    line = line.removesuffix(", in bfloat16")  # of `Model:`, if the device has instructions
     return re.sub(r"\d[\d.,]*", "#", line.replace("bfloat", "float")).strip()
 
 

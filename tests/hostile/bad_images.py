@@ -121,7 +121,7 @@ def huge() -> dict[str, bytes]:
 
 
 def unusual() -> dict[str, bytes]:
-    """Valid images that must give a result."""
+    """Valid images that must have a result."""
     frames = [noise(), noise("L").convert("RGB"), noise()]
     animated = {"save_all": True, "append_images": frames[1:]}
     deep = PIL.Image.fromarray(np.arange(_SIDE**2, dtype=np.uint16).reshape(_SIDE, _SIDE) * 20)

@@ -1,4 +1,4 @@
-"""Pipes, devices and names where commands expect files."""
+"""Pipes, devices and invalid names for commands that expect files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A full disk and a read-only folder give a message, and earlier results stay."""
+"""A full disk and a read-only folder cause a message, and earlier results remain."""
 
 from __future__ import annotations
 

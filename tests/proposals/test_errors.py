@@ -1,4 +1,4 @@
-"""Errors of the machine become errors with a message; faults of the program stay what they are."""
+"""Errors of the machine become errors with a message; bugs of the program are not changed."""
 
 from __future__ import annotations
 

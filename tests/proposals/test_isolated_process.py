@@ -1,4 +1,4 @@
-"""A call in a separate process returns a result or raises a message, whatever happens."""
+"""A call in a separate process returns a result or raises an error with a message in every case."""
 
 from __future__ import annotations
 

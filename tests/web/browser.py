@@ -16,7 +16,7 @@ class Browser:
         self.driver = driver
 
     def open(self, page: Path, size: tuple[int, int] = WIDE, scheme: str = "light") -> None:
-        """Load a page in a window of `size` where the system prefers `scheme`."""
+        """Load a page in a window of `size` on a system that prefers `scheme`."""
         self.cdp(
             "Emulation.setDeviceMetricsOverride",
             width=size[0],

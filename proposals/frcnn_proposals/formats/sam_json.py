@@ -19,7 +19,7 @@ class SamJson(PerImageFormat):
     """facebookresearch/segment-anything scripts/amg.py --convert-to-rle, and SA-1B's files.
 
     Boxes are computed from the masks, because the width in `bbox` is x2 - x1, one less than the
-    width of the mask. Without a mask, `bbox` is read with this in mind.
+    width of the mask. Without a mask, the last pixel is x + width, y + height.
     """
 
     name = "sam"

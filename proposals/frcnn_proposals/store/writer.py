@@ -35,7 +35,7 @@ class StoreWriter:
 
     The .partial file of an interrupted writer is resumed if its provenance is the same and resume
     is True; otherwise it is started again. `seed` is a finished store whose rows are copied if
-    there is nothing to resume. Only one process can write: otherwise InputError.
+    there is nothing to resume. Raises InputError if another process is writing it.
     Use it as a context manager. On exit without finish() the .partial file is kept.
     """
 

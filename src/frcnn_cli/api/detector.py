@@ -173,8 +173,8 @@ class Detector:
         OpenCV reads BGR: convert it by `image[..., ::-1]`. Several images are read, and their
         proposals computed, in threads ahead of the network.
 
-        proposals: boxes (N, 4) of the image (x1, y1, x2, y2, 0-based, inclusive), for several
-        images a list of such boxes; or a mapping by image id, as `read_proposals` returns. By
+        proposals: boxes (N, 4) of the image (x1, y1, x2, y2, 0-based, inclusive); a list of such
+        boxes for several images; or a mapping by image id, as `read_proposals` returns. By
         default they come from the detector's file or source. Raises Error if an image cannot be
         read, or its proposals cannot be computed.
         """

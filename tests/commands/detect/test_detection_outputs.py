@@ -138,7 +138,7 @@ def test_an_unknown_class_is_an_error_before_detection(tmp_path: Path) -> None:
 
 
 def test_nms_iou_is_the_threshold_of_suppression(tmp_path: Path) -> None:
-    """By 1 nothing is suppressed; by 0.1, what the operator leaves of that."""
+    """With 1 nothing is suppressed; with 0.1 the result is that of the operator."""
     for iou in ("1", "0.1"):
         detect("photos/a.png", "--nms-iou", iou, "--top-k", 100000, "--json", tmp_path / iou)
     every, few = (json.loads((tmp_path / iou).read_text()) for iou in ("1", "0.1"))
@@ -150,7 +150,7 @@ def test_nms_iou_is_the_threshold_of_suppression(tmp_path: Path) -> None:
     assert few == [every[index] for index in kept]
 
 
-def test_a_resumed_run_writes_what_the_interrupted_one_had_not(
+def test_a_resumed_run_writes_the_missing_outputs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = ("--yolo", tmp_path / "yolo", "--save-crops", tmp_path / "crops",
@@ -198,11 +198,11 @@ def test_an_image_id_leads_to_no_file_outside_the_output_folder(tmp_path: Path) 
     (data / "ImageSets" / "Main" / "test.txt").write_text("../holiday\n")
     holiday = data / "holiday.jpg"
     PIL.Image.new("RGB", (WIDTH, HEIGHT), "green").save(holiday)
-    mine = tmp_path / "holiday.jpg"
-    mine.write_bytes(b"precious")
+    photo = tmp_path / "holiday.jpg"
+    photo.write_bytes(b"precious")
     message = detect(data, "--viz", "--out", tmp_path / "drawn", code=1)
     assert "test.txt: unusable image id '../holiday'" in message
-    assert mine.read_bytes() == b"precious"
+    assert photo.read_bytes() == b"precious"
 
 
 def test_outputs_of_a_video(tmp_path: Path) -> None:

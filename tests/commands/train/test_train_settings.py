@@ -1,4 +1,4 @@
-"""Settings of `frcnn train` on the command line: precedence, errors, and what is stored."""
+"""Settings of `frcnn train` on the command line: precedence, errors, and stored values."""
 
 from __future__ import annotations
 
@@ -211,7 +211,7 @@ def test_a_rejected_command_leaves_no_folder(home: Path, tmp_path: Path) -> None
     assert not run.exists()
 
 
-def test_val_that_is_trained_on_is_not_evaluated_on(home: Path) -> None:
+def test_a_val_split_used_for_training_is_not_evaluated(home: Path) -> None:
     result, run = trained(home, "val", "--eval-every", 2)
     assert result.exit_code == 2
     assert "are also in the training split trainval" in result.output

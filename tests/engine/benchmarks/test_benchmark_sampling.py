@@ -27,7 +27,7 @@ def hold(megabytes: int):
 
 
 @pytest.mark.parametrize("megabytes", [40, 120])
-def test_the_peak_growth_is_what_the_work_allocates(megabytes: int) -> None:
+def test_the_peak_growth_is_the_allocated_memory(megabytes: int) -> None:
     assert peak_growth(hold, (megabytes,)) / MEGABYTES == pytest.approx(megabytes, abs=8)
 
 

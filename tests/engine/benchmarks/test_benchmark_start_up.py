@@ -1,4 +1,4 @@
-"""The benchmark of start-up measures what is known of a few command lines."""
+"""The start-up benchmark measures known properties of a few command lines."""
 
 import json
 

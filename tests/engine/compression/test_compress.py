@@ -14,7 +14,7 @@ from frcnn_cli.engine.network.model import FastRCNN, parameter_count
 from frcnn_proposals.errors import MisuseError
 
 
-def test_one_rank_leaves_alone_what_it_would_not_shrink(small_model: FastRCNN) -> None:
+def test_one_rank_skips_layers_that_would_not_shrink(small_model: FastRCNN) -> None:
     # fc6 is 24 x 6272, fc7 16 x 24, which pays up to rank 9.
     compression = compress(small_model, 12)
     assert [layer.name for layer in compression.layers] == ["fc6"]

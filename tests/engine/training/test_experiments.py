@@ -1,4 +1,4 @@
-"""The paper's experiments as training runs: what each changes, and what stays equal to the bit."""
+"""The paper's experiments as training runs: their changes, and results equal to the bit."""
 
 import json
 from collections.abc import Callable
@@ -80,7 +80,7 @@ def minibatches(run: Run, **more: object) -> Minibatches:
 
 
 def test_gradients_of_shares_sum_to_those_of_the_minibatch(run: Run) -> None:
-    """The two images of a mini-batch give the same gradients one after the other as together."""
+    """The two images of a mini-batch have the same gradients one after the other as together."""
     whole = minibatches(run)[0]
     first = whole.rois[:, 0] == 0
     # Shares of very different size, so that an average of averages would differ.

@@ -1,4 +1,4 @@
-"""Which images a mini-batch takes, and how many RoIs of each kind it takes from each image."""
+"""The images of a mini-batch, and the number of RoIs of each kind from each image."""
 
 from dataclasses import replace
 

@@ -175,7 +175,7 @@ def _check_crops_folder(folder: Path, files: list[ImageFile]) -> None:
 
 
 def parse_names(text: str) -> tuple[str, ...]:
-    """The names in `person,dog`. Raises MisuseError where there are none."""
+    """The names in `person,dog`. Raises MisuseError if there are none."""
     names = tuple(name for part in text.split(",") if (name := part.strip()))
     if not names:
         raise MisuseError(f"--classes is written as person,dog, not '{text}'.")

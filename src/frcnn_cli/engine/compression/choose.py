@@ -81,7 +81,7 @@ def open_images_for(
 ) -> DatasetProposals | None:
     """The images to measure mAP on; None to measure costs alone.
 
-    A bound on mAP takes images that the model was not trained on. Other bounds take none, unless
+    A bound on mAP requires images that the model was not trained on. Other bounds need none, unless
     `data` names a dataset.
     """
     if way.max_drop is not None:

@@ -172,7 +172,7 @@ def _until_failure(frames: Iterator[Frame], failures: list[InputError]) -> Itera
 def video_file(path: Path, video: Video) -> Iterator[Write]:
     """Open a video for writing; yields a function that writes the image (H, W, 3) of a frame.
 
-    Images are RGB and have the size of `video`. Those of a camera are repeated, so that the video
+    Images are RGB and have the size of `video`. Frames of a camera are repeated, so that the video
     plays in real time. The file gets its name when the block ends without an error; a file
     without frames is removed. Raises InputError if the video cannot be written completely.
     """

@@ -56,7 +56,7 @@ class Export:
         return self.scores <= TOLERANCE and self.boxes <= TOLERANCE
 
     def check(self) -> None:
-        """Raises InputError where the file does not have the model's outputs."""
+        """Raises InputError if the file does not have the model's outputs."""
         if not self.agrees:
             raise InputError(
                 f"{self.path}: outputs differ from the model's by more than {TOLERANCE}.\n"
