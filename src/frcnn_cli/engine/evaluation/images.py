@@ -91,7 +91,9 @@ def open_split(
         splits = default_splits(name, data_root)
         split = splits.evaluation
         if not splits.disjoint:
-            reporter.warn(f"{name} has only the split {split}: the model may have been trained on it.")
+            reporter.warn(
+                f"{name} has only the split {split}: the model may have been trained on it."
+            )
     dataset = open_dataset(
         name,
         split,
