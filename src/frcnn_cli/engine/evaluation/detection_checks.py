@@ -53,13 +53,13 @@ def detection_findings(path: Path, rows: DetectionRows, dataset: Dataset) -> lis
 
 
 def class_findings(path: Path, errors: ErrorAnalysis) -> list[Finding]:
-    """A warning where most detections on an object have another class than the object."""
+    """A warning if most detections on objects have another class than the object."""
     right = sum(item.right for item in errors.per_class)
     confused = sum(item.confusion for item in errors.per_class)
     if confused <= 2 * right or confused < 10:
         return []
     message = (
-        f"{path}: {confused} detections have another class than the object that they are on, "
+        f"{path}: {confused} detections have another class than their object, "
         f"{right} the same; are its category numbers those of the dataset, counted from 1"
     )
     return [Finding("warning", "classes", message, ("see the errors by class",), confused)]
