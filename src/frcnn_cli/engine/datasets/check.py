@@ -123,7 +123,7 @@ def _shared_images(datasets: Iterable[Dataset], read: Mapping[Path, _ReadImage])
 
 
 def _digest(read: Mapping[Path, _ReadImage], path: Path) -> str:
-    """The digest of a file's bytes; its path where they were not read."""
+    """The digest of a file's bytes; its path if they were not read."""
     image = read.get(path)
     return str(path) if image is None or not image.digest else image.digest
 

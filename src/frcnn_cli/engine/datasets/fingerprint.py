@@ -1,7 +1,7 @@
 """The fingerprint of a dataset: what it contains, without paths and times.
 
-So it survives a move. It has a short digest per image of the id, of the size and objects, and of
-the file where its bytes were read anyway.
+It does not change if the dataset is moved. Per image it contains short digests of the id, of the
+size and objects, and of the file if its bytes were read anyway.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _NO_FILE = "0" * _DIGITS
 @dataclass(frozen=True)
 class Fingerprint:
     """name: of the dataset, without folders. classes: their digest. images: digest of the id ->
-    digest of the annotation; files: digest of the id -> digest of the file, where it is known.
+    digest of the annotation; files: digest of the id -> digest of the file, if known.
     """
 
     name: str
@@ -49,9 +49,9 @@ class Fingerprint:
         return self.files.get(_short(image_id))
 
     def differences(self, dataset: Dataset, digests: Mapping[str, str]) -> list[str]:
-        """What is different in `dataset`, in words; empty if nothing is.
+        """The differences of `dataset` in words; empty if there are none.
 
-        digests: SHA-256 of image files, by image id, as far as they are known.
+        digests: SHA-256 of image files, by image id, if known.
         """
         now = Fingerprint.of(dataset, digests)
         added, changed, replaced = [], [], []
@@ -75,7 +75,7 @@ class Fingerprint:
     def seen_of(self, dataset: Dataset, digests: Mapping[str, str]) -> int:
         """The number of images of `dataset` that are in this one too.
 
-        An image is the same if its file is, or, within one dataset, its id: unless both file and
+        An image is the same if its file is the same or, within one dataset, its id, unless both file and
         annotation are known to differ.
         """
         known_files = set(self.files.values())

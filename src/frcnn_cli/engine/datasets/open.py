@@ -27,8 +27,8 @@ def open_dataset(
     """Find and read a split (see find_dataset), check it, and report the warnings.
 
     The sizes of up to 200 images are compared with their annotations. allow_mismatch: skip
-    faulty objects, and continue where most sizes differ. needs_images: False ignores missing
-    images and reads no headers. Raises InputError where the split is unusable.
+    faulty objects, and continue if most sizes differ. needs_images: False ignores missing
+    images and reads no headers. Raises InputError if the split is unusable.
     """
     collect = Collector(allow_mismatch, needs_images)
     dataset = find_dataset(name, split, data_root, collect)
@@ -49,7 +49,7 @@ def open_splits(
 ) -> list[Dataset]:
     """Find and read several splits, and check all their images together, each once.
 
-    Missing images are no error here: who reads the files reports them. See open_dataset.
+    Missing images are no error here: the code that reads the files reports them. See open_dataset.
     """
     collect = Collector(allow_mismatch, needs_images=False)
     datasets = [find_dataset(name, split, data_root, collect) for split in splits]

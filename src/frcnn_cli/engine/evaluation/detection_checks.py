@@ -1,4 +1,4 @@
-"""Warnings about files of detections that can hardly be right, such as normalised boxes."""
+"""Warnings about suspicious files of detections, such as normalised boxes."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def class_findings(path: Path, errors: ErrorAnalysis) -> list[Finding]:
 
 
 def _outside(rows: DetectionRows, dataset: Dataset) -> NDArray[np.bool_]:
-    """Which boxes end outside their image; none of images whose size is unknown."""
+    """Which boxes end outside their image; False for images of unknown size."""
     size_of = {
         record.image_id: (record.width, record.height)
         for record in dataset.images

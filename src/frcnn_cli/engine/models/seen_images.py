@@ -30,7 +30,7 @@ def seen_images(
 ) -> int | None:
     """The number of scored images that the model was trained on; warns if there are any.
 
-    None if it is unknown. digests: SHA-256 of the image files by image id, where they were read.
+    None if it is unknown. digests: SHA-256 of the image files by image id, if they were read.
     """
     count = count_seen(loaded.origin, loaded.experiment.data, dataset, digests, data_root)
     if count:

@@ -1,4 +1,4 @@
-"""Whether proposals were computed from the images at hand: sizes, and digests of image files."""
+"""Checks that proposals were computed from these images: sizes, and digests of image files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WAY_OUT = (
 
 
 def store_findings(dataset: Dataset, proposals: Mapping[str, Proposals]) -> list[Finding]:
-    """The images of another size than those of a store, before work begins.
+    """The images whose size differs from the store's, found before work begins.
 
     Sizes are those of the annotations, and of up to 200 image headers. Files in other formats
     contain no sizes.
@@ -61,7 +61,7 @@ def file_findings(
 
 
 def source_findings(source: Precomputed, files: Mapping[str, ReadFile]) -> list[Finding]:
-    """As file_findings, for images without annotations and proposals given by a file."""
+    """Like file_findings, for images without annotations and proposals given by a file."""
     return file_findings(Dataset("", "", (), ()), source.proposals, files)
 
 

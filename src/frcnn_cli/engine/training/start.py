@@ -236,7 +236,7 @@ def _remove_unless_trained(folder: Path, missing: Sequence[Path]) -> None:
 def _with_first_fingerprint(stored: StoredRun, run: Run) -> Run:
     """The run with the fingerprint of its dataset from its start, if it has one.
 
-    Raises MisuseError where the dataset has changed since.
+    Raises MisuseError if the dataset has changed since.
     """
     assert stored.progress is not None
     first, now = (dataset_fingerprint(origin) for origin in (stored.progress.origin, run.origin))
