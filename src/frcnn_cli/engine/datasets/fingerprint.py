@@ -75,8 +75,8 @@ class Fingerprint:
     def seen_of(self, dataset: Dataset, digests: Mapping[str, str]) -> int:
         """The number of images of `dataset` that are in this one too.
 
-        An image is the same if its file is the same or, within one dataset, its id, unless both file and
-        annotation are known to differ.
+        An image is the same if its file is the same or, within one dataset, its id, unless both
+        file and annotation are known to differ.
         """
         known_files = set(self.files.values())
         same_name = bool(set(self.name.split("+")) & set(name_of(dataset.name).split("+")))
