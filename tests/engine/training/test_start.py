@@ -111,3 +111,43 @@ def test_a_rejected_experiment_leaves_no_folder(experiment: Experiment, tmp_path
         start_run(replace(experiment, data=DataSettings()), options(tmp_path / "new" / "run"))
     with pytest.raises(InputError, match="does not exist"):
         resume_run(tmp_path / "new")
+
+
+def test_a_second_run_in_the_same_folder_removes_nothing(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    folder = tmp_path / "run"
+    rejected: list[str] = []
+
+    def start_others(_: Experiment) -> None:
+        """Before the first run has computed its proposals."""
+        for _ in range(2):
+            with pytest.raises(MisuseError, match="another process is training"):
+                start_run(experiment, options(folder))
+            rejected.append((folder / "setting.toml").read_text())
+
+    trained = start_run(experiment, options(folder, start_others))
+    assert len(rejected) == 2
+    assert read_run(folder).model == trained.path
+
+
+def test_a_rejected_run_leaves_what_it_found(experiment: Experiment, tmp_path: Path) -> None:
+    missing = replace(experiment, weights=str(tmp_path / "weights.pth"))
+    (tmp_path / "weights.pth").write_bytes(b"no weights")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"weights\.pth"):
+        start_run(missing, options(tmp_path / "empty"))
+    assert list((tmp_path / "empty").iterdir()) == []
+
+    def stop(_: Experiment) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        start_run(experiment, options(tmp_path / "stopped", stop))
+    setting = (tmp_path / "stopped" / "setting.toml").read_text()
+    foreign = tmp_path / "stopped" / ".results.json.x.partial"
+    foreign.write_text("half")
+    with pytest.raises(InputError, match=r"weights\.pth"):
+        start_run(missing, options(tmp_path / "stopped"))
+    assert (tmp_path / "stopped" / "setting.toml").read_text() == setting
+    assert foreign.read_text() == "half"

@@ -9,10 +9,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from frcnn_cli.engine.drawing.figures import SERIES, Plot, finished, new_figure, style
-from frcnn_cli.engine.training.metrics import TrainingLog, read_training_log
+from frcnn_cli.engine.training.metrics import LOSS_FILE, TrainingLog, read_training_log
 from frcnn_proposals.files import write_whole
 
-LOSS_FILE = "loss.png"
 _BUCKETS = 150
 _DASHES = {"total": "-", "classes": "--", "boxes": ":"}
 # The name of a model, and its log.

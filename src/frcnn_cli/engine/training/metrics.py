@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 TENSORBOARD_FOLDER = "tensorboard"
 METRICS_FILE = "metrics.jsonl"
 EVALUATIONS_FILE = "evaluations.jsonl"
+LOSS_FILE = "loss.png"
 
 Write = Callable[[Mapping[str, Any]], None]
 

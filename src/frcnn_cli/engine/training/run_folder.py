@@ -2,24 +2,42 @@
 
 from __future__ import annotations
 
-import fcntl
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.provenance import stored_experiment
-from frcnn_cli.engine.models.store import CHECKPOINT_FILE, MODEL_FILE, SETTING_FILE
+from frcnn_cli.engine.models.store import (
+    BEST_FILE,
+    CHECKPOINT_FILE,
+    MODEL_FILE,
+    SETTING_FILE,
+)
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested, values_of
 from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
 from frcnn_cli.engine.training.checkpoint import Progress, load_progress, restartable_after_damage
-from frcnn_cli.engine.training.metrics import read_evaluations
+from frcnn_cli.engine.training.metrics import (
+    EVALUATIONS_FILE,
+    LOSS_FILE,
+    METRICS_FILE,
+    read_evaluations,
+)
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.locking import open_locked
 from frcnn_proposals.reading import is_endless
+
+LOCK_FILE = ".lock"
+# Files that are renamed when they are complete: a killed process can leave them half written.
+_WRITTEN = (
+    *(SETTING_FILE, CHECKPOINT_FILE, MODEL_FILE, BEST_FILE),
+    *(METRICS_FILE, EVALUATIONS_FILE, LOSS_FILE),
+)
 
 
 @dataclass(frozen=True)
@@ -34,30 +52,9 @@ class StoredRun:
     model: Path | None
 
 
-def new_run_folder(runs_root: Path, name: str) -> Path:
-    """Create and return `runs_root`/`name`, with -2, -3, ... appended if that exists."""
-    label = re.sub("[/:]", "_", name).strip("._") or "run"
-    number = 1
-    while True:
-        folder = runs_root / (label if number == 1 else f"{label}-{number}")
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-            continue
-        return folder
-
-
-def claim_run_folder(folder: Path) -> Path:
-    """Create `folder` for a new run. Raises MisuseError if it already contains a run."""
-    for name in (MODEL_FILE, CHECKPOINT_FILE):
-        if (folder / name).exists():
-            raise MisuseError(
-                f"{folder}: this folder already contains a run ({name}).\n"
-                f"Resume it with `frcnn train --resume {folder}`, or choose another --out."
-            )
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def default_run_folder(runs_root: Path, name: str) -> Path:
+    """The folder in `runs_root` for a run called `name`."""
+    return runs_root / (re.sub("[/:]", "_", name).strip("._") or "run")
 
 
 @contextmanager
@@ -69,18 +66,72 @@ def lock_folder(folder: Path) -> Iterator[None]:
     """
     for path in filter(is_endless, folder.iterdir()):
         raise InputError(f"{path}: this is a pipe or a device, not a file of a run. Remove it.")
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise MisuseError(
-                f"{folder}: another process is training in this folder.\n"
-                "Wait for it to end, or choose another --out."
-            ) from error
+    try:
+        lock = open_locked(folder / LOCK_FILE)
+    except BlockingIOError as error:
+        raise MisuseError(
+            f"{folder}: another process is training in this folder.\n"
+            "Wait for it to end, or choose another --out."
+        ) from error
+    with lock:
         # Half-written files of a killed process. No other process is using the folder now.
-        for leftover in folder.glob(".*.partial"):
-            leftover.unlink(missing_ok=True)
+        for name in _WRITTEN:
+            for leftover in folder.glob(f".{name}.*.partial"):
+                leftover.unlink(missing_ok=True)
         yield
+
+
+@contextmanager
+def lock_new_folder(folder: Path, *, numbered: bool = False) -> Iterator[Path]:
+    """Create `folder` and lock it for a new run; if the block raises InputError, remove it again.
+
+    Only what this process created is removed: its setting, and folders that did not exist. A
+    folder with other files stays. numbered: if `folder` exists, -2, -3, ... is appended to its
+    name. Raises MisuseError if the folder already contains a run.
+    """
+    created = [path for path in (folder, *folder.parents) if not path.exists()]
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    if numbered:
+        folder = _make_numbered(folder)
+        created = [folder, *(path for path in created if path in folder.parents)]
+    else:
+        folder.mkdir(exist_ok=True)
+    with lock_folder(folder):
+        _check_is_new(folder)
+        setting = folder / SETTING_FILE
+        before = setting.read_bytes() if setting.exists() else None
+        try:
+            yield folder
+        except InputError:
+            if before is not None:
+                write_whole(setting, before)
+            elif {path.name for path in folder.iterdir()} <= {SETTING_FILE, LOCK_FILE}:
+                setting.unlink(missing_ok=True)
+                (folder / LOCK_FILE).unlink(missing_ok=True)
+                with suppress(OSError):
+                    for path in created:
+                        path.rmdir()
+            raise
+
+
+def _make_numbered(folder: Path) -> Path:
+    """Create `folder`, or one with a number appended if that exists."""
+    for number in count(1):
+        path = folder if number == 1 else folder.with_name(f"{folder.name}-{number}")
+        with suppress(FileExistsError):
+            path.mkdir()
+            break
+    return path
+
+
+def _check_is_new(folder: Path) -> None:
+    """Raises MisuseError if `folder` contains a run."""
+    for name in (MODEL_FILE, CHECKPOINT_FILE):
+        if (folder / name).exists():
+            raise MisuseError(
+                f"{folder}: this folder already contains a run ({name}).\n"
+                f"Resume it with `frcnn train --resume {folder}`, or choose another --out."
+            )
 
 
 def write_setting(folder: Path, experiment: Experiment) -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -31,9 +31,9 @@ from frcnn_cli.engine.training.run import (
 )
 from frcnn_cli.engine.training.run_folder import (
     StoredRun,
-    claim_run_folder,
+    default_run_folder,
     lock_folder,
-    new_run_folder,
+    lock_new_folder,
     read_run,
     write_setting,
 )
@@ -62,18 +62,10 @@ def start_run(
         if experiment.train.eval_every:
             validation_dataset(experiment.data, data, experiment.proposals.allow_mismatch)
         experiment = with_precision(experiment, options)
-        parent = options.runs_root if options.folder is None else options.folder.parent
-        missing = [path for path in (parent, *parent.parents) if not path.exists()]
-        folder = _new_folder(experiment, options)
-        try:
-            with _locked(folder, options, reporter):
-                if options.team.is_first:
-                    write_setting(folder, experiment)
-                return _train(experiment, data, folder, options, reporter)
-        except InputError:
+        with _new_folder(experiment, options) as folder, _resumable(folder, reporter):
             if options.team.is_first:
-                _remove_unless_trained(folder, missing)
-            raise
+                write_setting(folder, experiment)
+            return _train(experiment, data, folder, options, reporter)
 
 
 def resume_run(
@@ -91,7 +83,8 @@ def resume_run(
 def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
     if not folder.is_dir():
         raise InputError(f"{folder}: this folder does not exist.")
-    with _locked(folder, options, reporter):
+    held = lock_folder(folder) if options.team.is_first else nullcontext()
+    with held, _resumable(folder, reporter):
         stored = read_run(folder)
         if stored.model is not None:
             reporter.note(f"{folder}: this run has finished.")
@@ -198,39 +191,29 @@ def _is_restarted(folder: Path, team: Team) -> bool:
     return restarted and team.gather((folder / SETTING_FILE).is_file())[0]
 
 
-def _new_folder(experiment: Experiment, options: RunOptions) -> Path:
-    """A folder for the run, the same in every process."""
-    if options.folder is None and options.team.world > 1:
+def _new_folder(experiment: Experiment, options: RunOptions) -> AbstractContextManager[Path]:
+    """Lock a new folder for the run in the team's first process; yields its path in every one."""
+    if options.folder is not None:
+        first = options.team.is_first
+        return lock_new_folder(options.folder) if first else nullcontext(options.folder)
+    if options.team.world > 1:
         raise MisuseError(
             "With torchrun, give the run's folder with --out: after a process dies, torchrun "
             "restarts the processes, and they must find the folder."
         )
-    if options.folder is None:
-        name = f"{Path(experiment.data.dataset).name}-{experiment.backbone}"
-        return new_run_folder(options.runs_root, name)
-    return claim_run_folder(options.folder) if options.team.is_first else options.folder
+    name = f"{Path(experiment.data.dataset).name}-{experiment.backbone}"
+    return lock_new_folder(default_run_folder(options.runs_root, name), numbered=True)
 
 
 @contextmanager
-def _locked(folder: Path, options: RunOptions, reporter: Reporter) -> Iterator[None]:
-    """Lock the folder in the team's first process; on interruption, print how to resume."""
-    with lock_folder(folder) if options.team.is_first else nullcontext():
-        try:
-            yield
-        except KeyboardInterrupt:
-            if (folder / SETTING_FILE).is_file() or (folder / CHECKPOINT_FILE).is_file():
-                reporter.note(f"Resume with `frcnn train --resume {folder}`.")
-            raise
-
-
-def _remove_unless_trained(folder: Path, missing: Sequence[Path]) -> None:
-    """Remove the folder of a rejected run, and those of its parents that were `missing`."""
-    if {path.name for path in folder.iterdir()} <= {SETTING_FILE, ".lock"}:
-        for name in (SETTING_FILE, ".lock"):
-            (folder / name).unlink(missing_ok=True)
-        with suppress(OSError):
-            for path in (folder, *missing):
-                path.rmdir()
+def _resumable(folder: Path, reporter: Reporter) -> Iterator[None]:
+    """On interruption, print how to resume the run."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if (folder / SETTING_FILE).is_file() or (folder / CHECKPOINT_FILE).is_file():
+            reporter.note(f"Resume with `frcnn train --resume {folder}`.")
+        raise
 
 
 def _with_first_fingerprint(stored: StoredRun, run: Run) -> Run:

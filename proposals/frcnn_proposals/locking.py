@@ -1,0 +1,72 @@
+"""Files that one process locks and others wait for."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import BinaryIO
+
+# Called once, before waiting for the process that holds a lock.
+OnWait = Callable[[], None]
+
+
+def open_locked(path: Path, on_wait: OnWait | None = None) -> BinaryIO:
+    """Open or create `path` for reading and writing, locked until it is closed.
+
+    on_wait: None does not wait: raises BlockingIOError if another process holds the lock. A
+    symbolic link is not followed. The process that holds a lock may remove or rename the file: a
+    lock is valid only if the file still has its name, so this opens the new one then. Raises
+    OSError if the file cannot be opened or locked.
+    """
+    while True:
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        handle = os.open(path, flags, 0o644)
+        try:
+            on_wait = _lock(handle, on_wait)
+            if _is_named(handle, path):
+                return os.fdopen(handle, "r+b")
+        except BaseException:
+            os.close(handle)
+            raise
+        os.close(handle)
+
+
+def remove_unless_locked(path: Path) -> None:
+    """Remove `path`, unless another process holds its lock: it will remove the file then."""
+    with suppress(FileNotFoundError, BlockingIOError):
+        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_named(handle, path):
+                path.unlink()
+        finally:
+            os.close(handle)
+
+
+def _lock(handle: int, on_wait: OnWait | None) -> OnWait | None:
+    """Lock an open file. Returns what to call before the next wait: each caller is told once."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return on_wait
+    except BlockingIOError:
+        if on_wait is None:
+            raise
+    on_wait()
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    return _do_nothing
+
+
+def _do_nothing() -> None:
+    """Announce a wait that has been announced already."""
+
+
+def _is_named(handle: int, path: Path) -> bool:
+    """Whether `path` is still the name of an open file."""
+    try:
+        named = os.lstat(path)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(os.fstat(handle), named)
