@@ -46,6 +46,23 @@ def remove_unless_locked(path: Path) -> None:
             os.close(handle)
 
 
+class Lock:
+    """A lock file, held from the start until `release`, which removes it.
+
+    Raises like `open_locked`.
+    """
+
+    def __init__(self, path: Path, on_wait: OnWait | None = None) -> None:
+        self._path = path
+        self._file = open_locked(path, on_wait)
+
+    def release(self) -> None:
+        """Remove the file and end the lock; does nothing the second time."""
+        if not self._file.closed:
+            self._path.unlink(missing_ok=True)
+            self._file.close()
+
+
 def _lock(handle: int, on_wait: OnWait | None) -> OnWait | None:
     """Lock an open file. Returns what to call before the next wait: each caller is told once."""
     try:

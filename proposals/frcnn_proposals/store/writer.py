@@ -11,6 +11,7 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import check_no_link
+from frcnn_proposals.locking import Lock, OnWait
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.schema import (
     check_tables,
@@ -30,6 +31,24 @@ def partial_path(path: Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
+def lock_store(path: Path, on_wait: OnWait | None = None) -> Lock:
+    """Lock the store at `path` for writing; the file of the lock lies next to it.
+
+    on_wait: called before waiting for another process; None does not wait. Raises InputError if
+    another process is writing and on_wait is None, or if the lock cannot be created.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Lock(path.with_name(f".{path.name}.lock"), on_wait)
+    except BlockingIOError as error:
+        raise InputError(
+            f"{partial_path(path)}: another process is writing it; wait for it to end, or write "
+            "to another file"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({reason(error)})") from error
+
+
 class StoreWriter:
     """Writes `<path>.partial`, and renames it to `path` when finish() is called.
 
@@ -46,15 +65,20 @@ class StoreWriter:
         *,
         seed: Path | None = None,
         resume: bool = True,
+        lock: Lock | None = None,
     ) -> None:
         self.path = path
         self.partial = partial_path(path)
+        self._lock = lock_store(path) if lock is None else lock
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
             self._connection = self._open()
+            self._begin(provenance, seed, resume)
         except (OSError, sqlite3.Error) as error:
+            self._lock.release()
             raise self._failed(error) from error
-        self._begin(provenance, seed, resume)
+        except BaseException:
+            self._lock.release()
+            raise
 
     def add(
         self,
@@ -115,10 +139,13 @@ class StoreWriter:
             os.replace(self.partial, self.path)
         except OSError as error:
             raise self._failed(error) from error
+        self._lock.release()
         return self.path
 
     def close(self) -> None:
+        """Close the file and end the lock."""
         self._connection.close()
+        self._lock.release()
 
     def __enter__(self) -> StoreWriter:
         return self

@@ -1,5 +1,7 @@
 """Detection in many images: prefetching, and a journal to resume from."""
 
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -172,6 +174,52 @@ def test_two_runs_cannot_write_the_same_journal(tmp_path: Path) -> None:
         pytest.raises(InputError, match="another run"),
     ):
         Journal(tmp_path / "journal", {})
+
+
+HOLDER = """
+import sys
+from pathlib import Path
+import numpy as np
+from frcnn_cli.engine.detection.journal import Journal
+from frcnn_cli.engine.records import Detections
+
+with Journal(Path(sys.argv[1]), {}) as journal:
+    found = Detections(np.zeros((1, 4), np.float32), np.ones(1, np.float32), np.zeros(1, np.int64))
+    journal.add("a", "1", found)
+    print("holds", flush=True)
+    sys.stdin.readline()
+print("released", flush=True)
+sys.stdin.readline()
+journal.remove()
+"""
+
+
+def test_a_journal_of_another_run_is_waited_for_and_used(tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    other = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdin is not None
+    assert other.stdout is not None
+    assert other.stdout.readline() == "holds\n"
+    waits = []
+
+    def on_wait() -> None:
+        waits.append(1)
+        assert other.stdin is not None
+        other.stdin.write("end\n")
+        other.stdin.flush()
+
+    with Journal(path, {}, on_wait) as journal:
+        assert journal.known("a", "1") is not None
+        other.communicate("end\n", timeout=60)  # it removes its journal, which is in use
+        assert path.exists()
+    journal.remove()
+    assert waits == [1]
+    assert not path.exists()
 
 
 def test_empty_journal_leaves_no_file(tmp_path: Path) -> None:

@@ -421,3 +421,53 @@ def test_cache_folder(monkeypatch, tmp_path):
     monkeypatch.delenv("FRCNN_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path))
     assert cache_path("a", DenseBoxes()).is_relative_to(tmp_path / ".cache" / "frcnn")
+
+
+OTHER = """
+import sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_propose_images import Logging
+from frcnn_cli.engine.proposals.run import propose_images
+
+folder = Path(sys.argv[2])
+images = [(path.stem, path) for path in sorted((folder / "images").glob("*.png"))]
+
+def wait(progress):
+    if progress.computed == 2:
+        print("holds", flush=True)
+        sys.stdin.readline()
+
+images = images[int(sys.argv[3]):]
+propose_images(images, Logging(folder / "log"), folder / "out", workers=0, keep_others=True,
+               on_progress=wait)
+"""
+
+
+@pytest.mark.parametrize("stored", [0, 1])
+def test_images_of_another_process_are_waited_for_and_not_computed_again(
+    images, source, tmp_path, stored
+):
+    out = tmp_path / "out"
+    if stored:  # a finished store, to which both processes add
+        propose_images(images[:stored], source, out, workers=0)
+    other = subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(Path(__file__).parent), str(tmp_path), str(stored)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert other.stdout.readline() == "holds\n"
+    with pytest.raises(InputError, match="another process"):
+        propose_images(images, source, out, workers=0, keep_others=True)
+    waits = []
+
+    def on_wait():
+        waits.append(1)
+        other.communicate("end\n", timeout=60)
+
+    result = propose_images(images, source, out, workers=0, keep_others=True, on_wait=on_wait)
+    assert (result.computed, result.reused) == (0, 6)
+    assert source.calls() == 6
+    assert waits == [1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "log", "out"]

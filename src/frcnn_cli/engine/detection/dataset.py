@@ -17,7 +17,7 @@ from frcnn_cli.engine.detection.images import (
     detect_files,
     gather_detections,
 )
-from frcnn_cli.engine.detection.journal import Journal, resumed
+from frcnn_cli.engine.detection.journal import Journal, resumed, waits_for_journal
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
@@ -63,7 +63,7 @@ def detect_with_journal(
     Images that cannot be read are skipped with a warning.
     """
     part = replace(images.dataset, images=team.part(images.dataset.images))
-    journal = dataset_journal(loaded, images, settings, team)
+    journal = dataset_journal(loaded, images, settings, team, reporter)
     with resumed(journal, reporter), reporter.progress("Detecting", len(part)) as advance:
         model = prepare_model(loaded.model, loaded.precision)
         detected = detect_dataset(
@@ -123,11 +123,15 @@ def detection_identity(
 
 
 def dataset_journal(
-    loaded: LoadedModel, images: DatasetProposals, settings: DetectSettings, team: Team
+    loaded: LoadedModel,
+    images: DatasetProposals,
+    settings: DetectSettings,
+    team: Team,
+    reporter: Reporter,
 ) -> Journal:
     """This process's journal in the cache, named after everything the detections depend on."""
     identity = detection_identity(loaded, settings, images.fingerprint)
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{images.dataset.name}-{images.dataset.split}")
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     file = Path("detections") / f"{name}-{digest[:12]}{team.label}.partial"
-    return Journal(cache_folder() / file, identity)
+    return Journal(cache_folder() / file, identity, waits_for_journal(reporter, team))

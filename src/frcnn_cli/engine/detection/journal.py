@@ -6,7 +6,6 @@ image. An incomplete last line, left by a killed run, is ignored.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator, Mapping
@@ -17,10 +16,12 @@ from typing import Any, BinaryIO
 import numpy as np
 import orjson
 
+from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import check_no_link
+from frcnn_proposals.locking import OnWait, open_locked, remove_unless_locked
 
 _FORMAT = "frcnn detections, unfinished, 1"
 _START = orjson.dumps({"format": _FORMAT})[:-1]  # every journal begins with it
@@ -32,15 +33,18 @@ class Journal:
     """Detections by image, in a file that each finished image is appended to.
 
     identity: JSON values that the detections depend on: the model, the settings, the source of
-    the proposals. Raises InputError if the file has another identity, is not a journal, is in
-    use by another run, or cannot be written.
+    the proposals. on_wait: called before waiting for another process that writes the journal;
+    None does not wait. Raises InputError if the file has another identity, is not a journal,
+    cannot be written, or is in use and on_wait is None.
     """
 
-    def __init__(self, path: Path, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, path: Path, identity: Mapping[str, Any], on_wait: OnWait | None = None
+    ) -> None:
         self.path = path
         self._known: dict[str, tuple[str, Detections]] = {}
         self._synced = time.monotonic()
-        self._file = _open(path)
+        self._file = _open(path, on_wait)
         try:
             self._read(orjson.loads(orjson.dumps(identity)))
         except BaseException:
@@ -62,9 +66,12 @@ class Journal:
         self._known[image_id] = (digest, detections)
 
     def remove(self) -> None:
-        """Remove the file. Call this once the results are written elsewhere."""
-        self.path.unlink(missing_ok=True)
+        """Remove the file, once the results are written elsewhere.
+
+        A process that waited for it keeps it, and removes it at its own end.
+        """
         self._file.close()
+        remove_unless_locked(self.path)
 
     def close(self) -> None:
         """Close the file and keep it for the next run; remove it if it has no detections."""
@@ -150,20 +157,26 @@ def resumed(journal: Journal | None, reporter: Reporter) -> Iterator[None]:
             raise
 
 
-def _open(path: Path) -> BinaryIO:
+def waits_for_journal(reporter: Reporter, team: Team) -> OnWait | None:
+    """A callback that reports the wait for another process that writes the same journal.
+
+    None in a team: two teams could wait for each other, each with a part of the journals.
+    """
+    if team.world > 1:
+        return None
+    return lambda: reporter.note("Waiting for another process that detects in these images.")
+
+
+def _open(path: Path, on_wait: OnWait | None) -> BinaryIO:
     """Open or create the file, locked for this process."""
     check_no_link(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
+        return open_locked(path, on_wait)
+    except BlockingIOError as error:
+        raise InputError(f"{path}: in use by another run. Wait until it ends.") from error
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}).") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise InputError(f"{path}: in use by another run. Wait until it ends.") from error
-    return os.fdopen(handle, "r+b")
 
 
 def _entry(line: bytes) -> tuple[str, tuple[str, Detections]]:

@@ -18,7 +18,7 @@ from frcnn_cli.engine.detection.images import (
     gather_detections,
     proposals_from,
 )
-from frcnn_cli.engine.detection.journal import Journal, resumed
+from frcnn_cli.engine.detection.journal import Journal, resumed, waits_for_journal
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import write_coco_results
@@ -116,7 +116,7 @@ def detect_in_files(
     propose = proposals_from(detector.source)
     if outputs.yolo is not None:
         start_yolo_folder(outputs.yolo, [image_id for image_id, _ in files], loaded.classes)
-    journal = None if json_path is None else _journal(detector, json_path, team)
+    journal = None if json_path is None else _journal(detector, json_path, team, reporter)
     part = team.part(files)
     with resumed(journal, reporter), reporter.progress("Detecting", len(part)) as advance:
         model = prepare_model(loaded.model, loaded.precision)
@@ -150,8 +150,9 @@ def detect_in_files(
     return replace(detected, detections=in_order)
 
 
-def _journal(detector: Detector, json_path: Path, team: Team) -> Journal:
+def _journal(detector: Detector, json_path: Path, team: Team, reporter: Reporter) -> Journal:
     """The journal of this process, next to the file of the results."""
     proposals = Provenance.of(detector.source).fingerprint
     path = json_path.with_name(json_path.name + f"{team.label}.partial")
-    return Journal(path, detection_identity(detector.loaded, detector.settings, proposals))
+    identity = detection_identity(detector.loaded, detector.settings, proposals)
+    return Journal(path, identity, waits_for_journal(reporter, team))

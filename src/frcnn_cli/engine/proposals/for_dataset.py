@@ -10,7 +10,7 @@ from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.proposals.cache import cache_path
 from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.inputs import all_ids
-from frcnn_cli.engine.proposals.propose import advance_with_rate
+from frcnn_cli.engine.proposals.propose import advance_with_rate, waits_for_store
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -18,6 +18,7 @@ from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.locking import OnWait
 from frcnn_proposals.matching import match_ids
 from frcnn_proposals.sources.registry import DEFAULT_SOURCE, make_source
 from frcnn_proposals.store.provenance import Provenance
@@ -62,7 +63,9 @@ def proposals_for(
     else:
         with reporter.progress(f"Proposals ({source})", len(dataset)) as advance:
             on_progress = advance_with_rate(advance)
-            found = computed_proposals(dataset, make_source(source), workers, on_progress)
+            found = computed_proposals(
+                dataset, make_source(source), workers, on_progress, waits_for_store(reporter)
+            )
     reporter.detail(f"Proposals: {found.path}")
     warn_of_some(reporter, found.skipped)
     return found
@@ -118,16 +121,24 @@ def computed_proposals(
     source: Source,
     workers: int | None = None,
     on_progress: Callable[[ProposeProgress], None] = lambda progress: None,
+    on_wait: OnWait = lambda: None,
 ) -> DatasetProposals:
     """Proposals of `source`, computed for the images that are not in the cache.
 
+    on_wait: called before waiting for another process that computes proposals for this cache.
     Images that cannot be read are skipped, with the reason. Raises InputError if none can be
     read.
     """
     path = cache_path(dataset.name, source)
     files = [(record.image_id, record.path) for record in dataset.images]
     result = propose_images(
-        files, source, path, workers=workers, keep_others=True, on_progress=on_progress
+        files,
+        source,
+        path,
+        workers=workers,
+        keep_others=True,
+        on_progress=on_progress,
+        on_wait=on_wait,
     )
     failed = dict(result.failures)
     used = tuple(record for record in dataset.images if record.image_id not in failed)

@@ -66,6 +66,7 @@ def propose(
             source=source,
             workers=workers,
             on_progress=advance_with_rate(advance),
+            on_wait=waits_for_store(reporter),
             max_pixels=max_pixels,
         )
         try:
@@ -120,6 +121,11 @@ def advance_with_rate(advance: Advance) -> Callable[[ProposeProgress], None]:
         done = progress.done
 
     return on_progress
+
+
+def waits_for_store(reporter: Reporter) -> Callable[[], None]:
+    """A callback that reports the wait for another process that writes the same store."""
+    return lambda: reporter.note("Waiting for another process that computes these proposals.")
 
 
 def _propose_as_team(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from frcnn_proposals.images import (
     image_digest,
     read_image_bytes,
 )
+from frcnn_proposals.locking import OnWait
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.store.destination import Destination
 from frcnn_proposals.store.provenance import Provenance
@@ -57,6 +58,7 @@ def propose_images(
     workers: int | None = None,
     keep_others: bool = False,
     on_progress: Callable[[ProposeProgress], None] = lambda progress: None,
+    on_wait: OnWait | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> ProposeResult:
     """Compute the proposals of `source` for all `images`, and write them to the store `out`.
@@ -67,14 +69,16 @@ def propose_images(
     `max_pixels` fail.
     workers: processes; None is one per core, 0 computes in this process. keep_others: keep
     stored images that are not among `images` (for a cache); otherwise they are removed.
-    Raises InputError if two images have the same id, the store cannot be written, or workers
-    cannot start.
+    on_wait: called before waiting for another process that writes the store, whose images are
+    then not computed again; None does not wait.
+    Raises InputError if two images have the same id, the store cannot be written, workers cannot
+    start, or another process writes the store and on_wait is None.
     """
     _reject_repeated_ids(images)
     workers = usable_cores() if workers is None else workers
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []
-    with Destination(out, Provenance.of(source)) as store:
+    with Destination(out, Provenance.of(source), on_wait) as store:
         for outcome in _outcomes(images, _Propose(source, max_pixels), store, workers):
             if outcome.error is not None:
                 failures.append((outcome.image_id, outcome.error))
@@ -105,16 +109,27 @@ def _outcomes(
     images: Sequence[ImageFile], propose: _Propose, store: Destination, workers: int
 ) -> Iterator[_Outcome]:
     """Yield the stored images first, then the others in the order in which they finish."""
-    missing: list[ImageFile] = []
+    missing = yield from _stored_outcomes(images, store)
+    if not all(store.has_failure(image_id) for image_id, _ in missing):
+        store.hold()
+        missing = yield from _stored_outcomes(missing, store)
+    if workers == 0:
+        yield from map(propose, missing)
+    else:
+        yield from run_in_workers(propose, missing, workers, _worker_died)
+
+
+def _stored_outcomes(
+    images: Sequence[ImageFile], store: Destination
+) -> Generator[_Outcome, None, list[ImageFile]]:
+    """Yield the stored images; returns the others."""
+    missing = []
     for image_id, path in images:
         if _is_stored(store.digest(image_id), path):
             yield _Outcome(image_id)
         else:
             missing.append((image_id, path))
-    if workers == 0:
-        yield from map(propose, missing)
-    else:
-        yield from run_in_workers(propose, missing, workers, _worker_died)
+    return missing
 
 
 def _is_stored(digest: str | None, path: str | Path) -> bool:
