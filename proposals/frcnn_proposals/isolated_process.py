@@ -85,8 +85,10 @@ def _limit(seconds: float, memory: int) -> None:
     null = os.open(os.devnull, os.O_RDWR)
     for stream in (0, 1, 2):
         os.dup2(null, stream)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM, signal.SIGPROF):
-        signal.signal(number, signal.SIG_DFL)
+    stops = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for number in (*stops, signal.SIGALRM, signal.SIGPROF):
+        if number not in stops or signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
     signal.setitimer(signal.ITIMER_PROF, seconds)
     signal.setitimer(signal.ITIMER_REAL, seconds * _PATIENCE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import suppress
 from typing import Any
 
 import click
 
 from frcnn_cli import __version__
 from frcnn_cli.commands.shared.console import SILENT, Output
-from frcnn_cli.commands.shared.interrupt import end_soon_after_ctrl_c, leave_at_once
+from frcnn_cli.commands.shared.interrupt import end_soon_after_stop_signal, leave_at_once
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
 from frcnn_cli.commands.shared.safe_text import message
+from frcnn_cli.engine.distributed.interrupt import handle_stop_signals
 from frcnn_proposals.errors import Error, machine_errors
 
 COMMANDS = {
@@ -60,7 +62,7 @@ EXIT_CODES = {
     "0": "Success.",
     "1": "The work failed because of a file, a dataset or the machine.",
     "2": "The request is invalid or not supported.",
-    "130": "Interrupted by Ctrl-C or SIGTERM; completed work is kept.",
+    "130": "Interrupted by Ctrl-C, SIGTERM or SIGHUP; completed work is kept.",
 }
 ENVIRONMENT = {
     "FRCNN_DATA": "Folder of the datasets, searched after --data-root and before ./data.",
@@ -98,7 +100,8 @@ class CommandGroup(LazyGroup):
                 raise
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            click.echo("Interrupted.", err=True)
+            with suppress(OSError):  # the terminal is closed
+                click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
 
 
@@ -132,7 +135,9 @@ def _is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
 
 
-def _interrupt(*_: object) -> None:
+def _interrupt(number: int, _: object) -> None:
+    if number == signal.SIGHUP:  # a closed terminal and its shell both send it
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
@@ -141,9 +146,9 @@ def main() -> None:
     # Waiting threads should sleep: spinning threads take the cores from the workers and from
     # other programs on a small machine. OpenMP reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # SIGTERM ends a command as Ctrl-C does: files are closed and workers stopped.
-    signal.signal(signal.SIGTERM, _interrupt)
-    end_soon_after_ctrl_c(INTERRUPTED)
+    # All of them end a command as Ctrl-C does: files are closed and workers stopped.
+    handle_stop_signals(_interrupt)
+    end_soon_after_stop_signal(INTERRUPTED)
     try:
         cli(prog_name="frcnn")
     except KeyboardInterrupt:

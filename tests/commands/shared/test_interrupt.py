@@ -1,7 +1,8 @@
-"""Ctrl-C ends a command soon, even inside a long call without Python code."""
+"""Stop signals end a command soon, even inside a long call without Python code."""
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -15,10 +16,15 @@ from frcnn_cli.commands.shared import interrupt
 # A call that takes an hour, and does not return to Python when it is interrupted.
 BUSY = """
 import hashlib, multiprocessing, time
-from frcnn_cli.commands.shared.interrupt import end_soon_after_ctrl_c
+from frcnn_cli.commands.shared.interrupt import end_soon_after_stop_signal
+from frcnn_cli.engine.distributed.interrupt import handle_stop_signals
+
+def interrupt(*_):
+    raise KeyboardInterrupt
 
 if __name__ == "__main__":
-    end_soon_after_ctrl_c(130, seconds=0.5)
+    handle_stop_signals(interrupt)
+    end_soon_after_stop_signal(130, seconds=0.5)
     spawn = multiprocessing.get_context("spawn")
     child = spawn.Process(target=time.sleep, args=(3600,), daemon=True)
     child.start()
@@ -27,7 +33,8 @@ if __name__ == "__main__":
 """
 
 
-def test_a_long_call_is_ended_and_no_worker_is_left(tmp_path: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_long_call_is_ended_and_no_worker_is_left(tmp_path: Path, number: signal.Signals) -> None:
     (tmp_path / "busy.py").write_text(BUSY)
     busy = subprocess.Popen(
         [sys.executable, str(tmp_path / "busy.py")],
@@ -39,7 +46,7 @@ def test_a_long_call_is_ended_and_no_worker_is_left(tmp_path: Path) -> None:
     assert busy.stdout is not None
     worker = int(busy.stdout.readline())
     time.sleep(0.3)
-    busy.send_signal(signal.SIGINT)
+    os.killpg(busy.pid, number)
     _, message = busy.communicate(timeout=60)
     assert busy.returncode == 130
     assert "saved results are kept" in message
@@ -68,6 +75,32 @@ def test_the_wait_is_longer_only_if_other_programs_use_the_processor(
     monkeypatch.setattr(interrupt, "_waited_for_the_processor", lambda: waiting * now[0])
     interrupt._wait(interrupt.SECONDS)
     assert now[0] == pytest.approx(expected, abs=0.2)
+
+
+def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    """As after `nohup`."""
+    (tmp_path / "ignoring.py").write_text(IGNORING)
+    ignoring = subprocess.run(
+        [sys.executable, str(tmp_path / "ignoring.py")], timeout=60, check=False
+    )
+    assert ignoring.returncode == 7
+
+
+IGNORING = """
+import signal, sys
+from frcnn_cli.engine.distributed.interrupt import handle_stop_signals, stop_between_steps
+
+def interrupt(*_):
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+handle_stop_signals(interrupt)
+with stop_between_steps() as stop:
+    signal.raise_signal(signal.SIGHUP)
+    assert not stop.made
+signal.raise_signal(signal.SIGHUP)
+sys.exit(7)
+"""
 
 
 def is_alive(process: int) -> bool:

@@ -1,16 +1,20 @@
-"""Training in a child process that is stopped by Ctrl-C, SIGTERM, SIGKILL or a full disk.
+"""Training in a child process that is stopped by signals, a closed terminal or a full disk.
 
 The resumed run ends with the same weights as an uninterrupted run, to the bit.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
 import resource
 import signal
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -91,6 +95,32 @@ def stop_after(
     return finish(child, 130)
 
 
+def close_terminal_after(home: Path, folder: Path, iteration: int) -> None:
+    """Resume a run in a terminal, and close the terminal once an iteration is done."""
+    master, terminal = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "frcnn_cli.cli", "train", "--resume", str(folder)],
+        cwd=home,
+        env=ENVIRONMENT,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(terminal)
+    os.set_blocking(master, False)
+
+    def is_due() -> bool:
+        with contextlib.suppress(BlockingIOError):
+            os.read(master, 1 << 16)  # a terminal that nobody reads stops the one who writes
+        return iteration in losses(folder)
+
+    wait_for(is_due)
+    os.close(master)
+    assert child.wait(timeout=60) == 130
+
+
 def wait_for(condition: Callable[[], bool], seconds: float = 300) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
@@ -156,6 +186,11 @@ def test_a_run_resumed_after_every_kind_of_stop_ends_identically(home: Path, who
     at = checkpointed(folder)
     output = stop_after(train(home, "--resume", "runs/stopped"), folder, at + 4, signal.SIGTERM)
     assert "Resume with `frcnn train --resume runs/stopped`." in output
+    assert checkpointed(folder) == max(losses(folder)) > at
+
+    # A closed terminal sends SIGHUP, and nothing can be written to it any more.
+    at = checkpointed(folder)
+    close_terminal_after(home, folder, at + 3)
     assert checkpointed(folder) == max(losses(folder)) > at
 
     # Killed, with a truncated line of losses: at most the work since a checkpoint is lost.

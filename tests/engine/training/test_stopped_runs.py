@@ -92,16 +92,17 @@ def test_weights_that_are_not_finite_are_not_saved(run: Run) -> None:
     assert load_checkpoint(run.folder)[2].iteration == 2
 
 
-def test_a_signal_waits_for_the_end_of_the_step(run: Run) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_waits_for_the_end_of_the_step(run: Run, number: signal.Signals) -> None:
     def interrupt(step: StepReport) -> None:
         if step.iteration == 3:
-            signal.raise_signal(signal.SIGTERM)
+            signal.raise_signal(number)
 
-    before = signal.getsignal(signal.SIGTERM)
+    before = signal.getsignal(number)
     with pytest.raises(KeyboardInterrupt):
         train(new_model(run.dataset), run, interrupt)
     assert load_checkpoint(run.folder)[2].iteration == 3
-    assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(number) is before
 
 
 def interrupted_twice() -> None:
@@ -114,6 +115,13 @@ def interrupted_twice() -> None:
 def test_a_second_signal_does_not_wait() -> None:
     with pytest.raises(KeyboardInterrupt):
         interrupted_twice()
+
+
+def test_a_closed_terminal_may_send_two_signals() -> None:
+    with stop_between_steps() as stop:
+        signal.raise_signal(signal.SIGHUP)
+        signal.raise_signal(signal.SIGHUP)
+        assert stop.made
 
 
 def test_leftovers_of_a_killed_process_are_removed(run_folder: Path) -> None:

@@ -17,7 +17,7 @@ from rich.markup import escape
 from frcnn_cli.commands.shared.estimate import Estimate
 from frcnn_cli.commands.shared.paths import check_paths
 from frcnn_cli.commands.shared.progress import UNITS, LogProgress, bar
-from frcnn_cli.commands.shared.safe_text import PrintableConsole, message
+from frcnn_cli.commands.shared.safe_text import MessageConsole, PrintableConsole, message
 from frcnn_cli.engine.reporter import Advance, Counted, Needs
 from frcnn_proposals.files import write_whole
 
@@ -28,7 +28,7 @@ class Output:
 
     verbosity: int = 0
     results: Console = field(default_factory=PrintableConsole)
-    messages: Console = field(default_factory=lambda: PrintableConsole(stderr=True))
+    messages: Console = field(default_factory=MessageConsole)
 
     def print(self, renderable: Any) -> None:
         """Print a result: a table, or a line in Rich markup. Printed even when quiet."""

@@ -1,4 +1,4 @@
-"""End a command within seconds after Ctrl-C, even in the middle of a long call."""
+"""End a command within seconds after a stop signal, even in the middle of a long call."""
 
 from __future__ import annotations
 
@@ -12,12 +12,14 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from frcnn_cli.engine.distributed.interrupt import STOP_SIGNALS
+
 # Enough to finish a short training step; a step of a large network would take too long.
 SECONDS = 2.5
 
 
-def end_soon_after_ctrl_c(exit_code: int, seconds: float = SECONDS) -> None:
-    """Make Ctrl-C end this process after `seconds`, if it has not ended by itself.
+def end_soon_after_stop_signal(exit_code: int, seconds: float = SECONDS) -> None:
+    """Make stop signals end this process after `seconds`, if it has not ended by itself.
 
     Python's own handler waits until a library call returns, such as the backward pass of a
     large network. Files on the disk are complete at any moment, so it is safe to stop.
@@ -50,13 +52,14 @@ def _waited_for_the_processor() -> float:
 
 
 def _watch(reading: int, exit_code: int, seconds: float) -> None:
-    while signal.SIGINT not in os.read(reading, 64):
+    while not set(STOP_SIGNALS) & set(os.read(reading, 64)):
         pass  # another signal
     _wait(seconds)
-    print(
-        "Interrupted: the current step is discarded, saved results are kept.",
-        file=sys.stderr,
-    )
+    with contextlib.suppress(OSError):  # the terminal is closed
+        print(
+            "Interrupted: the current step is discarded, saved results are kept.",
+            file=sys.stderr,
+        )
     leave_at_once(exit_code)
 
 

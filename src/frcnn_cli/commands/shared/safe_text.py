@@ -42,3 +42,20 @@ class PrintableConsole(Console):
     ) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
             yield segment if segment.control else segment._replace(text=printable(segment.text))
+
+
+class MessageConsole(PrintableConsole):
+    """A console for messages on stderr: work does not stop where they cannot be written.
+
+    A closed terminal, a full disk or a pipe without a reader would otherwise end a command before
+    its results, or a training run before its checkpoint.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(stderr=True)
+
+    def _write_buffer(self) -> None:
+        try:
+            super()._write_buffer()
+        except OSError:
+            del self._buffer[:]

@@ -1,12 +1,16 @@
-"""Stop a long loop at the end of a step after Ctrl-C or SIGTERM."""
+"""Signals that stop a command: a long loop ends after its current step."""
 
 from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
+
+# Ctrl-C, a polite request, and a terminal that is closed.
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @dataclass
@@ -16,26 +20,47 @@ class StopRequest:
     made: bool = False
 
 
+def handle_stop_signals(handler: Callable[[int, Any], Any]) -> dict[signal.Signals, Any]:
+    """Call `handler` for every stop signal; returns the former handlers.
+
+    Ignored signals stay ignored: by SIGHUP after `nohup`, by SIGINT in the background of a script.
+    """
+    former = {number: signal.getsignal(number) for number in STOP_SIGNALS}
+    handled = {number: old for number, old in former.items() if old is not signal.SIG_IGN}
+    for number in handled:
+        signal.signal(number, handler)
+    return handled
+
+
+@contextmanager
+def stop_signals_blocked() -> Iterator[None]:
+    """Processes started within the block ignore stop signals: this process ends them in order."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 @contextmanager
 def stop_between_steps() -> Iterator[StopRequest]:
-    """Record the first Ctrl-C or SIGTERM instead of raising KeyboardInterrupt.
+    """Record the first stop signal instead of raising KeyboardInterrupt.
 
     An interrupt in the middle of a step would leave weights that belong to no iteration. A second
-    signal interrupts immediately. Outside the main thread, signal handlers are not changed.
+    signal interrupts immediately, except SIGHUP: a closed terminal and its shell both send it.
+    Outside the main thread, signal handlers are not changed.
     """
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
 
-    def request_stop(*_: object) -> None:
-        if request.made:
+    def request_stop(number: int, _: object) -> None:
+        if request.made and number != signal.SIGHUP:
             raise KeyboardInterrupt
         request.made = True
 
-    before = {
-        number: signal.signal(number, request_stop) for number in (signal.SIGINT, signal.SIGTERM)
-    }
+    before = handle_stop_signals(request_stop)
     try:
         yield request
     finally:

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Generic, TypeVar
 
+from frcnn_cli.engine.distributed.interrupt import stop_signals_blocked
 from frcnn_proposals.errors import InputError
 
 Item = TypeVar("Item")
@@ -93,7 +94,7 @@ class _Worker(Generic[Item]):
         context = multiprocessing.get_context("spawn")
         self.connection, child_end = context.Pipe()
         self.process = context.Process(target=_work, args=(pickled, child_end), daemon=True)
-        with _without_ctrl_c(), _without_main(pickled):
+        with stop_signals_blocked(), _without_main(pickled):
             self.process.start()
         child_end.close()
         self.items: deque[Item] = deque()
@@ -125,19 +126,6 @@ class _Worker(Generic[Item]):
         return f"its worker process was terminated by {signal.Signals(-code).name}"
 
 
-@contextmanager
-def _without_ctrl_c() -> Iterator[None]:
-    """Processes started within this context ignore Ctrl-C: the parent stops them."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 _replacing_main = threading.Lock()
 
 
@@ -162,7 +150,6 @@ def _without_main(pickled: bytes) -> Iterator[None]:
 
 def _work(pickled: bytes, connection: Connection) -> None:
     """Process items in a worker until the pipe closes."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_die_with_parent, daemon=True).start()
     for name in _ONE_THREAD:
         os.environ[name] = "1"

@@ -6,7 +6,6 @@ neither workers nor a resumed run change them.
 
 from __future__ import annotations
 
-import signal
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
@@ -20,6 +19,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
+from frcnn_cli.engine.distributed.interrupt import stop_signals_blocked
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.network.layers.dropout import ImageRows
 from frcnn_cli.engine.network.transforms import batch_images, batch_rois
@@ -172,12 +172,10 @@ def _shares(minibatches: Minibatches, first: int, workers: int) -> Generator[Min
     # A forked process has no OpenCV threads; it would wait forever for them to end.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
-    # Workers inherit blocked SIGINT and SIGTERM: the parent handles them and ends its workers.
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
-        batches = iter(loader)
+        with stop_signals_blocked():
+            batches = iter(loader)
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         cv2.setNumThreads(threads)
     yield from batches
 
