@@ -32,7 +32,7 @@ from frcnn_cli.engine.training.image_order import (
     shares_of_process,
 )
 from frcnn_cli.engine.training.images import TrainingImages
-from frcnn_cli.engine.training.workers import WorkerImages
+from frcnn_cli.engine.training.workers import Packed, WorkerImages, start_explained, unpacked
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 
@@ -160,24 +160,27 @@ def minibatch_stream(
 
 
 def _shares(minibatches: Minibatches, first: int, workers: int) -> Generator[Minibatch]:
+    if workers == 0:
+        yield from map(minibatches.__getitem__, range(first, len(minibatches)))
+        return
     loader = DataLoader(
-        minibatches,
+        Packed(minibatches, workers),
         batch_size=None,
         sampler=range(first, len(minibatches)),
         num_workers=workers,
-        worker_init_fn=_set_up_worker if workers else None,
-        prefetch_factor=4 if workers else None,
+        worker_init_fn=_set_up_worker,
+        prefetch_factor=4,
         generator=torch.Generator(),  # separate, so that it does not advance the global generator
     )
     # A forked process has no OpenCV threads; it would wait forever for them to end.
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
-        with stop_signals_blocked():
+        with stop_signals_blocked(), start_explained(workers):
             batches = iter(loader)
     finally:
         cv2.setNumThreads(threads)
-    yield from batches
+    yield from map(unpacked, batches)
 
 
 def _set_up_worker(_: int) -> None:
