@@ -26,6 +26,17 @@ def proposal_digest(path: Path) -> str:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
 
 
+def proposal_state(path: Path) -> str:
+    """Text that changes when a proposal file or a file in a folder is written; reads no content.
+
+    Raises OSError if a file cannot be found.
+    """
+    files = box_files(path) if path.is_dir() else [path]
+    states = ((file.relative_to(path).as_posix(), file.stat()) for file in files)
+    lines = (f"{name}\0{state.st_size} {state.st_mtime_ns}\n" for name, state in states)
+    return hashlib.sha256("".join(lines).encode(errors="surrogateescape")).hexdigest()
+
+
 def _of_file(path: Path) -> str:
     with open_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

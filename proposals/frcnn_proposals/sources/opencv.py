@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,7 @@ _BASE_K, _INCREMENT_K, _SIGMA = 150, 150, 0.8
 # OpenCV ranks regions with C's rand(). Without a fixed seed the order would depend on the number of
 # images that the process has seen. 1 is the state at the start of every process.
 _RAND_SEED = 1
+_RAND_LOCK = threading.Lock()
 
 
 class OpenCVSelectiveSearch:
@@ -54,8 +56,11 @@ class OpenCVSelectiveSearch:
             search.switchToSelectiveSearchFast(_BASE_K, _INCREMENT_K, _SIGMA)
         else:
             search.switchToSelectiveSearchQuality(_BASE_K, _INCREMENT_K, _SIGMA)
-        _seed_c_rand(_RAND_SEED)
-        x, y, width, height = np.asarray(search.process(), np.int64).reshape(-1, 4).T
+        # One state of rand() serves the whole process: another thread would change the order.
+        with _RAND_LOCK:
+            _seed_c_rand(_RAND_SEED)
+            found = search.process()
+        x, y, width, height = np.asarray(found, np.int64).reshape(-1, 4).T
         boxes = np.stack((x, y, x + width - 1, y + height - 1), axis=1)
         _, first = np.unique(boxes, axis=0, return_index=True)
         return Proposals(boxes[np.sort(first)])

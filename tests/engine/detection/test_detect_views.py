@@ -83,6 +83,17 @@ def test_longer_side_is_limited() -> None:
     assert (only.preprocessing.scale, only.preprocessing.max_size) == (1200, 2000)
 
 
+def test_longer_side_is_limited_as_in_training() -> None:
+    """`--variant multiscale` of a preset at scale 480 trains at most 1600 pixels wide."""
+    (only,) = readings(
+        np.array([[0, 0, 9, 9]], np.float32),
+        (400, 1250),
+        Preprocessing(scale=480, max_size=1600),
+        DetectSettings(scales=(384, 960)),
+    )
+    assert (only.preprocessing.scale, only.preprocessing.max_size) == (960, 1600)
+
+
 def test_several_scales_keep_the_order_of_boxes(small_model: FastRCNN) -> None:
     model = brightness_model(small_model)
     rng = np.random.default_rng(0)

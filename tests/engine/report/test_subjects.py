@@ -17,6 +17,7 @@ from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.report import subjects
 from frcnn_cli.engine.report.records import Report
 from frcnn_cli.engine.report.subjects import report_on_files, report_on_models
+from frcnn_cli.engine.settings import DetectSettings
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
 
@@ -58,6 +59,23 @@ def test_a_report_on_two_models_leaves_no_temporary_files(
     assert {"Proposals (dense)", "Detecting", "Timing", "Recall", "Drawing"} <= set(reporter.totals)
     assert reporter.done["Recall"] == reporter.totals["Recall"]
     assert list(cache.rglob("*.partial")) == []
+
+
+def test_each_model_is_timed_with_its_own_settings(
+    models: list[LoadedModel], data: DataOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    timed: list[int] = []
+
+    def time_them(
+        models: object, dataset: object, proposals: object, settings: list[DetectSettings]
+    ) -> list[dict[str, float]]:
+        timed.extend(own.proposals for own in settings)
+        return [{}, {}]
+
+    monkeypatch.setattr(subjects, "mean_stages", time_them)
+    second = replace(models[1].experiment, detect=DetectSettings(proposals=7))
+    report_on_models([models[0], replace(models[1], experiment=second)], tmp_path / "out", data)
+    assert timed == [models[0].experiment.detect.proposals, 7]
 
 
 def test_an_interrupted_report_caches_its_detections(

@@ -6,6 +6,7 @@ import json
 import pickle
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -79,6 +80,14 @@ class TestOpenCV:
         assert provenance.version == cv2.__version__
         assert provenance.parameters["mode"] == "quality"
         assert provenance.parameters["sigma"] == 0.8
+
+    def test_threads_do_not_change_the_order(self, image):
+        source = OpenCVSelectiveSearch()
+        small = image[:120, :160]
+        alone = source.propose(small).boxes
+        with ThreadPoolExecutor(4) as threads:
+            found = list(threads.map(lambda _: source.propose(small).boxes, range(24)))
+        assert all(np.array_equal(boxes, alone) for boxes in found)
 
     def test_opencv_without_contrib_is_an_error_with_advice(self, monkeypatch):
         monkeypatch.setitem(sys.modules, "cv2", types.ModuleType("cv2"))

@@ -91,7 +91,7 @@ def distinct_windows(rois: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     return rois[torch.from_numpy(first)], torch.from_numpy(index)
 
 
-# Limit of the longer side of an image at several scales, as in the paper.
+# Limit of the longer side at scales for which the model's own limit is too small, as in the paper.
 MAX_SIZE = 2000
 
 
@@ -112,13 +112,16 @@ def readings(
     """Yield the scales that have proposals.
 
     Without settings.scales, all proposals are pooled at the scale of `preprocessing`. Otherwise
-    each is pooled at the scale at which its area is closest to settings.roi_side squared.
+    each is pooled at the scale at which its area is closest to settings.roi_side squared. The
+    longer side is limited as in training, unless a scale exceeds that limit.
     boxes: (R, 4). size: height and width of the image.
     """
     if not settings.scales:
         yield Reading(preprocessing, np.arange(len(boxes)))
         return
-    longest = max(preprocessing.max_size, MAX_SIZE, *settings.scales)
+    largest, longest = max(settings.scales), preprocessing.max_size
+    if largest > longest:
+        longest = max(MAX_SIZE, largest)
     scaled = [replace(preprocessing, scale=s, max_size=longest) for s in settings.scales]
     factors = np.array([image_scale(*size, at_scale) for at_scale in scaled])
     scaled_areas = areas(boxes)[:, None] * factors**2

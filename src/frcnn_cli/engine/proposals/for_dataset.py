@@ -16,6 +16,7 @@ from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
+from frcnn_proposals.digest import proposal_state
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.locking import OnWait
@@ -30,8 +31,8 @@ class DatasetProposals:
     """Proposals by image id for every image of `dataset`, and the skipped images.
 
     dataset: the images that have proposals. path: the file with the proposals. fingerprint:
-    differs if the proposals may differ; the fingerprint of the source, or the path, size and
-    time of a given file. skipped: a message for each image that is not in `dataset`. digests:
+    differs if the proposals may differ; the fingerprint of the source, or the path and state
+    of a given file or folder. skipped: a message for each image that is not in `dataset`. digests:
     SHA-256 of the image files by image id, where their bytes were read.
     """
 
@@ -111,8 +112,7 @@ def given_proposals(
     for record in used:
         _check(path, record, proposals[record.image_id])
     skipped = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
-    state = path.stat()
-    fingerprint = f"{path.resolve()} {state.st_size} {state.st_mtime_ns}"
+    fingerprint = f"{path.resolve()} {proposal_state(path)}"
     return DatasetProposals(replace(dataset, images=used), proposals, path, fingerprint, skipped)
 
 

@@ -72,7 +72,7 @@ def report_on_models(
         dataset = readable_images(dataset, found)
     with reporter.progress("Timing", None):
         prepared = [prepare_model(loaded.model, loaded.precision) for loaded in models]
-        stages = mean_stages(prepared, dataset, images.proposals, settings[:1] * len(models))
+        stages = mean_stages(prepared, dataset, images.proposals, settings)
     root = None if data is None else data.data_root
     subjects = tuple(
         subject_of_model(

@@ -137,7 +137,7 @@ def _worker_message(text: str, images_at: Callable[[list[int]], list[str]]) -> s
     where = f"{', '.join(images[:3])}: " if images else ""
     if "bus error" in text:
         return (
-            f"{where}the process that prepared this for training found no room in /dev/shm.\n"
+            f"{where}the worker process that prepared this image found no room in /dev/shm.\n"
             "Use fewer workers (--workers), or start the container with a larger --shm-size.\n"
             f"(torch: {text.splitlines()[0][:200]})"
         )
