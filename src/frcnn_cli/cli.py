@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from frcnn_cli import __version__
+from frcnn_cli.commands.shared.closed_streams import replace_closed_streams
 from frcnn_cli.commands.shared.console import SILENT, Output
 from frcnn_cli.commands.shared.interrupt import end_soon_after_stop_signal, leave_at_once
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
@@ -124,7 +125,18 @@ def cli(ctx: click.Context, verbose: int, quiet: bool) -> None:
     frcnn detect img.jpg --viz     detect objects, and draw them
     frcnn compress --svd-rank 256  a smaller, faster model
     """
+    _check_current_folder()
     ctx.obj = Output(verbosity=-1 if quiet else verbose) if _is_first_process() else SILENT
+
+
+def _check_current_folder() -> None:
+    """Raises Error if the current folder was deleted: libraries fail in it, unclearly."""
+    try:
+        os.getcwd()
+    except FileNotFoundError as error:
+        raise Error(
+            "The current folder has been deleted. Change to a folder that exists."
+        ) from error
 
 
 def _is_first_process() -> bool:
@@ -143,6 +155,7 @@ def _interrupt(number: int, _: object) -> None:
 
 def main() -> None:
     """Run the command line; the entry point `frcnn`."""
+    replace_closed_streams()
     # Waiting threads should sleep: spinning threads take the cores from the workers and from
     # other programs on a small machine. OpenMP reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -150,7 +163,11 @@ def main() -> None:
     handle_stop_signals(_interrupt)
     end_soon_after_stop_signal(INTERRUPTED)
     try:
-        cli(prog_name="frcnn")
+        with machine_errors():  # of help texts, which are printed before a command runs
+            cli(prog_name="frcnn")
+    except Error as error:
+        Failure(str(error), error.exit_code).show()
+        leave_at_once(error.exit_code)
     except KeyboardInterrupt:
         leave_at_once(INTERRUPTED)
     except SystemExit as end:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from unprivileged import public_folder, without_privileges
 
 from frcnn_cli.cli import cli
 from frcnn_cli.commands.shared import estimate
@@ -66,6 +68,35 @@ def test_runs_are_listed_with_their_details(home: Path, tmp_path: Path) -> None:
 def test_no_runs_are_no_error_but_a_missing_folder_is(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path)]).exit_code == 0
     assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path / "gone")]).exit_code == 1
+
+
+def test_an_unreadable_run_does_not_hide_the_others(home: Path) -> None:
+    with public_folder() as folder:
+        shutil.copytree(home / "runs" / "whole", folder / "whole")
+        (folder / "closed").mkdir()
+        (folder / "closed").chmod(0)
+        for name in ("model", "checkpoint"):
+            (folder / "half").mkdir(exist_ok=True)
+            (folder / "half" / f"{name}.safetensors").write_bytes(b"")
+            (folder / "half" / f"{name}.safetensors").chmod(0)
+        with without_privileges():
+            result = CliRunner().invoke(cli, ["runs", "--runs", str(folder)])
+        (folder / "closed").chmod(0o755)
+    assert result.exit_code == 0, result.output
+    assert "whole" in result.stdout
+    assert f"{folder / 'closed'}: cannot be read (Permission denied)" in result.stderr
+    assert "checkpoint.safetensors: cannot be read (Permission denied)" in result.stderr
+
+
+def test_an_unreadable_model_is_not_called_missing(home: Path) -> None:
+    with public_folder() as folder:
+        model = folder / "model.safetensors"
+        shutil.copy(home / "runs" / "whole" / "model.safetensors", model)
+        model.chmod(0)
+        with without_privileges():
+            result = CliRunner().invoke(cli, ["model", "info", str(model)])
+    assert result.exit_code == 1
+    assert f"{model}: cannot be read (Permission denied)." in result.stderr
 
 
 def test_a_run_writes_a_loss_plot_and_scalars(home: Path) -> None:

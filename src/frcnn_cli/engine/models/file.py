@@ -22,6 +22,7 @@ from frcnn_cli import __version__
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.reading import open_file
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -100,6 +101,7 @@ def read_description(path: Path) -> dict[str, Any]:
     """Read the JSON description of a file, without its tensors. Raises like load_tensors."""
     if not path.is_file():
         raise InputError(f"{path}: model file not found.")
+    _check_readable(path)
     try:
         with safe_open(path, framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -128,11 +130,20 @@ def describes_model(path: Path) -> bool:
     """Whether a .safetensors file was written by save_tensors; True for a folder."""
     if path.is_dir():
         return True
+    _check_readable(path)
     try:
         with safe_open(path, framework="numpy") as file:
             return _KEY in (file.metadata() or {})
     except (SafetensorError, OSError):
         return False
+
+
+def _check_readable(path: Path) -> None:
+    """Raises InputError if the file cannot be opened; safetensors reports it as missing."""
+    try:
+        open_file(path).close()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}).") from error
 
 
 def _architecture(values: dict[str, Any]) -> Architecture:

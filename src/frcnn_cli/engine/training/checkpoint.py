@@ -53,7 +53,7 @@ def save_checkpoint(
         if not torch.isfinite(value).all():
             raise InputError(
                 f"After iteration {progress.iteration}, {name} contains values that are not "
-                "finite.\nLower --learning-rate. The previous checkpoint is kept."
+                f"finite.\nLower --learning-rate. {_kept(folder)}"
             )
     with resumable_after_failure(folder):
         save_tensors(folder / CHECKPOINT_FILE, model.architecture, tensors, origin)
@@ -62,9 +62,15 @@ def save_checkpoint(
 def resumable_after_failure(folder: Path) -> AbstractContextManager[None]:
     """If the block cannot write a file, add to the error how to resume the run."""
     return _advised(
-        "The last checkpoint is kept. Free disk space, then resume with "
-        f"`frcnn train --resume {folder}`."
+        f"{_kept(folder)} Free disk space, then resume with `frcnn train --resume {folder}`."
     )
+
+
+def _kept(folder: Path) -> str:
+    """A sentence on what a failed write leaves in the run's folder."""
+    if (folder / CHECKPOINT_FILE).is_file():
+        return "The last checkpoint is kept."
+    return "There is no checkpoint yet: the run will start again."
 
 
 def restartable_after_damage(folder: Path) -> AbstractContextManager[None]:

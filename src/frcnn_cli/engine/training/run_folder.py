@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -195,12 +196,24 @@ def list_runs(runs_root: Path) -> list[ListedRun]:
     if not runs_root.is_dir():
         raise InputError(f"{runs_root}: this folder does not exist. `frcnn train` starts a run.")
     folders = [path for path in sorted(runs_root.iterdir()) if path.is_dir()]
-    return [_listed(path) for path in folders if any((path / name).exists() for name in _RUN_FILES)]
+    return [run for run in map(_listed, folders) if run is not None]
 
 
-def _listed(folder: Path) -> ListedRun:
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    size = sum(path.stat().st_size for path in files)
+def _listed(folder: Path) -> ListedRun | None:
+    """The run in `folder`; None if it does not look like one."""
+    try:
+        is_run = any((folder / name).exists() for name in _RUN_FILES)
+        return _read_listed(folder) if is_run else None
+    except OSError as error:
+        return ListedRun(folder, 0, problem=f"{folder}: cannot be read ({error.strerror}).")
+
+
+def _read_listed(folder: Path) -> ListedRun:
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(FileNotFoundError):  # a run in progress replaces its files
+            state = path.lstat()
+            size += state.st_size if stat.S_ISREG(state.st_mode) else 0
     try:
         stored = read_run(folder)
     except InputError as error:
