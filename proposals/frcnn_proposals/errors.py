@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 # Parts of torch's and OpenCV's messages when an allocation fails.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "out of memory")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM, errno.EBADF)
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
 
 
 class Error(Exception):

@@ -29,7 +29,7 @@ def run(folder: Path, *closed: int) -> subprocess.CompletedProcess[str]:
 def test_results_that_cannot_be_printed_are_an_error(tmp_path: Path) -> None:
     ended = run(tmp_path, 1)
     assert ended.returncode == 1
-    assert ended.stderr == "Error: Standard output is closed.\n"
+    assert ended.stderr == "Error: standard output: is closed.\n"
 
 
 def test_messages_that_cannot_be_printed_are_none(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ class _Closed(io.RawIOBase):
         return True
 
     def write(self, _: Any) -> int:
-        raise OSError(errno.EBADF, "Standard output is closed")
+        raise OSError(errno.EBADF, "is closed", "standard output")
 
 
 def replace_closed_streams() -> None:
