@@ -22,6 +22,7 @@ from frcnn_cli.engine.models.provenance import origin_of
 from frcnn_cli.engine.models.store import is_half, load_model, save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment, Preprocessing
+from frcnn_cli.engine.training.run_folder import write_setting
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     experiment = Experiment(data=DataSettings(str(data), "train"))
     origin = origin_of(experiment, "")
-    save_model(FastRCNN(architecture), folder / "runs" / "small" / "model.safetensors", origin)
+    run = folder / "runs" / "small"
+    save_model(FastRCNN(architecture), run / "model.safetensors", origin)
+    write_setting(run, experiment)
     return folder
 
 

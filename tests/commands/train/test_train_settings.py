@@ -129,7 +129,10 @@ def test_the_complete_setting_is_printed_saved_and_stored(home: Path) -> None:
     assert "foreground_iou 0.55" in result.output
     saved = override(Experiment(), read_toml(run / "setting.toml"))
     model, origin = load_model(run / "model.safetensors")
-    assert stored_experiment(origin, model.architecture) == saved
+    assert stored_experiment(origin, model.architecture, run / "model.safetensors") == saved
+    assert str(home) not in (run / "model.safetensors").read_bytes().decode("latin-1")
+    elsewhere = stored_experiment(origin, model.architecture, home / "model.safetensors")
+    assert (elsewhere.data.dataset, elsewhere.data.root) == ("shapes", "")
     assert saved.data.dataset == str(home / "shapes")
     assert (saved.data.split, saved.train.seed) == ("trainval", 4)
     assert len(origin["proposals_fingerprint"]) == 64

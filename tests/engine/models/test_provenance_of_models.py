@@ -19,7 +19,7 @@ from frcnn_cli.engine.settings import DataSettings, Experiment, Preprocessing
 from frcnn_cli.engine.training.checkpoint import load_checkpoint
 from frcnn_cli.engine.training.loop import train
 from frcnn_cli.engine.training.run import Run
-from frcnn_cli.engine.training.run_folder import read_run
+from frcnn_cli.engine.training.run_folder import read_run, write_setting
 from frcnn_proposals.base import Proposals
 
 MakeProposals = Callable[[Dataset], dict[str, Proposals]]
@@ -136,3 +136,28 @@ def test_a_model_without_settings_has_default_settings(
     save_model(small_model, tmp_path / "a.safetensors", {})
     model, origin = load_model(tmp_path / "a.safetensors")
     assert stored_experiment(origin, model.architecture).data == DataSettings()
+
+
+def test_a_model_has_names_in_place_of_paths(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "data" / "shapes").mkdir(parents=True)
+    experiment = Experiment(
+        weights="/weights/of/someone.pth",
+        data=DataSettings(f"{tmp_path}/data/shapes+voc2007", "train", str(tmp_path / "data")),
+    )
+    origin = origin_of(experiment, "f00d") | {"compressed_from": "/home/someone/model.safetensors"}
+    path = tmp_path / "run" / "model.safetensors"
+    save_model(new_model(run.dataset), path, origin)
+    assert not {b"/home", b"/weights", bytes(tmp_path)} & set(path.read_bytes().split(b'"'))
+    model, stored = load_model(path)
+    assert stored["compressed_from"] == "model.safetensors"
+    shared = stored_experiment(stored, model.architecture, path)
+    assert shared.data == DataSettings("shapes+voc2007", "train")
+    assert shared.weights == "someone.pth"
+
+    write_setting(path.parent, experiment)
+    assert stored_experiment(stored, model.architecture, path) == experiment
+    write_setting(path.parent, replace(experiment, data=DataSettings("/other/set", "train", "/r")))
+    changed = stored_experiment(stored, model.architecture, path)
+    assert (changed.data, changed.weights) == (shared.data, experiment.weights)
+    (path.parent / "setting.toml").write_text("[")
+    assert stored_experiment(stored, model.architecture, path) == shared

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint
+from frcnn_cli.engine.models.local_paths import with_local_paths
+from frcnn_cli.engine.models.store import SETTING_FILE
 from frcnn_cli.engine.settings import Architecture, Experiment
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import Override, from_nested, override
@@ -57,12 +59,14 @@ def stored_experiment(
 ) -> Experiment:
     """The experiment that a model was trained with; settings missing in older formats are defaults.
 
+    In the folder of its run, its paths are those of the run's setting.
     Raises InputError, which names the model's `path`, if the stored experiment is damaged.
     """
     try:
-        return override(Experiment(), _stored_values(origin, architecture))
+        experiment = override(Experiment(), _stored_values(origin, architecture))
     except (MisuseError, TypeError, ValueError) as error:
         raise InputError(f"{path}: the stored experiment is damaged ({reason(error)}).") from error
+    return experiment if path is None else with_local_paths(experiment, path.parent / SETTING_FILE)
 
 
 def _stored_values(origin: Mapping[str, Any], architecture: Architecture) -> list[Override]:

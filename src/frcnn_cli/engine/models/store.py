@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import load_tensors, read_description, save_tensors
+from frcnn_cli.engine.models.local_paths import without_paths
 from frcnn_proposals.errors import InputError, MisuseError, reason
 
 if TYPE_CHECKING:
@@ -21,11 +22,11 @@ RUN_FILES = (MODEL_FILE, BEST_FILE, CHECKPOINT_FILE, SETTING_FILE)
 
 
 def save_model(model: FastRCNN, path: Path, origin: dict[str, Any], *, half: bool = False) -> None:
-    """Write `model` to `path`. origin: JSON values about its training.
+    """Write `model` to `path`. origin: JSON values about its training, stored without paths.
 
     half: store weights in bfloat16, in half the bytes; reading returns `as_stored(model, half)`.
     """
-    save_tensors(path, model.architecture, _stored_state(model, half), origin)
+    save_tensors(path, model.architecture, _stored_state(model, half), without_paths(origin))
 
 
 def is_half(path: Path) -> bool:
