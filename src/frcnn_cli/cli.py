@@ -12,7 +12,7 @@ from frcnn_cli import __version__
 from frcnn_cli.commands.shared.console import SILENT, Output
 from frcnn_cli.commands.shared.interrupt import end_soon_after_ctrl_c, leave_at_once
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
-from frcnn_cli.commands.shared.safe_text import message
+from frcnn_cli.commands.shared.safe_text import message, print_in_any_encoding
 from frcnn_proposals.errors import Error, machine_errors
 
 COMMANDS = {
@@ -138,6 +138,7 @@ def _interrupt(*_: object) -> None:
 
 def main() -> None:
     """Run the command line; the entry point `frcnn`."""
+    print_in_any_encoding()
     # Waiting threads should sleep: spinning threads take the cores from the workers and from
     # other programs on a small machine. OpenMP reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
