@@ -20,13 +20,14 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Generic, TypeVar
 
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, ran_out_of_processes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Items per worker: the current one, and one that waits.
 _AHEAD = 2
+_SECONDS_TO_EXIT = 5.0
 # Each worker has one core: libraries must not start one thread per core in every worker.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "OPENBLAS_NUM_THREADS")
 
@@ -41,7 +42,8 @@ def run_in_workers(
 
     function: picklable; it should return errors of an item as results.
     on_death(item, cause): returns the result for an item whose worker died.
-    Raises InputError if workers cannot start or `function` raises. Workers are killed when the
+    Raises InputError if `function` raises; OSError or RuntimeError if the system cannot start more
+    processes or threads (`ran_out_of_processes`). Workers are killed when the
     iteration ends for any reason, including Ctrl-C; if this process dies, they exit by
     themselves.
     """
@@ -61,6 +63,8 @@ def run_in_workers(
                 try:
                     kind, value = connection.recv()
                 except (EOFError, OSError):
+                    # Its pipe closes before its exit code is known.
+                    worker.process.join(_SECONDS_TO_EXIT)
                     worker.stop()
                     del running[connection]
                     current, *waiting = worker.items
@@ -71,6 +75,8 @@ def run_in_workers(
                         running[successor.connection] = successor
                         successor.give(queue)
                     continue
+                if kind == "no thread":
+                    raise RuntimeError(value)
                 if kind == "fault":
                     raise InputError(f"a worker process failed: {value}")
                 worker.items.popleft()
@@ -163,17 +169,18 @@ def _without_main(pickled: bytes) -> Iterator[None]:
 def _work(pickled: bytes, connection: Connection) -> None:
     """Process items in a worker until the pipe closes."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     for name in _ONE_THREAD:
         os.environ[name] = "1"
     try:
+        threading.Thread(target=_die_with_parent, daemon=True).start()
         function = pickle.loads(pickled)  # safe: the parent process created it
         while True:
             connection.send(("done", function(connection.recv())))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
     except Exception as error:
-        connection.send(("fault", str(error) or type(error).__name__))
+        kind = "no thread" if ran_out_of_processes(error) else "fault"
+        connection.send((kind, str(error) or type(error).__name__))
 
 
 def _die_with_parent() -> None:
