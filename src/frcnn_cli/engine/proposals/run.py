@@ -67,10 +67,12 @@ def propose_images(
     `max_pixels` fail.
     workers: processes; None is one per core, 0 computes in this process. keep_others: keep
     stored images that are not among `images` (for a cache); otherwise they are removed.
-    Raises InputError if two images have the same id, the store cannot be written, or workers
-    cannot start.
+    Raises InputError if two images have the same id, the store cannot be written, or the file of
+    a Precomputed source cannot be read; see also run_in_workers.
     """
     _reject_repeated_ids(images)
+    if isinstance(source, Precomputed):
+        source.load()  # one error about the file, instead of one per image
     workers = usable_cores() if workers is None else workers
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []
