@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 # Parts of torch's and OpenCV's messages when an allocation fails.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "out of memory")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
 
 
 class Error(Exception):
@@ -83,7 +83,7 @@ def _machine_message(error: Exception) -> str | None:
             "Use fewer --workers, or raise the limit (`ulimit -u`)."
         )
     if isinstance(error, OSError):
-        if error.filename is None and error.errno not in _NO_ROOM:
+        if error.filename is None and error.errno not in NO_ROOM:
             return None
         where = f"{error.filename}: " if error.filename else ""
         return f"{where}{error.strerror}."

@@ -6,6 +6,7 @@ import io
 import re
 import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -43,7 +44,9 @@ def print_in_any_encoding() -> None:
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # None if it is closed
-            stream.reconfigure(errors="backslashreplace")
+            # The error is about the position in a file that has become a pipe.
+            with suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
 
 
 class PrintableConsole(Console):

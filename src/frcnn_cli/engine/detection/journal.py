@@ -44,7 +44,7 @@ class Journal:
         try:
             self._read(orjson.loads(orjson.dumps(identity)))
         except BaseException:
-            self._file.close()
+            self._close_file()
             raise
 
     def __len__(self) -> int:
@@ -64,16 +64,22 @@ class Journal:
     def remove(self) -> None:
         """Remove the file. Call this once the results are written elsewhere."""
         self.path.unlink(missing_ok=True)
-        self._file.close()
+        self._close_file()
 
     def close(self) -> None:
         """Close the file and keep it for the next run; remove it if it has no detections."""
         if not self._file.closed:
             if not self._known:
                 self.path.unlink(missing_ok=True)
-            # Nothing is lost: every line was flushed, or the error was reported.
-            with suppress(OSError):
-                self._file.close()
+            self._close_file()
+
+    def _close_file(self) -> None:
+        """Close the file. Nothing is lost: every line was flushed, or its error was reported.
+
+        Closing writes a line that did not fit once more; that error names no file.
+        """
+        with suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Journal:
         return self
