@@ -21,7 +21,7 @@ BoxCoding = Literal["inclusive", "caffe"]
 # Offsets are relative to a width of x2 - x1 + 1, or in the first implementation of x2 - x1 + 1e-14
 # (whose IoU still uses x2 - x1 + 1).
 _WIDTH_OFFSET: dict[str, float] = {"inclusive": 1.0, "caffe": 1e-14}
-_ELEMENTS_AT_ONCE = 1 << 20
+_ELEMENTS_AT_ONCE = 1 << 18  # of a matrix; larger temporary arrays leave the processor's cache
 _NO_AREA = 1e-30
 # Limit for dw and dh, so that extreme offsets give finite boxes.
 _MAX_LOG_RATIO = float(np.log(1000.0 / 16.0))
