@@ -1,12 +1,13 @@
 """Errors that a user can cause. The command line prints them without a traceback."""
 
 import errno
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 # Parts of torch's and OpenCV's messages when an allocation fails.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "out of memory")
-_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
 
 
 class Error(Exception):
@@ -43,6 +44,12 @@ def ran_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, MemoryError) or any(sign in text for sign in _NO_MEMORY)
 
 
+def ran_out_of_processes(error: BaseException) -> bool:
+    """Whether the system could not start another process or thread, because of a limit."""
+    is_fork = isinstance(error, BlockingIOError) and error.strerror == os.strerror(errno.EAGAIN)
+    return is_fork or "can't start new thread" in str(error)[:2000]
+
+
 class MisuseError(InputError):
     """The request is invalid: an unknown name, or options that contradict each other.
 
@@ -54,7 +61,7 @@ class MisuseError(InputError):
 
 @contextmanager
 def machine_errors() -> Iterator[None]:
-    """Raise Error, with a message, if the block runs out of memory or cannot use a file.
+    """Raise Error, with a message, if the block lacks memory or processes, or cannot use a file.
 
     Other exceptions pass unchanged: they are faults of the program.
     """
@@ -62,15 +69,27 @@ def machine_errors() -> Iterator[None]:
         yield
     except Error:
         raise
-    except OSError as error:
-        if error.filename is None and error.errno not in _NO_ROOM:
-            raise
-        where = f"{error.filename}: " if error.filename else ""
-        raise Error(f"{where}{error.strerror}.") from error
     except Exception as error:
-        if not ran_out_of_memory(error):
+        message = _machine_message(error)
+        if message is None:
             raise
-        raise Error(
+        raise Error(message) from error
+
+
+def _machine_message(error: Exception) -> str | None:
+    if ran_out_of_processes(error):
+        return (
+            f"The system cannot start more processes or threads ({reason(error)}).\n"
+            "Use fewer --workers, or raise the limit (`ulimit -u`)."
+        )
+    if isinstance(error, OSError):
+        if error.filename is None and error.errno not in NO_ROOM:
+            return None
+        where = f"{error.filename}: " if error.filename else ""
+        return f"{where}{error.strerror}."
+    if ran_out_of_memory(error):
+        return (
             f"Out of memory ({reason(error)}).\n"
             "Use smaller images, lower scales or fewer images at once."
-        ) from error
+        )
+    return None

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import NO_ROOM, InputError, MisuseError
 from frcnn_proposals.reading import is_endless
 
 _SHORT = 50  # letters of the final name at the beginning of a temporary name
@@ -110,6 +110,20 @@ def whole_folder(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def failed_writes_named(path: Path) -> Iterator[None]:
+    """Raise InputError, which names `path`, if a write in the block fails, as on a full disk.
+
+    The system's own error for that names no file.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in NO_ROOM:
+            raise
+        raise InputError(f"{path}: cannot be written ({error.strerror})") from error
+
+
+@contextmanager
 def temporary_folder(path: Path) -> Iterator[Path]:
     """An empty folder next to `path`, with a new name; removed at the end."""
     prefix = f".{path.name[:_SHORT]}."
@@ -118,7 +132,8 @@ def temporary_folder(path: Path) -> Iterator[Path]:
     ) as outer:
         folder = Path(outer) / "content"  # created with the user's own permissions
         folder.mkdir()
-        yield folder
+        with failed_writes_named(path):
+            yield folder
 
 
 def _target(path: Path) -> Path:

@@ -14,7 +14,7 @@ from frcnn_cli.commands.shared.closed_streams import replace_closed_streams
 from frcnn_cli.commands.shared.console import SILENT, Output
 from frcnn_cli.commands.shared.interrupt import end_soon_after_stop_signal, leave_at_once
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
-from frcnn_cli.commands.shared.safe_text import message
+from frcnn_cli.commands.shared.safe_text import message, print_in_any_encoding
 from frcnn_cli.engine.distributed.interrupt import handle_stop_signals
 from frcnn_proposals.errors import Error, machine_errors
 
@@ -156,6 +156,7 @@ def _interrupt(number: int, _: object) -> None:
 def main() -> None:
     """Run the command line; the entry point `frcnn`."""
     replace_closed_streams()
+    print_in_any_encoding()
     # Waiting threads should sleep: spinning threads take the cores from the workers and from
     # other programs on a small machine. OpenMP reads this when torch is imported.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -47,6 +48,27 @@ def test_a_folder_without_options(images):
     assert len(store["p0"]) > 0
     repeated = run("images/")
     assert "4 already stored" in repeated.output
+
+
+@pytest.mark.parametrize(
+    ("content", "problem", "advice"),
+    [
+        (b"rubbish", "cannot be read as a pickle", None),
+        (pickle.dumps([np.array([[5, 6, 50, 40]])] * 4), "only an order", "--image-set"),
+        (pickle.dumps({"boxes": 1}), "not any known proposal format", None),
+    ],
+)
+def test_a_bad_file_of_proposals_is_one_error(images, content, problem, advice):
+    """The advice names the command that has the option: `propose` does not."""
+    Path("bad.pkl").write_bytes(content)
+    result = run("images", "--source", "precomputed", "--param", "file=bad.pkl")
+    assert result.exit_code == 1
+    assert result.output.startswith("Error: bad.pkl: ")
+    assert problem in result.output
+    assert len(result.output.splitlines()) <= 3
+    if advice is not None:
+        assert f"`{advice}` of `frcnn proposals convert`" in result.output
+    assert not Path("images.proposals").exists()
 
 
 def test_source_parameters_out_and_json(images):

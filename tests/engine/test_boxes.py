@@ -1,11 +1,14 @@
 """Box arithmetic compared with numbers computed by hand."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
 
 from frcnn_cli.engine.boxes import (
     areas,
+    best_overlaps,
     clip_boxes,
     decode_boxes,
     encode_boxes,
@@ -39,6 +42,31 @@ def test_iou_is_equal_for_tensors_and_arrays() -> None:
     a, b = many[:20], many[20:]
     found = iou_matrix(torch.from_numpy(a), torch.from_numpy(b))
     np.testing.assert_allclose(found.numpy(), iou_matrix(a, b), rtol=1e-5)
+
+
+def random_boxes(count: int) -> np.ndarray:
+    rng = np.random.default_rng(count)
+    corners = rng.integers(0, 300, (count, 2))
+    return np.hstack([corners, corners + rng.integers(0, 90, (count, 2))]).astype(np.float32)
+
+
+@pytest.mark.parametrize("counts", [(0, 3), (1, 1), (7, 2000), (3000, 900)])
+def test_best_overlaps_are_those_of_the_matrix(counts: tuple[int, int]) -> None:
+    some, objects = map(random_boxes, counts)
+    matrix = iou_matrix(some, objects)
+    best, overlap = best_overlaps(some, objects)
+    assert np.array_equal(best, matrix.argmax(axis=1))
+    assert np.array_equal(overlap, matrix.max(axis=1))
+    assert overlap.dtype == np.float32
+
+
+def test_memory_of_best_overlaps_does_not_grow_with_the_matrix() -> None:
+    some, objects = random_boxes(4000), random_boxes(10_000)  # a matrix of 160 MB
+    tracemalloc.start()
+    best_overlaps(some, objects)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60e6
 
 
 def test_clip_stops_at_the_last_pixel() -> None:

@@ -54,7 +54,7 @@ def at(home: Path, command: str, folder: Path) -> list[object]:
 
 
 @pytest.mark.parametrize("command", CASES)
-@pytest.mark.parametrize("bytes_left", [3000, 60_000])
+@pytest.mark.parametrize("bytes_left", [10, 3000, 60_000])
 def test_a_file_size_limit(
     command: str, bytes_left: int, children: Children, home: Path, tmp_path: Path
 ) -> None:
@@ -63,6 +63,7 @@ def test_a_file_size_limit(
     outcome = children.run(arguments, tmp_path, largest_file=bytes_left, FRCNN_CACHE=cache)
     if outcome.code != 0:  # small results fit
         assert_rejected(outcome)
+        assert str(tmp_path) in outcome.message
         assert not any((tmp_path / name).exists() for name in RESULTS[command][:1])
     outcome = children.run(arguments, tmp_path, FRCNN_CACHE=cache)
     assert outcome.code == 0, outcome.output
@@ -81,6 +82,7 @@ def test_a_full_disk(
     before = {path: path.read_bytes() for path in folder.glob("earlier*")}
     outcome = children.run(at(home, command, folder), home, FRCNN_CACHE=str(home / "cache"))
     assert_rejected(outcome)
+    assert str(folder) in outcome.message
     assert {path: path.read_bytes() for path in folder.glob("earlier*")} == before
     assert not any((folder / name).exists() for name in RESULTS[command][:1])
 

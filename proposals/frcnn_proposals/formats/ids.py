@@ -41,8 +41,9 @@ def image_ids_of(
 def _by_order(path: Path, count: int, image_ids: Sequence[str] | None) -> list[str]:
     if image_ids is None:
         raise InputError(
-            f"{path}: its {count} lists of boxes have no ids, only an order; "
-            "pass the list of images that it was created for (--image-set)"
+            f"{path}: its {count} lists of boxes have no ids, only an order.\n"
+            "Give the list of images that it was created for: `--image-set` of "
+            "`frcnn proposals convert`."
         )
     if len(image_ids) != count:
         raise InputError(

@@ -91,7 +91,8 @@ def decide(
         names = "; ".join(f"{way[0].format.name} ({way[0].layout})" for way in sound)
         raise InputError(
             f"{path}: it fits several formats: {names}.\n"
-            "Choose the format, or the order and base of its boxes (--from, --order, --base)"
+            "Choose the format, or the order and base of its boxes: `--from`, `--order` and "
+            "`--base` of `frcnn proposals convert`."
         )
     return sound[0]
 

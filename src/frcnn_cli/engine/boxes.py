@@ -6,6 +6,7 @@ tensors import torch, so that settings load without it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
@@ -20,6 +21,7 @@ BoxCoding = Literal["inclusive", "caffe"]
 # Offsets are relative to a width of x2 - x1 + 1, or in the first implementation of x2 - x1 + 1e-14
 # (whose IoU still uses x2 - x1 + 1).
 _WIDTH_OFFSET: dict[str, float] = {"inclusive": 1.0, "caffe": 1e-14}
+_ELEMENTS_AT_ONCE = 1 << 18  # of a matrix; larger temporary arrays leave the processor's cache
 _NO_AREA = 1e-30
 # Limit for dw and dh, so that extreme offsets give finite boxes.
 _MAX_LOG_RATIO = float(np.log(1000.0 / 16.0))
@@ -47,6 +49,27 @@ def iou(a: Boxes, b: Boxes) -> Boxes:
 def iou_matrix(a: Boxes, b: Boxes) -> Boxes:
     """Return intersection over union, (N, M), of each box of a (N, 4) with each of b (M, 4)."""
     return iou(a[:, None], b[None])
+
+
+def best_overlaps(
+    boxes: NDArray[np.float32], objects: NDArray[np.float32]
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """Return for each of `boxes` (N, 4) the index of the object with the highest IoU, and that IoU.
+
+    The first of equal ones is returned. `objects` (M, 4) must not be empty. Memory does not grow
+    with N * M.
+    """
+    best, overlap = np.zeros(len(boxes), np.int64), np.zeros(len(boxes), np.float32)
+    for block in blocks(len(boxes), len(objects)):
+        matrix = iou_matrix(boxes[block], objects)
+        best[block], overlap[block] = matrix.argmax(axis=1), matrix.max(axis=1)
+    return best, overlap
+
+
+def blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Split the rows of a large matrix, so that each block has a bounded number of elements."""
+    step = max(1, _ELEMENTS_AT_ONCE // max(1, columns))
+    return (slice(start, start + step) for start in range(0, rows, step))
 
 
 def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:

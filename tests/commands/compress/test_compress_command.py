@@ -177,6 +177,25 @@ def test_misuse_is_rejected(home: Path, tmp_path: Path, arguments: list[str], wo
     assert not (tmp_path / "thin.safetensors").exists()
 
 
+@pytest.mark.parametrize("command", [("compress", "--svd-rank", 4), ("eval",)])
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("text.pt", "not a model file"), ("notes", "not a model file"), ("none.pt", "not found")],
+)
+def test_a_file_that_is_no_model_is_named(
+    command: tuple[object, ...], name: str, message: str, home: Path, tmp_path: Path
+) -> None:
+    """A single argument can be a dataset, but a file of another kind is meant as a model."""
+    file = tmp_path / name
+    if not name.startswith("none"):
+        file.write_text("text")
+    for runs in (home / "runs", tmp_path / "none"):
+        result = frcnn(command[0], file, *command[1:], "--runs", runs)
+        assert result.exit_code in (1, 2)
+        assert result.output.startswith(f"Error: {file}: ")
+        assert message in result.output
+
+
 def test_an_unwritable_file_is_reported_before_the_work(home: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     for option in ("--json", "--out", "--plot"):

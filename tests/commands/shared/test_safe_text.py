@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
 from frcnn_cli.commands.shared.safe_text import message
 
 
@@ -22,3 +29,28 @@ def test_control_characters_are_replaced_and_a_long_line_is_shortened() -> None:
     assert len(long) < 2000
     assert long.startswith("first")
     assert long.endswith("last\nsecond")
+
+
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("ascii", "猫"), ("ascii:strict", "café"), ("latin-1", "猫")]
+)
+def test_names_are_printed_in_any_encoding(encoding: str, name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    (folder / "images").mkdir(parents=True)
+    (folder / "labels").mkdir()
+    (folder / "classes.txt").write_text(f"{name}\n", encoding="utf-8")
+    for arguments, code in (
+        (["data", "list", "--data-root", tmp_path], 0),
+        (["data", "check", folder], 1),
+        (["eval", f"{name}.safetensors"], 2),
+    ):
+        result = subprocess.run(
+            [sys.executable, "-m", "frcnn_cli", *map(str, arguments)],
+            capture_output=True,
+            env={**os.environ, "PYTHONIOENCODING": encoding, "COLUMNS": "200"},
+        )
+        output = result.stdout + result.stderr
+        assert result.returncode == code, output
+        assert b"Traceback" not in output
+        escaped = name.encode(encoding.partition(":")[0], "backslashreplace")
+        assert escaped in output or name.encode() in output  # Click writes UTF-8 for ASCII

@@ -120,9 +120,11 @@ def test_best_ious_equal_those_of_a_plain_loop():
             assert row[column] == max(iou(truth, box) for box in boxes[:count])
 
 
-def test_the_plot_is_a_png():
+@pytest.mark.parametrize("name", ["cat", r"$\undefined{$"])
+def test_the_plot_is_a_png(name):
     pytest.importorskip("matplotlib")
     data = dataset(record("a", (OBJECT, 1, False), (FAR, 2, True)))
+    data = replace(data, classes=(name, *data.classes[1:]))
     content = recall_plot(evaluate_recall(data, {"a": proposals_of(THIRD, OBJECT)}), "title")
     assert content.startswith(b"\x89PNG")
 

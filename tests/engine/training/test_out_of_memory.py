@@ -75,3 +75,29 @@ def test_the_message_about_a_killed_worker_names_its_image(
     path = re.escape(str(tiny_dataset.images[4].path))
     with pytest.raises(InputError, match=rf"{path}.* was killed, probably by the kernel"):
         train(new_model(tiny_dataset), run)
+
+
+class LargeProposals(dict[str, Proposals]):
+    """Proposals of which one does not fit into memory."""
+
+    large = ""
+    in_worker = False
+
+    def __getitem__(self, image_id: str) -> Proposals:
+        if image_id == self.large and self.in_worker == (get_worker_info() is not None):
+            raise MemoryError("Unable to allocate 38.0 GiB")
+        return super().__getitem__(image_id)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_message_about_memory_names_the_image(
+    workers: int, tiny_dataset: Dataset, grid_proposals: MakeProposals, run_folder: Path
+) -> None:
+    proposals = LargeProposals(grid_proposals(tiny_dataset))
+    run = Run(run_folder, tiny_dataset, proposals, replace(settings(20, 50), workers=workers))
+    model = new_model(tiny_dataset)
+    proposals.in_worker = workers > 0
+    proposals.large = tiny_dataset.images[4].image_id
+    path = re.escape(str(tiny_dataset.images[4].path))
+    with pytest.raises(InputError, match=rf"Memory ran out \({path}: Unable to allocate 38.0 GiB"):
+        train(model, run)

@@ -18,6 +18,9 @@ from frcnn_proposals.errors import MisuseError
 Command = TypeVar("Command", bound=Callable[..., Any])
 Record = TypeVar("Record")
 
+_DATASET_FILES = (".json", ".yaml", ".yml")
+_OTHER_MODEL_FILES = (".pt", ".pth", ".pt2", ".pkl", ".ckpt", ".bin", ".onnx", ".caffemodel")
+
 
 def take(record: type[Record], given: dict[str, Any], **others: Any) -> Record:
     """Create a `record` from the values in `given` that are its fields; they are removed there."""
@@ -40,11 +43,21 @@ def parse_scales(text: str) -> tuple[int, ...]:
 
 def split_arguments(first: str | None, second: str | None) -> tuple[Path | None, str | None]:
     """Return model and dataset from up to two arguments; a single argument may be either."""
-    from frcnn_cli.engine.models.store import is_model
-
-    if first is not None and second is None and not is_model(Path(first)):
+    if first is not None and second is None and not _is_meant_as_model(Path(first)):
         return None, first
     return None if first is None else Path(first), second
+
+
+def _is_meant_as_model(path: Path) -> bool:
+    """Whether a single argument is a model: also a file that neither a model nor a dataset can be.
+
+    The error message is then about this file, not about the newest run.
+    """
+    from frcnn_cli.engine.models.store import is_model
+
+    suffix = path.suffix.lower()
+    is_other_file = path.is_file() and suffix not in _DATASET_FILES
+    return is_model(path) or is_other_file or suffix in _OTHER_MODEL_FILES
 
 
 def check_data(data: DataOptions) -> None:

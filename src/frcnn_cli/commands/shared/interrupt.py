@@ -28,7 +28,9 @@ def end_soon_after_stop_signal(exit_code: int, seconds: float = SECONDS) -> None
     reading, writing = os.pipe()
     os.set_blocking(writing, False)
     signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
-    threading.Thread(target=_watch, args=(reading, exit_code, seconds), daemon=True).start()
+    watch = threading.Thread(target=_watch, args=(reading, exit_code, seconds), daemon=True)
+    with contextlib.suppress(RuntimeError):  # no thread is left: Ctrl-C waits for library calls
+        watch.start()
 
 
 def _wait(seconds: float) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import re
+import sys
 from collections.abc import Iterable
+from contextlib import suppress
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -32,6 +35,18 @@ def message(text: str) -> str:
 def _shortened(line: str) -> str:
     half = _LONGEST_LINE // 2 - 10
     return line if len(line) <= _LONGEST_LINE else f"{line[:half]} ... {line[-half:]}"
+
+
+def print_in_any_encoding() -> None:
+    """Make standard output and standard error escape the characters that their encoding lacks.
+
+    Otherwise a name outside ASCII would end a command whose output is ASCII, after the work.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # None if it is closed
+            # The error is about the position in a file that has become a pipe.
+            with suppress(OSError):
+                stream.reconfigure(errors="backslashreplace")
 
 
 class PrintableConsole(Console):

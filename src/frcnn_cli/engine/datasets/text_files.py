@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,8 @@ from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import read_text
 
 CLASSES_FILE = "classes.txt"
+# Lists of one class have a second column; an id can contain spaces.
+_SECOND_COLUMN = re.compile(r"\s+[+-]?[01]$")
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -30,6 +34,20 @@ def read_lines(path: Path) -> list[str]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable text file ({reason(error)})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def read_image_ids(path: Path) -> list[str]:
+    """Read the image ids of a list in VOC's ImageSets/Main, in order.
+
+    A line is an id, or an id and a second column of -1, 0 or 1.
+    """
+    return [_SECOND_COLUMN.sub("", line) for line in read_lines(path)]
+
+
+def image_list(image_ids: Iterable[str]) -> str:
+    """Return the content of a list that `read_image_ids` reads as these ids."""
+    lines = (f"{name} 1" if _SECOND_COLUMN.search(name) else name for name in image_ids)
+    return "".join(f"{line}\n" for line in lines)
 
 
 def read_labels(path: Path, classes: int, size: tuple[int, int], report: Report) -> GroundTruth:

@@ -22,7 +22,7 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.proposals.cache import cache_folder
+from frcnn_cli.engine.proposals.cache import cache_explained, cache_folder
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, warn_of_some
 from frcnn_cli.engine.proposals.image_match import file_findings
 from frcnn_cli.engine.records import Dataset, Detections, ReadFile
@@ -134,4 +134,6 @@ def dataset_journal(
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{images.dataset.name}-{images.dataset.split}")
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     file = Path("detections") / f"{name}-{digest[:12]}{team.label}.partial"
-    return Journal(cache_folder() / file, identity, waits_for_journal(reporter, team))
+    path = cache_folder() / file
+    with cache_explained(path):
+        return Journal(path, identity, waits_for_journal(reporter, team))

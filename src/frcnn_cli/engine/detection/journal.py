@@ -48,7 +48,7 @@ class Journal:
         try:
             self._read(orjson.loads(orjson.dumps(identity)))
         except BaseException:
-            self._file.close()
+            self._close_file()
             raise
 
     def __len__(self) -> int:
@@ -70,7 +70,7 @@ class Journal:
 
         A process that waited for it keeps it, and removes it at its own end.
         """
-        self._file.close()
+        self._close_file()
         remove_unless_locked(self.path)
 
     def close(self) -> None:
@@ -78,9 +78,15 @@ class Journal:
         if not self._file.closed:
             if not self._known:
                 self.path.unlink(missing_ok=True)
-            # Nothing is lost: every line was flushed, or the error was reported.
-            with suppress(OSError):
-                self._file.close()
+            self._close_file()
+
+    def _close_file(self) -> None:
+        """Close the file. Nothing is lost: every line was flushed, or its error was reported.
+
+        Closing writes a line that did not fit once more; that error names no file.
+        """
+        with suppress(OSError):
+            self._file.close()
 
     def __enter__(self) -> Journal:
         return self

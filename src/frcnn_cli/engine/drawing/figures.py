@@ -12,12 +12,14 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import IO, Any, cast
 from xml.etree import ElementTree
 
 import matplotlib
 from markupsafe import Markup
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 INK, MUTED, RULE = "#1d2125", "#5b6570", "#d5dade"
 PAPER = "#ffffff"
@@ -36,7 +38,6 @@ PAGE_COLOURS = {
 }
 _SETTINGS: dict[str, Any] = {
     "svg.fonttype": "none",  # text stays text: it uses the page's font and is searchable
-    "text.parse_math": False,  # a class name such as $x$ is not a formula
     "font.size": 9.5,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -62,6 +63,8 @@ _SETTINGS: dict[str, Any] = {
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
 }
+_SURROGATE = re.compile("[\ud800-\udfff]")  # from file names that are not UTF-8
+_NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 WIDTH = 4.6  # inches; about the width of a phone
 
 
@@ -79,10 +82,15 @@ class Plot:
 @contextmanager
 def style() -> Iterator[None]:
     """Apply the style to all plots in the block."""
-    with matplotlib.rc_context(cast(Any, _SETTINGS)), warnings.catch_warnings():
-        # The font of the PNG may not have all letters of a class name; the page's fonts do.
-        warnings.filterwarnings("ignore", message="Glyph .* missing")
+    with matplotlib.rc_context(cast(Any, _SETTINGS)):
         yield
+
+
+def counts_on_x(axes: Axes, label: str) -> None:
+    """Make x a logarithmic axis of whole numbers, written in digits."""
+    axes.set(xscale="log", xlabel=label)
+    axes.minorticks_off()
+    axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
@@ -99,15 +107,26 @@ def page_svg(figure: Figure, name: str, alt: str) -> Markup:
     """Return the figure as SVG for the page, in the page's colours."""
     buffer = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name}):
-        figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None})
+        _save(figure, buffer, format="svg", transparent=True, metadata={"Date": None})
     return inline_svg(buffer.getvalue(), name, alt, PAGE_COLOURS)
 
 
 def png(figure: Figure, dpi: int = 200) -> bytes:
     """Return the figure as PNG; the default resolution is for print."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
+    _save(figure, buffer, format="png", dpi=dpi)
     return buffer.getvalue()
+
+
+def _save(figure: Figure, file: IO[Any], **options: Any) -> None:
+    """Save the figure with all text as it is: names of classes and models are from outside."""
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        # The font of the PNG may not have all letters of a class name; the page's fonts do.
+        warnings.filterwarnings("ignore", message="Glyph .* missing")
+        for text in figure.findobj(Text):
+            text.set_parse_math(False)
+            text.set_text(_SURROGATE.sub("?", text.get_text()))
+        figure.savefig(file, **options)
 
 
 _LINK = "{http://www.w3.org/1999/xlink}href"
@@ -121,7 +140,7 @@ def inline_svg(text: str, name: str, alt: str, colours: Mapping[str, str]) -> Ma
     name: prefix of every id, so that ids of two plots differ. alt: label for screen readers.
     colours: replacements for colours such as '#1d2125'.
     """
-    root = ElementTree.fromstring(text)
+    root = ElementTree.fromstring(_NOT_IN_XML.sub("?", text))
     for element in root.iter():
         for child in [child for child in element if _tag(child) in _REMOVED]:
             element.remove(child)
@@ -131,7 +150,7 @@ def inline_svg(text: str, name: str, alt: str, colours: Mapping[str, str]) -> Ma
         _rewrite(element, name, colours)
     for size in ("width", "height", "version"):
         root.attrib.pop(size, None)
-    root.attrib |= {"role": "img", "aria-label": alt, "class": "plot"}
+    root.attrib |= {"role": "img", "aria-label": _NOT_IN_XML.sub("?", alt), "class": "plot"}
     return Markup(ElementTree.tostring(root, encoding="unicode"))
 
 

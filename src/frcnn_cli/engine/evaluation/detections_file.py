@@ -88,6 +88,7 @@ def read_voc_results(path: Path, dataset: Dataset) -> DetectionRows:
     line is invalid.
     """
     index = ImageIndex({})
+    ids = {image.image_id for image in dataset.images}
     images: list[int] = []
     labels: list[int] = []
     numbers: list[list[float]] = []
@@ -95,6 +96,8 @@ def read_voc_results(path: Path, dataset: Dataset) -> DetectionRows:
     for label, file in _class_files(path, dataset).items():
         for line_number, line in enumerate(_lines(file), start=1):
             fields = line.split()
+            if len(fields) > 6 and (whole := line.strip().rsplit(maxsplit=5))[0] in ids:
+                fields = whole  # the image id contains spaces
             if not fields:
                 continue
             numbers.append(_numbers(file, line_number, fields))

@@ -6,6 +6,7 @@ image (and of the same class, or of different classes).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,7 @@ from frcnn_cli.engine.boxes import iou
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 
 NO_OBJECT = -1
+_PAIRS_AT_ONCE = 1 << 18
 Candidates = Literal["same class", "other classes"]
 
 
@@ -40,8 +42,9 @@ def most_overlapped(
     """
     best_object = np.full(len(detections), NO_OBJECT)
     best_iou = np.zeros(len(detections))
-    detection, candidate = _pairs(detections, truth, among)
-    if len(detection):
+    for detection, candidate in _pairs(detections, truth, among):
+        if len(detection) == 0:
+            continue
         overlaps = iou(detections.boxes[detection], truth.boxes[candidate])
         # The pairs of a detection are contiguous, with its objects in order.
         starts = np.flatnonzero(np.diff(detection, prepend=-1))
@@ -67,8 +70,11 @@ def first_claims(claims: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 def _pairs(
     detections: DetectionTable, truth: TruthTable, among: Candidates
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(P,) detection and (P,) object indices of all pairs, ordered by detection."""
+) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """(P,) detection and (P,) object indices of all pairs, ordered by detection, in blocks.
+
+    A block has all pairs of its detections, about _PAIRS_AT_ONCE in total.
+    """
     detection_group, object_group = detections.image, truth.image
     if among == "same class":
         labels = 1 + max(detections.label.max(initial=0), truth.label.max(initial=0))
@@ -78,11 +84,21 @@ def _pairs(
     sorted_groups = object_group[by_group]
     start = np.searchsorted(sorted_groups, detection_group, side="left")
     count = np.searchsorted(sorted_groups, detection_group, side="right") - start
-    detection = np.repeat(np.arange(len(detections)), count)
-    # 0, 1, ... within each detection's pairs.
-    within = np.arange(len(detection)) - np.repeat(np.cumsum(count) - count, count)
-    candidate = by_group[np.repeat(start, count) + within]
-    if among == "other classes":
-        differs = detections.label[detection] != truth.label[candidate]
-        return detection[differs], candidate[differs]
-    return detection, candidate
+    total = np.cumsum(count)
+    first = 0
+    while first < len(count):
+        limit = total[first] - count[first] + _PAIRS_AT_ONCE
+        last = max(first + 1, int(np.searchsorted(total, limit, side="right")))
+        block = slice(first, last)
+        detection = np.repeat(np.arange(first, last), count[block])
+        # 0, 1, ... within each detection's pairs.
+        before = np.repeat(total[block] - count[block], count[block]) - (
+            total[first] - count[first]
+        )
+        within = np.arange(len(detection)) - before
+        candidate = by_group[np.repeat(start[block], count[block]) + within]
+        if among == "other classes":
+            differs = detections.label[detection] != truth.label[candidate]
+            detection, candidate = detection[differs], candidate[differs]
+        yield detection, candidate
+        first = last

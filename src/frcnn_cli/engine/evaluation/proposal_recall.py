@@ -127,6 +127,8 @@ def _draw_against_iou(axes: Any, name: str, result: RecallResult) -> None:
 
 
 def _draw_against_count(axes: Any, name: str, result: RecallResult) -> None:
+    from frcnn_cli.engine.drawing.figures import counts_on_x
+
     counts = [max(1, count) for count, _, _ in result.by_count]
     values = {
         "recall at IoU 0.5": [coverage.recall_50 for _, _, coverage in result.by_count],
@@ -136,9 +138,8 @@ def _draw_against_count(axes: Any, name: str, result: RecallResult) -> None:
     style = "-" if name == _ALL else "--"
     for colour, (measure, series) in zip(("C0", "C1", "C2"), values.items(), strict=True):
         axes.plot(counts, series, style, color=colour, label=f"{measure}, {name}")
-    axes.set(
-        xscale="log", xlabel="proposals per image", ylim=(0, 1), title="By number of proposals"
-    )
+    counts_on_x(axes, "proposals per image")
+    axes.set(ylim=(0, 1), title="By number of proposals")
     axes.grid(alpha=0.3)
     axes.legend(fontsize="small")
 

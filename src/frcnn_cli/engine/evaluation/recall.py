@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.boxes import iou_matrix
+from frcnn_cli.engine.boxes import blocks, iou_matrix
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_proposals.base import Proposals
 
@@ -103,10 +103,11 @@ def best_iou_by_count(
     best = np.zeros((len(objects), len(COUNTS) + 1))
     if len(objects) and len(boxes):
         # In float64, so that an IoU of exactly 7/10 reaches a threshold of 0.7.
-        iou = iou_matrix(objects.astype(np.float64), boxes.astype(np.float64))
-        running = np.maximum.accumulate(iou, axis=1)
+        exact = boxes.astype(np.float64)
         last = np.minimum((*COUNTS, len(boxes)), len(boxes)) - 1
-        best[:] = running[:, last]
+        for block in blocks(len(objects), len(boxes)):
+            iou = iou_matrix(objects[block].astype(np.float64), exact)
+            best[block] = np.maximum.accumulate(iou, axis=1)[:, last]
     return best
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image as PillowImage
 from PIL import ImageDraw, ImageFont
 
-from frcnn_cli.engine.boxes import iou_matrix
+from frcnn_cli.engine.boxes import best_overlaps
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.drawing.detections import class_colour
@@ -141,10 +141,10 @@ def best_boxes(truth: GroundTruth, proposals: Proposals) -> list[BestBox]:
     objects = list(zip(map(int, truth.labels), truth.boxes, strict=True))
     if len(proposals) == 0:
         return [BestBox(label, box, None, 0.0, -1) for label, box in objects]
-    overlaps = iou_matrix(truth.boxes, proposals.boxes)
+    ranks, overlaps = best_overlaps(truth.boxes, proposals.boxes)
     return [
-        BestBox(label, box, proposals.boxes[rank], float(ious[rank]), int(rank))
-        for (label, box), ious, rank in zip(objects, overlaps, overlaps.argmax(1), strict=True)
+        BestBox(label, box, proposals.boxes[rank], float(overlap), int(rank))
+        for (label, box), overlap, rank in zip(objects, overlaps, ranks, strict=True)
     ]
 
 

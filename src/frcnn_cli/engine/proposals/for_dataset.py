@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.findings import act_on
-from frcnn_cli.engine.proposals.cache import cache_path
+from frcnn_cli.engine.proposals.cache import cache_explained, cache_path
 from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.inputs import all_ids
 from frcnn_cli.engine.proposals.propose import advance_with_rate, waits_for_store
@@ -131,15 +131,16 @@ def computed_proposals(
     """
     path = cache_path(dataset.name, source)
     files = [(record.image_id, record.path) for record in dataset.images]
-    result = propose_images(
-        files,
-        source,
-        path,
-        workers=workers,
-        keep_others=True,
-        on_progress=on_progress,
-        on_wait=on_wait,
-    )
+    with cache_explained(path):
+        result = propose_images(
+            files,
+            source,
+            path,
+            workers=workers,
+            keep_others=True,
+            on_progress=on_progress,
+            on_wait=on_wait,
+        )
     failed = dict(result.failures)
     used = tuple(record for record in dataset.images if record.image_id not in failed)
     if not used:

@@ -13,6 +13,7 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.datasets.open import open_splits
+from frcnn_cli.engine.datasets.text_files import read_image_ids
 from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError, reason
@@ -175,15 +176,11 @@ def _in_dataset(
 
 
 def read_image_set(path: Path) -> list[str]:
-    """The ids of an image set, in order: the first word of each line (VOC's ImageSets/Main).
+    """The ids of an image set (VOC's ImageSets/Main), in order.
 
     Raises InputError if the file cannot be read, lists no ids, or lists an id twice.
     """
-    try:
-        lines = read_text(path).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as an image set ({reason(error)})") from error
-    ids = [line.split()[0] for line in lines if line.strip()]
+    ids = read_image_ids(path)
     if not ids:
         raise InputError(f"{path}: lists no images; expected one id per line")
     if len(set(ids)) < len(ids):

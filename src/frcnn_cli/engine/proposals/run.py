@@ -71,10 +71,13 @@ def propose_images(
     stored images that are not among `images` (for a cache); otherwise they are removed.
     on_wait: called before waiting for another process that writes the store, whose images are
     then not computed again; None does not wait.
-    Raises InputError if two images have the same id, the store cannot be written, workers cannot
-    start, or another process writes the store and on_wait is None.
+    Raises InputError if two images have the same id, the store cannot be written, the file of a
+    Precomputed source cannot be read, or another process writes the store and on_wait is None;
+    see also run_in_workers.
     """
     _reject_repeated_ids(images)
+    if isinstance(source, Precomputed):
+        source.load()  # one error about the file, instead of one per image
     workers = usable_cores() if workers is None else workers
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []

@@ -21,13 +21,14 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from frcnn_cli.engine.distributed.interrupt import stop_signals_blocked
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, ran_out_of_processes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Items per worker: the current one, and one that waits.
 _AHEAD = 2
+_SECONDS_TO_EXIT = 5.0
 # Each worker has one core: libraries must not start one thread per core in every worker.
 _ONE_THREAD = ("OMP_NUM_THREADS", "OPENCV_FOR_THREADS_NUM", "OPENBLAS_NUM_THREADS")
 
@@ -42,7 +43,8 @@ def run_in_workers(
 
     function: picklable; it should return errors of an item as results.
     on_death(item, cause): returns the result for an item whose worker died.
-    Raises InputError if workers cannot start or `function` raises. Workers are killed when the
+    Raises InputError if `function` raises; OSError or RuntimeError if the system cannot start more
+    processes or threads (`ran_out_of_processes`). Workers are killed when the
     iteration ends for any reason, including Ctrl-C; if this process dies, they exit by
     themselves.
     """
@@ -62,6 +64,8 @@ def run_in_workers(
                 try:
                     kind, value = connection.recv()
                 except (EOFError, OSError):
+                    # Its pipe closes before its exit code is known.
+                    worker.process.join(_SECONDS_TO_EXIT)
                     worker.stop()
                     del running[connection]
                     current, *waiting = worker.items
@@ -72,6 +76,8 @@ def run_in_workers(
                         running[successor.connection] = successor
                         successor.give(queue)
                     continue
+                if kind == "no thread":
+                    raise RuntimeError(value)
                 if kind == "fault":
                     raise InputError(f"a worker process failed: {value}")
                 worker.items.popleft()
@@ -150,17 +156,18 @@ def _without_main(pickled: bytes) -> Iterator[None]:
 
 def _work(pickled: bytes, connection: Connection) -> None:
     """Process items in a worker until the pipe closes."""
-    threading.Thread(target=_die_with_parent, daemon=True).start()
     for name in _ONE_THREAD:
         os.environ[name] = "1"
     try:
+        threading.Thread(target=_die_with_parent, daemon=True).start()
         function = pickle.loads(pickled)  # safe: the parent process created it
         while True:
             connection.send(("done", function(connection.recv())))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         pass
     except Exception as error:
-        connection.send(("fault", str(error) or type(error).__name__))
+        kind = "no thread" if ran_out_of_processes(error) else "fault"
+        connection.send((kind, str(error) or type(error).__name__))
 
 
 def _die_with_parent() -> None:

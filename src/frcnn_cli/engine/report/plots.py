@@ -19,6 +19,7 @@ from frcnn_cli.engine.drawing.figures import (
     SERIES,
     THIRD,
     Plot,
+    counts_on_x,
     finished,
     new_figure,
     page_svg,
@@ -164,9 +165,8 @@ def recall_against_count(recall: RecallReport) -> Plot:
     styles = zip((FIRST, SECOND, THIRD), ("-", "--", ":"), strict=True)
     for (name, values), (colour, dashes) in zip(series.items(), styles, strict=True):
         axes.plot(counts, values, dashes, color=colour, label=name)
-    axes.set(xscale="log", xlabel="proposals per image", ylim=(0, 1.02))
-    axes.minorticks_off()
-    axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    counts_on_x(axes, "proposals per image")
+    axes.set(ylim=(0, 1.02))
     axes.legend(loc="lower right")
     alt = f"Recall and overlap of the first 1 to {counts[-1]} proposals per image."
     return finished(figure, "proposal-recall-by-count", "Recall by number of proposals", alt)

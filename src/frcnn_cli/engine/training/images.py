@@ -20,6 +20,7 @@ from frcnn_cli.engine.records import ImageRecord, ReadFile
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
 from frcnn_cli.engine.training.sampling import Quota, RoiSample, candidates_of, sample_rois
+from frcnn_cli.engine.training.workers import memory_names
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
@@ -99,9 +100,10 @@ class TrainingImages:
 
 
 def _read(record: ImageRecord, preprocessing: Preprocessing) -> ResizedImage:
-    data = read_image_bytes(record.path)
-    image = decode_image(data, record.path)
-    pixels, factor = resized_image(image, preprocessing)
+    with memory_names(record.path):
+        data = read_image_bytes(record.path)
+        image = decode_image(data, record.path)
+        pixels, factor = resized_image(image, preprocessing)
     height, width = image.shape[:2]
     return ResizedImage(pixels, width, factor, ReadFile(digest_of(data), (width, height)))
 

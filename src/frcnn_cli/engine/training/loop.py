@@ -59,13 +59,14 @@ def train(model: FastRCNN, run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = 
         model.architecture, box_regression=learns_boxes, classifier="softmax"
     )
     sampling = run.settings.sampling
-    means, deviations = target_statistics(
-        training_candidates(run),
-        len(run.dataset.classes),
-        sampling.foreground_iou,
-        model.architecture.box_coding,
-        with_flipped=sampling.flip,
-    )
+    with memory_explained(run.settings, model.architecture.preprocessing):
+        means, deviations = target_statistics(
+            training_candidates(run),
+            len(run.dataset.classes),
+            sampling.foreground_iou,
+            model.architecture.box_coding,
+            with_flipped=sampling.flip,
+        )
     renormalise_boxes(model, torch.from_numpy(means), torch.from_numpy(deviations))
     run.folder.mkdir(parents=True, exist_ok=True)
     return _train_from(Progress(0, run.settings, run.origin), model, {}, run, on_step, on_svm)

@@ -9,9 +9,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.boxes import BoxCoding, encode_boxes, iou_matrix
+from frcnn_cli.engine.boxes import BoxCoding, best_overlaps, encode_boxes
 from frcnn_cli.engine.records import GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import Sampling, TrainSettings
+from frcnn_cli.engine.training.workers import memory_names
 from frcnn_proposals.base import Proposals
 
 
@@ -62,12 +63,11 @@ def match_candidates(
         best, iou = np.zeros(len(boxes), np.int64), np.zeros(len(boxes), np.float32)
         labels, matched = np.zeros(len(boxes), np.int64), boxes
     else:
-        overlaps = iou_matrix(boxes, objects)
-        best, iou = overlaps.argmax(axis=1), overlaps.max(axis=1)
+        best, iou = best_overlaps(boxes, objects)
         labels, matched = classes[best], objects[best]
     ignored = np.zeros(len(boxes), bool)
     if untrained.any():
-        on_difficult = iou_matrix(boxes, truth.boxes[untrained]).max(axis=1) >= foreground_iou
+        on_difficult = best_overlaps(boxes, truth.boxes[untrained])[1] >= foreground_iou
         ignored = on_difficult & (iou < foreground_iou)
     return Candidates(boxes, labels, matched, iou, ignored)
 
@@ -76,8 +76,10 @@ def candidates_of(
     record: ImageRecord, proposals: Mapping[str, Proposals], settings: TrainSettings
 ) -> Candidates:
     """The RoIs of an annotated image that a run samples from."""
-    boxes = proposals[record.image_id].top(settings.proposals).boxes
-    return match_candidates(boxes, record.truth or GroundTruth(), settings.sampling.foreground_iou)
+    truth = record.truth or GroundTruth()
+    with memory_names(record.path):
+        boxes = proposals[record.image_id].top(settings.proposals).boxes
+        return match_candidates(boxes, truth, settings.sampling.foreground_iou)
 
 
 def sample_rois(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.boxes import iou_matrix
+from frcnn_cli.engine.boxes import best_overlaps
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import batch_images, batch_rois, image_tensor
 from frcnn_cli.engine.records import Dataset, GroundTruth
@@ -104,8 +104,8 @@ def negatives_of(
     """
     negative = np.ones((len(boxes), classes), bool)
     for label in np.unique(truth.labels):
-        overlaps = iou_matrix(boxes, truth.boxes[truth.labels == label])
-        negative[:, label - 1] = overlaps.max(axis=1) < threshold
+        _, overlaps = best_overlaps(boxes, truth.boxes[truth.labels == label])
+        negative[:, label - 1] = overlaps < threshold
     return negative
 
 

@@ -102,6 +102,17 @@ _WORKER = "dataloader worker"
 
 
 @contextmanager
+def memory_names(path: Path) -> Iterator[None]:
+    """If the block runs out of memory, raise MemoryError with the path in its message."""
+    try:
+        yield
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise MemoryError(f"{path}: {reason(error)}") from error
+
+
+@contextmanager
 def memory_explained(
     settings: TrainSettings,
     preprocessing: Preprocessing,
@@ -115,19 +126,26 @@ def memory_explained(
         yield
     except (MemoryError, RuntimeError) as error:
         text = str(error).lower()
-        if _WORKER in text:
+        raised_by_worker = text.startswith("caught ")
+        if _WORKER in text and not raised_by_worker:
             raise InputError(_worker_message(text, images_at)) from error
         if not ran_out_of_memory(error):
             raise
         sampling = settings.sampling
         scale = max((preprocessing.scale, *sampling.scales))
         raise InputError(
-            f"Memory ran out ({str(error).splitlines()[0] if str(error) else 'no reason given'}).\n"
+            f"Memory ran out ({_memory_reason(error, raised_by_worker)}).\n"
             f"Lower --scale (now {scale}), sampling.images (now {sampling.images}), "
             f"sampling.rois_per_image (now {sampling.rois_per_image}) or --workers "
             f"(now {settings.workers}).\n"
             "A smaller backbone (`--preset lite`) also needs less memory."
         ) from error
+
+
+def _memory_reason(error: Exception, raised_by_worker: bool) -> str:
+    """The reason in one line. An error of a worker process contains the worker's traceback."""
+    lines = str(error).strip().splitlines() or ["no reason given"]
+    return lines[-1].removeprefix("MemoryError: ") if raised_by_worker else lines[0]
 
 
 def _worker_message(text: str, images_at: Callable[[list[int]], list[str]]) -> str:

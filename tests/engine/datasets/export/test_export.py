@@ -2,10 +2,12 @@
 
 import csv
 import json
+import re
 
 import numpy as np
 import pytest
 from folders import write_voc
+from full_disk import no_file_may_exceed
 from PIL import Image
 
 from frcnn_cli.engine.datasets.export.dataset import export_dataset
@@ -128,6 +130,14 @@ def test_csv_of_ground_truth_marks_difficult(dataset, tmp_path):
     export_dataset(dataset, tmp_path / "truth.csv", "csv")
     rows = list(csv.DictReader((tmp_path / "truth.csv").read_text().splitlines()))
     assert [(row["score"], row["difficult"]) for row in rows] == [("", "0"), ("", "1")]
+
+
+@pytest.mark.parametrize("format", ["voc", "yolo", "coco", "csv"])
+def test_a_full_disk_is_reported_with_the_name(dataset, tmp_path, format):
+    out = tmp_path / "out"
+    with no_file_may_exceed(10), pytest.raises(InputError, match=re.escape(f"{out}: cannot be")):
+        export_dataset(dataset, out, format)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 
 
 def test_rejected_requests_write_nothing(dataset, tmp_path):

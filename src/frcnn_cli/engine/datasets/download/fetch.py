@@ -13,7 +13,7 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.download.known import Archive, Download
 from frcnn_cli.engine.datasets.download.transfer import Patience, TransferError, fill
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.files import sync_folder
+from frcnn_proposals.files import failed_writes_named, sync_folder
 
 Report = Callable[[int], None]  # called with the bytes of the archive that are present
 
@@ -132,7 +132,7 @@ def _locked(path: Path) -> Iterator[BufferedRandom]:
     """Open and lock the unfinished file; delete it afterwards if it is empty."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o644)
-    with os.fdopen(handle, "r+b") as file:
+    with failed_writes_named(path), os.fdopen(handle, "r+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

@@ -64,9 +64,19 @@ def _write_folder(
     copy_images: bool,
 ) -> None:
     for image in images:
-        if not leads_inside(image.record.image_id):
+        name = image.record.image_id
+        if not (leads_inside(name) and _is_one_line(name)):
+            raise InputError(f"{dataset.name}: image id {name!r} is not a valid file name")
+    for name in dataset.classes:
+        if not _is_one_line(name):
             raise InputError(
-                f"{dataset.name}: image id {image.record.image_id!r} is not a valid file name"
+                f"{dataset.name}: class {name!r} cannot be written in this format.\n"
+                "Remove spaces at its ends and characters that cannot be printed."
             )
     with whole_folder(out) as folder:
         writer(folder, dataset, images, copy_images)
+
+
+def _is_one_line(text: str) -> bool:
+    """Whether lists and labels can contain the text: readers strip lines, and reject others."""
+    return text.isprintable() and text == text.strip() != ""

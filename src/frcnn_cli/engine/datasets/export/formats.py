@@ -14,7 +14,8 @@ from xml.sax.saxutils import escape
 
 from frcnn_cli.engine.datasets.export.records import ExportImage, ExportObject, copy_image
 from frcnn_cli.engine.datasets.readers.coco_records import Numbering, numbering
-from frcnn_cli.engine.datasets.text_files import CLASSES_FILE
+from frcnn_cli.engine.datasets.readers.yolo import label_file
+from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, image_list
 from frcnn_cli.engine.records import Dataset
 
 FORMATS = ("coco", "voc", "yolo", "csv")
@@ -115,7 +116,7 @@ def write_voc(root: Path, dataset: Dataset, images: list[ExportImage], copy_imag
     (root / "JPEGImages").mkdir(exist_ok=True)
     lists = root / "ImageSets" / "Main"
     lists.mkdir(parents=True)
-    ids = "".join(f"{image.record.image_id}\n" for image in images)
+    ids = image_list(image.record.image_id for image in images)
     (lists / f"{dataset.split}.txt").write_text(ids, encoding="utf-8")
     names = "".join(f"{name}\n" for name in dataset.classes)
     (root / CLASSES_FILE).write_text(names, encoding="utf-8")
@@ -153,7 +154,7 @@ def write_yolo(root: Path, dataset: Dataset, images: list[ExportImage], copy_ima
     since YOLO has no flag for them.
     """
     for image in images:
-        file = root / "labels" / dataset.split / f"{image.record.image_id}.txt"
+        file = label_file(root / "images" / dataset.split / f"{image.record.image_id}.jpg")
         file.parent.mkdir(parents=True, exist_ok=True)
         objects = (item for item in image.objects if not (item.difficult or item.crowd))
         file.write_text("".join(f"{_line(item, image)}\n" for item in objects), encoding="utf-8")

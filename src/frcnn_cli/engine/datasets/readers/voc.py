@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, index_images, leads_inside
 from frcnn_cli.engine.datasets.readers.voc_xml import (
@@ -12,7 +13,7 @@ from frcnn_cli.engine.datasets.readers.voc_xml import (
     classes_of,
     read_annotation,
 )
-from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes, read_lines
+from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes, read_image_ids
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
 
@@ -67,7 +68,7 @@ class VocLayout:
         }
         classes = self.classes or self._classes(annotations)
         label_of = {class_name: label for label, class_name in enumerate(classes, start=1)}
-        image_files = index_images(self.root / "JPEGImages")
+        image_files = self._image_files(ids)
         images = []
         for image_id in ids:
             image_path = image_files.get(image_id, self.root / "JPEGImages" / f"{image_id}.jpg")
@@ -92,11 +93,18 @@ class VocLayout:
         )
         return classes_of((*annotations.values(), *others), self.root)
 
+    def _image_files(self, ids: Iterable[str]) -> dict[str, Path]:
+        """Map ids to image files. The id of an image in a subfolder contains the subfolder."""
+        images = self.root / "JPEGImages"
+        return {
+            (folder / stem).as_posix(): path
+            for folder in {PurePath(image_id).parent for image_id in ids}
+            for stem, path in index_images(images / folder).items()
+        }
+
     def _ids(self, split: str) -> tuple[str, ...]:
         """Return the image ids of a split's list; repeated ids count once."""
-        # Like lists of one class, a list may have a second column (-1, 0, 1).
-        lines = read_lines(self._split_file(split))
-        return tuple(dict.fromkeys(line.split()[0] for line in lines))
+        return tuple(dict.fromkeys(read_image_ids(self._split_file(split))))
 
     def _split_file(self, split: str) -> Path:
         return self.root / "ImageSets" / "Main" / f"{split}.txt"

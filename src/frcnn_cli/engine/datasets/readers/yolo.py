@@ -54,7 +54,7 @@ class YoloLayout:
         Without either, the only split is 'all'.
         """
         return {
-            split: any(_label_file(path).is_file() for path in self._images(split))
+            split: any(label_file(path).is_file() for _, path in self._images(split))
             for split in self._sources
         }
 
@@ -63,8 +63,8 @@ class YoloLayout:
         classes = self._classes()
         annotated = self.splits()[split]
         images: dict[str, ImageRecord] = {}
-        for path in self._images(split):
-            if path.stem in images:
+        for image_id, path in self._images(split):
+            if image_id in images:
                 report(Fault(path, "another image of the split has the same name"))
                 continue
             try:
@@ -75,11 +75,11 @@ class YoloLayout:
                 continue
             truth = None
             if annotated:
-                labels = _label_file(path)
+                labels = label_file(path)
                 truth = GroundTruth()
                 if labels.is_file():
                     truth = read_labels(labels, len(classes), (width, height), report)
-            images[path.stem] = ImageRecord(path.stem, path, width, height, truth)
+            images[image_id] = ImageRecord(image_id, path, width, height, truth)
         if not images:
             raise InputError(f"{self.root}: split {split} has no images")
         return Dataset(name, split, classes, tuple(images.values()))
@@ -100,7 +100,7 @@ class YoloLayout:
             return dict(self._description.sources)
         inner = {folder.name: folder / "images" for folder in _split_folders(self.root)}
         inner |= {folder.name: folder for folder in _split_folders(self.root / "images")}
-        sources = {split: [folder] for name, folder in inner.items() if (split := split_of(name))}
+        sources = {split: [folder] for name, folder in inner.items() if (split := _split_of(name))}
         return sources or {ALL: [self.root / "images"]}
 
     def _classes(self) -> tuple[str, ...]:
@@ -111,12 +111,15 @@ class YoloLayout:
                 return read_classes(folder / CLASSES_FILE)
         raise InputError(f"{self.root}: list the classes in data.yaml or {CLASSES_FILE}")
 
-    def _images(self, split: str) -> Iterator[Path]:
+    def _images(self, split: str) -> Iterator[tuple[str, Path]]:
+        """Yield ids and files. The id of an image in a subfolder contains the subfolder."""
         for source in self._sources[split]:
             if source.is_dir():
-                yield from sorted(path for path in source.rglob("*") if is_image(path))
+                for path in sorted(path for path in source.rglob("*") if is_image(path)):
+                    yield path.relative_to(source).with_suffix("").as_posix(), path
             elif source.is_file():
-                yield from (_listed_image(source, line) for line in read_lines(source))
+                listed = (_listed_image(source, line) for line in read_lines(source))
+                yield from ((path.stem, path) for path in listed)
             else:
                 raise InputError(f"{self.root}: {source} of split {split} does not exist")
 
@@ -128,13 +131,18 @@ def _listed_image(file: Path, line: str) -> Path:
     return file.parent / line
 
 
+def _split_of(word: str) -> str | None:
+    """Return the split of a folder or a key: also 'all', which exports of a whole dataset have."""
+    return ALL if word == ALL else split_of(word)
+
+
 def _split_folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
-    return [entry for entry in sorted(root.iterdir()) if entry.is_dir() and split_of(entry.name)]
+    return [entry for entry in sorted(root.iterdir()) if entry.is_dir() and _split_of(entry.name)]
 
 
-def _label_file(image_path: Path) -> Path:
+def label_file(image_path: Path) -> Path:
     """Return the label file: in labels/ instead of the last images/, or next to the image."""
     parts = list(image_path.parts)
     for index in reversed(range(len(parts) - 1)):
@@ -176,7 +184,7 @@ def read_description(path: Path) -> YoloDescription:
     sources = {
         split: [_resolve(path, base, _path_text(path, source)) for source in _as_list(value)]
         for key, value in content.items()
-        if value and isinstance(key, str) and (split := split_of(key))
+        if value and isinstance(key, str) and (split := _split_of(key))
     }
     if not sources:
         raise InputError(f"{path}: it has no train, val or test")
