@@ -131,7 +131,7 @@ def test_a_second_report_removes_plots_of_the_first(home: Path, tmp_path: Path) 
             2,
             "once per model",
         ),
-        (["{home}/nowhere"], 2, "no model there"),
+        (["{home}/nowhere"], 2, "model not found"),
         (["--runs", "{home}/none"], 2, "frcnn train"),
         (["--detections", "{home}/none.json", "--dataset", "{home}/shapes"], 2, "none.json"),
         (["{home}/runs/first", "--split", "dev"], 2, "dev"),

@@ -87,12 +87,18 @@ def stop_after(
     child: subprocess.Popen[str], folder: Path, iteration: int, number: signal.Signals
 ) -> str:
     """Send a signal to the child's process group after an iteration; returns its output."""
-    wait_for(lambda: iteration in losses(folder))
+    # The child replaces the file first; until then it may hold later steps of the run before.
+    earlier = inode(folder / "metrics.jsonl")
+    wait_for(lambda: inode(folder / "metrics.jsonl") != earlier and iteration in losses(folder))
     if number is signal.SIGKILL:
         child.kill()
         return finish(child, -signal.SIGKILL)
     os.killpg(child.pid, number)  # as a terminal and service managers do
     return finish(child, 130)
+
+
+def inode(path: Path) -> int:
+    return path.stat().st_ino if path.exists() else 0
 
 
 def close_terminal_after(home: Path, folder: Path, iteration: int) -> None:

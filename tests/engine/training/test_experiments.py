@@ -166,7 +166,7 @@ def test_each_image_draws_its_own_scale(run: Run) -> None:
 
 
 def test_a_scale_above_the_maximum_size_is_rejected(run: Run) -> None:
-    with pytest.raises(MisuseError, match="under scale 128"):
+    with pytest.raises(MisuseError, match="less than scale 128"):
         minibatches(run, sampling=Sampling(scales=(64, 128)))
 
 
