@@ -122,8 +122,8 @@ def test_other_settings_share_the_weights(detector: frcnn.Detector) -> None:
     for settings, message in (
         ({"score_threshold": 2}, "score threshold is 2"),
         ({"top_k": 0}, "op_k"),
-        ({"threshold": 0.1}, "no setting 'threshold'"),
-        ({"precision": "float32"}, "no setting 'precision'"),
+        ({"threshold": 0.1}, "Unknown setting 'threshold'"),
+        ({"precision": "float32"}, "Unknown setting 'precision'"),
     ):
         with pytest.raises(frcnn.MisuseError, match=message):
             detector.with_settings(**settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import configparser
 import re
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 import yaml
 
 from frcnn_cli import __version__
+from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
+from frcnn_proposals.sources.registry import list_sources
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
@@ -107,3 +110,52 @@ def test_the_version_is_the_newest_of_the_changelog() -> None:
     changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
     newest = re.findall(r"^## (\d+\.\d+\.\d+)", changelog, re.MULTILINE)[0]
     assert newest == __version__ == parsed(REPOSITORY / "CITATION.cff")["version"]
+
+
+def dependencies() -> dict[str, set[str]]:
+    """Names of packages by extra; those that are always installed are under ""."""
+    setup = configparser.ConfigParser()
+    setup.read(REPOSITORY / "setup.cfg")
+    listed = {"": setup["options"]["install_requires"], **setup["options.extras_require"]}
+    return {
+        extra: {re.split(r"[<>=\[]", line)[0] for line in lines.split()}
+        for extra, lines in listed.items()
+    }
+
+
+def test_the_readme_lists_every_dependency_with_its_extra() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    section = readme.partition("\n## Dependencies\n")[2].partition("\n## ")[0]
+    shown = re.findall(r"^\| ([a-z][\w, -]*?)(?: \(extra `(\w+)`\))? \|", section, re.MULTILINE)
+    pairs = {(name, extra) for names, extra in shown for name in names.split(", ")}
+    pairs.remove(("package", ""))  # the heading
+    required = dependencies()
+    development = required.pop("dev")
+    others = {(name, extra) for extra, names in required.items() for name in names}
+    of_users = set.union(*(names for extra, names in required.items() if extra != "fuzz"))
+    assert pairs == others | {(name, "dev") for name in development - of_users}
+
+
+def test_setup_includes_every_extra_but_fuzz() -> None:
+    required = dependencies()
+    del required["fuzz"]
+    development = required["dev"] | required[""]
+    assert [names - development for names in required.values() if names - development] == []
+
+
+def test_the_architecture_page_lists_files_that_exist() -> None:
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    lists = page.partition("## How to add a backbone")[2]
+    rows = re.findall(r"^\| `([^`]+)` \|", lists, re.MULTILINE)
+    assert len(rows) >= 20
+    backbones = "src/frcnn_cli/engine/network/backbones/"
+    for row in rows:
+        path = REPOSITORY / re.sub("^backbones/", backbones, row)
+        assert (path.parent if path.stem == "NAME" else path).exists(), row
+
+
+def test_every_backbone_and_every_source_is_documented() -> None:
+    built_in = [source.name for source in list_sources() if source.origin == "built in"]
+    for names, page in ((DEFAULTS, "backbones.md"), (built_in, "proposals.md")):
+        rows = re.findall(r"^\| .*", (DOCS / page).read_text(encoding="utf-8"), re.MULTILINE)
+        assert [name for name in names if f"`{name}`" not in "\n".join(rows)] == [], page

@@ -51,9 +51,13 @@ def test_files_of_matlab_are_read_like_scipy_reads_them():
             continue
         found = load_mat(path)
         for name in expected.keys() - {"__header__", "__version__", "__globals__"}:
-            if name != "__function_workspace__":
-                assert_same(found[name], expected[name])
-                compared += found[name].dtype.names is None
+            if name == "__function_workspace__":
+                continue
+            # Objects of MATLAB classes are no proposals. SciPy 1.18 and later names them.
+            if isinstance(expected[name], scipy.io.matlab.MatlabOpaque) and name not in found:
+                continue
+            assert_same(found[name], expected[name])
+            compared += found[name].dtype.names is None
     assert compared > 40
 
 

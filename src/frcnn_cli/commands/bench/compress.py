@@ -49,8 +49,8 @@ def bench_compress(
 @click.option(
     "--shape",
     default="4096x25088",
-    show_default=True,
-    help="Outputs and inputs of the layer. The default is VGG16's fc6.",
+    show_default="4096x25088, VGG16's fc6",
+    help="Outputs and inputs of the layer.",
 )
 @options.count("--rank", default=1024, help="Rank to truncate to.")
 @options.json_file
