@@ -174,3 +174,34 @@ def test_what_viz_would_overwrite_is_kept(detector: frcnn.Detector, tmp_path: Pa
     with pytest.raises(frcnn.Error, match=r"b\.jpg"):
         detector.detect_files(image, viz=tmp_path)
     assert image.read_bytes() == IMAGE.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"csv": "in/b.jpg"}, "also an input file"),
+        ({"json": "in/b.jpg"}, "also an input file"),
+        ({"json": "same", "csv": "same"}, "two outputs"),
+        ({"save_crops": "in"}, "is in the folder of --save-crops"),
+    ],
+)
+def test_no_output_replaces_an_input(
+    outputs: dict[str, str], message: str, detector: frcnn.Detector, tmp_path: Path
+) -> None:
+    image = tmp_path / "in" / "b.jpg"
+    image.parent.mkdir()
+    image.write_bytes(IMAGE.read_bytes())
+    with pytest.raises(frcnn.MisuseError, match=message):
+        detector.detect_files(image, **{name: tmp_path / file for name, file in outputs.items()})
+    assert list(tmp_path.rglob("*.*")) == [image]
+    assert image.read_bytes() == IMAGE.read_bytes()
+
+
+def test_no_evaluation_replaces_a_model_or_proposals(at_home: Path) -> None:
+    for file in ("runs/small/model.safetensors", "shapes.proposals"):
+        before = (at_home / file).read_bytes()
+        with pytest.raises(frcnn.MisuseError, match=r"input file|belongs to a run"):
+            frcnn.evaluate("runs/small", proposals="shapes.proposals", save_detections=file)
+        with pytest.raises(frcnn.MisuseError, match=r"input file|belongs to a run"):
+            frcnn.compress("runs/small", proposals="shapes.proposals", svd_rank=4, out=file)
+        assert (at_home / file).read_bytes() == before

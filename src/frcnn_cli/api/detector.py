@@ -213,17 +213,20 @@ class Detector:
         from frcnn_cli.engine.detection.run import detect_in_files
         from frcnn_cli.engine.drawing.detections import annotated_image_path
         from frcnn_cli.engine.proposals.inputs import find_images
-        from frcnn_proposals.files import check_writable, refuse_to_replace
+        from frcnn_cli.engine.proposals.paths import check_crops_folder, check_outputs
+        from frcnn_proposals.files import refuse_to_replace
 
-        inputs = [images] if isinstance(images, str | Path) else images
-        files = find_images([str(text) for text in inputs])
+        given = [images] if isinstance(images, str | Path) else images
+        inputs = [str(text) for text in given]
+        files = find_images(inputs)
         outputs = DetectionOutputs(*map(_path, (json, csv, viz, save_crops, yolo)))
         if outputs.annotated is not None:
             for image_id, file in files:
                 refuse_to_replace(Path(file), annotated_image_path(outputs.annotated, image_id))
-        for path in (outputs.json_path, outputs.csv_path):
-            if path is not None:
-                check_writable(path)
+        if outputs.crops is not None:
+            check_crops_folder(outputs.crops, [Path(file) for _, file in files])
+        written = [path for path in (outputs.json_path, outputs.csv_path) if path is not None]
+        check_outputs(written, [*inputs, str(self.path), str(self.proposals or "")])
         ready = self._network.get()
         reporter = reporter_for(progress)
         found = detect_in_files(ready.detector, files, outputs, self.max_pixels, reporter=reporter)

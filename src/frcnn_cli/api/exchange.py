@@ -33,7 +33,9 @@ def export(
     path = find_model(None if model is None else Path(model), Path(runs_root))
     target = export_path(path, None if out is None else Path(out), format, plain)
     from frcnn_cli.engine.exchange.export import export_model
+    from frcnn_cli.engine.proposals.paths import check_outputs
 
+    check_outputs([target], [str(path)], runs_root=Path(runs_root))
     reporter = reporter_for(progress)
     exported = export_model(load_model(path)[0], target, path.name, format, plain, reporter)
     exported.check()
