@@ -205,3 +205,38 @@ def test_no_evaluation_replaces_a_model_or_proposals(at_home: Path) -> None:
         with pytest.raises(frcnn.MisuseError, match=r"input file|belongs to a run"):
             frcnn.compress("runs/small", proposals="shapes.proposals", svd_rank=4, out=file)
         assert (at_home / file).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("top_k", "3", "an integer or None, not '3'"),
+        ("top_k", 2.5, "an integer or None"),
+        ("score_threshold", "a", "a number or None"),
+        ("box_regression", "no", "True or False"),
+        ("precision", "half", "one of auto, float32, bfloat16"),
+    ],
+)
+def test_arguments_of_another_type(name: str, value: Any, expected: str, at_home: Path) -> None:
+    with pytest.raises(frcnn.MisuseError, match=f"{name} must be {expected}"):
+        frcnn.Detector.load("runs/small", **{name: value})
+
+
+def test_numbers_of_numpy_and_classes_as_on_the_command_line(detector: frcnn.Detector) -> None:
+    names = detector.class_names[:2]
+    expected = detector.with_settings(top_k=4, classes=names)
+    assert detector.with_settings(top_k=np.int64(4), classes=", ".join(names)) == expected
+    with pytest.raises(frcnn.MisuseError, match="top_k must be"):
+        detector.with_settings(top_k="x")
+
+
+def test_mistakes_that_have_a_message(detector: frcnn.Detector) -> None:
+    grey = PIL.Image.fromarray(np.zeros((9, 9), np.float32))
+    for call, message in (
+        (lambda: detector.detect(grey), "no known range"),
+        (lambda: detector.detect({"a": IMAGE}), "not a mapping"),
+        (lambda: detector.detect(IMAGE, "shapes.proposals"), "read_proposals"),
+        (lambda: frcnn.propose("shapes", workers=-1), "at least 0"),
+    ):
+        with pytest.raises(frcnn.MisuseError, match=message):
+            call()

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn_cli.api.arguments import public
 from frcnn_cli.api.evaluation import check_output, data_options
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.compression.bounds import BoundOptions
 from frcnn_cli.engine.models.store import find_model
-from frcnn_proposals.errors import machine_errors
 from frcnn_proposals.files import refuse_to_replace
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.compression.choose import CompressedModel
 
 
-@machine_errors()
+@public
 def compress(
     model: str | Path | None = None,
     dataset: str | Path | None = None,

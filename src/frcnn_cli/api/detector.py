@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from frcnn_cli.api.arguments import check_argument, public
 from frcnn_cli.api.detections import Detections
 from frcnn_cli.api.images import (
     Boxes,
@@ -24,7 +26,7 @@ from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DetectionOptions
-from frcnn_proposals.errors import MisuseError, machine_errors
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -71,13 +73,13 @@ class Detector:
         object.__setattr__(self, "_network", LazyNetwork(load))
 
     @classmethod
-    @machine_errors()
+    @public
     def load(
         cls,
         model: str | Path | None = None,
         *,
         score_threshold: float | None = None,
-        classes: Iterable[str] | None = None,
+        classes: str | Iterable[str] | None = None,
         top_k: int | None = None,
         nms_iou: float | None = None,
         precision: PrecisionChoice = "auto",
@@ -95,9 +97,10 @@ class Detector:
 
         Settings are those of `frcnn detect`; None takes the model's own. score_threshold: lowest
         score that counts, by default 0.5, or a margin of 0 where SVMs classify. classes: names of
-        the classes to return; None for all. top_k: detections per image, of all classes. nms_iou:
-        IoU over which non-maximum suppression drops a box. flip: also read the mirrored image
-        (`--tta flip`). scales: lengths of the shorter side; empty reads at the model's one scale.
+        the classes to return, as a list or as `person,dog`; None for all. top_k: detections per
+        image, of all classes. nms_iou: IoU over which non-maximum suppression drops a box. flip:
+        also read the mirrored image (`--tta flip`). scales: lengths of the shorter side; empty
+        reads at the model's one scale.
         box_regression: False leaves detections on their proposals. box_voting: IoU, 0 for no
         voting. proposals: a file of them, read by image id. runs_root: folder with the runs.
         Raises Error where there is no such model or a setting is out of range.
@@ -114,7 +117,7 @@ class Detector:
         )
         path = find_model(None if model is None else Path(model), Path(runs_root)).resolve()
         file = None if proposals is None else Path(proposals).resolve()
-        names = None if classes is None else tuple(classes)
+        names = _names(classes)
         detector = cls(path, options, device, file, source, max_pixels, names)
         detector._network.get()
         return detector
@@ -124,7 +127,7 @@ class Detector:
         """Names of labels 1..K."""
         return self._network.get().detector.loaded.classes
 
-    @machine_errors()
+    @public
     def with_settings(self, **changes: Any) -> Detector:
         """The same model with other settings, named as in `load`; weights are shared.
 
@@ -136,9 +139,12 @@ class Detector:
                 f"There is no setting {unknown[0]!r} to change. Settings are "
                 f"{', '.join(sorted(known))}; others are arguments of Detector.load."
             )
-        for name in {"scales", "classes"} & changes.keys():
-            changes[name] = None if changes[name] is None else tuple(changes[name])
-        classes = changes.pop("classes", self.classes)
+        annotations = inspect.signature(Detector.load).parameters
+        for name, value in changes.items():
+            check_argument(name, value, annotations[name].annotation, globals())
+        if changes.get("scales") is not None:
+            changes["scales"] = tuple(changes["scales"])
+        classes = _names(changes.pop("classes", self.classes))
         detector = replace(self, options=replace(self.options, **changes), classes=classes)
         ready = self._network.get().with_setting(detector._setting)
         object.__setattr__(detector, "_network", LazyNetwork(lambda: ready))
@@ -163,7 +169,7 @@ class Detector:
         progress: OnProgress | None = None,
     ) -> list[Detections]: ...
 
-    @machine_errors()
+    @public
     def detect(
         self, image: Any, proposals: Any = None, *, progress: OnProgress | None = None
     ) -> Detections | list[Detections]:
@@ -181,6 +187,8 @@ class Detector:
         if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
             ready = self._network.get()
             return self._detect(ready, image, *self._prepare(ready, image, proposals))
+        if isinstance(image, Mapping):
+            raise MisuseError("Images are a list, not a mapping. Give list(images.values()).")
         image = list(image)
         if proposals is None or isinstance(proposals, Mapping):
             given = [proposals] * len(image)
@@ -190,7 +198,7 @@ class Detector:
             raise MisuseError(f"{len(image)} images need as many proposals, not {len(proposals)}.")
         return self._detect_all(image, given, progress)
 
-    @machine_errors()
+    @public
     def detect_files(
         self,
         images: str | Path | Sequence[str | Path],
@@ -296,3 +304,10 @@ class Detector:
 
 def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+def _names(classes: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names of a list, or of a string such as `person,dog`."""
+    if isinstance(classes, str):
+        return tuple(name for part in classes.split(",") if (name := part.strip()))
+    return None if classes is None else tuple(classes)

@@ -6,18 +6,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn_cli.api.arguments import public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
-from frcnn_proposals.errors import MisuseError, machine_errors
+from frcnn_proposals.errors import MisuseError
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.evaluation.scores import Evaluation
 
 
-@machine_errors()
+@public
 def evaluate(
     model: str | Path | None = None,
     dataset: str | Path | None = None,
@@ -73,7 +74,7 @@ def evaluate(
     return evaluation
 
 
-@machine_errors()
+@public
 def evaluate_detections(
     detections: str | Path | Mapping[str, Detections],
     dataset: str | Path,
