@@ -174,3 +174,69 @@ def test_viz_does_not_overwrite_inputs(detector: frcnn.Detector, tmp_path: Path)
     with pytest.raises(frcnn.Error, match=r"b\.jpg"):
         detector.detect_files(image, viz=tmp_path)
     assert image.read_bytes() == IMAGE.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        ({"csv": "in/b.jpg"}, "also an input file"),
+        ({"json": "in/b.jpg"}, "also an input file"),
+        ({"json": "same", "csv": "same"}, "two outputs"),
+        ({"save_crops": "in"}, "is in the folder of --save-crops"),
+    ],
+)
+def test_no_output_replaces_an_input(
+    outputs: dict[str, str], message: str, detector: frcnn.Detector, tmp_path: Path
+) -> None:
+    image = tmp_path / "in" / "b.jpg"
+    image.parent.mkdir()
+    image.write_bytes(IMAGE.read_bytes())
+    with pytest.raises(frcnn.MisuseError, match=message):
+        detector.detect_files(image, **{name: tmp_path / file for name, file in outputs.items()})
+    assert list(tmp_path.rglob("*.*")) == [image]
+    assert image.read_bytes() == IMAGE.read_bytes()
+
+
+def test_no_evaluation_replaces_a_model_or_proposals(at_home: Path) -> None:
+    for file in ("runs/small/model.safetensors", "shapes.proposals"):
+        before = (at_home / file).read_bytes()
+        with pytest.raises(frcnn.MisuseError, match=r"input file|belongs to a run"):
+            frcnn.evaluate("runs/small", proposals="shapes.proposals", save_detections=file)
+        with pytest.raises(frcnn.MisuseError, match=r"input file|belongs to a run"):
+            frcnn.compress("runs/small", proposals="shapes.proposals", svd_rank=4, out=file)
+        assert (at_home / file).read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("top_k", "3", "an integer or None, not '3'"),
+        ("top_k", 2.5, "an integer or None"),
+        ("score_threshold", "a", "a number or None"),
+        ("box_regression", "no", "True or False"),
+        ("precision", "half", "one of auto, float32, bfloat16"),
+    ],
+)
+def test_arguments_of_another_type(name: str, value: Any, expected: str, at_home: Path) -> None:
+    with pytest.raises(frcnn.MisuseError, match=f"{name} must be {expected}"):
+        frcnn.Detector.load("runs/small", **{name: value})
+
+
+def test_numbers_of_numpy_and_classes_as_on_the_command_line(detector: frcnn.Detector) -> None:
+    names = detector.class_names[:2]
+    expected = detector.with_settings(top_k=4, classes=names)
+    assert detector.with_settings(top_k=np.int64(4), classes=", ".join(names)) == expected
+    with pytest.raises(frcnn.MisuseError, match="top_k must be"):
+        detector.with_settings(top_k="x")
+
+
+def test_mistakes_that_have_a_message(detector: frcnn.Detector) -> None:
+    grey = PIL.Image.fromarray(np.zeros((9, 9), np.float32))
+    for call, message in (
+        (lambda: detector.detect(grey), "no known range"),
+        (lambda: detector.detect({"a": IMAGE}), "not a mapping"),
+        (lambda: detector.detect(IMAGE, "shapes.proposals"), "read_proposals"),
+        (lambda: frcnn.propose("shapes", workers=-1), "at least 0"),
+    ):
+        with pytest.raises(frcnn.MisuseError, match=message):
+            call()

@@ -6,18 +6,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from frcnn_cli.api.evaluation import data_options
+from frcnn_cli.api.arguments import public
+from frcnn_cli.api.evaluation import check_output, data_options
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.compression.bounds import BoundOptions
 from frcnn_cli.engine.models.store import find_model
-from frcnn_proposals.errors import machine_errors
-from frcnn_proposals.files import check_writable, reject_same_file
+from frcnn_proposals.files import reject_same_file
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.compression.choose import CompressedModel
 
 
-@machine_errors()
+@public
 def compress(
     model: str | Path | None = None,
     dataset: str | Path | None = None,
@@ -51,13 +51,13 @@ def compress(
     path = find_model(None if model is None else Path(model), Path(runs_root))
     target = way.file_beside(path) if out is None else Path(out)
     reject_same_file(path, target)
-    check_writable(target)
+    data = data_options(dataset, split, data_root, proposals, source)
+    check_output(target, path, data, runs_root)
     from frcnn_cli.engine.compression.choose import compress_model, open_images_for
     from frcnn_cli.engine.distributed.devices import find_device
     from frcnn_cli.engine.models.loaded import open_model
 
     loaded = open_model(path, Path(runs_root), find_device(device), reporter=reporter)
-    data = data_options(dataset, split, data_root, proposals, source)
     images = open_images_for(loaded, way, data, reporter)
     return compress_model(loaded, bound, target, images, half, reporter)
 

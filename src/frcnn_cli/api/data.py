@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from frcnn_cli.api.arguments import public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.records import Dataset
-from frcnn_proposals.errors import machine_errors
 
 
-@machine_errors()
+@public
 def find_dataset(
     name: str | Path, split: str | None = None, data_root: str | Path | None = None
 ) -> Dataset:
@@ -28,7 +28,7 @@ def find_dataset(
     return find.find_dataset(str(name), split, root)
 
 
-@machine_errors()
+@public
 def generate_dataset(
     out: str | Path,
     images: int = 400,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
+from frcnn_cli.api.arguments import check_argument, public
 from frcnn_cli.api.detections import Detections
 from frcnn_cli.api.images import (
     Boxes,
@@ -24,7 +26,7 @@ from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DetectionOptions
-from frcnn_proposals.errors import MisuseError, machine_errors
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -71,13 +73,13 @@ class Detector:
         object.__setattr__(self, "_network", LazyNetwork(load))
 
     @classmethod
-    @machine_errors()
+    @public
     def load(
         cls,
         model: str | Path | None = None,
         *,
         score_threshold: float | None = None,
-        classes: Iterable[str] | None = None,
+        classes: str | Iterable[str] | None = None,
         top_k: int | None = None,
         nms_iou: float | None = None,
         precision: PrecisionChoice = "auto",
@@ -94,13 +96,13 @@ class Detector:
         """Load a model: a .safetensors file, a run's folder, or None for the newest run.
 
         Settings are those of `frcnn detect`; None keeps the model's value. score_threshold: minimum
-        score, by default 0.5, or a margin of 0 for SVMs. classes: names of the classes to return;
-        None for all. top_k: maximum detections per image. nms_iou: suppress a box if its IoU with a
-        better box is higher. flip: also use the mirrored image (`--tta flip`). scales: lengths of
-        the shorter side; empty for the model's single scale. box_regression: False keeps the boxes
-        of the proposals. box_voting: minimum IoU; 0 turns it off. proposals: a proposal file, read
-        by image id. runs_root: folder of the runs. Raises Error if the model is not found or a
-        setting is out of range.
+        score, by default 0.5, or a margin of 0 for SVMs. classes: names of the classes to return,
+        as a list or as `person,dog`; None for all. top_k: maximum detections per image. nms_iou:
+        suppress a box if its IoU with a better box is higher. flip: also use the mirrored image
+        (`--tta flip`). scales: lengths of the shorter side; empty for the model's single scale.
+        box_regression: False keeps the boxes of the proposals. box_voting: minimum IoU; 0 turns
+        it off. proposals: a proposal file, read by image id. runs_root: folder of the runs. Raises
+        Error if the model is not found or a setting is out of range.
         """
         options = DetectionOptions(
             score_threshold=score_threshold,
@@ -114,7 +116,7 @@ class Detector:
         )
         path = find_model(None if model is None else Path(model), Path(runs_root)).resolve()
         file = None if proposals is None else Path(proposals).resolve()
-        names = None if classes is None else tuple(classes)
+        names = _names(classes)
         detector = cls(path, options, device, file, source, max_pixels, names)
         detector._network.get()
         return detector
@@ -124,7 +126,7 @@ class Detector:
         """Names of labels 1..K."""
         return self._network.get().detector.loaded.classes
 
-    @machine_errors()
+    @public
     def with_settings(self, **changes: Any) -> Detector:
         """The same model with other settings, named as in `load`; weights are shared.
 
@@ -136,9 +138,12 @@ class Detector:
                 f"Unknown setting {unknown[0]!r}. Settings are "
                 f"{', '.join(sorted(known))}; others are arguments of Detector.load."
             )
-        for name in {"scales", "classes"} & changes.keys():
-            changes[name] = None if changes[name] is None else tuple(changes[name])
-        classes = changes.pop("classes", self.classes)
+        annotations = inspect.signature(Detector.load).parameters
+        for name, value in changes.items():
+            check_argument(name, value, annotations[name].annotation, globals())
+        if changes.get("scales") is not None:
+            changes["scales"] = tuple(changes["scales"])
+        classes = _names(changes.pop("classes", self.classes))
         detector = replace(self, options=replace(self.options, **changes), classes=classes)
         ready = self._network.get().with_setting(detector._setting)
         object.__setattr__(detector, "_network", LazyNetwork(lambda: ready))
@@ -163,7 +168,7 @@ class Detector:
         progress: OnProgress | None = None,
     ) -> list[Detections]: ...
 
-    @machine_errors()
+    @public
     def detect(
         self, image: Any, proposals: Any = None, *, progress: OnProgress | None = None
     ) -> Detections | list[Detections]:
@@ -181,6 +186,8 @@ class Detector:
         if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
             ready = self._network.get()
             return self._detect(ready, image, *self._prepare(ready, image, proposals))
+        if isinstance(image, Mapping):
+            raise MisuseError("Images are a list, not a mapping. Give list(images.values()).")
         image = list(image)
         if proposals is None or isinstance(proposals, Mapping):
             given = [proposals] * len(image)
@@ -190,7 +197,7 @@ class Detector:
             raise MisuseError(f"{len(image)} images need as many proposals, not {len(proposals)}.")
         return self._detect_all(image, given, progress)
 
-    @machine_errors()
+    @public
     def detect_files(
         self,
         images: str | Path | Sequence[str | Path],
@@ -213,17 +220,20 @@ class Detector:
         from frcnn_cli.engine.detection.run import detect_in_files
         from frcnn_cli.engine.drawing.detections import annotated_image_path
         from frcnn_cli.engine.proposals.inputs import find_images
-        from frcnn_proposals.files import check_writable, reject_same_file
+        from frcnn_cli.engine.proposals.paths import check_crops_folder, check_outputs
+        from frcnn_proposals.files import reject_same_file
 
-        inputs = [images] if isinstance(images, str | Path) else images
-        files = find_images([str(text) for text in inputs])
+        given = [images] if isinstance(images, str | Path) else images
+        inputs = [str(text) for text in given]
+        files = find_images(inputs)
         outputs = DetectionOutputs(*map(_path, (json, csv, viz, save_crops, yolo)))
         if outputs.annotated is not None:
             for image_id, file in files:
                 reject_same_file(Path(file), annotated_image_path(outputs.annotated, image_id))
-        for path in (outputs.json_path, outputs.csv_path):
-            if path is not None:
-                check_writable(path)
+        if outputs.crops is not None:
+            check_crops_folder(outputs.crops, [Path(file) for _, file in files])
+        written = [path for path in (outputs.json_path, outputs.csv_path) if path is not None]
+        check_outputs(written, [*inputs, str(self.path), str(self.proposals or "")])
         ready = self._network.get()
         reporter = reporter_for(progress)
         found = detect_in_files(ready.detector, files, outputs, self.max_pixels, reporter=reporter)
@@ -293,3 +303,10 @@ class Detector:
 
 def _path(given: str | Path | None) -> Path | None:
     return None if given is None else Path(given)
+
+
+def _names(classes: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names of a list, or of a string such as `person,dog`."""
+    if isinstance(classes, str):
+        return tuple(name for part in classes.split(",") if (name := part.strip()))
+    return None if classes is None else tuple(classes)

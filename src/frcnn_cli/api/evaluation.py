@@ -6,19 +6,19 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn_cli.api.arguments import public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
-from frcnn_proposals.errors import MisuseError, machine_errors
-from frcnn_proposals.files import check_writable
+from frcnn_proposals.errors import MisuseError
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.evaluation.scores import Evaluation
 
 
-@machine_errors()
+@public
 def evaluate(
     model: str | Path | None = None,
     dataset: str | Path | None = None,
@@ -60,9 +60,9 @@ def evaluate(
         box_voting=box_voting,
     )
     target = None if save_detections is None else Path(save_detections)
-    if target is not None:
-        check_writable(target)
     path = find_model(None if model is None else Path(model), Path(runs_root))
+    if target is not None:
+        check_output(target, path, data, runs_root)
     from frcnn_cli.engine.distributed.devices import find_device
     from frcnn_cli.engine.evaluation.run import evaluate_model
     from frcnn_cli.engine.models.loaded import open_model
@@ -73,7 +73,7 @@ def evaluate(
     return evaluation
 
 
-@machine_errors()
+@public
 def evaluate_detections(
     detections: str | Path | Mapping[str, Detections],
     dataset: str | Path,
@@ -95,7 +95,7 @@ def evaluate_detections(
         return evaluate_file(Path(detections), name, split, root)
     opened = open_split(name, split, root)
     for found in detections.values():
-        names = getattr(found, "class_names", opened.classes)
+        names = getattr(found, "class_names", ()) or opened.classes
         if names != opened.classes:
             raise MisuseError(
                 f"These detections are of the classes {', '.join(names[:3])} ..., but {name} has "
@@ -105,6 +105,14 @@ def evaluate_detections(
         return score(opened, detections)
     except ValueError as error:
         raise MisuseError(f"These detections do not fit {name}: {error}.") from error
+
+
+def check_output(written: Path, model: Path, data: DataOptions, runs_root: str | Path) -> None:
+    """Raise Error if the file cannot be written, or is the model, or belongs to the data."""
+    from frcnn_cli.engine.proposals.paths import check_outputs
+
+    inputs = [str(given) for given in (model, data.dataset, data.proposals) if given is not None]
+    check_outputs([written], inputs, data.data_root, Path(runs_root))
 
 
 def data_options(

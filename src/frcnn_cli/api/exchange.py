@@ -5,16 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from frcnn_cli.api.arguments import public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.exchange.export_path import Format, export_path
 from frcnn_cli.engine.models.store import find_model, load_model
-from frcnn_proposals.errors import machine_errors
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.exchange.export import Export
 
 
-@machine_errors()
+@public
 def export(
     model: str | Path | None = None,
     out: str | Path | None = None,
@@ -33,7 +33,9 @@ def export(
     path = find_model(None if model is None else Path(model), Path(runs_root))
     target = export_path(path, None if out is None else Path(out), format, plain)
     from frcnn_cli.engine.exchange.export import export_model
+    from frcnn_cli.engine.proposals.paths import check_outputs
 
+    check_outputs([target], [str(path)], runs_root=Path(runs_root))
     reporter = reporter_for(progress)
     exported = export_model(load_model(path)[0], target, path.name, format, plain, reporter)
     exported.check()

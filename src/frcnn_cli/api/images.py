@@ -44,7 +44,10 @@ def pixels_of(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Image:
     import PIL.Image
 
     if isinstance(image, PIL.Image.Image):
-        return np.array(to_rgb(image), dtype=np.uint8)
+        try:
+            return np.array(to_rgb(image), dtype=np.uint8)
+        except ValueError as error:
+            raise MisuseError(f"The Pillow image cannot be used: {error}.") from error
     raise MisuseError(
         f"An image is a path, a NumPy array or a Pillow image, not {type(image).__name__}."
     )
@@ -66,6 +69,11 @@ def boxes_for(given: Boxes | BoxesById, image_id: str, size: tuple[int, int]) ->
             name = f"image id {image_id!r}" if image_id else "an image without a file name"
             raise MisuseError(f"The given proposals have no boxes for {name}.")
         given = given[image_id]
+    if isinstance(given, str | Path):
+        raise MisuseError(
+            f"The given proposals cannot be used: '{given}' is text, not boxes. Read a file by "
+            "read_proposals, or give its name to Detector.load(proposals=...)."
+        )
     try:
         proposals = given if isinstance(given, Proposals) else Proposals(np.asarray(given))
         check_proposals(proposals, *size)

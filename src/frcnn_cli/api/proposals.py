@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frcnn_cli.api.arguments import public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_proposals.base import Proposals, Source
-from frcnn_proposals.errors import machine_errors
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.sources.registry import DEFAULT_SOURCE, make_source
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from frcnn_cli.engine.proposals.run import ProposeResult
 
 
-@machine_errors()
+@public
 def propose(
     images: str | Path | Sequence[str | Path],
     out: str | Path | None = None,
@@ -45,6 +46,8 @@ def propose(
     from frcnn_cli.engine.proposals.propose import propose as propose_inputs
 
     inputs = [images] if isinstance(images, str | Path) else images
+    if workers is not None and workers < 0:
+        raise MisuseError(f"workers is {workers}; it must be at least 0.")
     made = make_source(source, **(parameters or {})) if isinstance(source, str) else source
     return propose_inputs(
         [str(text) for text in inputs],
@@ -60,7 +63,7 @@ def propose(
     )
 
 
-@machine_errors()
+@public
 def read_proposals(
     path: str | Path, format: str | None = None, *, image_ids: Sequence[str] | None = None
 ) -> Mapping[str, Proposals]:

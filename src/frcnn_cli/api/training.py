@@ -6,16 +6,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from frcnn_cli.api.arguments import public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.settings import PrecisionChoice
-from frcnn_proposals.errors import machine_errors
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.training.run import Trained
 
 
-@machine_errors()
+@public
 def train(
     dataset: str | Path,
     *,
@@ -99,7 +99,7 @@ def train(
     return start_run(experiment, options, reporter_for(progress))
 
 
-@machine_errors()
+@public
 def resume(
     run: str | Path,
     *,

@@ -17,12 +17,12 @@ from frcnn_cli.commands.shared.detection_options import (
     detection_options,
     take,
 )
-from frcnn_cli.commands.shared.paths import is_inside
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.video import check_video, is_video
 from frcnn_cli.engine.drawing.detections import annotated_image_path
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.proposals.inputs import find_images
+from frcnn_cli.engine.proposals.paths import check_crops_folder
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import reject_same_file
@@ -161,17 +161,8 @@ def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
         for image_id, file in files:
             reject_same_file(file, annotated_image_path(chosen.out, image_id))
     if chosen.outputs.crops is not None:
-        _check_crops_folder(chosen.outputs.crops, files)
+        check_crops_folder(chosen.outputs.crops, [Path(file) for _, file in files])
     return files
-
-
-def _check_crops_folder(folder: Path, files: list[ImageFile]) -> None:
-    """Raise for an image in the folder: a crop could replace it, or be read by the next run."""
-    for _, file in files:
-        if is_inside(Path(file), folder):
-            raise MisuseError(
-                f"{file}: is in the folder of --save-crops, {folder}. Choose another folder."
-            )
 
 
 def parse_names(text: str) -> tuple[str, ...]:

@@ -1,0 +1,76 @@
+"""Types of arguments, checked before any work."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from functools import wraps
+from inspect import signature
+from numbers import Integral, Real
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
+
+from frcnn_proposals.errors import MisuseError, machine_errors
+
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+_WORDS = {
+    bool: "True or False",
+    int: "an integer",
+    float: "a number",
+    str: "a string",
+    Path: "a path",
+    Mapping: "a mapping",
+    type(None): "None",
+}
+
+
+def public(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Raise MisuseError for an argument of another type, and Error for errors of the machine.
+
+    Only the types in `_WORDS`, Literal and unions of them are checked; others are left to the
+    function.
+    """
+    arguments = signature(function)
+
+    @wraps(function)
+    def checked(*given: Parameters.args, **named: Parameters.kwargs) -> Result:
+        try:
+            bound = arguments.bind(*given, **named).arguments
+        except TypeError:  # Python's own message names the function.
+            return function(*given, **named)
+        for name, value in bound.items():
+            check_argument(name, value, arguments.parameters[name].annotation, function.__globals__)
+        with machine_errors():
+            return function(*given, **named)
+
+    return checked
+
+
+def check_argument(name: str, value: Any, annotation: Any, names: dict[str, Any]) -> None:
+    """Raise MisuseError unless the value is of the annotated type. names: of the annotation."""
+    kind = eval(annotation, names) if isinstance(annotation, str) else annotation
+    kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
+    if value is None and any(get_origin(each) is Callable for each in kinds):
+        return
+    expected = [words for each in kinds if (words := _in_words(each)) is not None]
+    if len(expected) == len(kinds) and not any(_is_of(value, each) for each in kinds):
+        raise MisuseError(f"{name} must be {' or '.join(expected)}, not {value!r:.200}.")
+
+
+def _in_words(kind: Any) -> str | None:
+    if get_origin(kind) is Literal:
+        return f"one of {', '.join(get_args(kind))}"
+    return _WORDS.get(get_origin(kind) or kind)
+
+
+def _is_of(value: Any, kind: Any) -> bool:
+    if get_origin(kind) is Literal:
+        return isinstance(value, str) and value in get_args(kind)
+    if kind is bool:
+        return isinstance(value, bool)
+    if kind in (int, float):
+        number = Integral if kind is int else Real
+        return isinstance(value, number) and not isinstance(value, bool)
+    return isinstance(value, os.PathLike if kind is Path else get_origin(kind) or kind)
