@@ -132,7 +132,7 @@ def test_the_default_class_names_are_those_of_voc(tmp_path: Path) -> None:
 
 def test_all_other_classes_must_be_named(tmp_path: Path) -> None:
     path = write(tmp_path / "two.caffemodel", new_file(detector_arrays()))
-    with pytest.raises(MisuseError, match=r"2 classes.*\n.*--classes"):
+    with pytest.raises(MisuseError, match=r"2 object classes.*\n.*--classes"):
         import_caffe_model(path, "caffenet")
     with pytest.raises(MisuseError, match="--classes names 3"):
         import_caffe_model(path, "caffenet", ("a", "b", "c"))
