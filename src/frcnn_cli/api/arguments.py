@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
-from inspect import signature
+from inspect import signature, unwrap
 from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
@@ -40,15 +40,34 @@ def public(function: Callable[Parameters, Result]) -> Callable[Parameters, Resul
             bound = arguments.bind(*given, **named).arguments
         except TypeError:  # Python's own message names the function.
             return function(*given, **named)
-        for name, value in bound.items():
-            check_argument(name, value, arguments.parameters[name].annotation, function.__globals__)
+        check_arguments(function, bound)
         with machine_errors():
             return function(*given, **named)
 
     return checked
 
 
-def check_argument(name: str, value: Any, annotation: Any, names: dict[str, Any]) -> None:
+def check_arguments(function: Callable[..., Any], given: Mapping[str, Any]) -> None:
+    """Raise MisuseError unless the values are of the types that the function annotates."""
+    parameters = signature(function).parameters
+    names = unwrap(function).__globals__
+    for name, value in given.items():
+        _check_argument(name, value, parameters[name].annotation, names)
+
+
+def names_of(classes: str | Iterable[str] | None) -> tuple[str, ...] | None:
+    """The names of a list, or of a string such as `person,dog`."""
+    if isinstance(classes, str):
+        return tuple(name for part in classes.split(",") if (name := part.strip()))
+    return None if classes is None else tuple(classes)
+
+
+def path_of(given: str | Path | None) -> Path | None:
+    """The path of a string or path."""
+    return None if given is None else Path(given)
+
+
+def _check_argument(name: str, value: Any, annotation: Any, names: dict[str, Any]) -> None:
     """Raise MisuseError unless the value is of the annotated type. names: of the annotation."""
     kind = eval(annotation, names) if isinstance(annotation, str) else annotation
     kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from frcnn_cli.api.arguments import check_argument, public
+from frcnn_cli.api.arguments import check_arguments, names_of, path_of, public
 from frcnn_cli.api.detections import Detections
 from frcnn_cli.api.images import (
     Boxes,
@@ -116,7 +115,7 @@ class Detector:
         )
         path = find_model(None if model is None else Path(model), Path(runs_root)).resolve()
         file = None if proposals is None else Path(proposals).resolve()
-        names = _names(classes)
+        names = names_of(classes)
         detector = cls(path, options, device, file, source, max_pixels, names)
         detector._network.get()
         return detector
@@ -138,12 +137,10 @@ class Detector:
                 f"Unknown setting {unknown[0]!r}. Settings are "
                 f"{', '.join(sorted(known))}; others are arguments of Detector.load."
             )
-        annotations = inspect.signature(Detector.load).parameters
-        for name, value in changes.items():
-            check_argument(name, value, annotations[name].annotation, globals())
+        check_arguments(Detector.load, changes)
         if changes.get("scales") is not None:
             changes["scales"] = tuple(changes["scales"])
-        classes = _names(changes.pop("classes", self.classes))
+        classes = names_of(changes.pop("classes", self.classes))
         detector = replace(self, options=replace(self.options, **changes), classes=classes)
         ready = self._network.get().with_setting(detector._setting)
         object.__setattr__(detector, "_network", LazyNetwork(lambda: ready))
@@ -226,7 +223,7 @@ class Detector:
         given = [images] if isinstance(images, str | Path) else images
         inputs = [str(text) for text in given]
         files = find_images(inputs)
-        outputs = DetectionOutputs(*map(_path, (json, csv, viz, save_crops, yolo)))
+        outputs = DetectionOutputs(*map(path_of, (json, csv, viz, save_crops, yolo)))
         if outputs.annotated is not None:
             for image_id, file in files:
                 reject_same_file(Path(file), annotated_image_path(outputs.annotated, image_id))
@@ -299,14 +296,3 @@ class Detector:
     ) -> Detections:
         classes = ready.detector.loaded.classes
         return Detections(found.boxes, found.scores, found.labels, classes, image_id, size, image)
-
-
-def _path(given: str | Path | None) -> Path | None:
-    return None if given is None else Path(given)
-
-
-def _names(classes: str | Iterable[str] | None) -> tuple[str, ...] | None:
-    """The names of a list, or of a string such as `person,dog`."""
-    if isinstance(classes, str):
-        return tuple(name for part in classes.split(",") if (name := part.strip()))
-    return None if classes is None else tuple(classes)
