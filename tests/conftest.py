@@ -12,9 +12,11 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
-# What a shell starts in the background ignores Ctrl-C, and so would every child that tests stop
-# by it; a signal that is handled goes back to its default in them.
+# A shell's background job ignores Ctrl-C, and a job of `nohup` a closed terminal. So would every
+# child that tests stop this way. A handled signal is back at its default in children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 _connect = socket.socket.connect
 

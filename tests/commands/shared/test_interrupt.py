@@ -47,7 +47,10 @@ def test_a_long_call_is_ended_and_no_worker_is_left(tmp_path: Path, number: sign
     worker = int(busy.stdout.readline())
     time.sleep(0.3)
     os.killpg(busy.pid, number)
-    _, message = busy.communicate(timeout=60)
+    try:
+        _, message = busy.communicate(timeout=60)
+    finally:
+        busy.kill()
     assert busy.returncode == 130
     assert "saved results are kept" in message
     deadline = time.monotonic() + 30
