@@ -23,7 +23,7 @@ from frcnn_cli.engine.settings import (
 
 @pytest.fixture(scope="session")
 def user_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """shapes/, shapes.proposals and runs/small, whose model was set to 30 detections an image."""
+    """shapes/, shapes.proposals and runs/small, whose model was set to 30 detections per image."""
     folder = tmp_path_factory.mktemp("user")
     frcnn.generate_dataset(folder / "shapes", 12, size=(128, 96))
     frcnn.propose(folder / "shapes", folder / "shapes.proposals", source="dense", workers=0)

@@ -40,8 +40,9 @@ class Finding:
     way_out: str = WAY_OUT
 
     def __str__(self) -> str:
-        more = ", ..." if self.count > len(self.names) else ""
-        return f"{self.message}: {', '.join(self.names)}{more}"
+        more = self.count - len(self.names)
+        rest = f" and {more} more" if more > 0 else ""
+        return f"{self.message}: {', '.join(self.names)}{rest}"
 
 
 def finding(
