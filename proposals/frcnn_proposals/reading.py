@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import os
 import stat
@@ -34,6 +35,21 @@ def read_bytes(path: str | Path) -> bytes:
             raise OSError(errno.ENOMEM, "it does not fit into memory", str(path)) from error
 
 
-def read_text(path: str | Path, encoding: str = "utf-8") -> str:
-    """The text of a file, with unchanged line ends. Also raises UnicodeDecodeError."""
-    return read_bytes(path).decode(encoding)
+def read_utf8(path: str | Path) -> bytes:
+    """The bytes of a text file as UTF-8 without a byte-order mark.
+
+    Editors on Windows begin files with a mark; with that of UTF-16, the file is converted. Bytes
+    that are not UTF-8 are returned unchanged. Also raises UnicodeDecodeError.
+    """
+    content = read_bytes(path)
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16").encode()
+    return content.removeprefix(codecs.BOM_UTF8)
+
+
+def read_text(path: str | Path) -> str:
+    """The text of a file, with unchanged line ends. Also raises UnicodeDecodeError.
+
+    All text files of users are read by this function or by read_utf8.
+    """
+    return read_utf8(path).decode()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from codecs import BOM_UTF8
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from frcnn_proposals.formats.containers.mat import load_mat
 from frcnn_proposals.formats.containers.mat73 import is_hdf5
 from frcnn_proposals.formats.containers.npz import load_npz
 from frcnn_proposals.pickles.unpickle import load_pickle
-from frcnn_proposals.reading import open_file, read_bytes, read_text
+from frcnn_proposals.reading import open_file, read_text, read_utf8
 from frcnn_proposals.store.schema import is_store
 
 Kind = Literal["store", "folder", "mat", "pickle", "json", "csv", "npz"]
@@ -64,7 +65,7 @@ def kind_of(path: Path) -> Kind:
         return _BY_SUFFIX[path.suffix.lower()]
     if start.startswith(b"PK\x03\x04"):
         return "npz"
-    if start.lstrip()[:1] in (b"{", b"["):
+    if start.removeprefix(BOM_UTF8).lstrip()[:1] in (b"{", b"["):
         return "json"
     raise InputError(
         f"{path}: is not a proposal file; supported are stores, .mat files, pickles, .json, .csv "
@@ -87,7 +88,7 @@ def _json_of(path: Path) -> Any:
     import orjson
 
     try:
-        return orjson.loads(read_bytes(path))
+        return orjson.loads(read_utf8(path))
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
     except ValueError as error:
@@ -96,7 +97,7 @@ def _json_of(path: Path) -> Any:
 
 def _text_of(path: Path) -> str:
     try:
-        return read_text(path, "utf-8-sig")
+        return read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as text ({reason(error)})") from error
 

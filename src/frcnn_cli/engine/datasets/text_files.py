@@ -30,7 +30,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
 def read_lines(path: Path) -> list[str]:
     """Read the lines of a text file, stripped and without blank lines."""
     try:
-        text = read_text(path, "utf-8-sig")
+        text = read_text(path)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable text file ({reason(error)})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]

@@ -23,7 +23,7 @@ from frcnn_cli.engine.detection.rows import DetectionRows, ImageIndex
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import write_whole
-from frcnn_proposals.reading import read_bytes
+from frcnn_proposals.reading import read_utf8
 
 
 def coco_entries(
@@ -114,7 +114,7 @@ def _numbers(values: Iterable[Any]) -> NDArray[np.float64]:
 def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
     """The list of detections, and the categories of the file, if any."""
     try:
-        content = orjson.loads(read_bytes(path))
+        content = orjson.loads(read_utf8(path))
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: not a readable JSON file ({reason(error)})") from error
     categories = None

@@ -9,6 +9,7 @@ from pathlib import Path
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import check_writable
 from frcnn_proposals.images import SUFFIXES
+from frcnn_proposals.reading import read_utf8
 
 # Files other than images that are read from a folder: annotations, proposals, a run's progress.
 _READ_SUFFIXES = (".xml", ".txt", ".yaml", ".yml", ".jsonl", ".mat", ".npy", ".npz", ".pkl")
@@ -103,7 +104,7 @@ def _is_read_kind(path: Path) -> bool:
     import orjson
 
     try:
-        content = orjson.loads(path.read_bytes())
+        content = orjson.loads(read_utf8(path))
     except (OSError, ValueError):
         return False
     return isinstance(content, dict) and not content.keys().isdisjoint(("images", "annotations"))

@@ -22,7 +22,7 @@ from frcnn_cli.engine.datasets.layout import Box, Fault, Report, inclusive_box, 
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import is_writable
-from frcnn_proposals.reading import read_bytes
+from frcnn_proposals.reading import read_utf8
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,7 @@ class CocoImage:
 
 def load_json(path: Path) -> dict[str, Any]:
     try:
-        content = _loaded(read_bytes(path))
+        content = _loaded(read_utf8(path))
     except (OSError, ValueError, RecursionError) as error:
         raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
     lists = ("images", "categories")

@@ -1,0 +1,33 @@
+"""Text files as editors on Windows write them."""
+
+import codecs
+
+import pytest
+
+from frcnn_proposals.reading import read_text, read_utf8
+
+TEXT = "größe\r\n猫"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        TEXT.encode(),
+        codecs.BOM_UTF8 + TEXT.encode(),
+        codecs.BOM_UTF16_LE + TEXT.encode("utf-16-le"),
+        codecs.BOM_UTF16_BE + TEXT.encode("utf-16-be"),
+    ],
+)
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path, content):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    assert read_text(path) == TEXT
+    assert read_utf8(path) == TEXT.encode()
+
+
+def test_other_encodings_are_an_error(tmp_path):
+    path = tmp_path / "a.txt"
+    for content in ("größe".encode("latin-1"), codecs.BOM_UTF16_LE + b"\x00"):
+        path.write_bytes(content)
+        with pytest.raises(UnicodeDecodeError):
+            read_text(path)
