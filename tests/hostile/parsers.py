@@ -24,7 +24,7 @@ from frcnn_cli.engine.datasets.download.dataset import unpack
 from frcnn_cli.engine.datasets.layout import raise_on_fault
 from frcnn_cli.engine.datasets.readers.coco import CocoLayout
 from frcnn_cli.engine.datasets.readers.voc_xml import ground_truth, read_annotation
-from frcnn_cli.engine.datasets.readers.yolo import read_description
+from frcnn_cli.engine.datasets.readers.yolo_description import read_description
 from frcnn_cli.engine.datasets.text_files import read_labels
 from frcnn_cli.engine.detection.journal import Journal
 from frcnn_cli.engine.evaluation.detections_file import read_detections
