@@ -28,7 +28,9 @@ _ADVICE = (
 )
 # Only formats that Pillow decodes itself. Its EPS reader, for example, starts Ghostscript.
 FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
-_SUFFIXES = ".jpg .jpeg .jpe .png .bmp .gif .tif .tiff .webp .jp2 .ppm .pgm .pbm .pnm .avif"
+_SUFFIXES = (
+    ".jpg .jpeg .jpe .jfif .mpo .png .bmp .gif .tif .tiff .webp .jp2 .ppm .pgm .pbm .pnm .avif"
+)
 SUFFIXES = frozenset(_SUFFIXES.split(" "))
 
 _EXIF_ORIENTATION = 0x0112

@@ -222,7 +222,8 @@ class Detector:
 
         given = [images] if isinstance(images, str | Path) else images
         inputs = [str(text) for text in given]
-        files = find_images(inputs)
+        reporter = reporter_for(progress)
+        files = find_images(inputs, reporter=reporter)
         outputs = DetectionOutputs(*map(path_of, (json, csv, viz, save_crops, yolo)))
         if outputs.annotated is not None:
             for image_id, file in files:
@@ -232,7 +233,6 @@ class Detector:
         written = [path for path in (outputs.json_path, outputs.csv_path) if path is not None]
         check_outputs(written, [*inputs, str(self.path), str(self.proposals or "")])
         ready = self._network.get()
-        reporter = reporter_for(progress)
         found = detect_in_files(ready.detector, files, outputs, self.max_pixels, reporter=reporter)
         paths = {image_id: Path(path) for image_id, path in files}
         detections = {

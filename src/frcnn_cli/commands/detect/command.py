@@ -124,7 +124,7 @@ def detect(output: Output, /, **given: Any) -> None:
     outputs = take(DetectionOutputs, given, annotated=given["out"] if given["viz"] else None)
     chosen = DetectOptions(detection=take(DetectionOptions, given), outputs=outputs, **given)
     videos = [name for name in chosen.images if is_video(name)]
-    files = _checked_files(chosen, videos)
+    files = _checked_files(chosen, videos, output)
     check_proposals_file(chosen.proposals)
     find_model(chosen.model, chosen.runs_root)
     from frcnn_cli.engine.detection.run import detect_in_files, make_detector
@@ -150,13 +150,13 @@ def detect(output: Output, /, **given: Any) -> None:
                 _print_files(output, chosen, detected, loaded.classes)
 
 
-def _checked_files(chosen: DetectOptions, videos: list[str]) -> list[ImageFile]:
+def _checked_files(chosen: DetectOptions, videos: list[str], output: Output) -> list[ImageFile]:
     """Return the image files. Raises for missing files before any slow import."""
     if videos:
         for name in videos:
             check_video(name)
         return []
-    files = find_images(chosen.images, allow_mismatch=True)
+    files = find_images(chosen.images, allow_mismatch=True, reporter=output)
     if chosen.viz:
         for image_id, file in files:
             reject_same_file(file, annotated_image_path(chosen.out, image_id))

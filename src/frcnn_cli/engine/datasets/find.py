@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from frcnn_cli.engine.datasets.locate import Located, locate
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.image_ids import repeated_ids
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,8 @@ def find_dataset(
 
     name: 'voc2007', 'voc2012', 'coco2017', a path, the name of a folder in a data root, or
         several of these joined with '+'. In a union, members without the split are skipped if
-        another member has it (the test split of voc2007+voc2012 is that of VOC2007).
+        another member has it (the test split of voc2007+voc2012 is that of VOC2007). An image id
+        that occurs in two members, in any of their splits, becomes 'member/id' in both.
     split: 'train', 'val', 'trainval', 'test' or 'all'; a missing trainval is combined from train
         and val.
     data_root: searched first, then $FRCNN_DATA, then ./data. It may be VOCdevkit, its parent
@@ -56,7 +57,10 @@ def find_dataset(
             for member in located
         )
         raise MisuseError(f"Unknown split {split!r}: {'; '.join(existing)}.")
-    return unite([_read(member, split, report) for member in members])
+    repeated = _repeated_ids(located)
+    labels = _labels([member.name for member in located])
+    datasets = [_read(member, split, report) for member in members]
+    return unite([_renamed(data, repeated, labels[data.name]) for data in datasets])
 
 
 def available_splits(name: str, data_root: Path | None = None) -> dict[str, bool]:
@@ -66,6 +70,17 @@ def available_splits(name: str, data_root: Path | None = None) -> dict[str, bool
         for split, annotated in _all_splits(member.layout).items():
             splits[split] = splits.get(split, False) or annotated
     return splits
+
+
+def all_ids(name: str, data_root: Path | None = None) -> set[str]:
+    """The image ids of all splits of a dataset or union."""
+    located = locate(name, data_root)
+    repeated, labels = _repeated_ids(located), _labels([member.name for member in located])
+    return {
+        f"{labels[member.name]}/{image_id}" if image_id in repeated else image_id
+        for member in located
+        for image_id in _ids_of(member.layout)
+    }
 
 
 def default_splits(name: str, data_root: Path | None = None) -> DefaultSplits:
@@ -104,20 +119,53 @@ def unite(members: Sequence[Dataset]) -> Dataset:
     """Combine the members into one dataset: all images, in order, with one list of classes.
 
     The classes are those of the first member, then the additional ones of each next member;
-    labels are renumbered. An image id that occurs in two members becomes 'member/id' in both.
-    Objects of a class that a member does not annotate count as background in its images.
+    labels are renumbered. Objects of a class that a member does not annotate count as background
+    in its images.
     """
     if len(members) == 1:
         return members[0]
     classes = tuple(dict.fromkeys(name for member in members for name in member.classes))
-    occurrences = Counter(image.image_id for member in members for image in member.images)
     images = tuple(
-        _in_union(image, member, classes, rename=occurrences[image.image_id] > 1)
-        for member in members
-        for image in member.images
+        _in_union(image, member, classes) for member in members for image in member.images
     )
     name = "+".join(member.name for member in members)
     return Dataset(name, members[0].split, classes, images)
+
+
+def _ids_of(layout: Layout) -> set[str]:
+    return {image_id for split in layout.splits() for image_id, _ in layout.images(split)}
+
+
+def _repeated_ids(members: Sequence[Located]) -> set[str]:
+    """The ids that occur in several members of a union, whichever the split."""
+    if len(members) == 1:
+        return set()
+    return repeated_ids(image_id for member in members for image_id in _ids_of(member.layout))
+
+
+def _labels(names: Sequence[str]) -> dict[str, str]:
+    """What stands before the ids of each member: its name, without folders if that is enough."""
+    short = [Path(name).name for name in names]
+    distinct = all(short) and len(set(short)) == len(short)
+    return dict(zip(names, short if distinct else names, strict=True))
+
+
+def _renamed(dataset: Dataset, repeated: set[str], label: str) -> Dataset:
+    """The dataset with `label/` before those of its image ids that are in `repeated`."""
+    if not repeated:
+        return dataset
+    ids = {
+        image.image_id: f"{label}/{image.image_id}"
+        for image in dataset.images
+        if image.image_id in repeated
+    }
+    images = tuple(
+        replace(image, image_id=ids.get(image.image_id, image.image_id)) for image in dataset.images
+    )
+    if isinstance(dataset, CocoDataset):
+        numbers = {ids.get(name, name): number for name, number in dataset.image_numbers.items()}
+        return replace(dataset, images=images, image_numbers=numbers)
+    return replace(dataset, images=images)
 
 
 def concatenate(parts: Sequence[Dataset], split: str) -> Dataset:
@@ -131,15 +179,13 @@ def concatenate(parts: Sequence[Dataset], split: str) -> Dataset:
             if not isinstance(part, CocoDataset) or part.class_numbers != combined.class_numbers:
                 raise InputError(f"{first.name}: train and val have different categories")
             numbers |= part.image_numbers
+        if len(set(numbers.values())) < len(numbers):  # both files count from 1
+            numbers = {image.image_id: number for number, image in enumerate(images, start=1)}
         return replace(combined, image_numbers=numbers)
     return combined
 
 
-def _in_union(
-    image: ImageRecord, member: Dataset, classes: tuple[str, ...], rename: bool
-) -> ImageRecord:
-    if rename:
-        image = replace(image, image_id=f"{member.name}/{image.image_id}")
+def _in_union(image: ImageRecord, member: Dataset, classes: tuple[str, ...]) -> ImageRecord:
     if image.truth is None or member.classes == classes[: len(member.classes)]:
         return image
     new_label = np.array([0, *(classes.index(name) + 1 for name in member.classes)])

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from frcnn_cli.engine.datasets.listing import Listed
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import SUFFIXES
 
 # Boxes may extend this far outside their image: published annotations have such off-by-one
 # corners (VOC2012 has boxes that begin at 0, although its first pixel is 1).
@@ -80,6 +80,10 @@ class Layout(Protocol):
         """Map the available splits to whether they have annotations."""
         ...
 
+    def images(self, split: str) -> Sequence[Listed]:
+        """List the ids and files of one of splits(), without reading annotations or images."""
+        ...
+
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read one of splits() as a dataset called `name`; `report` is called with each fault.
 
@@ -87,13 +91,6 @@ class Layout(Protocol):
         whose file is missing stays in the dataset, with the expected path.
         """
         ...
-
-
-def index_images(folder: Path) -> dict[str, Path]:
-    """Map file names without suffix to the image files of a folder."""
-    if not folder.is_dir():
-        return {}
-    return {path.stem: path for path in sorted(folder.iterdir()) if is_image(path)}
 
 
 def leads_inside(file_name: object) -> bool:
@@ -109,11 +106,6 @@ def leads_inside(file_name: object) -> bool:
         and ".." not in Path(file_name).parts
         and not Path(file_name).is_absolute()
     )
-
-
-def is_image(path: Path) -> bool:
-    """Whether the file name has the suffix of an image."""
-    return path.suffix.lower() in SUFFIXES
 
 
 def outside_by(box: Box, width: float | None, height: float | None) -> float:

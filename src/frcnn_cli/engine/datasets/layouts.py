@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import Layout
+from frcnn_cli.engine.datasets.listing import is_visible
 from frcnn_cli.engine.datasets.readers.coco import CocoLayout
 from frcnn_cli.engine.datasets.readers.folder import FolderLayout
 from frcnn_cli.engine.datasets.readers.voc import VocLayout
@@ -37,7 +38,7 @@ def layouts_in(path: Path) -> list[Layout]:
         for parent in (path, path / "VOCdevkit")
         if parent.is_dir()
         for folder in sorted(parent.iterdir())
-        if VocLayout.is_at(folder)
+        if is_visible(folder) and VocLayout.is_at(folder)
     ]
     if years:
         return [VocLayout(folder) for folder in years]

@@ -12,6 +12,7 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.download.known import DOWNLOADS
 from frcnn_cli.engine.datasets.layout import Layout
 from frcnn_cli.engine.datasets.layouts import layout_at, layouts_in
+from frcnn_cli.engine.datasets.listing import is_visible
 from frcnn_cli.engine.datasets.readers.coco import CocoLayout
 from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES, VocLayout
 from frcnn_proposals.errors import InputError, MisuseError
@@ -82,7 +83,7 @@ def _not_found(name: str, roots: Sequence[Path]) -> str:
         entry.name
         for root in roots
         if root.is_dir()
-        for entry in sorted(root.iterdir())
+        for entry in filter(is_visible, sorted(root.iterdir()))
         if entry.is_dir() and not _VOC_FOLDER.fullmatch(entry.name) and layouts_in(entry)
     ]
     known = sorted({*KNOWN_NAMES, *folders})
@@ -121,7 +122,8 @@ def list_datasets(data_root: Path | None = None) -> tuple[FoundDataset, ...]:
     names = [*KNOWN_NAMES]
     for root in data_roots(data_root):
         if root.is_dir():
-            names += [entry.name for entry in sorted(root.iterdir()) if layouts_in(entry)]
+            entries = filter(is_visible, sorted(root.iterdir()))
+            names += [entry.name for entry in entries if layouts_in(entry)]
     for name in dict.fromkeys(names):
         try:
             layout = locate(name, data_root)[0].layout

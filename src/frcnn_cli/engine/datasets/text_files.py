@@ -36,16 +36,13 @@ def read_lines(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def read_image_ids(path: Path) -> list[str]:
-    """Read the image ids of a list in VOC's ImageSets/Main, in order.
-
-    A line is an id, or an id and a second column of -1, 0 or 1.
-    """
-    return [_SECOND_COLUMN.sub("", line) for line in read_lines(path)]
+def without_column(line: str) -> str:
+    """A line of a list in VOC's ImageSets/Main without its second column of -1, 0 or 1."""
+    return _SECOND_COLUMN.sub("", line)
 
 
 def image_list(image_ids: Iterable[str]) -> str:
-    """Return the content of a list that `read_image_ids` reads as these ids."""
+    """Return the content of a list that is read as these ids, with or without their files."""
     lines = (f"{name} 1" if _SECOND_COLUMN.search(name) else name for name in image_ids)
     return "".join(f"{line}\n" for line in lines)
 

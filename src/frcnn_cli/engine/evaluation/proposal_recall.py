@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.datasets.find import default_splits
+from frcnn_cli.engine.datasets.find import all_ids, default_splits
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult, evaluate_recall
 from frcnn_cli.engine.proposals.image_match import store_findings
-from frcnn_cli.engine.proposals.inputs import all_ids
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.read import open_proposals

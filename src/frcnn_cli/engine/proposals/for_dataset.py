@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.find import all_ids
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.proposals.cache import cache_explained, cache_path
 from frcnn_cli.engine.proposals.image_match import store_findings
-from frcnn_cli.engine.proposals.inputs import all_ids
 from frcnn_cli.engine.proposals.propose import advance_with_rate, waits_for_store
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_cli.engine.records import Dataset, ImageRecord

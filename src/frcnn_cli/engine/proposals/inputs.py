@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import itertools
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.find import available_splits, find_dataset
+from frcnn_cli.engine.datasets.find import available_splits
 from frcnn_cli.engine.datasets.layouts import layouts_in
+from frcnn_cli.engine.datasets.listing import is_image, skipped_files
 from frcnn_cli.engine.datasets.open import open_splits
-from frcnn_cli.engine.datasets.text_files import read_image_ids
+from frcnn_cli.engine.datasets.readers.voc_lists import VocLists
+from frcnn_cli.engine.datasets.text_files import read_lines, without_column
 from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import is_writable
+from frcnn_proposals.folders import files_below
+from frcnn_proposals.image_ids import ids_of_paths, longer_where_repeated, paths_below
 from frcnn_proposals.images import SUFFIXES, image_size
 from frcnn_proposals.reading import read_text
 
@@ -59,21 +65,75 @@ def find_images(
     An input is an image, a folder (searched with its sub-folders), a glob, a text file with one
     path per line, or the name or path of a dataset: all of its splits, or only `split`.
     The id is the file name without suffix; for a folder, preceded by the sub-folders; for a
-    dataset, the dataset's own id. An image in several inputs is used once. allow_mismatch:
-    accept a faulty dataset (see open_dataset).
+    dataset, the dataset's own id. Where these are equal for different images, the ids are longer:
+    for images, globs and lists the path below their folder; with the suffix, if nothing else
+    differs; with the name of the input before it, if inputs repeat ids. An image in several
+    inputs is used once, with its first id. allow_mismatch: accept a faulty dataset (see
+    open_dataset). Files in a folder that are not images are reported as a warning.
     Raises MisuseError if an input has no images, InputError if two images have the same id.
     """
-    paths: dict[str, str] = {}
+    groups: list[_Group] = []
     for text in inputs:
-        for image_id, path in _images_of(text, data_root, split, allow_mismatch, reporter):
-            _reject_unwritable(path, image_id)
-            first = paths.setdefault(image_id, path)
-            if first != path and not _is_same(first, path):
-                raise InputError(
-                    f"{first!r} and {path!r} have the same image id {image_id!r}; give the folder "
-                    "above them, or use two stores"
-                )
+        group = _images_of(text, data_root, split, allow_mismatch, reporter)
+        if group.is_file and groups and groups[-1].is_file:
+            groups[-1] = groups[-1].with_file(group)
+        else:
+            groups.append(group)
+    paths: dict[str, str] = {}
+    for image_id, path in _with_ids(groups):
+        _reject_unwritable(path, image_id)
+        if paths.setdefault(image_id, path) != path:
+            raise InputError(
+                f"{paths[image_id]!r} and {path!r} have the same image id {image_id!r}; rename one"
+            )
     return list(paths.items())
+
+
+@dataclass(frozen=True)
+class _Group:
+    """The images of one input, or of several single files in a row.
+
+    root: the folder that ids start at. images: the ids by path. has_paths: whether the ids can
+    be replaced by paths below `root`. is_file: whether the input is a single image.
+    """
+
+    root: str
+    images: Mapping[str, str]
+    has_paths: bool = True
+    is_file: bool = False
+
+    def with_file(self, other: _Group) -> _Group:
+        root = os.path.commonpath([os.path.abspath(self.root), os.path.abspath(other.root)])
+        return _Group(root, {**self.images, **other.images}, is_file=True)
+
+    def unique(self) -> dict[str, str]:
+        """The ids by path; those that repeat are replaced by paths below the root."""
+        if not self.has_paths or len(set(self.images.values())) == len(self.images):
+            return dict(self.images)
+        below = ids_of_paths(paths_below(self.root, self.images))
+        return longer_where_repeated(
+            self.images, dict(zip(self.images, below, strict=True)).__getitem__
+        )
+
+
+def _with_ids(groups: Sequence[_Group]) -> list[tuple[str, str]]:
+    """The images of all inputs, each once. Ids that inputs repeat have the input before them."""
+    names = [os.path.basename(os.path.abspath(group.root)) for group in groups]
+    if len(set(names)) < len(names):
+        names = paths_below("/", [group.root for group in groups])
+    ids: dict[str, str] = {}
+    longer: dict[str, str] = {}
+    files: dict[str, str] = {}
+    by_id: dict[str, list[str]] = defaultdict(list)
+    for name, group in zip(names, groups, strict=True):
+        for path, image_id in group.unique().items():
+            key = os.path.abspath(path)
+            if key in ids or any(_is_same(path, other) for other in by_id[image_id]):
+                continue
+            ids[key], longer[key], files[key] = image_id, f"{name}/{image_id}", path
+            by_id[image_id].append(path)
+    unique = longer_where_repeated(ids, longer.__getitem__)
+    return [(image_id, files[key]) for key, image_id in unique.items()]
 
 
 def _is_same(one: str, other: str) -> bool:
@@ -95,39 +155,33 @@ def _images_of(
     split: str | None,
     allow_mismatch: bool,
     reporter: Reporter,
-) -> Iterator[tuple[str, str]]:
+) -> _Group:
     path = Path(text)
     if path.is_dir() and not layouts_in(path):
-        yield from _in_folder(path)
-    elif path.is_file() and path.suffix.lower() in _LISTS:
-        yield from _in_list(path)
-    elif path.is_file() and path.suffix.lower() != ".json":
-        yield path.stem, text
-    elif not path.exists() and any(mark in text for mark in "*?["):
-        yield from _in_glob(text)
-    else:
-        yield from _in_dataset(text, data_root, split, allow_mismatch, reporter)
+        return _in_folder(text, reporter)
+    if path.is_file() and path.suffix.lower() in _LISTS:
+        paths = list(_in_list(path))
+        return _Group(str(path.parent), {file: Path(file).stem for file in paths})
+    if path.is_file() and path.suffix.lower() != ".json":
+        return _Group(str(path.parent), {text: path.stem}, is_file=True)
+    if not path.exists() and any(mark in text for mark in "*?["):
+        return _in_glob(text)
+    images = _in_dataset(text, data_root, split, allow_mismatch, reporter)
+    return _Group(text, {file: image_id for image_id, file in images}, has_paths=False)
 
 
-def _in_folder(folder: Path) -> Iterator[tuple[str, str]]:
-    count = 0
-    for root, folders, names in os.walk(folder, onerror=_reject_folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(names):
-            stem, suffix = os.path.splitext(name)
-            if suffix.lower() in SUFFIXES and not name.startswith("."):
-                count += 1
-                relative = os.path.relpath(os.path.join(root, stem), folder)
-                yield relative.replace(os.sep, "/"), os.path.join(root, name)
-    if not count:
+def _in_folder(folder: str, reporter: Reporter) -> _Group:
+    files = files_below(folder)
+    paths = [path for path in files if is_image(Path(path))]
+    if not paths:
         raise MisuseError(f"{folder}: contains no images ({', '.join(sorted(SUFFIXES))})")
+    if (skipped := skipped_files(folder, files)) is not None:
+        reporter.warn(f"{folder}: {skipped}.")
+    ids = ids_of_paths([os.path.relpath(path, folder).replace(os.sep, "/") for path in paths])
+    return _Group(folder, dict(zip(paths, ids, strict=True)))
 
 
-def _reject_folder(error: OSError) -> None:
-    raise InputError(f"{error.filename}: cannot be read ({error.strerror})") from error
-
-
-def _in_list(path: Path) -> Iterator[tuple[str, str]]:
+def _in_list(path: Path) -> Iterator[str]:
     """Paths are relative to the folder of the list; empty lines and # comments are skipped."""
     count = 0
     try:
@@ -136,19 +190,19 @@ def _in_list(path: Path) -> Iterator[tuple[str, str]]:
                 if "\0" in line:
                     raise InputError(f"{path}: {line[:100]!r} is not a valid file name")
                 count += 1
-                yield Path(line).stem, os.path.join(path.parent, line)
+                yield os.path.join(path.parent, line)
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list of images ({reason(error)})") from error
     if not count:
         raise MisuseError(f"{path}: lists no images; expected one path per line")
 
 
-def _in_glob(pattern: str) -> Iterator[tuple[str, str]]:
+def _in_glob(pattern: str) -> _Group:
     found = [path for path in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(path)]
     if not found:
         raise MisuseError(f"{pattern}: matches no files")
-    for path in found:
-        yield Path(path).stem, path
+    fixed = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)
+    return _Group(str(Path(*fixed)), {path: Path(path).stem for path in found})
 
 
 def _in_dataset(
@@ -180,7 +234,11 @@ def read_image_set(path: Path) -> list[str]:
 
     Raises InputError if the file cannot be read, lists no ids, or lists an id twice.
     """
-    ids = read_image_ids(path)
+    lists = VocLists.around(path)
+    if lists is not None:
+        ids = lists.ids_in(path)
+    else:
+        ids = ids_of_paths([without_column(line) for line in read_lines(path)])
     if not ids:
         raise InputError(f"{path}: lists no images; expected one id per line")
     if len(set(ids)) < len(ids):
@@ -203,12 +261,3 @@ def sizes_of(files: Mapping[str, Path]) -> Callable[[str], tuple[int, int] | Non
         return image_size(files[image_id]) if image_id in files else None
 
     return size_of
-
-
-def all_ids(name: str, data_root: Path | None) -> set[str]:
-    """The image ids of all splits of a dataset."""
-    return {
-        record.image_id
-        for split in available_splits(name, data_root)
-        for record in find_dataset(name, split, data_root, report=lambda fault: None).images
-    }

@@ -3,29 +3,33 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
-from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, leads_inside, split_of
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
+from frcnn_cli.engine.datasets.listing import Listed, ids_across_splits, is_visible
 from frcnn_cli.engine.datasets.readers.coco_records import (
     CocoDataset,
     CocoImage,
     annotations_by_image,
     categories_of,
+    file_names,
     load_json,
     object_truth,
 )
 from frcnn_cli.engine.records import ImageRecord
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.image_ids import longer_where_repeated
 
+_IN_SPLIT_FOLDER = "_annotations.coco.json"
 _SPLIT_FOLDERS = ("train", "valid", "val", "test")
 # The official folder also contains captions and keypoints, which are not detection datasets.
 _PATTERNS = (
     "annotations/instances_*.json",
     "annotations/*.json",
-    *(f"{folder}/_annotations.coco.json" for folder in _SPLIT_FOLDERS),
+    *(f"{folder}/{_IN_SPLIT_FOLDER}" for folder in _SPLIT_FOLDERS),
     "instances_*.json",
     "*.coco.json",
 )
@@ -47,12 +51,15 @@ class CocoLayout:
         """Whether the path is a json file, or a folder with json files in the usual places."""
         if root.is_file():
             return root.suffix.lower() == ".json"
-        return any(next(root.glob(pattern), None) for pattern in _PATTERNS)
+        return any(is_visible(path) for pattern in _PATTERNS for path in root.glob(pattern))
 
     def splits(self) -> dict[str, bool]:
         """Splits by file name: instances_val2017.json is val; a name without a split is 'all'."""
         # The official files of images without annotations are called image_info_*.
         return {split: "image_info" not in path.name for split, path in self._files.items()}
+
+    def images(self, split: str) -> list[Listed]:
+        return self._with_ids({})[split]
 
     def read(self, split: str, name: str, report: Report) -> CocoDataset:
         """Read the split: images in the order of the file, classes in order of category id."""
@@ -61,15 +68,14 @@ class CocoLayout:
         numbers, classes = categories_of(path, content)
         label_of = {number: label for label, number in enumerate(numbers, start=1)}
         annotations = annotations_by_image(path, content, report)
-        folder = self._image_folder(path, content["images"])
+        entries = [CocoImage.read(path, entry) for entry in content["images"]]
+        listed = self._with_ids({split: [image.file_name for image in entries]})[split]
         images: list[ImageRecord] = []
         image_numbers: dict[str, int] = {}
-        for entry in content["images"]:
-            image = CocoImage.read(path, entry)
-            if image.image_id in image_numbers:
-                report(Fault(path, f"two images have the name {image.image_id}"))
+        for image, (image_id, image_path) in zip(entries, listed, strict=True):
+            if image_id in image_numbers:
+                report(Fault(path, f"two images have the name {image.file_name}"))
                 continue
-            image_path = folder / image.file_name
             if not image_path.is_file():
                 report(Fault(path, f"lists {image_path}, which is missing", missing_image=True))
             truth = None
@@ -77,9 +83,9 @@ class CocoLayout:
                 truth = object_truth(
                     path, image, annotations.pop(image.number, []), label_of, report
                 )
-            record = ImageRecord(image.image_id, image_path, image.width, image.height, truth)
+            record = ImageRecord(image_id, image_path, image.width, image.height, truth)
             images.append(record)
-            image_numbers[image.image_id] = image.number
+            image_numbers[image_id] = image.number
         for number, strays in (annotations or {}).items():
             report(
                 Fault(
@@ -87,6 +93,17 @@ class CocoLayout:
                 )
             )
         return CocoDataset(name, split, classes, tuple(images), image_numbers, numbers)
+
+    def _with_ids(self, known: Mapping[str, list[str]]) -> dict[str, list[Listed]]:
+        """The images of all splits. known: file names of splits that were read already."""
+        splits = {}
+        for split, path in self._files.items():
+            names = known[split] if split in known else file_names(path)
+            folder = self._image_folder(path, names)
+            stems = {name: Path(name).with_suffix("").as_posix() for name in names}
+            ids = longer_where_repeated(stems, lambda name: name)
+            splits[split] = [(ids[name], folder / name) for name in names]
+        return ids_across_splits(self.root, splits)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -97,7 +114,7 @@ class CocoLayout:
         for pattern in _PATTERNS:
             # One export has a json in each split folder: collect all of them.
             if not found or "/_annotations" in pattern:
-                found += sorted(self.root.glob(pattern))
+                found += filter(is_visible, sorted(self.root.glob(pattern)))
         files: dict[str, Path] = {}
         for path in found:
             split = _split_of_file(path)
@@ -109,7 +126,7 @@ class CocoLayout:
             files[split] = path
         return files
 
-    def _image_folder(self, path: Path, entries: list[Any]) -> Path:
+    def _image_folder(self, path: Path, names: Sequence[str]) -> Path:
         """Return the first usual folder that contains the first image of the json."""
         stem = re.sub(r"^(instances|image_info|annotations)_", "", path.stem)
         parents = (path.parent, path.parent.parent)
@@ -118,15 +135,13 @@ class CocoLayout:
             for parent in parents
             for inner in (stem, f"images/{stem}", "images", "JPEGImages", ".")
         ]
-        first = entries[0].get("file_name") if entries and isinstance(entries[0], dict) else None
-        if isinstance(first, str) and leads_inside(first):
-            for folder in candidates:
-                if (folder / first).is_file():
-                    return folder
-        return path.parent.parent / stem
+        for folder in candidates if names else ():
+            if (folder / names[0]).is_file():
+                return folder
+        return path.parent if path.name == _IN_SPLIT_FOLDER else path.parent.parent / stem
 
 
 def _split_of_file(path: Path) -> str:
-    if path.name == "_annotations.coco.json":
+    if path.name == _IN_SPLIT_FOLDER:
         return split_of(path.parent.name) or ALL
     return split_of(re.split(r"[_-]", path.stem)[-1]) or split_of(path.stem) or ALL

@@ -24,6 +24,8 @@ from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import is_writable
 from frcnn_proposals.reading import read_utf8
 
+_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+
 
 @dataclass(frozen=True)
 class SizedTruth(GroundTruth):
@@ -82,11 +84,6 @@ class CocoImage:
     width: int | None
     height: int | None
 
-    @property
-    def image_id(self) -> str:
-        """The file name without its suffix, including its folder."""
-        return str(Path(self.file_name).with_suffix("").as_posix())
-
     @classmethod
     def read(cls, path: Path, entry: Any) -> CocoImage:
         """Read an entry. Raises InputError if it is not an image or leads out of the folder."""
@@ -119,6 +116,16 @@ def load_json(path: Path) -> dict[str, Any]:
     if not content["images"]:
         raise InputError(f"{path}: the file lists no images")
     return content
+
+
+def file_names(path: Path) -> list[str]:
+    """The names of the images in a json file, found without parsing its annotations."""
+    try:
+        found = _FILE_NAME.findall(read_utf8(path))
+        names = [json.loads(text) for text in found]
+    except (OSError, ValueError):  # reading the split reports the error
+        return []
+    return [name for name in names if leads_inside(name)]
 
 
 def _loaded(content: bytes) -> Any:

@@ -4,9 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, index_images, split_of
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
+from frcnn_cli.engine.datasets.listing import (
+    Listed,
+    ids_across_splits,
+    index_files,
+    is_visible,
+    skipped_files,
+)
 from frcnn_cli.engine.datasets.readers.voc_xml import (
     Annotation,
     annotated_image,
@@ -15,6 +23,7 @@ from frcnn_cli.engine.datasets.readers.voc_xml import (
 )
 from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes
 from frcnn_cli.engine.records import Dataset
+from frcnn_proposals.images import SUFFIXES
 
 _XML_FOLDERS = (".", "Annotations", "annotations")
 _IMAGE_FOLDERS = (".", "JPEGImages", "images", "Images", "../JPEGImages", "../images")
@@ -41,6 +50,9 @@ class FolderLayout:
         """Map the splits to True: a split of this layout always has annotations."""
         return dict.fromkeys(self._folders(), True)
 
+    def images(self, split: str) -> list[Listed]:
+        return self._listed[split]
+
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read the split: images in order of name; images without annotation are skipped."""
         folder = self._folders()[split]
@@ -48,18 +60,42 @@ class FolderLayout:
         annotations = [read_annotation(path, report) for path in files]
         classes = self._classes(split, annotations)
         label_of = {class_name: label for label, class_name in enumerate(classes, start=1)}
-        image_files: dict[str, Path] = {}
-        for inner in reversed(_IMAGE_FOLDERS):
-            image_files |= index_images(folder / inner)
         images = []
-        for path, annotation in zip(files, annotations, strict=True):
-            image_path = image_files.get(path.stem, path.with_suffix(".jpg"))
-            if path.stem not in image_files:
+        for path, annotation, (image_id, image_path) in zip(
+            files, annotations, self._listed[split], strict=True
+        ):
+            if not image_path.is_file():
                 report(Fault(path, "its image is missing", missing_image=True))
-            images.append(annotated_image(path.stem, image_path, annotation, label_of, report))
-        for stem in sorted(set(index_images(folder)) - {path.stem for path in files}):
-            report(Fault(image_files[stem], "has no annotation, skipped", tolerated=True))
+            images.append(annotated_image(image_id, image_path, annotation, label_of, report))
+        self._report_skipped(folder, {path.stem for path in files}, report)
         return Dataset(name, split, classes, tuple(images))
+
+    @cached_property
+    def _listed(self) -> dict[str, list[Listed]]:
+        """Ids and image files of each split, in the order of the annotation files."""
+        splits = {}
+        for split, folder in self._folders().items():
+            found = _image_files(folder)
+            splits[split] = [
+                (path.stem, [path.with_suffix(".jpg"), *found.get(path.stem, ())][-1])
+                for path in _annotation_files(folder)
+            ]
+        return ids_across_splits(self.root, splits)
+
+    def _report_skipped(self, folder: Path, stems: set[str], report: Report) -> None:
+        """Report images without annotation, second images of a name, and files of other kinds."""
+        for stem, paths in _image_files(folder).items():
+            if stem not in stems:
+                for path in paths if paths[-1].parent == folder else ():
+                    report(Fault(path, "has no annotation, skipped", tolerated=True))
+            elif len(paths) > 1:
+                others = ", ".join(path.name for path in paths[:-1])
+                message = f"is used with {stem}.xml, and not {others}"
+                report(Fault(paths[-1], message, tolerated=True))
+        for inner in {path.parent for paths in _image_files(folder).values() for path in paths}:
+            files = filter(Path.is_file, filter(is_visible, sorted(inner.iterdir())))
+            if skipped := skipped_files(inner, files):
+                report(Fault(inner, skipped, tolerated=True))
 
     def _classes(self, split: str, annotations: list[Annotation | None]) -> tuple[str, ...]:
         """The class names, the same for every split."""
@@ -88,9 +124,17 @@ class FolderLayout:
 def _annotation_files(folder: Path) -> list[Path]:
     """Return the annotation files in the first of the usual folders that has any."""
     for inner in _XML_FOLDERS:
-        if files := sorted((folder / inner).glob("*.xml")):
-            return files
+        if index := index_files(folder / inner, (".xml",)):
+            return [paths[-1] for _, paths in sorted(index.items())]
     return []
+
+
+def _image_files(folder: Path) -> dict[str, list[Path]]:
+    """Map names to image files, which are in the first of the usual folders that has any."""
+    files: dict[str, list[Path]] = {}
+    for inner in reversed(_IMAGE_FOLDERS):
+        files |= index_files(folder / inner, SUFFIXES)
+    return files
 
 
 def _subfolders(root: Path) -> Iterator[Path]:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePath
+from functools import cached_property
+from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, index_images, leads_inside
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, leads_inside
+from frcnn_cli.engine.datasets.listing import Listed
+from frcnn_cli.engine.datasets.readers.voc_lists import VocLists
 from frcnn_cli.engine.datasets.readers.voc_xml import (
     Annotation,
     annotated_image,
     classes_of,
     read_annotation,
 )
-from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes, read_image_ids
+from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
 
@@ -46,68 +48,60 @@ class VocLayout:
 
     def splits(self) -> dict[str, bool]:
         """Map the existing splits to whether they have annotations."""
-        splits = {}
-        for split in SPLITS:
-            if self._split_file(split).is_file():
-                ids = self._ids(split)
-                splits[split] = any(self._annotation_file(image_id).is_file() for image_id in ids)
-        return splits
+        return {
+            split: any(image.annotation.is_file() for image in self._lists.images[split])
+            for split in SPLITS
+            if split in self._lists.images
+        }
+
+    def images(self, split: str) -> list[Listed]:
+        return [(image.image_id, image.path) for image in self._lists.images[split]]
 
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read the split: images in the order of its list. Either all are annotated or none is."""
-        ids = self._ids(split)
-        if not ids:
-            raise InputError(f"{self._split_file(split)} lists no images")
-        for image_id in ids:
-            if not leads_inside(image_id):
-                raise InputError(f"{self._split_file(split)}: unusable image id {image_id[:80]!r}")
+        file, listed = self._lists.files[split][0], self._lists.images[split]
+        for image in listed:
+            if not leads_inside(image.image_id):
+                raise InputError(f"{file}: unusable image id {image.image_id[:80]!r}")
+        for fault in self._lists.notes():
+            report(fault)
         annotated = self.splits()[split]
         annotations = {
-            image_id: read_annotation(self._annotation_file(image_id), report)
-            for image_id in (ids if annotated else ())
+            image.annotation: read_annotation(image.annotation, report)
+            for image in (listed if annotated else ())
         }
         classes = self.classes or self._classes(annotations)
         label_of = {class_name: label for label, class_name in enumerate(classes, start=1)}
-        image_files = self._image_files(ids)
         images = []
-        for image_id in ids:
-            image_path = image_files.get(image_id, self.root / "JPEGImages" / f"{image_id}.jpg")
-            if image_id not in image_files:
-                message = f"lists {image_id}, which is missing in JPEGImages"
-                report(Fault(self._split_file(split), message, missing_image=True))
-            images.append(
-                annotated_image(image_id, image_path, annotations.get(image_id), label_of, report)
-            )
+        for image in listed:
+            if image.missing:
+                report(Fault(file, image.missing, missing_image=True))
+            if image.others:
+                also = ", ".join(image.others)
+                message = f"is used for {image.image_id}, and not {also}: the list has no suffix"
+                report(Fault(image.path, message, tolerated=True))
+            annotation = annotations.get(image.annotation)
+            images.append(annotated_image(image.image_id, image.path, annotation, label_of, report))
         return Dataset(name, split, classes, tuple(images))
 
-    def _classes(self, annotations: dict[str, Annotation | None]) -> tuple[str, ...]:
+    def _classes(self, annotations: dict[Path, Annotation | None]) -> tuple[str, ...]:
         """Read classes.txt, or collect the names in all splits, so that all splits agree."""
         classes_file = self.root / CLASSES_FILE
         if classes_file.is_file():
             return read_classes(classes_file)
-        all_ids = {image_id for split in self.splits() for image_id in self._ids(split)}
+        every = {
+            image.annotation
+            for images in self._lists.images.values()
+            for image in images
+            if leads_inside(image.image_id)
+        }
         others = (
             read_annotation(path, lambda fault: None)
-            for image_id in sorted(all_ids - set(annotations))
-            if leads_inside(image_id) and (path := self._annotation_file(image_id)).is_file()
+            for path in sorted(every - set(annotations))
+            if path.is_file()
         )
         return classes_of((*annotations.values(), *others), self.root)
 
-    def _image_files(self, ids: Iterable[str]) -> dict[str, Path]:
-        """Map ids to image files. The id of an image in a subfolder contains the subfolder."""
-        images = self.root / "JPEGImages"
-        return {
-            (folder / stem).as_posix(): path
-            for folder in {PurePath(image_id).parent for image_id in ids}
-            for stem, path in index_images(images / folder).items()
-        }
-
-    def _ids(self, split: str) -> tuple[str, ...]:
-        """Return the image ids of a split's list; repeated ids count once."""
-        return tuple(dict.fromkeys(read_image_ids(self._split_file(split))))
-
-    def _split_file(self, split: str) -> Path:
-        return self.root / "ImageSets" / "Main" / f"{split}.txt"
-
-    def _annotation_file(self, image_id: str) -> Path:
-        return self.root / "Annotations" / f"{image_id}.xml"
+    @cached_property
+    def _lists(self) -> VocLists:
+        return VocLists(self.root)

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, is_image
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report
+from frcnn_cli.engine.datasets.listing import Listed, index_files, is_image
 from frcnn_cli.engine.datasets.readers.yolo_description import (
     DESCRIPTION_FILES,
     DESCRIPTION_SUFFIXES,
     YoloDescription,
     first_existing,
     read_description,
-    relocated,
     split_named,
 )
-from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes, read_labels, read_lines
+from frcnn_cli.engine.datasets.readers.yolo_images import YoloImages
+from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes, read_labels
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import image_size
@@ -56,20 +56,22 @@ class YoloLayout:
         Without either, the only split is 'all'.
         """
         return {
-            split: any(_labels_of(path).is_file() for _, path in self._images(split))
-            for split in self._sources
+            split: any(_labels_of(path).is_file() for _, path in listed)
+            for split, listed in self._images.by_split.items()
         }
+
+    def images(self, split: str) -> list[Listed]:
+        return self._images.by_split[split]
 
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read the split: images in order of name, or of the list that data.yaml refers to."""
+        for fault in self._images.notes(split):
+            report(fault)
         classes = self._classes()
         keypoints = None if self._description is None else self._description.keypoints
         annotated = self.splits()[split]
         images: dict[str, ImageRecord] = {}
-        for image_id, path in self._images(split):
-            if image_id in images:
-                report(Fault(path, "another image of the split has the same name"))
-                continue
+        for image_id, path in self._images.by_split[split]:
             try:
                 width, height = image_size(path)
             except InputError as error:
@@ -111,6 +113,10 @@ class YoloLayout:
             sources.setdefault(split_named(name) or ALL, []).append(source)
         return sources or {ALL: [first_existing([self.root / "images", self.root])]}
 
+    @cached_property
+    def _images(self) -> YoloImages:
+        return YoloImages(self.root, self._sources)
+
     def _classes(self) -> tuple[str, ...]:
         """Read the classes; files in the folders of images and labels must agree."""
         if self._description is not None:
@@ -131,25 +137,6 @@ class YoloLayout:
                 raise InputError(f"{files[0]} and {file} list different classes")
         return classes
 
-    def _images(self, split: str) -> Iterator[tuple[str, Path]]:
-        """Yield ids and files. The id of an image in a subfolder contains the subfolder."""
-        for source in self._sources[split]:
-            if source.is_dir():
-                for path in sorted(path for path in source.rglob("*") if is_image(path)):
-                    yield path.relative_to(source).with_suffix("").as_posix(), path
-            elif source.is_file():
-                listed = (_listed_image(source, line) for line in read_lines(source))
-                yield from ((path.stem, path) for path in listed)
-            else:
-                raise InputError(f"{self.root}: {source} of split {split} does not exist")
-
-
-def _listed_image(file: Path, line: str) -> Path:
-    """Return the image path in a line of a split's list."""
-    if "\0" in line or not Path(line).name:
-        raise InputError(f"{file}: {line[:100]!r} is not an image file name")
-    return relocated(file.parent, line)
-
 
 def _split_folders(root: Path) -> list[Path]:
     if not root.is_dir():
@@ -169,7 +156,7 @@ def _has_labels_beside(folder: Path, root: Path) -> bool:
 
     A folder that also has VOC annotations is read as a folder of these.
     """
-    if not folder.is_dir() or not _class_files([root, folder]) or any(folder.glob("*.xml")):
+    if not folder.is_dir() or not _class_files([root, folder]) or index_files(folder, (".xml",)):
         return False
     return any(is_image(path) and path.with_suffix(".txt").is_file() for path in folder.iterdir())
 

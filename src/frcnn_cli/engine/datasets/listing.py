@@ -1,0 +1,99 @@
+"""The image files of datasets and folders, their ids, and the files that are skipped."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.images import SUFFIXES
+
+# The id and the file of an image.
+Listed = tuple[str, Path]
+# An image in several splits counts for the first of them.
+_SPLITS = ("train", "val", "test", "trainval", "all")
+# Suffixes of files that are expected next to images.
+_ANNOTATIONS = frozenset(
+    (".xml", ".txt", ".json", ".yaml", ".yml", ".csv", ".npy", ".data", ".names", ".labels")
+)
+_OTHERS = frozenset(("", ".md", ".cache"))
+_NAMED = 3
+
+
+def is_visible(path: Path) -> bool:
+    """Whether the name does not start with a dot, as names of files that systems write do."""
+    return not path.name.startswith(".") or path.name == ".."
+
+
+def is_image(path: Path) -> bool:
+    """Whether the file name has the suffix of an image and is not hidden."""
+    return path.suffix.lower() in SUFFIXES and is_visible(path)
+
+
+def index_files(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
+    """Map names without suffix to the files of a folder that have one of the suffixes.
+
+    Hidden files are skipped. Suffixes are lower-case; in file names, their case is ignored.
+    """
+    index: dict[str, list[Path]] = defaultdict(list)
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.suffix.lower() in suffixes and is_visible(path):
+            index[path.stem].append(path)
+    return dict(index)
+
+
+def skipped_files(folder: str | Path, files: Iterable[str | Path]) -> str | None:
+    """A message that names those `files` of a folder that are neither images nor annotations."""
+    skipped = [
+        os.path.relpath(path, folder).replace(os.sep, "/")
+        for path in files
+        if os.path.splitext(path)[1].lower() not in SUFFIXES | _ANNOTATIONS | _OTHERS
+    ]
+    if not skipped:
+        return None
+    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
+    count = "1 file is" if len(skipped) == 1 else f"{len(skipped)} files are"
+    names = ", ".join(skipped[:_NAMED])
+    return f"{count} skipped, without the suffix of a supported image: {names}{more}"
+
+
+def ids_across_splits(
+    root: Path, splits: Mapping[str, Sequence[Listed]]
+) -> dict[str, list[Listed]]:
+    """The images of each split, with the split before ids that splits use for different files.
+
+    So train/1.jpg and val/1.jpg become train/1 and val/1; other ids are not changed. An image
+    in several splits has one id. Raises InputError if an id is still used for different files.
+    """
+    images = {split: list(listed) for split, listed in splits.items()}
+    repeated = _ids_of_several_files(images)
+    if not repeated:
+        return images
+    first: dict[str, str] = {}
+    for split in sorted(images, key=_SPLITS.index):
+        for image_id, path in images[split]:
+            if image_id in repeated:
+                first.setdefault(os.path.realpath(path), split)
+    for listed in images.values():
+        listed[:] = [
+            (f"{first[os.path.realpath(path)]}/{name}" if name in repeated else name, path)
+            for name, path in listed
+        ]
+    if repeated := _ids_of_several_files(images):
+        raise InputError(f"{root}: several images have the id {min(repeated)}: rename one of them")
+    return images
+
+
+def _ids_of_several_files(splits: Mapping[str, Iterable[Listed]]) -> set[str]:
+    paths: dict[str, set[Path]] = defaultdict(set)
+    for listed in splits.values():
+        for image_id, path in listed:
+            paths[image_id].add(path)
+    # Links are resolved for equal ids only, because that takes time.
+    return {
+        image_id
+        for image_id, files in paths.items()
+        if len(files) > 1 and len({os.path.realpath(path) for path in files}) > 1
+    }

@@ -1,0 +1,94 @@
+"""The images of the YOLO layout: those in folders, or in text files that list them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from frcnn_cli.engine.datasets.layout import Fault
+from frcnn_cli.engine.datasets.listing import (
+    Listed,
+    ids_across_splits,
+    is_image,
+    is_visible,
+    skipped_files,
+)
+from frcnn_cli.engine.datasets.readers.yolo_description import relocated
+from frcnn_cli.engine.datasets.text_files import read_lines
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.folders import files_below
+from frcnn_proposals.image_ids import ids_of_paths, longer_where_repeated, paths_below
+
+
+@dataclass(frozen=True)
+class YoloImages:
+    """The images of a dataset in `root`. sources: split -> image folders, or lists of images."""
+
+    root: Path
+    sources: Mapping[str, Sequence[Path]]
+
+    @cached_property
+    def by_split(self) -> dict[str, list[Listed]]:
+        """The images of each split that has any. Raises InputError if none has."""
+        splits = {split: listed for split in self.sources if (listed := self._in_sources(split))}
+        if not splits:
+            raise InputError(f"{self.root}: {self._why_empty(next(iter(self.sources)))}")
+        return ids_across_splits(self.root, splits)
+
+    def notes(self, split: str) -> Iterator[Fault]:
+        """What a user should know: splits that are omitted, and skipped files of this one."""
+        for omitted in self.sources:
+            if omitted not in self.by_split:
+                message = f"{self._why_empty(omitted)}: this split is omitted"
+                yield Fault(self.root, message, tolerated=True)
+        for source in self.sources[split]:
+            if not source.exists():
+                yield Fault(self.root, f"{source} of split {split} does not exist")
+            elif source.is_dir() and (skipped := skipped_files(source, files_below(source))):
+                yield Fault(source, skipped, tolerated=True)
+
+    def _why_empty(self, split: str) -> str:
+        missing = [str(source) for source in self.sources[split] if not source.exists()]
+        return (
+            f"{missing[0]} of split {split} does not exist"
+            if missing
+            else f"split {split} has no images"
+        )
+
+    def _in_sources(self, split: str) -> list[Listed]:
+        """The ids and files of a split. The id of an image in a subfolder contains the subfolder.
+
+        Where names repeat in a list or in two folders, the ids are the paths below the folder of
+        the list, or below the folder that contains the two.
+        """
+        ids: dict[Path, str] = {}
+        bases = []
+        for source in self.sources[split]:
+            if source.is_dir():
+                paths = [path for path in sorted(map(Path, files_below(source))) if is_image(path)]
+                names = ids_of_paths([path.relative_to(source).as_posix() for path in paths])
+                bases.append(source)
+            elif source.exists():
+                listed = (_listed_image(source, line) for line in read_lines(source))
+                paths = list(filter(is_visible, listed))
+                names = [path.stem for path in paths]
+                bases.append(source.parent)
+            else:
+                continue  # reported by notes()
+            for path, name in zip(paths, names, strict=True):
+                ids.setdefault(path, name)
+        if len(set(ids.values())) < len(ids):
+            root = os.path.commonpath([base.absolute() for base in bases])
+            below = dict(zip(ids, ids_of_paths(paths_below(root, ids)), strict=True))
+            ids = longer_where_repeated(ids, below.__getitem__)
+        return [(image_id, path) for path, image_id in ids.items()]
+
+
+def _listed_image(file: Path, line: str) -> Path:
+    """Return the image path in a line of a split's list."""
+    if "\0" in line or not Path(line).name:
+        raise InputError(f"{file}: {line[:100]!r} is not an image file name")
+    return relocated(file.parent, line)
