@@ -60,7 +60,9 @@ def test_a_split_without_faults_is_counted(broken):
 
 
 def test_images_shared_by_two_splits_are_reported(tmp_path):
-    root = write_voc(tmp_path / "VOC2007", {"train": ["a"], "test": ["a", "b"]}, {"a": [], "b": []})
+    root = write_voc(
+        tmp_path / "VOC2007", {"train": ["a"], "test": ["a", "b"]}, {"a": [DOG], "b": [DOG]}
+    )
     Image.new("RGB", (100, 80), "red").save(root / "JPEGImages" / "b.jpg")
     report = check_dataset("voc2007", None, tmp_path)
     assert report.sound
@@ -118,9 +120,59 @@ def test_allow_mismatch_skips_faulty_objects(broken):
     assert "1 of 4 images" in sizes
 
 
+def test_boxes_beyond_the_tolerance_are_clipped_and_counted(tmp_path):
+    """One pixel is tolerated; with --allow-mismatch more is clipped, and empty objects skipped."""
+    text = voc_xml(
+        [DOG, ("dog", (60, 60, 103, 80)), ("dog", (-4, 1, 50, 60)), ("dog", (9, 9, 5, 5))]
+    )
+    text = text.replace("</annotation>", "<object/><object></object></annotation>")
+    write_voc(tmp_path / "VOC2007", {"train": ["a"]}, {"a": text})
+    report = check_dataset("voc2007", "train", tmp_path)
+    assert [fault.message for fault in report.faults] == [
+        "object 5: it has no <name>",
+        "object 6: it has no <name>",
+        "object 2 (dog), box 60 60 103 80: 3 pixels outside its 100 x 80 image",
+        "object 3 (dog), box -4 1 50 60: 5 pixels outside its 100 x 80 image",
+        "object 4 (dog), box 9 9 5 5: inverted (xmax < xmin or ymax < ymin)",
+    ]
+    assert not report.sound
+    with pytest.raises(InputError, match="it has no <name>"):
+        open_dataset("voc2007", "train", tmp_path)
+    reporter = RecordingReporter()
+    (image,) = open_dataset(
+        "voc2007", "train", tmp_path, allow_mismatch=True, reporter=reporter
+    ).images
+    assert image.truth.boxes.tolist() == [[0, 0, 49, 59], [59, 59, 99, 79], [0, 0, 49, 59]]
+    skipped, clipped = reporter.warnings
+    assert skipped.startswith("3 problems in annotations or image lists, whose objects are skipped")
+    assert clipped.startswith("2 boxes extend beyond their image, to which they are clipped: ")
+
+
+@pytest.mark.parametrize(
+    ("objects", "words"),
+    [
+        ([("dog", (1, 1, 9, 9), True)], "all objects are difficult or crowd, so that none counts"),
+        ([], "no annotated image has an object"),
+    ],
+)
+def test_a_split_without_an_object_that_counts_is_a_warning(tmp_path, objects, words):
+    write_voc(tmp_path / "VOC2007", {"train": ["a"], "val": ["b"]}, {"a": objects, "b": [DOG]})
+    report = check_dataset("voc2007", "train", tmp_path)
+    (fault,) = report.faults
+    assert report.sound
+    assert str(fault).startswith(f"voc2007: train: {words}")
+    reporter = RecordingReporter()
+    open_dataset("voc2007", "train", tmp_path, reporter=reporter)
+    (warning,) = reporter.warnings
+    assert warning.startswith(f"voc2007 train: {words}")
+    reporter = RecordingReporter()
+    open_dataset("voc2007", "trainval", tmp_path, reporter=reporter)
+    assert reporter.warnings == []
+
+
 def test_byte_identical_images_of_two_splits_are_found(tmp_path):
     root = write_voc(tmp_path / "VOC2007", {"train": ["a", "c"], "test": ["b"]},
-                     {name: [] for name in "abc"})  # fmt: skip
+                     {name: [DOG] for name in "abc"})  # fmt: skip
     Image.new("RGB", (100, 80), "red").save(root / "JPEGImages" / "c.jpg")
     report = check_dataset("voc2007", None, tmp_path)
     assert report.sound

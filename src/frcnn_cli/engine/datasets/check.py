@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
+from frcnn_cli.engine.datasets.findings import without_objects
 from frcnn_cli.engine.datasets.image_sizes import size_findings, size_problem
 from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.distributed.devices import usable_cores
@@ -72,6 +73,11 @@ def check_dataset(
     faults += _shared_images(datasets, read)
     faults += [fault for image in read.values() if (fault := image.fault) is not None]
     faults += _size_faults(datasets, read)
+    faults += [
+        Fault(Path(name), str(found).removeprefix(f"{data.name} "), tolerated=True)
+        for data in datasets
+        for found in without_objects(data)
+    ]
     summaries = tuple(_summary(dataset) for dataset in datasets)
     # Splits overlap (trainval contains train), so a fault can be reported twice.
     return CheckReport(summaries, tuple(dict.fromkeys(faults)))

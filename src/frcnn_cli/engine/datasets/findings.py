@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frcnn_cli.engine.datasets.layout import Fault
+from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError
 
@@ -59,7 +60,8 @@ def level_of_share(count: int, checked: int) -> Level:
 
 def annotation_findings(faults: Sequence[Fault]) -> list[Finding]:
     """The faults of annotation files: tolerated ones are warnings, the others unusable."""
-    unusable = [str(fault) for fault in faults if not fault.tolerated]
+    unusable = [str(fault) for fault in faults if not (fault.tolerated or fault.clipped)]
+    clipped = [str(fault) for fault in faults if fault.clipped]
     tolerated = [str(fault) for fault in faults if fault.tolerated]
     found = []
     if unusable:
@@ -67,10 +69,27 @@ def annotation_findings(faults: Sequence[Fault]) -> list[Finding]:
             f"{len(unusable)} problems in annotations or image lists, whose objects are skipped"
         )
         found.append(finding("unusable", "annotation", message, unusable))
+    if clipped:
+        message = f"{len(clipped)} boxes extend beyond their image, to which they are clipped"
+        found.append(finding("unusable", "clipped", message, clipped))
     if tolerated:
         message = f"{len(tolerated)} tolerated problems in annotations"
         found.append(finding("warning", "tolerated", message, tolerated))
     return found
+
+
+def without_objects(dataset: Dataset) -> list[Finding]:
+    """At most one finding: an annotated split has no object to train or evaluate on."""
+    truths = {image.image_id: image.truth for image in dataset.images if image.truth is not None}
+    if not truths or any((~(truth.difficult | truth.crowd)).any() for truth in truths.values()):
+        return []
+    names = [image_id for image_id, truth in truths.items() if len(truth)]
+    if names:
+        what = "all objects are difficult or crowd, so that none counts, in"
+    else:
+        names, what = list(truths), "no annotated image has an object"
+    message = f"{dataset.name} {dataset.split}: {what}"
+    return [finding("warning", "no-objects", message, names)]
 
 
 def act_on(findings: Iterable[Finding], allow_mismatch: bool, reporter: Reporter) -> None:

@@ -12,13 +12,22 @@ from frcnn_cli.engine.datasets.listing import Listed
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
 
-# Boxes may extend this far outside their image: published annotations have such off-by-one
-# corners (VOC2012 has boxes that begin at 0, although its first pixel is 1).
+# Boxes may extend this far outside their image, in pixels: published annotations have such
+# off-by-one corners (VOC2012 has boxes that begin at 0, although its first pixel is 1).
 BORDER_TOLERANCE = 1.0
 # The split with all images of a dataset that has no train, val or test.
 ALL = "all"
 # The longest file names and paths of any supported system, in bytes.
 LONGEST_NAME, LONGEST_PATH = 255, 4000
+# As keys, 0.0 and False equal 0.
+_FLAGS: dict[object, bool] = {
+    "0": False,
+    "1": True,
+    "false": False,
+    "true": True,
+    0: False,
+    1: True,
+}
 _SPLIT_WORDS = {
     "trainval": ("trainval",),
     "train": ("train", "training"),
@@ -34,12 +43,14 @@ class Fault:
     tolerated: the reader can correct it (such as a corner one pixel outside); otherwise the
         object or the image cannot be used.
     missing_image: a listed image file does not exist.
+    clipped: a box is too far outside its image. If reading continues, it is clipped to the image.
     """
 
     path: Path
     message: str
     tolerated: bool = False
     missing_image: bool = False
+    clipped: bool = False
 
     def __str__(self) -> str:
         return f"{self.path}: {self.message}"
@@ -87,8 +98,9 @@ class Layout(Protocol):
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read one of splits() as a dataset called `name`; `report` is called with each fault.
 
-        If `report` returns, reading continues without the faulty object or annotation. An image
-        whose file is missing stays in the dataset, with the expected path.
+        If `report` returns, reading continues without the faulty object or annotation; a box that
+        is partly outside its image is clipped to it. An image whose file is missing stays in the
+        dataset, with the expected path.
         """
         ...
 
@@ -133,8 +145,8 @@ def inclusive_box(
 
     size: width and height of the image. Reports a fault and returns None for a box with a
     negative width or height, a box without area (tolerated: published files have some), and a
-    box that extends more than BORDER_TOLERANCE beyond the image. Smaller excesses are not
-    clipped, so that scores equal those of other tools on the same file.
+    box outside the image. See box_in_image: small excesses are not clipped, so that scores equal
+    those of other tools on the same file.
     """
     x, y, width, height = extent
     shown = f"{where}, box {x:g} {y:g} {width:g} {height:g}"
@@ -145,10 +157,55 @@ def inclusive_box(
         report(Fault(path, f"{shown}: no area, skipped", tolerated=True))
         return None
     box = (x, y, x + width - 1, y + height - 1)
-    if outside_by(box, *size) > BORDER_TOLERANCE:
-        report(Fault(path, f"{shown}: outside its {size[0]} x {size[1]} image"))
+    return box_in_image(path, shown, box, size, report)
+
+
+def box_in_image(
+    path: Path,
+    shown: str,
+    box: Box,
+    size: tuple[float | None, float | None],
+    report: Report,
+) -> Box | None:
+    """Compare a 0-based inclusive box with its image. shown: the box in messages.
+
+    Reports a fault for a box that extends more than BORDER_TOLERANCE beyond the image, and
+    returns it clipped; for a box completely outside, the result is None. Smaller excesses are
+    not reported, and not clipped.
+    """
+    outside = outside_by(box, *size)
+    if outside <= BORDER_TOLERANCE:
+        return box
+    image = f"outside its {size[0]} x {size[1]} image"
+    if math.isinf(outside):
+        report(Fault(path, f"{shown}: {image}"))
         return None
-    return box
+    report(Fault(path, f"{shown}: {outside:.6g} pixels {image}", clipped=True))
+    return clipped_to(box, *size)
+
+
+def clipped_to(box: Box, width: float | None, height: float | None) -> Box:
+    """Return the part of a 0-based inclusive box inside its image; None sets no limit."""
+    right = math.inf if width is None else width - 1
+    bottom = math.inf if height is None else height - 1
+    return max(box[0], 0), max(box[1], 0), min(box[2], right), min(box[3], bottom)
+
+
+def read_flag(path: Path, where: str, value: object, report: Report) -> bool:
+    """Return whether a flag such as difficult is set: 1 or true, as a number or a text.
+
+    where: the object and the name of the flag. A missing or empty value is 0. A tolerated fault
+    is reported for any value other than 0, 1, true and false, which is then read as 0.
+    """
+    if value is None or value == "":
+        return False
+    word = value.strip().lower() if isinstance(value, str) else value
+    if isinstance(word, str | int | float) and word in _FLAGS:
+        return _FLAGS[word]
+    shown = repr(value)[:40] if isinstance(value, str | int | float) else "a list or object"
+    message = f"{where} is {shown}, not 0, 1, true or false: read as 0"
+    report(Fault(path, message, tolerated=True))
+    return False
 
 
 def split_of(word: str) -> str | None:

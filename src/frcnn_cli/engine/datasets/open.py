@@ -7,7 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import find_dataset
-from frcnn_cli.engine.datasets.findings import WAY_OUT, Finding, act_on, annotation_findings
+from frcnn_cli.engine.datasets.findings import (
+    WAY_OUT,
+    Finding,
+    act_on,
+    annotation_findings,
+    without_objects,
+)
 from frcnn_cli.engine.datasets.image_sizes import read_sizes, size_findings
 from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.records import Dataset
@@ -32,7 +38,7 @@ def open_dataset(
     """
     collect = Collector(allow_mismatch, needs_images)
     dataset = find_dataset(name, split, data_root, collect)
-    findings = collect.findings()
+    findings = [*collect.findings(), *without_objects(dataset)]
     if needs_images:
         findings += size_findings(dataset, read_sizes(dataset))
     act_on(findings, allow_mismatch, reporter)
@@ -55,7 +61,11 @@ def open_splits(
     datasets = [find_dataset(name, split, data_root, collect) for split in splits]
     images = {image.path: image for data in datasets for image in data.images}
     every = replace(datasets[0], split=", ".join(splits), images=tuple(images.values()))
-    findings = [*collect.findings(), *size_findings(every, read_sizes(every))]
+    findings = [
+        *collect.findings(),
+        *without_objects(every),
+        *size_findings(every, read_sizes(every)),
+    ]
     act_on(findings, allow_mismatch, reporter)
     return datasets
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from folders import write_voc
+from folders import voc_xml, write_voc
 
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.layout import raise_on_fault
@@ -135,3 +135,78 @@ def test_the_real_images(shared_data):
     assert first.truth.boxes.tolist() == [[47, 239, 194, 370], [7, 11, 351, 497]]
     assert [dataset.classes[label - 1] for label in first.truth.labels] == ["dog", "person"]
     assert sum(int(image.truth.difficult.sum()) for image in dataset.images) > 0
+
+
+@pytest.mark.parametrize("word", ["0", "", "false", "False", " 0 "])
+def test_a_flag_that_is_not_set(tmp_path, word):
+    (image,) = find_dataset("voc2007", "train", flagged(tmp_path, word)).images
+    assert image.truth.difficult.tolist() == [False]
+
+
+@pytest.mark.parametrize("word", ["1", "true", "True"])
+def test_a_flag_that_is_set(tmp_path, word):
+    (image,) = find_dataset("voc2007", "train", flagged(tmp_path, word)).images
+    assert image.truth.difficult.tolist() == [True]
+
+
+@pytest.mark.parametrize("word", ["Unspecified", "No", "0.0", "2", "none"])
+def test_another_word_is_reported_and_does_not_set_the_flag(tmp_path, word):
+    faults = []
+    (image,) = find_dataset("voc2007", "train", flagged(tmp_path, word), faults.append).images
+    assert image.truth.difficult.tolist() == [False]
+    (fault,) = faults
+    assert fault.tolerated
+    assert f"object 1 (dog): difficult is {word!r}, not 0, 1, true or false" in fault.message
+
+
+def flagged(tmp_path, word):
+    text = voc_xml([DOG]).replace("<difficult>0<", f"<difficult>{word}<")
+    return one_image(tmp_path, text)
+
+
+def test_each_bndbox_of_an_object_is_an_object(tmp_path):
+    second = "<bndbox><xmin>1</xmin><ymin>2</ymin><xmax>3</xmax><ymax>4</ymax></bndbox>"
+    bad = second.replace("<xmin>1</xmin>", "")
+    text = voc_xml([("cat", (1, 1, 9, 9)), DOG]).replace("</object></annotation>",
+                   f"{bad}{second}</object></annotation>")  # fmt: skip
+    faults = []
+    (image,) = find_dataset("voc2007", "train", one_image(tmp_path, text), faults.append).images
+    assert image.truth.boxes.tolist() == [[0, 0, 8, 8], [10, 20, 49, 59], [0, 1, 2, 3]]
+    assert [VOC_CLASSES[label - 1] for label in image.truth.labels] == ["cat", "dog", "dog"]
+    assert [fault.message for fault in faults] == ["object 2: dog has xmin 'missing', not a number"]
+
+
+def test_a_root_with_a_capital_letter(tmp_path):
+    text = voc_xml([DOG]).replace("annotation>", "Annotation>")
+    (image,) = find_dataset("voc2007", "train", one_image(tmp_path, text)).images
+    assert len(image.truth) == 1
+
+
+@pytest.mark.parametrize(
+    ("declared", "actual", "name"),
+    [
+        ("utf8", "utf-8", "größe"),
+        ("UTF-16", "utf-8", "größe"),
+        ("us-ascii", "utf-8", "猫"),
+        ("GB2312", "utf-8", "猫"),
+        ("GB2312", "utf-8", "猫狗"),
+        ("GB2312", "gb18030", "猫狗"),
+        ("gb2312", "gb18030", "隆"),  # its two bytes are also one character of UTF-8
+        ("Shift_JIS", "cp932", "ネコ"),
+        ("iso-8859-1", "latin-1", "größe"),
+    ],
+)
+def test_an_encoding_that_is_declared_wrongly_or_rarely(tmp_path, declared, actual, name):
+    text = f'<?xml version="1.0" encoding="{declared}"?>\n' + voc_xml([(name, (1, 1, 9, 9))])
+    root = write_voc(tmp_path / "mine", {"train": ["a"]}, {"a": []})
+    (root / "Annotations/a.xml").write_bytes(text.encode(actual))
+    assert find_dataset(str(root), "train").classes == (name,)
+
+
+@pytest.mark.parametrize("declared", ["utf8", "utf-8", "unknown", "idna"])
+def test_bytes_of_no_encoding_that_the_file_tells_are_an_error(tmp_path, declared):
+    root = write_voc(tmp_path / "mine", {"train": ["a"]}, {"a": []})
+    text = f'<?xml version="1.0" encoding="{declared}"?>' + voc_xml([("größe", (1, 1, 9, 9))])
+    (root / "Annotations/a.xml").write_bytes(text.encode("latin-1"))
+    with pytest.raises(InputError, match="not a readable annotation"):
+        find_dataset(str(root), "train")
