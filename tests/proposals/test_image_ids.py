@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from frcnn_proposals.image_ids import ids_of_paths, without_suffix
+from frcnn_proposals.image_ids import (
+    ids_of_paths,
+    longer_where_repeated,
+    paths_below,
+    without_suffix,
+)
 
 
 @pytest.mark.parametrize(
@@ -34,3 +39,32 @@ def test_a_kept_suffix_does_not_make_two_ids_equal() -> None:
 
 def test_equal_paths_stay_equal() -> None:
     assert ids_of_paths(["a.jpg", "a.jpg"]) == ["a.jpg", "a.jpg"]
+
+
+def test_only_repeated_ids_become_longer() -> None:
+    ids = {1: "a", 2: "a", 3: "b", 4: "x/a"}
+    assert longer_where_repeated(ids, lambda key: f"{key}/a") == {
+        1: "1/a",
+        2: "2/a",
+        3: "b",
+        4: "x/a",
+    }
+
+
+def test_a_longer_id_that_equals_another_one_makes_that_one_longer_too() -> None:
+    ids = {1: "a", 2: "a", 3: "1/a"}
+    assert longer_where_repeated(ids, lambda key: f"{key}/{ids[key]}") == {
+        1: "1/a",
+        2: "2/a",
+        3: "3/1/a",
+    }
+
+
+def test_ids_that_stay_equal_end_the_search() -> None:
+    assert longer_where_repeated({1: "a", 2: "a"}, lambda key: "b") == {1: "b", 2: "b"}
+
+
+def test_paths_below_a_folder_or_below_the_folder_that_contains_all() -> None:
+    assert paths_below("/data", ["/data/a/1.jpg", "/data/2.jpg"]) == ["a/1.jpg", "2.jpg"]
+    assert paths_below("/lists", ["/data/a/1.jpg", "/data/b/1.jpg"]) == ["a/1.jpg", "b/1.jpg"]
+    assert paths_below("x", ["x/../y/1.jpg", "y/z/1.jpg"]) == ["1.jpg", "z/1.jpg"]

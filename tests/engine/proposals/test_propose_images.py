@@ -346,10 +346,6 @@ class TestInputs:
     def test_an_image_in_two_inputs_is_used_once(self, tree):
         assert len(find_images([str(tree / "a.png"), str(tree / "*.png")])) == 1
 
-    def test_two_images_with_the_same_id_are_reported(self, tree):
-        with pytest.raises(InputError, match="same image id 'a'"):
-            find_images([str(tree / "a.png"), str(tree / "sub" / "a.png")])
-
     @pytest.mark.parametrize("name", ["empty", "x*.png", "gone.png", "gone", "empty.txt"])
     def test_inputs_without_images(self, tmp_path, name):
         (tmp_path / "empty").mkdir()

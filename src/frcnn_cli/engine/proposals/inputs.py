@@ -118,9 +118,10 @@ class _Group:
 
 def _with_ids(groups: Sequence[_Group]) -> list[tuple[str, str]]:
     """The images of all inputs, each once. Ids that inputs repeat have the input before them."""
-    names = [os.path.basename(os.path.abspath(group.root)) for group in groups]
+    roots = [os.path.abspath(group.root) for group in groups]
+    names = [os.path.basename(root) for root in roots]
     if len(set(names)) < len(names):
-        names = paths_below("/", [group.root for group in groups])
+        names = paths_below(os.path.commonpath(roots), roots)
     ids: dict[str, str] = {}
     longer: dict[str, str] = {}
     files: dict[str, str] = {}
@@ -130,7 +131,8 @@ def _with_ids(groups: Sequence[_Group]) -> list[tuple[str, str]]:
             key = os.path.abspath(path)
             if key in ids or any(_is_same(path, other) for other in by_id[image_id]):
                 continue
-            ids[key], longer[key], files[key] = image_id, f"{name}/{image_id}", path
+            ids[key], files[key] = image_id, path
+            longer[key] = image_id if name == "." else f"{name}/{image_id}"
             by_id[image_id].append(path)
     unique = longer_where_repeated(ids, longer.__getitem__)
     return [(image_id, files[key]) for key, image_id in unique.items()]

@@ -42,20 +42,20 @@ def test_labels_next_to_the_images(tmp_path, names, folder):
 def test_split_folders_with_labels_next_to_the_images(tmp_path, style):
     for split in ("train", "valid"):
         folder = style.format(split)
-        labelled(tmp_path / f"{folder}a.jpg")
+        labelled(tmp_path / f"{folder}{split}.jpg")
         write(tmp_path / folder / "classes.txt", "cat\ndog\n")
     assert set(available_splits(str(tmp_path))) == {"train", "val", "trainval"}
-    assert read(tmp_path, "val") == (("cat", "dog"), {"a": BOX})
+    assert read(tmp_path, "val") == (("cat", "dog"), {"valid": BOX})
 
 
 def test_split_folders_without_a_data_yaml_and_classes_next_to_the_labels(tmp_path):
     for split in ("train", "valid"):
-        labelled(tmp_path / split / "images/a.jpg", tmp_path / split / "labels/a.txt")
+        labelled(tmp_path / split / f"images/{split}.jpg", tmp_path / split / f"labels/{split}.txt")
     with pytest.raises(InputError, match=r"list the classes in data\.yaml or classes\.txt"):
         find_dataset(str(tmp_path), "train")
     for split in ("train", "valid"):
         write(tmp_path / split / "labels/classes.txt", "cat\ndog\n")
-    assert read(tmp_path, "train") == (("cat", "dog"), {"a": BOX})
+    assert read(tmp_path, "train") == (("cat", "dog"), {"train": BOX})
     write(tmp_path / "valid/labels/classes.txt", "dog\ncat\n")
     with pytest.raises(InputError, match=r"train.labels.classes\.txt and .* different classes"):
         find_dataset(str(tmp_path), "train")

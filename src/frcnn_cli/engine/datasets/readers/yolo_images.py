@@ -35,7 +35,7 @@ class YoloImages:
         """The images of each split that has any. Raises InputError if none has."""
         splits = {split: listed for split in self.sources if (listed := self._in_sources(split))}
         if not splits:
-            raise InputError(f"{self.root}: {self._why_empty(next(iter(self.sources)))}")
+            raise InputError(f"{self.root}: {'; '.join(map(self._why_empty, self.sources))}")
         return ids_across_splits(self.root, splits)
 
     def notes(self, split: str) -> Iterator[Fault]:
