@@ -6,6 +6,7 @@ Pillow is imported when the first image is read, so that importing this module i
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import os
 import warnings
@@ -26,12 +27,15 @@ MAX_BYTES = 1 << 30
 _ADVICE = (
     "scale the image down, or raise the limit (--max-pixels of `frcnn propose` and `frcnn detect`)"
 )
-# Only formats that Pillow decodes itself. Its EPS reader, for example, starts Ghostscript.
-FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
+# Formats that Pillow decodes itself (its EPS reader, for example, starts Ghostscript), and HEIF,
+# which the package pillow-heif decodes.
+FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF", "HEIF")
 _SUFFIXES = (
     ".jpg .jpeg .jpe .jfif .mpo .png .bmp .gif .tif .tiff .webp .jp2 .ppm .pgm .pbm .pnm .avif"
 )
-SUFFIXES = frozenset(_SUFFIXES.split(" "))
+_HEIF_SUFFIXES = (".heic", ".heif")
+_HAS_HEIF = importlib.util.find_spec("pillow_heif") is not None
+SUFFIXES = frozenset((*_SUFFIXES.split(" "), *(_HEIF_SUFFIXES if _HAS_HEIF else ())))
 
 _EXIF_ORIENTATION = 0x0112
 # Pillow's name of the operation that turns each EXIF orientation upright; 1 is upright.
@@ -69,7 +73,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
             width, height = image.size
             return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
     except Exception as error:  # as in decode_image
-        raise InputError(f"{path}: cannot be read as an image ({_reason(error)})") from error
+        raise InputError(f"{path}: cannot be read as an image ({_reason(error, path)})") from error
 
 
 def image_digest(path: str | Path) -> str:
@@ -129,7 +133,7 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
     # Pillow's decoders raise many kinds of errors for a damaged file.
     except Exception as error:
         raise InputError(
-            f"{name}: cannot be read as an image ({_reason(error)}); replace or remove it"
+            f"{name}: cannot be read as an image ({_reason(error, name)}); replace or remove it"
         ) from error
 
 
@@ -137,6 +141,8 @@ def _available_formats() -> list[str]:
     """The members of FORMATS that this build of Pillow supports."""
     import PIL.Image
 
+    if _HAS_HEIF and "HEIF" not in PIL.Image.OPEN:
+        importlib.import_module("pillow_heif").register_heif_opener()
     PIL.Image.init()
     return [name for name in FORMATS if name in PIL.Image.OPEN]
 
@@ -174,10 +180,12 @@ def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
     return image.convert("RGB")
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, name: str | Path) -> str:
     import PIL.Image
 
     if isinstance(error, PIL.UnidentifiedImageError):
+        if not _HAS_HEIF and Path(name).suffix.lower() in _HEIF_SUFFIXES:
+            return "HEIF files require pillow-heif: pip install pillow-heif"
         return "not a known image format"
     if isinstance(error, PIL.Image.DecompressionBombError):
         return "far too many pixels"

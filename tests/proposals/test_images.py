@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import io
 import tracemalloc
 from pathlib import Path
@@ -12,7 +13,7 @@ import PIL.Image
 import pytest
 
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import image_digest, image_size, read_image, read_image_bytes
+from frcnn_proposals.images import SUFFIXES, image_digest, image_size, read_image, read_image_bytes
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 
@@ -170,3 +171,32 @@ def test_a_small_file_needs_little_memory(tmp_path: Path) -> None:
     finally:
         tracemalloc.stop()
     assert peak < 1 << 20
+
+
+def test_jpeg_under_its_other_suffixes(tmp_path: Path) -> None:
+    first = PIL.Image.new("RGB", (8, 6), (200, 30, 30))
+    first.save(tmp_path / "a.jfif", format="JPEG")
+    # Two images in one file, as stereo cameras and telephones write it.
+    second = PIL.Image.new("RGB", (8, 6), (30, 30, 200))
+    first.save(tmp_path / "b.MPO", format="MPO", save_all=True, append_images=[second])
+    for path in tmp_path.iterdir():
+        assert path.suffix.lower() in SUFFIXES
+        assert image_size(path) == (8, 6)
+        assert np.abs(read_image(path).astype(int) - (200, 30, 30)).max() < 8
+
+
+def test_heif_is_read_if_its_package_is_installed(tmp_path: Path) -> None:
+    path = tmp_path / "a.heic"
+    if importlib.util.find_spec("pillow_heif") is None:
+        path.write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(500))
+        for read in (read_image, image_size):
+            with pytest.raises(InputError, match="pip install pillow-heif"):
+                read(path)
+        assert ".heic" not in SUFFIXES
+        return
+    importlib.import_module("pillow_heif").register_heif_opener()
+    PIL.Image.new("RGB", (80, 64), (200, 30, 30)).save(path)
+    assert image_size(path) == (80, 64)
+    assert read_image(path).shape == (64, 80, 3)
+    assert np.abs(read_image(path).astype(int) - (200, 30, 30)).max() < 8
+    assert ".heic" in SUFFIXES

@@ -63,8 +63,11 @@ def _write_folder(
     images: list[ExportImage],
     copy_images: bool,
 ) -> None:
+    paths: dict[str, Path] = {}
     for image in images:
-        name = image.record.image_id
+        name, path = image.record.image_id, image.record.path
+        if paths.setdefault(name, path) != path:
+            raise InputError(f"{dataset.name}: {paths[name]} and {path} have the same id {name!r}")
         if not (leads_inside(name) and _is_one_line(name)):
             raise InputError(f"{dataset.name}: image id {name!r} is not a valid file name")
     for name in dataset.classes:
