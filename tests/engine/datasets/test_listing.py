@@ -136,6 +136,7 @@ def test_an_image_in_two_splits_has_one_id(tmp_path):
         file.write("\nval: train/images\n")
     ids = [find_dataset(str(root), split).images[0].image_id for split in ("train", "val", "test")]
     assert ids == ["train/1", "train/1", "test/1"]
+    assert [i.image_id for i in find_dataset(str(root), "trainval").images] == ["train/1"]
 
 
 def test_names_that_folders_of_a_split_or_a_list_repeat_become_paths(tmp_path):

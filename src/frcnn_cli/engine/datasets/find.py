@@ -169,9 +169,11 @@ def _renamed(dataset: Dataset, repeated: set[str], label: str) -> Dataset:
 
 
 def concatenate(parts: Sequence[Dataset], split: str) -> Dataset:
-    """Combine splits of one dataset into one split."""
-    first = parts[0]
-    images = tuple(image for part in parts for image in part.images)
+    """Combine splits of one dataset into one split. An image in several of them is used once."""
+    first, by_id = parts[0], dict[str, ImageRecord]()
+    for image in (image for part in parts for image in part.images):
+        by_id.setdefault(image.image_id, image)
+    images = tuple(by_id.values())
     combined = replace(first, split=split, images=images)
     if isinstance(combined, CocoDataset):
         numbers: dict[str, int] = {}
