@@ -136,8 +136,6 @@ def bad_xml() -> dict[str, str]:
         "a class of a million letters": annotation(thing(name="x" * 1_000_000)),
         "a class of many lines": annotation(thing(name="cat" + "\n" * 50 + "dog")),
         "a class with an escape sequence": annotation(thing(name="\x9b2Jcat")),
-        "an unknown encoding": "<?xml version='1.0' encoding='rot13'?>" + annotation(""),
-        "a wrong encoding": "<?xml version='1.0' encoding='utf-16'?>" + annotation(""),
         "100,000 objects outside": annotation(thing(_box(100, 100, 120, 120)) * 100_000),
     }
 
@@ -145,6 +143,8 @@ def bad_xml() -> dict[str, str]:
 def odd_xml() -> dict[str, str]:
     """Unusual annotations that must be read."""
     return {
+        "an unknown encoding": "<?xml version='1.0' encoding='rot13'?>" + annotation(""),
+        "a wrong encoding": "<?xml version='1.0' encoding='utf-16'?>" + annotation(""),
         "no objects": annotation(""),
         "no size": annotation(thing(), size=""),
         "a size of 0": annotation(thing(), size="<size><width>0</width></size>"),
@@ -209,7 +209,7 @@ def bad_coco() -> dict[str, Any]:
     found |= {f"bbox of {name}": changed("annotations", bbox=box) for name, box in boxes.items()}
     found |= {
         "an image_id that is not listed": changed("annotations", image_id=8),
-        "an image_id of text": changed("annotations", image_id="7"),
+        "an image_id of text": changed("annotations", image_id="seven"),
         "a category_id that is not listed": changed("annotations", category_id=4),
         "a category_id of a list": changed("annotations", category_id=[3]),
         "a file_name outside the folder": changed("images", file_name="../../etc/passwd"),
@@ -228,14 +228,15 @@ def bad_coco() -> dict[str, Any]:
         "a category with a lone surrogate": changed("categories", name="\ud800"),
         "a category of two lines": changed("categories", name="cat\ndog"),
         "a negative width": changed("images", width=-48),
-        "a width of text": changed("images", width="48"),
+        "a width of text": changed("images", width="wide"),
         "a category id of a list": changed("categories", id=[3]),
         "a category name of a number": changed("categories", name=3),
         "two categories of one name": good_coco()
         | {"categories": [{"id": 3, "name": "cat"}, {"id": 4, "name": "cat"}]},
         "ids of two kinds": good_coco()
-        | {"categories": [{"id": 3, "name": "cat"}, {"id": "4", "name": "dog"}]},
-        "two images of one id": good_coco() | {"images": good_coco()["images"] * 2},
+        | {"categories": [{"id": 3, "name": "cat"}, {"id": "3", "name": "dog"}]},
+        "two images of one id": good_coco()
+        | {"images": [*good_coco()["images"], {"id": 7, "file_name": "b.png"}]},
         "no image": good_coco() | {"images": []},
         "a list": [good_coco()],
         "only a number": 5,
@@ -281,7 +282,7 @@ def bad_yolo() -> dict[str, tuple[bytes, bytes]]:
         "a reversed box": b"0 0.5 0.5 -0.2 -0.2\n",
         "an enormous box": b"0 0.5 0.5 1e30 1e30\n",
         "nulls": bytes(1000),
-        "an unknown encoding": b"\xff\xfe\xfd 0.5\n",
+        "an unknown encoding": b"\xff\xfd\xfe 0.5\n",
         "a number of 100,000 digits": b"0 " + b"9" * 100_000 + b" 0.5 0.2 0.2\n",
         "a polygon of 200,001 numbers": b"0" + b" 9 7" * 100_000 + b" 3 4\n",
     }
@@ -331,10 +332,10 @@ def bad_lists() -> dict[str, dict[str, bytes]]:
         "a split that leads outside the folder": {split: b"../../../etc/passwd\n"},
         "a split of an absolute path": {split: b"/etc/passwd\n"},
         "a split of nulls": {split: bytes(100)},
-        "a split in an unknown encoding": {split: b"\xff\xfe\xfd\n"},
+        "a split in an unknown encoding": {split: b"\xff\xfd\xfe\n"},
         "a split of a long name": {split: b"a" * 100_000},
         "classes twice": {"classes.txt": b"cat\ncat\n"},
         "no classes": {"classes.txt": b"\n"},
-        "classes in an unknown encoding": {"classes.txt": b"\xff\xfe\xfd\n"},
+        "classes in an unknown encoding": {"classes.txt": b"\xff\xfd\xfe\n"},
         "an empty image file": {"JPEGImages/a.png": b"", split: b"b\n"},
     }

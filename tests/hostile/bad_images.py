@@ -183,7 +183,7 @@ def no_files() -> Iterator[BadInput]:
     yield BadInput("image/a list of itself", _list_of_itself, (*DETECT, "a.txt"), "a.txt")
     nulls = written("b.txt", bytes(99))
     yield BadInput("image/a list of nulls", nulls, (*DETECT, "b.txt"), "b.txt")
-    not_text = written("c.txt", b"\xff\xfe\xfa\n")
+    not_text = written("c.txt", b"\xff\xfd\xfa\n")
     yield BadInput("image/a list in an unknown encoding", not_text, (*DETECT, "c.txt"), "c.txt")
 
 

@@ -178,7 +178,7 @@ def devkit() -> dict[str, bytes]:
         "reversed": b"000010 0.5 30 30 3 4\n",
         "of another dataset": b"elsewhere 0.5 1 2 3 4\n",
         "nulls": bytes(1000),
-        "an unknown encoding": b"\xff\xfe\xfa\n",
+        "an unknown encoding": b"\xff\xfd\xfa\n",
         "a number of 100,000 digits": b"000010 0.5 " + b"9" * 100_000 + b" 2 3 4\n",
     }
 
@@ -187,7 +187,7 @@ def settings() -> dict[str, bytes]:
     return {
         "not TOML": b"[[[[",
         "nulls": bytes(100),
-        "an unknown encoding": b"\xff\xfe\xfa",
+        "an unknown encoding": b"\xff\xfd\xfa",
         "nested lists": b"a = " + b"[" * 100_000,
         "nested tables": b"[a" + b".a" * 20_000 + b"]\n",
         "an unknown setting": b"[train]\nspeed = 9\n",

@@ -171,6 +171,9 @@ def parsers() -> dict[str, Parser]:
         Parser("yolo-labels", "a.txt", lambda path: read_labels(path, 2, (48, 48), raise_on_fault),
                lambda: [b"0 0.5 0.5 0.2 0.2\n1 0.1 0.1 0.3 0.1 0.3 0.3\n"]),
         Parser("yolo-yaml", "data.yaml", read_description, lambda: [_YAML]),
+        # Its lines are valid class names too.
+        Parser("obj-data", "obj.data", read_description,
+               lambda: [b"classes = 2\ntrain = train.txt\nnames = obj.data\n"]),
         Parser("pickle", "a.pkl", read_proposals,
                lambda: [pickle.dumps(bad_pickles.detectron(), protocol) for protocol in (0, 2, 4)]),
         Parser("mat", "a.mat", read_proposals, _mat_seeds),

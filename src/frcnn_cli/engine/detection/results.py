@@ -139,7 +139,10 @@ def _label_lookup(
     if categories is None:
         return {number: label for label, number in enumerate(numbering(dataset).classes, start=1)}
     try:
-        names = {category["id"]: category["name"] for category in categories}
+        pairs = {(category["id"], category["name"]) for category in categories}
+        names = dict(pairs)
+        if len(names) < len(pairs):
+            raise InputError(f"{path}: two of its categories have the same id")
         return {number: labels[name] for number, name in names.items() if name in labels}
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: each of its categories needs an id and a name") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,19 +11,22 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
 from frcnn_cli.engine.datasets.listing import Listed, ids_across_splits, is_visible
+from frcnn_cli.engine.datasets.readers.coco_json import file_names, load_json
 from frcnn_cli.engine.datasets.readers.coco_records import (
     CocoDataset,
     CocoImage,
     annotations_by_image,
     categories_of,
-    file_names,
-    load_json,
+    distinct_images,
+    numbers_of,
     object_truth,
 )
 from frcnn_cli.engine.records import ImageRecord
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.image_ids import longer_where_repeated
+from frcnn_proposals.reading import open_file
 
+_OF_LABEL_STUDIO = "result.json"
 _IN_SPLIT_FOLDER = "_annotations.coco.json"
 _SPLIT_FOLDERS = ("train", "valid", "val", "test")
 # The official folder also contains captions and keypoints, which are not detection datasets.
@@ -32,7 +36,10 @@ _PATTERNS = (
     *(f"{folder}/{_IN_SPLIT_FOLDER}" for folder in _SPLIT_FOLDERS),
     "instances_*.json",
     "*.coco.json",
+    _OF_LABEL_STUDIO,
 )
+# A file of detections can have the name of Label Studio's file too.
+_START = re.compile(rb'\s*\{\s*"(images|categories|info)"')
 
 
 @dataclass(frozen=True)
@@ -51,7 +58,7 @@ class CocoLayout:
         """Whether the path is a json file, or a folder with json files in the usual places."""
         if root.is_file():
             return root.suffix.lower() == ".json"
-        return any(is_visible(path) for pattern in _PATTERNS for path in root.glob(pattern))
+        return any(_is_dataset(path) for pattern in _PATTERNS for path in root.glob(pattern))
 
     def splits(self) -> dict[str, bool]:
         """Splits by file name: instances_val2017.json is val; a name without a split is 'all'."""
@@ -65,17 +72,15 @@ class CocoLayout:
         """Read the split: images in the order of the file, classes in order of category id."""
         path = self._files[split]
         content = load_json(path)
-        numbers, classes = categories_of(path, content)
-        label_of = {number: label for label, number in enumerate(numbers, start=1)}
+        categories, classes = categories_of(path, content)
+        label_of = {category: label for label, category in enumerate(categories, start=1)}
         annotations = annotations_by_image(path, content, report)
-        entries = [CocoImage.read(path, entry) for entry in content["images"]]
+        root = self._folder(path)
+        every = [CocoImage.read(path, root, entry) for entry in content["images"]]
+        entries = distinct_images(path, every, annotations, report)
         listed = self._with_ids({split: [image.file_name for image in entries]})[split]
         images: list[ImageRecord] = []
-        image_numbers: dict[str, int] = {}
         for image, (image_id, image_path) in zip(entries, listed, strict=True):
-            if image_id in image_numbers:
-                report(Fault(path, f"two images have the name {image.file_name}"))
-                continue
             if not image_path.is_file():
                 report(Fault(path, f"lists {image_path}, which is missing", missing_image=True))
             truth = None
@@ -83,27 +88,37 @@ class CocoLayout:
                 truth = object_truth(
                     path, image, annotations.pop(image.number, []), label_of, report
                 )
-            record = ImageRecord(image_id, image_path, image.width, image.height, truth)
-            images.append(record)
-            image_numbers[image_id] = image.number
+            images.append(ImageRecord(image_id, image_path, image.width, image.height, truth))
         for number, strays in (annotations or {}).items():
             report(
                 Fault(
                     path, f"{len(strays)} annotations refer to image {number}, which is not listed"
                 )
             )
-        return CocoDataset(name, split, classes, tuple(images), image_numbers, numbers)
+        numbers = numbers_of([image.number for image in entries])
+        image_numbers = {
+            image_id: number for (image_id, _), number in zip(listed, numbers, strict=True)
+        }
+        class_numbers = tuple(numbers_of(categories))
+        return CocoDataset(name, split, classes, tuple(images), image_numbers, class_numbers)
 
     def _with_ids(self, known: Mapping[str, list[str]]) -> dict[str, list[Listed]]:
         """The images of all splits. known: file names of splits that were read already."""
         splits = {}
         for split, path in self._files.items():
-            names = known[split] if split in known else file_names(path)
+            names = known[split] if split in known else file_names(path, self._folder(path))
             folder = self._image_folder(path, names)
             stems = {name: Path(name).with_suffix("").as_posix() for name in names}
             ids = longer_where_repeated(stems, lambda name: name)
             splits[split] = [(ids[name], folder / name) for name in names]
         return ids_across_splits(self.root, splits)
+
+    def _folder(self, path: Path) -> Path:
+        """Return the folder of the dataset, which contains the json and all images."""
+        if self.root.is_dir():
+            return self.root
+        inner = path.parent.name.lower()
+        return path.parent.parent if inner in ("annotations", *_SPLIT_FOLDERS) else path.parent
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -114,7 +129,7 @@ class CocoLayout:
         for pattern in _PATTERNS:
             # One export has a json in each split folder: collect all of them.
             if not found or "/_annotations" in pattern:
-                found += filter(is_visible, sorted(self.root.glob(pattern)))
+                found += filter(_is_dataset, sorted(self.root.glob(pattern)))
         files: dict[str, Path] = {}
         for path in found:
             split = _split_of_file(path)
@@ -139,6 +154,16 @@ class CocoLayout:
             if (folder / names[0]).is_file():
                 return folder
         return path.parent if path.name == _IN_SPLIT_FOLDER else path.parent.parent / stem
+
+
+def _is_dataset(path: Path) -> bool:
+    if path.name != _OF_LABEL_STUDIO:
+        return is_visible(path)
+    try:
+        with open_file(path) as file:
+            return _START.match(file.read(200).removeprefix(BOM_UTF8)) is not None
+    except OSError:
+        return False
 
 
 def _split_of_file(path: Path) -> str:

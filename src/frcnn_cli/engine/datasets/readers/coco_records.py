@@ -6,11 +6,9 @@ images and classes.
 
 from __future__ import annotations
 
-import json
 import math
-import re
-from collections import defaultdict
-from collections.abc import Mapping
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,13 +16,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.datasets.layout import Box, Fault, Report, inclusive_box, leads_inside
+from frcnn_cli.engine.datasets.layout import (
+    Box,
+    Fault,
+    Report,
+    inclusive_box,
+    read_flag,
+)
+from frcnn_cli.engine.datasets.readers.coco_json import Id, identifier, name_inside
+from frcnn_cli.engine.datasets.readers.coco_shapes import extent_of
 from frcnn_cli.engine.records import Dataset, GroundTruth
-from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import is_writable
-from frcnn_proposals.reading import read_utf8
-
-_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
 @dataclass(frozen=True)
@@ -77,79 +80,75 @@ def numbering(dataset: Dataset) -> Numbering:
 
 @dataclass(frozen=True)
 class CocoImage:
-    """An entry in the list of images."""
+    """An entry in the list of images. file_name: see name_inside."""
 
-    number: int
+    number: Id
     file_name: str
     width: int | None
     height: int | None
 
     @classmethod
-    def read(cls, path: Path, entry: Any) -> CocoImage:
-        """Read an entry. Raises InputError if it is not an image or leads out of the folder."""
+    def read(cls, path: Path, root: Path, entry: Any) -> CocoImage:
+        """Read an entry. Raises InputError if it is not an image of the dataset in `root`."""
         try:
-            number, file_name = entry["id"], entry["file_name"]
-            width, height = entry.get("width"), entry.get("height")
+            number, given = identifier(entry["id"]), entry["file_name"]
+            lengths = entry.get("width"), entry.get("height")
         except (KeyError, TypeError, AttributeError) as error:
             raise InputError(f"{path}: an image needs an id and a file_name") from error
-        if not leads_inside(file_name):
+        file_name = name_inside(path, root, given)
+        if file_name is None:
             raise InputError(
-                f"{path}: image {str(number)[:40]}: invalid file_name {str(file_name)[:80]!r}"
+                f"{path}: image {str(entry['id'])[:40]}: invalid file_name {str(given)[:80]!r}.\n"
+                f"Expected the path of a file in {root}."
             )
-        if not isinstance(number, int) or not all(
-            value is None or (isinstance(value, int) and value > 0) for value in (width, height)
-        ):
+        try:
+            width, height = map(_length, lengths)
+        except ValueError:
+            number = None
+        if number is None:
             raise InputError(f"{path}: image {file_name}: id, width and height must be integers")
         return cls(number, file_name, width, height)
 
 
-def load_json(path: Path) -> dict[str, Any]:
-    try:
-        content = _loaded(read_utf8(path))
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
-    lists = ("images", "categories")
-    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
-        raise InputError(
-            f"{path}: not a COCO dataset: expected lists of images, annotations and categories"
-        )
-    if not content["images"]:
-        raise InputError(f"{path}: the file lists no images")
-    return content
+def _length(value: Any) -> int | None:
+    """Return a width or height in pixels; None for one that is not known: null, 0 or empty."""
+    number = identifier(value)
+    if value in (None, "", 0, "0"):
+        return None
+    if not isinstance(number, int) or number < 0:
+        raise ValueError("not a length")
+    return number
 
 
-def file_names(path: Path) -> list[str]:
-    """The names of the images in a json file, found without parsing its annotations."""
-    try:
-        found = _FILE_NAME.findall(read_utf8(path))
-        names = [json.loads(text) for text in found]
-    except (OSError, ValueError):  # reading the split reports the error
-        return []
-    return [name for name in names if leads_inside(name)]
+def categories_of(path: Path, content: dict[str, Any]) -> tuple[tuple[Id, ...], tuple[str, ...]]:
+    """Return ids and names of the categories, in order of number.
 
-
-def _loaded(content: bytes) -> Any:
-    """Parse json; integers that do not fit into 64 bits become floats.
-
-    Python's integers have no limit, but NumPy's have.
+    If an id is not a number, they are in the order of the file.
     """
-    if re.search(rb"\d{21}", content) is None:
-        return json.loads(content)
-    return json.loads(content, parse_int=lambda text: int(text) if len(text) < 21 else float(text))
-
-
-def categories_of(path: Path, content: dict[str, Any]) -> tuple[tuple[int, ...], tuple[str, ...]]:
-    """Return numbers and names of the categories, in order of number."""
-    try:
-        names = {entry["id"]: entry["name"] for entry in content["categories"]}
-        numbers = tuple(sorted(names))
-    except (KeyError, TypeError) as error:
-        raise InputError(f"{path}: a category needs an id and a name") from error
-    classes = tuple(names[number] for number in numbers)
+    names: dict[Id, Any] = {}
+    for entry in content["categories"]:
+        try:
+            number, name = identifier(entry["id"]), entry["name"]
+        except (KeyError, TypeError) as error:
+            raise InputError(f"{path}: a category needs an id and a name") from error
+        if number is None:
+            raise InputError(f"{path}: the id of category {str(name)[:40]!r} must be an integer")
+        if names.setdefault(number, name) != name:
+            both = f"{names[number]!r:.40} and {name!r:.40}"
+            raise InputError(f"{path}: categories {both} both have the id {number}")
+    numbers = [number for number in names if isinstance(number, int)]
+    ids = tuple(sorted(numbers)) if len(numbers) == len(names) else tuple(names)
+    classes = tuple(names[number] for number in ids)
     valid = all(isinstance(name, str) and _is_name(name) for name in classes)
     if not valid or len(set(classes)) < len(classes):
         raise InputError(f"{path}: category names must be unique strings of one line")
-    return numbers, classes
+    return ids, classes
+
+
+def numbers_of(ids: Sequence[Id]) -> list[int]:
+    """Return the ids if all are numbers, else positions from 1."""
+    numbers = [number for number in ids if isinstance(number, int)]
+    return numbers if len(numbers) == len(ids) else list(range(1, len(ids) + 1))
 
 
 def _is_name(text: str) -> bool:
@@ -158,18 +157,62 @@ def _is_name(text: str) -> bool:
 
 def annotations_by_image(
     path: Path, content: dict[str, Any], report: Report
-) -> dict[int, list[Mapping[str, Any]]] | None:
-    """Map image numbers to annotations; None if the file has no list of annotations."""
+) -> dict[Id, list[Mapping[str, Any]]] | None:
+    """Map image ids to annotations; None if the file has no list of annotations."""
     entries = content.get("annotations")
     if not isinstance(entries, list):
         return None
-    by_image: dict[int, list[Mapping[str, Any]]] = defaultdict(list)
+    by_image: dict[Id, list[Mapping[str, Any]]] = defaultdict(list)
+    ids: Counter[Id | None] = Counter()
     for position, entry in enumerate(entries, start=1):
-        if isinstance(entry, dict) and isinstance(entry.get("image_id"), int):
-            by_image[entry["image_id"]].append(entry)
-        else:
+        image = identifier(entry.get("image_id")) if isinstance(entry, dict) else None
+        if image is None:
             report(Fault(path, f"annotation {position}: image_id is missing or not an integer"))
+            continue
+        by_image[image].append(entry)
+        ids[identifier(entry.get("id"))] += 1
+    del ids[None]
+    if repeated := [number for number, times in ids.items() if times > 1]:
+        message = f"{len(repeated)} annotation ids occur more than once, such as {repeated[0]}"
+        report(Fault(path, f"{message}; all of these annotations are read", tolerated=True))
     return by_image
+
+
+def distinct_images(
+    path: Path,
+    images: Sequence[CocoImage],
+    annotations: dict[Id, list[Mapping[str, Any]]] | None,
+    report: Report,
+) -> list[CocoImage]:
+    """Return the images without those whose annotations are not certain, and remove these.
+
+    Reported are images with the same id, of which none is kept, and images with the same name,
+    of which the first is kept.
+    """
+    name_of: dict[Id, str] = {}
+    id_of: dict[str, Id] = {}
+    kept: dict[Id, CocoImage] = {}
+    unclear: set[Id] = set()
+    for image in images:
+        name = name_of.setdefault(image.number, image.file_name)
+        number = id_of.setdefault(image.file_name, image.number)
+        if name != image.file_name:
+            message = f"images {name} and {image.file_name} both have the id {image.number}"
+            report(Fault(path, message))
+            unclear.add(image.number)
+        elif number != image.number:
+            ids = f"{number} and {image.number}"
+            report(Fault(path, f"two images have the name {name}: their ids are {ids}"))
+            unclear.add(image.number)
+        elif image.number in kept:
+            report(Fault(path, f"image {name} is listed twice", tolerated=True))
+        else:
+            kept[image.number] = image
+    for number in unclear:
+        kept.pop(number, None)
+        if annotations is not None:
+            annotations.pop(number, None)
+    return list(kept.values())
 
 
 def object_truth(
@@ -182,21 +225,26 @@ def object_truth(
     boxes, labels, difficult, crowd, area = [], [], [], [], []
     for entry in entries:
         where = f"{image.file_name}, annotation {entry.get('id')}"
-        category = entry.get("category_id")
-        if not isinstance(category, int) or category not in label_of:
-            report(Fault(path, f"{where}: unknown category_id {category!r}"))
+        category = identifier(entry.get("category_id"))
+        if category not in label_of:
+            report(Fault(path, f"{where}: unknown category_id {entry.get('category_id')!r:.40}"))
             continue
-        extent = _four_numbers(entry.get("bbox"))
+        given = entry.get("bbox")
+        # Some tools write polygons or masks only, and an empty list or null as bbox.
+        extent = _four_numbers(given) if given else extent_of(entry.get("segmentation"))
         if extent is None:
-            report(Fault(path, f"{where}: bbox must be 4 numbers"))
+            missing = "" if given else ", or a segmentation given"
+            report(Fault(path, f"{where}: bbox must be 4 numbers{missing}"))
             continue
         size = (image.width, image.height)
         box = inclusive_box(path, where, extent, size, report)
         if box is not None:
             boxes.append(box)
             labels.append(label_of[category])
-            difficult.append(bool(entry.get("difficult", 0)))
-            crowd.append(bool(entry.get("iscrowd", 0)) and not difficult[-1])
+            is_difficult = read_flag(path, f"{where}: difficult", entry.get("difficult"), report)
+            is_crowd = read_flag(path, f"{where}: iscrowd", entry.get("iscrowd"), report)
+            difficult.append(is_difficult)
+            crowd.append(is_crowd and not is_difficult)
             area.append(_number_or(entry.get("area"), extent[2] * extent[3]))
     return SizedTruth(
         np.array(boxes, np.float32).reshape(-1, 4),

@@ -1,0 +1,90 @@
+"""A COCO json file, and the ids and file names in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.datasets.layout import leads_inside
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import read_utf8
+
+# The id of an image, a category or an annotation.
+Id = int | str
+_LONGEST_ID = 255
+# Larger numbers are not exact as a float.
+_LARGEST_FLOAT = 1 << 53
+_INTEGER = re.compile(r"0|-?[1-9]\d{,17}", re.ASCII)
+_DRIVE = re.compile(r"[A-Za-z]:/")
+_FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
+
+
+def load_json(path: Path) -> dict[str, Any]:
+    try:
+        content = _loaded(read_utf8(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not a readable json file ({reason(error)})") from error
+    lists = ("images", "categories")
+    if not isinstance(content, dict) or not all(isinstance(content.get(k), list) for k in lists):
+        raise InputError(
+            f"{path}: not a COCO dataset: expected lists of images, annotations and categories"
+        )
+    if not content["images"]:
+        raise InputError(f"{path}: the file lists no images")
+    return content
+
+
+def file_names(path: Path, root: Path) -> list[str]:
+    """The names of the images in a json file, found without parsing its annotations."""
+    try:
+        found = _FILE_NAME.findall(read_utf8(path))
+        names = [json.loads(text) for text in found]
+    except (OSError, ValueError):  # reading the split reports the error
+        return []
+    inside = (name_inside(path, root, name) for name in names)
+    return [name for name in inside if name is not None]
+
+
+def _loaded(content: bytes) -> Any:
+    """Parse json; integers that do not fit into 64 bits become floats.
+
+    Python's integers have no limit, but NumPy's have.
+    """
+    if re.search(rb"\d{21}", content) is None:
+        return json.loads(content)
+    return json.loads(content, parse_int=lambda text: int(text) if len(text) < 21 else float(text))
+
+
+def identifier(value: Any) -> Id | None:
+    """Return the id of an image or a category: an integer, or a text that is not one.
+
+    Some tools write integers as text, or with a decimal point. None for other values.
+    """
+    if type(value) is int:
+        return value
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST_FLOAT:
+        return int(value)
+    if isinstance(value, str) and 0 < len(value) <= _LONGEST_ID and value.isprintable():
+        return int(value) if _INTEGER.fullmatch(value) else value
+    return None
+
+
+def name_inside(path: Path, root: Path, file_name: object) -> str | None:
+    """Return the file name of an image with slashes; None if it leads out of the dataset.
+
+    An absolute name, or one with `..`, is resolved from the folder of the json at `path`, as far
+    as names go, and returned relative to `root`, the dataset's folder.
+    """
+    if not isinstance(file_name, str):
+        return None
+    name = file_name.replace("\\", "/")  # as tools on Windows write it
+    if leads_inside(name) and not _DRIVE.match(name):
+        return name
+    if "\0" in name or _DRIVE.match(name):
+        return None
+    full = os.path.normpath(os.path.join(os.path.abspath(path.parent), name))
+    below = os.path.relpath(full, os.path.abspath(root)).replace(os.sep, "/")
+    return below if leads_inside(below) else None
