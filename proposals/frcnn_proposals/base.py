@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -43,7 +43,7 @@ class Proposals:
     def top(self, count: int | None) -> Proposals:
         """The `count` best boxes, best first; all boxes for None."""
         boxes, scores = best_first(self.boxes, self.scores)
-        return Proposals(boxes[:count], None if scores is None else scores[:count])
+        return replace(self, boxes=boxes[:count], scores=None if scores is None else scores[:count])
 
 
 def best_first(
