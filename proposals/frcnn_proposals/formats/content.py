@@ -63,10 +63,10 @@ def kind_of(path: Path) -> Kind:
             start = file.read(128)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
-    if is_hdf5(path) or start.startswith(b"MATLAB 5.0") or path.suffix == ".mat":
+    if is_hdf5(path) or start.startswith(b"MATLAB 5.0") or path.suffix.lower() == ".mat":
         return "mat"
     # Pickles of protocol 0 and 1 have no header, so only the suffix identifies them.
-    if start[:1] == b"\x80" or path.suffix in (".pkl", ".pickle"):
+    if start[:1] == b"\x80" or path.suffix.lower() in (".pkl", ".pickle"):
         return "pickle"
     if path.suffix.lower() in _BY_SUFFIX:
         return _BY_SUFFIX[path.suffix.lower()]

@@ -64,7 +64,14 @@ def test_folders_of_equal_names_have_the_path_before_their_ids(cameras: Path) ->
 def test_an_image_in_several_inputs_is_used_once(cameras: Path) -> None:
     (cameras / "link.png").symlink_to(cameras / "cam1/1.png")
     assert ids("cam1", "cam1/1.png", "./cam1/*.png", str(cameras / "cam1")) == ["1", "2"]
+    assert ids("cam1/1.png", "./cam1/1.png", str(cameras / "cam1/1.png")) == ["1"]
     assert ids(".", "cam1") == ["link", "cam1/1", "cam1/2", "cam2/1", "cam2/3"]
+
+
+def test_a_glob_that_follows_a_loop_finds_each_image_once(cameras: Path) -> None:
+    (cameras / "cam1/loop").symlink_to(cameras / "cam1")
+    found = find_images(["cam1/**/*.png"])
+    assert found == [("1", "cam1/1.png"), ("2", "cam1/2.png")]
 
 
 def test_linked_folders_are_searched_and_hidden_files_are_not(cameras: Path) -> None:

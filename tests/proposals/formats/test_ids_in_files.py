@@ -161,6 +161,13 @@ class TestFolders:
         (tmp_path / ".ipynb_checkpoints" / "1.mat").write_bytes(b"")
         assert self.read(tmp_path) == {"1": 8}
 
+    def test_linked_folders_and_suffixes_in_upper_case(self, tmp_path: Path) -> None:
+        self.mats(tmp_path, "elsewhere/1", "boxes/2")
+        (tmp_path / "boxes" / "2.mat").rename(tmp_path / "boxes" / "2.MAT")
+        (tmp_path / "boxes" / "cam").symlink_to(tmp_path / "elsewhere")
+        (tmp_path / "boxes" / "loop").symlink_to(tmp_path)
+        assert self.read(tmp_path / "boxes") == {"cam/1": 8, "2": 9}
+
     def test_a_source_finds_files_in_subfolders(self, tmp_path: Path) -> None:
         self.mats(tmp_path, "a/1", "b/1", "b/2")
         source = Precomputed(tmp_path, "ijcv-mat")

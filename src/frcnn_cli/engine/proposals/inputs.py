@@ -7,7 +7,6 @@ import hashlib
 import itertools
 import os
 import re
-from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,12 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import is_writable
 from frcnn_proposals.folders import files_below
-from frcnn_proposals.image_ids import ids_of_paths, longer_where_repeated, paths_below
+from frcnn_proposals.image_ids import (
+    ids_of_paths,
+    longer_where_repeated,
+    paths_below,
+    repeated_ids,
+)
 from frcnn_proposals.images import SUFFIXES, image_size
 from frcnn_proposals.reading import read_text
 
@@ -108,12 +112,11 @@ class _Group:
 
     def unique(self) -> dict[str, str]:
         """The ids by path; those that repeat are replaced by paths below the root."""
-        if not self.has_paths or len(set(self.images.values())) == len(self.images):
-            return dict(self.images)
-        below = ids_of_paths(paths_below(self.root, self.images))
-        return longer_where_repeated(
-            self.images, dict(zip(self.images, below, strict=True)).__getitem__
-        )
+        images = _each_once(self.images)
+        if not self.has_paths or len(set(images.values())) == len(images):
+            return images
+        below = ids_of_paths(paths_below(self.root, images))
+        return longer_where_repeated(images, dict(zip(images, below, strict=True)).__getitem__)
 
 
 def _with_ids(groups: Sequence[_Group]) -> list[tuple[str, str]]:
@@ -122,27 +125,29 @@ def _with_ids(groups: Sequence[_Group]) -> list[tuple[str, str]]:
     names = [os.path.basename(root) for root in roots]
     if len(set(names)) < len(names):
         names = paths_below(os.path.commonpath(roots), roots)
-    ids: dict[str, str] = {}
-    longer: dict[str, str] = {}
-    files: dict[str, str] = {}
-    by_id: dict[str, list[str]] = defaultdict(list)
+    given: dict[str, tuple[str, str, str]] = {}
     for name, group in zip(names, groups, strict=True):
         for path, image_id in group.unique().items():
-            key = os.path.abspath(path)
-            if key in ids or any(_is_same(path, other) for other in by_id[image_id]):
-                continue
-            ids[key], files[key] = image_id, path
-            longer[key] = image_id if name == "." else f"{name}/{image_id}"
-            by_id[image_id].append(path)
-    unique = longer_where_repeated(ids, longer.__getitem__)
-    return [(image_id, files[key]) for key, image_id in unique.items()]
+            given.setdefault(os.path.abspath(path), (image_id, name, path))
+    ids = _each_once({key: image_id for key, (image_id, _, _) in given.items()})
+
+    def longer(key: str) -> str:
+        image_id, name, _ = given[key]
+        return image_id if name == "." else f"{name}/{image_id}"
+
+    unique = longer_where_repeated(ids, longer)
+    return [(image_id, given[key][2]) for key, image_id in unique.items()]
 
 
-def _is_same(one: str, other: str) -> bool:
-    try:
-        return os.path.samefile(one, other)
-    except OSError:  # a file is missing; reading it reports the error
-        return False
+def _each_once(images: Mapping[str, str]) -> dict[str, str]:
+    """The ids by path, without further paths of an image that has the same id."""
+    repeated = repeated_ids(images.values())
+    kept: dict[tuple[str, str], str] = {}
+    for path, image_id in images.items():
+        # Links are resolved for equal ids only, because that takes time.
+        file = os.path.realpath(path) if image_id in repeated else path
+        kept.setdefault((image_id, file), path)
+    return {path: image_id for (image_id, _), path in kept.items()}
 
 
 def _reject_unwritable(path: str, image_id: str) -> None:
