@@ -17,10 +17,13 @@ def layout_at(path: Path) -> Layout:
     """Return the dataset at a path. Raises MisuseError if there is none, or more than one."""
     found = layouts_in(path)
     if not found:
+        folders = sorted(path.iterdir()) if path.is_dir() else []
+        inner = next((folder for folder in folders if folder.is_dir() and layouts_in(folder)), None)
+        hint = "" if inner is None else f", but {inner} is one"
         raise MisuseError(
-            f"{path} is not a dataset in a supported layout.\nExpected VOC (ImageSets/Main, "
-            "Annotations, JPEGImages), COCO json, YOLO (data.yaml, or images and labels),\nor a "
-            "folder of VOC xml files (docs/datasets.md)."
+            f"{path} is not a dataset in a supported layout{hint}.\nExpected VOC (ImageSets/Main, "
+            "Annotations, JPEGImages), COCO json, YOLO (data.yaml, obj.data, or images and labels\n"
+            "with classes.txt), or a folder of VOC xml files (docs/datasets.md)."
         )
     if len(found) > 1:
         roots = ", ".join(str(layout.root) for layout in found)

@@ -61,6 +61,12 @@ def test_split_folders_without_a_data_yaml_and_classes_next_to_the_labels(tmp_pa
         find_dataset(str(tmp_path), "train")
 
 
+def test_the_error_names_a_dataset_one_folder_below(tmp_path):
+    labelled(tmp_path / "name/train/images/a.jpg", tmp_path / "name/train/labels/a.txt")
+    with pytest.raises(MisuseError, match="not a dataset in a supported layout, but .*name is one"):
+        find_dataset(str(tmp_path), "train")
+
+
 def test_a_folder_of_images_with_other_texts_is_no_dataset(tmp_path):
     labelled(tmp_path / "a.jpg")
     with pytest.raises(MisuseError, match="not a dataset"):
@@ -105,11 +111,11 @@ def test_a_faulty_obj_data_is_an_error(tmp_path, text, words):
         find_dataset(str(tmp_path), "train")
 
 
-def yaml_dataset(tmp_path, text):
+def yaml_dataset(root, text):
     pytest.importorskip("yaml")
-    labelled(tmp_path / "images/a.jpg", tmp_path / "labels/a.txt")
-    write(tmp_path / "data.yaml", text)
-    return str(tmp_path)
+    labelled(root / "images/a.jpg", root / "labels/a.txt")
+    write(root / "data.yaml", text)
+    return str(root)
 
 
 def test_names_are_read_as_they_are_written(tmp_path):
@@ -136,6 +142,26 @@ def test_names_are_read_as_they_are_written(tmp_path):
 def test_what_a_data_yaml_says_twice_or_wrongly_is_an_error(tmp_path, text, words):
     with pytest.raises(InputError, match=words):
         find_dataset(yaml_dataset(tmp_path, text), "train")
+
+
+@pytest.mark.parametrize("name", ["mine", "name-before"])
+def test_a_data_yaml_with_the_name_of_its_folder_in_its_paths(tmp_path, name):
+    """The folder can have another name since."""
+    root = tmp_path / "mine"
+    yaml_dataset(root, f"train: {name}/images/train\nval: {name}/images/val\nnames: [a, b]")
+    for split in ("train", "val"):
+        labelled(root / f"images/{split}/{split}.jpg", root / f"labels/{split}/{split}.txt")
+    assert read(root, "train")[1] == {"train": BOX}
+    assert read(root, "val")[1] == {"val": BOX}
+
+
+def test_a_missing_image_of_a_list_is_not_taken_from_outside(tmp_path):
+    root = tmp_path / "mine"
+    yaml_dataset(root, "train: list.txt\nnames: [a, b]")
+    write(root / "list.txt", "images/a.jpg\nimages/b.jpg\n")
+    labelled(tmp_path / "images/b.jpg")
+    with pytest.raises(InputError, match=r"mine/images/b\.jpg"):
+        find_dataset(str(root), "train")
 
 
 def test_the_keypoints_of_a_data_yaml(tmp_path):

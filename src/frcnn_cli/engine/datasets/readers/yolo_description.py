@@ -42,15 +42,15 @@ def split_named(word: str) -> str | None:
     return ALL if word == ALL else split_of(word)
 
 
-def relocated(folder: Path, source: str) -> Path:
-    """Return a path in a file of `folder`: relative to it or to its parent folder.
+def relocated(folder: Path, source: str, candidates: Sequence[Path]) -> Path:
+    """Return where `source`, a path in a file of `folder`, exists: one of `candidates`, or inside.
 
-    Exports in darknet's form often write a leading data/, and have no such folder.
+    Exports often write it from outside: with ../, with the name of the folder, or with data/.
     """
-    candidates = [folder / source, folder.parent / source]
-    if len(parts := Path(source).parts) > 1:
-        candidates.append(folder / Path(*parts[1:]))
-    return first_existing(candidates)
+    parts = Path(source).parts
+    is_outside = len(parts) > 1 and parts[0] in ("..", "data", folder.resolve().name)
+    inside = [folder / Path(*parts[1:])] if is_outside else []
+    return first_existing([*candidates, *inside])
 
 
 def first_existing(candidates: Sequence[Path]) -> Path:
@@ -71,11 +71,15 @@ def _read_obj_data(path: Path) -> YoloDescription:
     if not values.get("names"):
         raise InputError(f"{path}: expected `names = FILE`, a file with one class name per line")
     texts = {
-        split: [relocated(path.parent, _path_text(path, value))]
-        for split, value in _by_split(path, values).items()
+        split: [_from_darknet(path, value)] for split, value in _by_split(path, values).items()
     }
-    names = relocated(path.parent, _path_text(path, values["names"]))
+    names = _from_darknet(path, values["names"])
     return YoloDescription(read_classes(names), texts)
+
+
+def _from_darknet(path: Path, value: str) -> Path:
+    folder, source = path.parent, _path_text(path, value)
+    return relocated(folder, source, [folder / source, folder / ".." / source])
 
 
 def _read_yaml(path: Path) -> YoloDescription:
@@ -199,11 +203,11 @@ def _path_text(path: Path, value: Any) -> str:
 def _resolve(path: Path, base: Path, source: str) -> Path:
     """Return the path of a split: relative to `path:` or to the folder of the yaml.
 
-    A leading ../ may be wrong: some exports write ../train/images for train/images.
+    Some exports write it with the former name of the folder: name/train/images.
     """
-    return first_existing(
-        [base / source, path.parent / source, path.parent / source.removeprefix("../")]
-    )
+    folder, parts = path.parent, Path(source).parts
+    renamed = [folder / Path(*parts[1:])] if len(parts) > 2 else []
+    return relocated(folder, source, [base / source, folder / source, *renamed])
 
 
 def _as_list(value: Any) -> list[Any]:

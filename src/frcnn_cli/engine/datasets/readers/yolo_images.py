@@ -91,4 +91,4 @@ def _listed_image(file: Path, line: str) -> Path:
     """Return the image path in a line of a split's list."""
     if "\0" in line or not Path(line).name:
         raise InputError(f"{file}: {line[:100]!r} is not an image file name")
-    return relocated(file.parent, line)
+    return relocated(file.parent, line, [file.parent / line])
