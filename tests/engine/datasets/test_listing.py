@@ -206,6 +206,19 @@ def test_an_absent_or_empty_split_is_omitted_with_a_warning(tmp_path):
         find_dataset(str(root), "val")
 
 
+def test_a_coco_file_without_images_is_omitted_unless_there_is_no_other(tmp_path):
+    root = coco(tmp_path / "d", "train/1.png", "valid/2.png")
+    empty = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "cat"}]}
+    text(root / "valid/_annotations.coco.json", json.dumps(empty))
+    assert available_splits(str(root)) == {"train": True}
+    (fault,) = check_dataset(str(root)).faults
+    assert fault.tolerated
+    assert "lists no images: the split val is omitted" in fault.message
+    text(root / "train/_annotations.coco.json", json.dumps(empty))
+    with pytest.raises(InputError, match="lists no images"):
+        find_dataset(str(root), "train")
+
+
 def test_one_absent_folder_among_several_is_an_error_for_its_split_only(tmp_path):
     root = yolo(tmp_path / "d", "train/1.png", "test/2.png")
     text(root / "data.yaml", "names: [cat]\ntrain: [train/images, gone]\ntest: test/images\n")

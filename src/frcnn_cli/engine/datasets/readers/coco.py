@@ -11,7 +11,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
 from frcnn_cli.engine.datasets.listing import Listed, ids_across_splits, is_visible
-from frcnn_cli.engine.datasets.readers.coco_json import file_names, load_json
+from frcnn_cli.engine.datasets.readers.coco_json import file_names, lists_no_images, load_json
 from frcnn_cli.engine.datasets.readers.coco_records import (
     CocoDataset,
     CocoImage,
@@ -71,6 +71,10 @@ class CocoLayout:
     def read(self, split: str, name: str, report: Report) -> CocoDataset:
         """Read the split: images in the order of the file, classes in order of category id."""
         path = self._files[split]
+        for other, file in self._all_files.items():
+            if other not in self._files:
+                message = f"lists no images: the split {other} is omitted"
+                report(Fault(file, message, tolerated=True))
         content = load_json(path)
         categories, classes = categories_of(path, content)
         label_of = {category: label for label, category in enumerate(categories, start=1)}
@@ -122,6 +126,12 @@ class CocoLayout:
 
     @cached_property
     def _files(self) -> dict[str, Path]:
+        """Map splits to json files, without files that list no images, if others do."""
+        files = self._all_files
+        return {s: path for s, path in files.items() if not lists_no_images(path)} or files
+
+    @cached_property
+    def _all_files(self) -> dict[str, Path]:
         """Map splits to json files. Raises MisuseError if two files belong to one split."""
         if self.root.is_file():
             return {_split_of_file(self.root): self.root}

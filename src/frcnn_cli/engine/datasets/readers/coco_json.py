@@ -19,6 +19,9 @@ _LONGEST_ID = 255
 _LARGEST_FLOAT = 1 << 53
 _INTEGER = re.compile(r"0|-?[1-9]\d{,17}", re.ASCII)
 _DRIVE = re.compile(r"[A-Za-z]:/")
+# A file without images has only categories.
+_LARGEST_EMPTY = 1 << 20
+_NO_IMAGES = re.compile(rb'"images"\s*:\s*\[\s*\]')
 _FILE_NAME = re.compile(rb'"file_name"\s*:\s*("(?:[^"\\]|\\.)*")')
 
 
@@ -35,6 +38,16 @@ def load_json(path: Path) -> dict[str, Any]:
     if not content["images"]:
         raise InputError(f"{path}: the file lists no images")
     return content
+
+
+def lists_no_images(path: Path) -> bool:
+    """Whether a json file has an empty list of images, as exports of a split without any have."""
+    try:
+        if path.stat().st_size > _LARGEST_EMPTY:
+            return False
+        return _NO_IMAGES.search(read_utf8(path)) is not None
+    except (OSError, ValueError):  # reading the split reports the error
+        return False
 
 
 def file_names(path: Path, root: Path) -> list[str]:
