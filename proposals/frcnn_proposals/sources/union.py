@@ -23,7 +23,7 @@ class UnionSource:
         self.sources = tuple(sources)
         self.name = SEPARATOR.join(source.name for source in self.sources)
         self.version = SEPARATOR.join(str(source.version) for source in self.sources)
-        self.thread_safe = all(getattr(source, "thread_safe", False) for source in self.sources)
+        self.thread_safe = all(getattr(s, "thread_safe", False) is True for s in self.sources)
 
     @property
     def parameters(self) -> Mapping[str, Any]:

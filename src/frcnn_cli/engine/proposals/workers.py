@@ -126,9 +126,10 @@ class Worker(Generic[Item]):
             self.connection.send(item)
 
     def stop(self) -> None:
-        self.connection.close()
+        # Killed first, so that a thread that waits for an answer is woken before the pipe closes.
         self.process.kill()
         self.process.join()
+        self.connection.close()
 
     def stop_dead(self) -> str:
         """Clean up after a process whose pipe is closed; returns how it ended."""
