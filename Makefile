@@ -16,7 +16,7 @@
 # make docs           build the documentation site in site/, which needs no network
 # make lint           run style and docs
 # make wheel          build dist/*.whl, which installs without a compiler
-# make test-abi       test the same wheel with two releases of torch
+# make test-abi       test the wheel with the oldest supported torch and the newest one
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -1,11 +1,13 @@
 #!/bin/sh
-# Installs one wheel with two releases of torch and runs the operators' tests with both. Each
-# release has its own environment under build/abi. Usage: kernels/test_abi.sh dist/frcnn-*.whl
-# The older release is 2.13.0; the newer one is the newest in the registry.
+# Installs one wheel with the oldest torch that setup.cfg allows and with the newest one in the
+# registry, and runs the operators' tests with both. Each release has its own environment under
+# build/abi. Usage: kernels/test_abi.sh dist/frcnn-*.whl
 set -eu
 wheel=$1
 python=${PYTHON:-python3}
 root=$(cd "$(dirname "$0")/.." && pwd)
+oldest=$(sed -n 's/^ *torch>=\([0-9.]*\)$/\1/p' "$root/setup.cfg")
+test -n "$oldest" || { echo "setup.cfg has no line torch>=VERSION" >&2; exit 1; }
 unset PYTHONPATH  # otherwise a checkout on this path would be tested instead of the wheel
 
 try() { # name, requirements...
@@ -20,5 +22,5 @@ print("torch", torch.__version__, "with", frcnn_kernels.__file__)'
     (cd "$root" && "$environment/bin/python" -m pytest -q -p no:cacheprovider tests/kernels)
 }
 
-try oldest 'torch==2.13.0'
+try oldest "torch==$oldest" torchvision
 try newest torch torchvision

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -14,10 +14,10 @@ Image = NDArray[np.uint8]  # (H, W, 3), RGB
 
 @dataclass(frozen=True)
 class Proposals:
-    """Candidate boxes of one image, best first if the source ranks them.
+    """Candidate boxes of one image.
 
     boxes: float32 (N, 4), x1, y1, x2, y2, 0-based, inclusive corners, in pixels of
-        the original image.
+        the original image. Without scores, the first box is the best.
     scores: float32 (N,), higher is better; None if the source has no scores.
     clipped: number of boxes of a source that reached outside the image (see call_source).
 
@@ -46,10 +46,23 @@ class Proposals:
         return len(self.boxes)
 
     def top(self, count: int | None) -> Proposals:
-        """The first `count` boxes; all boxes for None."""
-        if count is None or count >= len(self):
-            return self
-        return Proposals(self.boxes[:count], None if self.scores is None else self.scores[:count])
+        """The `count` best boxes, best first; all boxes for None."""
+        boxes, scores = best_first(self.boxes, self.scores)
+        return replace(self, boxes=boxes[:count], scores=None if scores is None else scores[:count])
+
+
+def best_first(
+    boxes: NDArray[Any], scores: NDArray[Any] | None
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Boxes (N, 4) and scores (N,) by falling score; equal scores keep their order.
+
+    Boxes without scores are in this order already, and so are NaN scores, which checks reject.
+    """
+    if scores is None or not (scores[1:] > scores[:-1]).any():
+        return boxes, scores
+    # In float64, because the negative of an unsigned number is not below zero.
+    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    return boxes[order], scores[order]
 
 
 @runtime_checkable

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 
 _NAMED = 5
@@ -50,7 +49,7 @@ class IdMatch:
 
 
 def match_ids(
-    proposals: Mapping[str, Proposals],
+    proposals: Collection[str],
     image_ids: Sequence[str],
     also_known: Callable[[], Iterable[str]] = tuple,
 ) -> IdMatch:

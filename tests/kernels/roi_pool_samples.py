@@ -75,3 +75,24 @@ SAMPLES = (
     Sample("no columns", (2, 4, 6, 0), ODD, (2, 2), 1 / 16),
     Sample("scale up", (1, 3, 6, 6), ((0, 0.25, 0.75, 2.2, 2.9),), (2, 3), 2.0),
 )
+
+# Maps whose cells have numbers of 16 and of 32 bits, for outputs of 4 MB and more in every type.
+STREAMED_MAPS = ((20, 20), (160, 240))
+_TILE = 40
+
+
+def streamed_features(size: tuple[int, int], dtype: torch.dtype) -> Tensor:
+    """Features of one image, 257 channels: values are distinct in each window of 40 x 40 cells."""
+    tile = distinct_values((1, 257, _TILE, _TILE)).to(dtype)
+    repeats = (1, 1, -(-size[0] // _TILE), -(-size[1] // _TILE))
+    return tile.repeat(repeats)[:, :, : size[0], : size[1]].contiguous()
+
+
+def streamed_rois(size: tuple[int, int]) -> Tensor:
+    """175 RoIs in cells, within a map of this height and width, each of less than 40 x 40 cells."""
+    generator = torch.Generator().manual_seed(2)
+    longest = torch.tensor([min(side, _TILE) - 2.0 for side in reversed(size)])
+    free = torch.tensor([float(side - 1) for side in reversed(size)]) - longest
+    corners = torch.rand(175, 2, generator=generator) * free
+    sides = torch.rand(175, 2, generator=generator) * longest
+    return torch.cat([torch.zeros(175, 1), corners, corners + sides], dim=1)

@@ -11,7 +11,13 @@ from pathlib import Path
 import pytest
 import torch
 from child_runs import run_child
-from roi_pool_samples import DTYPES, SAMPLES, distinct_values
+from roi_pool_samples import (
+    DTYPES,
+    SAMPLES,
+    STREAMED_MAPS,
+    streamed_features,
+    streamed_rois,
+)
 from test_nms import boxes_and_scores
 from test_selective_search import GOLDEN
 from test_selective_search import digest as selective_search_digest
@@ -72,11 +78,13 @@ def _roi_pool_results() -> list[torch.Tensor]:
             by_definition = roi_pool_backward_reference(weights, rois, cells, sample.shape)
             assert torch.equal(gradient, by_definition), (sample, dtype)
             found += [pooled, argmax, gradient]
-    # Outputs of 4 MB and more are written past the caches.
-    corners = torch.rand(350, 2, generator=torch.Generator().manual_seed(2)) * 200
-    rois = torch.cat([torch.zeros(350, 1), corners, corners + 100], dim=1)
+    # Outputs of 4 MB and more are written past the caches; with an argmax, this one is too.
     for dtype in DTYPES:
-        found.append(roi_pool(distinct_values((1, 129, 20, 20)).to(dtype), rois, 7, 1 / 16))
+        for size in STREAMED_MAPS:
+            features, rois = streamed_features(size, dtype), streamed_rois(size)
+            pooled, argmax = OPERATORS.roi_pool(features, rois, 7, 7, 1.0)
+            assert torch.equal(roi_pool(features, rois, 7, 1.0), pooled), dtype
+            found += [pooled, argmax]
     return found
 
 

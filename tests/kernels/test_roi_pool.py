@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 import torch
-from roi_pool_samples import DTYPES, ODD, SAMPLES, Sample, distinct_values
+from roi_pool_samples import (
+    DTYPES,
+    ODD,
+    SAMPLES,
+    STREAMED_MAPS,
+    Sample,
+    distinct_values,
+    streamed_features,
+    streamed_rois,
+)
 
 from frcnn_kernels import roi_pool
 from frcnn_kernels.reference import roi_pool_backward_reference, roi_pool_reference
@@ -151,6 +160,25 @@ def test_the_argmax_has_16_bits_for_up_to_2_to_15_cells(
     torch.library.opcheck(
         torch.ops.frcnn.roi_pool.default, (features.to(device), rois.to(device), 7, 7, 1.0)
     )
+
+
+@each_dtype
+@pytest.mark.parametrize("size", STREAMED_MAPS, ids=["16-bit cells", "32-bit cells"])
+def test_outputs_larger_than_the_caches(
+    size: tuple[int, int], dtype: torch.dtype, device: str
+) -> None:
+    """From 4 MB the CPU writes whole cache lines past the caches, with and without an argmax."""
+    features, rois = streamed_features(size, dtype), streamed_rois(size)
+    expected, cells = roi_pool_reference(features, rois, (7, 7), 1.0)
+    assert expected.nbytes >= 4 << 20
+    assert cells.dtype == (torch.int16 if size == STREAMED_MAPS[0] else torch.int32)
+    features, rois = features.to(device), rois.to(device)
+    pooled, argmax = torch.ops.frcnn.roi_pool(features, rois, 7, 7, 1.0)
+    assert torch.equal(pooled.cpu(), expected)
+    assert torch.equal(argmax.cpu(), cells)
+    # Cache lines begin in the middle of a RoI's values, and here also in front of the output.
+    out = torch.full((pooled.numel() + 1,), 7, dtype=dtype, device=device)[1:].view(pooled.shape)
+    assert torch.equal(roi_pool(features, rois, 7, 1.0, out=out), pooled)
 
 
 def test_nan_features_are_never_a_maximum(device: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from numpy.typing import NDArray
@@ -20,8 +20,11 @@ class Parsed:
     """The tables of a file, in the file's own columns and base.
 
     boxes: one (N, 4) table per image. scores: one (N,) row per image; None without scores.
-    ids: the ids of the images. Whole numbers mean names without separators and leading zeros.
-        None if the tables are in the order of an image list that is not in the file.
+    ids: the images, as the file names them: see ids.py. Whole numbers mean names without
+        separators and leading zeros. None if the tables are in the order of an image list that is
+        not in the file.
+    rooted: whether paths among the ids are below the folder of the images. Otherwise they can have
+        more folders in front.
     layout: the layout of the boxes, if the file states it.
     remarks: notes for the user, one line each.
     """
@@ -31,6 +34,7 @@ class Parsed:
     ids: Sequence[str | int] | None = None
     layout: BoxLayout | None = None
     remarks: tuple[str, ...] = ()
+    rooted: bool = True
 
 
 class Format(Protocol):
@@ -57,8 +61,9 @@ class Format(Protocol):
 class PerImageFormat(Protocol):
     """A format with one file per image, named by the image id."""
 
-    def id_of(self, path: Path) -> str:
-        return path.stem
+    def id_of(self, path: PurePath) -> str:
+        """The id in the path of a file below the folder of all files."""
+        return path.with_suffix("").as_posix()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from frcnn_proposals.formats.containers.masks import Extent, mask_extent
 from frcnn_proposals.formats.containers.tables import Row, tables_of_rows
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, to_layout
+from frcnn_proposals.image_ids import repeated_ids
 from frcnn_proposals.images import image_size
 
 _LAYOUT = BoxLayout("xywh", 0)
@@ -63,8 +64,8 @@ class CocoJson(WritableFormat):
 
 
 def _names(path: Path, images: Any) -> dict[Any, str]:
-    """Image ids by their numbers: file names without suffix, with their folders."""
-    names = {}
+    """File names by the numbers of the images. A number or a name that repeats is an error."""
+    names: dict[Any, str] = {}
     for entry in images if isinstance(images, list) else [None]:
         name = entry.get("file_name") if isinstance(entry, dict) else None
         number = entry.get("id") if isinstance(entry, dict) else None
@@ -74,7 +75,14 @@ def _names(path: Path, images: Any) -> dict[Any, str]:
             or not PurePosixPath(name).name
         ):
             raise InputError(f"{path}: an image has no valid id or file_name")
-        names[number] = str(PurePosixPath(name).with_suffix(""))
+        if number in names:
+            raise InputError(
+                f"{path}: two images have the id {number!r}: {names[number]} and {name}"
+            )
+        names[number] = name
+    repeated = sorted(repeated_ids(names.values()))
+    if repeated:
+        raise InputError(f"{path}: more than one image has the file_name {repeated[0]}")
     return names
 
 
@@ -95,12 +103,7 @@ def _box(where: str, entry: Mapping[str, Any]) -> Row | None:
         extent = mask_extent(entry.get("segmentation")) if not bbox else _four(bbox)
     except ValueError as error:
         raise InputError(f"{where}: {reason(error)}") from error
-    if extent is None:
-        return None
-    x, y, width, height = extent
-    # An annotated object can be narrower than a pixel: it is in that pixel.
-    width, height = (1.0 if 0 < side < 1 else side for side in (width, height))
-    return (x, y, width, height), None if score is None else float(score)
+    return None if extent is None else (extent, None if score is None else float(score))
 
 
 def _four(bbox: Any) -> Extent:
@@ -116,7 +119,8 @@ def _four(bbox: Any) -> Extent:
 def _image(content: ToWrite, number: int, image_id: str) -> dict[str, Any]:
     path = content.path_of(image_id, "COCO json contains the names and sizes of the images")
     width, height = image_size(path)
-    name = f"{image_id}{path.suffix}"
+    has_suffix = PurePosixPath(image_id).name == path.name  # another image differs only in it
+    name = image_id if has_suffix else f"{image_id}{path.suffix}"
     return {"id": number, "file_name": name, "width": width, "height": height}
 
 

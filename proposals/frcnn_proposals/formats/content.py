@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal
 
 from numpy.typing import NDArray
@@ -26,11 +26,18 @@ class Content:
     """A complete file in memory.
 
     value: the arrays by name (.mat, .npz), the object (pickle), the value (json), the text (.csv).
+    folder: the one that was given, if the file is one of many.
     """
 
     path: Path
     kind: Kind
     value: Any = None
+    folder: Path | None = None
+
+    @property
+    def name(self) -> PurePath:
+        """The file's path below the folder, for ids of images; without a folder, its name."""
+        return self.path.relative_to(self.folder or self.path.parent)
 
     def of(self, kind: Kind) -> Any:
         """The value if the file is of this kind, else None."""
@@ -72,11 +79,11 @@ def kind_of(path: Path) -> Kind:
     )
 
 
-def load_content(path: Path) -> Content:
-    """Read a single file safely. Raises InputError, which names the file."""
+def load_content(path: Path, folder: Path | None = None) -> Content:
+    """Read a single file safely, one of `folder` if given. Raises InputError, which names it."""
     kind = kind_of(path)
     load = _LOADERS.get(kind)
-    return Content(path, kind, None if load is None else load(path))
+    return Content(path, kind, None if load is None else load(path), folder)
 
 
 def _json_of(path: Path) -> Any:

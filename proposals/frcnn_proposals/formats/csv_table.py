@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from frcnn_proposals.errors import InputError, reason
@@ -12,7 +12,6 @@ from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
 from frcnn_proposals.formats.containers.tables import Row, tables_of_rows
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, Order
-from frcnn_proposals.images import SUFFIXES
 
 _IMAGES = ("image", "image_id", "imageid", "image_name", "filename", "file_name", "file", "path")
 _SCORES = ("score", "confidence", "objectness")
@@ -78,7 +77,7 @@ def _parsed(path: Path, header: list[str], rows: Any) -> Parsed | None:
         if not row:
             continue
         try:
-            boxes = of_image.setdefault(_image_id(row[image_at]), [])
+            boxes = of_image.setdefault(_name(row[image_at]), [])
             cells = [row[place] for place in box_at]
             if any(cells):
                 score = "" if score_at is None else row[score_at]
@@ -89,10 +88,8 @@ def _parsed(path: Path, header: list[str], rows: Any) -> Parsed | None:
     return Parsed(*tables_of_rows(of_image), list(of_image), BoxLayout(_BOXES[named], 0))
 
 
-def _image_id(text: str) -> str:
-    """The image id: a file name without the suffix of an image."""
+def _name(text: str) -> str:
     name = text.strip()
     if not name:
         raise ValueError("the image is empty")
-    path = PurePosixPath(name)
-    return str(path.with_suffix("")) if path.suffix.lower() in SUFFIXES else name
+    return name

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import PurePath
 
 from frcnn_proposals.formats.base import Parsed, PerImageFormat
 from frcnn_proposals.formats.containers.tables import cells, columns_of, numbers, tables
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
+
+_BUCKETS = (4, 14, 22)  # lengths of the folder names: 4 for VOC, 14 and 22 for COCO
+
+
+def without_bucket(path: PurePath) -> PurePath:
+    """The path without its last folder, if this only divides the files by their first characters.
+
+    hosang/detection-proposals and rbgirshick/py-faster-rcnn lib/datasets/coco.py do so.
+    """
+    bucket = path.parent.name
+    is_bucket = len(bucket) in _BUCKETS and path.name.startswith(bucket)
+    return path.parent.parent / path.name if is_bucket else path
 
 
 @dataclass(frozen=True)
@@ -16,7 +28,7 @@ class BoxesMat(PerImageFormat):
     """The variable `boxes`.
 
     scored: the boxes can also be in `bboxes`, and `scores` can be present. suffix: the end of the
-    file name that does not belong to the id.
+    file name that does not belong to the id. buckets: see without_bucket.
     """
 
     name: str
@@ -24,6 +36,7 @@ class BoxesMat(PerImageFormat):
     layouts: tuple[BoxLayout, ...]
     scored: bool = False
     suffix: str = ""
+    buckets: bool = False
 
     def parse(self, content: Content) -> Parsed | None:
         variables = content.variables
@@ -35,10 +48,11 @@ class BoxesMat(PerImageFormat):
         if boxes is None:
             return None
         scores = columns_of(variables.get("scores"), len(boxes))
-        return Parsed([boxes], None if scores is None else [scores], [self.id_of(content.path)])
+        return Parsed([boxes], None if scores is None else [scores], [self.id_of(content.name)])
 
-    def id_of(self, path: Path) -> str:
-        return path.stem.removesuffix(self.suffix)
+    def id_of(self, path: PurePath) -> str:
+        path = without_bucket(path) if self.buckets else path
+        return super().id_of(path).removesuffix(self.suffix)
 
 
 # rbgirshick/fast-rcnn lib/datasets/pascal_voc.py, _load_selective_search_IJCV_roidb
@@ -50,7 +64,11 @@ DEMO = BoxesMat(
 # rbgirshick/py-faster-rcnn lib/datasets/coco.py: boxes as downloaded. jponttuset/mcg: bboxes (up,
 # left, down, right) and scores of a new run
 MCG = BoxesMat(
-    "mcg-mat", "MCG <id>.mat (boxes, or bboxes and scores)", (BoxLayout("yxyx", 1),), scored=True
+    "mcg-mat",
+    "MCG <id>.mat (boxes, or bboxes and scores)",
+    (BoxLayout("yxyx", 1),),
+    scored=True,
+    buckets=True,
 )
 
 
@@ -85,9 +103,12 @@ class HosangMat(PerImageFormat):
         return Parsed(
             [boxes],
             None if scores is None else [scores],
-            [self.id_of(content.path)],
+            [self.id_of(content.name)],
             remarks=(remark,) if len(runs) > 1 else (),
         )
+
+    def id_of(self, path: PurePath) -> str:
+        return super().id_of(without_bucket(path))
 
 
 class EdgeBoxesMat(PerImageFormat):
@@ -106,5 +127,5 @@ class EdgeBoxesMat(PerImageFormat):
         return Parsed(
             [table[:, :4] for table in many],
             [table[:, 4] for table in many],
-            None if one is None else [self.id_of(content.path)],
+            None if one is None else [self.id_of(content.name)],
         )

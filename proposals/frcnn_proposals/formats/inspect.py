@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_proposals.base import best_first
+from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.formats.base import Parsed
 from frcnn_proposals.formats.content import kind_of, load_content
 from frcnn_proposals.formats.folder import box_files, spread
-from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, check_readings, sound_ways
+from frcnn_proposals.formats.ids import Images, ImageSize, ids_if_known
+from frcnn_proposals.formats.interpret import Hints, Reading, check_readings, sound_ways
+from frcnn_proposals.matching import match_ids
 from frcnn_proposals.store.provenance import Provenance
-from frcnn_proposals.store.reader import open_store
+from frcnn_proposals.store.reader import ProposalStore, open_store
 
 Table = tuple[NDArray[Any], NDArray[Any] | None]  # boxes (N, 4) as the file has them, scores (N,)
 # Number of images that are read from a larger store.
@@ -25,7 +29,10 @@ _STORE_SAMPLE = 2000
 
 @dataclass(frozen=True)
 class Survey:
-    """Ranges over the tables that were read, in the file's own columns and base."""
+    """Ranges over the tables that were read, in the file's own columns and base.
+
+    order: the order in which the boxes of an image are read.
+    """
 
     tables: int
     boxes: int
@@ -34,6 +41,7 @@ class Survey:
     lowest: tuple[float, ...] = ()
     highest: tuple[float, ...] = ()
     scores: tuple[float, float] | None = None
+    order: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,29 +75,34 @@ class Inspection:
 
 
 def inspect_proposals(
-    path: str | Path, hints: Hints | None = None, size_of: ImageSize | None = None
+    path: str | Path,
+    hints: Hints | None = None,
+    image_ids: Sequence[str] | None = None,
+    size_of: ImageSize | None = None,
 ) -> Inspection:
-    """Inspect a proposal file or folder. Raises InputError if it is not one."""
-    path = Path(path)
+    """Inspect a proposal file or folder. Raises InputError if it is not one.
+
+    image_ids, size_of: the images that the boxes are checked against.
+    """
+    path, images = Path(path), Images(image_ids, size_of)
     kind = kind_of(path)
     if kind == "store":
-        return _inspect_store(path)
+        return _inspect_store(path, images)
     files = box_files(path) if kind == "folder" else [path]
-    contents = [load_content(file) for file in spread(files)]
-    ways = check_readings(contents, hints or Hints(), size_of)
+    contents = [load_content(file, path if kind == "folder" else None) for file in spread(files)]
+    ways = check_readings(contents, hints or Hints(), images)
     sound = sound_ways(ways)
     readings = (sound or ways)[0]
     layouts = {way[0].layout for way in sound}
     decided = len(layouts) == 1
     names = list(dict.fromkeys(way[0].format.name for way in sound))
     parsed = [reading.parsed for reading in readings]
-    tables = [table for file in parsed for table in _tables(file)]
+    tables = (table for file in parsed for table in _tables(file))
     remarks = list(dict.fromkeys(remark for file in parsed for remark in file.remarks))
     if len(contents) < len(files):
         remarks.append(f"{len(contents)} of {len(files)} files were read")
-    ids = parsed[0].ids
-    if ids is not None and len(contents) > 1:
-        ids = [file.ids[0] for file in parsed if file.ids]
+    ids = _ids_of(parsed, images)
+    remarks += _unmatched(ids, images)
     return Inspection(
         path,
         " or ".join(names) if names else "none",
@@ -121,25 +134,59 @@ def _verdict(way: list[Reading]) -> Verdict:
     return Verdict(way[0].format.name, str(way[0].layout), fault)
 
 
-def _inspect_store(path: Path) -> Inspection:
+def _inspect_store(path: Path, images: Images) -> Inspection:
     store = open_store(path)
     step = max(1, len(store) // _STORE_SAMPLE)
-    ids = list(itertools.islice(store.ids(), 5))
-    entries = (store[image_id] for image_id in itertools.islice(store.ids(), 0, None, step))
-    survey = _survey((entry.boxes, entry.scores) for entry in entries)
-    remarks = (f"{survey.tables} of {len(store)} images were read",) if step > 1 else ()
+    ids = list(itertools.islice(store.ids(), 0, None, step))
+    faults: list[str] = []
+    survey = _survey(_tables_of_store(store, ids, images, faults))
+    remarks = [f"{survey.tables} of {len(store)} images were read"] if step > 1 else []
+    if faults:
+        remarks.append(f"{len(faults)} images have boxes outside the image; {faults[0]}")
+    remarks += _unmatched(ids, images)
     return Inspection(
         path,
         "store",
         True,
         "certain: the file states it",
         len(store),
-        _describe_ids(ids, len(store)),
+        _describe_ids(ids),
         survey,
-        remarks=remarks,
+        remarks=tuple(remarks),
         provenance=store.provenance,
         failures=tuple(store.failures()),
     )
+
+
+def _tables_of_store(
+    store: ProposalStore, ids: Sequence[str], images: Images, faults: list[str]
+) -> Iterator[Table]:
+    """The tables of these images. Boxes outside an image are added to `faults`."""
+    for image_id in ids:
+        entry = store[image_id]
+        try:
+            check_proposals(entry, *(images.size(image_id) or (None, None)))
+        except ValueError as error:
+            faults.append(f"image {image_id}: {error}")
+        yield entry.boxes, entry.scores
+
+
+def _ids_of(files: Sequence[Parsed], images: Images) -> list[str | int] | None:
+    """The ids in the files as they are read; whole numbers if all of them are and stay so."""
+    read = [image_id for ids in ids_if_known(files, images) for image_id in ids or ()]
+    found = [image_id for parsed in files for image_id in parsed.ids or ()]
+    if any(parsed.ids is None for parsed in files):
+        return None
+    return found if list(map(str, found)) == read else list(read)
+
+
+def _unmatched(ids: Sequence[str | int] | None, images: Images) -> list[str]:
+    """A remark on the ids that are not among the images, whose boxes are not checked."""
+    if ids is None or images.ids is None:
+        return []
+    match = match_ids(dict.fromkeys(map(str, ids)), images.ids)
+    unmatched = replace(match, missing=()).describe()
+    return [f"{unmatched}; their boxes were not checked"] if unmatched else []
 
 
 def _tables(parsed: Parsed) -> Iterable[Table]:
@@ -151,8 +198,11 @@ def _tables(parsed: Parsed) -> Iterable[Table]:
 def _survey(tables: Iterable[Table]) -> Survey:
     lengths: list[int] = []
     lows, highs, score_ends = [], [], []
+    scored = unsorted = 0
     for boxes, scores in tables:
         lengths.append(len(boxes))
+        scored += scores is not None
+        unsorted += best_first(boxes, scores)[1] is not scores
         if len(boxes):
             lows.append(boxes.min(axis=0))
             highs.append(boxes.max(axis=0))
@@ -166,15 +216,23 @@ def _survey(tables: Iterable[Table]) -> Survey:
         tuple(map(float, np.min(lows, axis=0))) if lows else (),
         tuple(map(float, np.max(highs, axis=0))) if highs else (),
         (min(score_ends), max(score_ends)) if score_ends else None,
+        _order(scored, unsorted),
     )
 
 
-def _describe_ids(ids: Iterable[str | int] | None, count: int | None = None) -> str:
+def _order(scored: int, unsorted: int) -> str:
+    if not scored:
+        return "as in the file, which has no scores"
+    if not unsorted:
+        return "by score, best first"
+    return f"by score, best first; {unsorted} of {scored} images have another order in the file"
+
+
+def _describe_ids(ids: Sequence[str | int] | None) -> str:
     if ids is None:
         return "none: the tables are in the order of an image list, which is needed to read them"
-    found = list(ids)
-    if not found:
+    if not ids:
         return "none: the file is empty"
-    kind = "whole numbers" if all(isinstance(image_id, int) for image_id in found) else "names"
-    more = ", ..." if (count or len(found)) > 5 else ""
-    return f"{kind}: {', '.join(map(str, found[:5]))}{more}"
+    kind = "whole numbers" if all(isinstance(image_id, int) for image_id in ids) else "names"
+    more = ", ..." if len(ids) > 5 else ""
+    return f"{kind}: {', '.join(map(str, ids[:5]))}{more}"

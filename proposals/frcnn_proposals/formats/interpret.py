@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,21 +13,23 @@ from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats.base import Format, Parsed
 from frcnn_proposals.formats.containers.tables import all_found
 from frcnn_proposals.formats.content import Content, describe
+from frcnn_proposals.formats.ids import Images, ids_if_known, image_ids_of
 from frcnn_proposals.formats.known import FORMATS, format_named
-from frcnn_proposals.formats.layout import BoxLayout, Order, from_layout
+from frcnn_proposals.formats.layout import BoxLayout, Corners, Order, from_layout
 
-ImageSize = Callable[[str], tuple[int, int] | None]  # id -> (width, height) in pixels
+_Sizes = list[tuple[str, tuple[int, int] | None]]  # image id, and (width, height)
 # As in checks.py: rounding in float32.
 _TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
 class Hints:
-    """What the user states about a file: its format, its column order, its base."""
+    """What the user states about a file: its format, its column order, its base, its corners."""
 
     format: str | None = None
     order: Order | None = None
     base: int | None = None
+    corners: Corners | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +43,7 @@ class Reading:
 
 
 def check_readings(
-    contents: Sequence[Content], hints: Hints, size_of: ImageSize | None = None
+    contents: Sequence[Content], hints: Hints, images: Images
 ) -> list[list[Reading]]:
     """All ways to read these files, of one format, that fit the hints; a Reading per way and file.
 
@@ -53,9 +55,10 @@ def check_readings(
         files = all_found(format.parse(content) for content in contents)
         if files is None:
             continue
+        sizes = [_sizes_of(ids, images) for ids in ids_if_known(files, images)]
         layouts = format.layouts if files[0].layout is None else (files[0].layout,)
         for layout in _hinted(layouts, hints, named=hints.format is not None):
-            faults = [_fault_of_file(parsed, layout, size_of) for parsed in files]
+            faults = [_fault_of_file(*pair, layout) for pair in zip(files, sizes, strict=True)]
             pairs = zip(files, faults, strict=True)
             ways.append([Reading(format, parsed, layout, fault) for parsed, fault in pairs])
     if not ways:
@@ -68,15 +71,13 @@ def sound_ways(ways: list[list[Reading]]) -> list[list[Reading]]:
     return [way for way in ways if all(reading.fault is None for reading in way)]
 
 
-def decide(
-    contents: Sequence[Content], hints: Hints, size_of: ImageSize | None = None
-) -> list[Reading]:
+def decide(contents: Sequence[Content], hints: Hints, images: Images) -> list[Reading]:
     """The only way to read these files without a fault.
 
     Raises InputError if there is none, or if several ways would return different boxes. The message
     then names them and the options to choose one.
     """
-    ways = check_readings(contents, hints, size_of)
+    ways = check_readings(contents, hints, images)
     sound = sound_ways(ways)
     path = contents[0].path
     if not sound:
@@ -88,11 +89,12 @@ def decide(
         }
         raise InputError(f"{path}: its boxes are invalid " + "; ".join(list(faults)[:3]))
     if len({way[0].layout for way in sound}) > 1:
+        image_ids_of(path, sound[0][0].parsed, images)  # a missing image list comes first
         names = "; ".join(f"{way[0].format.name} ({way[0].layout})" for way in sound)
         raise InputError(
             f"{path}: it fits several formats: {names}.\n"
-            "Choose the format, or the order and base of its boxes: `--from`, `--order` and "
-            "`--base` of `frcnn proposals convert`."
+            "Choose the format, or the order, base and corners of its boxes: `--from`, `--order`, "
+            "`--base` and `--corners` of `frcnn proposals convert`."
         )
     return sound[0]
 
@@ -105,25 +107,33 @@ def _hinted(layouts: Sequence[BoxLayout], hints: Hints, named: bool) -> list[Box
     fitting = [
         layout
         for layout in layouts
-        if hints.order in (None, layout.order) and hints.base in (None, layout.base)
+        if hints.order in (None, layout.order)
+        and hints.base in (None, layout.base)
+        and hints.corners in (None, layout.corners)
     ]
     if fitting or not named:
         return fitting
     own = layouts[0]
     base = own.base if hints.base is None else hints.base
-    return [BoxLayout(hints.order or own.order, base, own.continuous)]
+    corners = hints.corners or own.corners
+    return [BoxLayout(hints.order or own.order, base, corners == "continuous")]
 
 
-def _fault_of_file(parsed: Parsed, layout: BoxLayout, size_of: ImageSize | None) -> str | None:
+def _sizes_of(ids: Sequence[str] | None, images: Images) -> _Sizes | None:
+    """Each image with its size, read once for all layouts; None if the images are not known."""
+    return None if ids is None else [(image_id, images.size(image_id)) for image_id in ids]
+
+
+def _fault_of_file(parsed: Parsed, sizes: _Sizes | None, layout: BoxLayout) -> str | None:
     """The first fault, and the table or image that has it."""
     if _is_normalised(parsed.boxes):
         return "all coordinates are from 0 to 1, as if divided by the image's size"
     for index, table in enumerate(parsed.boxes):
-        image_id = None if parsed.ids is None else str(parsed.ids[index])
-        size = None if size_of is None or image_id is None else size_of(image_id)
+        owner, size = (f"table {index + 1}", None)
+        if sizes is not None:
+            owner, size = (f"image {sizes[index][0]}", sizes[index][1])
         fault = fault_of(table, layout, size)
         if fault is not None:
-            owner = f"table {index + 1}" if image_id is None else f"image {image_id}"
             return f"{owner}: {fault}"
     return None
 
@@ -160,6 +170,6 @@ def fault_of(
 
 def _no_format(content: Content, hints: Hints) -> str:
     expected = "any known proposal format" if hints.format is None else hints.format
-    if hints.format is None and (hints.order is not None or hints.base is not None):
-        expected += " with that order and base"
+    if hints.format is None and hints != Hints():
+        expected += " with that order, base and corners"
     return f"{content.path}: is not {expected}; it contains {describe(content)}"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import pickle
-from collections.abc import Sequence
-from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
+import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
 from frcnn_proposals.formats.containers.tables import all_found, as_array, numbers
 from frcnn_proposals.formats.content import Content
-from frcnn_proposals.formats.layout import BoxLayout
+from frcnn_proposals.formats.layout import BoxLayout, table_of
 from frcnn_proposals.pickles.allowed import InstanceData
 
 
@@ -24,7 +24,7 @@ class Mmdet3Pkl(WritableFormat):
 
     name = "mmdet3"
     title = "MMDetection 3 .pkl (path -> bboxes, scores)"
-    layouts = (BoxLayout("xyxy", 0),)
+    layouts = (BoxLayout("xyxy", 0, continuous=True),)
 
     def parse(self, content: Content) -> Parsed | None:
         value = content.of("pickle")
@@ -34,7 +34,8 @@ class Mmdet3Pkl(WritableFormat):
         if entries is None or not all(isinstance(key, str) for key in value):
             return None
         scores = all_found(scores for _, scores in entries)
-        return Parsed([boxes for boxes, _ in entries], scores, _ids_of_paths(list(value)))
+        # The paths can be absolute, and begin with the folder of the images.
+        return Parsed([boxes for boxes, _ in entries], scores, list(value), rooted=False)
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
         value: dict[str, dict[str, NDArray[Any]]] = {}
@@ -42,19 +43,15 @@ class Mmdet3Pkl(WritableFormat):
             entry = content.proposals[image_id]
             path = content.path_of(image_id, "MMDetection 3 finds boxes by folder and file name")
             key = f"{path.resolve().parent.name}/{path.name}"
-            value[key] = {"bboxes": entry.boxes}
+            if key in value:
+                raise MisuseError(
+                    f"MMDetection 3 finds boxes by folder and file name, but two images are {key}; "
+                    "use another format, such as mmdet2"
+                )
+            value[key] = {"bboxes": table_of(entry.boxes, self.layouts[0])}
             if entry.scores is not None:
                 value[key]["scores"] = entry.scores
         pickle.dump(value, file, protocol=4)
-
-
-def _ids_of_paths(paths: Sequence[str]) -> list[str]:
-    """File names without folder and suffix; with folders if names would be equal."""
-    pure = [PurePosixPath(path.replace("\\", "/")) for path in paths]
-    stems = [path.stem for path in pure]
-    if len(set(stems)) == len(stems):
-        return stems
-    return [str(path.with_suffix("")) for path in pure]
 
 
 def _entry(item: Any) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
@@ -65,4 +62,6 @@ def _entry(item: Any) -> tuple[NDArray[Any], NDArray[Any] | None] | None:
     scores = as_array(fields.get("scores"))
     if boxes is None or (scores is not None and scores.size != len(boxes)):
         return None
+    if scores is None and len(boxes) == 0:  # no other image loses its scores because of this one
+        scores = np.zeros(0)
     return boxes, None if scores is None else scores.ravel()

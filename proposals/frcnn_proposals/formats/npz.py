@@ -56,4 +56,4 @@ class NpzOfImage(PerImageFormat):
         scores = None if boxes is None else columns_of(arrays.get("scores"), len(boxes))
         if boxes is None or (scores is None and "scores" in arrays):
             return None
-        return Parsed([boxes], None if scores is None else [scores], [self.id_of(content.path)])
+        return Parsed([boxes], None if scores is None else [scores], [self.id_of(content.name)])

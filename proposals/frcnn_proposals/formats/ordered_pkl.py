@@ -11,15 +11,18 @@ from numpy.typing import NDArray
 from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
 from frcnn_proposals.formats.containers.tables import list_of_tables, split_scores
 from frcnn_proposals.formats.content import Content
-from frcnn_proposals.formats.layout import BoxLayout
+from frcnn_proposals.formats.layout import BoxLayout, table_of
 
 
 class Mmdet2Pkl(WritableFormat):
-    """open-mmlab/mmdetection 2.x mmdet/datasets/custom.py; in N x 5 the score is last."""
+    """open-mmlab/mmdetection 2.x mmdet/datasets/custom.py; in N x 5 the score is last.
+
+    MMDetection 1 wrote the same lists with inclusive corners.
+    """
 
     name = "mmdet2"
     title = "MMDetection 2 .pkl (list of N x 4 or N x 5)"
-    layouts = (BoxLayout("xyxy", 0),)
+    layouts = (BoxLayout("xyxy", 0, continuous=True),)
     needs_order = True
 
     def parse(self, content: Content) -> Parsed | None:
@@ -34,12 +37,12 @@ class Mmdet2Pkl(WritableFormat):
     def write(self, content: ToWrite, file: BinaryIO) -> None:
         entries = content.entries
         scored = all(entry.scores is not None for entry in entries if len(entry))
-        tables = [
-            np.column_stack((entry.boxes, entry.scores))
-            if scored and entry.scores is not None
-            else entry.boxes
-            for entry in entries
-        ]
+        tables = []
+        for entry in entries:
+            table = table_of(entry.boxes, self.layouts[0])
+            if scored and entry.scores is not None:
+                table = np.column_stack((table, entry.scores))
+            tables.append(table)
         pickle.dump(tables, file, protocol=4)
 
 

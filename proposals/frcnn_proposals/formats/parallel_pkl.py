@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import pickle
 import re
-from typing import Any, BinaryIO
+from collections import Counter
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
 from frcnn_proposals.formats.containers.tables import list_of_ids, list_of_rows, list_of_tables
 from frcnn_proposals.formats.content import Content
-from frcnn_proposals.formats.layout import BoxLayout, to_layout
+from frcnn_proposals.formats.layout import BoxLayout, table_of
 
 _XYXY_ABS, _XYWH_ABS = 0, 1
 
@@ -47,13 +47,20 @@ class DetectronPkl(WritableFormat):
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
         entries = content.entries
+        numbers = [_whole_number_id(image_id) for image_id in content.ids]
+        repeated = next((number for number, times in Counter(numbers).items() if times > 1), None)
+        if repeated is not None:
+            raise MisuseError(
+                f"image ids in Detectron's files are whole numbers, and two images are {repeated}; "
+                "use another format, such as detectron2"
+            )
         value = {
             "boxes": [entry.boxes for entry in entries],
             "scores": [
                 np.zeros(len(entry), np.float32) if entry.scores is None else entry.scores
                 for entry in entries
             ],
-            "indexes": [_whole_number_id(image_id) for image_id in content.ids],
+            "indexes": numbers,
         }
         pickle.dump(value, file, protocol=2)
 
@@ -91,7 +98,7 @@ class Detectron2Pkl(WritableFormat):
         entries = content.entries
         value = {
             "ids": list(content.ids),
-            "boxes": [_rows(entry, self.layouts[0]) for entry in entries],
+            "boxes": [table_of(entry.boxes, self.layouts[0]) for entry in entries],
             "objectness_logits": [
                 _order(len(entry)) if entry.scores is None else entry.scores for entry in entries
             ],
@@ -111,13 +118,6 @@ def _whole_number_id(image_id: str) -> int:
             "use another format, such as detectron2"
         )
     return int(image_id.replace("_", ""))
-
-
-def _rows(entry: Proposals, layout: BoxLayout) -> NDArray[Any]:
-    """Rows in float32, or in float64 if adding 1 to a corner would lose precision in float32."""
-    rows = to_layout(entry.boxes, layout)
-    single = rows.astype(np.float32)
-    return single if np.array_equal(single, rows) else rows
 
 
 def _order(count: int) -> NDArray[np.float32]:

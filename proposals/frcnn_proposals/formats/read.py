@@ -7,15 +7,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats.base import PerImageFormat
 from frcnn_proposals.formats.content import Content, kind_of, load_content
-from frcnn_proposals.formats.folder import FolderProposals, box_files, sample_reading
-from frcnn_proposals.formats.ids import image_ids_of
-from frcnn_proposals.formats.interpret import Hints, ImageSize, Reading, decide
+from frcnn_proposals.formats.folder import FolderProposals, box_files, proposals_of, sample_reading
+from frcnn_proposals.formats.ids import (
+    Images,
+    ImageSize,
+    checked_ids,
+    image_ids_of,
+    matched_ids,
+)
+from frcnn_proposals.formats.interpret import Hints, decide
 from frcnn_proposals.formats.known import STORE, format_named
-from frcnn_proposals.formats.layout import Order, from_layout
+from frcnn_proposals.formats.layout import Corners, Order
 from frcnn_proposals.store.reader import open_store
 
 
@@ -35,19 +40,22 @@ def read_proposals(
     *,
     order: Order | None = None,
     base: int | None = None,
+    corners: Corners | None = None,
     image_ids: Sequence[str] | None = None,
     size_of: ImageSize | None = None,
 ) -> Mapping[str, Proposals]:
     """Read the boxes of a proposal file, or of a folder of them, by image id.
 
-    format, order, base: what the file does not state. Without them the file is read only if just
-        one meaning is possible. image_ids: the images of the dataset, in its order. Formats
-        without ids need them, and whole-number ids are mapped to them. size_of: returns the
-        (width, height) of an image, to check its boxes.
-    Ids in the file that are not in image_ids are kept: see matching.py.
+    format, order, base, corners: what the file does not state. Without them the file is read
+        only if just one meaning is possible. image_ids: the images of the dataset, in its order.
+        Formats without ids need them, and ids in the file are mapped to them. size_of: returns
+        the (width, height) of an image, to check its boxes.
+    Boxes with scores are sorted, best first. Ids in the file that are not in image_ids are kept:
+    see matching.py.
     Raises InputError, which names the file, if it cannot be read, is ambiguous, or is invalid.
     """
-    return open_proposals(path, Hints(format, order, base), image_ids, size_of).proposals
+    hints = Hints(format, order, base, corners)
+    return open_proposals(path, hints, image_ids, size_of).proposals
 
 
 def open_proposals(
@@ -58,6 +66,7 @@ def open_proposals(
 ) -> ProposalFile:
     """Like read_proposals, but also returns the format and remarks."""
     path = Path(path)
+    images = Images(image_ids, size_of)
     kind = kind_of(path)
     if kind == STORE:
         if hints.format not in (None, STORE):
@@ -67,45 +76,25 @@ def open_proposals(
     if hints.format == STORE:
         raise InputError(f"{path}: is not a proposal store")
     if kind == "folder":
-        return _open_folder(path, hints, image_ids, size_of)
-    content = load_content(path)
-    return _open_file(content, hints, image_ids, size_of)
+        return _open_folder(path, hints, images)
+    return _open_file(load_content(path), hints, images)
 
 
-def _open_file(
-    content: Content, hints: Hints, image_ids: Sequence[str] | None, size_of: ImageSize | None
-) -> ProposalFile:
-    (reading,) = decide([content], hints, size_of)
+def _open_file(content: Content, hints: Hints, images: Images) -> ProposalFile:
+    (reading,) = decide([content], hints, images)
     parsed = reading.parsed
-    ids = image_ids_of(content.path, parsed.ids, len(parsed.boxes), image_ids)
     proposals = {
-        image_id: _proposals(content.path, image_id, reading, index, size_of)
-        for index, image_id in enumerate(ids)
+        image_id: proposals_of(content.path, image_id, parsed, reading.layout, images, index)
+        for index, image_id in enumerate(image_ids_of(content.path, parsed, images))
     }
     return ProposalFile(content.path, reading.format.name, proposals, parsed.remarks)
 
 
-def _proposals(
-    path: Path, image_id: str, reading: Reading, index: int, size_of: ImageSize | None
-) -> Proposals:
-    parsed = reading.parsed
-    boxes = from_layout(parsed.boxes[index], reading.layout)
-    try:
-        found = Proposals(boxes, None if parsed.scores is None else parsed.scores[index])
-        size = None if size_of is None else size_of(image_id)
-        check_proposals(found, *(size or (None, None)))
-    except ValueError as error:
-        raise InputError(f"{path}: image {image_id}: {error}") from error
-    return found
-
-
-def _open_folder(
-    folder: Path, hints: Hints, image_ids: Sequence[str] | None, size_of: ImageSize | None
-) -> ProposalFile:
+def _open_folder(folder: Path, hints: Hints, images: Images) -> ProposalFile:
     paths = box_files(folder)
-    reading = sample_reading(paths, hints, size_of)
+    reading = sample_reading(folder, paths, hints, images)
     assert isinstance(reading.format, PerImageFormat)
-    names = [reading.format.id_of(path) for path in paths]
-    ids = image_ids_of(folder, names, len(paths), image_ids)
+    names = [reading.format.id_of(path.relative_to(folder)) for path in paths]
+    ids = checked_ids(folder, matched_ids(names, images.ids))
     files = dict(zip(ids, paths, strict=True))
-    return ProposalFile(folder, reading.format.name, FolderProposals(files, reading, size_of))
+    return ProposalFile(folder, reading.format.name, FolderProposals(files, reading, images))

@@ -27,10 +27,10 @@ class SamJson(PerImageFormat):
     layouts = (BoxLayout("xyxy", 0),)
 
     def parse(self, content: Content) -> Parsed | None:
-        value, image_id = content.of("json"), self.id_of(content.path)
+        value, image_id = content.of("json"), self.id_of(content.name)
         if isinstance(value, dict) and isinstance(value.get("image"), dict):
             name = value["image"].get("file_name")
-            image_id = PurePosixPath(name).stem if isinstance(name, str) else image_id
+            image_id = PurePosixPath(name).name if isinstance(name, str) else image_id
             value = value.get("annotations")
         if not isinstance(value, list) or not all(map(_is_mask, value)):
             return None

@@ -12,7 +12,12 @@ from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.digest import proposal_digest
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.formats import read_proposals
-from frcnn_proposals.formats.ids import whole_number
+from frcnn_proposals.formats.content import kind_of
+from frcnn_proposals.formats.ids import names_by_end, whole_number
+from frcnn_proposals.store.reader import ProposalStore
+
+# Version 2: the maximum corners of MMDetection are one past the last pixel.
+_OF_PICKLES = "-2"
 
 
 class Precomputed:
@@ -30,6 +35,8 @@ class Precomputed:
         self.file = Path(file)
         self.format = format
         self.version = proposal_digest(self.file)
+        if kind_of(self.file) == "pickle":
+            self.version += _OF_PICKLES
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -40,14 +47,15 @@ class Precomputed:
         raise MisuseError("precomputed proposals are found by image id; use propose_for")
 
     def propose_for(self, image_id: str, size: tuple[int, int] | None = None) -> Proposals:
-        """The file's boxes for an image. An id that the file stores as a whole number is found too.
+        """The file's boxes for an image.
 
+        An id is also found if the file stores it as a whole number, or with more folders in front.
         Raises InputError if there are none, or if one is outside `size` (width, height).
         """
-        names = (image_id, str(whole_number(image_id)))
-        found = next((self.proposals[name] for name in names if name in self.proposals), None)
-        if found is None:
+        name = self._name_of(image_id)
+        if name is None:
             raise InputError(f"{self.file}: has no boxes for image {image_id!r}")
+        found = self.proposals[name]
         try:
             check_proposals(found, *(size or (None, None)))
         except ValueError as error:
@@ -62,6 +70,18 @@ class Precomputed:
     def proposals(self) -> Mapping[str, Proposals]:
         """The boxes of the file by image id; read when they are first needed."""
         return read_proposals(self.file, format=self.format)
+
+    @cached_property
+    def _by_end(self) -> Mapping[str, str]:
+        # The ids of a store are those of its images.
+        known = isinstance(self.proposals, ProposalStore)
+        return {} if known else names_by_end(self.proposals)
+
+    def _name_of(self, image_id: str) -> str | None:
+        for name in (image_id, str(whole_number(image_id))):
+            if name in self.proposals:
+                return name
+        return self._by_end.get(image_id)
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in ("file", "format", "version")}

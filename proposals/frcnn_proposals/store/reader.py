@@ -27,7 +27,8 @@ def open_store(path: str | Path) -> ProposalStore:
 class ProposalStore(Mapping[str, Proposals]):
     """The proposals of many images, by image id. Each image is read when it is requested.
 
-    store[image_id] returns Proposals in pixels of the original image (see base.py). It raises
+    store[image_id] returns Proposals in pixels of the original image (see base.py), sorted if they
+    have scores. It raises
     KeyError for an id without boxes, and InputError if the file is damaged. Ids are sorted. A
     store can be pickled and used from any process or thread: each opens its own connection.
     """
@@ -49,7 +50,7 @@ class ProposalStore(Mapping[str, Proposals]):
             check_proposals(proposals, width, height)
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.path}: image {image_id!r}: {error}") from error
-        return proposals
+        return proposals.top(None)
 
     def __contains__(self, image_id: object) -> bool:
         return self._row("SELECT 1 FROM proposals WHERE id = ?", image_id) is not None

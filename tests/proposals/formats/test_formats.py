@@ -27,6 +27,8 @@ IDS = ["000012", "000345"]
 SCORES = [np.array([0.5, -1.5]), np.array([7.0])]
 YXYX_1 = [table[:, [1, 0, 3, 2]] + 1 for table in (FIRST, SECOND)]
 XYXY_1 = [FIRST + 1, SECOND + 1]
+# The outer edge of the last pixel: x2 + 1, y2 + 1.
+CONTINUOUS = [np.add(table, [0, 0, 1, 1]) for table in (FIRST, SECOND)]
 
 
 def cell(items, column=False) -> np.ndarray:
@@ -140,7 +142,8 @@ def test_sergeyk_mat_has_no_certain_base(tmp_path):
     tables = [table[:, [1, 0, 3, 2]] for table in (FIRST[:1], SECOND)]
     path = mat(tmp_path / "a.mat", all_boxes=cell(tables))
     with pytest.raises(
-        InputError, match=r"(?s)it fits several formats.*`--base` of `frcnn proposals convert`"
+        InputError,
+        match=r"(?s)several formats.*`--base` and .* of `frcnn proposals convert`",
     ):
         read_proposals(path, image_ids=IDS)
     found = read_proposals(path, image_ids=IDS, base=0)
@@ -188,10 +191,9 @@ def test_whole_number_ids_that_two_images_share_stay_numbers(tmp_path):
 
 @pytest.mark.parametrize("ids", [IDS, [12, 345], ["12", "345"]])
 def test_detectron2_pkl_has_continuous_corners(tmp_path, ids):
-    # The outer edge of the last pixel: x2 + 1, y2 + 1.
     value = {
         "ids": ids,
-        "boxes": [np.add(FIRST, [0, 0, 1, 1]), np.add(SECOND, [0, 0, 1, 1])],
+        "boxes": CONTINUOUS,
         "objectness_logits": SCORES,
         "bbox_mode": 0,
     }
@@ -214,9 +216,9 @@ def test_detectron2_pkl_of_widths(tmp_path):
 
 
 def test_mmdet2_pkl(tmp_path):
-    path = pkl(tmp_path / "a.pkl", [FIRST.astype(np.float32), SECOND.astype(np.float32)])
-    assert_boxes(read_proposals(path, image_ids=IDS))
-    scored = [np.column_stack(pair) for pair in zip((FIRST, SECOND), SCORES, strict=True)]
+    path = pkl(tmp_path / "a.pkl", [table.astype(np.float32) for table in CONTINUOUS])
+    assert_boxes(read_proposals(path, "mmdet2", image_ids=IDS))
+    scored = [np.column_stack(pair) for pair in zip(CONTINUOUS, SCORES, strict=True)]
     path = pkl(tmp_path / "a.pkl", scored)
     assert_boxes(read_proposals(path, image_ids=IDS), scores=SCORES)
     with pytest.raises(InputError, match="--image-set"):
@@ -225,8 +227,8 @@ def test_mmdet2_pkl(tmp_path):
 
 def test_mmdet3_pkl(tmp_path):
     value = {
-        "JPEGImages/000012.jpg": {"bboxes": FIRST, "scores": SCORES[0]},
-        "/data/VOC2007/JPEGImages/000345.jpg": {"bboxes": SECOND, "scores": SCORES[1]},
+        "JPEGImages/000012.jpg": {"bboxes": CONTINUOUS[0], "scores": SCORES[0]},
+        "/data/VOC2007/JPEGImages/000345.jpg": {"bboxes": CONTINUOUS[1], "scores": SCORES[1]},
     }
     assert_boxes(read_proposals(pkl(tmp_path / "a.pkl", value)), scores=SCORES)
     for entry in value.values():
@@ -235,7 +237,7 @@ def test_mmdet3_pkl(tmp_path):
 
 
 def test_mmdet3_equal_names_keep_their_folders(tmp_path):
-    value = {"train/1.jpg": {"bboxes": FIRST}, "val/1.jpg": {"bboxes": SECOND}}
+    value = {"train/1.jpg": {"bboxes": CONTINUOUS[0]}, "val/1.jpg": {"bboxes": CONTINUOUS[1]}}
     assert_boxes(read_proposals(pkl(tmp_path / "a.pkl", value)), ["train/1", "val/1"])
 
 
@@ -438,7 +440,9 @@ class TestWriting:
         count = write_proposals(path, proposals, format, image_ids=ids, image_paths=paths)
         assert count == 3
         assert list(tmp_path.iterdir()) == [path]
-        for named in (None, format):
+        # Without scores, a list of tables is also one of py-faster-rcnn.
+        ambiguous = format == "mmdet2" and proposals["000345"].scores is None
+        for named in (format,) if ambiguous else (None, format):
             found = read_proposals(path, named, image_ids=ids)
             assert sorted(found) == sorted(ids)
             for image_id, expected in proposals.items():
@@ -470,10 +474,10 @@ class TestWriting:
         np.testing.assert_array_equal(value["boxes"][0], [[11, 5, 41, 25], [0, 0, 100, 60]])
         np.testing.assert_array_equal(value["objectness_logits"][0], SCORES[0])
         value = pickle.loads(written("mmdet2", image_ids=IDS[::-1]))
-        np.testing.assert_array_equal(value[0], [[3, 7, 3, 9, 7]])
+        np.testing.assert_array_equal(value[0], [[3, 7, 4, 10, 7]])
         paths = {image_id: Path(f"x/JPEGImages/{image_id}.jpg") for image_id in IDS}
         value = pickle.loads(written("mmdet3", image_paths=paths))
-        np.testing.assert_array_equal(value["JPEGImages/000012.jpg"]["bboxes"], FIRST)
+        np.testing.assert_array_equal(value["JPEGImages/000012.jpg"]["bboxes"], CONTINUOUS[0])
         written("fast-rcnn-mat")
         variables = scipy.io.loadmat(path)
         np.testing.assert_array_equal(variables["boxes"].ravel()[0], YXYX_1[0])

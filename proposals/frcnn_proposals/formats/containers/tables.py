@@ -103,19 +103,13 @@ def split_scores(found: Sequence[Array]) -> tuple[list[Array], list[Array] | Non
 def tables_of_rows(
     of_image: Mapping[Any, Sequence[Row]],
 ) -> tuple[list[Array], list[Array] | None]:
-    """Tables and scores by image. If every box has a score, boxes are sorted, best first."""
-    scored = all(score is not None for rows in of_image.values() for _, score in rows)
-    scored = scored and any(of_image.values())
-    boxes, scores = [], []
-    for rows in of_image.values():
-        table = np.array([box for box, _ in rows], np.float64).reshape(-1, 4)
-        if scored:
-            row = np.array([score for _, score in rows], np.float64)
-            order = np.argsort(-row, kind="stable")
-            table = table[order]
-            scores.append(row[order])
-        boxes.append(table)
-    return boxes, scores if scored else None
+    """Tables by image, and scores if every box has one."""
+    all_rows = of_image.values()
+    boxes = [np.array([box for box, _ in rows], np.float64).reshape(-1, 4) for rows in all_rows]
+    scored = all(score is not None for rows in all_rows for _, score in rows)
+    if not scored or not any(all_rows):
+        return boxes, None
+    return boxes, [np.array([score for _, score in rows], np.float64) for rows in all_rows]
 
 
 def _row(item: Any, count: int) -> Array | None:

@@ -38,7 +38,7 @@ _WRITABLE = ("store", *(format.name for format in WRITABLE))
 @click.option(
     "--images",
     type=options.FolderPath,
-    help="Check that boxes lie inside the images of this folder. Required by mmdet3 and coco, "
+    help="Check that ids and boxes fit the images of this folder. Required by mmdet3 and coco, "
     "which store file names.",
 )
 @proposals_options.allow_mismatch

@@ -27,7 +27,7 @@ _FAILURES_SHOWN = 20
 @click.option(
     "--images",
     type=options.FolderPath,
-    help="Check that boxes lie inside the images of this folder.",
+    help="Check that ids and boxes fit the images of this folder.",
 )
 @options.json_file
 @pass_output
@@ -43,8 +43,9 @@ def inspect(
     \b
     frcnn proposals inspect voc_2007_trainval.mat
     """
-    size_of = None if images is None else sizes_of(image_files(images))
-    inspection = inspect_proposals(file, hints, size_of)
+    files = None if images is None else image_files(images)
+    sizes = None if files is None else sizes_of(files)
+    inspection = inspect_proposals(file, hints, None if files is None else list(files), sizes)
     table = Table(show_header=False)
     for name, text in _lines(inspection):
         table.add_row(name, escape(text))
@@ -75,6 +76,7 @@ def _lines(inspection: Inspection) -> Iterator[tuple[str, str]]:
         yield "scores", "none"
     else:
         yield "scores", f"{survey.scores[0]:g} to {survey.scores[1]:g}"
+    yield "order of boxes", survey.order
     if inspection.provenance is not None:
         yield "source", inspection.provenance.describe()
     for remark in inspection.remarks:

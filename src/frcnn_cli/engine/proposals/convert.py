@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,13 +12,16 @@ import numpy as np
 
 from frcnn_cli.engine.proposals.inputs import image_files, read_image_set, sizes_of
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.digest import proposal_digest
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import reject_same_file
+from frcnn_proposals.formats.ids import ImageSize
 from frcnn_proposals.formats.interpret import Hints
-from frcnn_proposals.formats.known import STORE
+from frcnn_proposals.formats.known import STORE, writable_named
 from frcnn_proposals.formats.read import ProposalFile, open_proposals
 from frcnn_proposals.formats.write import write_proposals
-from frcnn_proposals.matching import match_ids
+from frcnn_proposals.matching import IdMatch, match_ids
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import ProposalStore
 
@@ -31,7 +34,7 @@ class Conversion:
 
     to: name of the output format. hints: details that the input file does not contain.
     image_set: file with the image ids in order. images: folder of the images. allow_mismatch:
-    accept images without proposals, and proposals without an image.
+    accept images of the set without proposals, and proposals without an image.
     """
 
     to: str = STORE
@@ -63,12 +66,19 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
     size_of = None if files is None else sizes_of(files)
     source = open_proposals(file, conversion.hints or Hints(), known_ids, size_of)
     proposals = source.proposals
-    if ids is not None:
-        match = match_ids(proposals, ids)
+    remarks = list(source.remarks)
+    for match in _matches(proposals, ids, files):
         if not conversion.allow_mismatch:
             match.reject_mismatch(str(file), "To convert it anyway, use --allow-mismatch.")
-        # In a file without ids, an image without proposals still needs its place in the order.
-        proposals = ChainMap(dict.fromkeys(match.missing, _NO_BOXES), cast(Any, proposals))
+        remarks += [match.describe()] * (not match.is_exact)
+    if size_of is not None and isinstance(proposals, ProposalStore):
+        _check_boxes(proposals, size_of)
+    if ids is not None and _is_ordered(conversion.to):
+        # An image without proposals still needs its place in the order.
+        missing = [image_id for image_id in ids if image_id not in proposals]
+        proposals = ChainMap(dict.fromkeys(missing, _NO_BOXES), cast(Any, proposals))
+    elif ids is not None:
+        ids = [image_id for image_id in ids if image_id in proposals]
     images = write_proposals(
         out,
         proposals,
@@ -77,7 +87,35 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
         image_paths=files,
         provenance=_provenance(source),
     )
-    return Converted(source.format, images, (*source.remarks, *_losses(conversion.to, proposals)))
+    return Converted(source.format, images, (*remarks, *_losses(conversion.to, proposals)))
+
+
+def _matches(
+    proposals: Mapping[str, Proposals],
+    ids: Sequence[str] | None,
+    files: Mapping[str, Path] | None,
+) -> Iterator[IdMatch]:
+    """The proposals compared with the image set, and with the image files.
+
+    The folder of the files can contain other images too, so those without proposals do not count.
+    """
+    if ids is not None:
+        yield match_ids(proposals, ids)
+    if files is not None:
+        yield replace(match_ids(proposals, list(files)), missing=())
+
+
+def _check_boxes(store: ProposalStore, size_of: ImageSize) -> None:
+    """Raise InputError for a box outside its image; other files are checked when they are read."""
+    for image_id, entry in store.items():
+        try:
+            check_proposals(entry, *(size_of(image_id) or (None, None)))
+        except ValueError as error:
+            raise InputError(f"{store.path}: image {image_id}: {error}") from error
+
+
+def _is_ordered(format: str) -> bool:
+    return format != STORE and writable_named(format).needs_order
 
 
 def _losses(to: str, proposals: Mapping[str, Proposals]) -> tuple[str, ...]:
