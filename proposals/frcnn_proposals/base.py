@@ -19,15 +19,20 @@ class Proposals:
     boxes: float32 (N, 4), x1, y1, x2, y2, 0-based, inclusive corners, in pixels of
         the original image. Without scores, the first box is the best.
     scores: float32 (N,), higher is better; None if the source has no scores.
+    clipped: number of boxes of a source that reached outside the image (see call_source).
 
-    Raises ValueError for a wrong shape. Other dtypes are converted to float32.
+    Raises ValueError for a wrong shape. Other dtypes are converted to float32. An empty list is no
+    boxes.
     """
 
     boxes: NDArray[np.float32]
     scores: NDArray[np.float32] | None = None
+    clipped: int = 0
 
     def __post_init__(self) -> None:
         boxes = np.ascontiguousarray(self.boxes, dtype=np.float32)
+        if boxes.shape == (0,):
+            boxes = boxes.reshape(0, 4)
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise ValueError(f"boxes have shape {boxes.shape}, expected (N, 4)")
         object.__setattr__(self, "boxes", boxes)
@@ -62,7 +67,11 @@ def best_first(
 
 @runtime_checkable
 class Source(Protocol):
-    """Computes proposals from pixels. Instances must be picklable: each worker gets a copy."""
+    """Computes proposals from pixels. Instances must be picklable: each worker gets a copy.
+
+    An object gets one call at a time, in a worker process. A source with the attribute
+    `thread_safe = True` may be called from several threads at once, in the process of the caller.
+    """
 
     name: str
     version: str
@@ -73,5 +82,8 @@ class Source(Protocol):
         ...
 
     def propose(self, image: Image) -> Proposals:
-        """Proposals for one RGB image (H, W, 3) uint8. The same pixels must give the same boxes."""
+        """Proposals for one RGB image (H, W, 3) uint8, which is read-only.
+
+        The same pixels must give the same boxes. Without boxes, return Proposals([]).
+        """
         ...

@@ -27,9 +27,29 @@ def check_proposals(
     inverted = (boxes[:, 2] < boxes[:, 0]) | (boxes[:, 3] < boxes[:, 1])
     _reject(boxes, inverted, "has x2 < x1 or y2 < y1")
     if width is not None and height is not None:
-        limits = np.array([width - 1, height - 1], np.float32) + _TOLERANCE
-        outside = (boxes[:, :2] < -_TOLERANCE).any(axis=1) | (boxes[:, 2:] > limits).any(axis=1)
+        outside = _reaches_outside(boxes, width, height)
         _reject(boxes, outside, f"is outside its image of {width} x {height} pixels")
+
+
+def clip_proposals(proposals: Proposals, width: int, height: int) -> Proposals:
+    """Clip boxes that reach outside the image, and remove those without a pixel inside.
+
+    The result's `clipped` counts both. Other boxes are not changed.
+    """
+    boxes, scores = proposals.boxes, proposals.scores
+    outside = _reaches_outside(boxes, width, height)
+    if not outside.any():
+        return proposals
+    last = np.array([width - 1, height - 1], np.float32)
+    inside = (boxes[:, :2] <= last).all(axis=1) & (boxes[:, 2:] >= 0).all(axis=1)
+    boxes = np.where(outside[:, None], np.clip(boxes, 0, np.tile(last, 2)), boxes)[inside]
+    return Proposals(boxes, None if scores is None else scores[inside], int(outside.sum()))
+
+
+def _reaches_outside(boxes: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
+    limits = np.array([width - 1, height - 1], np.float32) + _TOLERANCE
+    outside = (boxes[:, :2] < -_TOLERANCE) | (boxes[:, 2:] > limits)
+    return np.asarray(outside.any(axis=1))
 
 
 def _reject(boxes: NDArray[np.float32], bad: Any, fault: str) -> None:

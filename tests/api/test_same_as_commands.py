@@ -24,6 +24,7 @@ DETECTION: list[tuple[str, dict[str, Any]]] = [
     ("--precision float32", {"precision": "float32"}),
     ("--proposals shapes.proposals", {"proposals": "shapes.proposals"}),
     ("--source selective-search", {"source": "selective-search"}),
+    ("--param step=0.4 --param scales=[64]", {"parameters": {"step": 0.4, "scales": [64]}}),
 ]
 
 

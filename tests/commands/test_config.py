@@ -45,7 +45,9 @@ def test_the_source_of_each_setting_is_shown() -> None:
     shown = show(
         "voc2007", "--preset", "paper-l", "--variant", "multiscale", "--config", "mine.toml",
         "--iterations", "70", "--set", "sampling.foreground_iou=0.6", "--source", "dense",
+        "--param", "step=0.5", "--param", "scales=[64]",
     )  # fmt: skip
+    assert shown["proposals.parameters"] == (["step=0.5", "scales=[64]"], "--param")
     assert shown["data.dataset"] == ("voc2007", "DATASET")
     assert shown["backbone"] == ("vgg16", "preset paper-l")
     assert shown["sampling.scales"] == ([480, 576, 688, 864, 1200], "Variant multiscale")

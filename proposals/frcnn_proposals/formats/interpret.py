@@ -13,7 +13,7 @@ from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats.base import Format, Parsed
 from frcnn_proposals.formats.containers.tables import all_found
 from frcnn_proposals.formats.content import Content, describe
-from frcnn_proposals.formats.ids import Images, ids_if_known
+from frcnn_proposals.formats.ids import Images, ids_if_known, image_ids_of
 from frcnn_proposals.formats.known import FORMATS, format_named
 from frcnn_proposals.formats.layout import BoxLayout, Corners, Order, from_layout
 
@@ -89,6 +89,7 @@ def decide(contents: Sequence[Content], hints: Hints, images: Images) -> list[Re
         }
         raise InputError(f"{path}: its boxes are invalid " + "; ".join(list(faults)[:3]))
     if len({way[0].layout for way in sound}) > 1:
+        image_ids_of(path, sound[0][0].parsed, images)  # a missing image list comes first
         names = "; ".join(f"{way[0].format.name} ({way[0].layout})" for way in sound)
         raise InputError(
             f"{path}: it fits several formats: {names}.\n"

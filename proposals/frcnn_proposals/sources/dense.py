@@ -27,6 +27,7 @@ class DenseBoxes:
 
     name = "dense"
     version = "1"
+    thread_safe = True
 
     def __init__(
         self,

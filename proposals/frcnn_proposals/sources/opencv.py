@@ -31,6 +31,7 @@ class OpenCVSelectiveSearch:
     """
 
     name = "opencv-selective-search"
+    thread_safe = True
 
     def __init__(self, mode: str = "fast") -> None:
         if mode not in MODES:

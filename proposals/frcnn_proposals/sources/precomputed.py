@@ -29,6 +29,7 @@ class Precomputed:
     """
 
     name = "precomputed"
+    thread_safe = True
 
     def __init__(self, file: str | Path, format: str | None = None) -> None:
         self.file = Path(file)

@@ -8,13 +8,15 @@ parameters.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from frcnn_proposals.base import Source
-from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.errors import Error, InputError, MisuseError
+from frcnn_proposals.sources.call import plugin_code
 from frcnn_proposals.sources.union import SEPARATOR, UnionSource
 
 ENTRY_POINT_GROUP = "frcnn.proposals"
@@ -41,28 +43,60 @@ class SourceInfo:
     summary: str
 
 
-def make_source(name: str, **parameters: Any) -> Source:
+def make_source(name: str, /, **parameters: Any) -> Source:
     """Create the source `name` with `parameters`.
 
     Names joined by a plus (selective-search+dense) combine several sources; `parameters` then has
     a dictionary of parameters for each name.
 
     Raises MisuseError if the name or a parameter is unknown, InputError if the source cannot be
-    loaded.
+    loaded or created, or is not one (see check_source).
     """
     if SEPARATOR in name:
         return _make_union(name.split(SEPARATOR), parameters)
     factory = _load(name)
+    known = _parameters(name, factory)
     try:
         inspect.signature(factory).bind(**parameters)
     except TypeError as error:
         raise MisuseError(
-            f"source {name!r}: {error}; its parameters: {', '.join(_parameters(factory)) or 'none'}"
+            f"source {name!r}: {error}; its parameters: {', '.join(known) or 'none'}"
         ) from error
-    source = factory(**parameters)
-    if not isinstance(source, Source):
-        raise InputError(f"source {name!r} must have name, version, parameters and propose(image)")
-    return source
+    with plugin_code(f"source {name!r} cannot be created", Error):
+        source = factory(**parameters)
+    return check_source(source, name)
+
+
+def check_source(source: Any, name: str = "") -> Source:
+    """Return `source` if it has what a source needs; `name` is for messages.
+
+    Raises InputError if an attribute is missing, or if the parameters are not JSON values.
+    """
+    shown = f"source {name or type(source).__name__!r}"
+    with plugin_code(f"{shown}: its parameters must be a dictionary of JSON values"):
+        complete = isinstance(source, Source) and isinstance(source.name, str)
+        if complete:
+            json.dumps([source.version, dict(source.parameters)], sort_keys=True, allow_nan=False)
+    if not complete:
+        raise InputError(f"{shown} must have name, version, parameters and propose(image)")
+    return source  # type: ignore[no-any-return]
+
+
+def parse_parameters(texts: Iterable[str]) -> dict[str, Any]:
+    """Parse NAME=VALUE texts; later ones override earlier ones.
+
+    VALUE is JSON; if it is not valid JSON, it is a string. Raises MisuseError without a name.
+    """
+    parameters: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise MisuseError(f"--param must be NAME=VALUE, not {text!r}")
+        try:
+            parameters[name] = json.loads(value)
+        except (ValueError, RecursionError):
+            parameters[name] = value
+    return parameters
 
 
 def list_sources() -> tuple[SourceInfo, ...]:
@@ -87,21 +121,20 @@ def _describe(name: str, entry_point: EntryPoint) -> SourceInfo:
     origin = "built in" if name in _BUILT_IN else package
     try:
         factory = _load(name)
+        parameters = tuple(_parameters(name, factory))
     except InputError as error:
         return SourceInfo(name, origin, (), str(error).splitlines()[0])
     summary = (inspect.getdoc(factory) or "").split("\n\n")[0].replace("\n", " ")
-    return SourceInfo(name, origin, tuple(_parameters(factory)), summary)
+    return SourceInfo(name, origin, parameters, summary)
 
 
 def _load(name: str) -> Callable[..., Source]:
     sources = _sources()
     if name not in sources:
         raise MisuseError(f"unknown proposal source {name!r}; available: {', '.join(sources)}")
-    try:
-        return sources[name].load()  # type: ignore[no-any-return]
-    except Exception as error:  # a plugin's import can fail in any way
-        message = f"{type(error).__name__}: {reason(error)}"
-        raise InputError(f"proposal source {name!r} cannot be loaded: {message}") from error
+    with plugin_code(f"proposal source {name!r} cannot be loaded"):
+        factory: Callable[..., Source] = sources[name].load()
+    return factory
 
 
 def _sources() -> dict[str, EntryPoint]:
@@ -111,8 +144,10 @@ def _sources() -> dict[str, EntryPoint]:
     return _BUILT_IN | {name: plugins[name] for name in others}
 
 
-def _parameters(factory: Callable[..., Source]) -> list[str]:
-    return [
-        name if parameter.default is parameter.empty else f"{name}={parameter.default!r}"
-        for name, parameter in inspect.signature(factory).parameters.items()
-    ]
+def _parameters(name: str, factory: Callable[..., Source]) -> list[str]:
+    """The parameters of a source, such as step=0.14."""
+    with plugin_code(f"proposal source {name!r} is not a class or function"):
+        return [
+            key if parameter.default is parameter.empty else f"{key}={parameter.default!r}"
+            for key, parameter in inspect.signature(factory).parameters.items()
+        ]

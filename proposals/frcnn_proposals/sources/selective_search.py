@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -52,6 +53,7 @@ class SelectiveSearch:
     # No annotations, so these are attributes of the class, not fields.
     name = "selective-search"
     version = "1"  # changes if the boxes change
+    thread_safe = True
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
@@ -76,8 +78,12 @@ class SelectiveSearch:
 
         from frcnn_kernels.selective_search import selective_search
 
+        pixels = np.ascontiguousarray(image).view()
+        # The operator only reads; torch warns of an array that is read-only.
+        with suppress(ValueError):
+            pixels.flags.writeable = True
         boxes = selective_search(
-            torch.from_numpy(np.ascontiguousarray(image)),
+            torch.from_numpy(pixels),
             **vars(STRATEGIES[self.mode]),
             min_side=self.min_side,
             max_boxes=self.max_boxes,

@@ -22,7 +22,8 @@ class UnionSource:
     def __init__(self, sources: Sequence[Source]) -> None:
         self.sources = tuple(sources)
         self.name = SEPARATOR.join(source.name for source in self.sources)
-        self.version = SEPARATOR.join(source.version for source in self.sources)
+        self.version = SEPARATOR.join(str(source.version) for source in self.sources)
+        self.thread_safe = all(getattr(s, "thread_safe", False) is True for s in self.sources)
 
     @property
     def parameters(self) -> Mapping[str, Any]:
@@ -30,7 +31,11 @@ class UnionSource:
         return {source.name: dict(source.parameters) for source in self.sources}
 
     def propose(self, image: Image) -> Proposals:
-        """Boxes of one RGB image (H, W, 3) uint8."""
-        boxes = np.concatenate([source.propose(image).boxes for source in self.sources])
+        """Boxes of one RGB image (H, W, 3) uint8, as the sources return them, not checked."""
+        return self.join([source.propose(image) for source in self.sources])
+
+    def join(self, found: Sequence[Proposals]) -> Proposals:
+        """The boxes of every source, in the order of the sources, as one list."""
+        boxes = np.concatenate([proposals.boxes for proposals in found])
         _, first = np.unique(boxes, axis=0, return_index=True)
-        return Proposals(boxes[np.sort(first)])
+        return Proposals(boxes[np.sort(first)], clipped=sum(p.clipped for p in found))

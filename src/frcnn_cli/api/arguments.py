@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterable, Mapping
 from functools import wraps
@@ -11,7 +12,7 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
-from frcnn_proposals.errors import MisuseError, machine_errors
+from frcnn_proposals.errors import MisuseError, machine_errors, reason
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -65,6 +66,14 @@ def names_of(classes: str | Iterable[str] | None) -> tuple[str, ...] | None:
 def path_of(given: str | Path | None) -> Path | None:
     """The path of a string or path."""
     return None if given is None else Path(given)
+
+
+def parameters_of(given: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Parameters of a source as NAME=VALUE. Raises MisuseError for a value that is not JSON."""
+    try:
+        return tuple(f"{name}={json.dumps(value)}" for name, value in (given or {}).items())
+    except (TypeError, ValueError) as error:
+        raise MisuseError(f"parameters must be JSON values ({reason(error)}).") from error
 
 
 def _check_argument(name: str, value: Any, annotation: Any, names: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.api.arguments import public
 from frcnn_cli.api.evaluation import check_output, data_options
@@ -32,6 +32,7 @@ def compress(
     data_root: str | Path | None = None,
     proposals: str | Path | None = None,
     source: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
     runs_root: str | Path = "runs",
     device: str = "auto",
     progress: OnProgress | None = None,
@@ -42,8 +43,8 @@ def compress(
     {"fc6": 1024, "fc7": 256}. energy: smallest ranks that keep this share of the squared singular
     values. budget: best ranks that take this share of the time. max_drop: smallest layers that lose
     at most this many mAP points, on a split that the model was not trained on. half: store weights
-    in bfloat16. dataset: to measure mAP before and after. out: by default next to the model, named
-    by the bound. Raises Error if no ranks meet the bound.
+    in bfloat16. dataset: to measure mAP before and after. parameters: of `source`. out: by default
+    next to the model, named by the bound. Raises Error if no ranks meet the bound.
     """
     reporter = reporter_for(progress)
     way = BoundOptions(_rank_text(svd_rank), energy, _budget_text(budget), max_drop, half, None)
@@ -51,7 +52,7 @@ def compress(
     path = find_model(None if model is None else Path(model), Path(runs_root))
     target = way.file_beside(path) if out is None else Path(out)
     reject_same_file(path, target)
-    data = data_options(dataset, split, data_root, proposals, source)
+    data = data_options(dataset, split, data_root, proposals, source, parameters)
     check_output(target, path, data, runs_root)
     from frcnn_cli.engine.compression.choose import compress_model, open_images_for
     from frcnn_cli.engine.distributed.devices import find_device

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from frcnn_cli.api.arguments import check_arguments, names_of, path_of, public
+from frcnn_cli.api.arguments import check_arguments, names_of, parameters_of, path_of, public
 from frcnn_cli.api.detections import Detections
 from frcnn_cli.api.images import (
     Boxes,
@@ -55,7 +55,7 @@ class Detector:
     path: of the model file. options: changes to the model's own settings. device: auto, cpu, cuda
     or cuda:N. proposals: a proposal file. source: computes proposals if none are given; None is the
     source that the model was trained with. max_pixels: limit of an image file. classes: to return;
-    None for all.
+    None for all. parameters: of the source, as NAME=VALUE.
     """
 
     path: Path
@@ -65,6 +65,7 @@ class Detector:
     source: str | None = None
     max_pixels: int = MAX_PIXELS
     classes: tuple[str, ...] | None = None
+    parameters: tuple[str, ...] = ()
     _network: LazyNetwork = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -88,6 +89,7 @@ class Detector:
         box_voting: float | None = None,
         proposals: str | Path | None = None,
         source: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
         device: str = "auto",
         runs_root: str | Path = "runs",
         max_pixels: int = MAX_PIXELS,
@@ -100,8 +102,9 @@ class Detector:
         suppress a box if its IoU with a better box is higher. flip: also use the mirrored image
         (`--tta flip`). scales: lengths of the shorter side; empty for the model's single scale.
         box_regression: False keeps the boxes of the proposals. box_voting: minimum IoU; 0 turns
-        it off. proposals: a proposal file, read by image id. runs_root: folder of the runs. Raises
-        Error if the model is not found or a setting is out of range.
+        it off. proposals: a proposal file, read by image id. parameters: of the source, such as
+        {"mode": "quality"}; without `source`, changes to those of the model's source. runs_root:
+        folder of the runs. Raises Error if the model is not found or a setting is out of range.
         """
         options = DetectionOptions(
             score_threshold=score_threshold,
@@ -116,7 +119,8 @@ class Detector:
         path = find_model(None if model is None else Path(model), Path(runs_root)).resolve()
         file = None if proposals is None else Path(proposals).resolve()
         names = names_of(classes)
-        detector = cls(path, options, device, file, source, max_pixels, names)
+        given = parameters_of(parameters)
+        detector = cls(path, options, device, file, source, max_pixels, names, given)
         detector._network.get()
         return detector
 
@@ -182,7 +186,9 @@ class Detector:
         """
         if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
             ready = self._network.get()
-            return self._detect(ready, image, *self._prepare(ready, image, proposals))
+            pixels, boxes = self._prepare(ready, image, proposals)
+            ready.warn_of_clipped(boxes.clipped, reporter_for(progress))
+            return self._detect(ready, image, pixels, boxes)
         if isinstance(image, Mapping):
             raise MisuseError("Images are a list, not a mapping. Give list(images.values()).")
         image = list(image)
@@ -247,29 +253,22 @@ class Detector:
 
     @property
     def _setting(self) -> Setting:
-        return Setting(self.options, self.proposals, self.source, self.classes)
+        return Setting(self.options, self.proposals, self.source, self.classes, self.parameters)
 
     def _prepare(self, ready: ReadyNetwork, image: Any, given: Any) -> tuple[Image, Proposals]:
         """Pixels and proposals of an image, computed in any thread."""
         pixels, image_id = pixels_of(image, self.max_pixels), image_id_of(image)
         if given is not None:
             return pixels, boxes_for(given, image_id, (pixels.shape[1], pixels.shape[0]))
-        if self.proposals is not None and not image_id:
-            raise MisuseError(
-                f"The proposals of {self.proposals} are found by image id: give the path of the "
-                "image, or proposals."
-            )
-        return pixels, ready.propose(image_id, pixels)
+        return pixels, ready.proposals_of(image, image_id, pixels)
 
     def _detect(
         self, ready: ReadyNetwork, image: Any, pixels: Image, boxes: Proposals
     ) -> Detections:
         found = ready.detect(pixels, boxes)
-        is_file = isinstance(image, str | Path)
-        source = Path(image) if is_file else pixels
-        return self._named(
-            ready, found, image_id_of(image), source, (pixels.shape[1], pixels.shape[0])
-        )
+        source = Path(image) if isinstance(image, str | Path) else pixels
+        size = (pixels.shape[1], pixels.shape[0])
+        return self._named(ready, found, image_id_of(image), source, size)
 
     def _detect_all(
         self, images: Sequence[Any], given: Sequence[Any], progress: OnProgress | None
@@ -280,10 +279,13 @@ class Detector:
         ready, found = self._network.get(), []
         tasks = zip(images, given, strict=True)
         prepared = prefetch(lambda task: self._prepare(ready, *task), tasks, usable_cores())
-        with reporter_for(progress).progress("Detecting", len(images)) as advance:
+        reporter, clipped = reporter_for(progress), 0
+        with reporter.progress("Detecting", len(images)) as advance:
             for image, (pixels, boxes) in zip(images, prepared, strict=True):
                 found.append(self._detect(ready, image, pixels, boxes))
+                clipped += boxes.clipped
                 advance(1, found[-1].image_id)
+        ready.warn_of_clipped(clipped, reporter)
         return found
 
     def _named(

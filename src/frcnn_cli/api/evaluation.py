@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from frcnn_cli.api.arguments import public
+from frcnn_cli.api.arguments import parameters_of, public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.records import Detections
@@ -27,6 +27,7 @@ def evaluate(
     data_root: str | Path | None = None,
     proposals: str | Path | None = None,
     source: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
     allow_mismatch: bool = False,
     top_k: int | None = None,
     nms_iou: float | None = None,
@@ -44,12 +45,13 @@ def evaluate(
 
     model: a .safetensors file, a run's folder, or None for the newest run. dataset: None is the
     dataset that the model was trained on. split: None is test if annotated, otherwise val.
-    proposals: a proposal file; None computes them by `source` into the cache. Detection settings
-    are those of `Detector.load`. save_detections: file of COCO results. An interrupted evaluation
-    is resumed by the same call. Raises Error if model, dataset and proposals do not match.
+    proposals: a proposal file; None computes them by `source` into the cache. parameters: of the
+    source; without `source`, changes to those of the model's source. Detection settings are those
+    of `Detector.load`. save_detections: file of COCO results. An interrupted evaluation is resumed
+    by the same call. Raises Error if model, dataset and proposals do not match.
     """
     reporter = reporter_for(progress)
-    data = data_options(dataset, split, data_root, proposals, source, allow_mismatch)
+    data = data_options(dataset, split, data_root, proposals, source, parameters, allow_mismatch)
     options = DetectionOptions(
         top_k=top_k,
         nms_iou=nms_iou,
@@ -121,6 +123,7 @@ def data_options(
     data_root: str | Path | None,
     proposals: str | Path | None,
     source: str | None,
+    parameters: Mapping[str, Any] | None,
     allow_mismatch: bool = False,
 ) -> DataOptions:
     """The engine's options for these arguments."""
@@ -130,5 +133,6 @@ def data_options(
         data_root=None if data_root is None else Path(data_root),
         proposals=None if proposals is None else Path(proposals),
         source=source,
+        parameters=parameters_of(parameters),
         allow_mismatch=allow_mismatch,
     )

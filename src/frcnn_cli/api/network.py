@@ -6,34 +6,41 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.sources.call import SourceError
+from frcnn_proposals.sources.precomputed import Precomputed
 
 if TYPE_CHECKING:
     from frcnn_cli.engine import records
     from frcnn_cli.engine.detection import run
-    from frcnn_cli.engine.detection.images import Propose
     from frcnn_cli.engine.models.loaded import LoadedModel
     from frcnn_cli.engine.network.model import FastRCNN
+    from frcnn_cli.engine.proposals.source_calls import Propose
+    from frcnn_cli.engine.reporter import Reporter
     from frcnn_proposals.base import Image, Proposals
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Detection settings: changes to the model's, the source of proposals, and the classes to
-    return (None for all)."""
+    """Detection settings: changes to the model's, the source of proposals with its parameters
+    (NAME=VALUE), and the classes to return (None for all)."""
 
     options: DetectionOptions
     proposals: Path | None
     source: str | None
     classes: tuple[str, ...] | None
+    parameters: tuple[str, ...] = ()
 
     def detector(self, loaded: LoadedModel) -> run.Detector:
         """The engine's detector. Raises MisuseError for a value out of range."""
         from frcnn_cli.engine.detection.run import make_detector
 
-        return make_detector(loaded, self.options, self.proposals, self.source, self.classes)
+        return make_detector(
+            loaded, self.options, self.proposals, self.source, self.classes, self.parameters
+        )
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,27 @@ class ReadyNetwork:
 
         found = detect_image(self.prepared, image, proposals, self.detector.settings)
         return self.detector.selected(found)
+
+    def proposals_of(self, image: Any, image_id: str, pixels: Image) -> Proposals:
+        """Proposals by the detector's source. Raises InputError, which names the image."""
+        source = self.detector.source
+        if isinstance(source, Precomputed) and not image_id:
+            raise MisuseError(
+                f"The proposals of {source.file} are found by image id: give the path of the "
+                "image, or proposals."
+            )
+        try:
+            return self.propose(image_id, pixels)
+        except SourceError as error:
+            name = image if isinstance(image, str | Path) else "the image"
+            raise InputError(f"{name}: {error}") from error
+
+    def warn_of_clipped(self, count: int, reporter: Reporter) -> None:
+        """Report how many boxes of the source reached outside their images."""
+        from frcnn_cli.engine.proposals.source_calls import clipped_message
+
+        if count:
+            reporter.warn(clipped_message(self.detector.source.name, count))
 
     def with_setting(self, setting: Setting) -> ReadyNetwork:
         """The same weights with other settings; the source of proposals stays the same."""
@@ -73,12 +101,12 @@ class LazyNetwork:
 
 def load_network(path: Path, device: str, setting: Setting) -> ReadyNetwork:
     """The network in a model file, as `frcnn detect` loads it."""
-    from frcnn_cli.engine.detection.images import proposals_from
     from frcnn_cli.engine.detection.prepare import prepare_model
     from frcnn_cli.engine.distributed.devices import find_device
     from frcnn_cli.engine.models.loaded import open_model
+    from frcnn_cli.engine.proposals.source_calls import SourceCalls
 
     loaded = open_model(path, path.parent, find_device(device), setting.options.precision)
     detector = setting.detector(loaded)
     prepared = prepare_model(loaded.model, loaded.precision)
-    return ReadyNetwork(detector, prepared, proposals_from(detector.source))
+    return ReadyNetwork(detector, prepared, SourceCalls(detector.source))

@@ -11,7 +11,7 @@ from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS
-from frcnn_proposals.sources.registry import DEFAULT_SOURCE, make_source
+from frcnn_proposals.sources.registry import DEFAULT_SOURCE, check_source, make_source
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.proposals.run import ProposeResult
@@ -48,7 +48,10 @@ def propose(
     inputs = [images] if isinstance(images, str | Path) else images
     if workers is not None and workers < 0:
         raise MisuseError(f"workers is {workers}; it must be at least 0.")
-    made = make_source(source, **(parameters or {})) if isinstance(source, str) else source
+    if isinstance(source, str):
+        made = make_source(source, **(parameters or {}))
+    else:
+        made = check_source(source)
     return propose_inputs(
         [str(text) for text in inputs],
         made,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from frcnn_cli.api.arguments import public
+from frcnn_cli.api.arguments import parameters_of, public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.settings import PrecisionChoice
@@ -30,6 +30,7 @@ def train(
     init: str | Path | None = None,
     proposals: str | Path | None = None,
     source: str | None = None,
+    parameters: Mapping[str, Any] | None = None,
     allow_mismatch: bool | None = None,
     sampling: Literal["hierarchical", "roi-centric"] | None = None,
     iterations: int | None = None,
@@ -53,7 +54,8 @@ def train(
     Settings are read from the preset, then variants, then the TOML file `config`, then arguments;
     later ones override earlier ones, and None changes nothing. settings: any setting by its full
     name, such as {"sampling.foreground_iou": 0.6}; `frcnn config show` lists them. out: the run's
-    folder; None creates a new one in `runs_root`. The other arguments are the options of
+    folder; None creates a new one in `runs_root`. parameters: of the source, such as
+    {"mode": "quality"}. The other arguments are the options of
     `frcnn train`, under the same names. An interrupted run is resumed by `resume`. Raises Error if
     the run cannot be started.
     """
@@ -74,6 +76,7 @@ def train(
         "init": init,
         "proposals": proposals,
         "source": source,
+        "parameters": parameters_of(parameters) or None,
         "allow_mismatch": allow_mismatch,
         "sampling": sampling,
         "iterations": iterations,

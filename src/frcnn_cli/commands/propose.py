@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -18,8 +17,12 @@ from frcnn_cli.engine.proposals.inputs import Shard
 from frcnn_cli.engine.proposals.propose import propose as propose_inputs
 from frcnn_cli.engine.proposals.run import ProposeResult
 from frcnn_proposals.base import Source
-from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.sources.registry import DEFAULT_SOURCE, list_sources, make_source
+from frcnn_proposals.sources.registry import (
+    DEFAULT_SOURCE,
+    list_sources,
+    make_source,
+    parse_parameters,
+)
 
 _FAILURES_SHOWN = 20
 
@@ -44,13 +47,7 @@ _FAILURES_SHOWN = 20
     show_default="fast",
     help="Mode of the selective search sources: fast or quality.",
 )
-@click.option(
-    "--param",
-    "parameters",
-    multiple=True,
-    metavar="NAME=VALUE",
-    help="Set another parameter of the source. Repeatable.",
-)
+@options.parameters
 @options.workers
 @options.max_pixels
 @click.option(
@@ -100,7 +97,8 @@ def propose(
             "Name the images: files, folders, globs, lists of paths, or datasets."
         )
     team = team_from_environment()
-    proposal_source = make_source(source, **_parameters(mode, parameters))
+    of_source = ({} if mode is None else {"mode": mode}) | parse_parameters(parameters)
+    proposal_source = make_source(source, **of_source)
     started = time.perf_counter()
     part = None if shard is None else Shard.parse(shard)
     result = propose_inputs(
@@ -112,19 +110,6 @@ def propose(
     write_json(json_path, _as_json(proposal_source, result, time.perf_counter() - started))
     if result.failures:
         click.get_current_context().exit(1)
-
-
-def _parameters(mode: str | None, given: tuple[str, ...]) -> dict[str, Any]:
-    parameters: dict[str, Any] = {} if mode is None else {"mode": mode}
-    for text in given:
-        name, separator, value = text.partition("=")
-        if not separator:
-            raise MisuseError(f"--param must be NAME=VALUE, not {text!r}")
-        try:
-            parameters[name] = json.loads(value)
-        except (ValueError, RecursionError):
-            parameters[name] = value
-    return parameters
 
 
 def _print_sources(output: Output) -> None:
@@ -159,6 +144,7 @@ def _as_json(source: Source, result: ProposeResult, seconds: float) -> dict[str,
         "parameters": dict(source.parameters),
         "computed": result.computed,
         "reused": result.reused,
+        "clipped": result.clipped,
         "failures": [{"id": image_id, "reason": reason} for image_id, reason in result.failures],
         "seconds": round(seconds, 3),
     }

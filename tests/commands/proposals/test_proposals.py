@@ -140,7 +140,7 @@ class TestConvert:
     def test_different_counts_are_reported(self, here):
         Path("a.pkl").write_bytes(pickle.dumps([np.array([[0, 0, 5, 5]])] * 3))
         Path("ids.txt").write_text("1\n2\n")
-        result = run("convert", "a.pkl", "out", "--from", "mmdet2", "--image-set", "ids.txt")
+        result = run("convert", "a.pkl", "out", "--image-set", "ids.txt")
         assert result.exit_code == 1
         assert "for 3 images, but the image list has 2" in result.output
 

@@ -11,10 +11,11 @@ import PIL.Image
 import pytest
 
 import frcnn_cli.engine.detection.images as detect_files_module
-from frcnn_cli.engine.detection.images import detect_files, proposals_from
+from frcnn_cli.engine.detection.images import detect_files
 from frcnn_cli.engine.detection.journal import Journal
 from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.source_calls import SourceCalls
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
@@ -252,7 +253,7 @@ def test_stored_images_are_not_detected_again(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    propose = proposals_from(DenseBoxes(step=0.5))
+    propose = SourceCalls(DenseBoxes(step=0.5))
     whole = list(detect_files(small_model, files, propose, SETTINGS))
     with Journal(tmp_path / "journal", {}) as journal:
         stopped = detect_files(small_model, files, propose, SETTINGS, journal)

@@ -64,7 +64,7 @@ class Trouble:
         if red == 5:
             os.kill(os.getpid(), signal.SIGKILL)
         if red == 4:
-            return Proposals(np.array([[0, 0, 4, 3]]))
+            return Proposals(np.array([[2, 0, 1, 3]]))
         return Proposals(np.array([[0, 0, 3, 3]]))
 
 
@@ -178,11 +178,13 @@ def test_failing_or_crashing_source_loses_only_its_image(tmp_path):
     result = propose_images(images, Trouble(), tmp_path / "out", workers=2)
     reasons = dict(result.failures)
     assert sorted(reasons) == ["i1", "i2", "i3", "i4", "i5"]
-    assert "i5.png: its worker process was killed by the kernel" in reasons["i5"]
+    assert "i5.png: trouble failed: its worker process was killed by the kernel" in reasons["i5"]
     assert "an error in the source" in reasons["i1"]
     assert "SIGSEGV" in reasons["i2"]
     assert "code 3" in reasons["i3"]
-    assert "outside its image" in reasons["i4"]
+    assert (
+        "i4.png: trouble returned an invalid box: box 0 (2, 0, 1, 3) has x2 < x1" in reasons["i4"]
+    )
     assert sorted(open_store(tmp_path / "out")) == ["i0", "i6", "i7"]
 
 

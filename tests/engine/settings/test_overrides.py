@@ -5,7 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from frcnn_cli.engine.settings import Experiment, Sampling, SvmSettings, TrainSettings
+from frcnn_cli.engine.settings import (
+    Experiment,
+    ProposalSettings,
+    Sampling,
+    SvmSettings,
+    TrainSettings,
+)
 from frcnn_cli.engine.settings.fields import kinds_of, nested, values_of
 from frcnn_cli.engine.settings.overrides import (
     Override,
@@ -101,6 +107,8 @@ def test_settings_survive_a_toml_file(tmp_path: Path) -> None:
     )
     experiment = replace(Experiment(), train=settings, weights='odd "name"\\ \x7f é.pth')
     experiment = replace(experiment, detect=replace(experiment.detect, score_threshold=None))
+    parameters = ('dense={"step": 0.3}', "mode=quality")
+    experiment = replace(experiment, proposals=ProposalSettings(parameters=parameters))
     path = tmp_path / "setting.toml"
     path.write_text(toml_text(experiment), encoding="utf-8")
     assert override(Experiment(), read_toml(path)) == experiment

@@ -42,6 +42,7 @@ class DetectOptions:
     detection: DetectionOptions
     proposals: Path | None
     source: str | None
+    parameters: tuple[str, ...]
     classes: tuple[str, ...] | None
     viz: bool
     out: Path
@@ -58,6 +59,7 @@ class DetectOptions:
 )
 @options.proposals_of_images
 @options.source
+@options.parameters
 @click.option(
     "--score-threshold",
     type=float,
@@ -135,7 +137,12 @@ def detect(output: Output, /, **given: Any) -> None:
         chosen.model, chosen.runs_root, chosen.device, chosen.detection.precision, output
     ) as (loaded, team):
         detector = make_detector(
-            loaded, chosen.detection, chosen.proposals, chosen.source, chosen.classes
+            loaded,
+            chosen.detection,
+            chosen.proposals,
+            chosen.source,
+            chosen.classes,
+            chosen.parameters,
         )
         if videos:
             if len(chosen.images) > 1 or team.world > 1:

@@ -144,5 +144,10 @@ detection_options = _all_of(
     options.top_k, _nms_iou, _precision, _tta, _scales, _no_box_regression, _box_voting
 )
 data_options = _all_of(
-    _split, options.data_root, options.proposals, options.source, options.allow_mismatch
+    _split,
+    options.data_root,
+    options.proposals,
+    options.source,
+    options.parameters,
+    options.allow_mismatch,
 )

@@ -90,6 +90,13 @@ source = click.option(
     help="Proposal source, used if no file is given; `frcnn propose --list-sources` lists all.",
     show_default="the source of the model's training proposals",
 )
+parameters = click.option(
+    "--param",
+    "parameters",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Set a parameter of the proposal source. Repeatable.",
+)
 allow_mismatch = click.option(
     "--allow-mismatch",
     is_flag=True,

@@ -85,6 +85,7 @@ _OPTIONS = (
         help="Proposal source to use without --proposals, for example selective-search+dense; "
         "`frcnn propose --list-sources` lists all.",
     ),
+    options.parameters,
     click.option(
         "--allow-mismatch",
         is_flag=True,

@@ -14,15 +14,13 @@ from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.run import ImageFile
+from frcnn_cli.engine.proposals.source_calls import Propose
 from frcnn_cli.engine.records import Detections, ReadFile
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.images import MAX_PIXELS, decode_image, digest_of, read_image_bytes
-from frcnn_proposals.sources.precomputed import Precomputed
-
-# A function from image id and pixels to proposals.
-Propose = Callable[[str, Image], Proposals]
+from frcnn_proposals.sources.call import SourceError
 
 
 @dataclass(frozen=True)
@@ -30,7 +28,7 @@ class DetectedFile:
     """One image file with its detections, or the error that prevented detection.
 
     image: its pixels; None after an error, or if the detections come from the journal. file: what
-    reading it showed.
+    reading it showed. clipped: number of proposals that reached outside the image.
     """
 
     image_id: str
@@ -39,25 +37,28 @@ class DetectedFile:
     detections: Detections | None = None
     error: str | None = None
     file: ReadFile | None = None
+    clipped: int = 0
 
 
 @dataclass(frozen=True)
 class ImageDetections:
     """Detections by image id, in the order of the files, and a message for each failed image.
 
-    files: what reading the image files showed, by image id.
+    files: what reading the image files showed, by image id. clipped: number of proposals that
+    reached outside their images.
     """
 
     detections: dict[str, Detections]
     failures: tuple[str, ...]
     files: dict[str, ReadFile] = field(default_factory=dict)
+    clipped: int = 0
 
 
 def collect_detections(
     results: Iterable[DetectedFile], on_result: Callable[[DetectedFile], None]
 ) -> ImageDetections:
     """Consume all results; `on_result` is called after each image."""
-    found, failures, files = {}, [], {}
+    found, failures, files, clipped = {}, [], {}, 0
     for result in results:
         if result.detections is None:
             failures.append(str(result.error))
@@ -65,8 +66,9 @@ def collect_detections(
             found[result.image_id] = result.detections
             if result.file is not None:
                 files[result.image_id] = result.file
+        clipped += result.clipped
         on_result(result)
-    return ImageDetections(found, tuple(failures), files)
+    return ImageDetections(found, tuple(failures), files, clipped)
 
 
 def gather_detections(team: Team, detected: ImageDetections) -> ImageDetections:
@@ -77,7 +79,7 @@ def gather_detections(team: Team, detected: ImageDetections) -> ImageDetections:
     }
     files = {image_id: file for part in parts for image_id, file in part.files.items()}
     failures = tuple(message for part in parts for message in part.failures)
-    return ImageDetections(found, failures, files)
+    return ImageDetections(found, failures, files, sum(part.clipped for part in parts))
 
 
 def detect_files(
@@ -107,24 +109,8 @@ def detect_files(
                 if journal is not None:
                     assert result.file is not None
                     journal.add(result.image_id, result.file.digest, found)
-                result = replace(result, detections=found)
+                result = replace(result, detections=found, clipped=task.proposals.clipped)
         yield result
-
-
-def proposals_from(source: Source) -> Propose:
-    """A function that computes proposals by `source`, or looks them up by image id (Precomputed).
-
-    Raises InputError if the file of a Precomputed source cannot be read.
-    """
-    if isinstance(source, Precomputed):
-        source.load()
-
-    def propose(image_id: str, image: Image) -> Proposals:
-        if isinstance(source, Precomputed):
-            return source.propose_for(image_id, (image.shape[1], image.shape[0]))
-        return source.propose(image)
-
-    return propose
 
 
 @dataclass(frozen=True)
@@ -148,8 +134,10 @@ def _prepare(propose: Propose, journal: Journal | None, max_pixels: int, file: I
         image = decode_image(data, path, max_pixels)
         read = ReadFile(digest, (image.shape[1], image.shape[0]))
         return _Task(replace(result, image=image, file=read), propose(image_id, image))
+    except SourceError as error:
+        return _Task(replace(result, error=f"{path}: {error}"))
     except InputError as error:
         return _Task(replace(result, error=str(error)))
-    except Exception as error:  # an error in a source fails one image, not the run
+    except Exception as error:  # such as a lack of memory
         message = f"{path}: computing proposals failed ({type(error).__name__}: {reason(error)})"
         return _Task(replace(result, error=message))

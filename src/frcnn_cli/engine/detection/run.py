@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,7 +17,6 @@ from frcnn_cli.engine.detection.images import (
     collect_detections,
     detect_files,
     gather_detections,
-    proposals_from,
 )
 from frcnn_cli.engine.detection.journal import Journal, resumed, waits_for_journal
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
@@ -27,6 +27,7 @@ from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.proposals.image_match import source_findings
 from frcnn_cli.engine.proposals.run import ImageFile
+from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message, source_of
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
@@ -35,7 +36,6 @@ from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS, read_image
 from frcnn_proposals.sources.precomputed import Precomputed
-from frcnn_proposals.sources.registry import make_source
 from frcnn_proposals.store.provenance import Provenance
 
 
@@ -62,12 +62,14 @@ def make_detector(
     proposals: Path | None = None,
     source: str | None = None,
     classes: Sequence[str] | None = None,
+    parameters: tuple[str, ...] = (),
 ) -> Detector:
     """Create a detector with proposals from a file, or computed by `source`.
 
     options: changes to the model's own settings. source: by default the one that the model
-    was trained with. classes: names of the classes to return; None for all. The scores of an SVM
-    classifier are margins, so the stored threshold, a probability, does not apply: the default
+    was trained with. parameters: of the source, as NAME=VALUE; without `source`, changes to those
+    of the model's source. classes: names of the classes to return; None for all. The scores of an
+    SVM classifier are margins, so the stored threshold, a probability, does not apply: the default
     is then 0.
     """
     options = options or DetectionOptions()
@@ -78,8 +80,8 @@ def make_detector(
     labels = None if classes is None else find_labels(classes, loaded.classes)
     if proposals is not None:
         return Detector(loaded, settings, Precomputed(proposals), labels)
-    name = source or loaded.experiment.proposals.source
-    return Detector(loaded, settings, make_source(name), labels)
+    chosen = loaded.experiment.proposals.with_source(source, parameters)
+    return Detector(loaded, settings, source_of(chosen), labels)
 
 
 def find_labels(names: Iterable[str], classes: Sequence[str]) -> tuple[int, ...]:
@@ -113,12 +115,16 @@ def detect_in_files(
     """
     outputs = outputs or DetectionOutputs()
     loaded, json_path = detector.loaded, outputs.json_path
-    propose = proposals_from(detector.source)
+    propose = SourceCalls(detector.source)
     if outputs.yolo is not None:
         start_yolo_folder(outputs.yolo, [image_id for image_id, _ in files], loaded.classes)
     journal = None if json_path is None else _journal(detector, json_path, team, reporter)
     part = team.part(files)
-    with resumed(journal, reporter), reporter.progress("Detecting", len(part)) as advance:
+    with (
+        closing(propose),
+        resumed(journal, reporter),
+        reporter.progress("Detecting", len(part)) as advance,
+    ):
         model = prepare_model(loaded.model, loaded.precision)
 
         def finish(result: DetectedFile) -> None:
@@ -136,6 +142,8 @@ def detect_in_files(
     if isinstance(detector.source, Precomputed) and team.is_first:
         others = source_findings(detector.source, detected.files)
         act_on(others, True, reporter)
+    if detected.clipped and team.is_first:
+        reporter.warn(clipped_message(detector.source.name, detected.clipped))
     found = detected.detections
     in_order = {
         image_id: detector.selected(found[image_id]) for image_id, _ in files if image_id in found

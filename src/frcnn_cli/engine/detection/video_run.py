@@ -7,7 +7,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +15,6 @@ import cv2
 import orjson
 
 from frcnn_cli.engine.detection.image import detect_image
-from frcnn_cli.engine.detection.images import Propose, proposals_from
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.detection.prepare import prepare_model
@@ -27,12 +26,14 @@ from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.interrupt import stop_between_steps
 from frcnn_cli.engine.drawing.detections import draw_detections
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.source_calls import Propose, SourceCalls, clipped_message
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import reject_same_file, unfinished_file, whole_file
+from frcnn_proposals.sources.call import SourceError
 
 SUFFIX = ".mp4"
 _CODEC = "mp4v"  # MPEG-4, which every build of OpenCV can write
@@ -47,7 +48,8 @@ class VideoDetections:
     """The output for a video.
 
     path: the annotated video. json_path: its detections. objects: number of detections per
-    class. failure: the error that ended the video. interrupted: whether Ctrl-C ended it.
+    class. failure: the error that ended the video. interrupted: whether Ctrl-C ended it. clipped:
+    number of proposals that reached outside the frames.
     """
 
     path: Path
@@ -57,6 +59,7 @@ class VideoDetections:
     objects: Counter[str] = field(default_factory=Counter)
     failure: InputError | None = None
     interrupted: bool = False
+    clipped: int = 0
 
 
 def detect_in_video(
@@ -77,7 +80,8 @@ def detect_in_video(
     with opened_video(name) as (video, frames):
         classes = detector.loaded.classes
         model = prepare_model(detector.loaded.model, detector.loaded.precision)
-        found = detect_frames(model, frames, proposals_from(detector.source), detector.settings)
+        propose = SourceCalls(detector.source)
+        found = detect_frames(model, frames, propose, detector.settings)
         stem = Path(name).stem if not video.is_camera else f"camera-{name}"
         path = folder / f"{stem}{SUFFIX}"
         done = VideoDetections(path, outputs.json_path or folder / f"{stem}.json")
@@ -87,6 +91,7 @@ def detect_in_video(
             start_yolo_folder(outputs.yolo, [text.stem for text in earlier], classes)
         started = time.monotonic()
         with (
+            closing(propose),
             whole_file(done.json_path) as file,
             _csv_file(outputs.csv_path) as write_rows,
             video_file(path, video) as write,
@@ -95,7 +100,7 @@ def detect_in_video(
         ):
             file.write(b"[")
             try:
-                for frame, every_detection in found:
+                for frame, proposals, every_detection in found:
                     detections = detector.selected(every_detection)
                     for entry in coco_entries(frame.index, detections, classes):
                         entry["seconds"] = round(frame.seconds, 3)
@@ -107,6 +112,7 @@ def detect_in_video(
                         outputs.write_image(image_id, frame.image, detections, classes)
                     write(frame, draw_detections(frame.image, detections, classes))
                     done.frames += 1
+                    done.clipped += proposals.clipped
                     advance(1, f"{len(detections)} objects")
                     if stop.made:
                         break
@@ -115,6 +121,8 @@ def detect_in_video(
                     raise
                 done.failure = error
             file.write(b"]\n")
+    if done.clipped:
+        reporter.warn(clipped_message(detector.source.name, done.clipped))
     done.seconds, done.interrupted = time.monotonic() - started, stop.made
     return done
 
@@ -135,19 +143,22 @@ def detect_frames(
     frames: Iterator[Frame],
     propose: Propose,
     settings: DetectSettings,
-) -> Iterator[tuple[Frame, Detections]]:
-    """Yield each frame with its detections; threads call `propose` a few frames ahead.
+) -> Iterator[tuple[Frame, Proposals, Detections]]:
+    """Yield each frame with its proposals and detections, in order.
 
-    The image id of a frame is its number, in six digits. If a frame cannot be read or its
-    proposals cannot be computed, raises InputError after all frames before it.
+    Threads call `propose` a few frames ahead. The image id of a frame is its number, in six digits.
+    If a frame cannot be read or its proposals cannot be computed, raises InputError after all
+    frames before it.
     """
 
     def proposed(frame: Frame) -> tuple[Frame, Proposals]:
         try:
             return frame, propose(f"{frame.index:06d}", frame.image)
+        except SourceError as error:
+            raise InputError(f"frame {frame.index}: {error}") from error
         except InputError:
             raise
-        except Exception as error:  # an error in the source
+        except Exception as error:  # such as a lack of memory
             cause = f"{type(error).__name__}: {reason(error)}"
             raise InputError(
                 f"frame {frame.index}: computing proposals failed ({cause})"
@@ -155,7 +166,7 @@ def detect_frames(
 
     failures: list[InputError] = []
     for frame, proposals in prefetch(proposed, _until_failure(frames, failures), usable_cores()):
-        yield frame, detect_image(model, frame.image, proposals, settings)
+        yield frame, proposals, detect_image(model, frame.image, proposals, settings)
     if failures:
         raise failures[0]
 

@@ -133,10 +133,8 @@ def _with_proposals(
     found = proposals_for(
         reporter,
         dataset,
-        data.proposals,
-        data.source or loaded.experiment.proposals.source,
+        data.proposal_settings(loaded.experiment.proposals),
         data_root=root,
-        allow_mismatch=data.allow_mismatch,
     )
     _warn_of_other_proposals(loaded, found, reporter)
     return found

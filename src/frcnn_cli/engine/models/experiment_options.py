@@ -30,6 +30,7 @@ FIELDS = {
     "init": "init",
     "proposals": "proposals.file",
     "source": "proposals.source",
+    "parameters": "proposals.parameters",
     "allow_mismatch": "proposals.allow_mismatch",
     "sampling": "sampling.strategy",
     "iterations": "schedule.iterations",
@@ -62,7 +63,11 @@ class SettingOptions:
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> SettingOptions:
         """Create the record from the values of `setting_options` by name; None means not given."""
-        values = {name: value for name, value in given.items() if value is not None}
+        values = {
+            name: value
+            for name, value in given.items()
+            if value is not None and (name, value) != ("parameters", ())
+        }
         fields = {name: values.pop(name) for name in FIELDS if name in values}
         return cls(**values, fields=fields)
 
@@ -160,4 +165,5 @@ def _absolute(name: str) -> str:
 
 
 def _option(name: str) -> str:
-    return "DATASET" if name == "dataset" else "--" + name.replace("_", "-")
+    named = {"dataset": "DATASET", "parameters": "--param"}
+    return named.get(name, "--" + name.replace("_", "-"))

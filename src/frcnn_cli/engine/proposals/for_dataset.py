@@ -12,8 +12,10 @@ from frcnn_cli.engine.proposals.cache import cache_explained, cache_path
 from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.propose import advance_with_rate, waits_for_store
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
+from frcnn_cli.engine.proposals.source_calls import clipped_message, source_of
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import ProposalSettings
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.digest import proposal_state
@@ -21,7 +23,6 @@ from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.locking import OnWait
 from frcnn_proposals.matching import match_ids
-from frcnn_proposals.sources.registry import DEFAULT_SOURCE, make_source
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import open_store
 
@@ -33,7 +34,8 @@ class DatasetProposals:
     dataset: the images that have proposals. path: the file with the proposals. fingerprint:
     differs if the proposals may differ; the fingerprint of the source, or the path and state
     of a given file or folder. skipped: a message for each image that is not in `dataset`. digests:
-    SHA-256 of the image files by image id, where their bytes were read.
+    SHA-256 of the image files by image id, where their bytes were read. clipped: number of boxes
+    that reached outside their images, of those that were computed now.
     """
 
     dataset: Dataset
@@ -42,31 +44,33 @@ class DatasetProposals:
     fingerprint: str
     skipped: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
+    clipped: int = 0
 
 
 def proposals_for(
     reporter: Reporter,
     dataset: Dataset,
-    file: Path | None,
-    source: str | None,
+    settings: ProposalSettings,
     *,
     data_root: Path | None = None,
-    allow_mismatch: bool = False,
     workers: int | None = None,
 ) -> DatasetProposals:
-    """Proposals for every image, from `file`, or computed by `source` and cached.
+    """Proposals for every image, from the file in `settings`, or computed by the source and cached.
 
-    source: None uses the default source.
+    data_root: folder of the dataset.
     """
-    source = source or DEFAULT_SOURCE
-    if file is not None:
+    if settings.file:
+        file, allow_mismatch = Path(settings.file), settings.allow_mismatch
         found = given_proposals(dataset, file, data_root, allow_mismatch, reporter)
     else:
-        with reporter.progress(f"Proposals ({source})", len(dataset)) as advance:
+        made = source_of(settings)
+        with reporter.progress(f"Proposals ({made.name})", len(dataset)) as advance:
             on_progress = advance_with_rate(advance)
             found = computed_proposals(
-                dataset, make_source(source), workers, on_progress, waits_for_store(reporter)
+                dataset, made, workers, on_progress, waits_for_store(reporter)
             )
+        if found.clipped:
+            reporter.warn(clipped_message(made.name, found.clipped))
     reporter.detail(f"Proposals: {found.path}")
     warn_of_some(reporter, found.skipped)
     return found
@@ -155,6 +159,7 @@ def computed_proposals(
         Provenance.of(source).fingerprint,
         tuple(failed.values()),
         store.digests(),
+        result.clipped,
     )
 
 

@@ -16,6 +16,7 @@ from frcnn_cli.engine.proposals.run import (
     ProposeResult,
     propose_images,
 )
+from frcnn_cli.engine.proposals.source_calls import clipped_message
 from frcnn_cli.engine.reporter import SILENT, Advance, Needs, Reporter
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
@@ -70,10 +71,13 @@ def propose(
             max_pixels=max_pixels,
         )
         try:
-            return _propose_as_team(team, files, out, propose_part)
+            result = _propose_as_team(team, files, out, propose_part)
         except KeyboardInterrupt:
             reporter.note("Interrupted. Finished images are saved: run the same command to resume.")
             raise
+    if result.clipped and team.is_first:
+        reporter.warn(clipped_message(source.name, result.clipped))
+    return result
 
 
 def _check_nothing_is_lost(out: Path, files: Sequence[ImageFile], source: Source) -> None:
@@ -153,4 +157,5 @@ def _propose_as_team(
         sum(result.computed for result in results),
         sum(result.reused for result in results),
         tuple(sorted(failure for result in results for failure in result.failures)),
+        sum(result.clipped for result in results),
     )

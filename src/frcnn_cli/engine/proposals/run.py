@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.proposals.workers import run_in_workers
 from frcnn_proposals.base import Proposals, Source
-from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.images import (
     MAX_PIXELS,
@@ -19,6 +19,7 @@ from frcnn_proposals.images import (
     read_image_bytes,
 )
 from frcnn_proposals.locking import OnWait
+from frcnn_proposals.sources.call import SourceError, call_source
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.store.destination import Destination
 from frcnn_proposals.store.provenance import Provenance
@@ -42,12 +43,16 @@ class ProposeProgress:
 
 @dataclass(frozen=True)
 class ProposeResult:
-    """The result of a run. failures: (image id, reason), also recorded in the store at `path`."""
+    """The result of a run. failures: (image id, reason), also recorded in the store at `path`.
+
+    clipped: number of computed boxes that reached outside their images.
+    """
 
     path: Path
     computed: int
     reused: int
     failures: tuple[tuple[str, str], ...]
+    clipped: int = 0
 
 
 def propose_images(
@@ -81,6 +86,7 @@ def propose_images(
     workers = usable_cores() if workers is None else workers
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []
+    clipped = 0
     with Destination(out, Provenance.of(source), on_wait) as store:
         for outcome in _outcomes(images, _Propose(source, max_pixels), store, workers):
             if outcome.error is not None:
@@ -90,11 +96,12 @@ def propose_images(
             elif outcome.proposals is not None:
                 store.add(outcome.image_id, outcome.proposals, outcome.digest, outcome.size)
                 progress = replace(progress, computed=progress.computed + 1)
+                clipped += outcome.proposals.clipped
             else:
                 progress = replace(progress, reused=progress.reused + 1)
             on_progress(progress)
         store.finish(None if keep_others else [image_id for image_id, _ in images])
-    return ProposeResult(out, progress.computed, progress.reused, tuple(sorted(failures)))
+    return ProposeResult(out, progress.computed, progress.reused, tuple(sorted(failures)), clipped)
 
 
 @dataclass(frozen=True)
@@ -119,7 +126,8 @@ def _outcomes(
     if workers == 0:
         yield from map(propose, missing)
     else:
-        yield from run_in_workers(propose, missing, workers, _worker_died)
+        died = partial(_worker_died, propose.source.name)
+        yield from run_in_workers(propose, missing, workers, died)
 
 
 def _stored_outcomes(
@@ -157,22 +165,21 @@ class _Propose:
             digest = digest_of(data)
             pixels = decode_image(data, path, self.max_pixels)
             size = (pixels.shape[1], pixels.shape[0])
-            if isinstance(self.source, Precomputed):
-                proposals = self.source.propose_for(image_id, size)
-            else:
-                proposals = self.source.propose(pixels)
-            check_proposals(proposals, *size)
-            return _Outcome(image_id, digest, size, proposals)
+            return _Outcome(image_id, digest, size, call_source(self.source, image_id, pixels))
+        except SourceError as error:
+            return _Outcome(image_id, digest, error=f"{path}: {error}")
         except InputError as error:
             return _Outcome(image_id, digest, error=str(error))
-        except Exception as error:  # an error in a source fails one image, not the run
-            message = f"{path}: {self.source.name} failed ({type(error).__name__}: {reason(error)})"
+        except Exception as error:  # such as a lack of memory
+            message = (
+                f"{path}: computing proposals failed ({type(error).__name__}: {reason(error)})"
+            )
             return _Outcome(image_id, digest, error=message)
 
 
-def _worker_died(image: ImageFile, cause: str) -> _Outcome:
+def _worker_died(source: str, image: ImageFile, cause: str) -> _Outcome:
     image_id, path = image
-    return _Outcome(image_id, error=f"{path}: {cause}")
+    return _Outcome(image_id, error=f"{path}: {source} failed: {cause}")
 
 
 def _reject_repeated_ids(images: Sequence[ImageFile]) -> None:

@@ -21,7 +21,7 @@ from types import ModuleType
 from typing import Generic, TypeVar
 
 from frcnn_cli.engine.distributed.interrupt import stop_signals_blocked
-from frcnn_proposals.errors import InputError, ran_out_of_processes
+from frcnn_proposals.errors import InputError, ran_out_of_processes, reason
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -49,11 +49,11 @@ def run_in_workers(
     themselves.
     """
     queue = iter(items)
-    pickled = pickle.dumps(function)
-    running: dict[Connection, _Worker[Item]] = {}
+    pickled = pickled_function(function)
+    running: dict[Connection, Worker[Item]] = {}
     try:
         for item in islice(queue, workers):
-            worker = _Worker(pickled, item)
+            worker = Worker(pickled, item)
             running[worker.connection] = worker
         for worker in running.values():
             worker.give(queue)
@@ -64,15 +64,12 @@ def run_in_workers(
                 try:
                     kind, value = connection.recv()
                 except (EOFError, OSError):
-                    # Its pipe closes before its exit code is known.
-                    worker.process.join(_SECONDS_TO_EXIT)
-                    worker.stop()
                     del running[connection]
                     current, *waiting = worker.items
-                    yield on_death(current, worker.exit_description())
+                    yield on_death(current, worker.stop_dead())
                     queue = chain(waiting, queue)
                     for item in islice(queue, 1):
-                        successor = _Worker(pickled, item)
+                        successor = Worker(pickled, item)
                         running[successor.connection] = successor
                         successor.give(queue)
                     continue
@@ -91,7 +88,17 @@ def run_in_workers(
             worker.stop()
 
 
-class _Worker(Generic[Item]):
+def pickled_function(function: Callable[[Item], Result]) -> bytes:
+    """The bytes that send `function` to workers. Raises InputError if it cannot be pickled."""
+    try:
+        return pickle.dumps(function)
+    except Exception as error:  # an object of another package can fail in any way
+        raise InputError(
+            f"this proposal source cannot be sent to worker processes ({reason(error)})"
+        ) from error
+
+
+class Worker(Generic[Item]):
     """A process, the parent's end of its pipe, and its items: the current one and the next."""
 
     def __init__(self, pickled: bytes, item: Item) -> None:
@@ -104,26 +111,31 @@ class _Worker(Generic[Item]):
             self.process.start()
         child_end.close()
         self.items: deque[Item] = deque()
-        self._send(item)
+        self.send(item)
 
     def give(self, queue: Iterator[Item]) -> None:
         """Send items from the queue until one waits, so that the worker is never idle."""
         for item in islice(queue, _AHEAD - len(self.items)):
-            self._send(item)
+            self.send(item)
 
-    def _send(self, item: Item) -> None:
+    def send(self, item: Item) -> None:
         self.items.append(item)
         # Sending to a process that has just died fails; its closed pipe is noticed when the
         # parent waits for results.
-        with suppress(BrokenPipeError, ConnectionResetError):
+        with suppress(OSError):
             self.connection.send(item)
 
     def stop(self) -> None:
-        self.connection.close()
+        # Killed first, so that a thread that waits for an answer is woken before the pipe closes.
         self.process.kill()
         self.process.join()
+        self.connection.close()
 
-    def exit_description(self) -> str:
+    def stop_dead(self) -> str:
+        """Clean up after a process whose pipe is closed; returns how it ended."""
+        # Its pipe closes before its exit code is known.
+        self.process.join(_SECONDS_TO_EXIT)
+        self.stop()
         code = self.process.exitcode or 0
         if code >= 0:
             return f"its worker process exited with code {code}"

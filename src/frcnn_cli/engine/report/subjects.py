@@ -32,6 +32,7 @@ from frcnn_cli.engine.report.page import write_report
 from frcnn_cli.engine.report.records import Report, Subject
 from frcnn_cli.engine.report.summary import all_settings, machine_facts, main_settings
 from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import ProposalSettings
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_cli.engine.training.metrics import read_training_log
 from frcnn_proposals.base import Proposals
@@ -120,9 +121,11 @@ def report_on_files(
     proposals = None
     if data.proposals is not None:
         proposals = proposals_for(
-            reporter, dataset, data.proposals, data.source,
-            data_root=data.data_root, allow_mismatch=data.allow_mismatch,
-        ).proposals  # fmt: skip
+            reporter,
+            dataset,
+            data.proposal_settings(ProposalSettings()),
+            data_root=data.data_root,
+        ).proposals
     return _write(folder, dataset, subjects, device, proposals, None, reporter)
 
 

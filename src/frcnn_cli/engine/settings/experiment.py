@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from frcnn_cli.engine.settings.checks import check
@@ -34,13 +34,21 @@ class ProposalSettings:
     """The source of proposals.
 
     file: a proposal file; if empty, `source` computes the proposals, which are cached. Two
-    sources joined with '+' provide the proposals of both. allow_mismatch: if the file and the
-    dataset do not match, continue with the images that both have.
+    sources joined with '+' provide the proposals of both. parameters: of the source, as NAME=VALUE.
+    allow_mismatch: if the file and the dataset do not match, continue with the images that both
+    have.
     """
 
     source: str = "selective-search"
     file: str = ""
     allow_mismatch: bool = False
+    parameters: tuple[str, ...] = ()
+
+    def with_source(self, source: str | None, parameters: tuple[str, ...]) -> ProposalSettings:
+        """These settings with another source; None keeps the source, and changes its parameters."""
+        if source is None:
+            return replace(self, parameters=(*self.parameters, *parameters))
+        return replace(self, source=source, parameters=parameters)
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _in_words(kind: Any) -> str:
         return "one of " + ", ".join(get_args(kind))
     if get_origin(kind) is tuple:
         parts = get_args(kind)
-        inner = {int: "integers", float: "numbers"}[parts[0]]
+        inner = {int: "integers", float: "numbers", str: "strings"}[parts[0]]
         return f"a list of {inner}" if parts[-1] is ... else f"a list of {len(parts)} {inner}"
     return _WORDS[kind]
 

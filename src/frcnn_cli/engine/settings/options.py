@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.settings.detection import DetectSettings, PrecisionChoice
+from frcnn_cli.engine.settings.experiment import ProposalSettings
 
 # Fields of the model's settings that a value other than None replaces.
 _REPLACED = ("score_threshold", "nms_iou", "top_k", "scales", "box_voting")
@@ -51,7 +52,8 @@ class DataOptions:
 
     dataset: name or path. split: None uses test if it is annotated, otherwise val. data_root:
     folder to search for datasets. proposals: a proposal file; None lets `source` compute them
-    into the cache. allow_mismatch: skip images without proposals.
+    into the cache. parameters: of the source, as NAME=VALUE; without `source`, changes to those of
+    the model's source. allow_mismatch: skip images without proposals.
     """
 
     dataset: str | None = None
@@ -60,3 +62,10 @@ class DataOptions:
     proposals: Path | None = None
     source: str | None = None
     allow_mismatch: bool = False
+    parameters: tuple[str, ...] = ()
+
+    def proposal_settings(self, own: ProposalSettings) -> ProposalSettings:
+        """The proposals to use, if `own` are those of the model's training."""
+        chosen = own.with_source(self.source, self.parameters)
+        file = "" if self.proposals is None else str(self.proposals)
+        return replace(chosen, file=file, allow_mismatch=self.allow_mismatch)

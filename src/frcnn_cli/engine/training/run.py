@@ -169,15 +169,7 @@ def prepare_run(
 
 
 def _proposals(experiment: Experiment, data: Dataset, reporter: Reporter) -> DatasetProposals:
-    chosen = experiment.proposals
-    return proposals_for(
-        reporter,
-        data,
-        Path(chosen.file) if chosen.file else None,
-        chosen.source,
-        data_root=experiment.data.folder,
-        allow_mismatch=chosen.allow_mismatch,
-    )
+    return proposals_for(reporter, data, experiment.proposals, data_root=experiment.data.folder)
 
 
 def with_split(experiment: Experiment, reporter: Reporter) -> Experiment:

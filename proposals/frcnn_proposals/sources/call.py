@@ -1,0 +1,102 @@
+"""The one place that calls a source for an image, and checks what it returns."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+import numpy as np
+
+from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.checks import check_proposals, clip_proposals
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.union import UnionSource
+
+
+class SourceError(InputError):
+    """A source failed, or returned something else than valid boxes.
+
+    The message names the source; whoever knows the image puts it in front.
+    """
+
+
+def is_thread_safe(source: Source) -> bool:
+    """Whether the source declares that several threads may call one object at the same time."""
+    return getattr(source, "thread_safe", False) is True
+
+
+def call_source(source: Source, image_id: str, image: Image) -> Proposals:
+    """The proposals of `source` for an RGB image (H, W, 3) uint8, checked.
+
+    The source gets a read-only view of the image. Boxes with scores are sorted by score, stably.
+    Boxes that reach outside the image are clipped and counted (see clip_proposals). Raises
+    SourceError if the source fails, returns another type, or returns an invalid box; InputError if
+    a proposal file has no valid boxes for this image.
+    """
+    size = (image.shape[1], image.shape[0])
+    if isinstance(source, Precomputed):
+        return source.propose_for(image_id, size)
+    if isinstance(source, UnionSource):
+        return source.join([call_source(member, image_id, image) for member in source.sources])
+    view = image.view()
+    view.flags.writeable = False
+    with plugin_code(f"{source.name} failed", restore_folder=not is_thread_safe(source)):
+        found = source.propose(view)
+    return _checked(source.name, found, size)
+
+
+@contextmanager
+def plugin_code(
+    failure: str, *unchanged: type[Exception], restore_folder: bool = True
+) -> Iterator[None]:
+    """Run code of another package: whatever it raises becomes a SourceError, except Ctrl-C.
+
+    failure: the start of the message. unchanged: exceptions to raise as they are. restore_folder:
+    return to the current folder at the end. All threads share this folder, so a source that is
+    called from several threads must not change it.
+    """
+    folder = _current_folder() if restore_folder else None
+    passed: tuple[type[BaseException], ...] = (KeyboardInterrupt, *unchanged)
+    try:
+        yield
+    except passed:
+        raise
+    except BaseException as error:  # such as SystemExit
+        cause = f"{type(error).__name__}: {reason(error)}"
+        raise SourceError(f"{failure} ({cause})") from error
+    finally:
+        if folder is not None:
+            with suppress(OSError):
+                os.chdir(folder)
+
+
+def _current_folder() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # it was removed
+        return None
+
+
+def _checked(name: str, found: Any, size: tuple[int, int]) -> Proposals:
+    if not isinstance(found, Proposals):
+        kind = "None" if found is None else f"an object of type {type(found).__name__}"
+        raise SourceError(
+            f"{name} returned {kind}; expected frcnn_proposals.base.Proposals, "
+            "without boxes Proposals([])"
+        )
+    try:
+        check_proposals(found)
+    except ValueError as error:
+        raise SourceError(f"{name} returned an invalid box: {error}") from error
+    return clip_proposals(_sorted(found), *size)
+
+
+def _sorted(found: Proposals) -> Proposals:
+    """Highest score first; a new object, because a plugin's own class may exist only there."""
+    if found.scores is None:
+        return Proposals(found.boxes)
+    order = np.argsort(-found.scores, kind="stable")
+    return Proposals(found.boxes[order], found.scores[order])

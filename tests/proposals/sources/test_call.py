@@ -1,0 +1,198 @@
+"""The one call of a source: what it gets, and what it may return."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from pathlib import Path
+
+import numpy as np
+import plugins
+import pytest
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.sources.call import SourceError, call_source, is_thread_safe
+from frcnn_proposals.sources.registry import (
+    check_source,
+    list_sources,
+    make_source,
+    parse_parameters,
+)
+from frcnn_proposals.sources.union import UnionSource
+from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.store.writer import StoreWriter
+
+
+@pytest.fixture(autouse=True)
+def installed(monkeypatch):
+    plugins.install(monkeypatch)
+
+
+@pytest.fixture
+def image():
+    pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
+    pixels[0, 0] = 255
+    return pixels
+
+
+IN_PROCESS = [kind for kind in plugins.FAILING if kind not in (plugins.ExitsAtOnce, plugins.Killed)]
+
+
+@pytest.mark.parametrize("kind", IN_PROCESS)
+def test_a_wrong_result_is_named_with_what_was_expected(kind, image):
+    before = image.copy()
+    with pytest.raises(SourceError) as caught:
+        call_source(kind(), "a", image)
+    assert str(caught.value).startswith(plugins.FAILING[kind])
+    np.testing.assert_array_equal(image, before)
+    assert image.flags.writeable
+
+
+def test_nothing_is_no_failure(image):
+    found = call_source(plugins.Nothing(), "a", image)
+    assert found.boxes.shape == (0, 4)
+    assert Proposals([], []).boxes.shape == (0, 4)
+
+
+def test_boxes_outside_are_clipped_and_counted(image):
+    found = call_source(plugins.Outside(), "a", image)
+    assert found.boxes.tolist() == [[0, 2, 29, 7], [1, 2, 3, 4]]  # higher score first
+    assert found.scores.tolist() == [2, 1]
+    assert found.clipped == 2
+
+
+def test_a_box_that_only_touches_the_border_is_not_changed(image):
+    exact = [(0, 0, 29, 19), (-0.005, 0, 29.005, 19)]
+    source = plugins.Plugin()
+    source.whole = lambda view: Proposals(exact)
+    found = call_source(source, "a", image)
+    np.testing.assert_array_equal(found.boxes, np.array(exact, np.float32))
+    assert found.clipped == 0
+
+
+def test_scores_decide_the_order_and_equal_ones_keep_theirs(image):
+    source = plugins.Plugin()
+    boxes = [(n, 0, n, 0) for n in range(5)]
+    source.whole = lambda view: Proposals(boxes, [1, 3, 3, -np.inf, np.inf])
+    assert call_source(source, "a", image).boxes[:, 0].tolist() == [4, 1, 2, 0, 3]
+
+
+def test_ctrl_c_is_not_a_failure_of_the_source(image):
+    source = plugins.Plugin()
+
+    def interrupt(view):
+        raise KeyboardInterrupt
+
+    source.whole = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        call_source(source, "a", image)
+
+
+def test_the_current_folder_stays(image, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    call_source(plugins.Moves(), "a", image)
+    assert Path.cwd() == tmp_path
+    make_source("grid", folder="/")
+    assert Path.cwd() == tmp_path
+    assert "SystemExit: 5" in describe("exits_when_imported")
+    assert Path.cwd() == tmp_path
+
+
+def test_a_union_checks_every_member(image, tmp_path):
+    joined = call_source(UnionSource([plugins.Outside(), plugins.Plugin()]), "a", image)
+    assert joined.boxes.tolist() == [[0, 2, 29, 7], [1, 2, 3, 4], [0, 0, 29, 19]]
+    assert joined.clipped == 2
+    with pytest.raises(SourceError, match=r"^returnsnone returned None"):
+        call_source(UnionSource([plugins.Plugin(), plugins.ReturnsNone()]), "a", image)
+    with StoreWriter(tmp_path / "one.proposals", Provenance("x")) as writer:
+        writer.add("a", Proposals([(3, 3, 4, 4)]))
+        writer.finish()
+    parameters = {"precomputed": {"file": tmp_path / "one.proposals"}}
+    found = call_source(make_source("precomputed+plugin", **parameters), "a", image)
+    assert found.boxes.tolist() == [[3, 3, 4, 4], [0, 0, 29, 19]]
+
+
+def test_only_declared_sources_are_thread_safe():
+    dense, search = make_source("dense"), make_source("selective-search")
+    assert is_thread_safe(dense)
+    assert is_thread_safe(search)
+    assert is_thread_safe(UnionSource([dense, search]))
+    assert is_thread_safe(plugins.Safe())
+    assert not is_thread_safe(plugins.Plugin())
+    assert not is_thread_safe(UnionSource([dense, plugins.Plugin()]))
+
+
+def test_selective_search_reads_the_view_without_a_copy_or_a_warning(image, monkeypatch):
+    import torch
+
+    read = []
+    convert = torch.from_numpy
+    monkeypatch.setattr(torch, "from_numpy", lambda array: (read.append(array), convert(array))[1])
+    source = make_source("selective-search")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = call_source(source, "a", image)
+    assert np.shares_memory(read[0], image)
+    assert len(found) > 0
+    np.testing.assert_array_equal(found.boxes, source.propose(image).boxes)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("exitswhencreated", "source 'exitswhencreated' cannot be created (SystemExit: 7)"),
+        ("undescribed", "its parameters must be a dictionary of JSON values (RuntimeError: not d"),
+        ("notjson", "its parameters must be a dictionary of JSON values (TypeError: Object of ty"),
+        ("nosource", "source 'nosource' must have name, version, parameters and propose(image)"),
+        ("not_callable", "proposal source 'not_callable' is not a class or function (TypeError"),
+        ("not_there", "proposal source 'not_there' cannot be loaded (ModuleNotFoundError: No mo"),
+        ("exits_when_imported", "source 'exits_when_imported' cannot be loaded (SystemExit: 5)"),
+    ],
+)
+def test_a_source_that_cannot_be_created_is_one_error(name, message):
+    with pytest.raises(InputError) as caught:
+        make_source(name)
+    assert message in str(caught.value)
+    assert list_sources()[0].name == "selective-search"  # the list is complete all the same
+
+
+def describe(name: str) -> str:
+    return next(info.summary for info in list_sources() if info.name == name)
+
+
+def test_an_object_is_checked_like_a_named_source():
+    with pytest.raises(InputError, match="source 'NotJson': its parameters must be"):
+        check_source(plugins.NotJson())
+    source = plugins.Plugin()
+    assert check_source(source) is source
+
+
+def test_a_rejected_parameter_is_the_message_of_the_source():
+    with pytest.raises(InputError, match=r"cannot be created \(ValueError: cells must be at le"):
+        make_source("grid", cells=0)
+    with pytest.raises(MisuseError, match="choose fast or quality"):
+        make_source("selective-search", mode="x")
+    with pytest.raises(InputError, match=r"source 'selective-search' cannot be created \(TypeErr"):
+        make_source("selective-search", min_side="a")
+    with pytest.raises(MisuseError, match="its parameters: cells=2"):
+        make_source("grid", name="x")
+
+
+def test_parameters_as_text():
+    texts = ("cells=8", "mode=quality", "names=[1, 2]", "cells=9", "empty=", "path=a=b")
+    assert parse_parameters(texts) == {
+        "cells": 9, "mode": "quality", "names": [1, 2], "empty": "", "path": "a=b"
+    }  # fmt: skip
+    for text in ("cells", "=8"):
+        with pytest.raises(MisuseError, match="must be NAME=VALUE"):
+            parse_parameters([text])
+
+
+def test_a_removed_current_folder_is_no_error(image, tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert len(call_source(plugins.Plugin(), "a", image)) == 1
+    os.chdir(tmp_path)
