@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TypeVar
 
 from frcnn_proposals.images import SUFFIXES
@@ -18,8 +18,8 @@ Key = TypeVar("Key")
 
 def without_suffix(path: str) -> str:
     """`path` without the suffix of an image file. Any other suffix is a part of the name."""
-    pure = PurePosixPath(path)
-    return path[: -len(pure.suffix)] if pure.suffix.lower() in SUFFIXES else path
+    stem, suffix = os.path.splitext(path)
+    return stem if suffix.lower() in SUFFIXES else path
 
 
 def ids_of_paths(paths: Sequence[str]) -> list[str]:

@@ -38,9 +38,11 @@ def index_files(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:
     Hidden files are skipped. Suffixes are lower-case; in file names, their case is ignored.
     """
     index: dict[str, list[Path]] = defaultdict(list)
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if path.suffix.lower() in suffixes and is_visible(path):
-            index[path.stem].append(path)
+    # Names instead of paths: a dataset can have a hundred thousand files.
+    for name in sorted(os.listdir(folder)) if folder.is_dir() else ():
+        stem, suffix = os.path.splitext(name)
+        if suffix.lower() in suffixes and not name.startswith("."):
+            index[stem].append(folder / name)
     return dict(index)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -11,7 +12,7 @@ from frcnn_cli.engine.datasets.layout import ALL, Fault, leads_inside, split_of
 from frcnn_cli.engine.datasets.listing import index_files, is_visible
 from frcnn_cli.engine.datasets.text_files import read_lines, without_column
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.image_ids import longer_where_repeated, without_suffix
+from frcnn_proposals.image_ids import longer_where_repeated, repeated_ids, without_suffix
 from frcnn_proposals.images import SUFFIXES
 
 _XML = frozenset((".xml",))
@@ -94,6 +95,8 @@ class VocLists:
             split, paths = next(iter(self.files.items()))
             raise InputError(f"{paths[0]} of split {split} lists no images")
         names = {image.path: image.image_id for images in found.values() for image in images}
+        if not repeated_ids(names.values()):
+            return found
         ids = longer_where_repeated(names, lambda path: names[path] + path.suffix)
         return {
             split: [replace(image, image_id=ids[image.path]) for image in images]
@@ -127,15 +130,24 @@ class VocLists:
 
     def _in_lists(self, paths: Sequence[Path]) -> list[VocImage]:
         lines = (line for path in paths for line in read_lines(path))
-        images = (self._image(line) for line in lines if is_visible(Path(line)))
-        return list({image.path: image for image in images}.values())
+        found: dict[Path, VocImage] = {}
+        for line in filter(_is_listed, lines):
+            if line not in self._by_line:  # splits share most lines
+                self._by_line[line] = self._image(line)
+            image = self._by_line[line]
+            found[image.path] = image
+        return list(found.values())
+
+    @cached_property
+    def _by_line(self) -> dict[str, VocImage]:
+        return {}
 
     def _image(self, line: str) -> VocImage:
         """The image of a line: an id or a file name, and possibly a column of -1, 0 or 1."""
         texts = tuple(dict.fromkeys((line, without_column(line))))
         for text in texts:
             for name in dict.fromkeys((text, without_suffix(text))):
-                if leads_inside(name) and self._is_known(name):
+                if self._is_known(name):
                     return self._known(text, name)
         name = without_suffix(texts[-1])
         path = self.root / IMAGES / f"{name}.jpg"
@@ -144,6 +156,8 @@ class VocLists:
 
     def _is_known(self, name: str) -> bool:
         """Whether an image or an annotation has the name (a.jpg.xml can annotate a.jpg)."""
+        if not leads_inside(name):
+            return False
         if self._files(IMAGES, name):
             return True
         return bool(self._files(ANNOTATIONS, name)) and not self._files(
@@ -152,9 +166,10 @@ class VocLists:
 
     def _known(self, text: str, name: str) -> VocImage:
         files = self._files(IMAGES, name)
-        exact = [path for path in files if path.name == PurePath(text).name]
+        last = os.path.basename(text)
+        exact = [path for path in files if path.name == last] if len(files) > 1 else []
         annotations = self._files(ANNOTATIONS, text) or self._files(ANNOTATIONS, name)
-        annotation = [self.root / ANNOTATIONS / f"{name}.xml", *annotations][-1]
+        annotation = (annotations or [self.root / ANNOTATIONS / f"{name}.xml"])[-1]
         if not files:
             expected = self.root / IMAGES / f"{name}.jpg"
             return VocImage(name, expected, annotation, self._why_missing(expected, name))
@@ -171,16 +186,22 @@ class VocLists:
 
     def _files(self, folder: str, name: str) -> list[Path]:
         """The image or annotation files of a name, which may contain subfolders."""
-        pure = PurePath(name)
-        key = (folder, str(pure.parent))
+        parent, last = os.path.split(name)
+        key = (folder, parent)
         if key not in self._indexes:
             suffixes = SUFFIXES if folder == IMAGES else _XML
-            self._indexes[key] = index_files(self.root / folder / pure.parent, suffixes)
-        return self._indexes[key].get(pure.name, [])
+            self._indexes[key] = index_files(self.root / folder / parent, suffixes)
+        return self._indexes[key].get(last, [])
 
     @cached_property
     def _indexes(self) -> dict[tuple[str, str], dict[str, list[Path]]]:
         return {}
+
+
+def _is_listed(line: str) -> bool:
+    """Whether a line is not the name of a hidden file."""
+    last = line[line.rfind("/") + 1 :]
+    return not last.startswith(".") or last == ".."
 
 
 def _split_of(stem: str) -> str | None:
