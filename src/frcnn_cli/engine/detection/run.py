@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.findings import act_on
+from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.detection.dataset import detection_identity
 from frcnn_cli.engine.detection.image import threshold_for
 from frcnn_cli.engine.detection.images import (
@@ -120,6 +121,7 @@ def detect_in_files(
         start_yolo_folder(outputs.yolo, [image_id for image_id, _ in files], loaded.classes)
     journal = None if json_path is None else _journal(detector, json_path, team, reporter)
     part = team.part(files)
+    note_sixteen_bit((path for _, path in files), reporter)
     with (
         closing(propose),
         resumed(journal, reporter),
