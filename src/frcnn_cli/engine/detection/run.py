@@ -25,6 +25,7 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.detection.texts import start_yolo_folder, write_csv
 from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.proposals.image_match import source_findings
 from frcnn_cli.engine.proposals.run import ImageFile
@@ -122,6 +123,8 @@ def detect_in_files(
     journal = None if json_path is None else _journal(detector, json_path, team, reporter)
     part = team.part(files)
     note_sixteen_bit((path for _, path in files), reporter)
+    if outputs.annotated is not None:
+        warn_of_missing_letters(reporter, loaded.classes)
     with (
         closing(propose),
         resumed(journal, reporter),

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
+from frcnn_cli.engine.drawing.fonts import Font, pillow_font
 from frcnn_cli.engine.records import Detections
 from frcnn_proposals.base import Image
 
@@ -26,7 +27,6 @@ def draw_detections(image: Image, detections: Detections, classes: Sequence[str]
     draw = ImageDraw.Draw(canvas)
     shorter = min(canvas.size)
     line = max(2, round(shorter / 200))
-    font = ImageFont.load_default(size=max(11, shorter / 30))
     for index in reversed(range(len(detections))):
         label = int(detections.labels[index])
         colour = class_colour(label)
@@ -34,6 +34,7 @@ def draw_detections(image: Image, detections: Detections, classes: Sequence[str]
         x1, y1, x2, y2 = (float(value) for value in box)
         draw.rectangle((x1, y1, max(x1, x2), max(y1, y2)), outline=colour, width=line)
         text = f"{classes[label - 1]} {detections.scores[index]:.2f}"
+        font = pillow_font(text, max(11, shorter / 30))
         _draw_caption(draw, text, (x1, y1), canvas.size, colour, font)
     return np.asarray(canvas)
 
@@ -56,7 +57,7 @@ def _draw_caption(
     corner: tuple[float, float],
     size: tuple[int, int],
     colour: tuple[int, int, int],
-    font: ImageFont.FreeTypeFont | ImageFont.ImageFont,
+    font: Font,
 ) -> None:
     """Draw text on a `colour` background, above the corner or, if there is no space, below it."""
     text = text[:_LONGEST_CAPTION]

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from frcnn_cli.engine.boxes import best_overlaps
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.drawing.detections import class_colour
+from frcnn_cli.engine.drawing.fonts import pillow_font, warn_of_missing_letters
 from frcnn_cli.engine.records import GroundTruth
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
@@ -50,6 +52,7 @@ def draw_proposals(
     data_root: Path | None = None,
     hints: Hints | None = None,
     top: int | None = None,
+    reporter: Reporter = SILENT,
 ) -> DrawnProposals:
     """Draw the proposals of one image from `file`: the best one per object, or the first `top`.
 
@@ -72,6 +75,7 @@ def draw_proposals(
     best = None
     if top is None and found.truth is not None:
         best = tuple(best_boxes(found.truth, proposals))
+        warn_of_missing_letters(reporter, (found.classes[match.label - 1] for match in best))
         drawn = draw_best_boxes(pixels, best, found.classes)
     else:
         drawn = draw_first_boxes(pixels, proposals, top or _FIRST_BOXES)
@@ -156,7 +160,6 @@ def draw_best_boxes(image: Image, best: Sequence[BestBox], classes: Sequence[str
     draw = ImageDraw.Draw(canvas)
     shorter = min(canvas.size)
     line_width = max(2, round(shorter / 200))
-    font = ImageFont.load_default(size=max(11, shorter / 30))
     for match in best:
         draw.rectangle(_corners(match.truth), outline="white", width=line_width)
     for match in best:
@@ -166,6 +169,7 @@ def draw_best_boxes(image: Image, best: Sequence[BestBox], classes: Sequence[str
     for match in best:
         x, y, _, _ = _corners(match.truth if match.box is None else match.box)
         text = f"{classes[match.label - 1]} IoU {match.iou:.2f}"
+        font = pillow_font(text, max(11, shorter / 30))
         _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
         x = min(max(0.0, x), max(0.0, canvas.width - right - 4))
         y = min(max(0.0, y), max(0.0, canvas.height - bottom - 4))
