@@ -17,6 +17,8 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import SUFFIXES
 
+_LONGEST_SHOWN = 100
+
 
 @dataclass(frozen=True)
 class DetectionRows:
@@ -33,6 +35,11 @@ class DetectionRows:
     scores: NDArray[np.float64]
     boxes: NDArray[np.float64]
     where: Callable[[int], str]
+
+
+def shortened(name: str) -> str:
+    """A name from a file, for messages."""
+    return repr(name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}...")
 
 
 def image_indices(names: Iterable[Any], id_of: Mapping[Any, str]) -> tuple[tuple[str, ...], Any]:
@@ -77,8 +84,8 @@ def match_images(
         other = name_of.setdefault(matched[name], name)
         if other != name:
             raise InputError(
-                f"{path}: {other!r} and {name!r} both match image {matched[name]!r} of "
-                f"{dataset.name} {dataset.split}. Use the dataset's ids."
+                f"{path}: {shortened(other)} and {shortened(name)} both match image "
+                f"{matched[name]!r} of {dataset.name} {dataset.split}. Use the dataset's ids."
             )
     return matched
 
@@ -140,7 +147,8 @@ def _named_file(path: Path, name: str, files: Mapping[str, list[ImageRecord]]) -
     ]
     if len(found) > 1:
         raise InputError(
-            f"{path}: image {name!r} can be {found[0]!r} or {found[1]!r}. Use the dataset's ids."
+            f"{path}: image {shortened(name)} can be {found[0]!r} or {found[1]!r}. "
+            "Use the dataset's ids."
         )
     return found[0] if found else None
 

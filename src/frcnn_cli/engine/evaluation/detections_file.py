@@ -8,7 +8,7 @@ import numpy as np
 
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.detection.results import read_coco_results
-from frcnn_cli.engine.detection.rows import DetectionRows
+from frcnn_cli.engine.detection.rows import DetectionRows, shortened
 from frcnn_cli.engine.evaluation.detection_checks import detection_findings
 from frcnn_cli.engine.evaluation.text_results import read_text_results
 from frcnn_cli.engine.records import Dataset, Detections
@@ -63,7 +63,7 @@ def _check(path: Path, rows: DetectionRows, dataset: Dataset) -> None:
     if rows.image_ids and known.isdisjoint(rows.image_ids):
         raise InputError(
             f"{path}: none of its images is in {dataset.name} {dataset.split}: the file has "
-            f"{rows.image_ids[0]!r}, the dataset has {dataset.images[0].image_id!r}.\n"
+            f"{shortened(rows.image_ids[0])}, the dataset has {dataset.images[0].image_id!r}.\n"
             "Use the dataset's ids, or select the split of the file with --split."
         )
 
