@@ -42,7 +42,9 @@ def shortened(name: str) -> str:
     return repr(name if len(name) <= _LONGEST_SHOWN else f"{name[:_LONGEST_SHOWN]}...")
 
 
-def image_indices(names: Iterable[Any], id_of: Mapping[Any, str]) -> tuple[tuple[str, ...], Any]:
+def image_indices(
+    names: Iterable[Any], id_of: Mapping[Any, str]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
     """The different images of `names` in order of appearance, and an index into them per name."""
     place_of_id: dict[str, int] = {}
     place_of = {
