@@ -205,6 +205,9 @@ def test_numbers_of_named_images_are_positions_and_said(tmp_path):
     assert "1 is 'frame_1', 2 is 'frame_2'" in note
     with pytest.raises(InputError, match=r"numbers such as 0, but .* names such as 'frame_1'"):
         found_in(tmp_path, [0, 1], names)
+    voc2012 = make_dataset(["a", "b", "c"], **{"2007_000027": [], "2007_000032": []})
+    assert found_in(tmp_path, [2007000032], voc2012) == (["2007_000032"], [])
+    assert found_in(tmp_path, [2], voc2012)[0] == ["2007_000032"]
     # Image 7 is the fifth: 7 can only be its name, 1 only a position, and 5 would be image 7.
     assert found_in(tmp_path, [7]) == (["7"], [])
     assert found_in(tmp_path, [1, 5])[0] == ["a", "7"]

@@ -15,7 +15,8 @@ from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset, numberin
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import SUFFIXES
+from frcnn_proposals.formats.ids import names_by_number
+from frcnn_proposals.image_ids import without_suffix
 
 _LONGEST_SHOWN = 100
 
@@ -59,9 +60,9 @@ def match_images(
     """Map each image name in a file of detections to the dataset's id.
 
     A name is an id; or the name of the image file, with or without its suffix and folders; or a
-    number: that of the dataset's json or, for ids of digits, their value. If ids are other names,
-    numbers are positions from 1, with a note. Unknown names are kept: they may be images of
-    another split.
+    number: that of the dataset's json or, for ids of digits, their value (see names_by_number). If
+    ids are other names, numbers are positions from 1, with a note. Unknown names are kept: they
+    may be images of another split.
     Raises InputError for a name with two meanings, TypeError for anything but a string or an
     integer.
     """
@@ -97,7 +98,7 @@ def _numbered(
 ) -> Mapping[int, str]:
     """Map numbers to ids. numbers: all of the file. has_names: whether it also has names."""
     positions = {number: name for name, number in numbering(dataset).images.items()}
-    values = _by_value(dataset)
+    values = names_by_number([image.image_id for image in dataset.images])
     if isinstance(dataset, CocoDataset) or positions == values:
         return positions
     if has_names or not numbers:  # other tools write a number for a file name of digits
@@ -118,16 +119,6 @@ def _numbered(
             f"{positions[first]!r}, {last} is {positions[last]!r}."
         )
     return readings[0]
-
-
-def _by_value(dataset: Dataset) -> dict[int, str]:
-    """The ids that consist of digits, by their value; without values that occur twice."""
-    found: dict[int, list[str]] = defaultdict(list)
-    for image in dataset.images:
-        name = image.image_id
-        if name.isascii() and name.isdigit() and len(name) <= 15:
-            found[int(name)].append(name)
-    return {value: names[0] for value, names in found.items() if len(names) == 1}
 
 
 def _by_stem(dataset: Dataset) -> dict[str, list[ImageRecord]]:
@@ -157,8 +148,7 @@ def _named_file(path: Path, name: str, files: Mapping[str, list[ImageRecord]]) -
 
 def _parts(name: str) -> tuple[str, ...]:
     """The folders and the file name of a path, without the suffix of an image."""
-    file = PurePosixPath(name.replace("\\", "/"))
-    return (file.with_suffix("") if file.suffix.lower() in SUFFIXES else file).parts or ("",)
+    return PurePosixPath(without_suffix(name.replace("\\", "/"))).parts or ("",)
 
 
 def _ends_with(parts: tuple[str, ...], end: tuple[str, ...]) -> bool:
