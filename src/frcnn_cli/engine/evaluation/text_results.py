@@ -152,7 +152,7 @@ def _label_of_name(stem: str, classes: tuple[str, ...]) -> int | None:
 def _lines(file: Path) -> list[tuple[str, str]]:
     """The lines that are not empty, each with its place."""
     try:
-        lines = read_text(file, "utf-8-sig").splitlines()
+        lines = read_text(file).splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{file}: not a readable text file ({reason(error)})") from error
     return [
