@@ -91,6 +91,18 @@ def test_what_occurs_twice_without_a_contradiction_is_used_once(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("part", ["images", "annotations", "categories"])
+def test_two_lists_of_one_name_are_an_error(tmp_path, part):
+    path = write(tmp_path / "mine.json", [image(1)], [thing(1, 1)])
+    text = (tmp_path / "mine.json").read_text()
+    (tmp_path / "mine.json").write_text(f'{text[:-1]}, "{part}": []}}')
+    with pytest.raises(InputError, match=f"the key '{part}' occurs twice in an object"):
+        read(path)
+    # A name like that of a list is no second list.
+    write(tmp_path / "mine.json", [image(1)], [thing(1, 1)], [{"id": 1, "name": part}])
+    assert read(path) == {"a": INSIDE}
+
+
 def test_one_image_with_two_numbers_is_one_fault(tmp_path):
     path = write(tmp_path / "mine.json", [image(1), image(2)], [thing(1, 1), thing(2, 2)])
     faults = []
