@@ -26,7 +26,7 @@ from frcnn_cli.engine.network.transforms import (
 )
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_kernels import nms
-from frcnn_proposals.base import Image
+from frcnn_proposals.base import Image, Proposals
 
 # Proposals whose IoU with a better one is higher than this come after all others.
 NEAR_DUPLICATE_IOU = 0.8
@@ -145,18 +145,40 @@ def read_view(
     return ViewOutputs(chosen, scores, decoded / maps.factors.to(decoded.device)[:, None, None])
 
 
+@torch.inference_mode()
+def rank_proposals(
+    model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
+) -> Proposals:
+    """All proposals (R, 4) in the order of the model's ranker.
+
+    Scores are the estimated IoU with an object; near duplicates have it minus 1, so that the
+    scores descend too.
+    """
+    objectness = _read_maps(model, image, boxes, settings).objectness().cpu()
+    first, duplicates = _without_near_duplicates(objectness, boxes)
+    scores = torch.sigmoid(objectness)
+    ordered = torch.cat([scores[first], scores[duplicates] - 1])
+    return Proposals(boxes[torch.cat([first, duplicates]).numpy()], ordered.numpy())
+
+
 def ranked_order(objectness: Tensor, boxes: NDArray[np.float32]) -> Rows:
     """The order (R,) of proposals by a ranker: best first, near duplicates of better ones last.
 
     objectness: (R,), float32. Near duplicates are what non-maximum suppression at an IoU of
     NEAR_DUPLICATE_IOU removes; without this, the first boxes would surround the same few objects.
     """
+    return torch.cat(_without_near_duplicates(objectness, boxes)).numpy()
+
+
+def _without_near_duplicates(
+    objectness: Tensor, boxes: NDArray[np.float32]
+) -> tuple[Tensor, Tensor]:
+    """The indices of the proposals that stay, and of their near duplicates; each best first."""
     # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
     continuous = torch.from_numpy(boxes) + torch.tensor([0.0, 0.0, 1.0, 1.0])
     first = nms(continuous, objectness, NEAR_DUPLICATE_IOU)
     by_score = objectness.sort(descending=True, stable=True).indices
-    duplicates = by_score[~torch.isin(by_score, first)]
-    return torch.cat([first, duplicates]).numpy()
+    return first, by_score[~torch.isin(by_score, first)]
 
 
 def class_scores(model: FastRCNN, logits: Tensor) -> Tensor:
