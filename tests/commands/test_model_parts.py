@@ -128,6 +128,21 @@ def test_the_source_orders_the_boxes_of_another(home: Path) -> None:
     assert found.scores[:20] == pytest.approx(expected.scores[:20], abs=1e-4)
 
 
+def test_the_source_orders_the_boxes_of_a_file(home: Path) -> None:
+    """They are found by image id, which only the command knows."""
+    words("propose", "shapes/JPEGImages", "--source", "dense", "--out", "boxes.proposals")
+    words(
+        "propose", "shapes/JPEGImages", "--source", "ranked", "--workers", 1,
+        "--param", "model=both", "--param", "source=precomputed",
+        "--param", 'parameters={"file": "boxes.proposals"}', "--out", "ranked-file.proposals",
+    )  # fmt: skip
+    given, ranked = open_store(home / "boxes.proposals"), open_store(home / "ranked-file.proposals")
+    for image_id in ("000001", "000002"):
+        boxes, found = given[image_id].boxes.tolist(), ranked[image_id].boxes.tolist()
+        assert sorted(boxes) == sorted(found)
+        assert boxes != found
+
+
 def test_recall_shows_the_counts_that_orders_are_compared_by(home: Path) -> None:
     words("propose", "shapes/JPEGImages", "--source", "dense", "--out", "dense.proposals")
     recall = ("recall", "dense.proposals", "--dataset", "shapes", "--split", "trainval")

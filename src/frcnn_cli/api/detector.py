@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from frcnn_cli.api.arguments import check_arguments, names_of, parameters_of, path_of, public
-from frcnn_cli.api.detections import Detections
+from frcnn_cli.api.detections import DetectedFiles, Detections
 from frcnn_cli.api.images import (
     Boxes,
     BoxesById,
@@ -31,18 +31,6 @@ from frcnn_proposals.images import MAX_PIXELS
 if TYPE_CHECKING:
     from frcnn_cli.engine import records
     from frcnn_proposals.base import Image, Proposals
-
-
-@dataclass(frozen=True)
-class DetectedFiles:
-    """Detections in many files.
-
-    detections: by image id, in the order of the files. failures: a message for each file that could
-    not be read, or whose proposals could not be computed.
-    """
-
-    detections: dict[str, Detections]
-    failures: tuple[str, ...]
 
 
 @dataclass(frozen=True)

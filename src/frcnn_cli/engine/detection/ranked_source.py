@@ -16,6 +16,7 @@ from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.store import find_model
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.sources.call import call_source
 from frcnn_proposals.sources.registry import DEFAULT_SOURCE, make_source
 
 if TYPE_CHECKING:
@@ -66,13 +67,16 @@ class RankedSource:
 
     def propose(self, image: Image) -> Proposals:
         """The boxes of an RGB image (H, W, 3) uint8, best first, with scores."""
+        return self.reorder(call_source(self.source, "", image), image)
+
+    def reorder(self, proposals: Proposals, image: Image) -> Proposals:
+        """The given boxes of an image, best first, with scores."""
         from frcnn_cli.engine.detection.views import rank_proposals
 
-        boxes = self.source.propose(image).boxes
-        if len(boxes) == 0:
-            return Proposals(boxes, boxes[:, 0])
+        if len(proposals) == 0:
+            return proposals
         model, settings = self._network
-        return rank_proposals(model, image, boxes, settings)
+        return rank_proposals(model, image, proposals.boxes, settings)
 
     @cached_property
     def _network(self) -> tuple[FastRCNN, DetectSettings]:
