@@ -87,3 +87,14 @@ class Source(Protocol):
         The same pixels must give the same boxes. Without boxes, return Proposals([]).
         """
         ...
+
+
+@runtime_checkable
+class Reordering(Source, Protocol):
+    """A source that orders the boxes of another one, `source`, which may find them by image id."""
+
+    source: Source
+
+    def reorder(self, proposals: Proposals, image: Image) -> Proposals:
+        """The same boxes in another order, with scores, for one RGB image (H, W, 3) uint8."""
+        ...

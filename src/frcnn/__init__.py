@@ -16,8 +16,8 @@ from frcnn_cli.api import __version__
 if TYPE_CHECKING:
     from frcnn_cli.api.compression import compress
     from frcnn_cli.api.data import find_dataset, generate_dataset
-    from frcnn_cli.api.detections import Detection, Detections
-    from frcnn_cli.api.detector import DetectedFiles, Detector
+    from frcnn_cli.api.detections import DetectedFiles, Detection, Detections
+    from frcnn_cli.api.detector import Detector
     from frcnn_cli.api.evaluation import evaluate, evaluate_detections
     from frcnn_cli.api.exchange import export
     from frcnn_cli.api.progress import Progress
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 _MODULES = {
     "frcnn_cli.api.compression": ("compress",),
     "frcnn_cli.api.data": ("find_dataset", "generate_dataset"),
-    "frcnn_cli.api.detections": ("Detection", "Detections"),
-    "frcnn_cli.api.detector": ("DetectedFiles", "Detector"),
+    "frcnn_cli.api.detections": ("DetectedFiles", "Detection", "Detections"),
+    "frcnn_cli.api.detector": ("Detector",),
     "frcnn_cli.api.evaluation": ("evaluate", "evaluate_detections"),
     "frcnn_cli.api.exchange": ("export",),
     "frcnn_cli.api.progress": ("Progress",),

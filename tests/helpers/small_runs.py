@@ -22,11 +22,20 @@ def settings(iterations: int, every: int, **more: object) -> TrainSettings:
     return TrainSettings(schedule=schedule, workers=0, checkpoint_every=every, **more)
 
 
-def new_model(dataset: Dataset) -> FastRCNN:
+def new_model(dataset: Dataset, cascade: bool = False, ranker: bool = False) -> FastRCNN:
     torch.manual_seed(0)
     backbone = find_backbone("efficientnet_lite0")
     preprocessing = replace(backbone.preprocessing, scale=64, max_size=100)
-    return FastRCNN(Architecture(backbone.name, dataset.classes, (24, 16), preprocessing))
+    return FastRCNN(
+        Architecture(
+            backbone.name,
+            dataset.classes,
+            (24, 16),
+            preprocessing,
+            cascade=cascade,
+            ranker=ranker,
+        )
+    )
 
 
 def weights(path: Path) -> State:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.base import Image, Proposals, Reordering, Source
 from frcnn_proposals.checks import check_proposals, clip_proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.sources.precomputed import Precomputed
@@ -43,9 +44,17 @@ def call_source(source: Source, image_id: str, image: Image) -> Proposals:
         return source.join([call_source(member, image_id, image) for member in source.sources])
     view = image.view()
     view.flags.writeable = False
+    clipped = 0
+    if isinstance(source, Reordering):
+        boxes = call_source(source.source, image_id, image)
+        clipped = boxes.clipped
     with plugin_code(f"{source.name} failed", restore_folder=not is_thread_safe(source)):
-        found = source.propose(view)
-    return _checked(source.name, found, size)
+        if isinstance(source, Reordering):
+            found = source.reorder(boxes, view)
+        else:
+            found = source.propose(view)
+    checked = _checked(source.name, found, size)
+    return replace(checked, clipped=checked.clipped + clipped)
 
 
 @contextmanager

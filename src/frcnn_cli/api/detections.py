@@ -173,3 +173,15 @@ def _in_notebook() -> bool:
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return shell is not None and hasattr(shell, "kernel")
+
+
+@dataclass(frozen=True)
+class DetectedFiles:
+    """Detections in many files.
+
+    detections: by image id, in the order of the files. failures: a message for each file that could
+    not be read, or whose proposals could not be computed.
+    """
+
+    detections: dict[str, Detections]
+    failures: tuple[str, ...]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 import numpy as np
 
 from frcnn_cli.api.arguments import check_arguments, names_of, parameters_of, path_of, public
-from frcnn_cli.api.detections import Detections
+from frcnn_cli.api.detections import DetectedFiles, Detections
 from frcnn_cli.api.images import (
     Boxes,
     BoxesById,
@@ -31,18 +31,6 @@ from frcnn_proposals.images import MAX_PIXELS
 if TYPE_CHECKING:
     from frcnn_cli.engine import records
     from frcnn_proposals.base import Image, Proposals
-
-
-@dataclass(frozen=True)
-class DetectedFiles:
-    """Detections in many files.
-
-    detections: by image id, in the order of the files. failures: a message for each file that could
-    not be read, or whose proposals could not be computed.
-    """
-
-    detections: dict[str, Detections]
-    failures: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -87,6 +75,7 @@ class Detector:
         scales: Iterable[int] | None = None,
         box_regression: bool = True,
         box_voting: float | None = None,
+        max_proposals: int | None = None,
         proposals: str | Path | None = None,
         source: str | None = None,
         parameters: Mapping[str, Any] | None = None,
@@ -101,10 +90,11 @@ class Detector:
         as a list or as `person,dog`; None for all. top_k: maximum detections per image. nms_iou:
         suppress a box if its IoU with a better box is higher. flip: also use the mirrored image
         (`--tta flip`). scales: lengths of the shorter side; empty for the model's single scale.
-        box_regression: False keeps the boxes of the proposals. box_voting: minimum IoU; 0 turns
-        it off. proposals: a proposal file, read by image id. parameters: of the source, such as
-        {"mode": "quality"}; without `source`, changes to those of the model's source. runs_root:
-        folder of the runs. Raises Error if the model is not found or a setting is out of range.
+        box_regression: False keeps the boxes of the proposals. box_voting: minimum IoU; 0 turns it
+        off. max_proposals: best proposals that the heads of a model with a ranker process.
+        proposals: a proposal file, read by image id. parameters: of the source, such as {"mode":
+        "quality"}; without `source`, changes to those of the model's source. runs_root: folder of
+        the runs. Raises Error if the model is not found or a setting is out of range.
         """
         options = DetectionOptions(
             score_threshold=score_threshold,
@@ -115,6 +105,7 @@ class Detector:
             scales=None if scales is None else tuple(scales),
             box_regression=box_regression,
             box_voting=box_voting,
+            max_proposals=max_proposals,
         )
         path = find_model(None if model is None else Path(model), Path(runs_root)).resolve()
         file = None if proposals is None else Path(proposals).resolve()

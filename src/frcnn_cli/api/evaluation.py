@@ -36,6 +36,7 @@ def evaluate(
     scales: Iterable[int] | None = None,
     box_regression: bool = True,
     box_voting: float | None = None,
+    max_proposals: int | None = None,
     save_detections: str | Path | None = None,
     runs_root: str | Path = "runs",
     device: str = "auto",
@@ -60,6 +61,7 @@ def evaluate(
         scales=None if scales is None else tuple(scales),
         box_regression=box_regression,
         box_voting=box_voting,
+        max_proposals=max_proposals,
     )
     target = None if save_detections is None else Path(save_detections)
     path = find_model(None if model is None else Path(model), Path(runs_root))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from frcnn_cli.api.arguments import public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.exchange.export_path import Format, export_path
-from frcnn_cli.engine.models.store import find_model, load_model
+from frcnn_cli.engine.models.store import find_model
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.exchange.export import Export
@@ -37,6 +37,6 @@ def export(
 
     check_outputs([target], [str(path)], runs_root=Path(runs_root))
     reporter = reporter_for(progress)
-    exported = export_model(load_model(path)[0], target, path.name, format, plain, reporter)
+    exported = export_model(path, target, format, plain, reporter)
     exported.check()
     return exported

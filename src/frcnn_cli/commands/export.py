@@ -10,7 +10,7 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.engine.exchange.export_path import SUFFIXES, Format, export_path
-from frcnn_cli.engine.models.store import find_model, load_model
+from frcnn_cli.engine.models.store import find_model
 
 
 @click.command()
@@ -58,7 +58,7 @@ def export(
     target = export_path(path, out, kind, plain)
     from frcnn_cli.engine.exchange.export import export_model
 
-    exported = export_model(load_model(path)[0], target, path.name, kind, plain, output)
+    exported = export_model(path, target, kind, plain, output)
     output.print(f"Exported: [bold]{escape(str(target))}[/], {target.stat().st_size:,} bytes")
     output.note(
         f"Largest difference on a generated image: scores {exported.scores:.1g}, "

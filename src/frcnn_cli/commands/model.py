@@ -15,7 +15,7 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.train.tables import setting_table
 from frcnn_cli.engine.models.info import ModelInfo, model_info
-from frcnn_cli.engine.settings import Preprocessing
+from frcnn_cli.engine.settings import DetectSettings, Preprocessing
 from frcnn_cli.engine.settings.fields import nested
 
 if TYPE_CHECKING:
@@ -85,6 +85,9 @@ def _facts(found: ModelInfo) -> Iterator[tuple[str, str]]:
         "boxes",
         f"coding {architecture.box_coding}" if architecture.box_regression else "no regression",
     )
+    parts = {"second head": architecture.cascade, "ranker": architecture.ranker}
+    if any(parts.values()):
+        yield "further parts", ", ".join(name for name, present in parts.items() if present)
     ranks = ", ".join(f"{layer} {rank}" for layer, rank in architecture.ranks.items())
     yield "ranks", ranks or "full"
     yield "parameters", f"{costs.parameters:,} ({costs.frozen_parameters:,} frozen)"
@@ -92,7 +95,9 @@ def _facts(found: ModelInfo) -> Iterator[tuple[str, str]]:
     height, width = costs.input
     yield "multiply-adds", f"{_short(image)} per image of {height} x {width}"
     yield "", f"{_short(costs.multiply_adds(1) - image)} per RoI"
-    yield "", f"{_short(total)} per image with {_ROIS:,} RoIs"
+    best = any(layer.per == "best RoI" for layer in costs.layers)
+    most = f", the best {DetectSettings().max_proposals} in all layers" if best else ""
+    yield "", f"{_short(total)} per image with {_ROIS:,} RoIs{most}"
 
 
 def _pixels(preprocessing: Preprocessing) -> str:
@@ -113,7 +118,7 @@ def _layer_table(costs: NetworkCost) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("", no_wrap=True)
     for layer in costs.layers:
-        per = "/RoI" if layer.per == "RoI" else ""
+        per = "" if layer.per == "image" else f"/{layer.per}"
         multiply_adds = _short(layer.multiply_adds) + per if layer.multiply_adds else ""
         table.add_row(
             escape(layer.name.removeprefix("features.")),

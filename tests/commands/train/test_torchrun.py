@@ -65,11 +65,18 @@ def losses(home: Path, name: str) -> list[tuple[float, float]]:
     return [(item["classification"], item["box_regression"]) for item in map(json.loads, lines)]
 
 
+PARTS = ("--variant", "cascade", "--variant", "ranked", "--set", "train.ranked_rois=40")
 ROI_CENTRIC = ("--sampling", "roi-centric", "--set", "sampling.rois_per_image=4")
 
 
 @pytest.mark.parametrize(
-    "sampling", [(), pytest.param(ROI_CENTRIC, marks=pytest.mark.long)], ids=["images", "rois"]
+    "sampling",
+    [
+        (),
+        pytest.param(ROI_CENTRIC, marks=pytest.mark.long),
+        pytest.param(PARTS, marks=pytest.mark.long),
+    ],
+    ids=["images", "rois", "parts"],
 )
 def test_two_processes_train_as_one_and_only_the_first_prints(
     home: Path, sampling: tuple[str, ...]

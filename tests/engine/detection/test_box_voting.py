@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from given_outputs import with_first_head
 
 from frcnn_cli.engine.boxes import iou_matrix
 from frcnn_cli.engine.detection.image import detect_image, vote_boxes
-from frcnn_cli.engine.network.model import FastRCNN, Outputs
+from frcnn_cli.engine.network.layers.box_head import HeadOutputs
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals
 
@@ -56,16 +57,14 @@ def test_many_boxes_equal_the_means_of_a_loop() -> None:
         assert voted[row] == pytest.approx(mean, rel=1e-4)
 
 
-class FixedOutputs(nn.Module):
-    """A network for two proposals of one object: a good one, and a worse one to its right."""
-
-    def forward(self, images: torch.Tensor, rois: torch.Tensor) -> Outputs:
-        logits = torch.tensor([[0.0, 3.0, -9.0], [0.0, -0.5, -9.0]])
-        return Outputs(logits[: len(rois)], torch.zeros(len(rois), 8))
+def two_proposals(images: torch.Tensor, rois: torch.Tensor) -> HeadOutputs:
+    """Outputs for two proposals of one object: a good one, and a worse one to its right."""
+    logits = torch.tensor([[0.0, 3.0, -9.0], [0.0, -0.5, -9.0]])
+    return HeadOutputs(logits[: len(rois)], torch.zeros(len(rois), 8))
 
 
 def test_score_threshold_does_not_move_detections(small_model: FastRCNN) -> None:
-    small_model.forward = FixedOutputs().forward  # type: ignore[method-assign]
+    with_first_head(small_model, two_proposals)
     proposals = Proposals(np.array([[0, 0, 49, 49], [10, 0, 59, 49]]))
     boxes = [
         detect_image(small_model, IMAGE, proposals, settings).boxes[0].tolist()
@@ -81,7 +80,7 @@ def test_score_threshold_does_not_move_detections(small_model: FastRCNN) -> None
 
 
 def test_no_voting_without_box_regression(small_model: FastRCNN) -> None:
-    small_model.forward = FixedOutputs().forward  # type: ignore[method-assign]
+    with_first_head(small_model, two_proposals)
     proposals = Proposals(np.array([[0, 0, 49, 49], [10, 0, 59, 49]]))
     settings = DetectSettings(box_voting=0.5, box_regression=False)
     found = detect_image(small_model, IMAGE, proposals, settings)

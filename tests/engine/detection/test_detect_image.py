@@ -5,10 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from given_outputs import with_first_head
 from torch import nn
 
 from frcnn_cli.engine.detection.image import detect_image, score_boxes, threshold_for
-from frcnn_cli.engine.network.model import FastRCNN, Outputs
+from frcnn_cli.engine.network.layers.box_head import HeadOutputs
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import distinct_windows
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals
@@ -24,13 +26,12 @@ def with_outputs(
     given_logits = torch.tensor(logits)
     given_offsets = torch.zeros(len(logits), 8) if offsets is None else torch.tensor(offsets)
 
-    def forward(images: torch.Tensor, rois: torch.Tensor) -> Outputs:
+    def read(images: torch.Tensor, rois: torch.Tensor) -> HeadOutputs:
         # Rows are in order of the proposals' left edges, whatever the order of `rois`.
         order = torch.argsort(torch.argsort(rois[:, 1]))
-        return Outputs(given_logits[order], given_offsets[order])
+        return HeadOutputs(given_logits[order], given_offsets[order])
 
-    model.forward = forward  # type: ignore[method-assign]
-    return model
+    return with_first_head(model, read)
 
 
 def test_decoded_clipped_and_labelled(small_model: FastRCNN) -> None:

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from given_outputs import with_first_head
 
 from frcnn_cli.engine.detection.image import score_boxes
-from frcnn_cli.engine.network.model import FastRCNN, Outputs
+from frcnn_cli.engine.network.layers.box_head import HeadOutputs
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import readings
 from frcnn_cli.engine.settings import DetectSettings, Preprocessing
 from frcnn_proposals.base import Proposals
@@ -19,17 +21,16 @@ PAPER = (480, 576, 688, 864, 1200)
 def brightness_model(model: FastRCNN) -> FastRCNN:
     """Class 1 in proportion to the brightness under the RoI; boxes move right by a tenth."""
 
-    def forward(images: torch.Tensor, rois: torch.Tensor) -> Outputs:
+    def read(images: torch.Tensor, rois: torch.Tensor) -> HeadOutputs:
         rows = []
         for _, x1, y1, x2, y2 in rois.round().int().tolist():
             patch = images[0, :, y1 : y2 + 1, x1 : x2 + 1]
             rows.append([0.0, float(patch.mean() > 0), -50.0])
         offsets = torch.zeros(len(rois), 8)
         offsets[:, [0, 4]] = 0.1
-        return Outputs(torch.tensor(rows), offsets)
+        return HeadOutputs(torch.tensor(rows), offsets)
 
-    model.forward = forward  # type: ignore[method-assign]
-    return model
+    return with_first_head(model, read)
 
 
 def test_flip_averages_scores_and_boxes_of_both_views(small_model: FastRCNN) -> None:

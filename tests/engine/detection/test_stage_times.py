@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -64,3 +65,15 @@ def test_each_model_uses_its_own_settings(
     settings = (DetectSettings(top_k=3), DetectSettings(top_k=7))
     time_stages((small_model, other), image, proposals, repeats=1, settings=settings)
     assert used == {id(small_model): {3}, id(other): {7}}
+
+
+def test_a_second_head_and_a_ranker_have_their_own_stages(small_model: FastRCNN) -> None:
+    model = FastRCNN(replace(small_model.architecture, cascade=True, ranker=True)).eval()
+    image = np.zeros((96, 128, 3), np.uint8)
+    (times,) = time_stages((model,), image, DenseBoxes().propose(image).top(400), repeats=1)
+    others = {"ranker", "second.fc6", "second.fc7"}
+    assert set(times.stages) == {*NETWORK_STAGES, *others}
+    assert min(times.stages.values()) > 0
+    heads = ("fc6", "fc7", "second.fc6", "second.fc7")
+    assert times.fully_connected == pytest.approx(sum(times.stages[name] for name in heads))
+    assert "objectness" not in vars(model)

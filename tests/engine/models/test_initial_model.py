@@ -7,7 +7,13 @@ from typing import Any
 import pytest
 import torch
 
-from frcnn_cli.engine.models.initial import initial_model, renormalise_boxes, with_classes
+from frcnn_cli.engine.compression.layers import compress
+from frcnn_cli.engine.models.initial import (
+    initial_model,
+    renormalise_boxes,
+    with_classes,
+    with_parts,
+)
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Experiment
@@ -48,6 +54,42 @@ def test_classes_in_another_order_detect_the_same(trained: FastRCNN) -> None:
     assert torch.allclose(
         swapped.denormalise(ours.offsets), boxes.reshape(5, 2, 4).flip(1).reshape(5, 8)
     )
+
+
+def test_the_second_head_keeps_the_rows_of_its_classes_too(small_model: FastRCNN) -> None:
+    architecture = replace(small_model.architecture, cascade=True, ranker=True)
+    model = FastRCNN(architecture).eval()
+    assert model.second is not None
+    model.second.offset_deviations.copy_(torch.rand(2, 4))
+    swapped = with_classes(model, ("dog", "cat"), seed=1).eval()
+    assert swapped.second is not None
+    pooled = torch.randn(5, 128, 7, 7, generator=torch.Generator().manual_seed(0))
+    ours, theirs = swapped.second.head(pooled), model.second.head(pooled)
+    assert torch.allclose(ours.logits, theirs.logits[:, [0, 2, 1]])
+    boxes = model.second.denormalise(theirs.offsets)
+    assert torch.allclose(
+        swapped.second.denormalise(ours.offsets), boxes.reshape(5, 2, 4).flip(1).reshape(5, 8)
+    )
+    before, after = model.state_dict(), swapped.state_dict()
+    for name in before:
+        if name.startswith(("ranker.", "second.fc")):
+            assert torch.equal(before[name], after[name])
+
+
+def test_missing_parts_are_added_and_the_second_head_starts_from_the_first(
+    trained: FastRCNN,
+) -> None:
+    thin = compress(trained, {"fc6": 5}).model
+    both = with_parts(thin, cascade=True, ranker=True, seed=1)
+    assert both.architecture.ranks == {"fc6": 5, "second.fc6": 5}
+    assert both.ranker is not None
+    before, after = thin.state_dict(), both.state_dict()
+    for name, value in before.items():
+        assert torch.equal(after[name], value)
+        if name.startswith("fc"):
+            assert torch.equal(after[f"second.{name}"], value)
+    assert 0 < after["second.score.weight"].std() < 0.02
+    assert with_parts(both, cascade=True, ranker=False, seed=1) is both
 
 
 def test_new_statistics_do_not_change_the_predicted_offsets(trained: FastRCNN) -> None:

@@ -68,9 +68,14 @@ def test_every_variant_changes_every_preset(preset: str) -> None:
 
 def test_variants_can_be_combined_unless_they_contradict() -> None:
     contradictions = {("no-bbox-reg", "stagewise"), ("dense", "dense-beside")}
+    # The second head requires box regression trained together with a softmax.
+    impossible = {(name, "cascade") for name in ("no-bbox-reg", "stagewise", "svm")}
     for pair in itertools.combinations([variant.name for variant in VARIANTS], 2):
         if pair in contradictions:
             with pytest.raises(MisuseError, match="cannot be combined"):
+                experiment("lite", *pair)
+        elif pair in impossible:
+            with pytest.raises(MisuseError, match="second head of the cascade requires"):
                 experiment("lite", *pair)
         else:
             experiment("lite", *pair)

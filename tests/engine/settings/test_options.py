@@ -6,16 +6,18 @@ import dataclasses
 
 import pytest
 
-from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.settings import Architecture, DetectSettings, Preprocessing
 from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_proposals.errors import MisuseError
 
+RANKED = Architecture("alexnet", ("a",), (8, 8), Preprocessing(), ranker=True)
 STORED = DetectSettings(
     score_threshold=0.4, top_k=7, scales=(480, 600), box_voting=0.5, max_per_class=33
 )
 
 
 def test_without_options_the_settings_of_the_model_are_unchanged() -> None:
-    assert DetectionOptions().applied_to(STORED) == STORED
+    assert DetectionOptions().applied_to(STORED, RANKED) == STORED
 
 
 @pytest.mark.parametrize(
@@ -28,20 +30,31 @@ def test_without_options_the_settings_of_the_model_are_unchanged() -> None:
         ({"box_regression": False}, {"box_regression": False}),
         ({"box_voting": 0.0}, {"box_voting": 0.0}),
         ({"nms_iou": 0.0}, {"nms_iou": 0.0}),
+        ({"max_proposals": 50}, {"max_proposals": 50}),
     ],
 )
 def test_an_option_changes_only_its_setting(
     given: dict[str, object], changed: dict[str, object]
 ) -> None:
     expected = dataclasses.asdict(STORED) | changed
-    assert dataclasses.asdict(DetectionOptions(**given).applied_to(STORED)) == expected
+    assert dataclasses.asdict(DetectionOptions(**given).applied_to(STORED, RANKED)) == expected
 
 
 def test_defaults_do_not_change_a_model_with_flip_or_without_box_regression() -> None:
     stored = DetectSettings(flip=True, box_regression=False)
-    assert DetectionOptions().applied_to(stored) == stored
+    assert DetectionOptions().applied_to(stored, RANKED) == stored
 
 
 def test_evaluation_uses_no_score_threshold() -> None:
-    settings = DetectionOptions(score_threshold=0.9).for_evaluation(STORED)
+    settings = DetectionOptions(score_threshold=0.9).for_evaluation(STORED, RANKED)
     assert settings == dataclasses.replace(STORED, score_threshold=None)
+
+
+def test_max_proposals_requires_a_part_that_selects() -> None:
+    """A value without effect would look as if it had one."""
+    options, plain = DetectionOptions(max_proposals=50), dataclasses.replace(RANKED, ranker=False)
+    with pytest.raises(MisuseError, match="neither a ranker nor a second head"):
+        options.applied_to(STORED, plain)
+    cascade = dataclasses.replace(plain, cascade=True)
+    assert options.applied_to(STORED, cascade).max_proposals == 50
+    assert DetectionOptions().applied_to(STORED, plain) == STORED

@@ -9,21 +9,15 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from frcnn_cli.engine.compression.bounds import LAYERS
 from frcnn_cli.engine.compression.choose import CompressedModel
 from frcnn_cli.engine.compression.costs import Cost
 from frcnn_cli.engine.compression.layers import CompressedLayer
 from frcnn_cli.engine.compression.search import Search
 from frcnn_cli.engine.compression.sweep import RankSweep
-from frcnn_cli.engine.detection.stage_times import NETWORK_STAGES
 from frcnn_cli.engine.records import Dataset
 
-STAGE_TITLES = {
-    "conv": "convolutions",
-    "roi_pooling": "RoI pooling",
-    "fc6": "fc6",
-    "fc7": "fc7",
-    "rest": "other",
-}
+STAGE_TITLES = {"conv": "convolutions", "roi_pooling": "RoI pooling", "rest": "other"}
 
 
 def layer_table(layers: Sequence[CompressedLayer]) -> Table:
@@ -65,8 +59,8 @@ def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, flo
     for heading in ("before", "after", "after / before"):
         table.add_column(heading, justify="right")
     stages = [
-        (f"  {STAGE_TITLES[stage]}", "{:.3f}", old.times.stages[stage], new.times.stages[stage])
-        for stage in NETWORK_STAGES
+        (f"  {STAGE_TITLES.get(stage, stage)}", "{:.3f}", seconds, new.times.stages[stage])
+        for stage, seconds in old.times.stages.items()
     ]
     for title, form, before, after in (
         ("parameters", "{:,.0f}", old.parameters, new.parameters),
@@ -84,11 +78,12 @@ def sweep_table(sweep: RankSweep) -> Table:
     """One row per rank: energy kept, parameters, seconds per image, mAP."""
     table = Table(title=escape(sweep.title))
     table.add_column("rank")
-    headings = ("energy, fc6", "fc7", "parameters", "seconds per image", "mAP (11-point), %")
-    for heading in headings:
+    names = list(dict.fromkeys((*LAYERS, *(n for point in sweep.points for n in point.energy))))
+    energies = (f"energy, {names[0]}", *names[1:])
+    for heading in (*energies, "parameters", "seconds per image", "mAP (11-point), %"):
         table.add_column(heading, justify="right")
     for point in sweep.points:
-        shares = [point.energy.get(name) for name in ("fc6", "fc7")]
+        shares = [point.energy.get(name) for name in names]
         table.add_row(
             "uncompressed" if point.rank is None else str(point.rank),
             *("-" if share is None else f"{share:.1%}" for share in shares),

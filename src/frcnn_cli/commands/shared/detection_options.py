@@ -123,6 +123,13 @@ _no_box_regression = click.option(
     default=True,
     help="Do not apply box regression: each detection keeps the box of its proposal.",
 )
+_max_proposals = options.count(
+    "--max-proposals",
+    "max_proposals",
+    help="Number of best proposals that the heads process, for a model trained with --variant "
+    "ranked. For a model trained with --variant cascade alone, the second head processes as many.",
+    show_default="the model's setting, usually 300",
+)
 _box_voting = click.option(
     "--box-voting",
     metavar="IOU",
@@ -141,7 +148,14 @@ def _all_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
 
 
 detection_options = _all_of(
-    options.top_k, _nms_iou, _precision, _tta, _scales, _no_box_regression, _box_voting
+    options.top_k,
+    _max_proposals,
+    _nms_iou,
+    _precision,
+    _tta,
+    _scales,
+    _no_box_regression,
+    _box_voting,
 )
 data_options = _all_of(
     _split,

@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frcnn_cli.engine.settings.network import SECOND
 from frcnn_proposals.errors import MisuseError
 
 LAYERS = ("fc6", "fc7")
+SECOND_LAYERS = tuple(SECOND + name for name in LAYERS)
 
 
 @dataclass(frozen=True)
 class Bound:
     """At most one bound on the compression; none if weights are only stored in bfloat16.
 
-    svd_rank: one rank for all layers, or one per layer. energy: the smallest ranks that keep this
-    share (0, 1] of the squared singular values. budget: the best ranks within this share (0, 1)
-    of the original time. max_drop: the smallest layers that lose at most this many mAP points.
-    Raises MisuseError if more than one is given or a value is out of range.
+    svd_rank: one rank for all layers, or one per layer; the rank of fc6 or fc7 is also that of the
+    second head's layer, unless it has its own (second.fc6). energy: the smallest ranks that keep
+    this share (0, 1] of the squared singular values. budget: the best ranks within this share
+    (0, 1) of the original time. max_drop: the smallest layers that lose at most this many mAP
+    points. Raises MisuseError if more than one is given or a value is out of range.
     """
 
     svd_rank: int | Mapping[str, int] | None = None
@@ -160,7 +163,7 @@ def check_energy(share: float) -> None:
 
 def _check_ranks(ranks: int | Mapping[str, int], text: str) -> None:
     by_layer = dict.fromkeys(LAYERS, ranks) if isinstance(ranks, int) else ranks
-    if not set(by_layer) <= set(LAYERS) or min(by_layer.values(), default=0) < 1:
+    if not set(by_layer) <= {*LAYERS, *SECOND_LAYERS} or min(by_layer.values(), default=0) < 1:
         raise MisuseError(
             f"Invalid rank '{text}'. Use one number for both layers, such as 256, "
             "or one per layer: fc6=1024,fc7=256."

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from frcnn_cli.engine.compression.bounds import LAYERS
+from frcnn_cli.engine.compression.bounds import LAYERS, SECOND_LAYERS
 from frcnn_cli.engine.compression.ranks import Choice, Decompositions, by_rank
-from frcnn_cli.engine.compression.svd import Decomposition, decompose
+from frcnn_cli.engine.compression.svd import Decomposition, FullyConnected, decompose
 from frcnn_cli.engine.network.model import FastRCNN, rebuild_model, with_ranks
 from frcnn_cli.engine.reporter import SILENT, Reporter
 
@@ -44,9 +44,10 @@ class Compression:
 
 
 def compress(model: FastRCNN, ranks: int | Mapping[str, int]) -> Compression:
-    """Replace fc6 and fc7 by their truncated SVD; layers already in two parts get a lower rank.
+    """Replace fc6 and fc7 of all heads by their truncated SVD.
 
-    ranks: one rank for both layers, which is not applied to a layer that it would not make smaller,
+    Layers that are already in two parts get a lower rank.
+    ranks: one rank for all layers, which is not applied to a layer that it would not make smaller,
     or one rank per layer. Raises MisuseError if a rank given for a layer would not make it
     smaller, with the largest rank that would.
     """
@@ -57,19 +58,23 @@ def compress(model: FastRCNN, ranks: int | Mapping[str, int]) -> Compression:
 def decompose_layers(model: FastRCNN, reporter: Reporter = SILENT) -> dict[str, Decomposition]:
     """The SVD of each layer that can be compressed."""
     decompositions = {}
-    with reporter.progress("Decomposing", len(LAYERS)) as advance:
-        for name in LAYERS:
-            decompositions[name] = decompose(getattr(model, name))
+    names = LAYERS if model.second is None else LAYERS + SECOND_LAYERS
+    with reporter.progress("Decomposing", len(names)) as advance:
+        for name in names:
+            layer = model.get_submodule(name)
+            assert isinstance(layer, FullyConnected)
+            decompositions[name] = decompose(layer)
             advance(1, name)
     return decompositions
 
 
 def replace_layers(model: FastRCNN, layers: Decompositions, choice: Choice) -> Compression:
     """A new model with the chosen ranks. layers: the decompositions of `model`'s layers."""
+    of_replaced = tuple(f"{name}." for name in choice.ranks)
     state = {
         name: value.clone()
         for name, value in model.state_dict().items()
-        if name.split(".")[0] not in choice.ranks
+        if not name.startswith(of_replaced)
     }
     replaced = []
     for name, rank in choice.ranks.items():

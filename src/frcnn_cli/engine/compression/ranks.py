@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,6 +12,7 @@ from frcnn_cli.engine.compression.bounds import check_energy
 from frcnn_cli.engine.compression.svd import Decomposition
 from frcnn_cli.engine.detection.stage_times import StageTimes
 from frcnn_cli.engine.network.layers.low_rank import LowRankLinear
+from frcnn_cli.engine.settings.network import SECOND
 from frcnn_proposals.errors import MisuseError
 
 Decompositions = Mapping[str, Decomposition]
@@ -28,12 +29,18 @@ class Choice:
 def by_rank(layers: Decompositions, ranks: int | Mapping[str, int]) -> Choice:
     """The given ranks: one for all layers, or one per layer.
 
-    One rank for all is not applied to a layer that it would not make smaller. Raises MisuseError
-    if a rank given for a layer would not make it smaller, with the largest rank that would.
+    One rank for all is not applied to a layer that it would not make smaller. The rank of fc6 or
+    fc7 is also that of the second head's layer, unless it has its own. Raises MisuseError if a rank
+    given for a layer would not make it smaller, with the largest rank that would, and for a layer
+    that the model does not have.
     """
     if isinstance(ranks, int):
         too_high = {name: _reason(d) for name, d in layers.items() if ranks > d.largest_rank}
         return Choice({name: ranks for name in layers if name not in too_high}, too_high)
+    if missing := sorted(set(ranks) - set(layers)):
+        raise MisuseError(f"{missing[0]}: the model has no such layer. It has {', '.join(layers)}.")
+    ranks = {name: ranks.get(name, ranks.get(name.removeprefix(SECOND), 0)) for name in layers}
+    ranks = {name: rank for name, rank in ranks.items() if rank}
     for name, rank in ranks.items():
         if rank > layers[name].largest_rank:
             raise MisuseError(
@@ -64,16 +71,21 @@ def by_energy(layers: Decompositions, share: float) -> Choice:
 def within_cost(
     layers: Decompositions, most: float, prices: Mapping[str, float] | None = None
 ) -> Choice | None:
-    """The ranks that keep the most energy while both layers together cost at most `most`.
+    """The ranks that keep the most energy while all layers together cost at most `most`.
 
-    The energy kept is the product of the shares of both layers. The cost of a layer, replaced or
-    unchanged, is its multiply-adds per RoI times its price (default 1; with prices in seconds per
-    multiply-add, `most` is in seconds). Returns None if even rank 1 costs more.
+    A second head's layers have the ranks of the first's. The energy kept is the product of the
+    shares of all layers. The cost of a layer, replaced or unchanged, is its multiply-adds per RoI
+    times its price (default 1; with prices in seconds per multiply-add, `most` is in seconds).
+    Returns None if even rank 1 costs more.
     """
-    (first, first_layer), (second, second_layer) = layers.items()
     price = prices or dict.fromkeys(layers, 1.0)
-    a = _options(first_layer, price[first])
-    b = _options(second_layer, price[second])
+    groups: dict[str, list[str]] = {}
+    for name in layers:
+        groups.setdefault(name.removeprefix(SECOND), []).append(name)
+    first, second = groups.values()
+    a, b = (
+        _options([layers[n] for n in names], [price[n] for n in names]) for names in (first, second)
+    )
     # Cost and energy rise with the rank: for each rank of the first layer, the best affordable
     # rank of the second layer is the last.
     affordable = np.searchsorted(b.costs, most - a.costs, side="right") - 1
@@ -81,25 +93,30 @@ def within_cost(
     best = int(np.argmax(kept))
     if kept[best] < 0:
         return None
-    chosen = {first: int(a.ranks[best]), second: int(b.ranks[affordable[best]])}
+    chosen = dict.fromkeys(first, int(a.ranks[best]))
+    chosen |= dict.fromkeys(second, int(b.ranks[affordable[best]]))
     unchanged = {name: "the bound is met without it" for name, rank in chosen.items() if rank == 0}
     return Choice({name: rank for name, rank in chosen.items() if rank > 0}, unchanged)
 
 
 @dataclass(frozen=True)
 class _Options:
-    """The ranks that make a layer smaller, then 0 for the unchanged layer, by rising cost."""
+    """The ranks that make layers smaller, then 0 for unchanged layers, by rising cost."""
 
     ranks: NDArray[np.int64]
     costs: NDArray[np.float64]
     energy_kept: NDArray[np.float64]
 
 
-def _options(layer: Decomposition, price: float) -> _Options:
-    ranks = np.arange(1, layer.largest_rank + 1)
-    costs = np.append(ranks * (layer.inputs + layer.outputs), layer.multiply_adds)
-    kept = np.append(layer.energy_kept[: len(ranks)], 1.0)
-    return _Options(np.append(ranks, 0), costs * float(price), kept)
+def _options(layers: Sequence[Decomposition], prices: Sequence[float]) -> _Options:
+    """The options of layers that have the same rank; the energy kept is the product of theirs."""
+    ranks = np.arange(1, min(layer.largest_rank for layer in layers) + 1)
+    costs, kept = np.zeros(len(ranks) + 1), np.ones(len(ranks) + 1)
+    for layer, price in zip(layers, prices, strict=True):
+        numbers = np.append(ranks * (layer.inputs + layer.outputs), layer.multiply_adds)
+        costs += numbers * float(price)
+        kept *= np.append(layer.energy_kept[: len(ranks)], 1.0)
+    return _Options(np.append(ranks, 0), costs, kept)
 
 
 def _reason(layer: Decomposition) -> str:

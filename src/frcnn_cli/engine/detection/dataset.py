@@ -115,9 +115,12 @@ def detection_identity(
     """Everything except the images that detections depend on. proposals: their fingerprint."""
     with open(loaded.path, "rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
+    values = {**asdict(settings), "precision": loaded.precision}
+    if not loaded.model.architecture.selects_rois:
+        del values["max_proposals"]  # no effect; journals of older versions do not have it
     return {
         "model": digest,
-        "settings": {**asdict(settings), "precision": loaded.precision},
+        "settings": values,
         "proposals": proposals,
     }
 

@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frcnn_cli.engine.boxes import clip_boxes, decode_boxes, flip_boxes, iou_matrix
+from frcnn_cli.engine.boxes import clip_boxes, flip_boxes, iou_matrix
+from frcnn_cli.engine.detection.views import moves_boxes, read_view
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.network.transforms import (
-    batch_images,
-    batch_rois,
-    distinct_windows,
-    image_tensor,
-    readings,
-)
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_kernels import batched_nms
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
-
-
-class View(NamedTuple):
-    """An image as it is, or mirrored left to right. boxes: (R, 4), in the view's coordinates."""
-
-    image: Image
-    boxes: NDArray[np.float32]
-    mirrored: bool
-
-
-class ViewOutputs(NamedTuple):
-    """The network's outputs for each box of a view."""
-
-    view: View
-    logits: Tensor
-    offsets: Tensor
 
 
 @torch.inference_mode()
@@ -55,11 +32,7 @@ def detect_image(
     proposals = proposals.top(settings.proposals)
     if len(proposals) == 0:
         return Detections()
-    views = _views(image, proposals.boxes, settings.flip)
-    outputs = [read_view(model, view, settings) for view in views]
-    scores = _mean([class_scores(model, output.logits) for output in outputs])
-    decoded = _mean([_decode(model, output, settings) for output in outputs])
-    clipped = clip_boxes(decoded, *image.shape[:2])
+    scores, clipped = _both_views(model, image, proposals.boxes, settings)
 
     # One row per box and class from here: scores (M,), candidates (M, 4), labels (M,).
     scores, candidates, labels = _best_of_each_class(scores, clipped, settings.max_per_class)
@@ -71,7 +44,7 @@ def detect_image(
     detected = passed[unsuppressed[: settings.top_k]]
 
     boxes = candidates[detected]
-    if settings.box_voting > 0 and _moves_boxes(model, settings):
+    if settings.box_voting > 0 and moves_boxes(model, settings):
         boxes = vote_boxes(boxes, labels[detected], candidates, labels, scores, settings.box_voting)
     return Detections(
         boxes.cpu().numpy(), scores[detected].cpu().numpy(), labels[detected].cpu().numpy()
@@ -85,45 +58,16 @@ def score_boxes(
     proposals: Proposals,
     settings: DetectSettings | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Scores and boxes of every proposal before suppression: the first half of `detect_image`.
+    """Scores and boxes of proposals before suppression: the first half of `detect_image`.
 
-    settings: only scales, flip and box_regression are used. Without box regression in the
-    settings or in the network (paper, section 5.1), the boxes of all classes are the proposal.
-    Returns scores (R, K + 1), probabilities or the margins of SVMs (section 5.4), and boxes
-    (R, K, 4), clipped, in pixels of the original image.
+    settings: only scales, flip, box_regression and max_proposals are used. Without box regression
+    in the settings or in the network (paper, section 5.1), the boxes of all classes are the
+    proposal. Returns scores (S, K + 1), probabilities or the margins of SVMs (section 5.4), and
+    boxes (S, K, 4), clipped, in pixels of the original image. S is the number of proposals, at most
+    max_proposals for a model with a ranker or a second head.
     """
     settings = settings or DetectSettings()
-    views = _views(image, proposals.boxes, settings.flip)
-    outputs = [read_view(model, view, settings) for view in views]
-    scores = _mean([class_scores(model, output.logits) for output in outputs])
-    decoded = _mean([_decode(model, output, settings) for output in outputs])
-    return scores, clip_boxes(decoded, *image.shape[:2])
-
-
-def read_view(model: FastRCNN, view: View, settings: DetectSettings) -> ViewOutputs:
-    """Run the network on a view, with each box at its scale."""
-    image, boxes = view.image, view.boxes
-    device = model.offset_means.device
-    rows, logits, offsets = [], [], []
-    for reading in readings(boxes, image.shape[:2], model.architecture.preprocessing, settings):
-        tensor, factor = image_tensor(image, reading.preprocessing)
-        rois = batch_rois([boxes[reading.rows]], [factor])
-        distinct, distinct_index = distinct_windows(rois, model.stride)
-        outputs = model(batch_images([tensor]).to(device), distinct.to(device))
-        # Proposals with the same window share its outputs, but each is decoded from its own box.
-        distinct_index = distinct_index.to(device)
-        logits.append(outputs.logits[distinct_index])
-        offsets.append(outputs.offsets[distinct_index])
-        rows.append(reading.rows)
-    order = torch.from_numpy(np.argsort(np.concatenate(rows))).to(device)
-    return ViewOutputs(view, torch.cat(logits)[order], torch.cat(offsets)[order])
-
-
-def class_scores(model: FastRCNN, logits: Tensor) -> Tensor:
-    """Scores (R, K + 1) from logits: probabilities, or the unchanged margins of SVMs."""
-    if model.architecture.classifier == "softmax":
-        return torch.softmax(logits, dim=1)
-    return logits
+    return _both_views(model, image, proposals.boxes, settings)
 
 
 def threshold_for(model: FastRCNN, given: float | None = None) -> float:
@@ -139,39 +83,22 @@ def threshold_for(model: FastRCNN, given: float | None = None) -> float:
     return 0.5 if given is None else given
 
 
-def _views(image: Image, boxes: NDArray[np.float32], flip: bool) -> list[View]:
-    """The image with its proposals, and with `flip` also its mirror image."""
-    views = [View(image, boxes, False)]
-    if flip:
+def _both_views(
+    model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
+) -> tuple[Tensor, Tensor]:
+    """Scores (S, K + 1) and clipped boxes (S, K, 4); with flip, the means over both views.
+
+    The selected proposals are those of the image as it is, also in its mirror image.
+    """
+    rows, scores, decoded = read_view(model, image, boxes, settings)
+    if settings.flip:
+        width = image.shape[1]
         mirrored = np.ascontiguousarray(image[:, ::-1])
-        views.append(View(mirrored, flip_boxes(boxes, image.shape[1]), True))
-    return views
-
-
-def _decode(model: FastRCNN, outputs: ViewOutputs, settings: DetectSettings) -> Tensor:
-    """The boxes (R, K, 4) of every class, in pixels of the original image, not clipped."""
-    view = outputs.view
-    proposals = torch.from_numpy(view.boxes).to(outputs.offsets.device)
-    if _moves_boxes(model, settings):
-        offsets = model.denormalise(outputs.offsets)
-        decoded = decode_boxes(proposals, offsets, model.architecture.box_coding)
-    else:
-        decoded = proposals[:, None].expand(-1, len(model.architecture.classes), -1)
-    if not view.mirrored:
-        return decoded
-    width = view.image.shape[1]
-    x1, y1, x2, y2 = decoded.unbind(-1)
-    return torch.stack((width - 1 - x2, y1, width - 1 - x1, y2), dim=-1)
-
-
-def _mean(views: list[Tensor]) -> Tensor:
-    """The mean over one or two views."""
-    return views[0] if len(views) == 1 else (views[0] + views[1]) / 2
-
-
-def _moves_boxes(model: FastRCNN, settings: DetectSettings) -> bool:
-    """Whether box regression moves the detections (paper, section 5.1)."""
-    return settings.box_regression and model.architecture.box_regression
+        other = read_view(model, mirrored, flip_boxes(boxes, width), settings, rows)
+        x1, y1, x2, y2 = other.boxes.unbind(-1)
+        back = torch.stack((width - 1 - x2, y1, width - 1 - x1, y2), dim=-1)
+        scores, decoded = (scores + other.scores) / 2, (decoded + back) / 2
+    return scores, clip_boxes(decoded, *image.shape[:2])
 
 
 def _best_of_each_class(

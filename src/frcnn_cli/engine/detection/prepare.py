@@ -21,7 +21,7 @@ def prepare_model(model: FastRCNN, precision: Precision = "float32") -> FastRCNN
     sibling layers, later steps and the weights of normalisation layers stay float32.
     """
     dtype: torch.dtype = getattr(torch, precision)
-    siblings = (model.score, model.box)
+    siblings = [layer for head in model.heads for layer in (head.score, head.box)]
     copied: dict[int, object] = {id(buffer): buffer for buffer in model.buffers()}
     for layer in model.modules():
         changes = layer not in siblings and not isinstance(layer, nn.LayerNorm)

@@ -75,8 +75,9 @@ def make_detector(
     is then 0.
     """
     options = options or DetectionOptions()
-    settings = options.applied_to(loaded.experiment.detect)
-    is_svm = loaded.model.architecture.classifier == "svm"
+    architecture = loaded.model.architecture
+    settings = options.applied_to(loaded.experiment.detect, architecture)
+    is_svm = architecture.classifier == "svm"
     threshold = options.score_threshold if is_svm else settings.score_threshold
     settings = replace(settings, score_threshold=threshold_for(loaded.model, threshold))
     labels = None if classes is None else find_labels(classes, loaded.classes)

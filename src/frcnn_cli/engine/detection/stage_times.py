@@ -23,9 +23,18 @@ from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
 
+_HEAD_LAYERS = ("fc6", "fc7")
 NETWORK_STAGES = ("conv", "roi_pooling", "fc6", "fc7", "rest")
 STAGES = ("proposals", *NETWORK_STAGES)
 _EVERY_SCORE = DetectSettings(score_threshold=None)
+
+
+def stages_of(network: Any) -> tuple[str, ...]:
+    """NETWORK_STAGES, and the stages of a ranker and a second head if the network has them."""
+    ranker = ("ranker",) if getattr(network, "ranker", None) is not None else ()
+    second = getattr(network, "second", None) is not None
+    seconds = ("second.fc6", "second.fc7") if second else ()
+    return ("conv", *ranker, "roi_pooling", "fc6", "fc7", *seconds, "rest")
 
 
 class StageClock:
@@ -52,18 +61,27 @@ class StageClock:
     def watching(self, network: Any) -> Iterator[None]:
         """Measure the stages of `network` within the block; the remaining time is `rest`.
 
-        network: has the modules features, fc6 and fc7 and the method pool, as FastRCNN does.
+        network: has the modules features, fc6 and fc7 and the method pool, as FastRCNN does. The
+        parts that only some networks have (`stages_of`) are measured too.
         """
+        self.seconds |= dict.fromkeys(set(stages_of(network)) - set(self.seconds), 0.0)
         parts = {"conv": network.features, "fc6": network.fc6, "fc7": network.fc7}
+        if getattr(network, "second", None) is not None:
+            parts |= {"second.fc6": network.second.fc6, "second.fc7": network.second.fc7}
         handles = [handle for name, part in parts.items() for handle in self._hooks(name, part)]
-        network.pool = self.stage("roi_pooling")(network.pool)
+        methods = {"pool": "roi_pooling"}
+        if getattr(network, "ranker", None) is not None:
+            methods["objectness"] = "ranker"
+        for name, stage in methods.items():
+            setattr(network, name, self.stage(stage)(getattr(network, name)))
         start, seconds_before = self.now(), sum(self.seconds.values())
         try:
             yield
         finally:
             in_stages = sum(self.seconds.values()) - seconds_before
             self.seconds["rest"] += max(0.0, self.now() - start - in_stages)
-            del network.pool  # restores the method of the class
+            for name in methods:
+                delattr(network, name)  # restores the method of the class
             for handle in handles:
                 handle.remove()
 
@@ -84,7 +102,8 @@ class StageClock:
 class StageTimes:
     """Seconds for one image, from its pixels to its detections.
 
-    stages: conv (the feature layers), roi_pooling, fc6, fc7, and rest (the remaining time).
+    stages: conv (the feature layers), roi_pooling, fc6, fc7, and rest (the remaining time); also
+    ranker, second.fc6 and second.fc7 if the network has these parts.
     """
 
     seconds: float
@@ -92,8 +111,8 @@ class StageTimes:
 
     @property
     def fully_connected(self) -> float:
-        """fc6 and fc7 together."""
-        return self.stages["fc6"] + self.stages["fc7"]
+        """fc6 and fc7 of all heads together."""
+        return sum(seconds for name, seconds in self.stages.items() if name.endswith(_HEAD_LAYERS))
 
 
 def time_stages(
@@ -121,20 +140,14 @@ def time_stages(
     return [
         StageTimes(
             median(sum(seconds.values()) for seconds in times),
-            {stage: median(seconds[stage] for seconds in times) for stage in NETWORK_STAGES},
+            {stage: median(seconds[stage] for seconds in times) for stage in stages_of(model)},
         )
-        for times in runs
+        for model, times in zip(models, runs, strict=True)
     ]
 
 
 IMAGES, ROUNDS = 3, 3
-STAGE_NAMES = {
-    "conv": "convolution",
-    "roi_pooling": "RoI pooling",
-    "fc6": "fc6",
-    "fc7": "fc7",
-    "rest": "the rest",
-}
+_STAGE_NAMES = {"conv": "convolution", "roi_pooling": "RoI pooling", "rest": "the rest"}
 
 
 def mean_stages(
@@ -143,18 +156,19 @@ def mean_stages(
     proposals: Mapping[str, Proposals],
     settings: Sequence[DetectSettings],
 ) -> list[dict[str, float]]:
-    """For each model, seconds per image by stage (STAGE_NAMES), over the first IMAGES images.
+    """For each model, seconds per image by stage, over the first IMAGES images.
 
     settings: detection settings of each model. Images that cannot be read or have no proposals
     are skipped; if none remains, the results are empty.
     """
     images = list(islice(_readable_images(dataset, proposals), IMAGES))
-    means = [dict.fromkeys(STAGE_NAMES.values(), 0.0) if images else {} for _ in models]
+    means: list[dict[str, float]] = [{} for _ in models]
     for image, boxes in images:
         model_times = time_stages(models, image, boxes, ROUNDS, settings=settings)
         for mean, times in zip(means, model_times, strict=True):
-            for stage in NETWORK_STAGES:
-                mean[STAGE_NAMES[stage]] += times.stages[stage] / len(images)
+            for stage, seconds in times.stages.items():
+                name = _STAGE_NAMES.get(stage, stage)
+                mean[name] = mean.get(name, 0.0) + seconds / len(images)
     return means
 
 

@@ -52,7 +52,7 @@ def sweep_proposals(
     images = open_images(loaded, data, reporter=reporter)
     dataset = images.dataset
     seen_images(loaded, dataset, images.digests, data.data_root, reporter)
-    settings = detection.for_evaluation(loaded.experiment.detect)
+    settings = detection.for_evaluation(loaded.experiment.detect, loaded.model.architecture)
     model = prepare_model(loaded.model, loaded.precision)
     scores = []
     with reporter.progress("Detecting", len(counts) * len(dataset)) as advance:

@@ -19,7 +19,7 @@ from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_proposals.base import Proposals
 
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(11))
-COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10000, 20000, 50000)
+COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 300, 500, 1000, 2000, 5000, 10000, 20000, 50000)
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,9 @@ def evaluate_model(
     """
     data = data or DataOptions()
     images = open_images(loaded, data, team=team, reporter=reporter)
-    settings = (detection or DetectionOptions()).for_evaluation(loaded.experiment.detect)
+    settings = (detection or DetectionOptions()).for_evaluation(
+        loaded.experiment.detect, loaded.model.architecture
+    )
     detected = detect_with_journal(loaded, images, settings, team, reporter)
     if not team.is_first:
         detected.journal.remove()

@@ -25,8 +25,11 @@ from frcnn_cli.engine.exchange.exported import (
     describe,
     example_inputs,
 )
+from frcnn_cli.engine.models.provenance import stored_experiment
+from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import write_whole
 
@@ -65,41 +68,51 @@ class Export:
 
 
 def export_model(
-    model: FastRCNN,
+    source: Path,
     path: Path,
-    name: str,
     kind: Format = "onnx",
     plain: bool = False,
     reporter: Reporter = SILENT,
 ) -> Export:
-    """Write `model` to `path` for other runtimes, run the file once, and compare the results.
+    """Write the model in the file `source` to `path` for other runtimes, and compare the results.
 
-    name: name of the model for the description in the file. plain: for ONNX, build RoI pooling from
-    basic operators, for runtimes without MaxRoiPool; a torch export always does. Raises InputError
-    if a package is missing or the model is too large for the format.
+    plain: for ONNX, build RoI pooling from basic operators, for runtimes without MaxRoiPool; a
+    torch export always does. If the model selects RoIs, their number is that of its detection
+    settings. Raises InputError if a package is missing or the model is too large for the format.
     """
+    model, origin = load_model(source)
+    detect = stored_experiment(origin, model.architecture).detect
     with reporter.progress("Exporting", None):
         if kind == "onnx":
-            export_onnx(model, path, name, plain)
+            export_onnx(model, path, source.name, plain, detect.max_proposals)
         else:
-            export_torch(model, path, name)
+            export_torch(model, path, source.name, detect.max_proposals)
     runner = onnx_runner(path) if kind == "onnx" else torch_runner(path)
-    scores, boxes = largest_difference(model, runner)
+    scores, boxes = largest_difference(model, runner, detect.max_proposals)
     return Export(path, OPSET if kind == "onnx" else None, scores, boxes)
 
 
-def export_torch(model: FastRCNN, path: Path, name: str) -> None:
+def export_torch(
+    model: FastRCNN, path: Path, name: str, max_proposals: int = DetectSettings().max_proposals
+) -> None:
     """Write a torch.export program with RoI pooling from basic operators, which needs only torch.
 
     The extra file `frcnn` contains its description. name: name of the model for the description.
     """
-    program = _program(model, plain=True)
+    program = _program(model, True, max_proposals)
     content = io.BytesIO()
-    torch.export.save(program, content, extra_files={KEY: describe(model.architecture, name)})
+    description = describe(model.architecture, name, max_proposals)
+    torch.export.save(program, content, extra_files={KEY: description})
     write_whole(path, content.getvalue())
 
 
-def export_onnx(model: FastRCNN, path: Path, name: str, plain: bool = False) -> None:
+def export_onnx(
+    model: FastRCNN,
+    path: Path,
+    name: str,
+    plain: bool = False,
+    max_proposals: int = DetectSettings().max_proposals,
+) -> None:
     """Write an ONNX file of opset 20 with RoI pooling by MaxRoiPool, or by basic operators.
 
     The metadata property `frcnn` contains its description. Raises InputError if the onnx packages
@@ -111,7 +124,7 @@ def export_onnx(model: FastRCNN, path: Path, name: str, plain: bool = False) -> 
         raise InputError(
             f"{path}: the model has {size:,} bytes, more than the 2 GiB of an ONNX file."
         )
-    program = _program(model, plain)
+    program = _program(model, plain, max_proposals)
     with _quiet():
         exported = torch.onnx.export(
             program,
@@ -122,7 +135,7 @@ def export_onnx(model: FastRCNN, path: Path, name: str, plain: bool = False) -> 
             verbose=False,
         )
     assert exported is not None
-    exported.model.metadata_props[KEY] = describe(model.architecture, name)
+    exported.model.metadata_props[KEY] = describe(model.architecture, name, max_proposals)
     write_whole(path, exported.model_proto.SerializeToString())
 
 
@@ -147,20 +160,27 @@ def torch_runner(path: Path) -> Runner:
     return lambda inputs: program(*inputs)
 
 
-def largest_difference(model: FastRCNN, run: Runner) -> tuple[float, float]:
-    """Largest differences of scores and of boxes (pixels) on a generated image."""
-    inputs = example_inputs(model.architecture)
+def largest_difference(
+    model: FastRCNN, run: Runner, max_proposals: int = DetectSettings().max_proposals
+) -> tuple[float, float]:
+    """Largest differences of scores and of boxes (pixels) on a generated image.
+
+    A model that selects RoIs gets twice as many proposals as it selects.
+    """
+    others = 2 * max_proposals if model.architecture.selects_rois else 0
+    inputs = example_inputs(model.architecture, others)
     with torch.inference_mode():
-        ours, theirs = ExportedDetector(model, plain=False)(*inputs), run(inputs)
+        original = ExportedDetector(model, False, max_proposals)
+        ours, theirs = original(*inputs), run(inputs)
         scores, boxes = (float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
     return scores, boxes
 
 
-def _program(model: FastRCNN, plain: bool) -> ExportedProgram:
+def _program(model: FastRCNN, plain: bool, max_proposals: int) -> ExportedProgram:
     """Trace the detector, for images of any size and any number of proposals."""
     shapes: Any = ({0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO}, {}, {})
     with torch.no_grad(), _quiet():
-        detector = ExportedDetector(model, plain)
+        detector = ExportedDetector(model, plain, max_proposals)
         return torch.export.export(
             detector, example_inputs(model.architecture), dynamic_shapes=shapes
         )

@@ -18,9 +18,13 @@ from torch import Tensor, nn
 
 from frcnn_cli import __version__
 from frcnn_cli.engine.boxes import decode_boxes
+from frcnn_cli.engine.detection.views import class_scores
+from frcnn_cli.engine.exchange.plain_selection import best_ranked, best_scored
 from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.layers.ranker import POOLED as RANKER_POOLED
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.settings import Architecture
+from frcnn_cli.engine.settings import Architecture, DetectSettings
+from frcnn_kernels import roi_pool
 
 KEY = "frcnn"  # key of the description in the file's metadata
 INPUTS = ("image", "boxes", "scale", "size")
@@ -31,9 +35,10 @@ _MEANINGS = {
     "scale": "float32 (): from original to resized pixels; the shorter side becomes "
     "preprocessing.scale, the longer at most preprocessing.max_size",
     "size": "int64 (2,): height and width of the original image",
-    "scores": "float32 (R, K + 1): of background and each class; probabilities if softmax, "
+    "scores": "float32 (S, K + 1): of background and each class; probabilities if softmax, "
     "margins if svm",
-    "decoded": "float32 (R, K, 4): one box per class, clipped to the image",
+    "decoded": "float32 (S, K, 4): one box per class, clipped to the image. S is R, or at most "
+    "max_proposals if the model selects RoIs",
 }
 
 
@@ -42,16 +47,22 @@ class ExportedDetector(nn.Module):
 
     The module normalises pixels, and scales, decodes and clips boxes, so that the caller only has
     to resize the image. plain: build RoI pooling from basic operators, for images up to
-    `longest_side`.
+    `longest_side`. max_proposals: as in DetectSettings, for a model that selects RoIs.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, model: FastRCNN, plain: bool) -> None:
+    def __init__(
+        self,
+        model: FastRCNN,
+        plain: bool,
+        max_proposals: int = DetectSettings().max_proposals,
+    ) -> None:
         super().__init__()
         self.model = model.eval()
         self.plain = plain
+        self.max_proposals = max_proposals
         preprocessing = model.architecture.preprocessing
         self.register_buffer("mean", torch.tensor(preprocessing.mean))
         self.register_buffer("std", torch.tensor(preprocessing.std))
@@ -60,20 +71,31 @@ class ExportedDetector(nn.Module):
         self, image: Tensor, boxes: Tensor, scale: Tensor, size: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Arguments and results: see `_MEANINGS`."""
-        architecture = self.model.architecture
-        feature_map = self.model.features(self._pixels(image))
+        model, architecture = self.model, self.model.architecture
+        feature_map = model.features(self._pixels(image))
         rois = torch.cat((torch.zeros_like(boxes[:, :1]), boxes * scale), dim=1)
-        outputs = self.model.head(self._pool(feature_map, rois))
-        if architecture.box_regression:
-            offsets = self.model.denormalise(outputs.offsets)
-            decoded = decode_boxes(boxes, offsets, architecture.box_coding)
+        if model.ranker is not None:
+            objectness = model.ranker(self._pool(feature_map, rois, RANKER_POOLED))
+            best = best_ranked(objectness, boxes, self.max_proposals)
+            boxes, rois = boxes[best], rois[best]
+        logits, offsets = model.head(self._pool(feature_map, rois, model.pooled))
+        scores = class_scores(model, logits)
+        if model.second is not None:
+            if model.ranker is None:
+                best = best_scored(scores, self.max_proposals)
+                scores, rois = scores[best], rois[best]
+                logits, offsets = logits[best], offsets[best]
+            rois = model.refine(rois, logits, offsets)
+            second = model.second.head(self._pool(feature_map, rois, model.pooled))
+            scores = (scores + class_scores(model, second.logits)) / 2
+            offsets = model.second.denormalise(second.offsets)
+            decoded = decode_boxes(rois[:, 1:], offsets, architecture.box_coding) / scale
+        elif architecture.box_regression:
+            decoded = decode_boxes(boxes, model.denormalise(offsets), architecture.box_coding)
         else:
             decoded = boxes[:, None].repeat(1, len(architecture.classes), 1)
         limits = (size.flip(0) - 1).repeat(2).to(boxes.dtype)
-        decoded = torch.minimum(decoded.clamp(min=0), limits)
-        if architecture.classifier == "softmax":
-            return torch.softmax(outputs.logits, dim=1), decoded
-        return outputs.logits, decoded
+        return scores, torch.minimum(decoded.clamp(min=0), limits)
 
     def _pixels(self, image: Tensor) -> Tensor:
         """Convert (h, w, 3) RGB to the (1, 3, h, w) pixels that the network was trained on."""
@@ -82,10 +104,10 @@ class ExportedDetector(nn.Module):
         pixels = (pixels.to(torch.float32) / preprocessing.divisor - self.mean) / self.std
         return pixels.permute(2, 0, 1)[None]
 
-    def _pool(self, feature_map: Tensor, rois: Tensor) -> Tensor:
+    def _pool(self, feature_map: Tensor, rois: Tensor, pooled: tuple[int, int]) -> Tensor:
+        stride = self.model.stride
         if not self.plain:
-            return self.model.pool(feature_map, rois)
-        pooled, stride = self.model.pooled, self.model.stride
+            return roi_pool(feature_map, rois, pooled, 1.0 / stride)
         longest = longest_side(self.model.architecture) // stride + 2
         return plain_roi_pool(feature_map, rois, pooled, 1.0 / stride, longest)
 
@@ -95,8 +117,13 @@ def longest_side(architecture: Architecture) -> int:
     return max(2000, architecture.preprocessing.max_size)
 
 
-def example_inputs(architecture: Architecture) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """A generated image and three proposals, to trace the detector and compare outputs."""
+def example_inputs(
+    architecture: Architecture, others: int = 0
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """A generated image and three proposals, to trace the detector and compare outputs.
+
+    others: number of further proposals, of random sizes.
+    """
     draw = torch.Generator().manual_seed(0)
     height, width = 100, 150
     preprocessing = architecture.preprocessing
@@ -104,24 +131,27 @@ def example_inputs(architecture: Architecture) -> tuple[Tensor, Tensor, Tensor, 
     sides = round(height * factor), round(width * factor)
     coarse = torch.rand(1, 3, 6, 9, generator=draw) * 255
     image = nn.functional.interpolate(coarse, sides, mode="bilinear")[0].permute(1, 2, 0)
-    boxes = [[0, 0, 149, 99], [10.4, 20.6, 80, 70], [60, 5, 140, 90]]
+    boxes = torch.tensor([[0, 0, 149, 99], [10.4, 20.6, 80, 70], [60, 5, 140, 90]])
+    corners = torch.rand(2, others, 2, generator=draw) * torch.tensor([width - 1.0, height - 1.0])
+    boxes = torch.cat([boxes, torch.cat([corners.amin(dim=0), corners.amax(dim=0)], dim=1)])
     return (
         image.to(torch.uint8).contiguous(),
-        torch.tensor(boxes),
+        boxes,
         torch.tensor(factor, dtype=torch.float32),
         torch.tensor([height, width]),
     )
 
 
-def describe(architecture: Architecture, name: str) -> str:
+def describe(architecture: Architecture, name: str, max_proposals: int) -> str:
     """Describe an exported model as JSON: classes, preprocessing, box coding, inputs and outputs.
 
-    name: name of the model's file.
+    name: name of the model's file. max_proposals: as in DetectSettings.
     """
     values = {
         "model": name,
         "frcnn": __version__,
         **{key: value for key, value in asdict(architecture).items() if key != "pretrained"},
+        "max_proposals": max_proposals if architecture.selects_rois else None,
         "stride": find_backbone(architecture.backbone).stride,
         "inputs": {key: _MEANINGS[key] for key in INPUTS},
         "outputs": {key: _MEANINGS[key] for key in OUTPUTS},

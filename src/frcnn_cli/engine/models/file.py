@@ -160,6 +160,8 @@ def _architecture(values: dict[str, Any]) -> Architecture:
         pretrained=bool(values.get("pretrained", True)),
         classifier=values.get("classifier", "softmax"),
         box_regression=bool(values.get("box_regression", True)),
+        cascade=bool(values.get("cascade", False)),
+        ranker=bool(values.get("ranker", False)),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,10 @@ from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.torchvision_networks import network_names
 from frcnn_cli.engine.network.backbones.weights import load_pretrained, read_state
-from frcnn_cli.engine.network.model import FastRCNN, create_model, draw_sibling_layers
+from frcnn_cli.engine.network.layers.box_head import BoxHead
+from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
 from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings.network import SECOND
 from frcnn_proposals.errors import MisuseError
 
 
@@ -36,7 +39,16 @@ def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
             f"{weights}: this is a detector, not ImageNet weights. Use --init {weights}."
         )
     backbone = find_backbone(experiment.backbone)
-    return create_model(backbone, classes, weights, experiment.preprocessing, seed)
+    train = experiment.train
+    return create_model(
+        backbone,
+        classes,
+        weights,
+        experiment.preprocessing,
+        seed,
+        cascade=train.cascade_iou > 0,
+        ranker=train.ranked_rois > 0,
+    )
 
 
 def read_checkpoint(path: Path, name: str | None = None) -> tuple[Backbone, dict[str, Tensor]]:
@@ -55,29 +67,69 @@ def read_checkpoint(path: Path, name: str | None = None) -> tuple[Backbone, dict
 def with_classes(model: FastRCNN, classes: tuple[str, ...], seed: int) -> FastRCNN:
     """Convert a detector to other classes.
 
-    Background and classes of the same name keep their rows of both sibling layers and their target
-    statistics. The rows of new classes are initialised as in a new network.
+    Background and classes of the same name keep their rows of both sibling layers of each head and
+    their target statistics. The rows of new classes are initialised as in a new network.
     """
     known = model.architecture.classes
     if classes == known:
         return model
     torch.manual_seed(seed)
     changed = FastRCNN(replace(model.architecture, classes=classes))
-    siblings = ("score.", "box.", "offset_")
+    _copy_shared(model, changed)
+    pairs = [(new, known.index(name)) for new, name in enumerate(classes) if name in known]
+    for own, other in zip(model.heads, changed.heads, strict=True):
+        other.draw_sibling_layers()
+        _copy_rows(own, other, pairs)
+    return changed.to(memory_format=torch.channels_last)
+
+
+def with_parts(model: FastRCNN, cascade: bool, ranker: bool, seed: int) -> FastRCNN:
+    """Add a second head or a ranker, with initial weights, if the detector has none.
+
+    fc6 and fc7 of a new second head are those of the first.
+    """
+    architecture = model.architecture
+    wanted = replace(
+        architecture,
+        cascade=architecture.cascade or cascade,
+        ranker=architecture.ranker or ranker,
+    )
+    if wanted == architecture:
+        return model
+    if wanted.cascade and not architecture.cascade:
+        ranks = {SECOND + name: rank for name, rank in architecture.ranks.items()}
+        wanted = with_ranks(wanted, ranks)
+    torch.manual_seed(seed)
+    changed = FastRCNN(wanted)
+    if changed.second is not None:
+        changed.second.draw_sibling_layers()
+        for name in ("fc6", "fc7"):
+            layer = getattr(changed.second, name)
+            layer.load_state_dict(getattr(model, name).state_dict())
+    changed.load_state_dict(model.state_dict(), strict=False)
+    return changed.to(memory_format=torch.channels_last)
+
+
+def _copy_shared(model: FastRCNN, changed: FastRCNN) -> None:
+    """Copy all layers except those that depend on the classes."""
+    siblings = tuple(
+        prefix + layer for prefix in ("", SECOND) for layer in ("score.", "box.", "offset_")
+    )
     state = {n: value for n, value in model.state_dict().items() if not n.startswith(siblings)}
     changed.load_state_dict(state, strict=False)
-    draw_sibling_layers(changed)
-    pairs = [(new, known.index(name)) for new, name in enumerate(classes) if name in known]
-    with torch.no_grad():
-        for new, old in [(-1, -1), *pairs]:  # -1 + 1 is label 0, the background
-            changed.score.weight[new + 1] = model.score.weight[old + 1]
-            changed.score.bias[new + 1] = model.score.bias[old + 1]
-        for new, old in pairs:
-            _rows(changed.box.weight)[new] = _rows(model.box.weight)[old]
-            _rows(changed.box.bias)[new] = _rows(model.box.bias)[old]
-            changed.offset_means[new] = model.offset_means[old]
-            changed.offset_deviations[new] = model.offset_deviations[old]
-    return changed.to(memory_format=torch.channels_last)
+
+
+@torch.no_grad()
+def _copy_rows(head: BoxHead, changed: BoxHead, pairs: Sequence[tuple[int, int]]) -> None:
+    """Copy the background and the classes in `pairs` (new index, index in `head`)."""
+    for new, old in [(-1, -1), *pairs]:  # -1 + 1 is label 0, the background
+        changed.score.weight[new + 1] = head.score.weight[old + 1]
+        changed.score.bias[new + 1] = head.score.bias[old + 1]
+    for new, old in pairs:
+        _rows(changed.box.weight)[new] = _rows(head.box.weight)[old]
+        _rows(changed.box.bias)[new] = _rows(head.box.bias)[old]
+        changed.offset_means[new] = head.offset_means[old]
+        changed.offset_deviations[new] = head.offset_deviations[old]
 
 
 @torch.no_grad()
@@ -109,10 +161,25 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
         torch.manual_seed(experiment.train.seed)
         nn.init.normal_(model.score.weight, std=0.01)
         nn.init.zeros_(model.score.bias)
+    train = experiment.train
+    for name, has_part, is_trained in (
+        ("second head", architecture.cascade, train.cascade_iou > 0),
+        ("ranker", architecture.ranker, train.ranked_rois > 0),
+    ):
+        if has_part and not is_trained:
+            variant = "cascade" if name == "second head" else "ranked"
+            raise MisuseError(
+                f"{path}: this model has a {name}, which would not be trained. "
+                f"Add --variant {variant}."
+            )
     model.architecture = replace(
-        architecture, preprocessing=experiment.preprocessing, classifier="softmax"
+        architecture,
+        preprocessing=experiment.preprocessing,
+        classifier="softmax",
+        box_regression=True,  # training sets it
     )
-    return with_classes(model, classes, experiment.train.seed)
+    model = with_classes(model, classes, train.seed)
+    return with_parts(model, train.cascade_iou > 0, train.ranked_rois > 0, train.seed)
 
 
 def _named_backbone(path: Path, name: str | None) -> Backbone:

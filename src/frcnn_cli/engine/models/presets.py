@@ -96,6 +96,16 @@ VARIANTS = (
         "one SVM per class on fc7 instead of softmax (5.4)",
         lambda _: {"train.classifier": "svm"},
     ),
+    Variant(
+        "cascade",
+        "a second head on the boxes of the first (Cascade R-CNN)",
+        lambda _: {"train.cascade_iou": 0.6},
+    ),
+    Variant(
+        "ranked",
+        "a small layer that orders the proposals; the heads process the best 300",
+        lambda _: {"train.ranked_rois": 256},
+    ),
     Variant("dense", "dense boxes instead of selective search (5.5)", _dense("dense")),
     Variant(
         "dense-beside",

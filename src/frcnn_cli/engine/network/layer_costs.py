@@ -19,19 +19,20 @@ import torch
 from torch import Tensor, nn
 
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.settings import Architecture
+from frcnn_cli.engine.settings import Architecture, DetectSettings
+from frcnn_cli.engine.settings.network import SECOND
 
-Once = Literal["image", "RoI"]
+Once = Literal["image", "RoI", "best RoI"]
 
 
 @dataclass(frozen=True)
 class LayerCost:
-    """Cost of one layer, per image or per RoI.
+    """Cost of one layer, per image, per RoI, or per RoI that a ranker or the first head selects.
 
     name: as in the model's state, such as `features.conv1_1`. kind: its class, such as `Conv2d`.
     output: shape without the batch dimension, (C, H, W) or (C,). frozen: whether training leaves
     its parameters unchanged. multiply_adds: of convolutions and fully connected layers, without
-    biases; 0 for other layers. per: whether the cost is per image or per RoI.
+    biases; 0 for other layers. per: what the cost is for.
     """
 
     name: str
@@ -58,9 +59,9 @@ class NetworkCost:
     def frozen_parameters(self) -> int:
         return sum(layer.parameters for layer in self.layers if layer.frozen)
 
-    def multiply_adds(self, rois: int) -> int:
-        """Multiply-adds for one image with the given number of RoIs."""
-        times = {"image": 1, "RoI": rois}
+    def multiply_adds(self, rois: int, best: int = DetectSettings().max_proposals) -> int:
+        """Multiply-adds for one image with `rois` RoIs, of which `best` at most are selected."""
+        times = {"image": 1, "RoI": rois, "best RoI": min(rois, best)}
         return sum(layer.multiply_adds * times[layer.per] for layer in self.layers)
 
 
@@ -78,10 +79,17 @@ def layer_costs(
         model = FastRCNN(architecture).eval()
         with _recording(model, "image", layers):
             feature_map = model.features(torch.empty(1, 3, *size))
-        pooled = model.pool(feature_map, torch.empty(1, 5))
-        layers.append(LayerCost("roi_pool", "RoIPool", tuple(pooled.shape[1:]), 0, False, 0, "RoI"))
-        with _recording(model, "RoI", layers):
-            model.head(pooled)
+        roi = torch.empty(1, 5)
+        if model.ranker is not None:
+            with _recording(model, "RoI", layers):
+                model.objectness(feature_map, roi)
+        pooled = model.pool(feature_map, roi)
+        for prefix, head in zip(("", SECOND), model.heads, strict=False):
+            per: Once = "best RoI" if prefix or model.ranker is not None else "RoI"
+            shape = tuple(pooled.shape[1:])
+            layers.append(LayerCost(f"{prefix}roi_pool", "RoIPool", shape, 0, False, 0, per))
+            with _recording(model, per, layers):
+                head.head(pooled)
     return NetworkCost(size, tuple(layers))
 
 

@@ -23,10 +23,14 @@ class Losses(NamedTuple):
 
 @dataclass(frozen=True)
 class LossWeights:
-    """Weight of each term in the sum; box_regression is the paper's lambda."""
+    """Weight of each term in the sum; box_regression is the paper's lambda.
+
+    objectness: weight of a RoI of the ranker relative to a RoI of the heads.
+    """
 
     classification: float = 1.0
     box_regression: float = 1.0
+    objectness: float = 0.0
 
 
 BOTH = LossWeights()
@@ -60,3 +64,11 @@ def multi_task_loss(
     box_regression = smooth_l1(selected - targets[foreground]).sum() / len(labels)
     total = weights.classification * classification + weights.box_regression * box_regression
     return Losses(total, classification.detach(), box_regression.detach())
+
+
+def objectness_loss(logits: Tensor, overlaps: Tensor) -> Tensor:
+    """Sum over RoIs of the binary cross-entropy between a ranker's output and the IoU.
+
+    logits: (M,). overlaps: (M,), the highest IoU of each RoI with an object, 0..1.
+    """
+    return F.binary_cross_entropy_with_logits(logits, overlaps, reduction="sum")

@@ -1,4 +1,6 @@
-"""The network: feature layers, RoI pooling, fc6, fc7, and two sibling layers (paper, 2.1).
+"""The network: feature layers, RoI pooling, and the head's layers (paper, 2.1).
+
+A second head and a ranker of proposals are optional; the paper has neither.
 
 Shapes: N images, R RoIs, C channels of the feature map, K classes (label 0 is background).
 """
@@ -12,15 +14,18 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
+from frcnn_cli.engine.boxes import decode_boxes
 from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.weights import load_pretrained
+from frcnn_cli.engine.network.layers.box_head import BoxHead, HeadOutputs
 from frcnn_cli.engine.network.layers.dropout import RowDropout
-from frcnn_cli.engine.network.layers.low_rank import linear
+from frcnn_cli.engine.network.layers.ranker import POOLED as RANKER_POOLED
+from frcnn_cli.engine.network.layers.ranker import Ranker
 from frcnn_cli.engine.settings import Architecture, Preprocessing
+from frcnn_cli.engine.settings.network import SECOND
 from frcnn_kernels import roi_pool
 from frcnn_proposals.errors import InputError, reason
 
@@ -29,63 +34,129 @@ from frcnn_proposals.errors import InputError, reason
 BLOCK_BYTES = 16 << 20
 
 
-class Outputs(NamedTuple):
-    """logits: (R, K + 1) class scores before softmax. offsets: (R, 4 K), normalised."""
+class Refined(NamedTuple):
+    """Outputs of the second head. rois: (R, 5), the RoIs moved by the first head.
 
+    logits: (R, K + 1) and offsets: (R, 4 K), for these RoIs.
+    """
+
+    rois: Tensor
     logits: Tensor
     offsets: Tensor
 
 
-class FastRCNN(nn.Module):
-    """Compute class scores and box offsets of RoIs, in training and detection.
+class Outputs(NamedTuple):
+    """logits: (R, K + 1) class scores before softmax. offsets: (R, 4 K), normalised.
 
-    Offsets are normalised; decode the result of `denormalise` to get boxes. The layers in the
-    backbone's `frozen` have no gradients if the weights come from ImageNet.
+    refined: of the second head. objectness: (M,), the ranker's logits of the candidates. None
+    for a network without this part.
     """
 
-    offset_means: Tensor
-    offset_deviations: Tensor
+    logits: Tensor
+    offsets: Tensor
+    refined: Refined | None = None
+    objectness: Tensor | None = None
+
+
+class FastRCNN(BoxHead):
+    """Compute class scores and box offsets of RoIs, in training and detection.
+
+    The layers of the first head belong to the network itself. second: a head of the same layers,
+    which pools again at the boxes that the first one predicts (Z. Cai and N. Vasconcelos, Cascade
+    R-CNN, CVPR 2018). ranker: orders proposals before the heads. Both are optional. The layers in
+    the backbone's `frozen` have no gradients if the weights come from ImageNet.
+    """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.5) -> None:
-        super().__init__()
         backbone = find_backbone(architecture.backbone)
+        features = backbone.build()  # before the head, so that a seed draws the same weights
         height, width = backbone.pooled
-        classes = len(architecture.classes)
-        fc6, fc7 = architecture.hidden
-        ranks = architecture.ranks
+        inputs, classes = backbone.channels * height * width, len(architecture.classes)
+        hidden = architecture.hidden
+        super().__init__(inputs, hidden, classes, architecture.ranks, dropout)
         self.architecture = architecture
         self.pooled, self.stride = backbone.pooled, backbone.stride
-        self.dropout = dropout
-        self.dtype = (
-            torch.float32
-        )  # of all layers except the sibling layers, whose outputs are float32
-        self.features = backbone.build()
-        self.fc6 = linear(backbone.channels * height * width, fc6, ranks.get("fc6"))
-        self.fc7 = linear(fc6, fc7, ranks.get("fc7"))
-        self.score = nn.Linear(fc7, classes + 1)
-        self.box = nn.Linear(fc7, 4 * classes)
-        self.register_buffer("offset_means", torch.zeros(classes, 4))
-        self.register_buffer("offset_deviations", torch.ones(classes, 4))
+        # Of all layers except the sibling layers, whose outputs are float32.
+        self.dtype = torch.float32
+        self.features = features
+        self.second: BoxHead | None = None
+        if architecture.cascade:
+            self.second = BoxHead(inputs, hidden, classes, architecture.ranks_of_second, dropout)
+        self.ranker = Ranker(backbone.channels) if architecture.ranker else None
         if architecture.pretrained:
             for name, parameter in self.features.named_parameters():
                 if name.startswith(backbone.frozen):
                     parameter.requires_grad_(False)
 
-    def forward(self, images: Tensor, rois: Tensor, drop: RowDropout | None = None) -> Outputs:
+    @property
+    def heads(self) -> tuple[BoxHead, ...]:
+        """The first head, which is the network itself, and the second if there is one."""
+        return (self,) if self.second is None else (self, self.second)
+
+    def forward(
+        self,
+        images: Tensor,
+        rois: Tensor,
+        drop: RowDropout | None = None,
+        candidates: Tensor | None = None,
+    ) -> Outputs:
         """images: (N, 3, H, W), preprocessed. rois: (R, 5), image index and input pixels.
 
-        drop: dropout with masks per image; None uses torch's dropout.
+        drop: dropout with masks per image; None uses torch's dropout. candidates: (M, 5), RoIs for
+        the ranker, if there is one.
+        """
+        feature_map = self.features(images.to(self.dtype))
+        outputs = Outputs(*self.read(feature_map, rois, drop=drop))
+        if self.second is not None:
+            moved = self.refine(rois, outputs.logits, outputs.offsets)
+            second = self.read(feature_map, moved, self.second, drop)
+            outputs = outputs._replace(refined=Refined(moved, *second))
+        if self.ranker is not None and candidates is not None:
+            outputs = outputs._replace(objectness=self.objectness(feature_map, candidates))
+        return outputs
+
+    def read(
+        self,
+        feature_map: Tensor,
+        rois: Tensor,
+        head: BoxHead | None = None,
+        drop: RowDropout | None = None,
+    ) -> HeadOutputs:
+        """Outputs of a head (default: the first) for RoIs (R, 5) of a feature map.
 
         Without gradients, RoIs are processed in blocks, so that the pooled features of all RoIs
         (200 MB for 2,000 RoIs of VGG16) are never stored at once.
         """
-        feature_map = self.features(images.to(self.dtype))
+        head = self if head is None else head
         if torch.is_grad_enabled():
-            return self.head(self.pool(feature_map, rois), drop)
+            return head.head(self.pool(feature_map, rois), drop)
         blocks = rois.chunk(self._block_count(feature_map, len(rois)))
         memory = feature_map.new_empty(len(blocks[0]), feature_map.shape[1], *self.pooled)
-        parts = [self.head(self.pool(feature_map, b, memory[: len(b)])) for b in blocks]
-        return Outputs(*(torch.cat(values) for values in zip(*parts, strict=True)))
+        parts = [head.head(self.pool(feature_map, b, memory[: len(b)])) for b in blocks]
+        return HeadOutputs(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+    def refine(self, rois: Tensor, logits: Tensor, offsets: Tensor) -> Tensor:
+        """Move RoIs (R, 5) to the first head's boxes of their most probable classes.
+
+        logits and offsets: of the first head. The background is not a candidate. No gradient passes
+        through the boxes. A RoI whose box is not finite stays in place.
+        """
+        with torch.no_grad():
+            best = logits[:, 1:].argmax(dim=1)
+            count = len(self.architecture.classes)
+            by_class = self.denormalise(offsets.float()).view(-1, count, 4)
+            index = best[:, None, None].expand(-1, 1, 4)
+            moves = by_class.gather(1, index).squeeze(1)
+            boxes = decode_boxes(rois[:, 1:], moves, self.architecture.box_coding).squeeze(1)
+            boxes = torch.where(boxes.isfinite().all(dim=1, keepdim=True), boxes, rois[:, 1:])
+            return torch.cat([rois[:, :1], boxes], dim=1)
+
+    def objectness(self, feature_map: Tensor, rois: Tensor) -> Tensor:
+        """Logits (R,) of the ranker for RoIs (R, 5) of a feature map."""
+        assert self.ranker is not None
+        pooled = roi_pool(feature_map, rois, RANKER_POOLED, 1.0 / self.stride)
+        logits: Tensor = self.ranker(pooled)
+        return logits
 
     def pool(self, feature_map: Tensor, rois: Tensor, out: Tensor | None = None) -> Tensor:
         """RoI pooling: (N, C, h, w) and (R, 5) -> (R, C, pooled height, pooled width).
@@ -94,36 +165,9 @@ class FastRCNN(nn.Module):
         """
         return roi_pool(feature_map, rois, self.pooled, 1.0 / self.stride, out=out)
 
-    def head(self, pooled: Tensor, drop: RowDropout | None = None) -> Outputs:
-        """Run fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
-        x = self.fc7_of(pooled, drop).to(self.score.weight.dtype)
-        return Outputs(self.score(x), self.box(x))
-
-    def fc7_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
-        """Outputs of fc7, (R, fc7), for pooled features (R, C, h, w)."""
-        x = self._drop(F.relu(self.fc6(pooled.flatten(1))), drop)
-        return self._drop(F.relu(self.fc7(x)), drop)
-
-    def normalise(self, targets: Tensor, labels: Tensor) -> Tensor:
-        """Normalise target offsets (R, 4) of RoIs with `labels` (R,).
-
-        Each class has its own means and deviations; rows of background RoIs are meaningless.
-        """
-        index = (labels - 1).clamp(min=0)
-        return (targets - self.offset_means[index]) / self.offset_deviations[index]
-
-    def denormalise(self, offsets: Tensor) -> Tensor:
-        """Denormalise offsets (R, 4 K): multiply by the deviations and add the means."""
-        return offsets * self.offset_deviations.flatten() + self.offset_means.flatten()
-
     def _block_count(self, feature_map: Tensor, rois: int) -> int:
         numbers = feature_map.shape[1] * self.pooled[0] * self.pooled[1]
         return max(1, math.ceil(rois * numbers * feature_map.element_size() / BLOCK_BYTES))
-
-    def _drop(self, x: Tensor, drop: RowDropout | None) -> Tensor:
-        if drop is None or not self.training:
-            return F.dropout(x, self.dropout, self.training)
-        return drop(x, self.dropout)
 
 
 def create_model(
@@ -132,12 +176,15 @@ def create_model(
     weights: str | Path = "imagenet",
     preprocessing: Preprocessing | None = None,
     seed: int = 0,
+    cascade: bool = False,
+    ranker: bool = False,
 ) -> FastRCNN:
     """Create a network for training, with ImageNet features and Gaussian sibling layers.
 
     weights: `imagenet`, `none`, or a file with the backbone's ImageNet weights. preprocessing:
     default, the backbone's; if its pixels are the backbone's, they are replaced by those that the
-    weights were trained on. Raises InputError if the weights cannot be read or do not fit.
+    weights were trained on. cascade, ranker: whether it has a second head, and a ranker. Raises
+    InputError if the weights cannot be read or do not fit.
     """
     file = None if weights in ("imagenet", "none") else Path(weights)
     pretrained = None if weights == "none" else load_pretrained(backbone, file)
@@ -153,26 +200,22 @@ def create_model(
             hidden=backbone.hidden,
             preprocessing=preprocessing,
             pretrained=pretrained is not None,
+            cascade=cascade,
+            ranker=ranker,
         )
     )
-    draw_sibling_layers(model)
+    for head in model.heads:
+        head.draw_sibling_layers()
     if pretrained is not None:
-        head = pretrained.head
-        state = {f"features.{name}": value for name, value in pretrained.features.items()} | head
-        new = ("score.", "box.", "offset_", *(f"features.{name}" for name in backbone.new_layers))
-        _load(model, state, new if head else (*new, "fc6.", "fc7."), file)
+        state = {f"features.{name}": value for name, value in pretrained.features.items()}
+        prefixes = ("", SECOND)[: len(model.heads)]
+        state |= {prefix + name: value for prefix in prefixes
+                  for name, value in pretrained.head.items()}  # fmt: skip
+        new = ["ranker.", *(f"features.{name}" for name in backbone.new_layers)]
+        layers = ("score.", "box.", "offset_", *(() if pretrained.head else ("fc6.", "fc7.")))
+        new += [prefix + layer for prefix in prefixes for layer in layers]
+        _load(model, state, tuple(new), file)
     return model.to(memory_format=torch.channels_last)
-
-
-def draw_sibling_layers(model: FastRCNN) -> None:
-    """Initialise by zero-mean Gaussians with deviation 0.01 (classes) and 0.001 (boxes), biases 0.
-
-    Paper, section 2.3.
-    """
-    nn.init.normal_(model.score.weight, std=0.01)
-    nn.init.normal_(model.box.weight, std=0.001)
-    nn.init.zeros_(model.score.bias)
-    nn.init.zeros_(model.box.bias)
 
 
 def rebuild_model(architecture: Architecture, tensors: Mapping[str, Tensor]) -> FastRCNN:

@@ -120,11 +120,11 @@ def stages_plot(subjects: Sequence[Subject]) -> Plot | None:
     timed = [(index, subject) for index, subject in enumerate(subjects) if subject.stages]
     if not timed:
         return None
-    names = list(timed[0][1].stages)[::-1]
+    names = list(dict.fromkeys(name for _, subject in timed for name in subject.stages))[::-1]
     series = []
     for index, subject in timed:
         total = sum(subject.stages.values())
-        values = [1000 * subject.stages[name] for name in names]
+        values = [1000 * subject.stages.get(name, 0.0) for name in names]
         texts = [f"{value:.1f} ms, {value / total / 1000:.0%}" for value in values]
         series.append(Bars(f"{subject.name}, {1000 * total:.0f} ms", index, values, texts))
     style = {"xlabel": "milliseconds per image", "xmargin": 0.3}

@@ -60,7 +60,10 @@ def report_on_models(
     """
     images = open_images(models[0], data or DataOptions(), models[1:], reporter=reporter)
     detection = detection or DetectionOptions()
-    settings = [detection.for_evaluation(loaded.experiment.detect) for loaded in models]
+    settings = [
+        detection.for_evaluation(loaded.experiment.detect, loaded.model.architecture)
+        for loaded in models
+    ]
     dataset, journals, digests = images.dataset, [], dict(images.digests)
     found: list[Mapping[str, Detections]] = []
     if detections:

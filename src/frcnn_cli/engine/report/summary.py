@@ -14,7 +14,7 @@ import torch
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import parameter_count
 from frcnn_cli.engine.report.records import Report, Subject
-from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings import Architecture, Experiment
 from frcnn_cli.engine.settings.fields import values_of
 
 
@@ -121,6 +121,7 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
         "Backbone": architecture.backbone,
         "Scale": f"shorter side {preprocessing.scale} px, at most {preprocessing.max_size} px",
         "fc6, fc7": _layers(architecture.hidden, architecture.ranks),
+        **_parts(architecture),
         "Classifier": architecture.classifier,
         "Parameters": f"{parameter_count(loaded.model):,}",
         "Trained on": f"{experiment.data.dataset or '-'}, {experiment.data.split or '-'}",
@@ -158,6 +159,17 @@ def _layers(hidden: tuple[int, int], ranks: Mapping[str, int]) -> str:
     return ", ".join(
         f"{size} (rank {ranks[name]})" if name in ranks else str(size) for name, size in sizes
     )
+
+
+def _parts(architecture: Architecture) -> dict[str, str]:
+    """Heading -> value of the second head and the ranker, if the network has them."""
+    parts = {}
+    if architecture.cascade:
+        ranks = architecture.ranks_of_second
+        parts["Second head: fc6, fc7"] = _layers(architecture.hidden, ranks)
+    if architecture.ranker:
+        parts["Ranker"] = "orders the proposals"
+    return parts
 
 
 def machine_facts(device: torch.device) -> dict[str, str]:

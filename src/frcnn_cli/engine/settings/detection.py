@@ -23,6 +23,9 @@ class DetectSettings:
     greater than this. max_per_class: maximum number of boxes per class and image, by score,
     before suppression. top_k: maximum number of detections per image.
     proposals: maximum number of proposals per image.
+    max_proposals: for a model with a ranker, the number of best proposals that its heads process;
+    for one with a second head, the number of best RoIs that the second head processes. It has no
+    effect on other models.
     box_regression: False keeps the box of each detection's proposal (paper, section 5.1).
     scales: each RoI is processed at the scale at which its area is closest to roi_side squared
     (paper, section 5.2; its five scales are 480, 576, 688, 864 and 1200, with a max_size of 2000
@@ -39,6 +42,7 @@ class DetectSettings:
     max_per_class: int = 100
     top_k: int = 100
     proposals: int = 2000
+    max_proposals: int = 300
     box_regression: bool = True
     scales: tuple[int, ...] = ()
     roi_side: int = 224
@@ -58,6 +62,7 @@ class DetectSettings:
             "top_k and max_per_class must be at least 1",
         )
         check(self.proposals >= 1, "detection requires at least one proposal per image")
+        check(self.max_proposals >= 1, "max_proposals must be at least 1")
         check_scales(self.scales, "the scales of detection")
         check(self.roi_side >= 1, f"roi_side is {self.roi_side} pixels; it must be at least 1")
         check_choice(self.precision, PrecisionChoice, "the precision of detection")

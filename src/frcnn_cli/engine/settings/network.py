@@ -58,6 +58,9 @@ class Preprocessing:
         return replace(other, scale=self.scale, max_size=self.max_size)
 
 
+SECOND = "second."  # before the names of the second head's layers, also in Architecture.ranks
+
+
 @dataclass(frozen=True)
 class Architecture:
     """The description of a network, from which its modules are built.
@@ -67,7 +70,9 @@ class Architecture:
     weights, in which case the first of them are frozen.
     classifier: class scores at test time are softmax probabilities, or scores of one SVM per
     class on fc7 (paper, section 5.4). box_regression: whether the network predicts offsets;
-    without them, a detection has the box of its proposal (paper, section 5.1).
+    without them, a detection has the box of its proposal (paper, section 5.1). cascade: whether
+    there is a second head, which pools at the boxes of the first. ranker: whether there is a layer
+    that orders proposals.
     """
 
     backbone: str
@@ -79,6 +84,22 @@ class Architecture:
     pretrained: bool = True
     classifier: Classifier = "softmax"
     box_regression: bool = True
+    cascade: bool = False
+    ranker: bool = False
+
+    @property
+    def selects_rois(self) -> bool:
+        """Whether a ranker or the first head selects RoIs for the following layers."""
+        return self.cascade or self.ranker
+
+    @property
+    def ranks_of_second(self) -> dict[str, int]:
+        """The ranks of the second head's layers, by their names in the head."""
+        return {
+            name.removeprefix(SECOND): rank
+            for name, rank in self.ranks.items()
+            if name.startswith(SECOND)
+        }
 
     def __post_init__(self) -> None:
         check(len(self.classes) > 0, "a detector requires at least one class")
@@ -93,3 +114,7 @@ class Architecture:
         )
         check_choice(self.box_coding, BoxCoding, "box coding")
         check_choice(self.classifier, Classifier, "the classifier")
+        check(
+            not self.cascade or (self.box_regression and self.classifier == "softmax"),
+            "a second head requires box regression and a softmax",
+        )

@@ -8,9 +8,11 @@ from typing import Any
 
 from frcnn_cli.engine.settings.detection import DetectSettings, PrecisionChoice
 from frcnn_cli.engine.settings.experiment import ProposalSettings
+from frcnn_cli.engine.settings.network import Architecture
+from frcnn_proposals.errors import MisuseError
 
 # Fields of the model's settings that a value other than None replaces.
-_REPLACED = ("score_threshold", "nms_iou", "top_k", "scales", "box_voting")
+_REPLACED = ("score_threshold", "nms_iou", "top_k", "scales", "box_voting", "max_proposals")
 
 
 @dataclass(frozen=True)
@@ -21,6 +23,8 @@ class DetectionOptions:
     lengths of the shorter side; empty uses the model's single scale. box_regression: False keeps
     the boxes of the proposals. box_voting: IoU, 0 for no voting. nms_iou: IoU above which a box
     is suppressed. top_k: maximum number of detections per image. score_threshold: minimum score.
+    max_proposals: number of best proposals that the heads of a model with a ranker process, or the
+    second head of another model.
     """
 
     precision: PrecisionChoice = "auto"
@@ -31,9 +35,18 @@ class DetectionOptions:
     nms_iou: float | None = None
     top_k: int | None = None
     score_threshold: float | None = None
+    max_proposals: int | None = None
 
-    def applied_to(self, stored: DetectSettings) -> DetectSettings:
-        """Apply these changes to the settings stored with a model."""
+    def applied_to(self, stored: DetectSettings, architecture: Architecture) -> DetectSettings:
+        """Apply these changes to the settings stored with a model of this architecture.
+
+        Raises MisuseError for max_proposals if the model selects no RoIs.
+        """
+        if self.max_proposals is not None and not architecture.selects_rois:
+            raise MisuseError(
+                "max_proposals has no effect: this model has neither a ranker nor a second head.\n"
+                "Use a model trained with --variant ranked."
+            )
         replaced = {name: getattr(self, name) for name in _REPLACED}
         given: dict[str, Any] = {n: value for n, value in replaced.items() if value is not None}
         box_regression = stored.box_regression and self.box_regression
@@ -41,9 +54,9 @@ class DetectionOptions:
             stored, flip=stored.flip or self.flip, box_regression=box_regression, **given
         )
 
-    def for_evaluation(self, stored: DetectSettings) -> DetectSettings:
+    def for_evaluation(self, stored: DetectSettings, architecture: Architecture) -> DetectSettings:
         """Apply these changes without a score threshold: evaluation requires all detections."""
-        return replace(self.applied_to(stored), score_threshold=None)
+        return replace(self.applied_to(stored, architecture), score_threshold=None)
 
 
 @dataclass(frozen=True)

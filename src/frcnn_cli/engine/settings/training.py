@@ -143,6 +143,9 @@ class TrainSettings:
     box_training: multi-task trains classes and boxes together, with box_weight as the paper's
     lambda; stagewise runs the whole schedule for everything except the box layer, then again for
     the box layer only; none trains no boxes (section 5.1).
+    cascade_iou: if greater than 0, a second head is trained on the boxes of the first; its
+    foreground has at least this IoU with an object. ranked_rois: if greater than 0, a ranker of
+    proposals is trained on this many RoIs per image.
     frozen: default freezes the layers that the backbone defines; features freezes all pretrained
     convolutions, as SPPnet does (section 4.5); none trains everything.
     classifier: svm fits SVMs on fc7 after training, which replace the softmax at test time.
@@ -158,6 +161,8 @@ class TrainSettings:
     svm: SvmSettings = field(default_factory=SvmSettings)
     box_training: BoxTraining = "multi-task"
     box_weight: float = 1.0
+    cascade_iou: float = 0.0
+    ranked_rois: int = 0
     frozen: Frozen = "default"
     classifier: Classifier = "softmax"
     seed: int = 0
@@ -175,6 +180,20 @@ class TrainSettings:
             self.box_training != "none" or self.box_weight == 1.0,
             "box_weight has no effect if box_training is 'none'",
         )
+        check(
+            0 <= self.cascade_iou < 1,
+            f"the second head's cascade_iou is {self.cascade_iou:g}; it must be at least 0 and "
+            "less than 1",
+        )
+        for name, value, expected in (
+            ("box_training", self.box_training, "multi-task"),
+            ("classifier", self.classifier, "softmax"),
+        ):
+            check(
+                self.cascade_iou == 0 or value == expected,
+                f"the second head of the cascade requires {name} '{expected}', not '{value}'",
+            )
+        check_least(self.ranked_rois, 0, "ranked_rois")
         check_choice(self.frozen, Frozen, "frozen")
         check_choice(self.classifier, Classifier, "the classifier")
         check(

@@ -16,10 +16,17 @@ from torch import Tensor
 
 from frcnn_cli.engine.boxes import flip_boxes
 from frcnn_cli.engine.network.transforms import normalised, resized_image
-from frcnn_cli.engine.records import ImageRecord, ReadFile
+from frcnn_cli.engine.records import GroundTruth, ImageRecord, ReadFile
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
-from frcnn_cli.engine.training.sampling import Quota, RoiSample, candidates_of, sample_rois
+from frcnn_cli.engine.training.sampling import (
+    Quota,
+    RankedSample,
+    RoiSample,
+    candidates_of,
+    sample_ranked,
+    sample_rois,
+)
 from frcnn_cli.engine.training.workers import memory_names
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
@@ -48,6 +55,8 @@ class TrainingImage:
 
     image: (3, h, w). factor: from original to input pixels. sample: in original pixels.
     dropout_seed: seed of the head's dropout for its RoIs. file: what reading the image file showed.
+    ranked: RoIs for the ranker. truth: all objects, for the second head; empty if there is none.
+    Both are in original pixels.
     """
 
     image: Tensor
@@ -55,6 +64,8 @@ class TrainingImage:
     sample: RoiSample
     dropout_seed: int
     file: ReadFile
+    ranked: RankedSample
+    truth: GroundTruth
 
 
 class TrainingImages:
@@ -87,15 +98,25 @@ class TrainingImages:
         index = int(generator.integers(len(self._inputs)))
         preprocessing = self._inputs[index]
         resized = self._cache.get((name, index), lambda: _read(record, preprocessing))
-        pixels = resized.pixels
+        pixels, width = resized.pixels, resized.width
+        dropout_seed = int(generator.integers(2**63))
+        # The last draw, so that the others are the same with and without a ranker.
+        ranked = sample_ranked(candidates, settings.ranked_rois, generator)
+        truth = GroundTruth()
+        if settings.cascade_iou > 0 and record.truth is not None:
+            truth = record.truth
         if is_flipped:
-            pixels, sample = pixels[:, ::-1], _flipped(sample, resized.width)
+            pixels, sample = pixels[:, ::-1], _flipped(sample, width)
+            ranked = replace(ranked, boxes=flip_boxes(ranked.boxes, width))
+            truth = replace(truth, boxes=flip_boxes(truth.boxes, width))
         return TrainingImage(
             normalised(pixels, preprocessing),
             resized.factor,
             sample,
-            dropout_seed=int(generator.integers(2**63)),
-            file=resized.file,
+            dropout_seed,
+            resized.file,
+            ranked,
+            truth,
         )
 
 

@@ -21,6 +21,7 @@ from frcnn_cli.engine.network.compile import compilation_explained, compile_feat
 from frcnn_cli.engine.network.losses import Losses
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.image_match import FilesRead, file_findings
+from frcnn_cli.engine.training.cascade import set_refined_statistics
 from frcnn_cli.engine.training.checkpoint import (
     Progress,
     load_checkpoint,
@@ -68,6 +69,8 @@ def train(model: FastRCNN, run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = 
             with_flipped=sampling.flip,
         )
     renormalise_boxes(model, torch.from_numpy(means), torch.from_numpy(deviations))
+    if model.second is not None:
+        set_refined_statistics(model.second)
     run.folder.mkdir(parents=True, exist_ok=True)
     return _train_from(Progress(0, run.settings, run.origin), model, {}, run, on_step, on_svm)
 
@@ -116,7 +119,7 @@ def _train_from(
                 rate = settings.schedule.rate_at(iteration - stage.start)
                 losses = train_step(
                     network, recorder.timed(shares), optimizer, rate, stage.weights,
-                    settings.precision == "bfloat16", team,
+                    settings.precision == "bfloat16", team, settings.cascade_iou,
                 )  # fmt: skip
                 progress = replace(progress, iteration=iteration + 1)
                 recorder.record(progress.iteration, losses, rate)

@@ -9,12 +9,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from itertools import islice
+from typing import Any
 
 import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
@@ -23,7 +25,7 @@ from frcnn_cli.engine.distributed.interrupt import stop_signals_blocked
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.network.layers.dropout import ImageRows
 from frcnn_cli.engine.network.transforms import batch_images, batch_rois
-from frcnn_cli.engine.records import Dataset, ReadFile
+from frcnn_cli.engine.records import Dataset, GroundTruth, ReadFile
 from frcnn_cli.engine.settings import Architecture, Sampling, TrainSettings
 from frcnn_cli.engine.training.image_order import (
     Share,
@@ -44,7 +46,9 @@ class Minibatch:
     images: (N, 3, H, W). rois: (R, 5) in input pixels. labels: (R,). targets: (R, 4), not
     normalised. unreadable: one message per skipped image. rows: one per image, for dropout.
     shares: number of shares in the mini-batch, over all processes. files: what reading
-    the files of image_ids showed.
+    the files of image_ids showed. candidates: (M, 5), RoIs for the ranker. overlaps: (M,), the
+    highest IoU of each. truth: (T, 5), the objects as RoIs, for the second head. truth_labels:
+    (T,), -1 for objects that are difficult or crowds.
     """
 
     images: Tensor
@@ -56,11 +60,19 @@ class Minibatch:
     rows: tuple[ImageRows, ...] = ()
     shares: int = 1
     files: tuple[ReadFile, ...] = ()
+    candidates: Tensor = field(default_factory=lambda: torch.zeros(0, 5))
+    overlaps: Tensor = field(default_factory=lambda: torch.zeros(0))
+    truth: Tensor = field(default_factory=lambda: torch.zeros(0, 5))
+    truth_labels: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
 
     def to(self, device: torch.device) -> Minibatch:
         """Copy the tensors to `device`."""
-        tensors = {name: getattr(self, name) for name in ("images", "rois", "labels", "targets")}
-        moved = {name: value.to(device, non_blocking=True) for name, value in tensors.items()}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        moved: dict[str, Any] = {
+            name: value.to(device, non_blocking=True)
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
         return replace(self, **moved)
 
 
@@ -115,15 +127,16 @@ class Minibatches(TorchDataset[Minibatch]):
                 continue
             image_ids.append(record.image_id)
         samples = [image.sample for image in images]
+        factors = [image.factor for image in images]
         return Minibatch(
             images=batch_images([image.image for image in images]),
-            rois=batch_rois([s.boxes for s in samples], [image.factor for image in images]),
-            labels=torch.from_numpy(
-                np.concatenate([np.zeros(0, np.int64), *(s.labels for s in samples)])
-            ),
-            targets=torch.from_numpy(
-                np.concatenate([np.zeros((0, 4), np.float32), *(s.targets for s in samples)])
-            ),
+            rois=batch_rois([s.boxes for s in samples], factors),
+            labels=_joined(np.zeros(0, np.int64), *(s.labels for s in samples)),
+            targets=_joined(np.zeros((0, 4), np.float32), *(s.targets for s in samples)),
+            candidates=batch_rois([image.ranked.boxes for image in images], factors),
+            overlaps=_joined(np.zeros(0, np.float32), *(image.ranked.iou for image in images)),
+            truth=batch_rois([image.truth.boxes for image in images], factors),
+            truth_labels=_joined(np.zeros(0, np.int64), *(_labels(i.truth) for i in images)),
             image_ids=tuple(image_ids),
             unreadable=tuple(unreadable),
             rows=tuple(ImageRows(len(i.sample.labels), i.dropout_seed) for i in images),
@@ -133,6 +146,16 @@ class Minibatches(TorchDataset[Minibatch]):
 
     def _order(self, epoch: int) -> list[tuple[Share, ...]]:
         return epoch_shares(self.dataset, self.settings.sampling, self.settings.seed, epoch)
+
+
+def _joined(*parts: NDArray[Any]) -> Tensor:
+    """The rows of all parts; the first part is empty and determines the type."""
+    return torch.from_numpy(np.concatenate(parts))
+
+
+def _labels(truth: GroundTruth) -> NDArray[np.int64]:
+    """Labels of all objects; -1 for those that are difficult or crowds, which do not train."""
+    return np.where(truth.difficult | truth.crowd, -1, truth.labels).astype(np.int64)
 
 
 def _check_even_shares(sampling: Sampling, team: Team) -> None:

@@ -45,6 +45,14 @@ class RoiSample:
 
 
 @dataclass(frozen=True)
+class RankedSample:
+    """RoIs of one image that the ranker learns from: boxes (M, 4), their best IoU (M,)."""
+
+    boxes: NDArray[np.float32]
+    iou: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Quota:
     """How many RoIs to draw from one image: at most `rois`, of these at most `foreground`."""
 
@@ -110,6 +118,14 @@ def sample_rois(
     targets = np.zeros((len(chosen), 4), np.float32)
     targets[: len(foreground)] = _targets(candidates, foreground, coding)
     return RoiSample(candidates.boxes[chosen], labels, targets)
+
+
+def sample_ranked(
+    candidates: Candidates, count: int, generator: np.random.Generator
+) -> RankedSample:
+    """Draw at most `count` RoIs uniformly, for the ranker; ignored RoIs are not drawn."""
+    chosen = _draw(np.flatnonzero(~candidates.ignored), count, generator)
+    return RankedSample(candidates.boxes[chosen], candidates.iou[chosen])
 
 
 def target_statistics(

@@ -30,8 +30,12 @@ class Stage:
 def stages(settings: TrainSettings) -> tuple[Stage, ...]:
     """The stages of a run; each runs the complete schedule from its first learning rate."""
     length, boxes = settings.schedule.iterations, settings.box_weight
-    multi_task = Stage(0, length, "all", LossWeights(1.0, boxes))
-    classes_only = Stage(0, length, "all but boxes", LossWeights(1.0, 0.0))
+    # An image's RoIs for the ranker have together the weight of its RoIs for the heads.
+    sampling, ranked = settings.sampling, settings.ranked_rois
+    rois = sampling.rois_per_image if sampling.strategy == "hierarchical" else 1
+    objectness = rois / ranked if ranked else 0.0
+    multi_task = Stage(0, length, "all", LossWeights(1.0, boxes, objectness))
+    classes_only = Stage(0, length, "all but boxes", LossWeights(1.0, 0.0, objectness))
     boxes_after = Stage(length, 2 * length, "boxes", LossWeights(0.0, boxes))
     return {
         "multi-task": (multi_task,),

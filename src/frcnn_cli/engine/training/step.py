@@ -12,8 +12,15 @@ from torch.nn.parallel import DistributedDataParallel
 
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.network.layers.dropout import RowDropout
-from frcnn_cli.engine.network.losses import BOTH, Losses, LossWeights, multi_task_loss
-from frcnn_cli.engine.network.model import FastRCNN, Outputs
+from frcnn_cli.engine.network.losses import (
+    BOTH,
+    Losses,
+    LossWeights,
+    multi_task_loss,
+    objectness_loss,
+)
+from frcnn_cli.engine.network.model import FastRCNN, Outputs, Refined
+from frcnn_cli.engine.training.cascade import FOREGROUND_IOU, refined_loss
 from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_proposals.errors import InputError
 
@@ -28,14 +35,16 @@ def train_step(
     weights: LossWeights = BOTH,
     bfloat16: bool = False,
     team: Team = ALONE,
+    cascade_iou: float = FOREGROUND_IOU,
 ) -> Losses | None:
     """Forward, loss, backward, update: one mini-batch of RoIs.
 
     minibatch: its shares, sampled one at a time. Their gradients are summed, so that memory
     holds only one share. network: the model, or its wrapper that averages gradients over the
     team. bfloat16: run the forward and backward passes in bfloat16; weights and loss stay
-    float32. Returns the losses, averaged over all RoIs of all processes, or None without an
-    update if there are no RoIs. Raises InputError, naming the images, if a loss is not finite.
+    float32. cascade_iou: minimum IoU of the second head's foreground with an object. Returns the
+    losses, averaged over all RoIs of all processes, or None without an update if there are no RoIs.
+    Raises InputError, naming the images, if a loss is not finite.
     """
     optimizer.zero_grad(set_to_none=True)
     sums, rois, planned_rois = torch.zeros(3), 0, 0
@@ -45,7 +54,7 @@ def train_step(
             continue
         planned_rois = planned_rois or share_rois * max(1, share.shares // team.world)
         outputs = _forward(network, share, bfloat16)
-        losses = _loss(network, outputs, share, weights)
+        losses = _loss(network, outputs, share, weights, cascade_iou)
         # Gradients are averaged over the team; times its size, they are sums over all RoIs.
         _backward(losses, len(share.labels) * team.world / planned_rois)
         sums += len(share.labels) * torch.stack(losses).detach().cpu()
@@ -57,18 +66,38 @@ def train_step(
 
 
 def _forward(network: Network, share: Minibatch, bfloat16: bool) -> Outputs:
-    """Class scores and box offsets of the RoIs, in float32."""
+    """Outputs of the network's parts for a share, in float32."""
     with torch.autocast(share.images.device.type, torch.bfloat16, bfloat16):
         dropout = RowDropout(share.rows, share.images.device) if share.rows else None
-        logits, offsets = network(share.images, share.rois, dropout)
-    return Outputs(logits.float(), offsets.float())
+        outputs: Outputs = network(share.images, share.rois, dropout, share.candidates)
+    refined, objectness = outputs.refined, outputs.objectness
+    if refined is not None:
+        refined = Refined(refined.rois, refined.logits.float(), refined.offsets.float())
+    if objectness is not None:
+        objectness = objectness.float()
+    return Outputs(outputs.logits.float(), outputs.offsets.float(), refined, objectness)
 
 
-def _loss(network: Network, outputs: Outputs, share: Minibatch, weights: LossWeights) -> Losses:
-    """The multi-task loss. Raises InputError, naming the images, if it is not finite."""
+def _loss(
+    network: Network,
+    outputs: Outputs,
+    share: Minibatch,
+    weights: LossWeights,
+    cascade_iou: float,
+) -> Losses:
+    """The multi-task loss of all heads, and the ranker's in the total.
+
+    Raises InputError, naming the images, if it is not finite.
+    """
     model = network if isinstance(network, FastRCNN) else network.module
     targets = model.normalise(share.targets, share.labels)
     losses = multi_task_loss(outputs.logits, outputs.offsets, share.labels, targets, weights)
+    if outputs.refined is not None:
+        second = refined_loss(model, outputs.refined, share, cascade_iou, weights)
+        losses = Losses(*(a + b for a, b in zip(losses, second, strict=True)))
+    if outputs.objectness is not None:
+        ranking = objectness_loss(outputs.objectness, share.overlaps) / max(1, len(share.labels))
+        losses = losses._replace(total=losses.total + weights.objectness * ranking)
     if not math.isfinite(losses.total.item()):
         raise InputError(
             f"The loss is not finite for the images {', '.join(share.image_ids)}.\n"

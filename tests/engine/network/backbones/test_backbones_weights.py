@@ -40,6 +40,9 @@ def test_torchvisions_alexnet_weights_fill_features_and_fully_connected_layers(
     assert torch.equal(model.features[3].weight, reference.features[3].weight)
     assert torch.equal(model.fc6.weight, reference.classifier[1].weight)
     assert torch.equal(model.fc7.bias, reference.classifier[4].bias)
+    both = create_model(backbone, ("a",), tmp_path / "alexnet.pth", cascade=True)
+    assert both.second is not None
+    assert torch.equal(both.second.fc6.weight, reference.classifier[1].weight)
     image = torch.randn(1, 3, 224, 224)
     with torch.inference_mode():
         assert torch.allclose(model.features(image), reference.features[:-1](image), atol=1e-5)

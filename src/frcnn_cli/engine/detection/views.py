@@ -1,0 +1,219 @@
+"""The network on one view of an image: which RoIs each head reads, and what it returns.
+
+Shapes: R proposals, S of them selected, K classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from frcnn_cli.engine.boxes import decode_boxes
+from frcnn_cli.engine.network.layers.box_head import BoxHead, HeadOutputs
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.transforms import (
+    batch_images,
+    batch_rois,
+    distinct_windows,
+    image_tensor,
+    readings,
+)
+from frcnn_cli.engine.settings import DetectSettings
+from frcnn_kernels import nms
+from frcnn_proposals.base import Image, Proposals
+
+# Proposals whose IoU with a better one is higher than this come after all others.
+NEAR_DUPLICATE_IOU = 0.8
+Rows = NDArray[np.int64]
+
+
+class ViewOutputs(NamedTuple):
+    """Outputs for the selected proposals.
+
+    rows: (S,), their indices, ascending. scores: (S, K + 1). boxes: (S, K, 4) in pixels of the
+    view, not clipped.
+    """
+
+    rows: Rows
+    scores: Tensor
+    boxes: Tensor
+
+
+@dataclass(frozen=True)
+class _Maps:
+    """The feature maps of a view, one per scale, and the RoIs that are read from them.
+
+    boxes: (S, 4), the proposals in pixels of the view. rois: (S, 5), in input pixels. of_map: (S,),
+    the index of the map of each RoI. factors: (S,), from the view's to input pixels.
+    """
+
+    model: FastRCNN
+    maps: tuple[Tensor, ...]
+    boxes: NDArray[np.float32]
+    rois: Tensor
+    of_map: Rows
+    factors: Tensor
+
+    def only(self, rows: Rows) -> _Maps:
+        """The same maps with the RoIs at these indices."""
+        index = torch.from_numpy(rows)
+        return replace(
+            self,
+            boxes=self.boxes[rows],
+            rois=self.rois[index],
+            of_map=self.of_map[rows],
+            factors=self.factors[index],
+        )
+
+    def objectness(self) -> Tensor:
+        """The ranker's logits (S,)."""
+        return self._each(
+            self.rois, lambda features, rois: (self.model.objectness(features, rois),)
+        )[0].float()
+
+    def first(self) -> HeadOutputs:
+        """Outputs of the first head; RoIs with the same window of a map share them."""
+        return HeadOutputs(*self._each(self.rois, self._distinct))
+
+    def second(self, head: BoxHead, moved: Tensor) -> HeadOutputs:
+        """Outputs of the second head for the moved RoIs (S, 5)."""
+        return HeadOutputs(
+            *self._each(moved, lambda features, rois: self.model.read(features, rois, head))
+        )
+
+    def _distinct(self, feature_map: Tensor, rois: Tensor) -> HeadOutputs:
+        distinct, index = distinct_windows(rois.cpu(), self.model.stride)
+        outputs = self.model.read(feature_map, distinct.to(rois.device))
+        index = index.to(rois.device)
+        return HeadOutputs(outputs.logits[index], outputs.offsets[index])
+
+    def _each(
+        self, rois: Tensor, read: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
+    ) -> tuple[Tensor, ...]:
+        """Read RoIs (S, 5) from their maps; results are in the order of the RoIs."""
+        device = self.maps[0].device
+        rows = [np.flatnonzero(self.of_map == index) for index in range(len(self.maps))]
+        parts = [
+            read(feature_map, rois[torch.from_numpy(of_map)].to(device))
+            for feature_map, of_map in zip(self.maps, rows, strict=True)
+        ]
+        order = torch.from_numpy(np.argsort(np.concatenate(rows))).to(device)
+        return tuple(torch.cat(values)[order] for values in zip(*parts, strict=True))
+
+
+def read_view(
+    model: FastRCNN,
+    image: Image,
+    boxes: NDArray[np.float32],
+    settings: DetectSettings,
+    rows: Rows | None = None,
+) -> ViewOutputs:
+    """Run the network on an image with proposals `boxes` (R, 4), each at its scale.
+
+    The heads read the settings.max_proposals best proposals, if there is a ranker. The second head
+    reads as many of them, which the first one finds best. rows: read these proposals instead.
+    """
+    maps = _read_maps(model, image, boxes, settings)
+    most = settings.max_proposals
+    chosen = np.arange(len(boxes)) if rows is None else rows
+    if model.ranker is not None and rows is None and most < len(boxes):
+        chosen = np.sort(ranked_order(maps.objectness().cpu(), boxes)[:most])
+    if len(chosen) < len(boxes):
+        maps = maps.only(chosen)
+    outputs = maps.first()
+    scores = class_scores(model, outputs.logits)
+    if model.second is None:
+        return ViewOutputs(chosen, scores, _decoded_from_proposals(maps, outputs, settings))
+    if rows is None and most < len(chosen):
+        best = scores[:, 1:].amax(dim=1).sort(descending=True, stable=True).indices[:most]
+        index = best.sort().values
+        outputs, scores = HeadOutputs(outputs.logits[index], outputs.offsets[index]), scores[index]
+        chosen, maps = chosen[index.cpu().numpy()], maps.only(index.cpu().numpy())
+    moved = model.refine(maps.rois.to(scores.device), *outputs)
+    second = maps.second(model.second, moved)
+    scores = (scores + class_scores(model, second.logits)) / 2
+    if not moves_boxes(model, settings):
+        return ViewOutputs(chosen, scores, _decoded_from_proposals(maps, outputs, settings))
+    offsets = model.second.denormalise(second.offsets)
+    decoded = decode_boxes(moved[:, 1:], offsets, model.architecture.box_coding)
+    return ViewOutputs(chosen, scores, decoded / maps.factors.to(decoded.device)[:, None, None])
+
+
+@torch.inference_mode()
+def rank_proposals(
+    model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
+) -> Proposals:
+    """All proposals (R, 4) in the order of the model's ranker.
+
+    Scores are the estimated IoU with an object; near duplicates have it minus 1, so that the
+    scores descend too.
+    """
+    objectness = _read_maps(model, image, boxes, settings).objectness().cpu()
+    first, duplicates = _without_near_duplicates(objectness, boxes)
+    scores = torch.sigmoid(objectness)
+    ordered = torch.cat([scores[first], scores[duplicates] - 1])
+    return Proposals(boxes[torch.cat([first, duplicates]).numpy()], ordered.numpy())
+
+
+def ranked_order(objectness: Tensor, boxes: NDArray[np.float32]) -> Rows:
+    """The order (R,) of proposals by a ranker: best first, near duplicates of better ones last.
+
+    objectness: (R,), float32. Near duplicates are what non-maximum suppression at an IoU of
+    NEAR_DUPLICATE_IOU removes; without this, the first boxes would surround the same few objects.
+    """
+    return torch.cat(_without_near_duplicates(objectness, boxes)).numpy()
+
+
+def _without_near_duplicates(
+    objectness: Tensor, boxes: NDArray[np.float32]
+) -> tuple[Tensor, Tensor]:
+    """The indices of the proposals that stay, and of their near duplicates; each best first."""
+    # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
+    continuous = torch.from_numpy(boxes) + torch.tensor([0.0, 0.0, 1.0, 1.0])
+    first = nms(continuous, objectness, NEAR_DUPLICATE_IOU)
+    by_score = objectness.sort(descending=True, stable=True).indices
+    return first, by_score[~torch.isin(by_score, first)]
+
+
+def class_scores(model: FastRCNN, logits: Tensor) -> Tensor:
+    """Scores (R, K + 1) from logits: probabilities, or the unchanged margins of SVMs."""
+    if model.architecture.classifier == "softmax":
+        return torch.softmax(logits, dim=1)
+    return logits
+
+
+def moves_boxes(model: FastRCNN, settings: DetectSettings) -> bool:
+    """Whether box regression moves the detections (paper, section 5.1)."""
+    return settings.box_regression and model.architecture.box_regression
+
+
+def _read_maps(
+    model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
+) -> _Maps:
+    device = model.offset_means.device
+    maps: list[Tensor] = []
+    rois = torch.zeros(len(boxes), 5)
+    of_map, factors = np.zeros(len(boxes), np.int64), torch.ones(len(boxes))
+    for reading in readings(boxes, image.shape[:2], model.architecture.preprocessing, settings):
+        tensor, factor = image_tensor(image, reading.preprocessing)
+        rows = torch.from_numpy(reading.rows)
+        rois[rows] = batch_rois([boxes[reading.rows]], [factor])
+        of_map[reading.rows], factors[rows] = len(maps), factor
+        maps.append(model.features(batch_images([tensor]).to(device, model.dtype)))
+    return _Maps(model, tuple(maps), boxes, rois, of_map, factors)
+
+
+def _decoded_from_proposals(maps: _Maps, outputs: HeadOutputs, settings: DetectSettings) -> Tensor:
+    """The boxes (S, K, 4) of every class by the first head, or the proposals themselves."""
+    model = maps.model
+    proposals = torch.from_numpy(maps.boxes).to(outputs.offsets.device)
+    if not moves_boxes(model, settings):
+        return proposals[:, None].expand(-1, len(model.architecture.classes), -1)
+    offsets = model.denormalise(outputs.offsets)
+    return decode_boxes(proposals, offsets, model.architecture.box_coding)

@@ -1,0 +1,90 @@
+"""The layers on pooled features: fc6, fc7, and two sibling layers (paper, section 2.1).
+
+Shapes: R RoIs, C channels of the feature map, K classes (label 0 is background).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from frcnn_cli.engine.network.layers.dropout import RowDropout
+from frcnn_cli.engine.network.layers.low_rank import linear
+
+
+class HeadOutputs(NamedTuple):
+    """logits: (R, K + 1) class scores before softmax. offsets: (R, 4 K), normalised."""
+
+    logits: Tensor
+    offsets: Tensor
+
+
+class BoxHead(nn.Module):
+    """Compute class scores and box offsets from pooled features.
+
+    inputs: C times the pooled height and width. hidden: outputs of fc6 and fc7. ranks: layer
+    name -> rank, for layers in two parts. Offsets are normalised; decode the result of
+    `denormalise` to get boxes.
+    """
+
+    offset_means: Tensor
+    offset_deviations: Tensor
+
+    def __init__(
+        self,
+        inputs: int,
+        hidden: tuple[int, int],
+        classes: int,
+        ranks: Mapping[str, int],
+        dropout: float,
+    ) -> None:
+        super().__init__()
+        fc6, fc7 = hidden
+        self.dropout = dropout
+        self.fc6 = linear(inputs, fc6, ranks.get("fc6"))
+        self.fc7 = linear(fc6, fc7, ranks.get("fc7"))
+        self.score = nn.Linear(fc7, classes + 1)
+        self.box = nn.Linear(fc7, 4 * classes)
+        self.register_buffer("offset_means", torch.zeros(classes, 4))
+        self.register_buffer("offset_deviations", torch.ones(classes, 4))
+
+    def head(self, pooled: Tensor, drop: RowDropout | None = None) -> HeadOutputs:
+        """Run fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
+        x = self.fc7_of(pooled, drop).to(self.score.weight.dtype)
+        return HeadOutputs(self.score(x), self.box(x))
+
+    def fc7_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
+        """Outputs of fc7, (R, fc7), for pooled features (R, C, h, w)."""
+        x = self._drop(F.relu(self.fc6(pooled.flatten(1))), drop)
+        return self._drop(F.relu(self.fc7(x)), drop)
+
+    def normalise(self, targets: Tensor, labels: Tensor) -> Tensor:
+        """Normalise target offsets (R, 4) of RoIs with `labels` (R,).
+
+        Each class has its own means and deviations; rows of background RoIs are meaningless.
+        """
+        index = (labels - 1).clamp(min=0)
+        return (targets - self.offset_means[index]) / self.offset_deviations[index]
+
+    def denormalise(self, offsets: Tensor) -> Tensor:
+        """Denormalise offsets (R, 4 K): multiply by the deviations and add the means."""
+        return offsets * self.offset_deviations.flatten() + self.offset_means.flatten()
+
+    def draw_sibling_layers(self) -> None:
+        """Draw weights from zero-mean Gaussians; biases are 0 (paper, section 2.3).
+
+        The deviation is 0.01 for classes and 0.001 for boxes.
+        """
+        nn.init.normal_(self.score.weight, std=0.01)
+        nn.init.normal_(self.box.weight, std=0.001)
+        nn.init.zeros_(self.score.bias)
+        nn.init.zeros_(self.box.bias)
+
+    def _drop(self, x: Tensor, drop: RowDropout | None) -> Tensor:
+        if drop is None or not self.training:
+            return F.dropout(x, self.dropout, self.training)
+        return drop(x, self.dropout)
