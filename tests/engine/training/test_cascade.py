@@ -76,13 +76,16 @@ def test_without_objects_all_rois_are_background() -> None:
 
 
 def test_the_second_heads_loss_by_hand(run: Run) -> None:
-    """Averaged over all RoIs, of which the one on a difficult object has no loss."""
+    """Averaged over all RoIs, of which the one on a difficult object has no loss.
+
+    Boxes have the given weight times 2.
+    """
     model = model_with_both(run.dataset)
     assert model.second is not None
     count = len(run.dataset.classes)
     model.second.offset_deviations[:] = torch.tensor([0.05, 0.05, 0.1, 0.1])
     logits, offsets = torch.zeros(7, count + 1), torch.zeros(7, 4 * count)
-    losses = refined_loss(model, Refined(ROIS, logits, offsets), SHARE, 0.6, LossWeights(1.0, 2.0))
+    losses = refined_loss(model, Refined(ROIS, logits, offsets), SHARE, 0.6, LossWeights(1.0, 3.0))
     # RoI 0: offsets (0, 1/8, 0, log 5/4), RoI 1, 10 x 6: (0, 1/3, 0, log 5/3); RoI 3: none.
     boxes = [1 / 8 / 0.05, math.log(5 / 4) / 0.1, 1 / 3 / 0.05, math.log(5 / 3) / 0.1]
     assert all(value > 1 for value in boxes)  # so that smooth L1 is |x| - 0.5
@@ -90,7 +93,18 @@ def test_the_second_heads_loss_by_hand(run: Run) -> None:
     classification = 6 * math.log(count + 1)
     assert losses.classification.item() == pytest.approx(classification / 7)
     assert losses.box_regression.item() == pytest.approx(regression / 7)
-    assert losses.total.item() == pytest.approx((classification + 2 * regression) / 7)
+    assert losses.total.item() == pytest.approx((classification + 2 * 3 * regression) / 7)
+
+
+def test_all_classes_share_the_second_heads_box(run: Run) -> None:
+    """So the few RoIs of each class train it together."""
+    second = model_with_both(run.dataset).second
+    assert second is not None
+    logits, offsets = second.head(torch.rand(3, second.fc6.in_features))
+    of_classes = offsets.view(3, len(run.dataset.classes), 4)
+    assert torch.equal(of_classes, of_classes[:, :1].expand_as(of_classes))
+    assert second.box.out_features == 4
+    assert logits.unique().numel() == logits.numel()
 
 
 def test_the_rankers_loss_by_hand() -> None:

@@ -256,6 +256,14 @@ def test_the_schedule_by_hand() -> None:
     assert rates == pytest.approx([0.001, 0.0055, 0.01, 0.01, 0.001, 0.001])
 
 
+def test_the_cosine_schedule_by_hand() -> None:
+    schedule = Schedule(iterations=100, learning_rate=0.01, decay="cosine", warmup=10)
+    rates = [schedule.rate_at(i) for i in (0, 25, 50, 75, 100)]
+    # Half a cosine from 1 to 0.01: 0.505 + 0.495 cos(pi x), at first times a tenth.
+    expected = [0.1, 0.505 + 0.495 * 0.5**0.5, 0.505, 0.505 - 0.495 * 0.5**0.5, 0.01]
+    assert rates == pytest.approx([0.01 * value for value in expected])
+
+
 def test_adamws_first_step_by_hand(run: Run) -> None:
     """At the first step every weight moves by the rate, whatever the size of its gradient.
 

@@ -125,9 +125,12 @@ def _copy_rows(head: BoxHead, changed: BoxHead, pairs: Sequence[tuple[int, int]]
     for new, old in [(-1, -1), *pairs]:  # -1 + 1 is label 0, the background
         changed.score.weight[new + 1] = head.score.weight[old + 1]
         changed.score.bias[new + 1] = head.score.bias[old + 1]
+    if head.shares_boxes:
+        changed.box.load_state_dict(head.box.state_dict())
     for new, old in pairs:
-        _rows(changed.box.weight)[new] = _rows(head.box.weight)[old]
-        _rows(changed.box.bias)[new] = _rows(head.box.bias)[old]
+        if not head.shares_boxes:
+            _rows(changed.box.weight)[new] = _rows(head.box.weight)[old]
+            _rows(changed.box.bias)[new] = _rows(head.box.bias)[old]
         changed.offset_means[new] = head.offset_means[old]
         changed.offset_deviations[new] = head.offset_deviations[old]
 

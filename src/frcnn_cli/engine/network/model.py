@@ -81,7 +81,9 @@ class FastRCNN(BoxHead):
         self.features = features
         self.second: BoxHead | None = None
         if architecture.cascade:
-            self.second = BoxHead(inputs, hidden, classes, architecture.ranks_of_second, dropout)
+            self.second = BoxHead(
+                inputs, hidden, classes, architecture.ranks_of_second, dropout, shares_boxes=True
+            )
         self.ranker = Ranker(backbone.channels) if architecture.ranker else None
         if architecture.pretrained:
             for name, parameter in self.features.named_parameters():

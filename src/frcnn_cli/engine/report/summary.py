@@ -14,7 +14,7 @@ import torch
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import parameter_count
 from frcnn_cli.engine.report.records import Report, Subject
-from frcnn_cli.engine.settings import Architecture, Experiment
+from frcnn_cli.engine.settings import Architecture, Experiment, Schedule
 from frcnn_cli.engine.settings.fields import values_of
 
 
@@ -127,10 +127,7 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
         "Trained on": f"{experiment.data.dataset or '-'}, {experiment.data.split or '-'}",
         "Proposals in training": experiment.proposals.file or experiment.proposals.source,
         "Iterations": f"{train.iterations:,}",
-        "Learning rate": (
-            f"{schedule.learning_rate:g} ({schedule.optimizer}), times {schedule.gamma:g} "
-            f"after {schedule.step_at:.0%}"
-        ),
+        "Learning rate": f"{schedule.learning_rate:g} ({schedule.optimizer}), {_decay(schedule)}",
         "Mini-batch": f"{sampling.images} images, {sampling.rois_per_image} RoIs from each",
         "Box training": train.box_training,
         "Seed": str(train.seed),
@@ -184,6 +181,12 @@ def machine_facts(device: torch.device) -> dict[str, str]:
     if device.type == "cuda":
         facts["GPU"] = torch.cuda.get_device_name(device)
     return facts
+
+
+def _decay(schedule: Schedule) -> str:
+    if schedule.decay == "cosine":
+        return "decreasing along half a cosine"
+    return f"times {schedule.gamma:g} after {schedule.step_at:.0%}"
 
 
 def _processor() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,6 +20,7 @@ Strategy = Literal["hierarchical", "roi-centric"]
 BoxTraining = Literal["multi-task", "stagewise", "none"]
 Frozen = Literal["default", "features", "none"]
 Optimizer = Literal["sgd", "adamw"]
+Decay = Literal["step", "cosine"]
 
 
 @dataclass(frozen=True)
@@ -60,13 +62,19 @@ class Sampling:
         check_scales(self.scales, "the scales of training")
 
 
+# What is left of the learning rate at the end of a cosine schedule.
+_COSINE_END = 0.01
+
+
 @dataclass(frozen=True)
 class Schedule:
-    """The optimizer and its learning rate, which is multiplied by `gamma` for the last part.
+    """The optimizer and its learning rate.
 
-    iterations: 40,000, as in the paper (30,000 and 10,000). step_at: fraction of the iterations
-    after which the learning rate drops. warmup: iterations over which the learning rate increases
-    linearly from a tenth of its value.
+    iterations: 40,000, as in the paper (30,000 and 10,000). decay: step multiplies the learning
+    rate by `gamma` after the fraction `step_at` of the iterations, as in the paper; cosine
+    decreases it along half a cosine (Loshchilov and Hutter, 2017) to a hundredth, and ignores
+    the two. warmup: iterations over which the learning rate increases linearly from a tenth of
+    its value.
     optimizer: sgd, as in the paper, or adamw (Loshchilov and Hutter, 2019) with `momentum` as
     beta1 and 0.999 as beta2; its weight decay is multiplied by the learning rate only.
     """
@@ -74,6 +82,7 @@ class Schedule:
     iterations: int = 40_000
     optimizer: Optimizer = "sgd"
     learning_rate: float = 0.001
+    decay: Decay = "step"
     step_at: float = 0.75
     gamma: float = 0.1
     warmup: int = 0
@@ -84,6 +93,7 @@ class Schedule:
         check(self.iterations >= 1, "training requires at least one iteration")
         check_choice(self.optimizer, Optimizer, "the optimizer")
         check_positive(self.learning_rate, "the learning rate")
+        check_choice(self.decay, Decay, "the decay of the learning rate")
         check(0 < self.step_at <= 1, "step_at must be a fraction of the iterations, in 0..1")
         check_positive(self.gamma, "gamma")
         check(self.warmup >= 0, f"warmup is {self.warmup} iterations; it cannot be negative")
@@ -97,6 +107,9 @@ class Schedule:
         rate = self.learning_rate
         if iteration < self.warmup:
             rate *= 0.1 + 0.9 * iteration / self.warmup
+        if self.decay == "cosine":
+            half_cosine = (1 + math.cos(math.pi * iteration / self.iterations)) / 2
+            return rate * (_COSINE_END + (1 - _COSINE_END) * half_cosine)
         if iteration >= self.step_at * self.iterations:
             rate *= self.gamma
         return rate
@@ -146,6 +159,8 @@ class TrainSettings:
     cascade_iou: if greater than 0, a second head is trained on the boxes of the first; its
     foreground has at least this IoU with an object. ranked_rois: if greater than 0, a ranker of
     proposals is trained on this many RoIs per image.
+    averaging: if greater than 0, validation and the final model use an exponential moving average
+    of the weights, which keeps this fraction of itself per iteration.
     frozen: default freezes the layers that the backbone defines; features freezes all pretrained
     convolutions, as SPPnet does (section 4.5); none trains everything.
     classifier: svm fits SVMs on fc7 after training, which replace the softmax at test time.
@@ -163,6 +178,7 @@ class TrainSettings:
     box_weight: float = 1.0
     cascade_iou: float = 0.0
     ranked_rois: int = 0
+    averaging: float = 0.0
     frozen: Frozen = "default"
     classifier: Classifier = "softmax"
     seed: int = 0
@@ -194,6 +210,14 @@ class TrainSettings:
                 f"the second head of the cascade requires {name} '{expected}', not '{value}'",
             )
         check_least(self.ranked_rois, 0, "ranked_rois")
+        check(
+            0 <= self.averaging < 1,
+            f"averaging is {self.averaging:g}; it must be at least 0 and less than 1",
+        )
+        check(
+            self.averaging == 0 or self.box_training != "stagewise",
+            "averaging of weights requires one stage of training, not box_training 'stagewise'",
+        )
         check_choice(self.frozen, Frozen, "frozen")
         check_choice(self.classifier, Classifier, "the classifier")
         check(

@@ -21,6 +21,7 @@ from frcnn_cli.engine.network.compile import compilation_explained, compile_feat
 from frcnn_cli.engine.network.losses import Losses
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.image_match import FilesRead, file_findings
+from frcnn_cli.engine.training.averaging import averaged, update_average
 from frcnn_cli.engine.training.cascade import set_refined_statistics
 from frcnn_cli.engine.training.checkpoint import (
     Progress,
@@ -121,10 +122,13 @@ def _train_from(
                     network, recorder.timed(shares), optimizer, rate, stage.weights,
                     settings.precision == "bfloat16", team, settings.cascade_iou,
                 )  # fmt: skip
+                if settings.averaging > 0:
+                    update_average(optimizer, settings.averaging, iteration - stage.start)
                 progress = replace(progress, iteration=iteration + 1)
                 recorder.record(progress.iteration, losses, rate)
                 if validation_is_due(run, progress):
-                    recorder.score, progress = validate_and_save_best(model, run, progress)
+                    with averaged(optimizer):
+                        recorder.score, progress = validate_and_save_best(model, run, progress)
                 stopping = any(team.gather(stop.made))
                 due = stopping or progress.iteration % settings.checkpoint_every == 0
                 if due:
@@ -152,9 +156,11 @@ def _finish(
     if run.settings.classifier == "svm":
         # After an interruption, fitting restarts from here.
         save_checkpoint(run.folder, model, optimizer, progress)
-        fit_svms(model, run.dataset, run.proposals, run.settings, on_svm)
-    with resumable_after_failure(run.folder):
-        save_model(model.eval(), run.folder / MODEL_FILE, run.description())
+    with averaged(optimizer):
+        if run.settings.classifier == "svm":
+            fit_svms(model, run.dataset, run.proposals, run.settings, on_svm)
+        with resumable_after_failure(run.folder):
+            save_model(model.eval(), run.folder / MODEL_FILE, run.description())
 
 
 @contextmanager

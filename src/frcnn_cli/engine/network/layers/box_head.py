@@ -27,8 +27,8 @@ class BoxHead(nn.Module):
     """Compute class scores and box offsets from pooled features.
 
     inputs: C times the pooled height and width. hidden: outputs of fc6 and fc7. ranks: layer
-    name -> rank, for layers in two parts. Offsets are normalised; decode the result of
-    `denormalise` to get boxes.
+    name -> rank, for layers in two parts. shares_boxes: all classes have the same box. Offsets
+    are normalised; decode the result of `denormalise` to get boxes.
     """
 
     offset_means: Tensor
@@ -41,6 +41,7 @@ class BoxHead(nn.Module):
         classes: int,
         ranks: Mapping[str, int],
         dropout: float,
+        shares_boxes: bool = False,
     ) -> None:
         super().__init__()
         fc6, fc7 = hidden
@@ -48,14 +49,18 @@ class BoxHead(nn.Module):
         self.fc6 = linear(inputs, fc6, ranks.get("fc6"))
         self.fc7 = linear(fc6, fc7, ranks.get("fc7"))
         self.score = nn.Linear(fc7, classes + 1)
-        self.box = nn.Linear(fc7, 4 * classes)
+        self.shares_boxes = shares_boxes
+        self.box = nn.Linear(fc7, 4 if shares_boxes else 4 * classes)
         self.register_buffer("offset_means", torch.zeros(classes, 4))
         self.register_buffer("offset_deviations", torch.ones(classes, 4))
 
     def head(self, pooled: Tensor, drop: RowDropout | None = None) -> HeadOutputs:
         """Run fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
         x = self.fc7_of(pooled, drop).to(self.score.weight.dtype)
-        return HeadOutputs(self.score(x), self.box(x))
+        offsets = self.box(x)
+        if self.shares_boxes:
+            offsets = offsets.repeat(1, len(self.offset_means))
+        return HeadOutputs(self.score(x), offsets)
 
     def fc7_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
         """Outputs of fc7, (R, fc7), for pooled features (R, C, h, w)."""
