@@ -31,7 +31,7 @@ _FIRST_BOXES = 50  # drawn on an image without annotated objects
 class DrawnProposals:
     """The result of draw_proposals.
 
-    path: the PNG file. boxes: number of proposals of the image. best: one proposal per object;
+    path: the image file. boxes: number of proposals of the image. best: one proposal per object;
     None if the first proposals were drawn. classes: names by label - 1.
     """
 
@@ -53,9 +53,9 @@ def draw_proposals(
 ) -> DrawnProposals:
     """Draw the proposals of one image from `file`: the best one per object, or the first `top`.
 
-    image: a file, or an id of `dataset`. out: a PNG file; None is <id>-proposals.png in the
-    current folder. Raises MisuseError if the image does not exist, InputError if the file has no
-    proposals for it.
+    image: a file, or an id of `dataset`. out: a PNG file, or JPEG by its suffix; None is
+    <id>-proposals.png in the current folder. Raises MisuseError if the
+    image does not exist, InputError if the file has no proposals for it.
     """
     found = find_record(image, dataset, data_root)
     pixels = read_image(found.path)
@@ -76,8 +76,9 @@ def draw_proposals(
     else:
         drawn = draw_first_boxes(pixels, proposals, top or _FIRST_BOXES)
     out = out or Path(f"{found.image_id.replace('/', '_')}-proposals.png")
+    file_format = "jpeg" if out.suffix.lower() in (".jpg", ".jpeg") else "png"
     buffer = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(drawn)).save(buffer, format="png")
+    PillowImage.fromarray(np.ascontiguousarray(drawn)).save(buffer, file_format, quality=92)
     write_whole(out, buffer.getvalue())
     return DrawnProposals(out, len(proposals), best, found.classes)
 

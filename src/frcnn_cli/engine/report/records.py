@@ -10,7 +10,7 @@ from frcnn_cli.engine.evaluation.recall import RecallReport
 from frcnn_cli.engine.evaluation.scores import Evaluation
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 from frcnn_cli.engine.evaluation.voc import Curve
-from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.records import Dataset, short_name
 from frcnn_cli.engine.training.metrics import TrainingLog
 
 
@@ -54,7 +54,7 @@ class Report:
     @property
     def dataset_title(self) -> str:
         """The dataset's name, or the last part of its path."""
-        return self.dataset.name.rstrip("/").rpartition("/")[2] or self.dataset.name
+        return short_name(self.dataset.name)
 
     @property
     def compares(self) -> bool:
