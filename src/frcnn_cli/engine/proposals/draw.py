@@ -10,12 +10,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as PillowImage
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from frcnn_cli.engine.boxes import best_overlaps
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
-from frcnn_cli.engine.drawing.detections import class_colour
+from frcnn_cli.engine.drawing.captions import Caption, draw_captions, line_width
+from frcnn_cli.engine.drawing.colours import class_colour
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, MisuseError
@@ -155,24 +156,17 @@ def draw_best_boxes(image: Image, best: Sequence[BestBox], classes: Sequence[str
     """
     canvas = PillowImage.fromarray(image)
     draw = ImageDraw.Draw(canvas)
-    shorter = min(canvas.size)
-    line_width = max(2, round(shorter / 200))
-    font = ImageFont.load_default(size=max(11, shorter / 30))
+    width = line_width(canvas.size)
     for match in best:
-        draw.rectangle(_corners(match.truth), outline="white", width=line_width)
+        draw.rectangle(_corners(match.truth), outline="white", width=width)
+    captions = []
     for match in best:
+        colour = class_colour(match.label)
         if match.box is not None:
-            draw.rectangle(_corners(match.box), outline=class_colour(match.label), width=line_width)
-    # Captions are drawn last, so that no line crosses them.
-    for match in best:
-        x, y, _, _ = _corners(match.truth if match.box is None else match.box)
-        text = f"{classes[match.label - 1]} IoU {match.iou:.2f}"
-        _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
-        x = min(max(0.0, x), max(0.0, canvas.width - right - 4))
-        y = min(max(0.0, y), max(0.0, canvas.height - bottom - 4))
-        background = (x, y, x + right + 4, y + bottom + 4)
-        draw.rectangle(background, fill="black", outline=class_colour(match.label))
-        draw.text((x + 2, y + 2), text, fill="white", font=font)
+            draw.rectangle(_corners(match.box), outline=colour, width=width)
+        box = _corners(match.truth if match.box is None else match.box)
+        captions.append(Caption(box, f"{classes[match.label - 1]} IoU {match.iou:.2f}", colour))
+    draw_captions(draw, captions, canvas.size)
     return np.asarray(canvas)
 
 
