@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from frcnn_cli.engine.drawing.figures import (
+    DASHES,
     MUTED,
     SERIES,
     SMALL,
@@ -95,7 +96,7 @@ def average_precision_plot(subjects: Sequence[Subject]) -> Plot:
     for index, subject in enumerate(subjects):
         widths = [100 * (values[index][name] or 0.0) for name in names]
         series.append(Bars(subject.name, index, widths, [f"{width:.1f}" for width in widths]))
-    height = 0.75 + len(names) * (0.2 if len(subjects) == 1 else 0.34)
+    height = 0.75 + len(names) * (0.2 if len(subjects) == 1 else 0.4)
     style = {"xlim": (0, 108), "xlabel": "AP", "ylim": (-0.6, len(names) - 0.4)}
     figure = draw_bars(names, series, height, style, thickness=0.72)
     best, worst = (names[-1], names[0]) if names else ("none", "none")
@@ -206,7 +207,7 @@ def _draw_curves(axes: Axes, name: str, subjects: Sequence[Subject]) -> None:
         for curve in subject.curves:
             if curve.name == name:
                 recall, precision = curve.thinned(_POINTS)
-                axes.plot(recall, precision, color=SERIES[index], label=subject.name)
+                axes.plot(recall, precision, DASHES[index], color=SERIES[index], label=subject.name)
     axes.set(xlim=(0, 1.03), ylim=(-0.02, 1.03))
     axes.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
     axes.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
