@@ -18,6 +18,10 @@ from frcnn_cli.engine.report.summary import interval, percent, without_folders
         ("voc2007", "voc2007"),
         ("a / b", "a / b"),
         ("", ""),
+        ("file=/home/someone/boxes.npz", "file=boxes.npz"),
+        ('file="/home/someone/boxes.npz"', "file=boxes.npz"),
+        ("/runs/lr=0.1/model.safetensors", "model.safetensors"),
+        ("step=0.1", "step=0.1"),
         ("/", "/"),
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,9 +38,11 @@ def draw_captions(
     size: width and height of the image. Call it after all boxes are drawn, so that no line
     crosses a text. If there is no room left, a less important caption is below the others.
     """
-    font = ImageFont.load_default(size=max(11, min(size) / 30))
     texts = [caption.text[:_LONGEST] for caption in captions]
-    bounds = [draw.textbbox((0, 0), text, font=font) for text in texts]
+    fonts = [_font(max(11, min(size) / 30)) for _ in texts]
+    bounds = [
+        draw.textbbox((0, 0), text, font=font) for text, font in zip(texts, fonts, strict=True)
+    ]
     extents = np.array(
         [(right - left, bottom - top) for left, top, right, bottom in bounds], np.float64
     ).reshape(-1, 2)
@@ -54,7 +57,12 @@ def draw_captions(
         luminance = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
         ink = (0, 0, 0) if luminance > 130 else (255, 255, 255)
         text_corner = (x + _PADDING - left, y + _PADDING - top)
-        draw.text(text_corner, texts[index], fill=ink, font=font)
+        draw.text(text_corner, texts[index], fill=ink, font=fonts[index])
+
+
+@lru_cache(maxsize=16)
+def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size=size)
 
 
 def place_captions(

@@ -142,11 +142,13 @@ def _megabytes(subject: Subject) -> float | None:
 def without_folders(value: str) -> str:
     """The last part of a path from outside the current folder, as the page may be sent to others.
 
-    Any other value stays as it is.
+    So is the path of NAME=PATH. Any other value stays as it is.
     """
-    path = PurePath(value)
-    is_outside = path.is_absolute() or ".." in path.parts or value.startswith("~")
-    return path.name or value if is_outside else value
+    path = PurePath(value.strip("\"'"))
+    if path.is_absolute() or ".." in path.parts or path.parts[:1] == ("~",):
+        return path.name or value
+    name, equals, rest = value.partition("=")
+    return name + equals + without_folders(rest) if equals else value
 
 
 def main_settings(loaded: LoadedModel) -> dict[str, str]:
