@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 import matplotlib
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from frcnn_cli.engine.compression.sweep import RankMeasurement, RankSweep
 from frcnn_cli.engine.compression.sweep import sweep_plot as rank_plot
@@ -17,8 +18,10 @@ from frcnn_cli.engine.drawing import figures
 from frcnn_cli.engine.evaluation.proposal_sweep import ProposalCountScores, ProposalSweep
 from frcnn_cli.engine.evaluation.proposal_sweep import sweep_plot as proposal_plot
 from frcnn_cli.engine.evaluation.recall import evaluate_recall
-from frcnn_cli.engine.evaluation.recall_figures import recall_plot
+from frcnn_cli.engine.evaluation.recall_figures import draw_recall_by_iou, recall_plot
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
+from frcnn_cli.engine.training.figures import draw_losses
+from frcnn_cli.engine.training.metrics import TrainingLog
 from frcnn_proposals.base import Proposals
 
 CLASSES = ("cat", "dog")
@@ -90,6 +93,28 @@ def test_colours_are_those_of_the_style(plot: Callable[[str], bytes]) -> None:
 
 def test_a_dataset_is_named_without_its_folder(plot: Callable[[str], bytes]) -> None:
     assert not [text for text, _ in texts(plot) if "someone" in text]
+
+
+def test_each_loss_has_a_colour_of_its_own() -> None:
+    log = TrainingLog((1, 2), dict.fromkeys(("total", "classes", "boxes"), (1.0, 0.5)))
+    axes = Figure().subplots()
+    draw_losses(axes, log)
+    assert len({line.get_color() for line in axes.lines}) == 3
+    # Of two runs, each has one colour, and dashes distinguish the losses.
+    axes = Figure().subplots()
+    draw_losses(axes, log, figures.SERIES[1])
+    assert {line.get_color() for line in axes.lines} == {figures.SERIES[1]}
+    assert len({line.get_linestyle() for line in axes.lines}) == 3
+
+
+def test_no_marker_is_at_the_edge_of_the_recall() -> None:
+    result = evaluate_recall(dataset(), {"a": Proposals([(0, 0, 9, 9), (0, 0, 19, 9)])})
+    axes = Figure().subplots()
+    draw_recall_by_iou(axes, {"all objects": result.all_objects})
+    (left, right), (bottom, top) = axes.get_xlim(), axes.get_ylim()
+    for x, y in axes.lines[0].get_xydata().tolist():  # type: ignore[union-attr]
+        assert left < x < right
+        assert bottom < y < top
 
 
 def test_differences_of_a_few_points_are_visible() -> None:
