@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 30
+NARROW_RANGE = 1 << 14  # of 16-bit grey values: a quarter of all, 64 levels of 8 bits
 _ADVICE = (
     "scale the image down, or raise the limit (--max-pixels of `frcnn propose` and `frcnn detect`)"
 )
@@ -54,8 +55,8 @@ _SIDEWAYS = (5, 6, 7, 8)
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     """The pixels of an image file: (H, W, 3) uint8, RGB, turned upright by its EXIF orientation.
 
-    Grey, palette, CMYK and 16-bit files are converted to 8-bit RGB, transparent pixels are blended
-    with white, and only the first frame of an animation is read.
+    Grey, palette, CMYK and 16-bit files are converted to 8-bit RGB (see to_rgb), transparent pixels
+    are blended with white, and only the first frame of an animation is read.
     Raises InputError, which names the file, if it is missing, unreadable, truncated or too large.
     """
     return decode_image(read_image_bytes(path), path, max_pixels)
@@ -74,6 +75,17 @@ def image_size(path: str | Path) -> tuple[int, int]:
             return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
     except Exception as error:  # as in decode_image
         raise InputError(f"{path}: cannot be read as an image ({_reason(error, path)})") from error
+
+
+def is_sixteen_bit_grey(path: str | Path) -> bool:
+    """Whether the header of an image file announces 16-bit grey; False if it cannot be read."""
+    import PIL.Image
+
+    try:
+        with open_file(path) as file, PIL.Image.open(file, formats=_available_formats()) as image:
+            return image.mode.startswith("I")
+    except Exception:  # as in decode_image, which reports the error
+        return False
 
 
 def image_digest(path: str | Path) -> str:
@@ -162,7 +174,12 @@ def _orientation(image: PIL.Image.Image) -> int:
 
 
 def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
-    """An image of any mode in 8-bit RGB. Raises ValueError if its range is not known."""
+    """An image of any mode in 8-bit RGB. Raises ValueError if its range is not known.
+
+    16-bit grey values lose their lower 8 bits. If they span less than NARROW_RANGE, as those of
+    12-bit sensors and thermal cameras do, they are stretched instead: the lowest becomes 0, the
+    highest 255.
+    """
     import PIL.Image
 
     if image.mode == "F":
@@ -172,7 +189,12 @@ def to_rgb(image: PIL.Image.Image) -> PIL.Image.Image:
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("its pixels need more than 16 bits")
-        return PIL.Image.fromarray((values >> 8).astype(np.uint8)).convert("RGB")
+        low, span = int(values.min()), int(values.max()) - int(values.min())
+        if 0 < span < NARROW_RANGE:
+            values = ((values.astype(np.int64) - low) * 255 + span // 2) // span
+        else:
+            values = values >> 8
+        return PIL.Image.fromarray(values.astype(np.uint8)).convert("RGB")
     if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         colour = image.convert("RGBA")
         white = PIL.Image.new("RGBA", image.size, "white")

@@ -68,6 +68,7 @@ EXIT_CODES = {
 ENVIRONMENT = {
     "FRCNN_DATA": "Folder of the datasets, searched after --data-root and before ./data.",
     "FRCNN_CACHE": "Folder of computed proposals and unfinished work. [default: ~/.cache/frcnn]",
+    "FRCNN_FONT": "Font file for class names outside ASCII in images and plots.",
     "FRCNN_DEBUG": "If 1, RoI pooling checks its RoIs on a GPU, as it always does on a CPU.",
 }
 

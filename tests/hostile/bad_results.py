@@ -33,6 +33,9 @@ def bad_results() -> Iterator[BadInput]:
     for name, text in devkit().items():
         path = "comp4_det_test_disc.txt"
         yield BadInput(f"devkit/{name}", written(path, text), (*EVAL, path), path)
+    for name, text in (devkit() | per_image()).items():
+        path = "000010.txt"
+        yield BadInput(f"text per image/{name}", written(path, text), (*EVAL, path), path)
     for name, text in settings().items():
         yield BadInput(f"TOML/{name}", written("a.toml", text), TRAIN, "a.toml")
     for name, text in journals().items():
@@ -145,6 +148,11 @@ def detections() -> dict[str, Any]:
         "nested lists": "[" * 100_000,
         "a lone surrogate": '[{"image_id": "\\ud800"}]',
         "of another dataset": [entry(image_id="elsewhere")],
+        "of a name of 100,000 letters": [entry(image_id="x" * 100_000)],
+        "two long names of one image": [
+            entry(image_id=f"{letter * 5000}/000010.jpg") for letter in "ab"
+        ],
+        "an image_id of 10.5": [entry(image_id=10.5)],
         "an image_id of a list": [entry(image_id=[1])],
         "an image_id of null": [entry(image_id=None)],
         "an unknown category": [entry(category_id=77)],
@@ -180,6 +188,18 @@ def devkit() -> dict[str, bytes]:
         "nulls": bytes(1000),
         "an unknown encoding": b"\xff\xfd\xfa\n",
         "a number of 100,000 digits": b"000010 0.5 " + b"9" * 100_000 + b" 2 3 4\n",
+    }
+
+
+def per_image() -> dict[str, bytes]:
+    return {
+        "fractions without a score": b"0 0.5 0.5 0.1 0.1\n",
+        "a class number over all": b"7 0.5 0.5 0.1 0.1 0.9\n",
+        "a class number of 100,000 digits": b"9" * 100_000 + b" 0.5 0.5 0.1 0.1 0.9\n",
+        "fractions of NaN": b"0 nan 0.5 0.1 0.1 0.9\n",
+        "a negative width": b"0 0.5 0.5 -0.5 0.1 0.9\n",
+        "a reversed box": b"disc 0.5 30 30 3 4\n",
+        "an unknown class": b"unicorn 0.5 1 2 3 4\n",
     }
 
 

@@ -41,7 +41,9 @@ from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.images import image_size, read_image
 from frcnn_proposals.store.reader import open_store
 
-_DATASET = Dataset("d", "test", ("cat", "circle"), (ImageRecord("000010", Path("000010.jpg")),))
+_DATASET = Dataset(
+    "d", "test", ("cat", "circle"), (ImageRecord("000010", Path("000010.jpg"), 64, 48),)
+)
 
 
 @dataclass(frozen=True)
@@ -185,6 +187,8 @@ def parsers() -> dict[str, Parser]:
                lambda: [bad_models.caffemodels()["one layer of another network"]]),
         Parser("detections", "a.json", lambda path: read_detections(path, _DATASET),
                lambda: [json.dumps([bad_results.entry()]).encode()]),
+        Parser("text-per-image", "000010.txt", lambda path: read_detections(path, _DATASET),
+               lambda: [b"circle 0.5 1 2 30 40\n", b"1 0.5 0.5 0.1 0.1 0.5\n"]),
         Parser("devkit", "det_circle.txt", lambda path: read_detections(path, _DATASET),
                lambda: [b"000010 0.5 1 2 3 4\n"]),
         Parser("toml", "a.toml", lambda path: override(Experiment(), read_toml(path)), _toml),

@@ -13,7 +13,14 @@ import PIL.Image
 import pytest
 
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import SUFFIXES, image_digest, image_size, read_image, read_image_bytes
+from frcnn_proposals.images import (
+    SUFFIXES,
+    image_digest,
+    image_size,
+    is_sixteen_bit_grey,
+    read_image,
+    read_image_bytes,
+)
 
 RGB = np.random.default_rng(0).integers(0, 256, (5, 7, 3), np.uint8)
 
@@ -70,6 +77,34 @@ def test_sixteen_bits_are_scaled_not_clipped(tmp_path):
     grey = np.array([[0, 255, 256, 32768, 65535]], np.uint16)
     image = read_image(save(tmp_path / "a.png", grey))
     np.testing.assert_array_equal(image[0, :, 0], [0, 0, 1, 128, 255])
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(2900, 3200), (51241, 52181), (0, 4095), (0, 16383), (40000, 40001)]
+)
+def test_a_narrow_range_of_sixteen_bits_keeps_its_contrast(tmp_path, low, high):
+    values = np.linspace(low, high, 200).round().astype(np.uint16).reshape(10, 20)
+    expected = np.interp(values, [low, high], [0, 255]).round()
+    for suffix in ("png", "tif"):
+        image = read_image(save(tmp_path / f"a.{suffix}", values))
+        assert is_sixteen_bit_grey(tmp_path / f"a.{suffix}")
+        assert (image == image[:, :, :1]).all()
+        # Halves round up here, and to the even number in NumPy.
+        np.testing.assert_allclose(image[:, :, 0], expected, atol=1)
+        assert len(np.unique(image)) > min(150, high - low)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0, 16384), (3000, 3000)])
+def test_a_wide_or_empty_range_of_sixteen_bits_is_not_stretched(tmp_path, low, high):
+    image = read_image(save(tmp_path / "a.png", np.array([[low, high]], np.uint16)))
+    np.testing.assert_array_equal(image[0, :, 0], [low // 256, high // 256])
+
+
+def test_only_headers_of_sixteen_bit_grey_are_recognised(tmp_path):
+    (tmp_path / "a.txt").write_text("not an image")
+    assert not is_sixteen_bit_grey(tmp_path / "a.txt")
+    assert not is_sixteen_bit_grey(tmp_path / "absent.png")
+    assert not is_sixteen_bit_grey(save(tmp_path / "a.png", RGB[:, :, 0]))
 
 
 def test_transparent_pixels_are_white(tmp_path):

@@ -82,7 +82,7 @@ def matched_ids(
     two would be equal.
     """
     known = set(image_ids or ())
-    numbers = _names_by_number(image_ids or ())
+    numbers = names_by_number(image_ids or ())
     names = [str(name) for name in found]
     plain = ids_of_paths([_normalised(name) for name in names])
     ids = [_direct(*pair, known, numbers) for pair in zip(names, plain, strict=True)]
@@ -154,7 +154,7 @@ def _without_folders(paths: Sequence[str]) -> list[str]:
     return list(paths) if repeated_ids(names) else names
 
 
-def _names_by_number(image_ids: Sequence[str]) -> dict[int, str]:
+def names_by_number(image_ids: Sequence[str]) -> dict[int, str]:
     """Image ids by their whole number, without ids that share a number."""
     numbers = [(whole_number(image_id), image_id) for image_id in image_ids]
     times = Counter(number for number, _ in numbers)

@@ -85,8 +85,9 @@ def evaluate_detections(
 ) -> Evaluation:
     """The VOC and COCO averages of detections, as `frcnn eval --detections`.
 
-    detections: a file of COCO results, VOC devkit text files, or a mapping by image id. split: None
-    is test if annotated, otherwise val. Raises Error if they do not match the dataset.
+    detections: a file of COCO results, text files per class (VOC devkit) or per image, or a mapping
+    by image id. split: None is test if annotated, otherwise val. Raises Error if they do not match
+    the dataset.
     """
     from frcnn_cli.engine.evaluation.images import open_split
     from frcnn_cli.engine.evaluation.run import evaluate_file

@@ -106,6 +106,9 @@ def train(
 def resume(
     run: str | Path,
     *,
+    dataset: str | Path | None = None,
+    data_root: str | Path | None = None,
+    proposals: str | Path | None = None,
     workers: int | None = None,
     device: str = "auto",
     tensorboard: bool = False,
@@ -114,10 +117,12 @@ def resume(
 ) -> Trained:
     """Resume a run from its last checkpoint, as `frcnn train --resume`.
 
-    run: its folder. The run keeps the settings that it was started with. Raises Error if the folder
-    contains no run, or its proposals have changed.
+    run: its folder. The run keeps the settings that it was started with. dataset, data_root,
+    proposals: where its data is now, if it has moved. Raises Error if the folder contains no run,
+    or its dataset or proposals have changed.
     """
     from frcnn_cli.engine.training.run import RunOptions
+    from frcnn_cli.engine.training.run_folder import NewPlaces
     from frcnn_cli.engine.training.start import resume_run
 
     options = RunOptions(
@@ -127,4 +132,9 @@ def resume(
         emulate_bfloat16=emulate_bfloat16,
         workers=workers,
     )
-    return resume_run(Path(run), options, reporter_for(progress))
+    places = NewPlaces(
+        None if dataset is None else str(dataset),
+        None if data_root is None else Path(data_root),
+        None if proposals is None else Path(proposals),
+    )
+    return resume_run(Path(run), options, reporter_for(progress), places)

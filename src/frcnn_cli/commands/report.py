@@ -66,8 +66,9 @@ class ReportOptions:
     "--detections",
     multiple=True,
     type=options.AnyPath,
-    help="Use these detections instead of running the model: COCO results JSON, or VOC devkit "
-    "text files. Give it once per model, in the same order, or without a model.",
+    help="Use these detections instead of running the model: COCO results JSON, or text "
+    "files, one per class (VOC devkit) or per image. Give it once per model, in "
+    "the same order, or without a model.",
 )
 @click.option(
     "--score-threshold",

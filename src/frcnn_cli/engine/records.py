@@ -100,12 +100,14 @@ class ReadFile:
 class Detections:
     """The detections in one image, highest score first.
 
-    boxes: float32 (N, 4). scores: float32 (N,), probabilities, or margins for SVMs. labels: int64
-    (N,), 1..K.
+    boxes: float32 (N, 4). scores: float32 (N,), or float64 if read from a file; probabilities, or
+    margins for SVMs. labels: int64 (N,), 1..K.
     """
 
     boxes: NDArray[np.float32] = field(default_factory=_no_boxes)
-    scores: NDArray[np.float32] = field(default_factory=lambda: np.zeros(0, np.float32))
+    scores: NDArray[np.float32] | NDArray[np.float64] = field(
+        default_factory=lambda: np.zeros(0, np.float32)
+    )
     labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __post_init__(self) -> None:

@@ -166,6 +166,13 @@ def test_resume_rejects_other_settings(home: Path, option: str, value: object) -
     assert f"{option} cannot be used with --resume" in result.output
 
 
+@pytest.mark.parametrize("new_place", [("shapes",), ("--data-root", "."), ("--proposals", "home")])
+def test_resume_accepts_new_places_of_the_data(home: Path, new_place: tuple[str, ...]) -> None:
+    result = frcnn("train", "--resume", home, *new_place)
+    assert result.exit_code == 1
+    assert "contains no run to resume" in result.output
+
+
 def test_a_finished_run_is_not_repeated(home: Path) -> None:
     result, run = trained(home, "finished")
     assert result.exit_code == 0

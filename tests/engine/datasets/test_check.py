@@ -1,5 +1,6 @@
 """`check` on datasets with deliberate faults, and `list`."""
 
+import numpy as np
 import pytest
 from folders import voc_xml, write_voc
 from PIL import Image
@@ -215,3 +216,18 @@ def test_list_shows_each_dataset_once_with_its_folder(tmp_path, monkeypatch):
     assert "first" in datasets["voc2007"].root.parts
     assert datasets["shapes"].splits == {"train": True, "test": False}
     assert datasets["shapes"].kind == "VOC"
+
+
+def test_how_sixteen_bit_images_are_read_is_said_once(tmp_path):
+    root = write_voc(tmp_path / "VOC2007", {"test": ["a", "b"]}, {"a": [DOG], "b": [DOG]})
+    for name in ("a", "b"):
+        values = np.linspace(2900, 3200, 8000).astype(np.uint16).reshape(80, 100)
+        Image.fromarray(values).save(root / "JPEGImages" / f"{name}.png")
+        (root / "JPEGImages" / f"{name}.jpg").unlink()
+    for read in (check_dataset, open_dataset):
+        reporter = RecordingReporter()
+        read("voc2007", "test", tmp_path, reporter=reporter)
+        (note,) = reporter.notes
+        assert "a.png: has 16-bit grey values" in note
+        assert "less than 16,384 are stretched" in note
+        assert reporter.warnings == []

@@ -1,5 +1,7 @@
 """The kinds of error, by hand and compared with a plain loop over the definitions."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders import make_dataset, make_detections, random_case
@@ -7,6 +9,7 @@ from literal_voc import literal_iou
 
 from frcnn_cli.engine.evaluation.errors import KINDS, analyse_errors
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
+from frcnn_cli.engine.records import Detections
 
 CLASSES = ["cat", "dog"]
 BOX = (0, 0, 99, 99)
@@ -99,6 +102,27 @@ def test_no_objects_or_detections():
     assert analysis.map_area is None
     assert analysis.gain("both") is None
     assert nonzero(analyse({"a": []}, {"a": [("cat", 0.9, BOX)]})) == {"background": 1}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_equal_scores_keep_their_order_in_every_corrected_map(seed):
+    """The same as if they were distinct, in the order of the table: no kind sorts them again."""
+    dataset, found = random_case(seed, distinct_scores=2)
+    truth, table = truth_table(dataset), detection_table(dataset, found)
+    assert len(np.unique(table.score)) < len(table) // 4
+    distinct = replace(table, score=np.linspace(0.9, 0.1, len(table)))
+    tied, untied = (analyse_errors(dataset.classes, truth, each) for each in (table, distinct))
+    assert tied == untied
+    by_image = {
+        image.image_id: Detections(
+            distinct.boxes[of_image].astype(np.float32),
+            distinct.score[of_image],
+            distinct.label[of_image],
+        )
+        for index, image in enumerate(dataset.images)
+        if (of_image := distinct.image == index).any()
+    }
+    assert analyse_errors(dataset.classes, truth, detection_table(dataset, by_image)) == tied
 
 
 @pytest.mark.parametrize("seed", range(25))

@@ -22,6 +22,7 @@ from frcnn_cli.engine.reporter import Advance, Needs, Silent
 from frcnn_cli.engine.settings import DataSettings, Experiment
 from frcnn_cli.engine.settings.overrides import from_assignment, override
 from frcnn_cli.engine.training.run import RunOptions
+from frcnn_cli.engine.training.run_folder import NewPlaces, read_run
 from frcnn_cli.engine.training.start import resume_run, start_run
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import image_digest
@@ -128,6 +129,50 @@ def test_a_run_is_not_resumed_on_changed_data(
     shutil.rmtree(shapes)
     shutil.move(tmp_path / "before", shapes)
     assert resume_run(run, RunOptions(device="cpu")).path.is_file()
+
+
+def test_a_run_is_resumed_where_its_data_has_moved(shapes: Path, tmp_path: Path) -> None:
+    store, run, new = tmp_path / "given.proposals", tmp_path / "run", tmp_path / "new"
+    propose([str(shapes)], DenseBoxes(), store, workers=0)
+    with pytest.raises(KeyboardInterrupt):
+        start(experiment_on(shapes, file=str(store)), run, Listener(stop_after=4))
+    new.mkdir()
+    shutil.copytree(shapes, new / "renamed")
+    shutil.move(shapes, new / "shapes")
+    shutil.move(store, new / "moved.proposals")
+
+    def resume(dataset: str | None = None) -> Path:
+        places = NewPlaces(dataset, proposals=new / "moved.proposals")
+        return resume_run(run, RunOptions(device="cpu"), places=places).path
+
+    with pytest.raises(InputError, match=r"given\.proposals: proposal file not found.*--proposals"):
+        resume_run(run)
+    with pytest.raises(MisuseError, match="--data-root"):
+        resume()
+    swap_labels(new / "renamed")
+    with pytest.raises(MisuseError, match="renamed trainval has changed since"):
+        resume(str(new / "renamed"))
+    assert read_run(run).experiment.data.dataset == str(shapes)
+    places = NewPlaces(data_root=new, proposals=new / "moved.proposals")
+    with pytest.raises(KeyboardInterrupt):
+        resume_run(run, RunOptions(device="cpu"), Listener(stop_after=1), places)
+    moved = read_run(run).experiment
+    assert moved.data.dataset == str(new / "shapes")
+    assert moved.proposals.file == str(new / "moved.proposals")
+    shutil.rmtree(new / "renamed")
+    shutil.move(new / "shapes", new / "renamed")
+    assert resume(str(new / "renamed")).is_file()
+
+
+def test_a_run_without_a_fingerprint_is_not_resumed_elsewhere(shapes: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    with pytest.raises(KeyboardInterrupt):
+        start(experiment_on(shapes), run, Listener(stop_after=4))
+    checkpoint = run / "checkpoint.safetensors"
+    older = checkpoint.read_bytes().replace(b"dataset_fingerprint", b"not_in_old_versions")
+    checkpoint.write_bytes(older)
+    with pytest.raises(MisuseError, match="did not store the fingerprint of its dataset"):
+        resume_run(run, RunOptions(device="cpu"), places=NewPlaces(str(shapes)))
 
 
 def test_a_replaced_image_is_noticed_when_it_is_read(shapes: Path, tmp_path: Path) -> None:

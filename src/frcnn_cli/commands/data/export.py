@@ -29,8 +29,8 @@ from frcnn_cli.engine.datasets.open import open_dataset
     "--detections",
     "detections_path",
     type=options.AnyPath,
-    help="Write these detections instead of the ground truth: COCO results, or text files of the "
-    "VOC devkit.",
+    help="Write these detections instead of the ground truth: COCO results, or text files, one "
+    "per class (VOC devkit) or per image.",
 )
 @click.option(
     "--score-threshold", default=0.0, show_default=True, help="Minimum score of a detection."

@@ -65,7 +65,8 @@ def parse_sweep(text: str) -> tuple[int, ...]:
 @click.option(
     "--detections",
     type=options.AnyPath,
-    help="Evaluate this file instead of a model: COCO results JSON, or VOC devkit text files.",
+    help="Evaluate this file instead of a model: COCO results JSON, or text files, one "
+    "per class (VOC devkit) or per image.",
 )
 @click.option(
     "--sweep",

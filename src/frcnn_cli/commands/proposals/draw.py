@@ -41,7 +41,7 @@ def draw(output: Output, /, file: Path, image: str, top: int | None, **given: An
     kind_of(file)  # reports a missing file before any slow import
     from frcnn_cli.engine.proposals.draw import draw_proposals
 
-    drawn = draw_proposals(file, image, top=top, **given)
+    drawn = draw_proposals(file, image, top=top, reporter=output, **given)
     for best in drawn.best or ():
         output.print(
             f"{escape(drawn.classes[best.label - 1])}: IoU {best.iou:.3f}, "

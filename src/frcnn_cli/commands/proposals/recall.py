@@ -47,6 +47,7 @@ def recall(
     kind_of(file)  # reports a missing file before any slow import
     locate(name, data_root)
     from frcnn_cli.commands.proposals.recall_tables import recall_tables
+    from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
     from frcnn_cli.engine.evaluation.proposal_recall import measure_recall
     from frcnn_cli.engine.evaluation.recall_figures import recall_plot
 
@@ -55,5 +56,6 @@ def recall(
         output.print(table)
     write_json(json_path, recall.to_json())
     if plot is not None:
+        warn_of_missing_letters(output, recall.report.all_objects.by_class)
         write_whole(plot, recall_plot(recall.report, recall.title, format_of(plot)))
         output.note(f"Curves: {plot}")

@@ -21,7 +21,10 @@ from frcnn_proposals.errors import MisuseError
 
 RUN_OPTIONS = ("folder", "runs_root", "device", "tensorboard", "emulate_bfloat16")
 # Options that --resume allows: they belong to the machine, not to the experiment.
-MACHINE_OPTIONS = {"resume_folder", "device", "workers", "tensorboard", "emulate_bfloat16"}
+MACHINE_OPTIONS = {
+    *("resume_folder", "device", "workers", "tensorboard", "emulate_bfloat16"),
+    *("dataset", "data_root", "proposals"),  # the places of the data; its content is compared
+}
 
 
 @click.command()
@@ -62,7 +65,8 @@ def train(
 
     Settings are read from the preset, then variants, then --config, then options; later ones
     override earlier ones. Proposals are computed and cached unless --proposals names a file.
-    --resume resumes an interrupted run.
+    --resume resumes an interrupted run; if its data has moved, also give DATASET, --data-root or
+    --proposals.
 
     \b
     frcnn train voc2007 --data-root ~/data
@@ -75,6 +79,7 @@ def train(
         output.print(variants_table())
         return
     from frcnn_cli.engine.training.run import RunOptions
+    from frcnn_cli.engine.training.run_folder import NewPlaces
     from frcnn_cli.engine.training.start import resume_run, start_run
 
     def show_setting(experiment: Experiment) -> None:
@@ -86,7 +91,8 @@ def train(
     run_options = RunOptions(team=team, workers=workers, on_setting=show_setting, **run_values)
     if resume_folder is not None:
         _check_resume_options(ctx)
-        trained = resume_run(resume_folder, run_options, output)
+        places = NewPlaces(given["dataset"], given["data_root"], given["proposals"])
+        trained = resume_run(resume_folder, run_options, output, places)
     else:
         experiment = experiment_from(SettingOptions.parse(given))
         trained = start_run(experiment, run_options, output)

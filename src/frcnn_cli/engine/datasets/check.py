@@ -10,7 +10,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.findings import without_objects
-from frcnn_cli.engine.datasets.image_sizes import size_findings, size_problem
+from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit, size_findings, size_problem
 from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.records import Dataset
@@ -70,6 +70,7 @@ def check_dataset(
             # A list or json is unreadable; other splits may be readable.
             faults.append(Fault(Path(name), f"split {split_name}: {error}"))
     read = _read_images(datasets, reporter)
+    note_sixteen_bit(read, reporter)
     faults += _shared_images(datasets, read)
     faults += [fault for image in read.values() if (fault := image.fault) is not None]
     faults += _size_faults(datasets, read)

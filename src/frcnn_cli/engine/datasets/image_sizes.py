@@ -1,17 +1,20 @@
-"""Comparison of image files with their annotations: the size, and boxes outside the image."""
+"""What headers of image files show: sizes other than annotated, and 16-bit grey values."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from frcnn_cli.engine.datasets.findings import Finding, Level, finding, level_of_share
 from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import image_size
+from frcnn_proposals.images import NARROW_RANGE, image_size, is_sixteen_bit_grey
 
 # The headers that are read before work begins, evenly spread over the dataset.
 HEADERS = 200
+_NEVER_SIXTEEN_BIT = frozenset({".jpg", ".jpeg", ".jpe", ".bmp", ".gif", ".webp", ".ppm"})
 Item = TypeVar("Item")
 
 
@@ -47,6 +50,17 @@ def read_sizes(dataset: Dataset, most: int = HEADERS) -> dict[str, tuple[int, in
         except InputError:
             continue
     return sizes
+
+
+def note_sixteen_bit(paths: Iterable[str | Path], reporter: Reporter) -> None:
+    """Report how 16-bit grey images are read, if there are any among up to HEADERS of `paths`."""
+    candidates = [path for path in paths if Path(path).suffix.lower() not in _NEVER_SIXTEEN_BIT]
+    first = next(filter(is_sixteen_bit_grey, spread(candidates, HEADERS)), None)
+    if first is not None:
+        reporter.note(
+            f"{first}: has 16-bit grey values. They are read as 8 bits: values of an image that "
+            f"span less than {NARROW_RANGE:,} are stretched to 0..255, others are divided by 256."
+        )
 
 
 def spread(items: Sequence[Item], most: int) -> list[Item]:

@@ -14,7 +14,7 @@ from frcnn_cli.engine.datasets.findings import (
     annotation_findings,
     without_objects,
 )
-from frcnn_cli.engine.datasets.image_sizes import read_sizes, size_findings
+from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit, read_sizes, size_findings
 from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -41,6 +41,7 @@ def open_dataset(
     findings = [*collect.findings(), *without_objects(dataset)]
     if needs_images:
         findings += size_findings(dataset, read_sizes(dataset))
+        note_sixteen_bit((image.path for image in dataset.images), reporter)
     act_on(findings, allow_mismatch, reporter)
     return dataset
 

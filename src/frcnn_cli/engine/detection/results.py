@@ -18,9 +18,10 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.datasets.readers.coco_records import numbering
-from frcnn_cli.engine.detection.rows import DetectionRows, ImageIndex
+from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset, numbering
+from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_images
 from frcnn_cli.engine.records import Dataset, Detections
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import read_utf8
@@ -57,25 +58,27 @@ def write_coco_results(
     write_whole(path, (json.dumps(entries, indent=2) + "\n").encode())
 
 
-def read_coco_results(path: Path, dataset: Dataset) -> DetectionRows:
+def read_coco_results(path: Path, dataset: Dataset, reporter: Reporter = SILENT) -> DetectionRows:
     """Read a results file. Raises InputError that names the first invalid entry.
 
-    image_id: the dataset's id, or its number. category_id: the number in the dataset's own
-    JSON file, otherwise the label 1..K. If the file is an object, the list is its 'annotations'
-    or 'detections'. If it also has 'categories' (id and name), or an entry has a 'category' (a
-    name, as in the toolkit's own files), the class name decides.
+    image_id: see match_images. category_id: the number in the dataset's own JSON file, otherwise
+    the label 1..K. If the file is an object, the list is its 'annotations' or 'detections'. If it
+    also has 'categories' (id and name), or an entry has a 'category' (a name, as in the toolkit's
+    own files), the class name decides. reporter: receives notes about numbers that are not certain.
     """
     with _collector_paused():
         entries, categories = _entries(path)
-        index = ImageIndex(_image_names(dataset))
         label_of_name = {name: label for label, name in enumerate(dataset.classes, start=1)}
         label_of = _label_lookup(path, dataset, categories, label_of_name)
         try:
-            images = [index[entry["image_id"]] for entry in entries]
+            if categories is None:
+                label_of = _counted_labels(path, entries, dataset, label_of, reporter)
+            names = [entry["image_id"] for entry in entries]
             labels = [_label(entry, label_of, label_of_name) for entry in entries]
+            image_ids, images = image_indices(names, match_images(path, names, dataset, reporter))
             return DetectionRows(
-                index.ids,
-                np.array(images, np.int64),
+                image_ids,
+                images,
                 np.array(labels, np.int64),
                 _numbers(entry["score"] for entry in entries),
                 _boxes([entry["bbox"] for entry in entries]),
@@ -126,12 +129,6 @@ def _entries(path: Path) -> tuple[list[Any], list[Any] | None]:
     return content, categories if isinstance(categories, list) else None
 
 
-def _image_names(dataset: Dataset) -> dict[Any, str]:
-    """Map each image_id of a file (string or number) to the dataset's id."""
-    names: dict[Any, str] = {number: name for name, number in numbering(dataset).images.items()}
-    return names | {image.image_id: image.image_id for image in dataset.images}
-
-
 def _label_lookup(
     path: Path, dataset: Dataset, categories: list[Any] | None, labels: Mapping[str, int]
 ) -> Mapping[Any, int]:
@@ -146,6 +143,28 @@ def _label_lookup(
         return {number: labels[name] for number, name in names.items() if name in labels}
     except (KeyError, TypeError) as error:
         raise InputError(f"{path}: each of its categories needs an id and a name") from error
+
+
+def _counted_labels(
+    path: Path,
+    entries: list[Any],
+    dataset: Dataset,
+    label_of: Mapping[Any, int],
+    reporter: Reporter,
+) -> Mapping[Any, int]:
+    """`label_of`, or the labels counted from 0 if the file does so; reports what is not certain."""
+    used = {entry["category_id"] for entry in entries if entry.get("category") is None}
+    classes = dataset.classes
+    if 0 in used and 0 not in label_of and used <= set(range(len(classes))):
+        reporter.note(f"{path}: its category_id count from 0: 0 is {classes[0]!r}.")
+        return {label - 1: label for label in range(1, len(classes) + 1)}
+    if used and not isinstance(dataset, CocoDataset) and used <= set(range(1, len(classes))):
+        reporter.note(
+            f"{path}: no category_id is 0 or {len(classes)}, so they may count from 0 or from 1. "
+            f"They are read as counted from 1: 1 is {classes[0]!r}. If that is wrong, add a "
+            "'category', the class name, to each entry."
+        )
+    return label_of
 
 
 def _label(
@@ -172,7 +191,7 @@ def _first_fault(
         if not _is_numbers(entry["bbox"], 4) or not _is_numbers([entry["score"]], 1):
             return f"{where}: bbox must be 4 numbers and score one number"
         if not isinstance(entry["image_id"], (int, str)):
-            return f"{where}: image_id must be a number or a string"
+            return f"{where}: image_id must be an integer or a string"
         name = entry.get("category")
         if name is not None and (not isinstance(name, str) or name not in label_of_name):
             return f"{where}: unknown category {name!r}; expected one of {', '.join(label_of_name)}"

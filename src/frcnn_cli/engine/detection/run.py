@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.findings import act_on
+from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.detection.dataset import detection_identity
 from frcnn_cli.engine.detection.image import threshold_for
 from frcnn_cli.engine.detection.images import (
@@ -24,6 +25,7 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.detection.texts import start_yolo_folder, write_csv
 from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.proposals.image_match import source_findings
 from frcnn_cli.engine.proposals.run import ImageFile
@@ -120,6 +122,9 @@ def detect_in_files(
         start_yolo_folder(outputs.yolo, [image_id for image_id, _ in files], loaded.classes)
     journal = None if json_path is None else _journal(detector, json_path, team, reporter)
     part = team.part(files)
+    note_sixteen_bit((path for _, path in files), reporter)
+    if outputs.annotated is not None:
+        warn_of_missing_letters(reporter, loaded.classes)
     with (
         closing(propose),
         resumed(journal, reporter),

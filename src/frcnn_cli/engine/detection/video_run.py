@@ -25,6 +25,7 @@ from frcnn_cli.engine.detection.video import Frame, Video, opened_video
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.interrupt import stop_between_steps
 from frcnn_cli.engine.drawing.detections import draw_detections
+from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.source_calls import Propose, SourceCalls, clipped_message
 from frcnn_cli.engine.records import Detections
@@ -79,6 +80,7 @@ def detect_in_video(
     outputs = replace(outputs or DetectionOutputs(), annotated=None)
     with opened_video(name) as (video, frames):
         classes = detector.loaded.classes
+        warn_of_missing_letters(reporter, classes)
         model = prepare_model(detector.loaded.model, detector.loaded.precision)
         propose = SourceCalls(detector.source)
         found = detect_frames(model, frames, propose, detector.settings)

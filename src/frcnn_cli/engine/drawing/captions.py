@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import ImageDraw, ImageFont
+from PIL import ImageDraw
 
 from frcnn_cli.engine.drawing.colours import Colour
+from frcnn_cli.engine.drawing.fonts import pillow_font
 
 _LONGEST = 100  # characters
 _PADDING = 3  # pixels around the text
@@ -39,7 +39,7 @@ def draw_captions(
     crosses a text. If there is no room left, a less important caption is below the others.
     """
     texts = [caption.text[:_LONGEST] for caption in captions]
-    fonts = [_font(max(11, min(size) / 30)) for _ in texts]
+    fonts = [pillow_font(text, max(11, min(size) / 30)) for text in texts]
     bounds = [
         draw.textbbox((0, 0), text, font=font) for text, font in zip(texts, fonts, strict=True)
     ]
@@ -58,11 +58,6 @@ def draw_captions(
         ink = (0, 0, 0) if luminance > 130 else (255, 255, 255)
         text_corner = (x + _PADDING - left, y + _PADDING - top)
         draw.text(text_corner, texts[index], fill=ink, font=fonts[index])
-
-
-@lru_cache(maxsize=16)
-def _font(size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size=size)
 
 
 def place_captions(

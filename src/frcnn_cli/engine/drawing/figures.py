@@ -21,6 +21,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
+from frcnn_cli.engine.drawing.fonts import font_file
+
 INK, MUTED, RULE = "#1d2125", "#5b6570", "#d5dade"
 PAPER = "#ffffff"
 # A colour has one meaning everywhere. Blue and orange are the first and the second detector;
@@ -146,11 +148,15 @@ def figure_file(figure: Figure, file_format: str = "png") -> bytes:
 def _save(figure: Figure, file: IO[Any], **options: Any) -> None:
     """Save the figure with all text as it is: names of classes and models are from outside."""
     with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
-        # The font of the PNG may not have all letters of a class name; the page's fonts do.
+        # The PNG may lack letters of a class name, of which warn_of_missing_letters tells.
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         for text in figure.findobj(Text):
             text.set_parse_math(False)
             text.set_text(_SURROGATE.sub("?", text.get_text()))
+            if (font := font_file(text.get_text())) is not None:
+                properties = text.get_fontproperties().copy()
+                properties.set_file(str(font))
+                text.set_fontproperties(properties)
         figure.savefig(file, **options)
 
 

@@ -147,14 +147,22 @@ def _at_scale(experiment: Experiment, scale: int, named: set[str]) -> list[Overr
 
 def _with_absolute_paths(experiment: Experiment) -> Experiment:
     """Make all paths absolute, so that the run can be resumed from any folder."""
-    data, proposals, weights = experiment.data, experiment.proposals, experiment.weights
+    weights = experiment.weights
+    return replace(
+        with_absolute_data(experiment),
+        weights=weights if weights in ("imagenet", "none") else _absolute(weights),
+        init=_absolute(experiment.init),
+    )
+
+
+def with_absolute_data(experiment: Experiment) -> Experiment:
+    """Make the paths of dataset and proposals absolute."""
+    data, proposals = experiment.data, experiment.proposals
     name = data.dataset
     members = [name] if Path(name).exists() else name.split("+")
     root = data_roots(data.folder)[0]
     return replace(
         experiment,
-        weights=weights if weights in ("imagenet", "none") else _absolute(weights),
-        init=_absolute(experiment.init),
         data=replace(data, dataset="+".join(map(_absolute, members)), root=str(root.resolve())),
         proposals=replace(proposals, file=_absolute(proposals.file)),
     )

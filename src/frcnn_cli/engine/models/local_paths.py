@@ -19,6 +19,8 @@ from frcnn_proposals.errors import InputError
 
 # Fields of an experiment that can contain a path; data.root is one too.
 _FIELDS = ("data.dataset", "proposals.file", "weights", "init")
+# Those of its data, which may move: the fingerprints of dataset and proposals have no paths.
+DATA_FIELDS = ("data.dataset", "data.root", "proposals.file")
 
 
 def without_paths(origin: Mapping[str, Any]) -> dict[str, Any]:

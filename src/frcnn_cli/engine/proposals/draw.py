@@ -17,7 +17,9 @@ from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.drawing.captions import Caption, draw_captions, line_width
 from frcnn_cli.engine.drawing.colours import class_colour
+from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.records import GroundTruth
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
@@ -51,6 +53,7 @@ def draw_proposals(
     data_root: Path | None = None,
     hints: Hints | None = None,
     top: int | None = None,
+    reporter: Reporter = SILENT,
 ) -> DrawnProposals:
     """Draw the proposals of one image from `file`: the best one per object, or the first `top`.
 
@@ -73,6 +76,7 @@ def draw_proposals(
     best = None
     if top is None and found.truth is not None:
         best = tuple(best_boxes(found.truth, proposals))
+        warn_of_missing_letters(reporter, (found.classes[match.label - 1] for match in best))
         drawn = draw_best_boxes(pixels, best, found.classes)
     else:
         drawn = draw_first_boxes(pixels, proposals, top or _FIRST_BOXES)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.proposals.inputs import Shard, find_images
@@ -60,6 +61,7 @@ def propose(
     if not replace:
         _check_nothing_is_lost(out, files, source)
     own = len(team.part(files))
+    note_sixteen_bit((path for _, path in files), reporter)
     needs = Needs(_BYTES_PER_IMAGE * len(files), out)
     with reporter.progress(f"Proposing ({source.name})", own, needs=needs) as advance:
         propose_part = partial(

@@ -15,6 +15,7 @@ from frcnn_cli.engine.detection.dataset import detect_with_journal, readable_ima
 from frcnn_cli.engine.detection.image import threshold_for
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.stage_times import mean_stages
+from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.evaluation.at_threshold import evaluate_at_threshold
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.errors import diagnose
@@ -147,6 +148,7 @@ def _write(
             recall = evaluate_recall(dataset, proposals, most_proposals, lambda: advance(1, ""))
     made = f"Created by frcnn {__version__} on {datetime.date.today().isoformat()}"
     machine = machine_facts(device)
+    warn_of_missing_letters(reporter, (*dataset.classes, *(subject.name for subject in subjects)))
     with reporter.progress("Drawing", None):
         report = Report(dataset, truth_table(dataset), subjects, recall, machine, made)
         return write_report(report, folder)

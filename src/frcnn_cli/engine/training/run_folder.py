@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.fingerprint import name_of
+from frcnn_cli.engine.models.experiment_options import with_absolute_data
 from frcnn_cli.engine.models.file import read_architecture
-from frcnn_cli.engine.models.provenance import stored_experiment
+from frcnn_cli.engine.models.local_paths import DATA_FIELDS
+from frcnn_cli.engine.models.provenance import dataset_fingerprint, stored_experiment
 from frcnn_cli.engine.models.store import (
     BEST_FILE,
     CHECKPOINT_FILE,
@@ -20,7 +23,7 @@ from frcnn_cli.engine.models.store import (
 )
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested, values_of
-from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
+from frcnn_cli.engine.settings.overrides import Override, override, read_toml, toml_text
 from frcnn_cli.engine.training.checkpoint import Progress, load_progress, restartable_after_damage
 from frcnn_cli.engine.training.metrics import (
     EVALUATIONS_FILE,
@@ -51,6 +54,18 @@ class StoredRun:
     experiment: Experiment
     progress: Progress | None
     model: Path | None
+
+
+@dataclass(frozen=True)
+class NewPlaces:
+    """Where the data of a run is now, if it has moved; None if it has not.
+
+    dataset: a name or path. data_root: folder to search for the dataset. proposals: the file.
+    """
+
+    dataset: str | None = None
+    data_root: Path | None = None
+    proposals: Path | None = None
 
 
 def default_run_folder(runs_root: Path, name: str) -> Path:
@@ -143,7 +158,9 @@ def write_setting(folder: Path, experiment: Experiment) -> None:
 def read_run(folder: Path) -> StoredRun:
     """The run in `folder`.
 
-    Raises InputError if there is no run, MisuseError if its setting was changed after its start.
+    Its setting decides where the data is: a dataset and proposals may move, since their
+    fingerprints tell whether they are the same. Raises InputError if there is no run, MisuseError
+    if another part of its setting was changed after its start.
     """
     setting, checkpoint = folder / SETTING_FILE, folder / CHECKPOINT_FILE
     model = folder / MODEL_FILE if (folder / MODEL_FILE).is_file() else None
@@ -161,6 +178,9 @@ def read_run(folder: Path) -> StoredRun:
         experiment = stored_experiment(origin, read_architecture(checkpoint), checkpoint)
     if in_setting is not None:
         found = values_of(in_setting)
+        if dataset_fingerprint(origin) is not None:
+            places = [Override(field, found[field], str(setting)) for field in DATA_FIELDS]
+            experiment = override(experiment, places)
         for path, value in values_of(experiment).items():
             if found[path] != value:
                 raise MisuseError(
@@ -168,6 +188,29 @@ def read_run(folder: Path) -> StoredRun:
                     f"{value!r}.\nRestore it, or start another run with --config and this file."
                 )
     return StoredRun(experiment, progress, model)
+
+
+def at_places(folder: Path, stored: StoredRun, places: NewPlaces) -> Experiment:
+    """The experiment of a stored run, with the new places of its data."""
+    experiment, dataset, root = stored.experiment, places.dataset, places.data_root
+    old = experiment.data.dataset
+    if dataset is None and root is not None and not Path(old).exists():
+        members = name_of(old).split("+")
+        dataset = "+".join(str(root / name) if (root / name).exists() else name for name in members)
+    given = (dataset, root, places.proposals)
+    changes = [
+        Override(field, str(value), "--resume")
+        for field, value in zip(DATA_FIELDS, given, strict=True)
+        if value is not None
+    ]
+    if not changes:
+        return experiment
+    if stored.progress is not None and dataset_fingerprint(stored.progress.origin) is None:
+        raise MisuseError(
+            f"{folder}: this run was started by a version that did not store the fingerprint of "
+            f"its dataset,\nso it can only be resumed with the data at its old place ({old})."
+        )
+    return with_absolute_data(override(experiment, changes))
 
 
 # A folder that contains one of these is listed as a run.

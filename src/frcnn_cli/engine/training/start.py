@@ -30,7 +30,9 @@ from frcnn_cli.engine.training.run import (
     with_split,
 )
 from frcnn_cli.engine.training.run_folder import (
+    NewPlaces,
     StoredRun,
+    at_places,
     default_run_folder,
     lock_folder,
     lock_new_folder,
@@ -40,6 +42,7 @@ from frcnn_cli.engine.training.run_folder import (
 from frcnn_proposals.errors import InputError, MisuseError
 
 _DEFAULT_OPTIONS = RunOptions()
+_NOT_MOVED = NewPlaces()
 
 
 def start_run(
@@ -69,18 +72,24 @@ def start_run(
 
 
 def resume_run(
-    folder: Path, options: RunOptions = _DEFAULT_OPTIONS, reporter: Reporter = SILENT
+    folder: Path,
+    options: RunOptions = _DEFAULT_OPTIONS,
+    reporter: Reporter = SILENT,
+    places: NewPlaces = _NOT_MOVED,
 ) -> Trained:
     """Resume from the run's last checkpoint, or from the beginning if it has none yet.
 
-    Raises MisuseError or InputError if the folder contains no run, or if its setting or its
+    places: stored in the run's setting, once the data there is found to be the same. Raises
+    MisuseError or InputError if the folder contains no run, or if its setting, its dataset or its
     proposals were changed.
     """
     with connected(options.team, options.device):
-        return _resume(folder, options, reporter)
+        return _resume(folder, options, reporter, places)
 
 
-def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
+def _resume(
+    folder: Path, options: RunOptions, reporter: Reporter, places: NewPlaces = _NOT_MOVED
+) -> Trained:
     if not folder.is_dir():
         raise InputError(f"{folder}: this folder does not exist.")
     held = lock_folder(folder) if options.team.is_first else nullcontext()
@@ -90,18 +99,27 @@ def _resume(folder: Path, options: RunOptions, reporter: Reporter) -> Trained:
             reporter.note(f"{folder}: this run has finished.")
             best = None if stored.progress is None else stored.progress.best
             return Trained(stored.model, (), best)
-        experiment = stored.experiment
+        experiment = at_places(folder, stored, places)
         if not experiment.data.dataset:
             raise InputError(
                 f"{folder}: cannot resume this run, because its settings name no dataset."
             )
+        file = experiment.proposals.file
+        if file and not Path(file).exists():
+            raise InputError(
+                f"{file}: proposal file not found. If it has moved, give its new path: --proposals."
+            )
         data = training_dataset(experiment, reporter)
         if stored.progress is None:
+            if options.team.is_first and experiment != stored.experiment:
+                write_setting(folder, experiment)
             reporter.note(f"{folder} has no checkpoint yet: starting from the first iteration")
             return _train(experiment, data, folder, options, reporter)
         run = prepare_run(experiment, data, folder, options, reporter)
         _check_proposals(stored, run)
         run = _with_first_fingerprint(stored, run)
+        if options.team.is_first and experiment != stored.experiment:
+            write_setting(folder, experiment)
         done, total = stored.progress.iteration, run.settings.iterations
         reporter.note(
             f"Resuming {folder} after iteration {done} of {total}, in {run.settings.precision}"

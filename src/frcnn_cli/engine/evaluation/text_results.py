@@ -1,0 +1,170 @@
+"""Detections in text files: one per class, as of the VOC devkit, or one per image."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_images
+from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.images import image_size
+from frcnn_proposals.reading import read_text
+
+# Image, label, and score, x1, y1, x2, y2; then the position in the file.
+_Row = tuple[str, int, list[float], str]
+
+
+def read_text_results(path: Path, dataset: Dataset, reporter: Reporter = SILENT) -> DetectionRows:
+    """Read text files of one kind from a folder, or one file.
+
+    One per class: its name is the class, or ends with it after an underscore, as in
+    comp4_det_test_aeroplane.txt. A line is `image score xmin ymin xmax ymax`, 1-based. A class
+    without a file has no detections.
+    One per image: its name is that of the image (see match_images). A line is `class score x1 y1
+    x2 y2` with the class's name, in pixels from 0; or `class x y width height score`, as
+    `frcnn detect --yolo` writes it: the class counted from 0, centre and size as fractions.
+
+    Raises InputError if no file belongs to a class or image, two files belong to the same one,
+    or a line is invalid.
+    """
+    classes, images = _class_files(path, dataset), _image_files(path, dataset)
+    if images.keys() - classes.keys() and not classes.keys() - images.keys():
+        rows = _image_rows(images, dataset)
+    elif classes:
+        rows = _class_rows(path, classes, dataset)
+    else:
+        raise InputError(
+            f"{path}: no file name ends with a class of {dataset.name}, such as "
+            f"comp4_det_test_{dataset.classes[0]}.txt, and none is that of an image, such as "
+            f"{dataset.images[0].image_id if dataset.images else 'IMAGE'}.txt"
+        )
+    names = [name for name, _, _, _ in rows]
+    image_ids, image = image_indices(names, match_images(path, names, dataset, reporter))
+    values = np.array([numbers for _, _, numbers, _ in rows], np.float64).reshape(-1, 5)
+    return DetectionRows(
+        image_ids,
+        image,
+        np.array([label for _, label, _, _ in rows], np.int64),
+        values[:, 0],
+        values[:, 1:],
+        lambda row: rows[row][3],
+    )
+
+
+def _class_rows(path: Path, files: Mapping[Path, int], dataset: Dataset) -> list[_Row]:
+    """The rows of files with one class each."""
+    _check_labels(path, files, dataset)
+    ids = {image.image_id for image in dataset.images}
+    rows: list[_Row] = []
+    for file, label in files.items():
+        for where, line in _lines(file):
+            fields = line.split()
+            if len(fields) > 6 and (whole := line.rsplit(maxsplit=5))[0] in ids:
+                fields = whole  # the image id contains spaces
+            numbers = _numbers(fields[1:], 5)
+            if numbers is None:
+                raise InputError(f"{file}: {where}: expected `image score xmin ymin xmax ymax`")
+            score, *corners = numbers
+            position = f"{file.name} {where}"
+            rows.append((fields[0], label, [score, *(corner - 1 for corner in corners)], position))
+    return rows
+
+
+def _check_labels(path: Path, files: Mapping[Path, int], dataset: Dataset) -> None:
+    file_of: dict[int, Path] = {}
+    for file, label in files.items():
+        if file_of.setdefault(label, file) != file:
+            raise InputError(
+                f"{path}: {file_of[label].name} and {file.name} both belong to class "
+                f"{dataset.classes[label - 1]}.\nUse one folder per competition."
+            )
+
+
+def _class_files(path: Path, dataset: Dataset) -> dict[Path, int]:
+    """The files that are named after a class, with its label."""
+    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    labels = ((file, _label_of_name(file.stem, dataset.classes)) for file in files)
+    return {file: label for file, label in labels if label is not None}
+
+
+def _image_files(path: Path, dataset: Dataset) -> dict[Path, ImageRecord]:
+    """The files that are named after an image, with this image."""
+    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
+    root = path if path.is_dir() else path.parent
+    names = {file.relative_to(root).with_suffix("").as_posix(): file for file in files}
+    records = {image.image_id: image for image in dataset.images}
+    matched = match_images(path, names, dataset)
+    return {
+        file: records[matched[name]] for name, file in names.items() if matched[name] in records
+    }
+
+
+def _image_rows(files: Mapping[Path, ImageRecord], dataset: Dataset) -> list[_Row]:
+    """The rows of files with one image each."""
+    label_of = {name: label for label, name in enumerate(dataset.classes, start=1)}
+    numbers_of_classes = {str(label - 1) for label in label_of.values()}
+    rows: list[_Row] = []
+    for file, record in files.items():
+        for where, line in _lines(file):
+            name, *fields = line.rsplit(maxsplit=5)
+            numbers = _numbers(fields, 5)
+            position = f"{file.name} {where}"
+            if numbers is not None and name in label_of:
+                rows.append((record.image_id, label_of[name], numbers, position))
+            elif numbers is not None and name in numbers_of_classes:
+                *fractions, score = numbers
+                corners = _corners(fractions, _size(record))
+                rows.append((record.image_id, int(name) + 1, [score, *corners], position))
+            else:
+                raise InputError(
+                    f"{file}: {where}: expected `class score x1 y1 x2 y2` with the name of a "
+                    "class, or `class x y width height score` with its number, "
+                    f"0..{len(label_of) - 1}"
+                )
+    return rows
+
+
+def _size(record: ImageRecord) -> tuple[int, int]:
+    """Width and height of an image: as annotated, or else from its file."""
+    if record.width and record.height:
+        return record.width, record.height
+    return image_size(record.path)
+
+
+def _corners(fractions: list[float], size: tuple[int, int]) -> list[float]:
+    """Inclusive corners of a box given by its centre and size as fractions of the image."""
+    x, y, width, height = fractions
+    columns, rows = size
+    left, top = (x - width / 2) * columns, (y - height / 2) * rows
+    return [left, top, left + width * columns - 1, top + height * rows - 1]
+
+
+def _label_of_name(stem: str, classes: tuple[str, ...]) -> int | None:
+    """The label of the longest class name that the stem equals or ends with."""
+    ending = [name for name in classes if stem == name or stem.endswith(f"_{name}")]
+    return classes.index(max(ending, key=len)) + 1 if ending else None
+
+
+def _lines(file: Path) -> list[tuple[str, str]]:
+    """The lines that are not empty, each with its place."""
+    try:
+        lines = read_text(file).splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{file}: not a readable text file ({reason(error)})") from error
+    return [
+        (f"line {number}", stripped)
+        for number, line in enumerate(lines, start=1)
+        if (stripped := line.strip())
+    ]
+
+
+def _numbers(fields: list[str], count: int) -> list[float] | None:
+    """The fields as numbers; None unless there are `count` of them."""
+    try:
+        return [float(field) for field in fields] if len(fields) == count else None
+    except ValueError:
+        return None
