@@ -231,3 +231,14 @@ def test_how_sixteen_bit_images_are_read_is_said_once(tmp_path):
         assert "a.png: has 16-bit grey values" in note
         assert "less than 16,384 are stretched" in note
         assert reporter.warnings == []
+
+
+def test_list_shows_a_dataset_whose_splits_are_not_clear(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data/two/annotations"
+    folder.mkdir(parents=True)
+    for year in ("2014", "2017"):
+        (folder / f"instances_val{year}.json").write_text("{}")
+    (item,) = list_datasets()
+    assert (item.name, item.splits) == ("two", {})
+    assert "are both val" in str(item.problem)

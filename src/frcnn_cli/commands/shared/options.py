@@ -103,7 +103,7 @@ allow_mismatch = click.option(
     "--allow-mismatch",
     is_flag=True,
     help="Warn instead of stopping if images, annotations and proposals do not match: skip faulty "
-    "objects and images without proposals.",
+    "objects and images without proposals, and clip boxes to their image.",
 )
 top_k = count(
     "--top-k",

@@ -91,7 +91,7 @@ _OPTIONS = (
         is_flag=True,
         default=None,
         help="Warn instead of stopping if images, annotations and proposals do not match: skip "
-        "faulty objects and images without proposals.",
+        "faulty objects and images without proposals, and clip boxes to their image.",
     ),
     click.option(
         "--sampling",

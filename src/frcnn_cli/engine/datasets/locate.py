@@ -136,5 +136,5 @@ def list_datasets(data_root: Path | None = None) -> tuple[FoundDataset, ...]:
 def _describe(name: str, layout: Layout) -> FoundDataset:
     try:
         return FoundDataset(name, layout.kind, layout.root, dict(layout.splits()))
-    except InputError as error:
+    except (InputError, MisuseError) as error:
         return FoundDataset(name, layout.kind, layout.root, {}, str(error))

@@ -33,8 +33,8 @@ def open_dataset(
     """Find and read a split (see find_dataset), check it, and report the warnings.
 
     The sizes of up to 200 images are compared with their annotations. allow_mismatch: skip
-    faulty objects, and continue if most sizes differ. needs_images: False ignores missing
-    images and reads no headers. Raises InputError if the split is unusable.
+    faulty objects, clip boxes to their image, and continue if most sizes differ. needs_images:
+    False ignores missing images and reads no headers. Raises InputError if the split is unusable.
     """
     collect = Collector(allow_mismatch, needs_images)
     dataset = find_dataset(name, split, data_root, collect)

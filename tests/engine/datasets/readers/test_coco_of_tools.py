@@ -11,7 +11,6 @@ from frcnn_cli.engine.datasets.check import check_dataset
 from frcnn_cli.engine.datasets.export.dataset import export_dataset
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.open import open_dataset
-from frcnn_cli.engine.datasets.readers.coco_shapes import extent_of
 from frcnn_proposals.errors import InputError, MisuseError
 
 BOX = [10, 20, 30, 40]
@@ -90,6 +89,18 @@ def test_what_occurs_twice_without_a_contradiction_is_used_once(tmp_path):
         ),
         ("image a.jpg is listed twice", True),
     ]
+
+
+@pytest.mark.parametrize("part", ["images", "annotations", "categories"])
+def test_two_lists_of_one_name_are_an_error(tmp_path, part):
+    path = write(tmp_path / "mine.json", [image(1)], [thing(1, 1)])
+    text = (tmp_path / "mine.json").read_text()
+    (tmp_path / "mine.json").write_text(f'{text[:-1]}, "{part}": []}}')
+    with pytest.raises(InputError, match=f"the key '{part}' occurs twice in an object"):
+        read(path)
+    # A name like that of a list is no second list.
+    write(tmp_path / "mine.json", [image(1)], [thing(1, 1)], [{"id": 1, "name": part}])
+    assert read(path) == {"a": INSIDE}
 
 
 def test_one_image_with_two_numbers_is_one_fault(tmp_path):
@@ -197,49 +208,41 @@ def test_the_box_of_polygons(tmp_path, bbox):
     assert read(write(tmp_path / "mine.json", [image(1)], [entry])) == {"a": INSIDE}
 
 
-@pytest.mark.parametrize("segmentation", [None, [], [[]], [[1, 2, 3]], [["a", "b"]], {}, "x", 3])
-def test_neither_box_nor_segmentation_is_an_error(tmp_path, segmentation):
-    entry = thing(1, 1, bbox=None, segmentation=segmentation)
-    path = write(tmp_path / "mine.json", [image(1)], [entry])
-    with pytest.raises(InputError, match="bbox must be 4 numbers, or a segmentation given"):
-        read(path)
-
-
-def test_the_box_of_run_lengths_equals_that_of_pycocotools():
+def test_the_box_of_a_mask(tmp_path):
+    """Run lengths, column by column, and as pycocotools compresses them."""
     mask = pytest.importorskip("pycocotools.mask")
-    rng = np.random.default_rng(0)
-    for size in ((1, 1), (7, 5), (40, 30), (300, 200)):
-        for share in (0.001, 0.02, 0.3, 1.0):
-            pixels = np.asfortranarray((rng.random(size) < share).astype(np.uint8))
-            pixels[rng.integers(size[0]), rng.integers(size[1])] = 1
-            packed = mask.encode(pixels)
-            column_wise = pixels.ravel(order="F")
-            changes = np.flatnonzero(np.diff(column_wise, prepend=0, append=2))
-            runs = np.diff(changes, prepend=0)
-            text = packed["counts"].decode()
-            expected = tuple(mask.toBbox(packed).tolist())
-            assert extent_of({"size": list(size), "counts": text}) == expected
-            assert extent_of({"size": list(size), "counts": runs.tolist()}) == expected
+    pixels = np.zeros((80, 100), np.uint8, order="F")
+    pixels[20:60, 10:40] = 1
+    column_wise = pixels.ravel(order="F")
+    runs = np.diff(np.flatnonzero(np.diff(column_wise, prepend=0, append=2)), prepend=0).tolist()
+    for counts in (runs, mask.encode(pixels)["counts"].decode()):
+        segmentation = {"size": [80, 100], "counts": counts}
+        entry = thing(1, 1, bbox=[], iscrowd=1, segmentation=segmentation)
+        assert read(write(tmp_path / "mine.json", [image(1)], [entry])) == {"a": INSIDE}
 
 
 @pytest.mark.parametrize(
-    "segmentation",
+    ("segmentation", "words"),
     [
-        {"size": [4, 4], "counts": [0, 99]},
-        {"size": [4, 4], "counts": [16]},
-        {"size": [4, 4], "counts": [2, -1, 3]},
-        {"size": [4, 4], "counts": "~~~~"},
-        {"size": [4, 4], "counts": "o"},
-        {"size": [4, 4], "counts": [[1, 2]]},
-        {"size": [10**9, 10**9], "counts": [1, 1]},
-        {"size": [0, 0], "counts": [1, 1]},
-        {"size": 4, "counts": [1, 1]},
-        {"counts": [1, 1]},
-        [[1e999, 1, 2, 3]],
+        (None, "bbox must be 4 numbers, or a segmentation given"),
+        ([], "bbox must be 4 numbers, or a segmentation given"),
+        ([[]], "its polygons need an x and a y"),
+        ([[1, 2, 3]], "its polygons need an x and a y"),
+        ([["a", "b"]], "its polygons are not lists of numbers"),
+        ([1, 2, [3]], "its polygons are not lists of numbers"),
+        ([[1e999, 1, 2, 3]], "bbox must be 4 numbers, none of them infinite"),
+        ({"size": [4, 4]}, "its run lengths are not whole numbers"),
+        ({"size": [4, 4], "counts": [16]}, "its segmentation has no pixels"),
+        ({"size": [4, 4], "counts": "~~~~"}, "its compressed run lengths are damaged"),
+        ("x", "neither run lengths nor polygons"),
+        (3, "neither run lengths nor polygons"),
     ],
 )
-def test_a_segmentation_without_pixels_or_sense_has_no_box(segmentation):
-    assert extent_of(segmentation) is None
+def test_neither_box_nor_segmentation_is_an_error(tmp_path, segmentation, words):
+    entry = thing(1, 1, bbox=None, segmentation=segmentation)
+    path = write(tmp_path / "mine.json", [image(1)], [entry])
+    with pytest.raises(InputError, match=words):
+        read(path)
 
 
 # File names.

@@ -56,3 +56,10 @@ def test_a_missing_image_is_a_fault_and_an_extra_one_is_reported(tmp_path):
     (tmp_path / "a.png").unlink()
     with pytest.raises(InputError, match=r"a\.xml: its image is missing"):
         find_dataset(str(tmp_path), "all")
+
+
+def test_two_folders_of_one_split_are_an_error(tmp_path):
+    for name in ("val", "valid", "train"):
+        write(tmp_path / name, tmp_path / name, a=[DOG])
+    with pytest.raises(InputError, match="val and valid are both val"):
+        find_dataset(str(tmp_path), "train")

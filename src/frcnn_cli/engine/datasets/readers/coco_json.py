@@ -18,6 +18,7 @@ _LONGEST_ID = 255
 # Larger numbers are not exact as a float.
 _LARGEST_FLOAT = 1 << 53
 _INTEGER = re.compile(r"0|-?[1-9]\d{,17}", re.ASCII)
+_LISTS = (b"images", b"annotations", b"categories")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 # A file without images has only categories.
 _LARGEST_EMPTY = 1 << 20
@@ -64,11 +65,29 @@ def file_names(path: Path, root: Path) -> list[str]:
 def _loaded(content: bytes) -> Any:
     """Parse json; integers that do not fit into 64 bits become floats.
 
-    Python's integers have no limit, but NumPy's have.
+    Python's integers have no limit, but NumPy's have. Raises ValueError if a list occurs twice,
+    as in files that were put together by hand: the last one would replace the others.
     """
-    if re.search(rb"\d{21}", content) is None:
-        return json.loads(content)
-    return json.loads(content, parse_int=lambda text: int(text) if len(text) < 21 else float(text))
+    is_long = re.search(rb"\d{21}", content) is not None
+    # Looking at every object takes time.
+    may_repeat = any(content.count(b'"%b"' % key) > 1 for key in _LISTS)
+    return json.loads(
+        content,
+        parse_int=_short_integer if is_long else None,
+        object_pairs_hook=_distinct if may_repeat else None,
+    )
+
+
+def _short_integer(text: str) -> int | float:
+    return int(text) if len(text) < 21 else float(text)
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {max(keys, key=keys.count)[:40]!r} occurs twice in an object")
+    return value
 
 
 def identifier(value: Any) -> Id | None:

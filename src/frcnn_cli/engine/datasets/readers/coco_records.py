@@ -24,10 +24,10 @@ from frcnn_cli.engine.datasets.layout import (
     read_flag,
 )
 from frcnn_cli.engine.datasets.readers.coco_json import Id, identifier, name_inside
-from frcnn_cli.engine.datasets.readers.coco_shapes import extent_of
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import is_writable
+from frcnn_proposals.formats.containers.masks import mask_extent
 
 
 @dataclass(frozen=True)
@@ -229,12 +229,10 @@ def object_truth(
         if category not in label_of:
             report(Fault(path, f"{where}: unknown category_id {entry.get('category_id')!r:.40}"))
             continue
-        given = entry.get("bbox")
-        # Some tools write polygons or masks only, and an empty list or null as bbox.
-        extent = _four_numbers(given) if given else extent_of(entry.get("segmentation"))
-        if extent is None:
-            missing = "" if given else ", or a segmentation given"
-            report(Fault(path, f"{where}: bbox must be 4 numbers{missing}"))
+        try:
+            extent = _extent(entry)
+        except ValueError as error:
+            report(Fault(path, f"{where}: {error}"))
             continue
         size = (image.width, image.height)
         box = inclusive_box(path, where, extent, size, report)
@@ -255,12 +253,26 @@ def object_truth(
     )
 
 
-def _four_numbers(extent: Any) -> Box | None:
+def _extent(entry: Mapping[str, Any]) -> Box:
+    """Return x, y, width and height. Raises ValueError if the entry has no valid box.
+
+    Some tools write a segmentation only, and an empty list or null as bbox.
+    """
+    bbox, shape = entry.get("bbox"), entry.get("segmentation")
+    if not bbox:
+        if not shape:
+            raise ValueError("bbox must be 4 numbers, or a segmentation given")
+        is_one_polygon = isinstance(shape, list) and not isinstance(shape[0], list)
+        bbox = mask_extent([shape] if is_one_polygon else shape)
+        if bbox is None:
+            raise ValueError("its segmentation has no pixels")
     try:
-        x, y, width, height = (float(value) for value in extent)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return (x, y, width, height) if all(map(math.isfinite, (x, y, width, height))) else None
+        x, y, width, height = (float(value) for value in bbox)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ValueError("bbox must be 4 numbers") from error
+    if not all(map(math.isfinite, (x, y, width, height))):
+        raise ValueError("bbox must be 4 numbers, none of them infinite")
+    return x, y, width, height
 
 
 def _number_or(value: Any, default: float) -> float:

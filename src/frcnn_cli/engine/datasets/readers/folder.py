@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +22,7 @@ from frcnn_cli.engine.datasets.readers.voc_xml import (
 )
 from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes
 from frcnn_cli.engine.records import Dataset
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import SUFFIXES
 
 _XML_FOLDERS = (".", "Annotations", "annotations")
@@ -44,7 +44,7 @@ class FolderLayout:
     @staticmethod
     def is_at(root: Path) -> bool:
         """Whether the folder contains annotations."""
-        return root.is_dir() and bool(FolderLayout(root).splits())
+        return root.is_dir() and bool(_annotation_files(root) or _split_folders(root))
 
     def splits(self) -> dict[str, bool]:
         """Map the splits to True: a split of this layout always has annotations."""
@@ -110,14 +110,14 @@ class FolderLayout:
         return classes_of((*annotations, *others), self.root)
 
     def _folders(self) -> dict[str, Path]:
-        """Map splits to their folders."""
-        split_folders = {
-            split: folder
-            for folder in _subfolders(self.root)
-            if (split := split_of(folder.name)) and _annotation_files(folder)
-        }
-        if split_folders:
-            return split_folders
+        """Map splits to their folders. Raises InputError if two folders are one split."""
+        found: dict[str, Path] = {}
+        for split, folder in _split_folders(self.root):
+            if found.setdefault(split, folder) != folder:
+                names = f"{found[split].name} and {folder.name}"
+                raise InputError(f"{self.root}: {names} are both {split}. Rename one of them.")
+        if found:
+            return found
         return {ALL: self.root} if _annotation_files(self.root) else {}
 
 
@@ -137,5 +137,10 @@ def _image_files(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _subfolders(root: Path) -> Iterator[Path]:
-    return (entry for entry in sorted(root.iterdir()) if entry.is_dir())
+def _split_folders(root: Path) -> list[tuple[str, Path]]:
+    """Return the folders with annotations that are named after a split, with their splits."""
+    return [
+        (split, folder)
+        for folder in sorted(root.iterdir())
+        if (split := split_of(folder.name)) and folder.is_dir() and _annotation_files(folder)
+    ]
