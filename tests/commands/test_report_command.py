@@ -96,7 +96,7 @@ def test_two_models_are_shown_side_by_side(home: Path, tmp_path: Path) -> None:
     assert '<section id="changes"' in page
     assert "first" in page
     assert "second" in page
-    assert len(headline(page)) == 6 * 3  # two models, and the change
+    assert len(headline(page)) == 7 * 3  # two models, and the change
 
 
 def test_a_detections_file_needs_no_model(home: Path, tmp_path: Path) -> None:

@@ -89,13 +89,9 @@ def made_up_subject(dataset: Dataset, seed: int, name: str) -> Subject:
     losses = {
         part: tuple(2 / step**0.5 for step in steps) for part in ("total", "classes", "boxes")
     }
-    return Subject(
+    return replace(
+        subject,
         name=name,
-        setting=subject.setting,
-        evaluation=subject.evaluation,
-        found=subject.found,
-        diagnosis=subject.diagnosis,
-        curves=subject.curves,
         log=TrainingLog(steps, losses, ((100, 0.2), (300, 0.4))),
         stages={"convolution": 0.1, "RoI pooling": 0.01, "fc6": 0.05, "the rest": 0.02},
     )

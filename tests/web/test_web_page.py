@@ -76,7 +76,8 @@ def test_all_text_has_enough_contrast(chromium: Browser, double: Path, scheme: s
     chromium.open(double, scheme=scheme)
     colours = chromium.run(
         "const e = document.createElement('i'); document.body.append(e);"
-        "return ['--paper', '--panel', '--ink', '--muted', '--first', '--second', '--third'].map("
+        "return ['--paper', '--panel', '--ink', '--muted', '--first', '--second', '--good', "
+        "'--bad', '--measure-1', '--measure-2', '--measure-3'].map("
         "name => { e.style.color = `var(${name})`; return getComputedStyle(e).color; });"
     )
     papers, inks = [list(map(luminance, part)) for part in (colours[:2], colours[2:])]

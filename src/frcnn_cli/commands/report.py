@@ -27,7 +27,7 @@ from frcnn_proposals.errors import MisuseError
 class ReportOptions:
     """The options of `frcnn report`. Raises MisuseError if they contradict each other.
 
-    compared_from: minimum score of a detection that counts when two models are compared.
+    compared_from: minimum score of a detection that counts where not all scores do.
     """
 
     models: tuple[Path, ...]
@@ -75,7 +75,8 @@ class ReportOptions:
     "compared_from",
     type=float,
     show_default="0.5; a margin of 0 for SVMs",
-    help="Minimum score of a detection that counts when two models are compared image by image.",
+    help="Minimum score of a detection that counts in precision, recall, the confusions, and the "
+    "comparison image by image.",
 )
 @options.runs_root
 @options.device

@@ -80,6 +80,11 @@ class Dataset:
         return len(self.images)
 
 
+def short_name(dataset: str) -> str:
+    """The last part of a dataset's name, which may be a path."""
+    return dataset.rstrip("/").rpartition("/")[2] or dataset
+
+
 @dataclass(frozen=True)
 class ReadFile:
     """What reading an image file showed.

@@ -14,7 +14,7 @@ from PIL import Image
 from reporters import RecordingReporter
 
 from frcnn_cli.engine.drawing.detections import draw_detections
-from frcnn_cli.engine.drawing.figures import png, style
+from frcnn_cli.engine.drawing.figures import figure_file, style
 from frcnn_cli.engine.drawing.fonts import FONT_VARIABLE, warn_of_missing_letters
 from frcnn_cli.engine.proposals.draw import best_boxes, draw_best_boxes
 from frcnn_cli.engine.records import Detections, GroundTruth
@@ -69,7 +69,7 @@ def plotted(name: str) -> Pixels:
         axes = figure.subplots()
         axes.set_yticks([0], [name])
         axes.set_title(name)
-        return np.asarray(Image.open(io.BytesIO(png(figure, dpi=80))))
+        return np.asarray(Image.open(io.BytesIO(figure_file(figure))))
 
 
 def warnings_on(*names: str) -> list[str]:

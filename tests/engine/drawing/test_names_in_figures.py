@@ -10,7 +10,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from frcnn_cli.engine.drawing.figures import counts_on_x, page_svg, png, style
+from frcnn_cli.engine.drawing.figures import counts_on_x, figure_file, page_svg, style
 
 NAMES = [r"$\undefined{$", "$x$", "$", "a\x1bb\x00c", "two\nlines", "東京"]
 
@@ -31,7 +31,7 @@ def figure_with(name: str) -> Figure:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_made_without_the_style(name: str) -> None:
-    with Image.open(io.BytesIO(png(figure_with(name), dpi=50))) as image:
+    with Image.open(io.BytesIO(figure_file(figure_with(name)))) as image:
         assert np.asarray(image).std() > 0
     ElementTree.fromstring(page_svg(figure_with(name), "x", name))
 
@@ -39,7 +39,7 @@ def test_a_figure_made_without_the_style(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_a_figure_made_with_the_style(name: str) -> None:
     with style():
-        png(figure_with(name), dpi=50)
+        figure_file(figure_with(name))
         ElementTree.fromstring(page_svg(figure_with(name), "x", name))
 
 
@@ -49,7 +49,7 @@ def test_a_model_whose_file_name_is_not_utf8() -> None:
     axes.plot([1, 2], [0, 1], label="model-\udcff")
     axes.legend()
     with style():
-        png(figure, dpi=50)
+        figure_file(figure)
         assert "model-?" in page_svg(figure, "x", "")
 
 

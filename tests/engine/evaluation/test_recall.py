@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from frcnn_cli.engine.datasets.find import find_dataset
-from frcnn_cli.engine.evaluation.proposal_recall import recall_plot
 from frcnn_cli.engine.evaluation.recall import COUNTS, best_iou_by_count, evaluate_recall
+from frcnn_cli.engine.evaluation.recall_figures import recall_plot
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.formats import read_proposals

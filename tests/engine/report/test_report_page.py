@@ -118,5 +118,24 @@ def test_the_plots_are_separate_files(folder: Path) -> None:
             assert min(plot.size) > 300
 
 
+def test_precision_recall_and_confusions_are_at_the_threshold(document: Document) -> None:
+    assert re.search(
+        r"etections with a score of at least 0\.5: \d+, of which \d+ are right", document.text
+    )
+    matrices = [table for table in document.all("table") if "confusion" in (table["class"] or "")]
+    assert len(matrices) == (2 if "versus" in document.text else 1)
+
+
+def test_differences_have_margins(document: Document) -> None:
+    margins = re.findall(r"[−+]?\d+\.\d to [−+]?\d+\.\d", document.text)
+    # Of both VOC averages, and of every class.
+    assert len(margins) == (2 + len(CLASSES) if "versus" in document.text else 0)
+
+
+def test_words_of_a_caption_are_apart(document: Document) -> None:
+    assert "mistakes" in document.text or "versus" not in document.text
+    assert not re.search(r"\wmistakes|\wgained|\wlost", document.text)
+
+
 def test_omissions_are_stated(document: Document) -> None:
     assert re.search(r"Shown\s+\d+ of \d+ right detections, \d+ of \d+ mistakes", document.text)

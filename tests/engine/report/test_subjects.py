@@ -54,11 +54,36 @@ def test_a_report_on_two_models_leaves_no_temporary_files(
     reporter = Counting()
     page = report_on_models(models, tmp_path / "report", data, reporter=reporter)
     assert page == tmp_path / "report" / "index.html"
+    text = page.read_text(encoding="utf-8")
     for loaded in models:
-        assert loaded.path.stem in page.read_text(encoding="utf-8")
+        assert loaded.path.stem in text
+    size = models[0].path.stat().st_size / 1e6
+    assert f"{size:.1f}<small>MB</small>" in text
     assert {"Proposals (dense)", "Detecting", "Timing", "Recall", "Drawing"} <= set(reporter.totals)
     assert reporter.done["Recall"] == reporter.totals["Recall"]
     assert list(cache.rglob("*.partial")) == []
+
+
+def test_no_path_of_this_machine_is_in_the_page(
+    models: list[LoadedModel], data: DataOptions, tmp_path: Path
+) -> None:
+    """A page may be sent to others. Its title and settings name files without their folders."""
+    settings = replace(
+        models[0].experiment,
+        data=replace(models[0].experiment.data, dataset=f"{tmp_path}/pets", root=f"{tmp_path}/d"),
+        proposals=replace(models[0].experiment.proposals, file=f"{tmp_path}/boxes.proposals"),
+    )
+    origin = {"compressed_from": f"{tmp_path}/whole.safetensors"}
+    model = replace(models[0], experiment=settings, origin=origin)
+    pages = [report_on_models([model], tmp_path / "one", data)]
+    found = tmp_path / "found.json"
+    found.write_text(json.dumps([]))
+    pages.append(report_on_files([found], tmp_path / "two", data, CPU))
+    for page in pages:
+        text = page.read_text(encoding="utf-8")
+        assert str(tmp_path) not in text
+        assert str(tmp_path.parent.name) not in text
+    assert "boxes.proposals" in pages[0].read_text(encoding="utf-8")
 
 
 def test_each_model_is_timed_with_its_own_settings(

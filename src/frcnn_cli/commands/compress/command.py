@@ -12,6 +12,7 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.detection_options import check_data, split_arguments, take
+from frcnn_cli.commands.shared.paths import format_of
 from frcnn_cli.engine.compression.bounds import BoundOptions
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings.options import DataOptions
@@ -63,10 +64,10 @@ class CompressOptions:
 )
 @click.option(
     "--plot",
-    type=options.OutputFile,
+    type=options.Plot,
     default=Path("map-by-rank.png"),
     show_default=True,
-    help="File for the plot of --sweep.",
+    help=".png, .pdf or .svg file for the plot of --sweep.",
 )
 @click.option(
     "--out",
@@ -119,7 +120,7 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
         assert images is not None
         sweep = sweep_ranks(loaded, ranks, images, how.half, output)
         output.print(tables.sweep_table(sweep))
-        write_whole(chosen.plot, sweep_plot(sweep))
+        write_whole(chosen.plot, sweep_plot(sweep, format_of(chosen.plot)))
         output.print(f"Plot: [bold]{escape(str(chosen.plot))}[/]")
         values = tables.sweep_to_json(sweep)
     else:

@@ -76,10 +76,10 @@ def parse_sweep(text: str) -> tuple[int, ...]:
 )
 @click.option(
     "--plot",
-    type=options.OutputFile,
+    type=options.Plot,
     default=Path("map-by-proposals.png"),
     show_default=True,
-    help="PNG file for the plot of --sweep.",
+    help=".png, .pdf or .svg file for the plot of --sweep.",
 )
 @options.runs_root
 @options.device

@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from frcnn_cli.commands.shared.console import Output, write_json
+from frcnn_cli.commands.shared.paths import format_of
 from frcnn_cli.commands.shared.tables import make_table
 from frcnn_proposals.files import write_whole
 
@@ -122,7 +123,7 @@ def print_sweep(output: Output, sweep: ProposalSweep, plot: Path, json_path: Pat
         for scores in sweep.scores
     ]
     output.print(make_table(f"{sweep.dataset}, {sweep.split}", headings, rows, names=0))
-    write_whole(plot, sweep_plot(sweep))
+    write_whole(plot, sweep_plot(sweep, format_of(plot)))
     output.print(f"Plot: [bold]{escape(str(plot))}[/]")
     if json_path is not None:
         write_json(json_path, {"sweep": [asdict(scores) for scores in sweep.scores]})

@@ -18,7 +18,10 @@ from frcnn_proposals.formats.content import kind_of
 @click.argument("file", type=options.AnyPath)
 @click.argument("image")
 @click.option(
-    "--out", type=options.OutputFile, show_default="ID-proposals.png", help="Output image (PNG)."
+    "--out",
+    type=options.Picture,
+    show_default="ID-proposals.png",
+    help="Output image: .png, .jpg or .jpeg.",
 )
 @click.option(
     "--dataset",

@@ -10,6 +10,7 @@ import click
 from frcnn_cli.commands.proposals import options as proposals_options
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.paths import format_of
 from frcnn_cli.engine.datasets.locate import locate
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.formats.content import kind_of
@@ -26,7 +27,7 @@ from frcnn_proposals.formats.content import kind_of
 @proposals_options.hints
 @options.allow_mismatch
 @options.json_file
-@click.option("--plot", type=options.OutputFile, help="Write the curves to this PNG file.")
+@click.option("--plot", type=options.Plot, help="Write the curves to this .png, .pdf or .svg file.")
 @pass_output
 def recall(
     output: Output,
@@ -47,7 +48,8 @@ def recall(
     locate(name, data_root)
     from frcnn_cli.commands.proposals.recall_tables import recall_tables
     from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
-    from frcnn_cli.engine.evaluation.proposal_recall import measure_recall, recall_plot
+    from frcnn_cli.engine.evaluation.proposal_recall import measure_recall
+    from frcnn_cli.engine.evaluation.recall_figures import recall_plot
 
     recall = measure_recall(file, name, data_root=data_root, reporter=output, **given)
     for table in recall_tables(recall):
@@ -55,5 +57,5 @@ def recall(
     write_json(json_path, recall.to_json())
     if plot is not None:
         warn_of_missing_letters(output, recall.report.all_objects.by_class)
-        write_whole(plot, recall_plot(recall.report, recall.title))
+        write_whole(plot, recall_plot(recall.report, recall.title, format_of(plot)))
         output.note(f"Curves: {plot}")

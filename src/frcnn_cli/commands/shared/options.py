@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import click
 from click.types import OptionHelpExtra
 
-from frcnn_cli.commands.shared.paths import WrittenFile, WrittenFolder
+from frcnn_cli.commands.shared.paths import FormattedFile, WrittenFile, WrittenFolder
 from frcnn_proposals.images import MAX_PIXELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -17,6 +17,8 @@ FilePath = click.Path(path_type=Path, dir_okay=False)
 OutputFile = WrittenFile()
 OutputPath = WrittenFile(dir_okay=True)
 OutputFolder = WrittenFolder()
+Plot = FormattedFile("png", "pdf", "svg")
+Picture = FormattedFile("png", "jpg", "jpeg")
 FolderPath = click.Path(path_type=Path, file_okay=False)
 AnyPath = click.Path(path_type=Path)
 

@@ -27,6 +27,28 @@ class WrittenFile(click.Path):
         return super().convert(value, param, ctx)
 
 
+class FormattedFile(WrittenFile):
+    """A figure or an image that the command writes; its suffix is one of `formats`."""
+
+    def __init__(self, *formats: str) -> None:
+        super().__init__()
+        self.formats = formats
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        path = super().convert(value, param, ctx)
+        if format_of(path) not in self.formats:
+            *others, last = (f".{name}" for name in self.formats)
+            self.fail(
+                f"{path}: the suffix decides the format: {', '.join(others)} or {last}.", param, ctx
+            )
+        return path
+
+
+def format_of(path: Path) -> str:
+    """The format of a file by its suffix, such as png."""
+    return path.suffix.lower().removeprefix(".")
+
+
 class WrittenFolder(click.Path):
     """A folder into which the command writes."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from frcnn_cli.engine.compression.accuracy import measure_map
 from frcnn_cli.engine.compression.costs import REPEATS, measure_costs
@@ -13,8 +14,11 @@ from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import seen_images
 from frcnn_cli.engine.models.store import as_stored, is_half
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals
-from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.records import Dataset, short_name
 from frcnn_cli.engine.reporter import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,7 @@ class RankSweep:
     @property
     def title(self) -> str:
         """The dataset and split that mAP was measured on."""
-        return f"{self.dataset.name}, {self.dataset.split}"
+        return f"{short_name(self.dataset.name)}, {self.dataset.split}"
 
 
 def sweep_ranks(
@@ -98,30 +102,43 @@ def sweep_ranks(
     return RankSweep(images.dataset, half, points, seen)
 
 
-def sweep_plot(sweep: RankSweep) -> bytes:
-    """A PNG with two plots, mAP and seconds per image against rank; dashed: uncompressed."""
-    from matplotlib.figure import Figure
+def sweep_plot(sweep: RankSweep, file_format: str = "png") -> bytes:
+    """A file with two plots, mAP and seconds per image against rank; dashed: uncompressed."""
+    from frcnn_cli.engine.drawing.figures import (
+        FIRST,
+        MUTED,
+        WIDTH,
+        counts_on_x,
+        figure_file,
+        new_figure,
+        style,
+    )
 
-    from frcnn_cli.engine.drawing.figures import png
-
-    figure = Figure(figsize=(10, 4.2), layout="constrained")
     (uncompressed,) = (point for point in sweep.points if point.rank is None)
     swept = [point for point in sweep.points if point.rank is not None]
-    ranks = [point.rank for point in swept]
+    ranks = [point.rank for point in swept if point.rank is not None]
     panels = {
         "mAP (11-point), %": ([100 * p.map_11point for p in swept], 100 * uncompressed.map_11point),
         "seconds per image": ([p.seconds_an_image for p in swept], uncompressed.seconds_an_image),
     }
-    for axes, (name, (values, before)) in zip(
-        figure.subplots(1, len(panels)), panels.items(), strict=True
-    ):
-        axes.plot(ranks, values, marker="o", label="compressed")
-        axes.axhline(before, linestyle="--", color="grey", label="uncompressed")
-        axes.set(xscale="log", xlabel="rank of fc6 and fc7", ylabel=name)
-        axes.set_ylim(0, 1.1 * max(before, *values, 1e-9))
-        axes.set_xticks(ranks, [str(rank) for rank in ranks])
-        axes.minorticks_off()
-        axes.grid(alpha=0.3)
-        axes.legend(loc="lower right")
-    figure.suptitle(f"mAP and time against rank: {sweep.title}")
-    return png(figure, dpi=110)
+    with style():
+        figure = new_figure(3.2, width=2 * WIDTH)
+        average, time = figure.subplots(1, len(panels))
+        for axes, (name, (values, before)) in zip((average, time), panels.items(), strict=True):
+            axes.plot(ranks, values, "o-", color=FIRST, label="compressed")
+            axes.axhline(before, linestyle="--", color=MUTED, label="uncompressed")
+            axes.set(ylabel=name)
+            counts_on_x(axes, "rank of fc6 and fc7", ranks)
+        # mAP has no natural origin: differences of a few points are what the plot is for.
+        _widen(average, at_least=1.0)
+        time.set_ylim(0, 1.1 * max(time.get_ylim()[1], 1e-9))
+        average.legend(loc="best")
+        figure.suptitle(f"mAP and time against rank: {sweep.title}")
+        return figure_file(figure, file_format)
+
+
+def _widen(axes: Axes, at_least: float) -> None:
+    """Extend the y axis to a span of `at_least` around its data."""
+    low, high = axes.get_ylim()
+    missing = max(0.0, at_least - (high - low)) / 2
+    axes.set_ylim(max(0.0, low - missing), high + missing)

@@ -1,4 +1,4 @@
-"""Style of the plots: fixed colours in PNG files, the page's colours in SVG.
+"""Style of the plots: fixed colours in files, the page's colours in SVG inside a page.
 
 Matplotlib's SVG is changed for use inside a page: it uses the page's colours and font. Styles
 become attributes, because a strict content security policy forbids inline styles.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any, cast
@@ -25,9 +25,13 @@ from frcnn_cli.engine.drawing.fonts import font_file
 
 INK, MUTED, RULE = "#1d2125", "#5b6570", "#d5dade"
 PAPER = "#ffffff"
-# Colours of the subjects: distinct for colour-blind readers and in grey.
-FIRST, SECOND, THIRD = "#0b62a8", "#c2500a", "#5b7f1e"
-SERIES = (FIRST, SECOND, THIRD)
+# A colour has one meaning everywhere. Blue and orange are the first and the second detector;
+# MEASURES are different measures of one thing. All are distinct for colour-blind readers and in
+# grey; good and bad, which are on the page only, are in base.css.
+FIRST, SECOND = "#0b62a8", "#c2500a"
+SERIES = (FIRST, SECOND)
+MEASURES = ("#6a3d9a", "#00757a", "#74700a")
+DASHES = ("-", "--", ":")
 # The page's variables for these colours, which depend on the light or dark theme.
 PAGE_COLOURS = {
     INK: "var(--ink)",
@@ -36,12 +40,16 @@ PAGE_COLOURS = {
     PAPER: "var(--panel)",
     FIRST: "var(--first)",
     SECOND: "var(--second)",
-    THIRD: "var(--third)",
+    **{colour: f"var(--measure-{number})" for number, colour in enumerate(MEASURES, start=1)},
 }
+SMALL = 9  # text size of legends and of numbers beside bars, in points
 _SETTINGS: dict[str, Any] = {
-    "svg.fonttype": "none",  # text stays text: it uses the page's font and is searchable
+    "pdf.fonttype": 42,  # TrueType; publishers reject the default, Type 3
     "font.size": 9.5,
-    "axes.titlesize": 10,
+    "axes.titlesize": 9.5,
+    "axes.labelsize": 9.5,
+    "figure.titlesize": 9.5,
+    "figure.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.titleweight": "bold",
     "axes.edgecolor": MUTED,
@@ -52,6 +60,7 @@ _SETTINGS: dict[str, Any] = {
     "axes.spines.right": False,
     "axes.grid": True,
     "axes.axisbelow": True,
+    "axes.formatter.useoffset": False,  # ticks are the values themselves
     "grid.color": RULE,
     "grid.linewidth": 0.6,
     "xtick.color": MUTED,
@@ -60,14 +69,16 @@ _SETTINGS: dict[str, Any] = {
     "ytick.major.size": 0,
     "text.color": INK,
     "lines.linewidth": 1.6,
+    "lines.markersize": 4,
     "legend.frameon": False,
-    "legend.fontsize": 9,
+    "legend.fontsize": SMALL,
     "figure.facecolor": PAPER,
     "axes.facecolor": PAPER,
 }
 _SURROGATE = re.compile("[\ud800-\udfff]")  # from file names that are not UTF-8
 _NOT_IN_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 WIDTH = 4.6  # inches; about the width of a phone
+DPI = 200  # of PNG files; for print
 
 
 @dataclass(frozen=True)
@@ -88,11 +99,22 @@ def style() -> Iterator[None]:
         yield
 
 
-def counts_on_x(axes: Axes, label: str) -> None:
-    """Make x a logarithmic axis of whole numbers, written in digits."""
+def counts_on_x(axes: Axes, label: str, ticks: Sequence[int] | None = None) -> None:
+    """Make x a logarithmic axis of whole numbers, written in digits.
+
+    ticks: by default the powers of ten.
+    """
     axes.set(xscale="log", xlabel=label)
+    if ticks is not None:
+        axes.set_xticks(ticks)
     axes.minorticks_off()
     axes.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+
+
+def shares_on_y(axes: Axes, label: str) -> None:
+    """Make y an axis of shares from 0 to 1, with room for the markers at both ends."""
+    axes.set(ylabel=label, ylim=(-0.02, 1.03))
+    axes.set_yticks((0, 0.25, 0.5, 0.75, 1), ("0", "0.25", "0.5", "0.75", "1"))
 
 
 def new_figure(height: float, width: float = WIDTH) -> Figure:
@@ -102,21 +124,24 @@ def new_figure(height: float, width: float = WIDTH) -> Figure:
 
 def finished(figure: Figure, name: str, title: str, alt: str) -> Plot:
     """Return the figure as SVG for the page and as PNG for print."""
-    return Plot(name, title, alt, page_svg(figure, name, alt), png(figure))
+    return Plot(name, title, alt, page_svg(figure, name, alt), figure_file(figure))
 
 
 def page_svg(figure: Figure, name: str, alt: str) -> Markup:
     """Return the figure as SVG for the page, in the page's colours."""
     buffer = io.StringIO()
-    with matplotlib.rc_context({"svg.hashsalt": name}):
+    # Text stays text: it uses the page's font and is searchable.
+    with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
         _save(figure, buffer, format="svg", transparent=True, metadata={"Date": None})
     return inline_svg(buffer.getvalue(), name, alt, PAGE_COLOURS)
 
 
-def png(figure: Figure, dpi: int = 200) -> bytes:
-    """Return the figure as PNG; the default resolution is for print."""
+def figure_file(figure: Figure, file_format: str = "png") -> bytes:
+    """Return the figure as a file, png for print, or pdf or svg, the same at every call."""
     buffer = io.BytesIO()
-    _save(figure, buffer, format="png", dpi=dpi)
+    undated = {"png": {}, "pdf": {"CreationDate": None}, "svg": {"Date": None}}[file_format]
+    with matplotlib.rc_context({"svg.hashsalt": "frcnn"}):
+        _save(figure, buffer, format=file_format, dpi=DPI, metadata=undated)
     return buffer.getvalue()
 
 

@@ -1,4 +1,4 @@
-"""The recall of a file of proposals on a split of a dataset, as numbers and as a plot."""
+"""The recall of a file of proposals on a split of a dataset."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult, evaluate_recall
 from frcnn_cli.engine.proposals.image_match import store_findings
+from frcnn_cli.engine.records import short_name
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.read import open_proposals
 from frcnn_proposals.matching import match_ids
-
-_ALL, _NOT_DIFFICULT = "all objects", "not difficult"
 
 
 @dataclass(frozen=True)
@@ -31,7 +30,7 @@ class ProposalRecall:
 
     @property
     def title(self) -> str:
-        return f"{self.file.name} on {self.dataset} {self.split}"
+        return f"{self.file.name} on {short_name(self.dataset)} {self.split}"
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -98,58 +97,3 @@ def measure_recall(
     with reporter.progress("Measuring", len(dataset)) as advance:
         report = evaluate_recall(dataset, proposals, max_boxes, lambda: advance(1, ""))
     return ProposalRecall(file, name, split, max_boxes, report)
-
-
-def recall_plot(report: RecallReport, title: str) -> bytes:
-    """A PNG of three panels: recall against IoU, against the number of boxes, and by class."""
-    from matplotlib.figure import Figure
-
-    from frcnn_cli.engine.drawing.figures import png
-
-    figure = Figure(figsize=(16, 5), layout="constrained")
-    against_iou, against_count, by_class = figure.subplots(1, 3)
-    for name, result in ((_ALL, report.all_objects), (_NOT_DIFFICULT, report.not_difficult)):
-        _draw_against_iou(against_iou, name, result)
-        _draw_against_count(against_count, name, result)
-    _draw_classes(by_class, report)
-    figure.suptitle(f"{title}: {report.images} images, {report.boxes:.0f} proposals per image")
-    return png(figure, dpi=110)
-
-
-def _draw_against_iou(axes: Any, name: str, result: RecallResult) -> None:
-    thresholds, recalls = zip(*result.recall, strict=True)
-    label = f"{name}: average recall {result.overall.average_recall:.3f}"
-    axes.plot(thresholds, recalls, marker="o", markersize=3, label=label)
-    axes.set(xlabel="IoU", ylabel="recall", ylim=(0, 1), title="Recall against IoU")
-    axes.grid(alpha=0.3)
-    axes.legend()
-
-
-def _draw_against_count(axes: Any, name: str, result: RecallResult) -> None:
-    from frcnn_cli.engine.drawing.figures import counts_on_x
-
-    counts = [max(1, count) for count, _, _ in result.by_count]
-    values = {
-        "recall at IoU 0.5": [coverage.recall_50 for _, _, coverage in result.by_count],
-        "recall at IoU 0.7": [coverage.recall_70 for _, _, coverage in result.by_count],
-        "MABO": [mabo for _, mabo, _ in result.by_count],
-    }
-    style = "-" if name == _ALL else "--"
-    for colour, (measure, series) in zip(("C0", "C1", "C2"), values.items(), strict=True):
-        axes.plot(counts, series, style, color=colour, label=f"{measure}, {name}")
-    counts_on_x(axes, "proposals per image")
-    axes.set(ylim=(0, 1), title="By number of proposals")
-    axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
-
-
-def _draw_classes(axes: Any, report: RecallReport) -> None:
-    names = list(report.all_objects.by_class)[::-1]
-    groups = {_ALL: report.all_objects, _NOT_DIFFICULT: report.not_difficult}
-    for index, (label, result) in enumerate(groups.items()):
-        overlaps = [result.by_class[n].best_overlap if n in result.by_class else 0 for n in names]
-        positions = [row + 0.2 - 0.4 * index for row in range(len(names))]
-        axes.barh(positions, overlaps, height=0.4, label=f"{label}: MABO {result.mabo:.3f}")
-    axes.set_yticks(range(len(names)), names, fontsize="small")
-    axes.set(xlim=(0, 1), xlabel="mean best overlap", title="By class")
-    axes.legend(fontsize="small", loc="upper left", bbox_to_anchor=(0, -0.12), ncols=2)

@@ -12,6 +12,7 @@ from frcnn_cli.engine.evaluation.images import open_images
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import seen_images
+from frcnn_cli.engine.records import short_name
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import MisuseError
@@ -67,23 +68,27 @@ def sweep_proposals(
     return ProposalSweep(dataset.name, dataset.split, tuple(scores))
 
 
-def sweep_plot(sweep: ProposalSweep) -> bytes:
-    """A PNG plot of the mAP (in percent) against the number of proposals."""
-    from matplotlib.figure import Figure
+def sweep_plot(sweep: ProposalSweep, file_format: str = "png") -> bytes:
+    """A file with a plot of the mAP (in percent) against the number of proposals."""
+    from frcnn_cli.engine.drawing.figures import (
+        MEASURES,
+        counts_on_x,
+        figure_file,
+        new_figure,
+        style,
+    )
 
-    from frcnn_cli.engine.drawing.figures import png
-
-    figure = Figure(figsize=(7, 4.5), layout="constrained")
-    axes = figure.subplots()
     counts = [scores.proposals for scores in sweep.scores]
-    map_11point = [100 * scores.map_11point for scores in sweep.scores]
-    map_area = [100 * scores.map_area for scores in sweep.scores]
-    axes.plot(counts, map_11point, marker="o", label="11-point")
-    axes.plot(counts, map_area, marker="s", label="area")
-    axes.set(xscale="log", xlabel="proposals per image, at most", ylabel="mAP (%)")
-    axes.set_title(f"{sweep.dataset}, {sweep.split}")
-    axes.set_xticks(counts, [str(count) for count in counts])
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return png(figure, dpi=110)
+    lines = {
+        "11-point": ("o-", [100 * scores.map_11point for scores in sweep.scores]),
+        "area": ("s--", [100 * scores.map_area for scores in sweep.scores]),
+    }
+    with style():
+        figure = new_figure(3.2)
+        axes = figure.subplots()
+        for colour, (name, (line, values)) in zip(MEASURES, lines.items(), strict=False):
+            axes.plot(counts, values, line, color=colour, label=name)
+        counts_on_x(axes, "proposals per image, at most", counts)
+        axes.set(ylabel="mAP (%)", title=f"{short_name(sweep.dataset)}, {sweep.split}")
+        axes.legend()
+        return figure_file(figure, file_format)

@@ -15,8 +15,9 @@ from PIL import ImageDraw
 from frcnn_cli.engine.boxes import best_overlaps
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
-from frcnn_cli.engine.drawing.detections import class_colour
-from frcnn_cli.engine.drawing.fonts import pillow_font, warn_of_missing_letters
+from frcnn_cli.engine.drawing.captions import Caption, draw_captions, line_width
+from frcnn_cli.engine.drawing.colours import class_colour
+from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Image, Proposals
@@ -33,7 +34,7 @@ _FIRST_BOXES = 50  # drawn on an image without annotated objects
 class DrawnProposals:
     """The result of draw_proposals.
 
-    path: the PNG file. boxes: number of proposals of the image. best: one proposal per object;
+    path: the image file. boxes: number of proposals of the image. best: one proposal per object;
     None if the first proposals were drawn. classes: names by label - 1.
     """
 
@@ -56,9 +57,9 @@ def draw_proposals(
 ) -> DrawnProposals:
     """Draw the proposals of one image from `file`: the best one per object, or the first `top`.
 
-    image: a file, or an id of `dataset`. out: a PNG file; None is <id>-proposals.png in the
-    current folder. Raises MisuseError if the image does not exist, InputError if the file has no
-    proposals for it.
+    image: a file, or an id of `dataset`. out: a PNG file, or JPEG by its suffix; None is
+    <id>-proposals.png in the current folder. Raises MisuseError if the
+    image does not exist, InputError if the file has no proposals for it.
     """
     found = find_record(image, dataset, data_root)
     pixels = read_image(found.path)
@@ -80,8 +81,9 @@ def draw_proposals(
     else:
         drawn = draw_first_boxes(pixels, proposals, top or _FIRST_BOXES)
     out = out or Path(f"{found.image_id.replace('/', '_')}-proposals.png")
+    file_format = "jpeg" if out.suffix.lower() in (".jpg", ".jpeg") else "png"
     buffer = io.BytesIO()
-    PillowImage.fromarray(np.ascontiguousarray(drawn)).save(buffer, format="png")
+    PillowImage.fromarray(np.ascontiguousarray(drawn)).save(buffer, file_format, quality=92)
     write_whole(out, buffer.getvalue())
     return DrawnProposals(out, len(proposals), best, found.classes)
 
@@ -158,24 +160,17 @@ def draw_best_boxes(image: Image, best: Sequence[BestBox], classes: Sequence[str
     """
     canvas = PillowImage.fromarray(image)
     draw = ImageDraw.Draw(canvas)
-    shorter = min(canvas.size)
-    line_width = max(2, round(shorter / 200))
+    width = line_width(canvas.size)
     for match in best:
-        draw.rectangle(_corners(match.truth), outline="white", width=line_width)
+        draw.rectangle(_corners(match.truth), outline="white", width=width)
+    captions = []
     for match in best:
+        colour = class_colour(match.label)
         if match.box is not None:
-            draw.rectangle(_corners(match.box), outline=class_colour(match.label), width=line_width)
-    # Captions are drawn last, so that no line crosses them.
-    for match in best:
-        x, y, _, _ = _corners(match.truth if match.box is None else match.box)
-        text = f"{classes[match.label - 1]} IoU {match.iou:.2f}"
-        font = pillow_font(text, max(11, shorter / 30))
-        _, _, right, bottom = draw.textbbox((0, 0), text, font=font)
-        x = min(max(0.0, x), max(0.0, canvas.width - right - 4))
-        y = min(max(0.0, y), max(0.0, canvas.height - bottom - 4))
-        background = (x, y, x + right + 4, y + bottom + 4)
-        draw.rectangle(background, fill="black", outline=class_colour(match.label))
-        draw.text((x + 2, y + 2), text, fill="white", font=font)
+            draw.rectangle(_corners(match.box), outline=colour, width=width)
+        box = _corners(match.truth if match.box is None else match.box)
+        captions.append(Caption(box, f"{classes[match.label - 1]} IoU {match.iou:.2f}", colour))
+    draw_captions(draw, captions, canvas.size)
     return np.asarray(canvas)
 
 

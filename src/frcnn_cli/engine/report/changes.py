@@ -1,4 +1,4 @@
-"""Differences between two detectors, image by image."""
+"""Differences between two detectors: image by image, and the margins of their averages."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.boxes import iou
+from frcnn_cli.engine.evaluation.bootstrap import DifferenceMargins, difference_margins
 from frcnn_cli.engine.evaluation.errors import FOREGROUND
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 from frcnn_cli.engine.evaluation.voc import match_detections
@@ -67,6 +68,15 @@ def compare_images(report: Report) -> tuple[ImageChange, ...]:
         if change.size:
             changes.append(change)
     return tuple(sorted(changes, key=lambda change: -change.size))
+
+
+def compare_averages(report: Report) -> DifferenceMargins | None:
+    """The margins of the differences between two subjects' averages; None for one subject."""
+    if not report.compares:
+        return None
+    first, second = (subject.found for subject in report.subjects)
+    classes, images = len(report.dataset.classes), len(report.dataset)
+    return difference_margins(classes, images, report.truth, first, second)
 
 
 def _outcomes(truth: TruthTable, subject: Subject) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:

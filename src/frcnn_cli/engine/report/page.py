@@ -10,7 +10,8 @@ from markupsafe import Markup
 from frcnn_cli.engine.drawing.figures import Plot, style
 from frcnn_cli.engine.evaluation.errors import KINDS
 from frcnn_cli.engine.evaluation.scores import RULES
-from frcnn_cli.engine.report.changes import compare_images
+from frcnn_cli.engine.report.changes import compare_averages, compare_images
+from frcnn_cli.engine.report.confusion import confusions
 from frcnn_cli.engine.report.findings import GROUPS, MISTAKES
 from frcnn_cli.engine.report.gallery import Gallery, make_gallery
 from frcnn_cli.engine.report.overlay import DRAWN_BELOW, KIND_NAMES
@@ -27,6 +28,8 @@ from frcnn_cli.engine.report.records import Report
 from frcnn_cli.engine.report.self_contained import Thumbnails, assemble_page
 from frcnn_cli.engine.report.summary import (
     headlines,
+    interval,
+    percent,
     points,
     setting_rows,
     signed_points,
@@ -52,7 +55,7 @@ STYLES = (
 )
 SCRIPTS = (
     *("shared/theme.js", "shared/tables.js", "shared/layers.js"),
-    *("gallery.js", "shared/lightbox.js"),
+    *("gallery.js", "shared/labels.js", "shared/lightbox.js"),
 )
 GROUP_NAMES = {
     "best": "best detections",
@@ -100,14 +103,21 @@ def write_report(report: Report, folder: Path) -> Path:
 
 def render_page(report: Report, plots: Plots, gallery: Gallery) -> str:
     """The page as one self-contained HTML document."""
+    margins = compare_averages(report)
     values = {
         "report": report,
         "plots": plots,
         "gallery": gallery,
-        "headlines": headlines(report),
+        "headlines": headlines(report, margins),
+        "margins": margins,
+        "confusion": [
+            confusions(report.dataset.classes, subject.at_threshold) for subject in report.subjects
+        ],
         "settings": setting_rows([subject.setting for subject in report.subjects]),
         "every_setting": setting_rows([subject.all_settings for subject in report.subjects]),
         "points": points,
+        "percent": percent,
+        "interval": interval,
         "signed_points": signed_points,
         "lettered": list(zip("AB", report.subjects, strict=False)),
         "kinds": KINDS,

@@ -13,20 +13,23 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from frcnn_cli.engine.drawing.figures import (
-    FIRST,
+    DASHES,
     MUTED,
-    SECOND,
     SERIES,
-    THIRD,
+    SMALL,
     Plot,
-    counts_on_x,
+    figure_file,
     finished,
     new_figure,
     page_svg,
-    png,
 )
 from frcnn_cli.engine.evaluation.errors import KINDS
 from frcnn_cli.engine.evaluation.recall import RecallReport
+from frcnn_cli.engine.evaluation.recall_figures import (
+    NOT_DIFFICULT,
+    draw_recall_by_count,
+    draw_recall_by_iou,
+)
 from frcnn_cli.engine.evaluation.voc import Curve
 from frcnn_cli.engine.report.overlay import KIND_NAMES
 from frcnn_cli.engine.report.records import Subject
@@ -37,10 +40,10 @@ _BAR_TEXT: dict[str, Any] = {
     "xytext": (3, 0),
     "textcoords": "offset points",
     "va": "center",
-    "fontsize": 8,
+    "fontsize": SMALL,
     "color": MUTED,
 }
-_COLUMNS = 5  # of the figure with all curves
+_PANEL_WIDTH = 1.9  # inches; of the curves of one class
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,7 @@ def average_precision_plot(subjects: Sequence[Subject]) -> Plot:
     for index, subject in enumerate(subjects):
         widths = [100 * (values[index][name] or 0.0) for name in names]
         series.append(Bars(subject.name, index, widths, [f"{width:.1f}" for width in widths]))
-    height = 0.75 + len(names) * (0.2 if len(subjects) == 1 else 0.34)
+    height = 0.75 + len(names) * (0.2 if len(subjects) == 1 else 0.4)
     style = {"xlim": (0, 108), "xlabel": "AP", "ylim": (-0.6, len(names) - 0.4)}
     figure = draw_bars(names, series, height, style, thickness=0.72)
     best, worst = (names[-1], names[0]) if names else ("none", "none")
@@ -141,11 +144,8 @@ def stages_plot(subjects: Sequence[Subject]) -> Plot | None:
 def recall_against_iou(recall: RecallReport) -> Plot:
     """Plot the fraction of objects that have a proposal with at least this IoU."""
     figure = new_figure(3.0)
-    axes = figure.subplots()
     result = recall.not_difficult
-    thresholds, values = zip(*result.recall, strict=True)
-    axes.plot(thresholds, values, "o-", markersize=3.5, color=FIRST)
-    axes.set(xlabel="IoU", ylabel="recall", xlim=(0.5, 1), ylim=(0, 1.02))
+    draw_recall_by_iou(figure.subplots(), {NOT_DIFFICULT: result})
     words = f"{result.overall.recall_50:.3f} at IoU 0.5, {result.overall.recall_70:.3f} at 0.7"
     alt = f"Recall of all proposals against IoU: {words}."
     return finished(figure, "proposal-recall-by-iou", "Recall against IoU", alt)
@@ -154,47 +154,48 @@ def recall_against_iou(recall: RecallReport) -> Plot:
 def recall_against_count(recall: RecallReport) -> Plot:
     """Plot the recall of the first n proposals per image."""
     figure = new_figure(3.0)
-    axes = figure.subplots()
-    rows = recall.not_difficult.by_count
-    counts = [max(1, count) for count, _, _ in rows]
-    series = {
-        "recall at IoU 0.5": [coverage.recall_50 for _, _, coverage in rows],
-        "recall at IoU 0.7": [coverage.recall_70 for _, _, coverage in rows],
-        "mean best overlap (MABO)": [mabo for _, mabo, _ in rows],
-    }
-    styles = zip((FIRST, SECOND, THIRD), ("-", "--", ":"), strict=True)
-    for (name, values), (colour, dashes) in zip(series.items(), styles, strict=True):
-        axes.plot(counts, values, dashes, color=colour, label=name)
-    counts_on_x(axes, "proposals per image")
-    axes.set(ylim=(0, 1.02))
-    axes.legend(loc="lower right")
-    alt = f"Recall and overlap of the first 1 to {counts[-1]} proposals per image."
+    draw_recall_by_count(figure.subplots(), {NOT_DIFFICULT: recall.not_difficult})
+    most = max(1, recall.not_difficult.by_count[-1][0])
+    alt = f"Recall and overlap of the first 1 to {most} proposals per image."
     return finished(figure, "proposal-recall-by-count", "Recall by number of proposals", alt)
 
 
 def curves_png(subjects: Sequence[Subject]) -> bytes:
     """The precision-recall curves of all classes in one figure, for papers."""
     names = [curve.name for curve in subjects[0].curves][:MOST_CLASSES]
-    rows = max(1, math.ceil(len(names) / _COLUMNS))
-    figure = new_figure(1.5 * rows + 0.5, width=8.0)
-    panels = figure.subplots(rows, _COLUMNS, sharex=True, sharey=True, squeeze=False).flat
-    for name, axes in zip(names, panels, strict=False):
-        _draw_curves(axes, name, subjects)
-        axes.set_title(name, fontsize=8.5)
-    for axes in list(panels)[len(names) :]:
-        axes.set_visible(False)
-    figure.supxlabel("recall", color=MUTED, fontsize=9)
-    figure.supylabel("precision", color=MUTED, fontsize=9)
-    if len(subjects) > 1:
+    columns = _columns(len(names))
+    rows = max(1, math.ceil(len(names) / columns))
+    figure = new_figure(1.6 * rows + 0.6, width=_PANEL_WIDTH * columns + 0.4)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
+    for number, axes in enumerate(panels):
+        if number >= len(names):
+            axes.remove()
+            continue
+        _draw_curves(axes, names[number], subjects)
+        axes.set_title(names[number])
+        # Ticks without numbers if the panel below, or to the left, has them.
+        axes.tick_params(
+            labelbottom=number + columns >= len(names), labelleft=number % columns == 0
+        )
+    figure.supxlabel("recall", color=MUTED, fontsize=9.5)
+    figure.supylabel("precision", color=MUTED, fontsize=9.5)
+    if len(subjects) > 1 and names:
         figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper left", ncols=2)
-    return png(figure)
+    return figure_file(figure)
+
+
+def _columns(panels: int) -> int:
+    """The number of columns, 3 to 5, that leaves the fewest cells empty; up to 3 fill one row."""
+    if panels <= 3:
+        return max(1, panels)
+    return min((5, 4, 3), key=lambda columns: -panels % columns)
 
 
 def curve_panels(subjects: Sequence[Subject]) -> tuple[tuple[str, Markup], ...]:
     """(class, curves as SVG for the page) of the first MOST_CLASSES classes."""
     panels = []
     for number, curve in enumerate(subjects[0].curves[:MOST_CLASSES]):
-        figure = new_figure(1.75, width=2.1)
+        figure = new_figure(1.7, width=_PANEL_WIDTH)
         _draw_curves(figure.subplots(), curve.name, subjects)
         alt = f"Precision against recall of {curve.name}: {_in_words(curve)}"
         panels.append((curve.name, page_svg(figure, f"curve-{number}", alt)))
@@ -206,10 +207,10 @@ def _draw_curves(axes: Axes, name: str, subjects: Sequence[Subject]) -> None:
         for curve in subject.curves:
             if curve.name == name:
                 recall, precision = curve.thinned(_POINTS)
-                axes.plot(recall, precision, color=SERIES[index], label=subject.name)
-    axes.set(xlim=(0, 1), ylim=(0, 1.03))
+                axes.plot(recall, precision, DASHES[index], color=SERIES[index], label=subject.name)
+    axes.set(xlim=(0, 1.03), ylim=(-0.02, 1.03))
     axes.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
-    axes.set_yticks((0, 0.5, 1), ("", "0.5", "1"))
+    axes.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
 
 
 def _in_words(curve: Curve) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from frcnn_cli.engine.evaluation.at_threshold import AtThreshold
 from frcnn_cli.engine.evaluation.errors import Diagnosis
 from frcnn_cli.engine.evaluation.recall import RecallReport
 from frcnn_cli.engine.evaluation.scores import Evaluation
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 from frcnn_cli.engine.evaluation.voc import Curve
-from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.records import Dataset, short_name
 from frcnn_cli.engine.training.metrics import TrainingLog
 
 
@@ -19,8 +20,7 @@ class Subject:
     """One detector, or one file of detections, and its results.
 
     setting: its main settings, as text for people. all_settings: every field of the experiment.
-    stages: seconds per image by stage, empty without a model. threshold: minimum score of a
-    detection that counts when images are compared.
+    stages: seconds per image by stage, empty without a model. file_bytes: of the model's file.
     """
 
     name: str
@@ -29,11 +29,17 @@ class Subject:
     found: DetectionTable
     diagnosis: Diagnosis
     curves: tuple[Curve, ...]
+    at_threshold: AtThreshold
     log: TrainingLog = field(default_factory=TrainingLog)
     stages: Mapping[str, float] = field(default_factory=dict)
     parameters: int | None = None
-    threshold: float = 0.5
+    file_bytes: int | None = None
     all_settings: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def threshold(self) -> float:
+        """The minimum score of a detection that counts in a picture or a comparison of images."""
+        return self.at_threshold.threshold
 
 
 @dataclass(frozen=True)
@@ -54,7 +60,7 @@ class Report:
     @property
     def dataset_title(self) -> str:
         """The dataset's name, or the last part of its path."""
-        return self.dataset.name.rstrip("/").rpartition("/")[2] or self.dataset.name
+        return short_name(self.dataset.name)
 
     @property
     def compares(self) -> bool:

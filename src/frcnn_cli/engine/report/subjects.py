@@ -16,6 +16,7 @@ from frcnn_cli.engine.detection.image import threshold_for
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.stage_times import mean_stages
 from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
+from frcnn_cli.engine.evaluation.at_threshold import evaluate_at_threshold
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.errors import diagnose
 from frcnn_cli.engine.evaluation.images import open_images, open_split
@@ -56,7 +57,8 @@ def report_on_models(
     data: by default the first model's own dataset. detections: one file per model, used instead
     of running the models. Otherwise detections are cached until the report is written, so that
     the next call resumes an interrupted report. threshold: minimum score of a detection that
-    counts when two models are compared image by image; None takes each model's default.
+    counts in precision, recall, the confusions and the comparison image by image; None takes each
+    model's default.
     """
     images = open_images(models[0], data or DataOptions(), models[1:], reporter=reporter)
     detection = detection or DetectionOptions()
@@ -159,7 +161,7 @@ def subject_of_file(
     dataset: Dataset, detections: Mapping[str, Detections], file: Path, threshold: float = 0.5
 ) -> Subject:
     """The subject of a file of detections without a model."""
-    setting = {"Detections": str(file)}
+    setting = {"Detections": file.name}
     return _subject(dataset, detections, file.stem, setting, threshold=threshold)
 
 
@@ -186,6 +188,7 @@ def subject_of_model(
         log=read_training_log(folder),
         stages=stages,
         parameters=parameter_count(loaded.model),
+        file_bytes=path.stat().st_size,
         threshold=threshold_for(loaded.model, threshold),
         trained_on=trained_on,
     )
@@ -197,6 +200,7 @@ def _subject(
     name: str,
     setting: Mapping[str, str],
     trained_on: int | None = None,
+    threshold: float = DEFAULT_THRESHOLD,
     **known: Any,
 ) -> Subject:
     truth, found = truth_table(dataset), detection_table(dataset, detections)
@@ -207,5 +211,6 @@ def _subject(
         found=found,
         diagnosis=diagnose(truth, found),
         curves=precision_recall_curves(dataset.classes, truth, found),
+        at_threshold=evaluate_at_threshold(dataset.classes, truth, found, threshold),
         **known,
     )

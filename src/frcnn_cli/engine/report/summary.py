@@ -6,11 +6,12 @@ import os
 import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import torch
 
+from frcnn_cli.engine.evaluation.bootstrap import DifferenceMargins, Interval
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import parameter_count
 from frcnn_cli.engine.report.records import Report, Subject
@@ -20,13 +21,17 @@ from frcnn_cli.engine.settings.fields import values_of
 
 @dataclass(frozen=True)
 class Headline:
-    """One headline number. values: text per subject. change: from the first to the second."""
+    """One headline number. values: text per subject. change: from the first to the second.
+
+    margin: the 95% interval of the change.
+    """
 
     name: str
     note: str
     values: tuple[str, ...]
     change: str | None = None
     unit: str = ""
+    margin: str = ""
 
 
 @dataclass(frozen=True)
@@ -38,15 +43,19 @@ class SettingRow:
     differs: bool
 
 
-def headlines(report: Report) -> tuple[Headline, ...]:
+def headlines(report: Report, margins: DifferenceMargins | None) -> tuple[Headline, ...]:
     """The headline numbers of the subjects, the most important first."""
+    by_11point, by_area = (
+        (None, None) if margins is None else (margins.map_11point, margins.map_area)
+    )
     rows = (
-        _points(report, "mAP", "VOC, 11-point", lambda s: s.evaluation.voc.map_11point),
-        _points(report, "mAP", "VOC, area", lambda s: s.evaluation.voc.map_area),
+        _points(report, "mAP", "VOC, 11-point", lambda s: s.evaluation.voc.map_11point, by_11point),
+        _points(report, "mAP", "VOC, area", lambda s: s.evaluation.voc.map_area, by_area),
         _points(report, "AP", "COCO, 0.50:0.95", lambda s: s.evaluation.coco.ap),
         _points(report, "AP75", "COCO", lambda s: s.evaluation.coco.ap75),
         _amount(report, "Time", "per image, proposals given", _milliseconds, "{:,.0f}", "ms"),
         _amount(report, "Size", "parameters", _millions, "{:.1f}", "M"),
+        _amount(report, "File", "of the model", _megabytes, "{:.1f}", "MB"),
     )
     return tuple(row for row in rows if row is not None)
 
@@ -65,6 +74,16 @@ def points(value: float | None, digits: int = 1) -> str:
     return "–" if value is None else f"{100 * value:.{digits}f}"
 
 
+def percent(value: float | None) -> str:
+    """0.5234 as 52.3%; a dash if there is nothing to divide by."""
+    return "–" if value is None else f"{100 * value:.1f}%"
+
+
+def interval(limits: Interval | None) -> str:
+    """(-0.031, 0.004) as −3.1 to +0.4; nothing without an interval."""
+    return "" if limits is None else " to ".join(_signed(100 * limit, 1) for limit in limits)
+
+
 def signed_points(first: float | None, second: float | None) -> str:
     """The difference in points, with its sign."""
     if first is None or second is None:
@@ -78,11 +97,16 @@ def _signed(change: float, digits: int) -> str:
 
 
 def _points(
-    report: Report, name: str, note: str, value: Callable[[Subject], float | None]
+    report: Report,
+    name: str,
+    note: str,
+    value: Callable[[Subject], float | None],
+    margin: Interval | None = None,
 ) -> Headline:
     values = [value(subject) for subject in report.subjects]
     change = signed_points(*values) if report.compares else None
-    return Headline(name, note, tuple(points(share) for share in values), change)
+    shown = tuple(points(share) for share in values)
+    return Headline(name, note, shown, change, margin=interval(margin))
 
 
 def _amount(
@@ -111,21 +135,40 @@ def _millions(subject: Subject) -> float | None:
     return None if subject.parameters is None else subject.parameters / 1e6
 
 
+def _megabytes(subject: Subject) -> float | None:
+    return None if subject.file_bytes is None else subject.file_bytes / 1e6
+
+
+def without_folders(value: str) -> str:
+    """The last part of a path from outside the current folder, as the page may be sent to others.
+
+    So is the path of NAME=PATH. Any other value stays as it is.
+    """
+    path = PurePath(value.strip("\"'"))
+    if path.is_absolute() or ".." in path.parts or path.parts[:1] == ("~",):
+        return path.name or value
+    name, equals, rest = value.partition("=")
+    return name + equals + without_folders(rest) if equals else value
+
+
 def main_settings(loaded: LoadedModel) -> dict[str, str]:
     """Heading -> value of a model's most important settings, as text."""
     architecture, experiment = loaded.model.architecture, loaded.experiment
     preprocessing, train = architecture.preprocessing, experiment.train
     schedule, sampling = train.schedule, train.sampling
+    dataset = without_folders(experiment.data.dataset)
     words = {
-        "Model file": str(loaded.path),
+        "Model file": without_folders(str(loaded.path)),
         "Backbone": architecture.backbone,
         "Scale": f"shorter side {preprocessing.scale} px, at most {preprocessing.max_size} px",
         "fc6, fc7": _layers(architecture.hidden, architecture.ranks),
         **_parts(architecture),
         "Classifier": architecture.classifier,
         "Parameters": f"{parameter_count(loaded.model):,}",
-        "Trained on": f"{experiment.data.dataset or '-'}, {experiment.data.split or '-'}",
-        "Proposals in training": experiment.proposals.file or experiment.proposals.source,
+        "Trained on": f"{dataset or '-'}, {experiment.data.split or '-'}",
+        "Proposals in training": (
+            without_folders(experiment.proposals.file) or experiment.proposals.source
+        ),
         "Iterations": f"{train.iterations:,}",
         "Learning rate": f"{schedule.learning_rate:g} ({schedule.optimizer}), {_decay(schedule)}",
         "Mini-batch": f"{sampling.images} images, {sampling.rois_per_image} RoIs from each",
@@ -133,7 +176,7 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
         "Seed": str(train.seed),
     }
     if "compressed_from" in loaded.origin:
-        words["Compressed from"] = str(loaded.origin["compressed_from"])
+        words["Compressed from"] = without_folders(str(loaded.origin["compressed_from"]))
     return words
 
 
@@ -148,7 +191,7 @@ def _in_words(value: Any) -> str:
         return "yes" if value else "no"
     if isinstance(value, tuple):
         return ", ".join(map(_in_words, value))
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{value:g}" if isinstance(value, float) else without_folders(str(value))
 
 
 def _layers(hidden: tuple[int, int], ranks: Mapping[str, int]) -> str:

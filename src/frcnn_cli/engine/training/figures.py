@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import cycle
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 
-from frcnn_cli.engine.drawing.figures import SERIES, Plot, finished, new_figure, style
+from frcnn_cli.engine.drawing.figures import (
+    DASHES,
+    MEASURES,
+    SERIES,
+    Plot,
+    finished,
+    new_figure,
+    style,
+)
 from frcnn_cli.engine.training.metrics import LOSS_FILE, TrainingLog, read_training_log
 from frcnn_proposals.files import write_whole
 
 _BUCKETS = 150
-_DASHES = {"total": "-", "classes": "--", "boxes": ":"}
 # The name of a model, and its log.
 NamedLog = tuple[str, TrainingLog]
 
@@ -29,12 +37,12 @@ def write_loss_figure(folder: Path) -> Path | None:
     with style():
         figure = new_figure(5.2 if log.averages else 3.4)
         losses, *below = figure.subplots(2 if log.averages else 1, sharex=True, squeeze=False).flat
-        draw_losses(losses, log, SERIES[0])
+        draw_losses(losses, log)
         losses.set(ylabel="loss", ylim=(0, None))
         losses.legend(loc="upper right")
         for averages in below:
             iterations, values = zip(*log.averages, strict=True)
-            averages.plot(iterations, [100 * value for value in values], "o-", color=SERIES[1])
+            averages.plot(iterations, [100 * value for value in values], "o-", color=SERIES[0])
             averages.set(ylabel="mAP on val", ylim=(0, None))
         figure.axes[-1].set(xlabel="iteration")
         plot = finished(figure, "loss", "Loss", "The loss of each iteration.")
@@ -43,17 +51,22 @@ def write_loss_figure(folder: Path) -> Path | None:
     return path
 
 
-def draw_losses(axes: Axes, log: TrainingLog, colour: str, prefix: str = "") -> None:
-    """Plot means over neighbouring iterations; for the total, also the 10% to 90% band."""
+def draw_losses(axes: Axes, log: TrainingLog, colour: str = "", prefix: str = "") -> None:
+    """Plot means over neighbouring iterations; for the total, also the 10% to 90% band.
+
+    colour: of all losses, which dashes distinguish; by default each loss has its own.
+    """
     count = min(_BUCKETS, len(log.iterations))
     middles = [part.mean() for part in np.array_split(np.asarray(log.iterations), count)]
-    for name, values in log.losses.items():
+    styles = zip(log.losses.items(), cycle(zip(MEASURES, DASHES, strict=True)))
+    for (name, values), (own_colour, dashes) in styles:
+        line_colour = colour or own_colour
         parts = np.array_split(np.asarray(values), count)
         means = [part.mean() for part in parts]
-        axes.plot(middles, means, _DASHES[name], color=colour, label=prefix + name)
+        axes.plot(middles, means, dashes, color=line_colour, label=prefix + name)
         if name == "total":
             low, high = ([np.quantile(part, q) for part in parts] for q in (0.1, 0.9))
-            axes.fill_between(middles, low, high, color=colour, alpha=0.15, linewidth=0)
+            axes.fill_between(middles, low, high, color=line_colour, alpha=0.15, linewidth=0)
 
 
 def loss_plot(logs: Sequence[NamedLog]) -> Plot | None:
@@ -65,7 +78,7 @@ def loss_plot(logs: Sequence[NamedLog]) -> Plot | None:
     axes = figure.subplots()
     for index, name, log in logged:
         prefix = f"{name}, " if len(logged) > 1 else ""
-        draw_losses(axes, log, SERIES[index], prefix)
+        draw_losses(axes, log, SERIES[index] if len(logged) > 1 else "", prefix)
     axes.set(xlabel="iteration", ylim=(0, None))
     axes.legend()
     words = "; ".join(
@@ -86,7 +99,7 @@ def average_plot(logs: Sequence[NamedLog]) -> Plot | None:
     for index, name, log in logged:
         iterations, averages = zip(*log.averages, strict=True)
         values = [100 * value for value in averages]
-        axes.plot(iterations, values, "o-", markersize=4, color=SERIES[index], label=name)
+        axes.plot(iterations, values, "o-", color=SERIES[index], label=name)
     axes.set(xlabel="iteration", ylabel="mAP", ylim=(0, None))
     if len(logged) > 1:
         axes.legend()

@@ -15,7 +15,9 @@
     for (const svg of stage.querySelectorAll(".pic > svg")) {
       const image = svg.viewBox.baseVal;
       const scale = Math.min(svg.clientWidth / image.width, svg.clientHeight / image.height);
-      if (scale > 0) svg.setAttribute("font-size", letters() / scale);
+      if (!(scale > 0)) continue;
+      svg.setAttribute("font-size", letters() / scale);
+      placeLabels(svg, letters() / scale);
     }
   };
 
