@@ -21,19 +21,24 @@ from frcnn_cli.engine.boxes import decode_boxes
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture
+from frcnn_cli.engine.settings.network import Resize
 
 KEY = "frcnn"  # key of the description in the file's metadata
 INPUTS = ("image", "boxes", "scale", "size")
 OUTPUTS = ("scores", "decoded")
+_IMAGES: dict[Resize, str] = {
+    "uint8": "uint8 (h, w, 3): RGB, resized by `scale` to rounded sides",
+    "float32": "float32 (h, w, 3): RGB from 0 to 255, resized by exactly `scale`, not rounded",
+}
 _MEANINGS = {
-    "image": "uint8 (h, w, 3): RGB, resized by `scale`",
     "boxes": "float32 (R, 4): proposals x1, y1, x2, y2, 0-based, inclusive, in original pixels",
     "scale": "float32 (): from original to resized pixels; the shorter side becomes "
     "preprocessing.scale, the longer at most preprocessing.max_size",
     "size": "int64 (2,): height and width of the original image",
     "scores": "float32 (R, K + 1): of background and each class; probabilities if softmax, "
-    "margins if svm",
-    "decoded": "float32 (R, K, 4): one box per class, clipped to the image",
+    "margins if svm; NaN for a proposal that is not finite",
+    "decoded": "float32 (R, K, 4): one box per class, clipped to the image; NaN for a proposal "
+    "that is not finite",
 }
 
 
@@ -59,10 +64,17 @@ class ExportedDetector(nn.Module):
     def forward(
         self, image: Tensor, boxes: Tensor, scale: Tensor, size: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Arguments and results: see `_MEANINGS`."""
+        """Arguments and results: see `_MEANINGS`.
+
+        `score_boxes` raises an error for a box that is not finite. A traced program cannot, and
+        RoI pooling would return the values of some cell, so its results are NaN.
+        """
         architecture = self.model.architecture
         feature_map = self.model.features(self._pixels(image))
-        rois = torch.cat((torch.zeros_like(boxes[:, :1]), boxes * scale), dim=1)
+        scaled = boxes * scale
+        finite = torch.isfinite(scaled).all(dim=1, keepdim=True)
+        scaled = torch.where(finite, scaled, 0.0)
+        rois = torch.cat((torch.zeros_like(scaled[:, :1]), scaled), dim=1)
         outputs = self.model.head(self._pool(feature_map, rois))
         if architecture.box_regression:
             offsets = self.model.denormalise(outputs.offsets)
@@ -71,16 +83,22 @@ class ExportedDetector(nn.Module):
             decoded = boxes[:, None].repeat(1, len(architecture.classes), 1)
         limits = (size.flip(0) - 1).repeat(2).to(boxes.dtype)
         decoded = torch.minimum(decoded.clamp(min=0), limits)
-        if architecture.classifier == "softmax":
-            return torch.softmax(outputs.logits, dim=1), decoded
-        return outputs.logits, decoded
+        is_softmax = architecture.classifier == "softmax"
+        scores = torch.softmax(outputs.logits, dim=1) if is_softmax else outputs.logits
+        missing = scores.new_tensor(math.nan)
+        scores = torch.where(finite, scores, missing)
+        return scores, torch.where(finite[..., None], decoded, missing)
 
     def _pixels(self, image: Tensor) -> Tensor:
-        """Convert (h, w, 3) RGB to the (1, 3, h, w) pixels that the network was trained on."""
+        """Convert (h, w, 3) RGB to the (1, 3, h, w) pixels that the network was trained on.
+
+        They are contiguous: see `_contiguous_weights` in export.py.
+        """
         preprocessing = self.model.architecture.preprocessing
-        pixels = image.flip(2) if preprocessing.channels == "bgr" else image
-        pixels = (pixels.to(torch.float32) / preprocessing.divisor - self.mean) / self.std
-        return pixels.permute(2, 0, 1)[None]
+        planes = image.unbind(2)
+        pixels = torch.stack(planes[::-1] if preprocessing.channels == "bgr" else planes)
+        mean, std = self.mean[:, None, None], self.std[:, None, None]
+        return ((pixels.to(torch.float32) / preprocessing.divisor - mean) / std)[None]
 
     def _pool(self, feature_map: Tensor, rois: Tensor) -> Tensor:
         if not self.plain:
@@ -106,7 +124,7 @@ def example_inputs(architecture: Architecture) -> tuple[Tensor, Tensor, Tensor, 
     image = nn.functional.interpolate(coarse, sides, mode="bilinear")[0].permute(1, 2, 0)
     boxes = [[0, 0, 149, 99], [10.4, 20.6, 80, 70], [60, 5, 140, 90]]
     return (
-        image.to(torch.uint8).contiguous(),
+        image.to(getattr(torch, preprocessing.resize)).contiguous(),
         torch.tensor(boxes),
         torch.tensor(factor, dtype=torch.float32),
         torch.tensor([height, width]),
@@ -118,13 +136,14 @@ def describe(architecture: Architecture, name: str) -> str:
 
     name: name of the model's file.
     """
+    meanings = {"image": _IMAGES[architecture.preprocessing.resize], **_MEANINGS}
     values = {
         "model": name,
         "frcnn": __version__,
         **{key: value for key, value in asdict(architecture).items() if key != "pretrained"},
         "stride": find_backbone(architecture.backbone).stride,
-        "inputs": {key: _MEANINGS[key] for key in INPUTS},
-        "outputs": {key: _MEANINGS[key] for key in OUTPUTS},
+        "inputs": {key: meanings[key] for key in INPUTS},
+        "outputs": {key: meanings[key] for key in OUTPUTS},
     }
     return json.dumps(values)
 
