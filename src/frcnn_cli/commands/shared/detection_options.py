@@ -82,7 +82,7 @@ _split = click.option(
     help="Split of the dataset.",
     show_default="test if annotated, otherwise val",
 )
-_precision = click.option(
+precision = click.option(
     "--precision",
     type=click.Choice(get_args(PrecisionChoice)),
     default="auto",
@@ -141,7 +141,7 @@ def _all_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
 
 
 detection_options = _all_of(
-    options.top_k, _nms_iou, _precision, _tta, _scales, _no_box_regression, _box_voting
+    options.top_k, _nms_iou, precision, _tta, _scales, _no_box_regression, _box_voting
 )
 data_options = _all_of(
     _split,
