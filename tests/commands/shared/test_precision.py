@@ -92,7 +92,7 @@ def older(home: Path) -> dict[str, tuple[int, str]]:
         "detect by name": [*detect, "--precision", "bfloat16"],
         "detect": detect,
         "eval by name": ["eval", whole, shapes, "--precision", "bfloat16"],
-        "report by name": ["report", whole, shapes, "--precision", "bfloat16"],
+        "report by name": ["report", whole, "--precision", "bfloat16"],
         "compress by name": ["compress", whole, "--svd-rank", "4", "--precision", "bfloat16"],
         "detect by setting": ["detect", picture, "--model", named],
         "eval by setting": ["eval", named, shapes],
