@@ -50,11 +50,12 @@ def check_readings(
     Raises InputError if the files do not have the structure of any (or the given) format.
     """
     formats = FORMATS if hints.format is None else (format_named(hints.format),)
-    ways = []
+    ways, fitting = [], []
     for format in formats:
         files = all_found(format.parse(content) for content in contents)
         if files is None:
             continue
+        fitting.append(format.name)
         sizes = [_sizes_of(ids, images) for ids in ids_if_known(files, images)]
         layouts = format.layouts if files[0].layout is None else (files[0].layout,)
         for layout in _hinted(layouts, hints, named=hints.format is not None):
@@ -62,7 +63,7 @@ def check_readings(
             pairs = zip(files, faults, strict=True)
             ways.append([Reading(format, parsed, layout, fault) for parsed, fault in pairs])
     if not ways:
-        raise InputError(_no_format(contents[0], hints))
+        raise InputError(_no_format(contents[0], hints, fitting))
     return ways
 
 
@@ -168,8 +169,12 @@ def fault_of(
     return None
 
 
-def _no_format(content: Content, hints: Hints) -> str:
+def _no_format(content: Content, hints: Hints, fitting: Sequence[str]) -> str:
+    """fitting: formats whose structure the file has, but not the order, base and corners."""
+    if fitting:
+        return (
+            f"{content.path}: has the structure of {', '.join(fitting)}, but another order, "
+            "base or corners were given.\nTo read it with these, add its format with `--from`."
+        )
     expected = "any known proposal format" if hints.format is None else hints.format
-    if hints.format is None and hints != Hints():
-        expected += " with that order, base and corners"
     return f"{content.path}: is not {expected}; it contains {describe(content)}"
