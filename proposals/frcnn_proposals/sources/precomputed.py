@@ -78,9 +78,11 @@ class Precomputed:
         return {} if known else names_by_end(self.proposals)
 
     def _name_of(self, image_id: str) -> str | None:
-        for name in (image_id, str(whole_number(image_id))):
-            if name in self.proposals:
-                return name
+        if image_id in self.proposals:
+            return image_id
+        number = whole_number(image_id)
+        if number is not None and str(number) in self.proposals:
+            return str(number)
         return self._by_end.get(image_id)
 
     def __getstate__(self) -> dict[str, Any]:

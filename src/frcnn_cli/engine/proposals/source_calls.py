@@ -17,9 +17,9 @@ from multiprocessing.util import Finalize
 
 from frcnn_cli.engine.proposals.workers import Worker, pickled_function
 from frcnn_cli.engine.settings import ProposalSettings
-from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.base import Image, Proposals, Source, is_thread_safe
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.sources.call import SourceError, call_source, is_thread_safe
+from frcnn_proposals.sources.call import SourceError, call_source
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.sources.registry import make_source, parse_parameters
 
