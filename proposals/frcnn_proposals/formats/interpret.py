@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_proposals.checks import TOLERANCE
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats.base import Format, Parsed
 from frcnn_proposals.formats.containers.tables import all_found
@@ -18,8 +19,6 @@ from frcnn_proposals.formats.known import FORMATS, format_named
 from frcnn_proposals.formats.layout import BoxLayout, Corners, Order, from_layout
 
 _Sizes = list[tuple[str, tuple[int, int] | None]]  # image id, and (width, height)
-# As in checks.py: rounding in float32.
-_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -156,7 +155,7 @@ def fault_of(
     if not np.isfinite(np.asarray(table, np.float64)).all():
         return "a coordinate is not finite"
     boxes = from_layout(table, layout)
-    if boxes[:, :2].min() < -_TOLERANCE:
+    if boxes[:, :2].min() < -TOLERANCE:
         lowest = float(boxes[:, :2].min()) + layout.base
         return f"a coordinate of {lowest:g} in {layout.base}-based boxes"
     if (boxes[:, 2:] < boxes[:, :2]).any():
@@ -164,7 +163,7 @@ def fault_of(
         return f"box {first} has x2 < x1 or y2 < y1"
     if size is not None:
         over = boxes[:, 2:].max(axis=0) - (size[0] - 1, size[1] - 1)
-        if over.max() > _TOLERANCE:
+        if over.max() > TOLERANCE:
             return f"a box ends {over.max():g} pixels outside its image of {size[0]} x {size[1]}"
     return None
 
