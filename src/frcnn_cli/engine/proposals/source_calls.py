@@ -61,7 +61,7 @@ def source_of(settings: ProposalSettings) -> Source:
 
 def clipped_message(source: str, count: int) -> str:
     """The warning about `count` boxes of a source that reached outside their images."""
-    return f"{count} boxes of {source} reached outside their images and were clipped."
+    return f"{count} boxes of {source} reached outside their images and were clipped or removed."
 
 
 class _Processes:
