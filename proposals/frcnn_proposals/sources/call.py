@@ -30,6 +30,16 @@ class SourceError(InputError):
     """
 
 
+def load_files(source: Source) -> None:
+    """Read the files of Precomputed sources now: one error about a file, instead of one per image.
+
+    Raises InputError if a file cannot be read.
+    """
+    for member in source.sources if isinstance(source, UnionSource) else (source,):
+        if isinstance(member, Precomputed):
+            member.load()
+
+
 def call_source(source: Source, image_id: str, image: Image) -> Proposals:
     """The proposals of `source` for an RGB image (H, W, 3) uint8, checked.
 

@@ -19,8 +19,7 @@ from frcnn_proposals.images import (
     read_image_bytes,
 )
 from frcnn_proposals.locking import OnWait
-from frcnn_proposals.sources.call import call_source, failure_message
-from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.call import call_source, failure_message, load_files
 from frcnn_proposals.store.destination import Destination
 from frcnn_proposals.store.provenance import Provenance
 
@@ -81,8 +80,7 @@ def propose_images(
     see also run_in_workers.
     """
     _reject_repeated_ids(images)
-    if isinstance(source, Precomputed):
-        source.load()  # one error about the file, instead of one per image
+    load_files(source)
     workers = usable_cores() if workers is None else workers
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []

@@ -19,8 +19,7 @@ from frcnn_cli.engine.proposals.workers import Worker, pickled_function
 from frcnn_cli.engine.settings import ProposalSettings
 from frcnn_proposals.base import Image, Proposals, Source, is_thread_safe
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.sources.call import SourceError, call_source
-from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.call import SourceError, call_source, load_files
 from frcnn_proposals.sources.registry import make_source, parse_parameters
 
 # A function from image id and pixels to proposals.
@@ -37,8 +36,7 @@ class SourceCalls:
     """
 
     def __init__(self, source: Source) -> None:
-        if isinstance(source, Precomputed):
-            source.load()
+        load_files(source)
         self._source = source
         self._processes = None if is_thread_safe(source) else _Processes(source)
 
