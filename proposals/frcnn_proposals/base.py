@@ -95,8 +95,12 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Reordering(Source, Protocol):
-    """A source that orders the boxes of another one, `source`, which may find them by image id."""
+class Reordering(Protocol):
+    """What a source has besides, if it orders the boxes of another one, `source`.
+
+    That one may find them by image id. Not a subclass of Source: isinstance would read `parameters`
+    for every image.
+    """
 
     source: Source
 

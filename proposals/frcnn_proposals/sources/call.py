@@ -35,9 +35,13 @@ def load_files(source: Source) -> None:
 
     Raises InputError if a file cannot be read.
     """
-    for member in source.sources if isinstance(source, UnionSource) else (source,):
-        if isinstance(member, Precomputed):
-            member.load()
+    if isinstance(source, Precomputed):
+        source.load()
+    elif isinstance(source, UnionSource):
+        for member in source.sources:
+            load_files(member)
+    elif isinstance(source, Reordering):
+        load_files(source.source)
 
 
 def call_source(source: Source, image_id: str, image: Image) -> Proposals:

@@ -110,6 +110,11 @@ def test_ctrl_c_is_not_a_failure_of_the_source(image):
         call_source(source, "a", image)
 
 
+def test_parameters_are_not_read_for_every_image(image):
+    """They may be slow, such as the digest of a file."""
+    assert len(call_source(plugins.Undescribed(), "a", image)) == 1
+
+
 def test_the_current_folder_stays(image, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     call_source(plugins.Moves(), "a", image)
