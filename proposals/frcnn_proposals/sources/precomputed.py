@@ -54,7 +54,9 @@ class Precomputed:
         """
         name = self._name_of(image_id)
         if name is None:
-            raise InputError(f"{self.file}: has no boxes for image {image_id!r}")
+            other = next(iter(self.proposals), None)
+            hint = "" if other is None else f"; it has boxes for {other!r}"
+            raise InputError(f"{self.file}: has no boxes for image {image_id!r}{hint}")
         found = self.proposals[name]
         try:
             check_proposals(found, *(size or (None, None)))
