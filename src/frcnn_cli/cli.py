@@ -17,6 +17,7 @@ from frcnn_cli.commands.shared.lazy_group import LazyGroup
 from frcnn_cli.commands.shared.safe_text import message, print_in_any_encoding
 from frcnn_cli.engine.distributed.interrupt import handle_stop_signals
 from frcnn_proposals.errors import Error, machine_errors
+from frcnn_proposals.suggestions import suggest
 
 COMMANDS = {
     "propose": ("propose:propose", "Compute proposals for every image, and store them."),
@@ -99,12 +100,26 @@ class CommandGroup(LazyGroup):
             raise Failure(str(error), error.exit_code) from error
         except click.UsageError as error:
             if _is_first_process():
-                raise
+                raise _with_suggestion(error) from error
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
             with suppress(OSError):  # the terminal is closed
                 click.echo("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
+
+
+def _with_suggestion(error: click.UsageError) -> click.UsageError:
+    """The error; for an unknown option, one that suggests an option, or an argument, by name."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None:
+        return error
+    name, command = error.option_name, error.ctx.command
+    known = [option for parameter in command.params for option in parameter.opts]
+    arguments = [p.human_readable_name for p in command.params if isinstance(p, click.Argument)]
+    found = suggest(name, [*(option for option in known if option[0] == "-"), *arguments])
+    hint = f"Did you mean '{found}'?" if found else f"`{error.ctx.command_path} --help` lists them."
+    if found in arguments:
+        hint = f"Give {found} as an argument, without '{name}'."
+    return click.UsageError(f"No such option '{name}'. {hint}", error.ctx)
 
 
 @click.group(

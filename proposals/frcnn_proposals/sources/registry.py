@@ -18,6 +18,7 @@ from frcnn_proposals.base import Source
 from frcnn_proposals.errors import Error, InputError, MisuseError
 from frcnn_proposals.sources.call import plugin_code
 from frcnn_proposals.sources.union import SEPARATOR, UnionSource
+from frcnn_proposals.suggestions import suggest
 
 ENTRY_POINT_GROUP = "frcnn.proposals"
 DEFAULT_SOURCE = "selective-search"
@@ -131,7 +132,9 @@ def _describe(name: str, entry_point: EntryPoint) -> SourceInfo:
 def _load(name: str) -> Callable[..., Source]:
     sources = _sources()
     if name not in sources:
-        raise MisuseError(f"unknown proposal source {name!r}; available: {', '.join(sources)}")
+        near = suggest(name, sources)
+        hint = f"; did you mean {near!r}?" if near else f"; available: {', '.join(sources)}"
+        raise MisuseError(f"unknown proposal source {name!r}{hint}")
     with plugin_code(f"proposal source {name!r} cannot be loaded"):
         factory: Callable[..., Source] = sources[name].load()
     return factory

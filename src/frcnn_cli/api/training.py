@@ -54,10 +54,10 @@ def train(
     Settings are read from the preset, then variants, then the TOML file `config`, then arguments;
     later ones override earlier ones, and None changes nothing. settings: any setting by its full
     name, such as {"sampling.foreground_iou": 0.6}; `frcnn config show` lists them. out: the run's
-    folder; None creates a new one in `runs_root`. parameters: of the source, such as
-    {"mode": "quality"}. The other arguments are the options of
-    `frcnn train`, under the same names. An interrupted run is resumed by `resume`. Raises Error if
-    the run cannot be started.
+    folder; None creates a new one in `runs_root`. init: a model file, or a run by its folder or
+    name. parameters: of the source, such as {"mode": "quality"}. The other arguments are the
+    options of `frcnn train`, under the same names. An interrupted run is resumed by `resume`.
+    Raises Error if the run cannot be started.
     """
     from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
     from frcnn_cli.engine.training.run import RunOptions
@@ -98,6 +98,7 @@ def train(
         emulate_bfloat16=emulate_bfloat16,
         workers=workers,
     )
+    values["runs_root"] = options.runs_root
     experiment = experiment_from(SettingOptions.parse(values))
     return start_run(experiment, options, reporter_for(progress))
 
@@ -110,6 +111,7 @@ def resume(
     data_root: str | Path | None = None,
     proposals: str | Path | None = None,
     workers: int | None = None,
+    runs_root: str | Path = "runs",
     device: str = "auto",
     tensorboard: bool = False,
     emulate_bfloat16: bool = False,
@@ -117,15 +119,16 @@ def resume(
 ) -> Trained:
     """Resume a run from its last checkpoint, as `frcnn train --resume`.
 
-    run: its folder. The run keeps the settings that it was started with. dataset, data_root,
-    proposals: where its data is now, if it has moved. Raises Error if the folder contains no run,
-    or its dataset or proposals have changed.
+    run: its folder, or its name in `runs_root`. The run keeps the settings that it was started
+    with. dataset, data_root, proposals: where its data is now, if it has moved. Raises Error if
+    there is no run, or its dataset or proposals have changed.
     """
     from frcnn_cli.engine.training.run import RunOptions
     from frcnn_cli.engine.training.run_folder import NewPlaces
     from frcnn_cli.engine.training.start import resume_run
 
     options = RunOptions(
+        runs_root=Path(runs_root),
         device=device,
         team=team_from_environment(),
         tensorboard=tensorboard,

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.commands.shared.options import AnyPath, json_file
+from frcnn_cli.commands.shared.options import AnyPath, json_file, runs_root
+from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.commands.train.options import setting_options
 from frcnn_cli.commands.train.tables import value_text
 from frcnn_cli.engine.datasets.locate import data_roots
@@ -23,7 +23,7 @@ from frcnn_cli.engine.models.experiment_options import (
 from frcnn_cli.engine.models.file import read_architecture, read_description
 from frcnn_cli.engine.models.presets import PRESETS, base_experiment
 from frcnn_cli.engine.models.provenance import stored_experiment
-from frcnn_cli.engine.models.store import SETTING_FILE, find_model
+from frcnn_cli.engine.models.store import SETTING_FILE, find_model, find_run
 from frcnn_cli.engine.proposals.cache import cache_folder
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import values_of
@@ -34,12 +34,24 @@ from frcnn_proposals.errors import MisuseError
 @click.command()
 @click.argument("dataset", required=False)
 @setting_options
-@click.option("--run", type=AnyPath, help="Show the settings of this run or model instead.")
+@click.option(
+    "--run",
+    metavar="MODEL",
+    type=AnyPath,
+    help="Show the settings of this model instead: a file, or a run by its folder or name.",
+)
+@runs_root
 @click.option("--changed", is_flag=True, help="Show only settings that differ from the default.")
 @json_file
 @pass_output
 def show(
-    output: Output, /, run: Path | None, changed: bool, json_path: Path | None, **setting: Any
+    output: Output,
+    /,
+    run: Path | None,
+    runs_root: Path,
+    changed: bool,
+    json_path: Path | None,
+    **setting: Any,
 ) -> None:
     """Show the settings that `frcnn train DATASET` would use with these options.
 
@@ -51,11 +63,11 @@ def show(
     frcnn config show --config mine.toml --set sampling.foreground_iou=0.6 --changed
     frcnn config show --run runs/voc2007-efficientnet_lite2 --json setting.json
     """
-    options = SettingOptions.parse(setting)
+    options = SettingOptions.parse({**setting, "runs_root": runs_root})
     if run is None:
         experiment, sources = _from_options(options)
-    elif options == SettingOptions():
-        experiment, sources = _from_run(run)
+    elif options == SettingOptions(runs_root=runs_root):
+        experiment, sources = _from_run(run, runs_root)
     else:
         raise MisuseError("--run shows the settings of a run: omit all other settings.")
     settings = [
@@ -68,7 +80,10 @@ def show(
         {"name": "data", "value": str(data_roots(None)[0]), "from": _environment("FRCNN_DATA")},
         {"name": "cache", "value": str(cache_folder()), "from": _environment("FRCNN_CACHE")},
     ]
-    table = Table("setting", "value", "from")
+    table = FoldedTable()
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value")
+    table.add_column("from")
     for row in settings:
         table.add_row(row["name"], escape(value_text(row["value"])), escape(row["from"]))
     output.print(table)
@@ -98,13 +113,14 @@ def _from_options(options: SettingOptions) -> tuple[Experiment, dict[str, str]]:
     return experiment_from(options), sources
 
 
-def _from_run(path: Path) -> tuple[Experiment, dict[str, str]]:
+def _from_run(given: Path, runs_root: Path) -> tuple[Experiment, dict[str, str]]:
     """Return the same for a run or a model file. Raises MisuseError or InputError for neither."""
+    path = find_run(given, runs_root)
     setting = path / SETTING_FILE
     if setting.is_file():
         experiment = override(Experiment(), read_toml(setting))
         return experiment, _sources(experiment, str(setting))
-    file = find_model(path, path.parent)
+    file = find_model(path, runs_root)
     origin = read_description(file)["origin"]
     experiment = stored_experiment(origin, read_architecture(file), file)
     return experiment, _sources(experiment, str(file))

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.engine.doctor import Finding, examine
 
 
@@ -45,7 +46,7 @@ def doctor(
 
 
 def _table(findings: tuple[Finding, ...]) -> Table:
-    table = Table(show_header=False)
+    table = FoldedTable(show_header=False)
     table.add_column()
     table.add_column()
     table.add_column(overflow="fold")

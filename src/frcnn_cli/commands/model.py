@@ -13,6 +13,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.commands.train.tables import setting_table
 from frcnn_cli.engine.models.info import ModelInfo, model_info
 from frcnn_cli.engine.settings import DetectSettings, Preprocessing
@@ -62,7 +63,7 @@ def info(output: Output, name: str | None, runs_root: Path, json_path: Path | No
 
 def _fact_table(found: ModelInfo) -> Table:
     """One row per property: file, backbone, classes, input, parameters, multiply-adds."""
-    facts = Table(show_header=False)
+    facts = FoldedTable(show_header=False)
     for name, text in _facts(found):
         facts.add_row(name, escape(text))
     return facts
@@ -113,7 +114,7 @@ def _pixels(preprocessing: Preprocessing) -> str:
 
 def _layer_table(costs: NetworkCost) -> Table:
     """One row per layer: kind, output, parameters, multiply-adds."""
-    table = Table(box=box.SIMPLE_HEAD, padding=0)
+    table = FoldedTable(box=box.SIMPLE_HEAD, padding=0)
     table.add_column("layer", overflow="fold")
     table.add_column("kind")
     for heading in ("output", "parameters", "mult-adds"):

@@ -118,9 +118,7 @@ def _print_sources(output: Output) -> None:
         for info in list_sources()
     )
     headings = ("source", "from", "parameters", "description")
-    table = make_table(None, headings, rows, names=4)
-    table.columns[0].no_wrap = True
-    output.print(table)
+    output.print(make_table(None, headings, rows, names=4))
 
 
 def _print_result(output: Output, result: ProposeResult) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import click
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.estimate import in_bytes
+from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.training.run_folder import ListedRun, list_runs
 
@@ -40,7 +42,10 @@ def runs(output: Output, runs_root: Path, json_path: Path | None) -> None:
 
 
 def _table(found: list[ListedRun]) -> Table:
-    table = Table("run", "dataset", "setting")
+    table = FoldedTable(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("run", no_wrap=True)
+    table.add_column("dataset")
+    table.add_column("setting")
     for heading in ("progress", "mAP on val", "size"):
         table.add_column(heading, justify="right")
     for run in found:

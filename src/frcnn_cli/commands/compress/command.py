@@ -111,7 +111,7 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
     """
     how = take(BoundOptions, given)
     bound, ranks = how.bound(), how.sweep_ranks()
-    path, name = split_arguments(model, dataset)
+    path, name = split_arguments(model, dataset, given["runs_root"], given["data_root"])
     chosen = CompressOptions(path, how, take(DataOptions, given, dataset=name), **given)
     source = find_model(path, chosen.runs_root)
     target = chosen.out or how.file_beside(source)

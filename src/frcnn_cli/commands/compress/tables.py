@@ -9,6 +9,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.engine.compression.bounds import LAYERS
 from frcnn_cli.engine.compression.choose import CompressedModel
 from frcnn_cli.engine.compression.costs import Cost
@@ -22,7 +23,7 @@ STAGE_TITLES = {"conv": "convolutions", "roi_pooling": "RoI pooling", "rest": "o
 
 def layer_table(layers: Sequence[CompressedLayer]) -> Table:
     """One row per replaced layer: shape, rank, energy kept, parameters before and after."""
-    table = Table("layer", "shape")
+    table = FoldedTable("layer", "shape")
     for heading in ("rank", "energy kept", "parameters before", "after"):
         table.add_column(heading, justify="right")
     for layer in layers:
@@ -55,7 +56,7 @@ def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, flo
 
     others: title, format, value before and value after of each further row.
     """
-    table = Table("model")
+    table = FoldedTable("model")
     for heading in ("before", "after", "after / before"):
         table.add_column(heading, justify="right")
     stages = [
@@ -76,7 +77,7 @@ def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, flo
 
 def sweep_table(sweep: RankSweep) -> Table:
     """One row per rank: energy kept, parameters, seconds per image, mAP."""
-    table = Table(title=escape(sweep.title))
+    table = FoldedTable(title=escape(sweep.title))
     table.add_column("rank")
     names = list(dict.fromkeys((*LAYERS, *(n for point in sweep.points for n in point.energy))))
     energies = (f"energy, {names[0]}", *names[1:])

@@ -14,7 +14,7 @@ from frcnn_cli.engine.datasets.download.known import DOWNLOADS
 
 
 @click.command()
-@click.argument("dataset", type=click.Choice(list(DOWNLOADS)))
+@click.argument("dataset", type=click.Choice(list(DOWNLOADS), case_sensitive=False))
 @options.data_root
 @click.option(
     "--mirror",

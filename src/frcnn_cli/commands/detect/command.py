@@ -55,7 +55,10 @@ class DetectOptions:
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
 @click.option(
-    "--model", type=options.AnyPath, show_default="newest run", help="Model file or run folder."
+    "--model",
+    type=options.AnyPath,
+    show_default="newest run",
+    help="Model file, or a run by its folder or name.",
 )
 @options.proposals_of_images
 @options.source

@@ -7,7 +7,7 @@ from collections import Counter
 from rich.markup import escape
 from rich.table import Table
 
-from frcnn_cli.commands.shared.tables import make_table
+from frcnn_cli.commands.shared.tables import FoldedTable, make_table
 from frcnn_cli.engine.records import Detections
 
 _ROWS_PER_IMAGE = 10
@@ -18,7 +18,9 @@ def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> T
     """A table with one row per detection for a few images, or with counts per class for many."""
     if len(found) > _FEW_IMAGES:
         return _count_table(found, classes)
-    table = Table("image", "class")
+    table = FoldedTable()
+    table.add_column("image", no_wrap=True)
+    table.add_column("class")
     for heading in ("score", "x1", "y1", "x2", "y2"):
         table.add_column(heading, justify="right")
     for image_id, detections in found.items():
@@ -43,7 +45,9 @@ def video_table(objects: Counter[str]) -> Table:
 
 
 def _count_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
-    table = Table("image", "objects")
+    table = FoldedTable()
+    table.add_column("image", no_wrap=True)
+    table.add_column("objects")
     for image_id, detections in found.items():
         counts = Counter(classes[label - 1] for label in detections.labels.tolist())
         text = ", ".join(f"{count} {name}" for name, count in counts.most_common())

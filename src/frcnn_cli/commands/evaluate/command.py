@@ -98,9 +98,9 @@ def parse_sweep(text: str) -> tuple[int, ...]:
 def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any) -> None:
     """Evaluate MODEL on DATASET: VOC and COCO average precision per class, and their means.
 
-    MODEL is a model file or a run folder; the default is the newest run. DATASET defaults to the
-    dataset that the model was trained on. With --detections, a file of detections is evaluated
-    instead of a model.
+    MODEL is a file, or a run by its folder or name; the default is the newest run. DATASET
+    defaults to the dataset that the model was trained on. With --detections, a file of detections
+    is evaluated instead of a model.
 
     \b
     frcnn eval
@@ -108,7 +108,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     frcnn eval --detections results.json voc2007
     """
     if given["detections"] is None:
-        path, name = split_arguments(model, dataset)
+        path, name = split_arguments(model, dataset, given["runs_root"], given["data_root"])
     elif model is None or dataset is not None:
         raise MisuseError("--detections evaluates a file, not a model: name only the dataset.")
     else:

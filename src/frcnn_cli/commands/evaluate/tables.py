@@ -11,7 +11,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared.console import Output, write_json
 from frcnn_cli.commands.shared.paths import format_of
-from frcnn_cli.commands.shared.tables import make_table
+from frcnn_cli.commands.shared.tables import FoldedTable, make_table
 from frcnn_proposals.files import write_whole
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def class_table(evaluation: Evaluation) -> Table:
     """VOC and COCO average precision side by side: one row per class, and the mean."""
     voc, coco = evaluation.voc, evaluation.coco
     title = f"{evaluation.dataset}, {evaluation.split}"
-    table = Table(title=escape(title), show_footer=True)
+    table = FoldedTable(title=escape(title), show_footer=True)
     counts = evaluation.counts
     table.add_column("class", "mean", no_wrap=True)
     table.add_column("objects", str(counts.objects), justify="right")
@@ -80,8 +80,8 @@ def coco_table(coco: CocoResult) -> Table:
 
 def errors_table(errors: ErrorAnalysis) -> Table:
     """Counts of each kind of error per class, and the mAP after correcting each kind."""
-    table = Table(title="Where the errors are (TIDE)", show_footer=True)
-    table.add_column("class", "all\nmAP corrected\ngain")
+    table = FoldedTable(title="Where the errors are (TIDE)", show_footer=True)
+    table.add_column("class", "all\nmAP corrected\ngain", no_wrap=True)
     right = sum(item.right for item in errors.per_class)
     table.add_column("right", f"{right}\n{percent(errors.map_area)}\n", justify="right")
     for kind, heading in _ERROR_HEADINGS.items():

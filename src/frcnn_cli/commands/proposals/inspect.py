@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 from rich.markup import escape
-from rich.table import Table
 
 from frcnn_cli.commands.proposals import options as proposals_options
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.engine.proposals.inputs import image_files, sizes_of
 from frcnn_proposals.formats.inspect import Inspection, inspect_proposals
 from frcnn_proposals.formats.interpret import Hints
@@ -46,7 +46,7 @@ def inspect(
     files = None if images is None else image_files(images)
     sizes = None if files is None else sizes_of(files)
     inspection = inspect_proposals(file, hints, None if files is None else files.keys(), sizes)
-    table = Table(show_header=False)
+    table = FoldedTable(show_header=False)
     for name, text in _lines(inspection):
         table.add_row(name, escape(text))
     output.print(table)

@@ -31,8 +31,11 @@ class Output:
     messages: Console = field(default_factory=MessageConsole)
 
     def print(self, renderable: Any) -> None:
-        """Print a result: a table, or a line in Rich markup. Printed even when quiet."""
-        self.results.print(renderable)
+        """Print a result: a table, or a line in Rich markup. Printed even when quiet.
+
+        A line is not broken, so that a path in it can be copied.
+        """
+        self.results.print(renderable, soft_wrap=isinstance(renderable, str))
 
     def note(self, text: str) -> None:
         """Print a plain line about the current work, unless quiet."""

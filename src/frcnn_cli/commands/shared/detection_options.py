@@ -13,7 +13,8 @@ import click
 from frcnn_cli.commands.shared import options
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DataOptions
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.suggestions import suggest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Record = TypeVar("Record")
@@ -41,23 +42,55 @@ def parse_scales(text: str) -> tuple[int, ...]:
         raise MisuseError(f"--scales is '{text}'; expected numbers such as 480,576,688.") from None
 
 
-def split_arguments(first: str | None, second: str | None) -> tuple[Path | None, str | None]:
-    """Return model and dataset from up to two arguments; a single argument may be either."""
-    if first is not None and second is None and not _is_meant_as_model(Path(first)):
+def split_arguments(
+    first: str | None, second: str | None, runs_root: Path, data_root: Path | None
+) -> tuple[Path | None, str | None]:
+    """Return model and dataset from up to two arguments; a single argument may be either.
+
+    Raises MisuseError for a single argument that names both a run and a dataset, or almost a run.
+    """
+    if first is not None and second is None and not _is_meant_as_model(first, runs_root, data_root):
         return None, first
     return None if first is None else Path(first), second
 
 
-def _is_meant_as_model(path: Path) -> bool:
-    """Whether a single argument is a model: also a file that neither a model nor a dataset can be.
+def _is_meant_as_model(text: str, runs_root: Path, data_root: Path | None) -> bool:
+    """Whether a single argument is a model: a path first, then the name of a run.
 
-    The error message is then about this file, not about the newest run.
+    Other files, and other paths in the folder of the runs, count as models if they are no
+    datasets, so that the error message is about them, not about the newest run.
     """
-    from frcnn_cli.engine.models.store import is_model
+    from frcnn_cli.engine.models.store import find_run, is_model, run_names
 
-    suffix = path.suffix.lower()
+    path, suffix = Path(text), Path(text).suffix.lower()
     is_other_file = path.is_file() and suffix not in _DATASET_FILES
-    return is_model(path) or is_other_file or suffix in _OTHER_MODEL_FILES
+    if is_model(path) or is_other_file or suffix in _OTHER_MODEL_FILES:
+        return True
+    is_name = find_run(path, runs_root) != path
+    if _is_dataset(text, data_root):
+        if is_name:
+            raise MisuseError(
+                f"{text} is the name of a run and of a dataset.\n"
+                f"Write {runs_root / path} for the run, or give both a model and a dataset."
+            )
+        return False
+    if is_name or runs_root.resolve() in path.resolve().parents:
+        return True
+    if not path.exists() and (near := suggest(text, run_names(runs_root))):
+        raise MisuseError(
+            f"{text}: there is no model, run or dataset of this name. Did you mean the run {near}?"
+            "\n`frcnn runs` lists the runs, `frcnn data list` the datasets."
+        )
+    return False
+
+
+def _is_dataset(text: str, data_root: Path | None) -> bool:
+    from frcnn_cli.engine.datasets.locate import locate
+
+    try:
+        return bool(locate(text, data_root))
+    except InputError:
+        return False
 
 
 def check_data(data: DataOptions) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
 
 import click
 from click.shell_completion import CompletionItem
+
+from frcnn_proposals.suggestions import did_you_mean
 
 
 class LazyGroup(click.Group):
@@ -37,9 +38,8 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if name not in self.lazy and not name.startswith("-"):
-            near = difflib.get_close_matches(name, self.lazy, n=1)
-            help_hint = f"`{ctx.command_path} --help` lists the commands."
-            hint = f"Did you mean '{near[0]}'?" if near else help_hint
+            listed = f"`{ctx.command_path} --help` lists the commands."
+            hint = did_you_mean(name, self.lazy, listed)
             raise click.UsageError(f"Unknown command '{name}'. {hint}", ctx)
         return super().resolve_command(ctx, args)
 

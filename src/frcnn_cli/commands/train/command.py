@@ -22,7 +22,7 @@ from frcnn_proposals.errors import MisuseError
 RUN_OPTIONS = ("folder", "runs_root", "device", "tensorboard", "emulate_bfloat16")
 # Options that --resume allows: they belong to the machine, not to the experiment.
 MACHINE_OPTIONS = {
-    *("resume_folder", "device", "workers", "tensorboard", "emulate_bfloat16"),
+    *("resume_folder", "runs_root", "device", "workers", "tensorboard", "emulate_bfloat16"),
     *("dataset", "data_root", "proposals"),  # the places of the data; its content is compared
 }
 
@@ -42,7 +42,11 @@ MACHINE_OPTIONS = {
 )
 @options.runs_root
 @click.option(
-    "--resume", "resume_folder", type=options.FolderPath, help="Resume the run in this folder."
+    "--resume",
+    "resume_folder",
+    metavar="RUN",
+    type=options.FolderPath,
+    help="Resume this run: its name or its folder.",
 )
 @options.device
 @click.option("--tensorboard", is_flag=True, help="Write TensorBoard scalars to the run's folder.")
@@ -94,7 +98,8 @@ def train(
         places = NewPlaces(given["dataset"], given["data_root"], given["proposals"])
         trained = resume_run(resume_folder, run_options, output, places)
     else:
-        experiment = experiment_from(SettingOptions.parse(given))
+        values = {**given, "runs_root": run_options.runs_root}
+        experiment = experiment_from(SettingOptions.parse(values))
         trained = start_run(experiment, run_options, output)
     output.print(f"Model: [bold]{escape(str(trained.path))}[/]")
     if trained.best is not None:

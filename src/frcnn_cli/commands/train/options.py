@@ -75,7 +75,9 @@ _OPTIONS = (
     click.option(
         "--init",
         type=options.AnyPath,
-        help="Start from this detector. Its classes may differ from the dataset's.",
+        metavar="MODEL",
+        help="Start from this detector: a file, or a run by its folder or name. Its classes may "
+        "differ from the dataset's.",
     ),
     options.proposals,
     click.option(

@@ -7,6 +7,7 @@ from typing import Any
 from rich.markup import escape
 from rich.table import Table
 
+from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, base_experiment
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import values_of
@@ -14,7 +15,7 @@ from frcnn_cli.engine.settings.fields import values_of
 
 def setting_table(experiment: Experiment) -> Table:
     """All settings, one row per section, without empty values."""
-    table = Table("section", "setting", title="Setting", title_justify="left")
+    table = FoldedTable("section", "setting", title="Setting", title_justify="left")
     sections: dict[str, list[str]] = {}
     for path, value in values_of(experiment).items():
         section, _, name = path.rpartition(".")
@@ -28,7 +29,7 @@ def setting_table(experiment: Experiment) -> Table:
 def presets_table() -> Table:
     """Every field of every base, side by side."""
     experiments = [values_of(base_experiment(preset.name)) for preset in PRESETS]
-    table = Table(title="Presets")
+    table = FoldedTable(title="Presets")
     table.add_column("setting", no_wrap=True)
     for preset in PRESETS:
         table.add_column(preset.name, overflow="fold")
@@ -41,7 +42,7 @@ def presets_table() -> Table:
 def variants_table() -> Table:
     """What each variant changes in the default base and in the paper's."""
     lite, paper = PRESETS[0], PRESETS[-1]
-    table = Table("variant", "summary", "changes", title="Variants (for any preset)")
+    table = FoldedTable("variant", "summary", "changes", title="Variants (for any preset)")
     for variant in VARIANTS:
         of_lite = variant.changes(base_experiment(lite.name))
         lines = []

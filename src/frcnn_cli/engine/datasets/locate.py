@@ -32,21 +32,30 @@ class Located:
 
 def locate(name: str, data_root: Path | None = None) -> list[Located]:
     """Find each member of a dataset or union. Raises MisuseError if a member is not found."""
-    members = [part.strip() for part in name.split("+")]
     # A path may itself contain a plus sign.
-    if Path(name).exists():
-        members = [name]
+    members = [name] if Path(name).exists() else [known_name(part) for part in name.split("+")]
     if "" in members or len(set(members)) < len(members):
         raise MisuseError(f"Dataset {name!r}: write a union as voc2007+voc2012, each member once.")
     roots = data_roots(data_root)
     return [Located(member, _locate_one(member, roots)) for member in members]
 
 
+def known_name(name: str) -> str:
+    """The name without spaces around it; voc2007 for VOC2007, unless that is a path."""
+    name = name.strip()
+    is_known = _VOC_NAME.fullmatch(name) or name.lower() in KNOWN_NAMES
+    return name.lower() if is_known and not Path(name).exists() else name
+
+
 def data_roots(data_root: Path | None) -> list[Path]:
-    """Return the folders to search for datasets, in order."""
+    """Return the folders to search for datasets, in order, each once."""
     from_environment = os.environ.get("FRCNN_DATA")
     roots = [data_root, Path(from_environment) if from_environment else None, Path("data")]
-    return [root for root in roots if root is not None]
+    once: dict[Path, Path] = {}
+    for root in roots:
+        if root is not None:
+            once.setdefault(root.resolve(), root)
+    return list(once.values())
 
 
 def _locate_one(name: str, roots: Sequence[Path]) -> Layout:
@@ -87,7 +96,7 @@ def _not_found(name: str, roots: Sequence[Path]) -> str:
         if entry.is_dir() and not _VOC_FOLDER.fullmatch(entry.name) and layouts_in(entry)
     ]
     known = sorted({*KNOWN_NAMES, *folders})
-    near = get_close_matches(name.lower(), known, n=3, cutoff=0.5)
+    near = get_close_matches(name.lower()[:100], known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near and name not in near else ""
     searched = ", ".join(str(root) for root in roots)
     return (

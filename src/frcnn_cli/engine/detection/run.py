@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -39,6 +38,7 @@ from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS, read_image
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.suggestions import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,7 @@ def find_labels(names: Iterable[str], classes: Sequence[str]) -> tuple[int, ...]
     labels = []
     for name in names:
         if name not in classes:
-            near = difflib.get_close_matches(name, classes, n=1)
-            hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(classes)}."
+            hint = did_you_mean(name, classes)
             raise MisuseError(f"The model has no class '{name}'. {hint}")
         labels.append(classes.index(name) + 1)
     return tuple(labels)

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.datasets.locate import data_roots
+from frcnn_cli.engine.datasets.locate import data_roots, known_name
 from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.presets import base_experiment, variant_changes
-from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.models.store import find_model, find_run
 from frcnn_cli.engine.settings import Experiment, Preprocessing
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import Override, from_assignment, override, read_toml
@@ -49,7 +49,8 @@ class SettingOptions:
     """The options of `frcnn train` and `frcnn config show` that set up a run.
 
     assignments: `section.name=value`, as on the command line. fields: values of the given
-    options, by the names of FIELDS. settings: values by `section.name`, as in Python.
+    options, by the names of FIELDS. settings: values by `section.name`, as in Python. runs_root:
+    folder in which the run of `init` is found by name.
     """
 
     preset: str | None = None
@@ -59,6 +60,7 @@ class SettingOptions:
     assignments: tuple[str, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
+    runs_root: Path = Path("runs")
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> SettingOptions:
@@ -87,7 +89,10 @@ def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override
     Raises the same errors as `experiment_from`.
     """
     in_file = [] if options.config is None else _read_config(options.config)
-    given = [*in_file, *_from_options(options)]
+    given = [
+        _with_run_folder(change, options.runs_root)
+        for change in (*in_file, *_from_options(options))
+    ]
     base = _base(options.preset, given)
     changes = [*variant_changes(base, options.variants), *given]
     if options.scale is not None:
@@ -125,6 +130,13 @@ def _from_options(options: SettingOptions) -> list[Override]:
             where = ", ".join(change.where for change in given if change.path == path)
             raise MisuseError(f"{path} is given {count} times: {where}. Give it once.")
     return given
+
+
+def _with_run_folder(change: Override, runs_root: Path) -> Override:
+    """The change, with the folder of the run if it is the name of a run to start from."""
+    if change.path != "init" or not change.value:
+        return change
+    return replace(change, value=str(find_run(Path(str(change.value)), runs_root)))
 
 
 def _base(preset: str | None, given: list[Override]) -> Experiment:
@@ -176,7 +188,7 @@ def with_absolute_data(experiment: Experiment) -> Experiment:
     """Make the paths of dataset and proposals absolute."""
     data, proposals = experiment.data, experiment.proposals
     name = data.dataset
-    members = [name] if Path(name).exists() else name.split("+")
+    members = [name] if Path(name).exists() else [known_name(part) for part in name.split("+")]
     root = data_roots(data.folder)[0]
     return replace(
         experiment,

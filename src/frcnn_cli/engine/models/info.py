@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_cli.engine.models.provenance import stored_experiment
-from frcnn_cli.engine.models.store import find_model, load_model
+from frcnn_cli.engine.models.store import find_model, find_run, load_model
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
 from frcnn_cli.engine.network.backbones.find import find_backbone, find_defaults
 from frcnn_cli.engine.settings import Architecture, Experiment
@@ -42,7 +42,7 @@ class ModelInfo:
 
 
 def model_info(given: str | None, runs_root: Path) -> ModelInfo:
-    """Information about `given`: the name of a backbone, a model file or the folder of a run.
+    """Information about `given`: a backbone by name, or a model as in `find_model`.
 
     None selects the newest run's model. A backbone gets a head for the 20 classes of VOC. A file is
     read completely, so that damage anywhere is found. Raises MisuseError for an unknown name, which
@@ -53,11 +53,13 @@ def model_info(given: str | None, runs_root: Path) -> ModelInfo:
         architecture = Architecture(given, VOC_CLASSES, backbone.hidden, backbone.preprocessing)
         return _with_costs(architecture)
     path = None if given is None else Path(given)
+    path = None if path is None else find_run(path, runs_root)
     if path is not None and not path.exists() and len(path.parts) == 1 and not path.suffix:
         try:
             find_defaults(str(path))
         except MisuseError as error:
-            raise MisuseError(f"{error}\nThere is no model file of that name either.") from None
+            missing = "There is no model file and no run of that name either"
+            raise MisuseError(f"{error}\n{missing}; `frcnn runs` lists the runs.") from None
     path = find_model(path, runs_root)
     model, origin = load_model(path)
     experiment = stored_experiment(origin, model.architecture, path)

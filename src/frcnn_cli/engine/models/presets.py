@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -19,6 +18,7 @@ from frcnn_cli.engine.settings import (
 )
 from frcnn_cli.engine.settings.overrides import Override
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.suggestions import did_you_mean
 
 # The single scale of the paper, and its limit for the longer side.
 SCALE, MAX_SIZE = 600, 1000
@@ -171,6 +171,4 @@ def _find(name: str, items: tuple[Named, ...], kind: str) -> Named:
     known = {item.name: item for item in items}
     if name in known:
         return known[name]
-    near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean '{near[0]}'?" if near else f"Known: {', '.join(known)}."
-    raise MisuseError(f"Unknown {kind} '{name}'. {hint}")
+    raise MisuseError(f"Unknown {kind} '{name}'. {did_you_mean(name, known)}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import load_tensors, read_description, save_tensors
 from frcnn_cli.engine.models.local_paths import without_paths
 from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.suggestions import suggest
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -75,8 +77,9 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
 
 
 def find_model(given: Path | None, runs_root: Path) -> Path:
-    """The path of the model in `given`, a file or a run's folder; None: the newest run's model.
+    """The path of the model in `given`; None: the newest run's model.
 
+    given: a file, a run's folder, or the name of a run in `runs_root`, looked up in this order.
     Raises MisuseError, with instructions, if there is none.
     """
     if given is None:
@@ -87,21 +90,49 @@ def find_model(given: Path | None, runs_root: Path) -> Path:
                 "Train one with `frcnn train voc2007`, or give a model file."
             )
         return found[-1]
+    given = find_run(given, runs_root)
     path = given / MODEL_FILE if given.is_dir() else given
-    if given.is_dir() and (given / CHECKPOINT_FILE).is_file() and not path.is_file():
+    if is_run(given) and not path.is_file():
+        best = given / BEST_FILE
+        other = f", or use its best model so far, {best}" if best.is_file() else ""
         raise MisuseError(
-            f"{given}: this run has not finished.\nResume it with `frcnn train --resume {given}`."
+            f"{given}: this run has not finished.\n"
+            f"Resume it with `frcnn train --resume {given}`{other}."
         )
     if not path.is_file():
+        near = suggest(str(given), run_names(runs_root))
+        hint = "" if near is None else f" Did you mean the run {near}?"
         raise MisuseError(
-            f"{given}: model not found.\n"
-            f"Give a .safetensors file, or the folder of a run that contains {MODEL_FILE}."
+            f"{given}: model not found.{hint}\n"
+            f"Give a .safetensors file, or a run in {runs_root} by its name or folder."
         )
     return path
 
 
+def find_run(given: Path, runs_root: Path) -> Path:
+    """`given` if it exists, otherwise the folder of the run of this name in `runs_root`.
+
+    A name that is neither is returned unchanged.
+    """
+    folder = runs_root / given
+    return folder if not given.exists() and is_run(folder) else given
+
+
+def run_names(runs_root: Path) -> list[str]:
+    """The names of the runs in `runs_root`, sorted, without folders that cannot be read."""
+    names = []
+    with suppress(OSError):
+        for folder in sorted(runs_root.iterdir()):
+            with suppress(OSError):
+                names += [folder.name] if is_run(folder) else []
+    return names
+
+
+def is_run(folder: Path) -> bool:
+    """Whether `folder` contains a file of a run, which may have stopped before a checkpoint."""
+    return any((folder / name).exists() for name in RUN_FILES)
+
+
 def is_model(path: Path) -> bool:
     """Whether `path` is a .safetensors file or the folder of a run."""
-    return path.suffix == ".safetensors" or any(
-        (path / name).is_file() for name in (MODEL_FILE, CHECKPOINT_FILE)
-    )
+    return path.suffix == ".safetensors" or is_run(path)

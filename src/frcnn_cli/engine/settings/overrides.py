@@ -20,6 +20,7 @@ from frcnn_cli.engine.settings.fields import (
 )
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.reading import read_text
+from frcnn_proposals.suggestions import suggest
 
 Settings = TypeVar("Settings")
 
@@ -121,6 +122,8 @@ def _toml(value: Any) -> str:
 
 def _closest(path: str, known: Iterable[str]) -> str:
     path = path[:_COMPARED]
+    if (ours := suggest(path.rpartition(".")[2], known, cutoff=1.0)) is not None:
+        return ours
 
     def similarity(name: str) -> float:
         pairs = ((path, name), (path.rpartition(".")[2], name.rpartition(".")[2]))

@@ -20,6 +20,7 @@ from frcnn_cli.engine.models.store import (
     CHECKPOINT_FILE,
     MODEL_FILE,
     SETTING_FILE,
+    is_run,
 )
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested, values_of
@@ -213,10 +214,6 @@ def at_places(folder: Path, stored: StoredRun, places: NewPlaces) -> Experiment:
     return with_absolute_data(override(experiment, changes))
 
 
-# A folder that contains one of these is listed as a run.
-_RUN_FILES = (SETTING_FILE, CHECKPOINT_FILE, MODEL_FILE)
-
-
 @dataclass(frozen=True)
 class ListedRun:
     """A run, or a folder that looks like one.
@@ -245,8 +242,7 @@ def list_runs(runs_root: Path) -> list[ListedRun]:
 def _listed(folder: Path) -> ListedRun | None:
     """The run in `folder`; None if it does not look like one."""
     try:
-        is_run = any((folder / name).exists() for name in _RUN_FILES)
-        return _read_listed(folder) if is_run else None
+        return _read_listed(folder) if is_run(folder) else None
     except OSError as error:
         return ListedRun(folder, 0, problem=f"{folder}: cannot be read ({error.strerror}).")
 

@@ -12,7 +12,7 @@ from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.models.provenance import dataset_fingerprint, same_proposals, with_dataset
-from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
+from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Needs, Reporter
@@ -79,12 +79,12 @@ def resume_run(
 ) -> Trained:
     """Resume from the run's last checkpoint, or from the beginning if it has none yet.
 
-    places: stored in the run's setting, once the data there is found to be the same. Raises
-    MisuseError or InputError if the folder contains no run, or if its setting, its dataset or its
-    proposals were changed.
+    folder: the run's folder, or its name in options.runs_root. places: stored in the run's
+    setting, once the data there is found to be the same. Raises MisuseError or InputError if the
+    folder contains no run, or if its setting, its dataset or its proposals were changed.
     """
     with connected(options.team, options.device):
-        return _resume(folder, options, reporter, places)
+        return _resume(find_run(folder, options.runs_root), options, reporter, places)
 
 
 def _resume(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from functools import cache
 from importlib.util import find_spec
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION, BackboneDefaults
 from frcnn_proposals.errors import MisuseError, reason
+from frcnn_proposals.suggestions import suggest
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.network.backbones.base import Backbone
@@ -27,10 +27,11 @@ def find_defaults(name: str) -> BackboneDefaults:
 def _unknown(name: str) -> MisuseError:
     """The error for a name that is neither in DEFAULTS nor a torchvision network."""
     shown = reason(name)  # a name from a file can contain any characters
-    ours = [] if name.startswith(TORCHVISION) else difflib.get_close_matches(shown, DEFAULTS, n=1)
-    others = difflib.get_close_matches(shown.removeprefix(TORCHVISION), _names_in_source(), n=1)
-    if near := [*ours, *(TORCHVISION + other for other in others)]:
-        return MisuseError(f"Unknown backbone '{shown}'. Did you mean '{near[0]}'?")
+    near = None if name.startswith(TORCHVISION) else suggest(shown, DEFAULTS)
+    if near is None and (other := suggest(shown.removeprefix(TORCHVISION), _names_in_source())):
+        near = TORCHVISION + other
+    if near is not None:
+        return MisuseError(f"Unknown backbone '{shown}'. Did you mean '{near}'?")
     return MisuseError(
         f"Unknown backbone '{shown}'. Known backbones: {', '.join(DEFAULTS)},\n"
         f"and torchvision's networks by name, such as {TORCHVISION}resnet50."
