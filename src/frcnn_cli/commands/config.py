@@ -21,7 +21,7 @@ from frcnn_cli.engine.models.experiment_options import (
     experiment_from,
 )
 from frcnn_cli.engine.models.file import read_architecture, read_description
-from frcnn_cli.engine.models.presets import PRESETS, base_experiment
+from frcnn_cli.engine.models.presets import base_experiment, base_name
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.store import SETTING_FILE, find_model, find_run
 from frcnn_cli.engine.proposals.cache import cache_folder
@@ -104,10 +104,9 @@ def _environment(name: str) -> str:
 def _from_options(options: SettingOptions) -> tuple[Experiment, dict[str, str]]:
     """Return the experiment and the source of each value. Raises as `experiment_from`."""
     base, changes = base_and_changes(options)
-    base_source = f"preset {options.preset or PRESETS[0].name}"
-    if options.preset is None and base.backbone != PRESETS[0].backbone:
-        base_source = f"backbone {base.backbone}"
-    sources = _sources(base, base_source) | {change.path: change.where for change in changes}
+    sources = _sources(base, base_name(options.preset, base.backbone)) | {
+        change.path: change.where for change in changes
+    }
     if sources["data.root"] == DEFAULT:
         sources["data.root"] = _environment("FRCNN_DATA")
     return experiment_from(options), sources

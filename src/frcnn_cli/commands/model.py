@@ -16,6 +16,7 @@ from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.commands.train.tables import setting_table
 from frcnn_cli.engine.models.info import ModelInfo, model_info
+from frcnn_cli.engine.models.presets import closest_preset
 from frcnn_cli.engine.settings import DetectSettings, Preprocessing
 from frcnn_cli.engine.settings.fields import nested
 
@@ -54,7 +55,8 @@ def info(output: Output, name: str | None, runs_root: Path, json_path: Path | No
     """
     found = model_info(name, runs_root)
     if found.file is not None:
-        output.print(setting_table(found.file.experiment))
+        experiment = found.file.experiment
+        output.print(setting_table(experiment, closest_preset(experiment)))
     output.print(_layer_table(found.costs))
     output.print(_fact_table(found))
     if json_path is not None:

@@ -85,7 +85,7 @@ def test_torchvisions_networks_are_shown(tmp_path: Path) -> None:
 def test_the_training_settings_of_a_model_are_shown(compressed: Path, tmp_path: Path) -> None:
     result = info(compressed)
     assert result.exit_code == 0, result.output
-    for words in ("dataset pets", "cat, dog[1]", "fc6 5", "big.safetensors", "fc6.second"):
+    for words in ("data.dataset", "pets", "cat, dog[1]", "fc6 5", "big.safetensors", "fc6.second"):
         assert words in result.output
     values = info_json(tmp_path, compressed / "model.safetensors")
     assert values["file"]["bytes"] == (compressed / "model.safetensors").stat().st_size
@@ -121,7 +121,7 @@ def test_errors_for_a_checkpoint_and_a_damaged_file(compressed: Path) -> None:
         ("torchvision:vit_b_16", "cannot be a backbone"),
         ("runs/none", "model not found"),
         ("none.safetensors", "model not found"),
-        ("a[b]", "There is no model file of that name either"),
+        ("a[b]", "There is no model file and no run of that name either"),
     ],
 )
 def test_the_error_for_an_invalid_name_is_short(given: str, words: str) -> None:

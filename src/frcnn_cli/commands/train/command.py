@@ -15,6 +15,7 @@ from frcnn_cli.commands.train.options import setting_options
 from frcnn_cli.commands.train.tables import presets_table, setting_table, variants_table
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
+from frcnn_cli.engine.models.presets import closest_preset
 from frcnn_cli.engine.models.store import BEST_FILE
 from frcnn_cli.engine.settings import Experiment
 from frcnn_proposals.errors import MisuseError
@@ -88,7 +89,8 @@ def train(
 
     def show_setting(experiment: Experiment) -> None:
         if output.verbosity >= 0:
-            output.messages.print(setting_table(experiment))
+            preset = closest_preset(experiment) if resume_folder else given["preset"]
+            output.messages.print(setting_table(experiment, preset))
 
     workers, team = given["workers"], team_from_environment()
     run_values = {name: given.pop(name) for name in RUN_OPTIONS}

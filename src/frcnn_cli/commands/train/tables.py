@@ -8,21 +8,27 @@ from rich.markup import escape
 from rich.table import Table
 
 from frcnn_cli.commands.shared.tables import FoldedTable
-from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, base_experiment
+from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, base_experiment, base_name
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import values_of
 
 
-def setting_table(experiment: Experiment) -> Table:
-    """All settings, one row per section, without empty values."""
-    table = FoldedTable("section", "setting", title="Setting", title_justify="left")
-    sections: dict[str, list[str]] = {}
+def setting_table(experiment: Experiment, preset: str | None) -> Table:
+    """The settings that differ from those of the preset, or of the backbone without one."""
+    base = base_experiment(preset, experiment.backbone)
+    before = values_of(base)
+    table = FoldedTable(
+        title=f"Settings other than those of {base_name(preset, base.backbone)}",
+        caption="`frcnn config show` shows all settings.",
+        title_justify="left",
+        caption_justify="left",
+    )
+    table.add_column("setting", no_wrap=True)
+    table.add_column("value")
+    table.add_column("instead of")
     for path, value in values_of(experiment).items():
-        section, _, name = path.rpartition(".")
-        shown = [] if value in ("", ()) else [f"[dim]{name}[/] {escape(value_text(value))}"]
-        sections[section] = sections.get(section, []) + shown
-    for section, values in sections.items():
-        table.add_row(section, ", ".join(values))
+        if value != before[path]:
+            table.add_row(path, escape(value_text(value)), escape(value_text(before[path]) or "-"))
     return table
 
 

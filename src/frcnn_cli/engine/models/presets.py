@@ -16,6 +16,7 @@ from frcnn_cli.engine.settings import (
     Schedule,
     TrainSettings,
 )
+from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import Override
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.suggestions import did_you_mean
@@ -148,6 +149,31 @@ def base_experiment(
         train=TrainSettings(schedule=schedule, sampling=sampling, precision=precision),
         detect=detect,
     )
+
+
+def base_name(preset: str | None, backbone: str) -> str:
+    """The name of base_experiment(preset, backbone) for people, such as "preset lite"."""
+    named = _find(preset or PRESETS[0].name, PRESETS, "preset")
+    if backbone == named.backbone:
+        return f"preset {named.name}"
+    return f"backbone {backbone}" if preset is None else f"preset {preset}, backbone {backbone}"
+
+
+def closest_preset(experiment: Experiment) -> str | None:
+    """The preset from which the experiment differs in the fewest settings.
+
+    None stands for the defaults of its backbone, as in base_experiment. Of several, the one with
+    this backbone is returned.
+    """
+    values, backbone = values_of(experiment), experiment.backbone
+    backbones = {None: backbone, **{preset.name: preset.backbone for preset in PRESETS}}
+
+    def differences(preset: str | None) -> tuple[int, bool]:
+        base = values_of(base_experiment(preset, backbone))
+        count = sum(base[path] != value for path, value in values.items())
+        return count, backbones[preset] != backbone
+
+    return min(backbones, key=differences)
 
 
 def variant_changes(base: Experiment, names: Iterable[str]) -> list[Override]:
