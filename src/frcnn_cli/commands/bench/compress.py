@@ -38,10 +38,11 @@ def bench_compress(
     ranks = dict.fromkeys(LAYERS, ranks) if isinstance(ranks, int) else ranks
     speed = benchmark_compression(find_backbone(backbone), ranks, rounds, output)
     output.print(cost_table(speed.before, speed.after))
-    output.print(
-        f"The network is {speed.ratio:.2f} times as fast, "
-        f"fc6 and fc7 are {speed.fully_connected_ratio:.2f} times as fast."
-    )
+    if speed.after.has_usable_times:
+        output.print(
+            f"The network is {speed.ratio:.2f} times as fast, "
+            f"fc6 and fc7 are {speed.fully_connected_ratio:.2f} times as fast."
+        )
     write_json(json_path, speed.to_json())
 
 

@@ -54,23 +54,26 @@ def compression_table(compressed: CompressedModel) -> Table:
 def cost_table(old: Cost, new: Cost, others: Sequence[tuple[str, str, float, float]] = ()) -> Table:
     """Size, multiply-adds, time by stage and further rows: before, after and their ratio.
 
-    others: title, format, value before and value after of each further row.
+    Times that cannot be used have no ratio. others: title, format, value before and value after
+    of each further row.
     """
     table = FoldedTable("model")
     for heading in ("before", "after", "after / before"):
         table.add_column(heading, justify="right")
-    stages = [
+    times = [("seconds per image", "{:.3f}", old.times.seconds, new.times.seconds)]
+    times += [
         (f"  {STAGE_TITLES.get(stage, stage)}", "{:.3f}", seconds, new.times.stages[stage])
         for stage, seconds in old.times.stages.items()
     ]
-    for title, form, before, after in (
+    for row in (
         ("parameters", "{:,.0f}", old.parameters, new.parameters),
         ("multiply-adds per image", "{:,.0f}", old.multiply_adds, new.multiply_adds),
-        ("seconds per image", "{:.3f}", old.times.seconds, new.times.seconds),
-        *stages,
+        *times,
         *others,
     ):
-        ratio = f"{after / before:.2f}" if before else "-"
+        title, form, before, after = row
+        unusable = not before or (row in times and not new.has_usable_times)
+        ratio = "-" if unusable else f"{after / before:.2f}"
         table.add_row(title, form.format(before), form.format(after), ratio)
     return table
 
@@ -89,7 +92,7 @@ def sweep_table(sweep: RankSweep) -> Table:
             "uncompressed" if point.rank is None else str(point.rank),
             *("-" if share is None else f"{share:.1%}" for share in shares),
             f"{point.parameters:,}",
-            f"{point.seconds_an_image:.3f}",
+            f"{point.seconds_an_image:.3f}" if point.has_usable_times else "unusable",
             f"{100 * point.map_11point:.1f}",
         )
     return table

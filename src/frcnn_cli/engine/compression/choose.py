@@ -13,7 +13,7 @@ from typing import Any
 
 from frcnn_cli.engine.compression.accuracy import measure_map
 from frcnn_cli.engine.compression.bounds import Bound, BoundOptions
-from frcnn_cli.engine.compression.costs import REPEATS, Cost, measure_costs
+from frcnn_cli.engine.compression.costs import Cost, measure_costs, warn_of_unusable_times
 from frcnn_cli.engine.compression.layers import Compression, decompose_layers, replace_layers
 from frcnn_cli.engine.compression.ranks import (
     Choice,
@@ -113,8 +113,9 @@ def compress_model(
         raise MisuseError("No layer would get smaller, so no model is written.")
     stored = as_stored(compression.model, in_half)
     models = (loaded.model, stored)
-    with reporter.progress("Timing", len(models) * (REPEATS + 1)) as advance:
+    with reporter.progress("Timing", None) as advance:
         costs = measure_costs(models, loaded.precision, on_run=lambda: advance(1, ""))
+    warn_of_unusable_times(costs, reporter)
     maps = _measure_maps(loaded, compression.model, stored, images, search, reporter)
     before = Measurement(costs[0], loaded.path.stat().st_size, *maps[:1])
     layers = {layer.name: layer.to_json() for layer in compression.layers}
@@ -122,10 +123,10 @@ def compress_model(
     save_model(compression.model, path, origin, half=in_half)
     after = Measurement(costs[1], path.stat().st_size, *maps[1:])
     share = after.cost.times.seconds / before.cost.times.seconds
-    if bound.budget is not None and share > bound.budget:
+    if bound.budget is not None and share > bound.budget and after.cost.has_usable_times:
         reporter.warn(
             f"In the final timing, the model took {share:.2f} of the original time, more than "
-            f"the budget of {bound.budget:g}. Is the machine busy?"
+            f"the budget of {bound.budget:g}."
         )
     dataset = None if images is None else images.dataset
     seen = None

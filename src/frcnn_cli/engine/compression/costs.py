@@ -16,25 +16,36 @@ from frcnn_cli.engine.detection.stage_times import (
 from frcnn_cli.engine.network.layer_costs import layer_costs
 from frcnn_cli.engine.network.model import FastRCNN, parameter_count
 from frcnn_cli.engine.network.transforms import image_tensor
+from frcnn_cli.engine.reporter import Reporter
 from frcnn_cli.engine.settings import Precision
 
 ROIS = 2000
-REPEATS = 5  # timed runs of each model
+REPEATS = 5  # timed runs of each model, and again while the times differ by more than TOLERANCE
+ATTEMPTS = 4
+TOLERANCE = 0.05  # of the time of the convolutions, which compression does not change
 
 
 @dataclass(frozen=True)
 class Cost:
     """Costs of one model, for one noise image (500 x 375) with 2,000 proposals.
 
-    multiply_adds: of all convolutions and fully connected layers, over all RoIs.
+    multiply_adds: of all convolutions and fully connected layers, over all RoIs. unchanged: time
+    of the convolutions over that of the first model, which has the same ones; it is 1 but for
+    disturbances.
     """
 
     parameters: int
     multiply_adds: int
     times: StageTimes
+    unchanged: float = 1.0
+
+    @property
+    def has_usable_times(self) -> bool:
+        """Whether the time of the convolutions is within TOLERANCE of the first model's."""
+        return abs(self.unchanged - 1) <= TOLERANCE
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON values: parameters, multiply_adds, seconds_an_image, stages."""
+        """As JSON values: parameters, multiply_adds, unchanged, seconds_an_image, stages."""
         values = asdict(self)
         times = values.pop("times")
         return values | {"seconds_an_image": times["seconds"], "stages": times["stages"]}
@@ -46,18 +57,40 @@ def measure_costs(
     repeats: int = REPEATS,
     on_run: Callable[[], None] = lambda: None,
 ) -> list[Cost]:
-    """Measure the cost of each model; times are medians of runs that alternate between models.
+    """Measure the cost of models with equal convolutions; runs alternate between the models.
 
-    Models are first prepared for detection, and each runs once untimed. on_run is called after
-    each run, len(models) * (repeats + 1) times.
+    Times are medians of `repeats` runs, or of up to ATTEMPTS times as many, until the times of the
+    convolutions are within TOLERANCE. Models are first prepared for detection, and each runs once
+    untimed. on_run is called after each run.
     """
     prepared = [prepare_model(model, precision) for model in models]
     image = sample_image()
     costs = []
-    times = time_stages(prepared, image, sample_proposals(ROIS), repeats, on_run)
-    for model, time in zip(models, times, strict=True):
+    times = time_stages(
+        prepared, image, sample_proposals(ROIS), repeats, on_run,
+        is_enough=lambda medians: max(abs(u - 1) for u in _unchanged(medians)) <= TOLERANCE,
+        attempts=ATTEMPTS,
+    )  # fmt: skip
+    for model, time, unchanged in zip(models, times, _unchanged(times), strict=True):
         pixels, _ = image_tensor(image, model.architecture.preprocessing)
         height, width = pixels.shape[1:]
         multiply_adds = layer_costs(model.architecture, (height, width)).multiply_adds(ROIS)
-        costs.append(Cost(parameter_count(model), multiply_adds, time))
+        costs.append(Cost(parameter_count(model), multiply_adds, time, unchanged))
     return costs
+
+
+def warn_of_unusable_times(costs: Sequence[Cost], reporter: Reporter) -> None:
+    """Warn if the time of the convolutions shows that the machine was busy."""
+    worst = max((cost.unchanged for cost in costs), key=lambda unchanged: abs(unchanged - 1))
+    if not all(cost.has_usable_times for cost in costs):
+        reporter.warn(
+            f"The times cannot be used: the convolutions, which do not change, took {worst:.2f} of "
+            "their time before compression.\nOther programs use this machine; run the command "
+            "again when they have ended."
+        )
+
+
+def _unchanged(times: Sequence[StageTimes]) -> list[float]:
+    """The time of the convolutions of each model over that of the first."""
+    first = times[0].stages["conv"]
+    return [each.stages["conv"] / first for each in times]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frcnn_cli.engine.compression.accuracy import measure_map
-from frcnn_cli.engine.compression.costs import REPEATS, measure_costs
+from frcnn_cli.engine.compression.costs import measure_costs, warn_of_unusable_times
 from frcnn_cli.engine.compression.layers import decompose_layers, replace_layers
 from frcnn_cli.engine.compression.ranks import Choice, by_rank
 from frcnn_cli.engine.models.loaded import LoadedModel
@@ -36,6 +36,7 @@ class RankMeasurement:
     multiply_adds: int
     seconds_an_image: float
     map_11point: float
+    has_usable_times: bool = True
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,9 @@ def sweep_ranks(
         as_stored(compression.model, half and rank is not None)
         for rank, compression in compressions.items()
     ]
-    with reporter.progress("Timing", len(models) * (REPEATS + 1)) as advance:
+    with reporter.progress("Timing", None) as advance:
         costs = measure_costs(models, loaded.precision, on_run=lambda: advance(1, ""))
+    warn_of_unusable_times(costs, reporter)
     settings, description = loaded.experiment.detect, "Detecting at all ranks"
     maps = measure_map(models, images, settings, loaded.precision, description, reporter)
     for rank, compression in compressions.items():
@@ -93,6 +95,7 @@ def sweep_ranks(
             cost.multiply_adds,
             cost.times.seconds,
             map_11point,
+            cost.has_usable_times,
         )
         for (rank, compression), cost, map_11point in zip(
             compressions.items(), costs, maps, strict=True

@@ -122,14 +122,19 @@ def time_stages(
     repeats: int = 5,
     on_run: Callable[[], None] = lambda: None,
     settings: Sequence[DetectSettings] | None = None,
+    is_enough: Callable[[list[StageTimes]], bool] = lambda medians: True,
+    attempts: int = 1,
 ) -> list[StageTimes]:
     """Medians over `repeats` detections by each model, interleaved, after an untimed round.
 
-    settings: detection settings of each model; None keeps every detection.
+    settings: detection settings of each model; None keeps every detection. is_enough: while False
+    for the medians, another `repeats` rounds follow, up to `attempts` times `repeats` in all.
     """
     settings = [_EVERY_SCORE] * len(models) if settings is None else settings
     runs: list[list[dict[str, float]]] = [[] for _ in models]
-    for repeat in range(repeats + 1):
+    for repeat in range(attempts * repeats + 1):
+        if repeat > 1 and (repeat - 1) % repeats == 0 and is_enough(_medians(runs)):
+            break
         for model, model_settings, times in zip(models, settings, runs, strict=True):
             clock = StageClock(model.offset_means.device)
             with clock.watching(model):
@@ -137,6 +142,10 @@ def time_stages(
             if repeat > 0:
                 times.append(clock.seconds)
             on_run()
+    return _medians(runs)
+
+
+def _medians(runs: Sequence[Sequence[Mapping[str, float]]]) -> list[StageTimes]:
     return [
         StageTimes(
             median(sum(seconds.values()) for seconds in times),
