@@ -105,7 +105,7 @@ def test_a_failing_frame_is_named() -> None:
 
 
 def test_clipped_boxes_are_counted_in_every_command(tmp_path: Path) -> None:
-    message = "2 boxes of outside reached outside their images and were clipped or removed."
+    message = "2 boxes of outside reached outside the image and were clipped or removed."
     out = tmp_path / "a.proposals"
     proposed = command("propose", "images", "--source", "outside", "--out", out)
     assert proposed.exit_code == 0, proposed.output

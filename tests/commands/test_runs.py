@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -13,9 +16,14 @@ from PIL import Image
 from unprivileged import public_folder, without_privileges
 
 from frcnn_cli.cli import cli
+from frcnn_cli.commands.shared.estimate import room_in_words
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.proposals.propose import propose
+from frcnn_cli.engine.reporter import Advance, Needs, Silent
 from frcnn_cli.engine.training.metrics import TrainingLine
 from frcnn_cli.engine.training.run import StepReport
+from frcnn_proposals.sources.dense import DenseBoxes
+from frcnn_proposals.store.reader import open_store
 
 STEP = StepReport(7, 1.25, 0.75, 0.5, 0.01, images=2, seconds=0.25, waiting=0.01)
 
@@ -112,3 +120,25 @@ def test_the_progress_line_has_losses_rate_speed_and_evaluation() -> None:
     text = text_of(STEP)
     assert text == "loss 1.250 (class 0.750, boxes 0.500), rate 0.01, 8.0 images/s"
     assert text_of(replace(STEP, evaluation=0.4321)).endswith(", val mAP 43.2")
+
+
+def test_the_size_on_disk_can_depend_on_the_first_items(tmp_path: Path) -> None:
+    needs = Needs(lambda: 18_000_000, tmp_path / "not yet")
+    assert room_in_words(needs).startswith("about 18 MB on disk (")
+
+
+def test_the_stored_size_of_proposals_is_measured(home: Path, tmp_path: Path) -> None:
+    needs: list[Needs] = []
+
+    class Reporter(Silent):
+        @contextmanager
+        def progress(self, *arguments: Any, **options: Any) -> Iterator[Advance]:
+            needs.append(options["needs"])
+            yield lambda count, status: None
+
+    out = tmp_path / "dense.proposals"
+    propose([str(home / "shapes")], DenseBoxes(), out, workers=0, reporter=Reporter())
+    size, store = needs[0].size, open_store(out)
+    assert callable(size)
+    assert size() == 16 * sum(len(store[image_id]) for image_id in store.ids())
+    assert size() < out.stat().st_size < size() + 50_000

@@ -12,6 +12,7 @@ from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import is_writable
 from frcnn_proposals.formats.base import Parsed
 from frcnn_proposals.image_ids import ids_of_paths, repeated_ids
+from frcnn_proposals.wording import counted
 
 ImageSize = Callable[[str], tuple[int, int] | None]  # id -> (width, height) in pixels
 
@@ -136,8 +137,8 @@ def _by_order(path: Path, count: int, image_ids: Sequence[str] | None) -> list[s
         )
     if len(image_ids) != count:
         raise InputError(
-            f"{path}: has boxes for {count} images, but the image list has {len(image_ids)}; "
-            "it was created for another list"
+            f"{path}: has boxes for {counted(count, 'image')}, but the image list has "
+            f"{len(image_ids)}; it was created for another list"
         )
     return list(image_ids)
 

@@ -21,6 +21,7 @@ from frcnn_proposals.formats.interpret import Hints, Reading, check_readings, so
 from frcnn_proposals.matching import match_ids
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import ProposalStore, open_store
+from frcnn_proposals.wording import counted
 
 Table = tuple[NDArray[Any], NDArray[Any] | None]  # boxes (N, 4) as the file has them, scores (N,)
 # Number of images that are read from a larger store.
@@ -143,7 +144,8 @@ def _inspect_store(path: Path, images: Images) -> Inspection:
     survey = _survey(_tables_of_store(store, ids, images, faults))
     remarks = [f"{survey.tables} of {len(store)} images were read"] if step > 1 else []
     if faults:
-        remarks.append(f"{len(faults)} images have boxes outside the image; {faults[0]}")
+        images_have = counted(len(faults), "image has", "images have")
+        remarks.append(f"{images_have} boxes outside the image; {faults[0]}")
     remarks += _unmatched(ids, images)
     return Inspection(
         path,

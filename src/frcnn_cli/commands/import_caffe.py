@@ -16,6 +16,7 @@ from frcnn_cli.engine.settings.network import Architecture
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import read_text
+from frcnn_proposals.wording import counted
 
 
 @click.command("import-caffe")
@@ -92,7 +93,8 @@ def _names(given: str) -> tuple[str, ...]:
 
 def _describe(output: Output, architecture: Architecture) -> None:
     ranks = ", ".join(f"{name} {rank}" for name, rank in architecture.ranks.items())
-    output.note(f"{len(architecture.classes)} classes: {', '.join(architecture.classes)}")
+    classes = architecture.classes
+    output.note(f"{counted(len(classes), 'class', 'classes')}: {', '.join(classes)}")
     output.note(
         f"fc6 and fc7: {architecture.hidden[0]} and {architecture.hidden[1]} outputs, "
         + (f"ranks {ranks}" if ranks else "full")

@@ -23,6 +23,7 @@ from frcnn_proposals.sources.registry import (
     make_source,
     parse_parameters,
 )
+from frcnn_proposals.wording import counted
 
 _FAILURES_SHOWN = 20
 
@@ -124,14 +125,15 @@ def _print_sources(output: Output) -> None:
 def _print_result(output: Output, result: ProposeResult) -> None:
     total = result.computed + result.reused
     counts = f"{result.computed} computed, {result.reused} already stored"
-    output.print(f"Proposals for {total} images ({counts}): [bold]{escape(str(result.path))}[/]")
+    path = f"[bold]{escape(str(result.path))}[/]"
+    output.print(f"Proposals for {counted(total, 'image')} ({counts}): {path}")
     for _, reason in result.failures[:_FAILURES_SHOWN]:
         output.warn(reason)
     more = len(result.failures) - _FAILURES_SHOWN
     if more > 0:
         output.warn(f"and {more} more; list them with `frcnn proposals inspect {result.path}`")
     if result.failures:
-        output.warn(f"{len(result.failures)} images have no proposals.")
+        output.warn(f"{counted(len(result.failures), 'image has', 'images have')} no proposals.")
 
 
 def _as_json(source: Source, result: ProposeResult, seconds: float) -> dict[str, Any]:

@@ -6,7 +6,7 @@ inclusive corners. Labels are 1..K; 0 is the background.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Self
@@ -101,7 +101,8 @@ class Detections:
     """The detections in one image, highest score first.
 
     boxes: float32 (N, 4). scores: float32 (N,), or float64 if read from a file; probabilities, or
-    margins for SVMs. labels: int64 (N,), 1..K.
+    margins for SVMs. labels: int64 (N,), 1..K. best_rejected: the highest score, if no score
+    reached the threshold; None otherwise, or if it is not known.
     """
 
     boxes: NDArray[np.float32] = field(default_factory=_no_boxes)
@@ -109,6 +110,7 @@ class Detections:
         default_factory=lambda: np.zeros(0, np.float32)
     )
     labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    best_rejected: float | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         count = len(self.boxes)
@@ -133,3 +135,8 @@ class Detections:
         index = np.asarray(indices, dtype=np.int64)
         columns = (self.boxes[index], self.scores[index], self.labels[index])
         return replace(self, boxes=columns[0], scores=columns[1], labels=columns[2])
+
+
+def highest(scores: Iterable[float | None]) -> float | None:
+    """The highest of the scores that are known; None if there is none."""
+    return max((score for score in scores if score is not None), default=None)

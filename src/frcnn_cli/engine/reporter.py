@@ -16,9 +16,12 @@ Advance = Callable[[int, str], None]
 
 @dataclass(frozen=True)
 class Needs:
-    """An estimate of the bytes that the work will write, and the output folder."""
+    """An estimate of the bytes that the work will write, and the output folder.
 
-    size: int
+    size: a function if it depends on the first items; it is called when they are done.
+    """
+
+    size: int | Callable[[], int]
     folder: Path
 
 

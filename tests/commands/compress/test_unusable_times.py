@@ -11,7 +11,7 @@ from rich.console import Console
 
 from frcnn_cli.commands.compress.tables import cost_table
 from frcnn_cli.engine.compression import costs
-from frcnn_cli.engine.compression.costs import measure_costs, warn_of_unusable_times
+from frcnn_cli.engine.compression.costs import report_costs
 from frcnn_cli.engine.detection import stage_times
 from frcnn_cli.engine.detection.stage_times import NETWORK_STAGES, StageTimes, time_stages
 from frcnn_cli.engine.network.model import FastRCNN
@@ -42,9 +42,12 @@ def times_with(conv: float) -> StageTimes:
 
 def measure_with(
     model: FastRCNN, monkeypatch: pytest.MonkeyPatch, conv: float
-) -> tuple[list[costs.Cost], bool]:
-    """The costs of two models, the second with this time of the convolutions; and if it stops."""
-    enough = False
+) -> tuple[list[costs.Cost], bool, list[str]]:
+    """The costs of two models, the second with this time of the convolutions.
+
+    Also whether these times are enough, and the warnings.
+    """
+    enough, warnings = False, Warnings()
 
     def time(
         *_: object, is_enough: Callable[[list[StageTimes]], bool], attempts: int
@@ -57,7 +60,8 @@ def measure_with(
 
     monkeypatch.setattr(costs, "time_stages", time)
     monkeypatch.setattr(costs, "prepare_model", lambda model, precision: model)
-    return measure_costs((model, model), "float32"), enough
+    measured = report_costs((model, model), "float32", warnings)
+    return measured, enough, warnings.lines
 
 
 def ratios(before: costs.Cost, after: costs.Cost) -> dict[str, str]:
@@ -71,11 +75,8 @@ def ratios(before: costs.Cost, after: costs.Cost) -> dict[str, str]:
 def test_undisturbed_times_are_used(
     model: FastRCNN, monkeypatch: pytest.MonkeyPatch, conv: float
 ) -> None:
-    (before, after), enough = measure_with(model, monkeypatch, conv)
-    assert enough
-    warnings = Warnings()
-    warn_of_unusable_times((before, after), warnings)
-    assert warnings.lines == []
+    (before, after), enough, warnings = measure_with(model, monkeypatch, conv)
+    assert (enough, warnings) == (True, [])
     assert ratios(before, after)["convolutions"] == f"{conv:.2f}"
     assert after.to_json()["unchanged"] == conv
 
@@ -84,11 +85,8 @@ def test_undisturbed_times_are_used(
 def test_disturbed_times_are_repeated_and_then_rejected(
     model: FastRCNN, monkeypatch: pytest.MonkeyPatch, conv: float
 ) -> None:
-    (before, after), enough = measure_with(model, monkeypatch, conv)
+    (before, after), enough, (line,) = measure_with(model, monkeypatch, conv)
     assert not enough
-    warnings = Warnings()
-    warn_of_unusable_times((before, after), warnings)
-    (line,) = warnings.lines
     assert f"times cannot be used: the convolutions, which do not change, took {conv:.2f}" in line
     shown = ratios(before, after)
     assert shown["parameters"] == "1.00"

@@ -35,7 +35,7 @@ def test_averages_errors_counts_and_rules():
     assert row(text, "[red]") == ["[red]", "0", "0", "-", "-", "-", "-", "-"]
     assert row(text, "mAP corrected")[-1] == "100.0"
     assert row(text, "gain")[-1] == "+50.0"
-    assert "1 images, 2 objects" in text
+    assert "1 image, 2 objects" in text
     assert "1 on images outside the dataset, ignored" in " ".join(text.split())
     assert "IoU >= 0.5" in text
 

@@ -46,7 +46,7 @@ class TestMissingImages:
         assert result.exit_code == 0
         assert "2 of 3 images have no proposals (2, 3)" in result.output
         assert "1 ids with proposals are not among the images (9)" in result.output
-        assert "Converted 1 images" in result.output
+        assert "Converted 1 image " in result.output
         assert list(open_store("out")) == ["1"]
 
     def test_a_store_without_any_image_of_the_set_is_not_written(self, here: Path) -> None:
@@ -122,7 +122,7 @@ class TestImagesOption:
         assert result.exit_code == 1
         assert "image 1: box 1 (0, 0, 20, 20) is outside its image of 20 x 20" in result.output
         result = run("inspect", "a", "--images", "images")
-        assert "1 images have boxes outside the image; image 1: box 1" in result.output
+        assert "1 image has boxes outside the image; image 1: box 1" in result.output
 
     def test_inspection_names_the_ids_that_were_not_checked(self, here: Path) -> None:
         images("images", "1.png")

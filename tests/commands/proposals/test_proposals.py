@@ -253,6 +253,18 @@ class TestDraw:
         assert result.exit_code == 0, result.output
         assert Path("000004-proposals.png").exists()
 
+    def test_an_earlier_drawing_is_kept(self, demo):
+        arguments = ("draw", demo / "000004_boxes.mat", demo / "000004.jpg", "--top")
+        run(*arguments, 5)
+        first = Path("000004-proposals.png").read_bytes()
+        for number in (2, 3):
+            result = run(*arguments, 1)
+            assert result.output.splitlines()[-1] == f"000004-proposals-{number}.png"
+        assert Path("000004-proposals.png").read_bytes() == first
+        assert Path("000004-proposals-2.png").read_bytes() != first
+        assert run(*arguments, 1, "--out", "000004-proposals.png").exit_code == 0
+        assert Path("000004-proposals.png").read_bytes() != first
+
     def test_image_without_proposals(self, demo):
         result = run("draw", demo / "000004_boxes.mat", demo / "001551.jpg")
         assert result.exit_code == 1

@@ -57,9 +57,9 @@ def test_each_change_is_named(shapes: Path) -> None:
     changed = replace(dataset, images=(swapped, replace(second, image_id="new"), *others))
     replaced = {**digests, others[0].image_id: "f" * 64}
     assert fingerprint.differences(changed, replaced) == [
-        "1 images were removed",
-        "1 images were added (new)",
-        f"1 images have other sizes or objects ({first.image_id})",
+        "1 image was removed",
+        "1 image was added (new)",
+        f"1 image has another size or other objects ({first.image_id})",
         f"1 image files were replaced ({others[0].image_id})",
     ]
     assert fingerprint.differences(replace(dataset, classes=("a",)), {}) == ["the classes differ"]

@@ -130,7 +130,7 @@ def test_an_interrupted_evaluation_is_resumed(
     (journal,) = (own_cache / "detections").iterdir()
     resumed = Lines()
     evaluation = evaluate_model(loaded, data, reporter=resumed)
-    assert f"Resuming from {journal}: 1 images are done." in resumed.lines
+    assert f"Resuming from {journal}: 1 image is done." in resumed.lines
     assert evaluation == evaluate_model(loaded, data)
     # With other settings, the journal is not used.
     other = Lines()

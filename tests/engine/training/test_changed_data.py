@@ -111,8 +111,8 @@ def shorten(shapes: Path) -> None:
     ("change", "message"),
     [
         (swap_labels, r"images have other sizes or objects \("),
-        (shorten, "1 images were removed"),
-        (lambda shapes: darken(images_of(shapes)[2]), "1 image files were replaced"),
+        (shorten, "1 image was removed"),
+        (lambda shapes: darken(images_of(shapes)[2]), "1 image file was replaced"),
     ],
 )
 def test_a_run_is_not_resumed_on_changed_data(

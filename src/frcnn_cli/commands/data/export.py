@@ -12,6 +12,7 @@ from frcnn_cli.engine.datasets.export.dataset import export_dataset
 from frcnn_cli.engine.datasets.export.formats import FORMATS
 from frcnn_cli.engine.datasets.find import default_splits
 from frcnn_cli.engine.datasets.open import open_dataset
+from frcnn_proposals.wording import counted
 
 
 @click.command()
@@ -74,4 +75,6 @@ def export(
         detections = {name: item.above(score_threshold) for name, item in read.items()}
     export_dataset(data, out, format, detections, copy_images)
     content = "ground truth" if detections is None else "detections"
-    output.note(f"Wrote the {content} of {len(data)} images ({dataset}, split {split}) to {out}")
+    output.note(
+        f"Wrote the {content} of {counted(len(data), 'image')} ({dataset}, split {split}) to {out}"
+    )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.markup import escape
 
-from frcnn_cli.commands.detect.tables import detection_table, video_table
+from frcnn_cli.commands.detect.tables import detection_table, nothing_found, video_table
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.commands.shared.detection_options import (
@@ -23,12 +23,15 @@ from frcnn_cli.engine.drawing.detections import annotated_image_path
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.proposals.paths import check_crops_folder
+from frcnn_cli.engine.records import highest
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import reject_same_file
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.detection.images import ImageDetections
+    from frcnn_cli.engine.detection.run import Detector
     from frcnn_cli.engine.detection.video_run import VideoDetections
     from frcnn_cli.engine.proposals.run import ImageFile
 
@@ -153,11 +156,11 @@ def detect(output: Output, /, **given: Any) -> None:
                     "Only one video or camera can be processed at a time, by one process."
                 )
             done = detect_in_video(detector, videos[0], chosen.out, outputs, output)
-            _print_video(output, chosen, done)
+            _print_video(output, chosen, done, detector)
         else:
             detected = detect_in_files(detector, files, outputs, chosen.max_pixels, team, output)
             if team.is_first:
-                _print_files(output, chosen, detected, loaded.classes)
+                _print_files(output, chosen, detected, detector)
 
 
 def _checked_files(chosen: DetectOptions, videos: list[str], output: Output) -> list[ImageFile]:
@@ -184,10 +187,14 @@ def parse_names(text: str) -> tuple[str, ...]:
 
 
 def _print_files(
-    output: Output, chosen: DetectOptions, detected: ImageDetections, classes: tuple[str, ...]
+    output: Output, chosen: DetectOptions, detected: ImageDetections, detector: Detector
 ) -> None:
-    if detected.detections:
-        output.print(detection_table(detected.detections, classes))
+    found = detected.detections
+    if found:
+        output.print(detection_table(found, detector.loaded.classes))
+        if not any(map(len, found.values())):
+            best = highest(each.best_rejected for each in found.values())
+            output.note(nothing_found(best, detector.settings.score_threshold))
         if chosen.viz:
             output.print(f"Annotated images: [bold]{escape(str(chosen.out))}[/]")
     _note_files(output, chosen.outputs)
@@ -203,10 +210,14 @@ def _note_files(output: Output, outputs: DetectionOutputs) -> None:
             output.note(f"Detections: {path}")
 
 
-def _print_video(output: Output, chosen: DetectOptions, done: VideoDetections) -> None:
+def _print_video(
+    output: Output, chosen: DetectOptions, done: VideoDetections, detector: Detector
+) -> None:
     output.print(video_table(done.objects))
+    if not done.objects:
+        output.note(nothing_found(done.best_rejected, detector.settings.score_threshold))
     output.note(
-        f"{done.frames} frames in {done.seconds:.1f} s: "
+        f"{counted(done.frames, 'frame')} in {done.seconds:.1f} s: "
         f"{done.frames / done.seconds:.1f} frames per second"
     )
     output.print(f"Video: [bold]{escape(str(done.path))}[/]")
@@ -214,5 +225,7 @@ def _print_video(output: Output, chosen: DetectOptions, done: VideoDetections) -
     if done.failure is not None:
         raise done.failure
     if done.interrupted:
-        output.note(f"Interrupted after {done.frames} frames: the files contain all of them.")
+        output.note(
+            f"Interrupted after {counted(done.frames, 'frame')}, all of which are in the files."
+        )
         raise KeyboardInterrupt

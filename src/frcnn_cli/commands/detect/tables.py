@@ -38,6 +38,16 @@ def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> T
     return table
 
 
+def nothing_found(best_rejected: float | None, threshold: float | None) -> str:
+    """A line for images without any detection, with the score that came closest."""
+    if best_rejected is None or threshold is None:
+        return "No detections."
+    return (
+        f"No detections: the highest score is {best_rejected:.3f}, below the threshold of "
+        f"{threshold:g}. Lower it with --score-threshold."
+    )
+
+
 def video_table(objects: Counter[str]) -> Table:
     """Detections per class, over all frames of a video."""
     rows = [(name, str(count)) for name, count in objects.most_common()]

@@ -13,6 +13,7 @@ from frcnn_cli.commands.shared.console import Output, write_json
 from frcnn_cli.commands.shared.paths import format_of
 from frcnn_cli.commands.shared.tables import FoldedTable, make_table
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.evaluation.coco import CocoResult
@@ -100,8 +101,9 @@ def counts_line(evaluation: Evaluation) -> str:
     """The numbers of images, objects and detections, in Rich markup."""
     counts = evaluation.counts
     line = (
-        f"{counts.images} images, {counts.objects} objects ({counts.ignored} difficult or crowd "
-        f"objects ignored), {counts.detections} detections"
+        f"{counted(counts.images, 'image')}, {counted(counts.objects, 'object')} ("
+        f"{counted(counts.ignored, 'difficult or crowd object')} ignored), "
+        f"{counted(counts.detections, 'detection')}"
     )
     if counts.outside:
         line += f"; {counts.outside} on images outside the dataset, ignored"

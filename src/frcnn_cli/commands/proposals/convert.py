@@ -13,6 +13,7 @@ from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.proposals.convert import Conversion, convert_proposals
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.known import WRITABLE
+from frcnn_proposals.wording import counted
 
 _WRITABLE = ("store", *(format.name for format in WRITABLE))
 
@@ -65,5 +66,5 @@ def convert(
     result = convert_proposals(file, out, conversion)
     for remark in result.remarks:
         output.warn(remark)
-    converted = f"Converted {result.images} images from {result.format} to {to}"
+    converted = f"Converted {counted(result.images, 'image')} from {result.format} to {to}"
     output.print(f"{converted}: [bold]{escape(str(out))}[/]")

@@ -20,7 +20,7 @@ from frcnn_proposals.formats.content import kind_of
 @click.option(
     "--out",
     type=options.Picture,
-    show_default="ID-proposals.png",
+    show_default="ID-proposals.png, or a new number",
     help="Output image: .png, .jpg or .jpeg.",
 )
 @click.option(

@@ -15,8 +15,9 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.engine.proposals.inputs import image_files, sizes_of
-from frcnn_proposals.formats.inspect import Inspection, inspect_proposals
+from frcnn_proposals.formats.inspect import Inspection, Survey, inspect_proposals
 from frcnn_proposals.formats.interpret import Hints
+from frcnn_proposals.wording import counted
 
 _FAILURES_SHOWN = 20
 
@@ -63,11 +64,7 @@ def _lines(inspection: Inspection) -> Iterator[tuple[str, str]]:
         yield "", f"{verdict.format} ({verdict.layout}): {fits}"
     yield "images", str(inspection.images)
     yield "ids", inspection.ids
-    mean = survey.boxes / survey.tables if survey.tables else 0
-    yield (
-        "boxes",
-        f"{survey.boxes}: {survey.fewest} to {survey.most} per image, {mean:.1f} on average",
-    )
+    yield "boxes", _box_counts(survey)
     if survey.lowest:
         ends = zip(survey.lowest, survey.highest, strict=True)
         columns = ", ".join(f"{low:g} to {high:g}" for low, high in ends)
@@ -82,9 +79,21 @@ def _lines(inspection: Inspection) -> Iterator[tuple[str, str]]:
     for remark in inspection.remarks:
         yield "note", remark
     if inspection.failures:
-        yield "no proposals", f"{len(inspection.failures)} images"
+        yield "no proposals", counted(len(inspection.failures), "image")
     for image_id, reason in inspection.failures[:_FAILURES_SHOWN]:
         yield "", f"{image_id}: {reason}"
+
+
+def _box_counts(survey: Survey) -> str:
+    """The number of boxes, and their range per image: without digits that mean nothing."""
+    if survey.fewest == survey.most:
+        return f"{survey.boxes:,}: {survey.most:,} per image"
+    mean = survey.boxes / survey.tables
+    digits = 0 if mean >= 100 else 1
+    return (
+        f"{survey.boxes:,}: {survey.fewest:,} to {survey.most:,} per image, "
+        f"{mean:,.{digits}f} on average"
+    )
 
 
 def _as_json(inspection: Inspection) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_proposals.store.merge import merge_stores
 from frcnn_proposals.store.reader import open_store
+from frcnn_proposals.wording import counted
 
 
 @click.command()
@@ -26,9 +27,9 @@ def merge(output: Output, stores: tuple[Path, ...], out: Path) -> None:
     total = sum(len(open_store(path)) for path in stores)
     with output.progress("Merging", total) as advance:
         result = merge_stores(stores, out, lambda: advance(1, ""))
-    output.print(f"Merged {result.images} images: [bold]{escape(str(out))}[/]")
+    output.print(f"Merged {counted(result.images, 'image')}: [bold]{escape(str(out))}[/]")
     if result.failures:
         output.warn(
-            f"{len(result.failures)} images have no proposals; list them with "
-            f"`frcnn proposals inspect {out}`."
+            f"{counted(len(result.failures), 'image has', 'images have')} no proposals; list them "
+            f"with `frcnn proposals inspect {out}`."
         )

@@ -8,6 +8,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.evaluation.proposal_recall import ProposalRecall
+from frcnn_proposals.wording import counted
 
 
 def recall_tables(recall: ProposalRecall) -> Iterator[Table]:
@@ -26,7 +27,8 @@ def recall_tables(recall: ProposalRecall) -> Iterator[Table]:
         )
         for group, result in groups.items()
     ]
-    title = f"{recall.title}: {report.images} images, {report.boxes:.1f} proposals per image"
+    images, digits = counted(report.images, "image"), 0 if report.boxes >= 100 else 1
+    title = f"{recall.title}: {images}, {report.boxes:,.{digits}f} proposals per image"
     headings = ("", "objects", "MABO", "average recall", "recall 0.5", "recall 0.7")
     yield make_table(title, headings, rows)
     rows = [

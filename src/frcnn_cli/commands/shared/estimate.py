@@ -23,7 +23,8 @@ def room_in_words(needs: Needs) -> str:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    return f"about {in_bytes(needs.size)} on disk ({in_bytes(free)} free)"
+    size = needs.size if isinstance(needs.size, int) else needs.size()
+    return f"about {in_bytes(size)} on disk ({in_bytes(free)} free)"
 
 
 class Pace:

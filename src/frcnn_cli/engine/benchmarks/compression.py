@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from frcnn_cli.engine.benchmarks.measuring import BenchmarkResult
-from frcnn_cli.engine.compression.costs import Cost, measure_costs, warn_of_unusable_times
+from frcnn_cli.engine.compression.costs import Cost, report_costs
 from frcnn_cli.engine.compression.svd import decompose
 from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
@@ -59,11 +58,7 @@ def benchmark_compression(
     uncompressed = create_model(backbone, _CLASSES, "none").eval()
     thin = FastRCNN(with_ranks(uncompressed.architecture, dict(ranks))).eval()
     thin = thin.to(memory_format=torch.channels_last)
-    with reporter.progress("Timing, interleaved", None) as advance:
-        before, after = measure_costs(
-            (uncompressed, thin), "float32", rounds, partial(advance, 1, "")
-        )
-    warn_of_unusable_times((before, after), reporter)
+    before, after = report_costs((uncompressed, thin), "float32", reporter, rounds)
     return CompressionSpeed(before, after)
 
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from frcnn_cli.engine.compression.accuracy import measure_map
 from frcnn_cli.engine.compression.bounds import Bound, BoundOptions
-from frcnn_cli.engine.compression.costs import Cost, measure_costs, warn_of_unusable_times
+from frcnn_cli.engine.compression.costs import Cost, measure_costs, report_costs
 from frcnn_cli.engine.compression.layers import Compression, decompose_layers, replace_layers
 from frcnn_cli.engine.compression.ranks import (
     Choice,
@@ -113,9 +113,7 @@ def compress_model(
         raise MisuseError("No layer would get smaller, so no model is written.")
     stored = as_stored(compression.model, in_half)
     models = (loaded.model, stored)
-    with reporter.progress("Timing", None) as advance:
-        costs = measure_costs(models, loaded.precision, on_run=lambda: advance(1, ""))
-    warn_of_unusable_times(costs, reporter)
+    costs = report_costs(models, loaded.precision, reporter)
     maps = _measure_maps(loaded, compression.model, stored, images, search, reporter)
     before = Measurement(costs[0], loaded.path.stat().st_size, *maps[:1])
     layers = {layer.name: layer.to_json() for layer in compression.layers}

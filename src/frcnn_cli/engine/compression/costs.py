@@ -79,8 +79,26 @@ def measure_costs(
     return costs
 
 
-def warn_of_unusable_times(costs: Sequence[Cost], reporter: Reporter) -> None:
-    """Warn if the time of the convolutions shows that the machine was busy."""
+def report_costs(
+    models: Sequence[FastRCNN], precision: Precision, reporter: Reporter, repeats: int = REPEATS
+) -> list[Cost]:
+    """Measure the costs with a progress report, and warn if the machine was too busy."""
+    left = len(models) * (ATTEMPTS * repeats + 1)
+
+    with reporter.progress("Timing", left) as advance:
+
+        def on_run() -> None:
+            nonlocal left
+            left -= 1
+            advance(1, "")
+
+        costs = measure_costs(models, precision, repeats, on_run)
+        advance(left, "")  # the runs that were not necessary
+    _warn_of_unusable_times(costs, reporter)
+    return costs
+
+
+def _warn_of_unusable_times(costs: Sequence[Cost], reporter: Reporter) -> None:
     worst = max((cost.unchanged for cost in costs), key=lambda unchanged: abs(unchanged - 1))
     if not all(cost.has_usable_times for cost in costs):
         reporter.warn(

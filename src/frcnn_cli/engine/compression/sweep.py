@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from frcnn_cli.engine.compression.accuracy import measure_map
-from frcnn_cli.engine.compression.costs import measure_costs, warn_of_unusable_times
+from frcnn_cli.engine.compression.costs import report_costs
 from frcnn_cli.engine.compression.layers import decompose_layers, replace_layers
 from frcnn_cli.engine.compression.ranks import Choice, by_rank
 from frcnn_cli.engine.models.loaded import LoadedModel
@@ -78,9 +78,7 @@ def sweep_ranks(
         as_stored(compression.model, half and rank is not None)
         for rank, compression in compressions.items()
     ]
-    with reporter.progress("Timing", None) as advance:
-        costs = measure_costs(models, loaded.precision, on_run=lambda: advance(1, ""))
-    warn_of_unusable_times(costs, reporter)
+    costs = report_costs(models, loaded.precision, reporter)
     settings, description = loaded.experiment.detect, "Detecting at all ranks"
     maps = measure_map(models, images, settings, loaded.precision, description, reporter)
     for rank, compression in compressions.items():

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_proposals.wording import counted
 
 # Hexadecimal digits of a digest: 64 bits.
 _DIGITS = 16
@@ -66,10 +67,14 @@ class Fingerprint:
         removed = len(self.images.keys() - now.images.keys())
         return [
             *(["the classes differ"] if self.classes != now.classes else []),
-            *([f"{removed} images were removed"] if removed else []),
-            *_counted(added, "images were added"),
-            *_counted(changed, "images have other sizes or objects"),
-            *_counted(replaced, "image files were replaced"),
+            *([counted(removed, "image was removed", "images were removed")] if removed else []),
+            *_named(added, "image was added", "images were added"),
+            *_named(
+                changed,
+                "image has another size or other objects",
+                "images have other sizes or objects",
+            ),
+            *_named(replaced, "image file was replaced", "image files were replaced"),
         ]
 
     def seen_of(self, dataset: Dataset, digests: Mapping[str, str]) -> int:
@@ -145,10 +150,10 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
 
 
-def _counted(image_ids: Iterable[str], what: str) -> list[str]:
+def _named(image_ids: Iterable[str], one: str, several: str) -> list[str]:
     names = list(image_ids)
     more = ", ..." if len(names) > 3 else ""
-    return [f"{len(names)} {what} ({', '.join(names[:3])}{more})"] if names else []
+    return [f"{counted(len(names), one, several)} ({', '.join(names[:3])}{more})"] if names else []
 
 
 def _packed(digests: Iterable[str]) -> str:

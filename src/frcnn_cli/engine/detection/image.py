@@ -38,6 +38,8 @@ def detect_image(
     scores, candidates, labels = _best_of_each_class(scores, clipped, settings.max_per_class)
     threshold = -math.inf if settings.score_threshold is None else settings.score_threshold
     passed = torch.nonzero(scores >= threshold).squeeze(1)
+    if len(passed) == 0 and len(scores) > 0:
+        return Detections(best_rejected=float(scores.max()))
     # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
     continuous = candidates[passed] + candidates.new_tensor([0.0, 0.0, 1.0, 1.0])
     unsuppressed = batched_nms(continuous, scores[passed], labels[passed], settings.nms_iou)

@@ -22,6 +22,7 @@ from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import check_no_link
 from frcnn_proposals.locking import OnWait, open_locked, remove_unless_locked
+from frcnn_proposals.wording import counted
 
 _FORMAT = "frcnn detections, unfinished, 1"
 _START = orjson.dumps({"format": _FORMAT})[:-1]  # every journal begins with it
@@ -155,7 +156,8 @@ def resumed(journal: Journal | None, reporter: Reporter) -> Iterator[None]:
         return
     with journal:
         if len(journal):
-            reporter.note(f"Resuming from {journal.path}: {len(journal)} images are done.")
+            images_are = counted(len(journal), "image is", "images are")
+            reporter.note(f"Resuming from {journal.path}: {images_are} done.")
         try:
             yield
         except KeyboardInterrupt:

@@ -55,7 +55,9 @@ class Detector:
 
     def selected(self, detections: Detections) -> Detections:
         """The detections of the selected classes."""
-        return detections if self.labels is None else detections.with_labels(self.labels)
+        if self.labels is None:
+            return detections
+        return replace(detections.with_labels(self.labels), best_rejected=None)
 
 
 def make_detector(

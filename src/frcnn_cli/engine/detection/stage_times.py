@@ -133,7 +133,7 @@ def time_stages(
     settings = [_EVERY_SCORE] * len(models) if settings is None else settings
     runs: list[list[dict[str, float]]] = [[] for _ in models]
     for repeat in range(attempts * repeats + 1):
-        if repeat > 1 and (repeat - 1) % repeats == 0 and is_enough(_medians(runs)):
+        if repeat > 1 and (repeat - 1) % repeats == 0 and is_enough(_medians(models, runs)):
             break
         for model, model_settings, times in zip(models, settings, runs, strict=True):
             clock = StageClock(model.offset_means.device)
@@ -142,10 +142,12 @@ def time_stages(
             if repeat > 0:
                 times.append(clock.seconds)
             on_run()
-    return _medians(runs)
+    return _medians(models, runs)
 
 
-def _medians(runs: Sequence[Sequence[Mapping[str, float]]]) -> list[StageTimes]:
+def _medians(
+    models: Sequence[FastRCNN], runs: Sequence[Sequence[Mapping[str, float]]]
+) -> list[StageTimes]:
     return [
         StageTimes(
             median(sum(seconds.values()) for seconds in times),

@@ -14,6 +14,7 @@ from typing import Any
 from frcnn_proposals.base import Image
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import MAX_PIXELS
+from frcnn_proposals.wording import counted
 
 _SUFFIXES = ".mp4 .m4v .mov .avi .mkv .webm .mpg .mpeg .ts .wmv .flv .ogv .3gp"
 SUFFIXES = frozenset(_SUFFIXES.split(" "))
@@ -140,7 +141,7 @@ def _frames(capture: Any, video: Video) -> Iterator[Frame]:
         yield Frame(index, seconds, cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
         index += 1
     if video.is_camera:
-        raise InputError(f"{video.name}: the camera stopped after {index} frames")
+        raise InputError(f"{video.name}: the camera stopped after {counted(index, 'frame')}")
     if index == 0:
         raise InputError(f"{video.name}: no frame can be read")
     expected = video.frames or 0

@@ -28,13 +28,14 @@ from frcnn_cli.engine.drawing.detections import draw_detections
 from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.source_calls import Propose, SourceCalls, clipped_message
-from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.records import Detections, highest
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import reject_same_file, unfinished_file, whole_file
 from frcnn_proposals.sources.call import failure_message
+from frcnn_proposals.wording import counted
 
 SUFFIX = ".mp4"
 _CODEC = "mp4v"  # MPEG-4, which every build of OpenCV can write
@@ -50,7 +51,8 @@ class VideoDetections:
 
     path: the annotated video. json_path: its detections. objects: number of detections per
     class. failure: the error that ended the video. interrupted: whether Ctrl-C ended it. clipped:
-    number of proposals that reached outside the frames.
+    number of proposals that reached outside the frames. best_rejected: the highest score in the
+    frames in which no score reached the threshold.
     """
 
     path: Path
@@ -61,6 +63,7 @@ class VideoDetections:
     failure: InputError | None = None
     interrupted: bool = False
     clipped: int = 0
+    best_rejected: float | None = None
 
 
 def detect_in_video(
@@ -115,7 +118,8 @@ def detect_in_video(
                     write(frame, draw_detections(frame.image, detections, classes))
                     done.frames += 1
                     done.clipped += proposals.clipped
-                    advance(1, f"{len(detections)} objects")
+                    done.best_rejected = highest((done.best_rejected, detections.best_rejected))
+                    advance(1, counted(len(detections), "object"))
                     if stop.made:
                         break
             except InputError as error:

@@ -16,6 +16,7 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.store.reader import ProposalStore
+from frcnn_proposals.wording import counted
 
 
 def open_images(
@@ -160,4 +161,4 @@ def _warn_of_other_proposals(
 
 
 def _line(name: str, dataset: Dataset) -> str:
-    return f"Dataset: {name}, split {dataset.split}, {len(dataset)} images"
+    return f"Dataset: {name}, split {dataset.split}, {counted(len(dataset), 'image')}"

@@ -58,8 +58,8 @@ def draw_proposals(
     """Draw the proposals of one image from `file`: the best one per object, or the first `top`.
 
     image: a file, or an id of `dataset`. out: a PNG file, or JPEG by its suffix; None is
-    <id>-proposals.png in the current folder. Raises MisuseError if the
-    image does not exist, InputError if the file has no proposals for it.
+    <id>-proposals.png in the current folder, with a number if that exists. Raises MisuseError if
+    the image does not exist, InputError if the file has no proposals for it.
     """
     found = find_record(image, dataset, data_root)
     pixels = read_image(found.path)
@@ -80,12 +80,21 @@ def draw_proposals(
         drawn = draw_best_boxes(pixels, best, found.classes)
     else:
         drawn = draw_first_boxes(pixels, proposals, top or _FIRST_BOXES)
-    out = out or Path(f"{found.image_id.replace('/', '_')}-proposals.png")
+    out = out or _unused_file(f"{found.image_id.replace('/', '_')}-proposals")
     file_format = "jpeg" if out.suffix.lower() in (".jpg", ".jpeg") else "png"
     buffer = io.BytesIO()
     PillowImage.fromarray(np.ascontiguousarray(drawn)).save(buffer, file_format, quality=92)
     write_whole(out, buffer.getvalue())
     return DrawnProposals(out, len(proposals), best, found.classes)
+
+
+def _unused_file(stem: str) -> Path:
+    """A PNG file in the current folder that does not exist: stem.png, stem-2.png, ..."""
+    path, number = Path(f"{stem}.png"), 1
+    while path.exists():
+        number += 1
+        path = Path(f"{stem}-{number}.png")
+    return path
 
 
 @dataclass(frozen=True)

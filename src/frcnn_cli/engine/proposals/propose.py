@@ -26,9 +26,7 @@ from frcnn_proposals.store.merge import merge_stores
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import open_store
 from frcnn_proposals.store.schema import is_store
-
-# The stored size of about 2,000 boxes with scores.
-_BYTES_PER_IMAGE = 40_000
+from frcnn_proposals.wording import counted
 
 
 def propose(
@@ -62,13 +60,21 @@ def propose(
         _check_nothing_is_lost(out, files, source)
     own = len(team.part(files))
     note_sixteen_bit((path for _, path in files), reporter)
-    needs = Needs(_BYTES_PER_IMAGE * len(files), out)
+    latest = ProposeProgress(len(files))
+    needs = Needs(lambda: _size_of_all(latest, len(files)), out)
     with reporter.progress(f"Proposing ({source.name})", own, needs=needs) as advance:
+        show = advance_with_rate(advance)
+
+        def on_progress(progress: ProposeProgress) -> None:
+            nonlocal latest
+            latest = progress
+            show(progress)
+
         propose_part = partial(
             propose_images,
             source=source,
             workers=workers,
-            on_progress=advance_with_rate(advance),
+            on_progress=on_progress,
             on_wait=waits_for_store(reporter),
             max_pixels=max_pixels,
         )
@@ -82,6 +88,11 @@ def propose(
     return result
 
 
+def _size_of_all(progress: ProposeProgress, images: int) -> int:
+    """The bytes of the proposals of all images that are not stored yet, if all are alike."""
+    return progress.size * (images - progress.reused) // max(1, progress.computed)
+
+
 def _check_nothing_is_lost(out: Path, files: Sequence[ImageFile], source: Source) -> None:
     """Raise MisuseError if the run would remove proposals of other images or another source."""
     if not is_store(out):
@@ -90,13 +101,14 @@ def _check_nothing_is_lost(out: Path, files: Sequence[ImageFile], source: Source
     if store.provenance.fingerprint != Provenance.of(source).fingerprint:
         lost = (
             f"contains proposals of another source or other parameters ({store.provenance.source}) "
-            f"for {len(store)} images"
+            f"for {counted(len(store), 'image')}"
         )
     else:
         others = set(store.ids()) - {image_id for image_id, _ in files}
         if not others:
             return
-        lost = f"contains proposals of {len(others)} images that are not among the given ones"
+        images = counted(len(others), "image that is", "images that are")
+        lost = f"contains proposals of {images} not among the given ones"
     raise MisuseError(
         f"{out}: {lost}, which would be removed.\n"
         "Add --replace to remove them, or choose another store with --out."

@@ -28,12 +28,16 @@ ImageFile = tuple[str, str | Path]  # image id, path
 
 @dataclass(frozen=True)
 class ProposeProgress:
-    """Progress of a run in images; reused ones were already in the store."""
+    """Progress of a run in images; reused ones were already in the store.
+
+    size: bytes of the boxes and scores of the computed images.
+    """
 
     total: int
     computed: int = 0
     reused: int = 0
     failed: int = 0
+    size: int = 0
 
     @property
     def done(self) -> int:
@@ -93,13 +97,18 @@ def propose_images(
                 progress = replace(progress, failed=progress.failed + 1)
             elif outcome.proposals is not None:
                 store.add(outcome.image_id, outcome.proposals, outcome.digest, outcome.size)
-                progress = replace(progress, computed=progress.computed + 1)
+                size = progress.size + _stored_size(outcome.proposals)
+                progress = replace(progress, computed=progress.computed + 1, size=size)
                 clipped += outcome.proposals.clipped
             else:
                 progress = replace(progress, reused=progress.reused + 1)
             on_progress(progress)
         store.finish(None if keep_others else [image_id for image_id, _ in images])
     return ProposeResult(out, progress.computed, progress.reused, tuple(sorted(failures)), clipped)
+
+
+def _stored_size(proposals: Proposals) -> int:
+    return proposals.boxes.nbytes + (0 if proposals.scores is None else proposals.scores.nbytes)
 
 
 @dataclass(frozen=True)

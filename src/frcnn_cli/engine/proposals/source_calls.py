@@ -21,6 +21,7 @@ from frcnn_proposals.base import Image, Proposals, Source, is_thread_safe
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.sources.call import SourceError, call_source, load_files
 from frcnn_proposals.sources.registry import make_source, parse_parameters
+from frcnn_proposals.wording import counted
 
 # A function from image id and pixels to proposals.
 Propose = Callable[[str, Image], Proposals]
@@ -59,7 +60,8 @@ def source_of(settings: ProposalSettings) -> Source:
 
 def clipped_message(source: str, count: int) -> str:
     """The warning about `count` boxes of a source that reached outside their images."""
-    return f"{count} boxes of {source} reached outside their images and were clipped or removed."
+    boxes, were = counted(count, "box", "boxes"), "was" if count == 1 else "were"
+    return f"{boxes} of {source} reached outside the image and {were} clipped or removed."
 
 
 class _Processes:

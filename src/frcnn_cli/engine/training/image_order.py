@@ -19,6 +19,7 @@ from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import Sampling
 from frcnn_cli.engine.training.sampling import Quota
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.wording import counted
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def epoch_shares(
     if len(dataset) < rois:
         raise MisuseError(
             f"RoI-centric sampling requires a different image for each of {rois} RoIs; "
-            f"{dataset.name} {dataset.split} has {len(dataset)} images.\n"
+            f"{dataset.name} {dataset.split} has {counted(len(dataset), 'image')}.\n"
             "Lower sampling.rois_per_image, or use hierarchical sampling."
         )
     generator = generator_for(seed, epoch, "order")

@@ -33,6 +33,7 @@ from frcnn_cli.engine.settings import (
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -220,8 +221,8 @@ def validation_dataset(
     shared = sum(record.path.resolve() in trained for record in found.images)
     if shared:
         raise MisuseError(
-            f"{shared} images of the val split are also in the training split "
-            f"{training.split}.\n{fix}"
+            f"{counted(shared, 'image of the val split is', 'images of the val split are')} also "
+            f"in the training split {training.split}.\n{fix}"
         )
     if any(record.truth is None for record in found.images) or not found.images:
         raise MisuseError(f"The val split of {data.dataset} is not annotated.\n{fix}")

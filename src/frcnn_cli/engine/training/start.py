@@ -40,6 +40,7 @@ from frcnn_cli.engine.training.run_folder import (
     write_setting,
 )
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.wording import counted
 
 _DEFAULT_OPTIONS = RunOptions()
 _NOT_MOVED = NewPlaces()
@@ -145,7 +146,7 @@ def _train(
     team = options.team
     processes = "" if team.world == 1 else f" in {team.world} processes"
     reporter.note(
-        f"Training {experiment.backbone} on {len(run.dataset)} images of "
+        f"Training {experiment.backbone} on {counted(len(run.dataset), 'image')} of "
         f"{Path(experiment.data.dataset).name} {experiment.data.split}, {run.settings.iterations} "
         f"iterations at scale {experiment.preprocessing.scale}, on "
         f"{run.device}{processes} in {run.settings.precision}, into {folder}"
