@@ -14,6 +14,7 @@ from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.benchmarks.cases import DETECTION_CASES
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.benchmarks.detect import DetectionBenchmark
@@ -47,7 +48,8 @@ def bench_detect(
 
     found = benchmark_detection(cases, count, rounds, output)
     kind = "VOC" if found.photographs else "generated"
-    output.print(_table(found, f"Detection in {count} {kind} images, {found.threads} threads"))
+    images, threads = counted(count, f"{kind} image"), counted(found.threads, "thread")
+    output.print(_table(found, f"Detection in {images}, {threads}"))
     output.print(_stage_table(found))
     write_json(json_path, found.to_json())
     if found.differing:

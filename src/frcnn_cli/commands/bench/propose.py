@@ -14,6 +14,7 @@ from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.benchmarks.cases import LIST_LENGTHS
 from frcnn_cli.engine.datasets.locate import locate
 from frcnn_proposals.sources.selective_search import Mode
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.benchmarks.propose import ModeResult
@@ -56,7 +57,7 @@ def bench_propose(
 
     modes = modes or tuple(LIST_LENGTHS)
     found = benchmark_proposals(name, split, data_root, images, modes, output)
-    output.print(_table(found.modes, f"{found.images} images of {name} {split}"))
+    output.print(_table(found.modes, f"{counted(found.images, 'image')} of {name} {split}"))
     write_json(json_path, found.to_json())
 
 

@@ -8,6 +8,7 @@ import click
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
+from frcnn_proposals.wording import counted
 
 
 @click.command()
@@ -40,4 +41,4 @@ def generate(output: Output, out: Path, images: int, seed: int, size: tuple[int,
     from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 
     generate_dataset(out, images, seed, size, output)
-    output.note(f"Wrote {images} images to {out}. Next: `frcnn train {out}`.")
+    output.note(f"Wrote {counted(images, 'image')} to {out}. Next: `frcnn train {out}`.")
