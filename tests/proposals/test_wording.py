@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_proposals.wording import counted
+from frcnn_proposals.wording import counted, rate_of
 
 SOURCES = [
     path
@@ -23,6 +23,13 @@ def test_one_has_no_plural() -> None:
     assert [counted(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
     assert counted(1, "box", "boxes") == "1 box"
     assert counted(3, "image is", "images are") == "3 images are"
+
+
+def test_slow_work_has_seconds_per_item() -> None:
+    assert rate_of(8, "image") == "8.0 images/s"
+    assert rate_of(1, "image") == "1.0 images/s"
+    assert rate_of(0.4, "frame") == "2.5 s per frame"
+    assert rate_of(0.004, "image") == "250.0 s per image"
 
 
 @pytest.mark.parametrize(

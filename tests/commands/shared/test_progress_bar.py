@@ -25,6 +25,6 @@ def test_the_training_line_is_not_truncated(width: int) -> None:
     text = " ".join(shown.file.getvalue().split())
     for part in ("1234/4500", "left -:--:--", "loss 1.197 (class 0.678, boxes 0.519)"):
         assert part in text
-    for part in ("rate 0.001", "4.0 images/s", "val mAP 48.8"):
+    for part in ("elapsed 0:00:00 left", "rate 0.001", "4.0 images/s", "val mAP 48.8"):
         assert part in text
     assert "…" not in text

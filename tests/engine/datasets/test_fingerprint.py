@@ -60,12 +60,12 @@ def test_each_change_is_named(shapes: Path) -> None:
         "1 image was removed",
         "1 image was added (new)",
         f"1 image has another size or other objects ({first.image_id})",
-        f"1 image files were replaced ({others[0].image_id})",
+        f"1 image file was replaced ({others[0].image_id})",
     ]
     assert fingerprint.differences(replace(dataset, classes=("a",)), {}) == ["the classes differ"]
     moved = replace(first.truth, boxes=first.truth.boxes + np.float32(1))
     moved_boxes = replace(dataset, images=(replace(first, truth=moved), second, *others))
-    assert "other sizes or objects" in fingerprint.differences(moved_boxes, {})[0]
+    assert "another size or other objects" in fingerprint.differences(moved_boxes, {})[0]
 
 
 def test_images_are_the_same_by_file_or_by_id_within_one_dataset(

@@ -27,7 +27,7 @@ from frcnn_cli.engine.records import highest
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import reject_same_file
-from frcnn_proposals.wording import counted
+from frcnn_proposals.wording import counted, rate_of
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.detection.images import ImageDetections
@@ -218,7 +218,7 @@ def _print_video(
         output.note(nothing_found(done.best_rejected, detector.settings.score_threshold))
     output.note(
         f"{counted(done.frames, 'frame')} in {done.seconds:.1f} s: "
-        f"{done.frames / done.seconds:.1f} frames per second"
+        f"{rate_of(done.frames / done.seconds, 'frame')}"
     )
     output.print(f"Video: [bold]{escape(str(done.path))}[/]")
     _note_files(output, replace(chosen.outputs, json_path=done.json_path))

@@ -21,6 +21,7 @@ from rich.text import Text
 
 from frcnn_cli.commands.shared.estimate import Pace, in_bytes, in_words
 from frcnn_cli.engine.reporter import Counted
+from frcnn_proposals.wording import rate_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Unit:
 
 
 ITEMS = Unit(MofNCompleteColumn)
-FRAMES = Unit(MofNCompleteColumn, rate=lambda speed: f"{speed:.1f} frames/s")
+FRAMES = Unit(MofNCompleteColumn, rate=lambda speed: rate_of(speed, "frame"))
 BYTES = Unit(DownloadColumn, in_bytes, lambda speed: f"{in_bytes(round(speed))}/s")
 UNITS: dict[Counted, Unit] = {"items": ITEMS, "frames": FRAMES, "bytes": BYTES}
 
@@ -90,9 +91,10 @@ def bar(unit: Unit, console: Console, pace: Pace) -> Progress:
     rate = [] if unit.rate is None else [_RateColumn(unit.rate)]
     return _WordedProgress(
         TextColumn("{task.description}"),
-        BarColumn(max(8, min(40, console.width - 50))),
+        BarColumn(max(8, min(40, console.width - 58))),
         unit.amount(),
         *rate,
+        TextColumn("elapsed"),
         TimeElapsedColumn(),
         TextColumn("left"),
         _TimeLeftColumn(pace),

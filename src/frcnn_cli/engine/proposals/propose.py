@@ -26,7 +26,7 @@ from frcnn_proposals.store.merge import merge_stores
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import open_store
 from frcnn_proposals.store.schema import is_store
-from frcnn_proposals.wording import counted
+from frcnn_proposals.wording import counted, rate_of
 
 
 def propose(
@@ -131,8 +131,7 @@ def advance_with_rate(advance: Advance) -> Callable[[ProposeProgress], None]:
         nonlocal started, done
         status = ""
         if progress.computed:
-            rate = progress.computed / (time.perf_counter() - started)
-            status = f"{rate:.1f} images/s"
+            status = rate_of(progress.computed / (time.perf_counter() - started), "image")
         else:  # stored images are skipped quickly and would distort the rate
             started = time.perf_counter()
         advance(progress.done - done, status)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.reading import read_bytes
+from frcnn_proposals.wording import rate_of
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.training.run import StepReport
@@ -114,7 +115,7 @@ class TrainingLine:
         speed = sum(recent.images for recent in self._recent) / max(seconds, 1e-9)
         line = (
             f"loss {step.loss:.3f} (class {step.classification:.3f}, boxes "
-            f"{step.box_regression:.3f}), rate {step.learning_rate:.2g}, {speed:.1f} images/s"
+            f"{step.box_regression:.3f}), rate {step.learning_rate:.2g}, {rate_of(speed, 'image')}"
         )
         if step.evaluation is not None:
             line += f", val mAP {100 * step.evaluation:.1f}"
