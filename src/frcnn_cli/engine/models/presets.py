@@ -166,7 +166,8 @@ def closest_preset(experiment: Experiment) -> str | None:
     this backbone is returned.
     """
     values, backbone = values_of(experiment), experiment.backbone
-    backbones = {None: backbone, **{preset.name: preset.backbone for preset in PRESETS}}
+    backbones: dict[str | None, str] = {None: backbone}
+    backbones |= {preset.name: preset.backbone for preset in PRESETS}
 
     def differences(preset: str | None) -> tuple[int, bool]:
         base = values_of(base_experiment(preset, backbone))
