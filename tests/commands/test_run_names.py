@@ -71,14 +71,14 @@ def test_runs_prints_names_that_commands_accept(home: Path) -> None:
         ("export", "stopped"),
         ("model", "info", "stopped"),
         ("train", "shapes", "--init", "stopped"),
-        ("detect", "runs", "--model", "stopped"),
+        ("detect", "a.jpg", "--model", "stopped"),
     ],
 )
 def test_a_run_without_a_checkpoint_is_named_in_the_error(
     home: Path, command: tuple[str, ...]
 ) -> None:
     frcnn.generate_dataset("shapes", 8, size=(96, 72))
-    (home / "runs" / "a.jpg").write_bytes(b"")
+    (home / "a.jpg").write_bytes(b"")
     result = run(*command)
     assert result.exit_code == 2
     assert "runs/stopped: this run has not finished" in result.output

@@ -143,7 +143,8 @@ def test_a_wrong_option_is_misuse(arguments: list[str], expected: str) -> None:
 def test_the_complete_setting_is_printed_saved_and_stored(home: Path) -> None:
     result, run = trained(home, "saved", "--set", "sampling.foreground_iou=0.55", "--seed", 4)
     assert result.exit_code == 0, result.output
-    assert "foreground_iou 0.55" in result.output
+    shown = [line.split() for line in result.output.splitlines() if "foreground_iou" in line]
+    assert [row[1:-1:2] for row in shown] == [["sampling.foreground_iou", "0.55", "0.5"]]
     saved = override(Experiment(), read_toml(run / "setting.toml"))
     model, origin = load_model(run / "model.safetensors")
     assert stored_experiment(origin, model.architecture, run / "model.safetensors") == saved
