@@ -102,7 +102,7 @@ def test_boxes_outside_an_image_of_unknown_annotated_size_are_found(tmp_path):
     near = voc_xml([DOG]).replace(SIZE, "")
     write_voc(tmp_path / "VOC2007", {"train": ["a", "b", "c"]}, {"a": far, "b": near, "c": near})
     (fault,) = check_dataset("voc2007", "train", tmp_path).faults
-    assert "is 100 x 80 pixels after EXIF rotation; 1 boxes are outside of it" in str(fault)
+    assert "is 100 x 80 pixels after EXIF rotation, with 1 box outside of it" in str(fault)
     reporter = RecordingReporter()
     open_dataset("voc2007", "train", tmp_path, reporter=reporter)
     assert "1 of 3 images" in reporter.warnings[0]
@@ -117,7 +117,7 @@ def test_allow_mismatch_skips_faulty_objects(broken):
     assert len(dataset) == 6
     skipped, tolerated, sizes = reporter.warnings
     assert skipped.startswith("3 problems in annotations or image lists, whose objects are skipped")
-    assert tolerated.startswith("1 tolerated problems in annotations")
+    assert "corner 1 pixel outside, clipped" in tolerated
     assert "1 of 4 images" in sizes
 
 
@@ -146,7 +146,7 @@ def test_boxes_beyond_the_tolerance_are_clipped_and_counted(tmp_path):
     assert image.truth.boxes.tolist() == [[0, 0, 49, 59], [59, 59, 99, 79], [0, 0, 49, 59]]
     skipped, clipped = reporter.warnings
     assert skipped.startswith("3 problems in annotations or image lists, whose objects are skipped")
-    assert clipped.startswith("2 boxes extend beyond their image, to which they are clipped: ")
+    assert clipped.startswith("2 boxes clipped to the image: ")
 
 
 @pytest.mark.parametrize(

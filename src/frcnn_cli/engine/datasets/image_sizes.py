@@ -9,7 +9,7 @@ from typing import TypeVar
 from frcnn_cli.engine.datasets.findings import Finding, Level, finding, level_of_share
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import Reporter
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, counted
 from frcnn_proposals.images import NARROW_RANGE, image_size, is_sixteen_bit_grey
 
 # The headers that are read before work begins, evenly spread over the dataset.
@@ -33,7 +33,8 @@ def size_problem(record: ImageRecord, size: tuple[int, int]) -> str | None:
     outside = int(((x1 > width - 1) | (y1 > height - 1) | (x2 < 0) | (y2 < 0)).sum())
     if outside:
         return (
-            f"is {width} x {height} pixels after EXIF rotation; {outside} boxes are outside of it"
+            f"is {width} x {height} pixels after EXIF rotation, with "
+            f"{counted(outside, 'box', 'boxes')} outside of it"
         )
     return None
 

@@ -22,7 +22,7 @@ from frcnn_cli.engine.datasets.readers.coco_records import (
     object_truth,
 )
 from frcnn_cli.engine.records import ImageRecord
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import MisuseError, counted
 from frcnn_proposals.image_ids import longer_where_repeated
 from frcnn_proposals.reading import open_file
 
@@ -68,13 +68,16 @@ class CocoLayout:
     def images(self, split: str) -> list[Listed]:
         return self._with_ids({})[split]
 
+    def omitted(self) -> dict[str, Fault]:
+        return {
+            split: Fault(path, f"lists no images: the split {split} is omitted", tolerated=True)
+            for split, path in self._all_files.items()
+            if split not in self._files
+        }
+
     def read(self, split: str, name: str, report: Report) -> CocoDataset:
         """Read the split: images in the order of the file, classes in order of category id."""
         path = self._files[split]
-        for other, file in self._all_files.items():
-            if other not in self._files:
-                message = f"lists no images: the split {other} is omitted"
-                report(Fault(file, message, tolerated=True))
         content = load_json(path)
         categories, classes = categories_of(path, content)
         label_of = {category: label for label, category in enumerate(categories, start=1)}
@@ -94,11 +97,8 @@ class CocoLayout:
                 )
             images.append(ImageRecord(image_id, image_path, image.width, image.height, truth))
         for number, strays in (annotations or {}).items():
-            report(
-                Fault(
-                    path, f"{len(strays)} annotations refer to image {number}, which is not listed"
-                )
-            )
+            message = f"image {number} of {counted(len(strays), 'annotation')} is not listed"
+            report(Fault(path, message))
         numbers = numbers_of([image.number for image in entries])
         image_numbers = {
             image_id: number for (image_id, _), number in zip(listed, numbers, strict=True)

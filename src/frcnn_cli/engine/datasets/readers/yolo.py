@@ -63,6 +63,9 @@ class YoloLayout:
     def images(self, split: str) -> list[Listed]:
         return self._images.by_split[split]
 
+    def omitted(self) -> dict[str, Fault]:
+        return self._images.omitted()
+
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read the split: images in order of name, or of the list that data.yaml refers to."""
         for fault in self._images.notes(split):

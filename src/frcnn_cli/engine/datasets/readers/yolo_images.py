@@ -20,7 +20,7 @@ from frcnn_cli.engine.datasets.readers.yolo_description import relocated
 from frcnn_cli.engine.datasets.text_files import read_lines
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.folders import files_below
-from frcnn_proposals.image_ids import ids_of_paths, longer_where_repeated, paths_below
+from frcnn_proposals.image_ids import ids_of_paths, path_where_repeated
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,18 @@ class YoloImages:
             raise InputError(f"{self.root}: {'; '.join(map(self._why_empty, self.sources))}")
         return ids_across_splits(self.root, splits)
 
+    def omitted(self) -> dict[str, Fault]:
+        """The splits without images."""
+        return {
+            split: Fault(
+                self.root, f"{self._why_empty(split)}: this split is omitted", tolerated=True
+            )
+            for split in self.sources
+            if split not in self.by_split
+        }
+
     def notes(self, split: str) -> Iterator[Fault]:
-        """What a user should know: splits that are omitted, and skipped files of this one."""
-        for omitted in self.sources:
-            if omitted not in self.by_split:
-                message = f"{self._why_empty(omitted)}: this split is omitted"
-                yield Fault(self.root, message, tolerated=True)
+        """Folders of a split that do not exist, and files in them that are skipped."""
         for source in self.sources[split]:
             if not source.exists():
                 yield Fault(self.root, f"{source} of split {split} does not exist")
@@ -80,11 +86,8 @@ class YoloImages:
                 continue  # reported by notes()
             for path, name in zip(paths, names, strict=True):
                 ids.setdefault(path, name)
-        if len(set(ids.values())) < len(ids):
-            root = os.path.commonpath([base.absolute() for base in bases])
-            below = dict(zip(ids, ids_of_paths(paths_below(root, ids)), strict=True))
-            ids = longer_where_repeated(ids, below.__getitem__)
-        return [(image_id, path) for path, image_id in ids.items()]
+        root = os.path.commonpath([base.absolute() for base in bases]) if bases else self.root
+        return [(image_id, path) for path, image_id in path_where_repeated(ids, root).items()]
 
 
 def _listed_image(file: Path, line: str) -> Path:
