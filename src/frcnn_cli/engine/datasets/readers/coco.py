@@ -97,8 +97,8 @@ class CocoLayout:
                 )
             images.append(ImageRecord(image_id, image_path, image.width, image.height, truth))
         for number, strays in (annotations or {}).items():
-            message = f"image {number} of {counted(len(strays), 'annotation')} is not listed"
-            report(Fault(path, message))
+            annotation = counted(len(strays), "annotation")
+            report(Fault(path, f"{annotation} of image {number}, which is not listed"))
         numbers = numbers_of([image.number for image in entries])
         image_numbers = {
             image_id: number for (image_id, _), number in zip(listed, numbers, strict=True)
@@ -163,7 +163,7 @@ class CocoLayout:
         for folder in candidates if names else ():
             if (folder / names[0]).is_file():
                 return folder
-        return path.parent if path.name == _IN_SPLIT_FOLDER else path.parent.parent / stem
+        return parents[1] / stem if path.parent.name.lower() == "annotations" else path.parent
 
 
 def _is_dataset(path: Path) -> bool:

@@ -78,8 +78,8 @@ class YoloLayout:
             try:
                 width, height = image_size(path)
             except InputError as error:
-                message = str(error).removeprefix(f"{path}: ")
-                report(Fault(path, message, missing_image=not path.exists()))
+                message, is_there = str(error).removeprefix(f"{path}: "), path.exists()
+                report(Fault(path, message, tolerated=is_there, missing_image=not is_there))
                 continue
             truth = None
             if annotated:
