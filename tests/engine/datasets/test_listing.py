@@ -197,17 +197,17 @@ def test_an_absent_or_empty_split_is_omitted_with_a_warning(tmp_path):
     reporter = RecordingReporter()
     assert len(open_dataset(str(root), "train", reporter=reporter)) == 1
     (warning,) = reporter.warnings
-    assert "valid/images of split val does not exist: this split is omitted" in warning
-    assert "split test has no images: this split is omitted" in warning
+    assert "valid/images: does not exist: the split val is omitted" in warning
+    assert "empty: contains no images: the split test is omitted" in warning
     report = check_dataset(str(root))
     assert report.sound
     assert len(report.faults) == 2
-    for split, omitted in (("val", "does not exist"), ("test", "has no images")):
+    for split, omitted in (("val", "does not exist"), ("test", "contains no images")):
         with pytest.raises(MisuseError, match=f"Unknown split '{split}'.*has train") as error:
             find_dataset(str(root), split)
         assert error.value.args[0].splitlines()[1:] == [str(report.faults[split == "test"]) + "."]
         assert omitted in str(error.value)
-    with pytest.raises(MisuseError, match="split val does not exist: this split is omitted"):
+    with pytest.raises(MisuseError, match="does not exist: the split val is omitted"):
         find_dataset(str(root), "trainval")
 
 

@@ -225,7 +225,7 @@ def labels_in(tmp_path, numbers, dataset=NAMED):
 def test_categories_that_count_from_zero_are_said(tmp_path):
     labels, note = labels_in(tmp_path, [2, 0, 1])
     assert labels == [3, 1, 2]
-    assert "its category_id count from 0: 0 is 'cat'" in note
+    assert "its category numbers count from 0: 0 is 'cat'" in note
     assert labels_in(tmp_path, [1, 3]) == ([1, 3], "")
     labels, note = labels_in(tmp_path, [1, 2])
     assert labels == [1, 2]

@@ -35,17 +35,21 @@ class YoloImages:
         """The images of each split that has any. Raises InputError if none has."""
         splits = {split: listed for split in self.sources if (listed := self._in_sources(split))}
         if not splits:
-            raise InputError(f"{self.root}: {'; '.join(map(self._why_empty, self.sources))}")
+            reasons = (
+                f"{source} of split {split} {reason}"
+                for split in self.sources
+                for source, reason in [self._why_empty(split)]
+            )
+            raise InputError(f"{self.root}: {'; '.join(reasons)}")
         return ids_across_splits(self.root, splits)
 
     def omitted(self) -> dict[str, Fault]:
         """The splits without images."""
         return {
-            split: Fault(
-                self.root, f"{self._why_empty(split)}: this split is omitted", tolerated=True
-            )
+            split: Fault(source, f"{reason}: the split {split} is omitted", tolerated=True)
             for split in self.sources
             if split not in self.by_split
+            for source, reason in [self._why_empty(split)]
         }
 
     def notes(self, split: str) -> Iterator[Fault]:
@@ -56,13 +60,11 @@ class YoloImages:
             elif source.is_dir() and (skipped := skipped_files(source, files_below(source))):
                 yield Fault(source, skipped, tolerated=True)
 
-    def _why_empty(self, split: str) -> str:
-        missing = [str(source) for source in self.sources[split] if not source.exists()]
-        return (
-            f"{missing[0]} of split {split} does not exist"
-            if missing
-            else f"split {split} has no images"
-        )
+    def _why_empty(self, split: str) -> tuple[Path, str]:
+        """A folder or list of a split without images, and what is wrong with it."""
+        sources = self.sources[split]
+        source = next((path for path in sources if not path.exists()), sources[0])
+        return source, "contains no images" if source.exists() else "does not exist"
 
     def _in_sources(self, split: str) -> list[Listed]:
         """The ids and files of a split. The id of an image in a subfolder contains the subfolder.
