@@ -93,8 +93,3 @@ def _machine_message(error: Exception) -> str | None:
             "Use smaller images, lower scales or fewer images at once."
         )
     return None
-
-
-def counted(count: int, noun: str, plural: str = "") -> str:
-    """The count with its noun: 1 box, 2 boxes. plural: by default the noun with an s."""
-    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"

@@ -57,10 +57,10 @@ def test_each_change_is_named(shapes: Path) -> None:
     changed = replace(dataset, images=(swapped, replace(second, image_id="new"), *others))
     replaced = {**digests, others[0].image_id: "f" * 64}
     assert fingerprint.differences(changed, replaced) == [
-        "removed images: 1",
-        "added images: 1 (new)",
-        f"images with other sizes or objects: 1 ({first.image_id})",
-        f"replaced image files: 1 ({others[0].image_id})",
+        "1 images were removed",
+        "1 images were added (new)",
+        f"1 images have other sizes or objects ({first.image_id})",
+        f"1 image files were replaced ({others[0].image_id})",
     ]
     assert fingerprint.differences(replace(dataset, classes=("a",)), {}) == ["the classes differ"]
     moved = replace(first.truth, boxes=first.truth.boxes + np.float32(1))

@@ -12,7 +12,8 @@ from typing import Literal
 from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import Reporter
-from frcnn_proposals.errors import InputError, counted
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.wording import counted
 
 # warning: work continues. unusable: an error before work begins.
 Level = Literal["warning", "unusable"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -66,10 +66,10 @@ class Fingerprint:
         removed = len(self.images.keys() - now.images.keys())
         return [
             *(["the classes differ"] if self.classes != now.classes else []),
-            *([f"removed images: {removed}"] if removed else []),
-            *_counted("added images", added),
-            *_counted("images with other sizes or objects", changed),
-            *_counted("replaced image files", replaced),
+            *([f"{removed} images were removed"] if removed else []),
+            *_counted(added, "images were added"),
+            *_counted(changed, "images have other sizes or objects"),
+            *_counted(replaced, "image files were replaced"),
         ]
 
     def seen_of(self, dataset: Dataset, digests: Mapping[str, str]) -> int:
@@ -145,10 +145,10 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
 
 
-def _counted(what: str, image_ids: Sequence[str]) -> list[str]:
-    more = ", ..." if len(image_ids) > 3 else ""
-    shown = f"{what}: {len(image_ids)} ({', '.join(image_ids[:3])}{more})"
-    return [shown] if image_ids else []
+def _counted(image_ids: Iterable[str], what: str) -> list[str]:
+    names = list(image_ids)
+    more = ", ..." if len(names) > 3 else ""
+    return [f"{len(names)} {what} ({', '.join(names[:3])}{more})"] if names else []
 
 
 def _packed(digests: Iterable[str]) -> str:

@@ -9,8 +9,9 @@ from typing import TypeVar
 from frcnn_cli.engine.datasets.findings import Finding, Level, finding, level_of_share
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import Reporter
-from frcnn_proposals.errors import InputError, counted
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import NARROW_RANGE, image_size, is_sixteen_bit_grey
+from frcnn_proposals.wording import counted
 
 # The headers that are read before work begins, evenly spread over the dataset.
 HEADERS = 200

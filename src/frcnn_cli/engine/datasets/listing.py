@@ -7,8 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from frcnn_proposals.errors import InputError, counted
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import SUFFIXES
+from frcnn_proposals.wording import counted
 
 # The id and the file of an image.
 Listed = tuple[str, Path]

@@ -11,8 +11,9 @@ import numpy as np
 
 from frcnn_cli.engine.datasets.layout import Box, Fault, Report, inclusive_box
 from frcnn_cli.engine.records import GroundTruth
-from frcnn_proposals.errors import InputError, counted, reason
+from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import read_text
+from frcnn_proposals.wording import counted
 
 CLASSES_FILE = "classes.txt"
 # Lists of one class have a second column; an id can contain spaces.

@@ -22,9 +22,10 @@ from frcnn_cli.engine.datasets.readers.coco_records import (
     object_truth,
 )
 from frcnn_cli.engine.records import ImageRecord
-from frcnn_proposals.errors import MisuseError, counted
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.image_ids import longer_where_repeated
 from frcnn_proposals.reading import open_file
+from frcnn_proposals.wording import counted
 
 _OF_LABEL_STUDIO = "result.json"
 _IN_SPLIT_FOLDER = "_annotations.coco.json"

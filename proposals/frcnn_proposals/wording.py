@@ -1,0 +1,15 @@
+"""Counts and rates in messages."""
+
+from __future__ import annotations
+
+
+def counted(count: int, noun: str, plural: str = "") -> str:
+    """`1 image`, or `2 images`; the plural is the noun with an s unless it is given."""
+    return f"{count} {noun if count == 1 else plural or noun + 's'}"
+
+
+def rate_of(per_second: float, noun: str) -> str:
+    """`8.0 images/s`, or `2.5 s per image` for less than one per second."""
+    if 0 < per_second < 1:
+        return f"{1 / per_second:.1f} s per {noun}"
+    return f"{per_second:.1f} {noun}s/s"
