@@ -204,7 +204,7 @@ def test_an_absent_or_empty_split_is_omitted_with_a_warning(tmp_path):
     assert len(report.faults) == 2
     for split, omitted in (("val", "does not exist"), ("test", "contains no images")):
         with pytest.raises(MisuseError, match=f"Unknown split '{split}'.*has train") as error:
-            find_dataset(str(root), split)
+            check_dataset(str(root), split)
         assert error.value.args[0].splitlines()[1:] == [str(report.faults[split == "test"]) + "."]
         assert omitted in str(error.value)
     with pytest.raises(MisuseError, match="does not exist: the split val is omitted"):

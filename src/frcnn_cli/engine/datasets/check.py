@@ -15,7 +15,7 @@ from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
 _DISJOINT_SPLITS = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
@@ -66,6 +66,8 @@ def check_dataset(
     for split_name in splits:
         try:
             datasets.append(find_dataset(name, split_name, data_root, faults.append))
+        except MisuseError:
+            raise
         except InputError as error:
             # A list or json is unreadable; other splits may be readable.
             faults.append(Fault(Path(name), f"split {split_name}: {error}"))
