@@ -119,6 +119,8 @@ def test_devkit_files_are_1_based_and_named_by_class(tmp_path):
     assert found["000012"].boxes.tolist() == [[0.5, 0, 8, 8], [10, 10, 59, 59]]
     assert found["000012"].labels.tolist() == [2, 1]
     assert np.array_equal(found["000700"].boxes, [[0, 0, 0, 0]])
+    (folder / "._comp4_det_test_cat.txt").write_bytes(b"\0\5\x16\7 Mac OS X")  # hidden
+    assert read_detections(folder, VOC).keys() == found.keys()
     one = read_detections(folder / "comp4_det_test_cat.txt", VOC)
     assert one["000012"].labels.tolist() == [1]
 
