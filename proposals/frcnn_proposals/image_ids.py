@@ -14,6 +14,7 @@ from typing import TypeVar
 from frcnn_proposals.images import SUFFIXES
 
 Key = TypeVar("Key")
+PathKey = TypeVar("PathKey", str, Path)
 
 
 def without_suffix(path: str) -> str:
@@ -49,6 +50,14 @@ def longer_where_repeated(ids: Mapping[Key, str], longer: Callable[[Key], str]) 
         unique |= {key: longer(key) for key in replaced}
         short.difference_update(replaced)
     return unique
+
+
+def path_where_repeated(ids: Mapping[PathKey, str], root: str | Path) -> dict[PathKey, str]:
+    """The ids of images by path, with the path below `root` in place of repeated ones."""
+    if not repeated_ids(ids.values()):
+        return dict(ids)
+    below = ids_of_paths(paths_below(root, ids))
+    return longer_where_repeated(ids, dict(zip(ids, below, strict=True)).__getitem__)
 
 
 def paths_below(root: str | Path, paths: Iterable[str | Path]) -> list[str]:

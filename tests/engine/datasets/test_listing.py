@@ -197,13 +197,18 @@ def test_an_absent_or_empty_split_is_omitted_with_a_warning(tmp_path):
     reporter = RecordingReporter()
     assert len(open_dataset(str(root), "train", reporter=reporter)) == 1
     (warning,) = reporter.warnings
-    assert "valid/images of split val does not exist: this split is omitted" in warning
-    assert "split test has no images: this split is omitted" in warning
+    assert "valid/images: does not exist: the split val is omitted" in warning
+    assert "empty: contains no images: the split test is omitted" in warning
     report = check_dataset(str(root))
     assert report.sound
     assert len(report.faults) == 2
-    with pytest.raises(MisuseError, match="Unknown split 'val'"):
-        find_dataset(str(root), "val")
+    for split, omitted in (("val", "does not exist"), ("test", "contains no images")):
+        with pytest.raises(MisuseError, match=f"Unknown split '{split}'.*has train") as error:
+            check_dataset(str(root), split)
+        assert error.value.args[0].splitlines()[1:] == [str(report.faults[split == "test"]) + "."]
+        assert omitted in str(error.value)
+    with pytest.raises(MisuseError, match="does not exist: the split val is omitted"):
+        find_dataset(str(root), "trainval")
 
 
 def test_a_coco_file_without_images_is_omitted_unless_there_is_no_other(tmp_path):
@@ -248,6 +253,5 @@ def test_files_that_are_no_images_are_named(tmp_path, layout):
     assert fault.tolerated
     assert fault.path == folder
     assert fault.message == (
-        "4 files are skipped, without the suffix of a supported image: a.heix, b.psd, c.mp4 and "
-        "1 more"
+        "4 files skipped, without the suffix of a supported image: a.heix, b.psd, c.mp4 and 1 more"
     )

@@ -119,6 +119,8 @@ def test_devkit_files_are_1_based_and_named_by_class(tmp_path):
     assert found["000012"].boxes.tolist() == [[0.5, 0, 8, 8], [10, 10, 59, 59]]
     assert found["000012"].labels.tolist() == [2, 1]
     assert np.array_equal(found["000700"].boxes, [[0, 0, 0, 0]])
+    (folder / "._comp4_det_test_cat.txt").write_bytes(b"\0\5\x16\7 Mac OS X")  # hidden
+    assert read_detections(folder, VOC).keys() == found.keys()
     one = read_detections(folder / "comp4_det_test_cat.txt", VOC)
     assert one["000012"].labels.tolist() == [1]
 
@@ -225,7 +227,7 @@ def labels_in(tmp_path, numbers, dataset=NAMED):
 def test_categories_that_count_from_zero_are_said(tmp_path):
     labels, note = labels_in(tmp_path, [2, 0, 1])
     assert labels == [3, 1, 2]
-    assert "its category_id count from 0: 0 is 'cat'" in note
+    assert "its category numbers count from 0: 0 is 'cat'" in note
     assert labels_in(tmp_path, [1, 3]) == ([1, 3], "")
     labels, note = labels_in(tmp_path, [1, 2])
     assert labels == [1, 2]

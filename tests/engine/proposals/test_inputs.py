@@ -91,5 +91,5 @@ def test_skipped_files_of_a_folder_are_named(cameras: Path) -> None:
     reporter = RecordingReporter()
     assert [name for name, _ in find_images(["cam1"], reporter=reporter)] == ["1", "2", "b", "c"]
     assert reporter.warnings == [
-        "cam1: 2 files are skipped, without the suffix of a supported image: a.HEIX, clip.mp4."
+        "cam1: 2 files skipped, without the suffix of a supported image: a.HEIX, clip.mp4."
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
@@ -15,7 +15,7 @@ from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
 _DISJOINT_SPLITS = (("train", "val"), ("train", "test"), ("val", "test"), ("trainval", "test"))
@@ -66,13 +66,15 @@ def check_dataset(
     for split_name in splits:
         try:
             datasets.append(find_dataset(name, split_name, data_root, faults.append))
+        except MisuseError:
+            raise
         except InputError as error:
             # A list or json is unreadable; other splits may be readable.
             faults.append(Fault(Path(name), f"split {split_name}: {error}"))
     read = _read_images(datasets, reporter)
     note_sixteen_bit(read, reporter)
     faults += _shared_images(datasets, read)
-    faults += [fault for image in read.values() if (fault := image.fault) is not None]
+    faults += _unreadable_images(datasets, read)
     faults += _size_faults(datasets, read)
     faults += [
         Fault(Path(name), str(found).removeprefix(f"{data.name} "), tolerated=True)
@@ -133,6 +135,19 @@ def _digest(read: Mapping[Path, _ReadImage], path: Path) -> str:
     """The digest of a file's bytes; its path if they were not read."""
     image = read.get(path)
     return str(path) if image is None or not image.digest else image.digest
+
+
+def _unreadable_images(datasets: Iterable[Dataset], read: Mapping[Path, _ReadImage]) -> list[Fault]:
+    """Images that cannot be decoded. All commands skip them, but a split needs one that can."""
+    faults: dict[Path, Fault] = {}
+    for dataset in datasets:
+        images = [read[image.path] for image in dataset.images if image.path in read]
+        found = [image.fault for image in images if image.fault is not None]
+        tolerated = len(found) < len(images)
+        for fault in found:
+            if fault.path not in faults or not tolerated:
+                faults[fault.path] = replace(fault, tolerated=tolerated)
+    return list(faults.values())
 
 
 def _size_faults(datasets: Iterable[Dataset], read: Mapping[Path, _ReadImage]) -> list[Fault]:

@@ -51,12 +51,9 @@ def find_dataset(
     located = locate(name, data_root)
     members = [member for member in located if split in _all_splits(member.layout)]
     if not members:
-        existing = (
-            f"{member.name} ({member.layout.root}) has "
-            + (", ".join(_all_splits(member.layout)) or "none")
-            for member in located
-        )
-        raise MisuseError(f"Unknown split {split!r}: {'; '.join(existing)}.")
+        raise MisuseError(_no_such_split(split, located))
+    for fault in (fault for member in members for fault in member.layout.omitted().values()):
+        report(fault)
     repeated = _repeated_ids(located)
     labels = _labels([member.name for member in located])
     datasets = [_read(member, split, report) for member in members]
@@ -106,6 +103,23 @@ def _all_splits(layout: Layout) -> dict[str, bool]:
     if "train" in splits and "val" in splits:
         splits.setdefault("trainval", splits["train"] and splits["val"])
     return splits
+
+
+def _no_such_split(split: str, members: Sequence[Located]) -> str:
+    """Create the message for a split that no member has, with the reason if it is omitted."""
+    existing = (
+        f"{member.name} ({member.layout.root}) has "
+        + (", ".join(_all_splits(member.layout)) or "none")
+        for member in members
+    )
+    needed = ("train", "val", "trainval") if split == "trainval" else (split,)
+    reasons = (
+        f"{fault}."
+        for member in members
+        for name, fault in member.layout.omitted().items()
+        if name in needed
+    )
+    return "\n".join([f"Unknown split {split!r}: {'; '.join(existing)}.", *reasons])
 
 
 def _read(member: Located, split: str, report: Report) -> Dataset:

@@ -13,6 +13,7 @@ from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.wording import counted
 
 # warning: work continues. unusable: an error before work begins.
 Level = Literal["warning", "unusable"]
@@ -27,7 +28,8 @@ _NAMED = 3
 class Finding:
     """A problem, counted, with the first places where it occurs.
 
-    code: its name for programs. message: what is wrong, with the count. names: the first places.
+    code: its name for programs. message: what is wrong, with the count. names: the first places;
+    none if the message has the only one.
     workable: whether --allow-mismatch turns an unusable finding into a warning. way_out: what to
     do about one.
     """
@@ -41,9 +43,11 @@ class Finding:
     way_out: str = WAY_OUT
 
     def __str__(self) -> str:
+        if not self.names:
+            return self.message
         more = self.count - len(self.names)
         rest = f" and {more} more" if more > 0 else ""
-        return f"{self.message}: {', '.join(self.names)}{rest}"
+        return f"{self.message}: {'; '.join(self.names)}{rest}"
 
 
 def finding(
@@ -66,14 +70,17 @@ def annotation_findings(faults: Sequence[Fault]) -> list[Finding]:
     found = []
     if unusable:
         message = (
-            f"{len(unusable)} problems in annotations or image lists, whose objects are skipped"
+            f"{counted(len(unusable), 'problem')} in annotations or image lists, "
+            "whose objects are skipped"
         )
         found.append(finding("unusable", "annotation", message, unusable))
     if clipped:
-        message = f"{len(clipped)} boxes extend beyond their image, to which they are clipped"
+        message = f"{counted(len(clipped), 'box', 'boxes')} clipped to the image"
         found.append(finding("unusable", "clipped", message, clipped))
-    if tolerated:
-        message = f"{len(tolerated)} tolerated problems in annotations"
+    if len(tolerated) == 1:
+        found.append(Finding("warning", "tolerated", tolerated[0], (), 1))
+    elif tolerated:
+        message = f"{len(tolerated)} minor problems in the files of the dataset"
         found.append(finding("warning", "tolerated", message, tolerated))
     return found
 

@@ -11,6 +11,7 @@ from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import NARROW_RANGE, image_size, is_sixteen_bit_grey
+from frcnn_proposals.wording import counted
 
 # The headers that are read before work begins, evenly spread over the dataset.
 HEADERS = 200
@@ -33,7 +34,8 @@ def size_problem(record: ImageRecord, size: tuple[int, int]) -> str | None:
     outside = int(((x1 > width - 1) | (y1 > height - 1) | (x2 < 0) | (y2 < 0)).sum())
     if outside:
         return (
-            f"is {width} x {height} pixels after EXIF rotation; {outside} boxes are outside of it"
+            f"is {width} x {height} pixels after EXIF rotation, with "
+            f"{counted(outside, 'box', 'boxes')} outside of it"
         )
     return None
 

@@ -95,6 +95,10 @@ class Layout(Protocol):
         """List the ids and files of one of splits(), without reading annotations or images."""
         ...
 
+    def omitted(self) -> Mapping[str, Fault]:
+        """Map the splits that the dataset names, but that have no images, to the reason."""
+        ...
+
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read one of splits() as a dataset called `name`; `report` is called with each fault.
 

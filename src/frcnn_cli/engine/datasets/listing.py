@@ -9,6 +9,7 @@ from pathlib import Path
 
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import SUFFIXES
+from frcnn_proposals.wording import counted
 
 # The id and the file of an image.
 Listed = tuple[str, Path]
@@ -56,9 +57,9 @@ def skipped_files(folder: str | Path, files: Iterable[str | Path]) -> str | None
     if not skipped:
         return None
     more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-    count = "1 file is" if len(skipped) == 1 else f"{len(skipped)} files are"
     names = ", ".join(skipped[:_NAMED])
-    return f"{count} skipped, without the suffix of a supported image: {names}{more}"
+    files = counted(len(skipped), "file")
+    return f"{files} skipped, without the suffix of a supported image: {names}{more}"
 
 
 def ids_across_splits(

@@ -13,6 +13,7 @@ from frcnn_cli.engine.datasets.layout import Box, Fault, Report, inclusive_box
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import read_text
+from frcnn_proposals.wording import counted
 
 CLASSES_FILE = "classes.txt"
 # Lists of one class have a second column; an id can contain spaces.
@@ -81,7 +82,8 @@ def read_labels(
             boxes.append(box)
             labels.append(label)
     if scores:
-        report(Fault(path, f"{scores} lines end with a score, which is ignored", tolerated=True))
+        message = f"the score at the end of {counted(scores, 'line')} is ignored"
+        report(Fault(path, message, tolerated=True))
     count = len(boxes)
     return GroundTruth(
         np.array(boxes, np.float32).reshape(-1, 4),

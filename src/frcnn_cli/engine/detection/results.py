@@ -156,7 +156,7 @@ def _counted_labels(
     used = {entry["category_id"] for entry in entries if entry.get("category") is None}
     classes = dataset.classes
     if 0 in used and 0 not in label_of and used <= set(range(len(classes))):
-        reporter.note(f"{path}: its category_id count from 0: 0 is {classes[0]!r}.")
+        reporter.note(f"{path}: its category numbers count from 0: 0 is {classes[0]!r}.")
         return {label - 1: label for label in range(1, len(classes) + 1)}
     if used and not isinstance(dataset, CocoDataset) and used <= set(range(1, len(classes))):
         reporter.note(

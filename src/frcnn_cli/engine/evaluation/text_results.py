@@ -11,6 +11,7 @@ from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.folders import files_below
 from frcnn_proposals.images import image_size
 from frcnn_proposals.reading import read_text
 
@@ -86,21 +87,27 @@ def _check_labels(path: Path, files: Mapping[Path, int], dataset: Dataset) -> No
 
 def _class_files(path: Path, dataset: Dataset) -> dict[Path, int]:
     """The files that are named after a class, with its label."""
-    files = sorted(path.glob("*.txt")) if path.is_dir() else [path]
+    files = [file for file in _text_files(path) if file.parent == path or file == path]
     labels = ((file, _label_of_name(file.stem, dataset.classes)) for file in files)
     return {file: label for file, label in labels if label is not None}
 
 
 def _image_files(path: Path, dataset: Dataset) -> dict[Path, ImageRecord]:
     """The files that are named after an image, with this image."""
-    files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     root = path if path.is_dir() else path.parent
-    names = {file.relative_to(root).with_suffix("").as_posix(): file for file in files}
+    names = {file.relative_to(root).with_suffix("").as_posix(): file for file in _text_files(path)}
     records = {image.image_id: image for image in dataset.images}
     matched = match_images(path, names, dataset)
     return {
         file: records[matched[name]] for name, file in names.items() if matched[name] in records
     }
+
+
+def _text_files(path: Path) -> list[Path]:
+    """The file, or the text files in a folder and its subfolders (see files_below)."""
+    if not path.is_dir():
+        return [path]
+    return [file for file in sorted(map(Path, files_below(path))) if file.suffix.lower() == ".txt"]
 
 
 def _image_rows(files: Mapping[Path, ImageRecord], dataset: Dataset) -> list[_Row]:

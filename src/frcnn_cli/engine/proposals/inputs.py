@@ -25,6 +25,7 @@ from frcnn_proposals.folders import files_below
 from frcnn_proposals.image_ids import (
     ids_of_paths,
     longer_where_repeated,
+    path_where_repeated,
     paths_below,
     repeated_ids,
 )
@@ -113,10 +114,7 @@ class _Group:
     def unique(self) -> dict[str, str]:
         """The ids by path; those that repeat are replaced by paths below the root."""
         images = _each_once(self.images)
-        if not self.has_paths or len(set(images.values())) == len(images):
-            return images
-        below = ids_of_paths(paths_below(self.root, images))
-        return longer_where_repeated(images, dict(zip(images, below, strict=True)).__getitem__)
+        return path_where_repeated(images, self.root) if self.has_paths else images
 
 
 def _with_ids(groups: Sequence[_Group]) -> list[tuple[str, str]]:

@@ -48,7 +48,7 @@ def test_boxes_classes_numbers_crowds_and_areas(tmp_path):
         ({"annotations": [{**DOG, "category_id": [4]}]}, "unknown category_id"),
         (
             {"annotations": [{**DOG, "image_id": 9}]},
-            "1 annotations refer to image 9, which is not listed",
+            "1 annotation of image 9, which is not listed",
         ),
         ({"annotations": [3]}, "annotation 1: image_id is missing"),
         ({"categories": None}, "not a COCO dataset"),

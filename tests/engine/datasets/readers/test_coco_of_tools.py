@@ -84,7 +84,7 @@ def test_what_occurs_twice_without_a_contradiction_is_used_once(tmp_path):
     assert read(path, report=faults.append) == {"a": INSIDE * 2}
     assert [(fault.message, fault.tolerated) for fault in faults] == [
         (
-            "1 annotation ids occur more than once, such as 1; all of these annotations are read",
+            "annotations with the same id (1): all of them are read",
             True,
         ),
         ("image a.jpg is listed twice", True),

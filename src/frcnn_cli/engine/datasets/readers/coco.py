@@ -25,6 +25,7 @@ from frcnn_cli.engine.records import ImageRecord
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.image_ids import longer_where_repeated
 from frcnn_proposals.reading import open_file
+from frcnn_proposals.wording import counted
 
 _OF_LABEL_STUDIO = "result.json"
 _IN_SPLIT_FOLDER = "_annotations.coco.json"
@@ -68,13 +69,16 @@ class CocoLayout:
     def images(self, split: str) -> list[Listed]:
         return self._with_ids({})[split]
 
+    def omitted(self) -> dict[str, Fault]:
+        return {
+            split: Fault(path, f"lists no images: the split {split} is omitted", tolerated=True)
+            for split, path in self._all_files.items()
+            if split not in self._files
+        }
+
     def read(self, split: str, name: str, report: Report) -> CocoDataset:
         """Read the split: images in the order of the file, classes in order of category id."""
         path = self._files[split]
-        for other, file in self._all_files.items():
-            if other not in self._files:
-                message = f"lists no images: the split {other} is omitted"
-                report(Fault(file, message, tolerated=True))
         content = load_json(path)
         categories, classes = categories_of(path, content)
         label_of = {category: label for label, category in enumerate(categories, start=1)}
@@ -94,11 +98,8 @@ class CocoLayout:
                 )
             images.append(ImageRecord(image_id, image_path, image.width, image.height, truth))
         for number, strays in (annotations or {}).items():
-            report(
-                Fault(
-                    path, f"{len(strays)} annotations refer to image {number}, which is not listed"
-                )
-            )
+            annotation = counted(len(strays), "annotation")
+            report(Fault(path, f"{annotation} of image {number}, which is not listed"))
         numbers = numbers_of([image.number for image in entries])
         image_numbers = {
             image_id: number for (image_id, _), number in zip(listed, numbers, strict=True)
@@ -163,7 +164,7 @@ class CocoLayout:
         for folder in candidates if names else ():
             if (folder / names[0]).is_file():
                 return folder
-        return path.parent if path.name == _IN_SPLIT_FOLDER else path.parent.parent / stem
+        return parents[1] / stem if path.parent.name.lower() == "annotations" else path.parent
 
 
 def _is_dataset(path: Path) -> bool:

@@ -173,8 +173,9 @@ def annotations_by_image(
         ids[identifier(entry.get("id"))] += 1
     del ids[None]
     if repeated := [number for number, times in ids.items() if times > 1]:
-        message = f"{len(repeated)} annotation ids occur more than once, such as {repeated[0]}"
-        report(Fault(path, f"{message}; all of these annotations are read", tolerated=True))
+        shown = f"{repeated[0]!r:.40}{', ...' if repeated[1:] else ''}"
+        message = f"annotations with the same id ({shown}): all of them are read"
+        report(Fault(path, message, tolerated=True))
     return by_image
 
 

@@ -53,6 +53,9 @@ class FolderLayout:
     def images(self, split: str) -> list[Listed]:
         return self._listed[split]
 
+    def omitted(self) -> dict[str, Fault]:
+        return {}  # a folder without annotations is not a split
+
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read the split: images in order of name; images without annotation are skipped."""
         folder = self._folders()[split]

@@ -57,13 +57,16 @@ class VocLayout:
     def images(self, split: str) -> list[Listed]:
         return [(image.image_id, image.path) for image in self._lists.images[split]]
 
+    def omitted(self) -> dict[str, Fault]:
+        return self._lists.empty()
+
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read the split: images in the order of its list. Either all are annotated or none is."""
         file, listed = self._lists.files[split][0], self._lists.images[split]
         for image in listed:
             if not leads_inside(image.image_id):
                 raise InputError(f"{file}: unusable image id {image.image_id[:80]!r}")
-        for fault in self._lists.notes():
+        for fault in self._lists.per_class():
             report(fault)
         annotated = self.splits()[split]
         annotations = {

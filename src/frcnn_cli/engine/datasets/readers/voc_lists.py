@@ -103,20 +103,22 @@ class VocLists:
             for split, images in found.items()
         }
 
-    def notes(self) -> list[Fault]:
-        """What a user should know about the lists: empty ones, and lists per class."""
-        empty = [
-            Fault(paths[0], f"lists no images: the split {split} is omitted", tolerated=True)
+    def empty(self) -> dict[str, Fault]:
+        """The splits whose lists are empty."""
+        return {
+            split: Fault(paths[0], f"lists no images: the split {split} is omitted", tolerated=True)
             for split, paths in self.files.items()
             if split not in self.images
-        ]
-        per_class = [
+        }
+
+    def per_class(self) -> list[Fault]:
+        """The splits that are read from lists per class."""
+        return [
             Fault(paths[0].parent, f"the split {split} is read from {names}", tolerated=True)
             for split, paths in self.files.items()
             if _split_of(paths[0].stem) is None
             for names in [", ".join(path.name for path in paths)]
         ]
-        return empty + per_class
 
     def ids_in(self, path: Path) -> list[str]:
         """The ids of the images in one list of the folder, in order."""

@@ -241,4 +241,6 @@ def _length(root: Element, path: str) -> int | None:
 def _reason(error: Exception) -> str:
     if isinstance(error, DefusedXmlException):
         return "document types and entities are not supported"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
     return " ".join(str(error).split())[:120]

@@ -63,6 +63,9 @@ class YoloLayout:
     def images(self, split: str) -> list[Listed]:
         return self._images.by_split[split]
 
+    def omitted(self) -> dict[str, Fault]:
+        return self._images.omitted()
+
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read the split: images in order of name, or of the list that data.yaml refers to."""
         for fault in self._images.notes(split):
@@ -75,8 +78,8 @@ class YoloLayout:
             try:
                 width, height = image_size(path)
             except InputError as error:
-                message = str(error).removeprefix(f"{path}: ")
-                report(Fault(path, message, missing_image=not path.exists()))
+                message, is_there = str(error).removeprefix(f"{path}: "), path.exists()
+                report(Fault(path, message, tolerated=is_there, missing_image=not is_there))
                 continue
             truth = None
             if annotated:

@@ -20,7 +20,7 @@ from frcnn_cli.engine.datasets.readers.yolo_description import relocated
 from frcnn_cli.engine.datasets.text_files import read_lines
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.folders import files_below
-from frcnn_proposals.image_ids import ids_of_paths, longer_where_repeated, paths_below
+from frcnn_proposals.image_ids import ids_of_paths, path_where_repeated
 
 
 @dataclass(frozen=True)
@@ -35,28 +35,36 @@ class YoloImages:
         """The images of each split that has any. Raises InputError if none has."""
         splits = {split: listed for split in self.sources if (listed := self._in_sources(split))}
         if not splits:
-            raise InputError(f"{self.root}: {'; '.join(map(self._why_empty, self.sources))}")
+            reasons = (
+                f"{source} of split {split} {reason}"
+                for split in self.sources
+                for source, reason in [self._why_empty(split)]
+            )
+            raise InputError(f"{self.root}: {'; '.join(reasons)}")
         return ids_across_splits(self.root, splits)
 
+    def omitted(self) -> dict[str, Fault]:
+        """The splits without images."""
+        return {
+            split: Fault(source, f"{reason}: the split {split} is omitted", tolerated=True)
+            for split in self.sources
+            if split not in self.by_split
+            for source, reason in [self._why_empty(split)]
+        }
+
     def notes(self, split: str) -> Iterator[Fault]:
-        """What a user should know: splits that are omitted, and skipped files of this one."""
-        for omitted in self.sources:
-            if omitted not in self.by_split:
-                message = f"{self._why_empty(omitted)}: this split is omitted"
-                yield Fault(self.root, message, tolerated=True)
+        """Folders of a split that do not exist, and files in them that are skipped."""
         for source in self.sources[split]:
             if not source.exists():
                 yield Fault(self.root, f"{source} of split {split} does not exist")
             elif source.is_dir() and (skipped := skipped_files(source, files_below(source))):
                 yield Fault(source, skipped, tolerated=True)
 
-    def _why_empty(self, split: str) -> str:
-        missing = [str(source) for source in self.sources[split] if not source.exists()]
-        return (
-            f"{missing[0]} of split {split} does not exist"
-            if missing
-            else f"split {split} has no images"
-        )
+    def _why_empty(self, split: str) -> tuple[Path, str]:
+        """A folder or list of a split without images, and what is wrong with it."""
+        sources = self.sources[split]
+        source = next((path for path in sources if not path.exists()), sources[0])
+        return source, "contains no images" if source.exists() else "does not exist"
 
     def _in_sources(self, split: str) -> list[Listed]:
         """The ids and files of a split. The id of an image in a subfolder contains the subfolder.
@@ -80,11 +88,8 @@ class YoloImages:
                 continue  # reported by notes()
             for path, name in zip(paths, names, strict=True):
                 ids.setdefault(path, name)
-        if len(set(ids.values())) < len(ids):
-            root = os.path.commonpath([base.absolute() for base in bases])
-            below = dict(zip(ids, ids_of_paths(paths_below(root, ids)), strict=True))
-            ids = longer_where_repeated(ids, below.__getitem__)
-        return [(image_id, path) for path, image_id in ids.items()]
+        root = os.path.commonpath([base.absolute() for base in bases]) if bases else self.root
+        return [(image_id, path) for path, image_id in path_where_repeated(ids, root).items()]
 
 
 def _listed_image(file: Path, line: str) -> Path:
