@@ -72,8 +72,8 @@ def detect_in_video(
 ) -> VideoDetections:
     """Detect frame by frame, and write the annotated video and its detections into `folder`.
 
-    name: a video file or a camera (`0` or `camera:0`). outputs: other outputs; the JSON file has the
-    name of the video by default, and crops and YOLO texts are named NAME-FRAME. For a truncated
+    name: a video file or a camera (`0` or `camera:0`). outputs: other outputs; the JSON file has
+    the name of the video by default, and crops and YOLO texts are named NAME-FRAME. For a truncated
     video, or after Ctrl-C, the output files are complete up to the last good frame. Raises
     InputError if no frame is good.
     """

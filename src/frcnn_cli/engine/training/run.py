@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.datasets.find import default_splits
-from frcnn_cli.engine.datasets.findings import Finding
+from frcnn_cli.engine.datasets.findings import Finding, act_on, class_findings
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint
 from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.connect import own_device
@@ -189,9 +189,11 @@ def training_dataset(experiment: Experiment, reporter: Reporter) -> Dataset:
     """The split to train on, checked (see open_dataset)."""
     data = experiment.data
     allow_mismatch = experiment.proposals.allow_mismatch
-    return open_dataset(
+    dataset = open_dataset(
         data.dataset, data.split, data.folder, allow_mismatch=allow_mismatch, reporter=reporter
     )
+    act_on(class_findings([dataset]), True, reporter)
+    return dataset
 
 
 def validation_dataset(
