@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from frcnn_cli.engine.datasets.layout import Fault
+from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError
@@ -100,7 +101,7 @@ def class_findings(datasets: Sequence[Dataset]) -> list[Finding]:
     """Findings about the classes of splits of one dataset: similar names, and unused classes.
 
     Classes are unused if no object of these splits that counts has them. A dataset without
-    objects has no unused classes (see without_objects).
+    objects has no unused classes (see without_objects), and the list of VOC's classes is fixed.
     """
     classes = tuple(dict.fromkeys(name for data in datasets for name in data.classes))
     counts: dict[str, int] = defaultdict(int)
@@ -116,7 +117,7 @@ def class_findings(datasets: Sequence[Dataset]) -> list[Finding]:
     if groups:
         message = "names of classes that differ only in case, spaces or punctuation"
         found.append(finding("warning", "similar-classes", message, groups))
-    if any(counts.values()) and unused:
+    if any(counts.values()) and unused and classes != VOC_CLASSES:
         message = f"{len(unused)} of {len(classes)} classes have no object that counts"
         found.append(finding("warning", "unused-classes", message, unused))
     return found
