@@ -63,9 +63,9 @@ _OPTIONS = (
     ),
     click.option(
         "--val-share",
-        type=click.FloatRange(0, 1, max_open=True),
+        type=float,
         cls=options.LiteralDefault,
-        show_default="0",
+        show_default="0.0",
         help="Hold out this part of the split, by a hash of the image ids, for evaluation.",
     ),
     click.option(
