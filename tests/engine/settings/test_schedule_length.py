@@ -55,6 +55,10 @@ def test_a_given_length_is_not_shortened_and_the_last_one_counts(tmp_path: Path)
     in_iterations, in_epochs = tmp_path / "iterations.toml", tmp_path / "epochs.toml"
     in_iterations.write_text("[schedule]\niterations = 70\n")
     in_epochs.write_text("[schedule]\nepochs = 7.0\n")
+    of_a_run = tmp_path / "setting.toml"
+    of_a_run.write_text("[schedule]\niterations = 70\nepochs = 0.0\nshorten_below = 0\n")
+    assert length(config=of_a_run) == (70, 0, 0)
+    assert length(config=of_a_run, fields={"epochs": 9.0}) == (9000, 9, 0)
     assert length() == (9000, 0, 1000)
     assert length(fields={"iterations": 9}) == (9, 0, 0)
     assert length(fields={"epochs": 9.0}) == (9000, 9, 0)

@@ -104,8 +104,9 @@ def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override
 def _with_one_length(given: list[Override]) -> list[Override]:
     """The changes with one length of training: the last one given, of iterations and epochs.
 
-    A given length is not shortened for small datasets.
+    A given length is not shortened for small datasets. In the setting of a run, epochs is 0.
     """
+    given = [change for change in given if change.path != _LENGTHS[1] or change.value != 0]
     lengths = [change for change in given if change.path in _LENGTHS]
     if not lengths:
         return given
