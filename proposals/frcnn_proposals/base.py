@@ -30,14 +30,14 @@ class Proposals:
     clipped: int = 0
 
     def __post_init__(self) -> None:
-        boxes = np.ascontiguousarray(self.boxes, dtype=np.float32)
+        boxes = _in_float32(self.boxes)
         if boxes.shape == (0,):
             boxes = boxes.reshape(0, 4)
         if boxes.ndim != 2 or boxes.shape[1] != 4:
             raise ValueError(f"boxes have shape {boxes.shape}, expected (N, 4)")
         object.__setattr__(self, "boxes", boxes)
         if self.scores is not None:
-            scores = np.ascontiguousarray(self.scores, dtype=np.float32)
+            scores = _in_float32(self.scores)
             if scores.shape != (len(boxes),):
                 raise ValueError(f"scores have shape {scores.shape}, expected ({len(boxes)},)")
             object.__setattr__(self, "scores", scores)
@@ -49,6 +49,11 @@ class Proposals:
         """The `count` best boxes, best first; all boxes for None."""
         boxes, scores = best_first(self.boxes, self.scores)
         return replace(self, boxes=boxes[:count], scores=None if scores is None else scores[:count])
+
+
+def _in_float32(values: Any) -> NDArray[np.float32]:
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite
+        return np.ascontiguousarray(values, dtype=np.float32)
 
 
 def best_first(
@@ -82,7 +87,7 @@ class Source(Protocol):
         ...
 
     def propose(self, image: Image) -> Proposals:
-        """Proposals for one RGB image (H, W, 3) uint8, which is read-only.
+        """Proposals for one RGB image (H, W, 3) uint8, a copy that may be changed.
 
         The same pixels must give the same boxes. Without boxes, return Proposals([]).
         """
@@ -90,11 +95,20 @@ class Source(Protocol):
 
 
 @runtime_checkable
-class Reordering(Source, Protocol):
-    """A source that orders the boxes of another one, `source`, which may find them by image id."""
+class Reordering(Protocol):
+    """What a source has besides, if it orders the boxes of another one, `source`.
+
+    That one may find them by image id. Not a subclass of Source: isinstance would read `parameters`
+    for every image.
+    """
 
     source: Source
 
     def reorder(self, proposals: Proposals, image: Image) -> Proposals:
         """The same boxes in another order, with scores, for one RGB image (H, W, 3) uint8."""
         ...
+
+
+def is_thread_safe(source: Source) -> bool:
+    """Whether the source declares that several threads may call one object at the same time."""
+    return getattr(source, "thread_safe", False) is True

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from frcnn_proposals.base import Proposals
 
 # Pixels that a corner may be outside the image: rounding in float32 during conversions.
-_TOLERANCE = 1e-2
+TOLERANCE = 1e-2
 
 
 def check_proposals(
@@ -47,8 +47,8 @@ def clip_proposals(proposals: Proposals, width: int, height: int) -> Proposals:
 
 
 def _reaches_outside(boxes: NDArray[np.float32], width: int, height: int) -> NDArray[np.bool_]:
-    limits = np.array([width - 1, height - 1], np.float32) + _TOLERANCE
-    outside = (boxes[:, :2] < -_TOLERANCE) | (boxes[:, 2:] > limits)
+    limits = np.array([width - 1, height - 1], np.float32) + TOLERANCE
+    outside = (boxes[:, :2] < -TOLERANCE) | (boxes[:, 2:] > limits)
     return np.asarray(outside.any(axis=1))
 
 

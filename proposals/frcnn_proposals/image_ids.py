@@ -27,14 +27,8 @@ def ids_of_paths(paths: Sequence[str]) -> list[str]:
 
     Images whose paths differ only in the suffix keep it: a.jpg and a.png are not one image.
     """
-    ids = [without_suffix(path) for path in paths]
-    # A suffix that is kept can equal another id: a.jpg beside a.png, and a.jpg.jpg.
-    while repeated := repeated_ids(ids):
-        kept = [path if name in repeated else name for path, name in zip(paths, ids, strict=True)]
-        if kept == ids:  # the paths themselves are equal
-            break
-        ids = kept
-    return ids
+    ids = {place: without_suffix(path) for place, path in enumerate(paths)}
+    return list(longer_where_repeated(ids, lambda place: paths[place]).values())
 
 
 def repeated_ids(ids: Iterable[str]) -> set[str]:
@@ -45,7 +39,7 @@ def repeated_ids(ids: Iterable[str]) -> set[str]:
 def longer_where_repeated(ids: Mapping[Key, str], longer: Callable[[Key], str]) -> dict[Key, str]:
     """The ids of images by key, with `longer(key)` in place of each id that occurs more than once.
 
-    A longer id can equal another one: that one is replaced too.
+    A longer id can equal another one, which is replaced too: a.jpg beside a.png, and a.jpg.jpg.
     """
     unique, short = dict(ids), set(ids)
     while repeated := repeated_ids(unique.values()):

@@ -105,7 +105,7 @@ def test_a_failing_frame_is_named() -> None:
 
 
 def test_clipped_boxes_are_counted_in_every_command(tmp_path: Path) -> None:
-    message = "2 boxes of outside reached outside their images and were clipped."
+    message = "2 boxes of outside reached outside their images and were clipped or removed."
     out = tmp_path / "a.proposals"
     proposed = command("propose", "images", "--source", "outside", "--out", out)
     assert proposed.exit_code == 0, proposed.output
@@ -126,6 +126,24 @@ def test_clipped_boxes_are_counted_in_every_command(tmp_path: Path) -> None:
     detector = frcnn.Detector.load("model.safetensors", source="outside")
     detector.detect(["images/a.png", "images/b.png"], progress=lambda p: warned.append(p.text))
     assert message in warned
+
+
+def test_a_source_that_draws_does_not_change_detections(tmp_path: Path) -> None:
+    _, drawn = detect("drawsintotheimage", tmp_path / "drawn.json")
+    _, plain = detect("plugin", tmp_path / "plain.json")
+    assert drawn == plain
+
+
+def test_a_file_and_a_source_contradict_each_other(tmp_path: Path) -> None:
+    out = tmp_path / "a.proposals"
+    command("propose", "images", "--source", "plugin", "--out", out)
+    for words in ("detect images --model model.safetensors", "eval model.safetensors shapes"):
+        for more in (("--source", "grid"), ("--param", "cells=3")):
+            result = command(*words.split(), "--proposals", out, *more)
+            assert result.exit_code == 2
+            assert "(--source, --param): give only one" in " ".join(result.output.split())
+    with pytest.raises(frcnn.Error, match="give only one"):
+        frcnn.Detector.load("model.safetensors", proposals=out, parameters={"cells": 3})
 
 
 def test_an_image_without_boxes_has_no_detections(tmp_path: Path) -> None:

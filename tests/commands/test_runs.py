@@ -1,10 +1,9 @@
-"""`frcnn runs`, estimates of long work, and the files of a run for people."""
+"""`frcnn runs`, and the files of a run for people."""
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,10 +13,7 @@ from PIL import Image
 from unprivileged import public_folder, without_privileges
 
 from frcnn_cli.cli import cli
-from frcnn_cli.commands.shared import estimate
-from frcnn_cli.commands.shared.estimate import Estimate, in_bytes, in_words
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
-from frcnn_cli.engine.reporter import Needs
 from frcnn_cli.engine.training.metrics import TrainingLine
 from frcnn_cli.engine.training.run import StepReport
 
@@ -116,46 +112,3 @@ def test_the_progress_line_has_losses_rate_speed_and_evaluation() -> None:
     text = text_of(STEP)
     assert text == "loss 1.250 (class 0.750, boxes 0.500), rate 0.01, 8.0 images/s"
     assert text_of(replace(STEP, evaluation=0.4321)).endswith(", val mAP 43.2")
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    now = [100.0]
-    monkeypatch.setattr(estimate.time, "monotonic", lambda: now[0])
-
-    def pass_seconds(seconds: float) -> None:
-        now[0] += seconds
-
-    return pass_seconds
-
-
-def test_long_work_is_announced_once(clock: Callable[[float], None], tmp_path: Path) -> None:
-    ahead = Estimate("Training", 1000, 0, Needs(42_000_000, tmp_path / "not yet"))
-    lines = []
-    clock(30)  # start-up, which does not count
-    for _ in range(8):
-        clock(2)
-        lines.append(ahead.line(1))
-    (line,) = filter(None, lines)
-    assert line.startswith("Training: 1000 to do, about 33 min, about 42 MB on disk (")
-
-
-def test_short_work_is_not_announced(clock: Callable[[float], None]) -> None:
-    ahead = Estimate("Detecting", 20, 0, None)
-    for _ in range(20):
-        clock(2)
-        assert ahead.line(1) is None
-
-
-@pytest.mark.parametrize(
-    ("seconds", "expected"), [(61, "61 s"), (750, "12 min"), (12_000, "3 h 20 min")]
-)
-def test_durations_as_text(seconds: float, expected: str) -> None:
-    assert in_words(seconds) == expected
-
-
-@pytest.mark.parametrize(
-    ("count", "expected"), [(850_000, "850 kB"), (42_300_000, "42 MB"), (1_660_000_000, "1.7 GB")]
-)
-def test_sizes_as_text(count: int, expected: str) -> None:
-    assert in_bytes(count) == expected

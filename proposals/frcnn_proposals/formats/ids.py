@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -23,12 +23,18 @@ _COCO_NAME = re.compile(r"COCO_[a-z]+[0-9]{4}_([0-9]{12})")
 class Images:
     """The images that a proposal file belongs to.
 
-    ids: in the order of the dataset or the image list; None if they are not known. size_of: returns
-    the (width, height) of an image, to check its boxes, or None for an unknown id.
+    ids: a list in the order of the dataset or the image list, or a set if the order is not known;
+    None if they are not known. size_of: returns the (width, height) of an image, to check its
+    boxes, or None for an unknown id.
     """
 
-    ids: Sequence[str] | None = None
+    ids: Collection[str] | None = None
     size_of: ImageSize | None = None
+
+    @property
+    def in_order(self) -> Sequence[str] | None:
+        """The ids, if their order is known."""
+        return self.ids if isinstance(self.ids, Sequence) else None
 
     def size(self, image_id: str) -> tuple[int, int] | None:
         return None if self.size_of is None else self.size_of(image_id)
@@ -41,7 +47,7 @@ def image_ids_of(path: Path, parsed: Parsed, images: Images) -> list[str]:
     get the same id.
     """
     if parsed.ids is None:
-        return _by_order(path, len(parsed.boxes), images.ids)
+        return _by_order(path, len(parsed.boxes), images.in_order)
     return checked_ids(path, matched_ids(parsed.ids, images.ids, parsed.rooted))
 
 
@@ -54,8 +60,9 @@ def ids_if_known(files: Sequence[Parsed], images: Images) -> list[list[str] | No
         if parsed.ids is not None:
             found.append([next(ids) for _ in parsed.ids])
         else:
-            fits = images.ids is not None and len(images.ids) == len(parsed.boxes)
-            found.append(list(images.ids or ()) if fits else None)
+            known = images.in_order
+            fits = known is not None and len(known) == len(parsed.boxes)
+            found.append(list(known or ()) if fits else None)
     return found
 
 
@@ -71,7 +78,7 @@ def checked_ids(path: Path, ids: list[str]) -> list[str]:
 
 
 def matched_ids(
-    found: Sequence[str | int], image_ids: Sequence[str] | None, rooted: bool = True
+    found: Sequence[str | int], image_ids: Collection[str] | None, rooted: bool = True
 ) -> list[str]:
     """The image ids that are meant by the ids in a file.
 
@@ -154,7 +161,7 @@ def _without_folders(paths: Sequence[str]) -> list[str]:
     return list(paths) if repeated_ids(names) else names
 
 
-def names_by_number(image_ids: Sequence[str]) -> dict[int, str]:
+def names_by_number(image_ids: Iterable[str]) -> dict[int, str]:
     """Image ids by their whole number, without ids that share a number."""
     numbers = [(whole_number(image_id), image_id) for image_id in image_ids]
     times = Counter(number for number, _ in numbers)

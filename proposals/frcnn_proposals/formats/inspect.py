@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -77,12 +77,13 @@ class Inspection:
 def inspect_proposals(
     path: str | Path,
     hints: Hints | None = None,
-    image_ids: Sequence[str] | None = None,
+    image_ids: Collection[str] | None = None,
     size_of: ImageSize | None = None,
 ) -> Inspection:
     """Inspect a proposal file or folder. Raises InputError if it is not one.
 
-    image_ids, size_of: the images that the boxes are checked against.
+    image_ids, size_of: the images that the boxes are checked against; a set if their order is not
+    known.
     """
     path, images = Path(path), Images(image_ids, size_of)
     kind = kind_of(path)
@@ -182,9 +183,11 @@ def _ids_of(files: Sequence[Parsed], images: Images) -> list[str | int] | None:
 
 def _unmatched(ids: Sequence[str | int] | None, images: Images) -> list[str]:
     """A remark on the ids that are not among the images, whose boxes are not checked."""
-    if ids is None or images.ids is None:
+    if images.ids is None:
         return []
-    match = match_ids(dict.fromkeys(map(str, ids)), images.ids)
+    if ids is None:
+        return [] if images.in_order else ["without ids, its boxes were not checked against images"]
+    match = match_ids(dict.fromkeys(map(str, ids)), list(images.ids))
     unmatched = replace(match, missing=()).describe()
     return [f"{unmatched}; their boxes were not checked"] if unmatched else []
 

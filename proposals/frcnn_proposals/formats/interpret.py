@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_proposals.checks import TOLERANCE
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats.base import Format, Parsed
 from frcnn_proposals.formats.containers.tables import all_found
@@ -18,8 +19,6 @@ from frcnn_proposals.formats.known import FORMATS, format_named
 from frcnn_proposals.formats.layout import BoxLayout, Corners, Order, from_layout
 
 _Sizes = list[tuple[str, tuple[int, int] | None]]  # image id, and (width, height)
-# As in checks.py: rounding in float32.
-_TOLERANCE = 1e-2
 
 
 @dataclass(frozen=True)
@@ -50,11 +49,12 @@ def check_readings(
     Raises InputError if the files do not have the structure of any (or the given) format.
     """
     formats = FORMATS if hints.format is None else (format_named(hints.format),)
-    ways = []
+    ways, fitting = [], []
     for format in formats:
         files = all_found(format.parse(content) for content in contents)
         if files is None:
             continue
+        fitting.append(format.name)
         sizes = [_sizes_of(ids, images) for ids in ids_if_known(files, images)]
         layouts = format.layouts if files[0].layout is None else (files[0].layout,)
         for layout in _hinted(layouts, hints, named=hints.format is not None):
@@ -62,7 +62,7 @@ def check_readings(
             pairs = zip(files, faults, strict=True)
             ways.append([Reading(format, parsed, layout, fault) for parsed, fault in pairs])
     if not ways:
-        raise InputError(_no_format(contents[0], hints))
+        raise InputError(_no_format(contents[0], hints, fitting))
     return ways
 
 
@@ -155,7 +155,7 @@ def fault_of(
     if not np.isfinite(np.asarray(table, np.float64)).all():
         return "a coordinate is not finite"
     boxes = from_layout(table, layout)
-    if boxes[:, :2].min() < -_TOLERANCE:
+    if boxes[:, :2].min() < -TOLERANCE:
         lowest = float(boxes[:, :2].min()) + layout.base
         return f"a coordinate of {lowest:g} in {layout.base}-based boxes"
     if (boxes[:, 2:] < boxes[:, :2]).any():
@@ -163,13 +163,17 @@ def fault_of(
         return f"box {first} has x2 < x1 or y2 < y1"
     if size is not None:
         over = boxes[:, 2:].max(axis=0) - (size[0] - 1, size[1] - 1)
-        if over.max() > _TOLERANCE:
+        if over.max() > TOLERANCE:
             return f"a box ends {over.max():g} pixels outside its image of {size[0]} x {size[1]}"
     return None
 
 
-def _no_format(content: Content, hints: Hints) -> str:
+def _no_format(content: Content, hints: Hints, fitting: Sequence[str]) -> str:
+    """fitting: formats whose structure the file has, but not the order, base and corners."""
+    if fitting:
+        return (
+            f"{content.path}: has the structure of {', '.join(fitting)}, but another order, "
+            "base or corners were given.\nTo read it with these, add its format with `--from`."
+        )
     expected = "any known proposal format" if hints.format is None else hints.format
-    if hints.format is None and hints != Hints():
-        expected += " with that order, base and corners"
     return f"{content.path}: is not {expected}; it contains {describe(content)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pickle
-import re
 from collections import Counter
 from typing import BinaryIO
 
@@ -14,6 +13,7 @@ from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
 from frcnn_proposals.formats.containers.tables import list_of_ids, list_of_rows, list_of_tables
 from frcnn_proposals.formats.content import Content
+from frcnn_proposals.formats.ids import whole_number
 from frcnn_proposals.formats.layout import BoxLayout, table_of
 
 _XYXY_ABS, _XYWH_ABS = 0, 1
@@ -108,16 +108,14 @@ class Detectron2Pkl(WritableFormat):
 
 
 def _whole_number_id(image_id: str) -> int:
-    """Convert 000012 to 12, and VOC2012's 2008_000002 to 2008000002.
-
-    Raises MisuseError for any other id.
-    """
-    if not re.fullmatch(r"[0-9]+(_[0-9]+)*", image_id):
+    """The number of an image id (see whole_number). Raises MisuseError if it has none."""
+    number = whole_number(image_id)
+    if number is None:
         raise MisuseError(
             f"image ids in Detectron's files are whole numbers, but {image_id!r} is not; "
             "use another format, such as detectron2"
         )
-    return int(image_id.replace("_", ""))
+    return number
 
 
 def _order(count: int) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,10 +61,13 @@ def read_proposals(
 def open_proposals(
     path: str | Path,
     hints: Hints,
-    image_ids: Sequence[str] | None = None,
+    image_ids: Collection[str] | None = None,
     size_of: ImageSize | None = None,
 ) -> ProposalFile:
-    """Like read_proposals, but also returns the format and remarks."""
+    """Like read_proposals, but also returns the format and remarks.
+
+    image_ids: a set if the order of the images is not known.
+    """
     path = Path(path)
     images = Images(image_ids, size_of)
     kind = kind_of(path)

@@ -6,11 +6,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-import numpy as np
-
-from frcnn_proposals.base import Image, Proposals, Reordering, Source
+from frcnn_proposals.base import (
+    Image,
+    Proposals,
+    Reordering,
+    Source,
+    best_first,
+    is_thread_safe,
+)
 from frcnn_proposals.checks import check_proposals, clip_proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.sources.precomputed import Precomputed
@@ -24,15 +30,24 @@ class SourceError(InputError):
     """
 
 
-def is_thread_safe(source: Source) -> bool:
-    """Whether the source declares that several threads may call one object at the same time."""
-    return getattr(source, "thread_safe", False) is True
+def load_files(source: Source) -> None:
+    """Read the files of Precomputed sources now: one error about a file, instead of one per image.
+
+    Raises InputError if a file cannot be read.
+    """
+    if isinstance(source, Precomputed):
+        source.load()
+    elif isinstance(source, UnionSource):
+        for member in source.sources:
+            load_files(member)
+    elif isinstance(source, Reordering):
+        load_files(source.source)
 
 
 def call_source(source: Source, image_id: str, image: Image) -> Proposals:
     """The proposals of `source` for an RGB image (H, W, 3) uint8, checked.
 
-    The source gets a read-only view of the image. Boxes with scores are sorted by score, stably.
+    The source gets a copy of the image. Boxes with scores are sorted by score, stably.
     Boxes that reach outside the image are clipped and counted (see clip_proposals). Raises
     SourceError if the source fails, returns another type, or returns an invalid box; InputError if
     a proposal file has no valid boxes for this image.
@@ -42,17 +57,13 @@ def call_source(source: Source, image_id: str, image: Image) -> Proposals:
         return source.propose_for(image_id, size)
     if isinstance(source, UnionSource):
         return source.join([call_source(member, image_id, image) for member in source.sources])
-    view = image.view()
-    view.flags.writeable = False
-    clipped = 0
+    pixels, clipped = image.copy(), 0
+    propose = partial(source.propose, pixels)
     if isinstance(source, Reordering):
         boxes = call_source(source.source, image_id, image)
-        clipped = boxes.clipped
+        propose, clipped = partial(source.reorder, boxes, pixels), boxes.clipped
     with plugin_code(f"{source.name} failed", restore_folder=not is_thread_safe(source)):
-        if isinstance(source, Reordering):
-            found = source.reorder(boxes, view)
-        else:
-            found = source.propose(view)
+        found = propose()
     checked = _checked(source.name, found, size)
     return replace(checked, clipped=checked.clipped + clipped)
 
@@ -100,12 +111,15 @@ def _checked(name: str, found: Any, size: tuple[int, int]) -> Proposals:
         check_proposals(found)
     except ValueError as error:
         raise SourceError(f"{name} returned an invalid box: {error}") from error
-    return clip_proposals(_sorted(found), *size)
+    # A new object, because a plugin's own class may exist only in its process.
+    return clip_proposals(Proposals(*best_first(found.boxes, found.scores)), *size)
 
 
-def _sorted(found: Proposals) -> Proposals:
-    """Highest score first; a new object, because a plugin's own class may exist only there."""
-    if found.scores is None:
-        return Proposals(found.boxes)
-    order = np.argsort(-found.scores, kind="stable")
-    return Proposals(found.boxes[order], found.scores[order])
+def failure_message(image: str, error: Exception) -> str:
+    """The message about an image that could not be read, or for which a source failed."""
+    if isinstance(error, SourceError):
+        return f"{image}: {error}"
+    if isinstance(error, InputError):
+        return str(error)
+    # Such as a lack of memory.
+    return f"{image}: computing proposals failed ({type(error).__name__}: {reason(error)})"

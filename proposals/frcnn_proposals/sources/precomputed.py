@@ -54,7 +54,9 @@ class Precomputed:
         """
         name = self._name_of(image_id)
         if name is None:
-            raise InputError(f"{self.file}: has no boxes for image {image_id!r}")
+            other = next(iter(self.proposals), None)
+            hint = "" if other is None else f"; it has boxes for {other!r}"
+            raise InputError(f"{self.file}: has no boxes for image {image_id!r}{hint}")
         found = self.proposals[name]
         try:
             check_proposals(found, *(size or (None, None)))
@@ -78,9 +80,11 @@ class Precomputed:
         return {} if known else names_by_end(self.proposals)
 
     def _name_of(self, image_id: str) -> str | None:
-        for name in (image_id, str(whole_number(image_id))):
-            if name in self.proposals:
-                return name
+        if image_id in self.proposals:
+            return image_id
+        number = whole_number(image_id)
+        if number is not None and str(number) in self.proposals:
+            return str(number)
         return self._by_end.get(image_id)
 
     def __getstate__(self) -> dict[str, Any]:

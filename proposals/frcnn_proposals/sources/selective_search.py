@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -78,12 +77,8 @@ class SelectiveSearch:
 
         from frcnn_kernels.selective_search import selective_search
 
-        pixels = np.ascontiguousarray(image).view()
-        # The operator only reads; torch warns of an array that is read-only.
-        with suppress(ValueError):
-            pixels.flags.writeable = True
         boxes = selective_search(
-            torch.from_numpy(pixels),
+            torch.from_numpy(np.ascontiguousarray(image)),
             **vars(STRATEGIES[self.mode]),
             min_side=self.min_side,
             max_boxes=self.max_boxes,

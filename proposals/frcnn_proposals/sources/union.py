@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.base import Image, Proposals, Source, is_thread_safe
 
 SEPARATOR = "+"
 
@@ -23,7 +23,7 @@ class UnionSource:
         self.sources = tuple(sources)
         self.name = SEPARATOR.join(source.name for source in self.sources)
         self.version = SEPARATOR.join(str(source.version) for source in self.sources)
-        self.thread_safe = all(getattr(s, "thread_safe", False) is True for s in self.sources)
+        self.thread_safe = all(map(is_thread_safe, self.sources))
 
     @property
     def parameters(self) -> Mapping[str, Any]:

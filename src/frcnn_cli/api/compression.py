@@ -11,6 +11,7 @@ from frcnn_cli.api.evaluation import check_output, data_options
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.compression.bounds import BoundOptions
 from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_proposals.files import reject_same_file
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def compress(
     proposals: str | Path | None = None,
     source: str | None = None,
     parameters: Mapping[str, Any] | None = None,
+    precision: PrecisionChoice = "auto",
     runs_root: str | Path = "runs",
     device: str = "auto",
     progress: OnProgress | None = None,
@@ -43,8 +45,9 @@ def compress(
     {"fc6": 1024, "fc7": 256}. energy: smallest ranks that keep this share of the squared singular
     values. budget: best ranks that take this share of the time. max_drop: smallest layers that lose
     at most this many mAP points, on a split that the model was not trained on. half: store weights
-    in bfloat16. dataset: to measure mAP before and after. parameters: of `source`. out: by default
-    next to the model, named by the bound. Raises Error if no ranks meet the bound.
+    in bfloat16. dataset: to measure mAP before and after. parameters: of `source`. precision: of
+    the measurements. out: by default next to the model, named by the bound. Raises Error if no
+    ranks meet the bound.
     """
     reporter = reporter_for(progress)
     way = BoundOptions(_rank_text(svd_rank), energy, _budget_text(budget), max_drop, half, None)
@@ -58,7 +61,7 @@ def compress(
     from frcnn_cli.engine.distributed.devices import find_device
     from frcnn_cli.engine.models.loaded import open_model
 
-    loaded = open_model(path, Path(runs_root), find_device(device), reporter=reporter)
+    loaded = open_model(path, Path(runs_root), find_device(device), precision, reporter)
     images = open_images_for(loaded, way, data, reporter)
     return compress_model(loaded, bound, target, images, half, reporter)
 

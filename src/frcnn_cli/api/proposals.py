@@ -10,6 +10,7 @@ from frcnn_cli.api.arguments import public
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.formats.layout import Corners, Order
 from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.sources.registry import DEFAULT_SOURCE, check_source, make_source
 
@@ -68,14 +69,21 @@ def propose(
 
 @public
 def read_proposals(
-    path: str | Path, format: str | None = None, *, image_ids: Sequence[str] | None = None
+    path: str | Path,
+    format: str | None = None,
+    *,
+    order: Order | None = None,
+    base: int | None = None,
+    corners: Corners | None = None,
+    image_ids: Sequence[str] | None = None,
 ) -> Mapping[str, Proposals]:
     """The boxes of a proposal file or a folder of them, by image id.
 
-    format: as in `frcnn proposals convert`, required if the file fits several formats. image_ids:
-    the images of the dataset in order, required by formats without ids. Raises Error, which names
-    the file, if it cannot be read.
+    format, order, base, corners: as --from, --order, --base and --corners of `frcnn proposals
+    convert`, required if the file has several interpretations. image_ids: the images of the dataset
+    in order, required by formats without ids. Raises Error, which names the file, if it cannot be
+    read.
     """
     from frcnn_proposals.formats import read_proposals as read
 
-    return read(path, format, image_ids=image_ids)
+    return read(path, format, order=order, base=base, corners=corners, image_ids=image_ids)

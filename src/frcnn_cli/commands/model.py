@@ -103,8 +103,10 @@ def _facts(found: ModelInfo) -> Iterator[tuple[str, str]]:
 def _pixels(preprocessing: Preprocessing) -> str:
     divided = f" / {preprocessing.divisor:g}" if preprocessing.divisor != 1 else ""
     mean, std = (" ".join(f"{v:g}" for v in vs) for vs in (preprocessing.mean, preprocessing.std))
+    when = "before" if preprocessing.resize == "uint8" else "after"
     return (
         f"{preprocessing.channels}{divided}, mean {mean}, standard deviation {std}; "
+        f"resized {when} normalising; "
         f"shorter side {preprocessing.scale}, longer side at most {preprocessing.max_size}"
     )
 

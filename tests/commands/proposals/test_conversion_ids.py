@@ -11,6 +11,7 @@ import PIL.Image
 import pytest
 from click.testing import CliRunner, Result
 
+from frcnn import read_proposals as read_named
 from frcnn_cli.cli import cli
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.formats import read_proposals, write_proposals
@@ -47,6 +48,16 @@ class TestMissingImages:
         assert "1 ids with proposals are not among the images (9)" in result.output
         assert "Converted 1 images" in result.output
         assert list(open_store("out")) == ["1"]
+
+    def test_a_store_without_any_image_of_the_set_is_not_written(self, here: Path) -> None:
+        write_proposals("a", {"9": BOXES}, "store")
+        Path("ids.txt").write_text("1\n2\n")
+        for to in ("store", "mmdet2"):
+            arguments = ("convert", "a", "out", "--image-set", "ids.txt", "--to", to)
+            result = run(*arguments, "--allow-mismatch")
+            assert result.exit_code == 1
+            assert "a: has no proposals for any image of ids.txt." in result.output
+            assert not Path("out").exists()
 
     def test_nor_does_a_file_with_ids(self, here: Path) -> None:
         write_proposals("a", {"1": BOXES}, "store")
@@ -86,6 +97,23 @@ class TestImagesOption:
         result = run("convert", "a", "out", "--images", "images", "--image-set", "ids.txt")
         assert result.exit_code == 1
         assert "1 ids with proposals are not among the images (1)" in result.output
+
+    def test_the_names_of_files_are_no_order(self, here: Path) -> None:
+        """MMDetection's lists have the order of its annotation file."""
+        images("images", "b.png", "c.png")
+        images("images", "a.png", size=(20, 20))
+        tables = [np.array([[0, 0, edge, edge, 0.5]]) for edge in (50, 20, 50)]
+        Path("a.pkl").write_bytes(pickle.dumps(tables))
+        result = run("convert", "a.pkl", "out", "--images", "images")
+        assert result.exit_code == 1
+        assert "its 3 lists of boxes have no ids" in result.output
+        result = run("inspect", "a.pkl", "--images", "images")
+        assert "certain: no other format has this structure" in result.output
+        assert "without ids, its boxes were not checked against images" in result.output
+        Path("ids.txt").write_text("b\na\nc\n")
+        arguments = ("convert", "a.pkl", "out", "--images", "images", "--image-set", "ids.txt")
+        assert run(*arguments).exit_code == 0
+        assert open_store("out")["a"].boxes.tolist() == [[0, 0, 19, 19]]
 
     def test_boxes_of_a_store_are_checked_too(self, here: Path) -> None:
         images("images", "1.png", size=(20, 20))
@@ -132,6 +160,8 @@ def test_corners_are_an_option(here: Path) -> None:
     arguments = ("convert", "a.pkl", "out", "--from", "mmdet2", "--image-set", "ids.txt")
     assert run(*arguments).exit_code == 1
     assert run(*arguments, "--corners", "inclusive").exit_code == 0
+    again = read_named("a.pkl", "mmdet2", corners="inclusive", image_ids=["1"])
+    np.testing.assert_array_equal(again["1"].boxes, table[:, :4])
     np.testing.assert_array_equal(open_store("out")["1"].boxes, table[:, :4])
 
 
@@ -145,3 +175,15 @@ def test_images_that_differ_only_in_suffix_stay_two(here: Path, format: str) -> 
     found = read_proposals(name)
     lengths = {image_id: len(found[image_id]) for image_id in found}
     assert lengths == {"a.bmp": 0, "a.png": 1, "b": 2}
+
+
+def test_other_corners_than_those_of_the_format_need_its_name(here: Path) -> None:
+    value = {"images/a.png": {"bboxes": np.array([[0.0, 0, 59, 49]]), "scores": np.array([0.5])}}
+    Path("a.pkl").write_bytes(pickle.dumps(value))
+    arguments = ("convert", "a.pkl", "out", "--corners", "inclusive")
+    result = run(*arguments)
+    assert result.exit_code == 1
+    assert "has the structure of mmdet3, but another order, base or corners" in result.output
+    assert "add its format with `--from`" in result.output
+    assert run(*arguments, "--from", "mmdet3").exit_code == 0
+    assert open_store("out")["a"].boxes.tolist() == [[0, 0, 59, 49]]

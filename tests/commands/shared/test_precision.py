@@ -21,7 +21,7 @@ from frcnn_cli.cli import cli
 from frcnn_cli.engine.distributed import devices
 from frcnn_cli.engine.distributed.devices import choose_precision, has_fast_bfloat16
 from frcnn_cli.engine.models.presets import PRESETS, base_experiment
-from frcnn_cli.engine.models.store import load_model
+from frcnn_cli.engine.models.store import load_model, save_model
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
 from frcnn_proposals.errors import MisuseError
 
@@ -75,6 +75,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         result = CliRunner().invoke(cli, trained(folder, name, *more))
         assert result.exit_code == 0, result.output
     (folder / "cut" / "model.safetensors").unlink()
+    model, origin = load_model(folder / "whole" / "model.safetensors")
+    origin["experiment"]["detect"]["precision"] = "bfloat16"
+    save_model(model, folder / "named.safetensors", origin)
     return folder
 
 
@@ -83,9 +86,19 @@ def older(home: Path) -> dict[str, tuple[int, str]]:
     """Exit code and output of each command on a processor with only AVX2."""
     picture = str(sorted((home / "shapes" / "JPEGImages").glob("*.jpg"))[0])
     detect = ["detect", picture, "--model", str(home / "whole")]
+    whole, shapes = str(home / "whole"), str(home / "shapes")
+    named = str(home / "named.safetensors")
     commands = {
         "detect by name": [*detect, "--precision", "bfloat16"],
         "detect": detect,
+        "eval by name": ["eval", whole, shapes, "--precision", "bfloat16"],
+        "report by name": ["report", whole, "--precision", "bfloat16"],
+        "compress by name": ["compress", whole, "--svd-rank", "4", "--precision", "bfloat16"],
+        "detect by setting": ["detect", picture, "--model", named],
+        "eval by setting": ["eval", named, shapes],
+        "compress by setting": ["compress", named, "--svd-rank", "4"],
+        "compress in float32": ["compress", named, "--svd-rank", "4", "--precision", "float32"],
+        "export": ["export", named, "--format", "torch-export"],
         "train by name": trained(home, "named", "--precision", "bfloat16"),
         "train": trained(home, "auto"),
         "emulate": trained(home, "emulated", "--precision", "bfloat16", "--emulate-bfloat16"),
@@ -111,9 +124,26 @@ def test_disabled_instructions_are_not_used(older: dict) -> None:
     assert older["fast"] is False
 
 
-@pytest.mark.parametrize("command", ["detect by name", "train by name"])
+@pytest.mark.parametrize("command", ["detect", "eval", "compress"])
+def test_a_setting_of_bfloat16_is_rejected_with_the_name_of_its_model(
+    older: dict, command: str
+) -> None:
+    exit_code, text = older[f"{command} by setting"]
+    assert exit_code == 2
+    message = " ".join(text.split())
+    assert "named.safetensors: its detect.precision is bfloat16: this processor has no" in message
+    assert message.endswith("Use --precision float32.")
+
+
+def test_float32_is_the_way_out_and_an_export_needs_none(older: dict) -> None:
+    for command in ("compress in float32", "export"):
+        exit_code, text = older[command]
+        assert exit_code == 0, text
+
+
+@pytest.mark.parametrize("command", ["detect", "train", "eval", "report", "compress"])
 def test_explicit_bfloat16_is_rejected_if_it_would_be_emulated(older: dict, command: str) -> None:
-    exit_code, text = older[command]
+    exit_code, text = older[f"{command} by name"]
     assert exit_code == 2
     message = text[text.index("--precision") :].strip().splitlines()
     assert len(message) == 2, text

@@ -7,6 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
+from frcnn_cli.commands.shared.estimate import Pace
 from frcnn_cli.commands.shared.progress import ITEMS, bar
 from frcnn_cli.engine.training.metrics import TrainingLine
 from frcnn_cli.engine.training.run import StepReport
@@ -15,7 +16,8 @@ from frcnn_cli.engine.training.run import StepReport
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_the_training_line_is_not_truncated(width: int) -> None:
     shown = Console(file=io.StringIO(), width=width, color_system=None)
-    progress = bar(ITEMS, Console(file=io.StringIO(), force_terminal=True, width=width))
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=width)
+    progress = bar(ITEMS, terminal, Pace(4500, 1234))
     step = StepReport(1234, 1.197, 0.678, 0.519, 0.001, 2, 0.5, 0.01, evaluation=0.488)
     progress.add_task("Training", total=4500, completed=1234, status=TrainingLine()(step))
     shown.print(progress.get_renderable())

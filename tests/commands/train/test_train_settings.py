@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,10 +13,11 @@ from click.testing import CliRunner, Result
 
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
+from frcnn_cli.engine.models.presets import base_experiment
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.settings import Experiment
-from frcnn_cli.engine.settings.overrides import override, read_toml
+from frcnn_cli.engine.settings.overrides import override, read_toml, toml_text
 from frcnn_proposals.errors import MisuseError
 
 FEW = ["--iterations", 3, "--scale", 64, "--workers", 0]
@@ -82,6 +84,21 @@ def test_a_backbone_in_a_file_brings_its_own_scale(tmp_path: Path) -> None:
     config.write_text("backbone = 'alexnet'\n")
     found = experiment_from(SettingOptions(config=config))
     assert (found.backbone, found.preprocessing.scale) == ("alexnet", 600)
+
+
+def test_the_setting_of_an_older_version_resizes_in_8_bits(tmp_path: Path) -> None:
+    """It has every field except `resize`; a file that sets a few fields changes only those."""
+    base = base_experiment("paper-s")
+    config = tmp_path / "setting.toml"
+    config.write_text(toml_text(base))
+    assert experiment_from(SettingOptions(config=config)).preprocessing == base.preprocessing
+    config.write_text(toml_text(base).replace('resize = "float32"\n', ""))
+    for preset in (None, "paper-s"):
+        found = experiment_from(SettingOptions(preset, config=config)).preprocessing
+        assert found == replace(base.preprocessing, resize="uint8")
+    config.write_text("[preprocessing]\nscale = 480\n")
+    found = experiment_from(SettingOptions("paper-s", config=config)).preprocessing
+    assert found == replace(base.preprocessing, scale=480)
 
 
 @pytest.mark.parametrize(

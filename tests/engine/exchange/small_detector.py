@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,16 +11,17 @@ from numpy.typing import NDArray
 from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture
+from frcnn_cli.engine.settings.network import Resize
 
 
-def make_detector(**changes: object) -> FastRCNN:
+def make_detector(resize: Resize = "uint8", **changes: object) -> FastRCNN:
     """A CaffeNet detector (groups, normalisation, ceil pooling) with outputs that vary by RoI."""
     torch.manual_seed(0)
     architecture = Architecture(
         "caffenet",
         ("cat", "dog", "häuser"),
         (16, 12),
-        CAFFE_PIXELS.at_scale(160),
+        replace(CAFFE_PIXELS.at_scale(160), resize=resize),
         **{"box_coding": "caffe", "ranks": {"fc6": 8, "fc7": 5}, **changes},  # type: ignore[arg-type]
     )
     model = FastRCNN(architecture).eval()

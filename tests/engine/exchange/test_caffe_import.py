@@ -116,6 +116,7 @@ def test_settings_of_an_imported_model(tmp_path: Path) -> None:
     assert architecture.box_coding == "caffe"
     assert architecture.hidden == (8, 6)
     assert architecture.preprocessing.channels == "bgr"
+    assert architecture.preprocessing.resize == "float32"
     assert architecture.preprocessing.mean == (102.9801, 115.9465, 122.7717)
     assert (model.offset_means == 0).all()
     assert (model.offset_deviations == 1).all()

@@ -71,7 +71,7 @@ def test_no_boxes_and_images_of_one_row() -> None:
         """An exported file that remembers the size of its image."""
 
         def get_modelmeta(self) -> SimpleNamespace:
-            values = {"preprocessing": {"scale": 480, "max_size": 800}}
+            values = {"preprocessing": {"scale": 480, "max_size": 800, "resize": "uint8"}}
             return SimpleNamespace(custom_metadata_map={"frcnn": json.dumps(values)})
 
         def run(self, outputs: list[str], inputs: dict[str, Any]) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import json
+import math
 import re
 import subprocess
 import sys
@@ -29,8 +30,9 @@ from frcnn_cli.engine.exchange.export import (
 from frcnn_cli.engine.exchange.exported import ExportedDetector
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import image_scale
+from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import read_image
 
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -60,16 +62,20 @@ def script() -> dict[str, Any]:
 
 
 def test_onnx_returns_the_same_on_real_images(
-    detector: FastRCNN, onnx_file: Path, shared_data: Path
+    resizing: tuple[FastRCNN, Path], shared_data: Path
 ) -> None:
-    run = onnx_runner(onnx_file)
+    detector, path = resizing
+    run = onnx_runner(path)
     for count, image in zip((300, 40, 1, 7), real_images(shared_data), strict=True):
         boxes = proposals_in(image, count)
         scores, decoded = score_boxes(detector, image, Proposals(boxes))
         height, width = image.shape[:2]
         factor = image_scale(height, width, detector.architecture.preprocessing)
-        size = round(width * factor), round(height * factor)
-        resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+        if detector.architecture.preprocessing.resize == "float32":
+            whole, size = image.astype(np.float32), None
+        else:
+            whole, size = image, (round(width * factor), round(height * factor))
+        resized = cv2.resize(whole, size, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
         found = run(
             (
                 torch.from_numpy(resized),
@@ -85,23 +91,36 @@ def test_onnx_returns_the_same_on_real_images(
 
 
 def test_the_script_in_the_docs_returns_the_same(
-    detector: FastRCNN, onnx_file: Path, shared_data: Path
+    resizing: tuple[FastRCNN, Path], shared_data: Path
 ) -> None:
     """Its resized pixels equal OpenCV's, except for a few in a thousand, which differ by 1."""
     import onnxruntime
 
-    names = script()
-    session = onnxruntime.InferenceSession(onnx_file)
+    names, (detector, path) = script(), resizing
+    session = onnxruntime.InferenceSession(path)
     for image in real_images(shared_data):
         resized = names["resize"](image, 111, 77)
         theirs = cv2.resize(image, (77, 111), interpolation=cv2.INTER_LINEAR)
         assert np.abs(resized.astype(int) - theirs).max() <= 1
         assert (resized != theirs).mean() < 0.003
+        whole = image.astype(np.float32)
+        exact = cv2.resize(whole, None, fx=0.437, fy=0.437, interpolation=cv2.INTER_LINEAR)
+        found = names["resize_exactly"](image, *exact.shape[:2], 0.437)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, exact, atol=0.01)
         boxes = proposals_in(image)
         scores, decoded = score_boxes(detector, image, Proposals(boxes))
         found = names["score"](session, image, boxes)
         np.testing.assert_allclose(found[0], scores.numpy(), atol=2e-3)
         np.testing.assert_allclose(found[1], decoded.numpy(), atol=0.1)
+
+
+def test_the_script_in_the_docs_rejects_a_box_that_is_not_finite(onnx_file: Path) -> None:
+    import onnxruntime
+
+    session, image = onnxruntime.InferenceSession(onnx_file), np.zeros((60, 80, 3), np.uint8)
+    with pytest.raises(ValueError, match="a proposal is not finite"):
+        script()["score"](session, image, np.array([[0, 0, np.nan, 9]]))
 
 
 def test_the_file_contains_its_description(onnx_file: Path) -> None:
@@ -161,25 +180,29 @@ print(json.loads(extra["frcnn"])["classes"])
     np.testing.assert_allclose(found["decoded"], expected[1].numpy(), atol=1e-3)
 
 
-@pytest.fixture(params=["MaxRoiPool", "plain", "torch"])
+@pytest.fixture(scope="module", params=["MaxRoiPool", "plain", "torch"])
 def runner(
-    request: pytest.FixtureRequest, detector: FastRCNN, tmp_path: Path, onnx_file: Path
+    request: pytest.FixtureRequest,
+    detector: FastRCNN,
+    tmp_path_factory: pytest.TempPathFactory,
+    onnx_file: Path,
 ) -> Any:
     """A function that runs the small detector, exported in each format."""
+    folder = tmp_path_factory.mktemp("runner")
     if request.param == "MaxRoiPool":
         return onnx_runner(onnx_file)
     if request.param == "plain":
-        export_onnx(detector, tmp_path / "plain.onnx", "a", plain=True)
-        return onnx_runner(tmp_path / "plain.onnx")
-    export_torch(detector, tmp_path / "a.pt2", "a")
-    return torch_runner(tmp_path / "a.pt2")
+        export_onnx(detector, folder / "plain.onnx", "a", plain=True)
+        return onnx_runner(folder / "plain.onnx")
+    export_torch(detector, folder / "a.pt2", "a")
+    return torch_runner(folder / "a.pt2")
 
 
 def test_any_number_of_rois_in_images_of_any_size(runner: Any, detector: FastRCNN) -> None:
     """Zero, one and many RoIs; small, wide and tall images."""
     draw = np.random.default_rng(1)
     original = ExportedDetector(detector, plain=False)
-    for height, width in ((64, 64), (65, 200), (233, 90)):
+    for height, width in ((64, 64), (65, 200), (233, 90), (13, 300), (1, 120), (200, 1), (1, 1)):
         image = draw.integers(0, 256, (height, width, 3)).astype(np.uint8)
         for count in (0, 1, 2, 60):
             given = (
@@ -195,6 +218,59 @@ def test_any_number_of_rois_in_images_of_any_size(runner: Any, detector: FastRCN
                 expected = original(*given)
             torch.testing.assert_close(scores, expected[0], rtol=0, atol=1e-3)
             torch.testing.assert_close(boxes, expected[1], rtol=0, atol=1e-3)
+
+
+def test_a_box_that_is_not_finite_gets_no_result_and_changes_no_other(runner: Any) -> None:
+    """`detect` rejects such a box."""
+    image = np.random.default_rng(2).integers(0, 256, (90, 120, 3)).astype(np.uint8)
+    boxes = torch.from_numpy(proposals_in(image, 6))
+    size = torch.tensor(image.shape[:2])
+    expected = runner((torch.from_numpy(image), boxes, torch.tensor(1.0), size))
+    broken = boxes.clone()
+    broken[1, 0], broken[3, 3], broken[4] = math.nan, math.inf, -math.inf
+    found = runner((torch.from_numpy(image), broken, torch.tensor(1.0), size))
+    for values, others in zip(found, expected, strict=True):
+        assert values[[1, 3, 4]].isnan().all()
+        torch.testing.assert_close(values[[0, 2, 5]], others[[0, 2, 5]], rtol=0, atol=1e-5)
+    with pytest.raises((RuntimeError, InputError, MisuseError)):
+        score_boxes(make_detector(), image, Proposals(broken.numpy()))
+
+
+@pytest.fixture(scope="module")
+def lite_runner(tmp_path_factory: pytest.TempPathFactory) -> tuple[FastRCNN, Any]:
+    """A detector in channels last with a map of stride 32 in its backbone, as a torch program."""
+    torch.manual_seed(0)
+    pixels = Preprocessing(scale=64, max_size=1000)
+    model = FastRCNN(Architecture("efficientnet_lite0", ("a", "b"), (8, 8), pixels)).eval()
+    model.to(memory_format=torch.channels_last)
+    path = tmp_path_factory.mktemp("lite") / "a.pt2"
+    layouts = [parameter.stride() for parameter in model.parameters()]
+    export_torch(model, path, "a")
+    assert [parameter.stride() for parameter in model.parameters()] == layouts
+    return model, torch_runner(path)
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 5000), (3000, 40), (33, 32), (5, 7)])
+def test_a_torch_program_takes_images_smaller_than_its_stride(
+    lite_runner: tuple[FastRCNN, Any], height: int, width: int
+) -> None:
+    model, run = lite_runner
+    image = np.random.default_rng(3).integers(0, 256, (height, width, 3)).astype(np.uint8)
+    boxes = proposals_in(image, 9)
+    expected = score_boxes(model, image, Proposals(boxes))
+    factor = image_scale(height, width, model.architecture.preprocessing)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
+    found = run(
+        (
+            torch.from_numpy(resized),
+            torch.from_numpy(boxes),
+            torch.tensor(factor, dtype=torch.float32),
+            torch.tensor([height, width]),
+        )
+    )
+    for ours, theirs in zip(found, expected, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-3)
 
 
 @pytest.mark.long

@@ -2,8 +2,10 @@
 
 import json
 import struct
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -40,6 +42,18 @@ def test_a_compressed_model_is_read_like_any_other(small_model: FastRCNN, tmp_pa
     assert have_equal_weights(loaded, thin)
 
 
+def change_description(path: Path, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the JSON description in a model file."""
+    raw = path.read_bytes()
+    (length,) = struct.unpack("<Q", raw[:8])
+    header = json.loads(raw[8 : 8 + length])
+    description = json.loads(header["__metadata__"]["frcnn"])
+    change(description)
+    header["__metadata__"]["frcnn"] = json.dumps(description)
+    text = json.dumps(header).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length :])
+
+
 @pytest.mark.parametrize("cut", [0, 1, 7, 100, 5000])
 def test_the_error_for_a_truncated_file_names_it(
     small_model: FastRCNN, tmp_path: Path, cut: int
@@ -56,16 +70,22 @@ def test_the_error_for_a_newer_format_says_to_upgrade(
 ) -> None:
     path = tmp_path / "model.safetensors"
     save_model(small_model, path, {})
-    raw = path.read_bytes()
-    (length,) = struct.unpack("<Q", raw[:8])
-    header = json.loads(raw[8 : 8 + length])
-    description = json.loads(header["__metadata__"]["frcnn"])
-    description["format"] = 99
-    header["__metadata__"]["frcnn"] = json.dumps(description)
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + raw[8 + length :])
+    change_description(path, lambda description: description.update(format=99))
     with pytest.raises(InputError, match="Upgrade frcnn"):
         load_model(path)
+
+
+def test_a_file_without_the_kind_of_resizing_resizes_in_8_bits(
+    small_model: FastRCNN, tmp_path: Path
+) -> None:
+    """As all files of older versions; files of this version contain it."""
+    path = tmp_path / "model.safetensors"
+    resized = replace(small_model.architecture.preprocessing, resize="float32")
+    small_model.architecture = replace(small_model.architecture, preprocessing=resized)
+    save_model(small_model, path, {})
+    assert load_model(path)[0].architecture.preprocessing == resized
+    change_description(path, lambda d: d["architecture"]["preprocessing"].pop("resize"))
+    assert load_model(path)[0].architecture.preprocessing == replace(resized, resize="uint8")
 
 
 def test_tensors_of_something_else_are_not_a_model(tmp_path: Path) -> None:

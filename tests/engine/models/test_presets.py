@@ -5,7 +5,8 @@ import itertools
 import pytest
 
 from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, base_experiment, variant_changes
-from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings import Experiment, Preprocessing
+from frcnn_cli.engine.settings.network import Resize
 from frcnn_cli.engine.settings.overrides import override
 from frcnn_proposals.errors import MisuseError
 
@@ -38,6 +39,21 @@ def test_the_papers_presets(preset: str, backbone: str) -> None:
 def test_lite_is_the_default() -> None:
     assert base_experiment(None) == base_experiment("lite")
     assert base_experiment(None).backbone == "efficientnet_lite2"
+
+
+def test_the_papers_presets_resize_as_the_first_implementation() -> None:
+    for preset in PRESETS:
+        expected = "float32" if preset.as_the_paper else "uint8"
+        assert base_experiment(preset.name).preprocessing.resize == expected
+    assert base_experiment("paper-l", "efficientnet_lite0").preprocessing.resize == "float32"
+    assert base_experiment("lite", "vgg16").preprocessing.resize == "uint8"
+
+
+@pytest.mark.parametrize("preset", [None, *(preset.name for preset in PRESETS)])
+@pytest.mark.parametrize("resize", ["uint8", "float32"])
+def test_training_from_a_detector_keeps_its_resizing(preset: str | None, resize: Resize) -> None:
+    own = Preprocessing(scale=320, max_size=500, resize=resize)
+    assert base_experiment(preset, "caffenet", own).preprocessing.resize == resize
 
 
 def test_five_scales_of_at_most_2000_and_in_proportion_for_lite() -> None:

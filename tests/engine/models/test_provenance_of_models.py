@@ -41,7 +41,7 @@ def test_settings_and_versions_are_stored_with_the_weights(run: Run) -> None:
     assert model.architecture.box_coding == "inclusive"
     assert model.offset_deviations.shape == (len(run.dataset.classes), 4)
     description = description_of(trained.path)
-    assert description["format"] == 2
+    assert description["format"] == 3
     assert description["versions"]["torch"] == torch.__version__
     assert set(description["versions"]) == {"frcnn", "python", "torch", "torchvision"}
 

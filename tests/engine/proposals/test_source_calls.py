@@ -23,6 +23,8 @@ from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.sources.call import SourceError
 from frcnn_proposals.sources.dense import DenseBoxes
+from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.union import UnionSource
 
 
 def image_of(red: int, green: int = 0) -> np.ndarray:
@@ -150,6 +152,16 @@ def test_a_source_that_cannot_be_sent_is_one_error(tmp_path: Path) -> None:
         SourceCalls(plugins.NotPicklable())
     with pytest.raises(InputError, match=message):
         propose_images([("a", "a.png")], plugins.NotPicklable(), tmp_path / "out", workers=1)
+
+
+def test_a_file_that_cannot_be_read_is_one_error(tmp_path: Path) -> None:
+    """Also if its boxes are joined with those of another source."""
+    (tmp_path / "a.csv").write_text("a,b\n")
+    source = UnionSource([Precomputed(tmp_path / "a.csv"), plugins.Plugin()])
+    with pytest.raises(InputError, match="is not any known proposal format"):
+        SourceCalls(source)
+    with pytest.raises(InputError, match="is not any known proposal format"):
+        propose_images([("a", "a.png"), ("b", "b.png")], source, tmp_path / "out", workers=1)
 
 
 def _in_a_daemonic_process(_: int) -> str:

@@ -1,6 +1,7 @@
 """What is cached between epochs, and dropout per image."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing import active_children
 
 import cv2
@@ -9,14 +10,22 @@ import pytest
 import torch
 
 from frcnn_cli.engine.distributed.team import Team
+from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.layers.dropout import ImageRows, RowDropout
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.settings import Architecture, Preprocessing, Schedule, TrainSettings
+from frcnn_cli.engine.settings import (
+    Architecture,
+    Preprocessing,
+    Sampling,
+    Schedule,
+    TrainSettings,
+)
 from frcnn_cli.engine.training import images as training_images
 from frcnn_cli.engine.training.images import Cache, TrainingImages
 from frcnn_cli.engine.training.minibatches import Minibatches, minibatch_stream
 from frcnn_cli.engine.training.sampling import Quota
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.images import read_image
 
 MakeProposals = Callable[[Dataset], dict[str, Proposals]]
 CPU = torch.device("cpu")
@@ -49,6 +58,32 @@ def test_an_image_is_read_once_and_prepared_identically(
             assert (cached.sample.targets == fresh.sample.targets).all()
             assert cached.dropout_seed == fresh.dropout_seed
     assert len(reads) == 2 + 6
+
+
+def test_images_are_mirrored_before_they_are_resized_in_float32(
+    tiny_dataset: Dataset, grid_proposals: MakeProposals
+) -> None:
+    """As in the first implementation, at each of several scales, with one image in the cache."""
+    base = replace(CAFFE_PIXELS, scale=61, max_size=120)
+    architecture = Architecture("caffenet", tiny_dataset.classes, (8, 8), base)
+    sampling = Sampling(scales=(61, 87))
+    images = TrainingImages(
+        grid_proposals(tiny_dataset), architecture, TrainSettings(sampling=sampling)
+    )
+    record, seen = tiny_dataset.images[0], set()
+    original = read_image(record.path)[..., ::-1].astype(np.float32) - np.float32(base.mean)
+    before = images._cache.left
+    for epoch in range(12):
+        prepared = images.prepare(record, Quota(4, 1), epoch)
+        for mirrored in (False, True):
+            expected = cv2.resize(
+                original[:, ::-1] if mirrored else original,
+                None, fx=prepared.factor, fy=prepared.factor, interpolation=cv2.INTER_LINEAR,
+            )  # fmt: skip
+            if np.array_equal(prepared.image.permute(1, 2, 0).numpy(), expected):
+                seen.add((round(prepared.factor * 96), mirrored))
+    assert seen == {(61, False), (61, True), (87, False), (87, True)}
+    assert before - images._cache.left < 2 * 96 * 128 * 3  # with its overlaps
 
 
 def test_a_full_cache_replaces_nothing() -> None:

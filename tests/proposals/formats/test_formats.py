@@ -277,7 +277,9 @@ class TestAmbiguousAndInvalidFiles:
     def test_order_and_base_determine_the_format(self, tmp_path):
         path = mat(tmp_path / "000012.mat", boxes=YXYX_1[0])
         assert_boxes(read_proposals(path, order="yxyx", base=1), IDS[:1])
-        with pytest.raises(InputError, match="not any known proposal format with that order"):
+        with pytest.raises(
+            InputError, match="structure of ijcv-mat, demo-mat, mcg-mat, but another"
+        ):
             read_proposals(path, order="yxyx", base=0)
         # A given format is read with the given order and base.
         np.testing.assert_array_equal(

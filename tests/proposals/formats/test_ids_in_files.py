@@ -176,6 +176,12 @@ class TestFolders:
         with pytest.raises(InputError, match="no boxes for image '1'"):
             source.propose_for("1")
 
+    def test_a_source_has_no_boxes_for_an_id_without_a_number(self, tmp_path: Path) -> None:
+        source = Precomputed(csv(tmp_path / "a.csv", "None.jpg", "12.jpg"))
+        assert source.propose_for("000012").boxes[0, 2] == 9
+        with pytest.raises(InputError, match="no boxes for image 'dog'; it has boxes for 'None'"):
+            source.propose_for("dog")
+
     def test_paths_of_mmdetection_end_with_the_id(self, tmp_path: Path) -> None:
         path = mmdet3(tmp_path / "a.pkl", "/data/set/sub/1.jpg", "/data/set/2.jpg")
         assert sorted(read_proposals(path, image_ids=["sub/1", "2"])) == ["2", "sub/1"]

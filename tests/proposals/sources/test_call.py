@@ -10,9 +10,9 @@ import numpy as np
 import plugins
 import pytest
 
-from frcnn_proposals.base import Proposals
+from frcnn_proposals.base import Proposals, is_thread_safe
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.sources.call import SourceError, call_source, is_thread_safe
+from frcnn_proposals.sources.call import SourceError, call_source
 from frcnn_proposals.sources.registry import (
     check_source,
     list_sources,
@@ -47,6 +47,27 @@ def test_a_wrong_result_is_named_with_what_was_expected(kind, image):
     assert str(caught.value).startswith(plugins.FAILING[kind])
     np.testing.assert_array_equal(image, before)
     assert image.flags.writeable
+
+
+def test_a_source_may_change_its_image(image):
+    """Neither the caller nor another source of a union sees the change, and nothing warns."""
+    before = image.copy()
+    image.flags.writeable = False  # as np.asarray of a Pillow image
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        draws = plugins.DrawsIntoTheImage()
+        found = call_source(UnionSource([draws, plugins.Outside()]), "a", image)
+    np.testing.assert_array_equal(image, before)
+    assert found.boxes.tolist() == [[0, 0, 29, 19], [0, 2, 29, 7], [1, 2, 3, 4]]
+
+
+def test_a_coordinate_beyond_float32_is_not_finite(image):
+    source = plugins.Plugin()
+    source.whole = lambda view: Proposals([(0, 0, 1e300, 5)])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(SourceError, match="is not finite"):
+            call_source(source, "a", image)
 
 
 def test_nothing_is_no_failure(image):
@@ -89,6 +110,11 @@ def test_ctrl_c_is_not_a_failure_of_the_source(image):
         call_source(source, "a", image)
 
 
+def test_parameters_are_not_read_for_every_image(image):
+    """They may be slow, such as the digest of a file."""
+    assert len(call_source(plugins.Undescribed(), "a", image)) == 1
+
+
 def test_the_current_folder_stays(image, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     call_source(plugins.Moves(), "a", image)
@@ -121,21 +147,6 @@ def test_only_declared_sources_are_thread_safe():
     assert is_thread_safe(plugins.Safe())
     assert not is_thread_safe(plugins.Plugin())
     assert not is_thread_safe(UnionSource([dense, plugins.Plugin()]))
-
-
-def test_selective_search_reads_the_view_without_a_copy_or_a_warning(image, monkeypatch):
-    import torch
-
-    read = []
-    convert = torch.from_numpy
-    monkeypatch.setattr(torch, "from_numpy", lambda array: (read.append(array), convert(array))[1])
-    source = make_source("selective-search")
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        found = call_source(source, "a", image)
-    assert np.shares_memory(read[0], image)
-    assert len(found) > 0
-    np.testing.assert_array_equal(found.boxes, source.propose(image).boxes)
 
 
 @pytest.mark.parametrize(

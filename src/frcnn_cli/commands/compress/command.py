@@ -11,10 +11,16 @@ from rich.markup import escape
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.commands.shared.detection_options import check_data, split_arguments, take
+from frcnn_cli.commands.shared.detection_options import (
+    check_data,
+    precision,
+    split_arguments,
+    take,
+)
 from frcnn_cli.commands.shared.paths import format_of
 from frcnn_cli.engine.compression.bounds import BoundOptions
 from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.files import check_writable, reject_same_file, write_whole
 
@@ -28,6 +34,7 @@ class CompressOptions:
     data: DataOptions
     plot: Path
     out: Path | None
+    precision: PrecisionChoice
     runs_root: Path
     device: str
     json_path: Path | None
@@ -84,6 +91,7 @@ class CompressOptions:
 @options.proposals
 @options.source
 @options.allow_mismatch
+@precision
 @options.runs_root
 @options.device
 @options.json_file
@@ -114,7 +122,8 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
     from frcnn_cli.engine.distributed.devices import find_device
     from frcnn_cli.engine.models.loaded import open_model
 
-    loaded = open_model(source, chosen.runs_root, find_device(chosen.device), reporter=output)
+    device = find_device(chosen.device)
+    loaded = open_model(source, chosen.runs_root, device, chosen.precision, output)
     images = open_images_for(loaded, how, chosen.data, output)
     if ranks is not None:
         assert images is not None

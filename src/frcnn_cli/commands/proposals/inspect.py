@@ -45,7 +45,7 @@ def inspect(
     """
     files = None if images is None else image_files(images)
     sizes = None if files is None else sizes_of(files)
-    inspection = inspect_proposals(file, hints, None if files is None else list(files), sizes)
+    inspection = inspect_proposals(file, hints, None if files is None else files.keys(), sizes)
     table = Table(show_header=False)
     for name, text in _lines(inspection):
         table.add_row(name, escape(text))

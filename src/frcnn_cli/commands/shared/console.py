@@ -14,7 +14,7 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from frcnn_cli.commands.shared.estimate import Estimate
+from frcnn_cli.commands.shared.estimate import Announcement, Pace
 from frcnn_cli.commands.shared.paths import check_paths
 from frcnn_cli.commands.shared.progress import UNITS, LogProgress, bar
 from frcnn_cli.commands.shared.safe_text import MessageConsole, PrintableConsole, message
@@ -62,31 +62,32 @@ class Output:
 
         done: items that an earlier run finished. needs: what will be written. unit: what is
         counted. Shows a bar on a terminal, prints a line per minute into a log, and prints
-        nothing when quiet. Prints an estimate of the total time of long work after its first
-        items.
+        nothing when quiet. Prints an estimate of the total time of long work once it is reliable.
         """
         if self.verbosity < 0:
             yield lambda count, status: None
             return
         shown_as = UNITS[unit]
-        estimate = Estimate(description, total, done, needs, shown_as.in_words)
+        pace = Pace(total, done)
+        announcement = Announcement(description, pace, needs, shown_as.in_words)
         if self.messages.is_terminal:
-            with bar(shown_as, self.messages) as shown:
+            with bar(shown_as, self.messages, pace) as shown:
                 task = shown.add_task(description, total=total, completed=done, status="")
-                yield self._announcing(
-                    estimate,
+                yield self._counting(
+                    announcement,
                     lambda count, status: shown.update(task, advance=count, status=escape(status)),
                 )
         else:
-            log = LogProgress(self.note, description, total, done, shown_as)
-            yield self._announcing(estimate, log.advance)
+            log = LogProgress(self.note, description, total, done, shown_as, pace)
+            yield self._counting(announcement, log.advance)
 
-    def _announcing(self, estimate: Estimate, show: Advance) -> Advance:
-        """Call `show`, and print the estimate once it is reliable."""
+    def _counting(self, announcement: Announcement, show: Advance) -> Advance:
+        """Count items, call `show`, and print the announcement once its time is known."""
 
         def advance(count: int, status: str) -> None:
+            announcement.pace.count(count)
             show(count, status)
-            if (line := estimate.line(count)) is not None:
+            if (line := announcement.line()) is not None:
                 self.note(line + ".")
 
         return advance

@@ -82,7 +82,7 @@ _split = click.option(
     help="Split of the dataset.",
     show_default="test if annotated, otherwise val",
 )
-_precision = click.option(
+precision = click.option(
     "--precision",
     type=click.Choice(get_args(PrecisionChoice)),
     default="auto",
@@ -151,7 +151,7 @@ detection_options = _all_of(
     options.top_k,
     _max_proposals,
     _nms_iou,
-    _precision,
+    precision,
     _tta,
     _scales,
     _no_box_regression,

@@ -1,15 +1,19 @@
-"""Estimate of the time of long work, from its first items."""
+"""Estimate of the time of long work, from its recent items."""
 
 from __future__ import annotations
 
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable
+from statistics import median
 
 from frcnn_cli.engine.reporter import Needs
 
-# Enough that the start-up of the first item does not dominate, few enough to be early.
-_ITEMS, _SECONDS = 4, 3.0
+# A time left is known after this many items and seconds; earlier ones depend on chance.
+_ITEMS, _SECONDS = 10, 10.0
+# Recent laps, and the shortest: a shorter one would depend on when a burst of items finished.
+_LAPS, _SHORTEST_LAP = 30, 1.0
 _SHORTEST_REPORTED = 60.0  # seconds
 
 
@@ -22,41 +26,69 @@ def room_in_words(needs: Needs) -> str:
     return f"about {in_bytes(needs.size)} on disk ({in_bytes(free)} free)"
 
 
-class Estimate:
-    """Counter of items; `line` returns the estimate once, when it is reliable and useful."""
+class Pace:
+    """The time left of long work: the median time per item of recent laps, times the items left.
+
+    An item of at least a second is a lap; shorter ones share a lap, because those of several
+    workers finish in bursts. The median ignores pauses for checkpoints and evaluations. The time
+    until the first item is finished is start-up, and does not count.
+    """
+
+    def __init__(self, total: int | None, done: int = 0) -> None:
+        self.left = None if total is None else total - done
+        self._counted = 0
+        self._first = self._lap_start = 0.0  # times at which an item was finished
+        self._in_lap = 0
+        self._laps: deque[float] = deque(maxlen=_LAPS)  # seconds per item
+
+    def count(self, count: int) -> None:
+        """Count `count` items that have just finished."""
+        if count == 0:
+            return
+        now = time.monotonic()
+        self._counted += count
+        if self.left is not None:
+            self.left -= count
+        if self._counted == count:
+            self._first = self._lap_start = now
+            return
+        self._in_lap += count
+        if now - self._lap_start >= _SHORTEST_LAP:
+            self._laps.append((now - self._lap_start) / self._in_lap)
+            self._lap_start, self._in_lap = now, 0
+
+    @property
+    def seconds_left(self) -> float | None:
+        """The seconds left; None without a total, and until the estimate is reliable."""
+        timed = self._lap_start - self._first
+        if self.left is None or self._counted < _ITEMS or timed < _SECONDS:
+            return None
+        return median(self._laps) * max(0, self.left)
+
+
+class Announcement:
+    """The time and the disk space of long work, in one line as soon as both are known."""
 
     def __init__(
         self,
         description: str,
-        total: int | None,
-        done: int,
-        needs: Needs | None,
+        pace: Pace,
+        needs: Needs | None = None,
         amount: Callable[[int], str] = str,
     ) -> None:
-        self.description, self.needs, self.amount = description, needs, amount
-        self.left = 0 if total is None else total - done
-        self.all = self.left
-        self._started = time.monotonic()
-        self._first = 0.0  # time at which the first item was done: start-up ends there
-        self._announced = total is None
+        self.description, self.pace, self.needs, self.amount = description, pace, needs, amount
+        self._all = pace.left
+        self._is_made = False
 
-    def line(self, count: int) -> str | None:
-        """Count `count` more items. Returns the estimate as a line, or None."""
-        if self._announced or count == 0:
+    def line(self) -> str | None:
+        """The line, once; None before the time is known, and for short work."""
+        seconds = self.pace.seconds_left
+        if self._is_made or seconds is None or self._all is None:
             return None
-        now = time.monotonic()
-        self.left -= count
-        done = self.all - self.left
-        if not self._first:
-            self._first = now
-            return None
-        if done < _ITEMS or now - self._started < _SECONDS:
-            return None
-        self._announced = True
-        seconds = (now - self._first) / (done - 1) * self.left
+        self._is_made = True
         if seconds < _SHORTEST_REPORTED:
             return None
-        line = f"{self.description}: {self.amount(self.all)} to do, about {in_words(seconds)}"
+        line = f"{self.description}: {self.amount(self._all)} to do, about {in_words(seconds)}"
         return f"{line}, {room_in_words(self.needs)}" if self.needs else line
 
 

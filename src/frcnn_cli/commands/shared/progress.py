@@ -16,11 +16,10 @@ from rich.progress import (
     Task,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.text import Text
 
-from frcnn_cli.commands.shared.estimate import in_bytes
+from frcnn_cli.commands.shared.estimate import Pace, in_bytes, in_words
 from frcnn_cli.engine.reporter import Counted
 
 
@@ -55,6 +54,23 @@ class _RateColumn(ProgressColumn):
         return Text("" if task.speed is None else self.rate(task.speed))
 
 
+class _TimeLeftColumn(ProgressColumn):
+    """Column of the time left; dashes until it is known."""
+
+    def __init__(self, pace: Pace) -> None:
+        super().__init__()
+        self.pace = pace
+
+    def render(self, task: Task) -> Text:
+        """Format the time as hours, minutes and seconds."""
+        seconds = self.pace.seconds_left
+        if seconds is None:
+            return Text("-:--:--", style="progress.remaining")
+        minutes, second = divmod(round(seconds), 60)
+        hours, minute = divmod(minutes, 60)
+        return Text(f"{hours}:{minute:02}:{second:02}", style="progress.remaining")
+
+
 class _WordedProgress(Progress):
     """Progress bars, each with its field `status` on the next line, which fits narrow terminals."""
 
@@ -66,8 +82,11 @@ class _WordedProgress(Progress):
                 yield Text.from_markup(task.fields["status"], style="dim")
 
 
-def bar(unit: Unit, console: Console) -> Progress:
-    """Create a bar that counts in `unit`; its tasks have a field `status`, a Rich markup text."""
+def bar(unit: Unit, console: Console, pace: Pace) -> Progress:
+    """Create a bar that counts in `unit`, for one task with a field `status`, a Rich markup text.
+
+    pace: of the task; it counts the same items.
+    """
     rate = [] if unit.rate is None else [_RateColumn(unit.rate)]
     return _WordedProgress(
         TextColumn("{task.description}"),
@@ -76,7 +95,7 @@ def bar(unit: Unit, console: Console) -> Progress:
         *rate,
         TimeElapsedColumn(),
         TextColumn("left"),
-        TimeRemainingColumn(),
+        _TimeLeftColumn(pace),
         console=console,
         transient=True,
     )
@@ -93,9 +112,11 @@ class LogProgress:
         description: str,
         total: int | None,
         done: int,
-        unit: Unit = ITEMS,
+        unit: Unit,
+        pace: Pace,
     ) -> None:
         self.note, self.description, self.total, self.unit = note, description, total, unit
+        self.pace = pace
         self.done = self.done_before = done
         self.started = self.last = time.monotonic()
 
@@ -107,10 +128,11 @@ class LogProgress:
             return
         self.last = now
         line = f"{self.description}: {self.unit.in_words(self.done)}"
-        speed = max(1, self.done - self.done_before) / (now - self.started)
         if self.total:
-            left = (self.total - self.done) / speed
-            line += f" of {self.unit.in_words(self.total)}, {left / 60:.0f} min left"
+            line += f" of {self.unit.in_words(self.total)}"
+        if (seconds := self.pace.seconds_left) is not None:
+            line += f", {in_words(seconds)} left"
         if self.unit.rate is not None:
+            speed = max(1, self.done - self.done_before) / (now - self.started)
             line += f", {self.unit.rate(speed)}"
         self.note(f"{line}, {status}" if status else line)

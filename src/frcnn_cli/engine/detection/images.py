@@ -18,9 +18,9 @@ from frcnn_cli.engine.proposals.source_calls import Propose
 from frcnn_cli.engine.records import Detections, ReadFile
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
-from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import MAX_PIXELS, decode_image, digest_of, read_image_bytes
-from frcnn_proposals.sources.call import SourceError
+from frcnn_proposals.sources.call import failure_message
 
 
 @dataclass(frozen=True)
@@ -134,10 +134,5 @@ def _prepare(propose: Propose, journal: Journal | None, max_pixels: int, file: I
         image = decode_image(data, path, max_pixels)
         read = ReadFile(digest, (image.shape[1], image.shape[0]))
         return _Task(replace(result, image=image, file=read), propose(image_id, image))
-    except SourceError as error:
-        return _Task(replace(result, error=f"{path}: {error}"))
-    except InputError as error:
-        return _Task(replace(result, error=str(error)))
-    except Exception as error:  # such as a lack of memory
-        message = f"{path}: computing proposals failed ({type(error).__name__}: {reason(error)})"
-        return _Task(replace(result, error=message))
+    except Exception as error:
+        return _Task(replace(result, error=failure_message(str(path), error)))

@@ -33,7 +33,7 @@ from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_cli.engine.settings.options import DetectionOptions, reject_file_with_source
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS, read_image
@@ -74,6 +74,7 @@ def make_detector(
     SVM classifier are margins, so the stored threshold, a probability, does not apply: the default
     is then 0.
     """
+    reject_file_with_source(proposals, source, parameters)
     options = options or DetectionOptions()
     architecture = loaded.model.architecture
     settings = options.applied_to(loaded.experiment.detect, architecture)

@@ -32,9 +32,9 @@ from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
-from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import reject_same_file, unfinished_file, whole_file
-from frcnn_proposals.sources.call import SourceError
+from frcnn_proposals.sources.call import failure_message
 
 SUFFIX = ".mp4"
 _CODEC = "mp4v"  # MPEG-4, which every build of OpenCV can write
@@ -156,15 +156,8 @@ def detect_frames(
     def proposed(frame: Frame) -> tuple[Frame, Proposals]:
         try:
             return frame, propose(f"{frame.index:06d}", frame.image)
-        except SourceError as error:
-            raise InputError(f"frame {frame.index}: {error}") from error
-        except InputError:
-            raise
-        except Exception as error:  # such as a lack of memory
-            cause = f"{type(error).__name__}: {reason(error)}"
-            raise InputError(
-                f"frame {frame.index}: computing proposals failed ({cause})"
-            ) from error
+        except Exception as error:
+            raise InputError(failure_message(f"frame {frame.index}", error)) from error
 
     failures: list[InputError] = []
     for frame, proposals in prefetch(proposed, _until_failure(frames, failures), usable_cores()):

@@ -71,18 +71,24 @@ def missing_instructions(device: torch.device) -> str:
     return f"this processor has no bfloat16 arithmetic (requires {required})"
 
 
-def choose_precision(choice: PrecisionChoice, device: torch.device, measured: bool) -> Precision:
+def choose_precision(
+    choice: PrecisionChoice,
+    device: torch.device,
+    measured: bool,
+    where: str = "--precision bfloat16",
+) -> Precision:
     """Choose the precision of computations on `device`.
 
     measured: whether bfloat16 was measured to be faster and as accurate for this network
     (`BackboneDefaults.bfloat16`); `auto` uses bfloat16 only then, and only if it is fast.
-    Raises MisuseError if bfloat16 is requested explicitly and `device` would emulate it.
+    Raises MisuseError if bfloat16 is requested explicitly, by `where`, and `device` would emulate
+    it.
     """
     if choice == "auto":
         return "bfloat16" if measured and has_fast_bfloat16(device) else "float32"
     if choice == "bfloat16" and not has_fast_bfloat16(device):
         raise MisuseError(
-            f"--precision bfloat16: {missing_instructions(device)} and would emulate it, up to "
-            "100 times slower.\nUse --precision float32, or auto."
+            f"{where}: {missing_instructions(device)} and would emulate it, up to "
+            "100 times slower.\nUse --precision float32."
         )
     return choice

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram
+from torch.fx.experimental import _config as tracing
 
 from frcnn_cli.engine.exchange.export_path import Format
 from frcnn_cli.engine.exchange.exported import (
@@ -179,13 +180,37 @@ def largest_difference(
 
 
 def _program(model: FastRCNN, plain: bool, max_proposals: int) -> ExportedProgram:
-    """Trace the detector, for images of any size and any number of proposals."""
+    """Trace the detector, for images of any size and any number of proposals.
+
+    By default, torch assumes that no size that depends on an input is 1, and the program rejects
+    images whose coarsest feature map has one row or column.
+    """
     shapes: Any = ({0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO}, {}, {})
-    with torch.no_grad(), _quiet():
+    sizes_of_one: Any = tracing.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
+    with torch.no_grad(), _quiet(), sizes_of_one, _contiguous_weights(model):
         detector = ExportedDetector(model, plain, max_proposals)
         return torch.export.export(
             detector, example_inputs(model.architecture), dynamic_shapes=shapes
         )
+
+
+@contextlib.contextmanager
+def _contiguous_weights(model: nn.Module) -> Iterator[None]:
+    """Make the parameters contiguous within the block.
+
+    A map of one row or column is contiguous and channels last at once, so that torch would make
+    the tracing of channels last depend on the size. A program that was traced within the block
+    has the same parameters as the model, and thus its memory layout, after the block.
+    """
+    before = [(parameter, parameter.data) for parameter in model.parameters()]
+    try:
+        for parameter, data in before:
+            # `contiguous` would not change a 1 x 1 kernel that is channels last too.
+            parameter.data = data.to(memory_format=torch.contiguous_format)
+        yield
+    finally:
+        for parameter, data in before:
+            parameter.data = data
 
 
 def _max_roi_pool() -> Callable[..., Any]:

@@ -24,21 +24,25 @@ from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.layers.ranker import POOLED as RANKER_POOLED
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, DetectSettings
+from frcnn_cli.engine.settings.network import Resize
 from frcnn_kernels import roi_pool
 
 KEY = "frcnn"  # key of the description in the file's metadata
 INPUTS = ("image", "boxes", "scale", "size")
 OUTPUTS = ("scores", "decoded")
+_IMAGES: dict[Resize, str] = {
+    "uint8": "uint8 (h, w, 3): RGB, resized by `scale` to rounded sides",
+    "float32": "float32 (h, w, 3): RGB from 0 to 255, resized by exactly `scale`, not rounded",
+}
 _MEANINGS = {
-    "image": "uint8 (h, w, 3): RGB, resized by `scale`",
     "boxes": "float32 (R, 4): proposals x1, y1, x2, y2, 0-based, inclusive, in original pixels",
     "scale": "float32 (): from original to resized pixels; the shorter side becomes "
     "preprocessing.scale, the longer at most preprocessing.max_size",
     "size": "int64 (2,): height and width of the original image",
     "scores": "float32 (S, K + 1): of background and each class; probabilities if softmax, "
-    "margins if svm",
-    "decoded": "float32 (S, K, 4): one box per class, clipped to the image. S is R, or at most "
-    "max_proposals if the model selects RoIs",
+    "margins if svm; NaN for a proposal that is not finite",
+    "decoded": "float32 (S, K, 4): one box per class, clipped to the image; NaN for a proposal "
+    "that is not finite. S is R, or at most max_proposals if the model selects RoIs",
 }
 
 
@@ -70,20 +74,26 @@ class ExportedDetector(nn.Module):
     def forward(
         self, image: Tensor, boxes: Tensor, scale: Tensor, size: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Arguments and results: see `_MEANINGS`."""
+        """Arguments and results: see `_MEANINGS`.
+
+        `score_boxes` raises an error for a box that is not finite. A traced program cannot, and
+        RoI pooling would return the values of some cell, so its results are NaN.
+        """
         model, architecture = self.model, self.model.architecture
         feature_map = model.features(self._pixels(image))
-        rois = torch.cat((torch.zeros_like(boxes[:, :1]), boxes * scale), dim=1)
+        finite = torch.isfinite(boxes * scale).all(dim=1, keepdim=True)
+        scaled = torch.where(finite, boxes * scale, 0.0)
+        rois = torch.cat((torch.zeros_like(scaled[:, :1]), scaled), dim=1)
         if model.ranker is not None:
             objectness = model.ranker(self._pool(feature_map, rois, RANKER_POOLED))
-            best = best_ranked(objectness, boxes, self.max_proposals)
-            boxes, rois = boxes[best], rois[best]
+            best = best_ranked(objectness, torch.where(finite, boxes, 0.0), self.max_proposals)
+            boxes, rois, finite = boxes[best], rois[best], finite[best]
         logits, offsets = model.head(self._pool(feature_map, rois, model.pooled))
         scores = class_scores(model, logits)
         if model.second is not None:
             if model.ranker is None:
                 best = best_scored(scores, self.max_proposals)
-                scores, rois = scores[best], rois[best]
+                scores, rois, finite = scores[best], rois[best], finite[best]
                 logits, offsets = logits[best], offsets[best]
             rois = model.refine(rois, logits, offsets)
             second = model.second.head(self._pool(feature_map, rois, model.pooled))
@@ -95,14 +105,21 @@ class ExportedDetector(nn.Module):
         else:
             decoded = boxes[:, None].repeat(1, len(architecture.classes), 1)
         limits = (size.flip(0) - 1).repeat(2).to(boxes.dtype)
-        return scores, torch.minimum(decoded.clamp(min=0), limits)
+        decoded = torch.minimum(decoded.clamp(min=0), limits)
+        missing = scores.new_tensor(math.nan)
+        scores = torch.where(finite, scores, missing)
+        return scores, torch.where(finite[..., None], decoded, missing)
 
     def _pixels(self, image: Tensor) -> Tensor:
-        """Convert (h, w, 3) RGB to the (1, 3, h, w) pixels that the network was trained on."""
+        """Convert (h, w, 3) RGB to the (1, 3, h, w) pixels that the network was trained on.
+
+        They are contiguous: see `_contiguous_weights` in export.py.
+        """
         preprocessing = self.model.architecture.preprocessing
-        pixels = image.flip(2) if preprocessing.channels == "bgr" else image
-        pixels = (pixels.to(torch.float32) / preprocessing.divisor - self.mean) / self.std
-        return pixels.permute(2, 0, 1)[None]
+        planes = image.unbind(2)
+        pixels = torch.stack(planes[::-1] if preprocessing.channels == "bgr" else planes)
+        mean, std = self.mean[:, None, None], self.std[:, None, None]
+        return ((pixels.to(torch.float32) / preprocessing.divisor - mean) / std)[None]
 
     def _pool(self, feature_map: Tensor, rois: Tensor, pooled: tuple[int, int]) -> Tensor:
         stride = self.model.stride
@@ -135,7 +152,7 @@ def example_inputs(
     corners = torch.rand(2, others, 2, generator=draw) * torch.tensor([width - 1.0, height - 1.0])
     boxes = torch.cat([boxes, torch.cat([corners.amin(dim=0), corners.amax(dim=0)], dim=1)])
     return (
-        image.to(torch.uint8).contiguous(),
+        image.to(getattr(torch, preprocessing.resize)).contiguous(),
         boxes,
         torch.tensor(factor, dtype=torch.float32),
         torch.tensor([height, width]),
@@ -147,6 +164,7 @@ def describe(architecture: Architecture, name: str, detect: DetectSettings) -> s
 
     name: name of the model's file. detect: settings for the boxes that the model returns.
     """
+    meanings = {"image": _IMAGES[architecture.preprocessing.resize], **_MEANINGS}
     values = {
         "model": name,
         "frcnn": __version__,
@@ -154,8 +172,8 @@ def describe(architecture: Architecture, name: str, detect: DetectSettings) -> s
         "max_proposals": detect.max_proposals if architecture.selects_rois else None,
         "detect": {key: value for key, value in asdict(detect).items() if key != "precision"},
         "stride": find_backbone(architecture.backbone).stride,
-        "inputs": {key: _MEANINGS[key] for key in INPUTS},
-        "outputs": {key: _MEANINGS[key] for key in OUTPUTS},
+        "inputs": {key: meanings[key] for key in INPUTS},
+        "outputs": {key: meanings[key] for key in OUTPUTS},
     }
     return json.dumps(values)
 

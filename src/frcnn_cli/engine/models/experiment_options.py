@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from frcnn_cli.engine.datasets.locate import data_roots
 from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.presets import base_experiment, variant_changes
 from frcnn_cli.engine.models.store import find_model
-from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings import Experiment, Preprocessing
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import Override, from_assignment, override, read_toml
 from frcnn_proposals.errors import MisuseError
@@ -91,7 +91,7 @@ def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override
 
     Raises the same errors as `experiment_from`.
     """
-    in_file = [] if options.config is None else read_toml(options.config)
+    in_file = [] if options.config is None else _read_config(options.config)
     given = _with_one_length([*in_file, *_from_options(options)])
     base = _base(options.preset, given)
     changes = [*variant_changes(base, options.variants), *given]
@@ -115,6 +115,23 @@ def _with_one_length(given: list[Override]) -> list[Override]:
     last = [change for change in lengths if change.path == path]
     none = [Override("schedule.epochs", 0.0, where)] if path == _LENGTHS[0] else []
     return [*others, *last, *none, Override("schedule.shorten_below", 0, where)]
+
+
+_RESIZE = "preprocessing.resize"
+
+
+def _read_config(path: Path) -> list[Override]:
+    """The values in a TOML file.
+
+    The setting of a run has every field. If an older version wrote it, it has no `resize`: its
+    images were resized in 8 bits, whatever the backbone's value is now.
+    """
+    given = read_toml(path)
+    missing = {f"preprocessing.{each.name}" for each in fields(Preprocessing)}
+    missing -= {change.path for change in given}
+    if missing == {_RESIZE}:
+        given.append(Override(_RESIZE, Preprocessing().resize, str(path)))
+    return given
 
 
 def _from_options(options: SettingOptions) -> list[Override]:

@@ -27,8 +27,9 @@ from frcnn_proposals.reading import open_file
 if TYPE_CHECKING:
     from torch import Tensor
 
-# 2 adds classifier and box_regression to the architecture, and the experiment to the origin.
-FORMAT = 2
+# 2 adds classifier and box_regression to the architecture, and the experiment to the origin. 3 adds
+# resize to the preprocessing.
+FORMAT = 3
 _KEY = "frcnn"
 # Raised when JSON of an unexpected structure is read.
 MALFORMED = (

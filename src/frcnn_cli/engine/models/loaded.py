@@ -52,15 +52,17 @@ def open_model(
 
     precision: `auto` takes the model's own setting, which is float32 for the paper's presets and
     for models of older versions. If that is `auto` too, it depends on the device. Raises
-    MisuseError if bfloat16 is requested by name and `device` would emulate it.
+    MisuseError if bfloat16 is requested by name, here or in the model's setting, and `device` would
+    emulate it.
     """
     path = find_model(given, runs_root)
     model, origin = load_model(path)
     experiment = stored_experiment(origin, model.architecture, path)
+    where = "--precision bfloat16"
     if precision == "auto":
-        precision = experiment.detect.precision
+        precision, where = experiment.detect.precision, f"{path}: its detect.precision is bfloat16"
     measured = find_defaults(model.architecture.backbone).bfloat16
-    chosen = choose_precision(precision, device, measured)
+    chosen = choose_precision(precision, device, measured, where)
     reporter.note(f"Model: {path}" + (", in bfloat16" if chosen == "bfloat16" else ""))
     return LoadedModel(model.to(device), path, origin, experiment, chosen)
 

@@ -130,6 +130,8 @@ def base_experiment(
     schedule, sampling, detect = network.schedule, network.sampling, network.detect
     if base.as_the_paper:
         preprocessing = replace(preprocessing, scale=SCALE, max_size=MAX_SIZE)
+        if own is None:
+            preprocessing = replace(preprocessing, resize="float32")
         schedule, sampling, detect = Schedule(), Sampling(), DetectSettings()
     elif preset is not None:
         named = find_defaults(base.backbone)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -27,27 +28,60 @@ def image_tensor(image: Image, preprocessing: Preprocessing) -> tuple[Tensor, fl
 
     Returns the input (3, h, w) float32 and the factor from original to input pixels.
     """
-    resized, factor = resized_image(image, preprocessing)
-    return normalised(resized, preprocessing), factor
+    factor = _factor(image, preprocessing)
+    return normalised(unnormalised(image, preprocessing), preprocessing), factor
 
 
-def resized_image(image: Image, preprocessing: Preprocessing) -> tuple[Image, float]:
-    """The image (h, w, 3) uint8 at the network's scale, and the factor from original pixels."""
-    height, width = image.shape[:2]
-    factor = image_scale(height, width, preprocessing)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
+def unnormalised(image: Image, preprocessing: Preprocessing) -> Image:
+    """The pixels (h, w, 3) uint8 that `normalised` takes, from an RGB image (H, W, 3) uint8.
+
+    They have the network's scale, unless `normalised` resizes them (`preprocessing.resize`).
+    """
+    if preprocessing.resize == "float32":
+        return image
+    size = _input_size(image, _factor(image, preprocessing))
     resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
-    return resized.astype(np.uint8, copy=False), factor
+    return resized.astype(np.uint8, copy=False)
 
 
-def normalised(resized: Image, preprocessing: Preprocessing) -> Tensor:
-    """Normalise pixels (h, w, 3) uint8 to the network's input (3, h, w) float32."""
+def normalised(pixels: Image, preprocessing: Preprocessing) -> Tensor:
+    """The network's input (3, h, w) float32 from the pixels that `unnormalised` returns.
+
+    The pixels may be mirrored.
+    """
     if preprocessing.channels == "bgr":
-        resized = resized[..., ::-1]
+        pixels = pixels[..., ::-1]
     mean = np.asarray(preprocessing.mean, np.float32)
     std = np.asarray(preprocessing.std, np.float32)
-    pixels = (resized.astype(np.float32) / preprocessing.divisor - mean) / std
-    return torch.from_numpy(pixels).permute(2, 0, 1)
+    values = (pixels.astype(np.float32) / preprocessing.divisor - mean) / std
+    if preprocessing.resize == "float32":
+        values = _resized_exactly(values, _factor(pixels, preprocessing))
+    return torch.from_numpy(values).permute(2, 0, 1)
+
+
+def _factor(image: Image, preprocessing: Preprocessing) -> float:
+    """The factor from the pixels of an image (H, W, 3) to those of the network's input."""
+    height, width = image.shape[:2]
+    return image_scale(height, width, preprocessing)
+
+
+def _input_size(image: NDArray[Any], factor: float) -> tuple[int, int]:
+    """Width and height of the network's input, in whole pixels."""
+    height, width = image.shape[:2]
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+
+def _resized_exactly(values: NDArray[np.float32], factor: float) -> NDArray[np.float32]:
+    """Values (h, w, 3) resized by exactly `factor`: pixel x of the result is at x / factor.
+
+    If only the size were given, OpenCV would compute other factors from the rounded sides.
+    """
+    values = np.ascontiguousarray(values)
+    if round(min(values.shape[:2]) * factor) < 1:  # OpenCV does not create an empty image
+        resized = cv2.resize(values, _input_size(values, factor), interpolation=cv2.INTER_LINEAR)
+    else:
+        resized = cv2.resize(values, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    return resized.astype(np.float32, copy=False)
 
 
 def batch_images(images: Sequence[Tensor]) -> Tensor:

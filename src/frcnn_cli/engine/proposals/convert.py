@@ -62,8 +62,9 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
     reject_same_file(file, out)
     ids = None if conversion.image_set is None else read_image_set(conversion.image_set)
     files = None if conversion.images is None else image_files(conversion.images)
-    known_ids = ids if ids is not None else list(files or ()) or None
     size_of = None if files is None else sizes_of(files)
+    # The order of the files in a folder is not that of the images in a file without ids.
+    known_ids = files.keys() if ids is None and files is not None else ids
     source = open_proposals(file, conversion.hints or Hints(), known_ids, size_of)
     proposals = source.proposals
     remarks = list(source.remarks)
@@ -71,6 +72,8 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
         if not conversion.allow_mismatch:
             match.reject_mismatch(str(file), "To convert it anyway, use --allow-mismatch.")
         remarks += [match.describe()] * (not match.is_exact)
+    if ids is not None and not any(image_id in proposals for image_id in ids):
+        raise InputError(f"{file}: has no proposals for any image of {conversion.image_set}.")
     if size_of is not None and isinstance(proposals, ProposalStore):
         _check_boxes(proposals, size_of)
     if ids is not None and _is_ordered(conversion.to):

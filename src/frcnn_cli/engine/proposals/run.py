@@ -10,7 +10,7 @@ from pathlib import Path
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.proposals.workers import run_in_workers
 from frcnn_proposals.base import Proposals, Source
-from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import (
     MAX_PIXELS,
     decode_image,
@@ -19,8 +19,7 @@ from frcnn_proposals.images import (
     read_image_bytes,
 )
 from frcnn_proposals.locking import OnWait
-from frcnn_proposals.sources.call import SourceError, call_source
-from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.call import call_source, failure_message, load_files
 from frcnn_proposals.store.destination import Destination
 from frcnn_proposals.store.provenance import Provenance
 
@@ -81,8 +80,7 @@ def propose_images(
     see also run_in_workers.
     """
     _reject_repeated_ids(images)
-    if isinstance(source, Precomputed):
-        source.load()  # one error about the file, instead of one per image
+    load_files(source)
     workers = usable_cores() if workers is None else workers
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []
@@ -166,15 +164,8 @@ class _Propose:
             pixels = decode_image(data, path, self.max_pixels)
             size = (pixels.shape[1], pixels.shape[0])
             return _Outcome(image_id, digest, size, call_source(self.source, image_id, pixels))
-        except SourceError as error:
-            return _Outcome(image_id, digest, error=f"{path}: {error}")
-        except InputError as error:
-            return _Outcome(image_id, digest, error=str(error))
-        except Exception as error:  # such as a lack of memory
-            message = (
-                f"{path}: computing proposals failed ({type(error).__name__}: {reason(error)})"
-            )
-            return _Outcome(image_id, digest, error=message)
+        except Exception as error:
+            return _Outcome(image_id, digest, error=failure_message(str(path), error))
 
 
 def _worker_died(source: str, image: ImageFile, cause: str) -> _Outcome:

@@ -17,10 +17,9 @@ from multiprocessing.util import Finalize
 
 from frcnn_cli.engine.proposals.workers import Worker, pickled_function
 from frcnn_cli.engine.settings import ProposalSettings
-from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.base import Image, Proposals, Source, is_thread_safe
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.sources.call import SourceError, call_source, is_thread_safe
-from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.call import SourceError, call_source, load_files
 from frcnn_proposals.sources.registry import make_source, parse_parameters
 
 # A function from image id and pixels to proposals.
@@ -37,8 +36,7 @@ class SourceCalls:
     """
 
     def __init__(self, source: Source) -> None:
-        if isinstance(source, Precomputed):
-            source.load()
+        load_files(source)
         self._source = source
         self._processes = None if is_thread_safe(source) else _Processes(source)
 
@@ -61,7 +59,7 @@ def source_of(settings: ProposalSettings) -> Source:
 
 def clipped_message(source: str, count: int) -> str:
     """The warning about `count` boxes of a source that reached outside their images."""
-    return f"{count} boxes of {source} reached outside their images and were clipped."
+    return f"{count} boxes of {source} reached outside their images and were clipped or removed."
 
 
 class _Processes:

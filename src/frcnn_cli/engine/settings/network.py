@@ -11,6 +11,7 @@ from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice, 
 
 Channels = Literal["rgb", "bgr"]
 Classifier = Literal["softmax", "svm"]
+Resize = Literal["uint8", "float32"]
 _LARGEST_LAYER = 1 << 31  # outputs; the layers of the paper have 4,096
 
 
@@ -20,6 +21,9 @@ class Preprocessing:
 
     scale: length of the shorter side in pixels, reduced if the longer side would exceed max_size.
     mean and std: per channel, in `channels` order, of pixels divided by `divisor`.
+    resize: uint8 resizes to a rounded size, rounds pixels to 8 bits, then normalises; this is the
+    value of files that do not have this field. float32 normalises, then resizes by the exact
+    factor, as the first Fast R-CNN implementation did.
     """
 
     scale: int = 600
@@ -28,6 +32,7 @@ class Preprocessing:
     divisor: float = 255.0
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    resize: Resize = "uint8"
 
     def __post_init__(self) -> None:
         check(self.scale >= 32, f"scale is {self.scale} pixels; it must be at least 32")
@@ -46,6 +51,7 @@ class Preprocessing:
                 f"mean and std must be three finite numbers each, not {values}",
             )
         check_positive(min(self.std), "the smallest std")
+        check_choice(self.resize, Resize, "resize")
 
     def at_scale(self, scale: int | None) -> Preprocessing:
         """Return the same with another scale and proportional max_size; unchanged for None."""
@@ -54,8 +60,11 @@ class Preprocessing:
         return replace(self, scale=scale, max_size=round(scale * self.max_size / self.scale))
 
     def with_pixels_of(self, other: Preprocessing) -> Preprocessing:
-        """Return the same sizes with the pixel values of `other`: channels, divisor, mean, std."""
-        return replace(other, scale=self.scale, max_size=self.max_size)
+        """Return the same resizing with the pixel values of `other`.
+
+        These are channels, divisor, mean and std.
+        """
+        return replace(other, scale=self.scale, max_size=self.max_size, resize=self.resize)
 
 
 SECOND = "second."  # before the names of the second head's layers, also in Architecture.ranks

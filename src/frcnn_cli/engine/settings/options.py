@@ -79,6 +79,18 @@ class DataOptions:
 
     def proposal_settings(self, own: ProposalSettings) -> ProposalSettings:
         """The proposals to use, if `own` are those of the model's training."""
+        reject_file_with_source(self.proposals, self.source, self.parameters)
         chosen = own.with_source(self.source, self.parameters)
         file = "" if self.proposals is None else str(self.proposals)
         return replace(chosen, file=file, allow_mismatch=self.allow_mismatch)
+
+
+def reject_file_with_source(
+    file: Path | None, source: str | None, parameters: tuple[str, ...]
+) -> None:
+    """Raise MisuseError if a proposal file is given with a source or its parameters."""
+    if file is not None and (source is not None or parameters):
+        raise MisuseError(
+            "Proposals are read from a file (--proposals) or computed by a source (--source, "
+            "--param): give only one."
+        )

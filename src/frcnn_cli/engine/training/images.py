@@ -1,7 +1,7 @@
 """One image of a mini-batch: its pixels as network input, and the RoIs sampled from it.
 
 Values that are the same in every epoch are cached: the overlaps of proposals with objects, and
-the decoded and resized pixels.
+the decoded pixels, resized if that comes before normalising.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frcnn_cli.engine.boxes import flip_boxes
-from frcnn_cli.engine.network.transforms import normalised, resized_image
+from frcnn_cli.engine.network.transforms import image_scale, normalised, unnormalised
 from frcnn_cli.engine.records import GroundTruth, ImageRecord, ReadFile
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import Architecture, Preprocessing, TrainSettings
@@ -36,16 +36,16 @@ CACHE_BYTES = 1 << 30
 
 
 @dataclass(frozen=True)
-class ResizedImage:
-    """A resized image.
+class DecodedImage:
+    """An image before it is normalised.
 
-    pixels: (h, w, 3) uint8. width: of the original. factor: from original to resized pixels.
-    file: what reading the original showed.
+    pixels: (h, w, 3) uint8, from `unnormalised`. height, width: of the original. file: what reading
+    the image file showed.
     """
 
     pixels: NDArray[np.uint8]
+    height: int
     width: int
-    factor: float
     file: ReadFile
 
 
@@ -97,8 +97,10 @@ class TrainingImages:
         sample = sample_rois(candidates, quota, settings.sampling, generator, coding)
         index = int(generator.integers(len(self._inputs)))
         preprocessing = self._inputs[index]
-        resized = self._cache.get((name, index), lambda: _read(record, preprocessing))
-        pixels, width = resized.pixels, resized.width
+        # Images that are resized after normalising are the same at every scale before it.
+        key = (name, index if preprocessing.resize == "uint8" else -1)
+        decoded = self._cache.get(key, lambda: _read(record, preprocessing))
+        pixels, width = decoded.pixels, decoded.width
         dropout_seed = int(generator.integers(2**63))
         # The last draw, so that the others are the same with and without a ranker.
         ranked = sample_ranked(candidates, settings.ranked_rois, generator)
@@ -111,22 +113,22 @@ class TrainingImages:
             truth = replace(truth, boxes=flip_boxes(truth.boxes, width))
         return TrainingImage(
             normalised(pixels, preprocessing),
-            resized.factor,
+            image_scale(decoded.height, decoded.width, preprocessing),
             sample,
             dropout_seed,
-            resized.file,
+            decoded.file,
             ranked,
             truth,
         )
 
 
-def _read(record: ImageRecord, preprocessing: Preprocessing) -> ResizedImage:
+def _read(record: ImageRecord, preprocessing: Preprocessing) -> DecodedImage:
     with memory_names(record.path):
         data = read_image_bytes(record.path)
         image = decode_image(data, record.path)
-        pixels, factor = resized_image(image, preprocessing)
+        pixels = unnormalised(image, preprocessing)
     height, width = image.shape[:2]
-    return ResizedImage(pixels, width, factor, ReadFile(digest_of(data), (width, height)))
+    return DecodedImage(pixels, height, width, ReadFile(digest_of(data), (width, height)))
 
 
 def _flipped(sample: RoiSample, width: int) -> RoiSample:

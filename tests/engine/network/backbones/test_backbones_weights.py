@@ -7,6 +7,7 @@ import pickle
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 from urllib.error import URLError
 
 import pytest
@@ -20,6 +21,7 @@ from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.weights import load_pretrained, read_state
 from frcnn_cli.engine.network.model import create_model
 from frcnn_cli.engine.settings import Preprocessing
+from frcnn_cli.engine.settings.network import Resize
 from frcnn_proposals.errors import InputError
 
 
@@ -48,13 +50,15 @@ def test_torchvisions_alexnet_weights_fill_features_and_fully_connected_layers(
         assert torch.allclose(model.features(image), reference.features[:-1](image), atol=1e-5)
 
 
-def test_pixels_come_from_the_weights_and_the_scale_from_the_user(tmp_path: Path) -> None:
+def test_pixels_come_from_the_weights_and_the_resizing_from_the_user(tmp_path: Path) -> None:
     backbone = replace(find_backbone("vgg16"), hidden=(8, 8))
     state = backbone.build().state_dict()
     save_file(state, tmp_path / "caffe.safetensors")
-    requested = backbone.preprocessing.at_scale(300)
-    model = create_model(backbone, ("a",), tmp_path / "caffe.safetensors", requested)
-    assert model.architecture.preprocessing == CAFFE_PIXELS.at_scale(300)
+    for resize in get_args(Resize):
+        requested = replace(backbone.preprocessing.at_scale(300), resize=resize)
+        model = create_model(backbone, ("a",), tmp_path / "caffe.safetensors", requested)
+        expected = replace(CAFFE_PIXELS.at_scale(300), resize=resize)
+        assert model.architecture.preprocessing == expected
     custom = Preprocessing(mean=(0.5, 0.5, 0.5))
     model = create_model(backbone, ("a",), tmp_path / "caffe.safetensors", custom)
     assert model.architecture.preprocessing == custom

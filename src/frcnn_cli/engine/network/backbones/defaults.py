@@ -25,12 +25,13 @@ class BackboneDefaults:
 
 
 TORCHVISION = "torchvision:"  # prefix of the names of torchvision's networks
-# Blue, green, red in 0..255 minus their means over ImageNet.
+# Blue, green, red in 0..255 minus their means over ImageNet, then resized.
 CAFFE_PIXELS = Preprocessing(
     channels="bgr",
     divisor=1.0,
     mean=(102.9801, 115.9465, 122.7717),
     std=(1.0, 1.0, 1.0),
+    resize="float32",
 )
 
 
