@@ -53,7 +53,8 @@ def test_literal_defaults_of_train_are_those_of_a_default_experiment() -> None:
             assert record is not None
             assert f"[default: {defaults[FIELDS[option.name]]}]" in record[1]
             checked.append(option.name)
-    assert checked == ["weights", "source", "sampling", "seed", "workers", "checkpoint_every"]
+    names = ["val_share", "weights", "source", "sampling", "seed", "workers"]
+    assert checked == [*names, "checkpoint_every"]
 
 
 def test_the_main_help_lists_exit_codes_and_environment() -> None:

@@ -70,6 +70,21 @@ def test_check_passes_correct_data_and_fails_on_broken_data(shapes, tmp_path):
     assert "Traceback" not in broken.output
 
 
+def test_check_counts_the_objects_of_each_class_and_split(shapes):
+    result = run("check", shapes)
+    assert "No problems found." in result.output
+    table = result.output.partition("Objects by class")[2]
+    rows = [line.replace("│", " ").replace("┃", " ").split() for line in table.splitlines()]
+    assert ["class", "train", "val", "trainval", "test"] in rows
+    (disc,) = [row for row in rows if row[:1] == ["disc"]]
+    train, val, trainval, test = map(int, disc[1:])
+    xml = "".join(path.read_text() for path in (shapes / "Annotations").iterdir())
+    objects = [part.partition("</object>")[0] for part in xml.split("<object>")[1:]]
+    counted = [text for text in objects if "<difficult>0<" in text and "<name>disc<" in text]
+    assert train + val == trainval
+    assert trainval + test == len(counted)
+
+
 def test_check_of_an_unknown_dataset(tmp_path):
     result = run("check", "voc2077", "--data-root", tmp_path)
     assert result.exit_code == 2

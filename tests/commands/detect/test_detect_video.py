@@ -266,6 +266,10 @@ def test_is_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "7").mkdir()
     names = ("a.mp4", "x/A.MOV", "0", "12", "7", "a.jpg", "voc2007", "1234", "٣")
     assert [is_video(name) for name in names] == [True] * 4 + [False] * 5
+    assert not is_video("0", alone=False)
+    (tmp_path / "camera:7").mkdir()
+    names = ("camera:0", "camera:12", "camera:7", "camera:", "camera:a", "Camera:0", "camera:-1")
+    assert [is_video(name, alone=False) for name in names] == [True] * 2 + [False] * 5
 
 
 def test_input_video_is_not_overwritten(tmp_path: Path) -> None:
@@ -294,6 +298,17 @@ def test_misuse(tmp_path: Path) -> None:
     assert "one video" in detect("whole.avi", tmp_path, "whole.avi", code=2)
     assert "video file not found" in detect("nowhere.mp4", tmp_path, code=1)
     assert "camera 99: not found" in detect("99", tmp_path, code=1)
+    assert "camera 99: not found" in detect("camera:99", tmp_path, code=1)
+    assert "one video" in detect("whole.avi", tmp_path, "camera:99", code=2)
+
+
+@pytest.mark.parametrize("number", ["0", "600", "1200"])
+def test_a_number_among_other_inputs_is_no_camera(tmp_path: Path, number: str) -> None:
+    """It is usually the second value of an option, as in --scales 480 600."""
+    said = " ".join(detect("up.jpg", tmp_path, "--scales", "480", number, code=2).split())
+    assert f"{number}: no file or folder of this name" in said
+    assert "--scales 480,600" in said
+    assert "camera:0" in said
 
 
 def test_ctrl_c_leaves_a_playable_video(tmp_path: Path) -> None:

@@ -210,6 +210,33 @@ def test_byte_identical_images_of_two_splits_are_found(tmp_path):
     )
 
 
+def test_similar_and_unused_classes_are_found_over_all_splits(tmp_path):
+    """A class may lack objects in one split; difficult objects do not count."""
+    box = (1, 1, 9, 9)
+    root = write_voc(
+        tmp_path / "pets",
+        {"train": ["a"], "val": ["b"]},
+        {
+            "a": [("Dog", box), ("hot-dog", box), ("pug", box, True)],
+            "b": [("dog", box), ("hot dog", box), ("cat", box)],
+        },
+        size=(64, 48),
+    )
+    Image.new("RGB", (64, 48), "red").save(root / "JPEGImages/b.jpg")
+    names = ["pets", "Dog", "dog", "hot-dog", "cat", "hot dog", "pug", "?", "!"]
+    (root / "classes.txt").write_text("\n".join(names))
+    report = check_dataset(str(root))
+    assert report.sound
+    assert [str(fault) for fault in report.faults] == [
+        f"{root}: names of classes that differ only in case, spaces or punctuation: "
+        "'Dog' and 'dog', 'hot-dog' and 'hot dog'",
+        f"{root}: 4 of 9 classes have no object that counts: pets, pug, ? and 1 more",
+    ]
+    train, val, trainval = report.splits
+    assert (train.objects["Dog"], val.objects["Dog"], trainval.objects["Dog"]) == (1, 0, 1)
+    assert (train.objects["pug"], train.ignored) == (0, 1)
+
+
 def test_headers_are_spread_evenly_over_a_large_split():
     assert spread(range(1000), 5) == [0, 249, 499, 749, 999]
     assert spread(range(3), 5) == [0, 1, 2]

@@ -47,12 +47,17 @@ def real_images(shared_data: Path) -> list[Image]:
     return [*images, np.ascontiguousarray(images[0].transpose(1, 0, 2)), images[1][:97, :41]]
 
 
+def page_script() -> str:
+    """The script of the docs page."""
+    code = re.search(r"```python\n(import csv.*?)```", (DOCS / "export.md").read_text(), re.DOTALL)
+    assert code is not None
+    return code[1]
+
+
 def script() -> dict[str, Any]:
     """The names defined by the script of the docs page."""
-    code = re.search(r"```python\n(import json.*?)```", (DOCS / "export.md").read_text(), re.DOTALL)
-    assert code is not None
     names: dict[str, Any] = {"__name__": "run_onnx"}
-    exec(compile(code[1], "docs/export.md", "exec"), names)
+    exec(compile(page_script(), "docs/export.md", "exec"), names)
     return names
 
 
@@ -116,32 +121,6 @@ def test_the_script_in_the_docs_rejects_a_box_that_is_not_finite(onnx_file: Path
     session, image = onnxruntime.InferenceSession(onnx_file), np.zeros((60, 80, 3), np.uint8)
     with pytest.raises(ValueError, match="a proposal is not finite"):
         script()["score"](session, image, np.array([[0, 0, np.nan, 9]]))
-
-
-def test_the_suppression_in_the_docs_by_hand() -> None:
-    boxes = np.array([[0, 0, 9, 9], [0, 0, 9, 4], [20, 20, 29, 29], [5, 5, 14, 14]], np.float32)
-    # IoU of the first two 50 / 100, of the first and last 25 / 175.
-    assert script()["suppress"](boxes, np.array([0.5, 0.9, 0.7, 0.6])) == [1, 2, 3]
-    assert script()["suppress"](boxes[:2], np.array([0.5, 0.9]), iou=0.5) == [1, 0]
-
-
-def test_the_script_in_the_docs_runs_without_this_package(
-    onnx_file: Path, tmp_path: Path, shared_data: Path
-) -> None:
-    code = re.search(r"```python\n(import json.*?)```", (DOCS / "export.md").read_text(), re.DOTALL)
-    assert code is not None
-    without = "import sys\nsys.modules.update(dict.fromkeys(\n"
-    without += "    ['torch', 'cv2', 'frcnn_cli', 'frcnn_kernels', 'frcnn_proposals']))\n"
-    (tmp_path / "run_onnx.py").write_text(without + code[1].replace(">= 0.5", ">= 0.0"))
-    (tmp_path / "boxes.csv").write_text("10,20,200,180\n11,20,200,180\n0,0,40,30\n")
-    image = shared_data / "fast-rcnn-demo" / "000004.jpg"
-    done = subprocess.run(
-        [sys.executable, "run_onnx.py", onnx_file, image, "boxes.csv"],
-        cwd=tmp_path, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert re.match(r"cat 0\.\d+ \[\d+, \d+, \d+, \d+\]", done.stdout)
-    assert "häuser" in done.stdout
 
 
 def test_the_file_contains_its_description(onnx_file: Path) -> None:

@@ -84,10 +84,10 @@ def test_the_best_scored_by_hand() -> None:
 
 def exported(model: FastRCNN, path: Path, kind: str) -> Any:
     if kind == "torch":
-        export_torch(model, path, "a", MOST)
+        export_torch(model, path, "a", DetectSettings(max_proposals=MOST))
         return torch_runner(path)
     pytest.importorskip("onnxscript")
-    export_onnx(model, path, "a", plain=kind == "plain", max_proposals=MOST)
+    export_onnx(model, path, "a", plain=kind == "plain", detect=DetectSettings(max_proposals=MOST))
     return onnx_runner(path)
 
 

@@ -13,7 +13,7 @@ from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.datasets.check import CheckReport, check_dataset
 
-_SHOWN = 20
+_SHOWN, _CLASSES_SHOWN = 20, 100
 
 
 @click.command()
@@ -40,6 +40,7 @@ def check(
     """
     report = check_dataset(dataset, split, data_root, output)
     output.print(_table(dataset, report))
+    _print_classes(output, report)
     _print_faults(output, report)
     faults = [
         {"path": str(fault.path), "message": fault.message, "tolerated": fault.tolerated}
@@ -63,6 +64,23 @@ def _table(name: str, report: CheckReport) -> Table:
             counts = [str(split.background), str(total), str(split.ignored), classes]
         rows.append((split.split, str(split.images), *counts))
     return make_table(name, ("split", *numbers), rows)
+
+
+def _print_classes(output: Output, report: CheckReport) -> None:
+    """Print the number of objects of each class, per split, in the order of the classes."""
+    splits = [split for split in report.splits if split.annotated]
+    classes = list(dict.fromkeys(name for split in splits for name in split.objects))
+    if not classes:
+        return
+    rows = [
+        (name, *(str(split.objects.get(name, 0)) for split in splits))
+        for name in classes[:_CLASSES_SHOWN]
+    ]
+    headings = ("class", *(split.split for split in splits))
+    output.print(make_table("Objects by class", headings, rows))
+    if len(classes) > _CLASSES_SHOWN:
+        more = len(classes) - _CLASSES_SHOWN
+        output.print(f"... and {more} more classes; --json FILE lists all of them")
 
 
 def _print_faults(output: Output, report: CheckReport) -> None:

@@ -1,4 +1,4 @@
-"""`frcnn data`: download, generate, list, check and export datasets."""
+"""`frcnn data`: download, generate, list, check, split and export datasets."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ _COMMANDS = {
     "check": ("data.check:check", "Read every annotation and image, and list the problems."),
     "export": ("data.export:export", "Write ground truth or detections in another format."),
     "generate": ("data.generate:generate", "Write a small dataset of textured shapes."),
+    "split": ("data.split:split", "Divide the images into two lists, for training and val."),
     "list": ("data.list:list_command", "List the datasets that are found, and their folders."),
 }
 
 
 @click.group(cls=LazyGroup, lazy=_COMMANDS)
 def data() -> None:
-    """Download, generate, list, check and export datasets.
+    """Download, generate, list, check, split and export datasets.
 
     \b
     frcnn data download voc2007

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from frcnn_cli.engine.proposals.run import ImageFile
 
 
+_ONE_VIDEO = "Only one video or camera can be processed at a time, by one process."
+
+
 @dataclass(frozen=True)
 class DetectOptions:
     """The options of `frcnn detect`."""
@@ -119,9 +122,9 @@ def detect(output: Output, /, **given: Any) -> None:
     detections of each finished image are stored in FILE.partial; after Ctrl-C or a crash, run
     the same command to resume.
 
-    A video file or a camera number is processed frame by frame. The annotated video and its
-    detections (JSON) are written to the folder --out. Ctrl-C stops the command; both files then
-    contain all frames up to that point.
+    A video file or a camera is processed frame by frame. A camera is written as camera:0, or as 0
+    if it is the only input. The annotated video and its detections (JSON) are written to the folder
+    --out. Ctrl-C stops the command; both files then contain all frames up to that point.
 
     \b
     frcnn detect street.jpg --viz
@@ -131,7 +134,8 @@ def detect(output: Output, /, **given: Any) -> None:
     """
     outputs = take(DetectionOutputs, given, annotated=given["out"] if given["viz"] else None)
     chosen = DetectOptions(detection=take(DetectionOptions, given), outputs=outputs, **given)
-    videos = [name for name in chosen.images if is_video(name)]
+    alone = len(chosen.images) == 1
+    videos = [name for name in chosen.images if is_video(name, alone)]
     files = _checked_files(chosen, videos, output)
     check_proposals_file(chosen.proposals)
     find_model(chosen.model, chosen.runs_root)
@@ -151,10 +155,8 @@ def detect(output: Output, /, **given: Any) -> None:
             chosen.parameters,
         )
         if videos:
-            if len(chosen.images) > 1 or team.world > 1:
-                raise MisuseError(
-                    "Only one video or camera can be processed at a time, by one process."
-                )
+            if team.world > 1:
+                raise MisuseError(_ONE_VIDEO)
             done = detect_in_video(detector, videos[0], chosen.out, outputs, output)
             _print_video(output, chosen, done, detector)
         else:
@@ -166,9 +168,17 @@ def detect(output: Output, /, **given: Any) -> None:
 def _checked_files(chosen: DetectOptions, videos: list[str], output: Output) -> list[ImageFile]:
     """Return the image files. Raises for missing files before any slow import."""
     if videos:
+        if len(chosen.images) > 1:
+            raise MisuseError(_ONE_VIDEO)
         for name in videos:
             check_video(name)
         return []
+    for name in chosen.images:
+        if name.isdecimal() and not Path(name).exists():
+            raise MisuseError(
+                f"{name}: no file or folder of this name. Write several values of an option with "
+                "commas, such as --scales 480,600, and a camera as camera:0."
+            )
     files = find_images(chosen.images, allow_mismatch=True, reporter=output)
     if chosen.viz:
         for image_id, file in files:

@@ -84,7 +84,7 @@ def train(
         output.print(variants_table())
         return
     from frcnn_cli.engine.training.run import RunOptions
-    from frcnn_cli.engine.training.run_folder import NewPlaces
+    from frcnn_cli.engine.training.run_folder import NewPlaces, has_unseen_images
     from frcnn_cli.engine.training.start import resume_run, start_run
 
     def show_setting(experiment: Experiment) -> None:
@@ -107,7 +107,8 @@ def train(
     if trained.best is not None:
         best = trained.path.with_name(BEST_FILE)
         output.print(f"Best on val: [bold]{escape(str(best))}[/], mAP {100 * trained.best:.1f}")
-    output.note("Next: `frcnn eval` scores it, `frcnn detect IMAGE --viz` shows it.")
+    scores = "`frcnn eval` scores it, " if has_unseen_images(trained.path.parent) else ""
+    output.note(f"Next: {scores}`frcnn detect IMAGE --viz` shows it.")
 
 
 def _check_resume_options(ctx: click.Context) -> None:

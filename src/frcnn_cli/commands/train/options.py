@@ -59,7 +59,14 @@ _OPTIONS = (
     click.option(
         "--split",
         show_default="trainval if test is annotated, otherwise train",
-        help="Split to train on.",
+        help="Split to train on, or a list of image ids (a .txt file).",
+    ),
+    click.option(
+        "--val-share",
+        type=float,
+        cls=options.LiteralDefault,
+        show_default="0.0",
+        help="Hold out this part of the split, by a hash of the image ids, for evaluation.",
     ),
     click.option(
         "--backbone",
@@ -107,7 +114,12 @@ _OPTIONS = (
         "--iterations",
         type=int,
         show_default="the preset's",
-        help="Training iterations (optimizer steps).",
+        help="Training iterations (optimizer steps). `lite` takes fewer below 1,000 images.",
+    ),
+    click.option(
+        "--epochs",
+        type=float,
+        help="Passes over the training images, instead of --iterations.",
     ),
     click.option(
         "--learning-rate",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
-from frcnn_cli.engine.datasets.findings import without_objects
+from frcnn_cli.engine.datasets.findings import class_findings, objects_by_class, without_objects
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit, size_findings, size_problem
 from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.distributed.devices import usable_cores
@@ -76,10 +75,10 @@ def check_dataset(
     faults += _shared_images(datasets, read)
     faults += _unreadable_images(datasets, read)
     faults += _size_faults(datasets, read)
+    empty = (found for data in datasets for found in without_objects(data))
     faults += [
-        Fault(Path(name), str(found).removeprefix(f"{data.name} "), tolerated=True)
-        for data in datasets
-        for found in without_objects(data)
+        Fault(Path(name), str(found).removeprefix(f"{datasets[0].name} "), tolerated=True)
+        for found in (*empty, *class_findings(datasets))
     ]
     summaries = tuple(_summary(dataset) for dataset in datasets)
     # Splits overlap (trainval contains train), so a fault can be reported twice.
@@ -88,19 +87,13 @@ def check_dataset(
 
 def _summary(dataset: Dataset) -> SplitSummary:
     truths = [image.truth for image in dataset.images if image.truth is not None]
-    objects: Counter[str] = Counter(dict.fromkeys(dataset.classes, 0))
-    ignored = 0
-    for truth in truths:
-        is_ignored = truth.difficult | truth.crowd
-        ignored += int(is_ignored.sum())
-        objects.update(dataset.classes[label - 1] for label in truth.labels[~is_ignored].tolist())
     return SplitSummary(
         dataset.split,
         len(dataset),
         bool(truths),
         sum(len(truth) == 0 for truth in truths),
-        ignored,
-        dict(objects),
+        sum(int((truth.difficult | truth.crowd).sum()) for truth in truths),
+        objects_by_class(dataset),
     )
 
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from frcnn_cli.engine.datasets.layout import Layout, Report, raise_on_fault
 from frcnn_cli.engine.datasets.locate import Located, locate
+from frcnn_cli.engine.datasets.parts import EVERY, parse_part
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_proposals.errors import InputError, MisuseError
@@ -41,15 +42,20 @@ def find_dataset(
         another member has it (the test split of voc2007+voc2012 is that of VOC2007). An image id
         that occurs in two members, in any of their splits, becomes 'member/id' in both.
     split: 'train', 'val', 'trainval', 'test' or 'all'; a missing trainval is combined from train
-        and val.
+        and val. Or a part of a split, as in `parse_part`.
     data_root: searched first, then $FRCNN_DATA, then ./data. It may be VOCdevkit, its parent
         folder, or VOC2007 itself.
     report: is called with each fault in the files; the default raises at the first.
 
     Raises MisuseError for an unknown dataset or split, InputError for a faulty file.
     """
+    part = parse_part(split)
+    if part is not None:
+        return part.of(find_dataset(name, part.split, data_root, report))
     located = locate(name, data_root)
-    members = [member for member in located if split in _all_splits(member.layout)]
+    members = [
+        member for member in located if split == EVERY or split in _all_splits(member.layout)
+    ]
     if not members:
         raise MisuseError(_no_such_split(split, located))
     for fault in (fault for member in members for fault in member.layout.omitted().values()):
@@ -124,6 +130,9 @@ def _no_such_split(split: str, members: Sequence[Located]) -> str:
 
 def _read(member: Located, split: str, report: Report) -> Dataset:
     layout, name = member.layout, member.name
+    if split == EVERY:
+        parts = [layout.read(part, name, report) for part in layout.splits()]
+        return concatenate(parts, split)
     if split == "trainval" and split not in layout.splits():
         return concatenate([layout.read(part, name, report) for part in ("train", "val")], split)
     return layout.read(split, name, report)

@@ -5,11 +5,16 @@ A dataset or file is fine, or it has findings. All commands share the level of e
 
 from __future__ import annotations
 
+import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
+
 from frcnn_cli.engine.datasets.layout import Fault
+from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError
@@ -97,6 +102,48 @@ def without_objects(dataset: Dataset) -> list[Finding]:
         names, what = list(truths), "no annotated image has an object"
     message = f"{dataset.name} {dataset.split}: {what}"
     return [finding("warning", "no-objects", message, names)]
+
+
+def class_findings(datasets: Sequence[Dataset]) -> list[Finding]:
+    """Findings about the classes of splits of one dataset: similar names, and unused classes.
+
+    Classes are unused if no object of these splits that counts has them. A dataset without
+    objects has no unused classes (see without_objects), and the list of VOC's classes is fixed.
+    """
+    classes = tuple(dict.fromkeys(name for data in datasets for name in data.classes))
+    counts: dict[str, int] = defaultdict(int)
+    for data in datasets:
+        for name, count in objects_by_class(data).items():
+            counts[name] += count
+    unused = [name for name in classes if counts[name] == 0]
+    similar: dict[str, list[str]] = defaultdict(list)
+    for name in classes:
+        similar[_letters(name)].append(name)
+    groups = [" and ".join(map(repr, names)) for names in similar.values() if len(names) > 1]
+    found = []
+    if groups:
+        message = "names of classes that differ only in case, spaces or punctuation"
+        found.append(finding("warning", "similar-classes", message, groups))
+    if any(counts.values()) and unused and classes != VOC_CLASSES:
+        message = f"{len(unused)} of {len(classes)} classes have no object that counts"
+        found.append(finding("warning", "unused-classes", message, unused))
+    return found
+
+
+def objects_by_class(dataset: Dataset) -> dict[str, int]:
+    """The number of objects of each class; difficult objects and crowds do not count."""
+    counts = np.zeros(len(dataset.classes), np.int64)
+    for image in dataset.images:
+        if (truth := image.truth) is not None:
+            labels = truth.labels[~(truth.difficult | truth.crowd)]
+            counts += np.bincount(labels - 1, minlength=len(counts))
+    return dict(zip(dataset.classes, counts.tolist(), strict=True))
+
+
+def _letters(name: str) -> str:
+    """The letters and digits of a name, in lower case; the name itself if it has none."""
+    folded = unicodedata.normalize("NFKC", name).casefold()
+    return "".join(filter(str.isalnum, folded)) or name
 
 
 def act_on(findings: Iterable[Finding], allow_mismatch: bool, reporter: Reporter) -> None:

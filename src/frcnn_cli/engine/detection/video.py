@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ _FFMPEG_OPTIONS = (
     "protocol_whitelist;file|"
     "format_whitelist;mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpeg,mpegts,asf,flv,ogg"
 )
+_CAMERA = re.compile(r"(camera:)?([0-9]{1,3})")
 _MOST_FRAMES = 10**8  # a larger number in the file is not trusted
 _USUAL_RATE, _LEAST_RATE, _MOST_RATE = 25.0, 0.1, 1000.0
 # In some files the number of frames is an estimate: this many may be missing at the end.
@@ -53,10 +55,20 @@ class Frame:
     image: Image
 
 
-def is_video(text: str) -> bool:
-    """Whether an argument is a video file (by its suffix) or a camera (by its number)."""
-    is_number = text.isascii() and text.isdigit() and len(text) < 4
-    return Path(text).suffix.lower() in SUFFIXES or (is_number and not Path(text).exists())
+def is_video(text: str, alone: bool = True) -> bool:
+    """Whether an argument is a video file (by its suffix) or a camera (see `camera_number`)."""
+    return Path(text).suffix.lower() in SUFFIXES or camera_number(text, alone) is not None
+
+
+def camera_number(text: str, alone: bool = True) -> int | None:
+    """The number in `camera:0`, or in `0` for the only input; None if this is no camera.
+
+    A file or folder of that name is no camera.
+    """
+    match = _CAMERA.fullmatch(text)
+    if match is None or not (match[1] or alone) or Path(text).exists():
+        return None
+    return int(match[2])
 
 
 def check_video(text: str) -> None:
@@ -67,55 +79,52 @@ def check_video(text: str) -> None:
 
 @contextmanager
 def opened_video(text: str) -> Iterator[tuple[Video, Iterator[Frame]]]:
-    """Open a video file, or the camera of that number; yields its properties and its frames.
+    """Open a video file, or a camera (`0` or `camera:0`); yields its properties and its frames.
 
     Raises InputError if it does not exist, cannot be read, or has too large frames. For a
     truncated or damaged file, the iterator raises it after the last good frame.
     """
     check_video(text)
-    is_camera = not Path(text).suffix
-    capture = _capture(text, is_camera)
+    camera = camera_number(text)
+    name = text if camera is None else f"camera {camera}"
+    capture = _capture(text, camera)
     try:
         if not capture.isOpened():
-            problem = "not found" if is_camera else "cannot be read as a video"
-            raise InputError(f"{_name(text, is_camera)}: {problem}")
-        video = _described(capture, text, is_camera)
+            problem = "cannot be read as a video" if camera is None else "not found"
+            raise InputError(f"{name}: {problem}")
+        video = _described(capture, name, camera is not None)
         yield video, _frames(capture, video)
     finally:
         capture.release()
 
 
-def _capture(text: str, is_camera: bool) -> Any:
+def _capture(text: str, camera: int | None) -> Any:
     import cv2
 
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = _FFMPEG_OPTIONS
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # errors are reported by this module
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
-    if is_camera:
-        return cv2.VideoCapture(int(text))
+    if camera is not None:
+        return cv2.VideoCapture(camera)
     return cv2.VideoCapture(text, cv2.CAP_FFMPEG)
 
 
-def _name(text: str, is_camera: bool) -> str:
-    return f"camera {text}" if is_camera else text
-
-
-def _described(capture: Any, text: str, is_camera: bool) -> Video:
+def _described(capture: Any, name: str, is_camera: bool) -> Video:
     import cv2
 
     width = _integer(capture, cv2.CAP_PROP_FRAME_WIDTH)
     height = _integer(capture, cv2.CAP_PROP_FRAME_HEIGHT)
     if not 0 < width * height <= MAX_PIXELS or min(width, height) <= 0:
         raise InputError(
-            f"{_name(text, is_camera)}: frames of {width} x {height} pixels are not "
-            f"supported; the limit is {MAX_PIXELS} pixels"
+            f"{name}: frames of {width} x {height} pixels are not supported; the limit is "
+            f"{MAX_PIXELS} pixels"
         )
     rate = capture.get(cv2.CAP_PROP_FPS)
     if not _LEAST_RATE <= rate <= _MOST_RATE:  # also true for NaN
         rate = _USUAL_RATE
     frames = 0 if is_camera else _integer(capture, cv2.CAP_PROP_FRAME_COUNT)
     known = frames if 0 < frames <= _MOST_FRAMES else None
-    return Video(_name(text, is_camera), width, height, float(rate), known, is_camera)
+    return Video(name, width, height, float(rate), known, is_camera)
 
 
 def _integer(capture: Any, property_id: int) -> int:

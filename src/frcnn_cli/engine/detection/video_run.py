@@ -75,8 +75,8 @@ def detect_in_video(
 ) -> VideoDetections:
     """Detect frame by frame, and write the annotated video and its detections into `folder`.
 
-    name: a video file, or the number of a camera. outputs: other outputs; the JSON file has the
-    name of the video by default, and crops and YOLO texts are named NAME-FRAME. For a truncated
+    name: a video file or a camera (`0` or `camera:0`). outputs: other outputs; the JSON file has
+    the name of the video by default, and crops and YOLO texts are named NAME-FRAME. For a truncated
     video, or after Ctrl-C, the output files are complete up to the last good frame. Raises
     InputError if no frame is good.
     """
@@ -87,7 +87,7 @@ def detect_in_video(
         model = prepare_model(detector.loaded.model, detector.loaded.precision)
         propose = SourceCalls(detector.source)
         found = detect_frames(model, frames, propose, detector.settings)
-        stem = Path(name).stem if not video.is_camera else f"camera-{name}"
+        stem = video.name.replace(" ", "-") if video.is_camera else Path(name).stem
         path = folder / f"{stem}{SUFFIX}"
         done = VideoDetections(path, outputs.json_path or folder / f"{stem}.json")
         reject_same_file(name, path)

@@ -33,9 +33,9 @@ def open_images(
     classes of the dataset differ from those of a model.
     """
     name, root = _dataset_of(loaded, data)
-    dataset = open_split(
-        name, data.split, root, allow_mismatch=data.allow_mismatch, reporter=reporter
-    )
+    own_split = loaded.experiment.data.held_out_split if _is_own(loaded, data) else None
+    split = data.split or own_split
+    dataset = open_split(name, split, root, allow_mismatch=data.allow_mismatch, reporter=reporter)
     for model in (loaded, *others):
         check_classes(model, dataset)
     with team.first_alone():
@@ -52,6 +52,9 @@ def open_unseen_images(
     name, root = _dataset_of(loaded, data)
     annotated = available_splits(name, root)
     defaults = [split for split in ("val", "test") if annotated.get(split)]
+    own_split = loaded.experiment.data.held_out_split
+    if own_split is not None and _is_own(loaded, data):
+        defaults.insert(0, own_split)
     splits = [data.split] if data.split else defaults
     for split in splits:
         dataset = find_dataset(name, split, root)
@@ -126,6 +129,12 @@ def _dataset_of(loaded: LoadedModel, data: DataOptions) -> tuple[str, Path | Non
     if not own.dataset:
         raise MisuseError(f"{loaded.path} does not record its dataset. Give one.")
     return own.dataset, data.data_root or own.folder
+
+
+def _is_own(loaded: LoadedModel, data: DataOptions) -> bool:
+    """Whether the dataset is the one that the model was trained on."""
+    own = loaded.experiment.data.dataset
+    return data.dataset in (None, own) or Path(str(data.dataset)).resolve() == Path(own).resolve()
 
 
 def _with_proposals(

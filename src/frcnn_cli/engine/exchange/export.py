@@ -39,6 +39,7 @@ OPSET = 20
 LARGEST = 2**31 - 1  # largest protobuf message, in bytes
 # Largest allowed difference between a model and its export: scores, and boxes in pixels.
 TOLERANCE = 1e-3
+_DEFAULT_SETTINGS = DetectSettings()
 Runner = Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]]
 
 
@@ -78,31 +79,32 @@ def export_model(
     """Write the model in the file `source` to `path` for other runtimes, and compare the results.
 
     plain: for ONNX, build RoI pooling from basic operators, for runtimes without MaxRoiPool; a
-    torch export always does. If the model selects RoIs, their number is that of its detection
-    settings. Raises InputError if a package is missing or the model is too large for the format.
+    torch export always does. The file contains the model's settings of detection; if the model
+    selects RoIs, their number is one of them. Raises InputError if a package is missing or the
+    model is too large for the format.
     """
     model, origin = load_model(source)
     detect = stored_experiment(origin, model.architecture).detect
     with reporter.progress("Exporting", None):
         if kind == "onnx":
-            export_onnx(model, path, source.name, plain, detect.max_proposals)
+            export_onnx(model, path, source.name, plain, detect)
         else:
-            export_torch(model, path, source.name, detect.max_proposals)
+            export_torch(model, path, source.name, detect)
     runner = onnx_runner(path) if kind == "onnx" else torch_runner(path)
     scores, boxes = largest_difference(model, runner, detect.max_proposals)
     return Export(path, OPSET if kind == "onnx" else None, scores, boxes)
 
 
 def export_torch(
-    model: FastRCNN, path: Path, name: str, max_proposals: int = DetectSettings().max_proposals
+    model: FastRCNN, path: Path, name: str, detect: DetectSettings = _DEFAULT_SETTINGS
 ) -> None:
     """Write a torch.export program with RoI pooling from basic operators, which needs only torch.
 
     The extra file `frcnn` contains its description. name: name of the model for the description.
     """
-    program = _program(model, True, max_proposals)
+    program = _program(model, True, detect.max_proposals)
     content = io.BytesIO()
-    description = describe(model.architecture, name, max_proposals)
+    description = describe(model.architecture, name, detect)
     torch.export.save(program, content, extra_files={KEY: description})
     write_whole(path, content.getvalue())
 
@@ -112,7 +114,7 @@ def export_onnx(
     path: Path,
     name: str,
     plain: bool = False,
-    max_proposals: int = DetectSettings().max_proposals,
+    detect: DetectSettings = _DEFAULT_SETTINGS,
 ) -> None:
     """Write an ONNX file of opset 20 with RoI pooling by MaxRoiPool, or by basic operators.
 
@@ -125,7 +127,7 @@ def export_onnx(
         raise InputError(
             f"{path}: the model has {size:,} bytes, more than the 2 GiB of an ONNX file."
         )
-    program = _program(model, plain, max_proposals)
+    program = _program(model, plain, detect.max_proposals)
     with _quiet():
         exported = torch.onnx.export(
             program,
@@ -136,7 +138,7 @@ def export_onnx(
             verbose=False,
         )
     assert exported is not None
-    exported.model.metadata_props[KEY] = describe(model.architecture, name, max_proposals)
+    exported.model.metadata_props[KEY] = describe(model.architecture, name, detect)
     write_whole(path, exported.model_proto.SerializeToString())
 
 

@@ -159,17 +159,18 @@ def example_inputs(
     )
 
 
-def describe(architecture: Architecture, name: str, max_proposals: int) -> str:
+def describe(architecture: Architecture, name: str, detect: DetectSettings) -> str:
     """Describe an exported model as JSON: classes, preprocessing, box coding, inputs and outputs.
 
-    name: name of the model's file. max_proposals: as in DetectSettings.
+    name: name of the model's file. detect: settings for the boxes that the model returns.
     """
     meanings = {"image": _IMAGES[architecture.preprocessing.resize], **_MEANINGS}
     values = {
         "model": name,
         "frcnn": __version__,
         **{key: value for key, value in asdict(architecture).items() if key != "pretrained"},
-        "max_proposals": max_proposals if architecture.selects_rois else None,
+        "max_proposals": detect.max_proposals if architecture.selects_rois else None,
+        "detect": {key: value for key, value in asdict(detect).items() if key != "precision"},
         "stride": find_backbone(architecture.backbone).stride,
         "inputs": {key: meanings[key] for key in INPUTS},
         "outputs": {key: meanings[key] for key in OUTPUTS},

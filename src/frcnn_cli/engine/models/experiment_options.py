@@ -25,6 +25,7 @@ FIELDS = {
     "dataset": "data.dataset",
     "split": "data.split",
     "data_root": "data.root",
+    "val_share": "data.val_share",
     "backbone": "backbone",
     "weights": "weights",
     "init": "init",
@@ -34,6 +35,7 @@ FIELDS = {
     "allow_mismatch": "proposals.allow_mismatch",
     "sampling": "sampling.strategy",
     "iterations": "schedule.iterations",
+    "epochs": "schedule.epochs",
     "learning_rate": "schedule.learning_rate",
     "seed": "train.seed",
     "workers": "train.workers",
@@ -42,6 +44,9 @@ FIELDS = {
     "checkpoint_every": "train.checkpoint_every",
     "eval_every": "train.eval_every",
 }
+
+
+_LENGTHS = ("schedule.iterations", "schedule.epochs")
 
 
 @dataclass(frozen=True)
@@ -89,16 +94,30 @@ def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override
     Raises the same errors as `experiment_from`.
     """
     in_file = [] if options.config is None else _read_config(options.config)
-    given = [
-        _with_run_folder(change, options.runs_root)
-        for change in (*in_file, *_from_options(options))
-    ]
+    given = _with_one_length([*in_file, *_from_options(options)])
+    given = [_with_run_folder(change, options.runs_root) for change in given]
     base = _base(options.preset, given)
     changes = [*variant_changes(base, options.variants), *given]
     if options.scale is not None:
         named = {change.path for change in given}
         changes += _at_scale(override(base, changes), options.scale, named)
     return base, changes
+
+
+def _with_one_length(given: list[Override]) -> list[Override]:
+    """The changes with one length of training: the last one given, of iterations and epochs.
+
+    A given length is not shortened for small datasets. In the setting of a run, epochs is 0.
+    """
+    given = [change for change in given if change.path != _LENGTHS[1] or change.value != 0]
+    lengths = [change for change in given if change.path in _LENGTHS]
+    if not lengths:
+        return given
+    others = [change for change in given if change.path not in _LENGTHS]
+    path, where = lengths[-1].path, lengths[-1].where
+    last = [change for change in lengths if change.path == path]
+    none = [Override("schedule.epochs", 0.0, where)] if path == _LENGTHS[0] else []
+    return [*others, *last, *none, Override("schedule.shorten_below", 0, where)]
 
 
 _RESIZE = "preprocessing.resize"
@@ -129,6 +148,9 @@ def _from_options(options: SettingOptions) -> list[Override]:
         if count > 1:
             where = ", ".join(change.where for change in given if change.path == path)
             raise MisuseError(f"{path} is given {count} times: {where}. Give it once.")
+    lengths = [change.where for change in given if change.path in _LENGTHS]
+    if len(lengths) > 1:
+        raise MisuseError(f"Give either iterations or epochs, not both ({', '.join(lengths)}).")
     return given
 
 
@@ -192,7 +214,12 @@ def with_absolute_data(experiment: Experiment) -> Experiment:
     root = data_roots(data.folder)[0]
     return replace(
         experiment,
-        data=replace(data, dataset="+".join(map(_absolute, members)), root=str(root.resolve())),
+        data=replace(
+            data,
+            dataset="+".join(map(_absolute, members)),
+            split=_absolute(data.split) if data.split.endswith(".txt") else data.split,
+            root=str(root.resolve()),
+        ),
         proposals=replace(proposals, file=_absolute(proposals.file)),
     )
 

@@ -18,7 +18,7 @@ from frcnn_cli.engine.settings.overrides import Override, override, read_toml
 from frcnn_proposals.errors import InputError
 
 # Fields of an experiment that can contain a path; data.root is one too.
-_FIELDS = ("data.dataset", "proposals.file", "weights", "init")
+_FIELDS = ("data.dataset", "data.split", "proposals.file", "weights", "init")
 # Those of its data, which may move: the fingerprints of dataset and proposals have no paths.
 DATA_FIELDS = ("data.dataset", "data.root", "proposals.file")
 

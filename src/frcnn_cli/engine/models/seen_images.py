@@ -78,7 +78,7 @@ def trained_on(
     if fingerprint is not None and fingerprint.seen_of(dataset, _digests(fingerprint, dataset)):
         return True
     if fingerprint is not None:
-        images = _images_of(training.dataset, training.split, training.folder)
+        images = _images_of(training.dataset, training.training_split, training.folder)
         return any(_seen_among(images or {}, dataset))
     images = _training_images(training, dataset, data_root)
     if images is not None:
@@ -93,9 +93,9 @@ def _training_images(
     training: DataSettings, dataset: Dataset, data_root: Path | None
 ) -> dict[str, ImageRecord] | None:
     """The training images by id, from their own dataset or from an equally named `dataset`."""
-    images = _images_of(training.dataset, training.split, training.folder)
+    images = _images_of(training.dataset, training.training_split, training.folder)
     if images is None and name_of(training.dataset) == name_of(dataset.name):
-        return _images_of(dataset.name, training.split, data_root)
+        return _images_of(dataset.name, training.training_split, data_root)
     return images
 
 

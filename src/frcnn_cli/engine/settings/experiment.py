@@ -16,12 +16,31 @@ class DataSettings:
     """The training data, as in `frcnn_cli.engine.datasets.find.find_dataset`.
 
     dataset: a name, a path, or several joined with '+'. split: empty uses the default split.
-    root: folder to search for datasets; empty searches $FRCNN_DATA, then ./data.
+    root: folder to search for datasets; empty searches $FRCNN_DATA, then ./data. val_share: part
+    of the split's images, chosen by a hash of their ids, that is not trained on but is the run's
+    own val split; 0 trains on all of them.
     """
 
     dataset: str = ""
     split: str = ""
     root: str = ""
+    val_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        check(
+            0 <= self.val_share < 1,
+            f"val_share is {self.val_share}; it must be at least 0 and less than 1",
+        )
+
+    @property
+    def training_split(self) -> str:
+        """The images that are trained on, as a split of `find_dataset`."""
+        return f"{self.split}:train:{self.val_share}" if self.val_share else self.split
+
+    @property
+    def held_out_split(self) -> str | None:
+        """The images that are held out, as a split of `find_dataset`."""
+        return f"{self.split}:val:{self.val_share}" if self.val_share else None
 
     @property
     def folder(self) -> Path | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from frcnn_cli.engine.settings.checks import (
@@ -21,6 +21,9 @@ BoxTraining = Literal["multi-task", "stagewise", "none"]
 Frozen = Literal["default", "features", "none"]
 Optimizer = Literal["sgd", "adamw"]
 Decay = Literal["step", "cosine"]
+
+
+_FEWEST_ITERATIONS = 500  # of a schedule that is shortened for a small dataset
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,11 @@ class Sampling:
         check_choice(self.strategy, Strategy, "the sampling strategy")
         check_scales(self.scales, "the scales of training")
 
+    @property
+    def images_per_iteration(self) -> int:
+        """Images of a mini-batch; each RoI has its own with roi-centric sampling."""
+        return self.images * (1 if self.strategy == "hierarchical" else self.rois_per_image)
+
 
 # What is left of the learning rate at the end of a cosine schedule.
 _COSINE_END = 0.01
@@ -75,6 +83,9 @@ class Schedule:
     decreases it along half a cosine (Loshchilov and Hutter, 2017) to a hundredth, and ignores
     the two. warmup: iterations over which the learning rate increases linearly from a tenth of
     its value.
+    epochs: if above 0, passes over the training images, which replace iterations when the run
+    starts. shorten_below: for fewer training images than this, iterations decrease with the square
+    root of their number when the run starts; 0 never shortens. Both are 0 in a run's own settings.
     optimizer: sgd, as in the paper, or adamw (Loshchilov and Hutter, 2019) with `momentum` as
     beta1 and 0.999 as beta2; its weight decay is multiplied by the learning rate only.
     """
@@ -88,9 +99,13 @@ class Schedule:
     warmup: int = 0
     momentum: float = 0.9
     weight_decay: float = 0.0005
+    epochs: float = 0.0
+    shorten_below: int = 0
 
     def __post_init__(self) -> None:
         check(self.iterations >= 1, "training requires at least one iteration")
+        check(0 <= self.epochs < math.inf, f"epochs is {self.epochs}; it cannot be negative")
+        check_least(self.shorten_below, 0, "shorten_below")
         check_choice(self.optimizer, Optimizer, "the optimizer")
         check_positive(self.learning_rate, "the learning rate")
         check_choice(self.decay, Decay, "the decay of the learning rate")
@@ -101,6 +116,21 @@ class Schedule:
         check(
             0 <= self.weight_decay < 1, f"weight_decay is {self.weight_decay}; it must be in 0..1"
         )
+
+    def for_images(self, images: int, per_iteration: int) -> Schedule:
+        """The schedule for this number of training images, with its iterations as a number.
+
+        per_iteration: images of a mini-batch. The warm-up of a schedule in epochs is at most a
+        tenth of it.
+        """
+        iterations, warmup = self.iterations, self.warmup
+        if self.epochs:
+            iterations = max(1, round(self.epochs * math.ceil(images / per_iteration)))
+            warmup = min(warmup, iterations // 10)
+        elif images < self.shorten_below:
+            shortened = iterations * math.sqrt(images / self.shorten_below)
+            iterations = min(iterations, max(_FEWEST_ITERATIONS, 100 * round(shortened / 100)))
+        return replace(self, iterations=iterations, warmup=warmup, epochs=0.0, shorten_below=0)
 
     def rate_at(self, iteration: int) -> float:
         """Return the learning rate of an iteration, counted from 0."""

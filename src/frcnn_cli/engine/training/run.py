@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.datasets.find import default_splits
-from frcnn_cli.engine.datasets.findings import Finding
+from frcnn_cli.engine.datasets.findings import Finding, act_on, class_findings
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint
 from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.connect import own_device
@@ -176,23 +176,43 @@ def _proposals(experiment: Experiment, data: Dataset, reporter: Reporter) -> Dat
 def with_split(experiment: Experiment, reporter: Reporter) -> Experiment:
     """The experiment with its split; if it names none, the default training split."""
     data = experiment.data
-    if data.split:
-        return experiment
-    splits = default_splits(data.dataset, data.folder)
-    if not splits.disjoint:
-        reporter.warn(
-            f"{data.dataset} has only one annotated split: no images are left for evaluation."
+    if not data.split:
+        splits = default_splits(data.dataset, data.folder)
+        if not (splits.disjoint or data.val_share):
+            reporter.warn(
+                f"{data.dataset} has only one annotated split: no images are left for evaluation. "
+                "--val-share 0.2 holds out a fifth of them."
+            )
+        data = replace(data, split=splits.training)
+    return replace(experiment, data=data)
+
+
+def with_length(experiment: Experiment, images: int, reporter: Reporter) -> Experiment:
+    """The experiment with its number of iterations for this number of training images."""
+    settings = experiment.train
+    schedule = settings.schedule.for_images(images, settings.sampling.images_per_iteration)
+    if schedule.iterations != settings.schedule.iterations:
+        passes = schedule.iterations * settings.sampling.images_per_iteration / images
+        reporter.note(
+            f"{schedule.iterations} iterations, {passes:.3g} passes over {images} images "
+            "(--epochs or --iterations changes this)"
         )
-    return replace(experiment, data=replace(data, split=splits.training))
+    return replace(experiment, train=replace(settings, schedule=schedule))
 
 
 def training_dataset(experiment: Experiment, reporter: Reporter) -> Dataset:
     """The split to train on, checked (see open_dataset)."""
     data = experiment.data
     allow_mismatch = experiment.proposals.allow_mismatch
-    return open_dataset(
-        data.dataset, data.split, data.folder, allow_mismatch=allow_mismatch, reporter=reporter
+    dataset = open_dataset(
+        data.dataset,
+        data.training_split,
+        data.folder,
+        allow_mismatch=allow_mismatch,
+        reporter=reporter,
     )
+    act_on(class_findings([dataset]), True, reporter)
+    return dataset
 
 
 def validation_dataset(
@@ -201,16 +221,19 @@ def validation_dataset(
     allow_mismatch: bool = False,
     reporter: Reporter = SILENT,
 ) -> Dataset:
-    """The val split of the same dataset as `training`.
+    """The val split of the same dataset as `training`, or the images that the run holds out.
 
     Raises MisuseError if it does not exist, is not annotated, has other classes, or shares an
     image with `training`: the best model must not be selected on images that it has learned.
     """
-    fix = "Omit --eval-every, or train on a split that excludes val (--split train)."
+    fix = (
+        "Omit --eval-every, train on a split that excludes val (--split train), or hold out images "
+        "(--val-share 0.2)."
+    )
     try:
         found = open_dataset(
             data.dataset,
-            VALIDATION_SPLIT,
+            data.held_out_split or VALIDATION_SPLIT,
             data.folder,
             allow_mismatch=allow_mismatch,
             reporter=reporter,

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.find import default_splits
 from frcnn_cli.engine.datasets.fingerprint import name_of
 from frcnn_cli.engine.models.experiment_options import with_absolute_data
 from frcnn_cli.engine.models.file import read_architecture
@@ -212,6 +213,19 @@ def at_places(folder: Path, stored: StoredRun, places: NewPlaces) -> Experiment:
             f"its dataset,\nso it can only be resumed with the data at its old place ({old})."
         )
     return with_absolute_data(override(experiment, changes))
+
+
+def has_unseen_images(folder: Path) -> bool:
+    """Whether the run's dataset has images to evaluate on, apart from those of its training.
+
+    True if that cannot be known, because the dataset or the setting is missing.
+    """
+    try:
+        data = override(Experiment(), read_toml(folder / SETTING_FILE)).data
+        evaluation = default_splits(data.dataset, data.folder).evaluation
+    except InputError:
+        return True
+    return data.val_share > 0 or data.split != evaluation
 
 
 @dataclass(frozen=True)

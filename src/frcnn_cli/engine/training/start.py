@@ -26,6 +26,7 @@ from frcnn_cli.engine.training.run import (
     prepare_run,
     training_dataset,
     validation_dataset,
+    with_length,
     with_precision,
     with_split,
 )
@@ -65,7 +66,9 @@ def start_run(
         data = training_dataset(experiment, reporter)
         if experiment.train.eval_every:
             validation_dataset(experiment.data, data, experiment.proposals.allow_mismatch)
-        experiment = with_precision(experiment, options)
+        if (held_out := experiment.data.held_out_split) is not None:
+            reporter.note(f"{len(data)} images to train on; the others are split {held_out}")
+        experiment = with_length(with_precision(experiment, options), len(data), reporter)
         with _new_folder(experiment, options) as folder, _resumable(folder, reporter):
             if options.team.is_first:
                 write_setting(folder, experiment)

@@ -41,7 +41,12 @@ def _efficientnet_lite(number: int) -> BackboneDefaults:
         # The published networks were trained on (pixel - 127) / 128.
         Preprocessing(scale=480, max_size=800, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3),
         Schedule(
-            iterations=9000, optimizer="adamw", learning_rate=0.0003, warmup=200, weight_decay=0.05
+            iterations=9000,
+            optimizer="adamw",
+            learning_rate=0.0003,
+            warmup=200,
+            weight_decay=0.05,
+            shorten_below=1000,
         ),
         Sampling(rois_per_image=128, scales=(320, 400, 480)),
         DetectSettings(max_per_class=300, box_voting=0.5, precision="auto"),
