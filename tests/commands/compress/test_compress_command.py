@@ -198,13 +198,13 @@ def test_a_file_that_is_no_model_is_named(
 
 def test_an_unwritable_file_is_reported_before_the_work(home: Path, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    for option in ("--json", "--out", "--plot"):
+    for option, name in (("--json", "a"), ("--out", "a"), ("--plot", "a.png")):
         result = frcnn(
             "compress", home / "runs" / "small", home / "shapes", "--sweep", 4,
-            option, tmp_path / "file" / "inside", "--proposals", home / "shapes.proposals",
+            option, tmp_path / "file" / name, "--proposals", home / "shapes.proposals",
         )  # fmt: skip
         assert result.exit_code == 1, result.output
-        assert "inside: cannot be written" in result.output.replace("\n", "")
+        assert f"{name}: cannot be written" in result.output.replace("\n", "")
         assert "Dataset:" not in result.output
 
 

@@ -35,6 +35,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ):
             result = frcnn(*arguments)
             assert result.exit_code == 0, result.output
+            if "generate" in arguments:
+                Path(PNG).with_suffix(".jpg").rename(PNG)
     finally:
         os.chdir(here)
     (folder / "coco" / "annotations").mkdir(parents=True)
@@ -58,6 +60,7 @@ def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 PHOTO = "data/shapes/JPEGImages/000003.jpg"
+PNG = "data/shapes/JPEGImages/000005.png"
 XML = "data/shapes/Annotations/000003.xml"
 COCO = "coco/annotations/instances_test.json"
 MODEL = "runs/one/model.safetensors"
@@ -70,7 +73,7 @@ MODEL = "runs/one/model.safetensors"
         (f"eval runs/one shapes --json {MODEL}", MODEL),
         (f"eval runs/one shapes --save-detections {XML}", XML),
         ("eval runs/one shapes --proposals a.proposals --json a.proposals", "a.proposals"),
-        (f"eval runs/one shapes --sweep proposals=5 --plot {PHOTO}", PHOTO),
+        (f"eval runs/one shapes --sweep proposals=5 --plot {PNG}", PNG),
         ("eval --detections detections.json shapes --json detections.json", "detections.json"),
         ("detect x.jpg --json x.jpg", "x.jpg"),
         ("detect x.jpg --csv ./x.jpg", "x.jpg"),
@@ -82,8 +85,7 @@ MODEL = "runs/one/model.safetensors"
         (f"detect x.jpg --model runs/one --json {MODEL}", MODEL),
         (f"propose shapes --json {PHOTO}", PHOTO),
         ("proposals recall a.proposals --dataset shapes --json a.proposals", "a.proposals"),
-        ("proposals recall a.proposals --dataset shapes --plot a.proposals", "a.proposals"),
-        (f"proposals recall a.proposals --dataset shapes --plot {PHOTO}", PHOTO),
+        (f"proposals recall a.proposals --dataset shapes --plot {PNG}", PNG),
         ("proposals draw a.proposals x.jpg --out x.jpg", "x.jpg"),
         (f"proposals draw a.proposals 000003 --dataset shapes --out {PHOTO}", PHOTO),
         ("proposals convert a.proposals a.proposals", "a.proposals"),
