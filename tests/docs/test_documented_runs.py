@@ -19,6 +19,7 @@ NOT_RUN = {
     r"import-caffe|vgg16-imagenet": "needs a file of 500 MB",
     r"import-torchvision|resnet50-": "needs a file of 100 MB",
     r"bench sampling": "takes a minute at its smallest",
+    r"/new/": "needs data that has moved; tests/commands/train/test_train_settings.py moves it",
     r"torchrun": "tests/commands/train/test_torchrun.py runs it",
 }
 # Pages and helps that take more than three seconds; pytest -m long runs them.

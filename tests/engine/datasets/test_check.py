@@ -229,8 +229,8 @@ def test_similar_and_unused_classes_are_found_over_all_splits(tmp_path):
     assert report.sound
     assert [str(fault) for fault in report.faults] == [
         f"{root}: names of classes that differ only in case, spaces or punctuation: "
-        "'Dog' and 'dog', 'hot-dog' and 'hot dog'",
-        f"{root}: 4 of 9 classes have no object that counts: pets, pug, ? and 1 more",
+        "'Dog' and 'dog'; 'hot-dog' and 'hot dog'",
+        f"{root}: 4 of 9 classes have no object that counts: pets; pug; ? and 1 more",
     ]
     train, val, trainval = report.splits
     assert (train.objects["Dog"], val.objects["Dog"], trainval.objects["Dog"]) == (1, 0, 1)
