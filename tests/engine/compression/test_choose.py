@@ -48,7 +48,9 @@ def test_progress_is_reported_and_the_file_contains_the_result(
     result = compress_model(loaded, Bound(svd_rank=12), path, images, reporter=reporter)
     assert reporter.done == reporter.totals
     assert set(reporter.totals) == {"Decomposing", "Timing", "Detecting, before and after"}
-    assert reporter.warnings == [f"fc7 is not compressed: {result.compression.unchanged['fc7']}."]
+    # On a busy machine, another warning says that the times cannot be used.
+    warnings = [each for each in reporter.warnings if not each.startswith("The times")]
+    assert warnings == [f"fc7 is not compressed: {result.compression.unchanged['fc7']}."]
     model, origin = load_model(path)
     assert model.architecture.ranks == {"fc6": 12}
     assert origin["compressed_from"] == loaded.path.name
