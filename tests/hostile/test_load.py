@@ -128,4 +128,4 @@ def test_50_000_boxes_on_one_image(children: Children, home: Path, tmp_path: Pat
     assert found.peak < 2500
     assert json.loads((tmp_path / "a.json").read_text()) is not None
     inspected = children.run(["proposals", "inspect", "a.proposals"], tmp_path)
-    assert "50000" in inspected.output
+    assert "50,000" in inspected.output

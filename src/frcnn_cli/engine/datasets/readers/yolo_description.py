@@ -74,6 +74,8 @@ def _read_obj_data(path: Path) -> YoloDescription:
         split: [_from_darknet(path, value)] for split, value in _by_split(path, values).items()
     }
     names = _from_darknet(path, values["names"])
+    if not names.is_file():
+        raise InputError(f"{path}: its file of class names, {values['names']!r}, does not exist")
     return YoloDescription(read_classes(names), texts)
 
 
