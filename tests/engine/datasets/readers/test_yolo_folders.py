@@ -101,7 +101,7 @@ def test_darknet_paths_from_the_folder_above(tmp_path):
         ("train = train.txt\n", "expected `names = FILE`"),
         ("names = obj.names\n", "has no train, val or test"),
         ("train = a\ntrain = b\nnames = obj.names\n", "has train twice"),
-        ("train = a\nnames = gone.names\n", "its file of class names, .gone.names., does not exist"),
+        ("train = a\nnames = gone.names\n", "class names, 'gone.names', does not exist"),
     ],
 )
 def test_a_faulty_obj_data_is_an_error(tmp_path, text, words):
