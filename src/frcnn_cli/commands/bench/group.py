@@ -11,6 +11,7 @@ _COMMANDS = {
     "nms": ("bench.operators:bench_nms", "Time non-maximum suppression against torchvision's."),
     "propose": ("bench.propose:bench_propose", "Time selective search against OpenCV's."),
     "detect": ("bench.detect:bench_detect", "Time detection against a model of standard parts."),
+    "models": ("bench.models:bench_models", "Time trained models against each other."),
     "eval": ("bench.eval:bench_eval", "Time the scoring of detections against pycocotools."),
     "compress": ("bench.compress:bench_compress", "Time a network with and without SVD."),
     "svd": ("bench.compress:bench_svd", "Time the truncation of a layer against NumPy's SVD."),

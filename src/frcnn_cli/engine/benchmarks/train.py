@@ -95,7 +95,14 @@ def _run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, Fas
     settings = experiment.train
     schedule = replace(settings.schedule, iterations=iterations, learning_rate=1e-4, warmup=0)
     sampling = replace(settings.sampling, scales=())  # one scale, as in the baseline
-    settings = replace(settings, schedule=schedule, sampling=sampling, precision=case.precision)
+    settings = replace(
+        settings,
+        schedule=schedule,
+        sampling=sampling,
+        precision=case.precision,
+        cascade_iou=0.0,  # one head without a ranker, as in the baseline
+        ranked_rois=0,
+    )
     backbone = find_backbone(experiment.backbone)
     preprocessing = experiment.preprocessing.at_scale(case.scale)
     model = create_model(backbone, dataset.classes, "none", preprocessing)

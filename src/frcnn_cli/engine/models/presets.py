@@ -12,12 +12,11 @@ from frcnn_cli.engine.settings import (
     Experiment,
     PrecisionChoice,
     Preprocessing,
-    Sampling,
-    Schedule,
     TrainSettings,
 )
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import Override
+from frcnn_cli.engine.settings.training import CASCADE_IOU, RANKED_ROIS
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.suggestions import did_you_mean
 
@@ -80,12 +79,20 @@ VARIANTS = (
     Variant(
         "no-bbox-reg",
         "class scores only; detections keep the boxes of their proposals (5.1)",
-        lambda _: {"train.box_training": "none", "detect.box_regression": False},
+        lambda _: {
+            "train.box_training": "none",
+            "train.cascade_iou": 0.0,
+            "detect.box_regression": False,
+        },
     ),
     Variant(
         "stagewise",
         "the box layer trained after the rest (5.1)",
-        lambda _: {"train.box_training": "stagewise"},
+        lambda _: {
+            "train.box_training": "stagewise",
+            "train.cascade_iou": 0.0,
+            "train.averaging": 0.0,
+        },
     ),
     Variant(
         "fc-only",
@@ -95,17 +102,22 @@ VARIANTS = (
     Variant(
         "svm",
         "one SVM per class on fc7 instead of softmax (5.4)",
-        lambda _: {"train.classifier": "svm"},
+        lambda _: {"train.classifier": "svm", "train.cascade_iou": 0.0},
     ),
     Variant(
         "cascade",
         "a second head on the boxes of the first (Cascade R-CNN)",
-        lambda _: {"train.cascade_iou": 0.6},
+        lambda _: {"train.cascade_iou": CASCADE_IOU},
     ),
     Variant(
         "ranked",
         "a small layer that orders the proposals; the heads process the best 300",
-        lambda _: {"train.ranked_rois": 256},
+        lambda _: {"train.ranked_rois": RANKED_ROIS},
+    ),
+    Variant(
+        "one-head",
+        "one head for all proposals, without a ranker (2.1)",
+        lambda _: {"train.cascade_iou": 0.0, "train.ranked_rois": 0},
     ),
     Variant("dense", "dense boxes instead of selective search (5.5)", _dense("dense")),
     Variant(
@@ -128,25 +140,26 @@ def base_experiment(
     base = _find(preset or PRESETS[0].name, PRESETS, "preset")
     network = find_defaults(backbone or base.backbone)
     preprocessing = own or network.preprocessing
-    schedule, sampling, detect = network.schedule, network.sampling, network.detect
+    train, detect = network.train, network.detect
     if base.as_the_paper:
         preprocessing = replace(preprocessing, scale=SCALE, max_size=MAX_SIZE)
         if own is None:
             preprocessing = replace(preprocessing, resize="float32")
-        schedule, sampling, detect = Schedule(), Sampling(), DetectSettings()
+        train, detect = TrainSettings(), DetectSettings()
     elif preset is not None:
         named = find_defaults(base.backbone)
         sizes = named.preprocessing
         preprocessing = replace(preprocessing, scale=sizes.scale, max_size=sizes.max_size)
-        schedule, sampling, detect = named.schedule, named.sampling, named.detect
+        train, detect = named.train, named.detect
     precision: PrecisionChoice = "float32" if base.as_the_paper else "auto"
-    if own is not None and sampling.scales:
-        ratio = preprocessing.scale / max(sampling.scales)
-        sampling = replace(sampling, scales=tuple(round(s * ratio) for s in sampling.scales))
+    if own is not None and train.sampling.scales:
+        ratio = preprocessing.scale / max(train.sampling.scales)
+        scales = tuple(round(scale * ratio) for scale in train.sampling.scales)
+        train = replace(train, sampling=replace(train.sampling, scales=scales))
     return Experiment(
         backbone=network.name,
         preprocessing=preprocessing,
-        train=TrainSettings(schedule=schedule, sampling=sampling, precision=precision),
+        train=replace(train, precision=precision),
         detect=detect,
     )
 

@@ -23,6 +23,9 @@ Optimizer = Literal["sgd", "adamw"]
 Decay = Literal["step", "cosine"]
 
 
+# Minimum IoU of a foreground RoI of the second head, as in the second stage of Cascade R-CNN.
+CASCADE_IOU = 0.6
+RANKED_ROIS = 256  # per image, for the ranker
 _FEWEST_ITERATIONS = 500  # of a schedule that is shortened for a small dataset
 
 
@@ -237,7 +240,8 @@ class TrainSettings:
         ):
             check(
                 self.cascade_iou == 0 or value == expected,
-                f"the second head of the cascade requires {name} '{expected}', not '{value}'",
+                f"the second head of the cascade requires {name} '{expected}', not '{value}'; "
+                "cascade_iou 0 turns it off",
             )
         check_least(self.ranked_rois, 0, "ranked_rois")
         check(
@@ -246,7 +250,8 @@ class TrainSettings:
         )
         check(
             self.averaging == 0 or self.box_training != "stagewise",
-            "averaging of weights requires one stage of training, not box_training 'stagewise'",
+            "averaging of weights requires one stage of training, not box_training 'stagewise'; "
+            "averaging 0 turns it off",
         )
         check_choice(self.frozen, Frozen, "frozen")
         check_choice(self.classifier, Classifier, "the classifier")

@@ -17,8 +17,6 @@ from frcnn_cli.engine.network.losses import Losses, LossWeights, multi_task_loss
 from frcnn_cli.engine.network.model import FastRCNN, Refined
 from frcnn_cli.engine.training.minibatches import Minibatch
 
-# Minimum IoU of a refined foreground RoI with an object, as in the second stage of Cascade R-CNN.
-FOREGROUND_IOU = 0.6
 # The corrections that remain are small, and only these RoIs learn them: their loss counts double.
 BOX_WEIGHT = 2.0
 # Standard deviations of the offsets that remain after the first head. They cannot be measured

@@ -20,7 +20,8 @@ from frcnn_cli.engine.network.losses import (
     objectness_loss,
 )
 from frcnn_cli.engine.network.model import FastRCNN, Outputs, Refined
-from frcnn_cli.engine.training.cascade import FOREGROUND_IOU, refined_loss
+from frcnn_cli.engine.settings.training import CASCADE_IOU
+from frcnn_cli.engine.training.cascade import refined_loss
 from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_proposals.errors import InputError
 
@@ -35,7 +36,7 @@ def train_step(
     weights: LossWeights = BOTH,
     bfloat16: bool = False,
     team: Team = ALONE,
-    cascade_iou: float = FOREGROUND_IOU,
+    cascade_iou: float = CASCADE_IOU,
 ) -> Losses | None:
     """Forward, loss, backward, update: one mini-batch of RoIs.
 

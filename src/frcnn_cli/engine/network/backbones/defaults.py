@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from frcnn_cli.engine.settings import DetectSettings, Preprocessing, Sampling, Schedule
+from frcnn_cli.engine.settings import (
+    DetectSettings,
+    Preprocessing,
+    Sampling,
+    Schedule,
+    TrainSettings,
+)
+from frcnn_cli.engine.settings.training import CASCADE_IOU, RANKED_ROIS
 
 
 @dataclass(frozen=True)
 class BackboneDefaults:
     """The default settings of one backbone.
 
-    preprocessing: of its ImageNet weights, at its training scale. schedule, sampling: of training.
-    detect: of detection. bfloat16: whether bfloat16 was measured to be faster than float32 in
-    training and detection, and as accurate (docs/training-speed.md).
+    preprocessing: of its ImageNet weights, at its training scale. train: of training. detect: of
+    detection. bfloat16: whether bfloat16 was measured to be faster than float32 in training and
+    detection, and as accurate (docs/training-speed.md).
     """
 
     name: str
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
-    schedule: Schedule = field(default_factory=Schedule)
-    sampling: Sampling = field(default_factory=Sampling)
+    train: TrainSettings = field(default_factory=TrainSettings)
     detect: DetectSettings = field(default_factory=DetectSettings)
     bfloat16: bool = False
 
@@ -40,15 +46,21 @@ def _efficientnet_lite(number: int) -> BackboneDefaults:
         f"efficientnet_lite{number}",
         # The published networks were trained on (pixel - 127) / 128.
         Preprocessing(scale=480, max_size=800, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3),
-        Schedule(
-            iterations=9000,
-            optimizer="adamw",
-            learning_rate=0.0003,
-            warmup=200,
-            weight_decay=0.05,
-            shorten_below=1000,
+        TrainSettings(
+            schedule=Schedule(
+                iterations=9000,
+                optimizer="adamw",
+                learning_rate=0.0003,
+                decay="cosine",
+                warmup=200,
+                weight_decay=0.05,
+                shorten_below=1000,
+            ),
+            sampling=Sampling(rois_per_image=128, scales=(320, 400, 480)),
+            cascade_iou=CASCADE_IOU,
+            ranked_rois=RANKED_ROIS,
+            averaging=0.998,
         ),
-        Sampling(rois_per_image=128, scales=(320, 400, 480)),
         DetectSettings(max_per_class=300, box_voting=0.5, precision="auto"),
         bfloat16=True,
     )
