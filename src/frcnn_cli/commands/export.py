@@ -10,7 +10,8 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.engine.exchange.export_path import SUFFIXES, Format, export_path
-from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.models.shipped.table import display_name
+from frcnn_cli.engine.models.store import find_model, note_model
 
 
 @click.command()
@@ -54,7 +55,7 @@ def export(
     frcnn export runs/voc2007-vgg16 --format torch-export
     """
     path = find_model(model, runs_root)
-    output.note(f"Model: {path}")
+    note_model(output, path, model, runs_root)
     target = export_path(path, out, kind, plain)
     from frcnn_cli.engine.exchange.export import export_model
 
@@ -66,7 +67,7 @@ def export(
     )
     if json_path is not None:
         values = {
-            "model": str(path),
+            "model": display_name(path),
             "exported": str(target),
             "format": kind,
             "opset": exported.opset,

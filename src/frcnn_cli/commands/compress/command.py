@@ -123,7 +123,7 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
     from frcnn_cli.engine.models.loaded import open_model
 
     device = find_device(chosen.device)
-    loaded = open_model(source, chosen.runs_root, device, chosen.precision, output)
+    loaded = open_model(path, chosen.runs_root, device, chosen.precision, output)
     images = open_images_for(loaded, how, chosen.data, output)
     if ranks is not None:
         assert images is not None

@@ -35,7 +35,7 @@ def seen_images(
     count = count_seen(loaded.origin, loaded.experiment.data, dataset, digests, data_root)
     if count:
         reporter.warn(
-            f"{loaded.path} was trained on {count} of the {len(dataset)} images, so its scores do "
+            f"{loaded.name} was trained on {count} of the {len(dataset)} images, so its scores do "
             "not apply to new images."
         )
     return count
