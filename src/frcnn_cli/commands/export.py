@@ -30,7 +30,10 @@ from frcnn_cli.engine.models.store import find_model, note_model
     help="onnx: build RoI pooling from basic operators, for runtimes without MaxRoiPool.",
 )
 @click.option(
-    "--out", type=options.OutputFile, show_default="next to the model", help="File to write."
+    "--out",
+    type=options.OutputFile,
+    show_default="next to the model; in the current folder for a shipped model",
+    help="File to write.",
 )
 @options.runs_root
 @options.json_file
@@ -44,7 +47,7 @@ def export(
     runs_root: Path,
     json_path: Path | None,
 ) -> None:
-    """Export MODEL (default: the newest run's model) for other runtimes.
+    """Export MODEL (default: the newest run's model, or else voc) for other runtimes.
 
     The exported model takes images of any size and returns scores and boxes per proposal, before
     non-maximum suppression; docs/export.md has a script that runs it. After the export, the file is
