@@ -94,16 +94,17 @@ def test_a_name_is_a_path_then_a_run_then_a_shipped_model(package: Path) -> None
     assert meanings(name, RUNS) == (shipped,)
     run = make_run("voc")
     assert meanings(name, RUNS) == (run.parent, shipped)
-    result = frcnn("export", "voc", "--format", "torch-export")
+    detect = ("detect", "shapes/JPEGImages/000001.jpg", "--model")
+    result = frcnn(*detect, "voc")
     assert "Model: runs/voc/model.safetensors" in result.stderr
     assert "voc is also the name of a shipped model, which is not used." in result.stderr
     (name / "model.safetensors").write_bytes(run.read_bytes())
     assert meanings(name, RUNS) == (name, run.parent, shipped)
-    result = frcnn("detect", "shapes/JPEGImages/000001.jpg", "--model", "voc")
+    result = frcnn(*detect, "voc")
     assert "Model: voc/model.safetensors" in result.stderr
     assert "voc is also the name of the run runs/voc, which is not used." in result.stderr
     assert "voc is also the name of a shipped model, which is not used." in result.stderr
-    assert "also the name" not in frcnn("export", "voc/model.safetensors").output
+    assert "also the name" not in frcnn(*detect, "voc/model.safetensors").output
 
 
 def test_training_can_start_from_it(package: Path) -> None:
@@ -111,8 +112,9 @@ def test_training_can_start_from_it(package: Path) -> None:
     library.generate_dataset("voc", 8, size=(96, 72))
     options = SettingOptions(fields={"init": "voc", "dataset": "shapes"}, runs_root=RUNS)
     assert experiment_from(options).init == "voc"
-    options = ("--init", "voc", "--iterations", 1, "--workers", 0, "--weights", "none")
-    assert frcnn("train", "shapes", *options, "--out", "runs/fine").exit_code == 0
+    options = ("--init", "voc", "--source", "dense", "--iterations", 1, "--workers", 0)
+    result = frcnn("train", "shapes", *options, "--out", "runs/fine")
+    assert result.exit_code == 0, result.output
     origin = library.Detector.load("fine")._network.get().detector.loaded.origin
     assert origin["experiment"]["init"] == "voc"
 

@@ -128,8 +128,8 @@ def meanings(given: Path, runs_root: Path) -> tuple[Path, ...]:
 
     The order is: a file or a run's folder, the name of a run in `runs_root`, a shipped model.
     """
-    paths = [given, runs_root / given]
-    found = [path for path in paths if path.is_file() or is_run(path)]
+    found = [given] if given.is_file() or is_run(given) else []
+    found += [runs_root / given] if is_run(runs_root / given) else []
     model = listed_model(str(given))
     found += [model.path] if model is not None and model.is_shipped else []
     return tuple({path.resolve(): path for path in reversed(found)}.values())[::-1]
