@@ -61,24 +61,18 @@ def test_it_is_used_where_there_is_no_run(
     assert Path(written).is_file()
     assert [path.name for path in package.iterdir()] == ["voc.safetensors"]
     assert str(package) not in result.output
+    if command[0] == "report":
+        assert "<title>voc" in Path(written).read_text()
 
 
 def test_python_writes_to_the_current_folder_too(package: Path) -> None:
+    """The compressed model names its origin without a path."""
     assert library.Detector.load().path == library.Detector.load("voc").path
     assert library.Detector.load("voc").class_names == library.find_dataset("shapes").classes
     assert library.compress(svd_rank=4).path == Path("voc-svd-4.safetensors")
-    library.export("voc", format="torch-export")
-    assert Path("voc.pt2").is_file()
     assert [path.name for path in package.iterdir()] == ["voc.safetensors"]
-
-
-def test_what_is_made_from_it_names_it(package: Path) -> None:
-    assert frcnn("compress", "voc", "--svd-rank", 4, "--json", "c.json").exit_code == 0
-    assert json.loads(Path("c.json").read_text())["model"] == "voc"
     assert frcnn("model", "info", "voc-svd-4.safetensors", "--json", "i.json").exit_code == 0
     assert json.loads(Path("i.json").read_text())["file"]["compressed_from"] == "voc"
-    assert frcnn("report", "voc", "--dataset", "shapes").exit_code == 0
-    assert "<title>voc" in Path("report/index.html").read_text()
 
 
 def test_a_run_comes_first_by_default(package: Path) -> None:
