@@ -18,7 +18,7 @@ from frcnn_cli.engine.models.experiment_options import SettingOptions, experimen
 from frcnn_cli.engine.models.provenance import origin_of
 from frcnn_cli.engine.models.shipped.table import list_models
 from frcnn_cli.engine.models.store import find_model, meanings, save_model
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
 
 RUNS = Path("runs")
 LINE = "Model: voc, shipped with frcnn (no trained model in runs)"
@@ -73,6 +73,22 @@ def test_python_writes_to_the_current_folder_too(package: Path) -> None:
     assert [path.name for path in package.iterdir()] == ["voc.safetensors"]
     assert frcnn("model", "info", "voc-svd-4.safetensors", "--json", "i.json").exit_code == 0
     assert json.loads(Path("i.json").read_text())["file"]["compressed_from"] == "voc"
+
+
+@pytest.mark.parametrize("command", [("eval", "shapes"), ("report", "--dataset", "shapes")])
+def test_training_images_are_warned_of_before_the_work(
+    package: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(*_: object, **__: object) -> None:
+        raise InputError("stopped")
+
+    warning = "voc was trained on 5 of the 5 images, so its scores do not apply to new images."
+    if command[0] == "eval":
+        assert frcnn(*command, "--split", "train").stderr.count(warning) == 1
+    for module in ("evaluation.run", "report.subjects"):
+        monkeypatch.setattr(f"frcnn_cli.engine.{module}.detect_with_journal", stop)
+    assert frcnn(*command, "--split", "train").stderr.count(warning) == 1
+    assert "was trained on" not in frcnn(*command, "--split", "test").stderr
 
 
 def test_a_run_comes_first_by_default(package: Path) -> None:

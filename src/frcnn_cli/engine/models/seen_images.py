@@ -41,6 +41,17 @@ def seen_images(
     return count
 
 
+def warn_early(
+    loaded: LoadedModel, dataset: Dataset, digests: Mapping[str, str], reporter: Reporter
+) -> bool:
+    """Warn like seen_images, before long work; return whether it did.
+
+    Only if the model has a fingerprint of its training images: otherwise all files are read.
+    """
+    has_fingerprint = dataset_fingerprint(loaded.origin) is not None
+    return has_fingerprint and bool(seen_images(loaded, dataset, digests, reporter=reporter))
+
+
 def count_seen(
     origin: Mapping[str, Any],
     training: DataSettings,
