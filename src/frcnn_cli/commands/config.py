@@ -24,7 +24,7 @@ from frcnn_cli.engine.models.file import read_architecture, read_description
 from frcnn_cli.engine.models.presets import base_experiment, base_name
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.shipped.table import display_name
-from frcnn_cli.engine.models.store import SETTING_FILE, find_model, find_run
+from frcnn_cli.engine.models.store import SETTING_FILE, find_model, find_run, warn_of_other_meanings
 from frcnn_cli.engine.proposals.cache import cache_folder
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import values_of
@@ -69,6 +69,7 @@ def show(
     if run is None:
         experiment, sources = _from_options(options)
     elif options == SettingOptions(runs_root=runs_root):
+        warn_of_other_meanings(output, run, runs_root)
         experiment, sources = _from_run(run, runs_root)
     else:
         raise MisuseError("--run shows the settings of a run: omit all other settings.")

@@ -108,6 +108,9 @@ def test_a_name_is_a_path_then_a_run_then_a_shipped_model(package: Path) -> None
     result = frcnn(*detect, "voc")
     assert "Model: runs/voc/model.safetensors" in result.stderr
     assert "voc is also the name of a shipped model, which is not used." in result.stderr
+    others = (("model", "info", "voc"), ("config", "show", "--run", "voc"))
+    for command in (*others, ("train", "nowhere", "--init", "voc")):
+        assert "voc is also the name of a shipped model" in frcnn(*command).stderr
     (name / "model.safetensors").write_bytes(run.read_bytes())
     assert meanings(name, RUNS) == (name, run.parent, shipped)
     result = frcnn(*detect, "voc")

@@ -18,6 +18,7 @@ from frcnn_cli.commands.train.tables import setting_table
 from frcnn_cli.engine.models.info import ModelInfo, model_info
 from frcnn_cli.engine.models.presets import closest_preset
 from frcnn_cli.engine.models.shipped.table import shipped_name
+from frcnn_cli.engine.models.store import note_model
 from frcnn_cli.engine.settings import DetectSettings, Preprocessing
 from frcnn_cli.engine.settings.fields import nested
 
@@ -47,6 +48,7 @@ def info(output: Output, name: str | None, runs_root: Path, json_path: Path | No
     """
     found = model_info(name, runs_root)
     if found.file is not None:
+        note_model(output, found.file.path, None if name is None else Path(name), runs_root)
         experiment = found.file.experiment
         output.print(setting_table(experiment, closest_preset(experiment)))
     output.print(_layer_table(found.costs))
