@@ -11,7 +11,7 @@
 # make test-random    run the tests in random order
 # make coverage       measure the branch coverage of the engine, the proposals and the commands
 # make fuzz           fuzz every reader with atheris, for SECONDS in total
-# make reference      generate docs/commands.md from the commands
+# make reference      generate docs/commands.md, and the tables of docs/models.md
 # make style          run ruff and mypy
 # make docs           build the documentation site in site/, which needs no network
 # make lint           run style and docs
@@ -114,7 +114,7 @@ results-quick results: setup
 
 # docs/commands.md documents all commands. It is generated from the commands.
 reference: setup
-	$(BIN)/python -m frcnn_cli.reference docs/commands.md
+	$(BIN)/python -m frcnn_cli.reference docs/commands.md docs/models.md
 
 style: setup
 	$(BIN)/ruff check .

@@ -158,7 +158,7 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
     schedule, sampling = train.schedule, train.sampling
     dataset = without_folders(experiment.data.dataset)
     words = {
-        "Model file": without_folders(str(loaded.path)),
+        "Model file": without_folders(loaded.name),
         "Backbone": architecture.backbone,
         "Scale": f"shorter side {preprocessing.scale} px, at most {preprocessing.max_size} px",
         "fc6, fc7": _layers(architecture.hidden, architecture.ranks),
