@@ -133,6 +133,30 @@ def test_the_first_column_keeps_its_rules_when_a_table_scrolls(
         assert max(column) - min(column) > 15
 
 
+def test_a_shadow_shows_that_a_table_scrolls(chromium: Browser, pets: Path) -> None:
+    chromium.open(pets, NARROW)
+    shades = []
+    for position in (0, 1e6):
+        x, y = chromium.run(
+            "const frame = document.getElementById('threshold-table').parentElement;"
+            "frame.scrollIntoView({block: 'center'}); frame.scrollLeft = arguments[0];"
+            "const box = frame.getBoundingClientRect(); return [box.right - 1, box.top + 3];",
+            position,
+        )
+        screen = PIL.Image.open(io.BytesIO(chromium.driver.get_screenshot_as_png())).convert("L")
+        shades.append(screen.getpixel((int(x), int(y))))
+    assert shades[0] < shades[1] - 30
+
+
+def test_the_headline_numbers_fill_one_row(chromium: Browser, pets: Path) -> None:
+    chromium.open(pets, (1000, 900))
+    tops = chromium.run(
+        "return [...document.querySelectorAll('.headline > div')].map((e) => e.offsetTop)"
+    )
+    assert len(tops) == 7
+    assert len(set(tops)) == 1
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_numbers_in_shaded_cells_are_readable(chromium: Browser, pets: Path, scheme: str) -> None:
     """The strongest shade of the confusion matrix: the colours differ by WCAG's 4.5 to 1."""
