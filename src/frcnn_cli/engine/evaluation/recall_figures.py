@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from frcnn_cli.engine.drawing.figures import (
     DASHES,
     MEASURES,
+    PAPER,
     WIDTH,
     counts_on_x,
     figure_file,
@@ -87,6 +88,7 @@ def _draw_classes(axes: Axes, groups: Mapping[str, RecallResult]) -> None:
         overlaps = [result.by_class[n].best_overlap if n in result.by_class else 0 for n in names]
         rows = [row + 0.2 - 0.4 * index for row in range(len(names))]
         text = f"{label}, MABO {result.mabo:.3f}"
+        axes.barh(rows, overlaps, 0.36, color=PAPER)  # hides the grid behind a pale bar
         axes.barh(rows, overlaps, 0.36, color=MABO, alpha=1 - 0.5 * index, label=text)
     axes.set_yticks(range(len(names)), names)
     axes.grid(axis="y", visible=False)
