@@ -124,6 +124,21 @@ def test_differences_of_a_few_points_are_visible() -> None:
     assert 68 < min(numbers) < max(numbers) < 73
 
 
+def test_unusable_times_are_not_drawn() -> None:
+    """Points with unusable times at 9 s leave the axis as it is without them."""
+
+    def swept(seconds: float, usable: bool) -> bytes:
+        points = tuple(
+            RankMeasurement(rank, {}, {}, 1, 1, seconds if rank == 32 else 0.1, 0.7, usable)
+            for rank in MAPS
+        )
+        return rank_plot(RankSweep(dataset(), False, points), "svg")
+
+    assert b"nan" not in swept(9.0, usable=False)
+    assert swept(9.0, usable=False) == swept(5.0, usable=False)
+    assert swept(9.0, usable=True) != swept(5.0, usable=True)
+
+
 def test_the_axis_of_an_equal_map_has_room() -> None:
     """Differences of a hundredth of a point do not look large."""
     points = tuple(RankMeasurement(r, {}, {}, 1, 1, 0.1, 0.7 + (r or 0) / 1e5) for r in (None, 32))
