@@ -117,6 +117,10 @@ def test_no_marker_is_at_the_edge_of_the_recall() -> None:
         assert bottom < y < top
 
 
+def test_the_ends_of_shares_have_no_decimals() -> None:
+    assert {text for text, _ in texts(recall)} & {"0", "1", "0.0", "1.0"} == {"0", "1"}
+
+
 def test_differences_of_a_few_points_are_visible() -> None:
     """The axis of mAP begins near the lowest value, so that 3 points fill it."""
     numbers = [float(text) for text, _ in texts(ranks) if re.fullmatch(r"\d\d\.\d", text)]

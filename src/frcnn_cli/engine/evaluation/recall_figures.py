@@ -57,6 +57,7 @@ def draw_recall_by_iou(axes: Axes, groups: Mapping[str, RecallResult]) -> None:
         label = f"{name}, average recall {result.overall.average_recall:.3f}"
         axes.plot(thresholds, recalls, dashes, marker="o", color=RECALL_50, label=label)
     axes.set(xlabel="IoU", xlim=(0.485, 1.015), xticks=(0.5, 0.6, 0.7, 0.8, 0.9, 1))
+    axes.xaxis.set_major_formatter("{x:g}")  # 1, as on the other axis
     shares_on_y(axes, "recall")
     if len(groups) > 1:
         axes.legend(loc="lower left")
@@ -93,3 +94,4 @@ def _draw_classes(axes: Axes, groups: Mapping[str, RecallResult]) -> None:
     axes.set_yticks(range(len(names)), names)
     axes.grid(axis="y", visible=False)
     axes.set(xlim=(0, 1), ylim=(-0.6, len(names) - 0.4), xlabel="overlap (IoU)")
+    axes.xaxis.set_major_formatter("{x:g}")
