@@ -53,7 +53,7 @@ def headlines(report: Report, margins: DifferenceMargins | None) -> tuple[Headli
         _points(report, "mAP", "VOC, area", lambda s: s.evaluation.voc.map_area, by_area),
         _points(report, "AP", "COCO, 0.50:0.95", lambda s: s.evaluation.coco.ap),
         _points(report, "AP75", "COCO", lambda s: s.evaluation.coco.ap75),
-        _amount(report, "Time", "per image, proposals given", _milliseconds, "{:,.0f}", "ms"),
+        _amount(report, "Time", "proposals given", _milliseconds, "{:,.0f}", "ms"),
         _amount(report, "Size", "parameters", _millions, "{:.1f}", "M"),
         _amount(report, "File", "of the model", _megabytes, "{:.1f}", "MB"),
     )
