@@ -18,7 +18,7 @@ from frcnn_cli.engine.models.shipped.table import DEFAULT, FOLDER
 
 TESTS = Path(__file__).resolve().parents[1]
 RECORD = TESTS / "engine" / "models" / "shipped_voc.json"
-PHOTOS = TESTS / "fixtures" / "photos"
+PHOTOS = TESTS.parent / "docs" / "images" / "photos"
 MODEL = FOLDER / f"{DEFAULT}.safetensors"
 # Lower than the scores that are compared, so that those next to the bound have a counterpart.
 LOWEST_SCORE = 0.05
@@ -28,7 +28,7 @@ def images(folder: Path) -> list[Path]:
     """Two photos in the public domain, and two generated images, which are written to `folder`."""
     frcnn.generate_dataset(folder / "shapes", images=8, size=(256, 192), seed=3)
     generated = sorted((folder / "shapes" / "JPEGImages").iterdir())[:2]
-    return [PHOTOS / "grace_hopper.jpg", PHOTOS / "chelsea.jpg", *generated]
+    return [PHOTOS / "hopper.jpg", PHOTOS / "chelsea.jpg", *generated]
 
 
 def detections(folder: Path) -> dict[str, list[dict[str, Any]]]:

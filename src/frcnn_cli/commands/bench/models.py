@@ -39,7 +39,7 @@ def bench_models(
     selective search. Ratios are meaningful only on an otherwise idle machine.
 
     \b
-    frcnn bench models runs/mine runs/mine/model-svd-128.safetensors
+    frcnn bench models runs/voc2007 runs/voc2007/model-svd-256.safetensors
     """
     from frcnn_cli.engine.benchmarks.models import benchmark_models
 
