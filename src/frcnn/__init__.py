@@ -20,10 +20,12 @@ if TYPE_CHECKING:
     from frcnn_cli.api.detector import Detector
     from frcnn_cli.api.evaluation import evaluate, evaluate_detections
     from frcnn_cli.api.exchange import export
+    from frcnn_cli.api.features import Features, extract_features
     from frcnn_cli.api.progress import Progress
     from frcnn_cli.api.proposals import propose, read_proposals
     from frcnn_cli.api.training import resume, train
     from frcnn_cli.engine.compression.choose import CompressedModel
+    from frcnn_cli.engine.detection.features.run import FeatureFile
     from frcnn_cli.engine.evaluation.scores import Evaluation
     from frcnn_cli.engine.exchange.export import Export
     from frcnn_cli.engine.models.shipped.table import ListedModel, list_models
@@ -41,10 +43,12 @@ _MODULES = {
     "frcnn_cli.api.detector": ("Detector",),
     "frcnn_cli.api.evaluation": ("evaluate", "evaluate_detections"),
     "frcnn_cli.api.exchange": ("export",),
+    "frcnn_cli.api.features": ("Features", "extract_features"),
     "frcnn_cli.api.progress": ("Progress",),
     "frcnn_cli.api.proposals": ("propose", "read_proposals"),
     "frcnn_cli.api.training": ("resume", "train"),
     "frcnn_cli.engine.compression.choose": ("CompressedModel",),
+    "frcnn_cli.engine.detection.features.run": ("FeatureFile",),
     "frcnn_cli.engine.evaluation.scores": ("Evaluation",),
     "frcnn_cli.engine.exchange.export": ("Export",),
     "frcnn_cli.engine.models.shipped.table": ("ListedModel", "list_models"),
@@ -66,6 +70,8 @@ __all__ = [
     "Error",
     "Evaluation",
     "Export",
+    "FeatureFile",
+    "Features",
     "GroundTruth",
     "ImageRecord",
     "InputError",
@@ -80,6 +86,7 @@ __all__ = [
     "evaluate",
     "evaluate_detections",
     "export",
+    "extract_features",
     "find_dataset",
     "generate_dataset",
     "list_models",

@@ -29,6 +29,7 @@ COMMANDS = {
     ),
     "report": ("report:report", "Write a report on one detector, or on two side by side."),
     "detect": ("detect.command:detect", "Detect objects in images and videos."),
+    "features": ("features:features", "Write the features of boxes to a file."),
     "compress": (
         "compress.command:compress",
         "Compress a model by truncated SVD: smaller and faster.",

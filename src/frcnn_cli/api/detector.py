@@ -17,6 +17,7 @@ from frcnn_cli.api.images import (
     BoxesById,
     ImageLike,
     boxes_for,
+    check_written,
     image_id_of,
     pixels_of,
 )
@@ -24,11 +25,13 @@ from frcnn_cli.api.network import LazyNetwork, ReadyNetwork, Setting, load_netwo
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings import PrecisionChoice
+from frcnn_cli.engine.settings.features import FeatureOptions, FeatureType, Layer
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS
 
 if TYPE_CHECKING:
+    from frcnn_cli.api.features import Features
     from frcnn_cli.engine import records
     from frcnn_proposals.base import Image, Proposals
 
@@ -213,31 +216,49 @@ class Detector:
         """
         from frcnn_cli.engine.detection.outputs import DetectionOutputs
         from frcnn_cli.engine.detection.run import detect_in_files
-        from frcnn_cli.engine.drawing.detections import annotated_image_path
         from frcnn_cli.engine.proposals.inputs import find_images
-        from frcnn_cli.engine.proposals.paths import check_crops_folder, check_outputs
-        from frcnn_proposals.files import reject_same_file
 
         given = [images] if isinstance(images, str | Path) else images
         inputs = [str(text) for text in given]
         reporter = reporter_for(progress)
         files = find_images(inputs, reporter=reporter)
         outputs = DetectionOutputs(*map(path_of, (json, csv, viz, save_crops, yolo)))
-        if outputs.annotated is not None:
-            for image_id, file in files:
-                reject_same_file(Path(file), annotated_image_path(outputs.annotated, image_id))
-        if outputs.crops is not None:
-            check_crops_folder(outputs.crops, [Path(file) for _, file in files])
-        written = [path for path in (outputs.json_path, outputs.csv_path) if path is not None]
-        check_outputs(written, [*inputs, str(self.path), str(self.proposals or "")])
+        check_written(outputs, files, [*inputs, str(self.path), str(self.proposals or "")])
         ready = self._network.get()
-        found = detect_in_files(ready.detector, files, outputs, self.max_pixels, reporter=reporter)
+        detected = detect_in_files(
+            ready.detector, files, outputs, self.max_pixels, reporter=reporter
+        )
         paths = {image_id: Path(path) for image_id, path in files}
         detections = {
             image_id: self._named(ready, each, image_id, paths[image_id])
-            for image_id, each in found.detections.items()
+            for image_id, each in detected.found.items()
         }
-        return DetectedFiles(detections, found.failures)
+        return DetectedFiles(detections, detected.failures)
+
+    @public
+    def features(
+        self,
+        image: ImageLike,
+        boxes: Boxes | BoxesById | None = None,
+        *,
+        layer: Layer = "fc7",
+        dtype: FeatureType = "float32",
+        min_boxes: int | None = None,
+        max_boxes: int | None = None,
+    ) -> Features:
+        """The features of boxes of an image: fc7, fc6 or the pooled map (`layer`).
+
+        boxes: as the proposals of `detect`. None takes those of the detector's file or source, or,
+        if it has neither, its own best `min_boxes` to `max_boxes` (10 to 100), as `frcnn features`.
+        """
+        from frcnn_cli.api.features import features_of
+
+        ready = self._network.get()
+        pixels, proposals = self._prepare(ready, image, boxes)
+        given = any(each is not None for each in (boxes, self.proposals, self.source))
+        threshold = None if given else self.options.score_threshold
+        options = FeatureOptions(layer, dtype, None, threshold, min_boxes, max_boxes)
+        return features_of(ready, options, image_id_of(image), pixels, proposals, given)
 
     def __reduce__(self) -> tuple[type[Detector], tuple[Any, ...]]:
         names = [each.name for each in fields(self) if each.init]

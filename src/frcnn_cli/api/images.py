@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -16,6 +16,9 @@ from frcnn_proposals.images import MAX_PIXELS, read_image, to_rgb
 
 if TYPE_CHECKING:
     import PIL.Image
+
+    from frcnn_cli.engine.detection.outputs import DetectionOutputs
+    from frcnn_cli.engine.proposals.run import ImageFile
 
 # A file, an array of uint8 in RGB (H, W, 3) or grey (H, W), or a Pillow image.
 ImageLike = Union[str, Path, NDArray[Any], "PIL.Image.Image"]
@@ -80,6 +83,23 @@ def boxes_for(given: Boxes | BoxesById, image_id: str, size: tuple[int, int]) ->
     except (ValueError, TypeError) as error:
         raise MisuseError(f"The given proposals cannot be used: {error}.") from error
     return proposals
+
+
+def check_written(
+    outputs: DetectionOutputs, files: Sequence[ImageFile], inputs: Sequence[str]
+) -> None:
+    """Raise MisuseError if an output would replace one of the inputs, or an image in `files`."""
+    from frcnn_cli.engine.drawing.detections import annotated_image_path
+    from frcnn_cli.engine.proposals.paths import check_crops_folder, check_outputs
+    from frcnn_proposals.files import reject_same_file
+
+    if outputs.annotated is not None:
+        for image_id, file in files:
+            reject_same_file(Path(file), annotated_image_path(outputs.annotated, image_id))
+    if outputs.crops is not None:
+        check_crops_folder(outputs.crops, [Path(file) for _, file in files])
+    written = [path for path in (outputs.json_path, outputs.csv_path) if path is not None]
+    check_outputs(written, inputs)
 
 
 def _rgb(image: NDArray[Any]) -> Image:

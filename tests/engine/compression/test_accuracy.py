@@ -41,7 +41,7 @@ def images_of(dataset: Dataset, proposals: dict[str, Proposals]) -> DatasetPropo
 def separate_map(model: FastRCNN, dataset: Dataset, proposals: dict[str, Proposals]) -> float:
     ready, settings = prepare_model(model), DetectSettings(score_threshold=None)
     found = detect_dataset(ready, dataset, proposals, settings)
-    return evaluate_voc(dataset, found.detections).map_11point or 0.0
+    return evaluate_voc(dataset, found.found).map_11point or 0.0
 
 
 def test_each_model_scores_as_if_evaluated_separately(

@@ -242,7 +242,7 @@ def test_bad_image_and_failing_source_do_not_stop_the_others(
 
     results = list(detect_files(small_model, files, propose, SETTINGS))
     assert [result.image_id for result in results] == ["0", "1", "2", "3", "4"]
-    assert [result.detections is None for result in results] == [False, True, False, True, False]
+    assert [result.found is None for result in results] == [False, True, False, True, False]
     assert "1.png" in str(results[1].error)
     assert "an error in the source" in str(results[3].error)
 
@@ -275,6 +275,6 @@ def test_stored_images_are_not_detected_again(
     assert len(detected_means) == 3
     assert detected_means[0] == 7  # its file has changed
     for before, after in zip(whole[1:], resumed[1:], strict=True):
-        assert same(before.detections, after.detections)
+        assert same(before.found, after.found)
     assert resumed[1].image is None
     assert resumed[4].image is not None

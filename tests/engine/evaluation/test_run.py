@@ -150,8 +150,8 @@ def test_detection_in_files_writes_annotated_images_and_json(
     outputs = DetectionOutputs(json_path=tmp_path / "found.json", annotated=tmp_path / "drawn")
     detected = detect_in_files(detector, [*files, ("broken", broken)], outputs)
     expected = by_hand(loaded, data, score_threshold=0.0)
-    assert list(detected.detections) == [image_id for image_id, _ in files]
-    for image_id, found in detected.detections.items():
+    assert list(detected.found) == [image_id for image_id, _ in files]
+    for image_id, found in detected.found.items():
         np.testing.assert_array_equal(found.boxes, expected[image_id].boxes)
         assert (tmp_path / "drawn" / f"{image_id}.jpg").is_file()
     (failure,) = detected.failures

@@ -184,7 +184,7 @@ def test_without_boxes_the_box_layer_stays_and_detections_are_proposals(run: Run
     assert not model.architecture.box_regression
     found = detect_dataset(
         model, run.dataset, run.proposals, DetectSettings(score_threshold=None)
-    ).detections
+    ).found
     for image_id, detections in found.items():
         known = set(map(tuple, run.proposals[image_id].boxes.tolist()))
         assert len(detections)
@@ -251,7 +251,7 @@ def test_svms_replace_only_the_softmax(run: Run, tmp_path: Path) -> None:
     assert model.architecture.classifier == "svm"
     found = detect_dataset(
         model, run.dataset, run.proposals, DetectSettings(score_threshold=None)
-    ).detections
+    ).found
     scores = np.concatenate([detections.scores for detections in found.values()])
     assert scores.min() < 0
 

@@ -67,7 +67,7 @@ def test_only_the_squares_are_found(
     assert model.architecture.classifier == "svm"
     found = detect_dataset(
         model, squares, proposals, DetectSettings(score_threshold=0.0, box_regression=False)
-    ).detections
+    ).found
     for record in squares.images:
         assert record.truth is not None
         order = np.argsort(found[record.image_id].labels)

@@ -25,7 +25,7 @@ from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.proposals.paths import check_crops_folder
 from frcnn_cli.engine.records import highest
 from frcnn_cli.engine.settings.options import DetectionOptions
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import reject_same_file
 from frcnn_proposals.wording import counted, rate_of
 
@@ -60,12 +60,7 @@ class DetectOptions:
 
 @click.command()
 @click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
-@click.option(
-    "--model",
-    type=options.AnyPath,
-    show_default="newest run, or else voc",
-    help="Model file, a run by its folder or name, or a shipped model.",
-)
+@options.model
 @options.proposals_of_images
 @options.source
 @options.parameters
@@ -199,7 +194,7 @@ def parse_names(text: str) -> tuple[str, ...]:
 def _print_files(
     output: Output, chosen: DetectOptions, detected: ImageDetections, detector: Detector
 ) -> None:
-    found = detected.detections
+    found = detected.found
     if found:
         output.print(detection_table(found, detector.loaded.classes))
         if not any(map(len, found.values())):
@@ -208,10 +203,9 @@ def _print_files(
         if chosen.viz:
             output.print(f"Annotated images: [bold]{escape(str(chosen.out))}[/]")
     _note_files(output, chosen.outputs)
-    failures = detected.failures
-    if failures:
-        more = [f"{len(failures)} images failed in total."] if failures[3:] else []
-        raise InputError("\n".join([*failures[: 3 - len(more)], *more]))
+    from frcnn_cli.engine.detection.images import raise_failures
+
+    raise_failures(detected.failures)
 
 
 def _note_files(output: Output, outputs: DetectionOutputs) -> None:

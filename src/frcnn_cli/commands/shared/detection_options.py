@@ -137,7 +137,7 @@ _tta = click.option(
     help="Test-time augmentation. flip: average scores and boxes over the image and its mirror "
     "image.",
 )
-_scales = click.option(
+scales = click.option(
     "--scales",
     metavar="N,N,...",
     callback=lambda _, __, value: None if value is None else parse_scales(value),
@@ -146,7 +146,7 @@ _scales = click.option(
     "the model's single scale.",
     show_default="the model's setting",
 )
-_nms_iou = click.option(
+nms_iou = click.option(
     "--nms-iou",
     metavar="IOU",
     type=click.FloatRange(0, 1),
@@ -162,7 +162,7 @@ _no_box_regression = click.option(
     default=True,
     help="Do not apply box regression: each detection keeps the box of its proposal.",
 )
-_max_proposals = options.count(
+max_proposals = options.count(
     "--max-proposals",
     "max_proposals",
     help="Number of best proposals that the heads process, for a model trained with --variant "
@@ -188,11 +188,11 @@ def _all_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Co
 
 detection_options = _all_of(
     options.top_k,
-    _max_proposals,
-    _nms_iou,
+    max_proposals,
+    nms_iou,
     precision,
     _tta,
-    _scales,
+    scales,
     _no_box_regression,
     _box_voting,
 )

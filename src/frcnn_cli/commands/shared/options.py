@@ -79,6 +79,12 @@ max_pixels = count(
     help="Reject images with more pixels. Reading an image takes 3 bytes of memory per pixel, up "
     "to 16 if it is transparent.",
 )
+model = click.option(
+    "--model",
+    type=AnyPath,
+    show_default="newest run, or else voc",
+    help="Model file, a run by its folder or name, or a shipped model.",
+)
 runs_root = click.option(
     "--runs",
     "runs_root",

@@ -13,9 +13,9 @@ from typing import Any
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.detection.images import (
     ImageDetections,
-    collect_detections,
+    collect_results,
     detect_files,
-    gather_detections,
+    gather_results,
 )
 from frcnn_cli.engine.detection.journal import Journal, resumed, waits_for_journal
 from frcnn_cli.engine.detection.prepare import prepare_model
@@ -69,12 +69,12 @@ def detect_with_journal(
         detected = detect_dataset(
             model, part, images.proposals, settings, lambda: advance(1, ""), journal
         )
-        detected = gather_detections(team, detected)
+        detected = gather_results(team, detected)
     warn_of_some(reporter, detected.failures)
     if team.is_first:
         findings = file_findings(images.dataset, images.proposals, detected.files)
         act_on(findings, True, reporter)
-    return JournalledDetections(detected.detections, journal, detected.files)
+    return JournalledDetections(detected.found, journal, detected.files)
 
 
 def detect_dataset(
@@ -92,7 +92,7 @@ def detect_dataset(
         return proposals[image_id]
 
     results = detect_files(model, files, propose, settings, journal)
-    return collect_detections(results, lambda _: on_image())
+    return collect_results(results, lambda _: on_image())
 
 
 def readable_images(dataset: Dataset, detections: Sequence[Mapping[str, Detections]]) -> Dataset:
@@ -113,13 +113,11 @@ def detection_identity(
     loaded: LoadedModel, settings: DetectSettings, proposals: str
 ) -> dict[str, Any]:
     """Everything except the images that detections depend on. proposals: their fingerprint."""
-    with open(loaded.path, "rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
     values = {**asdict(settings), "precision": loaded.precision}
     if not loaded.model.architecture.selects_rois:
         del values["max_proposals"]  # no effect; journals of older versions do not have it
     return {
-        "model": digest,
+        "model": loaded.digest(),
         "settings": values,
         "proposals": proposals,
     }

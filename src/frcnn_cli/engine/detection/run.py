@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
@@ -14,9 +15,10 @@ from frcnn_cli.engine.detection.image import threshold_for
 from frcnn_cli.engine.detection.images import (
     DetectedFile,
     ImageDetections,
-    collect_detections,
+    ImageResults,
+    collect_results,
     detect_files,
-    gather_detections,
+    gather_results,
 )
 from frcnn_cli.engine.detection.journal import Journal, resumed, waits_for_journal
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
@@ -142,23 +144,20 @@ def detect_in_files(
         model = prepare_model(loaded.model, loaded.precision)
 
         def finish(result: DetectedFile) -> None:
-            if outputs.need_pixels and result.detections is not None:
+            if outputs.need_pixels and result.found is not None:
                 # Outputs of images in the journal may be missing or older: write them again.
                 image = (
                     read_image(result.path, max_pixels) if result.image is None else result.image
                 )
-                selected = detector.selected(result.detections)
+                selected = detector.selected(result.found)
                 outputs.write_image(result.image_id, image, selected, loaded.classes)
             advance(1, result.path.name)
 
         results = detect_files(model, part, propose, detector.settings, journal, max_pixels)
-        detected = gather_detections(team, collect_detections(results, finish))
-    if isinstance(detector.source, Precomputed) and team.is_first:
-        others = source_findings(detector.source, detected.files)
-        act_on(others, True, reporter)
-    if detected.clipped and team.is_first:
-        reporter.warn(clipped_message(detector.source.name, detected.clipped))
-    found = detected.detections
+        detected = gather_results(team, collect_results(results, finish))
+    if team.is_first:
+        warn_of_source(detector.source, detected, reporter)
+    found = detected.found
     in_order = {
         image_id: detector.selected(found[image_id]) for image_id, _ in files if image_id in found
     }
@@ -169,7 +168,15 @@ def detect_in_files(
             write_csv(outputs.csv_path, in_order, loaded.classes)
     if journal is not None:
         journal.remove()
-    return replace(detected, detections=in_order)
+    return replace(detected, found=in_order)
+
+
+def warn_of_source(source: Source, results: ImageResults[Any], reporter: Reporter) -> None:
+    """Report images that are not those of the proposals, and boxes that were clipped."""
+    if isinstance(source, Precomputed):
+        act_on(source_findings(source, results.files), True, reporter)
+    if results.clipped:
+        reporter.warn(clipped_message(source.name, results.clipped))
 
 
 def _journal(detector: Detector, json_path: Path, team: Team, reporter: Reporter) -> Journal:

@@ -46,7 +46,7 @@ class ViewOutputs(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Maps:
+class Maps:
     """The feature maps of a view, one per scale, and the RoIs that are read from them.
 
     boxes: (S, 4), the proposals in pixels of the view. rois: (S, 5), in input pixels. of_map: (S,),
@@ -60,7 +60,7 @@ class _Maps:
     of_map: Rows
     factors: Tensor
 
-    def only(self, rows: Rows) -> _Maps:
+    def only(self, rows: Rows) -> Maps:
         """The same maps with the RoIs at these indices."""
         index = torch.from_numpy(rows)
         return replace(
@@ -73,18 +73,18 @@ class _Maps:
 
     def objectness(self) -> Tensor:
         """The ranker's logits (S,)."""
-        return self._each(
+        return self.each(
             self.rois, lambda features, rois: (self.model.objectness(features, rois),)
         )[0].float()
 
     def first(self) -> HeadOutputs:
         """Outputs of the first head; RoIs with the same window of a map share them."""
-        return HeadOutputs(*self._each(self.rois, self._distinct))
+        return HeadOutputs(*self.each(self.rois, self._distinct))
 
     def second(self, head: BoxHead, moved: Tensor) -> HeadOutputs:
         """Outputs of the second head for the moved RoIs (S, 5)."""
         return HeadOutputs(
-            *self._each(moved, lambda features, rois: self.model.read(features, rois, head))
+            *self.each(moved, lambda features, rois: self.model.read(features, rois, head))
         )
 
     def _distinct(self, feature_map: Tensor, rois: Tensor) -> HeadOutputs:
@@ -93,7 +93,7 @@ class _Maps:
         index = index.to(rois.device)
         return HeadOutputs(outputs.logits[index], outputs.offsets[index])
 
-    def _each(
+    def each(
         self, rois: Tensor, read: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
     ) -> tuple[Tensor, ...]:
         """Read RoIs (S, 5) from their maps; results are in the order of the RoIs."""
@@ -114,12 +114,17 @@ def read_view(
     settings: DetectSettings,
     rows: Rows | None = None,
 ) -> ViewOutputs:
-    """Run the network on an image with proposals `boxes` (R, 4), each at its scale.
+    """Run the network on an image with proposals (R, 4), each at its scale: see run_heads."""
+    return run_heads(read_maps(model, image, boxes, settings), settings, rows)
+
+
+def run_heads(maps: Maps, settings: DetectSettings, rows: Rows | None = None) -> ViewOutputs:
+    """Run the heads on the RoIs of the maps.
 
     The heads read the settings.max_proposals best proposals, if there is a ranker. The second head
     reads as many of them, which the first one finds best. rows: read these proposals instead.
     """
-    maps = _read_maps(model, image, boxes, settings)
+    model, boxes = maps.model, maps.boxes
     most = settings.max_proposals
     chosen = np.arange(len(boxes)) if rows is None else rows
     if model.ranker is not None and rows is None and most < len(boxes):
@@ -154,7 +159,7 @@ def rank_proposals(
     Scores are the estimated IoU with an object; near duplicates have it minus 1, so that the
     scores descend too.
     """
-    objectness = _read_maps(model, image, boxes, settings).objectness().cpu()
+    objectness = read_maps(model, image, boxes, settings).objectness().cpu()
     first, duplicates = _without_near_duplicates(objectness, boxes)
     scores = torch.sigmoid(objectness)
     ordered = torch.cat([scores[first], scores[duplicates] - 1])
@@ -193,9 +198,10 @@ def moves_boxes(model: FastRCNN, settings: DetectSettings) -> bool:
     return settings.box_regression and model.architecture.box_regression
 
 
-def _read_maps(
+def read_maps(
     model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
-) -> _Maps:
+) -> Maps:
+    """Run the feature layers on an image, at the scale of each of its proposals (R, 4)."""
     device = model.offset_means.device
     maps: list[Tensor] = []
     rois = torch.zeros(len(boxes), 5)
@@ -206,10 +212,10 @@ def _read_maps(
         rois[rows] = batch_rois([boxes[reading.rows]], [factor])
         of_map[reading.rows], factors[rows] = len(maps), factor
         maps.append(model.features(batch_images([tensor]).to(device, model.dtype)))
-    return _Maps(model, tuple(maps), boxes, rois, of_map, factors)
+    return Maps(model, tuple(maps), boxes, rois, of_map, factors)
 
 
-def _decoded_from_proposals(maps: _Maps, outputs: HeadOutputs, settings: DetectSettings) -> Tensor:
+def _decoded_from_proposals(maps: Maps, outputs: HeadOutputs, settings: DetectSettings) -> Tensor:
     """The boxes (S, K, 4) of every class by the first head, or the proposals themselves."""
     model = maps.model
     proposals = torch.from_numpy(maps.boxes).to(outputs.offsets.device)

@@ -62,7 +62,7 @@ def sweep_proposals(
             detected = detect_dataset(
                 model, dataset, images.proposals, limited, lambda: advance(1, "")
             )
-            result = evaluate_voc(dataset, detected.detections)
+            result = evaluate_voc(dataset, detected.found)
             map_11point, map_area = result.map_11point or 0.0, result.map_area or 0.0
             scores.append(ProposalCountScores(count, map_11point, map_area))
     return ProposalSweep(dataset.name, dataset.split, tuple(scores))

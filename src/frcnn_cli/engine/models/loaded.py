@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,6 +46,16 @@ class LoadedModel:
     def classes(self) -> tuple[str, ...]:
         """Class names; label i is classes[i - 1]."""
         return self.model.architecture.classes
+
+    @property
+    def is_detector(self) -> bool:
+        """Whether its sibling layers are trained."""
+        return True
+
+    def digest(self) -> str:
+        """SHA-256 of the model file."""
+        with open(self.path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def open_model(

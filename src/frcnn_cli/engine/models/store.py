@@ -155,6 +155,21 @@ def warn_of_other_meanings(reporter: Reporter, given: Path | None, runs_root: Pa
         reporter.warn(f"{given} is also the name of {what}, which is not used.")
 
 
+def check_network(
+    model: Path | None, backbone: str | None, weights: str | None, runs_root: Path
+) -> None:
+    """Raise, without importing torch, for a model that is missing or given with a backbone.
+
+    weights: of the backbone; None is the default.
+    """
+    if backbone is None:
+        if weights is not None:
+            raise MisuseError("Weights are those of a backbone: give --backbone, too.")
+        find_model(model, runs_root)
+    elif model is not None:
+        raise MisuseError("Features come from a model or from a backbone: give only one.")
+
+
 def find_run(given: Path, runs_root: Path) -> Path:
     """The folder of the run of this name in `runs_root`, unless `given` is a file or a run itself.
 

@@ -76,6 +76,7 @@ class FastRCNN(BoxHead):
         super().__init__(inputs, hidden, classes, architecture.ranks, dropout)
         self.architecture = architecture
         self.pooled, self.stride = backbone.pooled, backbone.stride
+        self.pooled_shape = (backbone.channels, height, width)  # of the pooled map of a RoI
         # Of all layers except the sibling layers, whose outputs are float32.
         self.dtype = torch.float32
         self.features = features

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from frcnn_cli.engine.detection.dataset import detect_dataset
-from frcnn_cli.engine.detection.images import gather_detections
+from frcnn_cli.engine.detection.images import gather_results
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
@@ -54,5 +54,5 @@ def validate(model: FastRCNN, validation: Validation, team: Team = ALONE) -> flo
     prepared, whole = prepare_model(model, precision), validation.dataset
     part = replace(whole, images=team.part(whole.images))
     of_part = detect_dataset(prepared, part, validation.proposals, validation.settings)
-    found = gather_detections(team, of_part).detections
+    found = gather_results(team, of_part).found
     return evaluate_voc(whole, found).map_11point or 0.0

@@ -56,16 +56,27 @@ class BoxHead(nn.Module):
 
     def head(self, pooled: Tensor, drop: RowDropout | None = None) -> HeadOutputs:
         """Run fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
-        x = self.fc7_of(pooled, drop).to(self.score.weight.dtype)
+        return self.siblings(self.fc7_of(pooled, drop))
+
+    def fc7_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
+        """Outputs of fc7, (R, fc7), for pooled features (R, C, h, w)."""
+        return self.fc7_after(self.fc6_of(pooled, drop), drop)
+
+    def fc6_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
+        """Outputs of fc6 after ReLU, (R, fc6), for pooled features (R, C, h, w)."""
+        return self._drop(F.relu(self.fc6(pooled.flatten(1))), drop)
+
+    def fc7_after(self, fc6: Tensor, drop: RowDropout | None = None) -> Tensor:
+        """Outputs of fc7 after ReLU, (R, fc7), for outputs (R, fc6) of fc6."""
+        return self._drop(F.relu(self.fc7(fc6)), drop)
+
+    def siblings(self, fc7: Tensor) -> HeadOutputs:
+        """Class scores and box offsets for outputs (R, fc7) of fc7."""
+        x = fc7.to(self.score.weight.dtype)
         offsets = self.box(x)
         if self.shares_boxes:
             offsets = offsets.repeat(1, len(self.offset_means))
         return HeadOutputs(self.score(x), offsets)
-
-    def fc7_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
-        """Outputs of fc7, (R, fc7), for pooled features (R, C, h, w)."""
-        x = self._drop(F.relu(self.fc6(pooled.flatten(1))), drop)
-        return self._drop(F.relu(self.fc7(x)), drop)
 
     def normalise(self, targets: Tensor, labels: Tensor) -> Tensor:
         """Normalise target offsets (R, 4) of RoIs with `labels` (R,).

@@ -1,0 +1,147 @@
+"""Features of regions in many image files, end to end: resume, and write the requested file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
+from frcnn_cli.engine.detection.dataset import detection_identity
+from frcnn_cli.engine.detection.features.extractor import Extractor
+from frcnn_cli.engine.detection.features.files import (
+    StoredImage,
+    image_file,
+    write_image,
+    write_images,
+)
+from frcnn_cli.engine.detection.features.output import is_folder
+from frcnn_cli.engine.detection.features.rows import FeatureJournal, ImageRows
+from frcnn_cli.engine.detection.images import (
+    Compute,
+    collect_results,
+    gather_results,
+    process_files,
+)
+from frcnn_cli.engine.detection.journal import resumed, waits_for_journal
+from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.detection.run import warn_of_source
+from frcnn_cli.engine.distributed.team import ALONE, Team
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.run import ImageFile
+from frcnn_cli.engine.proposals.source_calls import SourceCalls
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.files import write_whole
+from frcnn_proposals.images import MAX_PIXELS
+from frcnn_proposals.store.provenance import Provenance
+
+
+@dataclass(frozen=True)
+class FeatureFile:
+    """What was written. failures: a message for each image that is missing in it."""
+
+    path: Path
+    images: int
+    boxes: int
+    failures: tuple[str, ...]
+
+
+def extract_in_files(
+    extractor: Extractor,
+    files: Sequence[ImageFile],
+    out: Path,
+    max_pixels: int = MAX_PIXELS,
+    team: Team = ALONE,
+    reporter: Reporter = SILENT,
+) -> FeatureFile:
+    """Write the features of the boxes in `files` (image id, path) to an .npz or .h5 file, or to a
+    folder with one .npz file per image.
+
+    Until then, finished images are stored next to it, so that the next call resumes an interrupted
+    one. Each process of the team computes its part; the first one writes the file. An image that
+    fails does not stop the others.
+    """
+    detector, part = extractor.detector, team.part(files)
+    note_sixteen_bit((path for _, path in files), reporter)
+    with (
+        closing(SourceCalls(detector.source)) as propose,
+        resumed(journal := _journal(extractor, out, team, reporter), reporter),
+        reporter.progress("Extracting features", len(part)) as advance,
+    ):
+        model = prepare_model(detector.loaded.model, detector.loaded.precision)
+        results = process_files(
+            _compute(extractor, model, out, journal), part, propose, journal, max_pixels
+        )
+        found = gather_results(
+            team, collect_results(results, lambda result: advance(1, result.path.name))
+        )
+        with team.first_alone():
+            if team.is_first:
+                _finish(extractor, files, found.found, out, team)
+    if team.is_first:
+        warn_of_source(detector.source, found, reporter)
+    journal.remove()
+    boxes = sum(rows.count for rows in found.found.values())
+    return FeatureFile(out, len(found.found), boxes, found.failures)
+
+
+def _journal(extractor: Extractor, out: Path, team: Team, reporter: Reporter) -> FeatureJournal:
+    """The journal of this process, next to the output."""
+    detector = extractor.detector
+    fingerprint = Provenance.of(detector.source).fingerprint
+    identity = {
+        **detection_identity(detector.loaded, detector.settings, fingerprint),
+        "features": asdict(extractor.settings),
+    }
+    fields = {} if is_folder(out) else extractor.fields()
+    on_wait = waits_for_journal(reporter, team)
+    journal = FeatureJournal(_journal_path(out, team), identity, fields, on_wait)
+    if is_folder(out):
+        journal.forget_unless(lambda image_id: image_file(out, image_id).is_file())
+    return journal
+
+
+def _journal_path(out: Path, team: Team) -> Path:
+    return out.with_name(f"{out.name}{team.label}.partial")
+
+
+def _compute(
+    extractor: Extractor, model: FastRCNN, out: Path, journal: FeatureJournal
+) -> Compute[ImageRows]:
+    """The function that computes and writes the features of an image."""
+
+    def compute(image_id: str, image: Image, proposals: Proposals) -> ImageRows:
+        size = (image.shape[1], image.shape[0])
+        count, blocks = extractor.blocks(model, image, proposals)
+        if not is_folder(out):
+            return journal.append(blocks, size)
+        rows = ImageRows(0, count, *size)
+        write_image(image_file(out, image_id), image_id, rows, extractor.fields(), blocks)
+        return rows
+
+    return compute
+
+
+def _finish(
+    extractor: Extractor,
+    files: Sequence[ImageFile],
+    found: dict[str, ImageRows],
+    out: Path,
+    team: Team,
+) -> None:
+    """Write the file with all images, in the order of `files`; in a folder, the class names."""
+    classes = extractor.loaded.classes if extractor.loaded.is_detector else None
+    if is_folder(out):
+        if classes is not None:
+            write_whole(out / "classes.txt", "".join(f"{name}\n" for name in classes).encode())
+        return
+    # The images of each process of the team are every `world`-th: see Team.part.
+    journals = [_journal_path(out, Team(rank, team.world)) for rank in range(team.world)]
+    images = [
+        StoredImage(image_id, found[image_id], journals[index % team.world])
+        for index, (image_id, _) in enumerate(files)
+        if image_id in found
+    ]
+    write_images(out, images, extractor.fields(), classes)
