@@ -17,6 +17,7 @@ from frcnn_cli.api.images import (
     BoxesById,
     ImageLike,
     boxes_for,
+    boxes_for_each,
     check_written,
     image_id_of,
     pixels_of,
@@ -32,7 +33,6 @@ from frcnn_proposals.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     from frcnn_cli.api.features import Features
-    from frcnn_cli.engine import records
     from frcnn_proposals.base import Image, Proposals
 
 
@@ -187,13 +187,7 @@ class Detector:
         if isinstance(image, Mapping):
             raise MisuseError("Images are a list, not a mapping. Give list(images.values()).")
         image = list(image)
-        if proposals is None or isinstance(proposals, Mapping):
-            given = [proposals] * len(image)
-        elif len(proposals) == len(image):
-            given = list(proposals)
-        else:
-            raise MisuseError(f"{len(image)} images need as many proposals, not {len(proposals)}.")
-        return self._detect_all(image, given, progress)
+        return self._detect_all(image, boxes_for_each(len(image), proposals), progress)
 
     @public
     def detect_files(
@@ -230,7 +224,7 @@ class Detector:
         )
         paths = {image_id: Path(path) for image_id, path in files}
         detections = {
-            image_id: self._named(ready, each, image_id, paths[image_id])
+            image_id: ready.named(each, image_id, paths[image_id])
             for image_id, each in detected.found.items()
         }
         return DetectedFiles(detections, detected.failures)
@@ -243,21 +237,21 @@ class Detector:
         *,
         layer: Layer = "fc7",
         dtype: FeatureType = "float32",
+        score_threshold: float | None = None,
         min_boxes: int | None = None,
         max_boxes: int | None = None,
     ) -> Features:
         """The features of boxes of an image: fc7, fc6 or the pooled map (`layer`).
 
         boxes: as the proposals of `detect`. None takes those of the detector's file or source, or,
-        if it has neither, its own best `min_boxes` to `max_boxes` (10 to 100), as `frcnn features`.
+        if it has neither, its own best boxes, selected as by `frcnn features`.
         """
         from frcnn_cli.api.features import features_of
 
         ready = self._network.get()
         pixels, proposals = self._prepare(ready, image, boxes)
         given = any(each is not None for each in (boxes, self.proposals, self.source))
-        threshold = None if given else self.options.score_threshold
-        options = FeatureOptions(layer, dtype, None, threshold, min_boxes, max_boxes)
+        options = FeatureOptions(layer, dtype, None, score_threshold, min_boxes, max_boxes)
         return features_of(ready, options, image_id_of(image), pixels, proposals, given)
 
     def __reduce__(self) -> tuple[type[Detector], tuple[Any, ...]]:
@@ -281,7 +275,7 @@ class Detector:
         found = ready.detect(pixels, boxes)
         source = Path(image) if isinstance(image, str | Path) else pixels
         size = (pixels.shape[1], pixels.shape[0])
-        return self._named(ready, found, image_id_of(image), source, size)
+        return ready.named(found, image_id_of(image), source, size)
 
     def _detect_all(
         self, images: Sequence[Any], given: Sequence[Any], progress: OnProgress | None
@@ -300,14 +294,3 @@ class Detector:
                 advance(1, found[-1].image_id)
         ready.warn_of_clipped(clipped, reporter)
         return found
-
-    def _named(
-        self,
-        ready: ReadyNetwork,
-        found: records.Detections,
-        image_id: str,
-        image: Any,
-        size: tuple[int, int] | None = None,
-    ) -> Detections:
-        classes = ready.detector.loaded.classes
-        return Detections(found.boxes, found.scores, found.labels, classes, image_id, size, image)

@@ -85,6 +85,15 @@ def boxes_for(given: Boxes | BoxesById, image_id: str, size: tuple[int, int]) ->
     return proposals
 
 
+def boxes_for_each(count: int, given: Sequence[Boxes] | BoxesById | None) -> list[Any]:
+    """What `boxes_for` takes for each of `count` images. Raises MisuseError for another number."""
+    if given is None or isinstance(given, Mapping):
+        return [given] * count
+    if len(given) != count:
+        raise MisuseError(f"{count} images need as many proposals, not {len(given)}.")
+    return list(given)
+
+
 def check_written(
     outputs: DetectionOutputs, files: Sequence[ImageFile], inputs: Sequence[str]
 ) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frcnn_cli.api.detections import Detections
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.sources.call import SourceError
@@ -78,6 +79,17 @@ class ReadyNetwork:
 
         if count:
             reporter.warn(clipped_message(self.detector.source.name, count))
+
+    def named(
+        self,
+        found: records.Detections,
+        image_id: str,
+        image: Any,
+        size: tuple[int, int] | None = None,
+    ) -> Detections:
+        """Detections with their class names and their image."""
+        classes = self.detector.loaded.classes
+        return Detections(found.boxes, found.scores, found.labels, classes, image_id, size, image)
 
     def with_setting(self, setting: Setting) -> ReadyNetwork:
         """The same weights with other settings; the source of proposals stays the same."""

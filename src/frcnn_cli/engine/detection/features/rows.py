@@ -52,6 +52,7 @@ class FeatureJournal(ImageJournal[ImageRows]):
     ) -> None:
         self._fields = fields
         self._files: dict[str, BinaryIO] = {}
+        self._end = 0
         super().__init__(path, identity, on_wait)
         try:
             self._open_rows()
