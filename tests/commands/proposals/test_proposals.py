@@ -193,6 +193,7 @@ class TestRecall:
         written = json.loads(Path("out.json").read_text())
         assert 0.5 < written["all"]["mabo"] < 1
         assert written["all"]["recall_50"] > 0.9
+        assert "Hosang" in written["average_recall_definition"]
         assert written["all"]["against_boxes"][0]["boxes"] == 1
         assert written["all"]["against_boxes"][0]["recall_50"] == 0
         assert len(written["all"]["by_class"]) >= 2

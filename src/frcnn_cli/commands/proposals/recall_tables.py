@@ -8,6 +8,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.evaluation.proposal_recall import ProposalRecall
+from frcnn_cli.engine.evaluation.recall import AVERAGE_RECALL
 from frcnn_proposals.wording import counted
 
 
@@ -29,7 +30,7 @@ def recall_tables(recall: ProposalRecall) -> Iterator[Table]:
     ]
     images, digits = counted(report.images, "image"), 0 if report.boxes >= 100 else 1
     title = f"{recall.title}: {images}, {report.boxes:,.{digits}f} proposals per image"
-    headings = ("", "objects", "MABO", "average recall", "recall 0.5", "recall 0.7")
+    headings = ("", "objects", "MABO", AVERAGE_RECALL, "recall 0.5", "recall 0.7")
     yield make_table(title, headings, rows)
     rows = [
         (f"{iou:.2f}", _number(recall_all), _number(recall_easy))
@@ -61,7 +62,7 @@ def recall_tables(recall: ProposalRecall) -> Iterator[Table]:
         for name, coverage in all_objects.by_class.items()
         for easy_coverage in (easy.by_class.get(name),)
     ]
-    class_headings = ("class", "objects", "mean best overlap", "average recall", "recall 0.5")
+    class_headings = ("class", "objects", "mean best overlap", AVERAGE_RECALL, "recall 0.5")
     yield make_table("By class (all objects / not difficult)", class_headings, rows)
 
 

@@ -9,7 +9,13 @@ from typing import Any
 from frcnn_cli.engine.datasets.find import all_ids, default_splits
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.datasets.open import open_dataset
-from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult, evaluate_recall
+from frcnn_cli.engine.evaluation.chance import warn_of_low_recall
+from frcnn_cli.engine.evaluation.recall import (
+    AVERAGE_RECALL_IN_WORDS,
+    RecallReport,
+    RecallResult,
+    evaluate_recall,
+)
 from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.records import short_name
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -38,6 +44,7 @@ class ProposalRecall:
             "dataset": self.dataset,
             "split": self.split,
             "max_boxes": self.max_boxes,
+            "average_recall_definition": AVERAGE_RECALL_IN_WORDS,
             "images": self.report.images,
             "boxes_per_image": self.report.boxes,
             "all": _result_as_json(self.report.all_objects),
@@ -94,6 +101,7 @@ def measure_recall(
         matching = tuple(record for record in dataset.images if record.image_id in proposals)
         dataset = replace(dataset, images=matching)
     act_on(store_findings(dataset, proposals), allow_mismatch, reporter)
+    warn_of_low_recall(dataset, proposals, str(file), reporter)
     with reporter.progress("Measuring", len(dataset)) as advance:
         report = evaluate_recall(dataset, proposals, max_boxes, lambda: advance(1, ""))
     return ProposalRecall(file, name, split, max_boxes, report)

@@ -3,7 +3,8 @@
 The best overlap of an object is the highest IoU (inclusive pixels) of a proposal of its image.
 MABO is its mean over the objects of each class, then over classes (Uijlings et al., IJCV 2013).
 Average recall is twice the area under the recall between IoU 0.5 and 1, or the mean over objects
-of 2 max(IoU - 0.5, 0) (Hosang et al., PAMI 2016). Crowd regions do not count as objects.
+of 2 max(IoU - 0.5, 0) (Hosang et al., PAMI 2016). COCO's average recall is another measure: the
+mean over ten IoUs from 0.5 to 0.95 and over classes. Crowd regions do not count as objects.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from frcnn_cli.engine.boxes import blocks, iou_matrix
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_proposals.base import Proposals
 
+AVERAGE_RECALL = "average recall (Hosang)"
+AVERAGE_RECALL_IN_WORDS = "mean over objects of 2 max(IoU - 0.5, 0) (Hosang et al., PAMI 2016)"
 THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(11))
 COUNTS = (1, 2, 5, 10, 20, 50, 100, 200, 300, 500, 1000, 2000, 5000, 10000, 20000, 50000)
 

@@ -17,7 +17,7 @@ from frcnn_cli.engine.drawing.figures import (
     shares_on_y,
     style,
 )
-from frcnn_cli.engine.evaluation.recall import RecallReport, RecallResult
+from frcnn_cli.engine.evaluation.recall import AVERAGE_RECALL, RecallReport, RecallResult
 
 RECALL_50, RECALL_70, MABO = MEASURES
 ALL, NOT_DIFFICULT = "all objects", "not difficult"
@@ -54,7 +54,7 @@ def draw_recall_by_iou(axes: Axes, groups: Mapping[str, RecallResult]) -> None:
     """Plot the fraction of objects that have a proposal with at least this IoU, per group."""
     for (name, result), dashes in zip(groups.items(), DASHES, strict=False):
         thresholds, recalls = zip(*result.recall, strict=True)
-        label = f"{name}, average recall {result.overall.average_recall:.3f}"
+        label = f"{name}, {AVERAGE_RECALL} {result.overall.average_recall:.3f}"
         axes.plot(thresholds, recalls, dashes, marker="o", color=RECALL_50, label=label)
     axes.set(xlabel="IoU", xlim=(0.485, 1.015), xticks=(0.5, 0.6, 0.7, 0.8, 0.9, 1))
     axes.xaxis.set_major_formatter("{x:g}")  # 1, as on the other axis

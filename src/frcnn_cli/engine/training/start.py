@@ -11,6 +11,7 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
+from frcnn_cli.engine.evaluation.chance import warn_of_low_recall
 from frcnn_cli.engine.models.provenance import dataset_fingerprint, same_proposals, with_dataset
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
@@ -146,7 +147,9 @@ def _train(
     experiment = replace(experiment, preprocessing=model.architecture.preprocessing)
     options.on_setting(experiment)
     run = prepare_run(experiment, data, folder, options, reporter)
-    team = options.team
+    team, file = options.team, experiment.proposals.file
+    if file and team.is_first:
+        warn_of_low_recall(run.dataset, run.proposals, file, reporter)
     processes = "" if team.world == 1 else f" in {team.world} processes"
     reporter.note(
         f"Training {experiment.backbone} on {counted(len(run.dataset), 'image')} of "
