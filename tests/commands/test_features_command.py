@@ -241,6 +241,7 @@ def test_images_that_fail_are_named_and_the_others_written(home: Path, tmp_path:
         ("--out a.npz --proposals nowhere", 1, "nowhere"),
         ("--out a.npz --proposals shapes.proposals --source dense", 2, "give only one"),
         ("--out a.npz --source dense --min-boxes 3", 2, "Add --boxes detections"),
+        ("--out a.npz --source dense --nms-iou 0.5", 2, "Add --boxes detections"),
         ("--out a.npz --layer fc8", 2, "fc8"),
         ("--out a.npz --max-proposals 5", 2, "max_proposals has no effect"),
     ],

@@ -63,6 +63,8 @@ def shortened(words: tuple[str, ...]) -> list[str]:
     for name, more in SMALL.items():
         if list(words[: len(name.split())]) == name.split() and "--resume" not in words:
             small += more.split()
+    if words[0] == "features" and "--backbone" in words:
+        small += ["--weights", "none"]  # ImageNet weights are downloaded
     if words[0] == "train" and {"--preset", "--config"} & set(words):
         small += ["--backbone", "efficientnet_lite0"]
     return small

@@ -62,11 +62,7 @@ class FeatureOptions:
         if boxes == "proposals":
             given = [n for n in ("score_threshold", "min_boxes") if getattr(self, n) is not None]
             if given:
-                option = given[0].replace("_", "-")
-                raise MisuseError(
-                    f"--{option} selects boxes by the detector's scores, but all proposals are "
-                    "used.\nAdd --boxes detections."
-                )
+                raise MisuseError(ineffective(given[0]))
             limits = (0, self.max_boxes)
         else:
             limits = self._limits()
@@ -87,6 +83,14 @@ class FeatureOptions:
         if low is None:
             low = MIN_BOXES if high is None else min(MIN_BOXES, high)
         return low, max(MAX_BOXES, low) if high is None else high
+
+
+def ineffective(name: str) -> str:
+    """The message about an option of detections if all proposals are used."""
+    return (
+        f"--{name.replace('_', '-')} selects boxes by the detector's scores, but all proposals are "
+        "used.\nAdd --boxes detections."
+    )
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ from frcnn_cli.engine.detection.features.regions import Block, Field, fields_of,
 from frcnn_cli.engine.detection.run import Detector, make_detector
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.settings.features import FeatureOptions, FeatureSettings
+from frcnn_cli.engine.settings.features import FeatureOptions, FeatureSettings, ineffective
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import MisuseError
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,15 @@ def make_extractor(
     parameters: tuple[str, ...] = (),
 ) -> Extractor:
     """Create an extractor with boxes as in make_detector, selected by `options`."""
+    options, detection = options or FeatureOptions(), detection or DetectionOptions()
     detector = make_detector(loaded, detection, proposals, source, None, parameters)
-    settings = (options or FeatureOptions()).resolved(
+    settings = options.resolved(
         loaded.is_detector,
         loaded.model.architecture.classifier == "svm",
         proposals is not None or source is not None,
     )
+    if settings.boxes == "proposals":
+        for name in ("nms_iou", "max_proposals"):
+            if getattr(detection, name) is not None:
+                raise MisuseError(ineffective(name))
     return Extractor(detector, settings)
