@@ -85,6 +85,9 @@ def test_boxes_of_a_file_in_every_kind_of_output(home: Path, tmp_path: Path) -> 
     names = (tmp_path / "folder" / "classes.txt").read_text().splitlines()
     assert names == whole["classes"].tolist()
     assert not list(tmp_path.glob("*.partial*"))
+    (tmp_path / "folder" / "classes.txt").write_text("others\n")
+    assert "lists other classes" in run(*given, "--out", tmp_path / "folder", code=2)
+    assert (tmp_path / "folder" / "classes.txt").read_text() == "others\n"
 
 
 def test_the_best_boxes_of_the_detector(home: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from frcnn_cli.api.arguments import parameters_of, path_of, public
 from frcnn_cli.api.network import ReadyNetwork
 from frcnn_cli.api.progress import OnProgress, reporter_for
-from frcnn_cli.engine.detection.features.output import check_output
+from frcnn_cli.engine.detection.features.files import check_output
 from frcnn_cli.engine.models.store import check_network
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.features import BoxChoice, FeatureOptions, FeatureType, Layer

@@ -12,7 +12,7 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import detection_options, options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.commands.shared.detection_options import check_proposals_file, take
-from frcnn_cli.engine.detection.features.output import check_output
+from frcnn_cli.engine.detection.features.files import check_output
 from frcnn_cli.engine.models.store import check_network
 from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.settings.features import BoxChoice, FeatureOptions, FeatureType, Layer

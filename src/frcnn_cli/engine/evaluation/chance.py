@@ -23,8 +23,8 @@ from frcnn_proposals.images import image_size
 from frcnn_proposals.wording import counted
 
 # On VOC's objects, selective search has 1.6 to 2.2 times the average recall of as many random boxes
-# (100 to 2,000 per image), and sliding windows 0.9 to 1.0 times. With boxes of other images, or with
-# x and y exchanged, selective search has 0.58 to 0.79 times.
+# (100 to 2,000 per image), and sliding windows 0.9 to 1.0 times. With boxes of other images, or
+# with x and y exchanged, selective search has 0.58 to 0.79 times.
 SHARE = 0.75
 # The first images and boxes are enough; with fewer objects than this, chance decides.
 _IMAGES, _BOXES, _OBJECTS = 200, 2000, 30

@@ -11,10 +11,20 @@ import numpy as np
 import pytest
 
 from frcnn_cli.engine.benchmarks.measuring import peak_growth
-from frcnn_cli.engine.detection.features.files import StoredImage, write_image, write_images
-from frcnn_cli.engine.detection.features.output import check_output, is_folder
-from frcnn_cli.engine.detection.features.regions import Block, Field
-from frcnn_cli.engine.detection.features.rows import FeatureJournal, ImageRows, row_path
+from frcnn_cli.engine.detection.features.files import (
+    StoredImage,
+    check_output,
+    is_folder,
+    write_image,
+    write_images,
+)
+from frcnn_cli.engine.detection.features.rows import (
+    Block,
+    FeatureJournal,
+    Field,
+    ImageRows,
+    row_path,
+)
 from frcnn_proposals.errors import Error, InputError, MisuseError
 
 FIELDS = {
@@ -205,6 +215,6 @@ def test_unusable_outputs_are_errors(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def missing(name: str) -> Any:
         return None
 
-    monkeypatch.setattr("frcnn_cli.engine.detection.features.output.find_spec", missing)
+    monkeypatch.setattr("frcnn_cli.engine.detection.features.files.find_spec", missing)
     with pytest.raises(MisuseError, match="needs the package h5py: pip install h5py"):
         check_output(tmp_path / "a.h5")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 
 from frcnn_cli.engine.boxes import iou_matrix
 from frcnn_cli.engine.detection.features import regions
-from frcnn_cli.engine.detection.features.regions import Block, best_boxes, region_blocks
+from frcnn_cli.engine.detection.features.regions import best_boxes, region_blocks
+from frcnn_cli.engine.detection.features.rows import Block
 from frcnn_cli.engine.detection.image import detect_image, score_boxes
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import batch_images, batch_rois, image_tensor

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from frcnn_cli.engine.detection.features.regions import Block, Field, fields_of, region_blocks
+from frcnn_cli.engine.detection.features.regions import fields_of, region_blocks
+from frcnn_cli.engine.detection.features.rows import Block
 from frcnn_cli.engine.detection.run import Detector, make_detector
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import FastRCNN
@@ -29,10 +30,6 @@ class Extractor:
     def loaded(self) -> LoadedModel:
         return self.detector.loaded
 
-    def fields(self) -> dict[str, Field]:
-        """The fields of each box."""
-        return fields_of(self.loaded.model, self.settings, self.loaded.is_detector)
-
     def blocks(
         self, model: FastRCNN, image: Image, proposals: Proposals
     ) -> tuple[int, Iterator[Block]]:
@@ -50,11 +47,12 @@ class Extractor:
         """The fields of all boxes of an image."""
         _, blocks = self.blocks(model, image, proposals)
         parts = list(blocks)
+        fields = fields_of(model, self.settings, self.loaded.is_detector)
         return {
             name: np.concatenate(
                 [np.zeros((0, *field.shape), field.dtype), *(part[name] for part in parts)]
             )
-            for name, field in self.fields().items()
+            for name, field in fields.items()
         }
 
 

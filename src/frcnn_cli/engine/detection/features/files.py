@@ -1,5 +1,7 @@
 """Files of features, written in blocks, so that memory does not depend on their sizes.
 
+This module does not import torch, so that a wrong name of a file is found at once.
+
 A file of all images has the boxes of all images in one array per field; pos_boxes has the first and
 the last row, exclusive, of each image. A file of one image has its boxes only.
 """
@@ -10,18 +12,19 @@ import os
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.detection.features.output import is_hdf5
-from frcnn_cli.engine.detection.features.regions import Block, Field
-from frcnn_cli.engine.detection.features.rows import ImageRows, read_rows, row_path
-from frcnn_proposals.errors import InputError, reason
+from frcnn_cli.engine.detection.features.rows import Block, Field, ImageRows, read_rows, row_path
+from frcnn_cli.engine.proposals.paths import is_inside
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import sync_folder, unfinished_file, whole_file
 
+_HDF5, _NPZ = (".h5", ".hdf5"), ".npz"
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same in every file, so that equal arrays are equal bytes
 
 
@@ -39,6 +42,37 @@ def whole(name: str, values: Any) -> Array:
     """An array that is in memory."""
     array = np.asarray(values)
     return Array(name, array.dtype, array.shape, (array,))
+
+
+def is_hdf5(path: Path) -> bool:
+    """Whether the file is written as HDF5; otherwise it is an .npz file."""
+    return path.suffix.lower() in _HDF5
+
+
+def is_folder(out: Path) -> bool:
+    """Whether the output is a folder with one .npz file per image."""
+    return out.is_dir() or out.suffix.lower() not in (*_HDF5, _NPZ)
+
+
+def check_output(out: Path, proposals: Path | None = None) -> None:
+    """Raise MisuseError if the format of `out` is unknown or needs a missing package.
+
+    proposals: a file or folder that must not be in the folder `out`.
+    """
+    if is_folder(out):
+        if out.suffix and not out.is_dir():
+            raise MisuseError(
+                f"{out}: the suffix decides the format: .h5, .npz, or none for a folder of .npz "
+                "files."
+            )
+        if out.is_file():
+            raise MisuseError(f"{out}: is a file, not a folder. Choose another name.")
+        if proposals is not None and is_inside(proposals, out):
+            raise MisuseError(f"{out}: contains the proposals. Choose another folder.")
+    elif is_hdf5(out) and find_spec("h5py") is None:
+        raise MisuseError(
+            f"{out}: HDF5 needs the package h5py: pip install h5py, or write to .npz."
+        )
 
 
 def image_file(folder: Path, image_id: str) -> Path:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frcnn_cli.engine.detection.features.rows import Block, Field
 from frcnn_cli.engine.detection.views import Maps, class_scores, read_maps, run_heads
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
 from frcnn_cli.engine.network.model import BLOCK_BYTES, FastRCNN
@@ -24,16 +24,6 @@ from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 
 Rows = NDArray[np.int64]
-# The values of some boxes, by the name of the field; the first axis is the boxes'.
-Block = dict[str, NDArray[np.generic]]
-
-
-@dataclass(frozen=True)
-class Field:
-    """One field of the boxes. shape: of the value of a box."""
-
-    dtype: np.dtype[np.generic]
-    shape: tuple[int, ...] = ()
 
 
 def fields_of(model: FastRCNN, settings: FeatureSettings, is_detector: bool) -> dict[str, Field]:

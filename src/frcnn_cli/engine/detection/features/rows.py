@@ -15,13 +15,22 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.detection.features.regions import Block, Field
 from frcnn_cli.engine.detection.journal import ImageJournal
 from frcnn_proposals.errors import Error, InputError, reason
 from frcnn_proposals.files import check_no_link
 from frcnn_proposals.locking import OnWait
 
 _BYTES_AT_ONCE = 16 << 20
+# The values of some boxes, by the name of the field; the first axis is the boxes'.
+Block = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of the boxes. shape: of the value of a box."""
+
+    dtype: np.dtype[np.generic]
+    shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,11 +13,12 @@ from frcnn_cli.engine.detection.features.extractor import Extractor
 from frcnn_cli.engine.detection.features.files import (
     StoredImage,
     image_file,
+    is_folder,
     write_image,
     write_images,
 )
-from frcnn_cli.engine.detection.features.output import is_folder
-from frcnn_cli.engine.detection.features.rows import FeatureJournal, ImageRows
+from frcnn_cli.engine.detection.features.regions import fields_of
+from frcnn_cli.engine.detection.features.rows import FeatureJournal, Field, ImageRows
 from frcnn_cli.engine.detection.images import (
     Compute,
     collect_results,
@@ -33,6 +34,7 @@ from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.proposals.source_calls import SourceCalls
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.store.provenance import Provenance
@@ -65,21 +67,26 @@ def extract_in_files(
     """
     detector, part = extractor.detector, team.part(files)
     note_sixteen_bit((path for _, path in files), reporter)
+    loaded = detector.loaded
+    fields = fields_of(loaded.model, extractor.settings, loaded.is_detector)
+    classes = loaded.classes if loaded.is_detector else None
+    if classes is not None and is_folder(out) and team.is_first:
+        _start_folder(out, classes)
     with (
         closing(SourceCalls(detector.source)) as propose,
-        resumed(journal := _journal(extractor, out, team, reporter), reporter),
+        resumed(journal := _journal(extractor, fields, out, team, reporter), reporter),
         reporter.progress("Extracting features", len(part)) as advance,
     ):
-        model = prepare_model(detector.loaded.model, detector.loaded.precision)
+        model = prepare_model(loaded.model, loaded.precision)
         results = process_files(
-            _compute(extractor, model, out, journal), part, propose, journal, max_pixels
+            _compute(extractor, model, fields, out, journal), part, propose, journal, max_pixels
         )
         found = gather_results(
             team, collect_results(results, lambda result: advance(1, result.path.name))
         )
         with team.first_alone():
-            if team.is_first:
-                _finish(extractor, files, found.found, out, team)
+            if team.is_first and not is_folder(out):
+                _finish(fields, classes, files, found.found, out, team)
     if team.is_first:
         warn_of_source(detector.source, found, reporter)
     journal.remove()
@@ -87,7 +94,9 @@ def extract_in_files(
     return FeatureFile(out, len(found.found), boxes, found.failures)
 
 
-def _journal(extractor: Extractor, out: Path, team: Team, reporter: Reporter) -> FeatureJournal:
+def _journal(
+    extractor: Extractor, fields: Mapping[str, Field], out: Path, team: Team, reporter: Reporter
+) -> FeatureJournal:
     """The journal of this process, next to the output."""
     detector = extractor.detector
     fingerprint = Provenance.of(detector.source).fingerprint
@@ -95,9 +104,9 @@ def _journal(extractor: Extractor, out: Path, team: Team, reporter: Reporter) ->
         **detection_identity(detector.loaded, detector.settings, fingerprint),
         "features": asdict(extractor.settings),
     }
-    fields = {} if is_folder(out) else extractor.fields()
+    rows = {} if is_folder(out) else fields
     on_wait = waits_for_journal(reporter, team)
-    journal = FeatureJournal(_journal_path(out, team), identity, fields, on_wait)
+    journal = FeatureJournal(_journal_path(out, team), identity, rows, on_wait)
     if is_folder(out):
         journal.forget_unless(lambda image_id: image_file(out, image_id).is_file())
     return journal
@@ -108,7 +117,11 @@ def _journal_path(out: Path, team: Team) -> Path:
 
 
 def _compute(
-    extractor: Extractor, model: FastRCNN, out: Path, journal: FeatureJournal
+    extractor: Extractor,
+    model: FastRCNN,
+    fields: Mapping[str, Field],
+    out: Path,
+    journal: FeatureJournal,
 ) -> Compute[ImageRows]:
     """The function that computes and writes the features of an image."""
 
@@ -118,25 +131,30 @@ def _compute(
         if not is_folder(out):
             return journal.append(blocks, size)
         rows = ImageRows(0, count, *size)
-        write_image(image_file(out, image_id), image_id, rows, extractor.fields(), blocks)
+        write_image(image_file(out, image_id), image_id, rows, fields, blocks)
         return rows
 
     return compute
 
 
+def _start_folder(folder: Path, classes: Sequence[str]) -> None:
+    """Write classes.txt. Raises MisuseError if it lists other classes, which is not replaced."""
+    path = folder / "classes.txt"
+    content = "".join(f"{name}\n" for name in classes).encode()
+    if path.exists() and path.read_bytes() != content:
+        raise MisuseError(f"{path}: lists other classes than the model. Choose another folder.")
+    write_whole(path, content)
+
+
 def _finish(
-    extractor: Extractor,
+    fields: Mapping[str, Field],
+    classes: Sequence[str] | None,
     files: Sequence[ImageFile],
-    found: dict[str, ImageRows],
+    found: Mapping[str, ImageRows],
     out: Path,
     team: Team,
 ) -> None:
-    """Write the file with all images, in the order of `files`; in a folder, the class names."""
-    classes = extractor.loaded.classes if extractor.loaded.is_detector else None
-    if is_folder(out):
-        if classes is not None:
-            write_whole(out / "classes.txt", "".join(f"{name}\n" for name in classes).encode())
-        return
+    """Write the file with all images, in the order of `files`."""
     # The images of each process of the team are every `world`-th: see Team.part.
     journals = [_journal_path(out, Team(rank, team.world)) for rank in range(team.world)]
     images = [
@@ -144,4 +162,4 @@ def _finish(
         for index, (image_id, _) in enumerate(files)
         if image_id in found
     ]
-    write_images(out, images, extractor.fields(), classes)
+    write_images(out, images, fields, classes)
