@@ -26,6 +26,7 @@ from frcnn_cli.engine.datasets.readers.coco import CocoLayout
 from frcnn_cli.engine.datasets.readers.voc_xml import ground_truth, read_annotation
 from frcnn_cli.engine.datasets.readers.yolo_description import read_description
 from frcnn_cli.engine.datasets.text_files import read_labels
+from frcnn_cli.engine.detection.features.rows import FeatureJournal
 from frcnn_cli.engine.detection.journal import Journal
 from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.exchange.caffe_file import read_caffemodel
@@ -103,6 +104,11 @@ def _journal(path: Path) -> None:
         journal.known("a", "d")
 
 
+def _feature_journal(path: Path) -> None:
+    with FeatureJournal(path, {"model": "m"}, {}) as journal:
+        journal.known("a", "d")
+
+
 def _store_seeds() -> list[bytes]:
     with tempfile.TemporaryDirectory() as folder:
         return [bad_results.good_store(Path(folder)).read_bytes()]
@@ -158,6 +164,10 @@ _METRICS = (
 )
 _LINE = b'{"format":"frcnn detections, unfinished, 1","identity":{"model":"m"}}\n'
 _ENTRY = b'{"image_id":"a","digest":"d","boxes":[[1,2,3,4]],"scores":[0.5],"labels":[1]}\n'
+_FEATURES = (
+    b'{"format":"frcnn features, unfinished, 1","identity":{"model":"m"}}\n'
+    b'{"image_id":"a","digest":"d","start":0,"count":3,"width":64,"height":48}\n'
+)
 _YAML = b"names: {0: cat, 1: dog}\npath: .\ntrain: images\nval: [a, b]\n"
 
 
@@ -200,5 +210,6 @@ def parsers() -> dict[str, Parser]:
         Parser("metrics", METRICS_FILE, _metrics, lambda: [_METRICS]),
         Parser("archive", "a.tar", _archive, lambda: [packed(plain("a/b"), plain("a/c"))]),
         Parser("journal", "a.partial", _journal, lambda: [_LINE + _ENTRY]),
+        Parser("features", "a.partial", _feature_journal, lambda: [_FEATURES]),
     ]  # fmt: skip
     return {parser.name: parser for parser in found}

@@ -7,6 +7,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 
+from frcnn_cli.engine.models.presets import base_experiment
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.torchvision_networks import network_names
 from frcnn_proposals.errors import MisuseError
@@ -138,3 +139,10 @@ def test_every_network_is_a_backbone_or_is_rejected(name: str) -> None:
         shape = backbone.build()(torch.empty(1, 3, 320, 480)).shape
     assert shape[1] == backbone.channels
     assert abs(shape[2] - 20) <= 2
+
+
+def test_a_run_starts_with_the_schedule_of_the_backbone() -> None:
+    """Layers from ImageNet learn at a tenth of this rate, which is the paper's."""
+    experiment = base_experiment(None, backbone="torchvision:resnet18")
+    assert experiment.train.schedule.learning_rate == 0.01
+    assert experiment.train.schedule.warmup == 200
