@@ -54,6 +54,9 @@ WRONG: dict[str, Boxes] = {
     "y before x": lambda i: near_objects(i)[:, [1, 0, 3, 2]].clip(0, HEIGHT - 1),
     "shares of the image": lambda i: near_objects(i) / [WIDTH, HEIGHT, WIDTH, HEIGHT],
     "half the size": lambda i: near_objects(i) / 2,
+    "20 of 102 random": lambda i: np.concatenate(
+        [random_boxes(f"other {i}", 20, (WIDTH, HEIGHT)), near_objects(i)[-82:]]
+    ),
 }
 
 

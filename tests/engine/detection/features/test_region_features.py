@@ -200,6 +200,8 @@ def test_suppressed_boxes_fill_up_to_the_minimum() -> None:
 
 
 def test_selected_boxes_are_proposals_with_their_own_features(small_model: FastRCNN) -> None:
+    small_model.score.weight.data *= 1000  # so that scores differ, around the same mean
+    small_model.score.bias.data -= inside(small_model, small_model.score).mean(0)
     settings = FeatureOptions(layer="pooled").resolved(True, False, False)
     assert (settings.boxes, settings.min_boxes, settings.max_boxes) == ("detections", 10, 100)
     selected = features(small_model, settings)
@@ -207,6 +209,9 @@ def test_selected_boxes_are_proposals_with_their_own_features(small_model: FastR
     rows = [int(np.flatnonzero((box == BOXES).all(1))[0]) for box in selected["boxes"]]
     every = features(small_model, FeatureSettings("pooled"))
     assert np.array_equal(selected["features"], every["features"][rows])
+    assert np.ptp(selected["scores"]) > 1e-4
+    off = np.abs(selected["cls_prob"][:, 1:] - selected["scores"][:, None]).min(axis=1)
+    assert off.max() < 1e-5  # the score is the box's own, in one of the classes
 
 
 @pytest.mark.parametrize(
