@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 # Parts of torch's and OpenCV's messages when an allocation fails.
 _NO_MEMORY = ("can't allocate memory", "not enough memory", "insufficient memory", "out of memory")
+# A torchvision that does not fit torch raises this when it is imported.
+_FOREIGN_TORCHVISION = "operator torchvision::"
+_DOCTOR = "`frcnn doctor` prints a command that fixes it."
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.ENOMEM)
 
 
@@ -50,6 +53,11 @@ def ran_out_of_processes(error: BaseException) -> bool:
     return is_fork or "can't start new thread" in str(error)[:2000]
 
 
+def lacks_operators(error: BaseException) -> bool:
+    """Whether the compiled operators could not be loaded. The message says why, and what to do."""
+    return isinstance(error, ImportError) and error.name == "frcnn_kernels"
+
+
 class MisuseError(InputError):
     """The request is invalid: an unknown name, or options that contradict each other.
 
@@ -61,7 +69,7 @@ class MisuseError(InputError):
 
 @contextmanager
 def machine_errors() -> Iterator[None]:
-    """Raise Error, with a message, if the block lacks memory or processes, or cannot use a file.
+    """Raise Error, with a message, if the block lacks memory, processes, a file or a package.
 
     Other exceptions pass unchanged: they are faults of the program.
     """
@@ -82,6 +90,15 @@ def _machine_message(error: Exception) -> str | None:
             f"The system cannot start more processes or threads ({reason(error)}).\n"
             "Use fewer --workers, or raise the limit (`ulimit -u`)."
         )
+    if lacks_operators(error):
+        return str(error)
+    if isinstance(error, ImportError):
+        package = (error.name or "").partition(".")[0]
+        if not package or package.startswith("frcnn"):
+            return None
+        return f"{package} cannot be imported ({reason(error)}).\n{_DOCTOR}"
+    if _FOREIGN_TORCHVISION in str(error)[:2000]:
+        return f"torchvision was built for another torch ({reason(error)}).\n{_DOCTOR}"
     if isinstance(error, OSError):
         if error.filename is None and error.errno not in NO_ROOM:
             return None

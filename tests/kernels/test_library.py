@@ -19,16 +19,47 @@ def test_a_missing_library_is_an_error_that_explains_the_build(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_library, "CPU_LIBRARY", tmp_path / "_cpu.so")
-    with pytest.raises(ImportError, match="make setup"):
+    with pytest.raises(
+        ImportError, match=r"operators are missing: .*_cpu\.so\.\nTo fix it: pip install"
+    ):
         _library.load_operators()
 
 
-def test_a_broken_library_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_library_is_an_error_with_the_reason_of_the_linker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = tmp_path / "_cpu.so"
     broken.write_bytes(b"\x7fELF, but no library")
     monkeypatch.setattr(_library, "CPU_LIBRARY", broken)
-    with pytest.raises(ImportError, match="cannot be loaded with torch"):
+    expected = f"{broken} cannot be loaded with torch .*: .*file too short\nTo fix it: pip install "
+    with pytest.raises(ImportError, match=expected):
         _library.load_operators()
+
+
+def test_a_library_that_needs_a_newer_torch_asks_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_library, "CPU_LIBRARY", tmp_path / "_cpu.so")
+    _library.CPU_LIBRARY.write_bytes(b"")
+    monkeypatch.setattr(torch, "__version__", "2.9.1+cpu")
+    with pytest.raises(ImportError, match=r"To fix it: pip install -U torch torchvision$"):
+        _library.load_operators()
+
+
+@pytest.mark.parametrize(
+    ("files", "command"),
+    [
+        (("setup.py",), "pip install --no-build-isolation --no-deps -e {folder}"),
+        ((), "pip install --force-reinstall --no-deps frcnn-*.tar.gz"),
+    ],
+)
+def test_the_build_command_fits_a_checkout_and_an_installed_wheel(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, files: tuple[str, ...], command: str
+) -> None:
+    monkeypatch.setattr(_library, "HERE", tmp_path / "kernels" / "frcnn_kernels")
+    for name in files:
+        (tmp_path / name).touch()
+    assert _library.build_command().startswith(command.format(folder=tmp_path))
 
 
 def test_the_cpu_library_needs_no_gpu_library_and_no_python() -> None:

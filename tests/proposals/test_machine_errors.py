@@ -16,6 +16,15 @@ from frcnn_proposals.errors import Error, InputError, MisuseError, machine_error
         (OSError(errno.ENOSPC, "No space left on device"), "No space left on device."),
         (MemoryError("big"), "Out of memory (big)."),
         (RuntimeError("DefaultCPUAllocator: can't allocate memory"), "Out of memory"),
+        (
+            ImportError("libGL.so.1: no such file", name="cv2"),
+            "cv2 cannot be imported (libGL.so.1: ",
+        ),
+        (ModuleNotFoundError("No module named 'torch'", name="torch"), "torch cannot be imported"),
+        (
+            ImportError("_cpu.so is missing.\nTo fix it: x", name="frcnn_kernels"),
+            "_cpu.so is missing.",
+        ),
     ],
 )
 def test_the_machine_is_to_blame(raised: Exception, message: str) -> None:
@@ -33,6 +42,8 @@ def test_the_machine_is_to_blame(raised: Exception, message: str) -> None:
         MisuseError("x"),
         OSError(errno.EPIPE, "Broken pipe"),
         ValueError("x"),
+        ImportError("cannot import name 'x'", name="frcnn_cli.engine.boxes"),
+        ImportError("x"),
         KeyboardInterrupt(),
     ],
 )

@@ -18,7 +18,7 @@ from frcnn_proposals.base import (
     is_thread_safe,
 )
 from frcnn_proposals.checks import check_proposals, clip_proposals
-from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.errors import InputError, lacks_operators, reason
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.sources.union import UnionSource
 
@@ -72,7 +72,9 @@ def call_source(source: Source, image_id: str, image: Image) -> Proposals:
 def plugin_code(
     failure: str, *unchanged: type[Exception], restore_folder: bool = True
 ) -> Iterator[None]:
-    """Run code of another package: whatever it raises becomes a SourceError, except Ctrl-C.
+    """Run code of another package: whatever it raises becomes a SourceError.
+
+    Exceptions are Ctrl-C, and operators that cannot be loaded, which no image is the cause of.
 
     failure: the start of the message. unchanged: exceptions to raise as they are. restore_folder:
     return to the current folder at the end. All threads share this folder, so a source that is
@@ -85,6 +87,8 @@ def plugin_code(
     except passed:
         raise
     except BaseException as error:  # such as SystemExit
+        if lacks_operators(error):
+            raise
         cause = f"{type(error).__name__}: {reason(error)}"
         raise SourceError(f"{failure} ({cause})") from error
     finally:

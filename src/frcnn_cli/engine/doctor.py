@@ -7,7 +7,6 @@ and does not end the report.
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import os
 import platform
 import shutil
@@ -20,7 +19,13 @@ GIB = 1 << 30
 _LEAST_PYTHON = (3, 11)
 _LEAST_TORCH = (2, 10)  # the operators are built for its stable ABI
 _LEAST_MEMORY, _LEAST_DISK = 4 * GIB, 2 * GIB
-_REBUILD = "pip install --no-build-isolation --no-deps -e ."
+_INSTALL_TORCH = "pip install torch torchvision"
+_REINSTALL_TORCHVISION = "pip install --force-reinstall torchvision"
+_REINSTALL_CPU_TORCH = (
+    "pip install --force-reinstall torch torchvision "
+    "--index-url https://download.pytorch.org/whl/cpu"
+)
+_WITHOUT_OPENCV = "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python && "
 
 
 @dataclass(frozen=True)
@@ -40,11 +45,12 @@ def examine(data_root: Path | None = None) -> tuple[Finding, ...]:
     """Run all checks. Returns the findings in report order; a failing check is a finding."""
     checks: tuple[tuple[str, Callable[[], Finding], str], ...] = (
         ("Python", _python, "install Python 3.11 or later"),
-        ("torch", _torch, "pip install torch"),
-        ("torchvision", _torchvision, "pip install --force-reinstall torchvision"),
-        ("operators, CPU", _cpu_operators, _REBUILD),
-        ("operators, CUDA", _cuda_operators, f"FORCE_CUDA=1 {_REBUILD}"),
-        ("OpenCV", _opencv, "pip install --force-reinstall opencv-contrib-python"),
+        ("torch", _torch, _INSTALL_TORCH),
+        ("torchvision", _torchvision, _INSTALL_TORCH),
+        ("operators, CPU", _cpu_operators, _INSTALL_TORCH),
+        ("operators, CUDA", _cuda_operators, _INSTALL_TORCH),
+        # It needs no libraries of a desktop, which servers and containers lack (libGL.so.1).
+        ("OpenCV", _opencv, _WITHOUT_OPENCV + "pip install opencv-contrib-python-headless"),
         ("CUDA", _cuda, "pip install --force-reinstall torch"),
         ("precision", _precision, ""),
         ("cores", _cores, ""),
@@ -60,15 +66,15 @@ def examine(data_root: Path | None = None) -> tuple[Finding, ...]:
 
 
 def _run_check(name: str, check: Callable[[], Finding], fix: str) -> Finding:
-    """Run a check; an exception that it raises becomes a problem with this fix."""
+    """Run a check; an exception that it raises becomes a problem with its own fix, or this one."""
     try:
         return check()
     except Exception as error:  # a broken package can raise anything when it is imported
-        return Finding(name, _reason(error), True, fix)
+        return Finding(name, _reason(error), True, getattr(error, "fix", fix))
 
 
 def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:400]
 
 
 def _python() -> Finding:
@@ -91,18 +97,20 @@ def _torch() -> Finding:
 
 
 def _torchvision() -> Finding:
-    """A torchvision that was built for another torch version has no operators."""
-    torchvision = importlib.import_module("torchvision")
-    importlib.import_module("torch").ops.torchvision.nms  # noqa: B018
+    """A torchvision that was built for another torch has no operators."""
+    torch = importlib.import_module("torch")
+    try:
+        torchvision = importlib.import_module("torchvision")
+        torch.ops.torchvision.nms  # noqa: B018
+    except Exception as error:
+        # The torchvision of the Python package index needs a torch with CUDA.
+        fix = _REINSTALL_TORCHVISION if torch.version.cuda else _REINSTALL_CPU_TORCH
+        return Finding("torchvision", _reason(error), True, fix)
     return Finding("torchvision", str(torchvision.__version__))
 
 
 def _cpu_operators() -> Finding:
-    folder = _kernels()
-    library = folder / "_cpu.so"
-    if not library.is_file():
-        return Finding("operators, CPU", f"{library} is missing", True, _REBUILD)
-    importlib.import_module("frcnn_kernels")  # loads the operators, or raises
+    library = importlib.import_module("frcnn_kernels._library").CPU_LIBRARY  # loaded, or it raises
     torch = importlib.import_module("torch")
     pooled = torch.ops.frcnn.roi_pool_infer(torch.ones(1, 1, 2, 2), torch.zeros(1, 5), 1, 1, 1.0)
     text = f"{library}, {platform.machine()}, for torch 2.10 or later, runs with "
@@ -110,24 +118,17 @@ def _cpu_operators() -> Finding:
 
 
 def _cuda_operators() -> Finding:
-    library = _kernels() / "_cuda.so"
+    kernels = importlib.import_module("frcnn_kernels._library")
+    library = kernels.CUDA_LIBRARY
     torch = importlib.import_module("torch")
     has_gpu = torch.cuda.is_available()
     if not library.is_file():
-        fix = f"FORCE_CUDA=1 {_REBUILD}" if has_gpu else ""
+        fix = f"FORCE_CUDA=1 {kernels.build_command()}" if has_gpu else ""
         return Finding("operators, CUDA", "not built", has_gpu, fix)
     if torch.version.cuda is None:
         return Finding("operators, CUDA", f"{library}, not used: torch is built without CUDA")
-    architectures = importlib.import_module("frcnn_kernels").cuda_architectures()
+    architectures = kernels.cuda_architectures()
     return Finding("operators, CUDA", f"{library}, for {', '.join(architectures)}")
-
-
-def _kernels() -> Path:
-    """Find the folder of frcnn_kernels without importing it."""
-    spec = importlib.util.find_spec("frcnn_kernels")
-    if spec is None or not spec.submodule_search_locations:
-        raise ImportError("the package frcnn_kernels is not installed")
-    return Path(spec.submodule_search_locations[0])
 
 
 def _opencv() -> Finding:
@@ -135,10 +136,7 @@ def _opencv() -> Finding:
     segmentation = getattr(getattr(cv2, "ximgproc", None), "segmentation", None)
     if hasattr(segmentation, "createSelectiveSearchSegmentation"):
         return Finding("OpenCV", f"{cv2.__version__}, with ximgproc")
-    fix = (
-        "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python && "
-        "pip install opencv-contrib-python"
-    )
+    fix = _WITHOUT_OPENCV + "pip install opencv-contrib-python"
     return Finding("OpenCV", f"{cv2.__version__}, without ximgproc", True, fix)
 
 

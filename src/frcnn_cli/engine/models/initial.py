@@ -14,7 +14,6 @@ from frcnn_cli.engine.models.store import find_model, is_model, load_model
 from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
 from frcnn_cli.engine.network.backbones.find import find_backbone
-from frcnn_cli.engine.network.backbones.torchvision_networks import network_names
 from frcnn_cli.engine.network.backbones.weights import load_pretrained, read_state
 from frcnn_cli.engine.network.layers.box_head import BoxHead
 from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
@@ -187,6 +186,9 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
 
 def _named_backbone(path: Path, name: str | None) -> Backbone:
     """The named network, ours before torchvision's; None takes the name from the file name."""
+    # Other functions of this module work without torchvision.
+    from frcnn_cli.engine.network.backbones.torchvision_networks import network_names
+
     if name is None:
         stem = path.name.split("-")[0].split(".")[0].lower()
         if stem not in network_names():

@@ -10,7 +10,7 @@ from pathlib import Path
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.proposals.workers import run_in_workers
 from frcnn_proposals.base import Proposals, Source
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, lacks_operators
 from frcnn_proposals.images import (
     MAX_PIXELS,
     decode_image,
@@ -174,6 +174,8 @@ class _Propose:
             size = (pixels.shape[1], pixels.shape[0])
             return _Outcome(image_id, digest, size, call_source(self.source, image_id, pixels))
         except Exception as error:
+            if lacks_operators(error):
+                raise
             return _Outcome(image_id, digest, error=failure_message(str(path), error))
 
 
