@@ -3,23 +3,28 @@
 The build creates two libraries. Both use LibTorch's stable ABI, so one build works with many
 releases of torch and Python. `frcnn_kernels/_cpu.so` is always built; `frcnn_kernels/_cuda.so` is
 built if nvcc is found and torch has CUDA. FORCE_CUDA=1 makes a missing CUDA an error; FORCE_CUDA=0
-disables `_cuda.so`. The build needs torch; reading the metadata does not. Environment variables:
-CUDA_HOME, FORCE_CUDA, FRCNN_CUDA_ARCHS (such as "80;90"), FRCNN_SANITIZE=address; see
-docs/kernels.md.
+disables `_cuda.so`. The build and the metadata of a wheel need torch; a source distribution does
+not. Environment variables: CUDA_HOME, FORCE_CUDA, FRCNN_CUDA_ARCHS (such as "80;90"),
+FRCNN_SANITIZE=address; see docs/kernels.md.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
+from setuptools.command.dist_info import dist_info
 
 CSRC = Path("kernels/csrc")
 # The oldest torch whose stable ABI has all that the operators use (parallel_for): 2.10.
 TORCH_TARGET = 0x020A_0000_0000_0000
+OLDEST_TORCH = (TORCH_TARGET >> 56, TORCH_TARGET >> 48 & 255)
 # Newer GPUs run the PTX of the last one. Set FRCNN_CUDA_ARCHS for a wheel for other GPUs.
 CUDA_ARCHS = "80;90"
 
@@ -39,19 +44,54 @@ def cuda_home() -> Path | None:
     return None
 
 
+def torch_folder() -> Path:
+    """The folder of the torch to compile against, found without importing it.
+
+    pip hides the installed packages from an isolated build. A second interpreter that ignores
+    pip's variables sees them. Raises SystemExit if torch is missing or too old.
+    """
+    code = "import importlib.util as u; s = u.find_spec('torch'); print(s and s.origin or '')"
+    for options in ("-P", "-EP"):
+        command = [sys.executable, options, "-c", code]
+        found = subprocess.run(command, capture_output=True, text=True).stdout.strip()
+        if found:
+            break
+    else:
+        raise without_torch(f"is not installed for {sys.executable}")
+    folder = Path(found).parent
+    versions = (folder / "version.py").read_text()
+    version = re.search(r"^__version__ = '((\d+)\.(\d+).*)'", versions, re.MULTILINE)
+    if version and (int(version[2]), int(version[3])) < OLDEST_TORCH:
+        raise without_torch(f"is too old ({version[1]} in {folder})")
+    return folder
+
+
+def without_torch(state: str) -> SystemExit:
+    oldest = ".".join(map(str, OLDEST_TORCH))
+    return SystemExit(
+        f"frcnn's operators are compiled against torch {oldest} or later, which {state}.\n"
+        "This command installs both:\n"
+        f"    pip install 'torch>={oldest}' torchvision 'setuptools>=77' && "
+        "pip install --no-build-isolation ."
+    )
+
+
+class WheelInfo(dist_info):
+    """The metadata of a wheel. A missing torch is an error before pip downloads dependencies."""
+
+    def run(self) -> None:
+        torch_folder()
+        super().run()
+
+
 class BuildKernels(build_ext):
     """Compile the operators against the torch of this environment."""
 
     def run(self) -> None:
-        try:
-            from torch.utils import cpp_extension
-        except ImportError as error:
-            raise SystemExit(
-                "frcnn's operators are compiled against torch, which is not installed.\n"
-                "Install it first (pip install torch), then: pip install --no-build-isolation ."
-            ) from error
-        self.torch_include = cpp_extension.include_paths()
-        self.torch_lib = Path(cpp_extension.library_paths()[0])
+        torch = torch_folder()
+        api = torch / "include/torch/csrc/api/include"
+        self.torch_include = [str(torch / "include"), str(api)]
+        self.torch_lib = torch / "lib"
         super().run()
 
     def get_ext_filename(self, fullname: str) -> str:
@@ -136,7 +176,7 @@ def extensions() -> list[Extension]:
 
 setup(
     ext_modules=extensions(),
-    cmdclass={"build_ext": BuildKernels},
+    cmdclass={"build_ext": BuildKernels, "dist_info": WheelInfo},
     # No Python API is used, so the wheel works with CPython 3.11 and later.
     options={"bdist_wheel": {"py_limited_api": "cp311"}, "build_ext": {"parallel": 2}},
 )
