@@ -17,7 +17,10 @@
 # make style          run ruff and mypy
 # make docs           build the documentation site in site/, which needs no network
 # make lint           run style and docs
-# make wheel          build dist/*.whl, which installs without a compiler
+# make wheel          build wheels in dist/, which install without a compiler, and the source
+#                     distribution
+# make test-install   install each of them in an empty virtual environment, and run seven commands;
+#                     TORCH='torch==2.13.0+cpu torchvision' selects a torch
 # make test-abi       test the wheel with the oldest supported torch and the newest one
 PYTHON ?= python3
 VENV := .venv
@@ -32,7 +35,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --d
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test results-quick results pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-abi clean
+.PHONY: setup demo test results-quick results pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-install test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -148,11 +151,14 @@ docs: setup
 lint: style docs
 
 wheel: setup
-	rm -rf dist
-	$(BIN)/python -m pip wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	PYTHON=$(BIN)/python kernels/build_wheels.sh
 
+test-install: wheel
+	$(BIN)/python tests/installation/install.py dist/frcnn-* $(if $(TORCH),--torch $(TORCH))
+
+# The last wheel contains the CUDA operators, if there is a CUDA toolkit.
 test-abi: wheel
-	kernels/test_abi.sh dist/frcnn-*.whl
+	kernels/test_abi.sh $$(ls dist/frcnn-*.whl | tail -n 1)
 
 clean:
 	rm -rf build dist site $(DEMO) $(FUZZED)

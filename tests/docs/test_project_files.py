@@ -90,7 +90,7 @@ def test_workflows_run_existing_files(workflow: Path) -> None:
 def test_a_workflow_runs_the_checks_and_one_builds_wheels() -> None:
     every = [command for workflow in WORKFLOWS for command in commands(workflow)]
     assert ".ci/run" in every
-    assert {"make wheel", "make test-abi"} & set(every)
+    assert "make test-install test-abi" in every
 
 
 def test_hooks_and_checks_run_targets_of_the_makefile() -> None:
