@@ -33,8 +33,11 @@ COMMANDS = (
     "frcnn detect shapes/JPEGImages --viz --runs .",
     "frcnn report run --proposals shapes.proposals --out report",
 )
-# Tests that need nothing but the package and pytest.
-TESTS = "python -m pytest -q tests/kernels/test_library.py tests/kernels/test_nms.py"
+# These tests need the package and pytest. torchvision may not fit the torch that --torch names.
+TESTS = (
+    "python -m pytest -q tests/kernels/test_library.py tests/kernels/test_roi_pool_arguments.py"
+    " tests/kernels/test_depthwise_gradient.py"
+)
 Codes = dict[str, int]
 
 
@@ -49,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with tempfile.TemporaryDirectory(prefix="frcnn-", dir=given.folder) as folder:
             print(f"{file.name}: new environment in {folder}", flush=True)
             table[file.name] = try_file(file.resolve(), Path(folder), given.torch)
-    print(as_text(table))
+        print(as_text(table), flush=True)  # each time, since the next one can take long
     return int(any(code for codes in table.values() for code in codes.values()))
 
 
