@@ -30,8 +30,8 @@ build() { # name, C compiler, C++ compiler, further compiler flags, further link
 run_tests() { # name, python, further arguments of pytest
     name=$1 interpreter=$2
     shift 2
-    "$interpreter" -c 'import platform, frcnn_kernels
-print(platform.machine(), "with", frcnn_kernels.__file__)'
+    "$interpreter" -c 'import importlib.util, platform
+print(platform.machine(), "with", importlib.util.find_spec("frcnn_kernels").origin)'
     "$interpreter" -m pytest -q -p no:cacheprovider tests/kernels "$@"
     echo "$name: tests passed"
 }
