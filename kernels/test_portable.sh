@@ -100,8 +100,9 @@ macos() {
         { echo "skipped: macOS (pip cannot install ziglang)"; return 0; }
     include=$("$python" -c 'from torch.utils import cpp_extension as c; print(c.include_paths()[0])')
     for source in kernels/csrc/schema.cpp $(find kernels/csrc/cpu -name '*.cpp' | sort); do
-        "$zig" c++ -target aarch64-macos -std=c++20 -O3 -Wall -Wextra -Werror -isystem "$include" \
-            -Ikernels/csrc -DTORCH_TARGET_VERSION=0x020a000000000000 -c "$source" -o "$work/macos.o"
+        ZIG_GLOBAL_CACHE_DIR=$work/zig-cache "$zig" c++ -target aarch64-macos -std=c++20 -O3 \
+            -Wall -Wextra -Werror -isystem "$include" -Ikernels/csrc \
+            -DTORCH_TARGET_VERSION=0x020a000000000000 -c "$source" -o "$work/macos.o"
     done
     echo "macos: compiled without warnings, not linked"
 }
