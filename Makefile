@@ -16,6 +16,8 @@
 # make docs           build the documentation site in site/, which needs no network
 # make lint           run style and docs
 # make wheel          build dist/*.whl, which installs without a compiler
+# make test-portable  compile the operators with GCC and Clang, and for ARM and macOS; test the builds
+#                     that run here, ARM's under qemu-user
 # make test-abi       test the wheel with the oldest supported torch and the newest one
 PYTHON ?= python3
 VENV := .venv
@@ -30,7 +32,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --d
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test results-quick results reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-abi clean
+.PHONY: setup demo test results-quick results reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-abi test-portable clean
 
 setup: $(VENV)/.ready
 
@@ -134,6 +136,10 @@ wheel: setup
 
 test-abi: wheel
 	kernels/test_abi.sh dist/frcnn-*.whl
+
+# Needs g++-aarch64-linux-gnu, qemu-user and clang (Debian's names); skips what is missing.
+test-portable: setup
+	PYTHON=$(BIN)/python kernels/test_portable.sh
 
 clean:
 	rm -rf build dist site $(DEMO) $(FUZZED)

@@ -70,7 +70,9 @@ def lines_with_guards(text: str) -> list[tuple[str, list[str]]]:
         directive, rest = (words[0], words[1:]) if words else ("", [])
         if directive in ("#if", "#ifdef", "#ifndef"):
             conditions.append(" ".join(rest))
-        elif directive in ("#else", "#elif"):
+        elif directive == "#elif":
+            conditions[-1] = " ".join(rest)
+        elif directive == "#else":
             conditions[-1] = f"not {conditions[-1]}"
         elif directive == "#endif":
             conditions.pop()
