@@ -2,8 +2,8 @@
 // instruction set. Do not call library templates here: the linker would merge their copies.
 // Notation (job.h): P channels per panel, H x W cells, L lanes per vector.
 #pragma once
-#include <cfloat>
 #include <concepts>
+#include <limits>
 #include <type_traits>
 
 #include "cpu/common/vector.h"
@@ -63,12 +63,14 @@ inline void pool_window(
     const int32_t* columns, int64_t width, T* maxima, T* where) {
   constexpr int L = kLanes<T>, vectors = kPanelChannels<T> / L;
   using Index = typename LaneIndex<T>::type;
+  // Not -FLT_MAX: recent headers of macOS can hide it from files that include <cfloat>.
+  constexpr T lowest = std::numeric_limits<float>::lowest();
   bool empty = rows[0] == rows[1] || columns[0] == columns[1];
   Vector<T> best[vectors];
   Vector<Index> cell_of_best[vectors];
 #pragma GCC unroll 8
   for (int v = 0; v < vectors; ++v) {
-    best[v] = broadcast<T>(empty ? T(0) : T(-FLT_MAX));
+    best[v] = broadcast<T>(empty ? T(0) : lowest);
     cell_of_best[v] = broadcast<Index>(-1);
   }
   if (!empty) {
