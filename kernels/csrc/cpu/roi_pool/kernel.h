@@ -57,14 +57,16 @@ inline void pool_window(
 #pragma GCC unroll 8
         for (int v = 0; v < vectors; ++v) {
           Vector<T> value = load_lanes<T>(cell + v * L);
-          auto better = value > best[v];
-          if constexpr (negative_zeros) {
-            better = without_sign_of_zero(value) > without_sign_of_zero(best[v]);
-          }
-          if constexpr (with_cells) {
+          if constexpr (with_cells || negative_zeros) {
+            auto better = value > best[v];
+            if constexpr (negative_zeros) {
+              better = without_sign_of_zero(value) > without_sign_of_zero(best[v]);
+            }
             cell_of_best[v] = better ? broadcast<Index>(index) : cell_of_best[v];
+            best[v] = better ? value : best[v];
+          } else {
+            best[v] = value > best[v] ? value : best[v];  // one instruction
           }
-          best[v] = better ? value : best[v];
         }
       }
     }
