@@ -6,6 +6,8 @@
 #include <cstring>
 #if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #include "cpu/roi_pool/job.h"
@@ -23,14 +25,16 @@ inline Vector<float> widen(BFloat16Bits, Bits16 bits) {
   return (Vector<float>)(__builtin_convertvector(bits, Bits32) << 16);
 }
 
-template <typename Isa = ThisIsa>
-inline Vector<float> widen(HalfBits, Bits16 bits) {
+template <typename V, typename Isa = ThisIsa>
+inline Vector<float> widen(HalfBits, V bits) {
 #if defined(__x86_64__)
   if constexpr (Isa::converts_half && Isa::vector_bytes == 64) {
     return (Vector<float>)_mm512_maskz_cvtph_ps(0xffff, (__m256i)bits);
   } else if constexpr (Isa::converts_half && Isa::vector_bytes == 32) {
     return (Vector<float>)_mm256_cvtph_ps((__m128i)bits);
   }
+#elif defined(__aarch64__)
+  return (Vector<float>)vcvt_f32_f16((float16x4_t)bits);
 #endif
   Bits32 wide = __builtin_convertvector(bits, Bits32);
   Bits32 rest = (wide & 0x7fff) << 13;
@@ -49,8 +53,8 @@ inline Bits16 narrow(BFloat16Bits, Vector<float> value) {
   return __builtin_convertvector(value == value ? rounded : nan, Bits16);
 }
 
-template <typename Isa = ThisIsa>
-inline Bits16 narrow_number(Vector<float> value) {
+template <typename V, typename Isa = ThisIsa>
+inline Bits16 narrow_number(V value) {
 #if defined(__x86_64__)
   if constexpr (Isa::converts_half && Isa::vector_bytes == 64) {
     return (Bits16)_mm512_maskz_cvtps_ph(
@@ -58,6 +62,8 @@ inline Bits16 narrow_number(Vector<float> value) {
   } else if constexpr (Isa::converts_half && Isa::vector_bytes == 32) {
     return (Bits16)_mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT);
   }
+#elif defined(__aarch64__)
+  return (Bits16)vcvt_f16_f32((float32x4_t)value);
 #endif
   // Adding a number whose last bit has the value of the result's last bit rounds to the result.
   Bits32 bits = (Bits32)value;

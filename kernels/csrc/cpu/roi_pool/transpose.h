@@ -15,7 +15,7 @@ constexpr int kBlockLanes = 16 / static_cast<int>(sizeof(T));
 
 // A vector of the blocks at from, from + distance, from + 2 * distance, ...
 template <typename T, typename Isa = ThisIsa>
-inline Vector<T> load_blocks(const T* from, int64_t distance) {
+inline Vector<T> load_blocks(const T* from, [[maybe_unused]] int64_t distance) {
 #if defined(__x86_64__)
   auto* first = reinterpret_cast<const __m128i*>(from);
   auto* second = reinterpret_cast<const __m128i*>(from + distance);
