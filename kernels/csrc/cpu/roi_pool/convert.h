@@ -6,7 +6,8 @@
 #include <cstring>
 #if defined(__x86_64__)
 #include <immintrin.h>
-#elif defined(__aarch64__)
+#endif
+#if defined(__aarch64__)
 #include <arm_neon.h>
 #endif
 
@@ -33,7 +34,8 @@ inline Vector<float> widen(HalfBits, V bits) {
   } else if constexpr (Isa::converts_half && Isa::vector_bytes == 32) {
     return (Vector<float>)_mm256_cvtph_ps((__m128i)bits);
   }
-#elif defined(__aarch64__)
+#endif
+#if defined(__aarch64__)
   return (Vector<float>)vcvt_f32_f16((float16x4_t)bits);
 #endif
   Bits32 wide = __builtin_convertvector(bits, Bits32);
@@ -62,7 +64,8 @@ inline Bits16 narrow_number(V value) {
   } else if constexpr (Isa::converts_half && Isa::vector_bytes == 32) {
     return (Bits16)_mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT);
   }
-#elif defined(__aarch64__)
+#endif
+#if defined(__aarch64__)
   return (Bits16)vcvt_f16_f32((float32x4_t)value);
 #endif
   // Adding a number whose last bit has the value of the result's last bit rounds to the result.
