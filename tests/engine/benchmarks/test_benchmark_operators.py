@@ -35,7 +35,7 @@ def test_every_pooling_case_runs_and_agrees() -> None:
     cells, boxes, pooled = 8 * 9 * 12 * 4, 6 * 5 * 4, 6 * 8 * 49 * 4
     assert moved["infer-vgg16-out"] == cells + boxes + pooled
     assert moved["infer-lite-out-bf16"] == cells // 2 + boxes + pooled // 2
-    assert moved["train-vgg16-forward"] == 2 * cells + boxes + pooled + pooled // 2
+    assert moved["train-vgg16"] == 2 * cells + boxes + pooled + pooled // 2
     assert moved["backward-2000"] == cells + boxes + pooled + pooled // 2
     assert moved["backward-2000-f16"] == cells // 2 + boxes + pooled // 2 + pooled // 2
 

@@ -48,7 +48,7 @@ LITE = (1, 128, 60, 80)
 LITE_PAIR = (2, 128, 60, 80)
 _FULL = (
     PoolingCase("infer-vgg16-out", "infer", VGG16, 2000, (1000, 600), keeps_memory=True),
-    PoolingCase("train-vgg16-forward", "train", VGG16_PAIR, 128, (1000, 600)),
+    PoolingCase("train-vgg16", "train", VGG16_PAIR, 128, (1000, 600)),
     PoolingCase("backward-2000", "backward", VGG16, 2000, (1000, 600)),
     PoolingCase("backward-128", "backward", VGG16_PAIR, 128, (1000, 600)),
     PoolingCase("infer-lite-out", "infer", LITE, 2000, (640, 480), 1 / 8, True, True),
