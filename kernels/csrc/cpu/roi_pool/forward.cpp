@@ -6,7 +6,7 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
-#include <cfloat>
+#include <limits>
 #include <tuple>
 
 #include "cpu/common/isa.h"
@@ -32,7 +32,7 @@ constexpr int64_t kElementsPerTask = 1 << 15;
 
 // The maximum of a window of NaNs; for the 16-bit types the key of -infinity.
 template <typename Stored>
-constexpr Pooled<Stored> kLowest = -FLT_MAX;
+constexpr Pooled<Stored> kLowest = std::numeric_limits<float>::lowest();
 template <>
 constexpr int16_t kLowest<HalfBits> = ~0x7c00;
 template <>

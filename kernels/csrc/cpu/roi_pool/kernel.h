@@ -2,7 +2,6 @@
 // instruction set. Do not call library templates here: the linker would merge their copies.
 // Notation (job.h): P channels per panel, H x W cells, L lanes per vector.
 #pragma once
-#include <cfloat>
 #include <type_traits>
 
 #include "cpu/common/vector.h"
