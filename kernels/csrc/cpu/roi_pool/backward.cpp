@@ -44,7 +44,7 @@ struct Backward {
   int64_t channels, bins, cells;
   Stored* result;  // (N, C, cells), or (N, cells, C) where channels_last
   bool channels_last;
-  GradientKernel<Stored> run_in_vectors = with_isa([](auto isa) { return roi_pool_kernels(isa); });
+  GradientKernel<Stored> kernel = with_isa([](auto isa) { return roi_pool_kernels(isa); });
 
   static constexpr bool widens = !std::is_same_v<Stored, Sum>;
   bool in_place() const { return !widens && !channels_last; }
@@ -74,8 +74,7 @@ struct Backward {
   }
 
   template <int64_t fixed_bins>
-  void add_rois(
-      int64_t image, int64_t channel, int64_t count, Sum* sums, Sum* widened) const {
+  void add_rois(int64_t image, int64_t channel, int64_t count, Sum* sums, Sum* widened) const {
     const int64_t* rois = table.by_image.data() + table.first_of_image[image];
     int64_t roi_count = table.first_of_image[image + 1] - table.first_of_image[image];
     for (int64_t k = 0; k < roi_count; ++k) {
@@ -97,7 +96,7 @@ struct Backward {
     const int64_t last = fixed_bins > 0 ? fixed_bins : bins, stride = plane();
     const Sum* values = widened;
     if constexpr (widens) {
-      run_in_vectors.widen(gradient + at, abreast * last, widened);
+      kernel.widen(gradient + at, abreast * last, widened);
     } else {
       values = gradient + at;
     }
@@ -134,17 +133,17 @@ struct Backward {
   // The processor cannot predict the jump to the next RoI's values, past all other channels.
   void prefetch(int64_t at) const {
     constexpr int64_t values = 64 / sizeof(Stored), maxima = 64 / sizeof(Cell);
-    for (int64_t i = 0; i < kAbreast * bins; i += values) __builtin_prefetch(gradient + at + i, 0, 2);
-    for (int64_t i = 0; i < kAbreast * bins; i += maxima) __builtin_prefetch(argmax + at + i, 0, 2);
+    const int64_t count = kAbreast * bins;
+    for (int64_t i = 0; i < count; i += values) __builtin_prefetch(gradient + at + i, 0, 2);
+    for (int64_t i = 0; i < count; i += maxima) __builtin_prefetch(argmax + at + i, 0, 2);
   }
 
   void write(int64_t image, int64_t channel, int64_t count, const Sum* sums) const {
     int64_t channel_stride = channels_last ? 1 : cells;
     int64_t cell_stride = channels_last ? channels : 1;
-    run_in_vectors.write(
-        {sums, plane(), count, cells,
-         result + image * channels * cells + channel * channel_stride, channel_stride,
-         cell_stride});
+    kernel.write(
+        {sums, plane(), count, cells, result + image * channels * cells + channel * channel_stride,
+         channel_stride, cell_stride});
   }
 };
 
@@ -161,8 +160,12 @@ struct Cpu {
     Backward<Stored, Cell> backward{
         static_cast<const Stored*>(gradient.grad_output.const_data_ptr()),
         gradient.argmax.const_data_ptr<Cell>(),
-        table, gradient.channels(), gradient.bins(), gradient.cells(),
-        static_cast<Stored*>(gradient.result.mutable_data_ptr()), gradient.channels_last};
+        table,
+        gradient.channels(),
+        gradient.bins(),
+        gradient.cells(),
+        static_cast<Stored*>(gradient.result.mutable_data_ptr()),
+        gradient.channels_last};
     torch::stable::parallel_for(
         0, gradient.batch() * gradient.channels(), kChannelsPerTask,
         [&](int64_t begin, int64_t end) { backward.run(begin, end); });

@@ -1,6 +1,6 @@
-// Conversion between vectors of float32 and the 16-bit types, for files compiled for one instruction
-// set. The results are the same with every set, also for NaN: the processor's own conversion to
-// bfloat16 (AVX-512 BF16) is not used, because it treats small numbers as 0.
+// Conversion between vectors of float32 and the 16-bit types, for files compiled for one
+// instruction set. The results are the same with every set, also for NaN: the processor's own
+// conversion to bfloat16 (AVX-512 BF16) is not used, because it treats small numbers as 0.
 #pragma once
 #include <cstdint>
 #include <cstring>
@@ -59,8 +59,7 @@ template <typename V, typename Isa = ThisIsa>
 inline Bits16 narrow_number(V value) {
 #if defined(__x86_64__)
   if constexpr (Isa::converts_half && Isa::vector_bytes == 64) {
-    return (Bits16)_mm512_maskz_cvtps_ph(
-        0xffff, (__m512)value, _MM_FROUND_TO_NEAREST_INT);
+    return (Bits16)_mm512_maskz_cvtps_ph(0xffff, (__m512)value, _MM_FROUND_TO_NEAREST_INT);
   } else if constexpr (Isa::converts_half && Isa::vector_bytes == 32) {
     return (Bits16)_mm256_cvtps_ph((__m256)value, _MM_FROUND_TO_NEAREST_INT);
   }

@@ -66,22 +66,38 @@ struct Forward {
       while (from < to) {
         int64_t p = from / count, roi = from % count;
         int64_t rois = std::min(count - roi, to - from);
-        pool_panel(image, p * P, table.by_image.data() + first + roi, rois, panel.get(), scratch.get());
+        pool_panel(
+            image, p * P, table.by_image.data() + first + roi, rois, panel.get(), scratch.get());
         from += rois;
       }
     }
   }
 
   void pool_panel(
-      int64_t image, int64_t channel, const int64_t* rois, int64_t roi_count,
-      T* panel, void* scratch) const {
+      int64_t image, int64_t channel, const int64_t* rois, int64_t roi_count, T* panel,
+      void* scratch) const {
     int64_t panel_channels = std::min(P, channels - channel);
-    const T* map = static_cast<const T*>(features.const_data_ptr()) +
-                        image * features.stride(0) + channel * features.stride(1);
+    const T* map = static_cast<const T*>(features.const_data_ptr()) + image * features.stride(0) +
+                   channel * features.stride(1);
     PoolJob<T> job{
-        panel, P, width * P, panel_channels, out.size(2), out.size(3), width,
-        table.windows.data(), table.windows_per_roi, rois, roi_count, kLowest<Stored>,
-        output_of(channel), argmax_of(channel), short_cells, channels * bins, stream, false,
+        panel,
+        P,
+        width * P,
+        panel_channels,
+        out.size(2),
+        out.size(3),
+        width,
+        table.windows.data(),
+        table.windows_per_roi,
+        rois,
+        roi_count,
+        kLowest<Stored>,
+        output_of(channel),
+        argmax_of(channel),
+        short_cells,
+        channels * bins,
+        stream,
+        false,
         scratch};
     // The kernel ends a row by its address, so cells of stride 0 (expanded features) are packed.
     bool in_place = std::is_same_v<Stored, T> && features.stride(1) == 1 &&

@@ -72,11 +72,11 @@ void write_sums(const SumJob<Stored>& job) {
   for (int64_t cell = 0; cell < job.cells; ++cell) {
     if (cell < whole && cell % n == 0) {
       for (int64_t group = 0; group < channels; group += L) {
-        transpose(job.sums + group * job.sums_stride + cell, job.sums_stride,
-                  [&](int i, Vector<Sum> sums) {
-                    write_lanes<Stored>(
-                        sums, L, job.result + (cell + i) * job.cell_stride + group);
-                  });
+        transpose(
+            job.sums + group * job.sums_stride + cell, job.sums_stride,
+            [&](int i, Vector<Sum> sums) {
+              write_lanes<Stored>(sums, L, job.result + (cell + i) * job.cell_stride + group);
+            });
       }
     }
     for (int64_t group = cell < whole ? channels : 0; group < job.channels; group += L) {

@@ -68,7 +68,7 @@ struct PoolJob {
 constexpr int64_t kScratchTiles = 3;
 template <typename T>
 constexpr int64_t tile_elements(int64_t bins) {
-  return (bins + kPanelChannels<T>) * kPanelChannels<T>;
+  return (bins + kPanelChannels<T>)*kPanelChannels<T>;
 }
 template <typename T>
 constexpr int64_t scratch_bytes(int64_t bins) {
@@ -89,7 +89,7 @@ struct SumJob {
   const Compute<Stored>* sums;
   int64_t sums_stride;  // from one channel's plane to the next
   int64_t channels, cells;
-  Stored* result;  // at the first channel
+  Stored* result;                       // at the first channel
   int64_t channel_stride, cell_stride;  // one of the two is 1
 };
 

@@ -5,13 +5,12 @@
 #include <type_traits>
 
 #include "cpu/common/vector.h"
-#include "cpu/roi_pool/convert.h"
+#include "cpu/roi_pool/gradient.h"
 #include "cpu/roi_pool/job.h"
 #include "cpu/roi_pool/key.h"
+#include "cpu/roi_pool/pack.h"
 #include "cpu/roi_pool/stream.h"
 #include "cpu/roi_pool/transpose.h"
-#include "cpu/roi_pool/gradient.h"
-#include "cpu/roi_pool/pack.h"
 
 namespace frcnn {
 namespace {
@@ -47,10 +46,8 @@ inline void pool_window(
     }
     const int32_t last_row = empty ? rows[0] : rows[1];
     for (int64_t row = rows[0]; row < last_row; ++row) {
-      const Panel* cell =
-          job.cells + row * job.row_stride + columns[0] * job.cell_stride + group;
-      const Panel* last =
-          job.cells + row * job.row_stride + columns[1] * job.cell_stride + group;
+      const Panel* cell = job.cells + row * job.row_stride + columns[0] * job.cell_stride + group;
+      const Panel* last = job.cells + row * job.row_stride + columns[1] * job.cell_stride + group;
       Index index = static_cast<Index>(row * job.width + columns[0]);
       for (; cell != last; cell += job.cell_stride, ++index) {
 #pragma GCC unroll 8
@@ -86,7 +83,8 @@ void transpose_tile(const T* tile, int64_t bins, T* lines, Change change) {
   for (int64_t bin = (bins - 1) / L * L; bin >= 0; bin -= L) {
     if (bins - bin <= 2) {  // faster without a square; 7 x 7 bins leave one such bin
       for (int64_t b = bin; b < bins; ++b) {
-        for (int64_t c = 0; c < P; ++c) lines[c * bins + b] = static_cast<T>(change(tile[b * P + c]));
+        for (int64_t c = 0; c < P; ++c)
+          lines[c * bins + b] = static_cast<T>(change(tile[b * P + c]));
       }
       continue;
     }
@@ -176,7 +174,7 @@ constexpr GradientKernel<Stored> kGradient{&widen_run<Stored>, &write_sums<Store
 }  // namespace
 
 RoiPoolKernels roi_pool_kernels(ThisIsa) {
-  return {kPool<float>,     kPool<double>,     kPool<int16_t>,      kGradient<float>,
+  return {kPool<float>,      kPool<double>,       kPool<int16_t>,         kGradient<float>,
           kGradient<double>, kGradient<HalfBits>, kGradient<BFloat16Bits>};
 }
 

@@ -1,6 +1,7 @@
-// 16-bit floating-point numbers as integers in the same order, so that maxima of float16 and bfloat16
-// need no conversion. A key has the bits of the number if it is positive; otherwise all bits except
-// the sign are inverted. Only -0, whose key is -1, is not in order: it must compare equal to 0.
+// 16-bit floating-point numbers as integers in the same order, so that maxima of float16 and
+// bfloat16 need no conversion. A key has the bits of the number if it is positive; otherwise all
+// bits except the sign are inverted. Only -0, whose key is -1, is not in order: it must compare
+// equal to 0.
 #pragma once
 #include <cstdint>
 
