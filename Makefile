@@ -6,12 +6,14 @@
 # make results-quick  run the shortest comparison of docs/results.md, on the VOC data in FRCNN_DATA:
 #                     half an hour
 # make results        run all comparisons of docs/results.md: hours
+# make pictures       draw the detections of MODEL on the photographs of the README
+# make results-pictures  draw the pictures of docs/results.md with MODEL, on the VOC data in FRCNN_DATA
 # make test-hostile   test bad input, fuzzing, killed processes, full disks
 # make test-long      test what takes minutes: load, every way to stop
 # make test-random    run the tests in random order
 # make coverage       measure the branch coverage of the engine, the proposals and the commands
 # make fuzz           fuzz every reader with atheris, for SECONDS in total
-# make reference      generate docs/commands.md from the commands
+# make reference      generate docs/commands.md, and the tables of docs/models.md
 # make style          run ruff and mypy
 # make docs           build the documentation site in site/, which needs no network
 # make lint           run style and docs
@@ -32,7 +34,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --d
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test results-quick results reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-abi test-portable clean
+.PHONY: setup demo test results-quick results pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-abi test-portable clean
 
 setup: $(VENV)/.ready
 
@@ -114,9 +116,26 @@ results-quick results: setup
 	FRCNN=$(FRCNN) docs/results/comparisons.sh $@ $(RESULTS)
 	$(BIN)/python docs/results/table.py $(RESULTS)
 
+# Photographs: docs/images/photos. MODEL is a file, or a run by its folder or name.
+pictures: setup
+	@test -n "$(MODEL)" || { echo "Name a model of VOC's classes: make $@ MODEL=runs/NAME"; exit 1; }
+	$(BIN)/python docs/results/photos.py $(MODEL) docs/images/detections.jpg
+
+results-pictures: setup
+	@test -n "$(MODEL)" || { echo "Name a model of VOC's classes: make $@ MODEL=runs/NAME"; exit 1; }
+	mkdir -p $(RESULTS)
+	$(FRCNN) eval $(MODEL) voc2007 --split test --source selective-search \
+		--save-detections $(RESULTS)/found.json
+	$(FRCNN) report $(MODEL) --dataset voc2007 --split test \
+		--detections $(RESULTS)/found.json --out $(RESULTS)/report
+	cp $(RESULTS)/report/precision-recall.png docs/images/voc-precision-recall.png
+	cp $(RESULTS)/report/training-loss.png docs/images/voc-loss.png
+	$(BIN)/python docs/results/detections.py $(RESULTS)/found.json voc2007 test \
+		docs/images/voc-detections.png
+
 # docs/commands.md documents all commands. It is generated from the commands.
 reference: setup
-	$(BIN)/python -m frcnn_cli.reference docs/commands.md
+	$(BIN)/python -m frcnn_cli.reference docs/commands.md docs/models.md
 
 style: setup
 	$(BIN)/ruff check .

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from frcnn_cli.engine.compression.choose import CompressedModel
     from frcnn_cli.engine.evaluation.scores import Evaluation
     from frcnn_cli.engine.exchange.export import Export
+    from frcnn_cli.engine.models.shipped.table import ListedModel, list_models
     from frcnn_cli.engine.proposals.run import ProposeResult
     from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
     from frcnn_cli.engine.training.run import Trained
@@ -46,6 +47,7 @@ _MODULES = {
     "frcnn_cli.engine.compression.choose": ("CompressedModel",),
     "frcnn_cli.engine.evaluation.scores": ("Evaluation",),
     "frcnn_cli.engine.exchange.export": ("Export",),
+    "frcnn_cli.engine.models.shipped.table": ("ListedModel", "list_models"),
     "frcnn_cli.engine.proposals.run": ("ProposeResult",),
     "frcnn_cli.engine.records": ("Dataset", "GroundTruth", "ImageRecord"),
     "frcnn_cli.engine.training.run": ("Trained",),
@@ -67,6 +69,7 @@ __all__ = [
     "GroundTruth",
     "ImageRecord",
     "InputError",
+    "ListedModel",
     "MisuseError",
     "Progress",
     "Proposals",
@@ -79,6 +82,7 @@ __all__ = [
     "export",
     "find_dataset",
     "generate_dataset",
+    "list_models",
     "propose",
     "read_proposals",
     "resume",

@@ -33,7 +33,7 @@ COMMANDS = {
         "compress.command:compress",
         "Compress a model by truncated SVD: smaller and faster.",
     ),
-    "model": ("model:model", "Show the layers of a model or a backbone."),
+    "model": ("model.group:model", "List named models; show the layers of a model or a backbone."),
     "proposals": (
         "proposals.group:proposals",
         "Inspect, convert, evaluate, merge and draw proposal files.",

@@ -1,6 +1,7 @@
-"""Generate the reference of all commands from the commands themselves.
+"""Generate the reference of all commands, and the tables of models in another page.
 
-`python -m frcnn_cli.reference docs/commands.md` writes the page.
+`python -m frcnn_cli.reference docs/commands.md docs/models.md` writes the first page, and replaces
+the tables of the second.
 """
 
 from __future__ import annotations
@@ -13,8 +14,12 @@ from pathlib import Path
 import click
 
 from frcnn_cli.cli import ENVIRONMENT, EXIT_CODES, cli
+from frcnn_cli.commands.model.list import LEGEND, figures
+from frcnn_cli.engine.models.shipped.table import list_models
 from frcnn_proposals.files import write_whole
 
+_MODELS = "<!-- Tables that `make reference` writes. -->"
+_END_OF_MODELS = "<!-- End of the tables. -->"
 _HEAD = """# Commands
 
 This page is generated from the commands by `make reference`; a test checks that it is current.
@@ -61,11 +66,37 @@ def _describe(command: click.Command, context: click.Context) -> Iterator[str]:
         yield "\n".join(["| option | |", "|---|---|", *rows, ""])
 
 
+def with_models(page: str) -> str:
+    """Return a page with its tables of models replaced by current ones."""
+    before, _, rest = page.partition(_MODELS)
+    _, end, after = rest.partition(_END_OF_MODELS)
+    return "".join([before, _MODELS, "\n\n", "\n".join(_models()), "\n", end, after])
+
+
+def _models() -> Iterator[str]:
+    models = list_models()
+    headings = [" ".join(heading.split()) for heading in figures(models[0])]
+    yield f"| name | | backbone | {' | '.join(headings)} |"
+    yield "|---|---|---|" + "---:|" * len(headings)
+    for model in models:
+        cells = [f"`{model.name}`", model.summary, f"`{model.backbone}`", *figures(model).values()]
+        yield f"| {' | '.join(map(_cell, cells))} |"
+    yield f"\n{LEGEND}\n"
+    yield from ("| name | command that makes it |", "|---|---|")
+    yield from (f"| `{model.name}` | `{model.command}` |" for model in models)
+    for model in models:
+        if model.card:
+            yield from (f"\n## Model card of `{model.name}`\n", "| | |", "|---|---|")
+            yield from (f"| {_cell(name)} | {_cell(text)} |" for name, text in model.card.items())
+
+
 def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-        sys.exit("Usage: python -m frcnn_cli.reference FILE")
+    if len(sys.argv) != 3 or sys.argv[1].startswith("-"):
+        sys.exit("Usage: python -m frcnn_cli.reference COMMANDS_PAGE MODELS_PAGE")
     write_whole(Path(sys.argv[1]), reference().encode())
+    models_page = Path(sys.argv[2])
+    write_whole(models_page, with_models(models_page.read_text(encoding="utf-8")).encode())

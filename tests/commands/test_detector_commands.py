@@ -12,6 +12,7 @@ import pytest
 from called import frcnn
 from numpy.typing import NDArray
 
+from frcnn_cli.engine.models.shipped import table
 from frcnn_cli.engine.models.store import load_model
 from frcnn_proposals.store.reader import open_store
 
@@ -288,10 +289,16 @@ def test_compress_then_detect_with_the_smaller_model(
     ],
 )
 def test_misuse_ends_in_a_short_message(
-    home: Path, arguments: list[str], code: int, words: str
+    home: Path,
+    arguments: list[str],
+    code: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     import re
 
+    monkeypatch.setattr(table, "FOLDER", tmp_path)  # a package without models
     (home / "empty").mkdir(exist_ok=True)
     result = frcnn(*(argument.format(home=home) for argument in arguments))
     assert result.exit_code == code, result.output

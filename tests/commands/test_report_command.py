@@ -11,6 +11,7 @@ import pytest
 from called import frcnn
 
 from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.models.shipped import table
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import create_model
@@ -138,8 +139,14 @@ def test_a_second_report_removes_plots_of_the_first(home: Path, tmp_path: Path) 
     ],
 )
 def test_misuse_prints_a_short_message(
-    home: Path, arguments: list[str], code: int, words: str
+    home: Path,
+    arguments: list[str],
+    code: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(table, "FOLDER", tmp_path)  # a package without models
     result = frcnn("report", *(argument.format(home=home) for argument in arguments))
     assert result.exit_code == code, result.output
     assert words in " ".join(result.output.split())

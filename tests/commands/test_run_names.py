@@ -115,7 +115,7 @@ def test_a_single_argument_is_a_model_or_a_dataset(home: Path) -> None:
     [
         (("eval", "newset"), "Did you mean the run newest?"),
         (("export", "newset"), "Did you mean the run newest?"),
-        (("model", "info", "newset"), "`frcnn runs` lists the runs"),
+        (("model", "info", "newset"), "Did you mean the run newest?"),
         (("eval", "runs/gone"), "runs/gone: model not found"),
     ],
 )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 import os
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
@@ -17,8 +19,9 @@ from frcnn_cli.cli import cli
 from frcnn_cli.commands.shared.options import LiteralDefault
 from frcnn_cli.engine.models.experiment_options import FIELDS
 from frcnn_cli.engine.models.presets import base_experiment
+from frcnn_cli.engine.models.shipped.table import list_models
 from frcnn_cli.engine.settings.fields import values_of
-from frcnn_cli.reference import commands_below, reference
+from frcnn_cli.reference import commands_below, reference, with_models
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 EVERY = {
@@ -31,6 +34,16 @@ EXAMPLES = {shown.where.removesuffix(" --help") for shown in in_helps()}
 def test_the_page_matches_the_commands() -> None:
     page = (REPOSITORY / "docs" / "commands.md").read_text(encoding="utf-8")
     assert page == reference(), "run `make reference`"
+
+
+def test_the_page_of_models_has_the_current_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    page = (REPOSITORY / "docs" / "models.md").read_text(encoding="utf-8")
+    assert page == with_models(page), "run `make reference`"
+    (voc, *_) = list_models()
+    changed = replace(voc, map=12.3, card={"weaknesses": "none | known"})
+    monkeypatch.setattr("frcnn_cli.reference.list_models", lambda: (changed,))
+    assert re.search(r"\| `voc` \| .* \| 12\.3 \|", with_models(page))
+    assert "| weaknesses | none \\| known |" in with_models(page)
 
 
 @pytest.mark.parametrize("path", EVERY)

@@ -11,6 +11,8 @@ from documented import Shown, in_blocks, in_helps, pages
 from documented_home import copy_home, make_home, run, stop
 from documented_output import outputs, unprinted
 
+from frcnn_cli.engine.models.shipped.table import default_path
+
 # Commands that are only parsed, and the reason.
 NOT_RUN = {
     r"report MODEL MODEL": "a synopsis",
@@ -22,10 +24,12 @@ NOT_RUN = {
     r"/new/": "needs data that has moved; tests/commands/train/test_train_settings.py moves it",
     r"torchrun": "tests/commands/train/test_torchrun.py runs it",
 }
+if default_path() is None:
+    NOT_RUN[r"model info voc$"] = "needs the model that the package does not contain yet"
 # Pages and helps that take more than three seconds; pytest -m long runs them.
 SLOW = (
     r"compression|detection|experiments|export|report|results|training-speed"
-    r"|frcnn --help|frcnn (compress|export|report|bench (detect|roi-pool|train.*)) --help"
+    r"|frcnn --help|frcnn (compress|export|report|bench (detect|models|roi-pool|train.*)) --help"
 )
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import configparser
 import re
+import subprocess
+import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +14,7 @@ import pytest
 import yaml
 
 from frcnn_cli import __version__
+from frcnn_cli.engine.models.shipped.table import FOLDER
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS
 from frcnn_proposals.sources.registry import list_sources
 
@@ -152,6 +156,25 @@ def test_the_architecture_page_lists_files_that_exist() -> None:
     for row in rows:
         path = REPOSITORY / re.sub("^backbones/", backbones, row)
         assert (path.parent if path.stem == "NAME" else path).exists(), row
+
+
+def test_wheels_and_source_distributions_contain_shipped_models(tmp_path: Path) -> None:
+    """What setuptools would put into them, without compiling."""
+    words = f"egg_info --egg-base {tmp_path} build_py --build-lib {tmp_path / 'wheel'}"
+    source = f"sdist --formats tar --dist-dir {tmp_path}"
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", *words.split(), *source.split()],
+        cwd=REPOSITORY, check=True, capture_output=True,
+    )  # fmt: skip
+    files = [path for path in FOLDER.iterdir() if path.suffix in (".toml", ".safetensors")]
+    assert any(path.suffix == ".toml" for path in files)
+    (archive,) = tmp_path.glob("*.tar")
+    with tarfile.open(archive) as content:
+        sources = {"/".join(name.split("/")[1:]) for name in content.getnames()}
+    for file in files:
+        inside = file.relative_to(REPOSITORY)
+        assert inside.as_posix() in sources
+        assert (tmp_path / "wheel" / inside.relative_to("src")).read_bytes() == file.read_bytes()
 
 
 def test_every_backbone_and_every_source_is_documented() -> None:

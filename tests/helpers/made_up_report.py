@@ -83,7 +83,7 @@ def made_up_detections(dataset: Dataset, seed: int) -> dict[str, Detections]:
 
 
 def made_up_subject(dataset: Dataset, seed: int, name: str) -> Subject:
-    """A subject with a training log and times, like that of a model."""
+    """A subject with a training log, times and sizes, like that of a model."""
     subject = subject_of_file(dataset, made_up_detections(dataset, seed), Path(name))
     steps = tuple(range(1, 301))
     losses = {
@@ -94,6 +94,8 @@ def made_up_subject(dataset: Dataset, seed: int, name: str) -> Subject:
         name=name,
         log=TrainingLog(steps, losses, ((100, 0.2), (300, 0.4))),
         stages={"convolution": 0.1, "RoI pooling": 0.01, "fc6": 0.05, "the rest": 0.02},
+        parameters=10_500_000,
+        file_bytes=42_000_000,
     )
 
 

@@ -67,6 +67,18 @@ def test_words_of_the_enlarged_caption_are_apart(chromium: Browser, pets: Path) 
     assert min(gaps) >= 4
 
 
+def test_the_button_that_closes_is_beside_the_caption(chromium: Browser, pets: Path) -> None:
+    """In a narrow window, too, it does not take a row of its own."""
+    chromium.open(pets, NARROW)
+    chromium.run("document.querySelector('#pairs .open').click()")
+    close, step, caption = chromium.run(
+        "return ['[data-close]', '[data-step]', '#lightbox-caption'].map((name) =>"
+        "document.querySelector('#lightbox ' + name).getBoundingClientRect().toJSON())"
+    )
+    assert close["bottom"] <= step["top"]
+    assert close["top"] <= caption["bottom"]
+
+
 @pytest.mark.parametrize("page", ["single", "double"])
 def test_texts_of_all_plots_have_about_one_size(
     chromium: Browser, page: str, request: pytest.FixtureRequest
@@ -131,6 +143,31 @@ def test_the_first_column_keeps_its_rules_when_a_table_scrolls(
             screen.getpixel((round(x), y)) for y in range(round(bottom) - 3, round(bottom) + 1)
         ]
         assert max(column) - min(column) > 15
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_shadow_shows_that_a_table_scrolls(chromium: Browser, pets: Path, scheme: str) -> None:
+    chromium.open(pets, NARROW, scheme)
+    shades = []
+    for position in (0, 1e6):
+        x, y = chromium.run(
+            "const frame = document.getElementById('threshold-table').parentElement;"
+            "frame.scrollIntoView({block: 'center'}); frame.scrollLeft = arguments[0];"
+            "const box = frame.getBoundingClientRect(); return [box.right - 1, box.top + 3];",
+            position,
+        )
+        screen = PIL.Image.open(io.BytesIO(chromium.driver.get_screenshot_as_png())).convert("L")
+        shades.append(screen.getpixel((int(x), int(y))))
+    assert abs(shades[0] - shades[1]) > 30
+
+
+def test_the_headline_numbers_fill_one_row(chromium: Browser, pets: Path) -> None:
+    chromium.open(pets, (1000, 900))
+    tops = chromium.run(
+        "return [...document.querySelectorAll('.headline > div')].map((e) => e.offsetTop)"
+    )
+    assert len(tops) == 7
+    assert len(set(tops)) == 1
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

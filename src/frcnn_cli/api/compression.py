@@ -46,7 +46,8 @@ def compress(
     values. budget: best ranks that take this share of the time. max_drop: smallest layers that lose
     at most this many mAP points, on a split that the model was not trained on. half: store weights
     in bfloat16. dataset: to measure mAP before and after. parameters: of `source`. precision: of
-    the measurements. out: by default next to the model, named by the bound. Raises Error if no
+    the measurements. out: by default next to the model, or in the current folder
+    for a shipped model, named by the bound. Raises Error if no
     ranks meet the bound.
     """
     reporter = reporter_for(progress)

@@ -83,7 +83,8 @@ class Detector:
         runs_root: str | Path = "runs",
         max_pixels: int = MAX_PIXELS,
     ) -> Detector:
-        """Load a model: a file, a run by its folder or name, or None for the newest run.
+        """Load a model: a file, a run by its folder or name, a shipped model such as "voc", or None
+        for the newest run, or else for voc.
 
         Settings are those of `frcnn detect`; None keeps the model's value. score_threshold: minimum
         score, by default 0.5, or a margin of 0 for SVMs. classes: names of the classes to return,

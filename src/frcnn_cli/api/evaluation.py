@@ -44,12 +44,12 @@ def evaluate(
 ) -> Evaluation:
     """The VOC and COCO averages of a model on a dataset, as `frcnn eval`.
 
-    model: a .safetensors file, a run's folder, or None for the newest run. dataset: None is the
-    dataset that the model was trained on. split: None is test if annotated, otherwise val.
-    proposals: a proposal file; None computes them by `source` into the cache. parameters: of the
-    source; without `source`, changes to those of the model's source. Detection settings are those
-    of `Detector.load`. save_detections: file of COCO results. An interrupted evaluation is resumed
-    by the same call. Raises Error if model, dataset and proposals do not match.
+    model: as in `Detector.load`. dataset: None is the dataset that the model was trained on. split:
+    None is test if annotated, otherwise val. proposals: a proposal file; None computes them by
+    `source` into the cache. parameters: of the source; without `source`, changes to those of the
+    model's source. Detection settings are those of `Detector.load`. save_detections: file of COCO
+    results. An interrupted evaluation is resumed by the same call. Raises Error if model, dataset
+    and proposals do not match.
     """
     reporter = reporter_for(progress)
     data = data_options(dataset, split, data_root, proposals, source, parameters, allow_mismatch)

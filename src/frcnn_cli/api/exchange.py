@@ -28,7 +28,8 @@ def export(
 
     format: onnx, for onnxruntime and others, or torch-export, a .pt2 for PyTorch. plain: build RoI
     pooling from basic operators, for runtimes without MaxRoiPool. out: by default next to the
-    model. Raises Error if a package is missing or the file's outputs differ.
+    model, or in the current folder for a shipped model. Raises Error if a package is missing or the
+    file's outputs differ.
     """
     path = find_model(None if model is None else Path(model), Path(runs_root))
     target = export_path(path, None if out is None else Path(out), format, plain)

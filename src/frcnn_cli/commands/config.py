@@ -23,7 +23,8 @@ from frcnn_cli.engine.models.experiment_options import (
 from frcnn_cli.engine.models.file import read_architecture, read_description
 from frcnn_cli.engine.models.presets import base_experiment, base_name
 from frcnn_cli.engine.models.provenance import stored_experiment
-from frcnn_cli.engine.models.store import SETTING_FILE, find_model, find_run
+from frcnn_cli.engine.models.shipped.table import display_name
+from frcnn_cli.engine.models.store import SETTING_FILE, find_model, find_run, warn_of_other_meanings
 from frcnn_cli.engine.proposals.cache import cache_folder
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import values_of
@@ -38,7 +39,8 @@ from frcnn_proposals.errors import MisuseError
     "--run",
     metavar="MODEL",
     type=AnyPath,
-    help="Show the settings of this model instead: a file, or a run by its folder or name.",
+    help="Show the settings of this model instead: a file, a run by its folder or name, or a "
+    "shipped model.",
 )
 @runs_root
 @click.option("--changed", is_flag=True, help="Show only settings that differ from the default.")
@@ -67,6 +69,7 @@ def show(
     if run is None:
         experiment, sources = _from_options(options)
     elif options == SettingOptions(runs_root=runs_root):
+        warn_of_other_meanings(output, run, runs_root)
         experiment, sources = _from_run(run, runs_root)
     else:
         raise MisuseError("--run shows the settings of a run: omit all other settings.")
@@ -122,7 +125,7 @@ def _from_run(given: Path, runs_root: Path) -> tuple[Experiment, dict[str, str]]
     file = find_model(path, runs_root)
     origin = read_description(file)["origin"]
     experiment = stored_experiment(origin, read_architecture(file), file)
-    return experiment, _sources(experiment, str(file))
+    return experiment, _sources(experiment, display_name(file))
 
 
 def _sources(experiment: Experiment, source: str) -> dict[str, str]:

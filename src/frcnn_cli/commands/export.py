@@ -10,7 +10,8 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.engine.exchange.export_path import SUFFIXES, Format, export_path
-from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.models.shipped.table import display_name
+from frcnn_cli.engine.models.store import find_model, note_model
 
 
 @click.command()
@@ -29,7 +30,10 @@ from frcnn_cli.engine.models.store import find_model
     help="onnx: build RoI pooling from basic operators, for runtimes without MaxRoiPool.",
 )
 @click.option(
-    "--out", type=options.OutputFile, show_default="next to the model", help="File to write."
+    "--out",
+    type=options.OutputFile,
+    show_default="next to the model; in the current folder for a shipped model",
+    help="File to write.",
 )
 @options.runs_root
 @options.json_file
@@ -43,7 +47,7 @@ def export(
     runs_root: Path,
     json_path: Path | None,
 ) -> None:
-    """Export MODEL (default: the newest run's model) for other runtimes.
+    """Export MODEL (default: the newest run's model, or else voc) for other runtimes.
 
     The exported model takes images of any size and returns scores and boxes per proposal, before
     non-maximum suppression; docs/export.md has a script that runs it. After the export, the file is
@@ -54,7 +58,7 @@ def export(
     frcnn export runs/voc2007-vgg16 --format torch-export
     """
     path = find_model(model, runs_root)
-    output.note(f"Model: {path}")
+    note_model(output, path, model, runs_root)
     target = export_path(path, out, kind, plain)
     from frcnn_cli.engine.exchange.export import export_model
 
@@ -66,7 +70,7 @@ def export(
     )
     if json_path is not None:
         values = {
-            "model": str(path),
+            "model": display_name(path),
             "exported": str(target),
             "format": kind,
             "opset": exported.opset,

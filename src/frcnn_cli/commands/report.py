@@ -84,9 +84,9 @@ class ReportOptions:
 def report(output: Output, /, **given: Any) -> None:
     """Write a report on MODEL: scores, errors, example images, time.
 
-    MODEL is a file, or a run by its folder or name, by default the newest run. Two models are
-    shown side by side, with their differences image by image. The report is one self-contained
-    page that opens anywhere. Plots are also written next to it as PNG files.
+    MODEL is a file, a run by its folder or name, or a shipped model, by default the newest run, or
+    else voc. Two models are shown side by side, with their differences image by image. The report
+    is one self-contained page that opens anywhere. Plots are also written next to it as PNG files.
 
     \b
     frcnn report --out report

@@ -43,12 +43,14 @@ def test_the_highest_score_is_given(home: Path) -> None:
     result = detect("--score-threshold", "0.97")
     assert f"the highest score is {best:.3f}, below the threshold of 0.97" in result.stderr
     assert "--score-threshold" in result.stderr
+    assert "Classes that were looked for: circle, square." in result.stderr
     assert "highest" not in detect("--score-threshold", "0.0").output
 
 
 def test_the_score_of_other_classes_is_not_given(home: Path) -> None:
     result = detect("--score-threshold", "0.97", "--classes", "circle")
     assert "No detections." in result.stderr
+    assert "Classes that were looked for: circle." in result.stderr
     assert "highest" not in result.output
 
 
@@ -56,4 +58,10 @@ def test_unknown_scores_are_skipped() -> None:
     assert highest([None, 0.2, None, 0.4]) == 0.4
     assert highest([None]) is None
     assert highest([Detections().best_rejected]) is None
-    assert nothing_found(None, 0.5) == "No detections."
+
+
+def test_a_model_with_many_classes_names_some() -> None:
+    names = [f"class {number}" for number in range(80)]
+    told = nothing_found(None, 0.5, names)
+    assert told.startswith("No detections.\nClasses that were looked for: class 0, class 1, ")
+    assert told.endswith(", class 24 and 55 more.")

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from frcnn_cli.engine.drawing.captions import place_captions
-from frcnn_cli.engine.drawing.colours import class_colour
+from frcnn_cli.engine.drawing.colours import Colour, class_colour, ink_on
 from frcnn_cli.engine.drawing.detections import draw_detections
 from frcnn_cli.engine.records import Detections
 
@@ -93,6 +93,24 @@ def test_colours_of_classes_are_far_apart() -> None:
     assert apart[:20, :20].min() > 30
     assert apart.min() > 10
     assert lab[:, 0].min() > 40
+    assert colours.max(axis=1).min() > 0.65  # none is dull
+
+
+def luminance(colour: Colour) -> float:
+    """The relative luminance of WCAG 2."""
+    parts = [value / 255 for value in colour]
+    linear = [
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    ]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_every_caption_is_readable() -> None:
+    """Text and background have the contrast that WCAG AA requires."""
+    for label in range(1, 129):
+        colour = class_colour(label)
+        dark, bright = sorted((luminance(colour), luminance(ink_on(colour))))
+        assert (bright + 0.05) / (dark + 0.05) >= 4.5, label
 
 
 def test_any_label_has_a_colour() -> None:

@@ -117,11 +117,30 @@ def test_no_marker_is_at_the_edge_of_the_recall() -> None:
         assert bottom < y < top
 
 
+def test_the_ends_of_shares_have_no_decimals() -> None:
+    assert {text for text, _ in texts(recall)} & {"0", "1", "0.0", "1.0"} == {"0", "1"}
+
+
 def test_differences_of_a_few_points_are_visible() -> None:
     """The axis of mAP begins near the lowest value, so that 3 points fill it."""
     numbers = [float(text) for text, _ in texts(ranks) if re.fullmatch(r"\d\d\.\d", text)]
     assert numbers
     assert 68 < min(numbers) < max(numbers) < 73
+
+
+def test_unusable_times_are_not_drawn() -> None:
+    """Points with unusable times at 9 s leave the axis as it is without them."""
+
+    def swept(seconds: float, usable: bool) -> bytes:
+        points = tuple(
+            RankMeasurement(rank, {}, {}, 1, 1, seconds if rank == 32 else 0.1, 0.7, usable)
+            for rank in MAPS
+        )
+        return rank_plot(RankSweep(dataset(), False, points), "svg")
+
+    assert b"nan" not in swept(9.0, usable=False)
+    assert swept(9.0, usable=False) == swept(5.0, usable=False)
+    assert swept(9.0, usable=True) != swept(5.0, usable=True)
 
 
 def test_the_axis_of_an_equal_map_has_room() -> None:

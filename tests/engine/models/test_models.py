@@ -12,6 +12,7 @@ import torch
 
 from frcnn_cli.engine.compression.layers import compress
 from frcnn_cli.engine.models.file import Stored, save_tensors, upgraded
+from frcnn_cli.engine.models.shipped import table
 from frcnn_cli.engine.models.store import find_model, load_model, save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing
@@ -107,7 +108,10 @@ def test_the_newest_run_is_found(small_model: FastRCNN, tmp_path: Path) -> None:
     assert find_model(tmp_path / "old", tmp_path).parent.name == "old"
 
 
-def test_without_a_model_the_message_says_how_to_get_one(tmp_path: Path) -> None:
+def test_without_a_model_the_message_says_how_to_get_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "FOLDER", tmp_path)  # a package without models
     with pytest.raises(MisuseError, match="frcnn train"):
         find_model(None, tmp_path)
 

@@ -11,8 +11,10 @@ import pytest
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_cli.engine.models.provenance import with_dataset
 from frcnn_cli.engine.models.seen_images import count_seen, trained_on
+from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.settings import DataSettings
 from frcnn_proposals.images import image_digest
 
@@ -64,6 +66,38 @@ def test_part_of_a_split_is_seen_without_the_training_images(shapes: Path) -> No
     assert trained_on(training, moved) is True
     assert trained_on(training, replace(moved, split="val")) is False
     assert trained_on(training, replace(moved, split="all")) is True
+
+
+@pytest.mark.parametrize(
+    ("name", "folder", "seen"),
+    [
+        ("voc2007", "images", 3),
+        ("voc2012+voc2007", "images", 3),
+        ("/data/VOCdevkit/VOC2007", "images", 3),
+        ("/data/VOCdevkit", "VOC2007/JPEGImages", 3),
+        ("/data/mine", "images", 0),
+    ],
+)
+def test_images_of_voc2007_are_the_same_by_id(name: str, folder: str, seen: int) -> None:
+    """Whatever their bytes and annotations, unless the classes show that they are others."""
+    ids = ("000001", "000002", "000003", "000004")
+    trained = voc_dataset("voc2007", "VOC2007/JPEGImages", ids[:3], width=500)
+    digests = {image_id: f"{image_id}{'a' * 58}" for image_id in ids}
+    origin = with_dataset({}, Fingerprint.of(trained, digests))
+    dataset = voc_dataset(name, folder, ids, width=640)
+    others = {image_id: f"{image_id}{'b' * 58}" for image_id in ids}
+    training = DataSettings("voc2007", "train")
+    for known in (others, {}):
+        assert count_seen(origin, training, dataset, known) == seen
+        assert bool(trained_on(training, dataset, origin)) == bool(seen)
+    mine = replace(dataset, classes=("circle", "square"))
+    assert count_seen(origin, training, mine, others) == 0
+
+
+def voc_dataset(name: str, folder: str, ids: tuple[str, ...], width: int) -> Dataset:
+    """A dataset with the classes of VOC, whose files do not exist."""
+    images = (ImageRecord(i, Path(f"/nowhere/{folder}/{i}.jpg"), width, 375) for i in ids)
+    return Dataset(name, "train", VOC_CLASSES, tuple(images))
 
 
 def test_a_fingerprint_knows_the_training_images(shapes: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import PIL.Image
 import pytest
 
 from frcnn_cli.engine.records import ImageRecord
-from frcnn_cli.engine.report.self_contained import SIDE, Thumbnails
+from frcnn_cli.engine.report.self_contained import SIDE, Thumbnails, breakable
 
 
 @pytest.fixture
@@ -48,3 +48,11 @@ def test_an_unreadable_image_has_no_thumbnail(tmp_path: Path) -> None:
     assert thumbnails.of(ImageRecord("gone", tmp_path / "gone.jpg")) is None
     assert "gone.jpg" in thumbnails.unreadable["gone"]
     assert thumbnails.omitted == 0
+
+
+def test_names_break_after_separators_and_not_within_numbers() -> None:
+    assert breakable("sampling.background_iou") == "sampling.<wbr>background_<wbr>iou"
+    assert breakable("runs/a/model-x.pt") == "runs/<wbr>a/<wbr>model-<wbr>x.<wbr>pt"
+    for name in ("0.0003 (adamw), times 0.1", "1024, 1024", "-", "a-1", "_x"):
+        assert breakable(name) == name
+    assert breakable("<i>.b") == "&lt;i&gt;.b"

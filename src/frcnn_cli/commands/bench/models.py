@@ -9,6 +9,7 @@ import click
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import make_table
+from frcnn_cli.engine.models.shipped.table import display_name
 from frcnn_proposals.wording import counted
 
 
@@ -38,7 +39,7 @@ def bench_models(
     selective search. Ratios are meaningful only on an otherwise idle machine.
 
     \b
-    frcnn bench models runs/a runs/a/model-svd-128.safetensors
+    frcnn bench models runs/voc2007 runs/voc2007/model-svd-256.safetensors
     """
     from frcnn_cli.engine.benchmarks.models import benchmark_models
 
@@ -48,7 +49,7 @@ def bench_models(
     headings = ("model", "proposals given, s", "ratio", "from pixels, s", "ratio")
     rows = (
         (
-            str(times.path),
+            display_name(times.path),
             f"{times.given_s:.3f}",
             f"{times.given_ratio:.2f}",
             f"{times.made_s:.3f}",

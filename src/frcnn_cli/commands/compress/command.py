@@ -79,7 +79,8 @@ class CompressOptions:
 @click.option(
     "--out",
     type=options.OutputFile,
-    show_default="next to the model, such as model-svd-256.safetensors",
+    show_default="next to the model, such as model-svd-256.safetensors; in the current folder for "
+    "a shipped model",
     help="File for the compressed model.",
 )
 @click.option(
@@ -97,7 +98,8 @@ class CompressOptions:
 @options.json_file
 @pass_output
 def compress(output: Output, /, model: str | None, dataset: str | None, **given: Any) -> None:
-    """Compress fc6 and fc7 of MODEL (default: the newest run's model) by truncated SVD.
+    """Compress fc6 and fc7 of MODEL (default: the newest run's model, or else voc) by truncated
+    SVD.
 
     With DATASET, mAP is measured before and after. Choose the ranks by one of --svd-rank,
     --energy, --budget and --max-drop, or compare ranks with --sweep. If one rank is given for
@@ -123,7 +125,7 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
     from frcnn_cli.engine.models.loaded import open_model
 
     device = find_device(chosen.device)
-    loaded = open_model(source, chosen.runs_root, device, chosen.precision, output)
+    loaded = open_model(path, chosen.runs_root, device, chosen.precision, output)
     images = open_images_for(loaded, how, chosen.data, output)
     if ranks is not None:
         assert images is not None

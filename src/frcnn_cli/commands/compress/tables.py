@@ -16,6 +16,7 @@ from frcnn_cli.engine.compression.costs import Cost
 from frcnn_cli.engine.compression.layers import CompressedLayer
 from frcnn_cli.engine.compression.search import Search
 from frcnn_cli.engine.compression.sweep import RankSweep
+from frcnn_cli.engine.models.shipped.table import display_name
 from frcnn_cli.engine.records import Dataset
 
 STAGE_TITLES = {"conv": "convolutions", "roi_pooling": "RoI pooling", "rest": "other"}
@@ -102,7 +103,7 @@ def compression_to_json(compressed: CompressedModel) -> dict[str, Any]:
     """All results as JSON values."""
     compression, search, dataset = compressed.compression, compressed.search, compressed.dataset
     return {
-        "model": str(compressed.source),
+        "model": display_name(compressed.source),
         "compressed": str(compressed.path),
         "bound": compressed.bound.to_json(),
         "half": compressed.half,

@@ -63,8 +63,8 @@ class DetectOptions:
 @click.option(
     "--model",
     type=options.AnyPath,
-    show_default="newest run",
-    help="Model file, or a run by its folder or name.",
+    show_default="newest run, or else voc",
+    help="Model file, a run by its folder or name, or a shipped model.",
 )
 @options.proposals_of_images
 @options.source
@@ -204,7 +204,7 @@ def _print_files(
         output.print(detection_table(found, detector.loaded.classes))
         if not any(map(len, found.values())):
             best = highest(each.best_rejected for each in found.values())
-            output.note(nothing_found(best, detector.settings.score_threshold))
+            output.note(nothing_found(best, detector.settings.score_threshold, detector.classes))
         if chosen.viz:
             output.print(f"Annotated images: [bold]{escape(str(chosen.out))}[/]")
     _note_files(output, chosen.outputs)
@@ -225,7 +225,9 @@ def _print_video(
 ) -> None:
     output.print(video_table(done.objects))
     if not done.objects:
-        output.note(nothing_found(done.best_rejected, detector.settings.score_threshold))
+        output.note(
+            nothing_found(done.best_rejected, detector.settings.score_threshold, detector.classes)
+        )
     output.note(
         f"{counted(done.frames, 'frame')} in {done.seconds:.1f} s: "
         f"{rate_of(done.frames / done.seconds, 'frame')}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 
 from rich.markup import escape
 from rich.table import Table
@@ -12,6 +13,7 @@ from frcnn_cli.engine.records import Detections
 
 _ROWS_PER_IMAGE = 10
 _FEW_IMAGES = 3
+_NAMED_CLASSES = 25
 
 
 def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
@@ -38,13 +40,21 @@ def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> T
     return table
 
 
-def nothing_found(best_rejected: float | None, threshold: float | None) -> str:
-    """A line for images without any detection, with the score that came closest."""
+def nothing_found(
+    best_rejected: float | None, threshold: float | None, classes: Sequence[str]
+) -> str:
+    """Lines for images without any detection: the score that came closest, and what was sought.
+
+    classes: of the model, or those of them that were requested.
+    """
+    more = f" and {len(classes) - _NAMED_CLASSES} more" if len(classes) > _NAMED_CLASSES else ""
+    names = ", ".join(classes[:_NAMED_CLASSES]) + more
+    sought = f"Classes that were looked for: {names}."
     if best_rejected is None or threshold is None:
-        return "No detections."
+        return f"No detections.\n{sought}"
     return (
         f"No detections: the highest score is {best_rejected:.3f}, below the threshold of "
-        f"{threshold:g}. Lower it with --score-threshold."
+        f"{threshold:g}. Lower it with --score-threshold.\n{sought}"
     )
 
 

@@ -98,9 +98,9 @@ def parse_sweep(text: str) -> tuple[int, ...]:
 def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any) -> None:
     """Evaluate MODEL on DATASET: VOC and COCO average precision per class, and their means.
 
-    MODEL is a file, or a run by its folder or name; the default is the newest run. DATASET
-    defaults to the dataset that the model was trained on. With --detections, a file of detections
-    is evaluated instead of a model.
+    MODEL is a file, a run by its folder or name, or a shipped model; the default is the newest run,
+    or else voc. DATASET defaults to the dataset that the model was trained on. With --detections, a
+    file of detections is evaluated instead of a model.
 
     \b
     frcnn eval

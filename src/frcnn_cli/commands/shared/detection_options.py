@@ -14,7 +14,6 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.suggestions import suggest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Record = TypeVar("Record")
@@ -55,31 +54,38 @@ def split_arguments(
 
 
 def _is_meant_as_model(text: str, runs_root: Path, data_root: Path | None) -> bool:
-    """Whether a single argument is a model: a path first, then the name of a run.
+    """Whether a single argument is a model: in the order of `meanings`.
 
     Other files, and other paths in the folder of the runs, count as models if they are no
     datasets, so that the error message is about them, not about the newest run.
     """
-    from frcnn_cli.engine.models.store import find_run, is_model, run_names
+    from frcnn_cli.engine.datasets.locate import KNOWN_NAMES
+    from frcnn_cli.engine.models.shipped.table import listed_model
+    from frcnn_cli.engine.models.store import closest_model, find_run, is_model
 
     path, suffix = Path(text), Path(text).suffix.lower()
     is_other_file = path.is_file() and suffix not in _DATASET_FILES
     if is_model(path) or is_other_file or suffix in _OTHER_MODEL_FILES:
         return True
-    is_name = find_run(path, runs_root) != path
+    is_run = find_run(path, runs_root) != path
+    listed = listed_model(text)
+    is_name = is_run or listed is not None
     if _is_dataset(text, data_root):
-        if is_name:
+        if not path.exists() and (is_run or (listed is not None and listed.is_shipped)):
+            kind = "run" if is_run else "shipped model"
+            run = f"Write {runs_root / path} for the run, or give" if is_run else "Give"
             raise MisuseError(
-                f"{text} is the name of a run and of a dataset.\n"
-                f"Write {runs_root / path} for the run, or give both a model and a dataset."
+                f"{text} is the name of a {kind} and of a dataset.\n"
+                f"{run} both a model and a dataset."
             )
         return False
     if is_name or runs_root.resolve() in path.resolve().parents:
         return True
-    if not path.exists() and (near := suggest(text, run_names(runs_root))):
+    if not path.exists() and (near := closest_model(text, runs_root, KNOWN_NAMES)):
         raise MisuseError(
-            f"{text}: there is no model, run or dataset of this name. Did you mean the run {near}?"
-            "\n`frcnn runs` lists the runs, `frcnn data list` the datasets."
+            f"{text}: there is no model, run or dataset of this name. Did you mean {near}?"
+            "\n`frcnn runs` lists the runs, `frcnn model list` the models, `frcnn data list` the "
+            "datasets."
         )
     return False
 

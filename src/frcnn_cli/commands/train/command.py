@@ -16,7 +16,7 @@ from frcnn_cli.commands.train.tables import presets_table, setting_table, varian
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
 from frcnn_cli.engine.models.presets import closest_preset
-from frcnn_cli.engine.models.store import BEST_FILE
+from frcnn_cli.engine.models.store import BEST_FILE, warn_of_other_meanings
 from frcnn_cli.engine.settings import Experiment
 from frcnn_proposals.errors import MisuseError
 
@@ -100,6 +100,7 @@ def train(
         places = NewPlaces(given["dataset"], given["data_root"], given["proposals"])
         trained = resume_run(resume_folder, run_options, output, places)
     else:
+        warn_of_other_meanings(output, given["init"], run_options.runs_root)
         values = {**given, "runs_root": run_options.runs_root}
         experiment = experiment_from(SettingOptions.parse(values))
         trained = start_run(experiment, run_options, output)

@@ -83,8 +83,8 @@ _OPTIONS = (
         "--init",
         type=options.AnyPath,
         metavar="MODEL",
-        help="Start from this detector: a file, or a run by its folder or name. Its classes may "
-        "differ from the dataset's.",
+        help="Start from this detector: a file, a run by its folder or name, or a shipped model. "
+        "Its classes may differ from the dataset's.",
     ),
     options.proposals,
     click.option(

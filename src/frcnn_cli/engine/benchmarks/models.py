@@ -16,6 +16,7 @@ from frcnn_cli.engine.benchmarks.measuring import Contestant, interleaved_median
 from frcnn_cli.engine.detection.image import detect_image, threshold_for
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.models.loaded import LoadedModel, open_model
+from frcnn_cli.engine.models.shipped.table import display_name
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.sources.selective_search import SelectiveSearch
@@ -38,7 +39,7 @@ class ModelTimes:
 
     def to_json(self) -> dict[str, Any]:
         return {
-            "model": str(self.path),
+            "model": display_name(self.path),
             "given_s": self.given_s,
             "given_ratio": self.given_ratio,
             "made_s": self.made_s,

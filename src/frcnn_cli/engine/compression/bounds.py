@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from frcnn_cli.engine.models.shipped.table import beside
 from frcnn_cli.engine.settings.network import SECOND
 from frcnn_proposals.errors import MisuseError
 
@@ -103,8 +104,8 @@ class BoundOptions:
         return label.replace("=", "").replace(",", "-").replace(" ", "")
 
     def file_beside(self, model: Path) -> Path:
-        """The default file of the compressed model: next to the original, named by the bound."""
-        return model.with_name(f"{model.stem}-{self.label()}.safetensors")
+        """The default file of the compressed model, named by the bound; see `beside`."""
+        return beside(model, f"{model.stem}-{self.label()}.safetensors")
 
 
 def parse_bound(

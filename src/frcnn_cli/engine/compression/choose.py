@@ -117,7 +117,7 @@ def compress_model(
     maps = _measure_maps(loaded, compression.model, stored, images, search, reporter)
     before = Measurement(costs[0], loaded.path.stat().st_size, *maps[:1])
     layers = {layer.name: layer.to_json() for layer in compression.layers}
-    origin = {**loaded.origin, "compressed_from": str(loaded.path), "compression": layers}
+    origin = {**loaded.origin, "compressed_from": loaded.name, "compression": layers}
     save_model(compression.model, path, origin, half=in_half)
     after = Measurement(costs[1], path.stat().st_size, *maps[1:])
     share = after.cost.times.seconds / before.cost.times.seconds

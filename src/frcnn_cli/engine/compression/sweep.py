@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -37,6 +38,11 @@ class RankMeasurement:
     seconds_an_image: float
     map_11point: float
     has_usable_times: bool = True
+
+    @property
+    def usable_seconds(self) -> float:
+        """The seconds per image; NaN, which is not drawn, if they are unusable."""
+        return self.seconds_an_image if self.has_usable_times else math.nan
 
 
 @dataclass(frozen=True)
@@ -104,7 +110,10 @@ def sweep_ranks(
 
 
 def sweep_plot(sweep: RankSweep, file_format: str = "png") -> bytes:
-    """A file with two plots, mAP and seconds per image against rank; dashed: uncompressed."""
+    """A file with two plots, mAP and seconds per image against rank; dashed: uncompressed.
+
+    Unusable times are missing; mAP is not affected.
+    """
     from frcnn_cli.engine.drawing.figures import (
         FIRST,
         MUTED,
@@ -120,11 +129,11 @@ def sweep_plot(sweep: RankSweep, file_format: str = "png") -> bytes:
     ranks = [point.rank for point in swept if point.rank is not None]
     panels = {
         "mAP (11-point), %": ([100 * p.map_11point for p in swept], 100 * uncompressed.map_11point),
-        "seconds per image": ([p.seconds_an_image for p in swept], uncompressed.seconds_an_image),
+        "seconds per image": ([p.usable_seconds for p in swept], uncompressed.usable_seconds),
     }
     with style():
         figure = new_figure(3.2, width=2 * WIDTH)
-        average, time = figure.subplots(1, len(panels))
+        average, time = figure.subplots(1, len(panels), sharex=True)
         for axes, (name, (values, before)) in zip((average, time), panels.items(), strict=True):
             axes.plot(ranks, values, "o-", color=FIRST, label="compressed")
             axes.axhline(before, linestyle="--", color=MUTED, label="uncompressed")
@@ -133,6 +142,9 @@ def sweep_plot(sweep: RankSweep, file_format: str = "png") -> bytes:
         # mAP has no natural origin: differences of a few points are what the plot is for.
         _widen(average, at_least=1.0)
         time.set_ylim(0, 1.1 * max(time.get_ylim()[1], 1e-9))
+        if not any(point.has_usable_times for point in sweep.points):
+            time.set_yticks([])
+            time.text(0.5, 0.5, "no usable times", ha="center", transform=time.transAxes)
         average.legend(loc="best")
         figure.suptitle(f"mAP and time against rank: {sweep.title}")
         return figure_file(figure, file_format)

@@ -13,12 +13,21 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_proposals.wording import counted
 
 # Hexadecimal digits of a digest: 64 bits.
 _DIGITS = 16
 _NO_FILE = "0" * _DIGITS
+
+
+def _short(text: str) -> str:
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
+
+
+_VOC2007 = "voc2007"
+_VOC_CLASSES = _short("\0".join(VOC_CLASSES))
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,8 @@ class Fingerprint:
         """The number of images of `dataset` that are in this one too.
 
         An image is the same if its file is the same or, within one dataset, its id, unless both
-        file and annotation are known to differ.
+        file and annotation are known to differ. Images of VOC2007 are the same if their ids are,
+        wherever the dataset is and however its files were written.
         """
         known_files = set(self.files.values())
         same_name = bool(set(self.name.split("+")) & set(name_of(dataset.name).split("+")))
@@ -92,8 +102,13 @@ class Fingerprint:
             is_other = (
                 file and key in self.files and self.images.get(key) != annotation_digest(image)
             )
-            count += file in known_files or (by_id and not is_other)
+            is_voc = key in self.images and self._is_voc2007 and _is_of_voc2007(image, dataset)
+            count += file in known_files or (by_id and not is_other) or is_voc
         return count
+
+    @property
+    def _is_voc2007(self) -> bool:
+        return _VOC2007 in self.name.lower().split("+") and self.classes == _VOC_CLASSES
 
     def relabelled(self, dataset: Dataset) -> list[ImageRecord]:
         """The images of `dataset` that have an id, but another annotation, in this one."""
@@ -125,6 +140,14 @@ class Fingerprint:
         return cls(name, classes, {key: annotation for key, annotation, _ in rows}, files)
 
 
+def _is_of_voc2007(image: ImageRecord, dataset: Dataset) -> bool:
+    """Whether an image is of VOC2007, by the dataset's name or by its folder in a VOCdevkit."""
+    if dataset.classes != VOC_CLASSES:
+        return False
+    names = name_of(dataset.name).lower().split("+")
+    return _VOC2007 in names or image.path.parent.parent.name.lower() == _VOC2007
+
+
 def name_of(dataset: str) -> str:
     """A dataset's name without folders; of a union, those of its members."""
     return "+".join(Path(part).name for part in dataset.split("+"))
@@ -144,10 +167,6 @@ def annotation_digest(record: ImageRecord) -> str:
     for values in (truth.boxes, truth.labels, truth.difficult, truth.crowd):
         content.update(values.tobytes())
     return content.hexdigest()[:_DIGITS]
-
-
-def _short(text: str) -> str:
-    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()[:_DIGITS]
 
 
 def _named(image_ids: Iterable[str], one: str, several: str) -> list[str]:

@@ -53,6 +53,12 @@ class Detector:
     source: Source
     labels: tuple[int, ...] | None = None
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of the classes to return."""
+        names = self.loaded.classes
+        return names if self.labels is None else tuple(names[label - 1] for label in self.labels)
+
     def selected(self, detections: Detections) -> Detections:
         """The detections of the selected classes."""
         if self.labels is None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ImageDraw
 
-from frcnn_cli.engine.drawing.colours import Colour
+from frcnn_cli.engine.drawing.colours import Colour, ink_on
 from frcnn_cli.engine.drawing.fonts import pillow_font
 
 _LONGEST = 100  # characters
@@ -54,10 +54,8 @@ def draw_captions(
         x, y = corners[index].tolist()
         background = (x, y, x + right - left + 2 * _PADDING, y + bottom - top + 2 * _PADDING)
         draw.rectangle(background, fill=colour)
-        luminance = 0.299 * colour[0] + 0.587 * colour[1] + 0.114 * colour[2]
-        ink = (0, 0, 0) if luminance > 130 else (255, 255, 255)
         text_corner = (x + _PADDING - left, y + _PADDING - top)
-        draw.text(text_corner, texts[index], fill=ink, font=fonts[index])
+        draw.text(text_corner, texts[index], fill=ink_on(colour), font=fonts[index])
 
 
 def place_captions(

@@ -11,8 +11,11 @@ from numpy.typing import NDArray
 Colour = tuple[int, int, int]
 
 _DISTINCT = 128  # number of colours before they repeat
-_STEPS = 36, (0.4, 0.65, 0.9), (0.6, 0.8, 0.97)  # hues, saturations, values of the candidates
+# Candidates: hues, and pairs of saturation and value. None is dull, as such lines are hard to see.
+_HUES = 36
+_TONES = ((0.45, 1), (0.7, 0.85), (0.7, 1), (1, 0.7), (1, 0.85), (1, 1))
 _DARKEST = 45.0  # lightness, 0 to 100
+_LIGHT = 49.4  # lightness from which black has more contrast (WCAG) than white
 # sRGB (linear) to XYZ, relative to white D65.
 _TO_XYZ = np.array(
     [[0.4339, 0.3762, 0.1899], [0.2126, 0.7152, 0.0722], [0.0177, 0.1095, 0.8728]], np.float64
@@ -24,20 +27,20 @@ def class_colour(label: int) -> Colour:
     return _palette()[(label - 1) % _DISTINCT]
 
 
+def ink_on(colour: Colour) -> Colour:
+    """Return black or white: the one that has more contrast with `colour`, at least 4.5 to 1."""
+    lightness = _lab(np.array([colour]) / 255)[0, 0]
+    return (0, 0, 0) if lightness > _LIGHT else (255, 255, 255)
+
+
 @cache
 def _palette() -> tuple[Colour, ...]:
     """Take the candidate that is farthest from all colours taken before, again and again.
 
     White and black come first without being in the result, as no box should look like them.
     """
-    hues, saturations, values = _STEPS
     candidates = np.array(
-        [
-            colorsys.hsv_to_rgb(hue / hues, saturation, value)
-            for hue in range(hues)
-            for saturation in saturations
-            for value in values
-        ]
+        [colorsys.hsv_to_rgb(hue / _HUES, *tone) for hue in range(_HUES) for tone in _TONES]
     )
     points = _lab(candidates)
     bright = points[:, 0] >= _DARKEST

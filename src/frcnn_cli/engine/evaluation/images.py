@@ -65,7 +65,7 @@ def open_unseen_images(
             continue
         if seen is None:
             reporter.warn(
-                f"{loaded.path} does not record its training data; it may include {name} {split}."
+                f"{loaded.name} does not record its training data; it may include {name} {split}."
             )
         if split == "test":
             reporter.warn("The test split is used to choose settings, so it cannot evaluate them.")
@@ -115,7 +115,7 @@ def check_classes(loaded: LoadedModel, dataset: Dataset) -> None:
     classes = loaded.classes
     if classes != dataset.classes:
         raise MisuseError(
-            f"{loaded.path} has {len(classes)} classes ({', '.join(classes[:3])} ...), but "
+            f"{loaded.name} has {len(classes)} classes ({', '.join(classes[:3])} ...), but "
             f"{dataset.name} has {len(dataset.classes)} ({', '.join(dataset.classes[:3])} ...).\n"
             "Evaluate on the dataset that the model was trained for."
         )
@@ -127,7 +127,7 @@ def _dataset_of(loaded: LoadedModel, data: DataOptions) -> tuple[str, Path | Non
         return data.dataset, data.data_root
     own = loaded.experiment.data
     if not own.dataset:
-        raise MisuseError(f"{loaded.path} does not record its dataset. Give one.")
+        raise MisuseError(f"{loaded.name} does not record its dataset. Give one.")
     return own.dataset, data.data_root or own.folder
 
 

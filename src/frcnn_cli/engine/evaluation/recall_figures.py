@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from frcnn_cli.engine.drawing.figures import (
     DASHES,
     MEASURES,
+    PAPER,
     WIDTH,
     counts_on_x,
     figure_file,
@@ -56,6 +57,7 @@ def draw_recall_by_iou(axes: Axes, groups: Mapping[str, RecallResult]) -> None:
         label = f"{name}, average recall {result.overall.average_recall:.3f}"
         axes.plot(thresholds, recalls, dashes, marker="o", color=RECALL_50, label=label)
     axes.set(xlabel="IoU", xlim=(0.485, 1.015), xticks=(0.5, 0.6, 0.7, 0.8, 0.9, 1))
+    axes.xaxis.set_major_formatter("{x:g}")  # 1, as on the other axis
     shares_on_y(axes, "recall")
     if len(groups) > 1:
         axes.legend(loc="lower left")
@@ -87,7 +89,9 @@ def _draw_classes(axes: Axes, groups: Mapping[str, RecallResult]) -> None:
         overlaps = [result.by_class[n].best_overlap if n in result.by_class else 0 for n in names]
         rows = [row + 0.2 - 0.4 * index for row in range(len(names))]
         text = f"{label}, MABO {result.mabo:.3f}"
+        axes.barh(rows, overlaps, 0.36, color=PAPER)  # hides the grid behind a pale bar
         axes.barh(rows, overlaps, 0.36, color=MABO, alpha=1 - 0.5 * index, label=text)
     axes.set_yticks(range(len(names)), names)
     axes.grid(axis="y", visible=False)
     axes.set(xlim=(0, 1), ylim=(-0.6, len(names) - 0.4), xlabel="overlap (IoU)")
+    axes.xaxis.set_major_formatter("{x:g}")

@@ -14,7 +14,7 @@ from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.evaluation.images import open_images, open_split
 from frcnn_cli.engine.evaluation.scores import Evaluation, evaluate
 from frcnn_cli.engine.models.loaded import LoadedModel
-from frcnn_cli.engine.models.seen_images import seen_images
+from frcnn_cli.engine.models.seen_images import seen_images, warn_early
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 
@@ -35,6 +35,7 @@ def evaluate_model(
     """
     data = data or DataOptions()
     images = open_images(loaded, data, team=team, reporter=reporter)
+    warned = warn_early(loaded, images.dataset, images.digests, reporter)
     settings = (detection or DetectionOptions()).for_evaluation(
         loaded.experiment.detect, loaded.model.architecture
     )
@@ -46,7 +47,9 @@ def evaluate_model(
         write_coco_results(detections_file, detected.detections, images.dataset.classes)
         reporter.note(f"Detections: {detections_file}")
     dataset = readable_images(images.dataset, [detected.detections])
-    seen = seen_images(loaded, dataset, detected.digests, data.data_root, reporter)
+    seen = seen_images(
+        loaded, dataset, detected.digests, data.data_root, SILENT if warned else reporter
+    )
     evaluation = replace(evaluate(dataset, detected.detections), trained_on=seen)
     detected.journal.remove()
     return evaluation

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
+from frcnn_cli.engine.models.shipped.table import beside
 from frcnn_proposals.errors import MisuseError
 
 Format = Literal["onnx", "torch-export"]
@@ -12,7 +13,7 @@ SUFFIXES: dict[Format, str] = {"onnx": ".onnx", "torch-export": ".pt2"}
 
 
 def export_path(model: Path, out: Path | None, kind: Format, plain: bool) -> Path:
-    """The file to export `model` to: `out`, or by default one next to the model.
+    """The file to export `model` to: `out`, or by default one `beside` the model.
 
     Raises MisuseError for an unknown format, for `plain` with a format other than ONNX, and for
     a file name of another format.
@@ -23,7 +24,7 @@ def export_path(model: Path, out: Path | None, kind: Format, plain: bool) -> Pat
         raise MisuseError(
             "--plain applies to --format onnx only; torch-export always uses basic operators."
         )
-    path = out or model.with_suffix(SUFFIXES[kind])
+    path = out or beside(model, model.stem + SUFFIXES[kind])
     if path.suffix != SUFFIXES[kind]:
         raise MisuseError(
             f"{path}: the name of a file in format {kind} must end in {SUFFIXES[kind]}."

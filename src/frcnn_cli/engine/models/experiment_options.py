@@ -14,7 +14,8 @@ from typing import Any
 from frcnn_cli.engine.datasets.locate import data_roots, known_name
 from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.presets import base_experiment, variant_changes
-from frcnn_cli.engine.models.store import find_model, find_run
+from frcnn_cli.engine.models.shipped.table import shipped_name
+from frcnn_cli.engine.models.store import find_model, find_run, meanings
 from frcnn_cli.engine.settings import Experiment, Preprocessing
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import Override, from_assignment, override, read_toml
@@ -202,7 +203,7 @@ def _with_absolute_paths(experiment: Experiment) -> Experiment:
     return replace(
         with_absolute_data(experiment),
         weights=weights if weights in ("imagenet", "none") else _absolute(weights),
-        init=_absolute(experiment.init),
+        init=_absolute_model(experiment.init),
     )
 
 
@@ -222,6 +223,12 @@ def with_absolute_data(experiment: Experiment) -> Experiment:
         ),
         proposals=replace(proposals, file=_absolute(proposals.file)),
     )
+
+
+def _absolute_model(name: str) -> str:
+    """The absolute path of a model; a shipped model keeps its name."""
+    found = meanings(Path(name), Path(name).parent) if name else ()
+    return name if found and shipped_name(found[0]) else _absolute(name)
 
 
 def _absolute(name: str) -> str:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors import SafetensorError, safe_open
 
 from frcnn_cli import __version__
+from frcnn_cli.engine.models.shipped.table import shipped_name
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import write_whole
@@ -86,7 +87,7 @@ def load_tensors(path: Path) -> Stored:
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (*MALFORMED, SafetensorError) as error:
-        raise InputError(f"{path}: the tensors cannot be read ({reason(error)}).") from error
+        raise damaged(path, f"the tensors cannot be read ({reason(error)})") from error
     return upgraded(path, Stored(architecture, tensors, origin))
 
 
@@ -95,7 +96,7 @@ def read_architecture(path: Path) -> Architecture:
     try:
         return _architecture(read_description(path)["architecture"])
     except (*MALFORMED, MisuseError) as error:
-        raise InputError(f"{path}: the description is damaged ({reason(error)}).") from error
+        raise damaged(path, f"the description is damaged ({reason(error)})") from error
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -108,14 +109,9 @@ def read_description(path: Path) -> dict[str, Any]:
             metadata = file.metadata() or {}
         description = json.loads(metadata[_KEY])
     except KeyError as error:
-        raise InputError(
-            f"{path}: the file contains tensors, but is not a model of frcnn."
-        ) from error
+        raise damaged(path, "the file contains tensors, but is not a model of frcnn") from error
     except (SafetensorError, OSError, ValueError, RecursionError, MemoryError) as error:
-        raise InputError(
-            f"{path}: not a model file, or damaged ({reason(error)}).\n"
-            "Use a .safetensors file written by `frcnn train` or `frcnn compress`."
-        ) from error
+        raise damaged(path, f"not a model file, or damaged ({reason(error)})") from error
     match description:
         case {"format": int(number), "origin": dict()} if number <= FORMAT:
             return dict(description)
@@ -124,7 +120,19 @@ def read_description(path: Path) -> dict[str, Any]:
                 f"{path}: format {number} is newer than this version's format {FORMAT}.\n"
                 "Upgrade frcnn to read the file."
             )
-    raise InputError(f"{path}: the description is damaged.")
+    raise damaged(path, "the description is damaged")
+
+
+def damaged(path: Path, problem: str) -> InputError:
+    """The error for a file with this problem, and what to do."""
+    if shipped_name(path) is not None:
+        way_out = "The file is part of frcnn: install the package again, or name another model."
+    else:
+        way_out = (
+            "Create it again, or use another .safetensors file written by `frcnn train` or "
+            "`frcnn compress`."
+        )
+    return InputError(f"{path}: {problem}.\n{way_out}")
 
 
 def describes_model(path: Path) -> bool:

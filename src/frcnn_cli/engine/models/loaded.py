@@ -14,7 +14,8 @@ from frcnn_cli.engine.distributed.connect import connected, own_device
 from frcnn_cli.engine.distributed.devices import choose_precision
 from frcnn_cli.engine.distributed.team import Team, team_from_environment
 from frcnn_cli.engine.models.provenance import stored_experiment
-from frcnn_cli.engine.models.store import find_model, load_model
+from frcnn_cli.engine.models.shipped.table import display_name
+from frcnn_cli.engine.models.store import find_model, load_model, note_model
 from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -36,6 +37,11 @@ class LoadedModel:
     precision: Precision = "float32"
 
     @property
+    def name(self) -> str:
+        """What messages call the model: its path, or the name of a shipped model."""
+        return display_name(self.path)
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Class names; label i is classes[i - 1]."""
         return self.model.architecture.classes
@@ -48,7 +54,7 @@ def open_model(
     precision: PrecisionChoice = "auto",
     reporter: Reporter = SILENT,
 ) -> LoadedModel:
-    """Open the given model (None: the newest run's) with its precision for detection; reports both.
+    """Open the given model (see find_model) with its precision for detection; reports both.
 
     precision: `auto` takes the model's own setting, which is float32 for the paper's presets and
     for models of older versions. If that is `auto` too, it depends on the device. Raises
@@ -63,7 +69,8 @@ def open_model(
         precision, where = experiment.detect.precision, f"{path}: its detect.precision is bfloat16"
     measured = find_defaults(model.architecture.backbone).bfloat16
     chosen = choose_precision(precision, device, measured, where)
-    reporter.note(f"Model: {path}" + (", in bfloat16" if chosen == "bfloat16" else ""))
+    more = ", in bfloat16" if chosen == "bfloat16" else ""
+    note_model(reporter, path, given, runs_root, more)
     return LoadedModel(model.to(device), path, origin, experiment, chosen)
 
 

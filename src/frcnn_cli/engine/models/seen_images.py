@@ -35,10 +35,21 @@ def seen_images(
     count = count_seen(loaded.origin, loaded.experiment.data, dataset, digests, data_root)
     if count:
         reporter.warn(
-            f"{loaded.path} was trained on {count} of the {len(dataset)} images, so its scores do "
+            f"{loaded.name} was trained on {count} of the {len(dataset)} images, so its scores do "
             "not apply to new images."
         )
     return count
+
+
+def warn_early(
+    loaded: LoadedModel, dataset: Dataset, digests: Mapping[str, str], reporter: Reporter
+) -> bool:
+    """Warn like seen_images, before long work; return whether it did.
+
+    Only if the model has a fingerprint of its training images: otherwise all files are read.
+    """
+    has_fingerprint = dataset_fingerprint(loaded.origin) is not None
+    return has_fingerprint and bool(seen_images(loaded, dataset, digests, reporter=reporter))
 
 
 def count_seen(

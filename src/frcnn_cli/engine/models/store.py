@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frcnn_cli.engine.models.file import load_tensors, read_description, save_tensors
+from frcnn_cli.engine.models.file import damaged, load_tensors, read_description, save_tensors
 from frcnn_cli.engine.models.local_paths import without_paths
+from frcnn_cli.engine.models.shipped.table import (
+    default_path,
+    list_models,
+    listed_model,
+    shipped_name,
+    shipped_path,
+)
+from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.suggestions import suggest
 
@@ -72,50 +81,96 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
     except MisuseError as error:
         raise InputError(f"{path}: {error}") from error
     except RuntimeError as error:
-        detail = reason(str(error).splitlines()[-1])
-        raise InputError(f"{path}: the weights do not fit the architecture: {detail}") from error
+        detail = reason(str(error).splitlines()[-1]).rstrip(".")
+        raise damaged(path, f"the weights do not fit the architecture: {detail}") from error
 
 
 def find_model(given: Path | None, runs_root: Path) -> Path:
-    """The path of the model in `given`; None: the newest run's model.
+    """The path of the model in `given`; None: the newest run's model, or else the shipped one.
 
-    given: a file, a run's folder, or the name of a run in `runs_root`, looked up in this order.
-    Raises MisuseError, with instructions, if there is none.
+    given: decided in the order of `meanings`. Raises MisuseError, with instructions, if there is
+    none.
     """
     if given is None:
-        found = sorted(runs_root.glob(f"*/{MODEL_FILE}"), key=lambda path: path.stat().st_mtime)
-        if not found:
+        if (found := newest_model(runs_root) or default_path()) is None:
             raise MisuseError(
                 f"No trained model found in {runs_root}/.\n"
                 "Train one with `frcnn train voc2007`, or give a model file."
             )
-        return found[-1]
-    given = find_run(given, runs_root)
-    path = given / MODEL_FILE if given.is_dir() else given
-    if is_run(given) and not path.is_file():
-        best = given / BEST_FILE
+        return found
+    found = next(iter(meanings(given, runs_root)), None) or shipped_path(str(given)) or given
+    path = found / MODEL_FILE if found.is_dir() else found
+    if is_run(found) and not path.is_file():
+        best = found / BEST_FILE
         other = f", or use its best model so far, {best}" if best.is_file() else ""
         raise MisuseError(
-            f"{given}: this run has not finished.\n"
-            f"Resume it with `frcnn train --resume {given}`{other}."
+            f"{found}: this run has not finished.\n"
+            f"Resume it with `frcnn train --resume {found}`{other}."
         )
     if not path.is_file():
-        near = suggest(str(given), run_names(runs_root))
-        hint = "" if near is None else f" Did you mean the run {near}?"
+        near = closest_model(str(given), runs_root)
         raise MisuseError(
-            f"{given}: model not found.{hint}\n"
-            f"Give a .safetensors file, or a run in {runs_root} by its name or folder."
+            f"{given}: model not found.{'' if near is None else f' Did you mean {near}?'}\n"
+            f"Give a .safetensors file, a run in {runs_root} by its name or folder, or a model "
+            "of `frcnn model list`."
         )
     return path
 
 
+def newest_model(runs_root: Path) -> Path | None:
+    """The model of the run that finished last; None if there is none."""
+    found = runs_root.glob(f"*/{MODEL_FILE}")
+    return max(found, key=lambda path: path.stat().st_mtime, default=None)
+
+
+def meanings(given: Path, runs_root: Path) -> tuple[Path, ...]:
+    """All models and runs that `given` names; the first one decides.
+
+    The order is: a file or a run's folder, the name of a run in `runs_root`, a shipped model.
+    """
+    found = [given] if given.is_file() or is_run(given) else []
+    found += [runs_root / given] if is_run(runs_root / given) else []
+    model = listed_model(str(given))
+    found += [model.path] if model is not None and model.is_shipped else []
+    return tuple({path.resolve(): path for path in reversed(found)}.values())[::-1]
+
+
+def note_model(
+    reporter: Reporter, path: Path, given: Path | None, runs_root: Path, more: str = ""
+) -> None:
+    """Report which model is used, and what else its name means."""
+    if (name := shipped_name(path)) is None:
+        line = f"Model: {path}{more}"
+    else:
+        why = "" if given is not None else f" (no trained model in {runs_root})"
+        line = f"Model: {name}, shipped with frcnn{why}{more}"
+    reporter.note(line)
+    warn_of_other_meanings(reporter, given, runs_root)
+
+
+def warn_of_other_meanings(reporter: Reporter, given: Path | None, runs_root: Path) -> None:
+    """Warn of runs and shipped models with the name of the given model, which are not used."""
+    for other in () if given is None else meanings(given, runs_root)[1:]:
+        what = "a shipped model" if shipped_name(other) else f"the run {other}"
+        reporter.warn(f"{given} is also the name of {what}, which is not used.")
+
+
 def find_run(given: Path, runs_root: Path) -> Path:
-    """`given` if it exists, otherwise the folder of the run of this name in `runs_root`.
+    """The folder of the run of this name in `runs_root`, unless `given` is a file or a run itself.
 
     A name that is neither is returned unchanged.
     """
     folder = runs_root / given
-    return folder if not given.exists() and is_run(folder) else given
+    return folder if not (given.is_file() or is_run(given)) and is_run(folder) else given
+
+
+def closest_model(name: str, runs_root: Path, others: Iterable[str] = ()) -> str | None:
+    """The run or listed model that `name` probably means, in words; None if one of `others` is."""
+    runs, listed = run_names(runs_root), [model.name for model in list_models()]
+    near = suggest(name, [*runs, *listed, *others])
+    if near in runs:
+        return f"the run {near}"
+    return f"the model {near}" if near in listed else None
 
 
 def run_names(runs_root: Path) -> list[str]:

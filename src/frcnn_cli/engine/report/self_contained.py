@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,7 +17,7 @@ from typing import Any
 
 import jinja2
 import PIL.Image
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from frcnn_cli.engine.records import ImageRecord
 from frcnn_proposals.errors import InputError
@@ -51,10 +52,16 @@ def assemble_page(
         lstrip_blocks=True,
     )
     environment.filters["count"] = lambda number: f"{number:,}"
+    environment.filters["breakable"] = breakable
     css, script = _joined(package, styles), _joined(package, scripts)
     return environment.get_template(template).render(
         **values, css=Markup(css), script=Markup(script), policy=_policy(css, script)
     )
+
+
+def breakable(name: str) -> Markup:
+    """The escaped name, in which lines may break after the separators of settings and paths."""
+    return Markup(re.sub(r"(?<=\w)[/._-](?=[^\W\d])", r"\g<0><wbr>", str(escape(name))))
 
 
 def _joined(package: str, names: Sequence[str]) -> str:

@@ -25,7 +25,8 @@ from frcnn_cli.engine.evaluation.scores import evaluate
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
 from frcnn_cli.engine.evaluation.voc import precision_recall_curves
 from frcnn_cli.engine.models.loaded import LoadedModel
-from frcnn_cli.engine.models.seen_images import seen_images
+from frcnn_cli.engine.models.seen_images import seen_images, warn_early
+from frcnn_cli.engine.models.shipped.table import shipped_name
 from frcnn_cli.engine.models.store import MODEL_FILE
 from frcnn_cli.engine.network.model import parameter_count
 from frcnn_cli.engine.proposals.for_dataset import proposals_for
@@ -67,6 +68,7 @@ def report_on_models(
         for loaded in models
     ]
     dataset, journals, digests = images.dataset, [], dict(images.digests)
+    warned = [warn_early(loaded, dataset, digests, reporter) for loaded in models]
     found: list[Mapping[str, Detections]] = []
     if detections:
         found = [read_detections(path, dataset, reporter) for path in detections]
@@ -88,9 +90,9 @@ def report_on_models(
             loaded,
             seconds,
             threshold,
-            seen_images(loaded, dataset, digests, root, reporter),
+            seen_images(loaded, dataset, digests, root, SILENT if early else reporter),
         )
-        for loaded, of_model, seconds in zip(models, found, stages, strict=True)
+        for loaded, of_model, seconds, early in zip(models, found, stages, warned, strict=True)
     )
     most = max(own.proposals for own in settings)
     device = models[0].model.offset_means.device
@@ -179,10 +181,11 @@ def subject_of_model(
     """
     path = loaded.path.resolve()
     folder = path.parent
+    own_name = folder.name if path.name == MODEL_FILE else f"{folder.name}/{path.stem}"
     return _subject(
         dataset,
         detections,
-        folder.name if path.name == MODEL_FILE else f"{folder.name}/{path.stem}",
+        shipped_name(path) or own_name,
         main_settings(loaded),
         all_settings=all_settings(loaded.experiment),
         log=read_training_log(folder),

@@ -53,7 +53,7 @@ def headlines(report: Report, margins: DifferenceMargins | None) -> tuple[Headli
         _points(report, "mAP", "VOC, area", lambda s: s.evaluation.voc.map_area, by_area),
         _points(report, "AP", "COCO, 0.50:0.95", lambda s: s.evaluation.coco.ap),
         _points(report, "AP75", "COCO", lambda s: s.evaluation.coco.ap75),
-        _amount(report, "Time", "per image, proposals given", _milliseconds, "{:,.0f}", "ms"),
+        _amount(report, "Time", "proposals given", _milliseconds, "{:,.0f}", "ms"),
         _amount(report, "Size", "parameters", _millions, "{:.1f}", "M"),
         _amount(report, "File", "of the model", _megabytes, "{:.1f}", "MB"),
     )
@@ -158,7 +158,7 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
     schedule, sampling = train.schedule, train.sampling
     dataset = without_folders(experiment.data.dataset)
     words = {
-        "Model file": without_folders(str(loaded.path)),
+        "Model file": without_folders(loaded.name),
         "Backbone": architecture.backbone,
         "Scale": f"shorter side {preprocessing.scale} px, at most {preprocessing.max_size} px",
         "fc6, fc7": _layers(architecture.hidden, architecture.ranks),

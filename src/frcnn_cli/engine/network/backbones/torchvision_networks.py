@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from frcnn_cli.engine.network.backbones.base import Backbone, Pretrained, State, torchvision_state
 from frcnn_cli.engine.network.backbones.defaults import TORCHVISION, BackboneDefaults
 from frcnn_cli.engine.network.backbones.stride16 import Cut, cut_at, find_cut
-from frcnn_cli.engine.settings import Preprocessing, Schedule
+from frcnn_cli.engine.settings import Preprocessing, Schedule, TrainSettings
 from frcnn_proposals.errors import MisuseError
 
 # These two networks need `transform_input` to rescale their input as in their training.
@@ -64,7 +64,9 @@ def torchvision_backbone(name: str) -> Backbone:
         # Layers from ImageNet learn at the paper's rate; fc6 and fc7, which start from random
         # weights, learn at ten times that rate.
         defaults=BackboneDefaults(
-            f"{TORCHVISION}{name}", preprocessing, Schedule(learning_rate=0.01, warmup=200)
+            f"{TORCHVISION}{name}",
+            preprocessing,
+            TrainSettings(schedule=Schedule(learning_rate=0.01, warmup=200)),
         ),
         build=build,
         channels=cut.channels,

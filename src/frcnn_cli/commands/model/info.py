@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,8 @@ from frcnn_cli.commands.shared.tables import FoldedTable
 from frcnn_cli.commands.train.tables import setting_table
 from frcnn_cli.engine.models.info import ModelInfo, model_info
 from frcnn_cli.engine.models.presets import closest_preset
+from frcnn_cli.engine.models.shipped.table import shipped_name
+from frcnn_cli.engine.models.store import note_model
 from frcnn_cli.engine.settings import DetectSettings, Preprocessing
 from frcnn_cli.engine.settings.fields import nested
 
@@ -26,55 +28,51 @@ if TYPE_CHECKING:
 _ROIS = 2000  # proposals per image, as in the paper
 
 
-@click.group()
-def model() -> None:
-    """Show the layers of a model or a backbone.
-
-    \b
-    frcnn model info
-    frcnn model info vgg16
-    """
-
-
-@model.command(short_help="Show the layers of a model or a backbone.")
+@click.command()
 @click.argument("name", metavar="[MODEL|BACKBONE]", required=False)
 @options.runs_root
 @options.json_file
 @pass_output
 def info(output: Output, name: str | None, runs_root: Path, json_path: Path | None) -> None:
-    """Show the layers of MODEL (default: the newest run's model) or BACKBONE: shapes, parameters
-    and multiply-adds.
+    """Show the layers of MODEL (default: the newest run's model, or else voc) or BACKBONE: shapes,
+    parameters and multiply-adds.
 
-    For a model, also show its training settings. BACKBONE is a name such as vgg16, or
-    torchvision:NAME for a classification network of torchvision.
+    For a model, also show its training settings; for a shipped model, also its card. BACKBONE is a
+    name such as vgg16, or torchvision:NAME for a classification network of torchvision.
 
     \b
     frcnn model info runs/voc2007-efficientnet_lite2
+    frcnn model info voc
     frcnn model info caffenet
     frcnn model info torchvision:resnet50 --json resnet50.json
     """
     found = model_info(name, runs_root)
     if found.file is not None:
+        note_model(output, found.file.path, None if name is None else Path(name), runs_root)
         experiment = found.file.experiment
         output.print(setting_table(experiment, closest_preset(experiment)))
     output.print(_layer_table(found.costs))
-    output.print(_fact_table(found))
+    output.print(_fact_table(_facts(found)))
+    if found.file is not None and found.file.card:
+        output.print(_fact_table(found.file.card.items()))
     if json_path is not None:
         write_json(json_path, _as_json(found))
 
 
-def _fact_table(found: ModelInfo) -> Table:
-    """One row per property: file, backbone, classes, input, parameters, multiply-adds."""
-    facts = FoldedTable(show_header=False)
-    for name, text in _facts(found):
-        facts.add_row(name, escape(text))
-    return facts
+def _fact_table(facts: Iterable[tuple[str, str]]) -> Table:
+    """One row per property, such as backbone, classes, parameters."""
+    table = FoldedTable("property", "value", show_header=False)
+    for name, text in facts:
+        table.add_row(name, escape(text))
+    return table
 
 
 def _facts(found: ModelInfo) -> Iterator[tuple[str, str]]:
     architecture, costs = found.architecture, found.costs
     if found.file is not None:
-        yield "model", f"{found.file.path}, {found.file.size:,} bytes"
+        name = shipped_name(found.file.path)
+        shipped = "" if name is None else f"{name}, shipped with frcnn: "
+        yield "model", f"{shipped}{found.file.path}, {found.file.size:,} bytes"
         if found.file.compressed_from is not None:
             yield "compressed from", found.file.compressed_from
     yield "backbone", architecture.backbone
@@ -155,6 +153,7 @@ def _as_json(found: ModelInfo) -> dict[str, Any]:
             "bytes": file.size,
             "experiment": nested(file.experiment),
             "compressed_from": file.compressed_from,
+            "card": dict(file.card),
         },
         "architecture": nested(found.architecture),
         "input": {"height": costs.input[0], "width": costs.input[1]},
