@@ -55,7 +55,7 @@ GUARDED = {
     r"\w*intrin\.h|cpuid\.h|__get_cpuid|bit_[A-Z]": X86,
     r"\b_mm\w*|\b__m\d+|\b_cvt\w+|__builtin_cpu_\w+|__builtin_ia32_\w+|\basm\b": X86,
     r"arm_\w+\.h|\bv(?:ld|st|cvt)\w*_[fsu]\d+": "defined(__aarch64__)",
-    r"#pragma clang|__builtin_shufflevector|__builtin_convertvector": CLANG,
+    r"#pragma clang|__builtin_shufflevector": CLANG,
     r"#pragma GCC target|__builtin_shuffle\b": f"not {CLANG}",
     r"sys/\w+\.h|unistd\.h|madvise": "defined(__linux__)",
 }

@@ -6,7 +6,6 @@
 #pragma once
 #include <cstdint>
 #include <cstring>
-#include <utility>
 
 namespace frcnn {
 namespace {
@@ -32,6 +31,10 @@ struct LaneIndex {
 template <>
 struct LaneIndex<double> {
   using type = int64_t;
+};
+template <>
+struct LaneIndex<int16_t> {
+  using type = int16_t;
 };
 
 template <typename T>
@@ -86,27 +89,6 @@ inline V pick(V a, V b) {
 #else  // GCC 11 has no __builtin_shufflevector, and Clang has no __builtin_shuffle
   return __builtin_shuffle(a, b, decltype(a < b){from...});
 #endif
-}
-
-// Exchanges the upper block of `step` lanes of a with the lower block of b, in each pair of blocks.
-template <int step, typename V, int... lane>
-inline void exchange(V& a, V& b, std::integer_sequence<int, lane...>) {
-  constexpr int lanes = sizeof...(lane);
-  V lower = pick<(lane & step ? lanes + lane - step : lane)...>(a, b);
-  b = pick<(lane & step ? lanes + lane : lane + step)...>(a, b);
-  a = lower;
-}
-
-// Transposes a square of kLanes rows in place by exchanging blocks of 1, 2, 4, ... lanes.
-template <typename T, int step = 1>
-inline void transpose(Vector<T> (&rows)[kLanes<T>]) {
-  constexpr int lanes = kLanes<T>;
-#pragma GCC unroll 16
-  for (int row = 0; row < lanes; ++row) {
-    if (row & step) continue;
-    exchange<step>(rows[row], rows[row + step], std::make_integer_sequence<int, lanes>{});
-  }
-  if constexpr (2 * step < lanes) transpose<T, 2 * step>(rows);
 }
 
 }  // namespace
