@@ -21,6 +21,8 @@
 #                     distribution
 # make test-install   install each of them in an empty virtual environment, and run seven commands;
 #                     TORCH='torch==2.13.0+cpu torchvision' selects a torch
+# make test-portable  compile the operators with GCC and Clang, and for ARM and macOS; test the builds
+#                     that run here, ARM's under qemu-user
 # make test-abi       test the wheel with the oldest supported torch and the newest one
 PYTHON ?= python3
 VENV := .venv
@@ -35,7 +37,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --d
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test results-quick results pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-install test-abi clean
+.PHONY: setup demo test results-quick results pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-install test-portable test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -159,6 +161,10 @@ test-install: wheel
 # The last wheel contains the CUDA operators, if there is a CUDA toolkit.
 test-abi: wheel
 	kernels/test_abi.sh $$(ls dist/frcnn-*.whl | tail -n 1)
+
+# Needs g++-aarch64-linux-gnu, qemu-user and clang (Debian's names); skips what is missing.
+test-portable: setup
+	PYTHON=$(BIN)/python kernels/test_portable.sh
 
 clean:
 	rm -rf build dist site $(DEMO) $(FUZZED)

@@ -101,12 +101,14 @@ class BuildKernels(build_ext):
     def build_extension(self, ext: Extension) -> None:
         flags = ["-std=c++20", "-O3", "-g0", "-fvisibility=hidden", "-fno-math-errno"]
         # No fused multiply-add: it would round positions and overlaps differently from torchvision.
-        flags += ["-ffp-contract=off", "-fno-strict-aliasing", "-Wno-psabi"]
+        flags += ["-ffp-contract=off", "-fno-strict-aliasing", "-Wall", "-Wextra", "-Wno-psabi"]
+        for path in self.torch_include:
+            flags += ["-isystem", path]  # hides the warnings in torch's headers
         if os.environ.get("FRCNN_SANITIZE"):
             sanitize = f"-fsanitize={os.environ['FRCNN_SANITIZE']}"
             flags += [sanitize, "-g1", "-O1", "-fno-omit-frame-pointer"]
             ext.extra_link_args = [*ext.extra_link_args, sanitize]
-        ext.include_dirs = [str(CSRC), *self.torch_include]
+        ext.include_dirs = [str(CSRC)]
         ext.library_dirs = [str(self.torch_lib)]
         ext.extra_compile_args = flags
         if ext.name.endswith("_cuda") and not self.prepare_cuda(ext):
@@ -126,7 +128,7 @@ class BuildKernels(build_ext):
         archs = os.environ.get("FRCNN_CUDA_ARCHS", CUDA_ARCHS).split(";")
         gencode = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs]
         gencode.append(f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}")
-        includes = [f"-I{path}" for path in [*ext.include_dirs, str(home / "include")]]
+        includes = [f"-I{path}" for path in (CSRC, *self.torch_include, home / "include")]
         macros = [f"-D{name}={value}" for name, value in ext.define_macros]
         macros.append(f'-DFRCNN_CUDA_ARCHS="{";".join(archs)}"')
         for source in ext.sources:
@@ -159,7 +161,6 @@ def extension(name: str, sources: list[Path], libraries: list[str], **options: o
         define_macros=[("TORCH_TARGET_VERSION", f"0x{TORCH_TARGET:016x}")],
         libraries=libraries,
         # No path to torch's libraries: Python loads torch first, so they are already loaded.
-        extra_link_args=["-Wl,--no-as-needed"],
         language="c++",
         **options,
     )

@@ -6,6 +6,8 @@ the CPU. The reference of selective search is longer and lives in the tests.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -16,8 +18,10 @@ def roi_pool_reference(
 ) -> tuple[Tensor, Tensor]:
     """RoI pooling by its definition; returns the maxima and the cell of each (h * W + w, or -1).
 
-    Cells are int16 if int16 can number all cells of the map, else int32.
+    Cells are int16 if int16 can number all cells of the map, else int32. A maximum is above the
+    lowest float32; without one, as in a window of NaNs, the result is this number and cell -1.
     """
+    lowest = torch.tensor(torch.finfo(torch.float32).min).to(features.dtype)
     height, width = features.shape[2:]
     pooled = features.new_zeros((len(rois), features.shape[1], *output_size))
     cell_type = torch.int16 if height * width <= 2**15 else torch.int32
@@ -31,10 +35,12 @@ def roi_pool_reference(
                 if bottom <= top or right <= left:
                     continue
                 window = features[int(image), :, top:bottom, left:right].flatten(1)
-                best, cell = window.max(dim=1)
+                best, cell = window.masked_fill(~(window > lowest), -math.inf).max(dim=1)
                 row, column = cell // (right - left), cell % (right - left)
-                pooled[r, :, i, j] = best
-                argmax[r, :, i, j] = ((top + row) * width + left + column).to(cell_type)
+                found = best > -math.inf
+                cell = torch.where(found, (top + row) * width + left + column, -1)
+                pooled[r, :, i, j] = torch.where(found, best, lowest)
+                argmax[r, :, i, j] = cell.to(cell_type)
     return pooled, argmax
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+BITS = {2: torch.int16, 4: torch.int32, 8: torch.int64}  # by the size of an element
 DTYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
 
 
@@ -96,3 +97,57 @@ def streamed_rois(size: tuple[int, int]) -> Tensor:
     corners = torch.rand(175, 2, generator=generator) * free
     sides = torch.rand(175, 2, generator=generator) * longest
     return torch.cat([torch.zeros(175, 1), corners, corners + sides], dim=1)
+
+
+_NAN, _INFINITY = float("nan"), float("inf")
+_SMALL, _LARGE = 6e-8, 65504.0  # the smallest positive float16, and the largest
+# Equal values with different bits, and values that no comparison finds.
+MIXES = {
+    "all": (0.0, -0.0, 1.0, -1.0, _SMALL, -_SMALL, _LARGE, -_LARGE, _INFINITY, -_INFINITY, _NAN),
+    "zeros": (0.0, -0.0, -1.0),
+    "few numbers": (-_LARGE, *(9 * (-_INFINITY, _NAN))),
+}
+
+
+def bits(values: Tensor) -> Tensor:
+    """The bits of floating-point numbers as integers, which tell 0 from -0."""
+    return values.contiguous().view(BITS[values.element_size()])
+
+
+def mixed_features(mix: str, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
+    """Features of this shape, drawn from the values of a mix."""
+    values = torch.tensor(MIXES[mix], dtype=torch.float64).to(dtype)
+    return values[torch.randint(len(values), shape, generator=torch.Generator().manual_seed(4))]
+
+
+def random_rois(count: int, shape: tuple[int, ...]) -> Tensor:
+    """RoIs in cells, spread over the images of a map of this shape; some end outside of it."""
+    generator = torch.Generator().manual_seed(count)
+    extent = torch.tensor([float(shape[3]), float(shape[2])])
+    corners, sides = (torch.rand(count, 2, generator=generator) * extent for _ in range(2))
+    images = torch.arange(count).remainder(shape[0]).unsqueeze(1)
+    return torch.cat([images, corners, corners + sides / 2], dim=1)
+
+
+def gradients_of_single_cells(dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients (3 * 1024, 64, 1, 1), their RoIs, and the sums of each three, (1, 64, 32, 32).
+
+    There are three RoIs of each cell. Among the gradients of the first is every 16-bit number. The
+    others have similar exponents, so that many sums are ties, overflow, or are small.
+    """
+    first = torch.arange(-(2**15), 2**15).to(torch.int16).view(dtype)
+    generator = torch.Generator().manual_seed(6)
+    shifts = torch.randint(0, 14, (2, len(first)), generator=generator)
+    signs = torch.randint(-1, 2, shifts.shape, generator=generator)
+    others = (first.float() * signs * 2.0 ** (-shifts)).to(dtype)
+    gradients = torch.stack([first, *others]).reshape(3, 64, 1024)
+    cells = torch.arange(1024.0)
+    rois = torch.stack([0 * cells, *(2 * [cells % 32, cells // 32])], dim=1).repeat(3, 1)
+    sums = torch.zeros(64, 1024)
+    for values in gradients:
+        sums += values.float()
+    return (
+        gradients.transpose(1, 2).reshape(3 * 1024, 64, 1, 1).contiguous(),
+        rois,
+        sums.to(dtype).reshape(1, 64, 32, 32),
+    )

@@ -13,8 +13,12 @@ import torch
 from child_runs import run_child
 from roi_pool_samples import (
     DTYPES,
+    MIXES,
     SAMPLES,
     STREAMED_MAPS,
+    gradients_of_single_cells,
+    mixed_features,
+    random_rois,
     streamed_features,
     streamed_rois,
 )
@@ -85,6 +89,22 @@ def _roi_pool_results() -> list[torch.Tensor]:
             pooled, argmax = OPERATORS.roi_pool(features, rois, 7, 7, 1.0)
             assert torch.equal(roi_pool(features, rois, 7, 1.0), pooled), dtype
             found += [pooled, argmax]
+    return found + _special_roi_pool_results()
+
+
+def _special_roi_pool_results() -> list[torch.Tensor]:
+    """Of values that compare or round in a special way; test_roi_pool_values.py checks them."""
+    found = []
+    for dtype in DTYPES:
+        for mix in MIXES:
+            features = mixed_features(mix, (2, 70, 9, 13), dtype)
+            found += OPERATORS.roi_pool(features, random_rois(20, features.shape), 3, 2, 1.0)
+    for dtype in (torch.bfloat16, torch.float16):
+        gradients, rois, sums = gradients_of_single_cells(dtype)
+        argmax = (rois[:, 1] + 32 * rois[:, 2]).to(torch.int16)[:, None, None, None]
+        argmax = argmax.expand(gradients.shape).contiguous()
+        arguments = (gradients, rois, argmax, *sums.shape)
+        found += [OPERATORS.roi_pool_backward(*arguments, last) for last in (False, True)]
     return found
 
 

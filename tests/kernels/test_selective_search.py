@@ -182,7 +182,7 @@ def test_other_builds_return_the_same_boxes(flags, tmp_path):
     command += ["-DTORCH_TARGET_VERSION=0x020a000000000000"]
     command += [f"-I{path}" for path in [CSRC, *cpp_extension.include_paths()]]
     command += [*map(str, sources), f"-L{cpp_extension.library_paths()[0]}"]
-    command += ["-Wl,--no-as-needed", "-ltorch_cpu", "-o", str(library)]
+    command += ["-ltorch_cpu", "-o", str(library)]
     subprocess.run(command, check=True)
     # The child imports the wrapper's module without the package, which would load its own library.
     package = REPOSITORY / "kernels/frcnn_kernels"

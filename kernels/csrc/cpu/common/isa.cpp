@@ -4,14 +4,25 @@
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 namespace frcnn {
 namespace {
 
+#if defined(__x86_64__)
+// Not every Clang accepts "f16c" in __builtin_cpu_supports.
+bool has_f16c() {
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
 Isa best_of_processor() {
 #if defined(__x86_64__)
   __builtin_cpu_init();
-  bool half = __builtin_cpu_supports("f16c");
+  bool half = has_f16c();
   if (half && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl")) {
     return Isa::avx512;

@@ -32,6 +32,10 @@ template <>
 struct LaneIndex<double> {
   using type = int64_t;
 };
+template <>
+struct LaneIndex<int16_t> {
+  using type = int16_t;
+};
 
 template <typename T>
 inline Vector<T> load(const T* from) {
@@ -77,28 +81,14 @@ inline bool any(Vector<int32_t> mask) {
   return found != 0;
 }
 
-// Transposes a square of kLanes rows in place by swapping blocks of 1, 2, 4, ... lanes.
-template <typename T>
-inline void transpose(Vector<T> (&rows)[kLanes<T>]) {
-  using Index = typename LaneIndex<T>::type;
-  constexpr int lanes = kLanes<T>;
-#pragma GCC unroll 4
-  for (int step = 1; step < lanes; step *= 2) {
-    Vector<Index> upper, lower;
-#pragma GCC unroll 16
-    for (int lane = 0; lane < lanes; ++lane) {
-      bool second = lane & step;
-      upper[lane] = second ? lanes + lane - step : lane;
-      lower[lane] = second ? lanes + lane : lane + step;
-    }
-#pragma GCC unroll 16
-    for (int row = 0; row < lanes; ++row) {
-      if (row & step) continue;
-      Vector<T> a = rows[row], b = rows[row + step];
-      rows[row] = __builtin_shuffle(a, b, upper);
-      rows[row + step] = __builtin_shuffle(a, b, lower);
-    }
-  }
+// Lanes of a, numbered from 0, and of b, numbered from kLanes, in the given order.
+template <int... from, typename V>
+inline V pick(V a, V b) {
+#if defined(__clang__)
+  return __builtin_shufflevector(a, b, from...);
+#else  // GCC 11 has no __builtin_shufflevector, and Clang has no __builtin_shuffle
+  return __builtin_shuffle(a, b, decltype(a < b){from...});
+#endif
 }
 
 }  // namespace

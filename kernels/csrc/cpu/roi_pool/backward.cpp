@@ -9,16 +9,16 @@
 // often share their maximum.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
-#include <torch/headeronly/util/BFloat16.h>
-#include <torch/headeronly/util/Half.h>
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
 #include "compute_type.h"
+#include "cpu/common/isa.h"
 #include "cpu/common/scratch.h"
 #include "cpu/roi_pool/fresh_memory.h"
+#include "cpu/roi_pool/job.h"
 #include "cpu/roi_pool/roi_table.h"
 #include "roi_pool_operators.h"
 
@@ -44,14 +44,17 @@ struct Backward {
   int64_t channels, bins, cells;
   Stored* result;  // (N, C, cells), or (N, cells, C) where channels_last
   bool channels_last;
+  GradientKernel<Stored> kernel = with_isa([](auto isa) { return roi_pool_kernels(isa); });
 
-  bool in_place() const { return std::is_same_v<Stored, Sum> && !channels_last; }
+  static constexpr bool widens = !std::is_same_v<Stored, Sum>;
+  bool in_place() const { return !widens && !channels_last; }
   // Distance from one channel's plane of sums to the next.
   int64_t plane() const { return in_place() ? cells : (cells + 15) / 16 * 16 + 16; }
 
   // Computes planes [begin, end), counted over all images and channels.
   void run(int64_t begin, int64_t end) const {
     Scratch<Sum> copy(in_place() ? 0 : kBlock * plane());
+    Scratch<Sum> widened(widens ? kAbreast * bins : 0);
     while (begin < end) {
       int64_t image = begin / channels, channel = begin % channels;
       int64_t count = std::min({kBlock, channels - channel, end - begin});
@@ -59,11 +62,11 @@ struct Backward {
       std::fill_n(sums, count * plane(), Sum(0));
       // 7 x 7 and 6 x 6 are the grids of the paper's networks; a fixed number gives faster code.
       if (bins == 49) {
-        add_rois<49>(image, channel, count, sums);
+        add_rois<49>(image, channel, count, sums, widened.get());
       } else if (bins == 36) {
-        add_rois<36>(image, channel, count, sums);
+        add_rois<36>(image, channel, count, sums, widened.get());
       } else {
-        add_rois<0>(image, channel, count, sums);
+        add_rois<0>(image, channel, count, sums, widened.get());
       }
       if (!in_place()) write(image, channel, count, sums);
       begin += count;
@@ -71,7 +74,7 @@ struct Backward {
   }
 
   template <int64_t fixed_bins>
-  void add_rois(int64_t image, int64_t channel, int64_t count, Sum* sums) const {
+  void add_rois(int64_t image, int64_t channel, int64_t count, Sum* sums, Sum* widened) const {
     const int64_t* rois = table.by_image.data() + table.first_of_image[image];
     int64_t roi_count = table.first_of_image[image + 1] - table.first_of_image[image];
     for (int64_t k = 0; k < roi_count; ++k) {
@@ -80,19 +83,24 @@ struct Backward {
       int64_t c = 0;
       for (; c + kAbreast <= count; c += kAbreast) {
         prefetch(next + c * bins);
-        add<kAbreast, fixed_bins>(at + c * bins, sums + c * plane());
+        add<kAbreast, fixed_bins>(at + c * bins, sums + c * plane(), widened);
       }
-      for (; c < count; ++c) add<1, fixed_bins>(at + c * bins, sums + c * plane());
+      for (; c < count; ++c) add<1, fixed_bins>(at + c * bins, sums + c * plane(), widened);
     }
   }
 
   // Adds one RoI's gradients of `abreast` channels. `fixed_bins` is the number of bins, or 0.
   template <int64_t abreast, int64_t fixed_bins>
-  void add(int64_t at, Sum* sums) const {
+  void add(int64_t at, Sum* sums, Sum* widened) const {
     constexpr int64_t together = sizeof(uint64_t) / sizeof(Cell);
-    const Stored* values = gradient + at;
-    const Cell* maxima = argmax + at;
     const int64_t last = fixed_bins > 0 ? fixed_bins : bins, stride = plane();
+    const Sum* values = widened;
+    if constexpr (widens) {
+      kernel.widen(gradient + at, abreast * last, widened);
+    } else {
+      values = gradient + at;
+    }
+    const Cell* maxima = argmax + at;
     // Copied to a register: the compiler must assume that writing a sum may change `*this`.
     const auto end = static_cast<uint32_t>(cells);
     const int64_t whole = last / together * together;
@@ -116,37 +124,32 @@ struct Backward {
     }
   }
 
-  static void add_one(Stored value, Cell cell, uint32_t end, Sum* sums) {
+  static void add_one(Sum value, Cell cell, uint32_t end, Sum* sums) {
     // -1, an empty bin, becomes larger than every cell.
     auto index = static_cast<uint32_t>(cell);
-    if (index < end) sums[index] += static_cast<Sum>(value);
+    if (index < end) sums[index] += value;
   }
 
   // The processor cannot predict the jump to the next RoI's values, past all other channels.
   void prefetch(int64_t at) const {
     constexpr int64_t values = 64 / sizeof(Stored), maxima = 64 / sizeof(Cell);
-    for (int64_t i = 0; i < kAbreast * bins; i += values) __builtin_prefetch(gradient + at + i, 0, 2);
-    for (int64_t i = 0; i < kAbreast * bins; i += maxima) __builtin_prefetch(argmax + at + i, 0, 2);
+    const int64_t count = kAbreast * bins;
+    for (int64_t i = 0; i < count; i += values) __builtin_prefetch(gradient + at + i, 0, 2);
+    for (int64_t i = 0; i < count; i += maxima) __builtin_prefetch(argmax + at + i, 0, 2);
   }
 
   void write(int64_t image, int64_t channel, int64_t count, const Sum* sums) const {
-    Stored* to = result + image * channels * cells + channel * (channels_last ? 1 : cells);
-    for (int64_t c = 0; !channels_last && c < count; ++c) {
-      for (int64_t cell = 0; cell < cells; ++cell) {
-        to[c * cells + cell] = static_cast<Stored>(sums[c * plane() + cell]);
-      }
-    }
-    for (int64_t cell = 0; channels_last && cell < cells; ++cell) {
-      for (int64_t c = 0; c < count; ++c) {
-        to[cell * channels + c] = static_cast<Stored>(sums[c * plane() + cell]);
-      }
-    }
+    int64_t channel_stride = channels_last ? 1 : cells;
+    int64_t cell_stride = channels_last ? channels : 1;
+    kernel.write(
+        {sums, plane(), count, cells, result + image * channels * cells + channel * channel_stride,
+         channel_stride, cell_stride});
   }
 };
 
 struct Cpu {
-  using Half = torch::headeronly::Half;
-  using BFloat16 = torch::headeronly::BFloat16;
+  using Half = HalfBits;
+  using BFloat16 = BFloat16Bits;
 
   static void prepare(Tensor& output) { prefer_huge_pages(output); }
 
@@ -155,9 +158,14 @@ struct Cpu {
     RoiTable table;
     group_by_image(gradient.rois, gradient.batch(), table);
     Backward<Stored, Cell> backward{
-        gradient.grad_output.const_data_ptr<Stored>(), gradient.argmax.const_data_ptr<Cell>(),
-        table, gradient.channels(), gradient.bins(), gradient.cells(),
-        gradient.result.mutable_data_ptr<Stored>(), gradient.channels_last};
+        static_cast<const Stored*>(gradient.grad_output.const_data_ptr()),
+        gradient.argmax.const_data_ptr<Cell>(),
+        table,
+        gradient.channels(),
+        gradient.bins(),
+        gradient.cells(),
+        static_cast<Stored*>(gradient.result.mutable_data_ptr()),
+        gradient.channels_last};
     torch::stable::parallel_for(
         0, gradient.batch() * gradient.channels(), kChannelsPerTask,
         [&](int64_t begin, int64_t end) { backward.run(begin, end); });

@@ -6,6 +6,7 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
+#include <limits>
 #include <tuple>
 
 #include "cpu/common/isa.h"
@@ -29,17 +30,25 @@ constexpr int64_t kStreamBytes = 4 << 20;
 constexpr int64_t kFewRois = 8;
 constexpr int64_t kElementsPerTask = 1 << 15;
 
+// The maximum of a window of NaNs; for the 16-bit types the key of -infinity.
+template <typename Stored>
+constexpr Pooled<Stored> kLowest = std::numeric_limits<float>::lowest();
+template <>
+constexpr int16_t kLowest<HalfBits> = ~0x7c00;
+template <>
+constexpr int16_t kLowest<BFloat16Bits> = ~0x7f80;
+
 // One forward pass; `pool(begin, end)` computes a range of its triples.
 template <typename Stored>
 struct Forward {
-  using T = Compute<Stored>;
+  using T = Pooled<Stored>;
   static constexpr int64_t P = kPanelChannels<T>;
 
   const Tensor& features;
   const RoiTable& table;
   Tensor& out;
   Tensor* argmax;  // or null
-  RoiPoolKernel<Stored> run = with_isa([](auto isa) { return roi_pool_kernels(isa); });
+  PoolKernel<T> run = with_isa([](auto isa) { return roi_pool_kernels(isa); });
   int64_t channels = features.size(1), height = features.size(2), width = features.size(3);
   int64_t panels = (channels + P - 1) / P;
   int64_t bins = out.size(2) * out.size(3);
@@ -47,7 +56,8 @@ struct Forward {
   bool stream = out.numel() * static_cast<int64_t>(sizeof(Stored)) >= kStreamBytes;
 
   void pool(int64_t begin, int64_t end) const {
-    Scratch<T> panel(height * width * P), tile(kScratchTiles * tile_elements<T>(bins));
+    Scratch<T> panel(height * width * P);
+    Scratch<char> scratch(scratch_bytes<T>(bins));
     for (int64_t image = 0; image < table.images(); ++image) {
       int64_t first = table.first_of_image[image];
       int64_t count = table.first_of_image[image + 1] - first;
@@ -56,39 +66,57 @@ struct Forward {
       while (from < to) {
         int64_t p = from / count, roi = from % count;
         int64_t rois = std::min(count - roi, to - from);
-        pool_panel(image, p * P, table.by_image.data() + first + roi, rois, panel, tile);
+        pool_panel(
+            image, p * P, table.by_image.data() + first + roi, rois, panel.get(), scratch.get());
         from += rois;
       }
     }
   }
 
   void pool_panel(
-      int64_t image, int64_t channel, const int64_t* rois, int64_t roi_count,
-      const Scratch<T>& panel, const Scratch<T>& tile) const {
+      int64_t image, int64_t channel, const int64_t* rois, int64_t roi_count, T* panel,
+      void* scratch) const {
     int64_t panel_channels = std::min(P, channels - channel);
-    const Stored* map = static_cast<const Stored*>(features.const_data_ptr()) +
-                        image * features.stride(0) + channel * features.stride(1);
-    PoolJob<Stored> job{
-        panel.get(), P, width * P, panel_channels, out.size(2), out.size(3), width,
-        table.windows.data(), table.windows_per_roi, rois, roi_count, output_of(channel),
-        argmax_of(channel), short_cells, channels * bins, stream, tile.get()};
+    const T* map = static_cast<const T*>(features.const_data_ptr()) + image * features.stride(0) +
+                   channel * features.stride(1);
+    PoolJob<T> job{
+        panel,
+        P,
+        width * P,
+        panel_channels,
+        out.size(2),
+        out.size(3),
+        width,
+        table.windows.data(),
+        table.windows_per_roi,
+        rois,
+        roi_count,
+        kLowest<Stored>,
+        output_of(channel),
+        argmax_of(channel),
+        short_cells,
+        channels * bins,
+        stream,
+        false,
+        scratch};
     // The kernel ends a row by its address, so cells of stride 0 (expanded features) are packed.
     bool in_place = std::is_same_v<Stored, T> && features.stride(1) == 1 &&
                     features.stride(3) > 0 && panel_channels == P;
     if (in_place && roi_count <= kFewRois) {
-      job.cells = reinterpret_cast<const T*>(map);
+      job.cells = map;
       job.cell_stride = features.stride(3);
       job.row_stride = features.stride(2);
     } else {
       auto [first_row, last_row] = rows_touched(rois, roi_count);
-      run.pack({map, features.stride(1), features.stride(2), features.stride(3), panel_channels,
-                first_row, last_row, width, panel.get()});
+      job.negative_zeros = run.pack(
+          {map, features.stride(1), features.stride(2), features.stride(3), panel_channels,
+           first_row, last_row, width, kLowest<Stored>, panel});
     }
     run.pool(job);
   }
 
-  Stored* output_of(int64_t channel) const {
-    return static_cast<Stored*>(out.mutable_data_ptr()) + channel * bins;
+  T* output_of(int64_t channel) const {
+    return static_cast<T*>(out.mutable_data_ptr()) + channel * bins;
   }
 
   void* argmax_of(int64_t channel) const {

@@ -6,7 +6,7 @@
 
 namespace frcnn {
 
-void prefer_huge_pages(torch::stable::Tensor& fresh) {
+void prefer_huge_pages([[maybe_unused]] torch::stable::Tensor& fresh) {
 #if defined(__linux__)
   constexpr uintptr_t kHugePage = 2 << 20;
   constexpr int64_t kWorthwhile = 4 << 20;

@@ -1,4 +1,4 @@
-"""Measure time, memory and bandwidth; base class of benchmark results.
+"""Measure time and memory; base class of benchmark results.
 
 Contestants are timed interleaved in one run, so that other load slows all of them equally.
 """
@@ -20,7 +20,6 @@ import torch
 from frcnn_proposals.errors import InputError
 
 Contestant = Callable[[], object]
-_BANDWIDTH_BYTES = 256 << 20  # far larger than any cache
 
 
 @dataclass(frozen=True)
@@ -57,20 +56,6 @@ def _seconds(contestant: Contestant) -> float:
     elapsed = time.perf_counter() - start
     del result
     return elapsed
-
-
-def memory_bandwidth(device: torch.device, rounds: int = 7) -> float:
-    """Bytes per second of a large copy, counting reads and writes; the best of `rounds`."""
-    source = torch.zeros(_BANDWIDTH_BYTES, dtype=torch.uint8, device=device)
-    target = torch.ones_like(source)
-    best = float("inf")
-    for _ in range(rounds):
-        start = time.perf_counter()
-        target.copy_(source)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
-        best = min(best, time.perf_counter() - start)
-    return 2 * _BANDWIDTH_BYTES / best
 
 
 _PROCESS = Path("/proc/self")

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torchvision
 from torch import Tensor
 
-from frcnn_cli.engine.benchmarks.measuring import memory_bandwidth
 from frcnn_cli.engine.benchmarks.operators import OperatorCase, compare, draw_rois, size_in_bytes
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_kernels import roi_pool
@@ -38,19 +37,33 @@ class PoolingCase:
     image_size: tuple[int, int]  # width, height
     spatial_scale: float = 1 / 16
     keeps_memory: bool = False
+    channels_last: bool = False
+    dtype: torch.dtype = torch.float32
 
 
 VGG16 = (1, 512, 38, 63)
 VGG16_PAIR = (2, 512, 38, 63)
-LITE = (1, 112, 38, 50)
-CASES = (
+# The map of the preset lite: stride 8, of an image with a shorter side of 480, channels last.
+LITE = (1, 128, 60, 80)
+LITE_PAIR = (2, 128, 60, 80)
+_FULL = (
     PoolingCase("infer-vgg16-out", "infer", VGG16, 2000, (1000, 600), keeps_memory=True),
-    PoolingCase("infer-vgg16", "infer", VGG16, 2000, (1000, 600)),
-    PoolingCase("train-vgg16-forward", "train", VGG16_PAIR, 128, (1000, 600)),
+    PoolingCase("train-vgg16", "train", VGG16_PAIR, 128, (1000, 600)),
     PoolingCase("backward-2000", "backward", VGG16, 2000, (1000, 600)),
     PoolingCase("backward-128", "backward", VGG16_PAIR, 128, (1000, 600)),
-    PoolingCase("infer-lite-out", "infer", LITE, 2000, (800, 600), keeps_memory=True),
-    PoolingCase("infer-lite", "infer", LITE, 2000, (800, 600)),
+    PoolingCase("infer-lite-out", "infer", LITE, 2000, (640, 480), 1 / 8, True, True),
+    PoolingCase("backward-lite", "backward", LITE_PAIR, 256, (640, 480), 1 / 8, False, True),
+)
+_SHORT = {"bf16": torch.bfloat16, "f16": torch.float16}
+CASES = (
+    *_FULL,
+    PoolingCase("infer-vgg16", "infer", VGG16, 2000, (1000, 600)),
+    PoolingCase("infer-lite", "infer", LITE, 2000, (640, 480), 1 / 8, False, True),
+    *(
+        replace(case, name=f"{case.name}-{short}", dtype=dtype)
+        for case in _FULL
+        for short, dtype in _SHORT.items()
+    ),
 )
 
 
@@ -62,27 +75,32 @@ def benchmark_roi_pool(
 ) -> list[OperatorCase]:
     """Check that the results of each case agree, then time all contestants interleaved."""
     device = device or torch.device("cpu")
-    bandwidth = memory_bandwidth(device)
     results = []
     for case in cases:
         reporter.detail(case.name)
-        results.append(_measure(case, rounds, bandwidth, device))
+        results.append(_measure(case, rounds, device))
     return results
 
 
-def _measure(
-    case: PoolingCase, rounds: int, bandwidth: float, device: torch.device
-) -> OperatorCase:
+def _measure(case: PoolingCase, rounds: int, device: torch.device) -> OperatorCase:
     generator = torch.Generator().manual_seed(0)
-    features = torch.randn(case.map_shape, generator=generator).to(device)
+    features = torch.randn(case.map_shape, generator=generator).to(device, case.dtype)
+    if case.channels_last:
+        features = features.contiguous(memory_format=torch.channels_last)
     width, height = case.image_size
     rois = draw_rois(case.rois, case.map_shape[0], width, height, generator).to(device)
     contest = {"infer": _infer, "train": _train, "backward": _backward}[case.kind]
     contestants, moved = contest(case, features, rois)
-    return compare(case.name, contestants, rounds, moved, bandwidth)
+    return compare(case.name, contestants, rounds, moved, device)
 
 
 Contest = tuple[dict[str, Callable[[], Tensor]], int]
+
+
+def _torchvision(features: Tensor, rois: Tensor, bins: int, spatial_scale: float) -> Tensor:
+    """torchvision's roi_pool of float32 features; it does not support bfloat16 on the CPU."""
+    pooled: Tensor = torchvision.ops.roi_pool(features.float(), rois, bins, spatial_scale)
+    return pooled.to(features.dtype)
 
 
 def _infer(case: PoolingCase, features: Tensor, rois: Tensor) -> Contest:
@@ -91,9 +109,9 @@ def _infer(case: PoolingCase, features: Tensor, rois: Tensor) -> Contest:
     out = pooled if case.keeps_memory else None
     contestants = {
         "ours": lambda: roi_pool(*arguments, out=out),
-        "torchvision": lambda: torchvision.ops.roi_pool(*arguments),
+        "torchvision": lambda: _torchvision(*arguments),
     }
-    if features.device.type == "cpu":
+    if features.device.type == "cpu" and case.dtype == torch.float32:
         contestants |= onnx_roi_pool(*arguments)
     return contestants, size_in_bytes(features, rois, pooled)
 
@@ -104,7 +122,7 @@ def _train(case: PoolingCase, features: Tensor, rois: Tensor) -> Contest:
     pooled, argmax = torch.ops.frcnn.roi_pool(features, rois, BINS, BINS, case.spatial_scale)
     contestants = {
         "ours": lambda: roi_pool(*arguments),
-        "torchvision": lambda: torchvision.ops.roi_pool(*arguments),
+        "torchvision": lambda: _torchvision(*arguments),
     }
     return contestants, size_in_bytes(features, rois, pooled, argmax)
 
@@ -112,7 +130,7 @@ def _train(case: PoolingCase, features: Tensor, rois: Tensor) -> Contest:
 def _backward(case: PoolingCase, features: Tensor, rois: Tensor) -> Contest:
     features.requires_grad_()
     arguments = (features, rois, BINS, case.spatial_scale)
-    ours, theirs = roi_pool(*arguments), torchvision.ops.roi_pool(*arguments)
+    ours, theirs = roi_pool(*arguments), _torchvision(*arguments)
     gradient = torch.randn_like(ours)
 
     def backward(pooled: Tensor) -> Tensor:
