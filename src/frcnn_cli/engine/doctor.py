@@ -21,10 +21,8 @@ _LEAST_TORCH = (2, 10)  # the operators are built for its stable ABI
 _LEAST_MEMORY, _LEAST_DISK = 4 * GIB, 2 * GIB
 _INSTALL_TORCH = "pip install torch torchvision"
 _REINSTALL_TORCHVISION = "pip install --force-reinstall torchvision"
-_REINSTALL_CPU_TORCH = (
-    "pip install --force-reinstall torch torchvision "
-    "--index-url https://download.pytorch.org/whl/cpu"
-)
+# torchvision's usual wheel does not fit a CPU build of torch.
+_REINSTALL_BOTH = "pip install --force-reinstall torch torchvision"
 _WITHOUT_OPENCV = "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python && "
 
 
@@ -104,7 +102,7 @@ def _torchvision() -> Finding:
         torch.ops.torchvision.nms  # noqa: B018
     except Exception as error:
         # The torchvision of the Python package index needs a torch with CUDA.
-        fix = _REINSTALL_TORCHVISION if torch.version.cuda else _REINSTALL_CPU_TORCH
+        fix = _REINSTALL_TORCHVISION if torch.version.cuda else _REINSTALL_BOTH
         return Finding("torchvision", _reason(error), True, fix)
     return Finding("torchvision", str(torchvision.__version__))
 
