@@ -2,33 +2,74 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from rich import box
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-_LONGEST_NAME = 48  # that fits into one line of 80 columns beside some numbers
+_UNLIMITED = 10_000
+_ROOM = 8  # columns for a text of several words or a path, which is broken into lines
 
 
 class FoldedTable(Table):
     """A table that breaks long texts into lines; Rich's own cuts names that are to be typed.
 
-    Columns with no_wrap keep their texts in one line up to _LONGEST_NAME, at the cost of others.
+    Columns with no_wrap keep their texts in one line. If the terminal is too narrow for that, each
+    row is printed as a list: its name, then a line per column.
     """
 
     def add_column(self, *arguments: Any, **options: Any) -> None:
         super().add_column(*arguments, **{"overflow": "fold", **options})
 
     def add_row(self, *cells: Any, **options: Any) -> None:
-        texts = [Text.from_markup(cell) if isinstance(cell, str) else cell for cell in cells]
-        for column, text in zip(self.columns, texts, strict=False):
-            if column.no_wrap and isinstance(text, Text):
-                text.no_wrap = False  # of the text itself: it is folded, and not cut
-                column.no_wrap = max(map(len, text.plain.splitlines()), default=0) <= _LONGEST_NAME
-        super().add_row(*texts, **options)
+        while len(self.columns) < len(cells):
+            self.add_column()
+        super().add_row(*map(_text, cells), **options)
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if self.show_header and self._needed_width(console, options) > options.max_width:
+            yield from self._as_lists()
+        else:
+            yield from super().__rich_console__(console, options)
+
+    def _needed_width(self, console: Console, options: ConsoleOptions) -> int:
+        """The least width in which names and numbers are not broken."""
+        total = self._extra_width
+        for column in self.columns:
+            width = self._measure_column(console, options.update(width=_UNLIMITED), column)
+            least = width.minimum
+            if column.justify != "right":
+                least = min(least, _ROOM + self._get_padding_width(column._index))
+            total += width.maximum if column.no_wrap else least
+        return total
+
+    def _as_lists(self) -> Iterator[RenderableType]:
+        if self.title:
+            yield _text(self.title)
+        columns = [[_text(cell) for cell in column.cells] for column in self.columns]
+        if self.show_footer:
+            for column, texts in zip(self.columns, columns, strict=True):
+                texts += _text(column.footer).split("\n", allow_blank=True)
+        headings = [" ".join(_text(column.header).plain.split()) for column in self.columns]
+        for row in zip(*columns, strict=True):
+            for column, heading, text in zip(self.columns, headings, row, strict=True):
+                if not text.plain:
+                    continue
+                if column.no_wrap:
+                    text.no_wrap, text.overflow = True, "ignore"
+                    yield text
+                else:
+                    line = Text.assemble(f"{heading}: " if heading else "", text)
+                    yield Padding(line, (0, 0, 0, 2), expand=False)
+
+
+def _text(cell: Any) -> Any:
+    return Text.from_markup(cell) if isinstance(cell, str) else cell
 
 
 def make_table(
@@ -49,7 +90,7 @@ def make_table(
         table.add_column(
             heading,
             justify="left" if index < names else "right",
-            no_wrap=index == 0,
+            no_wrap=index == 0 < names,
         )
     for row in rows:
         table.add_row(*map(escape, row))
