@@ -258,7 +258,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (["train", "{home}/shapes", "--device", "gpu"], 2, "--device|Unknown device"),
         (["train", "{home}/shapes", "--learning-rate", "-1"], 2, "learning rate"),
         (["train", "--resume", "{home}/shapes"], 1, "checkpoint"),
-        (["train", "--resume", "{home}/none"], 1, "this folder does not exist"),
+        (["train", "--resume", "{home}/none"], 1, "there is no run of this name or folder"),
         (["eval", "--runs", "{home}/none"], 2, "frcnn train"),
         (["eval", "--detections", "{home}/shapes/classes.txt"], 2, "name only the dataset"),
         (

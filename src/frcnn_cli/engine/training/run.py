@@ -19,6 +19,7 @@ from frcnn_cli.engine.distributed.devices import (
 )
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.provenance import origin_of, proposals_fingerprint
+from frcnn_cli.engine.models.store import RUNS
 from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
@@ -52,7 +53,7 @@ class RunOptions:
     """
 
     folder: Path | None = None
-    runs_root: Path = Path("runs")
+    runs_root: Path = RUNS
     device: str = "auto"
     team: Team = ALONE
     tensorboard: bool = False

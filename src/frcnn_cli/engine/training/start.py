@@ -13,7 +13,7 @@ from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.evaluation.chance import warn_of_low_recall
 from frcnn_cli.engine.models.provenance import dataset_fingerprint, same_proposals, with_dataset
-from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run
+from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run, run_names
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Needs, Reporter
@@ -42,6 +42,7 @@ from frcnn_cli.engine.training.run_folder import (
     write_setting,
 )
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.suggestions import suggest
 from frcnn_proposals.wording import counted
 
 _DEFAULT_OPTIONS = RunOptions()
@@ -96,7 +97,9 @@ def _resume(
     folder: Path, options: RunOptions, reporter: Reporter, places: NewPlaces = _NOT_MOVED
 ) -> Trained:
     if not folder.is_dir():
-        raise InputError(f"{folder}: this folder does not exist.")
+        near = suggest(folder.name, run_names(options.runs_root))
+        hint = f" Did you mean the run {near}?" if near else " `frcnn runs` lists the runs."
+        raise InputError(f"{folder}: there is no run of this name or folder.{hint}")
     held = lock_folder(folder) if options.team.is_first else nullcontext()
     with held, _resumable(folder, reporter):
         stored = read_run(folder)
