@@ -344,7 +344,7 @@ def test_a_file_out_of_step_with_the_data_set_stops_unless_allowed(
     command = ("train", home / "shapes", "--proposals", file, "--out", tmp_path / "run", *FEW)
     result = frcnn(*command)
     assert result.exit_code == 1
-    assert "1 of 9 images have no proposals" in result.output
+    assert "1 of 9 images has no proposals" in result.output
     assert "77" in result.output
     allowed = frcnn(*command, "--allow-mismatch")
     assert allowed.exit_code == 0, allowed.output

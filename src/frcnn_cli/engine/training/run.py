@@ -194,8 +194,9 @@ def with_length(experiment: Experiment, images: int, reporter: Reporter) -> Expe
     schedule = settings.schedule.for_images(images, settings.sampling.images_per_iteration)
     if schedule.iterations != settings.schedule.iterations:
         passes = schedule.iterations * settings.sampling.images_per_iteration / images
+        times = "1 pass" if f"{passes:.3g}" == "1" else f"{passes:.3g} passes"
         reporter.note(
-            f"{schedule.iterations} iterations, {passes:.3g} passes over {images} images "
+            f"{counted(schedule.iterations, 'iteration')}, {times} over {counted(images, 'image')} "
             "(--epochs or --iterations changes this)"
         )
     return replace(experiment, train=replace(settings, schedule=schedule))
