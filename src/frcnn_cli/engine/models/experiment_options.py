@@ -149,6 +149,9 @@ def _from_options(options: SettingOptions) -> list[Override]:
         if count > 1:
             where = ", ".join(change.where for change in given if change.path == path)
             raise MisuseError(f"{path} is given {count} times: {where}. Give it once.")
+    for change in given:
+        if change.path == _LENGTHS[1] and change.value == 0:  # in the setting of a run: not given
+            raise MisuseError(f"{change.where} is 0; it must be greater than 0.")
     lengths = [change.where for change in given if change.path in _LENGTHS]
     if len(lengths) > 1:
         raise MisuseError(f"Give either iterations or epochs, not both ({', '.join(lengths)}).")
