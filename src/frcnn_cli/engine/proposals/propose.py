@@ -83,7 +83,7 @@ def propose(
         try:
             result = _propose_as_team(team, files, out, propose_part)
         except KeyboardInterrupt:
-            reporter.note("Interrupted. Finished images are saved: run the same command to resume.")
+            reporter.note("Finished images are saved: run the same command to resume.")
             raise
     if result.clipped and team.is_first:
         reporter.warn(clipped_message(source.name, result.clipped))
