@@ -40,7 +40,8 @@ def check(
     frcnn data check voc2007 --data-root VOCdevkit
     """
     report = check_dataset(dataset, split, data_root, output)
-    output.print(_table(dataset, report))
+    if report.splits:
+        output.print(_table(dataset, report))
     _print_classes(output, report)
     _print_faults(output, report)
     faults = [
