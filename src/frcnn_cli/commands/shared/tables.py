@@ -32,21 +32,30 @@ class FoldedTable(Table):
         super().add_row(*map(_text, cells), **options)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        if self.show_header and self._needed_width(console, options) > options.max_width:
-            yield from self._as_lists()
-        else:
+        if self._fit(console, options) or not self.show_header:
             yield from super().__rich_console__(console, options)
+        else:
+            yield from self._as_lists()
 
-    def _needed_width(self, console: Console, options: ConsoleOptions) -> int:
-        """The least width in which names and numbers are not broken."""
-        total = self._extra_width
+    def _fit(self, console: Console, options: ConsoleOptions) -> bool:
+        """Set the widths of the columns; False if names or numbers would have to be broken."""
+        widths, most = [], []
         for column in self.columns:
+            column.width = None
             width = self._measure_column(console, options.update(width=_UNLIMITED), column)
-            least = width.minimum
-            if column.justify != "right":
-                least = min(least, _ROOM + self._get_padding_width(column._index))
-            total += width.maximum if column.no_wrap else least
-        return total
+            room = _ROOM + self._get_padding_width(column._index)
+            shortest = width.minimum if column.justify == "right" else min(width.minimum, room)
+            widths.append(width.maximum if column.no_wrap else shortest)
+            most.append(width.maximum)
+        spare = options.max_width - self._extra_width - sum(widths)
+        if spare < 0:
+            return False
+        for _ in range(min(spare, sum(most) - sum(widths))):
+            growing = [i for i, width in enumerate(widths) if width < most[i]]
+            widths[min(growing, key=widths.__getitem__)] += 1
+        for column, total in zip(self.columns, widths, strict=True):
+            column.width = total - self._get_padding_width(column._index)
+        return True
 
     def _as_lists(self) -> Iterator[RenderableType]:
         if self.title:
@@ -55,17 +64,15 @@ class FoldedTable(Table):
         if self.show_footer:
             for column, texts in zip(self.columns, columns, strict=True):
                 texts += _text(column.footer).split("\n", allow_blank=True)
-        headings = [" ".join(_text(column.header).plain.split()) for column in self.columns]
+        headings = [_text(column.header).plain.replace("-\n", "") for column in self.columns]
         for row in zip(*columns, strict=True):
             for column, heading, text in zip(self.columns, headings, row, strict=True):
-                if not text.plain:
-                    continue
-                if column.no_wrap:
+                if column is self.columns[0] and column.justify == "left":  # the name of the row
                     text.no_wrap, text.overflow = True, "ignore"
-                    yield text
-                else:
-                    line = Text.assemble(f"{heading}: " if heading else "", text)
-                    yield Padding(line, (0, 0, 0, 2), expand=False)
+                    yield from [text] if text.plain else []
+                elif text.plain:
+                    title = f"{' '.join(heading.split())}: " if heading else ""
+                    yield Padding(Text.assemble(title, text), (0, 0, 0, 2), expand=False)
 
 
 def _text(cell: Any) -> Any:
