@@ -64,7 +64,7 @@ class FoldedTable(Table):
         if self.show_footer:
             for column, texts in zip(self.columns, columns, strict=True):
                 texts += _text(column.footer).split("\n", allow_blank=True)
-        headings = [_text(column.header).plain.replace("-\n", "") for column in self.columns]
+        headings = [_text(column.header).plain.replace("-\n", "-") for column in self.columns]
         for row in zip(*columns, strict=True):
             for column, heading, text in zip(self.columns, headings, row, strict=True):
                 if column is self.columns[0] and column.justify == "left":  # the name of the row
