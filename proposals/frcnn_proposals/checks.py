@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.wording import some_of
 
 # Pixels that a corner may be outside the image: rounding in float32 during conversions.
 TOLERANCE = 1e-2
@@ -57,5 +58,6 @@ def _reject(boxes: NDArray[np.float32], bad: Any, fault: str) -> None:
         first = int(np.argmax(bad))
         corners = ", ".join(f"{value:g}" for value in boxes[first])
         raise ValueError(
-            f"box {first} ({corners}) {fault}; {int(bad.sum())} of {len(bad)} boxes are invalid"
+            f"box {first} ({corners}) {fault}; "
+            f"{some_of(int(bad.sum()), len(bad), 'box', 'is', 'are', 'boxes')} invalid"
         )

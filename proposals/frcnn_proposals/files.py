@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import glob
+import itertools
 import os
 import tempfile
 from collections.abc import Iterator
@@ -157,6 +158,15 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path` completely or not at all."""
     with whole_file(path) as file:
         file.write(content)
+
+
+def unused_file(path: Path) -> Path:
+    """`path`, or if it exists, the first of name-2, name-3, ... that does not."""
+    numbers = itertools.count(2)
+    unused = path
+    while os.path.lexists(unused):
+        unused = path.with_stem(f"{path.stem}-{next(numbers)}")
+    return unused
 
 
 def is_writable(text: str) -> bool:

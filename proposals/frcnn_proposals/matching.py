@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.wording import counted, some_of
 
 _NAMED = 5
 
@@ -32,14 +33,12 @@ class IdMatch:
         parts = []
         if self.missing:
             parts.append(
-                f"{len(self.missing)} of {self.images} images have no proposals "
+                f"{some_of(len(self.missing), self.images, 'image', 'has', 'have')} no proposals "
                 f"({_some(self.missing, len(self.missing))})"
             )
         if self.extra_count:
-            parts.append(
-                f"{self.extra_count} ids with proposals are not among the images "
-                f"({_some(self.extra, self.extra_count)})"
-            )
+            ids = counted(self.extra_count, "id with proposals is", "ids with proposals are")
+            parts.append(f"{ids} not among the images ({_some(self.extra, self.extra_count)})")
         return "; ".join(parts)
 
     def reject_mismatch(self, file: str, advice: str) -> None:

@@ -8,6 +8,11 @@ def counted(count: int, noun: str, plural: str = "") -> str:
     return f"{count} {noun if count == 1 else plural or noun + 's'}"
 
 
+def some_of(count: int, total: int, noun: str, one: str, more: str, plural: str = "") -> str:
+    """`1 of 3 images has`, or `2 of 3 images have`: `one` and `more` are the forms of the verb."""
+    return f"{count} of {counted(total, noun, plural)} {one if count == 1 else more}"
+
+
 def rate_of(per_second: float, noun: str) -> str:
     """`8.0 images/s`, or `2.5 s per image` for less than one per second."""
     if 0 < per_second < 1:

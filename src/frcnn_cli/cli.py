@@ -110,17 +110,28 @@ class CommandGroup(LazyGroup):
 
 
 def _with_suggestion(error: click.UsageError) -> click.UsageError:
-    """The error; for an unknown option, one that suggests an option, or an argument, by name."""
+    """The error; for an unknown option, one that suggests an option, argument or setting."""
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return error
     name, command = error.option_name, error.ctx.command
     known = [option for parameter in command.params for option in parameter.opts]
     arguments = [p.human_readable_name for p in command.params if isinstance(p, click.Argument)]
-    found = suggest(name, [*(option for option in known if option[0] == "-"), *arguments])
+    names = [*(option for option in known if option[0] == "-"), *arguments]
+    found = suggest(name, names, cutoff=1.0)
+    if found is None and "--set" in names and (setting := _setting(name)):
+        found = f"--set {setting}=VALUE"
+    found = found or suggest(name, names)
     hint = f"Did you mean '{found}'?" if found else f"`{error.ctx.command_path} --help` lists them."
     if found in arguments:
         hint = f"Give {found} as an argument, without '{name}'."
     return click.UsageError(f"No such option '{name}'. {hint}", error.ctx)
+
+
+def _setting(name: str) -> str | None:
+    from frcnn_cli.engine.settings import Experiment
+    from frcnn_cli.engine.settings.overrides import setting_named
+
+    return setting_named(name, Experiment())
 
 
 @click.group(

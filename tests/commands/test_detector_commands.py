@@ -258,7 +258,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (["train", "{home}/shapes", "--device", "gpu"], 2, "--device|Unknown device"),
         (["train", "{home}/shapes", "--learning-rate", "-1"], 2, "learning rate"),
         (["train", "--resume", "{home}/shapes"], 1, "checkpoint"),
-        (["train", "--resume", "{home}/none"], 1, "this folder does not exist"),
+        (["train", "--resume", "{home}/none"], 1, "there is no run of this name or folder"),
         (["eval", "--runs", "{home}/none"], 2, "frcnn train"),
         (["eval", "--detections", "{home}/shapes/classes.txt"], 2, "name only the dataset"),
         (
@@ -344,7 +344,7 @@ def test_a_file_out_of_step_with_the_data_set_stops_unless_allowed(
     command = ("train", home / "shapes", "--proposals", file, "--out", tmp_path / "run", *FEW)
     result = frcnn(*command)
     assert result.exit_code == 1
-    assert "1 of 9 images have no proposals" in result.output
+    assert "1 of 9 images has no proposals" in result.output
     assert "77" in result.output
     allowed = frcnn(*command, "--allow-mismatch")
     assert allowed.exit_code == 0, allowed.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,11 @@ import frcnn
 from frcnn_cli.cli import cli
 from frcnn_cli.commands.shared.detection_options import split_arguments
 from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
+from frcnn_cli.engine.models.loaded import open_model
 from frcnn_cli.engine.models.provenance import origin_of
 from frcnn_cli.engine.models.store import find_model, save_model
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.reporter import Silent
 from frcnn_cli.engine.settings import Architecture, DataSettings, Experiment, Preprocessing
 from frcnn_cli.engine.training.run_folder import write_setting
 from frcnn_proposals.errors import MisuseError
@@ -116,13 +119,53 @@ def test_a_single_argument_is_a_model_or_a_dataset(home: Path) -> None:
         (("eval", "newset"), "Did you mean the run newest?"),
         (("export", "newset"), "Did you mean the run newest?"),
         (("model", "info", "newset"), "Did you mean the run newest?"),
+        (("model", "info", "vgg17"), "Did you mean 'vgg16'?"),
+        (("detect", "a.jpg", "--model", "newset"), "Did you mean the run newest?"),
+        (("train", "shapes", "--init", "newset"), "Did you mean the run newest?"),
+        (("train", "shapes", "--init", "newset"), "a run in runs by its name"),
+        (("eval", "runs/newset"), "Did you mean the run newest?"),
         (("eval", "runs/gone"), "runs/gone: model not found"),
+        (("eval", "nothing"), "nothing: there is no model and no run of this name"),
+        (("eval", "voc2007"), "frcnn data download voc2007"),
+        (("propose", "a.jpg", "--source", "ranked", "--param", "model=newset"), "run newest?"),
+        (("propose", "a.jpg", "--source", "ranked", "--param", "model=newest"), "has no ranker"),
     ],
 )
 def test_a_misspelled_run_is_not_replaced(home: Path, command: tuple[str, ...], hint: str) -> None:
+    (home / "a.jpg").write_bytes(b"")
     result = run(*command)
     assert result.exit_code == 2
     assert hint in result.output
+
+
+def test_a_misspelled_run_to_resume_is_suggested(home: Path) -> None:
+    result = run("train", "--resume", "stoped")
+    assert "stoped: there is no run of this name or folder. Did you mean the run stopped?" in (
+        result.output
+    )
+
+
+def test_without_a_name_unfinished_runs_are_mentioned(home: Path) -> None:
+    device = torch.device("cpu")
+    finished, stopped = (RUNS / name / "setting.toml" for name in ("newest", "stopped"))
+    for name in ("newest", LONG_NAME):
+        os.utime(RUNS / name / "model.safetensors", (50, 50))
+    for at, noted in ((40, False), (60, True)):
+        os.utime(stopped, (at, at))
+        notes: list[str] = []
+        reporter = Silent()
+        reporter.note = notes.append  # type: ignore[method-assign]
+        opened = open_model(None, RUNS, device, reporter=reporter)
+        assert opened.path.parent != stopped.parent
+        assert any("runs/stopped has not finished" in note for note in notes) == noted
+    for name in ("newest", LONG_NAME):
+        (RUNS / name / "model.safetensors").unlink()
+        os.utime(RUNS / name / "setting.toml", (50, 50))
+    with pytest.raises(MisuseError, match="`frcnn train --resume runs/stopped`"):
+        find_model(None, RUNS)
+    os.utime(finished, (70, 70))
+    with pytest.raises(MisuseError, match="`frcnn train --resume runs/newest`"):
+        find_model(None, RUNS)
 
 
 def test_python_takes_the_name_of_a_run(home: Path) -> None:

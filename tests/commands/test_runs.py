@@ -53,7 +53,7 @@ def test_runs_are_listed_with_their_details(home: Path, tmp_path: Path) -> None:
     path = tmp_path / "runs.json"
     result = CliRunner().invoke(cli, ["runs", "--runs", str(home / "runs"), "--json", str(path)])
     assert result.exit_code == 0, result.output
-    found = {Path(run["folder"]).name: run for run in json.loads(path.read_text())["runs"]}
+    found = {run["name"]: run for run in json.loads(path.read_text())["runs"]}
     assert set(found) == {"whole", "other", "damaged"}
     whole, other, damaged = found["whole"], found["other"], found["damaged"]
     assert whole["finished"]

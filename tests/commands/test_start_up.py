@@ -97,7 +97,7 @@ LINES = [
     ("proposals inspect nowhere", 1),
     ("proposals convert --help", 0),
     ("proposals convert boxes.proposals boxes.csv --to csv", 0),
-    ("proposals convert nowhere boxes.csv", 1),
+    ("proposals convert nowhere boxes.proposals", 1),
     ("proposals merge --help", 0),
     ("proposals merge boxes.proposals --out merged.proposals", 0),
     ("proposals merge nowhere --out merged.proposals", 1),

@@ -9,6 +9,7 @@ from frcnn_proposals.formats.base import Parsed, PerImageFormat
 from frcnn_proposals.formats.containers.tables import cells, columns_of, numbers, tables
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
+from frcnn_proposals.wording import counted
 
 _BUCKETS = (4, 14, 22)  # lengths of the folder names: 4 for VOC, 14 and 22 for COCO
 
@@ -99,7 +100,8 @@ class HosangMat(PerImageFormat):
             return None
         boxes, scores = max(found, key=lambda run: len(run[0]))
         scores = columns_of(scores, len(boxes))
-        remark = f"the largest of {len(runs)} runs is used, with {len(boxes)} boxes"
+        most = counted(len(boxes), "box", "boxes")
+        remark = f"the largest of {counted(len(runs), 'run')} is used, with {most}"
         return Parsed(
             [boxes],
             None if scores is None else [scores],

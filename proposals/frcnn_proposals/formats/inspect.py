@@ -21,7 +21,7 @@ from frcnn_proposals.formats.interpret import Hints, Reading, check_readings, so
 from frcnn_proposals.matching import match_ids
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import ProposalStore, open_store
-from frcnn_proposals.wording import counted
+from frcnn_proposals.wording import counted, some_of
 
 Table = tuple[NDArray[Any], NDArray[Any] | None]  # boxes (N, 4) as the file has them, scores (N,)
 # Number of images that are read from a larger store.
@@ -102,7 +102,7 @@ def inspect_proposals(
     tables = (table for file in parsed for table in _tables(file))
     remarks = list(dict.fromkeys(remark for file in parsed for remark in file.remarks))
     if len(contents) < len(files):
-        remarks.append(f"{len(contents)} of {len(files)} files were read")
+        remarks.append(f"{some_of(len(contents), len(files), 'file', 'was', 'were')} read")
     ids = _ids_of(parsed, images)
     remarks += _unmatched(ids, images)
     return Inspection(
@@ -142,10 +142,11 @@ def _inspect_store(path: Path, images: Images) -> Inspection:
     ids = list(itertools.islice(store.ids(), 0, None, step))
     faults: list[str] = []
     survey = _survey(_tables_of_store(store, ids, images, faults))
-    remarks = [f"{survey.tables} of {len(store)} images were read"] if step > 1 else []
+    read = some_of(survey.tables, len(store), "image", "was", "were")
+    remarks = [f"{read} read"] if step > 1 else []
     if faults:
-        images_have = counted(len(faults), "image has", "images have")
-        remarks.append(f"{images_have} boxes outside the image; {faults[0]}")
+        images_have_boxes = counted(len(faults), "image has boxes", "images have boxes")
+        remarks.append(f"{images_have_boxes} outside the image; {faults[0]}")
     remarks += _unmatched(ids, images)
     return Inspection(
         path,
@@ -230,7 +231,8 @@ def _order(scored: int, unsorted: int) -> str:
         return "as in the file, which has no scores"
     if not unsorted:
         return "by score, best first"
-    return f"by score, best first; {unsorted} of {scored} images have another order in the file"
+    others = some_of(unsorted, scored, "image", "has", "have")
+    return f"by score, best first; {others} another order in the file"
 
 
 def _describe_ids(ids: Sequence[str | int] | None) -> str:

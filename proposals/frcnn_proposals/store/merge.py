@@ -11,6 +11,7 @@ import numpy as np
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.store.reader import ProposalStore, open_store
+from frcnn_proposals.store.schema import check_store_name
 from frcnn_proposals.store.writer import StoreWriter
 
 
@@ -28,9 +29,10 @@ def merge_stores(
     """Write one store with the content of the stores at `paths`.
 
     An image that failed in one store but has boxes in another gets the boxes.
-    Raises MisuseError if `out` is one of `paths`, and InputError if the stores come from different
-    sources or have different boxes for the same image.
+    Raises MisuseError if `out` is one of `paths` or ends like another format, and InputError if
+    the stores come from different sources or have different boxes for the same image.
     """
+    check_store_name(out)
     if out.resolve() in [path.resolve() for path in paths]:
         raise MisuseError(f"{out}: is one of the stores to merge; choose another --out")
     stores = [open_store(path) for path in paths]

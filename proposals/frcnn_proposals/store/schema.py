@@ -10,7 +10,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.reading import open_file
 
 APPLICATION_ID = 0x46524350  # "FRCP", in the file's header
@@ -28,6 +28,7 @@ TABLES = {
 }
 _LONGEST_VALUE = 1 << 28
 _MAGIC = b"SQLite format 3\0"
+_OTHER_SUFFIXES = (".csv", ".json", ".mat", ".npz", ".pickle", ".pkl")
 
 
 def is_store(path: str | Path) -> bool:
@@ -37,6 +38,16 @@ def is_store(path: str | Path) -> bool:
     except OSError:
         return False
     return header.startswith(_MAGIC) and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def check_store_name(path: Path) -> None:
+    """Raises MisuseError for the suffix of another format: the file would not be what it says."""
+    if path.suffix.lower() in _OTHER_SUFFIXES:
+        raise MisuseError(
+            f"{path}: this file would be a proposal store, not a {path.suffix} file.\n"
+            "Choose another suffix, such as .proposals. `frcnn proposals convert --to FORMAT` "
+            "writes other formats."
+        )
 
 
 def _is_whole(path: Path) -> bool:

@@ -16,6 +16,7 @@ from frcnn_cli.api.images import ImageLike, pixels_of
 from frcnn_cli.engine import records
 from frcnn_proposals.errors import Error, MisuseError, machine_errors
 from frcnn_proposals.images import MAX_PIXELS
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -76,7 +77,9 @@ class Detections(records.Detections):
         if len(self) > _NAMED:
             found.append("...")
         where = f" in {self.image_id}" if self.image_id else ""
-        return f"<{len(self)} detections{where}{': ' if found else ''}{', '.join(found)}>"
+        return (
+            f"<{counted(len(self), 'detection')}{where}{': ' if found else ''}{', '.join(found)}>"
+        )
 
     def draw(self, image: ImageLike | None = None) -> PIL.Image.Image:
         """The image with a box, class and score for each detection, as a Pillow image.

@@ -13,6 +13,7 @@ from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS, read_image, to_rgb
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     import PIL.Image
@@ -90,7 +91,8 @@ def boxes_for_each(count: int, given: Sequence[Boxes] | BoxesById | None) -> lis
     if given is None or isinstance(given, Mapping):
         return [given] * count
     if len(given) != count:
-        raise MisuseError(f"{count} images need as many proposals, not {len(given)}.")
+        images_need = counted(count, "image needs", "images need")
+        raise MisuseError(f"{images_need} as many proposals, not {len(given)}.")
     return list(given)
 
 

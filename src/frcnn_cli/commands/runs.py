@@ -66,6 +66,7 @@ def _table(found: list[ListedRun]) -> Table:
 def _as_json(run: ListedRun) -> dict[str, Any]:
     experiment = run.experiment
     return {
+        "name": run.folder.name,
         "folder": str(run.folder),
         "setting": None if experiment is None else nested(experiment),
         "iteration": run.iteration,

@@ -14,6 +14,8 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_proposals.wording import counted
+
 BACKGROUND = 0
 
 
@@ -43,7 +45,8 @@ class GroundTruth:
             object.__setattr__(self, "crowd", np.zeros(count, bool))
         for name in ("labels", "difficult", "crowd"):
             if getattr(self, name).shape != (count,):
-                raise ValueError(f"{name} has shape {getattr(self, name).shape} for {count} boxes")
+                boxes = counted(count, "box", "boxes")
+                raise ValueError(f"{name} has shape {getattr(self, name).shape} for {boxes}")
 
     def __len__(self) -> int:
         return len(self.boxes)

@@ -85,6 +85,13 @@ def test_check_counts_the_objects_of_each_class_and_split(shapes):
     assert trainval + test == len(counted)
 
 
+def test_check_of_a_missing_list_prints_no_empty_table(shapes, tmp_path):
+    result = run("check", shapes, "--split", tmp_path / "gone.txt")
+    assert result.exit_code == 1
+    assert f"{tmp_path / 'gone.txt'}: this file does not exist." in result.output
+    assert "without objects" not in result.output
+
+
 def test_check_of_an_unknown_dataset(tmp_path):
     result = run("check", "voc2077", "--data-root", tmp_path)
     assert result.exit_code == 2

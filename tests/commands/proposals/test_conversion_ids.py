@@ -45,7 +45,7 @@ class TestMissingImages:
         result = run("convert", "a", "out", "--image-set", "ids.txt", "--allow-mismatch")
         assert result.exit_code == 0
         assert "2 of 3 images have no proposals (2, 3)" in result.output
-        assert "1 ids with proposals are not among the images (9)" in result.output
+        assert "1 id with proposals is not among the images (9)" in result.output
         assert "Converted 1 image " in result.output
         assert list(open_store("out")) == ["1"]
 
@@ -73,7 +73,7 @@ class TestMissingImages:
         arguments = ("convert", "a", "out", "--image-set", "ids.txt", "--to", "mmdet2")
         result = run(*arguments, "--allow-mismatch")
         assert result.exit_code == 0
-        assert "1 of 2 images have no proposals (1)" in result.output
+        assert "1 of 2 images has no proposals (1)" in result.output
         assert [len(table) for table in pickle.loads(Path("out").read_bytes())] == [0, 2]
 
 
@@ -83,11 +83,11 @@ class TestImagesOption:
         write_proposals("a", {"1": BOXES, "x/1": BOXES}, "detectron2")
         result = run("convert", "a", "out", "--images", "images")
         assert result.exit_code == 1
-        assert "1 ids with proposals are not among the images (x/1)" in result.output
+        assert "1 id with proposals is not among the images (x/1)" in result.output
         assert not Path("out").exists()
         result = run("convert", "a", "out", "--images", "images", "--allow-mismatch")
         assert result.exit_code == 0
-        assert "1 ids with proposals are not among the images (x/1)" in result.output
+        assert "1 id with proposals is not among the images (x/1)" in result.output
         assert list(open_store("out")) == ["1", "x/1"]
 
     def test_an_image_set_whose_images_are_not_in_the_folder(self, here: Path) -> None:
@@ -96,7 +96,7 @@ class TestImagesOption:
         Path("ids.txt").write_text("1\n")
         result = run("convert", "a", "out", "--images", "images", "--image-set", "ids.txt")
         assert result.exit_code == 1
-        assert "1 ids with proposals are not among the images (1)" in result.output
+        assert "1 id with proposals is not among the images (1)" in result.output
 
     def test_the_names_of_files_are_no_order(self, here: Path) -> None:
         """MMDetection's lists have the order of its annotation file."""
@@ -130,7 +130,7 @@ class TestImagesOption:
             write_proposals("a", {"1": BOXES, "8": BOXES}, format)
             result = run("inspect", "a", "--images", "images")
             assert result.exit_code == 0
-            assert "1 ids with proposals are not among the images (8)" in result.output
+            assert "1 id with proposals is not among the images (8)" in result.output
             assert "their boxes were not checked" in result.output
             assert "not checked" not in run("inspect", "a").output
 
@@ -147,7 +147,7 @@ class TestImagesOption:
 def test_inspection_shows_the_order_of_boxes(here: Path) -> None:
     write_proposals("a", {"1": BOXES, "2": BOXES.top(2)}, "detectron2")
     result = run("inspect", "a", "--json", "out.json")
-    expected = "by score, best first; 1 of 2 images have another order in the file"
+    expected = "by score, best first; 1 of 2 images has another order in the file"
     assert expected in result.output
     assert json.loads(Path("out.json").read_text())["survey"]["order"] == expected
 

@@ -275,6 +275,21 @@ class TestDraw:
         assert run("draw", "shapes.proposals", "gone", "--dataset", "shapes").exit_code == 2
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.PKL", "out.json", "out.npz", "out.mat"])
+def test_a_store_has_no_suffix_of_another_format(here: Path, name: str) -> None:
+    PIL.Image.new("RGB", (64, 48)).save("a.png")
+    write_proposals("a.proposals", {"a": Proposals(np.zeros((1, 4), np.float32))}, "store")
+    propose = CliRunner().invoke(cli, ["propose", "a.png", "--source", "dense", "--out", name])
+    for result in (
+        propose,
+        run("convert", "a.proposals", name),
+        run("merge", "a.proposals", "--out", name),
+    ):
+        assert result.exit_code == 2
+        assert f"{name}: this file would be a proposal store" in result.output
+    assert not Path(name).exists()
+
+
 def _record(image_id: str):
     for split in ("trainval", "test"):
         for record in find_dataset("shapes", split).images:

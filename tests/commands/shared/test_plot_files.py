@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -33,3 +34,20 @@ def test_known_suffixes_are_accepted(name: str, tmp_path: Path) -> None:
         result = CliRunner().invoke(cli, [*COMMANDS[name], str(tmp_path / f"plot.{suffix}")])
         assert "suffix" not in result.output
         assert "none" in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "stem"), [("eval", "map-by-proposals"), ("compress", "map-by-rank")]
+)
+def test_earlier_plots_are_kept_without_a_name(
+    name: str, stem: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    command = cli.get_command(click.Context(cli), name)
+    assert command is not None
+    for expected in (f"{stem}.png", f"{stem}-2.png", f"{stem}-3.png"):
+        plot = command.make_context(name, []).params["plot"]
+        assert plot == Path(expected)
+        plot.touch()
+    given = command.make_context(name, ["--plot", f"{stem}.svg"]).params["plot"]
+    assert given == Path(f"{stem}.svg")

@@ -43,7 +43,8 @@ def test_a_run_is_evaluated_on_the_images_that_it_holds_out(data: Path, tmp_path
     assert sorted(train + val) == sorted(
         (data / "ImageSets" / "Main" / "default.txt").read_text().split()
     )
-    assert f"{len(train)} images to train on; the others are split all:val:0.3" in output
+    held_out = "1 image is" if len(val) == 1 else f"{len(val)} images are"
+    assert f"{len(train)} images to train on; {held_out} held out as split all:val:0.3" in output
     saved = override(Experiment(), read_toml(run / "setting.toml"))
     assert (saved.data.split, saved.data.val_share) == ("all", 0.3)
     assert saved.train.schedule.iterations == -(-len(train) // 2)

@@ -39,6 +39,15 @@ def test_only_differences_are_shown() -> None:
     assert "svm" not in text
 
 
+def test_values_that_follow_from_others_are_not_shown() -> None:
+    """The table of lite has no row for its default folder, its precision and its given length."""
+    options = SettingOptions(fields={"dataset": "x", "iterations": 7})
+    experiment = experiment_from(options)
+    chosen = replace(experiment, train=replace(experiment.train, precision="bfloat16"))
+    rows = rows_of(printed(chosen, None))
+    assert set(rows) == {"data.dataset", "schedule.iterations"}
+
+
 def test_changed_settings_of_the_svms_are_shown() -> None:
     experiment = experiment_from(SettingOptions("paper-s", ("svm",), assignments=("svm.passes=3",)))
     rows = rows_of(printed(experiment, "paper-s"))

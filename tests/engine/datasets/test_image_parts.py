@@ -92,9 +92,9 @@ def test_a_list_can_name_images_of_several_splits(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("image 3\nimage x\n", "1 of 2 ids are not images of .*image x"),
+        ("image 3\nimage x\n", "1 of 2 ids has no image in .*image x"),
         ("\n", "lists no images"),
-        (None, "not a readable text file"),
+        (None, "mine.txt: this file does not exist"),
     ],
 )
 def test_a_wrong_list_is_an_error(

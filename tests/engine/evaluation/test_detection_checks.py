@@ -57,7 +57,10 @@ def test_a_right_file_has_no_warnings(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entries", "warning"),
     [
-        (with_bbox(lambda box: [value / 500 for value in box]), "all 30 boxes are smaller than 2"),
+        (
+            with_bbox(lambda box: [value / 500 for value in box]),
+            "30 of 30 boxes are smaller than 2",
+        ),
         (with_bbox(corners), "10 of 30 boxes end outside their image"),
         (with_bbox(lambda box: [value + 400 for value in box]), "30 of 30 boxes end outside"),
         (right_entries() * 2, "30 of 60 detections repeat another one exactly"),

@@ -39,7 +39,7 @@ def store_of_smaller_copies(shapes: Path, count: int) -> Path:
 
 def test_a_store_of_smaller_copies_is_an_error(shapes: Path) -> None:
     store, dataset = store_of_smaller_copies(shapes, 12), find_dataset(str(shapes), "test")
-    message = "3 of 3 images are not those that the proposals were computed from"
+    message = "3 of 3 images differ from those that the proposals were computed from"
     with pytest.raises(InputError, match=message) as error:
         given_proposals(dataset, store)
     assert "is 128 x 96 pixels, not 64 x 48" in str(error.value)
@@ -56,4 +56,4 @@ def test_a_store_with_a_few_smaller_copies_is_a_warning(shapes: Path) -> None:
     store = store_of_smaller_copies(shapes, 1)
     given_proposals(find_dataset(str(shapes), "test"), store, reporter=reporter)
     (warning,) = reporter.warnings
-    assert "1 of 3 images are not those" in warning
+    assert "1 of 3 images differs from those" in warning

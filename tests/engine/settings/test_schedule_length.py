@@ -74,3 +74,12 @@ def test_iterations_and_epochs_together_are_misuse() -> None:
         length(fields={"iterations": 9, "epochs": 2.0})
     with pytest.raises(MisuseError, match="pochs is -1"):
         length(fields={"epochs": -1.0})
+
+
+@pytest.mark.parametrize(
+    "options",
+    [SettingOptions(fields={"epochs": 0.0}), SettingOptions(assignments=("schedule.epochs=0",))],
+)
+def test_no_epochs_are_not_the_default_length(options: SettingOptions) -> None:
+    with pytest.raises(MisuseError, match="is 0; it must be greater than 0"):
+        experiment_from(options)

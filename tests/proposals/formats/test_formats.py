@@ -503,7 +503,7 @@ class TestWriting:
             write_proposals(tmp_path / "a", proposals, "coco")
         with pytest.raises(MisuseError, match="can be written"):
             write_proposals(tmp_path / "a", proposals, "mcg-mat")
-        with pytest.raises(InputError, match="1 of 2 images have no proposals \\(dog\\)"):
+        with pytest.raises(InputError, match="1 of 2 images has no proposals \\(dog\\)"):
             write_proposals(tmp_path / "a", proposals, "detectron2", image_ids=["cat", "dog"])
         assert not list(tmp_path.iterdir())
 

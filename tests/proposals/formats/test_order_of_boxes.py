@@ -111,7 +111,7 @@ def test_inspection_counts_the_images_in_another_order(tmp_path: Path) -> None:
     tables = [SCORED, SCORED[ORDER], np.zeros((0, 5))]
     np.savez(tmp_path / "a.npz", **{str(index): table for index, table in enumerate(tables)})
     order = inspect_proposals(tmp_path / "a.npz").survey.order
-    assert order == "by score, best first; 1 of 3 images have another order in the file"
+    assert order == "by score, best first; 1 of 3 images has another order in the file"
 
 
 def test_without_scores_the_order_is_that_of_the_file(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from rich.table import Table
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import make_table
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.benchmarks.evaluation import EvaluationBenchmark
@@ -54,5 +55,6 @@ def _table(result: EvaluationBenchmark) -> Table:
         for name, times in (("frcnn", result.ours), ("pycocotools", result.theirs))
     ]
     rows.append(("times as fast", *(f"{ratio:.1f}" for ratio in ratios)))
-    title = f"{result.detections} detections, {result.classes} classes, IoU 0.5"
+    classes = counted(result.classes, "class", "classes")
+    title = f"{counted(result.detections, 'detection')}, {classes}, IoU 0.5"
     return make_table(title, ("seconds, medians", "read", "score", "total"), rows)

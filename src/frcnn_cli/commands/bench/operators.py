@@ -11,6 +11,7 @@ import click
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import make_table
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +77,7 @@ def _report(
 ) -> None:
     import torch
 
-    threads = f", {torch.get_num_threads()} threads" if device.type == "cpu" else ""
+    threads = f", {counted(torch.get_num_threads(), 'thread')}" if device.type == "cpu" else ""
     heading = f"{title} on {device}{threads} (medians, ms)"
     rows = (
         (

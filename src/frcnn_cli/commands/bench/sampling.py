@@ -12,6 +12,7 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.datasets.locate import locate
+from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.benchmarks.sampling import SamplingBenchmark
@@ -58,7 +59,7 @@ def bench_sampling(
 def _table(result: SamplingBenchmark) -> Table:
     from frcnn_cli.engine.benchmarks.sampling import BACKBONE, SCALE
 
-    title = f"{result.rois} RoIs, {BACKBONE} at scale {SCALE}, {result.threads} threads"
+    title = f"{result.rois} RoIs, {BACKBONE} at scale {SCALE}, {counted(result.threads, 'thread')}"
     fastest = result.hierarchical_s
     measured = {
         "hierarchical": (result.hierarchical_images, fastest, result.hierarchical_bytes),

@@ -11,6 +11,7 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.estimate import in_bytes
 from frcnn_cli.commands.shared.tables import make_table
+from frcnn_proposals.wording import counted
 
 
 @click.command("start-up")
@@ -39,5 +40,5 @@ def bench_start_up(
         (start.line, f"{start.seconds:.2f}", in_bytes(start.peak_bytes), str(start.exit_code))
         for start in result.results
     )
-    output.print(make_table(f"Start-up, medians of {repeats} runs", headings, rows))
+    output.print(make_table(f"Start-up, medians of {counted(repeats, 'run')}", headings, rows))
     write_json(json_path, asdict(result))

@@ -69,13 +69,7 @@ class CompressOptions:
     metavar="N,N,...",
     help="Measure mAP and time at each of these ranks, without writing a model.",
 )
-@click.option(
-    "--plot",
-    type=options.Plot,
-    default=Path("map-by-rank.png"),
-    show_default=True,
-    help=".png, .pdf or .svg file for the plot of --sweep.",
-)
+@options.plot_of_sweep("map-by-rank.png")
 @click.option(
     "--out",
     type=options.OutputFile,

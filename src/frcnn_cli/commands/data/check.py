@@ -12,6 +12,7 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.datasets.check import CheckReport, check_dataset
+from frcnn_proposals.wording import counted
 
 _SHOWN, _CLASSES_SHOWN = 20, 100
 
@@ -39,7 +40,8 @@ def check(
     frcnn data check voc2007 --data-root VOCdevkit
     """
     report = check_dataset(dataset, split, data_root, output)
-    output.print(_table(dataset, report))
+    if report.splits:
+        output.print(_table(dataset, report))
     _print_classes(output, report)
     _print_faults(output, report)
     faults = [
@@ -80,7 +82,9 @@ def _print_classes(output: Output, report: CheckReport) -> None:
     output.print(make_table("Objects by class", headings, rows))
     if len(classes) > _CLASSES_SHOWN:
         more = len(classes) - _CLASSES_SHOWN
-        output.print(f"... and {more} more classes; --json FILE lists all of them")
+        output.print(
+            f"... and {counted(more, 'more class', 'more classes')}; --json FILE lists all of them"
+        )
 
 
 def _print_faults(output: Output, report: CheckReport) -> None:

@@ -11,6 +11,7 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.datasets.split_lists import write_split_lists
+from frcnn_proposals.wording import counted
 
 
 @click.command()
@@ -47,7 +48,8 @@ def split(
     """
     lists = write_split_lists(dataset, out, val_share, split, data_root)
     for path, images in ((lists.train, lists.train_images), (lists.val, lists.val_images)):
-        output.print(f"[bold]{escape(str(path))}[/]: {images} images of split {lists.split}")
+        content = f"{counted(images, 'image')} of split {lists.split}"
+        output.print(f"[bold]{escape(str(path))}[/]: {escape(content)}")
     name, train, val = (shlex.quote(str(text)) for text in (dataset, lists.train, lists.val))
     output.note(
         f"Next: `frcnn train {name} --split {train}`, then `frcnn eval MODEL {name} --split {val}`."

@@ -59,7 +59,7 @@ class DetectOptions:
 
 
 @click.command()
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, metavar="IMAGE...")
 @options.model
 @options.proposals_of_images
 @options.source
@@ -127,6 +127,11 @@ def detect(output: Output, /, **given: Any) -> None:
     frcnn detect drive.mp4 --out annotated
     frcnn detect 0 --out camera
     """
+    if not given["images"]:
+        raise click.UsageError(
+            "Name the images: files, folders, globs, lists of paths, datasets, or a video. "
+            "--source is the source of the proposals."
+        )
     outputs = take(DetectionOutputs, given, annotated=given["out"] if given["viz"] else None)
     chosen = DetectOptions(detection=take(DetectionOptions, given), outputs=outputs, **given)
     alone = len(chosen.images) == 1

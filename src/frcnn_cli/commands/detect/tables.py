@@ -21,7 +21,7 @@ def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> T
     if len(found) > _FEW_IMAGES:
         return _count_table(found, classes)
     table = FoldedTable()
-    table.add_column("image", no_wrap=True)
+    table.add_column("image")
     table.add_column("class")
     for heading in ("score", "x1", "y1", "x2", "y2"):
         table.add_column(heading, justify="right")
@@ -66,7 +66,7 @@ def video_table(objects: Counter[str]) -> Table:
 
 def _count_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
     table = FoldedTable()
-    table.add_column("image", no_wrap=True)
+    table.add_column("image")
     table.add_column("objects")
     for image_id, detections in found.items():
         counts = Counter(classes[label - 1] for label in detections.labels.tolist())

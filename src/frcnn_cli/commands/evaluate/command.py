@@ -74,13 +74,7 @@ def parse_sweep(text: str) -> tuple[int, ...]:
     callback=lambda _, __, value: None if value is None else parse_sweep(value),
     help="Plot mAP against the maximum number of proposals per image (see --plot).",
 )
-@click.option(
-    "--plot",
-    type=options.Plot,
-    default=Path("map-by-proposals.png"),
-    show_default=True,
-    help=".png, .pdf or .svg file for the plot of --sweep.",
-)
+@options.plot_of_sweep("map-by-proposals.png")
 @options.runs_root
 @options.device
 @options.json_file

@@ -50,7 +50,7 @@ def class_table(evaluation: Evaluation) -> Table:
     title = f"{evaluation.dataset}, {evaluation.split}"
     table = FoldedTable(title=escape(title), show_footer=True)
     counts = evaluation.counts
-    table.add_column("class", "mean", no_wrap=True)
+    table.add_column("class", "mean")
     table.add_column("objects", str(counts.objects), justify="right")
     table.add_column("detec-\ntions", str(counts.detections), justify="right")
     for name, value in (
@@ -82,7 +82,7 @@ def coco_table(coco: CocoResult) -> Table:
 def errors_table(errors: ErrorAnalysis) -> Table:
     """Counts of each kind of error per class, and the mAP after correcting each kind."""
     table = FoldedTable(title="Where the errors are (TIDE)", show_footer=True)
-    table.add_column("class", "all\nmAP corrected\ngain", no_wrap=True)
+    table.add_column("class", "all\nmAP corrected\ngain")
     right = sum(item.right for item in errors.per_class)
     table.add_column("right", f"{right}\n{percent(errors.map_area)}\n", justify="right")
     for kind, heading in _ERROR_HEADINGS.items():

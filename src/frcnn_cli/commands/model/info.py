@@ -119,7 +119,7 @@ def _layer_table(costs: NetworkCost) -> Table:
     table.add_column("kind")
     for heading in ("output", "parameters", "mult-adds"):
         table.add_column(heading, justify="right")
-    table.add_column("", no_wrap=True)
+    table.add_column("")
     for layer in costs.layers:
         per = "" if layer.per == "image" else f"/{layer.per}"
         multiply_adds = _short(layer.multiply_adds) + per if layer.multiply_adds else ""

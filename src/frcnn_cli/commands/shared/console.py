@@ -35,7 +35,7 @@ class Output:
 
         A line is not broken, so that a path in it can be copied.
         """
-        self.results.print(renderable, soft_wrap=isinstance(renderable, str))
+        self.results.print(renderable, soft_wrap=isinstance(renderable, str), crop=False)
 
     def note(self, text: str) -> None:
         """Print a plain line about the current work, unless quiet."""

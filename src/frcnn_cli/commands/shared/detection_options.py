@@ -59,7 +59,7 @@ def _is_meant_as_model(text: str, runs_root: Path, data_root: Path | None) -> bo
     Other files, and other paths in the folder of the runs, count as models if they are no
     datasets, so that the error message is about them, not about the newest run.
     """
-    from frcnn_cli.engine.datasets.locate import KNOWN_NAMES
+    from frcnn_cli.engine.datasets.locate import KNOWN_NAMES, known_name, locate
     from frcnn_cli.engine.models.shipped.table import listed_model
     from frcnn_cli.engine.models.store import closest_model, find_run, is_model
 
@@ -87,6 +87,13 @@ def _is_meant_as_model(text: str, runs_root: Path, data_root: Path | None) -> bo
             "\n`frcnn runs` lists the runs, `frcnn model list` the models, `frcnn data list` the "
             "datasets."
         )
+    if not path.exists() and "+" not in text and known_name(text) not in KNOWN_NAMES:
+        try:
+            locate(text, data_root)
+        except MisuseError as error:
+            raise MisuseError(
+                f"{text}: there is no model and no run of this name.\n{error}"
+            ) from None
     return False
 
 

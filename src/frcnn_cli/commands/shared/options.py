@@ -10,6 +10,7 @@ import click
 from click.types import OptionHelpExtra
 
 from frcnn_cli.commands.shared.paths import FormattedFile, WrittenFile, WrittenFolder
+from frcnn_proposals.files import unused_file
 from frcnn_proposals.images import MAX_PIXELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
@@ -52,6 +53,17 @@ def _proposals(show_default: str) -> Callable[[Command], Command]:
         type=AnyPath,
         help="Proposal file, in any format that `frcnn proposals inspect` supports.",
         show_default=show_default,
+    )
+
+
+def plot_of_sweep(name: str) -> Callable[[Command], Command]:
+    """Create the option for the plot of --sweep. name: of the file, unless it exists."""
+    return click.option(
+        "--plot",
+        type=Plot,
+        callback=lambda _, __, given: given or unused_file(Path(name)),
+        show_default=f"{name}, or a new number",
+        help=".png, .pdf or .svg file for the plot of --sweep.",
     )
 
 

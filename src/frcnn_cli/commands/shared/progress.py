@@ -7,78 +7,86 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from rich.console import Console, RenderableType
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    Task,
-    TextColumn,
-    TimeElapsedColumn,
-)
+from rich.progress import BarColumn, Progress, ProgressColumn, Task
+from rich.table import Table
 from rich.text import Text
 
 from frcnn_cli.commands.shared.estimate import Pace, in_bytes, in_words
 from frcnn_cli.engine.reporter import Counted
 from frcnn_proposals.wording import rate_of
 
+_SHORTEST_BAR, _LONGEST_BAR = 8, 40  # columns
+
 
 @dataclass(frozen=True)
 class Unit:
     """A unit of progress.
 
-    amount: creates the bar's column. in_words: formats a count. rate: formats a count per second;
-    None shows no rate.
+    in_words: formats a count. rate: formats a count per second; None shows no rate.
     """
 
-    amount: Callable[[], ProgressColumn]
     in_words: Callable[[int], str] = str
     rate: Callable[[float], str] | None = None
 
 
-ITEMS = Unit(MofNCompleteColumn)
-FRAMES = Unit(MofNCompleteColumn, rate=lambda speed: rate_of(speed, "frame"))
-BYTES = Unit(DownloadColumn, in_bytes, lambda speed: f"{in_bytes(round(speed))}/s")
+ITEMS = Unit()
+FRAMES = Unit(rate=lambda speed: rate_of(speed, "frame"))
+BYTES = Unit(in_bytes, lambda speed: f"{in_bytes(round(speed))}/s")
 UNITS: dict[Counted, Unit] = {"items": ITEMS, "frames": FRAMES, "bytes": BYTES}
 
 
-class _RateColumn(ProgressColumn):
-    """Column of the mean rate over the last 30 seconds."""
+class _NumbersColumn(ProgressColumn):
+    """Column of the amount, the mean rate over the last 30 seconds, and the times.
 
-    def __init__(self, rate: Callable[[float], str]) -> None:
+    Without a total, nothing is known of the time left.
+    """
+
+    def __init__(self, unit: Unit, pace: Pace) -> None:
         super().__init__()
-        self.rate = rate
+        self.unit, self.pace = unit, pace
 
     def render(self, task: Task) -> Text:
-        """Format the rate; empty until it is known."""
-        return Text("" if task.speed is None else self.rate(task.speed))
+        """Format them; the rate is omitted until it is known."""
+        parts, done = [], self.unit.in_words(int(task.completed))
+        if task.total is not None:
+            parts.append(f"{done}/{self.unit.in_words(int(task.total))}")
+        elif task.completed:
+            parts.append(done)
+        if self.unit.rate is not None and task.speed is not None:
+            parts.append(self.unit.rate(task.speed))
+        parts.append(f"elapsed {_clock(task.elapsed or 0)}")
+        if task.total is not None:
+            seconds = self.pace.seconds_left
+            parts.append(f"left {'-:--:--' if seconds is None else _clock(seconds)}")
+        return Text(" ".join(parts))
 
 
-class _TimeLeftColumn(ProgressColumn):
-    """Column of the time left; dashes until it is known."""
-
-    def __init__(self, pace: Pace) -> None:
-        super().__init__()
-        self.pace = pace
-
-    def render(self, task: Task) -> Text:
-        """Format the time as hours, minutes and seconds."""
-        seconds = self.pace.seconds_left
-        if seconds is None:
-            return Text("-:--:--", style="progress.remaining")
-        minutes, second = divmod(round(seconds), 60)
-        hours, minute = divmod(minutes, 60)
-        return Text(f"{hours}:{minute:02}:{second:02}", style="progress.remaining")
+def _clock(seconds: float) -> str:
+    minutes, second = divmod(round(seconds), 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours}:{minute:02}:{second:02}"
 
 
 class _WordedProgress(Progress):
-    """Progress bars, each with its field `status` on the next line, which fits narrow terminals."""
+    """Progress of a task in one line, and its field `status` on the next one.
+
+    Terminals that have no room for a bar get lines that are broken between words.
+    """
 
     def get_renderables(self) -> Iterable[RenderableType]:
-        """Yield the bar of each task, then its text."""
+        """Yield the line of each task, then its text."""
+        (numbers,) = self.columns
+        assert isinstance(numbers, ProgressColumn)
         for task in self.tasks:
-            yield self.make_tasks_table([task])
+            title, values = Text(task.description), numbers(task)
+            assert isinstance(values, Text)
+            room = self.console.width - title.cell_len - values.cell_len - 2
+            if room < _SHORTEST_BAR:
+                yield Text.assemble(title, " ", values)
+            else:
+                line = Table.grid(padding=(0, 1))
+                line.add_row(title, BarColumn(min(_LONGEST_BAR, room))(task), values)
+                yield line
             if task.fields["status"]:
                 yield Text.from_markup(task.fields["status"], style="dim")
 
@@ -88,19 +96,7 @@ def bar(unit: Unit, console: Console, pace: Pace) -> Progress:
 
     pace: of the task; it counts the same items.
     """
-    rate = [] if unit.rate is None else [_RateColumn(unit.rate)]
-    return _WordedProgress(
-        TextColumn("{task.description}"),
-        BarColumn(max(8, min(40, console.width - 58))),
-        unit.amount(),
-        *rate,
-        TextColumn("elapsed"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        _TimeLeftColumn(pace),
-        console=console,
-        transient=True,
-    )
+    return _WordedProgress(_NumbersColumn(unit, pace), console=console, transient=True)
 
 
 class LogProgress:

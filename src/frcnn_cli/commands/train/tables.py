@@ -8,13 +8,17 @@ from rich.markup import escape
 from rich.table import Table
 
 from frcnn_cli.commands.shared.tables import FoldedTable
+from frcnn_cli.engine.datasets.locate import data_roots
 from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, base_experiment, base_name
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import values_of
 
 
 def setting_table(experiment: Experiment, preset: str | None) -> Table:
-    """The settings that differ from those of the preset, or of the backbone without one."""
+    """The settings that differ from those of the preset, or of the backbone without one.
+
+    Values that follow from the machine or from other settings are omitted.
+    """
     base = base_experiment(preset, experiment.backbone)
     before = values_of(base)
     table = FoldedTable(
@@ -27,9 +31,17 @@ def setting_table(experiment: Experiment, preset: str | None) -> Table:
     table.add_column("value")
     table.add_column("instead of")
     for path, value in values_of(experiment).items():
-        if value != before[path]:
+        if value != before[path] and not _follows(path, value, before[path]):
             table.add_row(path, escape(value_text(value)), escape(value_text(before[path]) or "-"))
     return table
+
+
+def _follows(path: str, value: Any, before: Any) -> bool:
+    """Whether a value was not chosen: the default folder, a precision, a length that is given."""
+    if path == "data.root":
+        return bool(value == str(data_roots(None)[0].resolve()))
+    given_length = path == "schedule.shorten_below" and value == 0
+    return given_length or (path == "train.precision" and before == "auto")
 
 
 def presets_table() -> Table:

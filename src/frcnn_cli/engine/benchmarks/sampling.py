@@ -25,6 +25,7 @@ from frcnn_cli.engine.settings.training import Strategy
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.sources.dense import DenseBoxes
+from frcnn_proposals.wording import counted
 
 BACKBONE, SCALE = "efficientnet_lite0", 400
 STRATEGIES: tuple[Strategy, ...] = ("hierarchical", "roi-centric")
@@ -97,7 +98,7 @@ def benchmark_sampling(
         dataset = find_dataset(name, split, data_root)
         return measure_sampling(SamplingCase.of(dataset), rounds, reporter)
     with TemporaryDirectory() as folder:
-        reporter.detail(f"Generating {GENERATED_IMAGES} images")
+        reporter.detail(f"Generating {counted(GENERATED_IMAGES, 'image')}")
         root = generate_dataset(Path(folder) / "shapes", GENERATED_IMAGES, size=GENERATED_SIZE)
         dataset = find_dataset(str(root), split)
         return measure_sampling(SamplingCase.of(dataset), rounds, reporter)

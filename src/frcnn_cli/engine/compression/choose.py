@@ -34,6 +34,7 @@ from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.wording import counted
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ def _search_by_map(
             as_stored(replace_layers(model, layers, choice).model, half) if choice.ranks else model
             for choice in choices
         ]
-        description = f"Detecting with {len(candidates)} choices of ranks"
+        description = f"Detecting with {counted(len(candidates), 'choice')} of ranks"
         return measure_map(candidates, images, settings, loaded.precision, description, reporter)
 
     return lowest_within(ladder(layers), max_drop, measure)

@@ -18,7 +18,7 @@ from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.wording import counted
+from frcnn_proposals.wording import counted, some_of
 
 # warning: work continues. unusable: an error before work begins.
 Level = Literal["warning", "unusable"]
@@ -85,7 +85,7 @@ def annotation_findings(faults: Sequence[Fault]) -> list[Finding]:
     if len(tolerated) == 1:
         found.append(Finding("warning", "tolerated", tolerated[0], (), 1))
     elif tolerated:
-        message = f"{len(tolerated)} minor problems in the files of the dataset"
+        message = f"{counted(len(tolerated), 'minor problem')} in the files of the dataset"
         found.append(finding("warning", "tolerated", message, tolerated))
     return found
 
@@ -125,7 +125,8 @@ def class_findings(datasets: Sequence[Dataset]) -> list[Finding]:
         message = "names of classes that differ only in case, spaces or punctuation"
         found.append(finding("warning", "similar-classes", message, groups))
     if any(counts.values()) and unused and classes != VOC_CLASSES:
-        message = f"{len(unused)} of {len(classes)} classes have no object that counts"
+        share = some_of(len(unused), len(classes), "class", "has", "have", "classes")
+        message = f"{share} no object that counts"
         found.append(finding("warning", "unused-classes", message, unused))
     return found
 

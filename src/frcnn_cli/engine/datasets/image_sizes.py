@@ -11,7 +11,7 @@ from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import NARROW_RANGE, image_size, is_sixteen_bit_grey
-from frcnn_proposals.wording import counted
+from frcnn_proposals.wording import counted, some_of
 
 # The headers that are read before work begins, evenly spread over the dataset.
 HEADERS = 200
@@ -89,7 +89,8 @@ def size_findings(
     if not problems:
         return []
     message = (
-        f"{dataset.name} {dataset.split}: {len(problems)} of {len(checked)} images read do not "
+        f"{dataset.name} {dataset.split}: "
+        f"{some_of(len(problems), len(checked), 'image read', 'does', 'do', 'images read')} not "
         "match their annotations"
     )
     names = [f"{image_id} {problem}" for image_id, problem in problems.items()]

@@ -12,6 +12,7 @@ from typing import Protocol
 from frcnn_cli.engine.datasets.text_files import read_lines, without_column
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.wording import some_of
 
 # All splits of a dataset together; the base of a list.
 EVERY = "*"
@@ -65,7 +66,8 @@ class ListPart:
         if unknown:
             more = ", ..." if unknown[_NAMED:] else ""
             raise InputError(
-                f"{self.path}: {len(unknown)} of {len(ids)} ids are not images of {dataset.name}: "
+                f"{self.path}: {some_of(len(unknown), len(ids), 'id', 'has', 'have')} no image in "
+                f"{dataset.name}: "
                 f"{', '.join(unknown[:_NAMED])}{more}."
             )
         chosen = tuple(images[image_id] for image_id in ids)

@@ -32,6 +32,8 @@ def read_lines(path: Path) -> list[str]:
     """Read the lines of a text file, stripped and without blank lines."""
     try:
         text = read_text(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: this file does not exist.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable text file ({reason(error)})") from error
     return [line.strip() for line in text.splitlines() if line.strip()]

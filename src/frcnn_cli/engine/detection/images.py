@@ -22,6 +22,7 @@ from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import MAX_PIXELS, decode_image, digest_of, read_image_bytes
 from frcnn_proposals.sources.call import failure_message
+from frcnn_proposals.wording import counted
 
 Value = TypeVar("Value")
 # A function from image id, pixels and proposals to the result for this image.
@@ -95,7 +96,7 @@ def gather_results(team: Team, own: ImageResults[Value]) -> ImageResults[Value]:
 def raise_failures(failures: Sequence[str]) -> None:
     """Raise InputError with the first messages, if there are any."""
     if failures:
-        more = [f"{len(failures)} images failed in total."] if failures[3:] else []
+        more = [f"{counted(len(failures), 'image')} failed in total."] if failures[3:] else []
         raise InputError("\n".join([*failures[: 3 - len(more)], *more]))
 
 

@@ -196,7 +196,7 @@ def resumed(journal: ImageJournal[Any] | None, reporter: Reporter) -> Iterator[N
         try:
             yield
         except KeyboardInterrupt:
-            reporter.note("Interrupted. Finished images are saved: run the same command to resume.")
+            reporter.note("Finished images are saved: run the same command to resume.")
             raise
 
 

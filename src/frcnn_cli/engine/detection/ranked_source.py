@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.engine.models.file import read_architecture
-from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.models.store import RUNS, find_model
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.sources.call import call_source
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 class RankedSource:
     """Boxes of another source, ordered by a detector that was trained with --variant ranked.
 
-    model: its file, or the folder of its run. source: name of the other source. parameters: of the
-        other source, as a dictionary.
+    model: its file, or a run by its folder or by its name in RUNS. source: name of the other
+        source. parameters: of the other source, as a dictionary.
     Scores are the estimated IoU with an object. Raises InputError or MisuseError if the model
     cannot be read or has no ranker, and for an unknown source or parameter.
     """
@@ -41,8 +41,7 @@ class RankedSource:
         source: str = DEFAULT_SOURCE,
         parameters: Mapping[str, Any] | None = None,
     ) -> None:
-        given = Path(model)
-        self.path = find_model(given, given.parent)
+        self.path = find_model(Path(model), RUNS)
         if not read_architecture(self.path).ranker:
             raise MisuseError(
                 f"{self.path}: this model has no ranker. Use one trained with --variant ranked."

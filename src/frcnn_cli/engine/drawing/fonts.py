@@ -12,6 +12,7 @@ from PIL import ImageFont
 
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.wording import counted
 
 FONT_VARIABLE = "FRCNN_FONT"
 # Control and format characters, spaces and marks need no glyph of their own.
@@ -49,8 +50,8 @@ def warn_of_missing_letters(reporter: Reporter, texts: Iterable[str]) -> None:
     if missing:
         shown = "".join(sorted(missing)[:_SHOWN]) + ("..." if len(missing) > _SHOWN else "")
         reporter.warn(
-            f"No font was found for {len(missing)} letters in names ({shown}). Images show "
-            "squares in their place.\nInstall a font that has them, such as Noto Sans CJK for "
+            f"No font was found for {counted(len(missing), 'letter')} in names ({shown}). Images "
+            "show squares in their place.\nInstall a font that has them, such as Noto Sans CJK for "
             f"Chinese, or set {FONT_VARIABLE} to a font file (.ttf, .otf, .ttc)."
         )
 

@@ -11,6 +11,7 @@ from frcnn_cli.engine.datasets.findings import Finding
 from frcnn_cli.engine.detection.rows import DetectionRows
 from frcnn_cli.engine.evaluation.errors import ErrorAnalysis
 from frcnn_cli.engine.records import Dataset
+from frcnn_proposals.wording import counted, some_of
 
 # A box may end this many pixels outside its image: tools differ by one in their corners.
 _OUTSIDE = 2.0
@@ -32,22 +33,26 @@ def detection_findings(path: Path, rows: DetectionRows, dataset: Dataset) -> lis
     sides = boxes[:, 2:] - boxes[:, :2] + 1
     found = []
     if (sides < _SMALLEST).all():
-        message = f"all {total} boxes are smaller than 2 x 2 pixels; are they normalised to 0..1?"
+        share = some_of(total, total, "box", "is", "are", "boxes")
+        message = f"{share} smaller than 2 x 2 pixels; are they normalised to 0..1?"
         found.append(_warning(path, rows, "small-boxes", message, np.ones(total, bool)))
     outside = _outside(rows, dataset)
     if outside.sum() > _OUTSIDE_SHARE * total:
+        share = some_of(outside.sum(), total, "box", "ends", "end", "boxes")
         message = (
-            f"{outside.sum()} of {total} boxes end outside their image; are they in another order "
-            "(x1, y1, x2, y2), or of images of another size?"
+            f"{share} outside their image; are they in another order (x1, y1, x2, y2), or of "
+            "images of another size?"
         )
         found.append(_warning(path, rows, "outside", message, outside))
     duplicate = _duplicates(rows)
     if duplicate.sum() > _DUPLICATE_SHARE * total:
-        message = f"{duplicate.sum()} of {total} detections repeat another one exactly"
+        share = some_of(duplicate.sum(), total, "detection", "repeats", "repeat")
+        message = f"{share} another one exactly"
         found.append(_warning(path, rows, "duplicates", message, duplicate))
     over = rows.scores > 1
     if over.any() and rows.scores.min() >= 0:  # margins of SVMs are negative, too
-        message = f"{over.sum()} of {total} scores are over 1; are they in percent?"
+        share = some_of(over.sum(), total, "score", "is", "are")
+        message = f"{share} over 1; are they in percent?"
         found.append(_warning(path, rows, "scores", message, over))
     return found
 
@@ -59,8 +64,8 @@ def class_findings(path: Path, errors: ErrorAnalysis) -> list[Finding]:
     if confused <= 2 * right or confused < 10:
         return []
     message = (
-        f"{path}: {confused} detections have another class than their object, "
-        f"{right} the same; are its category numbers those of the dataset, counted from 1"
+        f"{path}: {counted(confused, 'detection has', 'detections have')} another class than their "
+        f"object, {right} the same; are its category numbers those of the dataset, counted from 1"
     )
     return [Finding("warning", "classes", message, ("see the errors by class",), confused)]
 

@@ -110,13 +110,18 @@ def open_split(
     return dataset
 
 
+def _some_classes(classes: Sequence[str]) -> str:
+    shown = ", ".join(classes[:3]) + (" ..." if len(classes) > 3 else "")
+    return f"{counted(len(classes), 'class', 'classes')} ({shown})"
+
+
 def check_classes(loaded: LoadedModel, dataset: Dataset) -> None:
     """Raises MisuseError if the classes of the model and the dataset differ."""
     classes = loaded.classes
     if classes != dataset.classes:
         raise MisuseError(
-            f"{loaded.name} has {len(classes)} classes ({', '.join(classes[:3])} ...), but "
-            f"{dataset.name} has {len(dataset.classes)} ({', '.join(dataset.classes[:3])} ...).\n"
+            f"{loaded.name} has {_some_classes(classes)}, but {dataset.name} has "
+            f"{_some_classes(dataset.classes)}.\n"
             "Evaluate on the dataset that the model was trained for."
         )
 

@@ -26,6 +26,7 @@ from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
 from frcnn_cli.engine.settings import Architecture
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.wording import counted
 
 _IMAGENET_CLASSIFIER = "fc8"  # prefix of the layer name
 
@@ -115,16 +116,15 @@ def _detector(
 
 
 def _class_names(path: Path, count: int, names: tuple[str, ...] | None) -> tuple[str, ...]:
+    classes = counted(count, "object class", "object classes")
     if names is None and count != len(VOC_CLASSES):
         raise MisuseError(
-            f"{path}: the file has {count} object classes, not VOC's "
+            f"{path}: the file has {classes}, not VOC's "
             f"{len(VOC_CLASSES)}.\nName them with --classes, in the order of the columns."
         )
     names = VOC_CLASSES if names is None else names
     if len(names) != count:
-        raise MisuseError(
-            f"{path}: the file has {count} object classes, but --classes names {len(names)}."
-        )
+        raise MisuseError(f"{path}: the file has {classes}, but --classes names {len(names)}.")
     return names
 
 

@@ -15,7 +15,7 @@ from frcnn_cli.engine.datasets.locate import data_roots, known_name
 from frcnn_cli.engine.models.file import read_architecture
 from frcnn_cli.engine.models.presets import base_experiment, variant_changes
 from frcnn_cli.engine.models.shipped.table import shipped_name
-from frcnn_cli.engine.models.store import find_model, find_run, meanings
+from frcnn_cli.engine.models.store import RUNS, find_model, find_run, meanings
 from frcnn_cli.engine.settings import Experiment, Preprocessing
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import Override, from_assignment, override, read_toml
@@ -66,7 +66,7 @@ class SettingOptions:
     assignments: tuple[str, ...] = ()
     fields: dict[str, Any] = field(default_factory=dict)
     settings: dict[str, Any] = field(default_factory=dict)
-    runs_root: Path = Path("runs")
+    runs_root: Path = RUNS
 
     @classmethod
     def parse(cls, given: Mapping[str, Any]) -> SettingOptions:
@@ -97,7 +97,7 @@ def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override
     in_file = [] if options.config is None else _read_config(options.config)
     given = _with_one_length([*in_file, *_from_options(options)])
     given = [_with_run_folder(change, options.runs_root) for change in given]
-    base = _base(options.preset, given)
+    base = _base(options.preset, given, options.runs_root)
     changes = [*variant_changes(base, options.variants), *given]
     if options.scale is not None:
         named = {change.path for change in given}
@@ -149,6 +149,9 @@ def _from_options(options: SettingOptions) -> list[Override]:
         if count > 1:
             where = ", ".join(change.where for change in given if change.path == path)
             raise MisuseError(f"{path} is given {count} times: {where}. Give it once.")
+    for change in given:
+        if change.path == _LENGTHS[1] and change.value == 0:  # in the setting of a run: not given
+            raise MisuseError(f"{change.where} is 0; it must be greater than 0.")
     lengths = [change.where for change in given if change.path in _LENGTHS]
     if len(lengths) > 1:
         raise MisuseError(f"Give either iterations or epochs, not both ({', '.join(lengths)}).")
@@ -162,14 +165,14 @@ def _with_run_folder(change: Override, runs_root: Path) -> Override:
     return replace(change, value=str(find_run(Path(str(change.value)), runs_root)))
 
 
-def _base(preset: str | None, given: list[Override]) -> Experiment:
+def _base(preset: str | None, given: list[Override], runs_root: Path) -> Experiment:
     """The base for the given backbone, or for the backbone of the --init detector."""
     chosen = {change.path: change for change in given if change.path in ("backbone", "init")}
     backbone = str(chosen["backbone"].value) if "backbone" in chosen else None
     if "init" not in chosen or not chosen["init"].value:
         return base_experiment(preset, backbone)
     path = Path(str(chosen["init"].value))
-    model = read_architecture(find_model(path, path.parent))
+    model = read_architecture(find_model(path, runs_root))
     if backbone not in (None, model.backbone):
         raise MisuseError(
             f"{path}: this model has the backbone {model.backbone}. "

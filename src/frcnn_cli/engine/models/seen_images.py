@@ -16,6 +16,7 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DataSettings
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import image_digest
+from frcnn_proposals.wording import counted
 
 # The parts that splits consist of.
 _PARTS = {"trainval": {"train", "val"}, "all": {"train", "val", "test"}}
@@ -35,8 +36,8 @@ def seen_images(
     count = count_seen(loaded.origin, loaded.experiment.data, dataset, digests, data_root)
     if count:
         reporter.warn(
-            f"{loaded.name} was trained on {count} of the {len(dataset)} images, so its scores do "
-            "not apply to new images."
+            f"{loaded.name} was trained on {count} of the {counted(len(dataset), 'image')}, so its "
+            "scores do not apply to new images."
         )
     return count
 

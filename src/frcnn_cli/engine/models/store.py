@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from frcnn_cli.engine.network.model import FastRCNN
 
+RUNS = Path("runs")  # the default folder of the training runs
 MODEL_FILE = "model.safetensors"
 BEST_FILE = "best.safetensors"
 CHECKPOINT_FILE = "checkpoint.safetensors"
@@ -93,10 +94,10 @@ def find_model(given: Path | None, runs_root: Path) -> Path:
     """
     if given is None:
         if (found := newest_model(runs_root) or default_path()) is None:
-            raise MisuseError(
-                f"No trained model found in {runs_root}/.\n"
-                "Train one with `frcnn train voc2007`, or give a model file."
-            )
+            fix = "Train one with `frcnn train voc2007`, or give a model file."
+            if (unfinished := newest_unfinished_run(runs_root)) is not None:
+                fix = f"Finish the newest run with `frcnn train --resume {unfinished}`."
+            raise MisuseError(f"No trained model found in {runs_root}/.\n{fix}")
         return found
     found = next(iter(meanings(given, runs_root)), None) or shipped_path(str(given)) or given
     path = found / MODEL_FILE if found.is_dir() else found
@@ -108,7 +109,7 @@ def find_model(given: Path | None, runs_root: Path) -> Path:
             f"Resume it with `frcnn train --resume {found}`{other}."
         )
     if not path.is_file():
-        near = closest_model(str(given), runs_root)
+        near = closest_model(given.name, runs_root)
         raise MisuseError(
             f"{given}: model not found.{'' if near is None else f' Did you mean {near}?'}\n"
             f"Give a .safetensors file, a run in {runs_root} by its name or folder, or a model "
@@ -145,6 +146,9 @@ def note_model(
         why = "" if given is not None else f" (no trained model in {runs_root})"
         line = f"Model: {name}, shipped with frcnn{why}{more}"
     reporter.note(line)
+    newer = newest_unfinished_run(runs_root, path.stat().st_mtime) if given is None else None
+    if newer is not None:
+        reporter.note(f"The run {newer} has not finished, and is not used.")
     warn_of_other_meanings(reporter, given, runs_root)
 
 
@@ -196,6 +200,17 @@ def run_names(runs_root: Path) -> list[str]:
             with suppress(OSError):
                 names += [folder.name] if is_run(folder) else []
     return names
+
+
+def newest_unfinished_run(runs_root: Path, since: float = 0.0) -> Path | None:
+    """The folder of the newest run that has no model yet, if it was started after `since`."""
+    started = {
+        path.parent: path.stat().st_mtime
+        for path in runs_root.glob(f"*/{SETTING_FILE}")
+        if not (path.parent / MODEL_FILE).exists()
+    }
+    newest = max(started, key=lambda folder: started[folder], default=None)
+    return newest if newest is not None and started[newest] > since else None
 
 
 def is_run(folder: Path) -> bool:

@@ -24,6 +24,7 @@ from frcnn_proposals.formats.write import write_proposals
 from frcnn_proposals.matching import IdMatch, match_ids
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import ProposalStore
+from frcnn_proposals.store.schema import check_store_name
 
 _NO_BOXES = Proposals(np.zeros((0, 4), np.float32))
 
@@ -57,9 +58,12 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
     """Write the proposals of `file` to `out`.
 
     Raises InputError if the file cannot be read or does not match the images, MisuseError if
-    the output format requires something that is missing in `conversion`.
+    the output format requires something that is missing in `conversion`, or if a store would
+    have the suffix of another format.
     """
     reject_same_file(file, out)
+    if conversion.to == STORE:
+        check_store_name(out)
     ids = None if conversion.image_set is None else read_image_set(conversion.image_set)
     files = None if conversion.images is None else image_files(conversion.images)
     size_of = None if files is None else sizes_of(files)

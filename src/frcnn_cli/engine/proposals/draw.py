@@ -22,7 +22,7 @@ from frcnn_cli.engine.records import GroundTruth
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import write_whole
+from frcnn_proposals.files import unused_file, write_whole
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.read import open_proposals
 from frcnn_proposals.images import read_image
@@ -80,21 +80,12 @@ def draw_proposals(
         drawn = draw_best_boxes(pixels, best, found.classes)
     else:
         drawn = draw_first_boxes(pixels, proposals, top or _FIRST_BOXES)
-    out = out or _unused_file(f"{found.image_id.replace('/', '_')}-proposals")
+    out = out or unused_file(Path(f"{found.image_id.replace('/', '_')}-proposals.png"))
     file_format = "jpeg" if out.suffix.lower() in (".jpg", ".jpeg") else "png"
     buffer = io.BytesIO()
     PillowImage.fromarray(np.ascontiguousarray(drawn)).save(buffer, file_format, quality=92)
     write_whole(out, buffer.getvalue())
     return DrawnProposals(out, len(proposals), best, found.classes)
-
-
-def _unused_file(stem: str) -> Path:
-    """A PNG file in the current folder that does not exist: stem.png, stem-2.png, ..."""
-    path, number = Path(f"{stem}.png"), 1
-    while path.exists():
-        number += 1
-        path = Path(f"{stem}-{number}.png")
-    return path
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from frcnn_proposals.locking import OnWait
 from frcnn_proposals.matching import match_ids
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import open_store
+from frcnn_proposals.wording import counted
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ def warn_of_some(reporter: Reporter, skipped: Sequence[str], shown: int = 5) -> 
     for message in skipped[:shown]:
         reporter.warn(f"Skipped: {message}")
     if len(skipped) > shown:
-        reporter.warn(f"{len(skipped) - shown} more images are skipped.")
+        more = counted(len(skipped) - shown, "more image is", "more images are")
+        reporter.warn(f"{more} skipped.")
 
 
 def given_proposals(

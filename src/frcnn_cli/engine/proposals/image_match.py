@@ -13,6 +13,7 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.store.reader import ProposalStore
+from frcnn_proposals.wording import some_of
 
 _WAY_OUT = (
     "Compute the proposals of these images with `frcnn propose`; --allow-mismatch turns this error "
@@ -99,8 +100,8 @@ def _finding(
     if not problems:
         return []
     message = (
-        f"{store.path}: {len(problems)} of {checked} images are not those that the proposals were "
-        "computed from"
+        f"{store.path}: {some_of(len(problems), checked, 'image', 'differs', 'differ')} from "
+        "those that the proposals were computed from"
     )
     names = [f"{image_id} {problem}" for image_id, problem in problems.items()]
     level = level or level_of_share(len(problems), checked)

@@ -25,7 +25,7 @@ from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.store.merge import merge_stores
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import open_store
-from frcnn_proposals.store.schema import is_store
+from frcnn_proposals.store.schema import check_store_name, is_store
 from frcnn_proposals.wording import counted, rate_of
 
 
@@ -52,6 +52,8 @@ def propose(
     another source, from an existing store; without it, they are a MisuseError. For the other
     arguments and errors see propose_images.
     """
+    if out is not None:
+        check_store_name(out)
     files = find_images(inputs, data_root, split, allow_mismatch, reporter)
     if shard is not None:
         files = [(image_id, path) for image_id, path in files if shard.holds(image_id)]
@@ -81,7 +83,7 @@ def propose(
         try:
             result = _propose_as_team(team, files, out, propose_part)
         except KeyboardInterrupt:
-            reporter.note("Interrupted. Finished images are saved: run the same command to resume.")
+            reporter.note("Finished images are saved: run the same command to resume.")
             raise
     if result.clipped and team.is_first:
         reporter.warn(clipped_message(source.name, result.clipped))

@@ -33,6 +33,7 @@ from frcnn_cli.engine.evaluation.recall_figures import (
 from frcnn_cli.engine.evaluation.voc import Curve
 from frcnn_cli.engine.report.overlay import KIND_NAMES
 from frcnn_cli.engine.report.records import Subject
+from frcnn_proposals.wording import counted
 
 MOST_CLASSES = 100  # maximum number of classes with bars and curves
 _POINTS = 150  # maximum number of points per curve
@@ -100,7 +101,8 @@ def average_precision_plot(subjects: Sequence[Subject]) -> Plot:
     style = {"xlim": (0, 108), "xlabel": "AP", "ylim": (-0.6, len(names) - 0.4)}
     figure = draw_bars(names, series, height, style, thickness=0.72)
     best, worst = (names[-1], names[0]) if names else ("none", "none")
-    alt = f"Average precision of {len(names)} classes; highest {best}, lowest {worst}."
+    classes = counted(len(names), "class", "classes")
+    alt = f"Average precision of {classes}; highest {best}, lowest {worst}."
     return finished(figure, "average-precision", "Average precision, 11-point", alt)
 
 
@@ -156,7 +158,7 @@ def recall_against_count(recall: RecallReport) -> Plot:
     figure = new_figure(3.0)
     draw_recall_by_count(figure.subplots(), {NOT_DIFFICULT: recall.not_difficult})
     most = max(1, recall.not_difficult.by_count[-1][0])
-    alt = f"Recall and overlap of the first 1 to {most} proposals per image."
+    alt = f"Recall and overlap of the first proposals per image, up to {most}."
     return finished(figure, "proposal-recall-by-count", "Recall by number of proposals", alt)
 
 

@@ -17,6 +17,7 @@ from frcnn_cli.engine.network.model import parameter_count
 from frcnn_cli.engine.report.records import Report, Subject
 from frcnn_cli.engine.settings import Architecture, Experiment, Schedule
 from frcnn_cli.engine.settings.fields import values_of
+from frcnn_proposals.wording import counted
 
 
 @dataclass(frozen=True)
@@ -171,7 +172,9 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
         ),
         "Iterations": f"{train.iterations:,}",
         "Learning rate": f"{schedule.learning_rate:g} ({schedule.optimizer}), {_decay(schedule)}",
-        "Mini-batch": f"{sampling.images} images, {sampling.rois_per_image} RoIs from each",
+        "Mini-batch": (
+            f"{counted(sampling.images, 'image')}, {sampling.rois_per_image} RoIs from each"
+        ),
         "Box training": train.box_training,
         "Seed": str(train.seed),
     }

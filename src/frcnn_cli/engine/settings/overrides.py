@@ -99,6 +99,14 @@ def from_assignment(text: str, where: str) -> Override:
     return Override(path.strip(), parsed, where)
 
 
+def setting_named(name: str, settings: Any) -> str | None:
+    """The path of the setting of this name, such as weight-decay, here or in another tool."""
+    paths = list(values_of(settings))
+    by_name = {path.rpartition(".")[2]: path for path in reversed(paths)}
+    found = suggest(name, [*paths, *by_name], cutoff=1.0)
+    return None if found is None else by_name.get(found, found)
+
+
 def toml_text(settings: Any) -> str:
     """Return settings as the text of a TOML file for `read_toml`."""
     table = nested(settings)

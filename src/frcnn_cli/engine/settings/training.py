@@ -114,7 +114,7 @@ class Schedule:
         check_choice(self.decay, Decay, "the decay of the learning rate")
         check(0 < self.step_at <= 1, "step_at must be a fraction of the iterations, in 0..1")
         check_positive(self.gamma, "gamma")
-        check(self.warmup >= 0, f"warmup is {self.warmup} iterations; it cannot be negative")
+        check(self.warmup >= 0, f"warmup is {self.warmup}; it cannot be negative")
         check(0 <= self.momentum < 1, f"momentum is {self.momentum}; it must be in 0..1")
         check(
             0 <= self.weight_decay < 1, f"weight_decay is {self.weight_decay}; it must be in 0..1"

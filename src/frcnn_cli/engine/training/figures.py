@@ -20,6 +20,7 @@ from frcnn_cli.engine.drawing.figures import (
 )
 from frcnn_cli.engine.training.metrics import LOSS_FILE, TrainingLog, read_training_log
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.wording import counted
 
 _BUCKETS = 150
 # The name of a model, and its log.
@@ -83,7 +84,7 @@ def loss_plot(logs: Sequence[NamedLog]) -> Plot | None:
     axes.legend()
     words = "; ".join(
         f"{name}: from {_mean(log, 0, 20):.2f} to {_mean(log, -20, None):.2f} "
-        f"after {log.iterations[-1]} iterations"
+        f"after {counted(log.iterations[-1], 'iteration')}"
         for _, name, log in logged
     )
     return finished(figure, "training-loss", "Loss", f"Total loss during training. {words}.")

@@ -37,6 +37,7 @@ from frcnn_cli.engine.training.images import TrainingImages
 from frcnn_cli.engine.training.workers import Packed, WorkerImages, start_explained, unpacked
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.wording import counted
 
 
 @dataclass(frozen=True)
@@ -163,7 +164,8 @@ def _check_even_shares(sampling: Sampling, team: Team) -> None:
     if images % team.world:
         name = "images" if sampling.strategy == "hierarchical" else "rois_per_image"
         raise MisuseError(
-            f"{team.world} processes cannot share {images} images per mini-batch evenly.\n"
+            f"{counted(team.world, 'process', 'processes')} cannot share "
+            f"{counted(images, 'image')} per mini-batch evenly.\n"
             f"Use --set sampling.{name}={team.world}, or start fewer processes."
         )
 

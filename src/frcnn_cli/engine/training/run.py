@@ -19,6 +19,7 @@ from frcnn_cli.engine.distributed.devices import (
 )
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.provenance import origin_of, proposals_fingerprint
+from frcnn_cli.engine.models.store import RUNS
 from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
@@ -52,7 +53,7 @@ class RunOptions:
     """
 
     folder: Path | None = None
-    runs_root: Path = Path("runs")
+    runs_root: Path = RUNS
     device: str = "auto"
     team: Team = ALONE
     tensorboard: bool = False
@@ -193,8 +194,9 @@ def with_length(experiment: Experiment, images: int, reporter: Reporter) -> Expe
     schedule = settings.schedule.for_images(images, settings.sampling.images_per_iteration)
     if schedule.iterations != settings.schedule.iterations:
         passes = schedule.iterations * settings.sampling.images_per_iteration / images
+        times = "1 pass" if f"{passes:.3g}" == "1" else f"{passes:.3g} passes"
         reporter.note(
-            f"{schedule.iterations} iterations, {passes:.3g} passes over {images} images "
+            f"{counted(schedule.iterations, 'iteration')}, {times} over {counted(images, 'image')} "
             "(--epochs or --iterations changes this)"
         )
     return replace(experiment, train=replace(settings, schedule=schedule))

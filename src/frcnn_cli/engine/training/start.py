@@ -8,12 +8,13 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.evaluation.chance import warn_of_low_recall
 from frcnn_cli.engine.models.provenance import dataset_fingerprint, same_proposals, with_dataset
-from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run
+from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run, run_names
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Needs, Reporter
@@ -42,6 +43,7 @@ from frcnn_cli.engine.training.run_folder import (
     write_setting,
 )
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.suggestions import suggest
 from frcnn_proposals.wording import counted
 
 _DEFAULT_OPTIONS = RunOptions()
@@ -68,7 +70,12 @@ def start_run(
         if experiment.train.eval_every:
             validation_dataset(experiment.data, data, experiment.proposals.allow_mismatch)
         if (held_out := experiment.data.held_out_split) is not None:
-            reporter.note(f"{len(data)} images to train on; the others are split {held_out}")
+            source = experiment.data
+            others = len(find_dataset(source.dataset, held_out, source.folder, lambda _: None))
+            reporter.note(
+                f"{counted(len(data), 'image')} to train on; "
+                f"{counted(others, 'image is', 'images are')} held out as split {held_out}"
+            )
         experiment = with_length(with_precision(experiment, options), len(data), reporter)
         with _new_folder(experiment, options) as folder, _resumable(folder, reporter):
             if options.team.is_first:
@@ -96,7 +103,9 @@ def _resume(
     folder: Path, options: RunOptions, reporter: Reporter, places: NewPlaces = _NOT_MOVED
 ) -> Trained:
     if not folder.is_dir():
-        raise InputError(f"{folder}: this folder does not exist.")
+        near = suggest(folder.name, run_names(options.runs_root))
+        hint = f" Did you mean the run {near}?" if near else " `frcnn runs` lists the runs."
+        raise InputError(f"{folder}: there is no run of this name or folder.{hint}")
     held = lock_folder(folder) if options.team.is_first else nullcontext()
     with held, _resumable(folder, reporter):
         stored = read_run(folder)
@@ -150,12 +159,13 @@ def _train(
     team, file = options.team, experiment.proposals.file
     if file and team.is_first:
         warn_of_low_recall(run.dataset, run.proposals, file, reporter)
-    processes = "" if team.world == 1 else f" in {team.world} processes"
+    processes = "" if team.world == 1 else f" in {counted(team.world, 'process', 'processes')}"
     reporter.note(
         f"Training {experiment.backbone} on {counted(len(run.dataset), 'image')} of "
-        f"{Path(experiment.data.dataset).name} {experiment.data.split}, {run.settings.iterations} "
-        f"iterations at scale {experiment.preprocessing.scale}, on "
-        f"{run.device}{processes} in {run.settings.precision}, into {folder}"
+        f"{Path(experiment.data.dataset).name} {experiment.data.split}, "
+        f"{counted(run.settings.iterations, 'iteration')} at scale "
+        f"{experiment.preprocessing.scale}, on {run.device}{processes} in "
+        f"{run.settings.precision}, into {folder}"
     )
     # The model, the best model, and two checkpoints (weights and momenta each) while the new
     # one replaces the old one.

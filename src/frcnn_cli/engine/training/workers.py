@@ -20,6 +20,7 @@ from torch.utils.data import get_worker_info
 
 from frcnn_cli.engine.settings import Preprocessing, TrainSettings
 from frcnn_proposals.errors import InputError, ran_out_of_memory, reason
+from frcnn_proposals.wording import counted
 
 
 class Packed(TorchDataset[bytes]):
@@ -91,7 +92,8 @@ def start_explained(workers: int) -> Iterator[None]:
         yield
     except OSError as error:
         raise InputError(
-            f"{workers} processes that prepare batches cannot start ({reason(error)}).\n"
+            f"{counted(workers, 'process', 'processes')} that prepare batches cannot start "
+            f"({reason(error)}).\n"
             "Use fewer workers (--workers, 0 for none), raise `ulimit -n` or `ulimit -u`, or start "
             "the container\nwith a larger --shm-size."
         ) from error

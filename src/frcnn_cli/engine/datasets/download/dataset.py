@@ -112,7 +112,7 @@ def _fetch(
         try:
             return fetch_archives(download, folders.archives, mirrors, report, patience)
         except KeyboardInterrupt:
-            reporter.note("Interrupted. Downloaded data is kept: run the same command to resume.")
+            reporter.note("Downloaded data is kept: run the same command to resume.")
             raise
 
 

@@ -14,6 +14,7 @@ from frcnn_cli.engine.datasets.text_files import CLASSES_FILE
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import whole_folder
+from frcnn_proposals.wording import counted
 
 _TEST_SHARE = 0.25
 _VAL_SHARE = 0.15
@@ -37,7 +38,9 @@ def generate_dataset(
     images, and for a side of fewer than 64 pixels.
     """
     if images < 8:
-        raise MisuseError(f"{images} images are too few to split: generate at least 8.")
+        raise MisuseError(
+            f"{counted(images, 'image is', 'images are')} too few to split: generate at least 8."
+        )
     if min(size) < 64:
         raise MisuseError(
             f"{size[0]} x {size[1]} pixels are too small: each side must be at least 64."
