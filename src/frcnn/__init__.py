@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from frcnn_cli.engine.compression.choose import CompressedModel
     from frcnn_cli.engine.detection.features.run import FeatureFile
     from frcnn_cli.engine.evaluation.scores import Evaluation
-    from frcnn_cli.engine.exchange.export import Export
+    from frcnn_cli.engine.exchange.comparison import Export
     from frcnn_cli.engine.models.shipped.table import ListedModel, list_models
     from frcnn_cli.engine.proposals.run import ProposeResult
     from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
@@ -50,7 +50,7 @@ _MODULES = {
     "frcnn_cli.engine.compression.choose": ("CompressedModel",),
     "frcnn_cli.engine.detection.features.run": ("FeatureFile",),
     "frcnn_cli.engine.evaluation.scores": ("Evaluation",),
-    "frcnn_cli.engine.exchange.export": ("Export",),
+    "frcnn_cli.engine.exchange.comparison": ("Export",),
     "frcnn_cli.engine.models.shipped.table": ("ListedModel", "list_models"),
     "frcnn_cli.engine.proposals.run": ("ProposeResult",),
     "frcnn_cli.engine.records": ("Dataset", "GroundTruth", "ImageRecord"),

@@ -1,14 +1,16 @@
-"""A small detector and its ONNX file, created once per session."""
+"""A small detector and its ONNX files, created once per session."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import pytest
-from small_detector import make_detector
+from small_detector import Complete, make_detector, make_parts, stored_model
 
+import frcnn
 from frcnn_cli.engine.exchange.export import export_onnx
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.settings import DetectSettings
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +43,18 @@ def exported(model: FastRCNN, folders: pytest.TempPathFactory) -> Path:
     path = folders.mktemp("onnx") / "small.onnx"
     export_onnx(model, path, "small.safetensors")
     return path
+
+
+@pytest.fixture(scope="session")
+def complete(tmp_path_factory: pytest.TempPathFactory) -> Complete:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    folder = tmp_path_factory.mktemp("complete")
+    # All limits take effect, and the model's threshold is not the default.
+    detect = DetectSettings(
+        score_threshold=0.2, max_per_class=20, top_k=25, proposals=120, max_proposals=50,
+        box_voting=0.5,
+    )  # fmt: skip
+    model = stored_model(make_parts(cascade=True, ranker=True), folder / "a.safetensors", detect)
+    exported = frcnn.export(model, folder / "a.onnx", with_nms=True)
+    return Complete(frcnn.Detector.load(model), exported.path)

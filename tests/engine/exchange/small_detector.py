@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+import frcnn
+from frcnn_cli.engine.models.provenance import origin_of
+from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.settings import Architecture
+from frcnn_cli.engine.network.transforms import image_scale
+from frcnn_cli.engine.settings import Architecture, DetectSettings, Experiment, Preprocessing
 from frcnn_cli.engine.settings.network import Resize
 
 
@@ -33,9 +40,55 @@ def make_detector(resize: Resize = "uint8", **changes: object) -> FastRCNN:
     return model
 
 
+def make_parts(cascade: bool = False, ranker: bool = False, **changes: object) -> FastRCNN:
+    """The small detector with a second head, a ranker, or both."""
+    model = make_detector(cascade=cascade, ranker=ranker, **changes)
+    with torch.no_grad():
+        if model.second is not None:
+            model.second.score.weight *= 10
+            model.second.offset_deviations *= torch.tensor([0.05, 0.05, 0.1, 0.1])
+        if model.ranker is not None:
+            model.ranker.objectness.weight *= 10  # so that the order is clear
+    return model
+
+
 def proposals_in(image: NDArray[np.uint8], count: int = 40) -> NDArray[np.float32]:
     """Boxes of all sizes in an image, some of them one pixel."""
     draw = np.random.default_rng(count)
     height, width = image.shape[:2]
     corners = draw.integers(0, (width, height), (2, count, 2)).astype(np.float32)
     return np.concatenate([corners.min(axis=0), corners.max(axis=0)], axis=1)
+
+
+def inputs_of(
+    image: NDArray[np.uint8], boxes: NDArray[np.float32], preprocessing: Preprocessing
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """What an exported file takes, with the image resized by OpenCV."""
+    height, width = image.shape[:2]
+    factor = image_scale(height, width, preprocessing)
+    if preprocessing.resize == "float32":
+        whole, size = image.astype(np.float32), None
+    else:
+        whole = image
+        size = max(1, round(width * factor)), max(1, round(height * factor))
+    resized = cv2.resize(whole, size, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+    return (
+        torch.from_numpy(resized),
+        torch.from_numpy(boxes),
+        torch.tensor(factor, dtype=torch.float32),
+        torch.tensor([height, width]),
+    )
+
+
+def stored_model(model: FastRCNN, path: Path, detect: DetectSettings) -> Path:
+    """The model in a file, with these settings of detection."""
+    save_model(model, path, origin_of(Experiment(detect=detect), ""))
+    return path
+
+
+@dataclass(frozen=True)
+class Complete:
+    """A detector with all parts, and its file with non-maximum suppression."""
+
+    detector: frcnn.Detector
+    onnx: Path

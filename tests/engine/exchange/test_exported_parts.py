@@ -9,17 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small_detector import make_detector, proposals_in
+from small_detector import make_parts, proposals_in
 
 from frcnn_cli.engine.detection.image import score_boxes
 from frcnn_cli.engine.detection.views import ranked_order
-from frcnn_cli.engine.exchange.export import (
-    export_onnx,
-    export_torch,
+from frcnn_cli.engine.exchange.comparison import (
     largest_difference,
     onnx_runner,
     torch_runner,
 )
+from frcnn_cli.engine.exchange.export import export_onnx, export_torch
 from frcnn_cli.engine.exchange.exported import ExportedDetector
 from frcnn_cli.engine.exchange.plain_selection import best_ranked, best_scored
 from frcnn_cli.engine.network.model import FastRCNN
@@ -27,17 +26,7 @@ from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals
 
 MOST = 20
-
-
-def make_parts(cascade: bool, ranker: bool) -> FastRCNN:
-    model = make_detector(cascade=cascade, ranker=ranker)
-    with torch.no_grad():
-        if model.second is not None:
-            model.second.score.weight *= 10
-            model.second.offset_deviations *= torch.tensor([0.05, 0.05, 0.1, 0.1])
-        if model.ranker is not None:
-            model.ranker.objectness.weight *= 10  # so that the order is clear
-    return model
+SETTINGS = DetectSettings(max_proposals=MOST)
 
 
 PARTS = [(True, False), (False, True), (True, True)]
@@ -51,12 +40,11 @@ def test_the_traced_module_equals_detection(cascade: bool, ranker: bool, plain: 
     image = np.random.default_rng(0).integers(0, 256, (side, side + 30, 3), np.uint8)
     for count in (0, 1, MOST, 3 * MOST):
         boxes = proposals_in(image, count)
-        module = ExportedDetector(model, plain, MOST)
+        module = ExportedDetector(model, plain, SETTINGS)
         given = torch.from_numpy(image), torch.from_numpy(boxes), torch.tensor(1.0)
         with torch.inference_mode():
             found = module(*given, torch.tensor(image.shape[:2]))
-        settings = DetectSettings(max_proposals=MOST)
-        expected = score_boxes(model, image, Proposals(boxes), settings)
+        expected = score_boxes(model, image, Proposals(boxes), SETTINGS)
         for ours, theirs in zip(found, expected, strict=True):
             assert len(theirs) == min(count, MOST)
             torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-4)
@@ -84,10 +72,10 @@ def test_the_best_scored_by_hand() -> None:
 
 def exported(model: FastRCNN, path: Path, kind: str) -> Any:
     if kind == "torch":
-        export_torch(model, path, "a", DetectSettings(max_proposals=MOST))
+        export_torch(model, path, "a", SETTINGS)
         return torch_runner(path)
     pytest.importorskip("onnxscript")
-    export_onnx(model, path, "a", plain=kind == "plain", detect=DetectSettings(max_proposals=MOST))
+    export_onnx(model, path, "a", plain=kind == "plain", settings=SETTINGS)
     return onnx_runner(path)
 
 
@@ -105,13 +93,13 @@ def test_files_return_the_same(tmp_path: Path, kind: str, cascade: bool, ranker:
     model = make_parts(cascade, ranker)
     path = tmp_path / f"a.{'pt2' if kind == 'torch' else 'onnx'}"
     run = exported(model, path, kind)
-    assert max(largest_difference(model, run, MOST)) <= 1e-4
+    assert max(largest_difference(model, run, SETTINGS)) <= 1e-4
     image = np.random.default_rng(0).integers(0, 256, (90, 170, 3)).astype(np.uint8)
     for count in (0, 1, 5, MOST, 50):
         boxes = torch.from_numpy(proposals_in(image, count))
         given = torch.from_numpy(image), boxes, torch.tensor(1.0), torch.tensor([90, 170])
         with torch.inference_mode():
-            expected = ExportedDetector(model, False, MOST)(*given)
+            expected = ExportedDetector(model, False, SETTINGS)(*given)
         for ours, theirs in zip(run(given), expected, strict=True):
             torch.testing.assert_close(torch.as_tensor(ours), theirs, rtol=0, atol=1e-4)
     if kind == "onnx":

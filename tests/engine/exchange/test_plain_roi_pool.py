@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from frcnn_cli.engine.exchange.exported import plain_roi_pool
+from frcnn_cli.engine.exchange.plain_roi_pool import plain_roi_pool
 from frcnn_kernels.reference import roi_pool_reference
 
 

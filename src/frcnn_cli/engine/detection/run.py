@@ -11,7 +11,7 @@ from typing import Any
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.detection.dataset import detection_identity
-from frcnn_cli.engine.detection.image import threshold_for
+from frcnn_cli.engine.detection.image import settings_for
 from frcnn_cli.engine.detection.images import (
     DetectedFile,
     ImageDetections,
@@ -80,17 +80,10 @@ def make_detector(
 
     options: changes to the model's own settings. source: by default the one that the model
     was trained with. parameters: of the source, as NAME=VALUE; without `source`, changes to those
-    of the model's source. classes: names of the classes to return; None for all. The scores of an
-    SVM classifier are margins, so the stored threshold, a probability, does not apply: the default
-    is then 0.
+    of the model's source. classes: names of the classes to return; None for all.
     """
     reject_file_with_source(proposals, source, parameters)
-    options = options or DetectionOptions()
-    architecture = loaded.model.architecture
-    settings = options.applied_to(loaded.experiment.detect, architecture)
-    is_svm = architecture.classifier == "svm"
-    threshold = options.score_threshold if is_svm else settings.score_threshold
-    settings = replace(settings, score_threshold=threshold_for(loaded.model, threshold))
+    settings = settings_for(loaded.model, loaded.experiment.detect, options)
     labels = None if classes is None else find_labels(classes, loaded.classes)
     if proposals is not None:
         return Detector(loaded, settings, Precomputed(proposals), labels)

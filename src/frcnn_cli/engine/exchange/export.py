@@ -8,65 +8,44 @@ import logging
 import os
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.export import Dim, ExportedProgram
 from torch.fx.experimental import _config as tracing
 
+from frcnn_cli.engine.detection.image import settings_for
+from frcnn_cli.engine.exchange.comparison import (
+    Export,
+    largest_difference,
+    need_packages,
+    onnx_runner,
+    torch_runner,
+)
 from frcnn_cli.engine.exchange.export_path import Format
 from frcnn_cli.engine.exchange.exported import (
-    INPUTS,
     KEY,
+    NMS_OUTPUTS,
     OUTPUTS,
-    ExportedDetector,
     describe,
     example_inputs,
 )
+from frcnn_cli.engine.exchange.exported_nms import check_nms_settings, exported_module
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_proposals.errors import InputError, reason
+from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import write_whole
 
 # Since opset 22, MaxRoiPool rounds RoIs differently from the paper's code.
 OPSET = 20
 LARGEST = 2**31 - 1  # largest protobuf message, in bytes
-# Largest allowed difference between a model and its export: scores, and boxes in pixels.
-TOLERANCE = 1e-3
 _DEFAULT_SETTINGS = DetectSettings()
-Runner = Callable[[tuple[Tensor, ...]], tuple[Tensor, Tensor]]
-
-
-@dataclass(frozen=True)
-class Export:
-    """An exported file, and the largest differences of its outputs on a generated image.
-
-    opset: of ONNX, None for other formats. scores, boxes: largest differences, boxes in pixels.
-    """
-
-    path: Path
-    opset: int | None
-    scores: float
-    boxes: float
-
-    @property
-    def agrees(self) -> bool:
-        """Whether the outputs agree with the model's; False if a difference is not finite."""
-        return self.scores <= TOLERANCE and self.boxes <= TOLERANCE
-
-    def check(self) -> None:
-        """Raises InputError if the file does not have the model's outputs."""
-        if not self.agrees:
-            raise InputError(
-                f"{self.path}: outputs differ from the model's by more than {TOLERANCE}.\n"
-                "Do not use the file. Try another version of torch or onnxruntime."
-            )
 
 
 def export_model(
@@ -74,37 +53,47 @@ def export_model(
     path: Path,
     kind: Format = "onnx",
     plain: bool = False,
+    with_nms: bool = False,
+    options: DetectionOptions | None = None,
     reporter: Reporter = SILENT,
 ) -> Export:
     """Write the model in the file `source` to `path` for other runtimes, and compare the results.
 
     plain: for ONNX, build RoI pooling from basic operators, for runtimes without MaxRoiPool; a
-    torch export always does. The file contains the model's settings of detection; if the model
-    selects RoIs, their number is one of them. Raises InputError if a package is missing or the
-    model is too large for the format.
+    torch export always does. with_nms: also return the detections of `frcnn detect`. options:
+    changes to the model's settings of detection, which the file contains. Raises InputError if a
+    package is missing or the model is too large for the format, and MisuseError if with_nms does
+    not support a setting.
     """
     model, origin = load_model(source)
-    detect = stored_experiment(origin, model.architecture).detect
+    stored = stored_experiment(origin, model.architecture, source).detect
+    settings = settings_for(model, stored, options)
+    if with_nms:
+        check_nms_settings(settings)
     with reporter.progress("Exporting", None):
         if kind == "onnx":
-            export_onnx(model, path, source.name, plain, detect)
+            export_onnx(model, path, source.name, plain, settings, with_nms)
         else:
-            export_torch(model, path, source.name, detect)
+            export_torch(model, path, source.name, settings, with_nms)
     runner = onnx_runner(path) if kind == "onnx" else torch_runner(path)
-    scores, boxes = largest_difference(model, runner, detect.max_proposals)
+    scores, boxes = largest_difference(model, runner, settings, with_nms)
     return Export(path, OPSET if kind == "onnx" else None, scores, boxes)
 
 
 def export_torch(
-    model: FastRCNN, path: Path, name: str, detect: DetectSettings = _DEFAULT_SETTINGS
+    model: FastRCNN,
+    path: Path,
+    name: str,
+    settings: DetectSettings = _DEFAULT_SETTINGS,
+    with_nms: bool = False,
 ) -> None:
     """Write a torch.export program with RoI pooling from basic operators, which needs only torch.
 
     The extra file `frcnn` contains its description. name: name of the model for the description.
     """
-    program = _program(model, True, detect.max_proposals)
+    program = _program(model, True, settings, with_nms)
     content = io.BytesIO()
-    description = describe(model.architecture, name, detect)
+    description = describe(model.architecture, name, settings, with_nms)
     torch.export.save(program, content, extra_files={KEY: description})
     write_whole(path, content.getvalue())
 
@@ -114,72 +103,42 @@ def export_onnx(
     path: Path,
     name: str,
     plain: bool = False,
-    detect: DetectSettings = _DEFAULT_SETTINGS,
+    settings: DetectSettings = _DEFAULT_SETTINGS,
+    with_nms: bool = False,
 ) -> None:
     """Write an ONNX file of opset 20 with RoI pooling by MaxRoiPool, or by basic operators.
 
     The metadata property `frcnn` contains its description. Raises InputError if the onnx packages
     are not installed or the model exceeds the 2 GiB of an ONNX file.
     """
-    _need("onnx", "onnxscript")
+    need_packages("onnx", "onnxscript")
     size = sum(value.numel() * value.element_size() for value in model.state_dict().values())
     if size > LARGEST:
         raise InputError(
             f"{path}: the model has {size:,} bytes, more than the 2 GiB of an ONNX file."
         )
-    program = _program(model, plain, detect.max_proposals)
+    program = _program(model, plain, settings, with_nms)
     with _quiet():
         exported = torch.onnx.export(
             program,
             dynamo=True,
             opset_version=OPSET,
-            output_names=list(OUTPUTS),
-            custom_translation_table={torch.ops.frcnn.roi_pool_infer.default: _max_roi_pool()},
+            output_names=list(NMS_OUTPUTS if with_nms else OUTPUTS),
+            custom_translation_table={
+                torch.ops.frcnn.roi_pool_infer.default: _max_roi_pool(),
+                torch.ops.aten.sort.stable: _stable_sort(),
+            },
             verbose=False,
         )
     assert exported is not None
-    exported.model.metadata_props[KEY] = describe(model.architecture, name, detect)
+    description = describe(model.architecture, name, settings, with_nms)
+    exported.model.metadata_props[KEY] = description
     write_whole(path, exported.model_proto.SerializeToString())
 
 
-def onnx_runner(path: Path) -> Runner:
-    """A function that runs an ONNX file. Raises InputError if onnxruntime is not installed."""
-    _need("onnxruntime")
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
-
-    def run(inputs: tuple[Tensor, ...]) -> tuple[Tensor, Tensor]:
-        arrays = {name: value.numpy() for name, value in zip(INPUTS, inputs, strict=True)}
-        scores, boxes = session.run(OUTPUTS, arrays)
-        return torch.from_numpy(scores), torch.from_numpy(boxes)
-
-    return run
-
-
-def torch_runner(path: Path) -> Runner:
-    """A function that runs an exported program."""
-    program: Any = torch.export.load(path).module()
-    return lambda inputs: program(*inputs)
-
-
-def largest_difference(
-    model: FastRCNN, run: Runner, max_proposals: int = DetectSettings().max_proposals
-) -> tuple[float, float]:
-    """Largest differences of scores and of boxes (pixels) on a generated image.
-
-    A model that selects RoIs gets twice as many proposals as it selects.
-    """
-    others = 2 * max_proposals if model.architecture.selects_rois else 0
-    inputs = example_inputs(model.architecture, others)
-    with torch.inference_mode():
-        original = ExportedDetector(model, False, max_proposals)
-        ours, theirs = original(*inputs), run(inputs)
-        scores, boxes = (float((a - b).abs().max()) for a, b in zip(ours, theirs, strict=True))
-    return scores, boxes
-
-
-def _program(model: FastRCNN, plain: bool, max_proposals: int) -> ExportedProgram:
+def _program(
+    model: FastRCNN, plain: bool, settings: DetectSettings, with_nms: bool
+) -> ExportedProgram:
     """Trace the detector, for images of any size and any number of proposals.
 
     By default, torch assumes that no size that depends on an input is 1, and the program rejects
@@ -188,7 +147,7 @@ def _program(model: FastRCNN, plain: bool, max_proposals: int) -> ExportedProgra
     shapes: Any = ({0: Dim.AUTO, 1: Dim.AUTO}, {0: Dim.AUTO}, {}, {})
     sizes_of_one: Any = tracing.patch(backed_size_oblivious=True)  # type: ignore[attr-defined]
     with torch.no_grad(), _quiet(), sizes_of_one, _contiguous_weights(model):
-        detector = ExportedDetector(model, plain, max_proposals)
+        detector = exported_module(model, plain, settings, with_nms)
         return torch.export.export(
             detector, example_inputs(model.architecture), dynamic_shapes=shapes
         )
@@ -225,15 +184,17 @@ def _max_roi_pool() -> Callable[..., Any]:
     return translate
 
 
-def _need(*packages: str) -> None:
-    for package in packages:
-        try:
-            __import__(package)
-        except ImportError as error:
-            raise InputError(
-                f"ONNX needs the package {package}, which cannot be imported ({reason(error)}).\n"
-                "Install what ONNX needs with `pip install onnx onnxscript onnxruntime`."
-            ) from error
+def _stable_sort() -> Callable[..., Any]:
+    """The ONNX translation of a stable sort: of equal values, TopK returns the first ones first."""
+    from onnxscript import opset20
+
+    def translate(values: Any, *, stable: bool, dim: int = -1, descending: bool = False) -> Any:
+        assert stable
+        assert descending
+        axis = opset20.Constant(value_ints=[dim])
+        return opset20.TopK(values, opset20.Gather(opset20.Shape(values), axis, axis=0), axis=dim)
+
+    return translate
 
 
 @contextlib.contextmanager

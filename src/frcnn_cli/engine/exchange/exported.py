@@ -1,25 +1,20 @@
-"""A detector as one function of tensors, for export, and its description in the exported file.
-
-It contains RoI pooling from basic tensor operators, for runtimes without an operator for it. The
-result is bit-identical to frcnn_kernels.roi_pool. The maximum of a window is the maximum of four
-overlapping rectangles whose sides are powers of two (a two-dimensional sparse table). This needs no
-loop over RoIs, whose number is unknown in a traced program.
-"""
+"""A detector as one function of tensors, for export, and its description in the exported file."""
 
 from __future__ import annotations
 
 import json
 import math
 from dataclasses import asdict
+from typing import NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from frcnn_cli import __version__
 from frcnn_cli.engine.boxes import decode_boxes
-from frcnn_cli.engine.detection.views import class_scores
-from frcnn_cli.engine.exchange.plain_selection import best_ranked, best_scored
+from frcnn_cli.engine.detection.views import class_scores, moves_boxes
+from frcnn_cli.engine.exchange.plain_roi_pool import plain_roi_pool
+from frcnn_cli.engine.exchange.plain_selection import best_ranked, best_scored, first_of_window
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.layers.ranker import POOLED as RANKER_POOLED
 from frcnn_cli.engine.network.model import FastRCNN
@@ -30,6 +25,7 @@ from frcnn_kernels import roi_pool
 KEY = "frcnn"  # key of the description in the file's metadata
 INPUTS = ("image", "boxes", "scale", "size")
 OUTPUTS = ("scores", "decoded")
+NMS_OUTPUTS = (*OUTPUTS, "detected_boxes", "detected_scores", "detected_labels")
 _IMAGES: dict[Resize, str] = {
     "uint8": "uint8 (h, w, 3): RGB, resized by `scale` to rounded sides",
     "float32": "float32 (h, w, 3): RGB from 0 to 255, resized by exactly `scale`, not rounded",
@@ -43,7 +39,32 @@ _MEANINGS = {
     "margins if svm; NaN for a proposal that is not finite",
     "decoded": "float32 (S, K, 4): one box per class, clipped to the image; NaN for a proposal "
     "that is not finite. S is R, or at most max_proposals if the model selects RoIs",
+    "detected_boxes": "float32 (N, 4): detections, best first, as x1, y1, x2, y2 like `boxes`",
+    "detected_scores": "float32 (N,): probabilities if softmax, margins if svm",
+    "detected_labels": "int64 (N,): from 1 to K; label i is classes[i - 1]",
 }
+
+
+class Reading(NamedTuple):
+    """What the network returns for S proposals of an image.
+
+    scores: (S, K + 1). boxes: (S, K, 4), clipped. finite: bool (S, 1), False for a proposal that is
+    not finite, whose other values have no meaning.
+    """
+
+    scores: Tensor
+    boxes: Tensor
+    finite: Tensor
+
+    def marked(self) -> tuple[Tensor, Tensor]:
+        """Scores and boxes, which are NaN for a proposal that is not finite.
+
+        `score_boxes` raises an error for such a proposal. A traced program cannot, and RoI pooling
+        would return the values of some cell.
+        """
+        missing = self.scores.new_tensor(math.nan)
+        scores = torch.where(self.finite, self.scores, missing)
+        return scores, torch.where(self.finite[..., None], self.boxes, missing)
 
 
 class ExportedDetector(nn.Module):
@@ -51,22 +72,19 @@ class ExportedDetector(nn.Module):
 
     The module normalises pixels, and scales, decodes and clips boxes, so that the caller only has
     to resize the image. plain: build RoI pooling from basic operators, for images up to
-    `longest_side`. max_proposals: as in DetectSettings, for a model that selects RoIs.
+    `longest_side`. settings: only box_regression and max_proposals are used.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self,
-        model: FastRCNN,
-        plain: bool,
-        max_proposals: int = DetectSettings().max_proposals,
+        self, model: FastRCNN, plain: bool, settings: DetectSettings | None = None
     ) -> None:
         super().__init__()
         self.model = model.eval()
         self.plain = plain
-        self.max_proposals = max_proposals
+        self.settings = settings or DetectSettings()
         preprocessing = model.architecture.preprocessing
         self.register_buffer("mean", torch.tensor(preprocessing.mean))
         self.register_buffer("std", torch.tensor(preprocessing.std))
@@ -74,41 +92,41 @@ class ExportedDetector(nn.Module):
     def forward(
         self, image: Tensor, boxes: Tensor, scale: Tensor, size: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """Arguments and results: see `_MEANINGS`.
+        """Arguments and results: see `_MEANINGS`."""
+        return self.read(image, boxes, scale, size).marked()
 
-        `score_boxes` raises an error for a box that is not finite. A traced program cannot, and
-        RoI pooling would return the values of some cell, so its results are NaN.
-        """
+    def read(self, image: Tensor, boxes: Tensor, scale: Tensor, size: Tensor) -> Reading:
+        """Run the network; for the arguments, see `_MEANINGS`."""
         model, architecture = self.model, self.model.architecture
+        most = self.settings.max_proposals
         feature_map = model.features(self._pixels(image))
         finite = torch.isfinite(boxes * scale).all(dim=1, keepdim=True)
-        scaled = torch.where(finite, boxes * scale, 0.0)
-        rois = torch.cat((torch.zeros_like(scaled[:, :1]), scaled), dim=1)
+        boxes = torch.where(finite, boxes, 0.0)
+        rois = torch.cat((torch.zeros_like(boxes[:, :1]), boxes * scale), dim=1)
         if model.ranker is not None:
             objectness = model.ranker(self._pool(feature_map, rois, RANKER_POOLED))
-            best = best_ranked(objectness, torch.where(finite, boxes, 0.0), self.max_proposals)
+            best = best_ranked(objectness, boxes, most)
             boxes, rois, finite = boxes[best], rois[best], finite[best]
         logits, offsets = model.head(self._pool(feature_map, rois, model.pooled))
+        first = first_of_window(rois, model.stride)
+        logits, offsets = logits[first], offsets[first]
         scores = class_scores(model, logits)
-        if model.second is not None:
-            if model.ranker is None:
-                best = best_scored(scores, self.max_proposals)
-                scores, rois, finite = scores[best], rois[best], finite[best]
-                logits, offsets = logits[best], offsets[best]
-            rois = model.refine(rois, logits, offsets)
-            second = model.second.head(self._pool(feature_map, rois, model.pooled))
-            scores = (scores + class_scores(model, second.logits)) / 2
-            offsets = model.second.denormalise(second.offsets)
-            decoded = decode_boxes(rois[:, 1:], offsets, architecture.box_coding) / scale
-        elif architecture.box_regression:
+        if model.second is None:
             decoded = decode_boxes(boxes, model.denormalise(offsets), architecture.box_coding)
         else:
+            if model.ranker is None:
+                best = best_scored(scores, most)
+                scores, rois, finite, boxes = scores[best], rois[best], finite[best], boxes[best]
+                logits, offsets = logits[best], offsets[best]
+            moved = model.refine(rois, logits, offsets)
+            second = model.second.head(self._pool(feature_map, moved, model.pooled))
+            scores = (scores + class_scores(model, second.logits)) / 2
+            offsets = model.second.denormalise(second.offsets)
+            decoded = decode_boxes(moved[:, 1:], offsets, architecture.box_coding) / scale
+        if not moves_boxes(model, self.settings):
             decoded = boxes[:, None].repeat(1, len(architecture.classes), 1)
         limits = (size.flip(0) - 1).repeat(2).to(boxes.dtype)
-        decoded = torch.minimum(decoded.clamp(min=0), limits)
-        missing = scores.new_tensor(math.nan)
-        scores = torch.where(finite, scores, missing)
-        return scores, torch.where(finite[..., None], decoded, missing)
+        return Reading(scores, torch.minimum(decoded.clamp(min=0), limits), finite)
 
     def _pixels(self, image: Tensor) -> Tensor:
         """Convert (h, w, 3) RGB to the (1, 3, h, w) pixels that the network was trained on.
@@ -159,10 +177,13 @@ def example_inputs(
     )
 
 
-def describe(architecture: Architecture, name: str, detect: DetectSettings) -> str:
+def describe(
+    architecture: Architecture, name: str, detect: DetectSettings, with_nms: bool = False
+) -> str:
     """Describe an exported model as JSON: classes, preprocessing, box coding, inputs and outputs.
 
-    name: name of the model's file. detect: settings for the boxes that the model returns.
+    name: name of the model's file. detect: settings for the boxes that the model returns, which it
+    applies itself if `with_nms`.
     """
     meanings = {"image": _IMAGES[architecture.preprocessing.resize], **_MEANINGS}
     values = {
@@ -173,85 +194,7 @@ def describe(architecture: Architecture, name: str, detect: DetectSettings) -> s
         "detect": {key: value for key, value in asdict(detect).items() if key != "precision"},
         "stride": find_backbone(architecture.backbone).stride,
         "inputs": {key: meanings[key] for key in INPUTS},
-        "outputs": {key: meanings[key] for key in OUTPUTS},
+        "with_nms": with_nms,
+        "outputs": {key: meanings[key] for key in (NMS_OUTPUTS if with_nms else OUTPUTS)},
     }
     return json.dumps(values)
-
-
-Bounds = tuple[Tensor, Tensor]
-
-
-def plain_roi_pool(
-    feature_map: Tensor,
-    rois: Tensor,
-    output_size: tuple[int, int],
-    spatial_scale: float,
-    longest: int,
-) -> Tensor:
-    """Pool the RoIs of one image to `output_size`, without gradients.
-
-    feature_map: (1, C, h, w), h and w at most `longest`. rois: (R, 5), image index (ignored, since
-    it is 0) and corners in image pixels. Returns (R, C, *output_size).
-    """
-    height, width = feature_map.shape[2:]
-    rows = _windows(rois[:, 2], rois[:, 4], spatial_scale, output_size[0], height)
-    columns = _windows(rois[:, 1], rois[:, 3], spatial_scale, output_size[1], width)
-    levels = int(math.log2(longest)) + 1
-    table = _table(feature_map[0].permute(1, 2, 0), levels)
-    pooled = None
-    row_level, column_level = _level(rows, levels), _level(columns, levels)
-    for y in _intervals(rows, row_level):
-        for x in _intervals(columns, column_level):
-            level = row_level[:, :, None] * levels + column_level[:, None, :]
-            cells = (level * height + y[:, :, None]) * width + x[:, None, :]
-            corner = table[cells]
-            pooled = corner if pooled is None else torch.maximum(pooled, corner)
-    assert pooled is not None
-    full = (rows[1] > rows[0])[:, :, None] & (columns[1] > columns[0])[:, None, :]
-    return torch.where(full[..., None], pooled, 0.0).permute(0, 3, 1, 2)
-
-
-def _windows(low: Tensor, high: Tensor, spatial_scale: float, bins: int, extent: int) -> Bounds:
-    """Start and end (exclusive) of each bin in cells, int64 (R, bins), clamped to the map."""
-    start = _round_half_away(low * spatial_scale)[:, None]
-    length = (_round_half_away(high * spatial_scale)[:, None] - start + 1).clamp(min=1)
-    size = length / bins
-    index = torch.arange(bins, dtype=low.dtype, device=low.device)
-    first = torch.floor(index * size) + start
-    end = torch.ceil((index + 1) * size) + start
-    return first.clamp(0, extent).long(), end.clamp(0, extent).long()
-
-
-def _round_half_away(position: Tensor) -> Tensor:
-    whole = torch.trunc(position)
-    return whole + torch.sign(position) * ((position - whole).abs() >= 0.5)
-
-
-def _level(bounds: Bounds, levels: int) -> Tensor:
-    """The largest k such that 2^k cells fit in each window; 0 for an empty window."""
-    size = bounds[1] - bounds[0]
-    return sum(((size >= 2**k).long() for k in range(1, levels)), start=torch.zeros_like(size))
-
-
-def _intervals(bounds: Bounds, level: Tensor) -> Bounds:
-    """Starts of two intervals of length 2^level that cover each window together."""
-    first, end = bounds
-    # An empty window may start at the end of the map; its value is not used.
-    last = torch.maximum(end - 2**level, torch.zeros_like(first))
-    return torch.minimum(first, last), last
-
-
-def _table(cells: Tensor, levels: int) -> Tensor:
-    """(h, w, C) -> (levels^2 h w, C): maxima of 2^i x 2^j cells from each cell, all i, j."""
-    rows = torch.stack(_maxima(cells, levels, 0))
-    return torch.stack(_maxima(rows, levels, 2), dim=1).flatten(0, 3)
-
-
-def _maxima(values: Tensor, levels: int, dim: int) -> list[Tensor]:
-    """The maxima of 1, 2, 4, ... consecutive values that start at each value along `dim`."""
-    maxima = [values]
-    for k in range(levels - 1):
-        padding = (0, 0) * (values.ndim - 1 - dim) + (0, 2**k)
-        padded = F.pad(maxima[-1], padding, value=-math.inf)
-        maxima.append(torch.maximum(maxima[-1], padded.narrow(dim, 2**k, values.shape[dim])))
-    return maxima
