@@ -44,6 +44,9 @@ def test_the_newest_runs_model_is_exported_for_torch(run: Path, tmp_path: Path) 
         (["--format", "torch-export", "--plain"], "always uses basic operators"),
         (["--format", "onnx", "--out", "a.pt2"], "must end in .onnx"),
         (["--format", "tflite"], "is not one of"),
+        (["--score-threshold", "0.3"], "--score-threshold has no effect without --with-nms"),
+        (["--box-voting", "0.3"], "--box-voting has no effect without --with-nms"),
+        (["--with-nms", "--score-threshold", "1.5"], "a probability must be from 0 to 1"),
     ],
 )
 def test_misuse_is_rejected(run: Path, options: list[str], words: str) -> None:

@@ -78,6 +78,7 @@ LINES = [
     ("export --help", 0),
     ("export nowhere.safetensors", 2),
     ("export model.safetensors --out model.pt2", 2),
+    ("export model.safetensors --top-k 9", 2),
     ("model --help", 0),
     ("model info --help", 0),
     ("model info vgg61", 2),

@@ -76,11 +76,11 @@ def export(
     frcnn export --with-nms
     frcnn export runs/voc2007-vgg16 --format torch-export
     """
+    detection = take(DetectionOptions, given)
+    check_options(with_nms, detection)
     path = find_model(model, runs_root)
     note_model(output, path, model, runs_root)
     target = export_path(path, out, kind, plain)
-    detection = take(DetectionOptions, given)
-    check_options(with_nms, detection)
     from frcnn_cli.engine.exchange.export import export_model
 
     exported = export_model(path, target, kind, plain, with_nms, detection, output)

@@ -122,6 +122,27 @@ def test_threshold_and_top_k(small_model: FastRCNN) -> None:
     ]
 
 
+@pytest.mark.parametrize("threshold", [0.0, None])
+def test_of_equal_scores_the_first_proposals_are_detected(
+    small_model: FastRCNN, threshold: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Scores are margins of both signs, and zero with both signs."""
+    windows = "frcnn_cli.engine.detection.views.distinct_windows"
+    monkeypatch.setattr(windows, lambda rois, stride: (rois, torch.arange(len(rois))))
+    architecture = replace(small_model.architecture, classifier="svm")
+    boxes = np.array([[x, 0, x + 1, 9] for x in np.arange(300) / 2], np.float32)
+    margins = np.random.default_rng(0).choice([-2.5, -1.5, -0.0, 0.0, 1.5], 300)
+    model = with_outputs(small_model, [[0.0, float(margin), -9.0] for margin in margins])
+    model.architecture = architecture
+    settings = DetectSettings(score_threshold=threshold, nms_iou=1, max_per_class=250, top_k=200)
+    found = detect_image(model, IMAGE, Proposals(boxes), settings)
+    order = [i for i in sorted(range(300), key=lambda i: (-margins[i], i)) if margins[i] >= 0]
+    if threshold is None:
+        order = sorted(range(300), key=lambda i: (-margins[i], i))[:200]
+    assert found.boxes[:, 0].tolist() == boxes[order, 0].tolist()
+    assert found.scores.tolist() == margins[order].tolist()
+
+
 def test_no_detections_without_proposals(small_model: FastRCNN) -> None:
     assert len(detect_image(small_model, IMAGE, Proposals(np.zeros((0, 4))), DetectSettings())) == 0
 
