@@ -62,7 +62,8 @@ def survivors(near: Tensor, candidates: Tensor) -> Tensor:
     # A box stays unless a better one that stays is near. Each pass decides the boxes that depend
     # on one more better box, so that a pass without a change is the last one.
     def changed(stays: Tensor, before: Tensor, near: Tensor, candidates: Tensor) -> Tensor:
-        return (stays != before).any()
+        # `any` of no boxes is true in onnxruntime, and the loop would not end.
+        return (stays - before).abs().sum() > 0
 
     def decide(
         stays: Tensor, before: Tensor, near: Tensor, candidates: Tensor
