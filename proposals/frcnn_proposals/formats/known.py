@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.base import Format, WritableFormat
 from frcnn_proposals.formats.coco_json import CocoJson
@@ -25,6 +27,7 @@ WRITABLE: tuple[WritableFormat, ...] = (
     CsvTable(),
     NpzByImage(),
 )
+_BY_SUFFIX = {".csv": "csv", ".json": "coco", ".mat": "fast-rcnn-mat", ".npz": "npz"}
 FORMATS: tuple[Format, ...] = (
     *WRITABLE,
     IJCV,
@@ -60,3 +63,17 @@ def writable_named(name: str) -> WritableFormat:
             return format
     names = ", ".join((STORE, *(format.name for format in WRITABLE)))
     raise MisuseError(f"{name!r} is not a format that can be written; available: {names}")
+
+
+def format_by_suffix(path: Path) -> str:
+    """The format to write to a file of this name: the only one with its suffix, or a store.
+
+    Raises MisuseError if several formats have the suffix.
+    """
+    suffix = path.suffix.lower()
+    if suffix in (".pkl", ".pickle"):
+        raise MisuseError(
+            f"{path}: several formats are pickled files. Choose one with --to: detectron, "
+            "detectron2, mmdet2 or mmdet3."
+        )
+    return _BY_SUFFIX.get(suffix, STORE)

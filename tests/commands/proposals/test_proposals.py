@@ -119,6 +119,32 @@ class TestConvert:
             for image_id in store:
                 np.testing.assert_array_equal(store[image_id].boxes, expected[image_id].boxes)
 
+    @pytest.mark.parametrize(
+        ("out", "format"),
+        [
+            ("a.csv", "csv"),
+            ("a.JSON", "coco"),
+            ("a.mat", "fast-rcnn-mat"),
+            ("a.npz", "npz"),
+            ("a.proposals", "store"),
+            ("a", "store"),
+        ],
+    )
+    def test_the_suffix_chooses_the_format(self, demo, out, format):
+        result = run("convert", demo, out, "--images", demo)
+        assert result.exit_code == 0, result.output
+        inspected = run("inspect", out, "--json", "inspected.json")
+        assert inspected.exit_code == 0, inspected.output
+        assert json.loads(Path("inspected.json").read_text())["format"] == format
+
+    def test_a_suffix_of_several_formats_needs_the_name_of_one(self, demo):
+        result = run("convert", demo, "a.pkl")
+        assert result.exit_code == 2
+        assert "Choose one with --to: detectron, detectron2, mmdet2 or mmdet3" in " ".join(
+            result.output.split()
+        )
+        assert not Path("a.pkl").exists()
+
     def test_store_records_the_converted_file(self, demo):
         run("convert", demo / "000004_boxes.mat", "out")
         provenance = open_store("out").provenance

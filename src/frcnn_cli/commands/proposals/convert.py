@@ -12,7 +12,7 @@ from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.engine.proposals.convert import Conversion, convert_proposals
 from frcnn_proposals.formats.interpret import Hints
-from frcnn_proposals.formats.known import WRITABLE
+from frcnn_proposals.formats.known import WRITABLE, format_by_suffix
 from frcnn_proposals.wording import counted
 
 _WRITABLE = ("store", *(format.name for format in WRITABLE))
@@ -26,8 +26,7 @@ _WRITABLE = ("store", *(format.name for format in WRITABLE))
     "--to",
     "to",
     type=click.Choice(_WRITABLE),
-    default="store",
-    show_default=True,
+    show_default="csv, coco, fast-rcnn-mat or npz by the suffix of OUT; otherwise store",
     help="Format of OUT.",
 )
 @click.option(
@@ -49,7 +48,7 @@ def convert(
     file: Path,
     out: Path,
     hints: Hints,
-    to: str,
+    to: str | None,
     image_set: Path | None,
     images: Path | None,
     allow_mismatch: bool,
@@ -58,10 +57,12 @@ def convert(
 
     \b
     frcnn proposals convert voc_2007_trainval.mat boxes.proposals
+    frcnn proposals convert boxes.proposals boxes.csv
     frcnn proposals convert boxes.proposals boxes.pkl --to detectron2
     frcnn proposals convert sam-output/ masks.proposals --images photos/
     frcnn proposals convert masks.proposals masks.json --to coco --images photos/
     """
+    to = to or format_by_suffix(out)
     conversion = Conversion(to, hints, image_set, images, allow_mismatch)
     result = convert_proposals(file, out, conversion)
     for remark in result.remarks:
