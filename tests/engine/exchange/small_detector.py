@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -66,12 +67,15 @@ def inputs_of(
     """What an exported file takes, with the image resized by OpenCV."""
     height, width = image.shape[:2]
     factor = image_scale(height, width, preprocessing)
+    size = max(1, round(width * factor)), max(1, round(height * factor))
+    whole: NDArray[Any] = image
     if preprocessing.resize == "float32":
-        whole, size = image.astype(np.float32), None
-    else:
-        whole = image
-        size = max(1, round(width * factor)), max(1, round(height * factor))
-    resized = cv2.resize(whole, size, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
+        whole = image.astype(np.float32)
+    exactly = preprocessing.resize == "float32" and min(height, width) * factor >= 1
+    options: dict[str, Any] = {"fx": factor, "fy": factor} if exactly else {}
+    resized = cv2.resize(
+        whole, None if exactly else size, interpolation=cv2.INTER_LINEAR, **options
+    )
     return (
         torch.from_numpy(resized),
         torch.from_numpy(boxes),

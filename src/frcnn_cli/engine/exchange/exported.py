@@ -72,19 +72,26 @@ class ExportedDetector(nn.Module):
 
     The module normalises pixels, and scales, decodes and clips boxes, so that the caller only has
     to resize the image. plain: build RoI pooling from basic operators, for images up to
-    `longest_side`. settings: only box_regression and max_proposals are used.
+    `longest_side`. settings: only box_regression and max_proposals are used. share_windows: give
+    RoIs with the same window of the feature map equal scores, as in detection, so that their order
+    is defined; this needs a matrix of R x R numbers.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self, model: FastRCNN, plain: bool, settings: DetectSettings | None = None
+        self,
+        model: FastRCNN,
+        plain: bool,
+        settings: DetectSettings | None = None,
+        share_windows: bool = False,
     ) -> None:
         super().__init__()
         self.model = model.eval()
         self.plain = plain
         self.settings = settings or DetectSettings()
+        self.share_windows = share_windows
         preprocessing = model.architecture.preprocessing
         self.register_buffer("mean", torch.tensor(preprocessing.mean))
         self.register_buffer("std", torch.tensor(preprocessing.std))
@@ -108,8 +115,9 @@ class ExportedDetector(nn.Module):
             best = best_ranked(objectness, boxes, most)
             boxes, rois, finite = boxes[best], rois[best], finite[best]
         logits, offsets = model.head(self._pool(feature_map, rois, model.pooled))
-        first = first_of_window(rois, model.stride)
-        logits, offsets = logits[first], offsets[first]
+        if self.share_windows:
+            first = first_of_window(rois, model.stride)
+            logits, offsets = logits[first], offsets[first]
         scores = class_scores(model, logits)
         if model.second is None:
             decoded = decode_boxes(boxes, model.denormalise(offsets), architecture.box_coding)

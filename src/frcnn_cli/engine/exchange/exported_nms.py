@@ -42,7 +42,7 @@ class DetectorWithNms(nn.Module):
     ) -> None:
         super().__init__()
         self.settings = settings or DetectSettings()
-        self.detector = ExportedDetector(model, plain, self.settings)
+        self.detector = ExportedDetector(model, plain, self.settings, share_windows=True)
         voting = moves_boxes(model, self.settings)
         self.box_voting = self.settings.box_voting if voting else 0.0
 
