@@ -191,7 +191,7 @@ def _stable_sort() -> Callable[..., Any]:
     def translate(values: Any, *, stable: bool, dim: int = -1, descending: bool = False) -> Any:
         assert stable
         assert descending
-        axis = opset20.Constant(value_ints=[dim])
+        axis: Any = opset20.Constant(value_ints=[dim])
         return opset20.TopK(values, opset20.Gather(opset20.Shape(values), axis, axis=0), axis=dim)
 
     return translate
