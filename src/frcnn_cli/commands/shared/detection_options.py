@@ -203,7 +203,7 @@ detection_options = _all_of(
     _no_box_regression,
     _box_voting,
 )
-box_options = _all_of(options.top_k, _max_proposals, _nms_iou, _no_box_regression, _box_voting)
+box_options = _all_of(options.top_k, max_proposals, nms_iou, _no_box_regression, _box_voting)
 data_options = _all_of(
     _split,
     options.data_root,
