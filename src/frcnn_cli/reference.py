@@ -82,7 +82,7 @@ def _models() -> Iterator[str]:
         cells = [f"`{model.name}`", model.summary, f"`{model.backbone}`", *figures(model).values()]
         yield f"| {' | '.join(map(_cell, cells))} |"
     yield f"\n{LEGEND}\n"
-    yield from ("| name | command that makes it |", "|---|---|")
+    yield from ("| name | command that creates it |", "|---|---|")
     yield from (f"| `{model.name}` | `{model.command}` |" for model in models)
     for model in models:
         if model.card:

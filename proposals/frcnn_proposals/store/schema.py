@@ -41,7 +41,7 @@ def is_store(path: str | Path) -> bool:
 
 
 def check_store_name(path: Path) -> None:
-    """Raises MisuseError for the suffix of another format: the file would not be what it says."""
+    """Raise MisuseError for the suffix of another format, which would misname a store."""
     if path.suffix.lower() in _OTHER_SUFFIXES:
         raise MisuseError(
             f"{path}: this file would be a proposal store, not a {path.suffix} file.\n"

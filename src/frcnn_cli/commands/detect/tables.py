@@ -43,7 +43,7 @@ def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> T
 def nothing_found(
     best_rejected: float | None, threshold: float | None, classes: Sequence[str]
 ) -> str:
-    """Lines for images without any detection: the score that came closest, and what was sought.
+    """Lines for images without any detection: the highest score, and the requested classes.
 
     classes: of the model, or those of them that were requested.
     """

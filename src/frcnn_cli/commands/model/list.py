@@ -26,7 +26,7 @@ def list_command(output: Output, json_path: Path | None) -> None:
     """List the models known by name: size, cost, accuracy, time per image.
 
     A model of the package can be named wherever a command takes a model. For a model that is not in
-    the package, the command that makes it follows.
+    the package, the command that creates it is printed.
 
     \b
     frcnn model list

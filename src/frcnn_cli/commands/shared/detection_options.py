@@ -56,7 +56,7 @@ def split_arguments(
 def _is_meant_as_model(text: str, runs_root: Path, data_root: Path | None) -> bool:
     """Whether a single argument is a model: in the order of `meanings`.
 
-    Other files, and other paths in the folder of the runs, count as models if they are no
+    Other files, and other paths in the folder of the runs, count as models if they are not
     datasets, so that the error message is about them, not about the newest run.
     """
     from frcnn_cli.engine.datasets.locate import KNOWN_NAMES, known_name, locate

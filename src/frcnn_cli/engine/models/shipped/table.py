@@ -22,7 +22,7 @@ _TABLE = FOLDER / "models.toml"
 class ListedModel:
     """A row of the table. A figure that has not been measured is None.
 
-    command: makes the model. multiply_adds: per image with 2,000 proposals. map, ap, ap75: mAP
+    command: creates the model. multiply_adds: per image with 2,000 proposals. map, ap, ap75: mAP
     (11-point), COCO AP at 0.50:0.95 and AP75, in percent. milliseconds, milliseconds_given: per
     image on two cores, from pixels and with given proposals. card: rows of the model card.
     """
@@ -77,7 +77,7 @@ def listed_model(name: str) -> ListedModel | None:
 def shipped_path(name: str) -> Path | None:
     """The file of a listed model; None for another name.
 
-    Raises MisuseError, with the command that makes it, for a model that is not in the package.
+    Raises MisuseError, with the command that creates it, for a model that is not in the package.
     """
     model = listed_model(name)
     if model is None or model.is_shipped:
@@ -89,7 +89,7 @@ def shipped_path(name: str) -> Path | None:
 
 
 def default_path() -> Path | None:
-    """The file of the model that is used where there is no run; None without such a file."""
+    """The file of the model that is used if there is no run; None without such a file."""
     path = FOLDER / f"{DEFAULT}.safetensors"
     return path if path.is_file() else None
 
@@ -105,7 +105,7 @@ def display_name(path: Path) -> str:
 
 
 def beside(model: Path, name: str) -> Path:
-    """The default file, called `name`, of what is made from a model.
+    """The default file, called `name`, of what is created from a model.
 
     It is next to the model's file, or in the current folder for a model of the package.
     """
