@@ -109,9 +109,10 @@ def extract_features(
 
     images: files, folders, globs, lists of paths and datasets. out: an .npz or .h5 file, or a
     folder with one .npz file per image. The same call resumes an interrupted one. model: a file, a
-    run by its folder or name; None is the newest run. backbone: a network to use with its ImageNet
-    weights instead, such as torchvision:resnet50. The other arguments are those of the command.
-    Raises Error for invalid arguments; an image that fails is listed in `failures`.
+    run by its folder or name, or a shipped model; None is the newest run, or else voc. backbone: a
+    network to use with its ImageNet weights instead, such as torchvision:resnet50. The other
+    arguments are those of the command. Raises Error for invalid arguments; an image that fails is
+    listed in `failures`.
     """
     from frcnn_cli.engine.detection.features.extractor import make_extractor
     from frcnn_cli.engine.detection.features.run import extract_in_files

@@ -126,13 +126,13 @@ def read_description(path: Path) -> dict[str, Any]:
 def damaged(path: Path, problem: str) -> InputError:
     """The error for a file with this problem, and what to do."""
     if shipped_name(path) is not None:
-        way_out = "The file is part of frcnn: install the package again, or name another model."
+        instruction = "The file is part of frcnn: install the package again, or name another model."
     else:
-        way_out = (
+        instruction = (
             "Create it again, or use another .safetensors file written by `frcnn train` or "
             "`frcnn compress`."
         )
-    return InputError(f"{path}: {problem}.\n{way_out}")
+    return InputError(f"{path}: {problem}.\n{instruction}")
 
 
 def describes_model(path: Path) -> bool:

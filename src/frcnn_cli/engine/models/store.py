@@ -155,8 +155,8 @@ def note_model(
 def warn_of_other_meanings(reporter: Reporter, given: Path | None, runs_root: Path) -> None:
     """Warn of runs and shipped models with the name of the given model, which are not used."""
     for other in () if given is None else meanings(given, runs_root)[1:]:
-        what = "a shipped model" if shipped_name(other) else f"the run {other}"
-        reporter.warn(f"{given} is also the name of {what}, which is not used.")
+        meaning = "a shipped model" if shipped_name(other) else f"the run {other}"
+        reporter.warn(f"{given} is also the name of {meaning}, which is not used.")
 
 
 def check_network(

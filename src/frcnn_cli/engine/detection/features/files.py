@@ -1,6 +1,6 @@
 """Files of features, written in blocks, so that memory does not depend on their sizes.
 
-This module does not import torch, so that a wrong name of a file is found at once.
+This module does not import torch, so that a wrong file name is an error before it is loaded.
 
 A file of all images has the boxes of all images in one array per field; pos_boxes has the first and
 the last row, exclusive, of each image. A file of one image has its boxes only.
