@@ -1,4 +1,4 @@
-"""`frcnn train --variant cascade --variant ranked`, and the commands that use such a model."""
+"""Training with a second head and a ranker, and the commands that use such a model."""
 
 from __future__ import annotations
 
@@ -39,9 +39,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = (folder / "shapes", "--source", "dense", *SMALL, "--set", "train.proposals=300")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("FRCNN_CACHE", str(folder / "cache"))
-        both = ("--variant", "cascade", "--variant", "ranked")
-        words("train", *given, *both, "--out", folder / "both")
-        words("train", *given, "--out", folder / "plain")
+        words("train", *given, "--out", folder / "both")
+        words("train", *given, "--variant", "one-head", "--out", folder / "plain")
     return folder
 
 
@@ -68,7 +67,16 @@ def test_the_model_has_both_parts(home: Path) -> None:
 @pytest.mark.parametrize("other", ["svm", "stagewise", "no-bbox-reg"])
 def test_variants_without_what_the_second_head_needs_are_rejected(other: str) -> None:
     told = words("config", "show", "--variant", "cascade", "--variant", other, code=2)
+    assert f"Variant cascade and variant {other} cannot be combined" in told
+
+
+@pytest.mark.parametrize(
+    "setting", ["train.classifier=svm", "train.box_training=stagewise", "train.box_training=none"]
+)
+def test_settings_without_what_the_second_head_needs_are_rejected(setting: str) -> None:
+    told = words("config", "show", "--set", setting, code=2)
     assert "The second head of the cascade requires" in told
+    assert "cascade_iou 0 turns it off" in told
 
 
 @pytest.mark.parametrize("other", ["svm", "stagewise", "no-bbox-reg", "fc-only", "cascade"])
@@ -190,10 +198,10 @@ def test_compress_truncates_both_heads(home: Path) -> None:
 
 def test_a_run_can_start_from_the_model(home: Path) -> None:
     start = ("train", "shapes", "--source", "dense", "--init", "both", *SMALL[2:])
-    told = words(*start, "--out", "no-parts", code=2)
+    told = words(*start, "--variant", "one-head", "--out", "no-parts", code=2)
     assert "a second head, which would not be trained. Add --variant cascade." in told
-    words(*start, "--variant", "cascade", "--variant", "ranked", "--out", "tuned")
+    words(*start, "--out", "tuned")
     assert load_model(home / "tuned" / "model.safetensors")[0].architecture.ranker
     start = ("train", "shapes", "--source", "dense", "--init", "plain", *SMALL[2:])
-    words(*start, "--variant", "cascade", "--out", "added")
+    words(*start, "--out", "added")
     assert load_model(home / "added" / "model.safetensors")[0].second is not None

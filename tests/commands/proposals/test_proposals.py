@@ -308,7 +308,7 @@ def test_a_store_has_no_suffix_of_another_format(here: Path, name: str) -> None:
     propose = CliRunner().invoke(cli, ["propose", "a.png", "--source", "dense", "--out", name])
     for result in (
         propose,
-        run("convert", "a.proposals", name),
+        run("convert", "a.proposals", name, "--to", "store"),
         run("merge", "a.proposals", "--out", name),
     ):
         assert result.exit_code == 2

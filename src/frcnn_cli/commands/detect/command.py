@@ -58,8 +58,17 @@ class DetectOptions:
     outputs: DetectionOutputs
 
 
+def _some(context: click.Context, _: click.Parameter, images: tuple[str, ...]) -> tuple[str, ...]:
+    if not images and not context.resilient_parsing:
+        raise click.UsageError(
+            "Name the images: files, folders, globs, lists of paths, datasets, or a video. "
+            "--source is the source of the proposals."
+        )
+    return images
+
+
 @click.command()
-@click.argument("images", nargs=-1, metavar="IMAGE...")
+@click.argument("images", nargs=-1, metavar="IMAGE...", callback=_some)
 @options.model
 @options.proposals_of_images
 @options.source
@@ -127,11 +136,6 @@ def detect(output: Output, /, **given: Any) -> None:
     frcnn detect drive.mp4 --out annotated
     frcnn detect 0 --out camera
     """
-    if not given["images"]:
-        raise click.UsageError(
-            "Name the images: files, folders, globs, lists of paths, datasets, or a video. "
-            "--source is the source of the proposals."
-        )
     outputs = take(DetectionOutputs, given, annotated=given["out"] if given["viz"] else None)
     chosen = DetectOptions(detection=take(DetectionOptions, given), outputs=outputs, **given)
     alone = len(chosen.images) == 1
