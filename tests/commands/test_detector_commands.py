@@ -361,9 +361,9 @@ def test_training_continues_from_a_compressed_model(home: Path, tmp_path: Path) 
         "--out", tmp_path / "run", "--iterations", 2, "--scale", 64,
     )  # fmt: skip
     assert result.exit_code == 0, result.output
-    assert load_model(tmp_path / "run" / "model.safetensors")[
-        0
-    ].architecture.ranks == dict.fromkeys(("fc6", "fc7", "second.fc6", "second.fc7"), 32)
+    tuned, _ = load_model(tmp_path / "run" / "model.safetensors")
+    truncated = ("fc6", "fc7", "second.fc6", "second.fc7")
+    assert tuned.architecture.ranks == dict.fromkeys(truncated, 32)
 
 
 def test_the_first_fast_rcnns_demo_files_are_taken(

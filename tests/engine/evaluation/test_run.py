@@ -181,7 +181,7 @@ def test_score_threshold_is_given_or_that_of_the_model(loaded: LoadedModel) -> N
 
 def test_classes_of_other_models_are_also_checked(loaded: LoadedModel, data: DataOptions) -> None:
     other = FastRCNN(replace(loaded.model.architecture, classes=("alone",)))
-    with pytest.raises(MisuseError, match="has 1 classes"):
+    with pytest.raises(MisuseError, match="has 1 class"):
         open_images(loaded, data, others=[replace(loaded, model=other)])
 
 

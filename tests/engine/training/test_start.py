@@ -109,7 +109,7 @@ def test_a_rejected_experiment_leaves_no_folder(experiment: Experiment, tmp_path
     assert not (tmp_path / "new").exists()
     with pytest.raises(MisuseError, match="Give a dataset"):
         start_run(replace(experiment, data=DataSettings()), options(tmp_path / "new" / "run"))
-    with pytest.raises(InputError, match="does not exist"):
+    with pytest.raises(InputError, match="no run of this name"):
         resume_run(tmp_path / "new")
 
 

@@ -163,8 +163,9 @@ def vote_boxes(
     """
     if len(kept) == 0:
         return kept
-    chunks = zip(kept.split(_VOTED_AT_ONCE), labels.split(_VOTED_AT_ONCE), strict=True)
-    return torch.cat([vote_block(*chunk, boxes, box_labels, scores, iou) for chunk in chunks])
+    chunks = (slice(start, start + _VOTED_AT_ONCE) for start in range(0, len(kept), _VOTED_AT_ONCE))
+    voted = [vote_block(kept[c], labels[c], boxes, box_labels, scores, iou) for c in chunks]
+    return torch.cat(voted)
 
 
 def vote_block(
