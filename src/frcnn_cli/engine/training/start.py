@@ -15,6 +15,7 @@ from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.evaluation.chance import warn_of_low_recall
 from frcnn_cli.engine.models.provenance import dataset_fingerprint, same_proposals, with_dataset
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run, run_names
+from frcnn_cli.engine.models.supervision import check_supervision
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Needs, Reporter
@@ -65,6 +66,7 @@ def start_run(
         if not experiment.data.dataset:
             raise MisuseError("Give a dataset to train on, or a run to resume with --resume.")
         _check_files(experiment)
+        check_supervision(experiment)
         experiment = with_split(experiment, reporter)
         data = training_dataset(experiment, reporter)
         if experiment.train.eval_every:
