@@ -12,9 +12,12 @@ from frcnn_cli.engine.datasets.layout import Layout, Report, raise_on_fault
 from frcnn_cli.engine.datasets.locate import Located, locate
 from frcnn_cli.engine.datasets.parts import EVERY, parse_part
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
+from frcnn_cli.engine.datasets.readers.image_labels import ClassFolders, LabelTable
 from frcnn_cli.engine.records import Dataset, ImageLabels, ImageRecord
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.image_ids import repeated_ids
+
+LABEL_KINDS = {LabelTable.kind, ClassFolders.kind}
 
 
 @dataclass(frozen=True)
@@ -105,7 +108,12 @@ def default_splits(
         known = list(available_splits(name, data_root))
         return DefaultSplits(next(s for s in ("trainval", "train", *known) if s in known), "")
     if not annotated:
-        raise MisuseError(f"Dataset {name!r} has no annotations to train or evaluate on.")
+        kinds = {member.layout.kind for member in locate(name, data_root)}
+        hint = "\nIt has labels of images: train with --variant wsddn or --variant oicr."
+        raise MisuseError(
+            f"Dataset {name!r} has no annotations to train or evaluate on."
+            f"{hint if kinds <= LABEL_KINDS else ''}"
+        )
     return DefaultSplits(annotated[0], annotated[0])
 
 
