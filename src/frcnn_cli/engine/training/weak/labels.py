@@ -67,7 +67,7 @@ def label_findings(dataset: Dataset) -> list[Finding]:
     found = []
     unused = [name for label, name in enumerate(dataset.classes, 1) if label not in present]
     if unused:
-        message = f"{len(unused)} of {len(dataset.classes)} classes have no image"
+        message = f"no image for {len(unused)} of {len(dataset.classes)} classes"
         found.append(finding("warning", "unused-classes", message, unused))
     empty = [
         record.image_id
@@ -75,7 +75,7 @@ def label_findings(dataset: Dataset) -> list[Finding]:
         if not each.present
     ]
     if empty:
-        images = counted(len(empty), "image has", "images have")
-        message = f"{images} no label, and are used as negatives of all classes"
+        images = counted(len(empty), "image without label is", "images without label are")
+        message = f"{images} used as negative of all classes"
         found.append(finding("warning", "no-labels", message, empty))
     return found
