@@ -17,19 +17,20 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.writer import StoreWriter
 
-SMALL = ("--weights", "none", "--scale", 64, "--workers", 0, "--iterations", 3)
+SMALL = ("--scale", 64, "--workers", 0, "--iterations", 3)
 LABELS = (*SMALL, "--backbone", "efficientnet_lite0", "--set", "train.proposals=40")
 
 
 def words(*arguments: object, code: int = 0) -> str:
     result = frcnn(*arguments)
     assert result.exit_code == code, result.output
-    return " ".join(result.output.split())
+    return " ".join(re.sub("[│┃]", " ", result.output).split())
 
 
 def train(dataset: object, name: str, *more: object, code: int = 0) -> str:
     source = () if "--proposals" in more or "--source" in more else ("--source", "dense")
-    return words("train", dataset, *LABELS, *source, "--out", name, *more, code=code)
+    start = () if "--init" in more else ("--weights", "none")
+    return words("train", dataset, *LABELS, *source, *start, "--out", name, *more, code=code)
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +38,8 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a dataset, a model trained from its labels, and one from its boxes."""
     folder = tmp_path_factory.mktemp("labels")
     generate_dataset(folder / "shapes", images=12, seed=1, size=(128, 96))
+    for path in (folder / "shapes/Annotations").iterdir():  # a table has no difficult objects
+        path.write_text(path.read_text().replace("<difficult>1<", "<difficult>0<"))
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         patch.setenv("FRCNN_CACHE", str(folder / "cache"))
@@ -97,8 +100,7 @@ def test_a_folder_per_class_is_enough(tmp_path: Path) -> None:
     model, _ = load_model(Path("folders/model.safetensors"))
     assert model.architecture.classes == ("cat", "dog")
     assert (model.architecture.classifier, model.architecture.refinements) == ("oicr", 3)
-    detected = words("detect", path, "--model", "folders", "--score-threshold", 0)
-    assert "1 image" in detected or path.name in detected
+    assert " cat " in words("detect", path, "--model", "folders", "--score-threshold", 0)
     without = train(tmp_path / "pictures", "none", code=2)
     assert "has labels of images: train with --variant wsddn or --variant oicr" in without
 
