@@ -13,14 +13,18 @@ from small_runs import equal, measured, new_model, settings, weights
 from torch import Tensor
 
 from frcnn_cli.engine.datasets.findings import Finding
+from frcnn_cli.engine.detection.features import regions
 from frcnn_cli.engine.detection.image import score_boxes
 from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.exchange.exported import ExportedDetector
 from frcnn_cli.engine.models.initial import with_weak_head
 from frcnn_cli.engine.network import model as network_model
 from frcnn_cli.engine.network.layers.dropout import ImageRows, RowDropout
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.transforms import image_scale, unnormalised
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageLabels, ImageRecord
 from frcnn_cli.engine.settings import DetectSettings, TrainSettings
+from frcnn_cli.engine.settings.features import FeatureSettings
 from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.metrics import read_training_log
 from frcnn_cli.engine.training.minibatches import Minibatches
@@ -173,6 +177,36 @@ def test_blocks_of_detection_do_not_change_scores(
     else:
         torch.testing.assert_close(whole.sum(dim=1), torch.ones(len(whole)))
     assert torch.equal(boxes[:, 0].cpu(), torch.from_numpy(arguments[2].boxes))
+
+
+@pytest.mark.parametrize("classifier", ["wsddn", "oicr"])
+def test_features_and_exports_have_the_scores_of_detection(
+    run: Run, classifier: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of WSDDN depend on all RoIs of the image, however it is divided."""
+    record, settings = run.dataset.images[0], DetectSettings(box_regression=False)
+    model, image = weak_model(run.dataset, classifier).eval(), read_image(record.path)
+    proposals = run.proposals[record.image_id].top(40)
+    scores, boxes = score_boxes(model, image, proposals, settings)
+
+    monkeypatch.setattr(regions, "BLOCK_BYTES", 1)
+    wanted = FeatureSettings("fc7")
+    _, blocks = regions.region_blocks(model, image, proposals, settings, wanted)
+    probabilities = np.concatenate([block["cls_prob"] for block in blocks])
+    np.testing.assert_allclose(probabilities, scores, rtol=1e-4, atol=1e-7)
+
+    preprocessing = model.architecture.preprocessing
+    factor = image_scale(*image.shape[:2], preprocessing)
+    arguments = (
+        torch.from_numpy(unnormalised(image, preprocessing)),
+        torch.from_numpy(proposals.boxes),
+        torch.tensor(factor),
+        torch.tensor(image.shape[:2]),
+    )
+    with torch.inference_mode():
+        exported, decoded = ExportedDetector(model, True, settings)(*arguments)
+    torch.testing.assert_close(exported, scores, rtol=1e-4, atol=1e-7)
+    torch.testing.assert_close(decoded, boxes, rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("classifier", ["wsddn", "oicr"])

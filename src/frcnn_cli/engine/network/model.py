@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
@@ -124,13 +125,12 @@ class FastRCNN(BoxHead):
             outputs = outputs._replace(objectness=self.objectness(feature_map, candidates))
         return outputs
 
-    def head(self, pooled: Tensor, drop: RowDropout | None = None) -> HeadOutputs:
-        """Run fc6, fc7 and the layers on fc7; with image labels, the outputs of `weak`."""
+    def siblings(self, fc7: Tensor) -> HeadOutputs:
+        """Outputs of the layers on fc7; with image labels, those of `weak`, and offsets of 0."""
         if self.weak is None:
-            return super().head(pooled, drop)
-        x = self.fc7_of(pooled, drop).to(self.score.weight.dtype)
-        logits: Tensor = self.weak(x)
-        return HeadOutputs(logits, logits[:, :0])
+            return super().siblings(fc7)
+        x = fc7.to(self.score.weight.dtype)
+        return HeadOutputs(self.weak(x), x.new_zeros(x.shape[0], self.box.out_features))
 
     def read(
         self,
@@ -148,17 +148,15 @@ class FastRCNN(BoxHead):
         head = self if head is None else head
         if torch.is_grad_enabled():
             if self.weak is not None:
-                return self._read_again(feature_map, rois, drop)
+                return self._in_blocks(feature_map, rois, drop)
             return head.head(self.pool(feature_map, rois), drop)
         blocks = rois.chunk(self._block_count(feature_map, len(rois)))
         memory = feature_map.new_empty(len(blocks[0]), feature_map.shape[1], *self.pooled)
         parts = [head.head(self.pool(feature_map, b, memory[: len(b)])) for b in blocks]
         return HeadOutputs(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
-    def _read_again(
-        self, feature_map: Tensor, rois: Tensor, drop: RowDropout | None
-    ) -> HeadOutputs:
-        """Outputs of the head, of which only those of one block are stored at a time."""
+    def _in_blocks(self, feature_map: Tensor, rois: Tensor, drop: RowDropout | None) -> HeadOutputs:
+        """Outputs of the head; only those of one block are stored for gradients at a time."""
 
         def of_block(rois: Tensor, rows: ImageRows | None) -> Tensor:
             # New in each call, so that the second computation has the same masks.
@@ -166,14 +164,14 @@ class FastRCNN(BoxHead):
             return self.head(self.pool(feature_map, rois), own).logits
 
         most = max(1, math.ceil(len(rois) / self._block_count(feature_map, len(rois))))
-        rows = in_blocks(drop.images, most) if drop is not None else []
-        blocks = rois.split([block.rows for block in rows] or most)
+        rows = [] if drop is None else in_blocks(drop.images, most)
+        blocks = torch.split(rois, [block.rows for block in rows] or most)
         parts = [
             checkpoint(of_block, block, of_rows, use_reentrant=False)
-            for block, of_rows in zip(blocks, rows or [None] * len(blocks), strict=True)
+            for block, of_rows in zip_longest(blocks, rows)
         ]
         logits = torch.cat(parts)
-        return HeadOutputs(logits, logits[:, :0])
+        return HeadOutputs(logits, logits.new_zeros(len(logits), self.box.out_features))
 
     def refine(self, rois: Tensor, logits: Tensor, offsets: Tensor) -> Tensor:
         """Move RoIs (R, 5) to the first head's boxes of their most probable classes.

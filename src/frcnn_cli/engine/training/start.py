@@ -159,7 +159,7 @@ def _train(
     options.on_setting(experiment)
     run = prepare_run(experiment, data, folder, options, reporter)
     team, file = options.team, experiment.proposals.file
-    if file and team.is_first:
+    if file and team.is_first and not run.settings.is_weak:
         warn_of_low_recall(run.dataset, run.proposals, file, reporter)
     processes = "" if team.world == 1 else f" in {counted(team.world, 'process', 'processes')}"
     reporter.note(

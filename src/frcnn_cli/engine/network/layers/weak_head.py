@@ -49,14 +49,14 @@ class WeakHead(nn.Module):
             nn.init.zeros_(layer.bias)
 
     def _layers(self) -> tuple[nn.Linear, ...]:
-        return (self.recognition, self.detection, *self.refined)  # type: ignore[arg-type]
+        return (self.recognition, self.detection, *self.refined)
 
 
 def split_logits(logits: Tensor, classes: int) -> WeakLogits:
     """Divide the outputs (R, 2 K + M (K + 1)) of a WeakHead."""
     streams, refined = logits[:, : 2 * classes], logits[:, 2 * classes :]
-    recognition, detection = streams.split(classes, dim=1)
-    parts = refined.split(classes + 1, dim=1) if refined.shape[1] else ()
+    recognition, detection = torch.split(streams, classes, dim=1)
+    parts = torch.split(refined, classes + 1, dim=1) if refined.shape[1] else ()
     return WeakLogits(recognition, detection, parts)
 
 
