@@ -29,7 +29,12 @@ from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.metrics import read_training_log
 from frcnn_cli.engine.training.minibatches import Minibatches
 from frcnn_cli.engine.training.run import Run
-from frcnn_cli.engine.training.weak.labels import image_labels, label_findings, without_boxes
+from frcnn_cli.engine.training.weak.labels import (
+    image_labels,
+    label_findings,
+    without_boxes,
+    without_proposals,
+)
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import read_image
@@ -250,6 +255,15 @@ def test_labels_of_an_annotated_image() -> None:
 
 def messages(findings: list[Finding]) -> list[str]:
     return [str(each) for each in findings]
+
+
+def test_images_without_proposals_are_named(run: Run) -> None:
+    assert without_proposals(run.dataset, run.proposals) == []
+    first = run.dataset.images[0].image_id
+    without = {**run.proposals, first: Proposals(np.zeros((0, 4), np.float32))}
+    assert messages(without_proposals(run.dataset, without)) == [
+        f"1 image has no proposals, and therefore no loss: {first}"
+    ]
 
 
 def test_unused_classes_and_images_without_labels_are_named() -> None:

@@ -40,7 +40,7 @@ _MEANINGS = {
     "decoded": "float32 (S, K, 4): one box per class, clipped to the image; NaN for a proposal "
     "that is not finite. S is R, or at most max_proposals if the model selects RoIs",
     "detected_boxes": "float32 (N, 4): detections, best first, as x1, y1, x2, y2 like `boxes`",
-    "detected_scores": "float32 (N,): probabilities if softmax, margins if svm",
+    "detected_scores": "float32 (N,): as in `scores`",
     "detected_labels": "int64 (N,): from 1 to K; label i is classes[i - 1]",
 }
 

@@ -43,6 +43,7 @@ from frcnn_cli.engine.training.run_folder import (
     read_run,
     write_setting,
 )
+from frcnn_cli.engine.training.weak.labels import without_proposals
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.suggestions import suggest
 from frcnn_proposals.wording import counted
@@ -159,7 +160,9 @@ def _train(
     options.on_setting(experiment)
     run = prepare_run(experiment, data, folder, options, reporter)
     team, file = options.team, experiment.proposals.file
-    if file and team.is_first and not run.settings.is_weak:
+    if run.settings.is_weak and team.is_first:
+        act_on(without_proposals(run.dataset, run.proposals), True, reporter)
+    elif file and team.is_first:
         warn_of_low_recall(run.dataset, run.proposals, file, reporter)
     processes = "" if team.world == 1 else f" in {counted(team.world, 'process', 'processes')}"
     reporter.note(

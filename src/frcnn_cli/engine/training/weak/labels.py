@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.datasets.findings import Finding, finding
 from frcnn_cli.engine.records import Dataset, ImageLabels, ImageRecord
+from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.wording import counted
 
@@ -53,6 +55,16 @@ def image_labels(record: ImageRecord, classes: int) -> NDArray[np.int64]:
     values[0, np.array(labels.present, np.int64) - 1] = 1
     values[0, np.array(labels.uncertain, np.int64) - 1] = -1
     return values
+
+
+def without_proposals(dataset: Dataset, proposals: Mapping[str, Proposals]) -> list[Finding]:
+    """At most one finding: images without proposals, from which nothing is learned."""
+    names = [r.image_id for r in dataset.images if len(proposals[r.image_id]) == 0]
+    if not names:
+        return []
+    images = counted(len(names), "image has", "images have")
+    message = f"{images} no proposals, and therefore no loss"
+    return [finding("warning", "no-proposals", message, names)]
 
 
 def label_findings(dataset: Dataset) -> list[Finding]:
