@@ -53,11 +53,24 @@ class GroundTruth:
 
 
 @dataclass(frozen=True)
+class ImageLabels:
+    """The classes in one image, without boxes, as ascending labels 1..K.
+
+    present: classes that are in the image. uncertain: classes that may be in it, and are ignored
+    in training.
+    """
+
+    present: tuple[int, ...] = ()
+    uncertain: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
 class ImageRecord:
     """One image of a dataset: the path of its file, its size and its ground truth.
 
     width and height: in pixels, as annotated; None if the annotation has no size. truth: None if
     the dataset has no annotation for the image (an image without objects has empty truth).
+    labels: of a dataset that has labels of images, but no boxes; otherwise None.
     """
 
     image_id: str
@@ -65,6 +78,7 @@ class ImageRecord:
     width: int | None = None
     height: int | None = None
     truth: GroundTruth | None = None
+    labels: ImageLabels | None = None
 
 
 @dataclass(frozen=True)

@@ -248,7 +248,7 @@ def test_the_number_of_workers_changes_nothing(home: Path, whole: Path, workers:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("variant", ["stagewise", "no-bbox-reg", "fc-only", "svm"])
+@pytest.mark.parametrize("variant", ["stagewise", "no-bbox-reg", "fc-only", "svm", "oicr"])
 def test_variants_resume_exactly(home: Path, variant: str) -> None:
     # The SVMs need not fit well.
     more = ["--set", "svm.iterations=20"] if variant == "svm" else []

@@ -61,11 +61,15 @@ def run(home: Path, arguments: list[str]) -> subprocess.CompletedProcess[str]:
 
 
 def losses(home: Path, name: str) -> list[tuple[float, float]]:
+    """The loss of classes, and that of boxes or of refined classifiers."""
     lines = (home / "runs" / name / "metrics.jsonl").read_text().splitlines()
-    return [(item["classification"], item["box_regression"]) for item in map(json.loads, lines)]
+    items = map(json.loads, lines)
+    return [(item["classification"], item.get("box_regression", item.get("refinement")))
+            for item in items]  # fmt: skip
 
 
 PARTS = ("--variant", "cascade", "--variant", "ranked", "--set", "train.ranked_rois=40")
+IMAGE_LABELS = ("--variant", "oicr", "--set", "train.proposals=60", "--precision", "float32")
 ROI_CENTRIC = ("--sampling", "roi-centric", "--set", "sampling.rois_per_image=4")
 
 
@@ -75,13 +79,14 @@ ROI_CENTRIC = ("--sampling", "roi-centric", "--set", "sampling.rois_per_image=4"
         (),
         pytest.param(ROI_CENTRIC, marks=pytest.mark.long),
         pytest.param(PARTS, marks=pytest.mark.long),
+        pytest.param(IMAGE_LABELS, marks=pytest.mark.long),
     ],
-    ids=["images", "rois", "parts"],
+    ids=["images", "rois", "parts", "labels"],
 )
 def test_two_processes_train_as_one_and_only_the_first_prints(
     home: Path, sampling: tuple[str, ...]
 ) -> None:
-    names = [f"{name}{len(sampling)}" for name in PAIR]
+    names = [f"{name}{len(''.join(sampling))}" for name in PAIR]
     alone = run(home, [sys.executable, *command(names[0], 5, *sampling)])
     assert alone.returncode == 0, alone.stderr
     together = run(home, [*torchrun(2), *command(names[1], 5, *sampling)])

@@ -168,7 +168,8 @@ def test_the_complete_setting_is_printed_saved_and_stored(home: Path) -> None:
 def test_all_presets_and_variants_are_listed() -> None:
     output = CliRunner().invoke(cli, ["train", "--list-presets"], env={"COLUMNS": "160"}).output
     for name in ("lite", "paper-s", "paper-m", "paper-l", "multiscale", "no-bbox-reg", "stagewise",
-                 "fc-only", "svm", "dense", "sampling.foreground_iou", "schedule.weight_decay",
+                 "fc-only", "svm", "wsddn", "oicr", "dense", "sampling.foreground_iou",
+                 "schedule.weight_decay",
                  "480 576 688 864 1200", "vgg_cnn_m_1024"):  # fmt: skip
         assert name in output
 

@@ -69,7 +69,8 @@ def test_each_variant_changes_the_setting_in_its_name() -> None:
     assert not experiment("lite", "no-bbox-reg").detect.box_regression
     assert experiment("lite", "stagewise").train.box_training == "stagewise"
     assert experiment("lite", "fc-only").train.frozen == "features"
-    assert experiment("lite", "svm").train.classifier == "svm"
+    for name in ("svm", "wsddn", "oicr"):
+        assert experiment("lite", name).train.classifier == name
     assert experiment("lite", "dense").proposals.source == "dense"
     assert experiment("lite", "dense").train.proposals > 45_000
     assert experiment("lite", "dense-beside").proposals.source == "selective-search+dense"
@@ -98,6 +99,12 @@ def test_variants_can_be_combined_unless_they_contradict() -> None:
     # The second head requires box regression trained together with a softmax.
     contradictions |= {(name, "cascade") for name in ("no-bbox-reg", "stagewise", "svm")}
     contradictions |= {(name, "one-head") for name in ("cascade", "ranked")}
+    # Training from image labels has other classifiers, no boxes, and at most 1,000 proposals.
+    for name in ("wsddn", "oicr"):
+        others = ("stagewise", "svm", "cascade", "ranked")
+        contradictions |= {(other, name) for other in others}
+        contradictions |= {(name, other) for other in ("dense", "dense-beside")}
+    contradictions.add(("wsddn", "oicr"))
     for pair in itertools.combinations([variant.name for variant in VARIANTS], 2):
         if pair in contradictions:
             with pytest.raises(MisuseError, match="cannot be combined"):

@@ -19,6 +19,7 @@ from frcnn_cli.engine.models.info import ModelInfo, model_info
 from frcnn_cli.engine.models.presets import closest_preset
 from frcnn_cli.engine.models.shipped.table import shipped_name
 from frcnn_cli.engine.models.store import note_model
+from frcnn_cli.engine.models.supervision import supervision
 from frcnn_cli.engine.settings import DetectSettings, Preprocessing
 from frcnn_cli.engine.settings.fields import nested
 
@@ -82,6 +83,8 @@ def _facts(found: ModelInfo) -> Iterator[tuple[str, str]]:
     if not architecture.pretrained:
         yield "weights", "not from ImageNet (no layer is frozen)"
     yield "class scores", architecture.classifier
+    if found.file is not None and (words := supervision(found.file.experiment)) is not None:
+        yield "trained from", words
     yield (
         "boxes",
         f"coding {architecture.box_coding}" if architecture.box_regression else "no regression",

@@ -12,9 +12,12 @@ from frcnn_cli.engine.datasets.layout import Layout, Report, raise_on_fault
 from frcnn_cli.engine.datasets.locate import Located, locate
 from frcnn_cli.engine.datasets.parts import EVERY, parse_part
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
-from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.datasets.readers.image_labels import ClassFolders, LabelTable
+from frcnn_cli.engine.records import Dataset, ImageLabels, ImageRecord
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.image_ids import repeated_ids
+
+LABEL_KINDS = {LabelTable.kind, ClassFolders.kind}
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,14 @@ def all_ids(name: str, data_root: Path | None = None) -> set[str]:
     }
 
 
-def default_splits(name: str, data_root: Path | None = None) -> DefaultSplits:
+def default_splits(
+    name: str, data_root: Path | None = None, labels_suffice: bool = False
+) -> DefaultSplits:
     """Return trainval and test if the test split has annotations, otherwise train and val.
 
-    If only one split has annotations, it is used for both. Raises MisuseError if no split has
-    annotations.
+    If only one split has annotations, it is used for both. If no split has annotations, raises
+    MisuseError, unless labels_suffice: trainval, train or the first split is then for training, and
+    none for evaluation.
     """
     annotated = [
         split for split, has_truth in available_splits(name, data_root).items() if has_truth
@@ -98,8 +104,16 @@ def default_splits(name: str, data_root: Path | None = None) -> DefaultSplits:
     for training, evaluation in (("trainval", "test"), ("train", "test"), ("train", "val")):
         if training in annotated and evaluation in annotated:
             return DefaultSplits(training, evaluation)
+    if not annotated and labels_suffice:
+        known = list(available_splits(name, data_root))
+        return DefaultSplits(next(s for s in ("trainval", "train", *known) if s in known), "")
     if not annotated:
-        raise MisuseError(f"Dataset {name!r} has no annotations to train or evaluate on.")
+        kinds = {member.layout.kind for member in locate(name, data_root)}
+        hint = "\nIt has labels of images: train with --variant wsddn or --variant oicr."
+        raise MisuseError(
+            f"Dataset {name!r} has no annotations to train or evaluate on."
+            f"{hint if kinds <= LABEL_KINDS else ''}"
+        )
     return DefaultSplits(annotated[0], annotated[0])
 
 
@@ -211,7 +225,15 @@ def concatenate(parts: Sequence[Dataset], split: str) -> Dataset:
 
 
 def _in_union(image: ImageRecord, member: Dataset, classes: tuple[str, ...]) -> ImageRecord:
-    if image.truth is None or member.classes == classes[: len(member.classes)]:
+    if member.classes == classes[: len(member.classes)]:
         return image
     new_label = np.array([0, *(classes.index(name) + 1 for name in member.classes)])
+    if image.labels is not None:
+        present, uncertain = (
+            tuple(sorted(int(new_label[label]) for label in labels))
+            for labels in (image.labels.present, image.labels.uncertain)
+        )
+        image = replace(image, labels=ImageLabels(present, uncertain))
+    if image.truth is None:
+        return image
     return replace(image, truth=replace(image.truth, labels=new_label[image.truth.labels]))

@@ -162,7 +162,8 @@ def annotation_digest(record: ImageRecord) -> str:
     """A digest of the annotated size and objects of an image."""
     truth = record.truth
     if truth is None:
-        return _short(f"{record.width} {record.height} unknown")
+        known = "unknown" if record.labels is None else str(record.labels)
+        return _short(f"{record.width} {record.height} {known}")
     content = hashlib.sha256(f"{record.width} {record.height} {len(truth)}".encode())
     for values in (truth.boxes, truth.labels, truth.difficult, truth.crowd):
         content.update(values.tobytes())

@@ -21,7 +21,8 @@ def prepare_model(model: FastRCNN, precision: Precision = "float32") -> FastRCNN
     sibling layers, later steps and the weights of normalisation layers stay float32.
     """
     dtype: torch.dtype = getattr(torch, precision)
-    siblings = [layer for head in model.heads for layer in (head.score, head.box)]
+    siblings: list[nn.Module] = [layer for head in model.heads for layer in (head.score, head.box)]
+    siblings += [] if model.weak is None else model.weak.modules()
     copied: dict[int, object] = {id(buffer): buffer for buffer in model.buffers()}
     for layer in model.modules():
         changes = layer not in siblings and not isinstance(layer, nn.LayerNorm)
@@ -37,7 +38,7 @@ def prepare_model(model: FastRCNN, precision: Precision = "float32") -> FastRCNN
 def _replace(module: nn.Module) -> None:
     """Replace each layer by its faster version, if it has one (the siblings are too small)."""
     for name, layer in module.named_children():
-        if name in ("score", "box"):
+        if name in ("score", "box", "weak"):
             continue
         if can_pack(layer):
             assert isinstance(layer, nn.Linear)

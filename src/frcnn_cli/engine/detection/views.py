@@ -16,6 +16,7 @@ from torch import Tensor
 
 from frcnn_cli.engine.boxes import decode_boxes
 from frcnn_cli.engine.network.layers.box_head import BoxHead, HeadOutputs
+from frcnn_cli.engine.network.layers.weak_head import weak_scores
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import (
     batch_images,
@@ -187,10 +188,14 @@ def _without_near_duplicates(
 
 
 def class_scores(model: FastRCNN, logits: Tensor) -> Tensor:
-    """Scores (R, K + 1) from logits: probabilities, or the unchanged margins of SVMs."""
-    if model.architecture.classifier == "softmax":
-        return torch.softmax(logits, dim=1)
-    return logits
+    """Scores (R, K + 1) from logits: probabilities, or the unchanged margins of SVMs.
+
+    logits: of all RoIs of the image; the scores of wsddn depend on all of them.
+    """
+    architecture = model.architecture
+    if architecture.is_weak:
+        return weak_scores(logits, len(architecture.classes))
+    return logits if architecture.classifier == "svm" else torch.softmax(logits, dim=1)
 
 
 def moves_boxes(model: FastRCNN, settings: DetectSettings) -> bool:

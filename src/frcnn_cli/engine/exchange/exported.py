@@ -36,11 +36,11 @@ _MEANINGS = {
     "preprocessing.scale, the longer at most preprocessing.max_size",
     "size": "int64 (2,): height and width of the original image",
     "scores": "float32 (S, K + 1): of background and each class; probabilities if softmax, "
-    "margins if svm; NaN for a proposal that is not finite",
+    "margins if svm, those of its paper if wsddn or oicr; NaN for a proposal that is not finite",
     "decoded": "float32 (S, K, 4): one box per class, clipped to the image; NaN for a proposal "
     "that is not finite. S is R, or at most max_proposals if the model selects RoIs",
     "detected_boxes": "float32 (N, 4): detections, best first, as x1, y1, x2, y2 like `boxes`",
-    "detected_scores": "float32 (N,): probabilities if softmax, margins if svm",
+    "detected_scores": "float32 (N,): as in `scores`",
     "detected_labels": "int64 (N,): from 1 to K; label i is classes[i - 1]",
 }
 

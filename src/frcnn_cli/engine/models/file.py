@@ -171,6 +171,7 @@ def _architecture(values: dict[str, Any]) -> Architecture:
         box_regression=bool(values.get("box_regression", True)),
         cascade=bool(values.get("cascade", False)),
         ranker=bool(values.get("ranker", False)),
+        refinements=int(values.get("refinements", 0)),
     )
 
 

@@ -16,8 +16,9 @@ from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.weights import load_pretrained, read_state
 from frcnn_cli.engine.network.layers.box_head import BoxHead
+from frcnn_cli.engine.network.layers.weak_head import WeakHead
 from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
-from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings import Experiment, TrainSettings
 from frcnn_cli.engine.settings.network import SECOND
 from frcnn_proposals.errors import MisuseError
 
@@ -27,6 +28,7 @@ def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
 
     If experiment.init names a detector, classes of the same name keep their rows of the sibling
     layers. The rows of other classes are new, and so are all class scores of a detector with SVMs.
+    Layers for image labels are those of the detector if it has them and the same classes.
     Raises InputError or MisuseError if weights cannot be read or do not fit.
     """
     if experiment.init:
@@ -39,7 +41,7 @@ def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
         )
     backbone = find_backbone(experiment.backbone)
     train = experiment.train
-    return create_model(
+    model = create_model(
         backbone,
         classes,
         weights,
@@ -48,6 +50,7 @@ def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
         cascade=train.cascade_iou > 0,
         ranker=train.ranked_rois > 0,
     )
+    return with_weak_head(model, train)
 
 
 def read_checkpoint(path: Path, name: str | None = None) -> tuple[Backbone, dict[str, Tensor]]:
@@ -109,6 +112,31 @@ def with_parts(model: FastRCNN, cascade: bool, ranker: bool, seed: int) -> FastR
     return changed.to(memory_format=torch.channels_last)
 
 
+def with_weak_head(
+    model: FastRCNN, settings: TrainSettings, start: WeakHead | None = None
+) -> FastRCNN:
+    """Add the layers for image labels, if the settings train from them.
+
+    start: layers whose weights are copied, as far as both have them.
+    """
+    if not settings.is_weak:
+        return model
+    model.architecture = replace(
+        model.architecture,
+        classifier=settings.classifier,
+        refinements=settings.refinements,
+        box_regression=False,
+    )
+    classes = len(model.architecture.classes)
+    model.weak = WeakHead(model.architecture.hidden[1], classes, settings.refinements)
+    model.weak.draw_layers()
+    if start is not None:
+        known = model.weak.state_dict().keys()
+        state = {name: value for name, value in start.state_dict().items() if name in known}
+        model.weak.load_state_dict(state, strict=False)
+    return model
+
+
 def _copy_shared(model: FastRCNN, changed: FastRCNN) -> None:
     """Copy all layers except those that depend on the classes."""
     siblings = tuple(
@@ -164,6 +192,11 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
         nn.init.normal_(model.score.weight, std=0.01)
         nn.init.zeros_(model.score.bias)
     train = experiment.train
+    weak, model.weak = model.weak, None
+    if train.is_weak:
+        model.second, model.ranker = None, None
+        ranks = {n: rank for n, rank in architecture.ranks.items() if not n.startswith(SECOND)}
+        architecture = replace(architecture, cascade=False, ranker=False, ranks=ranks)
     for name, has_part, is_trained in (
         ("second head", architecture.cascade, train.cascade_iou > 0),
         ("ranker", architecture.ranker, train.ranked_rois > 0),
@@ -178,10 +211,14 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
         architecture,
         preprocessing=experiment.preprocessing,
         classifier="softmax",
+        refinements=0,
         box_regression=True,  # training sets it
     )
+    has_same_classes = classes == model.architecture.classes
     model = with_classes(model, classes, train.seed)
-    return with_parts(model, train.cascade_iou > 0, train.ranked_rois > 0, train.seed)
+    model = with_parts(model, train.cascade_iou > 0, train.ranked_rois > 0, train.seed)
+    torch.manual_seed(train.seed)
+    return with_weak_head(model, train, weak if has_same_classes else None)
 
 
 def _named_backbone(path: Path, name: str | None) -> Backbone:

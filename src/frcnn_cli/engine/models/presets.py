@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.settings import (
+    Classifier,
     DetectSettings,
     Experiment,
     PrecisionChoice,
@@ -25,6 +26,8 @@ SCALE, MAX_SIZE = 600, 1000
 MULTISCALE, MULTISCALE_MAX_SIZE = (480, 576, 688, 864, 1200), 2000
 # More than the dense boxes per image (about 45,000), which have no order.
 DENSE_BOXES = 50_000
+# The first proposals of each image, which all take part in a step of training from image labels.
+WEAK_PROPOSALS = 1000
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,19 @@ def _dense(source: str) -> Callable[[Experiment], dict[str, Any]]:
         "proposals.source": source,
         "train.proposals": DENSE_BOXES,
         "detect.proposals": DENSE_BOXES,
+    }
+
+
+def _weak(classifier: Classifier, nms_iou: float) -> Callable[[Experiment], dict[str, Any]]:
+    """Training from image labels; the IoU of suppression is that of the paper."""
+    return lambda _: {
+        "train.classifier": classifier,
+        "train.box_training": "none",
+        "train.cascade_iou": 0.0,
+        "train.ranked_rois": 0,
+        "train.proposals": WEAK_PROPOSALS,
+        "detect.box_regression": False,
+        "detect.nms_iou": nms_iou,
     }
 
 
@@ -118,6 +134,16 @@ VARIANTS = (
         "one-head",
         "one head for all proposals, without a ranker (2.1)",
         lambda _: {"train.cascade_iou": 0.0, "train.ranked_rois": 0},
+    ),
+    Variant(
+        "wsddn",
+        "trained from image labels, without boxes (WSDDN)",
+        _weak("wsddn", 0.4),
+    ),
+    Variant(
+        "oicr",
+        "trained from image labels, with refined classifiers (OICR)",
+        _weak("oicr", 0.3),
     ),
     Variant("dense", "dense boxes instead of selective search (5.5)", _dense("dense")),
     Variant(

@@ -14,11 +14,15 @@ from torch import Tensor
 
 
 class Losses(NamedTuple):
-    """Scalars, each averaged over RoIs. total: the weighted sum of the other two."""
+    """Scalars, each averaged over RoIs, or over images if they are trained from image labels.
+
+    total: the weighted sum of the others. refinement: of OICR.
+    """
 
     total: Tensor
     classification: Tensor
     box_regression: Tensor
+    refinement: Tensor
 
 
 @dataclass(frozen=True)
@@ -57,13 +61,14 @@ def multi_task_loss(
     """
     if len(labels) == 0:
         zero = logits.sum() * 0.0 + offsets.sum() * 0.0  # keeps the graph
-        return Losses(zero, zero.detach(), zero.detach())
+        return Losses(zero, *[zero.detach()] * 3)
     classification = F.cross_entropy(logits, labels)
     foreground = torch.nonzero(labels).squeeze(1)
     selected = offsets.reshape(len(labels), -1, 4)[foreground, labels[foreground] - 1]
     box_regression = smooth_l1(selected - targets[foreground]).sum() / len(labels)
     total = weights.classification * classification + weights.box_regression * box_regression
-    return Losses(total, classification.detach(), box_regression.detach())
+    none = torch.zeros_like(total.detach())
+    return Losses(total, classification.detach(), box_regression.detach(), none)
 
 
 def objectness_loss(logits: Tensor, overlaps: Tensor) -> Tensor:

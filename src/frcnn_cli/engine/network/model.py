@@ -1,6 +1,6 @@
 """The network: feature layers, RoI pooling, and the head's layers (paper, 2.1).
 
-A second head and a ranker of proposals are optional; the paper has neither.
+A second head, a ranker of proposals and layers for image labels are optional; the paper has none.
 
 Shapes: N images, R RoIs, C channels of the feature map, K classes (label 0 is background).
 """
@@ -10,20 +10,23 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from frcnn_cli.engine.boxes import decode_boxes
 from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.weights import load_pretrained
 from frcnn_cli.engine.network.layers.box_head import BoxHead, HeadOutputs
-from frcnn_cli.engine.network.layers.dropout import RowDropout
+from frcnn_cli.engine.network.layers.dropout import ImageRows, RowDropout, in_blocks
 from frcnn_cli.engine.network.layers.ranker import POOLED as RANKER_POOLED
 from frcnn_cli.engine.network.layers.ranker import Ranker
+from frcnn_cli.engine.network.layers.weak_head import WeakHead
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_cli.engine.settings.network import SECOND
 from frcnn_kernels import roi_pool
@@ -46,7 +49,7 @@ class Refined(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """logits: (R, K + 1) class scores before softmax. offsets: (R, 4 K), normalised.
+    """Outputs of the head (see HeadOutputs) and of the other parts.
 
     refined: of the second head. objectness: (M,), the ranker's logits of the candidates. None
     for a network without this part.
@@ -63,8 +66,9 @@ class FastRCNN(BoxHead):
 
     The layers of the first head belong to the network itself. second: a head of the same layers,
     which pools again at the boxes that the first one predicts (Z. Cai and N. Vasconcelos, Cascade
-    R-CNN, CVPR 2018). ranker: orders proposals before the heads. Both are optional. The layers in
-    the backbone's `frozen` have no gradients if the weights come from ImageNet.
+    R-CNN, CVPR 2018). ranker: orders proposals before the heads. weak: replaces the sibling layers
+    if the network is trained from image labels. All three are optional. The layers in the
+    backbone's `frozen` have no gradients if the weights come from ImageNet.
     """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.5) -> None:
@@ -86,6 +90,9 @@ class FastRCNN(BoxHead):
                 inputs, hidden, classes, architecture.ranks_of_second, dropout, shares_boxes=True
             )
         self.ranker = Ranker(backbone.channels) if architecture.ranker else None
+        self.weak: WeakHead | None = None
+        if architecture.is_weak:
+            self.weak = WeakHead(hidden[1], classes, architecture.refinements)
         if architecture.pretrained:
             for name, parameter in self.features.named_parameters():
                 if name.startswith(backbone.frozen):
@@ -118,6 +125,13 @@ class FastRCNN(BoxHead):
             outputs = outputs._replace(objectness=self.objectness(feature_map, candidates))
         return outputs
 
+    def siblings(self, fc7: Tensor) -> HeadOutputs:
+        """Outputs of the layers on fc7; with image labels, those of `weak`, and offsets of 0."""
+        if self.weak is None:
+            return super().siblings(fc7)
+        x = fc7.to(self.score.weight.dtype)
+        return HeadOutputs(self.weak(x), x.new_zeros(x.shape[0], self.box.out_features))
+
     def read(
         self,
         feature_map: Tensor,
@@ -128,15 +142,36 @@ class FastRCNN(BoxHead):
         """Outputs of a head (default: the first) for RoIs (R, 5) of a feature map.
 
         Without gradients, RoIs are processed in blocks, so that the pooled features of all RoIs
-        (200 MB for 2,000 RoIs of VGG16) are never stored at once.
+        (200 MB for 2,000 RoIs of VGG16) are never stored at once. With image labels, which need
+        all RoIs, blocks with gradients are computed again in the backward pass.
         """
         head = self if head is None else head
         if torch.is_grad_enabled():
+            if self.weak is not None:
+                return self._in_blocks(feature_map, rois, drop)
             return head.head(self.pool(feature_map, rois), drop)
         blocks = rois.chunk(self._block_count(feature_map, len(rois)))
         memory = feature_map.new_empty(len(blocks[0]), feature_map.shape[1], *self.pooled)
         parts = [head.head(self.pool(feature_map, b, memory[: len(b)])) for b in blocks]
         return HeadOutputs(*(torch.cat(values) for values in zip(*parts, strict=True)))
+
+    def _in_blocks(self, feature_map: Tensor, rois: Tensor, drop: RowDropout | None) -> HeadOutputs:
+        """Outputs of the head; only those of one block are stored for gradients at a time."""
+
+        def of_block(rois: Tensor, rows: ImageRows | None) -> Tensor:
+            # New in each call, so that the second computation has the same masks.
+            own = None if rows is None else RowDropout((rows,), rois.device)
+            return self.head(self.pool(feature_map, rois), own).logits
+
+        most = max(1, math.ceil(len(rois) / self._block_count(feature_map, len(rois))))
+        rows = [] if drop is None else in_blocks(drop.images, most)
+        blocks = torch.split(rois, [block.rows for block in rows] or most)
+        parts = [
+            checkpoint(of_block, block, of_rows, use_reentrant=False)
+            for block, of_rows in zip_longest(blocks, rows)
+        ]
+        logits = torch.cat(parts)
+        return HeadOutputs(logits, logits.new_zeros(len(logits), self.box.out_features))
 
     def refine(self, rois: Tensor, logits: Tensor, offsets: Tensor) -> Tensor:
         """Move RoIs (R, 5) to the first head's boxes of their most probable classes.

@@ -13,6 +13,7 @@ import torch
 
 from frcnn_cli.engine.evaluation.bootstrap import DifferenceMargins, Interval
 from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.supervision import supervision
 from frcnn_cli.engine.network.model import parameter_count
 from frcnn_cli.engine.report.records import Report, Subject
 from frcnn_cli.engine.settings import Architecture, Experiment, Schedule
@@ -158,6 +159,7 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
     preprocessing, train = architecture.preprocessing, experiment.train
     schedule, sampling = train.schedule, train.sampling
     dataset = without_folders(experiment.data.dataset)
+    rois = f"up to {train.proposals:,}" if train.is_weak else str(sampling.rois_per_image)
     words = {
         "Model file": without_folders(loaded.name),
         "Backbone": architecture.backbone,
@@ -165,6 +167,7 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
         "fc6, fc7": _layers(architecture.hidden, architecture.ranks),
         **_parts(architecture),
         "Classifier": architecture.classifier,
+        **_supervision(experiment),
         "Parameters": f"{parameter_count(loaded.model):,}",
         "Trained on": f"{dataset or '-'}, {experiment.data.split or '-'}",
         "Proposals in training": (
@@ -172,9 +175,7 @@ def main_settings(loaded: LoadedModel) -> dict[str, str]:
         ),
         "Iterations": f"{train.iterations:,}",
         "Learning rate": f"{schedule.learning_rate:g} ({schedule.optimizer}), {_decay(schedule)}",
-        "Mini-batch": (
-            f"{counted(sampling.images, 'image')}, {sampling.rois_per_image} RoIs from each"
-        ),
+        "Mini-batch": f"{counted(sampling.images, 'image')}, {rois} RoIs from each",
         "Box training": train.box_training,
         "Seed": str(train.seed),
     }
@@ -202,6 +203,12 @@ def _layers(hidden: tuple[int, int], ranks: Mapping[str, int]) -> str:
     return ", ".join(
         f"{size} (rank {ranks[name]})" if name in ranks else str(size) for name, size in sizes
     )
+
+
+def _supervision(experiment: Experiment) -> dict[str, str]:
+    """Heading -> value of what the model was trained from, unless from boxes."""
+    words = supervision(experiment)
+    return {} if words is None else {"Trained from": words}
 
 
 def _parts(architecture: Architecture) -> dict[str, str]:

@@ -7,6 +7,7 @@ from frcnn_cli.engine.settings.detection import DetectSettings, Precision, Preci
 from frcnn_cli.engine.settings.experiment import DataSettings, Experiment, ProposalSettings
 from frcnn_cli.engine.settings.network import Architecture, Classifier, Preprocessing
 from frcnn_cli.engine.settings.training import Sampling, Schedule, SvmSettings, TrainSettings
+from frcnn_cli.engine.settings.weak import WeakSettings
 
 __all__ = [
     "Architecture",
@@ -22,4 +23,5 @@ __all__ = [
     "Schedule",
     "SvmSettings",
     "TrainSettings",
+    "WeakSettings",
 ]

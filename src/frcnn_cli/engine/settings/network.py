@@ -8,9 +8,10 @@ from typing import Literal
 
 from frcnn_cli.engine.boxes import BoxCoding
 from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice, check_positive
+from frcnn_cli.engine.settings.weak import WEAK
 
 Channels = Literal["rgb", "bgr"]
-Classifier = Literal["softmax", "svm"]
+Classifier = Literal["softmax", "svm", "wsddn", "oicr"]
 Resize = Literal["uint8", "float32"]
 _LARGEST_LAYER = 1 << 31  # outputs; the layers of the paper have 4,096
 
@@ -77,11 +78,12 @@ class Architecture:
     classes: names of labels 1..K. hidden: outputs of fc6 and fc7. ranks: layer name -> rank,
     for layers replaced by truncated SVD. pretrained: whether the feature layers have ImageNet
     weights, in which case the first of them are frozen.
-    classifier: class scores at test time are softmax probabilities, or scores of one SVM per
-    class on fc7 (paper, section 5.4). box_regression: whether the network predicts offsets;
-    without them, a detection has the box of its proposal (paper, section 5.1). cascade: whether
-    there is a second head, which pools at the boxes of the first. ranker: whether there is a layer
-    that orders proposals.
+    classifier: class scores at test time are softmax probabilities, scores of one SVM per class on
+    fc7 (paper, section 5.4), or those of a network that was trained from image labels (see
+    network/layers/weak_head.py), of which oicr has `refinements` refined classifiers.
+    box_regression: whether the network predicts offsets; without them, a detection has the box of
+    its proposal (paper, section 5.1). cascade: whether there is a second head, which pools at the
+    boxes of the first. ranker: whether there is a layer that orders proposals.
     """
 
     backbone: str
@@ -95,6 +97,12 @@ class Architecture:
     box_regression: bool = True
     cascade: bool = False
     ranker: bool = False
+    refinements: int = 0
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether the network is trained from image labels."""
+        return self.classifier in WEAK
 
     @property
     def selects_rois(self) -> bool:
@@ -126,4 +134,12 @@ class Architecture:
         check(
             not self.cascade or (self.box_regression and self.classifier == "softmax"),
             "a second head requires box regression and a softmax",
+        )
+        check(
+            not self.is_weak or not (self.box_regression or self.selects_rois),
+            f"a network with classifier {self.classifier} has neither box regression nor a ranker",
+        )
+        check(
+            (self.refinements > 0) == (self.classifier == "oicr"),
+            f"{self.refinements} refinements do not fit the classifier {self.classifier}",
         )

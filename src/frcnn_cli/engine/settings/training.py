@@ -15,6 +15,7 @@ from frcnn_cli.engine.settings.checks import (
 )
 from frcnn_cli.engine.settings.detection import PrecisionChoice
 from frcnn_cli.engine.settings.network import Classifier
+from frcnn_cli.engine.settings.weak import WEAK, WeakSettings
 
 Strategy = Literal["hierarchical", "roi-centric"]
 BoxTraining = Literal["multi-task", "stagewise", "none"]
@@ -196,7 +197,8 @@ class TrainSettings:
     of the weights, which keeps this fraction of itself per iteration.
     frozen: default freezes the layers that the backbone defines; features freezes all pretrained
     convolutions, as SPPnet does (section 4.5); none trains everything.
-    classifier: svm fits SVMs on fc7 after training, which replace the softmax at test time.
+    classifier: svm fits SVMs on fc7 after training, which replace the softmax at test time; wsddn
+    and oicr train from image labels, on all given proposals of each image.
     checkpoint_every, eval_every: intervals in iterations; eval_every 0 turns evaluation off.
     precision: of the forward and backward pass; with bfloat16, weights, momenta and the loss
     stay in float32; auto is replaced by one of the two when the run starts.
@@ -207,6 +209,7 @@ class TrainSettings:
     sampling: Sampling = field(default_factory=Sampling)
     schedule: Schedule = field(default_factory=Schedule)
     svm: SvmSettings = field(default_factory=SvmSettings)
+    weak: WeakSettings = field(default_factory=WeakSettings)
     box_training: BoxTraining = "multi-task"
     box_weight: float = 1.0
     cascade_iou: float = 0.0
@@ -259,12 +262,35 @@ class TrainSettings:
             self.classifier == "svm" or self.svm == SvmSettings(),
             "settings of svm have no effect unless classifier is 'svm'",
         )
+        check(
+            self.is_weak or self.weak == WeakSettings(),
+            "settings of weak have no effect unless classifier is 'wsddn' or 'oicr'",
+        )
+        check(
+            not self.is_weak or (self.box_training == "none" and self.ranked_rois == 0),
+            f"classifier '{self.classifier}' requires box_training 'none' and ranked_rois 0",
+        )
+        check(
+            not self.is_weak or self.sampling.strategy == "hierarchical",
+            f"classifier '{self.classifier}', which takes all proposals of an image, requires "
+            "sampling.strategy 'hierarchical'",
+        )
         check(0 <= self.seed < 2**63, f"the seed is {self.seed}; it must be in 0..2^63 - 1")
         check(self.proposals >= 1, "training requires at least one proposal per image")
         check_choice(self.precision, PrecisionChoice, "the precision of training")
         check(self.checkpoint_every >= 1, "checkpoint_every must be at least 1")
         check(self.eval_every >= 0, "eval_every must be at least 0; 0 turns evaluation off")
         check(self.workers >= 0, "workers must be at least 0")
+
+    @property
+    def is_weak(self) -> bool:
+        """Whether training uses image labels instead of boxes."""
+        return self.classifier in WEAK
+
+    @property
+    def refinements(self) -> int:
+        """The number of refined classifiers of the network; 0 without OICR."""
+        return self.weak.refinements if self.classifier == "oicr" else 0
 
     @property
     def iterations(self) -> int:

@@ -23,16 +23,19 @@ from frcnn_cli.engine.training.sampling import (
     Quota,
     RankedSample,
     RoiSample,
+    all_rois,
     candidates_of,
     sample_ranked,
     sample_rois,
 )
+from frcnn_cli.engine.training.weak.labels import image_labels
 from frcnn_cli.engine.training.workers import memory_names
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 
 # Per process that prepares images: about 1,500 of 500 x 375 at scale 400, with their overlaps.
 CACHE_BYTES = 1 << 30
+NO_LABELS = np.zeros((0, 0), np.int64)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class TrainingImage:
     image: (3, h, w). factor: from original to input pixels. sample: in original pixels.
     dropout_seed: seed of the head's dropout for its RoIs. file: what reading the image file showed.
     ranked: RoIs for the ranker. truth: all objects, for the second head; empty if there is none.
-    Both are in original pixels.
+    Both are in original pixels. labels: (1, K), of the image; empty to train with boxes.
     """
 
     image: Tensor
@@ -66,6 +69,7 @@ class TrainingImage:
     file: ReadFile
     ranked: RankedSample
     truth: GroundTruth
+    labels: NDArray[np.int64]
 
 
 class TrainingImages:
@@ -93,8 +97,11 @@ class TrainingImages:
         generator = generator_for(settings.seed, epoch, name)
         is_flipped = settings.sampling.flip and generator.random() < 0.5
         candidates = self._cache.get(name, lambda: candidates_of(record, self.proposals, settings))
-        coding = self.architecture.box_coding
-        sample = sample_rois(candidates, quota, settings.sampling, generator, coding)
+        if settings.is_weak:
+            sample = all_rois(candidates)
+        else:
+            coding = self.architecture.box_coding
+            sample = sample_rois(candidates, quota, settings.sampling, generator, coding)
         index = int(generator.integers(len(self._inputs)))
         preprocessing = self._inputs[index]
         # Images that are resized after normalising are the same at every scale before it.
@@ -119,6 +126,7 @@ class TrainingImages:
             decoded.file,
             ranked,
             truth,
+            image_labels(record, len(self.architecture.classes)) if settings.is_weak else NO_LABELS,
         )
 
 

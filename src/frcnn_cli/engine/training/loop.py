@@ -56,6 +56,14 @@ def train(model: FastRCNN, run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = 
     on_step: called after each iteration. on_svm: called with progress messages while SVMs are
     fitted.
     """
+    if not run.settings.is_weak:
+        _set_box_statistics(model, run)
+    run.folder.mkdir(parents=True, exist_ok=True)
+    return _train_from(Progress(0, run.settings, run.origin), model, {}, run, on_step, on_svm)
+
+
+def _set_box_statistics(model: FastRCNN, run: Run) -> None:
+    """Set whether the model learns boxes, and the target statistics of its training images."""
     learns_boxes = run.settings.box_training != "none"
     model.architecture = replace(
         model.architecture, box_regression=learns_boxes, classifier="softmax"
@@ -72,8 +80,6 @@ def train(model: FastRCNN, run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = 
     renormalise_boxes(model, torch.from_numpy(means), torch.from_numpy(deviations))
     if model.second is not None:
         set_refined_statistics(model.second)
-    run.folder.mkdir(parents=True, exist_ok=True)
-    return _train_from(Progress(0, run.settings, run.origin), model, {}, run, on_step, on_svm)
 
 
 def resume(run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = _ignore) -> Trained:
@@ -121,6 +127,7 @@ def _train_from(
                 losses = train_step(
                     network, recorder.timed(shares), optimizer, rate, stage.weights,
                     settings.precision == "bfloat16", team, settings.cascade_iou,
+                    settings.weak.iou,
                 )  # fmt: skip
                 if settings.averaging > 0:
                     update_average(optimizer, settings.averaging, iteration - stage.start)
@@ -232,11 +239,13 @@ class Recorder:
         if losses is None:
             return
         self.steps += 1
+        is_weak = self.run.settings.is_weak
         step = StepReport(
             iteration,
             loss=losses.total.item(),
             classification=losses.classification.item(),
-            box_regression=losses.box_regression.item(),
+            box_regression=None if is_weak else losses.box_regression.item(),
+            refinement=losses.refinement.item() if is_weak else None,
             learning_rate=rate,
             images=self.run.settings.sampling.images,
             seconds=time.perf_counter() - self.started,

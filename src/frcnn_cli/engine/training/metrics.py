@@ -84,11 +84,13 @@ def tensorboard_scalars(
         scalars = {
             "loss/total": step.loss,
             "loss/classification": step.classification,
-            "loss/box_regression": step.box_regression,
             "learning_rate": step.learning_rate,
             "images_a_second": step.images / max(step.seconds, 1e-9),
             "waiting_share": step.waiting / max(step.seconds, 1e-9),
         }
+        for name in ("box_regression", "refinement"):
+            if (value := getattr(step, name)) is not None:
+                scalars[f"loss/{name}"] = value
         if step.evaluation is not None:
             scalars["map_on_val"] = step.evaluation
         for name, value in scalars.items():
@@ -113,9 +115,12 @@ class TrainingLine:
         self._recent.append(step)
         seconds = sum(recent.seconds for recent in self._recent)
         speed = sum(recent.images for recent in self._recent) / max(seconds, 1e-9)
+        name, value = "boxes", step.box_regression
+        if value is None:
+            name, value = "refinement", step.refinement
         line = (
-            f"loss {step.loss:.3f} (class {step.classification:.3f}, boxes "
-            f"{step.box_regression:.3f}), rate {step.learning_rate:.2g}, {rate_of(speed, 'image')}"
+            f"loss {step.loss:.3f} (class {step.classification:.3f}, {name} {value:.3f}), "
+            f"rate {step.learning_rate:.2g}, {rate_of(speed, 'image')}"
         )
         if step.evaluation is not None:
             line += f", val mAP {100 * step.evaluation:.1f}"
@@ -126,8 +131,8 @@ class TrainingLine:
 class TrainingLog:
     """The recorded losses and evaluations of a run.
 
-    losses: by part (total, classes, boxes), one value per item of `iterations`. averages:
-    (iteration, mAP) of each evaluation.
+    losses: by part (total, classes, boxes or refinement), one value per item of `iterations`.
+    averages: (iteration, mAP) of each evaluation.
     """
 
     iterations: tuple[int, ...] = ()
@@ -135,7 +140,9 @@ class TrainingLog:
     averages: tuple[tuple[int, float], ...] = ()
 
 
-_LOSSES = {"total": "loss", "classes": "classification", "boxes": "box_regression"}
+_LOSSES = {"total": "loss", "classes": "classification"}
+# Of a run with boxes, and of one with image labels.
+_THIRD = {"boxes": "box_regression", "refinement": "refinement"}
 
 
 def read_training_log(folder: Path) -> TrainingLog:
@@ -143,10 +150,13 @@ def read_training_log(folder: Path) -> TrainingLog:
 
     Incomplete lines, which a killed run may leave, are skipped.
     """
-    steps = list(_rows(folder / METRICS_FILE, tuple(_LOSSES.values())))
+    for part, key in _THIRD.items():
+        losses = {**_LOSSES, part: key}
+        if steps := list(_rows(folder / METRICS_FILE, tuple(losses.values()))):
+            break
     return TrainingLog(
         tuple(int(row["iteration"]) for row in steps),
-        {part: tuple(float(row[key]) for row in steps) for part, key in _LOSSES.items()},
+        {part: tuple(float(row[key]) for row in steps) for part, key in losses.items()},
         read_evaluations(folder),
     )
 

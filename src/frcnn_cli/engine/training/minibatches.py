@@ -49,7 +49,8 @@ class Minibatch:
     shares: number of shares in the mini-batch, over all processes. files: what reading
     the files of image_ids showed. candidates: (M, 5), RoIs for the ranker. overlaps: (M,), the
     highest IoU of each. truth: (T, 5), the objects as RoIs, for the second head. truth_labels:
-    (T,), -1 for objects that are difficult or crowds.
+    (T,), -1 for objects that are difficult or crowds. image_labels: (N, K), which replace boxes:
+    1 for classes that are present, 0 for absent ones, -1 for those without loss.
     """
 
     images: Tensor
@@ -65,6 +66,14 @@ class Minibatch:
     overlaps: Tensor = field(default_factory=lambda: torch.zeros(0))
     truth: Tensor = field(default_factory=lambda: torch.zeros(0, 5))
     truth_labels: Tensor = field(default_factory=lambda: torch.zeros(0, dtype=torch.int64))
+    image_labels: Tensor | None = None
+
+    @property
+    def units(self) -> int:
+        """What the loss is an average over: RoIs, or with image labels the images with RoIs."""
+        if self.image_labels is None:
+            return len(self.labels)
+        return sum(image.rows > 0 for image in self.rows)
 
     def to(self, device: torch.device) -> Minibatch:
         """Copy the tensors to `device`."""
@@ -101,6 +110,7 @@ class Minibatches(TorchDataset[Minibatch]):
         self.shares = max(1, shares_of_a_minibatch(settings.sampling) // team.world)
         self._worker_images = WorkerImages(settings.workers)
         self._images = TrainingImages(proposals, architecture, settings)
+        self._classes = len(architecture.classes)
         self._epoch = (0, self._order(0))
 
     def __len__(self) -> int:
@@ -129,6 +139,7 @@ class Minibatches(TorchDataset[Minibatch]):
             image_ids.append(record.image_id)
         samples = [image.sample for image in images]
         factors = [image.factor for image in images]
+        labels = [image.labels for image in images]
         return Minibatch(
             images=batch_images([image.image for image in images]),
             rois=batch_rois([s.boxes for s in samples], factors),
@@ -143,6 +154,9 @@ class Minibatches(TorchDataset[Minibatch]):
             rows=tuple(ImageRows(len(i.sample.labels), i.dropout_seed) for i in images),
             shares=shares_of_a_minibatch(self.settings.sampling),
             files=tuple(each.file for each in images),
+            image_labels=_joined(np.zeros((0, self._classes), np.int64), *labels)
+            if self.settings.is_weak
+            else None,
         )
 
     def _order(self, epoch: int) -> list[tuple[Share, ...]]:

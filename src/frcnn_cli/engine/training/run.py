@@ -32,6 +32,7 @@ from frcnn_cli.engine.settings import (
     TrainSettings,
 )
 from frcnn_cli.engine.settings.fields import nested
+from frcnn_cli.engine.training.weak.labels import label_findings, without_boxes
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.wording import counted
@@ -107,28 +108,34 @@ class Run:
 
 @dataclass(frozen=True)
 class StepReport:
-    """One iteration's losses (averages over its RoIs) and learning rate.
+    """One iteration's losses (averages over its RoIs or labelled images) and learning rate.
 
     images: number of images over all processes. seconds: duration, including the wait for data.
     waiting: seconds of that wait. evaluation: the last mAP on val since the run was started or
     resumed. problem: of the first image that differs from its annotation or proposals.
+    box_regression: None if training uses image labels. refinement: only then; 0 for WSDDN.
     """
 
     iteration: int
     loss: float
     classification: float
-    box_regression: float
+    box_regression: float | None
     learning_rate: float
     images: int
     seconds: float
     waiting: float
     evaluation: float | None = None
     problem: str | None = None
+    refinement: float | None = None
 
     def measured(self) -> dict[str, float]:
         """The values of the step for a line of METRICS_FILE."""
         not_measured = ("evaluation", "problem")
-        return {name: value for name, value in asdict(self).items() if name not in not_measured}
+        return {
+            name: value
+            for name, value in asdict(self).items()
+            if name not in not_measured and value is not None
+        }
 
 
 @dataclass(frozen=True)
@@ -178,7 +185,7 @@ def with_split(experiment: Experiment, reporter: Reporter) -> Experiment:
     """The experiment with its split; if it names none, the default training split."""
     data = experiment.data
     if not data.split:
-        splits = default_splits(data.dataset, data.folder)
+        splits = default_splits(data.dataset, data.folder, experiment.train.is_weak)
         if not (splits.disjoint or data.val_share):
             reporter.warn(
                 f"{data.dataset} has only one annotated split: no images are left for evaluation. "
@@ -203,7 +210,7 @@ def with_length(experiment: Experiment, images: int, reporter: Reporter) -> Expe
 
 
 def training_dataset(experiment: Experiment, reporter: Reporter) -> Dataset:
-    """The split to train on, checked (see open_dataset)."""
+    """The split to train on, checked (see open_dataset); for image labels, without boxes."""
     data = experiment.data
     allow_mismatch = experiment.proposals.allow_mismatch
     dataset = open_dataset(
@@ -213,7 +220,11 @@ def training_dataset(experiment: Experiment, reporter: Reporter) -> Dataset:
         allow_mismatch=allow_mismatch,
         reporter=reporter,
     )
-    act_on(class_findings([dataset]), True, reporter)
+    if experiment.train.is_weak:
+        dataset = without_boxes(dataset)
+        act_on(label_findings(dataset), True, reporter)
+    else:
+        act_on(class_findings([dataset]), True, reporter)
     return dataset
 
 

@@ -83,8 +83,8 @@ def match_candidates(
 def candidates_of(
     record: ImageRecord, proposals: Mapping[str, Proposals], settings: TrainSettings
 ) -> Candidates:
-    """The RoIs of an annotated image that a run samples from."""
-    truth = record.truth or GroundTruth()
+    """The RoIs of an image that a run samples from; with image labels, its proposals alone."""
+    truth = GroundTruth() if settings.is_weak or record.truth is None else record.truth
     with memory_names(record.path):
         boxes = proposals[record.image_id].top(settings.proposals).boxes
         return match_candidates(boxes, truth, settings.sampling.foreground_iou)
@@ -118,6 +118,12 @@ def sample_rois(
     targets = np.zeros((len(chosen), 4), np.float32)
     targets[: len(foreground)] = _targets(candidates, foreground, coding)
     return RoiSample(candidates.boxes[chosen], labels, targets)
+
+
+def all_rois(candidates: Candidates) -> RoiSample:
+    """All RoIs of one image, without labels and targets, for training from image labels."""
+    count = len(candidates.boxes)
+    return RoiSample(candidates.boxes, np.zeros(count, np.int64), np.zeros((count, 4), np.float32))
 
 
 def sample_ranked(

@@ -50,10 +50,12 @@ def set_trainable(model: FastRCNN, stage: Stage, settings: TrainSettings) -> Non
     So no backward pass is computed through feature layers before the first that learns.
     """
     fixed = _fixed_features(model, settings)
+    unused = () if model.weak is None else ("score.", "box.")
     for name, parameter in model.named_parameters():
         of_boxes = name.startswith("box.")
         is_trained = stage.trained == "all" or of_boxes == (stage.trained == "boxes")
-        parameter.requires_grad_(is_trained and name not in fixed)
+        is_used = name not in fixed and not name.startswith(unused)
+        parameter.requires_grad_(is_trained and is_used)
 
 
 def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.Optimizer:

@@ -15,6 +15,7 @@ from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.evaluation.chance import warn_of_low_recall
 from frcnn_cli.engine.models.provenance import dataset_fingerprint, same_proposals, with_dataset
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run, run_names
+from frcnn_cli.engine.models.supervision import check_supervision
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Needs, Reporter
@@ -42,6 +43,7 @@ from frcnn_cli.engine.training.run_folder import (
     read_run,
     write_setting,
 )
+from frcnn_cli.engine.training.weak.labels import without_proposals
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.suggestions import suggest
 from frcnn_proposals.wording import counted
@@ -65,6 +67,7 @@ def start_run(
         if not experiment.data.dataset:
             raise MisuseError("Give a dataset to train on, or a run to resume with --resume.")
         _check_files(experiment)
+        check_supervision(experiment)
         experiment = with_split(experiment, reporter)
         data = training_dataset(experiment, reporter)
         if experiment.train.eval_every:
@@ -157,7 +160,9 @@ def _train(
     options.on_setting(experiment)
     run = prepare_run(experiment, data, folder, options, reporter)
     team, file = options.team, experiment.proposals.file
-    if file and team.is_first:
+    if run.settings.is_weak and team.is_first:
+        act_on(without_proposals(run.dataset, run.proposals), True, reporter)
+    elif file and team.is_first:
         warn_of_low_recall(run.dataset, run.proposals, file, reporter)
     processes = "" if team.world == 1 else f" in {counted(team.world, 'process', 'processes')}"
     reporter.note(

@@ -1,4 +1,7 @@
-"""The paper's step (section 2.3) on sampled RoIs: forward, loss, backward, update."""
+"""The paper's step (section 2.3): forward, loss, backward, update.
+
+It takes sampled RoIs or, with image labels, all RoIs of some images.
+"""
 
 from __future__ import annotations
 
@@ -20,9 +23,11 @@ from frcnn_cli.engine.network.losses import (
     objectness_loss,
 )
 from frcnn_cli.engine.network.model import FastRCNN, Outputs, Refined
+from frcnn_cli.engine.settings import WeakSettings
 from frcnn_cli.engine.settings.training import CASCADE_IOU
 from frcnn_cli.engine.training.cascade import refined_loss
 from frcnn_cli.engine.training.minibatches import Minibatch
+from frcnn_cli.engine.training.weak.losses import weak_loss
 from frcnn_proposals.errors import InputError
 
 Network = FastRCNN | DistributedDataParallel
@@ -37,33 +42,40 @@ def train_step(
     bfloat16: bool = False,
     team: Team = ALONE,
     cascade_iou: float = CASCADE_IOU,
+    refinement_iou: float = WeakSettings().iou,
 ) -> Losses | None:
-    """Forward, loss, backward, update: one mini-batch of RoIs.
+    """Forward, loss, backward, update: one mini-batch of RoIs, or of images with labels.
 
     minibatch: its shares, sampled one at a time. Their gradients are summed, so that memory
     holds only one share. network: the model, or its wrapper that averages gradients over the
     team. bfloat16: run the forward and backward passes in bfloat16; weights and loss stay
-    float32. cascade_iou: minimum IoU of the second head's foreground with an object. Returns the
-    losses, averaged over all RoIs of all processes, or None without an update if there are no RoIs.
+    float32. cascade_iou: minimum IoU of the second head's foreground with an object.
+    refinement_iou: threshold of OICR. Returns the losses, averaged over all units (see Minibatch)
+    of all processes, or None without an update if there are no RoIs.
     Raises InputError, naming the images, if a loss is not finite.
     """
     optimizer.zero_grad(set_to_none=True)
-    sums, rois, planned_rois = torch.zeros(3), 0, 0
+    none = torch.zeros(len(Losses._fields))
+    sums, units, planned = none.clone(), 0, 0
     for own_share in minibatch:
-        share, share_rois = _padded_as_in_team(own_share, team)
-        if share_rois == 0:
+        share, share_units = _padded_as_in_team(own_share, team)
+        if share_units == 0:
             continue
-        planned_rois = planned_rois or share_rois * max(1, share.shares // team.world)
+        planned = planned or share_units * max(1, share.shares // team.world)
         outputs = _forward(network, share, bfloat16)
-        losses = _loss(network, outputs, share, weights, cascade_iou)
-        # Gradients are averaged over the team; times its size, they are sums over all RoIs.
-        _backward(losses, len(share.labels) * team.world / planned_rois)
-        sums += len(share.labels) * torch.stack(losses).detach().cpu()
-        rois += share_rois
-    if rois == 0:
+        if share.image_labels is None:
+            losses = _loss(network, outputs, share, weights, cascade_iou)
+        else:
+            losses = weak_loss(outputs.logits, share.rois, share.image_labels, refinement_iou)
+        _check_finite(losses, share)
+        # Gradients are averaged over the team; times its size, they are sums over all units.
+        _backward(losses, share.units * team.world / planned)
+        sums += share.units * torch.stack(losses).detach().cpu()
+        units += share_units
+    if units == 0:
         return None
-    _update(optimizer, rate, planned_rois / rois)
-    return Losses(*(sum(team.gather(sums), torch.zeros(3)) / rois))
+    _update(optimizer, rate, planned / units)
+    return Losses(*(sum(team.gather(sums), none) / units))
 
 
 def _forward(network: Network, share: Minibatch, bfloat16: bool) -> Outputs:
@@ -86,10 +98,7 @@ def _loss(
     weights: LossWeights,
     cascade_iou: float,
 ) -> Losses:
-    """The multi-task loss of all heads, and the ranker's in the total.
-
-    Raises InputError, naming the images, if it is not finite.
-    """
+    """The multi-task loss of all heads, and the ranker's in the total."""
     model = network if isinstance(network, FastRCNN) else network.module
     targets = model.normalise(share.targets, share.labels)
     losses = multi_task_loss(outputs.logits, outputs.offsets, share.labels, targets, weights)
@@ -99,16 +108,20 @@ def _loss(
     if outputs.objectness is not None:
         ranking = objectness_loss(outputs.objectness, share.overlaps) / max(1, len(share.labels))
         losses = losses._replace(total=losses.total + weights.objectness * ranking)
+    return losses
+
+
+def _check_finite(losses: Losses, share: Minibatch) -> None:
+    """Raise InputError, naming the images, if the loss is not finite."""
     if not math.isfinite(losses.total.item()):
         raise InputError(
             f"The loss is not finite for the images {', '.join(share.image_ids)}.\n"
             "Lower --learning-rate, or check their boxes with `frcnn data check`."
         )
-    return losses
 
 
 def _backward(losses: Losses, weight: float) -> None:
-    """Add the gradients of the total loss times `weight`, the share's fraction of the RoIs."""
+    """Add the gradients of the total loss times `weight`, the share's fraction of the units."""
     (losses.total * weight).backward()  # type: ignore[no-untyped-call]
 
 
@@ -123,16 +136,16 @@ def _update(optimizer: torch.optim.Optimizer, rate: float, factor: float) -> Non
 
 
 def _padded_as_in_team(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
-    """The share with its images padded to the team's largest, and the RoI count of all processes.
+    """The share with its images padded to the team's largest, and the units of all processes.
 
     So the padding around a pixel does not depend on how images are split over processes. If each
     image is a separate share, there is no padding. A process that could read none of its images
     takes part with an empty share.
     """
     if team.world == 1:
-        return share, len(share.labels)
-    own = (*share.images.shape[2:], len(share.labels))
-    heights, widths, rois = zip(*team.gather(own), strict=True)
+        return share, share.units
+    own = (*share.images.shape[2:], share.units)
+    heights, widths, units = zip(*team.gather(own), strict=True)
     images = share.images
     if len(images) == 0:
         images = images.new_zeros(1, 3, max(heights), max(widths))
@@ -140,4 +153,4 @@ def _padded_as_in_team(share: Minibatch, team: Team) -> tuple[Minibatch, int]:
         height, width = images.shape[2:]
         images = F.pad(images, (0, max(widths) - width, 0, max(heights) - height))
     images = images.contiguous(memory_format=torch.channels_last)
-    return replace(share, images=images), sum(rois)
+    return replace(share, images=images), sum(units)

@@ -135,11 +135,13 @@ def memory_explained(
             raise
         sampling = settings.sampling
         scale = max((preprocessing.scale, *sampling.scales))
+        rois = f"sampling.rois_per_image (now {sampling.rois_per_image})"
+        if settings.is_weak:
+            rois = f"train.proposals (now {settings.proposals})"
         raise InputError(
             f"Memory ran out ({_memory_reason(error, raised_by_worker)}).\n"
             f"Lower --scale (now {scale}), sampling.images (now {sampling.images}), "
-            f"sampling.rois_per_image (now {sampling.rois_per_image}) or --workers "
-            f"(now {settings.workers}).\n"
+            f"{rois} or --workers (now {settings.workers}).\n"
             "A smaller backbone (`--preset lite`) also needs less memory."
         ) from error
 

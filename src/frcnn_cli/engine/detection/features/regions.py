@@ -79,7 +79,10 @@ def region_blocks(
             view.scores.cpu(), proposals.boxes[view.rows], detection, settings
         )
         rows = view.rows[chosen]
-    return len(rows), _blocks(maps, rows, scores, settings, is_detector)
+    known = None
+    if is_detector and model.weak is not None:  # the scores depend on all RoIs of the image
+        known = class_scores(model, maps.first().logits)[torch.from_numpy(rows)]
+    return len(rows), _blocks(maps, rows, scores, settings, is_detector, known)
 
 
 def best_boxes(
@@ -119,8 +122,12 @@ def _blocks(
     scores: NDArray[np.float32],
     settings: FeatureSettings,
     is_detector: bool,
+    known: Tensor | None,
 ) -> Iterator[Block]:
-    """The fields of the RoIs at `rows` of the maps, in their order. scores: of each of them."""
+    """The fields of the RoIs at `rows` of the maps, in their order. scores: of each of them.
+
+    known: class scores (N, K + 1) of these RoIs; None computes them.
+    """
     per_box = math.prod(maps.model.pooled_shape) * maps.maps[0].element_size()
     size = max(1, BLOCK_BYTES // per_box)
     for start in range(0, len(rows), size):
@@ -135,7 +142,10 @@ def _blocks(
             "scores": scores[part],
         }
         if is_detector:
-            classes = _class_scores(own, HeadOutputs(logits, offsets)).cpu().numpy()
+            found = (
+                _class_scores(own, HeadOutputs(logits, offsets)) if known is None else known[part]
+            )
+            classes = found.cpu().numpy()
             block |= {
                 "cls_prob": classes,
                 "objects_id": classes[:, 1:].argmax(axis=1),

@@ -17,7 +17,10 @@ from frcnn_cli.engine.network.layers.low_rank import linear
 
 
 class HeadOutputs(NamedTuple):
-    """logits: (R, K + 1) class scores before softmax. offsets: (R, 4 K), normalised."""
+    """logits: (R, K + 1) class scores before softmax. offsets: (R, 4 K), normalised.
+
+    With image labels, logits are the outputs of a WeakHead, and all offsets are 0.
+    """
 
     logits: Tensor
     offsets: Tensor

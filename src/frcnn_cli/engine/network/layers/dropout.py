@@ -20,10 +20,20 @@ class ImageRows(NamedTuple):
     seed: int
 
 
+def in_blocks(images: Sequence[ImageRows], most: int) -> list[ImageRows]:
+    """The same RoIs in blocks of at most `most` of one image, each with its own seed."""
+    return [
+        ImageRows(min(most, image.rows - first), image.seed + first)
+        for image in images
+        for first in range(0, image.rows, most)
+    ]
+
+
 class RowDropout:
     """Dropout for one pass through the head; each call draws the masks of the next layer."""
 
     def __init__(self, images: Sequence[ImageRows], device: torch.device) -> None:
+        self.images = tuple(images)
         self._rows = [image.rows for image in images]
         self._generators = [torch.Generator(device).manual_seed(image.seed) for image in images]
 

@@ -1,0 +1,1 @@
+"""Training from image labels, without boxes."""

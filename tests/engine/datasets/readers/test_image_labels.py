@@ -1,0 +1,148 @@
+"""Datasets with labels of images: CSV files, and a folder per class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
+from frcnn_cli.engine.datasets.fingerprint import Fingerprint
+from frcnn_cli.engine.datasets.layout import Fault
+from frcnn_cli.engine.datasets.layouts import layouts_in
+from frcnn_cli.engine.records import Dataset
+from frcnn_proposals.errors import InputError, MisuseError
+
+
+def images(folder: Path, *names: str) -> Path:
+    for name in names:
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", (8, 6)).save(path)
+    return folder
+
+
+def table(folder: Path, *rows: str, name: str = "labels.csv") -> Path:
+    path = folder / name
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def labels(dataset: Dataset) -> dict[str, list[str]]:
+    """The names of the classes by image id."""
+    found = {}
+    for record in dataset.images:
+        assert record.labels is not None
+        assert record.truth is None
+        found[record.image_id] = [dataset.classes[label - 1] for label in record.labels.present]
+    return found
+
+
+def test_a_table_has_several_rows_per_image(tmp_path: Path) -> None:
+    images(tmp_path, "b.jpg", "in/a.png", "c.jpg")
+    path = table(tmp_path, "Label, image", "dog,b.jpg", "cat,in/a.png", "cat, b.jpg", ",c.jpg")
+    data = find_dataset(str(path), "all")
+    assert data.classes == ("cat", "dog")
+    assert labels(data) == {"b": ["cat", "dog"], "in/a": ["cat"], "c": []}
+    assert [record.path for record in data.images] == [
+        tmp_path / name for name in ("b.jpg", "in/a.png", "c.jpg")
+    ]
+
+
+def test_classes_beside_a_table_give_the_order(tmp_path: Path) -> None:
+    images(tmp_path, "a.jpg", "b.jpg")
+    (tmp_path / "classes.txt").write_text("dog\ncat\n")
+    path = table(tmp_path, "image,label", "a.jpg,cat", "b.jpg,cow")
+    faults: list[Fault] = []
+    data = find_dataset(str(path), "all", report=faults.append)
+    assert (data.classes, labels(data)) == (("dog", "cat"), {"a": ["cat"], "b": []})
+    assert [str(fault) for fault in faults] == [f"{path}: b: 'cow' is not in classes.txt"]
+    with pytest.raises(InputError, match=r"'cow' is not in classes\.txt"):
+        find_dataset(str(path), "all")
+
+
+def test_rows_of_missing_images_are_reported(tmp_path: Path) -> None:
+    path = table(images(tmp_path, "a.jpg"), "image,label", "a.jpg,cat", "x.jpg,cat")
+    faults: list[Fault] = []
+    data = find_dataset(str(path), "all", report=faults.append)
+    assert [fault.missing_image for fault in faults] == [True]
+    assert "the labels of x are for an unknown image" in str(faults[0])
+    assert len(data) == 2
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["a.jpg,cat"], "expected the columns image and label"),
+        (["image,label"], "contains no images"),
+        (["image,label", "a.jpg,"], "no image has a label"),
+        (["image,label", "../a.jpg,cat"], "line 2: '../a.jpg' is not the path of an image below"),
+        (["image,label", "/a.jpg,cat"], "line 2: '/a.jpg' is not"),
+        (["image,label", ",cat"], "line 2: '' is not"),
+        ([""], "contains nothing"),
+        (["image,label", "a" * 200_000 + ",cat"], "field larger than field limit"),
+    ],
+)
+def test_other_tables_are_rejected(tmp_path: Path, rows: list[str], message: str) -> None:
+    path = table(images(tmp_path, "a.jpg"), *rows)
+    with pytest.raises(InputError, match=message):
+        find_dataset(str(path), "all")
+
+
+def test_the_folder_of_an_image_is_its_class(tmp_path: Path) -> None:
+    images(tmp_path, "dog/1.jpg", "cat/1.jpg", "cat/2.png", "none.jpg")
+    (tmp_path / "empty").mkdir()
+    data = find_dataset(str(tmp_path), "all")
+    assert data.classes == ("cat", "dog", "empty")
+    assert labels(data) == {"none": [], "cat/1": ["cat"], "cat/2": ["cat"], "dog/1": ["dog"]}
+
+
+def test_folders_of_splits_have_the_same_classes(tmp_path: Path) -> None:
+    images(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", "val/cow/1.jpg", "val/dog/1.jpg")
+    assert available_splits(str(tmp_path)) == {"train": False, "val": False, "trainval": False}
+    data = find_dataset(str(tmp_path), "trainval")
+    assert data.classes == ("cat", "cow", "dog")
+    assert labels(data) == {
+        "cat/1": ["cat"], "train/dog/1": ["dog"], "cow/1": ["cow"], "val/dog/1": ["dog"],
+    }  # fmt: skip
+
+
+def test_labels_suffice_only_where_they_are_enough(tmp_path: Path) -> None:
+    images(tmp_path, "train/cat/1.jpg", "train/dog/1.jpg", "test/cat/1.jpg", "test/dog/1.jpg")
+    assert default_splits(str(tmp_path), labels_suffice=True).training == "train"
+    with pytest.raises(MisuseError, match="train with --variant wsddn or --variant oicr"):
+        default_splits(str(tmp_path))
+
+
+def test_folders_of_images_stay_images_elsewhere(tmp_path: Path) -> None:
+    """`frcnn propose FOLDER` reads all images below a folder, whatever its folders are."""
+    images(tmp_path, "cat/1.jpg", "dog/1.jpg")
+    table(tmp_path, "image,label", "cat/1.jpg,cat")
+    assert layouts_in(tmp_path) == []
+    assert layouts_in(tmp_path / "labels.csv") == []
+
+
+def test_a_folder_with_a_dataset_in_it_is_not_one_itself(tmp_path: Path) -> None:
+    images(tmp_path, "shapes/images/1.jpg", "other/1.jpg", "more/1.jpg")
+    (tmp_path / "shapes" / "labels").mkdir()
+    (tmp_path / "shapes" / "labels" / "1.txt").write_text("0 0.5 0.5 0.2 0.2\n")
+    (tmp_path / "shapes" / "classes.txt").write_text("cat\n")
+    with pytest.raises(MisuseError, match=f"but {tmp_path / 'shapes'} is one"):
+        find_dataset(str(tmp_path), "all")
+
+
+def test_a_union_renumbers_labels_and_a_fingerprint_contains_them(tmp_path: Path) -> None:
+    images(tmp_path / "x", "cat/1.jpg", "dog/2.jpg")
+    images(tmp_path / "y", "ant/3.jpg", "dog/4.jpg")
+    data = find_dataset(f"{tmp_path / 'x'}+{tmp_path / 'y'}", "all")
+    assert data.classes == ("cat", "dog", "ant")
+    assert labels(data) == {
+        "cat/1": ["cat"], "dog/2": ["dog"], "ant/3": ["ant"], "dog/4": ["dog"],
+    }  # fmt: skip
+    path = table(images(tmp_path, "a.jpg", "b.jpg"), "image,label", "a.jpg,cat", "b.jpg,dog")
+    before = Fingerprint.of(find_dataset(str(path), "all"))
+    table(tmp_path, "image,label", "a.jpg,cat", "b.jpg,dog", "b.jpg,cat")
+    assert before.differences(find_dataset(str(path), "all"), {}) == [
+        "1 image has another size or other objects (b)"
+    ]
