@@ -79,7 +79,8 @@ def label_findings(dataset: Dataset) -> list[Finding]:
     found = []
     unused = [name for label, name in enumerate(dataset.classes, 1) if label not in present]
     if unused:
-        message = f"no image for {len(unused)} of {len(dataset.classes)} classes"
+        classes = counted(len(dataset.classes), "class", "classes")
+        message = f"no image for {len(unused)} of {classes}"
         found.append(finding("warning", "unused-classes", message, unused))
     empty = [
         record.image_id
