@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import resource_tracker
 from typing import Any
 
 # Ctrl-C, a polite request, and a terminal that is closed.
@@ -35,6 +36,9 @@ def handle_stop_signals(handler: Callable[[int, Any], Any]) -> dict[signal.Signa
 @contextmanager
 def stop_signals_blocked() -> Iterator[None]:
     """Processes started within the block ignore stop signals: this process ends them in order."""
+    # The first process that multiprocessing starts also starts its resource tracker, which unblocks
+    # the signals: it must run before.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
     try:
         yield
