@@ -7,7 +7,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ import pytest
 import torch
 import torchvision
 from called import frcnn as command
+from slowed import start_slowly, stop_after
 
 import frcnn
 from frcnn_cli.engine.datasets.find import find_dataset
@@ -25,21 +25,6 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 
 IMAGES = 30
-# The command line, slowed down, so that this process can stop it before it ends.
-SLOWLY = """
-import time
-from frcnn_cli.cli import main
-from frcnn_cli.engine.detection.features.rows import FeatureJournal
-
-add = FeatureJournal.add
-
-def add_slowly(*entry):
-    add(*entry)
-    time.sleep(0.2)
-
-FeatureJournal.add = add_slowly
-main()
-"""
 COMMON = ("features", "shapes/JPEGImages", "--model", "model.safetensors")
 
 
@@ -156,26 +141,7 @@ def test_a_torchvision_network_without_training(network: str, home: Path, tmp_pa
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start a child with the same number of threads, so that results are identical."""
-    return subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, *map(str, arguments)],
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
-
-
-def stop_after(child: subprocess.Popen[str], journal: Path, lines: int, how: Any) -> str:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline:
-        if journal.exists() and journal.read_bytes().count(b"\n") >= lines:
-            os.killpg(child.pid, how)
-            return child.communicate(timeout=60)[0]
-        assert child.poll() is None, child.communicate()[0]
-        time.sleep(0.002)
-    raise AssertionError("the journal did not grow")
+    return start_slowly("frcnn_cli.engine.detection.features.rows", "FeatureJournal", *arguments)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +152,7 @@ def test_a_stopped_run_is_resumed_to_the_same_file(name: str, how: Any, tmp_path
     whole, stopped = tmp_path / "whole" / name, tmp_path / "stopped" / name
     run(*given, "--out", whole)
     journal = stopped.with_name(f"{name}.partial")
-    output = stop_after(start(*given, "--out", stopped), journal, 4, how)
+    output = stop_after(start(*given, "--out", stopped), 4, lambda: journal, how)
     if how is signal.SIGINT:
         assert "run the same command to resume" in output
         assert "Traceback" not in output

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
-import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
+from slowed import start_slowly, stop_after
 
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.datasets.find import find_dataset
@@ -23,22 +19,6 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 
 IMAGES = 40
-# The command line, slowed down to five images per second, so that this process can stop it
-# before it ends.
-SLOWLY = """
-import time
-from frcnn_cli.cli import main
-from frcnn_cli.engine.detection.journal import Journal
-
-add = Journal.add
-
-def add_slowly(*entry):
-    add(*entry)
-    time.sleep(0.2)
-
-Journal.add = add_slowly
-main()
-"""
 
 
 @pytest.fixture(scope="module")
@@ -60,15 +40,7 @@ def at_home(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def start(*arguments: object) -> subprocess.Popen[str]:
-    """Start a child with the same number of threads, so that results are identical."""
-    return subprocess.Popen(
-        [sys.executable, "-c", SLOWLY, *map(str, arguments)],
-        env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    return start_slowly("frcnn_cli.engine.detection.journal", "Journal", *arguments)
 
 
 def run(*arguments: object, code: int = 0) -> str:
@@ -83,21 +55,6 @@ def detection(name: str) -> list[object]:
         *("detect", "shapes/JPEGImages", "--model", "model.safetensors", "--source", "dense"),
         *("--score-threshold", 0, "--json", name, "--viz", "--out", f"{name}-annotated"),
     ]
-
-
-def stop_after(
-    child: subprocess.Popen[str], lines: int, find: Callable[[], Path | None], how: signal.Signals
-) -> str:
-    """Stop the child once its journal has this many lines (the first one is the header)."""
-    deadline = time.monotonic() + 90
-    while time.monotonic() < deadline:
-        path = find()
-        if path is not None and path.exists() and path.read_bytes().count(b"\n") >= lines:
-            os.killpg(child.pid, how)
-            return child.communicate(timeout=30)[0]
-        assert child.poll() is None, child.communicate()[0]
-        time.sleep(0.002)
-    raise AssertionError("the journal did not grow")
 
 
 def test_killed_detection_is_resumed_with_identical_results(home: Path) -> None:

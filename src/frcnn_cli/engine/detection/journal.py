@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -29,7 +30,7 @@ Value = TypeVar("Value")
 _SECONDS_BETWEEN_SYNCS = 1.0
 
 
-class ImageJournal(Generic[Value]):
+class ImageJournal(ABC, Generic[Value]):
     """Results by image, in a file that each finished image is appended to.
 
     content: what the results are, such as `detections`. identity: JSON values that the results
@@ -55,13 +56,13 @@ class ImageJournal(Generic[Value]):
             self._close_file()
             raise
 
+    @abstractmethod
     def to_json(self, value: Value) -> Mapping[str, Any]:
         """The fields of an image's line; `from_json` reads them back."""
-        raise NotImplementedError
 
+    @abstractmethod
     def from_json(self, fields: Mapping[str, Any]) -> Value:
         """The result in the fields of a line."""
-        raise NotImplementedError
 
     def __len__(self) -> int:
         return len(self._known)
