@@ -87,9 +87,7 @@ def stop_after(
     child: subprocess.Popen[str], folder: Path, iteration: int, number: signal.Signals
 ) -> str:
     """Send a signal to the child's process group after an iteration; returns its output."""
-    # The child replaces the file first; until then it may hold later steps of the run before.
-    earlier = inode(folder / "metrics.jsonl")
-    wait_for(lambda: inode(folder / "metrics.jsonl") != earlier and iteration in losses(folder))
+    wait_for(reaches(iteration, folder))
     if number is signal.SIGKILL:
         child.kill()
         return finish(child, -signal.SIGKILL)
@@ -97,12 +95,23 @@ def stop_after(
     return finish(child, 130)
 
 
-def inode(path: Path) -> int:
-    return path.stat().st_ino if path.exists() else 0
+def reaches(iteration: int, folder: Path) -> Callable[[], bool]:
+    """A condition: the run that starts now has recorded an iteration.
+
+    The run replaces the file first; until then it may hold later steps of the run before.
+    """
+    metrics = folder / "metrics.jsonl"
+
+    def inode() -> int:
+        return metrics.stat().st_ino if metrics.exists() else 0
+
+    earlier = inode()
+    return lambda: inode() != earlier and iteration in losses(folder)
 
 
 def close_terminal_after(home: Path, folder: Path, iteration: int) -> None:
     """Resume a run in a terminal, and close the terminal once an iteration is done."""
+    reached = reaches(iteration, folder)
     master, terminal = pty.openpty()
     child = subprocess.Popen(
         [sys.executable, "-m", "frcnn_cli.cli", "train", "--resume", str(folder)],
@@ -120,7 +129,7 @@ def close_terminal_after(home: Path, folder: Path, iteration: int) -> None:
     def is_due() -> bool:
         with contextlib.suppress(BlockingIOError):
             os.read(master, 1 << 16)  # a terminal that nobody reads stops the one who writes
-        return iteration in losses(folder)
+        return reached()
 
     wait_for(is_due)
     os.close(master)
