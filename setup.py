@@ -44,43 +44,77 @@ def cuda_home() -> Path | None:
     return None
 
 
-def torch_folder() -> Path:
-    """The folder of the torch to compile against, found without importing it.
+def package_folder(name: str) -> Path | None:
+    """The folder of an installed package, found without importing it; None if it is missing.
 
     pip hides the installed packages from an isolated build. A second interpreter that ignores
-    pip's variables sees them. Raises SystemExit if torch is missing or too old.
+    pip's variables sees them.
     """
-    code = "import importlib.util as u; s = u.find_spec('torch'); print(s and s.origin or '')"
+    code = f"import importlib.util as u; s = u.find_spec('{name}'); print(s and s.origin or '')"
     for options in ("-P", "-EP"):
         command = [sys.executable, options, "-c", code]
         found = subprocess.run(command, capture_output=True, text=True).stdout.strip()
         if found:
-            break
-    else:
+            return Path(found).parent
+    return None
+
+
+def torch_folder() -> Path:
+    """The folder of the torch to compile against.
+
+    Raises SystemExit if torch is missing or too old.
+    """
+    folder = package_folder("torch")
+    if folder is None:
         raise without_torch(f"is not installed for {sys.executable}")
-    folder = Path(found).parent
-    versions = (folder / "version.py").read_text()
-    version = re.search(r"^__version__ = '((\d+)\.(\d+).*)'", versions, re.MULTILINE)
-    if version and (int(version[2]), int(version[3])) < OLDEST_TORCH:
-        raise without_torch(f"is too old ({version[1]} in {folder})")
+    version = torch_version(folder)
+    if version and tuple(map(int, version.split(".")[:2])) < OLDEST_TORCH:
+        raise without_torch(f"is too old ({version} in {folder})")
     return folder
+
+
+def torch_version(folder: Path) -> str:
+    """Such as 2.13.0+cpu; empty if the file that should contain it has another form."""
+    text = (folder / "version.py").read_text()
+    version = re.search(r"^__version__ = '(\d+\.\d+\..*)'", text, re.MULTILINE)
+    return version[1] if version else ""
 
 
 def without_torch(state: str) -> SystemExit:
     oldest = ".".join(map(str, OLDEST_TORCH))
     return SystemExit(
         f"frcnn's operators are compiled against torch {oldest} or later, which {state}.\n"
-        "This command installs both:\n"
-        f"    pip install 'torch>={oldest}' torchvision 'setuptools>=77' && "
+        f"This command installs both:\n    {install_command(f'torch>={oldest}')}"
+    )
+
+
+def without_torchvision(version: str) -> SystemExit:
+    """pip would choose the newest torchvision, and replace torch by the one that it needs."""
+    release, _, label = version.partition("+")
+    # PyTorch has an index for each kind of device. The Python package index has one kind only.
+    known = re.fullmatch(r"cpu|xpu|cu\d+|rocm[\d.]+", label)
+    index = f" --extra-index-url https://download.pytorch.org/whl/{label}" if known else ""
+    return SystemExit(
+        f"torchvision is not installed for {sys.executable}.\n"
+        f"This command installs the one for torch {version}, and frcnn:\n"
+        f"    {install_command(f'torch=={release}', index)}"
+    )
+
+
+def install_command(torch: str, index: str = "") -> str:
+    return (
+        f"pip install '{torch}' torchvision 'setuptools>=77'{index} && "
         "pip install --no-build-isolation ."
     )
 
 
 class WheelInfo(dist_info):
-    """The metadata of a wheel. A missing torch is an error before pip downloads dependencies."""
+    """The metadata of a wheel. What is missing is an error before pip downloads dependencies."""
 
     def run(self) -> None:
-        torch_folder()
+        version = torch_version(torch_folder())
+        if version and package_folder("torchvision") is None:
+            raise without_torchvision(version)
         super().run()
 
 
@@ -113,7 +147,18 @@ class BuildKernels(build_ext):
         ext.extra_compile_args = flags
         if ext.name.endswith("_cuda") and not self.prepare_cuda(ext):
             return
-        super().build_extension(ext)
+        try:
+            super().build_extension(ext)
+        except Exception as error:
+            compiler = self.compiler.compiler_so_cxx[0]
+            found = shutil.which(compiler)
+            state = "could not compile the operators (see above)" if found else "is not installed"
+            raise SystemExit(
+                f"{compiler} {state}.\n"
+                "Compiling needs GCC 11 or later (Debian: apt install g++) or Clang 14 or later "
+                "(CC=clang CXX=clang++).\n"
+                "A wheel needs no compiler: pip install frcnn-*+cpu-*.whl"
+            ) from error
 
     def prepare_cuda(self, ext: Extension) -> bool:
         """Compile the .cu files with nvcc for the linker. Return False to skip the library."""

@@ -74,8 +74,14 @@ def test_a_broken_library_is_reported(tmp_path: Path) -> None:
          "pip install torch torchvision"),
         ("torch", "__version__ = '2.9.1'\nclass version: cuda = None", "torch", "2.10 or later",
          "pip install -U torch"),
-        ("torchvision", "__version__ = '0.1'\nimport torch\nraise RuntimeError('operator "
-         "torchvision::nms does not exist')", "torchvision", "nms", "torchvision"),
+        ("torchvision", "import torch\ntorch.__version__ = '2.13.0+cu130'\n"
+         "torch.version.cuda = '13.0'\nraise RuntimeError('torchvision::nms does not exist')",
+         "torchvision", "nms",
+         "pip uninstall -y torchvision && pip install torch==2.13.0 torchvision"),
+        ("torchvision", "import torch\ntorch.__version__ = '2.13.0+cpu'\n"
+         "torch.version.cuda = None\nraise RuntimeError('torchvision::nms does not exist')",
+         "torchvision", "nms",
+         "pip install torch==2.13.0 torchvision --extra-index-url https://download.pytorch.org/"),
         ("cv2", "__version__ = '4.9'", "OpenCV", "without ximgproc",
          "pip uninstall -y opencv-python"),
         ("cv2", "raise ImportError('libGL.so.1')", "OpenCV", "libGL.so.1",

@@ -39,7 +39,7 @@ def test_the_source_distribution_holds_every_file(tmp_path: Path) -> None:
     assert [name for name in held if name.endswith((".so", ".pyc"))] == []
 
 
-def environment(folder: Path, version: str | None) -> Path:
+def environment(folder: Path, version: str | None, torchvision: bool) -> Path:
     """The Python of a new environment with setuptools, and a torch that has only a version."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "new"], check=True)
     (packages,) = (folder / "new").glob("lib/python*/site-packages")
@@ -47,6 +47,9 @@ def environment(folder: Path, version: str | None) -> Path:
         (packages / "torch").mkdir()
         (packages / "torch" / "__init__.py").write_text("raise ImportError('not to be imported')")
         (packages / "torch" / "version.py").write_text(f"__version__ = '{version}'\n")
+    if torchvision:
+        (packages / "torchvision").mkdir()
+        (packages / "torchvision" / "__init__.py").touch()
     installed = Path(setuptools.__file__).parents[1]
     for part in (installed / "_distutils_hack", *installed.glob("setuptools*")):
         shutil.copytree(part, folder / "isolated" / part.name)
@@ -54,9 +57,11 @@ def environment(folder: Path, version: str | None) -> Path:
     return folder / "new" / "bin" / "python"
 
 
-def metadata(folder: Path, version: str | None) -> subprocess.CompletedProcess[str]:
+def metadata(
+    folder: Path, version: str | None, torchvision: bool = True
+) -> subprocess.CompletedProcess[str]:
     """Prepare the metadata of a wheel in an isolated build, the first step of `pip install .`."""
-    python = environment(folder, version)
+    python = environment(folder, version, torchvision)
     variables = {**os.environ, "PYTHONPATH": str(folder / "isolated"), "FORCE_CUDA": "0"}
     command = [python, "setup.py", "-q", "dist_info", "--output-dir", folder]
     return subprocess.run(command, cwd=REPOSITORY, env=variables, capture_output=True, text=True)
@@ -83,6 +88,47 @@ def test_a_build_without_torch_gives_the_command_that_works(
     install = "pip install 'torch>=2.10' torchvision 'setuptools>=77'"
     assert f"{install} && pip install --no-build-isolation ." in done.stderr
     assert not list(tmp_path.glob("frcnn-*.dist-info"))
+
+
+@pytest.mark.parametrize(
+    ("version", "requirements"),
+    [
+        ("2.13.0+cpu", "'torch==2.13.0' torchvision 'setuptools>=77'"
+         " --extra-index-url https://download.pytorch.org/whl/cpu"),
+        ("2.13.0", "'torch==2.13.0' torchvision 'setuptools>=77'"),
+        ("2.13.0a0+git5c4886", "'torch==2.13.0a0' torchvision 'setuptools>=77'"),
+    ],
+)  # fmt: skip
+def test_without_torchvision_the_installed_torch_is_kept(
+    tmp_path: Path, version: str, requirements: str
+) -> None:
+    """pip would install the newest torchvision, and another torch for it."""
+    done = metadata(tmp_path, version, torchvision=False)
+    assert done.returncode == 1
+    assert f"torchvision is not installed for {tmp_path}" in done.stderr
+    assert f"pip install {requirements} && pip install --no-build-isolation ." in done.stderr
+    assert not list(tmp_path.glob("frcnn-*.dist-info"))
+
+
+@pytest.mark.parametrize(
+    ("compiler", "state"),
+    [
+        ("missing-g++", "missing-g++ is not installed"),
+        ("false", "false could not compile the operators"),
+    ],
+)
+def test_a_build_without_a_compiler_that_works_names_what_does(
+    tmp_path: Path, compiler: str, state: str
+) -> None:
+    command = [sys.executable, "setup.py", "-q", "build_ext",
+               "--build-lib", tmp_path, "--build-temp", tmp_path]  # fmt: skip
+    variables = {**os.environ, "CC": compiler, "CXX": compiler, "FORCE_CUDA": "0"}
+    done = subprocess.run(command, cwd=REPOSITORY, env=variables, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert state in done.stderr
+    assert "GCC 11 or later" in done.stderr
+    assert "A wheel needs no compiler: pip install " in done.stderr
 
 
 def test_no_torch_is_downloaded_for_the_build() -> None:

@@ -20,9 +20,7 @@ _LEAST_PYTHON = (3, 11)
 _LEAST_TORCH = (2, 10)  # the operators are built for its stable ABI
 _LEAST_MEMORY, _LEAST_DISK = 4 * GIB, 2 * GIB
 _INSTALL_TORCH = "pip install torch torchvision"
-_REINSTALL_TORCHVISION = "pip install --force-reinstall torchvision"
-# torchvision's usual wheel does not fit a CPU build of torch.
-_REINSTALL_BOTH = "pip install --force-reinstall torch torchvision"
+_INDEX_OF_CPU_BUILDS = "https://download.pytorch.org/whl/cpu"
 _WITHOUT_OPENCV = "pip uninstall -y opencv-python opencv-python-headless opencv-contrib-python && "
 
 
@@ -101,8 +99,11 @@ def _torchvision() -> Finding:
         torchvision = importlib.import_module("torchvision")
         torch.ops.torchvision.nms  # noqa: B018
     except Exception as error:
-        # The torchvision of the Python package index needs a torch with CUDA.
-        fix = _REINSTALL_TORCHVISION if torch.version.cuda else _REINSTALL_BOTH
+        # The installed torch is named, so that pip does not replace it by the one that the newest
+        # torchvision needs. The torchvision of the Python package index needs a torch with CUDA.
+        release = str(torch.__version__).split("+")[0]
+        index = "" if torch.version.cuda else " --extra-index-url " + _INDEX_OF_CPU_BUILDS
+        fix = f"pip uninstall -y torchvision && pip install torch=={release} torchvision{index}"
         return Finding("torchvision", _reason(error), True, fix)
     return Finding("torchvision", str(torchvision.__version__))
 
