@@ -62,8 +62,13 @@ def package_folder(name: str) -> Path | None:
 def torch_folder() -> Path:
     """The folder of the torch to compile against.
 
-    Raises SystemExit if torch is missing or too old.
+    Raises SystemExit if torch is missing or too old, and on Windows, where nothing compiles.
     """
+    if sys.platform == "win32":
+        raise SystemExit(
+            "frcnn's operators cannot be compiled on Windows. Install frcnn in WSL: "
+            "`wsl --install`, then a wheel or the source as on Linux; README.md says how."
+        )
     folder = package_folder("torch")
     if folder is None:
         raise without_torch(f"is not installed for {sys.executable}")

@@ -110,6 +110,20 @@ def test_without_torchvision_the_installed_torch_is_kept(
     assert not list(tmp_path.glob("frcnn-*.dist-info"))
 
 
+def test_a_build_on_windows_names_wsl(tmp_path: Path) -> None:
+    code = (
+        "import runpy, setuptools, sys, sysconfig; sysconfig.get_config_vars(); "
+        "sys.platform = 'win32'; "
+        f"sys.argv = ['setup.py', '-q', 'dist_info', '--output-dir', {str(tmp_path)!r}]; "
+        "runpy.run_path('setup.py')"
+    )
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "cannot be compiled on Windows. Install frcnn in WSL" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("compiler", "state"),
     [
