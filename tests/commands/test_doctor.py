@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from broken_packages import copy_kernels, shim
 
 import frcnn_kernels
+from frcnn_cli.engine import doctor as checks
 
 PROGRAM = [sys.executable, "-m", "frcnn_cli.cli", "doctor", "--json", "doctor.json"]
 # The disk of the machine that runs the tests may be nearly full.
@@ -108,3 +110,16 @@ def test_datasets_are_listed_with_their_problems(tmp_path: Path) -> None:
     (tmp_path / "pets" / "ImageSets" / "Main" / "train.txt").write_text("a\n")
     _, found, _ = doctor(tmp_path, "--data-root", str(tmp_path))
     assert "pets" in found["dataset"]["text"]
+
+
+def test_memory_is_reported_where_the_system_does_not_count_unused_pages(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """macOS has no SC_AVPHYS_PAGES."""
+    missing, sysconf = "SC_AVPHYS_PAGES", os.sysconf
+    names = {name: number for name, number in os.sysconf_names.items() if name != missing}
+    assert len(names) < len(os.sysconf_names)
+    monkeypatch.setattr(os, "sysconf_names", names)
+    monkeypatch.setattr(os, "sysconf", lambda name: sysconf(names[name]))
+    memory = next(finding for finding in checks.examine() if finding.name == "memory")
+    assert re.fullmatch(r"\d+\.\d GiB", memory.text)

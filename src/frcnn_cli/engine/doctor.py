@@ -165,8 +165,10 @@ def _cores() -> Finding:
 
 def _memory() -> Finding:
     page = os.sysconf("SC_PAGE_SIZE")
-    total, free = (os.sysconf(f"SC_{which}PHYS_PAGES") * page for which in ("", "AV"))
-    text = f"{total / GIB:.1f} GiB, {free / GIB:.1f} unused"
+    total = os.sysconf("SC_PHYS_PAGES") * page
+    text = f"{total / GIB:.1f} GiB"
+    if "SC_AVPHYS_PAGES" in os.sysconf_names:  # macOS does not have it
+        text += f", {os.sysconf('SC_AVPHYS_PAGES') * page / GIB:.1f} unused"
     fix = "train and detect with a smaller --scale, such as 240" if total < _LEAST_MEMORY else ""
     return Finding("memory", text, bool(fix), fix)
 
