@@ -160,7 +160,7 @@ test-install: wheel
 
 # The last wheel contains the CUDA operators, if there is a CUDA toolkit.
 test-abi: wheel
-	kernels/test_abi.sh $$(ls dist/frcnn-*.whl | tail -n 1)
+	PYTHON=$(BIN)/python kernels/test_abi.sh $$(ls dist/frcnn-*.whl | tail -n 1)
 
 # Needs g++-aarch64-linux-gnu, qemu-user and clang (Debian's names); skips what is missing.
 test-portable: setup

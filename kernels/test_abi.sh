@@ -1,7 +1,8 @@
 #!/bin/sh
 # Installs one wheel with the oldest torch that setup.cfg allows and with the newest one in the
 # registry, and runs the operators' tests with both. Each release has its own environment under
-# build/abi. Usage: kernels/test_abi.sh dist/frcnn-*.whl
+# build/abi, which is removed after its tests, since it takes 7 GB.
+# Usage: PYTHON=.venv/bin/python kernels/test_abi.sh dist/frcnn-*.whl
 set -eu
 wheel=$1
 python=${PYTHON:-python3}
@@ -20,6 +21,7 @@ try() { # name, requirements...
     "$environment/bin/python" -c 'import frcnn_kernels, torch
 print("torch", torch.__version__, "with", frcnn_kernels.__file__)'
     (cd "$root" && "$environment/bin/python" -m pytest -q -p no:cacheprovider tests/kernels)
+    rm -rf "$environment"
 }
 
 try oldest "torch==$oldest" torchvision
