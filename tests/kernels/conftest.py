@@ -2,13 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
 
+EMULATED = "emulated GPU"
 
-@pytest.fixture(params=["cpu", "cuda"])
-def device(request: pytest.FixtureRequest) -> str:
-    """Name of a device. Tests on the GPU are skipped on machines without one."""
+
+@pytest.fixture(scope="session")
+def emulated_operators(request: pytest.FixtureRequest) -> str:
+    """Namespace of the CUDA operators for CPU tensors, as cuda_emulator.py compiles them."""
+    import cuda_emulator
+
+    folder = Path(request.config.rootpath) / "build" / "emulator"
+    return cuda_emulator.load(cuda_emulator.build_once(folder))
+
+
+@pytest.fixture(params=["cpu", EMULATED, "cuda"])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Name of a device. Tests on the GPU are skipped on machines without one.
+
+    With the emulated GPU it is "cpu", but the operators run the CUDA kernels.
+    """
+    if request.param == EMULATED:
+        import cuda_emulator
+
+        with cuda_emulator.in_place_of_cpu_operators(request.getfixturevalue("emulated_operators")):
+            yield "cpu"
+        return
     if request.param == "cuda":
         from frcnn_kernels._library import CUDA_LIBRARY
 
@@ -16,7 +39,13 @@ def device(request: pytest.FixtureRequest) -> str:
             pytest.skip("this machine has no GPU")
         if not CUDA_LIBRARY.exists():
             pytest.skip("the CUDA operators were not built")
-    return str(request.param)
+    yield str(request.param)
+
+
+@pytest.fixture
+def thread_counts(request: pytest.FixtureRequest, device: str) -> tuple[int, ...]:
+    """Numbers of threads to test; only the CPU operators depend on them."""
+    return (1, 2, 3) if request.node.callspec.params["device"] == "cpu" else (1,)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

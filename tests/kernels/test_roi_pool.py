@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+from cuda_emulator import not_emulated
 from roi_pool_samples import (
     DTYPES,
     ODD,
@@ -162,6 +163,7 @@ def test_the_argmax_has_16_bits_for_up_to_2_to_15_cells(
     )
 
 
+@not_emulated
 @each_dtype
 @pytest.mark.parametrize("size", STREAMED_MAPS, ids=["16-bit cells", "32-bit cells"])
 def test_outputs_larger_than_the_caches(

@@ -86,7 +86,9 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def assert_layout_does_not_matter(name: str, features: Tensor, device: str) -> None:
+def assert_layout_does_not_matter(
+    name: str, features: Tensor, device: str, thread_counts: tuple[int, ...]
+) -> None:
     for count in ROI_COUNTS:
         boxes = rois(count)
         expected, cells = roi_pool_reference(features.cpu(), boxes, GRID, SCALE)
@@ -94,7 +96,7 @@ def assert_layout_does_not_matter(name: str, features: Tensor, device: str) -> N
         weights = weights.to(features.dtype)
         gradient = roi_pool_backward_reference(weights, boxes, cells, SHAPE)
         boxes, weights = boxes.to(device), weights.to(device)
-        for thread_count in (1, 2, 3):
+        for thread_count in thread_counts:
             case = f"{name}, {count} RoIs, {thread_count} threads"
             with threads(thread_count):
                 leaf = features.detach().requires_grad_()
@@ -110,14 +112,19 @@ def assert_layout_does_not_matter(name: str, features: Tensor, device: str) -> N
 
 @pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize("name", list(named_layouts(memory(torch.float32))))
-def test_layouts_of_user_code(name: str, dtype: torch.dtype, device: str) -> None:
-    assert_layout_does_not_matter(name, named_layouts(memory(dtype).to(device))[name], device)
+def test_layouts_of_user_code(
+    name: str, dtype: torch.dtype, device: str, thread_counts: tuple[int, ...]
+) -> None:
+    features = named_layouts(memory(dtype).to(device))[name]
+    assert_layout_does_not_matter(name, features, device, thread_counts)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
-def test_layouts_drawn_at_random(dtype: torch.dtype, device: str) -> None:
+def test_layouts_drawn_at_random(
+    dtype: torch.dtype, device: str, thread_counts: tuple[int, ...]
+) -> None:
     for name, features in drawn_layouts(memory(dtype).to(device), 15):
-        assert_layout_does_not_matter(name, features, device)
+        assert_layout_does_not_matter(name, features, device, thread_counts)
 
 
 @pytest.mark.parametrize("column_stride", [0, 1, 64])
