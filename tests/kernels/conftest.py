@@ -7,17 +7,13 @@ from pathlib import Path
 
 import pytest
 import torch
-
-EMULATED = "emulated GPU"
+from cuda_emulator import EMULATED, build_once, in_place_of_cpu_operators, load
 
 
 @pytest.fixture(scope="session")
 def emulated_operators(request: pytest.FixtureRequest) -> str:
     """Namespace of the CUDA operators for CPU tensors, as cuda_emulator.py compiles them."""
-    import cuda_emulator
-
-    folder = Path(request.config.rootpath) / "build" / "emulator"
-    return cuda_emulator.load(cuda_emulator.build_once(folder))
+    return load(build_once(Path(request.config.rootpath) / "build" / "emulator"))
 
 
 @pytest.fixture(params=["cpu", EMULATED, "cuda"])
@@ -27,9 +23,7 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
     With the emulated GPU it is "cpu", but the operators run the CUDA kernels.
     """
     if request.param == EMULATED:
-        import cuda_emulator
-
-        with cuda_emulator.in_place_of_cpu_operators(request.getfixturevalue("emulated_operators")):
+        with in_place_of_cpu_operators(request.getfixturevalue("emulated_operators")):
             yield "cpu"
         return
     if request.param == "cuda":

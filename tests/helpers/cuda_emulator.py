@@ -1,8 +1,8 @@
 """The CUDA kernels, compiled for the CPU and run by an emulator of blocks, warps and barriers.
 
 The sources are compiled as they are, with two changes of syntax: launches `<<< >>>` become calls,
-and dynamic shared memory becomes a pointer. The headers in emulator/ replace those of the CUDA
-toolkit, so nothing of it is needed. The operators are registered for CPU tensors.
+and dynamic shared memory becomes a pointer. The headers in tests/kernels/emulator replace those of
+the CUDA toolkit, so nothing of it is needed. The operators are registered for CPU tensors.
 
 FRCNN_EMULATOR_SEED selects the order of threads, and how many blocks a launch has.
 """
@@ -27,8 +27,9 @@ import torch
 import frcnn_kernels  # noqa: F401  # loads the operators whose signatures are used
 
 CSRC = Path(__file__).resolve().parents[2] / "kernels/csrc"
-EMULATOR = Path(__file__).parent / "emulator"
+EMULATOR = Path(__file__).resolve().parents[1] / "kernels/emulator"
 NAMESPACE = "frcnn_emulated"
+EMULATED = "emulated GPU"  # the parameter of the fixture `device`
 # For tests in which the emulator would find nothing, or be too slow.
 not_emulated = pytest.mark.parametrize("device", ["cpu", "cuda"], indirect=True)
 OPERATORS = ("roi_pool", "roi_pool_infer", "roi_pool_out", "roi_pool_backward", "nms")
