@@ -36,12 +36,6 @@ def device(request: pytest.FixtureRequest) -> Iterator[str]:
     yield str(request.param)
 
 
-@pytest.fixture
-def thread_counts(request: pytest.FixtureRequest, device: str) -> tuple[int, ...]:
-    """Numbers of threads to test; only the CPU operators depend on them."""
-    return (1, 2, 3) if request.node.callspec.params["device"] == "cpu" else (1,)
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the tested instruction set and the GPU architectures of the build."""
     import frcnn_kernels

@@ -20,10 +20,15 @@ CHANGES = (
     (NMS, "suppressed_by[row] =", "suppressed_by[row + kTile * (broken() == 1)] ="),
     (
         NMS,
-        "threadIdx.x];\n      __syncthreads();",
-        "threadIdx.x];\n      if (broken() != 2) __syncthreads();",
+        "threadIdx.x];\n    __syncthreads();",
+        "threadIdx.x];\n    if (broken() != 2) __syncthreads();",
     ),
     (NMS, "if (lane == 0) s", "if (lane == 0 && broken() != 3) s"),
+    (
+        NMS,
+        "<< kWarp;\n    __syncthreads();",
+        "<< kWarp;\n    if (broken() != 12) __syncthreads();",
+    ),
     (FORWARD, "argmax[at] =", "argmax[at + (broken() == 4)] ="),
     (FORWARD, "row < rows[1]; ++row", "row < rows[1] - (broken() == 5); ++row"),
     (FORWARD, "if (value > best)", "if (broken() == 6 ? value >= best : value > best)"),
@@ -44,6 +49,7 @@ ERRORS = {
     "lanes that leave a loop early": (8, "divergence: thread .* has left the kernel|waits in"),
     "too little shared memory": (9, "outside of the shared memory of the launch"),
     "memory that blocks share": (10, "race in global memory: .* in another block"),
+    "missing barrier before the next boxes": (12, "race in shared memory"),
     "lanes that add at once": (11, "race in shared memory"),
 }
 
@@ -64,8 +70,9 @@ def broken_operators(tmp_path_factory: pytest.TempPathFactory) -> str:
 def results(namespace: str) -> list[Tensor]:
     """What the operators of a namespace return for inputs that reveal every error above."""
     operators = getattr(torch.ops, namespace)
-    boxes, scores = boxes_and_scores(200, seed=3)
-    found = [operators.nms(boxes, scores, None, 0.3)]
+    boxes, scores = boxes_and_scores(400, seed=3)
+    labels = torch.arange(400) // 300  # also parts of 64 boxes in which no class begins
+    found = [operators.nms(boxes, scores, each, 0.3) for each in (None, labels)]
     for shape in ((2, 3, 9, 13), (1, 5, 120, 130)):  # sums in shared memory, and in global memory
         features = torch.randint(0, 9, shape, generator=torch.Generator().manual_seed(0)).float()
         rois = random_rois(12, shape)
