@@ -19,6 +19,7 @@ from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_kernels import batched_nms
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.images import ReducedImage
 
 
 @torch.inference_mode()
@@ -53,6 +54,14 @@ def detect_image(
     return Detections(
         boxes.cpu().numpy(), scores[detected].cpu().numpy(), labels[detected].cpu().numpy()
     )
+
+
+def detect_reduced(
+    model: FastRCNN, image: ReducedImage, proposals: Proposals, settings: DetectSettings
+) -> Detections:
+    """Detections in pixels of the original image, from proposals in those of the reduced one."""
+    found = detect_image(model, image.pixels, proposals, settings)
+    return replace(found, boxes=image.original(found.boxes))
 
 
 @torch.inference_mode()
