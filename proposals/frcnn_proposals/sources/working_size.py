@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.base import Image
 
-# Images of VOC and most of COCO are searched as they are. docs/selective-search.md says how this
-# was chosen.
-WORKING_PIXELS = 640 * 480
+# Images of VOC are searched as they are. docs/selective-search.md says how this was chosen.
+WORKING_PIXELS = 500 * 500
 # A function from an RGB image to the boxes in it: integers (N, 4), inclusive corners.
 Search = Callable[[Image], NDArray[Any]]
 
@@ -44,11 +43,10 @@ def working_size(width: int, height: int, working_pixels: int | None) -> tuple[i
     if working_pixels is None or width * height <= working_pixels:
         return width, height
     factor = math.sqrt(working_pixels / (width * height))
-    if width < height:
-        working_width = max(1, math.floor(width * factor))
-        return working_width, min(math.floor(height * factor), working_pixels // working_width)
-    working_height = max(1, math.floor(height * factor))
-    return min(math.floor(width * factor), working_pixels // working_height), working_height
+    shorter, longer = sorted((width, height))
+    reduced = max(1, math.floor(shorter * factor))
+    other = min(math.floor(longer * factor), int(working_pixels // reduced))
+    return (reduced, other) if width < height else (other, reduced)
 
 
 def _averaged(image: Image, width: int, height: int) -> Image:

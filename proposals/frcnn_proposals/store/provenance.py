@@ -12,7 +12,7 @@ from frcnn_proposals.base import Source
 
 # Versions up to 0.2.0 did not store this parameter: without it, and with this value, images up to
 # this size have the same boxes, and stores and unfinished work have the same fingerprint.
-_NOT_STORED_BEFORE = ("working_pixels", 640 * 480)
+_NOT_STORED_BEFORE = ("working_pixels", 500 * 500)
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def test_options_of_a_training_step(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_photo_against_usual_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    generate_dataset(tmp_path / "shapes", images=4)
+    generate_dataset(tmp_path / "shapes", images=8, size=(64, 64))
 
     def measure(name, split, data_root, images, rounds, modes, reporter):
         assert (name, split, images, rounds, modes) == ("shapes", "trainval", 5, 3, ("fast",))

@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from frcnn_cli.engine.detection.image import reduction_for
 from frcnn_cli.engine.detection.images import FileResult, detect_files
-from frcnn_cli.engine.detection.reduction import reduction_for
 from frcnn_cli.engine.models.presets import PRESETS, base_experiment
 from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.model import FastRCNN
@@ -55,7 +55,7 @@ def quarters_of(width: int, height: int) -> set[tuple[float, ...]]:
         ((8000, 6000), 8),
         ((2000, 1500), 2),
         ((1270, 958), 1),  # half of it would be less than the network reads
-        ((12000, 600), 4),  # the source reads 307,200 pixels
+        ((12000, 600), 4),  # the source reads 250,000 pixels
         ((500, 375), 1),
     ],
 )

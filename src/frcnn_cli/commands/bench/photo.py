@@ -43,8 +43,8 @@ def bench_photo(
 ) -> None:
     """Time selective search of 12 megapixels against images of a dataset, one thread each.
 
-    The large image is a mosaic of the others. Processor seconds are medians, from pixels to boxes;
-    the search reduces large images first. Memory contains the pixels.
+    The large image is a mosaic of the others. Processor seconds are the least of all rounds,
+    from pixels to boxes; the search reduces large images first. Memory contains the pixels.
 
     \b
     frcnn bench photo --data-root VOCdevkit --rounds 5
