@@ -81,9 +81,10 @@ class ReducedImage:
         """Boxes (N, 4) in pixels of the original, from boxes in these pixels."""
         if self.factor == 1:
             return boxes
-        edges = boxes + np.float32([0, 0, 1, 1])
-        corners = edges * np.float32(self.factor) - np.float32([0, 0, 1, 1])
-        return np.minimum(corners, np.float32([self.width - 1, self.height - 1] * 2))
+        to_edges = np.array([0, 0, 1, 1], np.float32)
+        last = np.array([self.width - 1, self.height - 1] * 2, np.float32)
+        corners = (boxes + to_edges) * np.float32(self.factor) - to_edges
+        return np.asarray(np.minimum(corners, last), np.float32)
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:

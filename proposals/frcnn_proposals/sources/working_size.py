@@ -19,7 +19,7 @@ Search = Callable[[Image], NDArray[Any]]
 
 def search_at_working_size(
     image: Image, working_pixels: int | None, search: Search
-) -> NDArray[np.int64]:
+) -> NDArray[np.float32]:
     """The boxes (N, 4) of `search` for an RGB image (H, W, 3) uint8, in pixels of this image.
 
     An image of more than `working_pixels` is reduced by area averaging first. Different boxes of
@@ -28,14 +28,14 @@ def search_at_working_size(
     height, width = image.shape[:2]
     working_width, working_height = working_size(width, height, working_pixels)
     if (working_width, working_height) == (width, height):
-        return search(image).astype(np.int64)
-    boxes = search(_averaged(image, working_width, working_height)).astype(np.int64)
+        return np.asarray(search(image), np.float32)
+    boxes = np.array(search(_averaged(image, working_width, working_height)), np.int64)
     boxes[:, 2:] += 1  # from the last pixels to the edges, which are multiplied
     full = np.array([width, height, width, height])
     working = np.array([working_width, working_height, working_width, working_height])
     boxes = (2 * boxes * full + working) // (2 * working)  # rounded
     boxes[:, 2:] -= 1
-    return boxes
+    return np.asarray(boxes, np.float32)
 
 
 def working_size(width: int, height: int, working_pixels: int | None) -> tuple[int, int]:
