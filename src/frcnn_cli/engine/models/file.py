@@ -113,9 +113,9 @@ def read_description(path: Path) -> dict[str, Any]:
     except (SafetensorError, OSError, ValueError, RecursionError, MemoryError) as error:
         raise damaged(path, f"not a model file, or damaged ({reason(error)})") from error
     match description:
-        case {"format": int(number), "origin": dict()} if number <= FORMAT:
+        case {"format": int(number), "origin": dict()} if 1 <= number <= FORMAT:
             return dict(description)
-        case {"format": int(number), "origin": dict()}:
+        case {"format": int(number), "origin": dict()} if number > FORMAT:
             raise InputError(
                 f"{path}: format {number} is newer than this version's format {FORMAT}.\n"
                 "Upgrade frcnn to read the file."
