@@ -220,6 +220,24 @@ def test_without_the_file_there_is_no_model(package: Path) -> None:
     assert "No trained model found in runs/." in frcnn("model", "info").output
 
 
+@pytest.mark.parametrize(
+    ("written", "way_out"), [("99.0.0", "upgrade frcnn"), ("0.1.0", "install")]
+)
+def test_settings_of_another_version_are_named_with_the_way_out(
+    package: Path, written: str, way_out: str
+) -> None:
+    """The format may be the same, and a setting unknown."""
+    path = package / "voc.safetensors"
+    experiment = {"train": {"new_setting": 3}}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("frcnn_cli.engine.models.file.__version__", written)
+        save_model(small_model(), path, {"experiment": experiment})
+    result = frcnn("eval", "voc", "shapes")
+    assert result.exit_code == 1
+    assert "unknown setting 'train.new_setting'" in result.output
+    assert way_out in result.output
+
+
 def zip_archive() -> bytes:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint
+from frcnn_cli.engine.models.file import damaged
 from frcnn_cli.engine.models.local_paths import with_local_paths
 from frcnn_cli.engine.models.store import SETTING_FILE
 from frcnn_cli.engine.settings import Architecture, Experiment
@@ -15,7 +16,7 @@ from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import Override, from_nested, override
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
-from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.errors import MisuseError, reason
 from frcnn_proposals.store.reader import ProposalStore
 
 # Keys of format 1, and the fields that replace them.
@@ -83,7 +84,8 @@ def stored_experiment(
     try:
         experiment = override(Experiment(), _stored_values(origin, architecture))
     except (MisuseError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: the stored experiment is damaged ({reason(error)}).") from error
+        problem = f"the stored experiment is damaged ({reason(error)})"
+        raise damaged(path or Path("Model"), problem) from error
     return experiment if path is None else with_local_paths(experiment, path.parent / SETTING_FILE)
 
 
