@@ -1,5 +1,6 @@
 # make setup          create .venv and install everything
-# make demo           set up .venv and run the complete workflow on a generated dataset
+# make demo           set up .venv, detect in a photograph, and run the complete workflow on a
+#                     generated dataset
 # make test           run the tests
 # make test-avx2      test the network without AVX-512, and the kernels also without AVX2
 # make test-web       test `frcnn report` in headless Chromium, which it installs
@@ -32,6 +33,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 FRCNN := $(BIN)/frcnn
 DEMO := demo
+SHIPPED := src/frcnn_cli/engine/models/shipped/voc.safetensors
+PHOTO := docs/images/photos/hopper.jpg
 RESULTS ?= results
 # One single-threaded process per core: tests spend much time waiting for child processes.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
@@ -55,10 +58,15 @@ $(VENV)/.ready: $(VENV)/.torch setup.py setup.cfg pyproject.toml $(shell find ke
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
 	touch $@
 
-# Generate, propose, train, evaluate, compress, detect. All results are in $(DEMO)/.
-# The smallest network is sufficient for shapes.
+# Detect in a photograph with the shipped model; then generate, propose, train, evaluate, compress and
+# detect. All results are in $(DEMO)/. The smallest network is sufficient for shapes.
 demo: setup
 	rm -rf $(DEMO)
+	@if test -f $(SHIPPED); then \
+		$(FRCNN) detect $(PHOTO) --model voc --viz --out $(DEMO)/photo; \
+	else \
+		echo "No detection in a photograph: $(SHIPPED) does not exist."; \
+	fi
 	$(FRCNN) data generate $(DEMO)/shapes --images 400
 	$(FRCNN) propose $(DEMO)/shapes/JPEGImages --out $(DEMO)/shapes.proposals
 	$(FRCNN) train $(DEMO)/shapes --proposals $(DEMO)/shapes.proposals \

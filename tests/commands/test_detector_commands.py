@@ -174,7 +174,9 @@ def test_detect_writes_an_annotated_image_and_coco_results(
         tmp_path / "found.json",
     )
     assert result.exit_code == 0, result.output
-    drawn = np.asarray(PIL.Image.open(tmp_path / "pictures" / picture.name))
+    path = tmp_path / "pictures" / picture.name
+    assert f"Annotated image: {path}" in result.stdout.replace("\n", "")
+    drawn = np.asarray(PIL.Image.open(path))
     original = np.asarray(PIL.Image.open(picture))
     assert drawn.shape == original.shape
     assert (np.abs(drawn.astype(int) - original.astype(int)) > 60).any()

@@ -16,6 +16,7 @@ from frcnn_cli.commands.shared.detection_options import split_arguments
 from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
 from frcnn_cli.engine.models.loaded import open_model
 from frcnn_cli.engine.models.provenance import origin_of
+from frcnn_cli.engine.models.shipped import table
 from frcnn_cli.engine.models.store import find_model, save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import Silent
@@ -145,7 +146,10 @@ def test_a_misspelled_run_to_resume_is_suggested(home: Path) -> None:
     )
 
 
-def test_without_a_name_unfinished_runs_are_mentioned(home: Path) -> None:
+def test_without_a_name_unfinished_runs_are_mentioned(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "FOLDER", home)  # a package without models
     device = torch.device("cpu")
     finished, stopped = (RUNS / name / "setting.toml" for name in ("newest", "stopped"))
     for name in ("newest", LONG_NAME):

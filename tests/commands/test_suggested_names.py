@@ -95,4 +95,4 @@ def test_a_folder_is_searched_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("FRCNN_DATA", str(tmp_path / "data"))
     assert data_roots(Path("data")) == [Path("data")]
     result = CliRunner().invoke(cli, ["train", "voc2007", "--data-root", "data"])
-    assert f"not found in {tmp_path / 'data'}, and not a path" in result.stderr
+    assert f"Dataset voc2007: not found in {tmp_path / 'data'}.\n" in result.stderr

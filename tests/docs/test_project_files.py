@@ -103,6 +103,28 @@ def test_hooks_and_checks_run_targets_of_the_makefile() -> None:
         assert_known(command)
 
 
+@pytest.mark.parametrize("shipped", [True, False])
+def test_the_demo_begins_with_a_photograph(tmp_path: Path, shipped: bool) -> None:
+    """Skipped, with a line that says so, while the package does not contain the model."""
+    file = tmp_path / "voc.safetensors"
+    if shipped:
+        file.touch()
+    words = ("make", "-o", "setup", "demo", "FRCNN=echo", f"DEMO={tmp_path / 'demo'}")
+    result = subprocess.run(
+        [*words, f"SHIPPED={file}"], cwd=REPOSITORY, capture_output=True, text=True, check=True
+    )
+    removal, first, *others = result.stdout.splitlines()
+    assert removal.startswith("rm -rf")
+    if shipped:
+        command, photo, *options = first.split()
+        assert command == "detect"
+        assert (REPOSITORY / photo).is_file()
+        assert options == ["--model", "voc", "--viz", "--out", str(tmp_path / "demo" / "photo")]
+    else:
+        assert first == f"No detection in a photograph: {file} does not exist."
+    assert others[0].split()[1:3] == ["data", "generate"]
+
+
 def test_an_unknown_command_is_noticed() -> None:
     with pytest.raises(AssertionError):
         assert_known("make everything")

@@ -20,12 +20,21 @@ from frcnn_cli.engine.settings import (
     Preprocessing,
     ProposalSettings,
 )
+from frcnn_cli.engine.training.cascade import set_refined_statistics
 
 
-def small_model(classes: tuple[str, ...] = ("circle", "square")) -> FastRCNN:
+def small_model(classes: tuple[str, ...] = ("circle", "square"), parts: bool = False) -> FastRCNN:
+    """A model with random weights. parts: a second head, a ranker, and target statistics."""
     torch.manual_seed(0)
     small = Preprocessing(scale=64, max_size=120)
-    return FastRCNN(Architecture("efficientnet_lite0", classes, (24, 16), small))
+    model = FastRCNN(
+        Architecture("efficientnet_lite0", classes, (24, 16), small, cascade=parts, ranker=parts)
+    )
+    if model.second is not None:
+        model.offset_means.fill_(0.01)
+        model.offset_deviations.fill_(0.2)
+        set_refined_statistics(model.second)
+    return model
 
 
 def experiment_on(dataset: str) -> Experiment:
@@ -37,10 +46,10 @@ def experiment_on(dataset: str) -> Experiment:
     )
 
 
-def ship(folder: Path, patch: pytest.MonkeyPatch, dataset: str = "") -> Path:
+def ship(folder: Path, patch: pytest.MonkeyPatch, dataset: str = "", parts: bool = False) -> Path:
     """Write voc.safetensors to `folder`, which takes the place of the package's; return its path.
 
-    dataset: that it was trained on, whose train split exists.
+    dataset: that it was trained on, whose train split exists. parts: as in `small_model`.
     """
     patch.setattr(table, "FOLDER", folder.resolve())
     classes: tuple[str, ...] = ("circle", "square")
@@ -50,5 +59,5 @@ def ship(folder: Path, patch: pytest.MonkeyPatch, dataset: str = "") -> Path:
         classes, fingerprint = train.classes, Fingerprint.of(train)
     origin = origin_of(experiment_on(dataset), "", fingerprint)
     path = folder / "voc.safetensors"
-    save_model(small_model(classes), path, origin)
+    save_model(small_model(classes, parts), path, origin)
     return path

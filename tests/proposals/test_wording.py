@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_proposals.wording import counted, rate_of
+from frcnn_proposals.wording import counted, first_of, rate_of
 
 SOURCES = [
     path
@@ -23,6 +23,12 @@ def test_one_has_no_plural() -> None:
     assert [counted(n, "image") for n in (0, 1, 2)] == ["0 images", "1 image", "2 images"]
     assert counted(1, "box", "boxes") == "1 box"
     assert counted(3, "image is", "images are") == "3 images are"
+
+
+def test_the_first_of_many_names() -> None:
+    assert first_of((), 2) == ""
+    assert first_of(("cat", "dog"), 2) == "cat, dog"
+    assert first_of(("cat", "dog", "cow", "bus"), 2) == "cat, dog and 2 more"
 
 
 def test_slow_work_has_seconds_per_item() -> None:

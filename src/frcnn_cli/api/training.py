@@ -56,10 +56,10 @@ def train(
     Settings are read from the preset, then variants, then the TOML file `config`, then arguments;
     later ones override earlier ones, and None changes nothing. settings: any setting by its full
     name, such as {"sampling.foreground_iou": 0.6}; `frcnn config show` lists them. out: the run's
-    folder; None creates a new one in `runs_root`. init: a model file, or a run by its folder or
-    name. parameters: of the source, such as {"mode": "quality"}. The other arguments are the
-    options of `frcnn train`, under the same names. An interrupted run is resumed by `resume`.
-    Raises Error if the run cannot be started.
+    folder; None creates a new one in `runs_root`. init: a model file, a run by its folder or name,
+    or a shipped model. parameters: of the source, such as {"mode": "quality"}. The other arguments
+    are the options of `frcnn train`, under the same names. An interrupted run is resumed by
+    `resume`. Raises Error if the run cannot be started.
     """
     from frcnn_cli.engine.models.experiment_options import SettingOptions, experiment_from
     from frcnn_cli.engine.training.run import RunOptions

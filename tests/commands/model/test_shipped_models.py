@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import io
 import json
+import zipfile
 from pathlib import Path
 
 import click
+import cv2
+import numpy as np
 import pytest
 from called import frcnn
 from click.testing import CliRunner
@@ -45,6 +49,9 @@ def make_run(name: str) -> Path:
     ("command", "written"),
     [
         (("detect", "shapes/JPEGImages/000001.jpg", "--viz"), "detections/000001.jpg"),
+        (("detect", "drive.avi"), "detections/drive.mp4"),
+        (("features", "shapes/JPEGImages/000001.jpg", "--out", "boxes.npz"), "boxes.npz"),
+        (("model", "info", "--json", "info.json"), "info.json"),
         (("compress", "--svd-rank", 4), "voc-svd-4.safetensors"),
         (("export", "--format", "torch-export"), "voc.pt2"),
         (("eval", "shapes", "--json", "scores.json"), "scores.json"),
@@ -54,15 +61,44 @@ def make_run(name: str) -> Path:
 def test_it_is_used_where_there_is_no_run(
     package: Path, command: tuple[object, ...], written: str
 ) -> None:
-    """The model is named in a line; results go to the current folder, never beside the package."""
+    """The model is named in a line; results go to the current folder, never beside the package.
+
+    Nothing is written there for a moment either, so the package may be in a read-only folder.
+    """
+    if "drive.avi" in command:
+        write_video(Path("drive.avi"))
+    before = package.stat().st_mtime_ns
     result = frcnn(*command)
+    assert package.stat().st_mtime_ns == before
     assert result.exit_code == 0, result.output
     assert LINE in result.stderr.splitlines()
     assert Path(written).is_file()
     assert [path.name for path in package.iterdir()] == ["voc.safetensors"]
-    assert str(package) not in result.output
+    assert command[0] == "model" or str(package) not in result.output
     if command[0] == "report":
         assert "<title>voc" in Path(written).read_text()
+
+
+def write_video(path: Path) -> None:
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 5, (96, 72))
+    writer.write(np.full((72, 96, 3), 90, np.uint8))
+    writer.release()
+
+
+@pytest.mark.parametrize("command", [("eval", "voc2007"), ("eval", "voc", "voc2007"), ("eval",)])
+def test_missing_data_is_said_with_both_ways_to_get_it(
+    package: Path, command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("FRCNN_DATA", raising=False)
+    if len(command) == 1:  # the default is the dataset of its training
+        path = package / "voc.safetensors"
+        save_model(small_model(), path, origin_of(experiment_on("voc2007"), ""))
+    result = frcnn(*command)
+    assert result.exit_code == 2
+    assert result.stderr.splitlines()[-2:] == [
+        "Error: Dataset voc2007: not found in data.",
+        "Set the folder with --data-root or $FRCNN_DATA, or run `frcnn data download voc2007`.",
+    ]
 
 
 def test_python_writes_to_the_current_folder_too(package: Path) -> None:
@@ -171,6 +207,12 @@ def test_a_model_that_is_not_in_the_package_names_its_command(package: Path, nam
         assert "not in the package" in result.output
 
 
+def test_a_folder_that_is_not_a_run_is_named(package: Path) -> None:
+    result = frcnn("detect", "shapes", "--model", "shapes")
+    assert result.exit_code == 2
+    assert "Error: shapes: this folder is not a run." in result.stderr
+
+
 def test_without_the_file_there_is_no_model(package: Path) -> None:
     (package / "voc.safetensors").unlink()
     assert "No trained model found in runs/." in frcnn("eval").output
@@ -178,14 +220,42 @@ def test_without_the_file_there_is_no_model(package: Path) -> None:
     assert "No trained model found in runs/." in frcnn("model", "info").output
 
 
-@pytest.mark.parametrize("damage", ["cut", "other", "newer"])
+@pytest.mark.parametrize(
+    ("written", "way_out"), [("99.0.0", "upgrade frcnn"), ("0.1.0", "install")]
+)
+def test_settings_of_another_version_are_named_with_the_way_out(
+    package: Path, written: str, way_out: str
+) -> None:
+    """The format may be the same, and a setting unknown."""
+    path = package / "voc.safetensors"
+    experiment = {"train": {"new_setting": 3}}
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("frcnn_cli.engine.models.file.__version__", written)
+        save_model(small_model(), path, {"experiment": experiment})
+    result = frcnn("eval", "voc", "shapes")
+    assert result.exit_code == 1
+    assert "unknown setting 'train.new_setting'" in result.output
+    assert way_out in result.output
+
+
+def zip_archive() -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("model.pkl", b"weights")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("damage", ["cut", "empty", "zip", "other", "newer", "no format"])
 def test_a_damaged_file_is_named_with_the_way_out(package: Path, damage: str) -> None:
     path = package / "voc.safetensors"
     content = path.read_bytes()
     damaged = {
-        "cut": content[:5000],
+        "cut": content[:-5000],
+        "empty": b"",
+        "zip": zip_archive(),
         "other": b"version https://git-lfs.github.com/spec/v1\n",
         "newer": content.replace(b'\\"format\\": 3', b'\\"format\\": 9', 1),
+        "no format": content.replace(b'\\"format\\": 3', b'\\"format\\": 0', 1),
     }
     assert damaged[damage] != content
     path.write_bytes(damaged[damage])

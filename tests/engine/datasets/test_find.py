@@ -28,7 +28,7 @@ def test_the_root_may_be_the_devkit_its_parent_or_the_year(devkit, at):
 
 
 def test_the_folder_of_another_year_is_not_used(devkit):
-    with pytest.raises(MisuseError, match="Unknown dataset 'voc2007'"):
+    with pytest.raises(MisuseError, match="Dataset voc2007: not found in "):
         find_dataset("voc2007", "train", devkit / "VOCdevkit/VOC2012")
 
 

@@ -12,6 +12,7 @@ from small_runs import equal, weights
 
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.presets import base_experiment
+from frcnn_cli.engine.models.provenance import training_fingerprints
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.reporter import Advance, Needs, Silent
 from frcnn_cli.engine.settings import DataSettings, Experiment
@@ -100,6 +101,21 @@ def test_an_interrupted_run_is_resumed_to_the_same_end(
     again = Listener()
     assert resume_run(tmp_path / "stopped", reporter=again).path == trained.path
     assert again.steps == []
+
+
+def test_a_resumed_run_remembers_what_its_start_has_seen(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    """The detector itself is not needed any more."""
+    start = start_run(experiment, options(tmp_path / "start"))
+    again = replace(experiment, init=str(start.path), weights="imagenet")
+    with pytest.raises(KeyboardInterrupt):
+        start_run(again, options(tmp_path / "stopped"), reporter=Listener(stop_at=4))
+    start.path.unlink()
+    resumed = resume_run(tmp_path / "stopped", options(tmp_path))
+    _, origin = load_model(resumed.path)
+    own, earlier = training_fingerprints(origin)
+    assert own.images == earlier.images
 
 
 def test_a_rejected_experiment_leaves_no_folder(experiment: Experiment, tmp_path: Path) -> None:

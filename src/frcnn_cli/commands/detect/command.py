@@ -210,11 +210,19 @@ def _print_files(
             best = highest(each.best_rejected for each in found.values())
             output.note(nothing_found(best, detector.settings.score_threshold, detector.classes))
         if chosen.viz:
-            output.print(f"Annotated images: [bold]{escape(str(chosen.out))}[/]")
+            output.print(_annotated(chosen.out, list(found)))
     _note_files(output, chosen.outputs)
     from frcnn_cli.engine.detection.images import raise_failures
 
     raise_failures(detected.failures)
+
+
+def _annotated(folder: Path, image_ids: list[str]) -> str:
+    """The line with the annotated image, or with the folder of several."""
+    if len(image_ids) > 1:
+        return f"Annotated images: [bold]{escape(str(folder))}[/]"
+    path = annotated_image_path(folder, image_ids[0])
+    return f"Annotated image: [bold]{escape(str(path))}[/]"
 
 
 def _note_files(output: Output, outputs: DetectionOutputs) -> None:

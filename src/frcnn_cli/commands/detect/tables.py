@@ -10,6 +10,7 @@ from rich.table import Table
 
 from frcnn_cli.commands.shared.tables import FoldedTable, make_table
 from frcnn_cli.engine.records import Detections
+from frcnn_proposals.wording import first_of
 
 _ROWS_PER_IMAGE = 10
 _FEW_IMAGES = 3
@@ -47,9 +48,7 @@ def nothing_found(
 
     classes: of the model, or those of them that were requested.
     """
-    more = f" and {len(classes) - _NAMED_CLASSES} more" if len(classes) > _NAMED_CLASSES else ""
-    names = ", ".join(classes[:_NAMED_CLASSES]) + more
-    sought = f"Classes that were looked for: {names}."
+    sought = f"Classes that were looked for: {first_of(classes, _NAMED_CLASSES)}."
     if best_rejected is None or threshold is None:
         return f"No detections.\n{sought}"
     return (

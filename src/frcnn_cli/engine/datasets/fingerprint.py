@@ -86,8 +86,8 @@ class Fingerprint:
             *_named(replaced, "image file was replaced", "image files were replaced"),
         ]
 
-    def seen_of(self, dataset: Dataset, digests: Mapping[str, str]) -> int:
-        """The number of images of `dataset` that are in this one too.
+    def seen_of(self, dataset: Dataset, digests: Mapping[str, str]) -> set[str]:
+        """The ids of the images of `dataset` that are in this one too.
 
         An image is the same if its file is the same or, within one dataset, its id, unless both
         file and annotation are known to differ. Images of VOC2007 are the same if their ids are,
@@ -95,7 +95,7 @@ class Fingerprint:
         """
         known_files = set(self.files.values())
         same_name = bool(set(self.name.split("+")) & set(name_of(dataset.name).split("+")))
-        count = 0
+        seen = set()
         for image in dataset.images:
             key, file = _short(image.image_id), digests.get(image.image_id, "")[:_DIGITS]
             by_id = same_name and key in self.images
@@ -103,8 +103,9 @@ class Fingerprint:
                 file and key in self.files and self.images.get(key) != annotation_digest(image)
             )
             is_voc = key in self.images and self._is_voc2007 and _is_of_voc2007(image, dataset)
-            count += file in known_files or (by_id and not is_other) or is_voc
-        return count
+            if file in known_files or (by_id and not is_other) or is_voc:
+                seen.add(image.image_id)
+        return seen
 
     @property
     def _is_voc2007(self) -> bool:

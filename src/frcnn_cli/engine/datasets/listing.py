@@ -9,7 +9,7 @@ from pathlib import Path
 
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import SUFFIXES
-from frcnn_proposals.wording import counted
+from frcnn_proposals.wording import counted, first_of
 
 # The id and the file of an image.
 Listed = tuple[str, Path]
@@ -56,10 +56,8 @@ def skipped_files(folder: str | Path, files: Iterable[str | Path]) -> str | None
     ]
     if not skipped:
         return None
-    more = f" and {len(skipped) - _NAMED} more" if len(skipped) > _NAMED else ""
-    names = ", ".join(skipped[:_NAMED])
-    files = counted(len(skipped), "file")
-    return f"{files} skipped, without the suffix of a supported image: {names}{more}"
+    files, names = counted(len(skipped), "file"), first_of(skipped, _NAMED)
+    return f"{files} skipped, without the suffix of a supported image: {names}"
 
 
 def ids_across_splits(

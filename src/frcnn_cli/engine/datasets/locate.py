@@ -99,12 +99,14 @@ def _not_found(name: str, roots: Sequence[Path]) -> str:
     near = get_close_matches(name.lower()[:100], known, n=3, cutoff=0.5)
     hint = f" Did you mean {' or '.join(near)}?" if near and name not in near else ""
     searched = ", ".join(str(root) for root in roots)
-    return (
-        f"Unknown dataset {name!r}: not found in {searched}, and not a path.{hint}\n"
+    problem = (
+        f"Dataset {name}: not found in {searched}.\n"
+        if name in KNOWN_NAMES
+        else f"Unknown dataset {name!r}: not found in {searched}, and not a path.{hint}\n"
         f"Known: {', '.join(known)}, a path to a dataset, or a union such as voc2007+voc2012.\n"
-        "Set the folder with --data-root or $FRCNN_DATA"
-        + (f", or run `frcnn data download {name}`." if name in DOWNLOADS else ".")
     )
+    download = f", or run `frcnn data download {name}`." if name in DOWNLOADS else "."
+    return f"{problem}Set the folder with --data-root or $FRCNN_DATA{download}"
 
 
 @dataclass(frozen=True)

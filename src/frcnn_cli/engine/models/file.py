@@ -11,8 +11,9 @@ import json
 import platform
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from importlib.metadata import version
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +70,7 @@ def save_tensors(
             "frcnn": __version__,
             "python": platform.python_version(),
             "torch": str(torch.__version__),
-            "torchvision": version("torchvision"),
+            "torchvision": metadata.version("torchvision"),
         },
     }
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
@@ -113,9 +114,9 @@ def read_description(path: Path) -> dict[str, Any]:
     except (SafetensorError, OSError, ValueError, RecursionError, MemoryError) as error:
         raise damaged(path, f"not a model file, or damaged ({reason(error)})") from error
     match description:
-        case {"format": int(number), "origin": dict()} if number <= FORMAT:
+        case {"format": int(number), "origin": dict()} if 1 <= number <= FORMAT:
             return dict(description)
-        case {"format": int(number), "origin": dict()}:
+        case {"format": int(number), "origin": dict()} if number > FORMAT:
             raise InputError(
                 f"{path}: format {number} is newer than this version's format {FORMAT}.\n"
                 "Upgrade frcnn to read the file."
@@ -125,7 +126,11 @@ def read_description(path: Path) -> dict[str, Any]:
 
 def damaged(path: Path, problem: str) -> InputError:
     """The error for a file with this problem, and what to do."""
-    if shipped_name(path) is not None:
+    if (version := _newer_version(path)) is not None:
+        instruction = (
+            f"frcnn {version} wrote the file: upgrade frcnn from {__version__} to read it."
+        )
+    elif shipped_name(path) is not None:
         instruction = "The file is part of frcnn: install the package again, or name another model."
     else:
         instruction = (
@@ -133,6 +138,16 @@ def damaged(path: Path, problem: str) -> InputError:
             "`frcnn compress`."
         )
     return InputError(f"{path}: {problem}.\n{instruction}")
+
+
+def _newer_version(path: Path) -> str | None:
+    """The version of frcnn that wrote a file, if it is newer than this one."""
+    with suppress(*MALFORMED, SafetensorError, OSError):
+        with safe_open(path, framework="numpy") as file:
+            written = str(json.loads(file.metadata()[_KEY])["versions"]["frcnn"])
+        first, second = ([int(part) for part in text.split(".")] for text in (written, __version__))
+        return written if first > second else None
+    return None
 
 
 def describes_model(path: Path) -> bool:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from frcnn_cli.engine.models.file import describes_model
-from frcnn_cli.engine.models.store import find_model, is_model, load_model
+from frcnn_cli.engine.models.initial_detector import find_initial, untrained_parts
+from frcnn_cli.engine.models.store import is_model, load_model
 from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
 from frcnn_cli.engine.network.backbones.find import find_backbone
@@ -181,7 +182,7 @@ def renormalise_boxes(model: FastRCNN, means: Tensor, deviations: Tensor) -> Non
 
 def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
     path = Path(experiment.init)
-    model, _ = load_model(find_model(path, path.parent))
+    model, _ = load_model(find_initial(experiment.init))
     architecture = model.architecture
     if architecture.backbone != experiment.backbone:
         raise MisuseError(
@@ -197,16 +198,10 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
         model.second, model.ranker = None, None
         ranks = {n: rank for n, rank in architecture.ranks.items() if not n.startswith(SECOND)}
         architecture = replace(architecture, cascade=False, ranker=False, ranks=ranks)
-    for name, has_part, is_trained in (
-        ("second head", architecture.cascade, train.cascade_iou > 0),
-        ("ranker", architecture.ranker, train.ranked_rois > 0),
-    ):
-        if has_part and not is_trained:
-            variant = "cascade" if name == "second head" else "ranked"
-            raise MisuseError(
-                f"{path}: this model has a {name}, which would not be trained. "
-                f"Add --variant {variant}."
-            )
+    for part, variant in untrained_parts(architecture, train).items():
+        raise MisuseError(
+            f"{path}: this model has a {part}, which would not be trained. Add --variant {variant}."
+        )
     model.architecture = replace(
         architecture,
         preprocessing=experiment.preprocessing,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint
+from frcnn_cli.engine.models.file import damaged
 from frcnn_cli.engine.models.local_paths import with_local_paths
 from frcnn_cli.engine.models.store import SETTING_FILE
 from frcnn_cli.engine.settings import Architecture, Experiment
@@ -15,7 +16,7 @@ from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.overrides import Override, from_nested, override
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
-from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.errors import MisuseError, reason
 from frcnn_proposals.store.reader import ProposalStore
 
 # Keys of format 1, and the fields that replace them.
@@ -31,6 +32,7 @@ _FORMAT_1 = {
 
 
 _DATASET = "dataset_fingerprint"
+_EARLIER = "earlier_fingerprints"
 
 
 def origin_of(
@@ -44,14 +46,31 @@ def origin_of(
     return origin if dataset is None else with_dataset(origin, dataset)
 
 
-def with_dataset(origin: Mapping[str, Any], dataset: Fingerprint) -> dict[str, Any]:
-    """The origin with the fingerprint of the training images."""
-    return {**origin, _DATASET: dataset.to_json()}
+def with_dataset(
+    origin: Mapping[str, Any], dataset: Fingerprint, earlier: Sequence[Fingerprint] = ()
+) -> dict[str, Any]:
+    """The origin with the fingerprint of the training images.
+
+    earlier: the fingerprints of what the detector that training started from has seen.
+    """
+    before = {_EARLIER: [each.to_json() for each in earlier]} if earlier else {}
+    return {**origin, _DATASET: dataset.to_json(), **before}
 
 
 def dataset_fingerprint(origin: Mapping[str, Any]) -> Fingerprint | None:
     """The fingerprint of the training images; None in files of older versions."""
     return Fingerprint.from_json(origin.get(_DATASET))
+
+
+def training_fingerprints(origin: Mapping[str, Any]) -> tuple[Fingerprint, ...]:
+    """The fingerprints of all images that a model has learned from; empty for older versions.
+
+    Its own training images are first. Those of the detectors that it started from follow.
+    """
+    earlier = origin.get(_EARLIER)
+    stored = [origin.get(_DATASET), *(earlier if isinstance(earlier, list) else [])]
+    found = [Fingerprint.from_json(value) for value in stored]
+    return () if found[0] is None else tuple(each for each in found if each is not None)
 
 
 def stored_experiment(
@@ -65,7 +84,8 @@ def stored_experiment(
     try:
         experiment = override(Experiment(), _stored_values(origin, architecture))
     except (MisuseError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: the stored experiment is damaged ({reason(error)}).") from error
+        problem = f"the stored experiment is damaged ({reason(error)})"
+        raise damaged(path or Path("Model"), problem) from error
     return experiment if path is None else with_local_paths(experiment, path.parent / SETTING_FILE)
 
 

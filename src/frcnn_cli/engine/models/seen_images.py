@@ -10,7 +10,7 @@ from typing import Any
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint, name_of
 from frcnn_cli.engine.models.loaded import LoadedModel
-from frcnn_cli.engine.models.provenance import dataset_fingerprint
+from frcnn_cli.engine.models.provenance import dataset_fingerprint, training_fingerprints
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DataSettings
@@ -62,15 +62,15 @@ def count_seen(
 ) -> int | None:
     """The number of images of `dataset` that a model was trained on; None if it is unknown.
 
-    Images are compared by digest, and by id within one dataset. Models of older versions have no
-    fingerprint of their training images, so the images themselves are compared, if they exist.
+    They include the training images of the detector that it started from. Images are compared by
+    digest, and by id within one dataset. Models of older versions have no fingerprint of their
+    training images, so the images themselves are compared, if they exist.
 
     origin, training: stored with the model. digests: SHA-256 of image files by image id, as far as
     they are known. data_root: folder of `dataset`.
     """
-    fingerprint = dataset_fingerprint(origin)
-    if fingerprint is not None:
-        return fingerprint.seen_of(dataset, digests)
+    if fingerprints := training_fingerprints(origin):
+        return len(set[str]().union(*(each.seen_of(dataset, digests) for each in fingerprints)))
     images = _training_images(training, dataset, data_root)
     return None if images is None else sum(_seen_among(images, dataset))
 
@@ -86,10 +86,10 @@ def trained_on(
     As count_seen, but reads the files of images with known ids and other annotations. If the
     training images do not exist, the names of dataset and split decide.
     """
-    fingerprint = dataset_fingerprint(origin or {})
-    if fingerprint is not None and fingerprint.seen_of(dataset, _digests(fingerprint, dataset)):
+    fingerprints = training_fingerprints(origin or {})
+    if any(each.seen_of(dataset, _digests(each, dataset)) for each in fingerprints):
         return True
-    if fingerprint is not None:
+    if fingerprints:
         images = _images_of(training.dataset, training.training_split, training.folder)
         return any(_seen_among(images or {}, dataset))
     images = _training_images(training, dataset, data_root)

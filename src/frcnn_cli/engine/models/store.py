@@ -110,8 +110,9 @@ def find_model(given: Path | None, runs_root: Path) -> Path:
         )
     if not path.is_file():
         near = closest_model(given.name, runs_root)
+        problem = "this folder is not a run" if given.is_dir() else "model not found"
         raise MisuseError(
-            f"{given}: model not found.{'' if near is None else f' Did you mean {near}?'}\n"
+            f"{given}: {problem}.{'' if near is None else f' Did you mean {near}?'}\n"
             f"Give a .safetensors file, a run in {runs_root} by its name or folder, or a model "
             "of `frcnn model list`."
         )

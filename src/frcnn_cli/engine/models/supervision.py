@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from frcnn_cli.engine.models.file import read_architecture, read_description
+from frcnn_cli.engine.models.initial_detector import find_initial
 from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.shipped.table import display_name
-from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings import Experiment, ProposalSettings
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.store.reader import open_store
@@ -50,7 +50,7 @@ def _detector_with_boxes(init: str) -> list[str]:
     """The detector to start from, if it has learned from boxes."""
     if not init:
         return []
-    path = find_model(Path(init), Path(init).parent)
+    path = find_initial(init)
     experiment = stored_experiment(read_description(path)["origin"], read_architecture(path), path)
     is_from_labels = read_architecture(path).is_weak and not experiment.train.weak.seen_boxes
     return [] if is_from_labels else [f"The detector {display_name(path)}"]

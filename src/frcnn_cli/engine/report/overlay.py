@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from frcnn_cli.engine.evaluation.errors import IGNORED, RIGHT
 from frcnn_cli.engine.report.records import Report, Subject
 from frcnn_cli.engine.report.self_contained import Thumbnail
+from frcnn_proposals.wording import first_of
 
 DRAWN_BELOW = 0.2  # other detections are drawn down to this much below the threshold
 MOST_DRAWN = 15  # maximum number of other detections
@@ -107,8 +108,7 @@ def described(boxes: Sequence[DrawnBox]) -> str:
 
 
 def _listed(words: list[str], most: int = 8) -> str:
-    more = f" and {len(words) - most} more" if len(words) > most else ""
-    return ", ".join(words[:most]) + more if words else "none"
+    return first_of(words, most) or "none"
 
 
 def _role(kind: str) -> str:

@@ -13,7 +13,8 @@ from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.evaluation.chance import warn_of_low_recall
-from frcnn_cli.engine.models.provenance import dataset_fingerprint, same_proposals, with_dataset
+from frcnn_cli.engine.models.initial_detector import note_start, origin_from
+from frcnn_cli.engine.models.provenance import same_proposals, training_fingerprints, with_dataset
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run, run_names
 from frcnn_cli.engine.models.supervision import check_supervision
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
@@ -155,10 +156,12 @@ def _train(
 
     # Before the proposals, which can take long, so that errors in the weights appear at once.
     model = initial_model(experiment, data.classes)
+    note_start(experiment, data, reporter)
     # Weights may require other preprocessing than the backbone's default.
     experiment = replace(experiment, preprocessing=model.architecture.preprocessing)
     options.on_setting(experiment)
     run = prepare_run(experiment, data, folder, options, reporter)
+    run = replace(run, origin=origin_from(experiment.init, run.origin))
     team, file = options.team, experiment.proposals.file
     if run.settings.is_weak and team.is_first:
         act_on(without_proposals(run.dataset, run.proposals), True, reporter)
@@ -262,13 +265,14 @@ def _with_first_fingerprint(stored: StoredRun, run: Run) -> Run:
     Raises MisuseError if the dataset has changed since.
     """
     assert stored.progress is not None
-    first, now = (dataset_fingerprint(origin) for origin in (stored.progress.origin, run.origin))
-    if first is None or now is None:  # an older version started the run
+    before, now = (training_fingerprints(each) for each in (stored.progress.origin, run.origin))
+    if not before or not now:  # an older version started the run
         return run
+    first = before[0]
     digests = {
         record.image_id: digest
         for record in run.dataset.images
-        if (digest := now.file_of(record.image_id)) is not None
+        if (digest := now[0].file_of(record.image_id)) is not None
     }
     differences = first.differences(run.dataset, digests)
     if differences:
@@ -276,7 +280,7 @@ def _with_first_fingerprint(stored: StoredRun, run: Run) -> Run:
             f"{run.folder}: {run.dataset.name} {run.dataset.split} has changed since this run was "
             f"started: {'; '.join(differences)}.\nRestore it, or start another run."
         )
-    return replace(run, origin=with_dataset(run.origin, first.with_files(digests)))
+    return replace(run, origin=with_dataset(run.origin, first.with_files(digests), before[1:]))
 
 
 def _check_proposals(stored: StoredRun, run: Run) -> None:
