@@ -16,8 +16,8 @@ class WeakSettings:
 
     WSDDN: H. Bilen and A. Vedaldi, CVPR 2016. OICR: P. Tang et al., CVPR 2017.
 
-    refinements: number of OICR's refined classifiers (section 4.2: 3). iou: a proposal whose IoU
-    with the best proposal of a class is greater than this gets its class (section 4.2: 0.5). Both
+    refinements: number of OICR's refined classifiers (section 4: 3). iou: a proposal whose IoU
+    with the best proposal of a class is greater than this gets its class (section 4: 0.5). Both
     have no effect on WSDDN. seen_boxes: allow training to start from a detector, or from an order
     of proposals, that was learned from boxes.
     """
