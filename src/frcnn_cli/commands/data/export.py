@@ -75,8 +75,7 @@ def export(
     \b
     frcnn data export voc2007 voc2007_test.json --format coco
     frcnn data export voc2007 found/ --format yolo --detections detections.json
-    frcnn data export voc2007 pseudo/ --format voc --detections found.json \\
-        --split trainval --as-dataset --best-per-class
+    frcnn data export voc2007 out --format voc --detections train.json --as-dataset --best-per-class
     """
     options = None
     if as_dataset:
