@@ -75,7 +75,7 @@ class ReportOptions:
     "--score-threshold",
     "compared_from",
     type=float,
-    show_default="0.5; a margin of 0 for SVMs",
+    show_default="0.5; 0.05 for WSDDN; a margin of 0 for SVMs",
     help="Minimum score of a detection that counts in precision, recall, the confusions, and the "
     "comparison image by image.",
 )
