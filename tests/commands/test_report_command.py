@@ -75,6 +75,31 @@ def test_a_models_page_has_the_scores_of_eval(home: Path, tmp_path: Path) -> Non
     }
 
 
+def test_corloc_is_that_of_eval(home: Path, tmp_path: Path) -> None:
+    """In the report of one model and of two, and in the tables of eval."""
+    first, boxes = home / "runs" / "first", home / "shapes.proposals"
+    data = ("--dataset", home / "shapes", "--detections", home / "found.json")
+    one, two = tmp_path / "one", tmp_path / "two"
+    assert frcnn("report", *data, "--corloc", "--out", one).exit_code == 0
+    assert frcnn("report", *data, *data[2:], "--corloc", "--out", two).exit_code == 0
+    printed = frcnn("eval", home / "shapes", *data[2:], "--corloc").output
+    corloc = json.loads((home / "eval.json").read_text())["corloc"]
+    expected = f"{100 * corloc['corloc']:.1f}"
+    assert re.search(rf"mean.*\b{corloc['pairs']}\b.*\b{re.escape(expected)}", printed)
+    for folder, values in ((one, [expected]), (two, [expected, expected, "0.0"])):
+        page = (folder / "index.html").read_text(encoding="utf-8")
+        part = page[page.index("<dt>CorLoc") :]
+        assert f"{corloc['pairs']} pairs of image and class" in part
+        cells = re.findall("<dd.*?>(.*?)</dd>", part[: part.index("</div>")])
+        assert [re.sub("<b>.</b> |<[^>]*>", "", cell) for cell in cells] == values
+        assert "the detection with the highest score is right" in page
+    assert frcnn("report", *data, "--out", one).exit_code == 0
+    assert "CorLoc" not in (one / "index.html").read_text(encoding="utf-8")
+    swept = frcnn("eval", first, "--proposals", boxes, "--corloc", "--sweep", "proposals=5")
+    assert swept.exit_code == 2
+    assert "no effect" in swept.output
+
+
 def test_detections_from_a_file_give_the_same_page(home: Path, tmp_path: Path) -> None:
     result = frcnn(
         "report", home / "runs" / "first", "--proposals", home / "shapes.proposals",

@@ -28,7 +28,7 @@ if default_path() is None:
     NOT_RUN[r"model info voc$"] = "needs the model that the package does not contain yet"
 # Pages and helps that take more than three seconds; pytest -m long runs them.
 SLOW = (
-    r"compression|detection|experiments|export|report|results|training-speed"
+    r"compression|detection|experiments|export|report|results|training-speed|weakly-supervised"
     r"|frcnn --help|frcnn (compress|export|report|bench (detect|models|roi-pool|train.*)) --help"
 )
 

@@ -142,6 +142,7 @@ def _make_files(home: Path) -> None:
     for part in ("1/2", "2/2"):
         _must(home, f"propose images/ --shard {part}")
     _must(home, "eval --save-detections detections.json")
+    _must(home, "eval --split trainval --save-detections train.json")
     for name in ("results", "found", "anybody"):
         os.link(home / "detections.json", home / f"{name}.json")
     runs = {"size": [96, 128], "counts": [2000, 40, 56, 40, 10152]}

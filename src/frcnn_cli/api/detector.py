@@ -91,15 +91,15 @@ class Detector:
         for the newest run, or else for voc.
 
         Settings are those of `frcnn detect`; None keeps the model's value. score_threshold: minimum
-        score, by default 0.5, or a margin of 0 for SVMs. classes: names of the classes to return,
-        as a list or as `person,dog`; None for all. top_k: maximum detections per image. nms_iou:
-        suppress a box if its IoU with a better box is higher. flip: also use the mirrored image
-        (`--tta flip`). scales: lengths of the shorter side; empty for the model's single scale.
-        box_regression: False keeps the boxes of the proposals. box_voting: minimum IoU; 0 turns it
-        off. max_proposals: best proposals that the heads of a model with a ranker process.
-        proposals: a proposal file, read by image id. parameters: of the source, such as {"mode":
-        "quality"}; without `source`, changes to those of the model's source. runs_root: folder of
-        the runs. Raises Error if the model is not found or a setting is out of range.
+        score, by default 0.5, 0.05 for WSDDN, or a margin of 0 for SVMs. classes: names of the
+        classes to return, as a list or as `person,dog`; None for all. top_k: maximum detections per
+        image. nms_iou: suppress a box if its IoU with a better box is higher. flip: also use the
+        mirrored image (`--tta flip`). scales: lengths of the shorter side; empty for the model's
+        single scale. box_regression: False keeps the boxes of the proposals. box_voting: minimum
+        IoU; 0 turns it off. max_proposals: best proposals that the heads of a model with a ranker
+        process. proposals: a proposal file, read by image id. parameters: of the source, such as
+        {"mode": "quality"}; without `source`, changes to those of the model's source. runs_root:
+        folder of the runs. Raises Error if the model is not found or a setting is out of range.
         """
         options = DetectionOptions(
             score_threshold=score_threshold,

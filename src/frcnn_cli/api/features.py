@@ -64,8 +64,8 @@ def features_of(
     from frcnn_cli.engine.detection.features.extractor import Extractor
 
     loaded = ready.detector.loaded
-    has_margins = loaded.model.architecture.classifier == "svm"
-    settings = options.resolved(loaded.is_detector, has_margins, proposals_given)
+    classifier = loaded.model.architecture.classifier
+    settings = options.resolved(loaded.is_detector, classifier, proposals_given)
     values: dict[str, Any] = Extractor(ready.detector, settings).features(
         ready.prepared, pixels, proposals
     )

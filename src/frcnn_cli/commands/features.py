@@ -84,7 +84,7 @@ class FeaturesOptions:
 @click.option(
     "--score-threshold",
     type=float,
-    show_default="0.2; a margin of 0 for SVMs",
+    show_default="0.2; 0.05 for WSDDN; a margin of 0 for SVMs",
     help="Select boxes with at least this class score, within --min-boxes and --max-boxes.",
 )
 @click.option(

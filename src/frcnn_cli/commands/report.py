@@ -36,6 +36,7 @@ class ReportOptions:
     detection: DetectionOptions
     detections: tuple[Path, ...]
     compared_from: float | None
+    corloc: bool
     runs_root: Path
     device: str
 
@@ -74,10 +75,11 @@ class ReportOptions:
     "--score-threshold",
     "compared_from",
     type=float,
-    show_default="0.5; a margin of 0 for SVMs",
+    show_default="0.5; 0.05 for WSDDN; a margin of 0 for SVMs",
     help="Minimum score of a detection that counts in precision, recall, the confusions, and the "
     "comparison image by image.",
 )
+@options.corloc
 @options.runs_root
 @options.device
 @pass_output
@@ -104,7 +106,7 @@ def report(output: Output, /, **given: Any) -> None:
     device = find_device(chosen.device)
     if chosen.detections and not chosen.models:
         page = report_on_files(
-            chosen.detections, chosen.out, data, device, chosen.compared_from, output
+            chosen.detections, chosen.out, data, device, chosen.compared_from, output, chosen.corloc
         )
     else:
         models = [
@@ -112,7 +114,14 @@ def report(output: Output, /, **given: Any) -> None:
             for path in chosen.models or (None,)
         ]
         page = report_on_models(
-            models, chosen.out, data, detection, chosen.detections, chosen.compared_from, output
+            models,
+            chosen.out,
+            data,
+            detection,
+            chosen.detections,
+            chosen.compared_from,
+            output,
+            chosen.corloc,
         )
     output.print(f"Report: [bold]{escape(str(page))}[/]")
 

@@ -81,6 +81,21 @@ class ImageRecord:
     labels: ImageLabels | None = None
 
 
+def labels_of(record: ImageRecord) -> ImageLabels | None:
+    """The labels of an image; None if it has neither labels nor an annotation.
+
+    A class is present if an object that counts has it. If only difficult objects and crowds have
+    it, the class is uncertain, as in VOC's lists of images per class.
+    """
+    truth = record.truth
+    if record.labels is not None or truth is None:
+        return record.labels
+    counts = ~(truth.difficult | truth.crowd)
+    present = set(truth.labels[counts].tolist())
+    uncertain = set(truth.labels[~counts].tolist()) - present
+    return ImageLabels(tuple(sorted(present)), tuple(sorted(uncertain)))
+
+
 @dataclass(frozen=True)
 class Dataset:
     """One split of a dataset, without the pixels.

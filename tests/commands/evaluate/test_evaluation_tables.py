@@ -12,10 +12,10 @@ from frcnn_cli.engine.evaluation.scores import evaluate
 BOX = (0, 0, 99, 99)
 
 
-def printed(dataset, detections):
+def printed(dataset, detections, with_corloc=False):
     text = io.StringIO()
     console = Console(file=text, width=100)
-    print_evaluation(Output(results=console), evaluate(dataset, detections))
+    print_evaluation(Output(results=console), evaluate(dataset, detections), with_corloc)
     return text.getvalue()
 
 
@@ -42,3 +42,16 @@ def test_averages_errors_counts_and_rules():
 
 def test_class_without_objects():
     assert row(printed(make_dataset(["cat"], a=[]), {}), "mean")[3:] == ["-"] * 5
+
+
+def test_corloc_only_if_requested():
+    classes = ["cat", "dog"]
+    dataset = make_dataset(classes, a=[("cat", BOX), ("dog", BOX)], b=[("cat", BOX)])
+    found = make_detections(classes, a=[("cat", 0.9, BOX)], b=[("cat", 0.8, (200, 200, 299, 299))])
+    text = printed(dataset, found, with_corloc=True)
+    table = text[text.index("CorLoc") :]
+    # Images, right, without box, CorLoc.
+    assert row(table, "cat") == ["cat", "2", "1", "0", "50.0"]
+    assert row(table, "dog") == ["dog", "1", "0", "1", "0.0"]
+    assert row(table, "mean") == ["mean", "3", "1", "1", "25.0"]
+    assert "CorLoc" not in printed(dataset, found)

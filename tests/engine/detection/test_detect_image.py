@@ -8,11 +8,20 @@ import torch
 from given_outputs import with_first_head
 from torch import nn
 
-from frcnn_cli.engine.detection.image import detect_image, score_boxes, threshold_for
+from frcnn_cli.engine.detection.image import (
+    detect_image,
+    score_boxes,
+    settings_for,
+    threshold_for,
+)
+from frcnn_cli.engine.models.initial import with_weak_head
+from frcnn_cli.engine.models.presets import base_experiment, variant_changes
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import distinct_windows
-from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.settings import Classifier, DetectSettings, TrainSettings
+from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_cli.engine.settings.overrides import override
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 
@@ -73,6 +82,41 @@ def test_score_threshold(small_model: FastRCNN) -> None:
     small_model.architecture = replace(small_model.architecture, classifier="svm")
     assert threshold_for(small_model) == 0.0
     assert threshold_for(small_model, -0.5) == -0.5
+
+
+@pytest.mark.parametrize(("classifier", "threshold"), [("wsddn", 0.05), ("oicr", 0.5)])
+def test_score_threshold_of_image_labels(
+    small_model: FastRCNN, classifier: Classifier, threshold: float
+) -> None:
+    """Scores of WSDDN share a sum of 1; evaluation needs all of them."""
+    architecture = replace(
+        small_model.architecture,
+        classifier=classifier,
+        box_regression=False,
+        refinements=3 if classifier == "oicr" else 0,
+    )
+    small_model.architecture = architecture
+    assert threshold_for(small_model) == threshold
+    base = base_experiment("lite")
+    stored = override(base, variant_changes(base, [classifier])).detect
+    assert settings_for(small_model, stored).score_threshold == threshold
+    assert DetectionOptions().for_evaluation(stored, architecture).score_threshold is None
+
+
+@pytest.mark.parametrize("classifier", ["wsddn", "oicr"])
+def test_image_labels_do_not_use_the_sibling_layers(
+    small_model: FastRCNN, classifier: Classifier
+) -> None:
+    settings = TrainSettings(classifier=classifier, box_training="none")
+    model = with_weak_head(small_model, settings)
+    proposals = Proposals(np.array([[0, 0, 49, 49], [100, 0, 149, 49], [10, 10, 180, 90]]))
+    expected = score_boxes(model, IMAGE, proposals)
+    for layer in (model.score, model.box):
+        for parameter in layer.parameters():
+            parameter.data.fill_(torch.nan)
+    found = score_boxes(model, IMAGE, proposals)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert expected[0].isfinite().all()
 
 
 def test_offsets_are_denormalised(small_model: FastRCNN) -> None:

@@ -76,7 +76,7 @@ def _some(context: click.Context, _: click.Parameter, images: tuple[str, ...]) -
 @click.option(
     "--score-threshold",
     type=float,
-    show_default="0.5; a margin of 0 for SVMs",
+    show_default="the model's setting, usually 0.5, or 0.05 for WSDDN; a margin of 0 for SVMs",
     help="Discard detections with a lower score. Use 0.01 or less for a file that will be "
     "evaluated.",
 )

@@ -36,6 +36,7 @@ class EvalOptions:
     data: DataOptions
     detection: DetectionOptions
     detections: Path | None
+    corloc: bool
     sweep: tuple[int, ...] | None
     plot: Path
     runs_root: Path
@@ -68,6 +69,7 @@ def parse_sweep(text: str) -> tuple[int, ...]:
     help="Evaluate this file instead of a model: COCO results JSON, or text files, one "
     "per class (VOC devkit) or per image.",
 )
+@options.corloc
 @click.option(
     "--sweep",
     metavar="proposals=N,N,...",
@@ -100,6 +102,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     frcnn eval
     frcnn eval runs/voc2007-vgg16 voc2007 --split val --json scores.json
     frcnn eval --detections results.json voc2007
+    frcnn eval --split trainval --corloc
     """
     if given["detections"] is None:
         path, name = split_arguments(model, dataset, given["runs_root"], given["data_root"])
@@ -146,11 +149,13 @@ def _check(chosen: EvalOptions) -> None:
         return
     find_model(chosen.model, chosen.runs_root)
     if chosen.sweep is not None:
+        if chosen.corloc:
+            raise MisuseError("--corloc has no effect on --sweep: give only one of them.")
         check_writable(chosen.plot)
 
 
 def _print_scores(output: Output, chosen: EvalOptions, evaluation: Evaluation) -> None:
-    print_evaluation(output, evaluation)
+    print_evaluation(output, evaluation, chosen.corloc)
     if chosen.json_path is not None:
         write_json(chosen.json_path, evaluation.to_json())
         output.note(f"Results: {chosen.json_path}")

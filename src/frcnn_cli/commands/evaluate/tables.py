@@ -17,6 +17,7 @@ from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.evaluation.coco import CocoResult
+    from frcnn_cli.engine.evaluation.corloc import CorLocResult
     from frcnn_cli.engine.evaluation.errors import ErrorAnalysis
     from frcnn_cli.engine.evaluation.proposal_sweep import ProposalSweep
     from frcnn_cli.engine.evaluation.scores import Evaluation
@@ -31,17 +32,20 @@ _ERROR_HEADINGS = {
 }
 
 
-def print_evaluation(output: Output, evaluation: Evaluation) -> None:
+def print_evaluation(output: Output, evaluation: Evaluation, with_corloc: bool = False) -> None:
     """Print all tables, the counts, and the rules of the evaluation."""
+    from frcnn_cli.engine.evaluation.corloc import RULE
     from frcnn_cli.engine.evaluation.scores import RULES
 
     output.print(class_table(evaluation))
     output.print(coco_table(evaluation.coco))
     output.print(errors_table(evaluation.errors))
+    if with_corloc:
+        output.print(corloc_table(evaluation.corloc))
     output.print(counts_line(evaluation))
     if evaluation.trained_on is not None:
         output.print(f"The model was trained on {evaluation.trained_on} of these images.")
-    output.print(f"[dim]{escape(RULES)}[/]")
+    output.print(f"[dim]{escape(f'{RULES} {RULE}' if with_corloc else RULES)}[/]")
 
 
 def class_table(evaluation: Evaluation) -> Table:
@@ -94,6 +98,21 @@ def errors_table(errors: ErrorAnalysis) -> Table:
     for item in errors.per_class:
         counts = (getattr(item, kind) for kind in ("right", *_ERROR_HEADINGS))
         table.add_row(escape(item.name), *map(str, counts))
+    return table
+
+
+def corloc_table(corloc: CorLocResult) -> Table:
+    """Pairs of an image and a class in it, and the share of those with a right best box."""
+    total = corloc.total
+    table = FoldedTable(title="Correct localisation (CorLoc)", show_footer=True)
+    table.add_column("class", "mean")
+    table.add_column("images", str(total.pairs), justify="right")
+    table.add_column("right", str(total.right), justify="right")
+    table.add_column("without\nbox", str(total.without_box), justify="right")
+    table.add_column("CorLoc", percent(corloc.corloc), justify="right")
+    for item in corloc.per_class:
+        counts = (item.pairs, item.right, item.without_box)
+        table.add_row(escape(item.name), *map(str, counts), percent(item.corloc))
     return table
 
 

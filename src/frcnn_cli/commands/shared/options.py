@@ -123,6 +123,12 @@ allow_mismatch = click.option(
     help="Warn instead of stopping if images, annotations and proposals do not match: skip faulty "
     "objects and images without proposals, and clip boxes to their image.",
 )
+corloc = click.option(
+    "--corloc",
+    is_flag=True,
+    help="Also show CorLoc: how often the best box of a class in an image is right. Usually "
+    "computed on the training images, with --split trainval.",
+)
 top_k = count(
     "--top-k",
     show_default="the model's setting, usually 100",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from frcnn_cli.engine.settings import Precision
+    from frcnn_cli.engine.settings import Classifier, Precision
     from frcnn_proposals.sources.selective_search import Mode
 
 
@@ -54,13 +54,18 @@ TRAINING_CASES = (
 
 @dataclass(frozen=True)
 class StepOption:
-    """One way to compute a training step. frozen: whether the first layers are frozen."""
+    """One way to compute a training step.
+
+    frozen: whether the first layers are frozen. classifier: wsddn and oicr train from image labels,
+    on all proposals instead of sampled RoIs.
+    """
 
     name: str
     channels_last: bool = True
     frozen: bool = True
     precision: Precision = "float32"
     compile: bool = False
+    classifier: Classifier = "softmax"
 
 
 # `frcnn train` uses the first; the others are compared with it.
@@ -70,6 +75,8 @@ STEP_OPTIONS = (
     StepOption("nothing-frozen", frozen=False),
     StepOption("bfloat16", precision="bfloat16"),
     StepOption("compiled", compile=True),
+    StepOption("wsddn", classifier="wsddn"),
+    StepOption("oicr", classifier="oicr"),
 )
 
 # Mean proposals per image of the two strategies in the selective search paper (table 7).

@@ -19,18 +19,21 @@ from frcnn_cli.engine.benchmarks.measuring import BenchmarkResult, interleaved_m
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.stage_times import sample_proposals
-from frcnn_cli.engine.models.presets import base_experiment
+from frcnn_cli.engine.models.initial import with_weak_head
+from frcnn_cli.engine.models.presets import WEAK_PROPOSALS, base_experiment
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.compile import compile_features
 from frcnn_cli.engine.network.layers.dropout import RowDropout
 from frcnn_cli.engine.network.losses import multi_task_loss
 from frcnn_cli.engine.network.model import FastRCNN, create_model
 from frcnn_cli.engine.reporter import SILENT, Reporter
-from frcnn_cli.engine.settings import TrainSettings
+from frcnn_cli.engine.settings import Classifier, TrainSettings
+from frcnn_cli.engine.settings.weak import WEAK
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
+from frcnn_cli.engine.training.weak.labels import without_boxes
 
 _IMAGES = 48  # of 500 x 375 pixels; three quarters are in trainval
 
@@ -89,7 +92,9 @@ def _measure(
     )
 
 
-def _run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, FastRCNN]:
+def _run_of(
+    case: TrainingCase, folder: Path, iterations: int, classifier: Classifier = "softmax"
+) -> tuple[Run, FastRCNN]:
     dataset = find_dataset(str(folder / "images"), "trainval")
     experiment = base_experiment(case.preset, case.backbone)
     settings = experiment.train
@@ -103,11 +108,17 @@ def _run_of(case: TrainingCase, folder: Path, iterations: int) -> tuple[Run, Fas
         cascade_iou=0.0,  # one head without a ranker, as in the baseline
         ranked_rois=0,
     )
+    if classifier in WEAK:
+        settings = replace(
+            settings, classifier=classifier, box_training="none", proposals=WEAK_PROPOSALS
+        )
+        dataset = without_boxes(dataset)
     backbone = find_backbone(experiment.backbone)
     preprocessing = experiment.preprocessing.at_scale(case.scale)
     model = create_model(backbone, dataset.classes, "none", preprocessing)
     # Freeze the first layers, as with ImageNet weights, which are not needed to measure time.
     model.architecture = replace(model.architecture, pretrained=True)
+    model = with_weak_head(model, settings)
     set_trainable(model, stages(settings)[0], settings)
     proposals = sample_proposals()
     by_image = {record.image_id: proposals for record in dataset.images}
@@ -198,24 +209,37 @@ def benchmark_step_options(
     steps: int = 4,
     reporter: Reporter = SILENT,
 ) -> list[StepOptionTime]:
-    """Time the options, interleaved, on the same mini-batches: `rounds` rounds of `steps` steps.
+    """Time the options, interleaved, on the same images: `rounds` rounds of `steps` steps.
 
-    One warm-up step per option is not counted. The other options are compared with the first.
+    Options of one classifier have the same mini-batches. One warm-up step per option is not
+    counted. The other options are compared with the first.
     """
     with TemporaryDirectory() as folder:
         generate_dataset(Path(folder) / "images", _IMAGES, size=(500, 375))
-        run, model = _run_of(case, Path(folder), rounds * steps + 1)
-        minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
-        batches = [list(batch) for batch in minibatch_stream(minibatches, 0, workers=0)]
+        prepared = {
+            classifier: _prepared(case, Path(folder), rounds * steps + 1, classifier)
+            for classifier in dict.fromkeys(option.classifier for option in options)
+        }
     with reporter.progress("Training", len(options)) as advance:
         training = {}
         for option in options:
             advance(1, option.name)
-            step = _step_by(deepcopy(model), run.settings, option)
+            settings, model, batches = prepared[option.classifier]
+            step = _step_by(deepcopy(model), settings, option)
             training[option.name] = map(step, batches).__next__
         medians = interleaved_medians(training, rounds, steps)
     usual = medians[options[0].name]
     return [StepOptionTime(name, value, usual / value) for name, value in medians.items()]
+
+
+def _prepared(
+    case: TrainingCase, folder: Path, iterations: int, classifier: Classifier
+) -> tuple[TrainSettings, FastRCNN, list[list[Minibatch]]]:
+    """The settings, the network and the mini-batches of a classifier."""
+    run, model = _run_of(case, folder, iterations, classifier)
+    minibatches = Minibatches(run.dataset, run.proposals, model.architecture, run.settings)
+    batches = [list(batch) for batch in minibatch_stream(minibatches, 0, workers=0)]
+    return run.settings, model, batches
 
 
 def _step_by(

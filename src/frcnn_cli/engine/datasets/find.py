@@ -13,11 +13,10 @@ from frcnn_cli.engine.datasets.locate import Located, locate
 from frcnn_cli.engine.datasets.parts import EVERY, parse_part
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
 from frcnn_cli.engine.datasets.readers.image_labels import ClassFolders, LabelTable
+from frcnn_cli.engine.datasets.readers.voc import VocLayout
 from frcnn_cli.engine.records import Dataset, ImageLabels, ImageRecord
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.image_ids import repeated_ids
-
-LABEL_KINDS = {LabelTable.kind, ClassFolders.kind}
 
 
 @dataclass(frozen=True)
@@ -108,13 +107,20 @@ def default_splits(
         known = list(available_splits(name, data_root))
         return DefaultSplits(next(s for s in ("trainval", "train", *known) if s in known), "")
     if not annotated:
-        kinds = {member.layout.kind for member in locate(name, data_root)}
+        labelled = all(_has_labels(member.layout) for member in locate(name, data_root))
         hint = "\nIt has labels of images: train with --variant wsddn or --variant oicr."
         raise MisuseError(
             f"Dataset {name!r} has no annotations to train or evaluate on."
-            f"{hint if kinds <= LABEL_KINDS else ''}"
+            f"{hint if labelled else ''}"
         )
     return DefaultSplits(annotated[0], annotated[0])
+
+
+def _has_labels(layout: Layout) -> bool:
+    """Whether a dataset without annotations has labels of images."""
+    if isinstance(layout, VocLayout):
+        return layout.has_labels()
+    return isinstance(layout, LabelTable | ClassFolders)
 
 
 def _all_splits(layout: Layout) -> dict[str, bool]:

@@ -16,6 +16,7 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import at_scales, image_scale
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings, Preprocessing
+from frcnn_cli.engine.settings.network import usual_threshold
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_kernels import batched_nms
 from frcnn_proposals.base import Image, Proposals, Source
@@ -116,14 +117,14 @@ def reduction_for(
 def threshold_for(model: FastRCNN, given: float | None = None) -> float:
     """The score threshold: the given one, or the default.
 
-    The default is a probability of 0.5, or a margin of 0 for SVMs. Raises MisuseError for a
-    probability outside 0..1.
+    The default is that of usual_threshold. Raises MisuseError for a probability outside 0..1.
     """
-    if model.architecture.classifier == "svm":
-        return 0.0 if given is None else given
-    if given is not None and not 0 <= given <= 1:
+    classifier = model.architecture.classifier
+    if given is None:
+        return usual_threshold(classifier)
+    if classifier != "svm" and not 0 <= given <= 1:
         raise MisuseError(f"The score threshold is {given}; a probability must be from 0 to 1.")
-    return 0.5 if given is None else given
+    return given
 
 
 def settings_for(

@@ -62,14 +62,14 @@ def evaluate_at_threshold(
     assigned to the object of another class that it overlaps most, if the IoU is at least 0.5 and
     the object is not found otherwise.
     """
-    shown = _take(found, found.score >= threshold)
+    shown = found.take(found.score >= threshold)
     matches = match_detections(truth, shown, _FOREGROUND)
     counted = ~matches.ignored
     is_found = truth.ignored.copy()
     is_found[matches.object[matches.right]] = True
     remaining = np.flatnonzero(~is_found)
     wrong = np.flatnonzero(counted & ~matches.right)
-    overlaps = most_overlapped(_take(shown, wrong), truth.take(remaining), "other classes")
+    overlaps = most_overlapped(shown.take(wrong), truth.take(remaining), "other classes")
     claims = np.where(overlaps.iou >= _FOREGROUND, overlaps.object, NO_OBJECT)
     claims[~first_claims(claims)] = NO_OBJECT
 
@@ -97,9 +97,3 @@ def evaluate_at_threshold(
 
 
 _COUNTS = ("objects", "detections", "right")
-
-
-def _take(table: DetectionTable, rows: NDArray[np.bool_] | NDArray[np.int64]) -> DetectionTable:
-    return DetectionTable(
-        table.boxes[rows], table.score[rows], table.image[rows], table.label[rows]
-    )

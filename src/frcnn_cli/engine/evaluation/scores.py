@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from frcnn_cli.engine.evaluation.coco import CocoResult, evaluate_coco
+from frcnn_cli.engine.evaluation.corloc import CorLocResult, evaluate_corloc
 from frcnn_cli.engine.evaluation.errors import ErrorAnalysis, analyse_errors
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
 from frcnn_cli.engine.evaluation.voc import VocResult, evaluate_voc_tables
@@ -47,10 +48,11 @@ class Evaluation:
     voc: VocResult
     coco: CocoResult
     errors: ErrorAnalysis
+    corloc: CorLocResult
     trained_on: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """JSON values: voc.map_11point, voc.per_class, coco.ap, counts, rules and others."""
+        """JSON values: voc.map_11point, voc.per_class, coco.ap, corloc, counts and others."""
         return {
             "dataset": self.dataset,
             "split": self.split,
@@ -60,12 +62,14 @@ class Evaluation:
             "voc": self.voc.to_json(),
             "coco": self.coco.to_json(),
             "errors": self.errors.to_json(),
+            "corloc": self.corloc.to_json(),
         }
 
 
 def evaluate(dataset: Dataset, detections: Mapping[str, Detections]) -> Evaluation:
-    """Evaluate detections, by image id: VOC metrics at IoU 0.5, COCO metrics, error analysis.
+    """Evaluate detections, by image id: VOC metrics, COCO metrics, error analysis and CorLoc.
 
+    VOC metrics and CorLoc are those at IoU 0.5.
     Detections on images that are not in the dataset are counted, but otherwise ignored.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
     """
@@ -79,4 +83,5 @@ def evaluate(dataset: Dataset, detections: Mapping[str, Detections]) -> Evaluati
         evaluate_voc_tables(dataset.classes, truth, found),
         evaluate_coco(dataset, detections),
         analyse_errors(dataset.classes, truth, found),
+        evaluate_corloc(dataset.classes, truth, found),
     )

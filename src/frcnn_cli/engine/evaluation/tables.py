@@ -57,6 +57,12 @@ class DetectionTable:
     def __len__(self) -> int:
         return len(self.boxes)
 
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> DetectionTable:
+        """The detections at `rows`, indices or flags, without those on other images."""
+        return DetectionTable(
+            self.boxes[rows], self.score[rows], self.image[rows], self.label[rows]
+        )
+
 
 def truth_table(dataset: Dataset) -> TruthTable:
     """The objects of a dataset. Raises MisuseError if an image has no annotation."""

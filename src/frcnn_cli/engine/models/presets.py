@@ -16,6 +16,7 @@ from frcnn_cli.engine.settings import (
     TrainSettings,
 )
 from frcnn_cli.engine.settings.fields import values_of
+from frcnn_cli.engine.settings.network import usual_threshold
 from frcnn_cli.engine.settings.overrides import Override
 from frcnn_cli.engine.settings.training import CASCADE_IOU, RANKED_ROIS
 from frcnn_proposals.errors import MisuseError
@@ -73,6 +74,7 @@ def _dense(source: str) -> Callable[[Experiment], dict[str, Any]]:
 
 def _weak(classifier: Classifier, nms_iou: float) -> Callable[[Experiment], dict[str, Any]]:
     """Training from image labels; the IoU of suppression is that of the paper."""
+    threshold = usual_threshold(classifier)
     return lambda _: {
         "train.classifier": classifier,
         "train.box_training": "none",
@@ -81,6 +83,7 @@ def _weak(classifier: Classifier, nms_iou: float) -> Callable[[Experiment], dict
         "train.proposals": WEAK_PROPOSALS,
         "detect.box_regression": False,
         "detect.nms_iou": nms_iou,
+        "detect.score_threshold": threshold,
     }
 
 

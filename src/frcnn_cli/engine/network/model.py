@@ -67,8 +67,9 @@ class FastRCNN(BoxHead):
     The layers of the first head belong to the network itself. second: a head of the same layers,
     which pools again at the boxes that the first one predicts (Z. Cai and N. Vasconcelos, Cascade
     R-CNN, CVPR 2018). ranker: orders proposals before the heads. weak: replaces the sibling layers
-    if the network is trained from image labels. All three are optional. The layers in the
-    backbone's `frozen` have no gradients if the weights come from ImageNet.
+    if the network is trained from image labels; those stay unused, so that a detector can start
+    from any model file. All three are optional. The layers in the backbone's `frozen` have no
+    gradients if the weights come from ImageNet.
     """
 
     def __init__(self, architecture: Architecture, dropout: float = 0.5) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from frcnn_cli.engine.drawing.figures import Plot, style
+from frcnn_cli.engine.evaluation.corloc import RULE as CORLOC_RULE
 from frcnn_cli.engine.evaluation.errors import KINDS
 from frcnn_cli.engine.evaluation.scores import RULES
 from frcnn_cli.engine.report.changes import compare_averages, compare_images
@@ -126,7 +127,7 @@ def render_page(report: Report, plots: Plots, gallery: Gallery) -> str:
         "group_names": GROUP_NAMES,
         "mistakes": MISTAKES,
         "drawn_below": DRAWN_BELOW,
-        "rules": RULES,
+        "rules": f"{RULES} {CORLOC_RULE}" if report.shows_corloc else RULES,
     }
     return assemble_page(__package__, "report.html.jinja", values, STYLES, SCRIPTS)
 

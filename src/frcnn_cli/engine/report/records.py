@@ -47,7 +47,7 @@ class Report:
     """One subject, or two side by side, on one dataset.
 
     made: the version that wrote the report, and the date. machine: the machine's properties.
-    recall: None without proposals.
+    recall: None without proposals. shows_corloc: whether CorLoc is one of its figures.
     """
 
     dataset: Dataset
@@ -56,6 +56,7 @@ class Report:
     recall: RecallReport | None
     machine: Mapping[str, str]
     made: str
+    shows_corloc: bool = False
 
     @property
     def dataset_title(self) -> str:

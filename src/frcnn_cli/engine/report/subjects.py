@@ -52,6 +52,7 @@ def report_on_models(
     detections: Sequence[Path] = (),
     threshold: float | None = None,
     reporter: Reporter = SILENT,
+    corloc: bool = False,
 ) -> Path:
     """Write a report on one model, or on two side by side, and return the page's path.
 
@@ -59,7 +60,7 @@ def report_on_models(
     of running the models. Otherwise detections are cached until the report is written, so that
     the next call resumes an interrupted report. threshold: minimum score of a detection that
     counts in precision, recall, the confusions and the comparison image by image; None takes each
-    model's default.
+    model's default. corloc: show CorLoc too.
     """
     images = open_images(models[0], data or DataOptions(), models[1:], reporter=reporter)
     detection = detection or DetectionOptions()
@@ -96,7 +97,7 @@ def report_on_models(
     )
     most = max(own.proposals for own in settings)
     device = models[0].model.offset_means.device
-    page = _write(folder, dataset, subjects, device, images.proposals, most, reporter)
+    page = _write(folder, dataset, subjects, device, images.proposals, most, reporter, corloc)
     for journal in journals:
         journal.remove()
     return page
@@ -109,11 +110,12 @@ def report_on_files(
     device: torch.device,
     threshold: float | None = None,
     reporter: Reporter = SILENT,
+    corloc: bool = False,
 ) -> Path:
     """Write a report on one or two files of detections, and return the page's path.
 
     data: names the dataset, and may name a file of proposals. device: listed among the machine's
-    properties. Raises MisuseError if no dataset is named.
+    properties. corloc: show CorLoc too. Raises MisuseError if no dataset is named.
     """
     if data.dataset is None:
         raise MisuseError("A report on detections without a model requires a dataset.")
@@ -134,7 +136,7 @@ def report_on_files(
             data.proposal_settings(ProposalSettings()),
             data_root=data.data_root,
         ).proposals
-    return _write(folder, dataset, subjects, device, proposals, None, reporter)
+    return _write(folder, dataset, subjects, device, proposals, None, reporter, corloc)
 
 
 def _write(
@@ -145,6 +147,7 @@ def _write(
     proposals: Mapping[str, Proposals] | None,
     most_proposals: int | None,
     reporter: Reporter,
+    corloc: bool,
 ) -> Path:
     """Write the page. most_proposals: the detectors' limit per image; None means all."""
     recall = None
@@ -155,7 +158,8 @@ def _write(
     machine = machine_facts(device)
     warn_of_missing_letters(reporter, (*dataset.classes, *(subject.name for subject in subjects)))
     with reporter.progress("Drawing", None):
-        report = Report(dataset, truth_table(dataset), subjects, recall, machine, made)
+        truth = truth_table(dataset)
+        report = Report(dataset, truth, subjects, recall, machine, made, corloc)
         return write_report(report, folder)
 
 

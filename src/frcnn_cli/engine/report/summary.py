@@ -55,6 +55,9 @@ def headlines(report: Report, margins: DifferenceMargins | None) -> tuple[Headli
         _points(report, "mAP", "VOC, area", lambda s: s.evaluation.voc.map_area, by_area),
         _points(report, "AP", "COCO, 0.50:0.95", lambda s: s.evaluation.coco.ap),
         _points(report, "AP75", "COCO", lambda s: s.evaluation.coco.ap75),
+        _points(report, "CorLoc", _pairs(report), lambda s: s.evaluation.corloc.corloc)
+        if report.shows_corloc
+        else None,
         _amount(report, "Time", "proposals given", _milliseconds, "{:,.0f}", "ms"),
         _amount(report, "Size", "parameters", _millions, "{:.1f}", "M"),
         _amount(report, "File", "of the model", _megabytes, "{:.1f}", "MB"),
@@ -127,6 +130,11 @@ def _amount(
     if report.compares and values[0] and values[1]:
         change = f"× {values[1] / values[0]:.2f}"
     return Headline(name, note, shown, change, unit)
+
+
+def _pairs(report: Report) -> str:
+    pairs = report.subjects[0].evaluation.corloc.total.pairs
+    return f"{pairs:,} pairs of image and class"
 
 
 def _milliseconds(subject: Subject) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from frcnn_cli.engine.settings.checks import check, check_choice, check_least
+from frcnn_cli.engine.settings.network import Classifier, usual_threshold
 from frcnn_proposals.errors import MisuseError
 
 Layer = Literal["pooled", "fc6", "fc7"]
@@ -43,13 +44,13 @@ class FeatureOptions:
         return self.layer in ("fc6", "fc7")
 
     def resolved(
-        self, is_detector: bool, has_margins: bool, proposals_given: bool
+        self, is_detector: bool, classifier: Classifier, proposals_given: bool
     ) -> FeatureSettings:
         """The settings for a network.
 
-        is_detector: whether it scores classes. has_margins: whether these scores are margins of
-        SVMs. proposals_given: whether the user named a file or a source of proposals. Raises
-        MisuseError for options that exclude each other.
+        is_detector: whether it scores classes, and classifier: by which scores. proposals_given:
+        whether the user named a file or a source of proposals. Raises MisuseError for options
+        that exclude each other.
         """
         named = "proposals" if proposals_given or not is_detector else "detections"
         boxes: BoxChoice = self.boxes or named  # type: ignore[assignment]
@@ -68,7 +69,7 @@ class FeatureOptions:
             limits = self._limits()
         threshold = self.score_threshold
         if threshold is None:
-            threshold = 0.0 if has_margins else PROBABILITY
+            threshold = usual_threshold(classifier, PROBABILITY)
         return FeatureSettings(
             self.layer or ("fc7" if is_detector else "pooled"),
             self.dtype,

@@ -8,7 +8,7 @@ from typing import Literal
 
 from frcnn_cli.engine.boxes import BoxCoding
 from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice, check_positive
-from frcnn_cli.engine.settings.weak import WEAK
+from frcnn_cli.engine.settings.weak import WEAK, WSDDN_THRESHOLD
 
 Channels = Literal["rgb", "bgr"]
 Classifier = Literal["softmax", "svm", "wsddn", "oicr"]
@@ -66,6 +66,14 @@ class Preprocessing:
         These are channels, divisor, mean and std.
         """
         return replace(other, scale=self.scale, max_size=self.max_size, resize=self.resize)
+
+
+def usual_threshold(classifier: Classifier, probability: float = 0.5) -> float:
+    """The default minimum score of a detection: a margin of 0 for SVMs, WSDDN_THRESHOLD for WSDDN.
+
+    probability: that of all other classifiers.
+    """
+    return {"svm": 0.0, "wsddn": WSDDN_THRESHOLD}.get(classifier, probability)
 
 
 SECOND = "second."  # before the names of the second head's layers, also in Architecture.ranks

@@ -8,6 +8,9 @@ from frcnn_cli.engine.settings.checks import check, check_least
 
 # The classifiers that are trained from image labels.
 WEAK = ("wsddn", "oicr")
+# The default minimum score of a detection of WSDDN. Its scores sum up to at most 1 over the RoIs of
+# an image and class, so that most are far below any probability of a softmax.
+WSDDN_THRESHOLD = 0.05
 
 
 @dataclass(frozen=True)
@@ -16,8 +19,8 @@ class WeakSettings:
 
     WSDDN: H. Bilen and A. Vedaldi, CVPR 2016. OICR: P. Tang et al., CVPR 2017.
 
-    refinements: number of OICR's refined classifiers (section 4.2: 3). iou: a proposal whose IoU
-    with the best proposal of a class is greater than this gets its class (section 4.2: 0.5). Both
+    refinements: number of OICR's refined classifiers (section 4: 3). iou: a proposal whose IoU
+    with the best proposal of a class is greater than this gets its class (section 4: 0.5). Both
     have no effect on WSDDN. seen_boxes: allow training to start from a detector, or from an order
     of proposals, that was learned from boxes.
     """

@@ -12,6 +12,7 @@ from frcnn_cli.engine.datasets.fingerprint import Fingerprint
 from frcnn_cli.engine.datasets.layout import Fault
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.training.weak.labels import without_boxes
 from frcnn_proposals.errors import InputError, MisuseError
 
 
@@ -146,3 +147,81 @@ def test_a_union_renumbers_labels_and_a_fingerprint_contains_them(tmp_path: Path
     assert before.differences(find_dataset(str(path), "all"), {}) == [
         "1 image has another size or other objects (b)"
     ]
+
+
+def voc_lists(root: Path, **lists: str) -> Path:
+    """A VOC folder of the images a, b and c without annotations. lists: content by name."""
+    (root / "JPEGImages").mkdir(parents=True)
+    for name in "abc":
+        Image.new("RGB", (32, 24)).save(root / "JPEGImages" / f"{name}.jpg")
+    (root / "ImageSets" / "Main").mkdir(parents=True)
+    for name, content in lists.items():
+        (root / "ImageSets" / "Main" / f"{name}.txt").write_text(content)
+    return root
+
+
+def labels_in(root: Path, split: str) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
+    return {
+        image.image_id: (image.labels.present, image.labels.uncertain)
+        for image in find_dataset(str(root), split).images
+        if image.labels is not None
+    }
+
+
+def test_lists_per_class_of_voc_are_labels_without_annotations(tmp_path: Path) -> None:
+    """1 is present, -1 absent, 0 uncertain, as VOC writes them; trainval combines two splits."""
+    root = voc_lists(
+        tmp_path / "voc",
+        train="a\nb\n",
+        val="c\n",
+        dog_train="a  1\nb -1\n",
+        cat_train="a  0\nb -1\n",
+        cat_val="c  1\n",
+        dog_val="c  1\n",
+    )
+    assert find_dataset(str(root), "train").classes == ("cat", "dog")
+    assert labels_in(root, "train") == {"a": ((2,), (1,)), "b": ((), ())}
+    assert labels_in(root, "trainval")["c"] == ((1, 2), ())
+    assert default_splits(str(root), labels_suffice=True).training == "trainval"
+    with pytest.raises(MisuseError, match="It has labels of images"):
+        default_splits(str(root))
+
+
+def test_lists_per_class_alone_are_splits_and_labels(tmp_path: Path) -> None:
+    root = voc_lists(tmp_path / "voc", cat_train="a 1\nb -1\n", dog_train="b 1\nc -1\n")
+    assert labels_in(root, "train") == {"a": ((1,), ()), "b": ((2,), ()), "c": ((), ())}
+
+
+def test_classes_txt_orders_the_classes_of_the_lists(tmp_path: Path) -> None:
+    root = voc_lists(tmp_path / "voc", train="a\n", cat_train="a 1\n", mine_train="a 1\n")
+    (root / "classes.txt").write_text("zebra\ncat\n")
+    assert labels_in(root, "train") == {"a": ((2,), ())}
+
+
+def test_an_image_in_no_list_of_a_class_has_no_labels(tmp_path: Path) -> None:
+    root = voc_lists(tmp_path / "voc", train="a\nb\n", cat_train="a 1\n")
+    with pytest.raises(MisuseError, match="image b has neither labels"):
+        without_boxes(find_dataset(str(root), "train"))
+
+
+def test_annotations_come_before_lists_per_class(tmp_path: Path) -> None:
+    root = voc_lists(tmp_path / "voc", train="a\n", cat_train="a -1\n", dog_train="a 1\n")
+    (root / "Annotations").mkdir()
+    box = "<bndbox><xmin>1</xmin><ymin>1</ymin><xmax>9</xmax><ymax>9</ymax></bndbox>"
+    (root / "Annotations" / "a.xml").write_text(
+        f"<annotation><object><name>cat</name>{box}</object></annotation>"
+    )
+    (image,) = find_dataset(str(root), "train").images
+    assert image.labels is None
+    assert image.truth is not None
+    assert find_dataset(str(root), "train").classes == ("cat",)
+
+
+def test_lists_per_class_with_and_without_a_column(tmp_path: Path) -> None:
+    """Names of images alone are a list of a split; a mixture is an error."""
+    bare = voc_lists(tmp_path / "bare", train="a\n", cat_train="a\nb\n")
+    (bare / "classes.txt").write_text("cat\n")
+    assert labels_in(bare, "train") == {}
+    mixed = voc_lists(tmp_path / "mixed", train="a\n", cat_train="a 1\nb\n")
+    with pytest.raises(InputError, match="'b' has no second column"):
+        find_dataset(str(mixed), "train")

@@ -18,7 +18,7 @@ from frcnn_cli.engine.detection.features.rows import Block
 from frcnn_cli.engine.detection.image import detect_image, score_boxes
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import batch_images, batch_rois, image_tensor
-from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.settings import Classifier, DetectSettings
 from frcnn_cli.engine.settings.features import FeatureOptions, FeatureSettings, Layer
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
@@ -202,7 +202,7 @@ def test_suppressed_boxes_fill_up_to_the_minimum() -> None:
 def test_selected_boxes_are_proposals_with_their_own_features(small_model: FastRCNN) -> None:
     small_model.score.weight.data *= 1000  # so that scores differ, around the same mean
     small_model.score.bias.data -= inside(small_model, small_model.score).mean(0)
-    settings = FeatureOptions(layer="pooled").resolved(True, False, False)
+    settings = FeatureOptions(layer="pooled").resolved(True, "softmax", False)
     assert (settings.boxes, settings.min_boxes, settings.max_boxes) == ("detections", 10, 100)
     selected = features(small_model, settings)
     assert len(selected["boxes"]) >= 10
@@ -217,23 +217,32 @@ def test_selected_boxes_are_proposals_with_their_own_features(small_model: FastR
 @pytest.mark.parametrize(
     ("options", "arguments", "message"),
     [
-        ({"min_boxes": 5}, (True, False, True), "--min-boxes selects boxes by"),
-        ({"score_threshold": 0.1}, (False, False, False), "--score-threshold selects"),
-        ({"boxes": "detections"}, (False, False, False), "no class scores"),
-        ({"min_boxes": 9, "max_boxes": 5}, (True, False, False), "Min_boxes is 9, more than"),
-        ({"score_threshold": math.nan}, (True, False, False), "must be a finite number"),
-        ({"layer": "fc8"}, (True, False, False), "The layer is 'fc8'"),
+        ({"min_boxes": 5}, (True, "softmax", True), "--min-boxes selects boxes by"),
+        ({"score_threshold": 0.1}, (False, "softmax", False), "--score-threshold selects"),
+        ({"boxes": "detections"}, (False, "softmax", False), "no class scores"),
+        ({"min_boxes": 9, "max_boxes": 5}, (True, "softmax", False), "Min_boxes is 9, more than"),
+        ({"score_threshold": math.nan}, (True, "softmax", False), "must be a finite number"),
+        ({"layer": "fc8"}, (True, "softmax", False), "The layer is 'fc8'"),
     ],
 )
 def test_contradicting_options_are_errors(
-    options: dict[str, object], arguments: tuple[bool, bool, bool], message: str
+    options: dict[str, object], arguments: tuple[bool, str, bool], message: str
 ) -> None:
     with pytest.raises(MisuseError, match=message):
         FeatureOptions(**options).resolved(*arguments)  # type: ignore[arg-type]
 
 
 def test_a_limit_moves_the_default_of_the_other() -> None:
-    few = FeatureOptions(max_boxes=4).resolved(True, False, False)
-    many = FeatureOptions(min_boxes=150).resolved(True, True, False)
+    few = FeatureOptions(max_boxes=4).resolved(True, "softmax", False)
+    many = FeatureOptions(min_boxes=150).resolved(True, "svm", False)
     assert (few.min_boxes, few.max_boxes) == (4, 4)
     assert (many.min_boxes, many.max_boxes, many.score_threshold) == (150, 150, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("classifier", "threshold"), [("softmax", 0.2), ("oicr", 0.2), ("wsddn", 0.05)]
+)
+def test_the_default_threshold_is_one_of_the_classifiers_scores(
+    classifier: Classifier, threshold: float
+) -> None:
+    assert FeatureOptions().resolved(True, classifier, False).score_threshold == threshold

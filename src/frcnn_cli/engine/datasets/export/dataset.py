@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.export.formats import (
@@ -10,11 +12,13 @@ from frcnn_cli.engine.datasets.export.formats import (
     coco_dataset,
     coco_detections,
     csv_table,
+    write_coco,
     write_voc,
     write_yolo,
 )
 from frcnn_cli.engine.datasets.export.records import ExportImage, export_images
-from frcnn_cli.engine.datasets.layout import leads_inside
+from frcnn_cli.engine.datasets.layout import ALL, leads_inside
+from frcnn_cli.engine.datasets.readers.voc import SPLITS
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import whole_folder, write_whole
@@ -54,6 +58,21 @@ def export_dataset(
     else:
         writer = write_voc if format == "voc" else write_yolo
         _write_folder(out, writer, dataset, images, copy_images)
+
+
+def export_as_dataset(dataset: Dataset, out: Path, format: str, description: str) -> None:
+    """Write a dataset with its images to the new folder `out`, to train on.
+
+    format: 'coco' or 'voc'. description: what its objects are, for the field of the format. The
+    split keeps its name if it is one of the format's. Raises as export_dataset.
+    """
+    writers = {"coco": write_coco, "voc": write_voc}
+    if format not in writers:
+        raise MisuseError(f"A dataset to train on is written as {' or '.join(writers)}.")
+    if dataset.split not in SPLITS:
+        dataset = replace(dataset, split=ALL)
+    writer = partial(writers[format], description=description)
+    _write_folder(out, writer, dataset, export_images(dataset, None), True)
 
 
 def _write_folder(

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -21,13 +22,13 @@ from frcnn_cli.engine.records import Dataset
 FORMATS = ("coco", "voc", "yolo", "csv")
 
 
-def coco_dataset(dataset: Dataset, images: list[ExportImage]) -> bytes:
+def coco_dataset(dataset: Dataset, images: list[ExportImage], description: str = "") -> bytes:
     """Return images, annotations and categories as JSON.
 
     A difficult object is written as a crowd, the only kind of object that COCO ignores; the key
     'difficult' lets this toolkit tell them apart.
     """
-    numbers = numbering(dataset)
+    name, numbers = f"{dataset.name} {dataset.split}", numbering(dataset)
     annotations: list[dict[str, Any]] = []
     for image in images:
         for item in image.objects:
@@ -43,12 +44,12 @@ def coco_dataset(dataset: Dataset, images: list[ExportImage]) -> bytes:
                 }
             )
     content = {
-        "info": {"description": f"{dataset.name} {dataset.split}"},
+        "info": {"description": ": ".join(filter(None, (name, description)))},
         "images": [_image_entry(image, numbers) for image in images],
         "annotations": annotations,
         "categories": [
-            {"id": number, "name": name}
-            for number, name in zip(numbers.classes, dataset.classes, strict=True)
+            {"id": number, "name": class_name}
+            for number, class_name in zip(numbers.classes, dataset.classes, strict=True)
         ],
     }
     return json.dumps(content).encode()
@@ -101,7 +102,28 @@ def csv_table(images: list[ExportImage]) -> bytes:
     return text.getvalue().encode()
 
 
-def write_voc(root: Path, dataset: Dataset, images: list[ExportImage], copy_images: bool) -> None:
+def write_coco(
+    root: Path,
+    dataset: Dataset,
+    images: list[ExportImage],
+    copy_images: bool,
+    description: str = "",
+) -> None:
+    """Write the layout of COCO's own datasets into an empty folder."""
+    file = root / "annotations" / f"instances_{dataset.split}.json"
+    file.parent.mkdir()
+    file.write_bytes(coco_dataset(dataset, images, description))
+    for image in images if copy_images else ():
+        copy_image(image, root / "images")
+
+
+def write_voc(
+    root: Path,
+    dataset: Dataset,
+    images: list[ExportImage],
+    copy_images: bool,
+    description: str = "",
+) -> None:
     """Write the VOC layout into an empty folder.
 
     A detection's <score> is next to its <bndbox>. A crowd is written as difficult, which VOC
@@ -110,7 +132,7 @@ def write_voc(root: Path, dataset: Dataset, images: list[ExportImage], copy_imag
     for image in images:
         file = root / "Annotations" / f"{image.record.image_id}.xml"
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(annotation_xml(image), encoding="utf-8")
+        file.write_text(annotation_xml(image, _source(dataset, description)), encoding="utf-8")
         if copy_images:
             copy_image(image, root / "JPEGImages")
     (root / "JPEGImages").mkdir(exist_ok=True)
@@ -122,13 +144,25 @@ def write_voc(root: Path, dataset: Dataset, images: list[ExportImage], copy_imag
     (root / CLASSES_FILE).write_text(names, encoding="utf-8")
 
 
-def annotation_xml(image: ExportImage) -> str:
-    """Return the content of an annotation file."""
+def _source(dataset: Dataset, description: str) -> list[str]:
+    """Return the lines of an annotation file that say where its objects are from."""
+    if not description:
+        return []
+    database = escape(f"{dataset.name} {dataset.split}")
+    annotation = escape(description)
+    return [
+        f"  <source><database>{database}</database><annotation>{annotation}</annotation></source>"
+    ]
+
+
+def annotation_xml(image: ExportImage, source: Sequence[str] = ()) -> str:
+    """Return the content of an annotation file. source: additional lines."""
     name = f"{image.record.image_id}{image.record.path.suffix}"
     size = f"<width>{image.width}</width><height>{image.height}</height><depth>3</depth>"
     lines = [
         "<annotation>",
         f"  <filename>{escape(name)}</filename>",
+        *source,
         f"  <size>{size}</size>",
         *(_object_xml(item) for item in image.objects),
         "</annotation>",

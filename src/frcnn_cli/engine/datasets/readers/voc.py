@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from frcnn_cli.engine.datasets.readers.voc_xml import (
     read_annotation,
 )
 from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes
-from frcnn_cli.engine.records import Dataset
+from frcnn_cli.engine.records import Dataset, ImageLabels
 from frcnn_proposals.errors import InputError
 
 VOC_CLASSES = (
@@ -32,7 +33,7 @@ class VocLayout:
     """A folder in the VOC layout.
 
     classes: class names in order of label. None uses those in classes.txt; without that file, all
-        names in the annotations, sorted.
+        names in the annotations, sorted, or without annotations those of the lists per class.
     """
 
     root: Path
@@ -61,7 +62,10 @@ class VocLayout:
         return self._lists.empty()
 
     def read(self, split: str, name: str, report: Report) -> Dataset:
-        """Read the split: images in the order of its list. Either all are annotated or none is."""
+        """Read the split: images in the order of its list. Either all are annotated or none is.
+
+        Without annotations, lists per class such as cat_train.txt are the labels of the images.
+        """
         file, listed = self._lists.files[split][0], self._lists.images[split]
         for image in listed:
             if not leads_inside(image.image_id):
@@ -73,6 +77,7 @@ class VocLayout:
             image.annotation: read_annotation(image.annotation, report)
             for image in (listed if annotated else ())
         }
+        labels = {} if annotated else self._lists.labels(split)
         classes = self.classes or self._classes(annotations)
         label_of = {class_name: label for label, class_name in enumerate(classes, start=1)}
         images = []
@@ -84,7 +89,10 @@ class VocLayout:
                 message = f"is used for {image.image_id}, and not {also}: the list has no suffix"
                 report(Fault(image.path, message, tolerated=True))
             annotation = annotations.get(image.annotation)
-            images.append(annotated_image(image.image_id, image.path, annotation, label_of, report))
+            record = annotated_image(image.image_id, image.path, annotation, label_of, report)
+            if labels:
+                record = replace(record, labels=_labels(image.path, labels, label_of))
+            images.append(record)
         return Dataset(name, split, classes, tuple(images))
 
     def _classes(self, annotations: dict[Path, Annotation | None]) -> tuple[str, ...]:
@@ -103,8 +111,32 @@ class VocLayout:
             for path in sorted(every - set(annotations))
             if path.is_file()
         )
-        return classes_of((*annotations.values(), *others), self.root)
+        found = (*annotations.values(), *others)
+        of_lists = {name for split in self._lists.images for name in self._lists.labels(split)}
+        if of_lists and not any(found):
+            return tuple(sorted(of_lists))
+        return classes_of(found, self.root)
+
+    def has_labels(self) -> bool:
+        """Whether the lists per class of a split are labels of its images."""
+        return any(self._lists.labels(split) for split in self._lists.images)
 
     @cached_property
     def _lists(self) -> VocLists:
         return VocLists(self.root)
+
+
+def _labels(
+    path: Path, lists: Mapping[str, Mapping[Path, str]], label_of: Mapping[str, int]
+) -> ImageLabels | None:
+    """The labels of an image in the lists per class; None if it is in none of them."""
+    columns = {
+        label: lists[name][path] for name, label in label_of.items() if path in lists.get(name, {})
+    }
+    if not columns:
+        return None
+    present, uncertain = (
+        tuple(sorted(label for label, column in columns.items() if column == value))
+        for value in ("1", "0")
+    )
+    return ImageLabels(present, uncertain)

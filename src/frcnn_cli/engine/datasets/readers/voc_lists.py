@@ -57,11 +57,7 @@ class VocLists:
     @cached_property
     def files(self) -> dict[str, list[Path]]:
         """Map splits to their lists. Raises InputError if there are none."""
-        lists = [
-            path
-            for path in sorted((self.root / _MAIN).iterdir())
-            if path.suffix.lower() == ".txt" and is_visible(path)
-        ]
+        lists = self._every
         whole: dict[str, list[Path]] = {}
         for path in lists:
             split = _split_of(path.stem)
@@ -69,19 +65,44 @@ class VocLists:
                 whole[split] = [path]
         if whole:
             return whole
-        of_classes: dict[str, list[Path]] = {}
-        for path in lists:
-            name, _, word = path.stem.rpartition("_")
-            if name and (split := split_of(word)) is not None:
-                of_classes.setdefault(split, []).append(path)
-        if not of_classes:
+        if not self.of_classes:
             names = ", ".join(path.name for path in lists[:5]) or "no list"
             raise InputError(
                 f"{self.root / _MAIN}: contains {names}{', ...' if lists[5:] else ''}.\n"
                 "Expected lists of images that are named after their split: train.txt, val.txt, "
                 "trainval.txt, test.txt or default.txt."
             )
-        return of_classes
+        return {split: list(of_class.values()) for split, of_class in self.of_classes.items()}
+
+    @cached_property
+    def of_classes(self) -> dict[str, dict[str, Path]]:
+        """Map splits to their lists per class, by the name of the class."""
+        found: dict[str, dict[str, Path]] = {}
+        for path in self._every:
+            name, _, word = path.stem.rpartition("_")
+            if name and (split := split_of(word)) is not None:
+                found.setdefault(split, {})[name] = path
+        return found
+
+    def labels(self, split: str) -> dict[str, dict[Path, str]]:
+        """Map classes to the files of images in their list of a split, with the second column.
+
+        The column is 1 if the class is in the image, -1 if it is not, and 0 if only difficult
+        objects have it. Lists without a second column are omitted. Raises InputError for a list
+        that has it in some lines.
+        """
+        found = {}
+        for name, path in self.of_classes.get(split, {}).items():
+            lines = [line for line in read_lines(path) if _is_listed(line)]
+            columns = [self._column(line) for line in lines]
+            if not any(columns):
+                continue
+            if not all(columns):
+                line = lines[columns.index("")]
+                raise InputError(f"{path}: {line[:80]!r} has no second column of -1, 0 or 1")
+            images = (self._image_of(line).path for line in lines)
+            found[name] = dict(zip(images, columns, strict=True))
+        return found
 
     @cached_property
     def images(self) -> dict[str, list[VocImage]]:
@@ -134,11 +155,29 @@ class VocLists:
         lines = (line for path in paths for line in read_lines(path))
         found: dict[Path, VocImage] = {}
         for line in filter(_is_listed, lines):
-            if line not in self._by_line:  # splits share most lines
-                self._by_line[line] = self._image(line)
-            image = self._by_line[line]
+            image = self._image_of(line)
             found[image.path] = image
         return list(found.values())
+
+    @cached_property
+    def _every(self) -> list[Path]:
+        return [
+            path
+            for path in sorted((self.root / _MAIN).iterdir())
+            if path.suffix.lower() == ".txt" and is_visible(path)
+        ]
+
+    def _column(self, line: str) -> str:
+        """The second column of a line; empty if it has none, or is the name of an image."""
+        name = without_column(line)
+        if name == line or self._is_known(line) or self._is_known(without_suffix(line)):
+            return ""
+        return line.rsplit(maxsplit=1)[1].lstrip("+")
+
+    def _image_of(self, line: str) -> VocImage:
+        if line not in self._by_line:  # splits share most lines
+            self._by_line[line] = self._image(line)
+        return self._by_line[line]
 
     @cached_property
     def _by_line(self) -> dict[str, VocImage]:

@@ -69,7 +69,7 @@ def make_extractor(
     detector = make_detector(loaded, detection, proposals, source, None, parameters)
     settings = options.resolved(
         loaded.is_detector,
-        loaded.model.architecture.classifier == "svm",
+        loaded.model.architecture.classifier,
         proposals is not None or source is not None,
     )
     if settings.boxes == "proposals":

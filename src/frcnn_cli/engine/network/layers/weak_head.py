@@ -43,7 +43,7 @@ class WeakHead(nn.Module):
         return torch.cat([layer(x) for layer in self._layers()], dim=1)
 
     def draw_layers(self) -> None:
-        """Draw weights from a Gaussian of deviation 0.01; biases are 0 (OICR, section 4.2)."""
+        """Draw weights from a Gaussian of deviation 0.01; biases are 0 (OICR, section 4)."""
         for layer in self._layers():
             nn.init.normal_(layer.weight, std=0.01)
             nn.init.zeros_(layer.bias)
@@ -71,7 +71,7 @@ def wsddn_scores(logits: WeakLogits) -> Tensor:
 def weak_scores(logits: Tensor, classes: int) -> Tensor:
     """Scores (R, K + 1) at test time, from the outputs for all RoIs of one image.
 
-    OICR: the mean of the refined classifiers' probabilities (section 3.3). WSDDN: its scores, with
+    OICR: the mean of the refined classifiers' probabilities (section 4). WSDDN: its scores, with
     a background of 0.
     """
     parts = split_logits(logits, classes)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.datasets.findings import Finding, finding
-from frcnn_cli.engine.records import Dataset, ImageLabels, ImageRecord
+from frcnn_cli.engine.records import Dataset, ImageLabels, ImageRecord, labels_of
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.wording import counted
@@ -31,21 +31,6 @@ def _without_boxes(dataset: Dataset, record: ImageRecord) -> ImageRecord:
             "nor an annotation.\nTrain on a split with labels."
         )
     return replace(record, truth=None, labels=labels)
-
-
-def labels_of(record: ImageRecord) -> ImageLabels | None:
-    """The labels of an image; None if it has neither labels nor an annotation.
-
-    A class is present if an object that counts has it. If only difficult objects and crowds have
-    it, the class is uncertain, as in VOC's lists of images per class.
-    """
-    truth = record.truth
-    if record.labels is not None or truth is None:
-        return record.labels
-    counts = ~(truth.difficult | truth.crowd)
-    present = set(truth.labels[counts].tolist())
-    uncertain = set(truth.labels[~counts].tolist()) - present
-    return ImageLabels(tuple(sorted(present)), tuple(sorted(uncertain)))
 
 
 def image_labels(record: ImageRecord, classes: int) -> NDArray[np.int64]:
