@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from frcnn_cli.engine.evaluation.tables import truth_table
+from frcnn_cli.engine.pages.report.changes import ImageChange, compare_images
+from frcnn_cli.engine.pages.report.records import Report
+from frcnn_cli.engine.pages.report.subjects import subject_of_file
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth, ImageRecord
-from frcnn_cli.engine.report.changes import ImageChange, compare_images
-from frcnn_cli.engine.report.records import Report
-from frcnn_cli.engine.report.subjects import subject_of_file
 
 FIRST, SECOND, NOTHING = [0.0, 0, 39, 39], [60.0, 0, 99, 39], [0.0, 60, 39, 99]
 NEARLY_NOTHING = [4.0, 60, 43, 99]

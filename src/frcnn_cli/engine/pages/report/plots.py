@@ -31,8 +31,8 @@ from frcnn_cli.engine.evaluation.recall_figures import (
     draw_recall_by_iou,
 )
 from frcnn_cli.engine.evaluation.voc import Curve
-from frcnn_cli.engine.report.overlay import KIND_NAMES
-from frcnn_cli.engine.report.records import Subject
+from frcnn_cli.engine.pages.report.overlay import KIND_NAMES
+from frcnn_cli.engine.pages.report.records import Subject
 from frcnn_proposals.wording import counted
 
 MOST_CLASSES = 100  # maximum number of classes with bars and curves

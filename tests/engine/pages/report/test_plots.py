@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frcnn_cli.engine.report.plots import _columns
+from frcnn_cli.engine.pages.report.plots import _columns
 
 
 @pytest.mark.parametrize(

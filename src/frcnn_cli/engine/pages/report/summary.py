@@ -15,7 +15,7 @@ from frcnn_cli.engine.evaluation.bootstrap import DifferenceMargins, Interval
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.supervision import supervision
 from frcnn_cli.engine.network.model import parameter_count
-from frcnn_cli.engine.report.records import Report, Subject
+from frcnn_cli.engine.pages.report.records import Report, Subject
 from frcnn_cli.engine.settings import Architecture, Experiment, Schedule
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_proposals.wording import counted

@@ -10,12 +10,12 @@ from markupsafe import Markup
 from frcnn_cli.engine.drawing.figures import Plot, style
 from frcnn_cli.engine.evaluation.errors import KINDS
 from frcnn_cli.engine.evaluation.scores import RULES
-from frcnn_cli.engine.report.changes import compare_averages, compare_images
-from frcnn_cli.engine.report.confusion import confusions
-from frcnn_cli.engine.report.findings import GROUPS, MISTAKES
-from frcnn_cli.engine.report.gallery import Gallery, make_gallery
-from frcnn_cli.engine.report.overlay import DRAWN_BELOW, KIND_NAMES
-from frcnn_cli.engine.report.plots import (
+from frcnn_cli.engine.pages.report.changes import compare_averages, compare_images
+from frcnn_cli.engine.pages.report.confusion import confusions
+from frcnn_cli.engine.pages.report.findings import GROUPS, MISTAKES
+from frcnn_cli.engine.pages.report.gallery import Gallery, make_gallery
+from frcnn_cli.engine.pages.report.overlay import DRAWN_BELOW, KIND_NAMES
+from frcnn_cli.engine.pages.report.plots import (
     average_precision_plot,
     curve_panels,
     curves_png,
@@ -24,9 +24,8 @@ from frcnn_cli.engine.report.plots import (
     recall_against_iou,
     stages_plot,
 )
-from frcnn_cli.engine.report.records import Report
-from frcnn_cli.engine.report.self_contained import Thumbnails, assemble_page
-from frcnn_cli.engine.report.summary import (
+from frcnn_cli.engine.pages.report.records import Report
+from frcnn_cli.engine.pages.report.summary import (
     headlines,
     interval,
     percent,
@@ -34,6 +33,7 @@ from frcnn_cli.engine.report.summary import (
     setting_rows,
     signed_points,
 )
+from frcnn_cli.engine.pages.self_contained import Thumbnails, assemble_page
 from frcnn_cli.engine.training.figures import average_plot, loss_plot
 from frcnn_proposals.files import write_whole
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from frcnn_cli.engine.evaluation.at_threshold import AtThreshold, ClassAtThreshold
-from frcnn_cli.engine.report.confusion import MOST_CLASSES, Cell, confusions
+from frcnn_cli.engine.pages.report.confusion import MOST_CLASSES, Cell, confusions
 
 
 def result(matrix: list[list[int]]) -> AtThreshold:

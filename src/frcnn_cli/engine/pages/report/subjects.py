@@ -29,11 +29,11 @@ from frcnn_cli.engine.models.seen_images import seen_images, warn_early
 from frcnn_cli.engine.models.shipped.table import shipped_name
 from frcnn_cli.engine.models.store import MODEL_FILE
 from frcnn_cli.engine.network.model import parameter_count
+from frcnn_cli.engine.pages.report.page import write_report
+from frcnn_cli.engine.pages.report.records import Report, Subject
+from frcnn_cli.engine.pages.report.summary import all_settings, machine_facts, main_settings
 from frcnn_cli.engine.proposals.for_dataset import proposals_for
 from frcnn_cli.engine.records import Dataset, Detections
-from frcnn_cli.engine.report.page import write_report
-from frcnn_cli.engine.report.records import Report, Subject
-from frcnn_cli.engine.report.summary import all_settings, machine_facts, main_settings
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import ProposalSettings
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from frcnn_cli.engine.report.summary import interval, percent, without_folders
+from frcnn_cli.engine.pages.report.summary import interval, percent, without_folders
 
 
 @pytest.mark.parametrize(

@@ -13,10 +13,10 @@ from counting_reporter import Counting
 from frcnn_cli.engine.models.loaded import LoadedModel, open_model
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.pages.report import subjects
+from frcnn_cli.engine.pages.report.records import Report
+from frcnn_cli.engine.pages.report.subjects import report_on_files, report_on_models
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.report import subjects
-from frcnn_cli.engine.report.records import Report
-from frcnn_cli.engine.report.subjects import report_on_files, report_on_models
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError

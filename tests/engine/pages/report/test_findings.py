@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from frcnn_cli.engine.evaluation.tables import truth_table
+from frcnn_cli.engine.pages.report.findings import LIMITS, Finding, choose_findings
+from frcnn_cli.engine.pages.report.records import Report
+from frcnn_cli.engine.pages.report.subjects import subject_of_file
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth, ImageRecord
-from frcnn_cli.engine.report.findings import LIMITS, Finding, choose_findings
-from frcnn_cli.engine.report.records import Report
-from frcnn_cli.engine.report.subjects import subject_of_file
 
 OBJECT = [10.0, 10, 49, 49]
 FAR = [100.0, 100, 139, 139]

@@ -10,8 +10,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from frcnn_cli.engine.pages.self_contained import SIDE, Thumbnails, breakable
 from frcnn_cli.engine.records import ImageRecord
-from frcnn_cli.engine.report.self_contained import SIDE, Thumbnails, breakable
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Self-contained pages: styles, scripts and images in one HTML file.
 
 Any package with a folder `page` of templates can assemble its page here, and use the files in
-this package's page/shared.
+this package's folder `shared`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def assemble_page(
     shared/NAME. The page's content security policy allows only its own style, script and
     embedded images.
     """
-    shared = jinja2.PackageLoader(__package__, "page/shared")
+    shared = jinja2.PackageLoader(__package__, "shared")
     environment = jinja2.Environment(
         loader=jinja2.ChoiceLoader(
             [jinja2.PackageLoader(package, "page"), jinja2.PrefixLoader({"shared": shared})]
@@ -68,7 +68,7 @@ def _joined(package: str, names: Sequence[str]) -> str:
     """The concatenated text of these files; shared/NAME is in this package."""
     texts = []
     for name in names:
-        folder = files(__package__ if name.startswith("shared/") else package) / "page"
+        folder = files(__package__) if name.startswith("shared/") else files(package) / "page"
         texts.append((folder / name).read_text(encoding="utf-8"))
     return "\n" + "\n".join(texts)
 

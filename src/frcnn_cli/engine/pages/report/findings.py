@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.errors import RIGHT
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
-from frcnn_cli.engine.report.records import Report, Subject
+from frcnn_cli.engine.pages.report.records import Report, Subject
 
 BEST, MISTAKE, MISSED = "best", "mistake", "missed"
 GROUPS = (BEST, MISTAKE, MISSED)

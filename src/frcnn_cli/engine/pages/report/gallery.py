@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import zip_longest
 
-from frcnn_cli.engine.report.changes import ImageChange
-from frcnn_cli.engine.report.findings import MISSED, Finding, choose_findings
-from frcnn_cli.engine.report.overlay import (
+from frcnn_cli.engine.pages.report.changes import ImageChange
+from frcnn_cli.engine.pages.report.findings import MISSED, Finding, choose_findings
+from frcnn_cli.engine.pages.report.overlay import (
     DRAWN_BELOW,
     KIND_NAMES,
     AnnotatedImage,
@@ -16,8 +16,8 @@ from frcnn_cli.engine.report.overlay import (
     detection_boxes,
     truth_boxes,
 )
-from frcnn_cli.engine.report.records import Report
-from frcnn_cli.engine.report.self_contained import Thumbnails
+from frcnn_cli.engine.pages.report.records import Report
+from frcnn_cli.engine.pages.self_contained import Thumbnails
 
 MOST_CHANGES = 60  # maximum number of images shown side by side
 MOST_ROWS = 1000  # maximum number of images listed

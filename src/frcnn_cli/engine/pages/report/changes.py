@@ -12,7 +12,7 @@ from frcnn_cli.engine.evaluation.bootstrap import DifferenceMargins, difference_
 from frcnn_cli.engine.evaluation.errors import FOREGROUND
 from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
 from frcnn_cli.engine.evaluation.voc import match_detections
-from frcnn_cli.engine.report.records import Report, Subject
+from frcnn_cli.engine.pages.report.records import Report, Subject
 
 
 @dataclass(frozen=True)

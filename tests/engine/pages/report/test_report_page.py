@@ -12,7 +12,7 @@ import PIL.Image
 import pytest
 from made_up_report import CLASSES, IDS, made_up_dataset, made_up_report
 
-from frcnn_cli.engine.report.page import write_report
+from frcnn_cli.engine.pages.report.page import write_report
 
 
 class Document(HTMLParser):

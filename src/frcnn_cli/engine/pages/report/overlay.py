@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.errors import IGNORED, RIGHT
-from frcnn_cli.engine.report.records import Report, Subject
-from frcnn_cli.engine.report.self_contained import Thumbnail
+from frcnn_cli.engine.pages.report.records import Report, Subject
+from frcnn_cli.engine.pages.self_contained import Thumbnail
 
 DRAWN_BELOW = 0.2  # other detections are drawn down to this much below the threshold
 MOST_DRAWN = 15  # maximum number of other detections

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from made_up_report import made_up_dataset, made_up_report
 
-from frcnn_cli.engine.report.overlay import described, detection_boxes, truth_boxes
+from frcnn_cli.engine.pages.report.overlay import described, detection_boxes, truth_boxes
 
 
 def test_an_objects_box_covers_its_pixels(tmp_path: Path) -> None:
