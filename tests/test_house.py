@@ -34,6 +34,7 @@ ROOMS = [
             *("records", "reporter", "boxes", "seeds", "drawing", "settings", "distributed"),
             *("datasets", "network", "models", "proposals", "detection", "evaluation"),
             *("training", "compression", "pages", "pages.self_contained", "pages.report"),
+            "pages.explain",
             *("exchange", "benchmarks", "doctor"),
         )
     ),
