@@ -15,7 +15,7 @@ const explain = (() => {
     const count = numbers.page.chosen.length;
     current = (k + count) % count;
     picker.value = String(current);
-    document.getElementById("reason").textContent = picker.selectedOptions[0].dataset.reason;
+    document.getElementById("why").textContent = picker.selectedOptions[0].dataset.why;
     for (const each of sections) each.show(current);
   };
 
