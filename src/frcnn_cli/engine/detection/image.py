@@ -56,7 +56,7 @@ def detect_in_views(
 
     views: by `read_views`. size: height and width of the image.
     """
-    found = candidates_in_views(views, size, settings)
+    found = candidates_of(score_views(views, size, settings), settings)
     detected = suppress(found, settings)
     if len(detected) == 0 and len(found.scores) > 0:
         return Detections(best_rejected=float(found.scores.max()))
@@ -70,12 +70,8 @@ def detect_in_views(
     )
 
 
-@torch.inference_mode()
-def candidates_in_views(
-    views: tuple[Maps, ...], size: tuple[int, int], settings: DetectSettings
-) -> Candidates:
+def candidates_of(outputs: ViewOutputs, settings: DetectSettings) -> Candidates:
     """The boxes that suppression compares; `rows` are the indices of their proposals."""
-    outputs = _mean_of_views(views, size, settings)
     best = best_of_each_class(outputs.scores, outputs.boxes, settings.max_per_class)
     return best._replace(rows=torch.from_numpy(outputs.rows).to(best.rows.device)[best.rows])
 
@@ -97,7 +93,7 @@ def score_boxes(
     """
     settings = settings or DetectSettings()
     views = read_views(model, image, proposals.boxes, settings)
-    outputs = _mean_of_views(views, image.shape[:2], settings)
+    outputs = score_views(views, image.shape[:2], settings)
     return outputs.scores, outputs.boxes
 
 
@@ -141,7 +137,8 @@ def read_views(
     return views
 
 
-def _mean_of_views(
+@torch.inference_mode()
+def score_views(
     views: tuple[Maps, ...], size: tuple[int, int], settings: DetectSettings
 ) -> ViewOutputs:
     """Scores (S, K + 1) and clipped boxes (S, K, 4); with flip, the means over both views.

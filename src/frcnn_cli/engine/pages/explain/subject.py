@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.detection.image import detect_image
-from frcnn_cli.engine.detection.views import class_scores, read_maps
+from frcnn_cli.engine.detection.image import detect_in_views
+from frcnn_cli.engine.detection.views import Maps, class_scores, read_maps
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import image_scale
@@ -30,7 +30,7 @@ class Subject:
     image: (H, W, 3) uint8, RGB. model: in evaluation mode on the CPU, not prepared. settings: of
     detection, at the model's single scale and without the mirror image. proposals: in pixels of
     the image, in the order of their source. truth: None if it is not known. scale: input pixels
-    per pixel of the image. rois: (R, 5), as the network reads them. feature_map: (1, C, h, w).
+    per pixel of the image. maps: the feature map and the RoIs, as the heads of any model read them.
     outputs: of the first head for all RoIs. scores: (R, K + 1), its class scores, column 0 is the
     background. detections: of the whole model. chosen: indices of the proposals that the page
     shows in full; reasons: why, parallel to them.
@@ -43,8 +43,7 @@ class Subject:
     proposals: Proposals
     truth: GroundTruth | None
     scale: float
-    rois: Tensor
-    feature_map: Tensor
+    maps: Maps
     outputs: HeadOutputs
     scores: Tensor
     detections: Detections
@@ -55,6 +54,16 @@ class Subject:
     def classes(self) -> tuple[str, ...]:
         """Class names without the background; label i is classes[i - 1]."""
         return self.model.architecture.classes
+
+    @property
+    def rois(self) -> Tensor:
+        """The RoIs (R, 5) in input pixels, as the network reads them."""
+        return self.maps.rois
+
+    @property
+    def feature_map(self) -> Tensor:
+        """The feature map (1, C, h, w)."""
+        return self.maps.maps[0]
 
     @property
     def chosen_rois(self) -> Tensor:
@@ -87,7 +96,7 @@ def make_subject(
         maps = read_maps(model, image, proposals.boxes, settings)
         outputs = maps.first()
         scores = class_scores(model, outputs.logits)
-    detections = detect_image(model, image, proposals, settings)
+    detections = detect_in_views((maps,), image.shape[:2], settings)
     chosen = choose_rois(proposals.boxes, scores, truth, detections, np.random.default_rng(seed))
     return Subject(
         image=image,
@@ -97,8 +106,7 @@ def make_subject(
         proposals=proposals,
         truth=truth,
         scale=image_scale(*image.shape[:2], model.architecture.preprocessing),
-        rois=maps.rois,
-        feature_map=maps.maps[0],
+        maps=maps,
         outputs=outputs,
         scores=scores,
         detections=detections,
