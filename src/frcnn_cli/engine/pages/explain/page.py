@@ -25,6 +25,8 @@ PAGE = "index.html"
 # with the function NAME_numbers, page/NAME.html.jinja, page/NAME.js, and the key of its numbers.
 SECTIONS = {
     "map": "From image to map",
+    "suppression": "Suppression",
+    "svd": "Truncated SVD",
 }
 FRAME = "page"  # the numbers that all sections read
 STYLES = ("shared/base.css", "shared/tables.css", "shared/images.css", "explain.css")

@@ -19,10 +19,12 @@ from frcnn_cli.engine.detection.suppression import (
     vote_weights,
 )
 from frcnn_cli.engine.detection.views import class_scores, moves_boxes, run_heads
+from frcnn_cli.engine.pages.explain.sections.rounding import rounded
 from frcnn_cli.engine.pages.explain.subject import Subject
 
 MOST_CLASSES, FEWEST_CLASSES = 12, 3
 MOST_CANDIDATES = 100  # of a class
+BOX_DIGITS = 5
 
 
 @torch.inference_mode()
@@ -51,10 +53,10 @@ def suppression_numbers(subject: Subject) -> dict[str, Any]:
         candidates = [
             {
                 "proposal": int(found.rows[row]),
-                "score": round(float(found.scores[row]), 4),
-                "box": _rounded(found.boxes[row]),
+                "score": rounded(found.scores[row], 6),
+                "box": rounded(found.boxes[row], BOX_DIGITS),
                 "by": position[int(by.by[row])] if by.by[row] >= 0 else None,
-                "iou": round(float(by.iou[row]), 3),
+                "iou": rounded(by.iou[row]),
                 "place": int(place[row]),
                 **voted.get(row, {}),
             }
@@ -89,7 +91,7 @@ def _voted(found: Candidates, rows: Tensor, shown: Tensor, iou: float) -> dict[i
     arguments = (found.boxes[shown], found.labels[shown], boxes, labels, scores, iou)
     weights = vote_weights(*arguments)
     return {
-        row: {"voted": _rounded(box), "voters": int((own > 0).sum())}
+        row: {"voted": rounded(box, BOX_DIGITS), "voters": int((own > 0).sum())}
         for row, box, own in zip(shown.tolist(), vote_boxes(*arguments), weights, strict=True)
     }
 
@@ -117,16 +119,12 @@ def _cascade(subject: Subject, read: set[int]) -> dict[str, Any] | None:
         {
             "read": index in read,
             "label": int(best[k]) + 1,
-            "first": round(float(first[k, best[k] + 1]), 4),
-            "second": round(float(second[k, best[k] + 1]), 4),
-            "mean": round(float(outputs.scores[k, best[k] + 1]), 4),
-            "moved": _rounded(moved[k]),
-            "box": _rounded(final[k, best[k]]),
+            "first": rounded(first[k, best[k] + 1]),
+            "second": rounded(second[k, best[k] + 1]),
+            "mean": rounded(outputs.scores[k, best[k] + 1]),
+            "moved": rounded(moved[k], BOX_DIGITS),
+            "box": rounded(final[k, best[k]], BOX_DIGITS),
         }
         for k, index in enumerate(subject.chosen)
     ]
     return {"max_proposals": settings.max_proposals, "rois": rois}
-
-
-def _rounded(box: Tensor) -> list[float]:
-    return [round(number, 1) for number in box.tolist()]

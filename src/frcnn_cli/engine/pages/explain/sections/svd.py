@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from frcnn_cli.engine.boxes import iou_matrix
 from frcnn_cli.engine.compression.layers import decompose_layers, replace_layers
@@ -15,6 +14,7 @@ from frcnn_cli.engine.detection.image import detect_in_views
 from frcnn_cli.engine.network.layer_costs import layer_costs
 from frcnn_cli.engine.network.layers.low_rank import LowRankLinear
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.pages.explain.sections.rounding import rounded
 from frcnn_cli.engine.pages.explain.subject import Subject
 from frcnn_cli.engine.records import Detections
 
@@ -51,8 +51,8 @@ def _layers(decompositions: Decompositions) -> list[dict[str, Any]]:
             "weights": layer.multiply_adds,
             "split": layer.rank if isinstance(layer.layer, LowRankLinear) else None,
             "largest": layer.largest_rank,
-            "values": _significant(np.sqrt(layer.energies)),
-            "energy": [round(float(share), 4) for share in layer.energy_kept],
+            "values": rounded(np.sqrt(layer.energies)),
+            "energy": rounded(layer.energy_kept),
         }
         for name, layer in decompositions.items()
     ]
@@ -70,7 +70,7 @@ def _row(
         "multiply_adds": costs.multiply_adds(rois, subject.settings.max_proposals),
         "same": _same(subject.detections, found),
         "detections": [
-            {"label": int(label), "score": round(float(score), 4), "box": np.round(box, 1).tolist()}
+            {"label": int(label), "score": rounded(score), "box": rounded(box, 5)}
             for box, score, label in zip(found.boxes, found.scores, found.labels, strict=True)
         ],
     }
@@ -81,7 +81,3 @@ def _same(original: Detections, found: Detections) -> int:
     overlaps = iou_matrix(original.boxes, found.boxes)
     same = (overlaps >= SAME_IOU) & (original.labels[:, None] == found.labels)
     return int(same.any(axis=1).sum())
-
-
-def _significant(values: NDArray[np.float64]) -> list[float]:
-    return [float(f"{value:.4g}") for value in values]
