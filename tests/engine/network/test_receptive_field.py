@@ -33,20 +33,20 @@ def test_one_cell_sees_as_many_pixels_as_published(backbone: str) -> None:
 def test_vgg16_by_hand() -> None:
     """Two cells of conv5_3, backward: three 3 x 3 layers add 6 cells, pooling doubles them."""
     field = ReceptiveFields("vgg16", (600, 1000)).of(Window(range(18, 20), range(30, 31)))
-    heights = {size: len(window.rows) for size, window in field.maps.items()}
+    heights = {step.layer: len(step.window.rows) for step in field.steps}
     of_pool4 = 2 + 6
     of_pool3 = 2 * of_pool4 + 6
     of_pool2 = 2 * of_pool3 + 6
     of_pool1 = 2 * of_pool2 + 4
     of_image = 2 * of_pool1 + 4
-    assert heights == {
-        (600, 1000): of_image,
-        (300, 500): of_pool1,
-        (150, 250): of_pool2,
-        (75, 125): of_pool3,
-        (38, 63): of_pool4,
-    }
-    assert field.pixels == field.maps[600, 1000]
+    assert [step.layer for step in field.steps][:4] == ["conv5_3", "conv5_2", "conv5_1", "pool4"]
+    assert heights["conv5_1"] == of_pool4
+    assert heights["conv4_1"] == of_pool3
+    assert heights["conv3_1"] == of_pool2
+    assert heights["conv2_1"] == of_pool1
+    assert heights["conv1_1"] == of_image
+    assert field.steps[-1].size == (600, 1000)
+    assert field.steps[-1].window == field.pixels
     # Cell 18 starts at pixel 288. Each 3 x 3 layer uses one cell more above it.
     assert field.pixels.rows.start == 288 - (2 + 2 * 2 + 4 * 3 + 8 * 3 + 16 * 3)
 
@@ -84,7 +84,7 @@ def test_it_is_where_the_gradient_of_linear_layers_is_not_zero(backbone: str) ->
 def test_with_averages_over_a_map_every_pixel_is_used() -> None:
     field = ReceptiveFields("torchvision:mobilenet_v3_large", (320, 480)).of(one_cell(3, 4))
     assert field.pixels == Window(range(320), range(480))
-    assert (1, 1) not in field.maps
+    assert (1, 1) not in {step.size for step in field.steps}
 
 
 def test_fields_need_no_weights_and_leave_the_random_numbers() -> None:

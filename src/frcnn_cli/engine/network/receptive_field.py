@@ -41,15 +41,35 @@ class Window(NamedTuple):
         return Window(rows, columns)
 
 
+class Geometry(NamedTuple):
+    """Of a convolution or pooling layer, each for rows and columns."""
+
+    kernel_size: Size
+    stride: Size
+    padding: Size
+    dilation: Size
+
+
+class Step(NamedTuple):
+    """One convolution or pooling layer of the walk. size, window: of its input, and what is used.
+
+    layer: its name among the feature layers, or of the operation for a function.
+    """
+
+    layer: str
+    geometry: Geometry
+    size: Size
+    window: Window
+
+
 class Field(NamedTuple):
     """What a window of the feature map is computed from.
 
-    pixels: of the network's input. maps: height and width of the input and of all maps, largest
-    first -> the window of the maps of this size that is used.
+    pixels: of the network's input. steps: the layers, from the map back to the input.
     """
 
     pixels: Window
-    maps: dict[Size, Window]
+    steps: tuple[Step, ...]
 
 
 class ReceptiveFields:
@@ -72,18 +92,15 @@ class ReceptiveFields:
 
     def of(self, window: Window) -> Field:
         """The receptive field of a window of the feature map."""
-        needed, maps = {self._output: window}, {self.map_size: window}
+        needed, steps = {self._output: window}, []
         for node in reversed(self._graph.nodes):
-            if node not in needed:
-                continue
-            if node is self._input or self._geometry(node) is not None:
-                size = self._sizes[node]
-                maps[size] = needed[node].joined(maps.get(size, needed[node]))
-            for source in node.all_input_nodes:
+            for source in node.all_input_nodes if node in needed else ():
                 part = self._source_window(node, source, needed[node])
                 needed[source] = part.joined(needed.get(source, part))
-        maps.pop(_ONE_CELL, None)
-        return Field(needed[self._input], dict(sorted(maps.items(), reverse=True)))
+                geometry, size = self._geometry(node), self._sizes.get(source)
+                if geometry is not None and size is not None and size != _ONE_CELL:
+                    steps.append(Step(str(node.target), geometry, size, part))
+        return Field(needed[self._input], tuple(steps))
 
     def _source_window(self, node: fx.Node, source: fx.Node, window: Window) -> Window:
         """The part of `source` that a window of the result of `node` is computed from."""
@@ -94,42 +111,32 @@ class ReceptiveFields:
         if node.target is F.interpolate and source is node.args[0]:  # to the nearest neighbour
             ratios = zip(self._sizes[source], self._sizes[node], strict=True)
             rows, columns = (
-                range(part.start * size // larger, part[-1] * size // larger + 1)
+                range(part[0] * size // larger, part[-1] * size // larger + 1)
                 for part, (size, larger) in zip(window, ratios, strict=True)
             )
             return Window(rows, columns)
         geometry = self._geometry(node)
         if geometry is None:
             return window
-        rows, columns = map(_used, window, geometry, self._sizes[source])
+        rows, columns = map(_used, window, zip(*geometry, strict=True), self._sizes[source])
         return Window(rows, columns)
 
-    def _geometry(self, node: fx.Node) -> tuple[_Geometry, ...] | None:
-        """Of a convolution or pooling layer, for rows and columns; None for other operations."""
+    def _geometry(self, node: fx.Node) -> Geometry | None:
+        """Of a convolution or pooling layer; None for other operations."""
         layer = self._modules.get(str(node.target))
         if isinstance(layer, _LAYERS):
-            values = {name: getattr(layer, name, 1) for name in _Geometry._fields}
+            values = {name: getattr(layer, name, 1) for name in Geometry._fields}
         elif node.target in _FUNCTIONS:
-            values = dict(zip(_Geometry._fields, node.args[1:], strict=False)) | node.kwargs
+            values = dict(zip(Geometry._fields, node.args[1:], strict=False)) | node.kwargs
         else:
             return None
-        pairs = (_pair(values.get(name, 1)) for name in _Geometry._fields)
-        return tuple(_Geometry(*numbers) for numbers in zip(*pairs, strict=True))
+        return Geometry(*(_pair(values.get(name, 1)) for name in Geometry._fields))
 
 
-class _Geometry(NamedTuple):
-    """Along one axis."""
-
-    kernel_size: int
-    stride: int
-    padding: int
-    dilation: int
-
-
-def _used(outputs: range, geometry: _Geometry, size: int) -> range:
-    """The inputs, of `size` ones, that consecutive outputs of a layer are computed from."""
+def _used(outputs: range, geometry: tuple[int, ...], size: int) -> range:
+    """The inputs, out of `size`, that consecutive outputs of a layer are computed from."""
     kernel, stride, padding, dilation = geometry
-    start, last = outputs.start * stride - padding, outputs[-1] * stride - padding
+    start, last = outputs[0] * stride - padding, outputs[-1] * stride - padding
     return range(max(start, 0), min(last + dilation * (kernel - 1) + 1, size))
 
 
