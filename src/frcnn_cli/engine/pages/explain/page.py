@@ -25,6 +25,7 @@ PAGE = "index.html"
 # with the function NAME_numbers, page/NAME.html.jinja, page/NAME.js, and the key of its numbers.
 SECTIONS = {
     "map": "From image to map",
+    "pooling": "RoI pooling",
     "suppression": "Suppression",
     "svd": "Truncated SVD",
 }
