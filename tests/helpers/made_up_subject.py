@@ -59,10 +59,15 @@ def made_up_model(cascade: bool = False, ranker: bool = False) -> FastRCNN:
 def made_up_subject(
     has_truth: bool = True, cascade: bool = False, ranker: bool = False, threshold: float = 0.3
 ) -> Subject:
-    """The subject of the image, with 300 proposals. threshold: of the detections' scores."""
+    """The subject of the image, with 300 proposals. threshold: of the detections' scores.
+
+    Detection with a second head has box voting, too.
+    """
     image = made_up_image()
     proposals = DenseBoxes().propose(image).top(300)
-    settings = DetectSettings(score_threshold=threshold, max_proposals=100)
+    settings = DetectSettings(
+        score_threshold=threshold, max_proposals=100, box_voting=0.5 if cascade else 0.0
+    )
     truth = TRUTH if has_truth else None
     return make_subject(
         made_up_model(cascade, ranker), image, proposals, settings, truth, "<i>made</i> up"

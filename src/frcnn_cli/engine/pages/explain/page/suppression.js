@@ -47,7 +47,7 @@ explain.section("suppression", (numbers, root) => {
     const kept = survivor();
     return kept?.voted ? [[kept.box, { stroke: WHITE, dash: [6, 4] }], [kept.voted, { stroke: GREEN, width: 3 }]] : [];
   }], ["cascade-image", () => {
-    const { moved, box } = numbers.cascade.rois[selected];
+    const { moved, box } = numbers.cascade[selected];
     return [[page.chosen[selected].box, { stroke: WHITE, dash: [6, 4] }], [moved, { stroke: BLUE }], [box, { stroke: GREEN, width: 3 }]];
   }]].filter(([canvas]) => find(canvas));
   const pictures = boxes.map(([canvas, list]) =>
@@ -60,15 +60,17 @@ explain.section("suppression", (numbers, root) => {
 
   const voting = () => {
     const kept = survivor();
-    find("voted-which").textContent = kept ? `candidate ${group.candidates.indexOf(kept) + 1} of ${name(group.label)}` : "";
-    explain.rows(find("voted"), kept ? [row("Before", kept.box), row("After", kept.voted)] : []);
-    find("voted-words").textContent = kept
-      ? `${kept.voters} of the ${group.count} candidates of ${name(group.label)} have an IoU of at least ` +
-        `${numbers.voting} with it, whatever their score. x1 is the sum of their score × x1, divided by the sum of their scores.`
-      : "There is no detection of this class.";
-    find("voted-image").setAttribute("aria-label", kept
-      ? `The image with the box before voting, ${kept.box.join(", ")}, and after it, ${kept.voted.join(", ")}.`
-      : "The image. No box of this class is a detection.");
+    find("voting").hidden = find("after").hidden = !kept;
+    if (!kept) return;
+    find("voted-which").textContent = `candidate ${group.candidates.indexOf(kept) + 1} of ${name(group.label)}`;
+    explain.rows(find("voted"), [row("Before", kept.box), row("After", kept.voted)]);
+    find("voted-words").textContent =
+      `${kept.voters} of the ${group.count} candidates of ${name(group.label)} have an IoU of at least ${numbers.voting} with it, ` +
+      "whatever their score. The new x1 is the sum of their score × x1, divided by the sum of their scores; the other corners likewise.";
+    find("voted-image").setAttribute(
+      "aria-label",
+      `The image with the box before voting, ${kept.box.join(", ")}, and after it, ${kept.voted.join(", ")}.`,
+    );
   };
 
   const sentence = (now) => {
@@ -120,7 +122,8 @@ explain.section("suppression", (numbers, root) => {
       .map((each) => [each, each.candidates.findIndex(({ proposal }) => proposal === index)])
       .filter(([, position]) => position >= 0)
       .sort(([a, i], [b, j]) => b.candidates[j].score - a.candidates[i].score)[0];
-    let words = `Proposal ${k + 1} is not among the candidates of these classes: its scores are too low, or the heads did not read it.`;
+    const why = numbers.read[k] ? "its scores are too low." : `the model selected ${numbers.max_proposals} other proposals for its ${numbers.cascade ? "second head" : "heads"}.`;
+    let words = `Proposal ${k + 1} is not among the candidates of these classes: ${why}`;
     if (own) {
       const [found, position] = own;
       group = found;
@@ -136,7 +139,7 @@ explain.section("suppression", (numbers, root) => {
   };
 
   const cascade = (k) => {
-    const { label, first, second, mean, moved, box, read } = numbers.cascade.rois[k];
+    const { label, first, second, mean, moved, box } = numbers.cascade[k];
     const line = (text, probability, place) => [text, probability, ...row("", place).slice(1)];
     explain.rows(find("cascade"), [
       line("Proposal", "", page.chosen[k].box),
@@ -144,7 +147,7 @@ explain.section("suppression", (numbers, root) => {
       line("Second head", fixed(second, 3), box),
       ["Mean of both", fixed(mean, 3), "", "", "", ""],
     ]);
-    const unread = read ? "" : ` In detection, the second head reads only ${numbers.cascade.max_proposals} of the proposals; this is not one of them, and so not a candidate.`;
+    const unread = numbers.read[k] ? "" : ` In detection, the second head reads only ${numbers.max_proposals} proposals, and not this one.`;
     find("cascade-words").textContent = `Probabilities of ${name(label)}, the first head's most probable class.${unread}`;
     find("cascade-image").setAttribute("aria-label", `The image with the proposal, ${page.chosen[k].box.join(", ")}, the first head's box, ${moved.join(", ")}, and the second head's, ${box.join(", ")}.`);
   };

@@ -74,12 +74,20 @@ explain.section("svd", (numbers, root) => {
   ];
 
   const image = explain.image(find("image"), (context, unit) => {
-    for (const { box, label, score } of nearest().detections.toReversed()) {
-      explain.box(context, unit, box, { stroke: "#7ee35c", label: `${page.classes[label - 1]} ${fixed(score)}` });
+    const { detections } = nearest();
+    for (const { box, label, score } of detections.toReversed()) {
+      const words = detections.length > 10 ? "" : `${page.classes[label - 1]} ${fixed(score)}`; // they would hide each other
+      explain.box(context, unit, box, { stroke: "#7ee35c", label: words });
     }
   });
 
   const named = (row) => (row.rank === null ? "without compression" : `at rank ${count(row.rank)}`);
+  const byClass = ({ detections }) => {
+    const counts = new Map();
+    for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);
+    const texts = [...counts].map(([label, number]) => (number === 1 ? page.classes[label - 1] : `${page.classes[label - 1]} × ${number}`));
+    return texts.length ? ` (${texts.join(", ")})` : "";
+  };
   const objects = (number) => `${number} ${number === 1 ? "detection" : "detections"}`;
 
   const sentence = () => {
@@ -114,7 +122,7 @@ explain.section("svd", (numbers, root) => {
     const all = tried[0].detections.length;
     const found = all === 0 ? "Without compression there are none." : `${row.same} of the ${objects(all)} without compression ${row.same === 1 ? "is" : "are"} among them: ` +
       "the same class, and an IoU of at least 0.5.";
-    find("found").textContent = `${objects(row.detections.length)} ${named(row)}${near}. ${row.rank === null ? "" : found}`;
+    find("found").textContent = `${objects(row.detections.length)}${byClass(row)} ${named(row)}${near}. ${row.rank === null ? "" : found}`;
     find("image").setAttribute("aria-label", `The image with ${objects(row.detections.length)} ${named(row)}: ` +
       `${row.detections.slice(0, 10).map(({ label, score }) => `${page.classes[label - 1]} ${fixed(score)}`).join(", ") || "none"}.`);
     explain.rows(

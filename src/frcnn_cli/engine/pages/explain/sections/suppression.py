@@ -35,6 +35,7 @@ def suppression_numbers(subject: Subject) -> dict[str, Any]:
     candidates depends neither on the score threshold nor on later candidates.
     `candidates`: by decreasing score; `by` is the position of the suppressor, or None for a kept
     one, whose `place` counts the kept ones of all classes. `voted`: its box after box voting.
+    `read`: whether the last head reads the chosen proposals, which are not candidates otherwise.
     """
     settings = subject.settings
     size = subject.image.shape[:2]
@@ -71,7 +72,9 @@ def suppression_numbers(subject: Subject) -> dict[str, Any]:
         "margins": subject.model.architecture.classifier == "svm",
         "voting": settings.box_voting if votes else None,
         "classes": classes,
-        "cascade": _cascade(subject, set(outputs.rows.tolist())),
+        "max_proposals": settings.max_proposals,
+        "read": np.isin(subject.chosen, outputs.rows).tolist(),
+        "cascade": _cascade(subject),
     }
 
 
@@ -96,28 +99,26 @@ def _voted(found: Candidates, rows: Tensor, shown: Tensor, iou: float) -> dict[i
     }
 
 
-def _cascade(subject: Subject, read: set[int]) -> dict[str, Any] | None:
+def _cascade(subject: Subject) -> list[dict[str, Any]] | None:
     """What the second head changes for each chosen RoI; None for a model with one head.
 
     label: the most probable class by the first head, whose box `moved` the second head reads.
     first, second, mean: the probability of this class by each head, and their mean. box: the final
-    one. read: whether the proposal is one of those that the second head reads in detection; other
-    values are those that it would have.
+    one. A RoI that the second head does not read in detection has the values that it would have.
     """
-    model, settings = subject.model, subject.settings
+    model = subject.model
     if model.second is None:
         return None
     maps = subject.maps.only(np.array(subject.chosen, np.int64))
-    outputs = run_heads(maps, settings, np.arange(len(subject.chosen)))
+    outputs = run_heads(maps, subject.settings, np.arange(len(subject.chosen)))
     assert outputs.refined is not None
     first = class_scores(model, outputs.first.logits)
     second = class_scores(model, outputs.refined.logits)
     moved = outputs.refined.rois[:, 1:] / subject.scale
     final = clip_boxes(outputs.boxes, *subject.image.shape[:2])
     best = first[:, 1:].argmax(dim=1)
-    rois = [
+    return [
         {
-            "read": index in read,
             "label": int(best[k]) + 1,
             "first": rounded(first[k, best[k] + 1]),
             "second": rounded(second[k, best[k] + 1]),
@@ -125,6 +126,5 @@ def _cascade(subject: Subject, read: set[int]) -> dict[str, Any] | None:
             "moved": rounded(moved[k], BOX_DIGITS),
             "box": rounded(final[k, best[k]], BOX_DIGITS),
         }
-        for k, index in enumerate(subject.chosen)
+        for k in range(len(subject.chosen))
     ]
-    return {"max_proposals": settings.max_proposals, "rois": rois}
