@@ -30,9 +30,7 @@ def test_equals_the_reference(sample: Sample, dtype: torch.dtype, device: str) -
     expected, cells = roi_pool_reference(
         features.cpu(), rois.cpu(), sample.output_size, sample.spatial_scale
     )
-    pooled, argmax = roi_pool_with_argmax(
-        features, rois, sample.output_size, sample.spatial_scale
-    )
+    pooled, argmax = roi_pool_with_argmax(features, rois, sample.output_size, sample.spatial_scale)
     assert torch.equal(pooled.cpu(), expected)
     assert torch.equal(argmax.cpu(), cells)
     assert torch.equal(roi_pool(features, rois, sample.output_size, sample.spatial_scale), pooled)

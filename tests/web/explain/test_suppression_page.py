@@ -10,7 +10,7 @@ from browser import Browser
 
 from frcnn_cli.engine.detection.image import detect_image
 
-END, HOME, LEFT = "\ue010", "\ue011", "\ue012"
+END, HOME = "\ue010", "\ue011"
 
 
 def candidates(browser: Browser) -> list[list[str]]:
@@ -24,7 +24,8 @@ def candidates(browser: Browser) -> list[list[str]]:
 def choose(browser: Browser, control: str, value: object) -> None:
     browser.run(
         "const c = document.getElementById(`suppression-${arguments[0]}`);"
-        "c.value = arguments[1]; c.dispatchEvent(new Event('input')); c.dispatchEvent(new Event('change'))",
+        "c.value = arguments[1];"
+        "for (const kind of ['input', 'change']) c.dispatchEvent(new Event(kind));",
         control,
         str(value),
     )
@@ -101,7 +102,7 @@ def test_the_papers_network_has_no_second_head_and_no_voting(opened: Browser) ->
 def test_voting_and_the_second_head(opened_cascade: Browser, explained_cascade: Any) -> None:
     numbers = explained_cascade.numbers["suppression"]
     choose(opened_cascade, "class", 0)
-    opened_cascade.one("#suppression-step").send_keys(HOME)
+    choose(opened_cascade, "step", 1)
     best = numbers["classes"][0]["candidates"][0]
     rows = opened_cascade.run(
         "return ['voted', 'cascade'].map(name => [...document.querySelectorAll("

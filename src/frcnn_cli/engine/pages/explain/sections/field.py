@@ -90,7 +90,9 @@ def _field(field: Field, size: Size, scale: float) -> dict[str, Any]:
 
 def _looking_around(field: Field) -> list[Step]:
     """The layers that use more than one cell of their input for a cell of their output."""
-    return [step for step in field.steps if max(*step.geometry.kernel_size, *step.geometry.stride) > 1]
+    return [
+        step for step in field.steps if max(*step.geometry.kernel_size, *step.geometry.stride) > 1
+    ]
 
 
 def _scaled(step: Step, size: Size) -> Window:
