@@ -101,6 +101,7 @@ def test_the_papers_network_has_no_second_head_and_no_voting(opened: Browser) ->
 
 def test_voting_and_the_second_head(opened_cascade: Browser, explained_cascade: Any) -> None:
     numbers = explained_cascade.numbers["suppression"]
+    choose(opened_cascade, "threshold", 0)
     choose(opened_cascade, "class", 0)
     choose(opened_cascade, "step", 1)
     best = numbers["classes"][0]["candidates"][0]
