@@ -106,12 +106,6 @@ def batch_rois(boxes: Sequence[NDArray[np.float32]], factors: Sequence[float]) -
     return torch.from_numpy(np.concatenate([np.zeros((0, 5), np.float32), *parts]))
 
 
-def cells_of(rois: Tensor, stride: int) -> Tensor:
-    """The cells x1, y1, x2, y2, (R, 4), to which RoI pooling rounds the corners of RoIs (R, 5)."""
-    scaled = rois[:, 1:] * (1.0 / stride)
-    return torch.floor(scaled + 0.5).where(scaled >= 0, torch.ceil(scaled - 0.5))
-
-
 def distinct_windows(rois: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     """Remove RoIs that cover the same window of the feature map.
 
@@ -119,7 +113,9 @@ def distinct_windows(rois: Tensor, stride: int) -> tuple[Tensor, Tensor]:
     rois: (R, 5). stride: of the map. Returns the first RoI of each window in order, (D, 5), and
     the index of the window of each RoI, int64 (R,).
     """
-    keys = torch.cat([rois[:, :1], cells_of(rois, stride)], dim=1).numpy()
+    scaled = rois[:, 1:] * (1.0 / stride)
+    cells = torch.floor(scaled + 0.5).where(scaled >= 0, torch.ceil(scaled - 0.5))
+    keys = torch.cat([rois[:, :1], cells], dim=1).numpy()
     rows = np.ascontiguousarray(keys + 0.0).view(f"V{keys.itemsize * keys.shape[1]}")[:, 0]
     seen: dict[bytes, int] = {}
     windows = [seen.setdefault(row, len(seen)) for row in rows.tolist()]

@@ -26,6 +26,9 @@ PAGE = "index.html"
 SECTIONS = {
     "map": "From image to map",
     "pooling": "RoI pooling",
+    "field": "Why fine-tuning through pooling was impractical before",
+    "loss": "The loss",
+    "gradient": "Backward through pooling",
     "suppression": "Suppression",
     "svd": "Truncated SVD",
 }

@@ -5,8 +5,6 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any
 
-from torch import Tensor
-
 from frcnn_cli.engine.network.layer_costs import layer_costs
 from frcnn_cli.engine.network.receptive_field import (
     Field,
@@ -15,10 +13,11 @@ from frcnn_cli.engine.network.receptive_field import (
     Step,
     Window,
 )
-from frcnn_cli.engine.network.transforms import cells_of, image_tensor
+from frcnn_cli.engine.network.transforms import image_tensor
 from frcnn_cli.engine.pages.explain.sections.rounding import rounded
 from frcnn_cli.engine.pages.explain.subject import Subject
 from frcnn_cli.engine.settings import Architecture, Sampling
+from frcnn_kernels.reference import roi_window, sub_windows
 
 # By `frcnn bench sampling`; docs/experiments.md has the whole measurement.
 MEASURED = {
@@ -54,7 +53,7 @@ def field_numbers(subject: Subject) -> dict[str, Any]:
         ],
         "fields": [
             None if window is None else _field(fields.of(window), size, subject.scale)
-            for window in _windows(cells_of(subject.chosen_rois, subject.model.stride), fields)
+            for window in windows_of(subject)
         ],
         "cell": _one_cell(architecture.backbone),
         "costs": _costs(architecture, size),
@@ -62,13 +61,16 @@ def field_numbers(subject: Subject) -> dict[str, Any]:
     }
 
 
-def _windows(cells: Tensor, fields: ReceptiveFields) -> list[Window | None]:
-    """The part of the map that each RoI covers; a RoI has at least one cell."""
-    height, width = fields.map_size
+def windows_of(subject: Subject) -> list[Window | None]:
+    """The cells of the map from which each chosen RoI is pooled; None if there are none."""
+    model, size = subject.model, subject.feature_map.shape[2:]
     windows: list[Window | None] = []
-    for x1, y1, x2, y2 in cells.int().tolist():
-        rows = range(max(y1, 0), min(max(y1, y2) + 1, height))
-        columns = range(max(x1, 0), min(max(x1, x2) + 1, width))
+    for _, x1, y1, x2, y2 in subject.chosen_rois.tolist():
+        rows, columns = (
+            range(bins[0][0], bins[-1][1])
+            for corners, count, cells in zip(((y1, y2), (x1, x2)), model.pooled, size, strict=True)
+            for bins in [sub_windows(*roi_window(*corners, 1 / model.stride), count, cells)]
+        )
         windows.append(Window(rows, columns) if rows and columns else None)
     return windows
 

@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.network.transforms import cells_of
 from frcnn_cli.engine.pages.explain.sample import (
     draw_sample,
     missing_loss,
     sample_forward,
     sample_rois_of,
 )
+from frcnn_cli.engine.pages.explain.sections.field import windows_of
 from frcnn_cli.engine.pages.explain.sections.rounding import rounded
 from frcnn_cli.engine.pages.explain.subject import Subject
 from frcnn_cli.engine.records import BACKGROUND
@@ -30,7 +30,8 @@ def gradient_numbers(subject: Subject) -> dict[str, Any]:
     sample, its boxes in pixels of the image. counts: for each cell of the map, the outputs of all
     channels whose maximum it is. channels: those with the largest gradients. argmax: the cell of
     each output, RoI by RoI and bin by bin, -1 for an empty bin. gradient: of the loss by the
-    output, in units of 10 to the power `unit`. windows: the cells of the chosen RoIs.
+    output, in units of 10 to the power `unit`. windows: first and last row and column
+    of the chosen RoIs, None for one outside the map.
     """
     model, missing = subject.model, missing_loss(subject)
     sample = draw_sample(subject)
@@ -52,7 +53,7 @@ def gradient_numbers(subject: Subject) -> dict[str, Any]:
         "map": [height, width],
         "cell": model.stride / subject.scale,
         "pooled": list(model.pooled),
-        "total_channels": all_channels,
+        "all_channels": all_channels,
         "outputs": pooled.numel(),
         "empty": int((argmax < 0).sum()),
         "counts": counts[0].sum(dim=0).int().tolist(),
@@ -65,13 +66,14 @@ def gradient_numbers(subject: Subject) -> dict[str, Any]:
             {
                 "channel": channel,
                 "argmax": argmax[:, channel].flatten(1).tolist(),
-                "gradient": _in_units(gradient[:, channel].flatten(1), unit)
-                if not missing
-                else None,
+                "gradient": None if missing else _in_units(gradient[:, channel], unit),
             }
             for channel in channels
         ],
-        "windows": cells_of(subject.chosen_rois, model.stride).int().tolist(),
+        "windows": [
+            None if window is None else [[part[0], part[-1]] for part in window]
+            for window in windows_of(subject)
+        ],
     }
 
 
