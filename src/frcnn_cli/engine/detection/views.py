@@ -127,7 +127,7 @@ def run_heads(maps: Maps, settings: DetectSettings, rows: Rows | None = None) ->
     outputs = maps.first()
     scores = class_scores(model, outputs.logits)
     if model.second is None:
-        return ViewOutputs(chosen, scores, _decoded_by_first(maps, outputs, settings), outputs)
+        return ViewOutputs(chosen, scores, decoded_by_first(maps, outputs, settings), outputs)
     if rows is None and most < len(chosen):
         best = scores[:, 1:].amax(dim=1).sort(descending=True, stable=True).indices[:most]
         index = best.sort().values
@@ -137,7 +137,7 @@ def run_heads(maps: Maps, settings: DetectSettings, rows: Rows | None = None) ->
     refined = Refined(moved, *maps.second(model.second, moved))
     scores = (scores + class_scores(model, refined.logits)) / 2
     if not moves_boxes(model, settings):
-        decoded = _decoded_by_first(maps, outputs, settings)
+        decoded = decoded_by_first(maps, outputs, settings)
     else:
         offsets = model.second.denormalise(refined.offsets)
         decoded = decode_boxes(moved[:, 1:], offsets, model.architecture.box_coding)
@@ -214,7 +214,7 @@ def read_maps(
     return Maps(model, tuple(maps), boxes, rois, of_map, factors)
 
 
-def _decoded_by_first(maps: Maps, outputs: HeadOutputs, settings: DetectSettings) -> Tensor:
+def decoded_by_first(maps: Maps, outputs: HeadOutputs, settings: DetectSettings) -> Tensor:
     """The boxes (S, K, 4) of every class by the first head, or the proposals themselves."""
     model = maps.model
     proposals = torch.from_numpy(maps.boxes).to(outputs.offsets.device)

@@ -26,6 +26,7 @@ PAGE = "index.html"
 SECTIONS = {
     "map": "From image to map",
     "pooling": "RoI pooling",
+    "heads": "The two heads",
     "field": "Why fine-tuning through pooling was impractical before",
     "loss": "The loss",
     "gradient": "Backward through pooling",
@@ -34,7 +35,7 @@ SECTIONS = {
 }
 FRAME = "page"  # the numbers that all sections read
 STYLES = ("shared/base.css", "shared/tables.css", "shared/images.css", "explain.css")
-SHARED_SCRIPTS = ("shared/theme.js", "shared/labels.js", "explain.js")
+SHARED_SCRIPTS = ("shared/theme.js", "shared/labels.js", "drawing.js", "explain.js")
 PHOTO_SIDE, PHOTO_QUALITY = 1000, 85  # longer side of the photo in pixels
 
 

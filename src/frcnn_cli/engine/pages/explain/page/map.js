@@ -24,17 +24,10 @@ explain.section("map", (numbers, root) => {
   });
 
   const cells = explain.canvas(root.querySelector("#map-cells"), width, height, (context, unit) => {
-    numbers.strength.forEach((row, y) =>
-      row.forEach((value, x) => {
-        context.fillStyle = explain.shade((value - weakest) / (strongest - weakest || 1));
-        // A little more than a cell: no seam shows between two of them.
-        context.fillRect(x, y, 1 + unit / 2, 1 + unit / 2);
-      }),
-    );
+    const share = (y, x) => (numbers.strength[y][x] - weakest) / (strongest - weakest || 1);
+    explain.heat(context, unit, height, width, share);
     const [x1, y1, x2, y2] = numbers.rois[k].map((value) => value / numbers.stride);
-    context.strokeStyle = explain.colour("--second");
-    context.lineWidth = 3 * unit;
-    context.strokeRect(x1, y1, x2 - x1, y2 - y1);
+    explain.outline(context, unit, [x1, y1, x2 - x1, y2 - y1], "--second");
   });
 
   // A click selects the smallest chosen proposal under it; another click there, the next larger.

@@ -23,7 +23,7 @@ def map_numbers(subject: Subject) -> dict[str, Any]:
         "stride": subject.model.stride,
         "channels": channels,
         "map": [height, width],
-        "strength": rounded(strength.numpy(), 3),
+        "strength": rounded(strength, 3),
         "proposals": subject.proposals.boxes.round().astype(int).tolist(),
-        "rois": rounded(subject.chosen_rois[:, 1:].numpy(), 5),
+        "rois": rounded(subject.chosen_rois[:, 1:], 5),
     }
