@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import base64
+import copy
 import datetime
 import importlib
 import io
 import json
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import PIL.Image
 from markupsafe import Markup
 
 from frcnn_cli import __version__
+from frcnn_cli.engine.detection.run import Detector
 from frcnn_cli.engine.pages.explain import sections
-from frcnn_cli.engine.pages.explain.subject import Subject
+from frcnn_cli.engine.pages.explain.subject import Subject, make_subject
 from frcnn_cli.engine.pages.self_contained import assemble_page
-from frcnn_proposals.base import Image
+from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message
+from frcnn_cli.engine.records import GroundTruth, ImageRecord
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.images import MAX_PIXELS, read_image
+from frcnn_proposals.sources.call import SourceError
+from frcnn_proposals.sources.precomputed import Precomputed
 
 PAGE = "index.html"
 # Name and title, in the order of the page. A section is four things of one name: sections/NAME.py
@@ -39,9 +50,71 @@ SHARED_SCRIPTS = ("shared/theme.js", "shared/labels.js", "drawing.js", "explain.
 PHOTO_SIDE, PHOTO_QUALITY = 1000, 85  # longer side of the photo in pixels
 
 
-def explain_subject(subject: Subject) -> dict[str, Any]:
-    """All numbers of the page as values of JSON: those of each section by its name."""
-    return {name: _numbers(name, subject) for name in (FRAME, *SECTIONS)}
+class Explained(NamedTuple):
+    """A written page. numbers: all that it shows, as values of JSON."""
+
+    page: Path
+    numbers: dict[str, Any]
+
+
+def explain_file(
+    detector: Detector,
+    record: ImageRecord,
+    folder: Path,
+    max_pixels: int = MAX_PIXELS,
+    reporter: Reporter = SILENT,
+) -> Explained:
+    """Write the page on an image file, with the ground truth of its record, if there is any."""
+    pixels = read_image(record.path, max_pixels)
+    with closing(SourceCalls(detector.source)) as propose:
+        try:
+            proposals = propose(record.image_id, pixels)
+        except SourceError as error:
+            raise InputError(f"{record.path}: {error}") from error
+    if proposals.clipped:
+        reporter.warn(clipped_message(detector.source.name, proposals.clipped))
+    truth = record.truth
+    return explain_image(detector, pixels, record.image_id, proposals, folder, truth, reporter)
+
+
+def explain_image(
+    detector: Detector,
+    pixels: Image,
+    image_id: str,
+    proposals: Proposals,
+    folder: Path,
+    truth: GroundTruth | None = None,
+    reporter: Reporter = SILENT,
+) -> Explained:
+    """Write the page on one RGB image, which the detector's network reads in float32.
+
+    The network runs on the CPU: the page needs every intermediate value there.
+    """
+    loaded = detector.loaded
+    model = loaded.model
+    if model.offset_means.device.type != "cpu":
+        model = copy.deepcopy(model).cpu()
+    with reporter.progress("Explaining", 1 + len(SECTIONS)) as advance:
+        subject = make_subject(model, pixels, proposals, detector.settings, truth, image_id)
+        advance(1, image_id)
+        numbers = explain_subject(subject, lambda name: advance(1, name))
+    source = detector.source
+    name = Path(source.file).name if isinstance(source, Precomputed) else source.name
+    return Explained(write_page(subject, numbers, folder, loaded.name, name), numbers)
+
+
+def explain_subject(
+    subject: Subject, on_section: Callable[[str], None] = lambda name: None
+) -> dict[str, Any]:
+    """All numbers of the page as values of JSON: those of each section by its name.
+
+    on_section: is called with the name of each finished section.
+    """
+    numbers = {FRAME: _numbers(FRAME, subject)}
+    for name in SECTIONS:
+        numbers[name] = _numbers(name, subject)
+        on_section(name)
+    return numbers
 
 
 def write_page(
