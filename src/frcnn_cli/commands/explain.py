@@ -12,25 +12,17 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.detection_options import box_options, check_proposals_file, take
-from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.models.store import find_model
-from frcnn_cli.engine.pages.explain.truth import annotated_record, find_record
-from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.pages.explain.truth import ImageChoice
 from frcnn_cli.engine.settings.options import DetectionOptions
-from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.images import image_size
 
 
 @dataclass(frozen=True)
 class ExplainOptions:
-    """The options of `frcnn explain`. Raises MisuseError if they contradict each other."""
+    """The options of `frcnn explain`."""
 
-    image: str
+    image: ImageChoice
     model: Path | None
-    truth: Path | None
-    dataset: str | None
-    split: str | None
-    data_root: Path | None
     detection: DetectionOptions
     proposals: Path | None
     source: str | None
@@ -39,12 +31,6 @@ class ExplainOptions:
     runs_root: Path
     max_pixels: int
     json_path: Path | None
-
-    def __post_init__(self) -> None:
-        if self.truth is not None and self.dataset is not None:
-            raise MisuseError("The ground truth comes from --truth or from --dataset: give one.")
-        if self.dataset is None and (self.split is not None or self.data_root is not None):
-            raise MisuseError("--split and --data-root have no effect without --dataset.")
 
 
 @click.command()
@@ -95,23 +81,20 @@ def explain(output: Output, /, **given: Any) -> None:
     frcnn explain street.jpg --truth street.xml --model runs/streets
     frcnn explain 000012 --dataset voc2007 --out page
     """
-    chosen = ExplainOptions(detection=take(DetectionOptions, given), **given)
-    dataset, record = _find_image(chosen, output)
+    image, detection = take(ImageChoice, given), take(DetectionOptions, given)
+    chosen = ExplainOptions(image, detection=detection, **given)
+    found = image.find(output)
     check_proposals_file(chosen.proposals)
     find_model(chosen.model, chosen.runs_root)
     import torch
 
     from frcnn_cli.engine.detection.run import make_detector
-    from frcnn_cli.engine.evaluation.images import check_classes
     from frcnn_cli.engine.models.loaded import open_model
     from frcnn_cli.engine.pages.explain.page import explain_file
 
     cpu = torch.device("cpu")
     loaded = open_model(chosen.model, chosen.runs_root, cpu, "float32", output)
-    if dataset is not None:
-        check_classes(loaded, dataset)
-    if chosen.truth is not None:
-        record = annotated_record(record.path, chosen.truth, loaded.classes)
+    record = found.record_for(loaded)
     detector = make_detector(
         loaded,
         chosen.detection,
@@ -122,19 +105,3 @@ def explain(output: Output, /, **given: Any) -> None:
     explained = explain_file(detector, record, chosen.out, chosen.max_pixels, output)
     write_json(chosen.json_path, explained.numbers)
     output.print(f"Page: [bold]{escape(str(explained.page))}[/]")
-
-
-def _find_image(chosen: ExplainOptions, output: Output) -> tuple[Dataset | None, ImageRecord]:
-    """The image, and its dataset if one is given. Raises before anything slow is imported."""
-    path = Path(chosen.image)
-    if chosen.dataset is not None:
-        root = chosen.data_root
-        dataset, record = find_record(chosen.image, chosen.dataset, chosen.split, root, output)
-        if record.truth is None:
-            output.warn(f"{chosen.dataset} has no boxes for {record.image_id}.")
-        return dataset, record
-    image_size(path)
-    if chosen.truth is not None and not chosen.truth.is_file():
-        raise InputError(f"{chosen.truth}: no such file")
-    note_sixteen_bit([path], output)
-    return None, ImageRecord(path.stem, path)

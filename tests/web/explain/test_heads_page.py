@@ -1,0 +1,54 @@
+"""The section on the heads, in the browser: its texts are the numbers of the network."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from browser import Browser
+from test_pooling_page import shown, table
+
+
+@pytest.mark.parametrize("k", [0, 11])
+def test_layers_scores_and_boxes(opened: Browser, explained: Any, k: int) -> None:
+    subject, numbers = explained.subject, explained.numbers["heads"]
+    opened.run("explain.select(arguments[0])", k)
+    model = subject.model
+    fc6 = model.fc6_of(model.pool(subject.feature_map, subject.chosen_rois[k : k + 1]))
+    for name, values in (("fc6", fc6), ("fc7", model.fc7_after(fc6))):
+        rows = table(opened, f"#heads-{name}")
+        for index, _, value in rows:
+            assert np.isclose(shown(value), float(values[0, int(index) - 1]), rtol=6e-3, atol=1e-3)
+        assert f"; {int((values > 0).sum())} are above 0" in opened.one(f"#heads-{name}-words").text
+    scores = subject.scores[subject.chosen[k]].numpy()
+    names = ("background", *subject.classes)
+    rows = table(opened, "#heads-scores")
+    assert [row[0] for row in rows] == [names[label] for label in np.argsort(-scores)]
+    assert np.allclose([shown(row[2]) for row in rows], np.sort(scores)[::-1], atol=1.1e-3)
+    best = 1 + int(scores[1:].argmax())
+    marked = opened.run("return document.querySelector('#heads-scores .marked th').textContent")
+    assert marked == names[best]
+    offsets = [[shown(text) for text in row[1:]] for row in table(opened, "#heads-offsets")]
+    assert np.allclose(np.multiply(*offsets[:2]) + offsets[2], offsets[3], atol=3e-3)
+    boxes = [[shown(text) for text in row[1:]] for row in table(opened, "#heads-boxes")]
+    expected = [subject.proposals.boxes[subject.chosen[k]], numbers["box"][k]]
+    assert np.allclose(boxes, expected, atol=0.06)
+    percent = f"its width becomes {round(100 * np.exp(offsets[3][2]))}%"
+    assert percent in opened.one("#heads-box-words").text
+
+
+def test_the_second_head_and_the_ranker(opened_cascade: Browser, explained_cascade: Any) -> None:
+    numbers = explained_cascade.numbers["heads"]
+    k = 4
+    opened_cascade.run("explain.select(arguments[0])", k)
+    text = opened_cascade.one("#heads-more").text
+    assert f"in place {numbers['places'][k]} of 300; detection reads the best 100" in text
+    best = numbers["second"]["best"][k]
+    values = [numbers["second"]["scores"], numbers["scores"], numbers["second"]["mean"]]
+    returned, first, mean = (f"{list_[k][best]:.3f}" for list_ in values)
+    assert f"it returns {returned}, the first head {first}" in text
+    assert f"their mean, {mean}." in text
+    rows = table(opened_cascade, "#heads-boxes")
+    shown_box = [shown(value) for value in rows[2][1:]]
+    assert np.allclose(shown_box, numbers["second"]["box"][k], atol=0.06)
