@@ -91,6 +91,13 @@ def test_no_candidates() -> None:
     assert suppressors(found, kept, 0.5).by.tolist() == []
 
 
+def test_scores_that_are_not_numbers() -> None:
+    found = candidates(BOXES, [float("nan")] * 5, [1] * 5)
+    kept = suppress(found, EVERY)
+    assert len(kept) == 0
+    assert suppressors(found, kept, 0.5).by.tolist() == [-1] * 5
+
+
 @pytest.mark.parametrize("flip", [False, True])
 def test_heads_of_another_model_can_read_the_same_maps(small_model: FastRCNN, flip: bool) -> None:
     """Compression changes the heads only, so that detections at many ranks need one map."""

@@ -75,6 +75,8 @@ def suppressors(candidates: Candidates, kept: Tensor, nms_iou: float) -> Suppres
     """
     by, overlap = torch.full_like(candidates.labels, -1), torch.zeros_like(candidates.scores)
     removed = torch.ones(len(by), dtype=torch.bool).index_fill(0, kept, False).nonzero().squeeze(1)
+    if len(kept) == 0:  # no score is a number
+        return Suppressors(by, overlap)
     for block in blocks(len(removed), len(kept)):
         rows = removed[block]
         overlaps = iou_matrix(candidates.boxes[rows], candidates.boxes[kept])
