@@ -18,7 +18,6 @@ from markupsafe import Markup
 
 from frcnn_cli import __version__
 from frcnn_cli.engine.detection.run import Detector
-from frcnn_cli.engine.pages.explain import sections
 from frcnn_cli.engine.pages.explain.subject import Subject, make_subject
 from frcnn_cli.engine.pages.self_contained import assemble_page
 from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message
@@ -143,7 +142,7 @@ def write_page(
 
 
 def _numbers(name: str, subject: Subject) -> dict[str, Any]:
-    module = importlib.import_module(f"{sections.__name__}.{name}")
+    module = importlib.import_module(f"{__package__}.sections.{name}")
     numbers: dict[str, Any] = getattr(module, f"{name}_numbers")(subject)
     return numbers
 

@@ -15,10 +15,12 @@ from frcnn_cli.engine.detection.image import detect_in_views
 from frcnn_cli.engine.detection.views import Maps, class_scores, read_maps
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.receptive_field import Window
 from frcnn_cli.engine.network.transforms import image_scale
 from frcnn_cli.engine.pages.explain.chosen import Reason, choose_rois
 from frcnn_cli.engine.records import Detections, GroundTruth
 from frcnn_cli.engine.settings import DetectSettings
+from frcnn_kernels.reference import roi_window, sub_windows
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 
@@ -69,6 +71,21 @@ class Subject:
     def chosen_rois(self) -> Tensor:
         """The RoIs that the page shows in full, (up to 40, 5)."""
         return self.rois[torch.tensor(self.chosen)]
+
+    def chosen_windows(self) -> list[Window | None]:
+        """The cells of the map from which each of them is pooled; None if there are none."""
+        model, size = self.model, self.feature_map.shape[2:]
+        windows: list[Window | None] = []
+        for _, x1, y1, x2, y2 in self.chosen_rois.tolist():
+            rows, columns = (
+                range(bins[0][0], bins[-1][1])
+                for corners, count, cells in zip(
+                    ((y1, y2), (x1, x2)), model.pooled, size, strict=True
+                )
+                for bins in [sub_windows(*roi_window(*corners, 1 / model.stride), count, cells)]
+            )
+            windows.append(Window(rows, columns) if rows and columns else None)
+        return windows
 
 
 def make_subject(

@@ -17,7 +17,6 @@ from frcnn_cli.engine.network.transforms import image_tensor
 from frcnn_cli.engine.pages.explain.sections.rounding import rounded
 from frcnn_cli.engine.pages.explain.subject import Subject
 from frcnn_cli.engine.settings import Architecture, Sampling
-from frcnn_kernels.reference import roi_window, sub_windows
 
 # By `frcnn bench sampling`; docs/experiments.md has the whole measurement.
 MEASURED = {
@@ -53,26 +52,12 @@ def field_numbers(subject: Subject) -> dict[str, Any]:
         ],
         "fields": [
             None if window is None else _field(fields.of(window), size, subject.scale)
-            for window in windows_of(subject)
+            for window in subject.chosen_windows()
         ],
         "cell": _one_cell(architecture.backbone),
         "costs": _costs(architecture, size),
         "measured": MEASURED,
     }
-
-
-def windows_of(subject: Subject) -> list[Window | None]:
-    """The cells of the map from which each chosen RoI is pooled; None if there are none."""
-    model, size = subject.model, subject.feature_map.shape[2:]
-    windows: list[Window | None] = []
-    for _, x1, y1, x2, y2 in subject.chosen_rois.tolist():
-        rows, columns = (
-            range(bins[0][0], bins[-1][1])
-            for corners, count, cells in zip(((y1, y2), (x1, x2)), model.pooled, size, strict=True)
-            for bins in [sub_windows(*roi_window(*corners, 1 / model.stride), count, cells)]
-        )
-        windows.append(Window(rows, columns) if rows and columns else None)
-    return windows
 
 
 def _field(field: Field, size: Size, scale: float) -> dict[str, Any]:

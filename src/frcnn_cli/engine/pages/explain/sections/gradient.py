@@ -14,7 +14,6 @@ from frcnn_cli.engine.pages.explain.sample import (
     sample_forward,
     sample_rois_of,
 )
-from frcnn_cli.engine.pages.explain.sections.field import windows_of
 from frcnn_cli.engine.pages.explain.sections.rounding import rounded
 from frcnn_cli.engine.pages.explain.subject import Subject
 from frcnn_cli.engine.records import BACKGROUND
@@ -72,7 +71,7 @@ def gradient_numbers(subject: Subject) -> dict[str, Any]:
         ],
         "windows": [
             None if window is None else [[part[0], part[-1]] for part in window]
-            for window in windows_of(subject)
+            for window in subject.chosen_windows()
         ],
     }
 
