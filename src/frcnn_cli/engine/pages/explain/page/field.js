@@ -5,7 +5,10 @@ explain.section("field", (numbers, root) => {
   const { layers, costs, measured } = numbers;
   const [inputWidth, inputHeight] = numbers.input;
   const slider = find("step");
-  const billions = (value) => `${fixed(value / 1e9, value < 1e10 ? 2 : value < 1e11 ? 1 : 0)} billion`;
+  const large = (value) => {
+    const [unit, name] = value < 1e9 ? [1e6, "million"] : [1e9, "billion"];
+    return `${fixed(value / unit, value < 10 * unit ? 2 : value < 100 * unit ? 1 : 0)} ${name}`;
+  };
   const percent = (share) => `${fixed(100 * share, share < 0.0995 ? 1 : 0)}%`;
   const area = ([x1, y1, x2, y2]) => (x2 - x1 + 1) * (y2 - y1 + 1);
   const whole = page.image.width * page.image.height;
@@ -18,6 +21,12 @@ explain.section("field", (numbers, root) => {
   const used = () => {
     const step = Number(slider.value);
     return step ? numbers.fields[k]?.steps[step - 1] : page.chosen[k].box;
+  };
+
+  // After how many layers the field has its whole size.
+  const early = (field) => {
+    const enough = numbers.fields[k].steps.findIndex((box) => area(box) === area(field)) + 1;
+    return enough < layers.length ? `The first ${enough} of ${layers.length} layers, counted from the map, reach as far. ` : "";
   };
 
   const image = explain.image(find("image"), (context, unit) => {
@@ -43,7 +52,7 @@ explain.section("field", (numbers, root) => {
     const words = !field
       ? "This proposal lies beyond the last cell of the map. It pools nothing, and depends on no pixel."
       : step === layers.length
-        ? `After all ${layers.length} layers that look at neighbours: the proposal depends on ${share} of the image.`
+        ? `The receptive field of the proposal: it depends on ${share} of the image. ${early(field)}Move the slider to see how it grows.`
         : step
           ? `Back to the input of ${name}, which covers ${share} of the image.`
           : `The proposal itself, ${share} of the image. Move the slider to go back through the layers.`;
@@ -69,16 +78,15 @@ explain.section("field", (numbers, root) => {
       [`${costs.rois} images, as R-CNN and SPPnet`, costs.rois, costs.roi_centric],
     ].map(([name, images, total]) => [
       name,
-      `${images} × ${billions(costs.image)}`,
-      `${costs.rois} × ${billions(costs.roi)}`,
-      billions(total),
+      `${images} × ${large(costs.image)}`.replaceAll(" ", "\u00a0"),
+      large(total),
       explain.bar(total / costs.roi_centric),
     ]),
   );
   find("costs-words").textContent =
-    `Multiplications and additions of the forward pass, for images of this size: ${billions(costs.image)} for the convolutions of ` +
-    `an image, and ${billions(costs.roi)} for the heads of a proposal. With ${costs.rois} images the convolutions cost ` +
-    `${billions(convolutions(costs.rois))} instead of ${billions(convolutions(costs.images))}; the heads cost ${billions(heads)} in both cases. ` +
+    `Multiplications and additions of the forward pass, for images of this size: ${large(costs.image)} for the convolutions of ` +
+    `an image, and ${large(costs.roi)} for the layers after pooling, for each proposal. With ${costs.rois} images the convolutions cost ` +
+    `${large(convolutions(costs.rois))} instead of ${large(convolutions(costs.images))}; the layers after pooling cost ${large(heads)} in both cases. ` +
     `Together that is ${fixed(costs.ratio, costs.ratio < 10 ? 1 : 0)} times as much. The backward pass costs about twice the forward pass, in both cases.`;
   find("measured").append(
     "The paper calls sampling from 2 images roughly 64 times faster. Measured by ",
@@ -94,7 +102,7 @@ explain.section("field", (numbers, root) => {
       const [x1, y1, x2, y2] = page.chosen[k].box;
       const field = numbers.fields[k];
       explain.rows(find("sizes"), [
-        ["Proposal", fixed((x2 - x1 + 1) * scale, 0), fixed((y2 - y1 + 1) * scale, 0), percent(area(page.chosen[k].box) / whole)],
+        ["Proposal", fixed(Math.min((x2 - x1 + 1) * scale, inputWidth), 0), fixed(Math.min((y2 - y1 + 1) * scale, inputHeight), 0), percent(area(page.chosen[k].box) / whole)],
         ["Receptive field", ...(field ? [...field.pixels.map(String), percent(field.share)] : ["0", "0", "0%"])],
         ["Input of the network", String(inputWidth), String(inputHeight), "100%"],
       ]);

@@ -7,6 +7,7 @@ explain.section("gradient", (numbers, root) => {
   const [shown, channel, row, column] = ["shown", "channel", "row", "column"].map(find);
   const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
   const gradients = (number) => count(number, "gradient", "gradients");
+  const photo = document.getElementById("photo");
   let k = 0;
 
   shown.options[0].textContent = `gradients in all ${numbers.all_channels} channels`;
@@ -41,10 +42,18 @@ explain.section("gradient", (numbers, root) => {
   const map = explain.canvas(find("map"), width, height, (context, unit) => {
     const all = counts();
     const most = Math.max(1, ...all);
+    context.fillStyle = explain.colour("--panel");
+    context.fillRect(0, 0, width, height);
+    // Cell i of the map is centred on pixel i times the stride.
+    context.globalAlpha = 0.3;
+    context.filter = "grayscale(1)";
+    context.drawImage(photo, 0.5, 0.5, page.image.width / numbers.cell, page.image.height / numbers.cell);
+    context.globalAlpha = 1;
+    context.filter = "none";
     all.forEach((value, cell) => {
       // The root shows small counts beside large ones.
-      context.fillStyle = explain.shade(Math.sqrt(value / most), "--second");
-      context.fillRect(cell % width, Math.floor(cell / width), 1 + unit / 2, 1 + unit / 2);
+      context.fillStyle = explain.colour("--second", 0.9 * Math.sqrt(value / most));
+      context.fillRect(cell % width, Math.floor(cell / width), 1, 1);
     });
     context.lineWidth = 2.5 * unit;
     if (numbers.windows[k]) {
@@ -75,14 +84,14 @@ explain.section("gradient", (numbers, root) => {
     find("sum").textContent = !found.length
       ? `${inCell}, so no gradient reaches it: ∂L/∂x = 0.`
       : numbers.missing === null
-        ? `${inCell}. ∂L/∂x = ${written.join("")}${more ? ` + ${more} more` : ""} = ${fixed(total)} (× 10${exponent})`
+        ? `${inCell}. ∂L/∂x = ${written.join("")}${more ? ` … (${more} more)` : ""} = ${fixed(total)} (× 10${exponent})`
         : `${inCell}: ∂L/∂x is the sum of their ${gradients(found.length)}.`;
     explain.rows(
       find("terms"),
       found.map(({ r, j, value }) => [
         `${r + 1}${numbers.rois[r].label ? `: ${numbers.rois[r].label}` : ""}`,
         `${Math.floor(j / bins)}, ${j % bins}`,
-        fixed(value),
+        ...(numbers.missing === null ? [fixed(value)] : []),
       ]),
     );
     map.redraw();
@@ -113,7 +122,11 @@ explain.section("gradient", (numbers, root) => {
   find("most").addEventListener("click", () => choose(...busiest([[0, height - 1], [0, width - 1]])));
 
   const drawn = count(numbers.rois.length, "proposal", "proposals");
-  const values = numbers.missing === null ? "Without the other image of the mini-batch, L is the mean over these. " : `${numbers.missing} Without it, this section shows where gradients fall, but not their values. `;
+  const values =
+    numbers.missing === null
+      ? "L is the mean loss of the first head over them; a mini-batch has a second image with as many."
+      : "The section on the loss says why there is no loss, so this one shows where gradients fall, but not their values.";
+  find("values").hidden = numbers.missing !== null;
   find("sample").textContent =
     (numbers.rois[0]?.label ? `The ${drawn} of the previous section's mini-batch` : `${drawn} drawn at random`) +
     ` have ${count(numbers.outputs, "output", "outputs")} after pooling (${numbers.rois.length} × ${numbers.all_channels} channels × ${numbers.pooled.join(" × ")} bins)` +

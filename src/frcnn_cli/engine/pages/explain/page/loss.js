@@ -17,6 +17,7 @@ explain.section("loss", (numbers, root) => {
   };
   const COORDINATES = ["x", "y", "w", "h"];
   const COLOURS = ["--first", "--second", "--good", "--bad"];
+  const size = (value) => (value === null ? "–" : fixed(value, value < 0.1 ? 4 : 3));
   let k = 0;
   const roi = () => numbers.rois[k];
 
@@ -54,10 +55,10 @@ explain.section("loss", (numbers, root) => {
       line(at(x, 0), at(x, most));
       text(fixed(x, 0), [at(x, 0)[0], HEIGHT - BELOW + 17 * unit], "center");
     }
-    const step = Math.max(1, Math.round(most / 4));
+    const step = most < 2 ? 0.5 : Math.ceil(most / 4);
     for (let y = 0; y <= most; y += step) {
       line(at(-end, y), at(end, y));
-      text(fixed(y, 0), [LEFT - 6 * unit, at(0, y)[1] + 4 * unit], "right");
+      text(fixed(y, step < 1 ? 1 : 0), [LEFT - 6 * unit, at(0, y)[1] + 4 * unit], "right");
     }
     const path = (values, colour, dash) => {
       context.beginPath();
@@ -70,31 +71,36 @@ explain.section("loss", (numbers, root) => {
     };
     path(curve.l2, "--muted", [6, 5]);
     path(curve.smooth_l1, "--ink", []);
-    roi().x?.forEach((x, index) => {
-      const [left, top] = at(x, roi().smooth_l1[index]);
+    const points = (roi().x ?? []).map((x, index) => ({ index, place: at(x, roi().smooth_l1[index]) }));
+    points.sort((first, second) => first.place[0] - second.place[0]);
+    let [previous, level] = [-Infinity, 0];
+    for (const { index, place: [left, top] } of points) {
       context.beginPath();
       context.arc(left, top, 5 * unit, 0, 2 * Math.PI);
       context.fillStyle = explain.colour(COLOURS[index]);
       context.fill();
-      // Letters at different heights: points at the bottom of the curve lie close together.
-      text(COORDINATES[index], [left, top - (9 + 13 * index) * unit], "center", COLOURS[index]);
-    });
+      // Letters of points that lie close together are stacked.
+      level = left - previous < 13 * unit ? level + 1 : 0;
+      previous = left;
+      text(COORDINATES[index], [left, top - (10 + 14 * level) * unit], "center", COLOURS[index]);
+    }
   });
 
   const sentence = ({ role, iou, object, label, p }) => {
-    const near = object ? `an IoU of ${fixed(iou)} with the ${object}` : "no overlap with an object";
-    if (role === "too far") return `This proposal has ${near}. Training does not draw it: background is drawn from proposals with an IoU of at least ${low}, which are harder.`;
-    if (role === "ignored") return `This proposal lies on an object that is marked difficult, or on a crowd. Training does not draw it.`;
-    const meaning = role === "foreground" ? `is foreground: it should become ${label}` : "is background, u = 0";
-    return `With ${near}, this proposal ${meaning}. The network gives ${label} a probability of ${fixed(p, p > 0.995 || p < 0.01 ? 4 : 2)}.`;
+    const near = object ? `This proposal has an IoU of ${fixed(iou)} with the ${object}` : "This proposal overlaps no object";
+    if (role === "too far") return `${near}. Training does not draw it: background is drawn from proposals with an IoU of at least ${low}, which are harder to tell from objects.`;
+    if (role === "ignored") return "This proposal lies on an object that is marked difficult, or on a crowd. Training does not draw it.";
+    const meaning = role === "foreground" ? `so it is foreground: its true class u is ${label}` : "so it is background, u = 0";
+    return `${near}, ${meaning}. The network gives ${label} a probability of ${fixed(p, p > 0.995 || p < 0.01 ? 4 : 2)}.`;
   };
 
   find("sample").textContent =
     `A mini-batch draws ${sample.rois} of them from this image${sample.rois ? `, here ${sample.foreground} foreground and ${sample.rois - sample.foreground} background` : ""}. ` +
-    `Their mean loss is ${short(sample.total)}: ${short(sample.classification)} for the classes, and ${short(sample.box_regression)} for the boxes, which the background shares as 0.`;
+    `Their mean loss is ${size(sample.total)}: ${size(sample.classification)} for the classes, and ${size(sample.box_regression)} for the boxes, where background counts as 0.`;
   find("head").textContent =
     (lambda ? `λ is ${lambda}, as in the paper. ` : "λ is 0: this network has no box regression. ") +
-    "The numbers are those of the first head, without dropout, and with the sampling rules of the paper; the model may have been trained with others.";
+    "The numbers are those of the first head, without dropout, by the sampling rules of the paper; the model may have been trained with others." +
+    (numbers.cascade ? " The second head has a loss of the same form, for the boxes that the first one predicts." : "");
 
   return {
     show(chosen) {
@@ -107,14 +113,17 @@ explain.section("loss", (numbers, root) => {
         ["IoU with the nearest object", fixed(iou)],
         ["Role", ROLES[role][0]],
         ["True class u", isDrawn ? label : "–"],
-        ["Its probability p\u1d64", short(p)],
-        ["−log p\u1d64", short(classification)],
-        [`λ × smooth L1, λ = ${lambda}`, isDrawn ? (role === "foreground" ? short(lambda * box_regression) : "0 (background)") : "–"],
-        ["Loss L", isDrawn ? short(classification + lambda * box_regression) : "none"],
+        ["Its probability p\u1d64", size(p)],
+        ["−log p\u1d64", size(classification)],
+        [`λ Σ smooth L1, λ = ${lambda}`, isDrawn ? (role === "foreground" ? size(lambda * box_regression) : "0 (background)") : "–"],
+        ["Loss L", isDrawn ? size(classification + lambda * box_regression) : "none"],
       ]);
       find("terms").lastElementChild.classList.add("marked");
       const roles = Object.keys(ROLES).filter((name) => numbers.roles[name] || name === "foreground" || name === "background");
       explain.rows(find("roles"), roles.map((name) => [...ROLES[name], String(numbers.roles[name])]), (index) => roles[index] === role);
+      find("legend").textContent =
+        `Yellow: the proposal. ${object ? "Green: the object that it overlaps most. " : ""}` +
+        (role === "foreground" ? "Orange, dashed: where the network's offsets for class u move the proposal." : "");
       find("boxes").hidden = role !== "foreground";
       if (role === "foreground") {
         const of = roi();
@@ -123,6 +132,7 @@ explain.section("loss", (numbers, root) => {
           ...COORDINATES.map((name, i) => [name, ...["t", "v", "t_normalised", "v_normalised", "x", "smooth_l1", "l2"].map((column) => short(of[column][i]))]),
           ["Sum", "", "", "", "", "", short(of.box_regression), short(sum(of.l2))],
         ]);
+        find("offsets").lastElementChild.classList.add("marked");
         find("curve").setAttribute("aria-label", `Smooth L1 against t minus v, with the points ${COORDINATES.map((name, i) => `${name} at ${short(of.x[i])}: ${short(of.smooth_l1[i])}`).join(", ")}.`);
         plot.redraw();
       }

@@ -53,6 +53,7 @@ def loss_numbers(subject: Subject) -> dict[str, Any]:
         losses = sample_forward(subject, sample, subject.feature_map).losses
     return {
         "missing": None,
+        "cascade": subject.model.second is not None,
         "lambda": box_weight(subject),
         "foreground_iou": SAMPLING.foreground_iou,
         "background_iou": list(SAMPLING.background_iou),
