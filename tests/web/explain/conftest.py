@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from browser import NARROW, WIDE, Browser
+from browser import Browser
+from explained_page import open_page
 from made_up_subject import made_up_subject
 
 from frcnn_cli.engine.pages.explain.page import explain_subject, write_page
@@ -50,14 +51,3 @@ def opened(chromium: Browser, explained: Explained) -> Browser:
 def opened_cascade(chromium: Browser, explained_cascade: Explained) -> Browser:
     """The page `explained_cascade`, ready, with the first proposal chosen."""
     return open_page(chromium, explained_cascade.page)
-
-
-def open_page(chromium: Browser, page: Path, narrow: bool = False, dark: bool = False) -> Browser:
-    """Open a page, and wait until its sections are drawn."""
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    chromium.open(page, NARROW if narrow else WIDE, "dark" if dark else "light")
-    WebDriverWait(chromium.driver, timeout=20, poll_frequency=0.01).until(
-        lambda _: chromium.run("return 'ready' in document.body.dataset")
-    )
-    return chromium

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from browser import Browser
-from test_pooling_page import set_value, table
+from explained_page import set_value, table
 
 from frcnn_cli.engine.network.layer_costs import layer_costs
 

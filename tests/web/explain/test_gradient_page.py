@@ -10,7 +10,7 @@ import pytest
 import torch
 import torchvision
 from browser import Browser
-from test_pooling_page import set_value, shown, table
+from explained_page import set_value, shown, table
 
 from frcnn_cli.engine.network.losses import multi_task_loss
 from frcnn_cli.engine.pages.explain.sample import draw_sample

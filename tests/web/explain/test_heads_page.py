@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Browser
-from test_pooling_page import shown, table
+from explained_page import shown, table
 
 
 @pytest.mark.parametrize("k", [0, 11])
@@ -29,6 +29,9 @@ def test_layers_scores_and_boxes(opened: Browser, explained: Any, k: int) -> Non
     best = 1 + int(scores[1:].argmax())
     marked = opened.run("return document.querySelector('#heads-scores .marked th').textContent")
     assert marked == names[best]
+    verdict = "enough for" if scores[best] >= 0.3 else "below the threshold of 0.3"
+    text = opened.one("#heads-scores-words").text
+    assert text.startswith(f"The best class is {names[best]}, {scores[best]:.3f}, {verdict}")
     offsets = [[shown(text) for text in row[1:]] for row in table(opened, "#heads-offsets")]
     assert np.allclose(np.multiply(*offsets[:2]) + offsets[2], offsets[3], atol=3e-3)
     boxes = [[shown(text) for text in row[1:]] for row in table(opened, "#heads-boxes")]
@@ -48,7 +51,10 @@ def test_the_second_head_and_the_ranker(opened_cascade: Browser, explained_casca
     values = [numbers["second"]["scores"], numbers["scores"], numbers["second"]["mean"]]
     returned, first, mean = (f"{list_[k][best]:.3f}" for list_ in values)
     assert f"it returns {returned}, the first head {first}" in text
-    assert f"their mean, {mean}." in text
+    assert f"their mean, {mean}, " in text
+    is_detection = numbers["second"]["mean"][k][best] >= 0.3
+    assert ("enough for a detection" in text) == is_detection
+    assert ("below the threshold of 0.3" in text) == (not is_detection)
     rows = table(opened_cascade, "#heads-boxes")
     shown_box = [shown(value) for value in rows[2][1:]]
     assert np.allclose(shown_box, numbers["second"]["box"][k], atol=0.06)

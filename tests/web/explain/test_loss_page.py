@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from browser import Browser
-from test_pooling_page import shown, table
+from explained_page import shown, table
 
 from frcnn_cli.engine.boxes import iou_matrix
 

@@ -7,24 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Browser
+from explained_page import shown, table
 
 from frcnn_cli.engine.network.transforms import image_tensor
-
-
-def cells(browser: Browser, table: str) -> list[list[str]]:
-    texts: list[list[str]] = browser.run(
-        "return [...document.querySelectorAll(arguments[0] + ' tr')]"
-        ".map(row => [...row.cells].map(cell => cell.textContent))",
-        table,
-    )
-    return texts
 
 
 def test_sizes(opened: Browser, explained: Any) -> None:
     model = explained.subject.model
     tensor, _ = image_tensor(explained.subject.image, model.architecture.preprocessing)
     _, _, height, width = model.features(tensor[None]).shape
-    assert [row[1:] for row in cells(opened, "#map-sizes")] == [
+    assert [row[1:] for row in table(opened, "#map-sizes")] == [
         ["128", "96"],
         [str(tensor.shape[2]), str(tensor.shape[1])],
         [str(width), str(height)],
@@ -38,9 +30,9 @@ def test_the_places_of_the_chosen_proposal(opened: Browser, explained: Any, k: i
     opened.run("explain.select(arguments[0])", k)
     box = subject.proposals.boxes[subject.chosen[k]]
     expected = [(box, 0), (box * subject.scale, 1), (box * subject.scale / 8, 2)]
-    for row, (values, digits) in zip(cells(opened, "#map-places"), expected, strict=True):
-        shown = [float(text.replace("−", "-")) for text in row[1:]]
-        assert np.allclose(shown, values, atol=0.51 * 10.0**-digits)
+    for row, (values, digits) in zip(table(opened, "#map-places"), expected, strict=True):
+        found = [shown(text) for text in row[1:]]
+        assert np.allclose(found, values, atol=0.51 * 10.0**-digits)
     assert f"Proposal {k + 1} of 40" in opened.one("#map-image-words").text
 
 

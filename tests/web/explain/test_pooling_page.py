@@ -9,32 +9,11 @@ import numpy as np
 import pytest
 import torchvision
 from browser import Browser
+from explained_page import set_value, shown, table
 
 
 def numbers_of(text: str) -> list[int]:
     return [int(number) for number in re.findall(r"\d+", text)]
-
-
-def shown(text: str) -> float:
-    return float(text.replace("−", "-"))
-
-
-def table(browser: Browser, selector: str) -> list[list[str]]:
-    texts: list[list[str]] = browser.run(
-        "return [...document.querySelectorAll(arguments[0] + ' tr')]"
-        ".map(row => [...row.cells].map(cell => cell.textContent))",
-        selector,
-    )
-    return texts
-
-
-def set_value(browser: Browser, selector: str, value: int) -> None:
-    browser.run(
-        "const e = document.querySelector(arguments[0]); e.value = arguments[1];"
-        "e.dispatchEvent(new Event('input', {bubbles: true}))",
-        selector,
-        value,
-    )
 
 
 @pytest.mark.parametrize(("k", "channel"), [(0, 0), (5, 3), (12, 7)])

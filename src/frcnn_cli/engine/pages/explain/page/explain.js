@@ -77,6 +77,7 @@ const explain = (() => {
     }
     select(0);
     document.body.dataset.ready = "";
+    performance.mark("ready");
   };
 
   document.addEventListener("DOMContentLoaded", start);

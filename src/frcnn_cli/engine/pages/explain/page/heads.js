@@ -23,6 +23,12 @@ explain.section("heads", (numbers, root) => {
     rows(find(name), index[k].map((each, i) => [`${each + 1}`, bar(values[k][i] / most), short(values[k][i])]));
   };
 
+  const verdict = (score) => {
+    const { threshold } = numbers;
+    if (threshold === null || score >= threshold) return "enough for a detection, unless a better box suppresses it.";
+    return `below the threshold of ${threshold}: no detection.`;
+  };
+
   const showScores = () => {
     const scores = numbers.scores[k];
     const order = scores.map((_, label) => label).sort((a, b) => scores[b] - scores[a]);
@@ -37,9 +43,7 @@ explain.section("heads", (numbers, root) => {
     const sum = rest.reduce((total, label) => total + scores[label], 0);
     find("scores-words").textContent =
       (rest.length ? `${rest.length} other classes${isMargin ? "" : `: ${fixed(sum, 3)} together`}. ` : "") +
-      (order[0] === 0 && !isMargin
-        ? `Background wins, so this proposal becomes no detection unless the threshold is below ${fixed(scores[numbers.best[k]], 3)}.`
-        : `The best class is ${names[numbers.best[k]]}.`);
+      `The best class is ${names[numbers.best[k]]}, ${fixed(scores[numbers.best[k]], 3)}${numbers.second ? "." : `, ${verdict(scores[numbers.best[k]])}`}`;
   };
 
   const showBox = () => {
@@ -82,7 +86,7 @@ explain.section("heads", (numbers, root) => {
       const [label, own] = [names[best[k]], (list) => fixed(list[k][best[k]], 3)];
       parts.push(
         `The second head pools again at the box of the first. For ${label} it returns ${own(scores)}, ` +
-          `the first head ${own(numbers.scores)}; the score of the detection is their mean, ${own(mean)}.`,
+          `the first head ${own(numbers.scores)}; the score is their mean, ${own(mean)}, ${verdict(mean[k][best[k]])}`,
       );
     }
     find("more").textContent = parts.join(" ");

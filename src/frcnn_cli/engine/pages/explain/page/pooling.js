@@ -109,7 +109,8 @@ explain.section("pooling", (numbers, root) => {
       cellOf(i, j) < 0
         ? "The bin has no cell of the map: its result is 0."
         : `Maximum ${short(maximum(i, j))}, in row ${best[0]}, column ${best[1]} of the map (the argmax).`;
-    const place = grid(Math.max(0, bottom - top), Math.max(0, right - left), (y, x) => [top + y, left + x]);
+    const isEmpty = bottom <= top || right <= left;
+    const place = isEmpty ? [] : grid(bottom - top, right - left, (y, x) => [top + y, left + x]);
     rows(find("bin-head"), [["row", ...(place[0] ?? []).map(([, x]) => String(x))]]);
     rows(find("bin-cells"), place.map((line) => [String(line[0][0]), ...line.map((each) => short(valueAt(...each)))]));
     find("bin-cells").rows[best[0] - top]?.cells[best[1] - left + 1].classList.add("top");

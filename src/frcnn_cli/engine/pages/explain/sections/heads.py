@@ -30,7 +30,8 @@ def heads_numbers(subject: Subject) -> dict[str, Any]:
     the background and all classes. best: the label of the best class. predicted: its offsets as
     the layer returns them; offsets: denormalised, with means and deviations; box: what they make of
     the proposal, clipped. second: what the second head does then. places: in the ranker's order,
-    from 1. The last two are None for a model without this part.
+    from 1. Both are None for a model without this part. most: RoIs that detection reads by the
+    ranker. threshold: of a detection's score.
     """
     model, rows = subject.model, torch.tensor(subject.chosen)
     with torch.no_grad():
@@ -59,6 +60,7 @@ def heads_numbers(subject: Subject) -> dict[str, Any]:
         "second": second,
         "places": _places(subject),
         "most": subject.settings.max_proposals,
+        "threshold": subject.settings.score_threshold,
     }
 
 
