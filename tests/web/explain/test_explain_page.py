@@ -58,8 +58,13 @@ def test_it_logs_no_errors_requests_nothing_and_is_not_too_wide(
     assert chromium.errors() == []
     assert [u for u in chromium.requests() if not u.startswith("data:")] == [page.as_uri()]
     assert chromium.run("return document.documentElement.scrollWidth - innerWidth") <= 0
-    drawn = "return [...document.querySelectorAll('canvas')].map(c => c.clientWidth)"
-    assert all(0 < width <= (360 if narrow else 1280) for width in chromium.run(drawn))
+    chromium.run("drawing.flush()")
+    widths = chromium.run(
+        "return [...document.querySelectorAll('canvas')]"
+        ".filter(c => c.parentElement.clientWidth).map(c => c.clientWidth)"
+    )
+    assert len(widths) > 5
+    assert all(0 < width <= (360 if narrow else 1280) for width in widths)
 
 
 def test_everything_is_there_in_words(opened: Browser) -> None:
@@ -69,6 +74,7 @@ def test_everything_is_there_in_words(opened: Browser) -> None:
     ]
     unnamed = (
         "return [...document.querySelectorAll('canvas')]"
+        ".filter(c => c.parentElement.clientWidth)"
         ".filter(c => c.getAttribute('role') !== 'img' || !c.getAttribute('aria-label'))"
         ".map(c => c.id)"
     )
@@ -101,11 +107,21 @@ def test_the_theme_changes_drawings(opened: Browser) -> None:
     opened.run("localStorage.clear()")
 
 
+def seconds(chromium: Browser) -> float:
+    metrics = chromium.cdp("Performance.getMetrics")["metrics"]
+    return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
+
+
 def test_it_is_small_and_ready_soon(chromium: Browser, explained: Any) -> None:
     assert explained.page.stat().st_size < 2_000_000
+    # Of the processor: other programs may use it, too.
+    chromium.cdp("Performance.enable", timeDomain="threadTicks")
+    before = seconds(chromium)
     open_page(chromium, explained.page)
-    ready = "return performance.getEntriesByName('ready')[0].startTime"
-    assert chromium.run(ready) < 2000
+    assert 0.01 < seconds(chromium) - before < 2
+    before = seconds(chromium)
+    chromium.run("explain.select(9); drawing.flush()")
+    assert seconds(chromium) - before < 0.5
 
 
 def test_a_page_of_svms(chromium: Browser, tmp_path: Path) -> None:

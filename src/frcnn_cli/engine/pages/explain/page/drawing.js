@@ -1,6 +1,12 @@
 // Drawings on canvases, in the colours of the theme and as wide as the page allows.
 const drawing = ((photo) => {
   const drawings = new Set();
+  const stale = new Set();
+  // Drawings that change several times before the screen does are drawn once.
+  const flush = () => {
+    for (const each of stale) each.draw();
+    stale.clear();
+  };
 
   // ---- Colours of the theme, resolved for canvases.
   const probe = document.getElementById("probe");
@@ -25,6 +31,10 @@ const drawing = ((photo) => {
   const canvas = (element, width, height, draw) => {
     const own = { element, width, height, shown: 0 };
     own.redraw = () => {
+      if (!stale.size) requestAnimationFrame(flush);
+      stale.add(own);
+    };
+    own.draw = () => {
       const shown = element.parentElement.clientWidth;
       if (!shown) return;
       const most = Number(element.dataset.height) || 640; // on the screen
@@ -124,5 +134,5 @@ const drawing = ((photo) => {
     for (const each of drawings) if (each.element.parentElement.clientWidth !== each.shown) each.redraw();
   };
 
-  return { colour, shade, canvas, image, box, heat, outline, write, redraw, fit };
+  return { colour, shade, canvas, image, box, heat, outline, write, redraw, fit, flush };
 })(document.getElementById("photo"));

@@ -76,8 +76,8 @@ const explain = (() => {
       if (name in numbers) sections.push(make(numbers[name], document.getElementById(name)));
     }
     select(0);
+    drawing.flush();
     document.body.dataset.ready = "";
-    performance.mark("ready");
   };
 
   document.addEventListener("DOMContentLoaded", start);
