@@ -31,6 +31,12 @@ def map_gradient(subject: Subject) -> np.ndarray:
     return feature_map.grad[0].numpy()
 
 
+def counts_of(argmax: list[list[int]]) -> np.ndarray:
+    """How many bins have their maximum in each cell."""
+    cells = np.ravel(argmax)
+    return np.bincount(cells[cells >= 0], minlength=12 * 16)
+
+
 def choose(browser: Browser, row: int, column: int) -> None:
     set_value(browser, "#gradient-row", row)
     set_value(browser, "#gradient-column", column)
@@ -43,7 +49,7 @@ def test_the_sum_of_a_cell_is_its_gradient(opened: Browser, explained: Any) -> N
     for index in (0, 3):
         set_value(opened, "#gradient-channel", index)
         channel = numbers["channels"][index]["channel"]
-        counts = np.bincount(np.ravel(numbers["channels"][index]["argmax"]), minlength=12 * 16)
+        counts = counts_of(numbers["channels"][index]["argmax"])
         for cell in (int(counts.argmax()), int(np.flatnonzero(counts == 0)[0])):
             row, column = divmod(cell, 16)
             choose(opened, row, column)
@@ -71,10 +77,10 @@ def test_the_heat_map_counts_all_channels_or_one(opened: Browser, explained: Any
     words = opened.one("#gradient-words").text
     assert f"{total:,} gradients in all channels fall on {reached} of 192 cells" in words
     set_value(opened, "#gradient-shown", "one")  # type: ignore[arg-type]
-    argmax = np.ravel(numbers["channels"][0]["argmax"])
+    counts = counts_of(numbers["channels"][0]["argmax"])
     words = opened.one("#gradient-words").text
-    assert f"{(argmax >= 0).sum():,} gradients in channel" in words
-    assert f"fall on {len(set(argmax[argmax >= 0]))} of 192 cells" in words
+    assert f"{counts.sum():,} gradients in channel" in words
+    assert f"fall on {np.count_nonzero(counts)} of 192 cells" in words
 
 
 def test_a_click_and_the_button_choose_a_cell(opened: Browser, explained: Any) -> None:
@@ -85,8 +91,8 @@ def test_a_click_and_the_button_choose_a_cell(opened: Browser, explained: Any) -
     )
     assert opened.one("#gradient-title-of-cell").text == "The cell in row 3, column 5"
     opened.run("document.getElementById('gradient-most').click()")
-    argmax = np.ravel(explained.numbers["gradient"]["channels"][0]["argmax"])
-    row, column = divmod(int(np.bincount(argmax[argmax >= 0]).argmax()), 16)
+    counts = counts_of(explained.numbers["gradient"]["channels"][0]["argmax"])
+    row, column = divmod(int(counts.argmax()), 16)
     title = opened.one("#gradient-title-of-cell").text
     assert title == f"The cell in row {row}, column {column}"
 
