@@ -99,7 +99,7 @@ def explain_image(
         numbers = explain_subject(subject, lambda name: advance(1, name))
     source = detector.source
     name = Path(source.file).name if isinstance(source, Precomputed) else source.name
-    return Explained(write_page(subject, numbers, folder, loaded.name, name), numbers)
+    return Explained(write_page(subject, numbers, folder, loaded.short_name, name), numbers)
 
 
 def explain_subject(

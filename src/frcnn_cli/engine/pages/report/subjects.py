@@ -26,8 +26,6 @@ from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
 from frcnn_cli.engine.evaluation.voc import precision_recall_curves
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import seen_images, warn_early
-from frcnn_cli.engine.models.shipped.table import shipped_name
-from frcnn_cli.engine.models.store import MODEL_FILE
 from frcnn_cli.engine.network.model import parameter_count
 from frcnn_cli.engine.pages.report.page import write_report
 from frcnn_cli.engine.pages.report.records import Report, Subject
@@ -181,11 +179,10 @@ def subject_of_model(
     """
     path = loaded.path.resolve()
     folder = path.parent
-    own_name = folder.name if path.name == MODEL_FILE else f"{folder.name}/{path.stem}"
     return _subject(
         dataset,
         detections,
-        shipped_name(path) or own_name,
+        loaded.short_name,
         main_settings(loaded),
         all_settings=all_settings(loaded.experiment),
         log=read_training_log(folder),
