@@ -26,7 +26,7 @@ def test_the_loss_of_foreground(opened: Browser, explained: Any) -> None:
     u = int(truth.labels[overlaps.argmax()])
     p = float(subject.scores[subject.chosen[k], u])
     terms = [row[1] for row in table(opened, "#loss-terms")]
-    assert terms[0] == f"{overlaps.max():.2f}"
+    assert terms[0] == f"{overlaps.max():.3f}"
     assert terms[1:3] == ["Foreground", subject.classes[u - 1]]
     assert shown(terms[3]) == pytest.approx(p, abs=6e-4)
     assert shown(terms[4]) == pytest.approx(-math.log(p), abs=1.1e-3)

@@ -9,13 +9,16 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-from made_up_subject import CLASSES, made_up_subject
+from made_up_subject import ARCHITECTURE, CLASSES, made_up_subject
 
 from frcnn_cli.engine.boxes import iou_matrix
 from frcnn_cli.engine.network.losses import multi_task_loss
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.pages.explain.sample import draw_sample
+from frcnn_cli.engine.pages.explain.sections.field import field_numbers
 from frcnn_cli.engine.pages.explain.sections.gradient import CHANNELS, gradient_numbers
-from frcnn_cli.engine.pages.explain.subject import Subject
+from frcnn_cli.engine.pages.explain.sections.loss import loss_numbers
+from frcnn_cli.engine.pages.explain.subject import Subject, make_subject
 from frcnn_kernels.reference import roi_pool_reference
 from frcnn_proposals.base import Proposals
 
@@ -91,6 +94,19 @@ def test_without_ground_truth_there_are_places_but_no_values() -> None:
     assert {channel["gradient"] for channel in numbers["channels"]} == {None}
     assert np.sum(numbers["counts"]) > 0
     json.dumps(numbers, allow_nan=False)
+
+
+def test_a_network_of_image_labels_has_places_but_no_values() -> None:
+    architecture = replace(ARCHITECTURE, classifier="wsddn", box_regression=False)
+    model = FastRCNN(architecture).eval()
+    subject = made_up_subject()
+    truth = subject.truth
+    weak = make_subject(model, subject.image, subject.proposals, truth=truth)
+    numbers = gradient_numbers(weak)
+    assert "image labels" in numbers["missing"]
+    assert np.sum(numbers["counts"]) == numbers["outputs"] - numbers["empty"]
+    assert "image labels" in loss_numbers(weak)["missing"]
+    assert len(field_numbers(weak)["fields"]) == 40
 
 
 def test_few_proposals_are_all_in_the_sample() -> None:

@@ -58,7 +58,7 @@ def test_every_chosen_roi_by_the_equations(
             role = "foreground" if iou >= 0.5 else "background" if iou >= 0.1 else "too far"
         roles.add(role)
         assert roi["role"] == role
-        assert roi["iou"] == pytest.approx(iou, rel=5e-3, abs=1e-6)
+        assert roi["iou"] == pytest.approx(iou, rel=1e-3, abs=1e-6)
         if role in ("too far", "ignored"):
             assert roi["classification"] is None
             continue
@@ -145,6 +145,13 @@ def test_what_is_missing_is_said(subject: Subject) -> None:
     assert "SVMs" in loss_numbers(with_classifier(subject, classifier="svm"))["missing"]
     weak = with_classifier(subject, classifier="wsddn", box_regression=False)
     assert "image labels" in loss_numbers(weak)["missing"]
+
+
+def test_without_box_regression_only_the_classes_count(subject: Subject) -> None:
+    numbers = loss_numbers(with_classifier(subject, box_regression=False))
+    assert numbers["lambda"] == 0
+    assert numbers["sample"]["total"] == numbers["sample"]["classification"]
+    assert numbers["sample"]["box_regression"] > 0
 
 
 def with_classifier(subject: Subject, **changes: object) -> Subject:

@@ -78,7 +78,7 @@ explain.section("field", (numbers, root) => {
       [`${costs.rois} images, as R-CNN and SPPnet`, costs.rois, costs.roi_centric],
     ].map(([name, images, total]) => [
       name,
-      `${images} × ${large(costs.image)}`.replaceAll(" ", "\u00a0"),
+      `${images} × ${large(costs.image)}`,
       large(total),
       explain.bar(total / costs.roi_centric),
     ]),
@@ -87,7 +87,7 @@ explain.section("field", (numbers, root) => {
     `Multiplications and additions of the forward pass, for images of this size: ${large(costs.image)} for the convolutions of ` +
     `an image, and ${large(costs.roi)} for the layers after pooling, for each proposal. With ${costs.rois} images the convolutions cost ` +
     `${large(convolutions(costs.rois))} instead of ${large(convolutions(costs.images))}; the layers after pooling cost ${large(heads)} in both cases. ` +
-    `Together that is ${fixed(costs.ratio, costs.ratio < 10 ? 1 : 0)} times as much. The backward pass costs about twice the forward pass, in both cases.`;
+    `Together that is ${fixed(costs.ratio, costs.ratio < 10 ? 1 : 0)} times as much. The backward pass of a layer that is trained costs about twice as much as its forward pass, in both cases.`;
   find("measured").append(
     "The paper calls sampling from 2 images roughly 64 times faster. Measured by ",
     Object.assign(document.createElement("code"), { textContent: "frcnn bench sampling" }),

@@ -25,7 +25,7 @@ explain.section("loss", (numbers, root) => {
     const { object, object_box, box, label } = roi();
     if (object) explain.box(context, unit, object_box, { width: 3, stroke: "#7ee35c", label: object });
     explain.box(context, unit, page.chosen[k].box, { width: 3, stroke: "#ffd24d" });
-    if (box) explain.box(context, unit, box, { width: 3, stroke: "#ff9a3d", dash: [7, 5] });
+    if (box && lambda) explain.box(context, unit, box, { width: 3, stroke: "#ff9a3d", dash: [7, 5] });
   });
 
   // ---- The curves, with a point per coordinate.
@@ -87,7 +87,7 @@ explain.section("loss", (numbers, root) => {
   });
 
   const sentence = ({ role, iou, object, label, p }) => {
-    const near = object ? `This proposal has an IoU of ${fixed(iou)} with the ${object}` : "This proposal overlaps no object";
+    const near = object ? `This proposal has an IoU of ${fixed(iou, 3)} with the ${object}` : "This proposal overlaps no object";
     if (role === "too far") return `${near}. Training does not draw it: background is drawn from proposals with an IoU of at least ${low}, which are harder to tell from objects.`;
     if (role === "ignored") return "This proposal lies on an object that is marked difficult, or on a crowd. Training does not draw it.";
     const meaning = role === "foreground" ? `so it is foreground: its true class u is ${label}` : "so it is background, u = 0";
@@ -96,7 +96,7 @@ explain.section("loss", (numbers, root) => {
 
   find("sample").textContent =
     `A mini-batch draws ${sample.rois} of them from this image${sample.rois ? `, here ${sample.foreground} foreground and ${sample.rois - sample.foreground} background` : ""}. ` +
-    `Their mean loss is ${size(sample.total)}: ${size(sample.classification)} for the classes, and ${size(sample.box_regression)} for the boxes, where background counts as 0.`;
+    `Their mean loss is ${size(sample.total)}${lambda ? `: ${size(sample.classification)} for the classes, and ${size(sample.box_regression)} for the boxes, where background counts as 0` : ""}.`;
   find("head").textContent =
     (lambda ? `λ is ${lambda}, as in the paper. ` : "λ is 0: this network has no box regression. ") +
     "The numbers are those of the first head, without dropout, by the sampling rules of the paper; the model may have been trained with others." +
@@ -110,7 +110,7 @@ explain.section("loss", (numbers, root) => {
       find("words").textContent = sentence(roi());
       find("image").setAttribute("aria-label", `The image with the proposal${object ? ` and the ${object} that it overlaps most` : ""}. ${sentence(roi())}`);
       explain.rows(find("terms"), [
-        ["IoU with the nearest object", fixed(iou)],
+        ["IoU with the nearest object", fixed(iou, 3)],
         ["Role", ROLES[role][0]],
         ["True class u", isDrawn ? label : "–"],
         ["Its probability p\u1d64", size(p)],
@@ -123,8 +123,8 @@ explain.section("loss", (numbers, root) => {
       explain.rows(find("roles"), roles.map((name) => [...ROLES[name], String(numbers.roles[name])]), (index) => roles[index] === role);
       find("legend").textContent =
         `Yellow: the proposal. ${object ? "Green: the object that it overlaps most. " : ""}` +
-        (role === "foreground" ? "Orange, dashed: where the network's offsets for class u move the proposal." : "");
-      find("boxes").hidden = role !== "foreground";
+        (role === "foreground" && lambda ? "Orange, dashed: where the network's offsets for class u move the proposal." : "");
+      find("boxes").hidden = role !== "foreground" || !lambda;
       if (role === "foreground") {
         const of = roi();
         const sum = (values) => values.reduce((total, value) => total + value, 0);

@@ -102,7 +102,7 @@ def _rois(
         records.append(
             {
                 "role": str(roles[row]),
-                "iou": rounded(candidates.iou[row], 3),
+                "iou": rounded(candidates.iou[row]),
                 "object": _name(subject, candidates.labels[row]) if near else None,
                 "object_box": rounded(candidates.matched[row], 5) if near else None,
                 "label": _name(subject, labels[index]) if is_drawn else None,
