@@ -99,8 +99,9 @@ def test_ground_truth_from_a_file_a_dataset_and_python(tmp_path: Path) -> None:
 def test_proposals_from_a_file(tmp_path: Path) -> None:
     boxes = np.array([[0, 0, 60, 60], [20, 10, 90, 80]], np.float32)
     file = tmp_path / "boxes.proposals"
-    with StoreWriter(file, Provenance("mine", "1", {})) as writer:
-        writer.add("000003", (128, 96), Proposals(boxes))
+    with StoreWriter(file, Provenance("mine")) as writer:
+        writer.add("000003", Proposals(boxes), size=(128, 96))
+        writer.finish()
     run(IMAGE, "--model", "model.safetensors", "--proposals", file, "--out", tmp_path / "page")
     page = tmp_path / "page" / "index.html"
     assert sorted(boxes_of(numbers_in(page))) == sorted(boxes.tolist())
