@@ -107,23 +107,6 @@ def test_the_theme_changes_drawings(opened: Browser) -> None:
     opened.run("localStorage.clear()")
 
 
-def seconds(chromium: Browser) -> float:
-    metrics = chromium.cdp("Performance.getMetrics")["metrics"]
-    return float(next(each["value"] for each in metrics if each["name"] == "TaskDuration"))
-
-
-def test_it_is_small_and_ready_soon(chromium: Browser, explained: Any) -> None:
-    assert explained.page.stat().st_size < 2_000_000
-    # Of the processor: other programs may use it, too.
-    chromium.cdp("Performance.enable", timeDomain="threadTicks")
-    before = seconds(chromium)
-    open_page(chromium, explained.page)
-    assert 0.01 < seconds(chromium) - before < 2
-    before = seconds(chromium)
-    chromium.run("explain.select(9); drawing.flush()")
-    assert seconds(chromium) - before < 0.5
-
-
 def test_a_page_of_svms(chromium: Browser, tmp_path: Path) -> None:
     """Margins instead of probabilities, and one proposal."""
     model = made_up_model()
