@@ -62,7 +62,8 @@ def choose_rois(
         """Those that the network scores highest, without near duplicates."""
         # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
         continuous = torch.from_numpy(boxes[rows]) + torch.tensor([0.0, 0.0, 1.0, 1.0])
-        return rows[nms(continuous, scores[rows, 1:].amax(dim=1), APART).numpy()]
+        kept: NDArray[np.int64] = nms(continuous, scores[rows, 1:].amax(dim=1), APART).numpy()
+        return rows[kept]
 
     if len(objects):
         add(_best_of_each(nearest, overlap, len(objects)), "best", MOST_BEST)

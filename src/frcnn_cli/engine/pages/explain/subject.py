@@ -113,7 +113,8 @@ def make_subject(
         maps = read_maps(model, image, proposals.boxes, settings)
         outputs = maps.first()
         scores = class_scores(model, outputs.logits)
-    detections = detect_in_views((maps,), image.shape[:2], settings)
+    height, width = image.shape[:2]
+    detections = detect_in_views((maps,), (height, width), settings)
     chosen = choose_rois(proposals.boxes, scores, truth, detections, np.random.default_rng(seed))
     return Subject(
         image=image,
@@ -122,7 +123,7 @@ def make_subject(
         settings=settings,
         proposals=proposals,
         truth=truth,
-        scale=image_scale(*image.shape[:2], model.architecture.preprocessing),
+        scale=image_scale(height, width, model.architecture.preprocessing),
         maps=maps,
         outputs=outputs,
         scores=scores,
