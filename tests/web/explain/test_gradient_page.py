@@ -58,6 +58,7 @@ def test_the_sum_of_a_cell_is_its_gradient(opened: Browser, explained: Any) -> N
             assert len(terms) == counts[cell]
             if not terms:
                 assert "∂L/∂x = 0." in text
+                assert not opened.one("#gradient-terms").is_displayed()
                 continue
             assert f"the maximum of {counts[cell]} bins" in text
             total = shown(re.findall(r"= (−?[\d.]+) \(×", text)[0])

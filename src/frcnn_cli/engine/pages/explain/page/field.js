@@ -26,7 +26,7 @@ explain.section("field", (numbers, root) => {
   // After how many layers the field has its whole size.
   const early = (field) => {
     const enough = numbers.fields[k].steps.findIndex((box) => area(box) === area(field)) + 1;
-    return enough < layers.length ? `The first ${enough} of ${layers.length} layers, counted from the map, reach as far. ` : "";
+    return enough > 1 && enough < layers.length ? `The first ${enough} of ${layers.length} layers, counted from the map, reach as far. ` : "";
   };
 
   const image = explain.image(find("image"), (context, unit) => {

@@ -94,6 +94,7 @@ explain.section("gradient", (numbers, root) => {
         ...(numbers.missing === null ? [fixed(value)] : []),
       ]),
     );
+    find("terms").closest(".scroll").hidden = !found.length;
     map.redraw();
   };
   const exponent = String(numbers.unit).replace("-", "⁻").replace(/\d/g, (digit) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[digit]);
