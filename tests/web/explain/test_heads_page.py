@@ -46,7 +46,9 @@ def test_the_second_head_and_the_ranker(opened_cascade: Browser, explained_casca
     k = 4
     opened_cascade.run("explain.select(arguments[0])", k)
     text = opened_cascade.one("#heads-more").text
-    assert f"in place {numbers['places'][k]} of 300; detection reads the best 100" in text
+    assert (
+        f"at place {numbers['places'][k]} of 300; in detection, the heads read the best 100" in text
+    )
     best = numbers["second"]["best"][k]
     values = [numbers["second"]["scores"], numbers["scores"], numbers["second"]["mean"]]
     returned, first, mean = (f"{list_[k][best]:.3f}" for list_ in values)

@@ -131,7 +131,7 @@ explain.section("gradient", (numbers, root) => {
   find("sample").textContent =
     (numbers.rois[0]?.label ? `The ${drawn} of the previous section's mini-batch` : `${drawn} drawn at random`) +
     ` have ${count(numbers.outputs, "output", "outputs")} after pooling (${numbers.rois.length} × ${numbers.all_channels} channels × ${numbers.pooled.join(" × ")} bins)` +
-    `${numbers.empty ? `, of which ${count(numbers.empty, "is", "are")} an empty bin without gradient` : ""}. ${values}`;
+    `${numbers.empty ? `; ${count(numbers.empty, "belongs to an empty bin and has", "belong to empty bins and have")} no gradient` : ""}. ${values}`;
 
   return {
     show(chosen) {

@@ -77,8 +77,8 @@ explain.section("heads", (numbers, root) => {
     if (numbers.places) {
       const [place, most] = [numbers.places[k], numbers.most];
       parts.push(
-        `The ranker puts this proposal in place ${place.toLocaleString("en")} of ${page.proposals.toLocaleString("en")}; detection reads the best ${most}` +
-          (place > most ? ", so it does not read this one. This page reads it to show what would happen." : "."),
+        `The ranker puts this proposal at place ${place.toLocaleString("en")} of ${page.proposals.toLocaleString("en")}; in detection, the heads read the best ${most}` +
+          (place > most ? ", and so not this one. The numbers here are those that they would return." : "."),
       );
     }
     if (numbers.second) {

@@ -24,7 +24,7 @@ explain.section("suppression", (numbers, root) => {
   const isDetection = ({ place }) => place >= 0 && place < numbers.top_k;
   const decision = (candidate) => {
     if (candidate.by !== null) return `suppressed by ${candidate.by + 1}: IoU ${fixed(candidate.iou, 3)}`;
-    return isDetection(candidate) ? "kept" : `left out: more than ${numbers.top_k} detections`;
+    return isDetection(candidate) ? "kept" : `not kept: the limit is ${numbers.top_k} detections`;
   };
   const current = () => passed[Number(step.value) - 1];
   // What voting moves: this candidate, or the one that suppressed it.
@@ -83,7 +83,7 @@ explain.section("suppression", (numbers, root) => {
       const why = step.value === "1" ? "it has the highest score" : `its IoU with each kept candidate is at most ${numbers.nms_iou}`;
       return `${start}kept, because ${why}. It is a detection.`;
     }
-    if (now.by === null) return `${start}nothing suppresses it, but the image has ${numbers.top_k} better detections, the limit.`;
+    if (now.by === null) return `${start}nothing suppresses it, but the image already has ${numbers.top_k} better detections, which is the limit.`;
     return `${start}suppressed by candidate ${now.by + 1}, because their IoU of ${fixed(now.iou, 3)} is above ${numbers.nms_iou}.`;
   };
 
