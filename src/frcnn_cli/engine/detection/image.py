@@ -130,7 +130,7 @@ def read_views(
     model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
 ) -> tuple[Maps, ...]:
     """The feature maps of an image with proposals (R, 4); with flip, also of its mirror image."""
-    views = (read_maps(model, image, boxes, settings),)
+    views: tuple[Maps, ...] = (read_maps(model, image, boxes, settings),)
     if settings.flip:
         mirrored = np.ascontiguousarray(image[:, ::-1])
         views += (read_maps(model, mirrored, flip_boxes(boxes, image.shape[1]), settings),)
