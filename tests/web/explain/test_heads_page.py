@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from browser import Browser
-from explained_page import shown, table
+from explained_page import open_page, shown, table
 
 
 @pytest.mark.parametrize("k", [0, 11])
@@ -39,6 +39,18 @@ def test_layers_scores_and_boxes(opened: Browser, explained: Any, k: int) -> Non
     assert np.allclose(boxes, expected, atol=0.06)
     percent = f"its width becomes {round(100 * np.exp(offsets[3][2]))}%"
     assert percent in opened.one("#heads-box-words").text
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+def test_bars_are_as_long_as_their_values(chromium: Browser, explained: Any, narrow: bool) -> None:
+    open_page(chromium, explained.page, narrow)
+    widths = chromium.run(
+        "return [...document.querySelectorAll('#heads-fc7 rect')]"
+        ".map(bar => bar.getBoundingClientRect().width)"
+    )
+    values = explained.numbers["heads"]["fc7"]["values"][0]
+    assert widths[0] > 40
+    assert np.allclose(np.divide(widths, widths[0]), np.divide(values, values[0]), atol=0.02)
 
 
 def test_the_second_head_and_the_ranker(opened_cascade: Browser, explained_cascade: Any) -> None:
