@@ -16,7 +16,7 @@ def test_layers_scores_and_boxes(opened: Browser, explained: Any, k: int) -> Non
     opened.run("explain.select(arguments[0])", k)
     model = subject.model
     fc6 = model.fc6_of(model.pool(subject.feature_map, subject.chosen_rois[k : k + 1]))
-    for name, values in (("fc6", fc6), ("fc7", model.fc7_after(fc6))):
+    for name, values in (("fc6", fc6.detach()), ("fc7", model.fc7_after(fc6).detach())):
         rows = table(opened, f"#heads-{name}")
         for index, _, value in rows:
             assert np.isclose(shown(value), float(values[0, int(index) - 1]), rtol=6e-3, atol=1e-3)
