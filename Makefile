@@ -24,6 +24,9 @@
 #                     TORCH='torch==2.13.0+cpu torchvision' selects a torch
 # make test-portable  compile the operators with GCC and Clang, and for ARM and macOS; test the builds
 #                     that run here, ARM's under qemu-user
+# make test-cuda      test the CUDA operators on the GPU of this machine, and time them next to
+#                     torchvision's
+# make test-sanitizer run the tests of the CUDA operators under NVIDIA's compute-sanitizer
 # make test-abi       test the wheel with the oldest supported torch and the newest one
 PYTHON ?= python3
 VENV := .venv
@@ -38,7 +41,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --d
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test results-quick results pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-install test-portable test-abi clean
+.PHONY: setup demo test results-quick results pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-install test-portable test-cuda test-sanitizer test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -170,6 +173,30 @@ test-abi: wheel
 # Needs g++-aarch64-linux-gnu, qemu-user and clang (Debian's names); skips what is missing.
 test-portable: setup
 	PYTHON=$(BIN)/python kernels/test_portable.sh
+
+# The tests that run on a GPU have "cuda" in their names; all others need none.
+CUDA_TESTS := $(BIN)/python -m pytest -q -p no:cacheprovider tests/kernels
+HAS_GPU := $(BIN)/python -c 'import sys, torch, frcnn_kernels; \
+	sys.exit(0 if torch.cuda.is_available() and frcnn_kernels.cuda_architectures() else \
+	"There is no GPU, or the CUDA operators were not built: `frcnn doctor` says which.")'
+
+test-cuda: setup
+	$(HAS_GPU)
+	-$(FRCNN) doctor  # its other problems do not prevent the tests
+	$(CUDA_TESTS) -m "not hostile" -k "cuda and not emulat"
+	$(FRCNN) bench roi-pool --device cuda
+	$(FRCNN) bench nms --device cuda
+
+# Without torch's cache of memory, so that an access outside of a tensor is outside of its allocation.
+SANITIZER ?= compute-sanitizer
+test-sanitizer: setup
+	@command -v $(SANITIZER) >/dev/null || { echo "$(SANITIZER) is not installed: it is part of the \
+	CUDA toolkit, or NVIDIA's package cuda-sanitizer-13-0 (the version of the toolkit)"; exit 1; }
+	$(HAS_GPU)
+	for tool in memcheck racecheck synccheck; do \
+		PYTORCH_NO_CUDA_MEMORY_CACHING=1 $(SANITIZER) --tool $$tool --error-exitcode 1 \
+			$(CUDA_TESTS) -k "cuda and not emulat and not compile and not export and not graph" || exit 1; \
+	done
 
 clean:
 	rm -rf build dist site $(DEMO) $(FUZZED)

@@ -2,10 +2,10 @@
 
 The build creates two libraries. Both use LibTorch's stable ABI, so one build works with many
 releases of torch and Python. `frcnn_kernels/_cpu.so` is always built; `frcnn_kernels/_cuda.so` is
-built if nvcc is found and torch has CUDA. FORCE_CUDA=1 makes a missing CUDA an error; FORCE_CUDA=0
-disables `_cuda.so`. The build and the metadata of a wheel need torch; a source distribution does
-not. Environment variables: CUDA_HOME, FORCE_CUDA, FRCNN_CUDA_ARCHS (such as "80;90"),
-FRCNN_SANITIZE=address; see docs/kernels.md.
+built if nvcc is found, works, and fits torch's CUDA. FORCE_CUDA=1 makes it an error if it cannot be
+built; FORCE_CUDA=0 disables it. The build and the metadata of a wheel need torch; a source
+distribution does not. Environment variables: CUDA_HOME, FORCE_CUDA, FRCNN_CUDA_ARCHS (such as
+"80;90"), FRCNN_SANITIZE=address; see docs/kernels.md.
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ CSRC = Path("kernels/csrc")
 # The oldest torch whose stable ABI has all that the operators use (parallel_for): 2.10.
 TORCH_TARGET = 0x020A_0000_0000_0000
 OLDEST_TORCH = (TORCH_TARGET >> 56, TORCH_TARGET >> 48 & 255)
-# Newer GPUs run the PTX of the last one. Set FRCNN_CUDA_ARCHS for a wheel for other GPUs.
-CUDA_ARCHS = "80;90"
+# Those that the toolkit knows, with the PTX of 90 and of the last one: GPUs of 100 and 103 run the
+# former, newer GPUs the latter.
+CUDA_ARCHS = ("75", "80", "90", "120")
 
 
 def cuda_home() -> Path | None:
@@ -42,6 +43,47 @@ def cuda_home() -> Path | None:
     if forced == "1":
         raise SystemExit("FORCE_CUDA=1, but nvcc was not found: set CUDA_HOME to the CUDA toolkit")
     return None
+
+
+def output_of(command: list[str | Path]) -> str:
+    return subprocess.run(command, capture_output=True, text=True).stdout
+
+
+def cuda_architectures(nvcc: Path) -> list[str]:
+    """The compute capabilities to compile for."""
+    chosen = os.environ.get("FRCNN_CUDA_ARCHS")
+    if chosen:
+        return chosen.split(";")
+    known = output_of([nvcc, "--list-gpu-arch"]).split()
+    return [arch for arch in CUDA_ARCHS if f"compute_{arch}" in known] or list(CUDA_ARCHS)
+
+
+def cuda_problem(home: Path, torch: Path, work: Path) -> str | None:
+    """Why this toolkit cannot build operators for this torch, and what to do; None if it can."""
+    if not (torch / "lib" / "libtorch_cuda.so").exists():
+        return "the installed torch is a CPU build"
+    nvcc = home / "bin" / "nvcc"
+    toolkit = re.search(r"release (\d+)\.\d+", output_of([nvcc, "--version"]))
+    versions = (torch / "version.py").read_text()
+    of_torch = re.search(r"^cuda\b.* = '(\d+)\.[\d.]+'", versions, re.MULTILINE)
+    if toolkit and of_torch and toolkit[1] != of_torch[1]:
+        return (
+            f"the toolkit in {home} has CUDA {toolkit[1]}, and torch is built for CUDA "
+            f"{of_torch[1]}: set CUDA_HOME to a toolkit of CUDA {of_torch[1]}"
+        )
+    work.mkdir(parents=True, exist_ok=True)
+    probe = work / "probe.cu"
+    probe.write_text("#include <concepts>\n__global__ void probe() {}\n")
+    command = [nvcc, "-std=c++20", "-c", probe, "-o", probe.with_suffix(".o")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode == 0:
+        return None
+    lines = (done.stderr + done.stdout).strip().splitlines() or ["no message"]
+    error = next((line for line in lines if "error" in line or "fatal" in line), lines[0])
+    return (
+        f"{nvcc} cannot compile C++20 with this host compiler ({error.strip()}): set CUDA_HOME to "
+        "a newer toolkit, or NVCC_CCBIN to an older compiler"
+    )
 
 
 def package_folder(name: str) -> Path | None:
@@ -169,15 +211,17 @@ class BuildKernels(build_ext):
         """Compile the .cu files with nvcc for the linker. Return False to skip the library."""
         home = cuda_home()
         assert home is not None
-        if not (self.torch_lib / "libtorch_cuda.so").exists():
+        problem = cuda_problem(home, self.torch_lib.parent, Path(self.build_temp))
+        if problem is not None:
             if os.environ.get("FORCE_CUDA") == "1":
-                raise SystemExit("FORCE_CUDA=1, but the installed torch is a CPU build")
-            print("nvcc was found, but this torch is a CPU build: skipping the CUDA operators")
+                raise SystemExit(f"FORCE_CUDA=1, but {problem}")
+            print(f"Skipping the CUDA operators: {problem}")
             ext.optional = True
             return False
-        archs = os.environ.get("FRCNN_CUDA_ARCHS", CUDA_ARCHS).split(";")
+        archs = cuda_architectures(home / "bin" / "nvcc")
         gencode = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs]
-        gencode.append(f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}")
+        ptx = [arch for arch in archs if arch in ("90", archs[-1])]
+        gencode += [f"-gencode=arch=compute_{a},code=compute_{a}" for a in ptx]
         includes = [f"-I{path}" for path in (CSRC, *self.torch_include, home / "include")]
         macros = [f"-D{name}={value}" for name, value in ext.define_macros]
         macros.append(f'-DFRCNN_CUDA_ARCHS="{";".join(archs)}"')

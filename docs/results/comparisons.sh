@@ -12,7 +12,7 @@ opencv=${OPENCV_PROPOSALS:-$runs/opencv.proposals} dense=$runs/dense.proposals
 schedule=(--backbone efficientnet_lite0 --variant one-head --split train
           --iterations 1000 --scale 400 --set 'sampling.scales=[]'
           --set schedule.decay=step --set train.averaging=0
-          --set detect.box_voting=0 --set detect.max_per_class=100
+          --set detect.box_voting=0 --set detect.nms_iou=0.3 --set detect.max_per_class=100
           --checkpoint-every 250)
 mkdir -p "$runs"
 

@@ -152,9 +152,22 @@ def _roi_pool_fake(
     features: Tensor, rois: Tensor, height: int, width: int, spatial_scale: float
 ) -> tuple[Tensor, Tensor]:
     shape = (rois.shape[0], features.shape[1], height, width)
-    cells = features.shape[2] * features.shape[3]
-    cell_type = torch.int16 if cells <= 2**15 else torch.int32  # as in csrc/dispatch.h
-    return features.new_empty(shape), features.new_empty(shape, dtype=cell_type)
+    return features.new_empty(shape), features.new_empty(shape, dtype=_cell_type(features))
+
+
+def _cell_type(features: Tensor) -> torch.dtype:
+    """The type of the argmax, as in csrc/dispatch.h.
+
+    Comparing sizes would limit an exported program to maps on one side of the limit. So while
+    exporting, sizes that are not known count as large. This is safe, because nothing but the
+    backward reads the argmax, and it accepts both types.
+    """
+    is_small = features.shape[2] * features.shape[3] <= 2**15
+    if torch.compiler.is_exporting():
+        from torch.fx.experimental.symbolic_shapes import statically_known_true
+
+        is_small = statically_known_true(is_small)
+    return torch.int16 if is_small else torch.int32
 
 
 @torch.library.register_fake("frcnn::roi_pool_infer")

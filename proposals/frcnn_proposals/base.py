@@ -76,6 +76,7 @@ class Source(Protocol):
 
     An object gets one call at a time, in a worker process. A source with the attribute
     `thread_safe = True` may be called from several threads at once, in the process of the caller.
+    One with `only_reads = True` never changes the image, and gets it without a copy.
     """
 
     name: str
@@ -87,7 +88,7 @@ class Source(Protocol):
         ...
 
     def propose(self, image: Image) -> Proposals:
-        """Proposals for one RGB image (H, W, 3) uint8, a copy that may be changed.
+        """Proposals for one RGB image (H, W, 3) uint8, a copy that may be changed (see only_reads).
 
         The same pixels must give the same boxes. Without boxes, return Proposals([]).
         """
@@ -112,3 +113,8 @@ class Reordering(Protocol):
 def is_thread_safe(source: Source) -> bool:
     """Whether the source declares that several threads may call one object at the same time."""
     return getattr(source, "thread_safe", False) is True
+
+
+def only_reads(source: Source) -> bool:
+    """Whether the source declares that it never changes the image."""
+    return getattr(source, "only_reads", False) is True

@@ -10,10 +10,13 @@ import importlib.util
 import io
 import os
 import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frcnn_proposals.base import Image
 from frcnn_proposals.errors import InputError, reason
@@ -50,6 +53,38 @@ _UPRIGHT = {
     8: "ROTATE_90",
 }
 _SIDEWAYS = (5, 6, 7, 8)
+
+# A function from the width and height of an image to the factor by which a JPEG file of this size
+# is reduced while it is decoded: 1, 2, 4 or 8.
+Reduction = Callable[[int, int], int]
+
+
+def unreduced(width: int, height: int) -> int:
+    """The reduction that decodes every image at its full size."""
+    return 1
+
+
+@dataclass(frozen=True)
+class ReducedImage:
+    """An image that may have been decoded at a reduced size.
+
+    pixels: (h, w, 3) uint8. factor: each pixel covers factor x factor pixels of the original, less
+    at the right and lower border. width, height: of the original.
+    """
+
+    pixels: Image
+    factor: int
+    width: int
+    height: int
+
+    def original(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes (N, 4) in pixels of the original, from boxes in these pixels."""
+        if self.factor == 1:
+            return boxes
+        to_edges = np.array([0, 0, 1, 1], np.float32)
+        last = np.array([self.width - 1, self.height - 1] * 2, np.float32)
+        corners = (boxes + to_edges) * np.float32(self.factor) - to_edges
+        return np.asarray(np.minimum(corners, last), np.float32)
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
@@ -118,6 +153,20 @@ def read_image_bytes(path: str | Path) -> bytes:
 
 def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
     """Decode the bytes of an image file like read_image. `name` is used in messages."""
+    return decode_reduced(data, name, max_pixels).pixels
+
+
+def decode_reduced(
+    data: bytes,
+    name: str | Path,
+    max_pixels: int = MAX_PIXELS,
+    reduction: Reduction = unreduced,
+) -> ReducedImage:
+    """Decode the bytes of an image file, a JPEG file at the size that `reduction` chooses.
+
+    libjpeg then decodes fewer coefficients of each block, which takes less time and memory. Errors
+    are those of read_image.
+    """
     import PIL.Image
 
     if PIL.Image.MAX_IMAGE_PIXELS is not None:
@@ -134,8 +183,15 @@ def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) ->
                         f"{name}: {width} x {height} pixels are over the limit of {max_pixels}; "
                         f"{_ADVICE}"
                     )
+                factor = reduction(width, height)
+                # Formats without scaled decoding ignore this.
+                if factor > 1 and image.draft(None, (width // factor, height // factor)) is None:
+                    factor = 1
                 image.load()
-                return np.array(to_rgb(_upright(image)), dtype=np.uint8)
+                if _orientation(image) in _SIDEWAYS:
+                    width, height = height, width
+                pixels = np.array(to_rgb(_upright(image)), dtype=np.uint8)
+                return ReducedImage(pixels, factor, width, height)
     except InputError:
         raise
     except PIL.Image.DecompressionBombError as error:  # more than twice the limit

@@ -240,3 +240,23 @@ def test_mistakes_that_have_a_message(detector: frcnn.Detector) -> None:
     ):
         with pytest.raises(frcnn.MisuseError, match=message):
             call()
+
+
+def test_a_large_jpeg_is_decoded_smaller_and_drawn_whole(at_home: Path, tmp_path: Path) -> None:
+    """Every way to detect in it returns the same boxes, in its own pixels."""
+    small = PIL.Image.open(IMAGE)
+    path = tmp_path / "large.jpg"
+    small.resize((small.width * 6, small.height * 6)).save(path, quality=95)
+    settings = {"source": "selective-search", "parameters": {"working_pixels": 3000}}
+    detector = frcnn.Detector.load("runs/small", score_threshold=0.0, **settings)
+    whole = detector.detect(np.asarray(PIL.Image.open(path)))
+    found = detector.detect(path)
+    assert found.size == (small.width * 6, small.height * 6)
+    assert found.boxes[:, 2].max() > small.width * 3
+    assert not np.array_equal(found.boxes, whole.boxes)  # of other pixels
+    files = detector.detect_files(path, viz=tmp_path / "viz", json=tmp_path / "found.json")
+    for other in (detector.detect([path])[0], files.detections["large"]):
+        np.testing.assert_array_equal(other.boxes, found.boxes)
+        np.testing.assert_array_equal(other.scores, found.scores)
+    [drawn] = (tmp_path / "viz").iterdir()
+    assert PIL.Image.open(drawn).size == found.size

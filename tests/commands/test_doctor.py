@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from broken_packages import copy_kernels, shim
 
 import frcnn_kernels
 from frcnn_cli.engine import doctor as checks
+from frcnn_kernels import _library
 
 PROGRAM = [sys.executable, "-m", "frcnn_cli.cli", "doctor", "--json", "doctor.json"]
 # The disk of the machine that runs the tests may be nearly full.
@@ -123,3 +125,115 @@ def test_memory_is_reported_where_the_system_does_not_count_unused_pages(
     monkeypatch.setattr(os, "sysconf", lambda name: sysconf(names[name]))
     memory = next(finding for finding in checks.examine() if finding.name == "memory")
     assert re.fullmatch(r"\d+\.\d GiB", memory.text)
+
+
+@pytest.fixture
+def two_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two simulated GPUs; the operators are built for 80 and 90, and run on the CPU."""
+    run = checks._operator_results
+    for name, value in {
+        "is_available": lambda: True,
+        "device_count": lambda: 2,
+        "get_device_name": lambda index: f"GPU number {index}",
+        "get_device_capability": lambda index: ((8, 9), (10, 3))[index],
+    }.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setattr(_library, "cuda_architectures", lambda: ("80", "90"))
+    monkeypatch.setattr(checks, "_operator_results", lambda device: run("cpu"))
+
+
+def test_each_kind_of_operator_runs_on_each_gpu(two_gpus: None) -> None:
+    findings = list(checks._gpus())
+    assert [finding.name for finding in findings] == ["GPU 0", "GPU 1"]
+    assert not any(finding.problem for finding in findings)
+    assert findings[0].text == ("compute capability 8.9: the operators agree with those of the CPU")
+    results = checks._operator_results("cpu")
+    assert results["roi_pool"].flatten().tolist() == [5, 7, 13, 15, 9, 10, 13, 14]
+    assert results["its gradient"].flatten().tolist() == (
+        [0, 0, 0, 0, 0, 1, 0, 1, 0, 1, 1, 0, 0, 2, 1, 1]
+    )
+    assert results["nms"].tolist() == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("error", "fix"),
+    [
+        ("CUDA error: the provided PTX was compiled with an unsupported toolchain.", "update the"),
+        ("CUDA driver version is insufficient for CUDA runtime version", "update the GPU driver"),
+        ("CUDA error: no kernel image is available", "FRCNN_CUDA_ARCHS=103 FORCE_CUDA=1 pip "),
+    ],
+)
+def test_a_gpu_on_which_an_operator_fails_is_a_problem_with_its_fix(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, error: str, fix: str
+) -> None:
+    run = checks._operator_results
+
+    def fail(device: str) -> dict[str, Any]:
+        if device == "cuda:1":
+            raise RuntimeError(f"{error}\nCompile with TORCH_USE_CUDA_DSA")
+        return run(device)
+
+    monkeypatch.setattr(checks, "_operator_results", fail)
+    first, second = checks._gpus()
+    assert not first.problem
+    assert second.problem
+    assert second.text == f"compute capability 10.3: {error}"
+    assert second.fix.startswith(fix)
+
+
+def test_a_gpu_with_other_results_is_a_problem(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = checks._operator_results
+    wrong = {"nms": torch.tensor([0])}
+    monkeypatch.setattr(
+        checks, "_operator_results", lambda device: run(device) | (wrong if device != "cpu" else {})
+    )
+    assert all(finding.problem for finding in checks._gpus())
+    assert "the results of nms differ from those of the CPU" in next(checks._gpus()).text
+
+
+@pytest.mark.parametrize(
+    ("capability", "architectures", "served"),
+    [
+        (75, ("80", "90"), False),
+        (89, ("80", "90"), True),  # machine code of 80
+        (86, ("89", "90"), False),
+        (103, ("75", "80", "90", "120"), True),  # PTX of 90
+        (121, ("75", "80", "90", "120"), True),
+        (103, ("80", "120"), False),
+        (130, ("80",), True),  # PTX of the last one
+    ],
+)
+def test_a_build_serves_gpus_by_machine_code_and_by_ptx(
+    capability: int, architectures: tuple[str, ...], served: bool
+) -> None:
+    assert checks._is_served(capability, architectures) == served
+
+
+def test_a_build_without_code_for_a_gpu_is_a_problem(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_library, "cuda_architectures", lambda: ("100", "120"))
+    first, second = checks._gpus()
+    assert first.problem
+    assert first.text == "compute capability 8.9: the operators are built for 100, 120"
+    assert first.fix.startswith("FRCNN_CUDA_ARCHS=89 FORCE_CUDA=1 pip install ")
+    assert not second.problem
+
+
+@pytest.mark.parametrize(
+    ("driver", "problem"), [(12080, "the GPU driver is for CUDA 12.8, "), (13000, ""), (0, "")]
+)
+def test_a_driver_that_is_too_old_for_torch_is_a_problem(
+    monkeypatch: pytest.MonkeyPatch, driver: int, problem: str
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(checks, "_driver_version", lambda: driver)
+    finding = checks._cuda()
+    assert finding.problem == bool(problem)
+    assert finding.text.startswith(problem or "torch finds no GPU")
+    assert not problem or finding.fix == (
+        "update the GPU driver, or install a torch that is built for CUDA 12"
+    )

@@ -144,6 +144,7 @@ LINES = [
     ("bench train --cases nonsense", 2),
     ("bench train-options --ways nonsense", 2),
     ("bench propose --dataset nowhere", 2),
+    ("bench photo --dataset nowhere", 2),
     ("bench sampling --dataset nowhere", 2),
     ("bench svd --shape 2x2 --rank 9", 2),
     ("detect --help", 0),

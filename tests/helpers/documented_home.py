@@ -31,6 +31,7 @@ SMALL = {
     "bench eval": "--images 20 --repeats 1",
     "bench nms": "--rounds 1",
     "bench propose": "--images 1",
+    "bench photo": "--images 1 --rounds 1",
     "bench roi-pool": "--rounds 1",
     "bench sampling": "--rounds 1",
     "bench svd": "--shape 96x128 --rank 8",

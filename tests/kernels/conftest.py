@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 import torch
+from cuda_emulator import EMULATED, build_once, in_place_of_cpu_operators, load
 
 
-@pytest.fixture(params=["cpu", "cuda"])
-def device(request: pytest.FixtureRequest) -> str:
-    """Name of a device. Tests on the GPU are skipped on machines without one."""
+@pytest.fixture(scope="session")
+def emulated_operators(request: pytest.FixtureRequest) -> str:
+    """Namespace of the CUDA operators for CPU tensors, as cuda_emulator.py compiles them."""
+    return load(build_once(Path(request.config.rootpath) / "build" / "emulator"))
+
+
+@pytest.fixture(params=["cpu", EMULATED, "cuda"])
+def device(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Name of a device. Tests on the GPU are skipped on machines without one.
+
+    With the emulated GPU it is "cpu", but the operators run the CUDA kernels.
+    """
+    if request.param == EMULATED:
+        with in_place_of_cpu_operators(request.getfixturevalue("emulated_operators")):
+            yield "cpu"
+        return
     if request.param == "cuda":
         from frcnn_kernels._library import CUDA_LIBRARY
 
@@ -16,7 +33,7 @@ def device(request: pytest.FixtureRequest) -> str:
             pytest.skip("this machine has no GPU")
         if not CUDA_LIBRARY.exists():
             pytest.skip("the CUDA operators were not built")
-    return str(request.param)
+    yield str(request.param)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 import torch
+from cuda_emulator import not_emulated
 from roi_pool_samples import DTYPES, ODD, SAMPLES, Sample
 from torch import Tensor, nn
 
 from frcnn_kernels import roi_pool
 
+pytestmark = not_emulated
 OPERATORS = torch.ops.frcnn
 each_sample = pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
 
@@ -96,6 +98,22 @@ def test_exports_with_any_number_of_rois(net_and_inputs: tuple[Net, Tensor, Tens
     shapes = ({}, {0: torch.export.Dim("rois")})
     exported = torch.export.export(net, (image, rois), dynamic_shapes=shapes)
     torch.testing.assert_close(exported.module()(image, rois[:4]), net(image, rois[:4]))
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_exports_with_gradients_and_maps_of_any_size(
+    strict: bool, net_and_inputs: tuple[Net, Tensor, Tensor]
+) -> None:
+    """Also across the limit at which the cells of a map need more than 16 bits."""
+    net, image, rois = net_and_inputs
+    sides = {dim: torch.export.Dim(name, min=4) for dim, name in ((2, "height"), (3, "width"))}
+    shapes = (sides, {0: torch.export.Dim("rois")})
+    exported = torch.export.export(net, (image, rois), dynamic_shapes=shapes, strict=strict)
+    targets = [node.target for node in exported.graph.nodes]
+    assert OPERATORS.roi_pool.default in targets  # not the operator without gradients
+    large = torch.randn(2, 3, 202, 170, device=image.device)
+    for images in (image, large):
+        torch.testing.assert_close(exported.module()(images, rois), net(images, rois))
 
 
 def test_autocast_keeps_the_features_type_and_full_rois(device: str) -> None:

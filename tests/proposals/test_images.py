@@ -15,6 +15,8 @@ import pytest
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import (
     SUFFIXES,
+    ReducedImage,
+    decode_reduced,
     image_digest,
     image_size,
     is_sixteen_bit_grey,
@@ -235,3 +237,40 @@ def test_heif_is_read_if_its_package_is_installed(tmp_path: Path) -> None:
     assert read_image(path).shape == (64, 80, 3)
     assert np.abs(read_image(path).astype(int) - (200, 30, 30)).max() < 8
     assert ".heic" in SUFFIXES
+
+
+@pytest.mark.parametrize("factor", [1, 2, 4, 8])
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_jpegs_are_decoded_at_a_reduced_size(
+    tmp_path: Path, factor: int, orientation: int, mode: str
+) -> None:
+    """Each pixel is about the mean of factor x factor pixels of the whole image."""
+    y, x = np.mgrid[:48, :80]
+    smooth = np.stack([x * 3, y * 5, 250 - x - y], axis=2).astype(np.uint8)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / "a.jpg"
+    PIL.Image.fromarray(smooth).convert(mode).save(path, quality=95, exif=exif)
+    whole = read_image(path)
+    found = decode_reduced(path.read_bytes(), path, reduction=lambda width, height: factor)
+    assert (found.factor, found.width, found.height) == (factor, whole.shape[1], whole.shape[0])
+    height, width = whole.shape[0] // factor, whole.shape[1] // factor
+    means = whole.reshape(height, factor, width, factor, 3).mean(axis=(1, 3))
+    assert found.pixels.shape == means.shape
+    assert np.abs(found.pixels - means).mean() < 2
+
+
+def test_formats_without_a_reduced_size_are_decoded_whole(tmp_path: Path) -> None:
+    data = save(tmp_path / "a.png", RGB).read_bytes()
+    found = decode_reduced(data, "a.png", reduction=lambda width, height: 4)
+    assert (found.factor, found.width, found.height) == (1, 7, 5)
+    np.testing.assert_array_equal(found.pixels, RGB)
+
+
+def test_boxes_in_pixels_of_the_original() -> None:
+    """21 x 13 reduced by 8 has 3 x 2 pixels; the last ones are cut at the border."""
+    image = ReducedImage(np.zeros((2, 3, 3), np.uint8), 8, 21, 13)
+    boxes = np.array([[0, 0, 2, 1], [1, 0, 1, 0], [0.5, 1, 1.25, 1]], np.float32)
+    expected = [[0, 0, 20, 12], [8, 0, 15, 7], [4, 8, 17, 12]]
+    assert image.original(boxes).tolist() == expected

@@ -1,8 +1,8 @@
 // Greedy non-maximum suppression on the GPU: one block per class, without a matrix of overlaps.
 //
-// Boxes are sorted by label and then by decreasing score. A block processes its class in tiles of
-// 64 boxes: it decides which boxes of the tile are kept, then removes the later boxes they
-// suppress.
+// Boxes are sorted by label and then by decreasing score. A block looks for the first boxes of
+// classes among 64 boxes at a time. It processes each class in tiles of 64 boxes: it decides which
+// boxes of the tile are kept, then removes the later boxes they suppress.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -44,50 +44,71 @@ __device__ int64_t end_of_class(const int64_t* labels, int64_t first, int64_t co
   return low;
 }
 
-// kept[i] starts as 1 for every box; `boxes` and `labels` are in the sorted order.
-__global__ void suppress(
-    const float4* boxes, const int64_t* labels, int64_t count, double threshold, uint8_t* kept) {
+// kept[i] starts as 1 for every box; `boxes` are one class. The threads of a block call it together.
+__device__ void suppress_class(
+    const float4* boxes, int64_t count, double threshold, uint8_t* kept) {
   __shared__ float4 tile[kTile];
   __shared__ uint64_t suppressed_by[kTile];  // bit j of row i: box i removes the later box j
   __shared__ uint64_t alive;
   int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
-  for (int64_t first = blockIdx.x; first < count; first += gridDim.x) {
-    if (labels == nullptr ? first > 0 : first > 0 && labels[first] == labels[first - 1]) continue;
-    int64_t end = end_of_class(labels, first, count);
-    for (int64_t start = first; start < end; start += kTile) {
-      int here = static_cast<int>(min(end - start, static_cast<int64_t>(kTile)));
-      if (threadIdx.x < here) tile[threadIdx.x] = boxes[start + threadIdx.x];
-      __syncthreads();
-      for (int row = warp; row < here; row += kNmsThreads / kWarp) {
-        int near = lane, far = lane + kWarp;
-        bool hits_near = near > row && near < here && overlap(tile[row], tile[near], threshold);
-        bool hits_far = far > row && far < here && overlap(tile[row], tile[far], threshold);
-        uint64_t low = __ballot_sync(0xffffffff, hits_near);
-        uint64_t high = __ballot_sync(0xffffffff, hits_far);
-        if (lane == 0) suppressed_by[row] = low | high << kWarp;
+  for (int64_t start = 0; start < count; start += kTile) {
+    int here = static_cast<int>(min(count - start, static_cast<int64_t>(kTile)));
+    if (threadIdx.x < here) tile[threadIdx.x] = boxes[start + threadIdx.x];
+    __syncthreads();
+    for (int row = warp; row < here; row += kNmsThreads / kWarp) {
+      int near = lane, far = lane + kWarp;
+      bool hits_near = near > row && near < here && overlap(tile[row], tile[near], threshold);
+      bool hits_far = far > row && far < here && overlap(tile[row], tile[far], threshold);
+      uint64_t low = __ballot_sync(0xffffffff, hits_near);
+      uint64_t high = __ballot_sync(0xffffffff, hits_far);
+      if (lane == 0) suppressed_by[row] = low | high << kWarp;
+    }
+    __syncthreads();
+    if (threadIdx.x == 0) {
+      uint64_t left = 0;
+      for (int i = 0; i < here; ++i) left |= static_cast<uint64_t>(kept[start + i]) << i;
+      for (int i = 0; i < here; ++i) {
+        if (left >> i & 1) left &= ~suppressed_by[i];
       }
-      __syncthreads();
-      if (threadIdx.x == 0) {
-        uint64_t left = 0;
-        for (int i = 0; i < here; ++i) left |= static_cast<uint64_t>(kept[start + i]) << i;
-        for (int i = 0; i < here; ++i) {
-          if (left >> i & 1) left &= ~suppressed_by[i];
-        }
-        alive = left;
-      }
-      __syncthreads();
-      if (threadIdx.x < here) kept[start + threadIdx.x] = alive >> threadIdx.x & 1;
-      for (int64_t j = start + kTile + threadIdx.x; j < end; j += blockDim.x) {
-        if (kept[j] == 0) continue;
-        float4 box = boxes[j];
-        for (int i = 0; i < here; ++i) {
-          if ((alive >> i & 1) && overlap(tile[i], box, threshold)) {
-            kept[j] = 0;
-            break;
-          }
+      alive = left;
+    }
+    __syncthreads();
+    if (threadIdx.x < here) kept[start + threadIdx.x] = alive >> threadIdx.x & 1;
+    for (int64_t j = start + kTile + threadIdx.x; j < count; j += blockDim.x) {
+      if (kept[j] == 0) continue;
+      float4 box = boxes[j];
+      for (int i = 0; i < here; ++i) {
+        if ((alive >> i & 1) && overlap(tile[i], box, threshold)) {
+          kept[j] = 0;
+          break;
         }
       }
-      __syncthreads();
+    }
+    __syncthreads();
+  }
+}
+
+// `boxes` and `labels` are in the sorted order.
+__global__ void suppress(
+    const float4* boxes, const int64_t* labels, int64_t count, double threshold, uint8_t* kept) {
+  __shared__ unsigned first_boxes[kTile / kWarp];  // bits, one per box
+  int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
+  int64_t end_of_search = labels == nullptr ? 1 : count;
+  int64_t step = gridDim.x * int64_t{kTile};
+  for (int64_t at = blockIdx.x * int64_t{kTile}; at < end_of_search; at += step) {
+    if (warp < kTile / kWarp) {
+      int64_t i = at + threadIdx.x;
+      bool is_first = i < end_of_search && (i == 0 || labels[i] != labels[i - 1]);
+      unsigned bits = __ballot_sync(0xffffffff, is_first);
+      if (lane == 0) first_boxes[warp] = bits;
+    }
+    __syncthreads();
+    uint64_t left = first_boxes[0] | static_cast<uint64_t>(first_boxes[1]) << kWarp;
+    __syncthreads();
+    for (; left != 0; left &= left - 1) {
+      int64_t first = at + __ffsll(left) - 1;
+      int64_t end = end_of_class(labels, first, count);
+      suppress_class(boxes + first, end - first, threshold, kept + first);
     }
   }
 }
@@ -133,7 +154,7 @@ Tensor nms(
   Tensor sorted = take(boxes, labels ? take(order, places) : order);
   Tensor kept = torch::stable::new_empty(boxes, {count}, ScalarType::Byte);
   torch::stable::fill_(kept, 1);
-  suppress<<<blocks_for(labels ? count : 1, 1), kNmsThreads, 0, current_stream(boxes)>>>(
+  suppress<<<blocks_for(labels ? count : 1, kTile), kNmsThreads, 0, current_stream(boxes)>>>(
       reinterpret_cast<const float4*>(sorted.const_data_ptr()),
       labels ? sorted_labels.const_data_ptr<int64_t>() : nullptr, count, threshold,
       kept.mutable_data_ptr<uint8_t>());

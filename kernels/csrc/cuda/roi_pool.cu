@@ -22,6 +22,13 @@ struct Geometry {
   int64_t image_stride, channel_stride, row_stride, column_stride;
 };
 
+// A quotient of numbers that are not negative. GPUs divide 64-bit numbers by long sequences of
+// instructions, so 32 bits are used where they suffice.
+__device__ inline int64_t divide(int64_t a, int64_t b) {
+  if ((a | b) >> 32 == 0) return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+  return a / b;
+}
+
 // Neighbouring threads compute neighbouring bins, or neighbouring channels if channels_last.
 template <typename Stored, typename Cell, bool channels_last>
 __global__ void pool(
@@ -29,12 +36,16 @@ __global__ void pool(
     int64_t count, Stored* out, Cell* argmax) {
   int64_t bins = g.pooled_height * g.pooled_width;
   FRCNN_FOR_EACH(item, count) {
-    int64_t channel = channels_last ? item % g.channels : item / bins % g.channels;
-    int64_t bin = channels_last ? item / g.channels % bins : item % bins;
-    int64_t roi = item / (bins * g.channels);
+    int64_t roi = divide(item, bins * g.channels);
+    int64_t in_roi = item - roi * bins * g.channels;
+    int64_t inner = channels_last ? g.channels : bins;
+    int64_t outer_index = divide(in_roi, inner), inner_index = in_roi - outer_index * inner;
+    int64_t channel = channels_last ? inner_index : outer_index;
+    int64_t bin = channels_last ? outer_index : inner_index;
+    int64_t bin_row = divide(bin, g.pooled_width);
     const int32_t* rows = windows + roi * 2 * (g.pooled_height + g.pooled_width);
-    const int32_t* columns = rows + 2 * (g.pooled_height + bin % g.pooled_width);
-    rows += 2 * (bin / g.pooled_width);
+    const int32_t* columns = rows + 2 * (g.pooled_height + bin - bin_row * g.pooled_width);
+    rows += 2 * bin_row;
     const Stored* plane = features + images[roi] * g.image_stride + channel * g.channel_stride;
     bool empty = rows[0] >= rows[1] || columns[0] >= columns[1];
     Compute<Stored> best = empty ? 0 : -FLT_MAX;

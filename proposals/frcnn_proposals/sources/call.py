@@ -16,6 +16,7 @@ from frcnn_proposals.base import (
     Source,
     best_first,
     is_thread_safe,
+    only_reads,
 )
 from frcnn_proposals.checks import check_proposals, clip_proposals
 from frcnn_proposals.errors import InputError, lacks_operators, reason
@@ -44,10 +45,22 @@ def load_files(source: Source) -> None:
         load_files(source.source)
 
 
+def pixels_needed(source: Source) -> int | None:
+    """The number of pixels above which an image may be reduced before `source` is called.
+
+    None: the source needs the image as it is, as all do that do not declare `working_pixels`.
+    """
+    if isinstance(source, UnionSource):
+        needed = [pixels_needed(member) for member in source.sources]
+        return None if None in needed else max(each for each in needed if each is not None)
+    return getattr(source, "working_pixels", None)
+
+
 def call_source(source: Source, image_id: str, image: Image) -> Proposals:
     """The proposals of `source` for an RGB image (H, W, 3) uint8, checked.
 
-    The source gets a copy of the image. Boxes with scores are sorted by score, stably.
+    The source gets a copy of the image, unless it declares that it only reads the image. Boxes with
+    scores are sorted by score, stably.
     Boxes that reach outside the image are clipped and counted (see clip_proposals). Raises
     SourceError if the source fails, returns another type, or returns an invalid box; InputError if
     a proposal file has no valid boxes for this image.
@@ -57,7 +70,9 @@ def call_source(source: Source, image_id: str, image: Image) -> Proposals:
         return source.propose_for(image_id, size)
     if isinstance(source, UnionSource):
         return source.join([call_source(member, image_id, image) for member in source.sources])
-    pixels, clipped = image.copy(), 0
+    # torch warns of an array that cannot be written.
+    needs_copy = not (only_reads(source) and image.flags.writeable)
+    pixels, clipped = image.copy() if needs_copy else image, 0
     propose = partial(source.propose, pixels)
     if isinstance(source, Reordering):
         boxes = call_source(source.source, image_id, image)

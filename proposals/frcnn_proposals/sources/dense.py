@@ -28,6 +28,7 @@ class DenseBoxes:
     name = "dense"
     version = "1"
     thread_safe = True
+    only_reads = True
 
     def __init__(
         self,

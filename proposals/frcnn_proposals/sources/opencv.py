@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.sources.working_size import WORKING_PIXELS, search_at_working_size
 
 MODES = ("fast", "quality")
 # OpenCV's defaults for both modes, stored with the boxes.
@@ -25,18 +27,25 @@ _RAND_LOCK = threading.Lock()
 class OpenCVSelectiveSearch:
     """Selective search (Uijlings et al., IJCV 2013) as implemented in OpenCV; slow but well known.
 
-    mode: "fast" (about 2,500 boxes for a VOC image) or "quality" (about 10,000).
+    mode: "fast" (about 2,500 boxes for a VOC image) or "quality" (about 10,000). working_pixels:
+    larger images are searched at a reduced size of this many pixels; None never reduces them.
     Boxes are in OpenCV's order, which is partly random and prefers large regions.
-    Raises InputError if cv2.ximgproc is missing, MisuseError for an unknown mode.
+    Raises InputError if cv2.ximgproc is missing, MisuseError for an invalid mode or number.
     """
 
     name = "opencv-selective-search"
     thread_safe = True
+    only_reads = True
 
-    def __init__(self, mode: str = "fast") -> None:
+    def __init__(self, mode: str = "fast", working_pixels: int | None = WORKING_PIXELS) -> None:
         if mode not in MODES:
             raise MisuseError(f"unknown mode {mode!r} of {self.name}; choose fast or quality")
+        if working_pixels is not None and working_pixels < 1:
+            raise MisuseError(
+                f"{self.name}: working_pixels must be at least 1, not {working_pixels}"
+            )
         self.mode = mode
+        self.working_pixels = working_pixels
         self.version = _ximgproc().__version__
 
     @property
@@ -47,10 +56,14 @@ class OpenCVSelectiveSearch:
             "increment_k": _INCREMENT_K,
             "sigma": _SIGMA,
             "rand_seed": _RAND_SEED,
+            "working_pixels": self.working_pixels,
         }
 
     def propose(self, image: Image) -> Proposals:
         """Boxes of an RGB image (H, W, 3) uint8, without scores."""
+        return Proposals(search_at_working_size(image, self.working_pixels, self._search))
+
+    def _search(self, image: Image) -> NDArray[np.int64]:
         search = _ximgproc().ximgproc.segmentation.createSelectiveSearchSegmentation()
         search.setBaseImage(np.ascontiguousarray(image[:, :, ::-1]))  # OpenCV expects BGR
         if self.mode == "fast":
@@ -64,7 +77,7 @@ class OpenCVSelectiveSearch:
         x, y, width, height = np.asarray(found, np.int64).reshape(-1, 4).T
         boxes = np.stack((x, y, x + width - 1, y + height - 1), axis=1)
         _, first = np.unique(boxes, axis=0, return_index=True)
-        return Proposals(boxes[np.sort(first)])
+        return boxes[np.sort(first)]
 
 
 def _ximgproc() -> Any:

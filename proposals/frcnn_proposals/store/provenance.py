@@ -10,6 +10,10 @@ from typing import Any
 
 from frcnn_proposals.base import Source
 
+# Versions up to 0.2.0 did not store this parameter: without it, and with this value, images up to
+# this size have the same boxes, and stores and unfinished work have the same fingerprint.
+_NOT_STORED_BEFORE = ("working_pixels", 500 * 500)
+
 
 @dataclass(frozen=True)
 class Provenance:
@@ -29,8 +33,12 @@ class Provenance:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 in hexadecimal; equal if the same pixels would give the same boxes."""
-        identity = [self.source, self.version, dict(self.parameters)]
+        """SHA-256 in hexadecimal; equal if the same pixels would give the same boxes.
+
+        One exception: the boxes that versions up to 0.2.0 stored for large images are not those
+        of the bounded working size, but have the same fingerprint.
+        """
+        identity = [self.source, self.version, _as_before(self.parameters)]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
     def describe(self) -> str:
@@ -52,3 +60,10 @@ class Provenance:
             raise ValueError("not a provenance record")
         strings = [str(fields.get(name, "")) for name in ("source", "version", "note")]
         return cls(strings[0], strings[1], fields["parameters"], strings[2])
+
+
+def _as_before(value: Any) -> Any:
+    """Parameters, of one source or by source, without the one that was not stored before."""
+    if not isinstance(value, Mapping):
+        return value
+    return {key: _as_before(v) for key, v in value.items() if (key, v) != _NOT_STORED_BEFORE}

@@ -20,7 +20,7 @@ from frcnn_cli.api.images import (
     boxes_for_each,
     check_written,
     image_id_of,
-    pixels_of,
+    reduced_image,
 )
 from frcnn_cli.api.network import LazyNetwork, ReadyNetwork, Setting, load_network
 from frcnn_cli.api.progress import OnProgress, reporter_for
@@ -29,11 +29,12 @@ from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.features import FeatureOptions, FeatureType, Layer
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.images import MAX_PIXELS
+from frcnn_proposals.images import MAX_PIXELS, unreduced
 
 if TYPE_CHECKING:
     from frcnn_cli.api.features import Features
-    from frcnn_proposals.base import Image, Proposals
+    from frcnn_proposals.base import Proposals
+    from frcnn_proposals.images import ReducedImage
 
 
 @dataclass(frozen=True)
@@ -181,9 +182,9 @@ class Detector:
         """
         if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
             ready = self._network.get()
-            pixels, boxes = self._prepare(ready, image, proposals)
+            reduced, boxes = self._prepare(ready, image, proposals)
             ready.warn_of_clipped(boxes.clipped, reporter_for(progress))
-            return self._detect(ready, image, pixels, boxes)
+            return self._detect(ready, image, reduced, boxes)
         if isinstance(image, Mapping):
             raise MisuseError("Images are a list, not a mapping. Give list(images.values()).")
         image = list(image)
@@ -249,10 +250,10 @@ class Detector:
         from frcnn_cli.api.features import features_of
 
         ready = self._network.get()
-        pixels, proposals = self._prepare(ready, image, boxes)
+        full, proposals = self._prepare(ready, image, boxes, full_size=True)
         given = any(each is not None for each in (boxes, self.proposals, self.source))
         options = FeatureOptions(layer, dtype, None, score_threshold, min_boxes, max_boxes)
-        return features_of(ready, options, image_id_of(image), pixels, proposals, given)
+        return features_of(ready, options, image_id_of(image), full.pixels, proposals, given)
 
     def __reduce__(self) -> tuple[type[Detector], tuple[Any, ...]]:
         names = [each.name for each in fields(self) if each.init]
@@ -262,20 +263,23 @@ class Detector:
     def _setting(self) -> Setting:
         return Setting(self.options, self.proposals, self.source, self.classes, self.parameters)
 
-    def _prepare(self, ready: ReadyNetwork, image: Any, given: Any) -> tuple[Image, Proposals]:
-        """Pixels and proposals of an image, computed in any thread."""
-        pixels, image_id = pixels_of(image, self.max_pixels), image_id_of(image)
+    def _prepare(
+        self, ready: ReadyNetwork, image: Any, given: Any, full_size: bool = False
+    ) -> tuple[ReducedImage, Proposals]:
+        """An image and proposals in its pixels, computed in any thread."""
+        is_full = full_size or given is not None
+        reduction = unreduced if is_full else ready.detector.reduction
+        read, image_id = reduced_image(image, self.max_pixels, reduction), image_id_of(image)
         if given is not None:
-            return pixels, boxes_for(given, image_id, (pixels.shape[1], pixels.shape[0]))
-        return pixels, ready.proposals_of(image, image_id, pixels)
+            return read, boxes_for(given, image_id, (read.width, read.height))
+        return read, ready.proposals_of(image, image_id, read.pixels)
 
     def _detect(
-        self, ready: ReadyNetwork, image: Any, pixels: Image, boxes: Proposals
+        self, ready: ReadyNetwork, image: Any, read: ReducedImage, boxes: Proposals
     ) -> Detections:
-        found = ready.detect(pixels, boxes)
-        source = Path(image) if isinstance(image, str | Path) else pixels
-        size = (pixels.shape[1], pixels.shape[0])
-        return ready.named(found, image_id_of(image), source, size)
+        found = ready.detect(read, boxes)
+        source = Path(image) if isinstance(image, str | Path) else read.pixels
+        return ready.named(found, image_id_of(image), source, (read.width, read.height))
 
     def _detect_all(
         self, images: Sequence[Any], given: Sequence[Any], progress: OnProgress | None
@@ -288,8 +292,8 @@ class Detector:
         prepared = prefetch(lambda task: self._prepare(ready, *task), tasks, usable_cores())
         reporter, clipped = reporter_for(progress), 0
         with reporter.progress("Detecting", len(images)) as advance:
-            for image, (pixels, boxes) in zip(images, prepared, strict=True):
-                found.append(self._detect(ready, image, pixels, boxes))
+            for image, (read, boxes) in zip(images, prepared, strict=True):
+                found.append(self._detect(ready, image, read, boxes))
                 clipped += boxes.clipped
                 advance(1, found[-1].image_id)
         ready.warn_of_clipped(clipped, reporter)

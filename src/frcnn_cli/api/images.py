@@ -12,7 +12,15 @@ from numpy.typing import ArrayLike, NDArray
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.images import MAX_PIXELS, read_image, to_rgb
+from frcnn_proposals.images import (
+    MAX_PIXELS,
+    ReducedImage,
+    Reduction,
+    decode_reduced,
+    read_image_bytes,
+    to_rgb,
+    unreduced,
+)
 from frcnn_proposals.wording import counted
 
 if TYPE_CHECKING:
@@ -30,7 +38,16 @@ BoxesById = Mapping[str, Proposals]
 
 
 def pixels_of(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Image:
-    """The pixels (H, W, 3) uint8, RGB, of a file, an array or a Pillow image.
+    """The pixels (H, W, 3) uint8, RGB, of an image at its full size: see reduced_image."""
+    return reduced_image(image, max_pixels).pixels
+
+
+def reduced_image(
+    image: ImageLike,
+    max_pixels: int = MAX_PIXELS,
+    reduction: Reduction = unreduced,
+) -> ReducedImage:
+    """The pixels of a file, an array or a Pillow image; only files are reduced.
 
     A file is turned upright by its EXIF orientation. A Pillow image is not turned: boxes are in the
     pixels of the given image. Raises MisuseError for anything else, and InputError if a file cannot
@@ -42,14 +59,14 @@ def pixels_of(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Image:
                 f"{image}: is a folder. Give one image or a list of images;\n"
                 "`detect_files` takes folders, globs, lists and datasets."
             )
-        return read_image(image, max_pixels)
+        return decode_reduced(read_image_bytes(image), image, max_pixels, reduction)
     if isinstance(image, np.ndarray):
-        return _rgb(image)
+        return _full(_rgb(image))
     import PIL.Image
 
     if isinstance(image, PIL.Image.Image):
         try:
-            return np.array(to_rgb(image), dtype=np.uint8)
+            return _full(np.array(to_rgb(image), dtype=np.uint8))
         except ValueError as error:
             raise MisuseError(f"The Pillow image cannot be used: {error}.") from error
     raise MisuseError(
@@ -111,6 +128,10 @@ def check_written(
         check_crops_folder(outputs.crops, [Path(file) for _, file in files])
     written = [path for path in (outputs.json_path, outputs.csv_path) if path is not None]
     check_outputs(written, inputs)
+
+
+def _full(pixels: Image) -> ReducedImage:
+    return ReducedImage(pixels, 1, pixels.shape[1], pixels.shape[0])
 
 
 def _rgb(image: NDArray[Any]) -> Image:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from frcnn_cli.engine.proposals.source_calls import Propose
     from frcnn_cli.engine.reporter import Reporter
     from frcnn_proposals.base import Image, Proposals
+    from frcnn_proposals.images import ReducedImage
 
 
 @dataclass(frozen=True)
@@ -52,11 +53,11 @@ class ReadyNetwork:
     prepared: FastRCNN
     propose: Propose
 
-    def detect(self, image: Image, proposals: Proposals) -> records.Detections:
+    def detect(self, image: ReducedImage, proposals: Proposals) -> records.Detections:
         """Detections in one image. Any number of threads may call it: nothing is changed."""
-        from frcnn_cli.engine.detection.image import detect_image
+        from frcnn_cli.engine.detection.image import detect_reduced
 
-        found = detect_image(self.prepared, image, proposals, self.detector.settings)
+        found = detect_reduced(self.prepared, image, proposals, self.detector.settings)
         return self.detector.selected(found)
 
     def proposals_of(self, image: Any, image_id: str, pixels: Image) -> Proposals:

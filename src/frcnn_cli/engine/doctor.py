@@ -6,6 +6,7 @@ and does not end the report.
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import os
 import platform
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 GIB = 1 << 30
 _LEAST_PYTHON = (3, 11)
@@ -54,6 +56,8 @@ def examine(data_root: Path | None = None) -> tuple[Finding, ...]:
         ("disk", _disk, ""),
     )
     findings = [_run_check(*check) for check in checks]
+    if not any(finding.problem for finding in findings if "CUDA" in finding.name):
+        findings += _gpus()
     try:
         findings += _datasets(data_root)
     except Exception as error:
@@ -147,7 +151,85 @@ def _cuda() -> Finding:
     if shutil.which("nvidia-smi") and torch.version.cuda is None:
         text = "a GPU driver is installed, but torch is built without CUDA"
         return Finding("CUDA", text, True, "pip install --force-reinstall torch")
+    driver = _driver_version() if torch.version.cuda else 0
+    major = driver // 1000
+    if 0 < major < int(str(torch.version.cuda).partition(".")[0]):
+        text = f"the GPU driver is for CUDA {major}.{driver % 1000 // 10}, and torch for CUDA "
+        fix = f"update the GPU driver, or install a torch that is built for CUDA {major}"
+        return Finding("CUDA", text + str(torch.version.cuda), True, fix)
     return Finding("CUDA", "torch finds no GPU; everything runs on the CPU")
+
+
+def _driver_version() -> int:
+    """The newest CUDA that the GPU driver supports, such as 12080 for 12.8; 0 without a driver."""
+    version = ctypes.c_int()
+    try:
+        ctypes.CDLL("libcuda.so.1").cuDriverGetVersion(ctypes.byref(version))
+    except (OSError, AttributeError):
+        return 0
+    return version.value
+
+
+def _gpus() -> Iterator[Finding]:
+    """A finding per GPU: whether each kind of operator runs on it, and agrees with the CPU."""
+    torch = importlib.import_module("torch")
+    kernels = importlib.import_module("frcnn_kernels._library")
+    architectures = kernels.cuda_architectures()
+    if not torch.cuda.is_available() or not architectures:
+        return
+    for index in range(torch.cuda.device_count()):
+        major, minor = torch.cuda.get_device_capability(index)
+        name, text = f"GPU {index}", f"compute capability {major}.{minor}: "
+        fix = f"FRCNN_CUDA_ARCHS={major}{minor} FORCE_CUDA=1 {kernels.build_command()}"
+        if not _is_served(10 * major + minor, architectures):
+            built = f"the operators are built for {', '.join(architectures)}"
+            yield Finding(name, text + built, True, fix)
+            continue
+        try:
+            differing = _differing_operators(f"cuda:{index}")
+        except Exception as error:  # the driver's message
+            if "driver" in str(error) or "toolchain" in str(error):
+                fix = "update the GPU driver"
+            yield Finding(name, text + _reason(error), True, fix)
+            continue
+        if differing:
+            text += f"the results of {', '.join(differing)} differ from those of the CPU"
+        else:
+            text += "the operators agree with those of the CPU"
+        yield Finding(name, text, bool(differing), fix if differing else "")
+
+
+def _is_served(capability: int, architectures: tuple[str, ...]) -> bool:
+    """Whether a build for these architectures contains code for a GPU of this capability.
+
+    Machine code serves GPUs of the same major version. PTX, of 90 and of the last architecture,
+    serves all newer ones.
+    """
+    of_code = (int(a) for a in architectures if int(a) // 10 == capability // 10)
+    of_ptx = (int(a) for a in architectures if a in ("90", architectures[-1]))
+    return any(built <= capability for built in (*of_code, *of_ptx))
+
+
+def _differing_operators(device: str) -> list[str]:
+    """Names of the operators whose results on `device` differ from the CPU's."""
+    torch = importlib.import_module("torch")
+    results = {name: value.cpu() for name, value in _operator_results(device).items()}
+    expected = _operator_results("cpu")
+    return [name for name, value in results.items() if not torch.equal(value, expected[name])]
+
+
+def _operator_results(device: str) -> dict[str, Any]:
+    """What each kind of operator returns for a small input."""
+    torch = importlib.import_module("torch")
+    kernels = importlib.import_module("frcnn_kernels")
+    features = torch.arange(16.0, device=device).reshape(1, 1, 4, 4).requires_grad_()
+    rois = torch.tensor([[0, 0, 0, 3, 3.0], [0, 1, 1, 2, 3]], device=device)
+    pooled = kernels.roi_pool(features, rois, 2, 1.0)
+    pooled.sum().backward()
+    scores = torch.tensor([0.5, 0.9, 0.7], device=device)
+    boxes = torch.tensor([[0, 0, 4, 4.0], [0, 0, 4, 3], [9, 9, 12, 12]], device=device)
+    suppressed = kernels.nms(boxes, scores, 0.5)
+    return {"roi_pool": pooled.detach(), "its gradient": features.grad, "nms": suppressed}
 
 
 def _precision() -> Finding:

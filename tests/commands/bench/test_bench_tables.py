@@ -9,7 +9,8 @@ import pytest
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.benchmarks import sampling, train
+from frcnn_cli.engine.benchmarks import photo, sampling, train
+from frcnn_cli.engine.benchmarks.photo import PhotoSearch
 from frcnn_cli.engine.benchmarks.sampling import SamplingBenchmark
 from frcnn_cli.engine.benchmarks.train import Stages, StepOptionTime, TrainingTimes
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
@@ -56,6 +57,20 @@ def test_options_of_a_training_step(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     rows, found = run_bench(tmp_path, "train-options", "--ways", "usual,bfloat16")
     assert rows["bfloat16"] == ["0.200", "1.50"]
     assert [way["seconds"] for way in found["ways"]] == [0.3, 0.2]
+
+
+def test_a_photo_against_usual_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    generate_dataset(tmp_path / "shapes", images=8, size=(64, 64))
+
+    def measure(name, split, data_root, images, rounds, modes, reporter):
+        assert (name, split, images, rounds, modes) == ("shapes", "trainval", 5, 3, ("fast",))
+        return [PhotoSearch("fast", 4, 0.04, 0.1, 7_000_000, 90_000_000)]
+
+    monkeypatch.setattr(photo, "benchmark_photo", measure)
+    arguments = ["--dataset", "shapes", "--data-root", str(tmp_path), "--mode", "fast"]
+    rows, found = run_bench(tmp_path, "photo", *arguments)
+    assert rows["fast"] == ["0.040", "0.100", "2.50", "7", "90"]
+    assert found["modes"][0]["extra_bytes"] == 83_000_000
 
 
 @pytest.mark.parametrize("own", [True, False])

@@ -263,11 +263,11 @@ def test_stored_images_are_not_detected_again(
     changed = np.full((48, 64, 3), 7, np.uint8)
     PIL.Image.fromarray(changed).save(files[0][1])
     detected_means = []
-    detect = detect_files_module.detect_image
+    detect = detect_files_module.detect_reduced
     monkeypatch.setattr(
         detect_files_module,
-        "detect_image",
-        lambda *a: (detected_means.append(a[1].mean()), detect(*a))[1],
+        "detect_reduced",
+        lambda *a: (detected_means.append(a[1].pixels.mean()), detect(*a))[1],
     )
     with Journal(tmp_path / "journal", {}) as journal:
         resumed = list(detect_files(small_model, files, propose, SETTINGS, journal))

@@ -15,11 +15,12 @@ from torch.utils.data import get_worker_info
 from frcnn_cli.engine.distributed.interrupt import stop_between_steps
 from frcnn_cli.engine.models.provenance import origin_of
 from frcnn_cli.engine.records import Dataset
-from frcnn_cli.engine.settings import DataSettings, Experiment
-from frcnn_cli.engine.training.checkpoint import load_checkpoint
+from frcnn_cli.engine.settings import DataSettings, Experiment, Schedule
+from frcnn_cli.engine.training.checkpoint import load_checkpoint, restore_optimizer
 from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.run import Run, StepReport
 from frcnn_cli.engine.training.run_folder import lock_folder, read_run, write_setting
+from frcnn_cli.engine.training.stages import make_optimizer
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 
@@ -144,3 +145,31 @@ def test_a_changed_setting_is_rejected(run: Run) -> None:
         MisuseError, match="backbone is 'vgg16', but the run was started with 'effic"
     ):
         read_run(run.folder)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adamw"])
+def test_a_restored_optimizer_has_its_state_on_the_device_of_the_weights(
+    tiny_dataset: Dataset, name: str
+) -> None:
+    """Fused AdamW on a GPU reads its step counter there. "meta" stands for a GPU."""
+    model = new_model(tiny_dataset)
+    optimizer = make_optimizer(model, Schedule(optimizer=name))
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimizer.step()
+    state = {
+        f"{kind}.{weight}": value
+        for weight, parameter in model.named_parameters()
+        for kind, value in optimizer.state[parameter].items()
+    }
+    assert state
+    on_device = new_model(tiny_dataset).to("meta")
+    restored = make_optimizer(on_device, Schedule(optimizer=name))
+    restore_optimizer(on_device, restored, state)
+    devices = {
+        kind: value.device.type
+        for parameter in on_device.parameters()
+        for kind, value in restored.state[parameter].items()
+    }
+    assert set(devices) == {kind.partition(".")[0] for kind in state}
+    assert set(devices.values()) == {"meta"}, devices

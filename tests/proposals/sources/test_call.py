@@ -61,6 +61,26 @@ def test_a_source_may_change_its_image(image):
     assert found.boxes.tolist() == [[0, 0, 29, 19], [0, 2, 29, 7], [1, 2, 3, 4]]
 
 
+def test_a_source_that_only_reads_the_image_gets_no_copy(image):
+    given = []
+    source = plugins.Plugin()
+    source.behave = lambda view: given.append(view) or Proposals([(0, 0, 1, 1)])
+    call_source(source, "a", image)
+    source.only_reads = True
+    call_source(source, "a", image)
+    assert [np.shares_memory(view, image) for view in given] == [False, True]
+
+
+@pytest.mark.parametrize("name", ["selective-search", "opencv-selective-search", "dense"])
+@pytest.mark.parametrize("limit", [1, None])
+def test_built_in_sources_leave_the_image_as_it_is(image, name, limit):
+    source = make_source(name, **({} if name == "dense" else {"working_pixels": limit}))
+    before = image.copy()
+    assert source.only_reads
+    assert len(call_source(source, "a", image)) > 0
+    np.testing.assert_array_equal(image, before)
+
+
 def test_a_coordinate_beyond_float32_is_not_finite(image):
     source = plugins.Plugin()
     source.whole = lambda view: Proposals([(0, 0, 1e300, 5)])

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.image import detect_reduced
 from frcnn_cli.engine.detection.journal import ImageJournal, Journal
 from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.distributed.devices import usable_cores
@@ -20,21 +20,30 @@ from frcnn_cli.engine.records import Detections, ReadFile
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.images import MAX_PIXELS, decode_image, digest_of, read_image_bytes
+from frcnn_proposals.images import (
+    MAX_PIXELS,
+    ReducedImage,
+    Reduction,
+    decode_reduced,
+    digest_of,
+    read_image_bytes,
+    unreduced,
+)
 from frcnn_proposals.sources.call import failure_message
 from frcnn_proposals.wording import counted
 
 Value = TypeVar("Value")
-# A function from image id, pixels and proposals to the result for this image.
-Compute = Callable[[str, Image, Proposals], Value]
+# A function from image id, image and proposals (in its pixels) to the result for this image.
+Compute = Callable[[str, ReducedImage, Proposals], Value]
 
 
 @dataclass(frozen=True)
 class FileResult(Generic[Value]):
     """One image file with its result, such as detections, or the error that prevented it.
 
-    image: its pixels; None after an error, or if the result comes from the journal. file: what
-    reading it showed. clipped: number of proposals that reached outside the image.
+    image: its pixels; None after an error, if the result comes from the journal, or if the image
+    was decoded at a reduced size. file: what reading it showed. clipped: number of proposals that
+    reached outside the image.
     """
 
     image_id: str
@@ -107,13 +116,14 @@ def detect_files(
     settings: DetectSettings,
     journal: Journal | None = None,
     max_pixels: int = MAX_PIXELS,
+    reduction: Reduction = unreduced,
 ) -> Iterator[DetectedFile]:
     """Detections in each of `files` (image id, path), in their order: see process_files."""
 
-    def detect(_: str, image: Image, proposals: Proposals) -> Detections:
-        return detect_image(model, image, proposals, settings)
+    def detect(_: str, image: ReducedImage, proposals: Proposals) -> Detections:
+        return detect_reduced(model, image, proposals, settings)
 
-    return process_files(detect, files, propose, journal, max_pixels)
+    return process_files(detect, files, propose, journal, max_pixels, reduction)
 
 
 def process_files(
@@ -122,28 +132,32 @@ def process_files(
     propose: Propose,
     journal: ImageJournal[Value] | None = None,
     max_pixels: int = MAX_PIXELS,
+    reduction: Reduction = unreduced,
 ) -> Iterator[FileResult[Value]]:
     """The result of `compute` for each of `files` (image id, path), in their order.
 
     Threads decode images and call `propose`, a few images ahead of `compute`, which this thread
     calls. An image that fails does not stop the others. journal: results of unchanged files are
     taken from it, new ones are added as each image finishes. Images with more than `max_pixels`
-    fail.
+    fail. reduction: the size at which to decode JPEG files. `propose` and `compute` then get fewer
+    pixels, and proposals are in these pixels.
     """
-    prepare = partial(_prepare, propose, journal, max_pixels)
+    prepare = partial(_prepare, propose, journal, max_pixels, reduction)
     for task in prefetch(prepare, files, threads=usable_cores()):
         result = task.result
-        if result.image is not None:
+        if task.image is not None:
             assert task.proposals is not None
             try:
-                found = compute(result.image_id, result.image, task.proposals)
+                found = compute(result.image_id, task.image, task.proposals)
             except InputError as error:
-                result = replace(result, image=None, error=str(error))
+                result = replace(result, error=str(error))
             else:
                 if journal is not None:
                     assert result.file is not None
                     journal.add(result.image_id, result.file.digest, found)
-                result = replace(result, found=found, clipped=task.proposals.clipped)
+                pixels = task.image.pixels if task.image.factor == 1 else None
+                clipped = task.proposals.clipped
+                result = replace(result, image=pixels, found=found, clipped=clipped)
         yield result
 
 
@@ -152,11 +166,16 @@ class _Task(Generic[Value]):
     """An image ready for the network, or one that does not need it (stored, or failed)."""
 
     result: FileResult[Value]
+    image: ReducedImage | None = None
     proposals: Proposals | None = None
 
 
 def _prepare(
-    propose: Propose, journal: ImageJournal[Value] | None, max_pixels: int, file: ImageFile
+    propose: Propose,
+    journal: ImageJournal[Value] | None,
+    max_pixels: int,
+    reduction: Reduction,
+    file: ImageFile,
 ) -> _Task[Value]:
     """Prepare an image for the network, in any thread."""
     image_id, path = file[0], Path(file[1])
@@ -167,8 +186,8 @@ def _prepare(
         known = None if journal is None else journal.known(image_id, digest)
         if known is not None:
             return _Task(replace(result, found=known, file=ReadFile(digest)))
-        image = decode_image(data, path, max_pixels)
-        read = ReadFile(digest, (image.shape[1], image.shape[0]))
-        return _Task(replace(result, image=image, file=read), propose(image_id, image))
+        image = decode_reduced(data, path, max_pixels, reduction)
+        read = ReadFile(digest, (image.width, image.height))
+        return _Task(replace(result, file=read), image, propose(image_id, image.pixels))
     except Exception as error:
         return _Task(replace(result, error=failure_message(str(path), error)))

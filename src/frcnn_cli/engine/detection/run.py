@@ -11,7 +11,7 @@ from typing import Any
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.detection.dataset import detection_identity
-from frcnn_cli.engine.detection.image import settings_for
+from frcnn_cli.engine.detection.image import reduction_for, settings_for
 from frcnn_cli.engine.detection.images import (
     DetectedFile,
     ImageDetections,
@@ -37,7 +37,7 @@ from frcnn_cli.engine.settings import DetectSettings
 from frcnn_cli.engine.settings.options import DetectionOptions, reject_file_with_source
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.images import MAX_PIXELS, read_image
+from frcnn_proposals.images import MAX_PIXELS, Reduction, read_image
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.suggestions import did_you_mean
@@ -60,6 +60,13 @@ class Detector:
         """The names of the classes to return."""
         names = self.loaded.classes
         return names if self.labels is None else tuple(names[label - 1] for label in self.labels)
+
+    @property
+    def reduction(self) -> Reduction:
+        """The size at which to decode JPEG files."""
+        return reduction_for(
+            self.loaded.model.architecture.preprocessing, self.settings, self.source
+        )
 
     def selected(self, detections: Detections) -> Detections:
         """The detections of the selected classes."""
@@ -138,7 +145,8 @@ def detect_in_files(
 
         def finish(result: DetectedFile) -> None:
             if outputs.need_pixels and result.found is not None:
-                # Outputs of images in the journal may be missing or older: write them again.
+                # Outputs of images in the journal may be missing or older: write them again. All
+                # outputs show the image at its full size.
                 image = (
                     read_image(result.path, max_pixels) if result.image is None else result.image
                 )
@@ -146,7 +154,9 @@ def detect_in_files(
                 outputs.write_image(result.image_id, image, selected, loaded.classes)
             advance(1, result.path.name)
 
-        results = detect_files(model, part, propose, detector.settings, journal, max_pixels)
+        results = detect_files(
+            model, part, propose, detector.settings, journal, max_pixels, detector.reduction
+        )
         detected = gather_results(team, collect_results(results, finish))
     if team.is_first:
         warn_of_source(detector.source, detected, reporter)

@@ -153,10 +153,7 @@ def readings(
     if not settings.scales:
         yield Reading(preprocessing, np.arange(len(boxes)))
         return
-    largest, longest = max(settings.scales), preprocessing.max_size
-    if largest > longest:
-        longest = max(MAX_SIZE, largest)
-    scaled = [replace(preprocessing, scale=s, max_size=longest) for s in settings.scales]
+    scaled = at_scales(preprocessing, settings)
     factors = np.array([image_scale(*size, at_scale) for at_scale in scaled])
     scaled_areas = areas(boxes)[:, None] * factors**2
     nearest = np.abs(scaled_areas - settings.roi_side**2).argmin(axis=1)
@@ -164,3 +161,13 @@ def readings(
         rows = np.flatnonzero(nearest == index)
         if len(rows):
             yield Reading(at_scale, rows)
+
+
+def at_scales(preprocessing: Preprocessing, settings: DetectSettings) -> list[Preprocessing]:
+    """The preprocessing of each scale that detection reads: see `readings`."""
+    if not settings.scales:
+        return [preprocessing]
+    largest, longest = max(settings.scales), preprocessing.max_size
+    if largest > longest:
+        longest = max(MAX_SIZE, largest)
+    return [replace(preprocessing, scale=s, max_size=longest) for s in settings.scales]

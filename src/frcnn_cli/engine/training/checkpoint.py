@@ -146,6 +146,8 @@ def restore_optimizer(
         kind, _, name = path.partition(".")
         parameter = parameters.get(name)
         if parameter is not None and parameter.requires_grad:
-            # In the parameter's memory layout, if the shapes are equal.
-            restored = torch.empty_like(parameter) if value.shape == parameter.shape else value
+            # In the parameter's memory layout if the shapes are equal, and always on its device:
+            # fused AdamW reads its step counter there.
+            like = parameter if value.shape == parameter.shape else value
+            restored = torch.empty_like(like, device=parameter.device)
             optimizer.state[parameter][kind] = restored.copy_(value)

@@ -33,10 +33,10 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.proposals.source_calls import SourceCalls
 from frcnn_cli.engine.reporter import SILENT, Reporter
-from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import write_whole
-from frcnn_proposals.images import MAX_PIXELS
+from frcnn_proposals.images import MAX_PIXELS, ReducedImage
 from frcnn_proposals.store.provenance import Provenance
 
 
@@ -125,9 +125,9 @@ def _compute(
 ) -> Compute[ImageRows]:
     """The function that computes and writes the features of an image."""
 
-    def compute(image_id: str, image: Image, proposals: Proposals) -> ImageRows:
-        size = (image.shape[1], image.shape[0])
-        count, blocks = extractor.blocks(model, image, proposals)
+    def compute(image_id: str, image: ReducedImage, proposals: Proposals) -> ImageRows:
+        size = (image.width, image.height)
+        count, blocks = extractor.blocks(model, image.pixels, proposals)
         if not is_folder(out):
             return journal.append(blocks, size)
         rows = ImageRows(0, count, *size)

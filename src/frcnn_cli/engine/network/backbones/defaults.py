@@ -61,7 +61,7 @@ def _efficientnet_lite(number: int) -> BackboneDefaults:
             ranked_rois=RANKED_ROIS,
             averaging=0.998,
         ),
-        DetectSettings(max_per_class=300, box_voting=0.5, precision="auto"),
+        DetectSettings(nms_iou=0.35, max_per_class=300, box_voting=0.7, precision="auto"),
         bfloat16=True,
     )
 
