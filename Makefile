@@ -3,7 +3,8 @@
 #                     generated dataset
 # make test           run the tests
 # make test-avx2      test the network without AVX-512, and the kernels also without AVX2
-# make test-web       test `frcnn report` in headless Chromium, which it installs
+# make test-web       test the pages of `frcnn report` and `frcnn explain` in headless Chromium,
+#                     which it installs
 # make results-quick  run the shortest comparison of docs/results.md, on the VOC data in FRCNN_DATA:
 #                     half an hour
 # make results        run all comparisons of docs/results.md: hours
@@ -58,8 +59,8 @@ $(VENV)/.ready: $(VENV)/.torch setup.py setup.cfg pyproject.toml $(shell find ke
 	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
 	touch $@
 
-# Detect in a photograph with the shipped model; then generate, propose, train, evaluate, compress and
-# detect. All results are in $(DEMO)/. The smallest network is sufficient for shapes.
+# Detect in a photograph with the shipped model; then generate, propose, train, evaluate, compress,
+# detect and explain. All results are in $(DEMO)/. The smallest network is sufficient for shapes.
 demo: setup
 	rm -rf $(DEMO)
 	@if test -f $(SHIPPED); then \
@@ -77,7 +78,11 @@ demo: setup
 		--proposals $(DEMO)/shapes.proposals
 	$(FRCNN) detect $$(ls -d $(DEMO)/shapes/JPEGImages/*.jpg | tail -n 12) --viz \
 		--runs $(DEMO)/runs --out $(DEMO)/detections --json $(DEMO)/detections.json
+	$(FRCNN) explain $$(ls -d $(DEMO)/shapes/JPEGImages/*.jpg | tail -n 1) \
+		--dataset $(DEMO)/shapes --proposals $(DEMO)/shapes.proposals \
+		--runs $(DEMO)/runs --out $(DEMO)/explain
 	@echo "Annotated images: $(DEMO)/detections; model: $(DEMO)/runs/shapes/model.safetensors"
+	@echo "What the model does in one image: $(DEMO)/explain/index.html"
 
 test: setup
 	$(PYTEST)

@@ -33,7 +33,9 @@ ROOMS = [
         for room in (
             *("records", "reporter", "boxes", "seeds", "drawing", "settings", "distributed"),
             *("datasets", "network", "models", "proposals", "detection", "evaluation"),
-            *("training", "compression", "report", "exchange", "benchmarks", "doctor"),
+            *("training", "compression", "pages", "pages.self_contained", "pages.report"),
+            "pages.explain",
+            *("exchange", "benchmarks", "doctor"),
         )
     ),
     "frcnn_cli.api",
@@ -43,8 +45,8 @@ ROOMS = [
     "frcnn_cli.reference",
     "frcnn_cli.__main__",
 ]
-# These two rooms are one file each, the __init__ of a folder whose rooms come after it.
-ONE_FILE = {"frcnn_cli", ENGINE}
+# These rooms are one file each, the __init__ of a folder whose rooms come after it.
+ONE_FILE = {"frcnn_cli", ENGINE, f"{ENGINE}.pages"}
 MOST_ENTRIES = 20  # in a folder; one file per format is the exception
 FORMATS = REPOSITORY / "proposals" / "frcnn_proposals" / "formats"
 

@@ -12,7 +12,7 @@ _library.load_operators()
 from frcnn_kernels._library import cuda_architectures, instruction_set  # noqa: E402
 from frcnn_kernels.depthwise import depthwise_weight_gradient  # noqa: E402
 from frcnn_kernels.nms import batched_nms, nms  # noqa: E402
-from frcnn_kernels.roi_pool import roi_pool  # noqa: E402
+from frcnn_kernels.roi_pool import roi_pool, roi_pool_with_argmax  # noqa: E402
 
 __all__ = [
     "batched_nms",
@@ -21,4 +21,5 @@ __all__ = [
     "instruction_set",
     "nms",
     "roi_pool",
+    "roi_pool_with_argmax",
 ]

@@ -28,8 +28,10 @@ def roi_pool_reference(
     argmax = torch.full(pooled.shape, -1, dtype=cell_type)
     number = np.float64 if rois.dtype == torch.float64 else np.float32
     for r, (image, x1, y1, x2, y2) in enumerate(rois.cpu().numpy()):
-        rows = _sub_windows(number, y1, y2, spatial_scale, output_size[0], height)
-        columns = _sub_windows(number, x1, x2, spatial_scale, output_size[1], width)
+        vertical = roi_window(y1, y2, spatial_scale, number)
+        horizontal = roi_window(x1, x2, spatial_scale, number)
+        rows = sub_windows(*vertical, output_size[0], height, number)
+        columns = sub_windows(*horizontal, output_size[1], width, number)
         for i, (top, bottom) in enumerate(rows):
             for j, (left, right) in enumerate(columns):
                 if bottom <= top or right <= left:
@@ -58,11 +60,25 @@ def roi_pool_backward_reference(
     return gradient.reshape(shape).to(grad_output.dtype)
 
 
-def _sub_windows(
-    number: type, low: float, high: float, spatial_scale: float, bins: int, extent: int
-) -> list[tuple[int, int]]:
+def roi_window(
+    low: float, high: float, spatial_scale: float, number: type = np.float32
+) -> tuple[int, int]:
+    """The first cell of a RoI and its number of cells, in one dimension of the feature map.
+
+    low, high: its corners in image pixels. number: NumPy type of the RoIs.
+    """
     start = _round_half_away(number(low) * number(spatial_scale))
-    length = max(_round_half_away(number(high) * number(spatial_scale)) - start + 1, 1)
+    length = _round_half_away(number(high) * number(spatial_scale)) - start + 1
+    return start, max(length, 1)
+
+
+def sub_windows(
+    start: int, length: int, bins: int, extent: int, number: type = np.float32
+) -> list[tuple[int, int]]:
+    """The first cell of each bin, and the one after its last, in one dimension of the feature map.
+
+    start, length: of roi_window. extent: cells of the map, to which the bins are clipped.
+    """
     size = number(length) / number(bins)
     return [
         (

@@ -77,6 +77,22 @@ def roi_pool(
     return pooled
 
 
+def roi_pool_with_argmax(
+    features: Tensor, rois: Tensor, output_size: int | tuple[int, int], spatial_scale: float
+) -> tuple[Tensor, Tensor]:
+    """What `roi_pool` returns, and the cell of each maximum, which receives its gradient.
+
+    A cell is row * W + column of the map, or -1 for an empty bin; int16 if this type can number all
+    cells, else int32.
+    """
+    height, width = _pair(output_size)
+    rois = _widened_under_autocast(rois)
+    _check(features, rois, height, width, spatial_scale)
+    _reject_forward_mode(features)
+    pooled, argmax = torch.ops.frcnn.roi_pool(features, rois, height, width, spatial_scale)
+    return pooled, argmax
+
+
 def _pair(output_size: int | tuple[int, int]) -> tuple[int, int]:
     pair = (output_size, output_size) if isinstance(output_size, int) else tuple(output_size)
     if len(pair) != 2:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from frcnn_cli.api.detector import Detector
     from frcnn_cli.api.evaluation import evaluate, evaluate_detections
     from frcnn_cli.api.exchange import export
+    from frcnn_cli.api.explain import explain
     from frcnn_cli.api.features import Features, extract_features
     from frcnn_cli.api.progress import Progress
     from frcnn_cli.api.proposals import propose, read_proposals
@@ -43,6 +44,7 @@ _MODULES = {
     "frcnn_cli.api.detector": ("Detector",),
     "frcnn_cli.api.evaluation": ("evaluate", "evaluate_detections"),
     "frcnn_cli.api.exchange": ("export",),
+    "frcnn_cli.api.explain": ("explain",),
     "frcnn_cli.api.features": ("Features", "extract_features"),
     "frcnn_cli.api.progress": ("Progress",),
     "frcnn_cli.api.proposals": ("propose", "read_proposals"),
@@ -85,6 +87,7 @@ __all__ = [
     "compress",
     "evaluate",
     "evaluate_detections",
+    "explain",
     "export",
     "extract_features",
     "find_dataset",

@@ -29,6 +29,10 @@ COMMANDS = {
     ),
     "report": ("report:report", "Write a report on one detector, or on two side by side."),
     "detect": ("detect.command:detect", "Detect objects in images and videos."),
+    "explain": (
+        "explain:explain",
+        "Write a page that walks through the detection in one image, step by step.",
+    ),
     "features": ("features:features", "Write the features of boxes to a file."),
     "compress": (
         "compress.command:compress",

@@ -10,9 +10,9 @@ import PIL.Image
 
 from frcnn_cli.engine.evaluation.recall import evaluate_recall
 from frcnn_cli.engine.evaluation.tables import truth_table
+from frcnn_cli.engine.pages.report.records import Report, Subject
+from frcnn_cli.engine.pages.report.subjects import subject_of_file
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth, ImageRecord
-from frcnn_cli.engine.report.records import Report, Subject
-from frcnn_cli.engine.report.subjects import subject_of_file
 from frcnn_cli.engine.training.metrics import TrainingLog
 from frcnn_proposals.base import Proposals
 

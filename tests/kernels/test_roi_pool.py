@@ -16,7 +16,7 @@ from roi_pool_samples import (
     streamed_rois,
 )
 
-from frcnn_kernels import roi_pool
+from frcnn_kernels import roi_pool, roi_pool_with_argmax
 from frcnn_kernels.reference import roi_pool_backward_reference, roi_pool_reference
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")
@@ -31,9 +31,7 @@ def test_equals_the_reference(sample: Sample, dtype: torch.dtype, device: str) -
     expected, cells = roi_pool_reference(
         features.cpu(), rois.cpu(), sample.output_size, sample.spatial_scale
     )
-    pooled, argmax = torch.ops.frcnn.roi_pool(
-        features, rois, *sample.output_size, sample.spatial_scale
-    )
+    pooled, argmax = roi_pool_with_argmax(features, rois, sample.output_size, sample.spatial_scale)
     assert torch.equal(pooled.cpu(), expected)
     assert torch.equal(argmax.cpu(), cells)
     assert torch.equal(roi_pool(features, rois, sample.output_size, sample.spatial_scale), pooled)

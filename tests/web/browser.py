@@ -100,6 +100,15 @@ class Browser:
         )
         return texts
 
+    def busy_seconds(self) -> float:
+        """The processor time of the open page's main thread, which other processes do not change.
+
+        It counts from the load of the page, which has a process of its own.
+        """
+        self.cdp("Performance.enable")
+        metrics = self.cdp("Performance.getMetrics")["metrics"]
+        return float(next(each["value"] for each in metrics if each["name"] == "ThreadTime"))
+
     def errors(self) -> list[str]:
         """The console messages since the last call."""
         return [entry["message"] for entry in self.driver.get_log("browser")]

@@ -11,7 +11,7 @@ import pytest
 from browser import Browser
 from made_up_report import made_up_dataset, made_up_report, report_of_long_names
 
-from frcnn_cli.engine.report.page import write_report
+from frcnn_cli.engine.pages.report.page import write_report
 
 FLAGS = (
     "--headless=new",

@@ -10,7 +10,7 @@ import pytest
 from browser import NARROW, WIDE, Browser
 from made_up_report import made_up_dataset, made_up_report
 
-from frcnn_cli.engine.report.page import write_report
+from frcnn_cli.engine.pages.report.page import write_report
 
 # Common area of every two labels of an image, in pixels of the screen.
 OVERLAPS = """

@@ -10,7 +10,7 @@ import pytest
 from browser import NARROW, WIDE, Browser
 from made_up_report import CLASSES, IDS, made_up_dataset, made_up_report
 
-from frcnn_cli.engine.report.page import write_report
+from frcnn_cli.engine.pages.report.page import write_report
 
 
 @pytest.fixture(params=["single", "double"])

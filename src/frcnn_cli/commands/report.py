@@ -101,7 +101,7 @@ def report(output: Output, /, **given: Any) -> None:
     _check(chosen)
     from frcnn_cli.engine.distributed.devices import find_device
     from frcnn_cli.engine.models.loaded import open_model
-    from frcnn_cli.engine.report.subjects import report_on_files, report_on_models
+    from frcnn_cli.engine.pages.report.subjects import report_on_files, report_on_models
 
     device = find_device(chosen.device)
     if chosen.detections and not chosen.models:

@@ -11,7 +11,7 @@ from frcnn_cli.engine.compression.layers import compress
 from frcnn_cli.engine.models.store import as_stored, is_half, load_model, save_model
 from frcnn_cli.engine.network.layers.low_rank import LowRankLinear
 from frcnn_cli.engine.network.model import FastRCNN, parameter_count
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
 
 
 def test_one_rank_skips_layers_that_would_not_shrink(small_model: FastRCNN) -> None:
@@ -81,3 +81,11 @@ def test_half_is_read_back_as_it_was_measured(small_model: FastRCNN, tmp_path: P
         assert ((value - exact).abs() <= exact.abs() / 256).all(), name
     assert torch.equal(loaded.fc7.bias, thin.fc7.bias)
     assert not torch.equal(loaded.fc7.weight, thin.fc7.weight)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_an_error(small_model: FastRCNN, value: float) -> None:
+    with torch.no_grad():
+        small_model.fc7.weight[3, 4] = value
+    with pytest.raises(InputError, match="fc7: some weights are infinite or not numbers"):
+        compress(small_model, 2)

@@ -8,7 +8,8 @@ import torch
 from given_outputs import with_first_head
 
 from frcnn_cli.engine.boxes import iou_matrix
-from frcnn_cli.engine.detection.image import detect_image, vote_boxes
+from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.suppression import vote_boxes
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import DetectSettings

@@ -13,7 +13,7 @@ from frcnn_cli.engine.boxes import decode_boxes
 from frcnn_cli.engine.detection.dataset import detection_identity
 from frcnn_cli.engine.detection.image import detect_image, score_boxes
 from frcnn_cli.engine.detection.prepare import prepare_model
-from frcnn_cli.engine.detection.views import ranked_order, read_view
+from frcnn_cli.engine.detection.views import ranked_order, read_maps, run_heads
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.layers.box_head import BoxHead
 from frcnn_cli.engine.network.model import FastRCNN
@@ -33,6 +33,10 @@ def model_with(model: FastRCNN, cascade: bool, ranker: bool) -> FastRCNN:
     for head in made.heads:
         head.offset_deviations[:] = torch.tensor([0.1, 0.1, 0.2, 0.2])
     return made
+
+
+def rows_read(model: FastRCNN, boxes: np.ndarray, settings: DetectSettings) -> np.ndarray:
+    return run_heads(read_maps(model, IMAGE, boxes, settings), settings).rows
 
 
 @pytest.fixture
@@ -88,7 +92,7 @@ def test_the_heads_read_the_rankers_best(small_model: FastRCNN) -> None:
         objectness = model.objectness(model.features(tensor[None]), rois)
     best = np.sort(ranked_order(objectness, BOXES)[:10])
     with torch.inference_mode():
-        rows = read_view(model, IMAGE, BOXES, DetectSettings(max_proposals=10)).rows
+        rows = rows_read(model, BOXES, DetectSettings(max_proposals=10))
     assert rows.tolist() == best.tolist()
     plain = replace(model.architecture, ranker=False)
     same = FastRCNN(plain).eval()
@@ -129,7 +133,7 @@ def test_the_second_head_reads_the_rois_that_the_first_finds_best(small_model: F
     scores, _ = score_boxes(plain, IMAGE, Proposals(BOXES))
     best = scores[:, 1:].amax(dim=1).argsort(descending=True, stable=True)[:10].sort().values
     with torch.inference_mode():
-        rows = read_view(model, IMAGE, BOXES, DetectSettings(max_proposals=10)).rows
+        rows = rows_read(model, BOXES, DetectSettings(max_proposals=10))
     assert rows.tolist() == best.tolist()
 
 
@@ -140,7 +144,7 @@ def test_the_mirrored_view_reads_the_same_proposals(small_model: FastRCNN, casca
     inner = BOXES * 0.5 + 20  # far from the borders, so that nothing is clipped
     settings = DetectSettings(max_proposals=10)
     with torch.inference_mode():
-        rows = read_view(model, IMAGE, inner, settings).rows
+        rows = rows_read(model, inner, settings)
     chosen = Proposals(inner[rows])
     both = score_boxes(model, IMAGE, Proposals(inner), replace(settings, flip=True))
     alone = score_boxes(model, IMAGE, chosen, replace(settings, flip=True))

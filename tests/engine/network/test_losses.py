@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from frcnn_cli.engine.network.losses import multi_task_loss, smooth_l1
+from frcnn_cli.engine.network.losses import multi_task_loss, roi_losses, smooth_l1
 
 
 def test_smooth_l1_on_both_sides_of_one() -> None:
@@ -23,6 +23,19 @@ def test_two_rois_by_hand() -> None:
     # Only the offsets of RoI 1 for class 2 count, averaged over both RoIs: (0.125 + 2.5) / 2.
     assert losses.box_regression.item() == pytest.approx(1.3125)
     assert losses.total.item() == pytest.approx(math.log(3) + 1.3125)
+
+
+def test_the_terms_of_each_roi_by_hand() -> None:
+    # RoI 0 is class 2, RoI 1 background, RoI 2 class 1, of K = 2.
+    logits = torch.tensor([[0.0, 0, math.log(2)], [math.log(6), 0, 0], [0.0, 0, 0]])
+    offsets = torch.tensor([[9.0, 9, 9, 9, 1, 2, 3, 4], [9.0] * 8, [0.5, 0, 0, 0, 9, 9, 9, 9]])
+    targets = torch.tensor([[1.0, 2, 3.5, 2], [9.0] * 4, [0.0] * 4])
+    terms = roi_losses(logits, offsets, torch.tensor([2, 0, 1]), targets)
+    assert terms.classification.tolist() == pytest.approx(
+        [-math.log(2 / 4), -math.log(6 / 8), -math.log(1 / 3)]
+    )
+    assert terms.foreground.tolist() == [0, 2]
+    assert terms.coordinates.tolist() == [[0, 0, 0.125, 1.5], [0.125, 0, 0, 0]]
 
 
 def test_background_rois_give_no_gradient_to_boxes() -> None:

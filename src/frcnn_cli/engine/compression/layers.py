@@ -11,6 +11,7 @@ from frcnn_cli.engine.compression.ranks import Choice, Decompositions, by_rank
 from frcnn_cli.engine.compression.svd import Decomposition, FullyConnected, decompose
 from frcnn_cli.engine.network.model import FastRCNN, rebuild_model, with_ranks
 from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.errors import InputError
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,18 @@ def compress(model: FastRCNN, ranks: int | Mapping[str, int]) -> Compression:
 
 
 def decompose_layers(model: FastRCNN, reporter: Reporter = SILENT) -> dict[str, Decomposition]:
-    """The SVD of each layer that can be compressed."""
+    """The SVD of each layer that can be compressed.
+
+    Raises InputError for weights that are infinite or not numbers.
+    """
     decompositions = {}
     names = LAYERS if model.second is None else LAYERS + SECOND_LAYERS
     with reporter.progress("Decomposing", len(names)) as advance:
         for name in names:
             layer = model.get_submodule(name)
             assert isinstance(layer, FullyConnected)
+            if not all(weight.isfinite().all() for weight in layer.parameters()):
+                raise InputError(f"{name}: some weights are infinite or not numbers.")
             decompositions[name] = decompose(layer)
             advance(1, name)
     return decompositions

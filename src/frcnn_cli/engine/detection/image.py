@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -10,15 +9,26 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frcnn_cli.engine.boxes import clip_boxes, flip_boxes, iou_matrix
-from frcnn_cli.engine.detection.views import moves_boxes, read_view
+from frcnn_cli.engine.boxes import clip_boxes, flip_boxes
+from frcnn_cli.engine.detection.suppression import (
+    Candidates,
+    best_of_each_class,
+    suppress,
+    vote_boxes,
+)
+from frcnn_cli.engine.detection.views import (
+    Maps,
+    ViewOutputs,
+    moves_boxes,
+    read_maps,
+    run_heads,
+)
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import at_scales, image_scale
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import DetectSettings, Preprocessing
 from frcnn_cli.engine.settings.network import usual_threshold
 from frcnn_cli.engine.settings.options import DetectionOptions
-from frcnn_kernels import batched_nms
 from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import ReducedImage, Reduction, unreduced
@@ -40,25 +50,36 @@ def detect_image(
     proposals = proposals.top(settings.proposals)
     if len(proposals) == 0:
         return Detections()
-    scores, clipped = _both_views(model, image, proposals.boxes, settings)
+    views = read_views(model, image, proposals.boxes, settings)
+    return detect_in_views(views, image.shape[:2], settings)
 
-    # One row per box and class from here: scores (M,), candidates (M, 4), labels (M,).
-    scores, candidates, labels = _best_of_each_class(scores, clipped, settings.max_per_class)
-    threshold = -math.inf if settings.score_threshold is None else settings.score_threshold
-    passed = torch.nonzero(scores >= threshold).squeeze(1)
-    if len(passed) == 0 and len(scores) > 0:
-        return Detections(best_rejected=float(scores.max()))
-    # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
-    continuous = candidates[passed] + candidates.new_tensor([0.0, 0.0, 1.0, 1.0])
-    unsuppressed = batched_nms(continuous, scores[passed], labels[passed], settings.nms_iou)
-    detected = passed[unsuppressed[: settings.top_k]]
 
-    boxes = candidates[detected]
-    if settings.box_voting > 0 and moves_boxes(model, settings):
-        boxes = vote_boxes(boxes, labels[detected], candidates, labels, scores, settings.box_voting)
+@torch.inference_mode()
+def detect_in_views(
+    views: tuple[Maps, ...], size: tuple[int, int], settings: DetectSettings
+) -> Detections:
+    """The detections of `detect_image` from feature maps, which several heads can share.
+
+    views: by `read_views`. size: height and width of the image.
+    """
+    found = candidates_of(score_views(views, size, settings), settings)
+    detected = suppress(found, settings)
+    if len(detected) == 0 and len(found.scores) > 0:
+        return Detections(best_rejected=float(found.scores.max()))
+    boxes, labels = found.boxes[detected], found.labels[detected]
+    if settings.box_voting > 0 and moves_boxes(views[0].model, settings):
+        boxes = vote_boxes(
+            boxes, labels, found.boxes, found.labels, found.scores, settings.box_voting
+        )
     return Detections(
-        boxes.cpu().numpy(), scores[detected].cpu().numpy(), labels[detected].cpu().numpy()
+        boxes.cpu().numpy(), found.scores[detected].cpu().numpy(), labels.cpu().numpy()
     )
+
+
+def candidates_of(outputs: ViewOutputs, settings: DetectSettings) -> Candidates:
+    """The boxes that suppression compares; `rows` are the indices of their proposals."""
+    best = best_of_each_class(outputs.scores, outputs.boxes, settings.max_per_class)
+    return best._replace(rows=torch.from_numpy(outputs.rows).to(best.rows.device)[best.rows])
 
 
 def detect_reduced(
@@ -85,7 +106,9 @@ def score_boxes(
     max_proposals for a model with a ranker or a second head.
     """
     settings = settings or DetectSettings()
-    return _both_views(model, image, proposals.boxes, settings)
+    views = read_views(model, image, proposals.boxes, settings)
+    outputs = score_views(views, image.shape[:2], settings)
+    return outputs.scores, outputs.boxes
 
 
 def reduction_for(
@@ -142,77 +165,31 @@ def settings_for(
     return replace(settings, score_threshold=threshold_for(model, threshold))
 
 
-def _both_views(
+@torch.inference_mode()
+def read_views(
     model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Maps, ...]:
+    """The feature maps of an image with proposals (R, 4); with flip, also of its mirror image."""
+    views: tuple[Maps, ...] = (read_maps(model, image, boxes, settings),)
+    if settings.flip:
+        mirrored = np.ascontiguousarray(image[:, ::-1])
+        views += (read_maps(model, mirrored, flip_boxes(boxes, image.shape[1]), settings),)
+    return views
+
+
+@torch.inference_mode()
+def score_views(
+    views: tuple[Maps, ...], size: tuple[int, int], settings: DetectSettings
+) -> ViewOutputs:
     """Scores (S, K + 1) and clipped boxes (S, K, 4); with flip, the means over both views.
 
     The selected proposals are those of the image as it is, also in its mirror image.
     """
-    rows, scores, decoded = read_view(model, image, boxes, settings)
-    if settings.flip:
-        width = image.shape[1]
-        mirrored = np.ascontiguousarray(image[:, ::-1])
-        other = read_view(model, mirrored, flip_boxes(boxes, width), settings, rows)
+    outputs = run_heads(views[0], settings)
+    scores, decoded = outputs.scores, outputs.boxes
+    for view in views[1:]:
+        other = run_heads(view, settings, outputs.rows)
         x1, y1, x2, y2 = other.boxes.unbind(-1)
-        back = torch.stack((width - 1 - x2, y1, width - 1 - x1, y2), dim=-1)
+        back = torch.stack((size[1] - 1 - x2, y1, size[1] - 1 - x1, y2), dim=-1)
         scores, decoded = (scores + other.scores) / 2, (decoded + back) / 2
-    return scores, clip_boxes(decoded, *image.shape[:2])
-
-
-def _best_of_each_class(
-    scores: Tensor, boxes: Tensor, max_per_class: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The best max_per_class boxes of each class; of equal scores, the first ones.
-
-    scores: (R, K + 1). boxes: (R, K, 4). Returns scores (M,), boxes (M, 4), labels (M,).
-    """
-    scores = scores[:, 1:]
-    rows = _ranks(scores).topk(min(max_per_class, len(scores)), dim=0).indices
-    best = scores.gather(0, rows)
-    columns = torch.arange(best.shape[1], device=best.device).expand_as(best)
-    return best.flatten(), boxes[rows.flatten(), columns.flatten()], columns.flatten() + 1
-
-
-def _ranks(scores: Tensor) -> Tensor:
-    """Different integers in the order of the scores of each column; int64 (R, K).
-
-    Of equal scores, the first row has the largest integer. `topk` does not define their order, and
-    a stable sort of all rows takes five times as long.
-    """
-    bits = (scores + 0.0).view(torch.int32)  # of positive numbers, in their order; -0 becomes 0
-    increasing = torch.where(bits < 0, bits ^ 0x7FFFFFFF, bits).long()
-    rows = torch.arange(len(scores), device=scores.device)
-    return (increasing << 32) - rows[:, None]
-
-
-# Detections per step: with 20 classes of 300 boxes each, a step needs 40 MB.
-_VOTED_AT_ONCE = 128
-
-
-def vote_boxes(
-    kept: Tensor, labels: Tensor, boxes: Tensor, box_labels: Tensor, scores: Tensor, iou: float
-) -> Tensor:
-    """Box voting: the mean of all boxes of its class whose IoU with a detection is at least `iou`.
-
-    The mean is weighted by score (S. Gidaris and N. Komodakis, ICCV 2015). Negative scores (of
-    SVMs) count as 0; a detection whose weights are all 0 stays unchanged.
-    kept (N, 4) with labels (N,): the detections after suppression. boxes (M, 4) with
-    box_labels (M,) and scores (M,): the boxes before it. Inclusive corners in pixels. Returns the
-    new boxes (N, 4) of the detections.
-    """
-    if len(kept) == 0:
-        return kept
-    chunks = (slice(start, start + _VOTED_AT_ONCE) for start in range(0, len(kept), _VOTED_AT_ONCE))
-    voted = [vote_block(kept[c], labels[c], boxes, box_labels, scores, iou) for c in chunks]
-    return torch.cat(voted)
-
-
-def vote_block(
-    kept: Tensor, labels: Tensor, boxes: Tensor, box_labels: Tensor, scores: Tensor, iou: float
-) -> Tensor:
-    """The boxes of `vote_boxes` with a matrix of N x M numbers, without a loop."""
-    votes = (iou_matrix(kept, boxes) >= iou) & (labels[:, None] == box_labels)
-    weighted = votes * scores.clamp(min=0)
-    total = weighted.sum(dim=1, keepdim=True)
-    return torch.where(total > 0, weighted @ boxes / total, kept)
+    return outputs._replace(scores=scores, boxes=clip_boxes(decoded, *size))

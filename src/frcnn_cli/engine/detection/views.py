@@ -17,7 +17,7 @@ from torch import Tensor
 from frcnn_cli.engine.boxes import decode_boxes
 from frcnn_cli.engine.network.layers.box_head import BoxHead, HeadOutputs
 from frcnn_cli.engine.network.layers.weak_head import weak_scores
-from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.model import FastRCNN, Refined
 from frcnn_cli.engine.network.transforms import (
     batch_images,
     batch_rois,
@@ -38,12 +38,15 @@ class ViewOutputs(NamedTuple):
     """Outputs for the selected proposals.
 
     rows: (S,), their indices, ascending. scores: (S, K + 1). boxes: (S, K, 4) in pixels of the
-    view, not clipped.
+    view, not clipped. first, refined: what both come from, the outputs of the first head and, if
+    there is one, of the second.
     """
 
     rows: Rows
     scores: Tensor
     boxes: Tensor
+    first: HeadOutputs
+    refined: Refined | None = None
 
 
 @dataclass(frozen=True)
@@ -108,17 +111,6 @@ class Maps:
         return tuple(torch.cat(values)[order] for values in zip(*parts, strict=True))
 
 
-def read_view(
-    model: FastRCNN,
-    image: Image,
-    boxes: NDArray[np.float32],
-    settings: DetectSettings,
-    rows: Rows | None = None,
-) -> ViewOutputs:
-    """Run the network on an image with proposals (R, 4), each at its scale: see run_heads."""
-    return run_heads(read_maps(model, image, boxes, settings), settings, rows)
-
-
 def run_heads(maps: Maps, settings: DetectSettings, rows: Rows | None = None) -> ViewOutputs:
     """Run the heads on the RoIs of the maps.
 
@@ -135,20 +127,22 @@ def run_heads(maps: Maps, settings: DetectSettings, rows: Rows | None = None) ->
     outputs = maps.first()
     scores = class_scores(model, outputs.logits)
     if model.second is None:
-        return ViewOutputs(chosen, scores, _decoded_from_proposals(maps, outputs, settings))
+        return ViewOutputs(chosen, scores, decoded_by_first(maps, outputs, settings), outputs)
     if rows is None and most < len(chosen):
         best = scores[:, 1:].amax(dim=1).sort(descending=True, stable=True).indices[:most]
         index = best.sort().values
         outputs, scores = HeadOutputs(outputs.logits[index], outputs.offsets[index]), scores[index]
         chosen, maps = chosen[index.cpu().numpy()], maps.only(index.cpu().numpy())
     moved = model.refine(maps.rois.to(scores.device), *outputs)
-    second = maps.second(model.second, moved)
-    scores = (scores + class_scores(model, second.logits)) / 2
+    refined = Refined(moved, *maps.second(model.second, moved))
+    scores = (scores + class_scores(model, refined.logits)) / 2
     if not moves_boxes(model, settings):
-        return ViewOutputs(chosen, scores, _decoded_from_proposals(maps, outputs, settings))
-    offsets = model.second.denormalise(second.offsets)
-    decoded = decode_boxes(moved[:, 1:], offsets, model.architecture.box_coding)
-    return ViewOutputs(chosen, scores, decoded / maps.factors.to(decoded.device)[:, None, None])
+        decoded = decoded_by_first(maps, outputs, settings)
+    else:
+        offsets = model.second.denormalise(refined.offsets)
+        decoded = decode_boxes(moved[:, 1:], offsets, model.architecture.box_coding)
+        decoded = decoded / maps.factors.to(decoded.device)[:, None, None]
+    return ViewOutputs(chosen, scores, decoded, outputs, refined)
 
 
 @torch.inference_mode()
@@ -220,7 +214,7 @@ def read_maps(
     return Maps(model, tuple(maps), boxes, rois, of_map, factors)
 
 
-def _decoded_from_proposals(maps: Maps, outputs: HeadOutputs, settings: DetectSettings) -> Tensor:
+def decoded_by_first(maps: Maps, outputs: HeadOutputs, settings: DetectSettings) -> Tensor:
     """The boxes (S, K, 4) of every class by the first head, or the proposals themselves."""
     model = maps.model
     proposals = torch.from_numpy(maps.boxes).to(outputs.offsets.device)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from frcnn_cli.engine.detection.image import vote_block
+from frcnn_cli.engine.detection.suppression import vote_block
 from frcnn_cli.engine.detection.views import moves_boxes
 from frcnn_cli.engine.exchange.exported import ExportedDetector, Reading
 from frcnn_cli.engine.exchange.plain_selection import overlaps_more, survivors

@@ -15,8 +15,8 @@ from frcnn_cli.engine.distributed.connect import connected, own_device
 from frcnn_cli.engine.distributed.devices import choose_precision
 from frcnn_cli.engine.distributed.team import Team, team_from_environment
 from frcnn_cli.engine.models.provenance import stored_experiment
-from frcnn_cli.engine.models.shipped.table import display_name
-from frcnn_cli.engine.models.store import find_model, load_model, note_model
+from frcnn_cli.engine.models.shipped.table import display_name, shipped_name
+from frcnn_cli.engine.models.store import MODEL_FILE, find_model, load_model, note_model
 from frcnn_cli.engine.network.backbones.find import find_defaults
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -41,6 +41,13 @@ class LoadedModel:
     def name(self) -> str:
         """What messages call the model: its path, or the name of a shipped model."""
         return display_name(self.path)
+
+    @property
+    def short_name(self) -> str:
+        """What pages call the model, which may be sent to others: the name of its run or file."""
+        path = self.path.resolve()
+        own = path.parent.name if path.name == MODEL_FILE else f"{path.parent.name}/{path.stem}"
+        return shipped_name(path) or own
 
     @property
     def classes(self) -> tuple[str, ...]:

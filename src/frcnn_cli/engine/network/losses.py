@@ -25,6 +25,18 @@ class Losses(NamedTuple):
     refinement: Tensor
 
 
+class RoiLosses(NamedTuple):
+    """The terms of each RoI.
+
+    classification: (R,), -log p_u. foreground: (F,), indices of the RoIs with a class.
+    coordinates: (F, 4), smooth L1 of the offsets of these RoIs for x, y, w, h.
+    """
+
+    classification: Tensor
+    foreground: Tensor
+    coordinates: Tensor
+
+
 @dataclass(frozen=True)
 class LossWeights:
     """Weight of each term in the sum; box_regression is the paper's lambda.
@@ -62,13 +74,20 @@ def multi_task_loss(
     if len(labels) == 0:
         zero = logits.sum() * 0.0 + offsets.sum() * 0.0  # keeps the graph
         return Losses(zero, *[zero.detach()] * 3)
-    classification = F.cross_entropy(logits, labels)
-    foreground = torch.nonzero(labels).squeeze(1)
-    selected = offsets.reshape(len(labels), -1, 4)[foreground, labels[foreground] - 1]
-    box_regression = smooth_l1(selected - targets[foreground]).sum() / len(labels)
+    of_rois = roi_losses(logits, offsets, labels, targets)
+    classification = of_rois.classification.mean()
+    box_regression = of_rois.coordinates.sum() / len(labels)
     total = weights.classification * classification + weights.box_regression * box_regression
     none = torch.zeros_like(total.detach())
     return Losses(total, classification.detach(), box_regression.detach(), none)
+
+
+def roi_losses(logits: Tensor, offsets: Tensor, labels: Tensor, targets: Tensor) -> RoiLosses:
+    """Both terms of each RoI, before they are weighted and averaged (see multi_task_loss)."""
+    foreground = torch.nonzero(labels).squeeze(1)
+    selected = offsets.reshape(len(labels), -1, 4)[foreground, labels[foreground] - 1]
+    coordinates = smooth_l1(selected - targets[foreground])
+    return RoiLosses(F.cross_entropy(logits, labels, reduction="none"), foreground, coordinates)
 
 
 def objectness_loss(logits: Tensor, overlaps: Tensor) -> Tensor:

@@ -104,20 +104,28 @@ def sample_rois(
     as in the first implementation. An image without objects has only background RoIs, regardless of
     the lower bound.
     """
-    low, high = settings.background_iou
-    if not (candidates.labels > 0).any():
-        low = 0.0
-    usable = ~candidates.ignored
-    foreground = np.flatnonzero((candidates.iou >= settings.foreground_iou) & usable)
-    background = np.flatnonzero((candidates.iou >= low) & (candidates.iou < high) & usable)
+    foreground, background = foreground_and_background(candidates, settings)
     foreground = _draw(foreground, quota.foreground, generator)
     background = _draw(background, quota.rois - len(foreground), generator)
     chosen = np.concatenate([foreground, background])
     labels = candidates.labels[chosen].copy()
     labels[len(foreground) :] = 0
     targets = np.zeros((len(chosen), 4), np.float32)
-    targets[: len(foreground)] = _targets(candidates, foreground, coding)
+    targets[: len(foreground)] = target_offsets(candidates, foreground, coding)
     return RoiSample(candidates.boxes[chosen], labels, targets)
+
+
+def foreground_and_background(
+    candidates: Candidates, settings: Sampling
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Indices of the RoIs that `sample_rois` draws from, of either kind."""
+    low, high = settings.background_iou
+    if not (candidates.labels > 0).any():
+        low = 0.0
+    usable = ~candidates.ignored
+    foreground = np.flatnonzero((candidates.iou >= settings.foreground_iou) & usable)
+    background = np.flatnonzero((candidates.iou >= low) & (candidates.iou < high) & usable)
+    return foreground, background
 
 
 def all_rois(candidates: Candidates) -> RoiSample:
@@ -152,7 +160,7 @@ def target_statistics(
     total, squares = np.zeros((classes, 4)), np.zeros((classes, 4))
     for candidates in images:
         chosen = np.flatnonzero((candidates.iou >= foreground_iou) & (candidates.labels > 0))
-        targets = _targets(candidates, chosen, coding).astype(np.float64)
+        targets = target_offsets(candidates, chosen, coding).astype(np.float64)
         index = candidates.labels[chosen] - 1
         np.add.at(count, index, 1)
         np.add.at(total, index, targets)
@@ -168,9 +176,10 @@ def target_statistics(
     return means.astype(np.float32), deviations.astype(np.float32)
 
 
-def _targets(
-    candidates: Candidates, chosen: NDArray[np.int64], coding: BoxCoding
+def target_offsets(
+    candidates: Candidates, chosen: NDArray[np.int64], coding: BoxCoding = "inclusive"
 ) -> NDArray[np.float32]:
+    """Offsets (C, 4), not normalised, from the chosen candidates to their objects."""
     boxes, matched = candidates.boxes[chosen], candidates.matched[chosen]
     return encode_boxes(torch.from_numpy(boxes), torch.from_numpy(matched), coding).numpy()
 

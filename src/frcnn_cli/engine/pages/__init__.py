@@ -1,0 +1,1 @@
+"""Self-contained HTML pages: the report on detectors, and what pages share."""

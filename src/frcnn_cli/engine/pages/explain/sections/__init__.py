@@ -1,0 +1,1 @@
+"""The numbers of each section of the page, as values of JSON."""
