@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import copy
 import datetime
-import importlib
 import io
 import json
 from collections.abc import Callable
@@ -18,6 +17,15 @@ from markupsafe import Markup
 
 from frcnn_cli import __version__
 from frcnn_cli.engine.detection.run import Detector
+from frcnn_cli.engine.pages.explain.sections.field import field_numbers
+from frcnn_cli.engine.pages.explain.sections.gradient import gradient_numbers
+from frcnn_cli.engine.pages.explain.sections.heads import heads_numbers
+from frcnn_cli.engine.pages.explain.sections.loss import loss_numbers
+from frcnn_cli.engine.pages.explain.sections.map import map_numbers
+from frcnn_cli.engine.pages.explain.sections.page import page_numbers
+from frcnn_cli.engine.pages.explain.sections.pooling import pooling_numbers
+from frcnn_cli.engine.pages.explain.sections.suppression import suppression_numbers
+from frcnn_cli.engine.pages.explain.sections.svd import svd_numbers
 from frcnn_cli.engine.pages.explain.subject import Subject, make_subject
 from frcnn_cli.engine.pages.self_contained import assemble_page
 from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message
@@ -30,18 +38,20 @@ from frcnn_proposals.images import MAX_PIXELS, read_image
 from frcnn_proposals.sources.call import SourceError
 from frcnn_proposals.sources.precomputed import Precomputed
 
+Numbers = Callable[[Subject], dict[str, Any]]
+
 PAGE = "index.html"
-# Name and title, in the order of the page. A section is four things of one name: sections/NAME.py
-# with the function NAME_numbers, page/NAME.html.jinja, page/NAME.js, and the key of its numbers.
-SECTIONS = {
-    "map": "From image to map",
-    "pooling": "RoI pooling",
-    "heads": "The two heads",
-    "field": "Why fine-tuning through pooling was impractical before",
-    "loss": "The loss",
-    "gradient": "Backward through pooling",
-    "suppression": "Suppression",
-    "svd": "Truncated SVD",
+# Name -> title and numbers, in the order of the page. A section has one name in four places:
+# sections/NAME.py, page/NAME.html.jinja, page/NAME.js, and the key of its numbers.
+SECTIONS: dict[str, tuple[str, Numbers]] = {
+    "map": ("From image to map", map_numbers),
+    "pooling": ("RoI pooling", pooling_numbers),
+    "heads": ("The two heads", heads_numbers),
+    "field": ("Why fine-tuning through pooling was impractical before", field_numbers),
+    "loss": ("The loss", loss_numbers),
+    "gradient": ("Backward through pooling", gradient_numbers),
+    "suppression": ("Suppression", suppression_numbers),
+    "svd": ("Truncated SVD", svd_numbers),
 }
 FRAME = "page"  # the numbers that all sections read
 STYLES = ("shared/base.css", "shared/tables.css", "shared/images.css", "explain.css")
@@ -109,9 +119,9 @@ def explain_subject(
 
     on_section: is called with the name of each finished section.
     """
-    numbers = {FRAME: _numbers(FRAME, subject)}
-    for name in SECTIONS:
-        numbers[name] = _numbers(name, subject)
+    numbers = {FRAME: page_numbers(subject)}
+    for name, (_, numbers_of) in SECTIONS.items():
+        numbers[name] = numbers_of(subject)
         on_section(name)
     return numbers
 
@@ -125,7 +135,7 @@ def write_page(
     """
     values = {
         "page": numbers[FRAME],
-        "sections": SECTIONS,
+        "sections": {name: title for name, (title, _) in SECTIONS.items()},
         "numbers": _embedded(numbers),
         "photo": _photo(subject.image),
         "model": model,
@@ -139,12 +149,6 @@ def write_page(
     folder.mkdir(parents=True, exist_ok=True)
     write_whole(folder / PAGE, page.encode(errors="replace"))
     return folder / PAGE
-
-
-def _numbers(name: str, subject: Subject) -> dict[str, Any]:
-    module = importlib.import_module(f"{__package__}.sections.{name}")
-    numbers: dict[str, Any] = getattr(module, f"{name}_numbers")(subject)
-    return numbers
 
 
 def _embedded(numbers: dict[str, Any]) -> Markup:
