@@ -106,7 +106,7 @@ def make_subject(
     if len(proposals) == 0:
         raise InputError(
             f"{image_id}: there are no proposals, so there is nothing to explain.\n"
-            "Compute them by another source, such as --source dense."
+            "Compute them with another source, such as --source dense."
         )
     # Not in inference mode, whose tensors cannot take part in a later backward pass.
     with torch.no_grad():

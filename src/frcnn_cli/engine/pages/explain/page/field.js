@@ -57,7 +57,7 @@ explain.section("field", (numbers, root) => {
           ? `Back to the input of ${name}, which covers ${share} of the image.`
           : `The proposal itself, ${share} of the image. Move the slider to go back through the layers.`;
     find("words").textContent = words;
-    find("image").setAttribute("aria-label", `The image with the proposal and what it is computed from. ${words}`);
+    find("image").setAttribute("aria-label", `The image with the proposal and what its features depend on. ${words}`);
     image.redraw();
   };
   slider.addEventListener("input", describe);
@@ -84,7 +84,7 @@ explain.section("field", (numbers, root) => {
     ]),
   );
   find("costs-words").textContent =
-    `Multiplications and additions of the forward pass, for images of this size: ${large(costs.image)} for the convolutions of ` +
+    `Multiply-adds (one multiplication and one addition each) of the forward pass, for images of this size: ${large(costs.image)} for the convolutions of ` +
     `an image, and ${large(costs.roi)} for the layers after pooling, for each proposal. With ${costs.rois} images the convolutions cost ` +
     `${large(convolutions(costs.rois))} instead of ${large(convolutions(costs.images))}; the layers after pooling cost ${large(heads)} in both cases. ` +
     `Together that is ${fixed(costs.ratio, costs.ratio < 10 ? 1 : 0)} times as much. The backward pass of a layer that is trained costs about twice as much as its forward pass, in both cases.`;

@@ -129,7 +129,7 @@ explain.section("gradient", (numbers, root) => {
       : "The section on the loss says why there is no loss, so this one shows where gradients fall, but not their values.";
   find("values").hidden = numbers.missing !== null;
   find("sample").textContent =
-    (numbers.rois[0]?.label ? `The ${drawn} of the previous section's mini-batch` : `${drawn} drawn at random`) +
+    (numbers.rois[0]?.label ? `The ${drawn} of the previous section's mini-batch` : `${drawn} selected at random`) +
     ` have ${count(numbers.outputs, "output", "outputs")} after pooling (${numbers.rois.length} × ${numbers.all_channels} channels × ${numbers.pooled.join(" × ")} bins)` +
     `${numbers.empty ? `; ${count(numbers.empty, "belongs to an empty bin and has", "belong to empty bins and have")} no gradient` : ""}. ${values}`;
 

@@ -12,8 +12,8 @@ explain.section("loss", (numbers, root) => {
   const ROLES = {
     foreground: ["Foreground", `at least ${numbers.foreground_iou}`],
     background: ["Background", numbers.objects ? `${low} to below ${high}` : "no objects"],
-    "too far": ["Not drawn: little overlap", `below ${low}`],
-    ignored: ["Not drawn: a difficult object", `at least ${numbers.foreground_iou} with it`],
+    "too far": ["Not sampled: little overlap", `below ${low}`],
+    ignored: ["Not sampled: a difficult object", `at least ${numbers.foreground_iou} with it`],
   };
   const COORDINATES = ["x", "y", "w", "h"];
   const COLOURS = ["--first", "--second", "--good", "--bad"];
@@ -88,14 +88,14 @@ explain.section("loss", (numbers, root) => {
 
   const sentence = ({ role, iou, object, label, p }) => {
     const near = object ? `This proposal has an IoU of ${fixed(iou, 3)} with the ${object}` : "This proposal overlaps no object";
-    if (role === "too far") return `${near}. Training does not draw it: background is drawn from proposals with an IoU of at least ${low}, which are harder to tell from objects.`;
-    if (role === "ignored") return "This proposal lies on an object that is marked difficult, or on a crowd. Training does not draw it.";
+    if (role === "too far") return `${near}. Training does not sample it: background is sampled from proposals with an IoU of at least ${low}, which are harder to tell from objects.`;
+    if (role === "ignored") return "This proposal lies on an object that is marked difficult, or on a crowd. Training does not sample it.";
     const meaning = role === "foreground" ? `so it is foreground: its true class u is ${label}` : "so it is background, u = 0";
     return `${near}, ${meaning}. The network gives ${label} a probability of ${fixed(p, p > 0.995 || p < 0.01 ? 4 : 2)}.`;
   };
 
   find("sample").textContent =
-    `A mini-batch draws ${sample.rois} of them from this image${sample.rois ? `, here ${sample.foreground} foreground and ${sample.rois - sample.foreground} background` : ""}. ` +
+    `A mini-batch has ${sample.rois} of them from this image${sample.rois ? `, here ${sample.foreground} foreground and ${sample.rois - sample.foreground} background` : ""}. ` +
     `Their mean loss is ${size(sample.total)}${lambda ? `: ${size(sample.classification)} for the classes, and ${size(sample.box_regression)} for the boxes, where background counts as 0` : ""}.`;
   find("head").textContent =
     (lambda ? `λ is ${lambda}, as in the paper. ` : "λ is 0: this network has no box regression. ") +

@@ -55,6 +55,6 @@ def _why(reason: Reason, name: str | None) -> str:
         "near miss": "a near miss: the best IoU with an object is below 0.5",
         "background": "no object here",
         "highest score": "one of the highest scores",
-        "random": "drawn at random",
+        "random": "selected at random",
     }[reason.kind]
     return words if name is None else f"{words}; IoU {reason.iou:.2f} with {name}"
