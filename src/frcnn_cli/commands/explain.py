@@ -53,7 +53,7 @@ class ExplainOptions:
 @click.option(
     "--score-threshold",
     type=float,
-    show_default="0.5; a margin of 0 for SVMs",
+    show_default="the model's setting, usually 0.5, or 0.05 for WSDDN; a margin of 0 for SVMs",
     help="Minimum score of a detection.",
 )
 @box_options

@@ -10,7 +10,7 @@ _COMMANDS = {
     "roi-pool": ("bench.operators:bench_roi_pool", "Time RoI pooling against torchvision's."),
     "nms": ("bench.operators:bench_nms", "Time non-maximum suppression against torchvision's."),
     "propose": ("bench.propose:bench_propose", "Time selective search against OpenCV's."),
-    "photo": ("bench.photo:bench_photo", "Time the search of 12 megapixels against usual images."),
+    "photo": ("bench.photo:bench_photo", "Time selective search of a large and of usual images."),
     "detect": ("bench.detect:bench_detect", "Time detection against a model of standard parts."),
     "models": ("bench.models:bench_models", "Time trained models against each other."),
     "eval": ("bench.eval:bench_eval", "Time the scoring of detections against pycocotools."),

@@ -41,10 +41,11 @@ def bench_photo(
     modes: tuple[Mode, ...],
     json_path: Path | None,
 ) -> None:
-    """Time selective search of 12 megapixels against images of a dataset, one thread each.
+    """Time selective search of an image of 12 megapixels and of images of a dataset.
 
-    The large image is a mosaic of the others. Processor seconds are the least of all rounds,
-    from pixels to boxes; the search reduces large images first. Memory contains the pixels.
+    The large image is a mosaic of the others. Times are processor seconds of one thread, the
+    minimum over all rounds, from pixels to boxes; large images are first reduced. Memory includes
+    the pixels.
 
     \b
     frcnn bench photo --data-root VOCdevkit --rounds 5

@@ -38,14 +38,15 @@ from frcnn_proposals.wording import counted
 @click.option(
     "--score-threshold",
     type=float,
-    show_default="0; none with --best-per-class",
+    show_default="0; none with --as-dataset",
     help="Minimum score of a detection.",
 )
 @click.option(
     "--as-dataset",
     is_flag=True,
     help="Write the detections as the objects of a dataset to train on, a folder with the images "
-    "(coco and voc only). Classes that are not in the labels of an image are not used.",
+    "(coco and voc only). Detections of classes that are not in the labels of their image are "
+    "skipped. Requires --best-per-class, --score-threshold, or both.",
 )
 @click.option(
     "--best-per-class",
@@ -81,7 +82,7 @@ def export(
     if as_dataset:
         options = PseudoLabelOptions(best_per_class, score_threshold)
     if as_dataset and detections_path is None:
-        raise MisuseError("--as-dataset requires --detections, which become its objects.")
+        raise MisuseError("--as-dataset requires --detections, the file of these detections.")
     if best_per_class and not as_dataset:
         raise MisuseError("--best-per-class requires --as-dataset.")
     splits = None if split else default_splits(dataset, data_root, labels_suffice=as_dataset)

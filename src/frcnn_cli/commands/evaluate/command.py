@@ -150,7 +150,7 @@ def _check(chosen: EvalOptions) -> None:
     find_model(chosen.model, chosen.runs_root)
     if chosen.sweep is not None:
         if chosen.corloc:
-            raise MisuseError("--corloc has no effect on --sweep: give only one of them.")
+            raise MisuseError("--corloc has no effect with --sweep: give only one of them.")
         check_writable(chosen.plot)
 
 

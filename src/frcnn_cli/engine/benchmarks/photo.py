@@ -27,9 +27,9 @@ PHOTO_WIDTH, PHOTO_HEIGHT = 4000, 3000
 
 @dataclass(frozen=True)
 class PhotoSearch(BenchmarkResult):
-    """Results of one mode: processor seconds per image, and bytes with the pixels.
+    """Results of one mode: processor seconds per image, and bytes including the pixels.
 
-    Seconds are the least over the rounds; image_s is the median over the images. The bytes are
+    Seconds are the minimum over the rounds; image_s is the median over the images. The bytes are
     those of the largest of the images, and of the photo.
     """
 

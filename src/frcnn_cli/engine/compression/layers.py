@@ -59,7 +59,7 @@ def compress(model: FastRCNN, ranks: int | Mapping[str, int]) -> Compression:
 def decompose_layers(model: FastRCNN, reporter: Reporter = SILENT) -> dict[str, Decomposition]:
     """The SVD of each layer that can be compressed.
 
-    Raises InputError for weights that are infinite or not numbers.
+    Raises InputError for weights that are not finite.
     """
     decompositions = {}
     names = LAYERS if model.second is None else LAYERS + SECOND_LAYERS
@@ -68,7 +68,7 @@ def decompose_layers(model: FastRCNN, reporter: Reporter = SILENT) -> dict[str, 
             layer = model.get_submodule(name)
             assert isinstance(layer, FullyConnected)
             if not all(weight.isfinite().all() for weight in layer.parameters()):
-                raise InputError(f"{name}: some weights are infinite or not numbers.")
+                raise InputError(f"{name}: some weights are not finite.")
             decompositions[name] = decompose(layer)
             advance(1, name)
     return decompositions

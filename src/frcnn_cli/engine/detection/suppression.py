@@ -75,7 +75,7 @@ def suppressors(candidates: Candidates, kept: Tensor, nms_iou: float) -> Suppres
     """
     by, overlap = torch.full_like(candidates.labels, -1), torch.zeros_like(candidates.scores)
     removed = torch.ones(len(by), dtype=torch.bool).index_fill(0, kept, False).nonzero().squeeze(1)
-    if len(kept) == 0:  # no score is a number
+    if len(kept) == 0:  # all scores are NaN
         return Suppressors(by, overlap)
     for block in blocks(len(removed), len(kept)):
         rows = removed[block]
@@ -86,7 +86,7 @@ def suppressors(candidates: Candidates, kept: Tensor, nms_iou: float) -> Suppres
         overlaps *= (better > 0) | ((better == 0) & (kept < rows[:, None]))
         high = overlaps > nms_iou
         first = high.int().argmax(dim=1)
-        # The operator rounds differently in the last bit, so that none may seem too high.
+        # The operator rounds differently in the last bit: here, no IoU may exceed the threshold.
         first = torch.where(high.any(dim=1), first, overlaps.argmax(dim=1))
         by[rows] = kept[first]
         overlap[rows] = overlaps.gather(1, first[:, None]).squeeze(1)

@@ -44,7 +44,7 @@ class LoadedModel:
 
     @property
     def short_name(self) -> str:
-        """What pages call the model, which may be sent to others: the name of its run or file."""
+        """The name of the run or file without its path, for pages that are sent to others."""
         path = self.path.resolve()
         own = path.parent.name if path.name == MODEL_FILE else f"{path.parent.name}/{path.stem}"
         return shipped_name(path) or own

@@ -51,7 +51,7 @@ def with_dataset(
 ) -> dict[str, Any]:
     """The origin with the fingerprint of the training images.
 
-    earlier: the fingerprints of what the detector that training started from has seen.
+    earlier: the fingerprints of all images that the initial detector was trained on.
     """
     before = {_EARLIER: [each.to_json() for each in earlier]} if earlier else {}
     return {**origin, _DATASET: dataset.to_json(), **before}

@@ -73,7 +73,7 @@ def test_the_best_detection_can_have_a_minimum_score() -> None:
     labelled, findings = pseudo_labels(dataset, FOUND, options)
     assert objects(labelled) == {"b": [("cat", A)]}
     assert [str(found) for found in findings] == [
-        "1 image is omitted, without a detection to use: a"
+        "1 image is skipped, without a detection to use: a"
     ]
 
 
@@ -87,7 +87,7 @@ def test_images_without_detection_are_omitted_unless_they_are_negatives() -> Non
     labelled, findings = pseudo_labels(dataset, found, BEST)
     assert objects(labelled) == {"a": [("cat", A)], "negative": []}
     assert [str(each) for each in findings] == [
-        "2 images are omitted, without a detection to use: b; c",
+        "2 images are skipped, without a detection to use: b; c",
         "no box for 1 class in the labels of images with other objects: a (dog)",
     ]
 
@@ -120,7 +120,7 @@ def test_boxes_are_clipped_and_those_outside_are_not_used() -> None:
 
 
 def test_a_choice_is_required_and_something_to_train_on() -> None:
-    with pytest.raises(MisuseError, match="Which detections"):
+    with pytest.raises(MisuseError, match="detections that become objects"):
         PseudoLabelOptions()
     dataset = make_dataset(CLASSES, a=[("cat", C)])
     with pytest.raises(MisuseError, match="nothing to train on"):

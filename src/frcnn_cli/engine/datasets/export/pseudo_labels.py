@@ -40,8 +40,8 @@ class PseudoLabelOptions:
     def __post_init__(self) -> None:
         if not self.best_per_class and self.score_threshold is None:
             raise MisuseError(
-                "Which detections become objects? Give --best-per-class, for the best one of each "
-                "class\nin the labels of an image, --score-threshold, or both."
+                "Select the detections that become objects: give --best-per-class, for the best "
+                "one of each class\nin the labels of an image, --score-threshold, or both."
             )
 
     def __str__(self) -> str:
@@ -79,8 +79,8 @@ def pseudo_labels(
 ) -> tuple[Dataset, list[Finding]]:
     """The dataset with detections, by image id, in place of its objects or labels.
 
-    Detections of a class that is not in the labels of an image are not used; an image without
-    labels may have any class. Boxes are clipped to their image. An image without a box is omitted,
+    Detections of a class that is not in the labels of an image are not used; in an image without
+    labels, any class is used. Boxes are clipped to their image. An image without a box is skipped,
     since its objects would be trained as background, unless its labels say that it has none.
     Raises MisuseError if no image has a box, or if best_per_class finds no labels.
     """
@@ -150,7 +150,7 @@ def _findings(omitted: list[str], lacking: list[str]) -> list[Finding]:
     found = []
     if omitted:
         images = counted(len(omitted), "image is", "images are")
-        message = f"{images} omitted, without a detection to use"
+        message = f"{images} skipped, without a detection to use"
         found.append(finding("warning", "omitted", message, omitted))
     if lacking:
         classes = counted(len(lacking), "class", "classes")
