@@ -157,7 +157,7 @@ nms_iou = click.option(
     "--nms-iou",
     metavar="IOU",
     type=click.FloatRange(0, 1),
-    show_default="the model's setting: 0.35 for lite, otherwise 0.3",
+    show_default="the model's setting: 0.35 for lite, 0.4 for WSDDN, 0.3 for OICR and others",
     help="Suppress a box if its IoU with a higher-scoring box of the same class is higher "
     "than this.",
 )

@@ -8,8 +8,8 @@ from frcnn_cli.engine.settings.checks import check, check_least
 
 # The classifiers that are trained from image labels.
 WEAK = ("wsddn", "oicr")
-# The default minimum score of a detection of WSDDN. Over the RoIs of an image, its scores of a class
-# sum to at most 1, so most are far below those of a softmax.
+# The default minimum score of a detection of WSDDN. Its scores of a class sum to at most 1 over the
+# RoIs of an image, so most are far below those of a softmax.
 WSDDN_THRESHOLD = 0.05
 
 
