@@ -285,7 +285,7 @@ def test_compress_then_detect_with_the_smaller_model(
         (["detect", "{home}/shapes", "--scales", "0", "--runs", "{home}/runs"], 2, "cale"),
         (["detect", "missing.jpg", "--runs", "{home}/runs"], 2, "missing.jpg"),
         (["detect", "{home}/empty", "--runs", "{home}/runs"], 2, "no images"),
-        (["detect", "{home}/shapes/JPEGImages", "--model", "{home}/shapes"], 2, "model not found"),
+        (["detect", "{home}/shapes/JPEGImages", "--model", "{home}/shapes"], 2, "is not a run"),
         (["compress", "--runs", "{home}/runs", "--svd-rank", "lots"], 2, "Invalid rank"),
         (["compress", "--runs", "{home}/runs", "--svd-rank", "fc7=900"], 2, "up to rank 511"),
         (["eval", "{home}/runs/first", "{home}/shapes", "--split", "dev"], 2, "dev"),

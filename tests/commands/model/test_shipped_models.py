@@ -121,7 +121,7 @@ def test_training_images_are_warned_of_before_the_work(
     warning = "voc was trained on 5 of the 5 images, so its scores do not apply to new images."
     if command[0] == "eval":
         assert frcnn(*command, "--split", "train").stderr.count(warning) == 1
-    for module in ("evaluation.run", "report.subjects"):
+    for module in ("evaluation.run", "pages.report.subjects"):
         monkeypatch.setattr(f"frcnn_cli.engine.{module}.detect_with_journal", stop)
     assert frcnn(*command, "--split", "train").stderr.count(warning) == 1
     assert "was trained on" not in frcnn(*command, "--split", "test").stderr
