@@ -34,7 +34,6 @@ VENV := .venv
 BIN := $(VENV)/bin
 FRCNN := $(BIN)/frcnn
 DEMO := demo
-SHIPPED := src/frcnn_cli/engine/models/shipped/voc.safetensors
 PHOTO := docs/images/photos/hopper.jpg
 RESULTS ?= results
 # One single-threaded process per core: tests spend much time waiting for child processes.
@@ -63,11 +62,7 @@ $(VENV)/.ready: $(VENV)/.torch setup.py setup.cfg pyproject.toml $(shell find ke
 # detect and explain. All results are in $(DEMO)/. The smallest network is sufficient for shapes.
 demo: setup
 	rm -rf $(DEMO)
-	@if test -f $(SHIPPED); then \
-		$(FRCNN) detect $(PHOTO) --model voc --viz --out $(DEMO)/photo; \
-	else \
-		echo "No detection in a photograph: $(SHIPPED) does not exist."; \
-	fi
+	$(FRCNN) detect $(PHOTO) --model voc --viz --out $(DEMO)/photo
 	$(FRCNN) data generate $(DEMO)/shapes --images 400
 	$(FRCNN) propose $(DEMO)/shapes/JPEGImages --out $(DEMO)/shapes.proposals
 	$(FRCNN) train $(DEMO)/shapes --proposals $(DEMO)/shapes.proposals \
@@ -78,11 +73,9 @@ demo: setup
 		--proposals $(DEMO)/shapes.proposals
 	$(FRCNN) detect $$(ls -d $(DEMO)/shapes/JPEGImages/*.jpg | tail -n 12) --viz \
 		--runs $(DEMO)/runs --out $(DEMO)/detections --json $(DEMO)/detections.json
-	$(FRCNN) explain $$(ls -d $(DEMO)/shapes/JPEGImages/*.jpg | tail -n 1) \
-		--dataset $(DEMO)/shapes --proposals $(DEMO)/shapes.proposals \
-		--runs $(DEMO)/runs --out $(DEMO)/explain
+	$(FRCNN) explain $(PHOTO) --model voc --out $(DEMO)/explain
 	@echo "Annotated images: $(DEMO)/detections; model: $(DEMO)/runs/shapes/model.safetensors"
-	@echo "What the model does in one image: $(DEMO)/explain/index.html"
+	@echo "What the shipped model does in a photograph: $(DEMO)/explain/index.html"
 
 test: setup
 	$(PYTEST)

@@ -75,7 +75,7 @@ def with_models(page: str) -> str:
 
 def _models() -> Iterator[str]:
     models = list_models()
-    headings = [" ".join(heading.split()) for heading in figures(models[0])]
+    headings = [" ".join(heading.replace("-\n", "").split()) for heading in figures(models[0])]
     yield f"| name | | backbone | {' | '.join(headings)} |"
     yield "|---|---|---|" + "---:|" * len(headings)
     for model in models:

@@ -103,26 +103,15 @@ def test_hooks_and_checks_run_targets_of_the_makefile() -> None:
         assert_known(command)
 
 
-@pytest.mark.parametrize("shipped", [True, False])
-def test_the_demo_begins_with_a_photograph(tmp_path: Path, shipped: bool) -> None:
-    """Skipped, with a line that says so, while the package does not contain the model."""
-    file = tmp_path / "voc.safetensors"
-    if shipped:
-        file.touch()
-    words = ("make", "-o", "setup", "demo", "FRCNN=echo", f"DEMO={tmp_path / 'demo'}")
-    result = subprocess.run(
-        [*words, f"SHIPPED={file}"], cwd=REPOSITORY, capture_output=True, text=True, check=True
-    )
-    removal, first, *others = result.stdout.splitlines()
-    assert removal.startswith("rm -rf")
-    if shipped:
-        command, photo, *options = first.split()
-        assert command == "detect"
-        assert (REPOSITORY / photo).is_file()
-        assert options == ["--model", "voc", "--viz", "--out", str(tmp_path / "demo" / "photo")]
-    else:
-        assert first == f"No detection in a photograph: {file} does not exist."
-    assert others[0].split()[1:3] == ["data", "generate"]
+def test_the_demo_begins_and_ends_with_a_photograph() -> None:
+    words = ("make", "-n", "-o", "setup", "demo", "FRCNN=frcnn", "DEMO=demo")
+    result = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    commands = [line for line in result.stdout.splitlines() if line.startswith("frcnn ")]
+    for command, name in (commands[0], "detect"), (commands[-1], "explain"):
+        words = command.split()
+        assert words[1] == name
+        assert (REPOSITORY / words[2]).is_file()
+        assert words[3:5] == ["--model", "voc"]
 
 
 def test_an_unknown_command_is_noticed() -> None:

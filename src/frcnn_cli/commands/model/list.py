@@ -13,7 +13,7 @@ from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.models.shipped.table import ListedModel, list_models
 
 LEGEND = (
-    "params: in millions. mult-adds: in billions, per image with 2,000 proposals. mAP (11-point), "
+    "params: in millions. mult. adds: multiply-adds in billions, per image with 2,000 proposals. mAP (11-point), "
     "AP (0.50:0.95), AP75: in percent, on the test split of the VOC subset. ms: milliseconds per "
     "image on two cores, from pixels and with given proposals."
 )
@@ -50,8 +50,8 @@ def figures(model: ListedModel) -> dict[str, str]:
     """Heading -> figure of a model, as text; a dash for one that has not been measured."""
     return {
         "MB": _scaled(model.size, 1e6),
-        "params": _scaled(model.parameters, 1e6),
-        "mult-\nadds": _scaled(model.multiply_adds, 1e9),
+        "par-\nams": _scaled(model.parameters, 1e6),
+        "mult.\nadds": _scaled(model.multiply_adds, 1e9),
         "mAP": _scaled(model.map),
         "AP": _scaled(model.ap),
         "AP75": _scaled(model.ap75),
