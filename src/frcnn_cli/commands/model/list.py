@@ -13,9 +13,9 @@ from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.models.shipped.table import ListedModel, list_models
 
 LEGEND = (
-    "params: in millions. mult. adds: multiply-adds in billions, per image with 2,000 proposals. mAP (11-point), "
-    "AP (0.50:0.95), AP75: in percent, on the test split of the VOC subset. ms: milliseconds per "
-    "image on two cores, from pixels and with given proposals."
+    "params: in millions. mult. adds: multiply-adds in billions, per image with 2,000 proposals. "
+    "mAP (11-point), AP (0.50:0.95), AP75: in percent, on the test split of the VOC subset. ms: "
+    "milliseconds per image on two cores, from pixels and with given proposals."
 )
 
 
