@@ -122,6 +122,8 @@ def _make_images(home: Path) -> None:
             os.link(image_file, home / name / image_file.name)
     for name in ("img.jpg", "street.jpg"):
         os.link(image_files[9], home / name)
+    annotation = voc / "Annotations" / f"{image_files[9].stem}.xml"
+    os.link(annotation, home / "street.xml")
     (home / "more").mkdir()
     Image.open(image_files[8]).save(home / "more" / "one.png")
     (home / "list.txt").write_text("street.jpg\n")

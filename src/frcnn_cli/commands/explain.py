@@ -78,7 +78,7 @@ def explain(output: Output, /, **given: Any) -> None:
 
     \b
     frcnn explain street.jpg
-    frcnn explain street.jpg --truth street.xml --model runs/streets
+    frcnn explain street.jpg --truth street.xml --model runs/voc2007
     frcnn explain 000012 --dataset voc2007 --out page
     """
     image, detection = take(ImageChoice, given), take(DetectionOptions, given)
