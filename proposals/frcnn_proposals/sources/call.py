@@ -21,6 +21,7 @@ from frcnn_proposals.base import (
 from frcnn_proposals.checks import check_proposals, clip_proposals
 from frcnn_proposals.errors import InputError, lacks_operators, reason
 from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.selective_search import SelectiveSearch
 from frcnn_proposals.sources.union import UnionSource
 
 
@@ -48,11 +49,14 @@ def load_files(source: Source) -> None:
 def pixels_needed(source: Source) -> int | None:
     """The number of pixels above which an image may be reduced before `source` is called.
 
-    None: the source needs the image as it is, as all do that do not declare `working_pixels`.
+    None: the source needs the image as it is, as all do that do not declare `working_pixels`, and
+    selective search with `min_side`, which counts pixels of the whole image.
     """
     if isinstance(source, UnionSource):
         needed = [pixels_needed(member) for member in source.sources]
         return None if None in needed else max(each for each in needed if each is not None)
+    if isinstance(source, SelectiveSearch) and source.min_side > 1:
+        return None
     return getattr(source, "working_pixels", None)
 
 

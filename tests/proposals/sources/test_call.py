@@ -12,7 +12,7 @@ import pytest
 
 from frcnn_proposals.base import Proposals, is_thread_safe
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.sources.call import SourceError, call_source
+from frcnn_proposals.sources.call import SourceError, call_source, pixels_needed
 from frcnn_proposals.sources.registry import (
     check_source,
     list_sources,
@@ -79,6 +79,13 @@ def test_built_in_sources_leave_the_image_as_it_is(image, name, limit):
     assert source.only_reads
     assert len(call_source(source, "a", image)) > 0
     np.testing.assert_array_equal(image, before)
+
+
+def test_a_shortest_side_needs_the_pixels_of_the_whole_image():
+    assert pixels_needed(make_source("selective-search")) == 500 * 500
+    shortest = make_source("selective-search", min_side=40)
+    assert pixels_needed(shortest) is None
+    assert pixels_needed(UnionSource([shortest, make_source("selective-search")])) is None
 
 
 def test_a_coordinate_beyond_float32_is_not_finite(image):
