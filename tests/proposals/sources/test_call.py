@@ -88,6 +88,23 @@ def test_a_shortest_side_needs_the_pixels_of_the_whole_image():
     assert pixels_needed(UnionSource([shortest, make_source("selective-search")])) is None
 
 
+@pytest.mark.parametrize("wrong", ["1e6", 0, -5, float("nan"), True, [100]])
+def test_invalid_working_pixels_are_an_error_of_their_source(wrong):
+    source = plugins.Plugin()
+    source.working_pixels = wrong
+    with pytest.raises(
+        SourceError, match=r"^plugin: its attribute working_pixels is .* at least 1"
+    ):
+        pixels_needed(UnionSource([plugins.Outside(), source]))
+
+
+@pytest.mark.parametrize("valid", [1, 1e6, np.int64(9), None])
+def test_working_pixels_are_a_number_or_none(valid):
+    source = plugins.Plugin()
+    source.working_pixels = valid
+    assert pixels_needed(source) == valid
+
+
 def test_a_coordinate_beyond_float32_is_not_finite(image):
     source = plugins.Plugin()
     source.whole = lambda view: Proposals([(0, 0, 1e300, 5)])
