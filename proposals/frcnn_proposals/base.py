@@ -76,7 +76,10 @@ class Source(Protocol):
 
     An object gets one call at a time, in a worker process. A source with the attribute
     `thread_safe = True` may be called from several threads at once, in the process of the caller.
-    One with `only_reads = True` never changes the image, and gets it without a copy.
+    One with `only_reads = True` never changes the image, and gets it without a copy. One with the
+    attribute `working_pixels`, a number of at least 1, reduces images of more pixels itself: it may
+    get a JPEG that was decoded at a reduced size of at least this many pixels. None, as without the
+    attribute, is the whole image.
     """
 
     name: str

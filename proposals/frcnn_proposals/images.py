@@ -53,6 +53,8 @@ _UPRIGHT = {
     8: "ROTATE_90",
 }
 _SIDEWAYS = (5, 6, 7, 8)
+# The orientations whose upright image has the end of the stored rows or columns at its left, top.
+_FLIPS_X, _FLIPS_Y = (2, 3, 6, 7), (3, 4, 7, 8)
 
 # A function from the width and height of an image to the factor by which a JPEG file of this size
 # is reduced while it is decoded: 1, 2, 4 or 8.
@@ -69,13 +71,15 @@ class ReducedImage:
     """An image that may have been decoded at a reduced size.
 
     pixels: (h, w, 3) uint8. factor: each pixel covers factor x factor pixels of the original, less
-    at the right and lower border. width, height: of the original.
+    in the last column and row, or for some EXIF orientations in the first ones. width, height: of
+    the original. missing: the pixels that the first column and row lack, as (x, y).
     """
 
     pixels: Image
     factor: int
     width: int
     height: int
+    missing: tuple[int, int] = (0, 0)
 
     def original(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
         """Boxes (N, 4) in pixels of the original, from boxes in these pixels."""
@@ -83,8 +87,9 @@ class ReducedImage:
             return boxes
         to_edges = np.array([0, 0, 1, 1], np.float32)
         last = np.array([self.width - 1, self.height - 1] * 2, np.float32)
-        corners = (boxes + to_edges) * np.float32(self.factor) - to_edges
-        return np.asarray(np.minimum(corners, last), np.float32)
+        first = np.array(self.missing * 2, np.float32)
+        corners = (boxes + to_edges) * np.float32(self.factor) - to_edges - first
+        return np.asarray(np.clip(corners, 0, last), np.float32)
 
 
 def read_image(path: str | Path, max_pixels: int = MAX_PIXELS) -> Image:
@@ -188,10 +193,15 @@ def decode_reduced(
                 if factor > 1 and image.draft(None, (width // factor, height // factor)) is None:
                     factor = 1
                 image.load()
-                if _orientation(image) in _SIDEWAYS:
+                orientation = _orientation(image)
+                if orientation in _SIDEWAYS:
                     width, height = height, width
                 pixels = np.array(to_rgb(_upright(image)), dtype=np.uint8)
-                return ReducedImage(pixels, factor, width, height)
+                missing = (
+                    (factor * pixels.shape[1] - width) * (orientation in _FLIPS_X),
+                    (factor * pixels.shape[0] - height) * (orientation in _FLIPS_Y),
+                )
+                return ReducedImage(pixels, factor, width, height, missing)
     except InputError:
         raise
     except PIL.Image.DecompressionBombError as error:  # more than twice the limit

@@ -274,3 +274,27 @@ def test_boxes_in_pixels_of_the_original() -> None:
     boxes = np.array([[0, 0, 2, 1], [1, 0, 1, 0], [0.5, 1, 1.25, 1]], np.float32)
     expected = [[0, 0, 20, 12], [8, 0, 15, 7], [4, 8, 17, 12]]
     assert image.original(boxes).tolist() == expected
+
+
+@pytest.mark.parametrize("factor", [2, 4, 8])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_boxes_of_rotated_and_mirrored_files(tmp_path: Path, orientation: int, factor: int) -> None:
+    """A bright rectangle of whole 8 x 8 blocks is found at the same edges as without reduction."""
+    exif = PIL.Image.Exif()
+    exif[0x0112] = orientation
+    stored = np.zeros((43, 61), np.uint8)  # no multiple of 2, so one border has partial pixels
+    stored[8:24, 16:40] = 255
+    path = tmp_path / "a.jpg"
+    PIL.Image.fromarray(stored).save(path, quality=95, exif=exif)
+    found = decode_reduced(path.read_bytes(), path, reduction=lambda width, height: factor)
+    assert found.factor == factor
+    box = found.original(bright_box(found.pixels))
+    np.testing.assert_array_equal(box, bright_box(read_image(path)))
+    height, width = found.pixels.shape[:2]
+    everything = np.array([[0, 0, width - 1, height - 1]], np.float32)
+    assert found.original(everything).tolist() == [[0, 0, found.width - 1, found.height - 1]]
+
+
+def bright_box(pixels: np.ndarray) -> np.ndarray:
+    y, x = np.nonzero(pixels[..., 0] > 127)
+    return np.array([[x.min(), y.min(), x.max(), y.max()]], np.float32)

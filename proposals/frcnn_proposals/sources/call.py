@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
+from numbers import Real
 from typing import Any
 
 from frcnn_proposals.base import (
@@ -21,6 +22,7 @@ from frcnn_proposals.base import (
 from frcnn_proposals.checks import check_proposals, clip_proposals
 from frcnn_proposals.errors import InputError, lacks_operators, reason
 from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.selective_search import SelectiveSearch
 from frcnn_proposals.sources.union import UnionSource
 
 
@@ -45,15 +47,28 @@ def load_files(source: Source) -> None:
         load_files(source.source)
 
 
-def pixels_needed(source: Source) -> int | None:
+def pixels_needed(source: Source) -> float | None:
     """The number of pixels above which an image may be reduced before `source` is called.
 
-    None: the source needs the image as it is, as all do that do not declare `working_pixels`.
+    None: the source needs the image as it is, as all do that do not declare `working_pixels`, and
+    selective search with `min_side`, which counts pixels of the whole image. Raises SourceError if
+    `working_pixels` is neither None nor a number of at least 1.
     """
     if isinstance(source, UnionSource):
         needed = [pixels_needed(member) for member in source.sources]
         return None if None in needed else max(each for each in needed if each is not None)
-    return getattr(source, "working_pixels", None)
+    if isinstance(source, SelectiveSearch) and source.min_side > 1:
+        return None
+    declared: Any = getattr(source, "working_pixels", None)
+    if declared is None:
+        return None
+    is_number = isinstance(declared, Real) and not isinstance(declared, bool)
+    if not is_number or not declared >= 1:
+        raise SourceError(
+            f"{source.name}: its attribute working_pixels is {declared!r:.80}; expected a number "
+            "of at least 1, or None"
+        )
+    return float(declared)
 
 
 def call_source(source: Source, image_id: str, image: Image) -> Proposals:

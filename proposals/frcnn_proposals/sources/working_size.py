@@ -45,7 +45,7 @@ def working_size(width: int, height: int, working_pixels: int | None) -> tuple[i
     factor = math.sqrt(working_pixels / (width * height))
     shorter, longer = sorted((width, height))
     reduced = max(1, math.floor(shorter * factor))
-    other = min(math.floor(longer * factor), int(working_pixels // reduced))
+    other = max(1, min(math.floor(longer * factor), int(working_pixels // reduced)))
     return (reduced, other) if width < height else (other, reduced)
 
 

@@ -117,5 +117,5 @@ def test_settings_are_not_chosen_on_training_images(home: Path, nameless: Path) 
     result = frcnn("compress", nameless, *arguments, "--split", "test")
     output = " ".join(result.output.split())
     assert result.exit_code == 0, output
-    assert "does not record its training data" in output
+    assert "does not record all of its training data" in output
     assert "so it cannot evaluate them" in output

@@ -7,15 +7,24 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from reporters import RecordingReporter
 
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES
-from frcnn_cli.engine.models.provenance import with_dataset
-from frcnn_cli.engine.models.seen_images import count_seen, trained_on
+from frcnn_cli.engine.models.initial_detector import origin_from
+from frcnn_cli.engine.models.loaded import LoadedModel
+from frcnn_cli.engine.models.provenance import (
+    earlier_fingerprints,
+    training_fingerprints,
+    with_dataset,
+)
+from frcnn_cli.engine.models.seen_images import count_seen, seen_images, trained_on
+from frcnn_cli.engine.models.store import save_model
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset, ImageRecord
-from frcnn_cli.engine.settings import DataSettings
+from frcnn_cli.engine.settings import DataSettings, Experiment
 from frcnn_proposals.images import image_digest
 
 
@@ -128,3 +137,43 @@ def test_names_decide_if_the_training_images_are_missing(
 
 def test_without_an_origin_the_answer_is_unknown(shapes: Path) -> None:
     assert trained_on(DataSettings(), find_dataset(str(shapes), "val")) is None
+
+
+def test_images_of_an_unknown_start_are_unknown(shapes: Path) -> None:
+    """0 seen images would be wrong; those that are known are still counted."""
+    train, val = (find_dataset(str(shapes), split) for split in ("train", "val"))
+    started = with_dataset({}, Fingerprint.of(train), (None,))
+    older = with_dataset({"experiment": {"init": "a.safetensors"}}, Fingerprint.of(train))
+    training = DataSettings(str(shapes), "train")
+    for origin in (started, older, {"experiment": {"init": "a.safetensors"}}):
+        assert count_seen(origin, training, val, {}) is None
+        assert trained_on(training, val, origin) is None
+        assert count_seen(origin, training, train, {}) == len(train)
+        assert trained_on(training, train, origin) is True
+    assert count_seen(with_dataset({}, Fingerprint.of(train)), training, val, {}) == 0
+
+
+def test_a_count_without_an_unknown_start_is_the_least(shapes: Path, small_model: FastRCNN) -> None:
+    train = find_dataset(str(shapes), "train")
+    for earlier, least in (((None,), "at least "), ((), "")):
+        origin = with_dataset({}, Fingerprint.of(train), earlier)
+        loaded = LoadedModel(small_model, Path("a.safetensors"), origin, Experiment())
+        reporter = RecordingReporter()
+        assert seen_images(loaded, train, {}, reporter=reporter) == len(train)
+        (warning,) = reporter.warnings
+        assert f"was trained on {least}{len(train)} of the {len(train)} images" in warning
+
+
+def test_an_unknown_start_stays_unknown(
+    shapes: Path, small_model: FastRCNN, tmp_path: Path
+) -> None:
+    """Also for a model that starts from one with an unknown start."""
+    train, val = (Fingerprint.of(find_dataset(str(shapes), split)) for split in ("train", "val"))
+    path = tmp_path / "a.safetensors"
+    save_model(small_model, path, {})
+    first = origin_from(str(path), with_dataset({}, train))
+    assert earlier_fingerprints(first) == (None,)
+    save_model(small_model, path, first)
+    second = origin_from(str(path), with_dataset({}, val))
+    assert earlier_fingerprints(second) == (train, None)
+    assert training_fingerprints(second) == (val, train)

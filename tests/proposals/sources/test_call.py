@@ -12,7 +12,7 @@ import pytest
 
 from frcnn_proposals.base import Proposals, is_thread_safe
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.sources.call import SourceError, call_source
+from frcnn_proposals.sources.call import SourceError, call_source, pixels_needed
 from frcnn_proposals.sources.registry import (
     check_source,
     list_sources,
@@ -79,6 +79,30 @@ def test_built_in_sources_leave_the_image_as_it_is(image, name, limit):
     assert source.only_reads
     assert len(call_source(source, "a", image)) > 0
     np.testing.assert_array_equal(image, before)
+
+
+def test_a_shortest_side_needs_the_pixels_of_the_whole_image():
+    assert pixels_needed(make_source("selective-search")) == 500 * 500
+    shortest = make_source("selective-search", min_side=40)
+    assert pixels_needed(shortest) is None
+    assert pixels_needed(UnionSource([shortest, make_source("selective-search")])) is None
+
+
+@pytest.mark.parametrize("wrong", ["1e6", 0, -5, float("nan"), True, [100]])
+def test_invalid_working_pixels_are_an_error_of_their_source(wrong):
+    source = plugins.Plugin()
+    source.working_pixels = wrong
+    with pytest.raises(
+        SourceError, match=r"^plugin: its attribute working_pixels is .* at least 1"
+    ):
+        pixels_needed(UnionSource([plugins.Outside(), source]))
+
+
+@pytest.mark.parametrize("valid", [1, 1e6, np.int64(9), None])
+def test_working_pixels_are_a_number_or_none(valid):
+    source = plugins.Plugin()
+    source.working_pixels = valid
+    assert pixels_needed(source) == valid
 
 
 def test_a_coordinate_beyond_float32_is_not_finite(image):

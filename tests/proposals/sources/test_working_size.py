@@ -145,6 +145,11 @@ def test_smaller_images_keep_their_size(size: tuple[int, int]) -> None:
     assert working_size(*size, None) == size
 
 
+@pytest.mark.parametrize("side", [65, 77, 83])
+def test_one_pixel_is_left_of_a_square(side: int) -> None:
+    assert working_size(side, side, 1) == (1, 1)
+
+
 def test_the_limit_may_be_written_as_a_float() -> None:
     """As JSON reads 1e3."""
     assert all(type(side) is int for side in working_size(400, 300, 1e3))  # type: ignore[arg-type]

@@ -65,7 +65,8 @@ def open_unseen_images(
             continue
         if seen is None:
             reporter.warn(
-                f"{loaded.name} does not record its training data; it may include {name} {split}."
+                f"{loaded.name} does not record all of its training data; it may include {name} "
+                f"{split}."
             )
         if split == "test":
             reporter.warn("The test split is used to choose settings, so it cannot evaluate them.")

@@ -12,7 +12,7 @@ from typing import Any
 from frcnn_cli.engine.models.file import read_architecture, read_description
 from frcnn_cli.engine.models.provenance import (
     dataset_fingerprint,
-    training_fingerprints,
+    earlier_fingerprints,
     with_dataset,
 )
 from frcnn_cli.engine.models.shipped.table import (
@@ -40,13 +40,14 @@ def find_initial(init: str) -> Path:
 def origin_from(init: str, origin: dict[str, Any]) -> dict[str, Any]:
     """The origin of a model that starts from the detector `init`; unchanged without one.
 
-    It has the fingerprints of all images that the detector has learned from.
+    It has the fingerprints of all images that the detector has learned from, and None for those
+    that are unknown.
     """
     dataset = dataset_fingerprint(origin)
     if not init or dataset is None:
         return origin
     start = read_description(find_initial(init))["origin"]
-    return with_dataset(origin, dataset, training_fingerprints(start))
+    return with_dataset(origin, dataset, (dataset_fingerprint(start), *earlier_fingerprints(start)))
 
 
 def untrained_parts(architecture: Architecture, train: TrainSettings) -> dict[str, str]:

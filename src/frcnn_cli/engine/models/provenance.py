@@ -47,14 +47,15 @@ def origin_of(
 
 
 def with_dataset(
-    origin: Mapping[str, Any], dataset: Fingerprint, earlier: Sequence[Fingerprint] = ()
+    origin: Mapping[str, Any], dataset: Fingerprint, earlier: Sequence[Fingerprint | None] = ()
 ) -> dict[str, Any]:
     """The origin with the fingerprint of the training images.
 
-    earlier: the fingerprints of all images that the initial detector was trained on.
+    earlier: the fingerprints of all images that the initial detector was trained on; None for
+    those that are unknown.
     """
-    before = {_EARLIER: [each.to_json() for each in earlier]} if earlier else {}
-    return {**origin, _DATASET: dataset.to_json(), **before}
+    stored = [None if each is None else each.to_json() for each in earlier]
+    return {**origin, _DATASET: dataset.to_json(), **({_EARLIER: stored} if earlier else {})}
 
 
 def dataset_fingerprint(origin: Mapping[str, Any]) -> Fingerprint | None:
@@ -62,15 +63,28 @@ def dataset_fingerprint(origin: Mapping[str, Any]) -> Fingerprint | None:
     return Fingerprint.from_json(origin.get(_DATASET))
 
 
+def earlier_fingerprints(origin: Mapping[str, Any]) -> tuple[Fingerprint | None, ...]:
+    """The fingerprints of all images that the initial detector was trained on, as stored.
+
+    None for images that are unknown, as are those of an initial detector in older versions.
+    """
+    earlier = origin.get(_EARLIER)
+    if isinstance(earlier, list):
+        return tuple(Fingerprint.from_json(value) for value in earlier)
+    experiment = origin.get("experiment")
+    has_initial = isinstance(experiment, Mapping) and bool(experiment.get("init"))
+    return (None,) if has_initial else ()
+
+
 def training_fingerprints(origin: Mapping[str, Any]) -> tuple[Fingerprint, ...]:
     """The fingerprints of all images that a model has learned from; empty for older versions.
 
     Its own training images are first. Those of the detectors that it started from follow.
     """
-    earlier = origin.get(_EARLIER)
-    stored = [origin.get(_DATASET), *(earlier if isinstance(earlier, list) else [])]
-    found = [Fingerprint.from_json(value) for value in stored]
-    return () if found[0] is None else tuple(each for each in found if each is not None)
+    own = dataset_fingerprint(origin)
+    if own is None:
+        return ()
+    return (own, *(each for each in earlier_fingerprints(origin) if each is not None))
 
 
 def stored_experiment(

@@ -10,7 +10,11 @@ from typing import Any
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.fingerprint import Fingerprint, name_of
 from frcnn_cli.engine.models.loaded import LoadedModel
-from frcnn_cli.engine.models.provenance import dataset_fingerprint, training_fingerprints
+from frcnn_cli.engine.models.provenance import (
+    dataset_fingerprint,
+    earlier_fingerprints,
+    training_fingerprints,
+)
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DataSettings
@@ -35,9 +39,10 @@ def seen_images(
     """
     count = count_seen(loaded.origin, loaded.experiment.data, dataset, digests, data_root)
     if count:
+        least = "at least " if None in earlier_fingerprints(loaded.origin) else ""
         reporter.warn(
-            f"{loaded.name} was trained on {count} of the {counted(len(dataset), 'image')}, so its "
-            "scores do not apply to new images."
+            f"{loaded.name} was trained on {least}{count} of the "
+            f"{counted(len(dataset), 'image')}, so its scores do not apply to new images."
         )
     return count
 
@@ -62,17 +67,22 @@ def count_seen(
 ) -> int | None:
     """The number of images of `dataset` that a model was trained on; None if it is unknown.
 
-    They include the training images of the detector that it started from. Images are compared by
-    digest, and by id within one dataset. Models of older versions have no fingerprint of their
-    training images, so the images themselves are compared, if they exist.
+    They include the training images of the detector that it started from; if these are unknown, a
+    number above 0 is the least. Images are compared by digest, and by id within one dataset. Models
+    of older versions have no fingerprint of their training images, so the images themselves are
+    compared, if they exist.
 
     origin, training: stored with the model. digests: SHA-256 of image files by image id, as far as
     they are known. data_root: folder of `dataset`.
     """
     if fingerprints := training_fingerprints(origin):
-        return len(set[str]().union(*(each.seen_of(dataset, digests) for each in fingerprints)))
-    images = _training_images(training, dataset, data_root)
-    return None if images is None else sum(_seen_among(images, dataset))
+        seen = len(set[str]().union(*(each.seen_of(dataset, digests) for each in fingerprints)))
+    else:
+        images = _training_images(training, dataset, data_root)
+        if images is None:
+            return None
+        seen = sum(_seen_among(images, dataset))
+    return None if seen == 0 and None in earlier_fingerprints(origin) else seen
 
 
 def trained_on(
@@ -87,18 +97,19 @@ def trained_on(
     training images do not exist, the names of dataset and split decide.
     """
     fingerprints = training_fingerprints(origin or {})
+    unseen = None if None in earlier_fingerprints(origin or {}) else False
     if any(each.seen_of(dataset, _digests(each, dataset)) for each in fingerprints):
         return True
     if fingerprints:
         images = _images_of(training.dataset, training.training_split, training.folder)
-        return any(_seen_among(images or {}, dataset))
+        return any(_seen_among(images or {}, dataset)) or unseen
     images = _training_images(training, dataset, data_root)
     if images is not None:
-        return any(_seen_among(images, dataset))
+        return any(_seen_among(images, dataset)) or unseen
     if not training.dataset or name_of(training.dataset) != name_of(dataset.name):
         return None
     parts = (_PARTS.get(split, {split}) for split in (training.split, dataset.split))
-    return bool(set.intersection(*parts))
+    return bool(set.intersection(*parts)) or unseen
 
 
 def _training_images(

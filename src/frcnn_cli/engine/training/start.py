@@ -14,7 +14,12 @@ from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.evaluation.chance import warn_of_low_recall
 from frcnn_cli.engine.models.initial_detector import note_start, origin_from
-from frcnn_cli.engine.models.provenance import same_proposals, training_fingerprints, with_dataset
+from frcnn_cli.engine.models.provenance import (
+    dataset_fingerprint,
+    earlier_fingerprints,
+    same_proposals,
+    with_dataset,
+)
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE, find_run, run_names
 from frcnn_cli.engine.models.supervision import check_supervision
 from frcnn_cli.engine.proposals.for_dataset import warn_of_some
@@ -265,14 +270,13 @@ def _with_first_fingerprint(stored: StoredRun, run: Run) -> Run:
     Raises MisuseError if the dataset has changed since.
     """
     assert stored.progress is not None
-    before, now = (training_fingerprints(each) for each in (stored.progress.origin, run.origin))
-    if not before or not now:  # an older version started the run
+    first, now = map(dataset_fingerprint, (stored.progress.origin, run.origin))
+    if first is None or now is None:  # an older version started the run
         return run
-    first = before[0]
     digests = {
         record.image_id: digest
         for record in run.dataset.images
-        if (digest := now[0].file_of(record.image_id)) is not None
+        if (digest := now.file_of(record.image_id)) is not None
     }
     differences = first.differences(run.dataset, digests)
     if differences:
@@ -280,7 +284,8 @@ def _with_first_fingerprint(stored: StoredRun, run: Run) -> Run:
             f"{run.folder}: {run.dataset.name} {run.dataset.split} has changed since this run was "
             f"started: {'; '.join(differences)}.\nRestore it, or start another run."
         )
-    return replace(run, origin=with_dataset(run.origin, first.with_files(digests), before[1:]))
+    earlier = earlier_fingerprints(stored.progress.origin)
+    return replace(run, origin=with_dataset(run.origin, first.with_files(digests), earlier))
 
 
 def _check_proposals(stored: StoredRun, run: Run) -> None:

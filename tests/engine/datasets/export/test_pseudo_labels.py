@@ -119,6 +119,20 @@ def test_boxes_are_clipped_and_those_outside_are_not_used() -> None:
     assert objects(labelled) == {"a": [("cat", (0, 480, 30, 499)), ("dog", A)]}
 
 
+def test_boxes_without_a_pixel_are_not_used() -> None:
+    """Files of detections may have x2 = x1 - 1; the next best box of the class takes its place."""
+    dataset = make_dataset(CLASSES, a=[("cat", C)], b=[("cat", C)])
+    narrow, flat = (50, 10, 49, 90), (10, 50, 90, 49)
+    found = make_detections(
+        CLASSES,
+        a=[("cat", 0.9, narrow), ("cat", 0.8, flat), ("cat", 0.7, (5, 6, 5, 6))],
+        b=[("cat", 0.9, narrow)],
+    )
+    labelled, findings = pseudo_labels(dataset, found, BEST)
+    assert objects(labelled) == {"a": [("cat", (5, 6, 5, 6))]}
+    assert findings[0].names == ("b",)
+
+
 def test_a_choice_is_required_and_something_to_train_on() -> None:
     with pytest.raises(MisuseError, match="detections that become objects"):
         PseudoLabelOptions()

@@ -193,9 +193,34 @@ def test_lists_per_class_alone_are_splits_and_labels(tmp_path: Path) -> None:
 
 
 def test_classes_txt_orders_the_classes_of_the_lists(tmp_path: Path) -> None:
-    root = voc_lists(tmp_path / "voc", train="a\n", cat_train="a 1\n", mine_train="a 1\n")
+    root = voc_lists(tmp_path / "voc", train="a\n", cat_train="a 1\n", zebra_train="a -1\n")
     (root / "classes.txt").write_text("zebra\ncat\n")
+    faults: list[Fault] = []
+    find_dataset(str(root), "train", report=faults.append)
     assert labels_in(root, "train") == {"a": ((2,), ())}
+    assert faults == []
+
+
+def test_lists_of_unknown_classes_and_classes_without_a_list_are_named(tmp_path: Path) -> None:
+    root = voc_lists(tmp_path / "voc", train="a\n", cat_train="a 1\n", mine_train="a 1\n")
+    (root / "classes.txt").write_text("zebra\ncat\nant\n")
+    faults: list[Fault] = []
+    (image,) = find_dataset(str(root), "train", report=faults.append).images
+    assert image.labels is not None
+    assert image.labels.present == (2,)
+    unknown, missing = faults
+    folder = root / "ImageSets" / "Main"
+    assert str(unknown) == (
+        f"{folder / 'mine_train.txt'}: list of an unknown class; the classes are zebra, cat, ant"
+    )
+    assert str(missing) == (
+        f"{folder}: classes without a list of labels for the split train, which count as absent "
+        "from its images: zebra, ant"
+    )
+    assert not unknown.tolerated
+    assert missing.tolerated
+    with pytest.raises(InputError, match="mine_train"):
+        find_dataset(str(root), "train")
 
 
 def test_an_image_in_no_list_of_a_class_has_no_labels(tmp_path: Path) -> None:

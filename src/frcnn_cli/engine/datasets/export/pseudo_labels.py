@@ -138,12 +138,16 @@ def _labelled(
 def _inside(
     detections: Detections, width: int, height: int
 ) -> tuple[Detections, NDArray[np.float32]]:
-    """The detections that are in part inside the image, and their boxes, clipped to it."""
+    """The detections that are in part inside the image, and their boxes, clipped to it.
+
+    Boxes without a pixel (x2 < x1 or y2 < y1), which files of detections may contain, are omitted.
+    """
     limits = np.array([width - 1, height - 1], np.float32)
     corners = detections.boxes.reshape(-1, 2, 2)
-    inside = ((corners[:, 0] <= limits) & (corners[:, 1] >= 0)).all(axis=1)
-    boxes = np.clip(corners[inside], 0, limits).reshape(-1, 4)
-    return detections.take(np.flatnonzero(inside)), boxes
+    usable = ((corners[:, 0] <= limits) & (corners[:, 1] >= 0)).all(axis=1)
+    clipped = np.clip(corners, 0, limits)
+    usable &= (clipped[:, 1] >= clipped[:, 0]).all(axis=1)
+    return detections.take(np.flatnonzero(usable)), clipped[usable].reshape(-1, 4)
 
 
 def _findings(omitted: list[str], lacking: list[str]) -> list[Finding]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -80,6 +80,9 @@ class VocLayout:
         labels = {} if annotated else self._lists.labels(split)
         classes = self.classes or self._classes(annotations)
         label_of = {class_name: label for label, class_name in enumerate(classes, start=1)}
+        if labels:
+            for fault in self._unmatched(split, tuple(labels), classes):
+                report(fault)
         images = []
         for image in listed:
             if image.missing:
@@ -94,6 +97,22 @@ class VocLayout:
                 record = replace(record, labels=_labels(image.path, labels, label_of))
             images.append(record)
         return Dataset(name, split, classes, tuple(images))
+
+    def _unmatched(
+        self, split: str, labelled: Sequence[str], classes: Sequence[str]
+    ) -> Iterator[Fault]:
+        """The lists of unknown classes, and the classes without a list. labelled: with a list."""
+        lists = self._lists.of_classes[split]
+        for name in labelled:
+            if name not in classes:
+                known = ", ".join(classes)
+                yield Fault(lists[name], f"list of an unknown class; the classes are {known}")
+        if missing := [name for name in classes if name not in labelled]:
+            message = (
+                f"classes without a list of labels for the split {split}, which count as absent "
+                f"from its images: {', '.join(missing)}"
+            )
+            yield Fault(lists[labelled[0]].parent, message, tolerated=True)
 
     def _classes(self, annotations: dict[Path, Annotation | None]) -> tuple[str, ...]:
         """Read classes.txt, or collect the names in all splits, so that all splits agree."""
