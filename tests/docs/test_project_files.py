@@ -22,6 +22,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 GITHUB = REPOSITORY / ".github"
 HOOKS = REPOSITORY / ".pre-commit-config.yaml"
+IS_CHECKOUT = (REPOSITORY / ".git").exists()
+MOST_BYTES, MOST_BYTES_OF_MODEL = 10**6, 16 * 10**6  # of a file in the repository
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 YAML_FILES = [HOOKS, REPOSITORY / "CITATION.cff", REPOSITORY / "mkdocs.yml", *GITHUB.rglob("*.yml")]
 
@@ -101,6 +103,32 @@ def test_hooks_and_checks_run_targets_of_the_makefile() -> None:
     assert len(checks) >= 5
     for command in checks:
         assert_known(command)
+
+
+def git(*arguments: str) -> list[str]:
+    """The file names that a command of git prints."""
+    command = ["git", "-c", "core.quotePath=off", *arguments]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return result.stdout.splitlines()
+
+
+@pytest.mark.skipif(not IS_CHECKOUT, reason="this is not a checkout")
+def test_no_file_of_the_repository_is_large() -> None:
+    """Except the shipped models. Fixtures of larger files are compressed or generated."""
+    tracked = [REPOSITORY / name for name in git("ls-files")]
+    sizes = {path: path.stat().st_size for path in tracked if path.is_file()}
+    assert len(sizes) > 500
+    most = {FOLDER / "voc.safetensors": MOST_BYTES_OF_MODEL}
+    assert [path for path in sizes if sizes[path] > most.get(path, MOST_BYTES)] == []
+
+
+@pytest.mark.skipif(not IS_CHECKOUT, reason="this is not a checkout")
+def test_results_in_the_repositorys_folder_are_ignored() -> None:
+    """Not those in other folders, which hold fixtures and the shipped model."""
+    results = [f"model.{ending}" for ending in ("safetensors", "onnx", "pt2", "pkl", "proposals")]
+    fixtures = [f"tests/fixtures/{name}" for name in results]
+    shipped = (FOLDER / "voc.safetensors").relative_to(REPOSITORY).as_posix()
+    assert git("check-ignore", "--no-index", *results, *fixtures, shipped) == results
 
 
 def test_the_demo_begins_and_ends_with_a_photograph() -> None:
