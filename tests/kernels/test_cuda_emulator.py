@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cuda_emulator
@@ -113,3 +114,24 @@ def test_a_machine_without_a_compiler_skips_the_emulation(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(pytest.skip.Exception, match="no C\\+\\+ compiler was found"):
         cuda_emulator.build_once(tmp_path)
+
+
+def test_other_systems_than_linux_skip_the_emulation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(pytest.skip.Exception, match="needs Linux"):
+        cuda_emulator.build_once(tmp_path)
+
+
+def test_a_compiler_that_fortifies_by_default_is_told_not_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise jumps between fibers call __longjmp_chk, which ends the process."""
+    fortifying = tmp_path / "c++"
+    fortifying.write_text(f'#!/bin/sh\nexec {cuda_emulator.compiler()} -D_FORTIFY_SOURCE=2 "$@"\n')
+    fortifying.chmod(0o755)
+    monkeypatch.setenv("CXX", str(fortifying))
+    library = cuda_emulator.build(tmp_path / "built", "fortified", {}).read_bytes()
+    assert b"longjmp" in library
+    assert b"__longjmp_chk" not in library
