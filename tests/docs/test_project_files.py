@@ -197,6 +197,21 @@ def test_the_architecture_page_lists_files_that_exist() -> None:
         assert (path.parent if path.stem == "NAME" else path).exists(), row
 
 
+def test_the_architecture_page_names_functions_in_their_files() -> None:
+    """Those of its two paths; the other functions are called in one of these files."""
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    paths = page.partition("## Two paths")[2].partition("\n## ")[0]
+    named = re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", paths)
+    assert len(named) >= 8
+    texts = []
+    for name, file in named:
+        root = "kernels" if file.startswith("frcnn_kernels/") else "src/frcnn_cli"
+        texts.append((REPOSITORY / root / file).read_text(encoding="utf-8"))
+        assert re.search(rf"^(def|class) {name}\b", texts[-1], re.MULTILINE), (name, file)
+    for name in set(re.findall(r"`([a-z]\w+_\w+)`", paths)):
+        assert any(f"{name}(" in text for text in texts), name
+
+
 def test_wheels_and_source_distributions_contain_shipped_models(tmp_path: Path) -> None:
     """What setuptools would put into them, without compiling."""
     words = f"egg_info --egg-base {tmp_path} build_py --build-lib {tmp_path / 'wheel'}"
