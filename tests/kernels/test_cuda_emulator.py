@@ -31,6 +31,7 @@ CHANGES = (
         "<< kWarp;\n    if (broken() != 12) __syncthreads();",
     ),
     (FORWARD, "argmax[at] =", "argmax[at + (broken() == 4)] ="),
+    (FORWARD, "out[at]", "out[at + (broken() == 13)]"),
     (FORWARD, "row < rows[1]; ++row", "row < rows[1] - (broken() == 5); ++row"),
     (FORWARD, "if (value > best)", "if (broken() == 6 ? value >= best : value > best)"),
     (BACKWARD, "value;\n    __syncwarp();", "value;\n    if (broken() != 7) __syncwarp();"),
@@ -99,6 +100,20 @@ def test_a_broken_kernel_fails(
     else:
         with pytest.raises(RuntimeError, match=f"emulator: .*({message})"):
             results(broken_operators)
+
+
+def test_a_kernel_that_leaves_a_view_fails(
+    broken_operators: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the memory belongs to the storage of the view."""
+    features, rois = torch.ones(1, 3, 9, 13), random_rois(2, (1, 3, 9, 13))
+    out = torch.empty(2 * 3 * 4 * 4 + 100)[:-100].view(2, 3, 4, 4)
+    pool = getattr(torch.ops, broken_operators).roi_pool_out
+    monkeypatch.setenv("FRCNN_BROKEN_KERNEL", "0")
+    pool(features, rois, 1.0, out=out)
+    monkeypatch.setenv("FRCNN_BROKEN_KERNEL", "13")
+    with pytest.raises(RuntimeError, match=r"emulator: .*writes outside of all tensors"):
+        pool(features, rois, 1.0, out=out)
 
 
 def test_the_same_kernels_pass_without_their_errors(
