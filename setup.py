@@ -63,7 +63,11 @@ def cuda_problem(home: Path, torch: Path, work: Path) -> str | None:
     if not (torch / "lib" / "libtorch_cuda.so").exists():
         return "the installed torch is a CPU build"
     nvcc = home / "bin" / "nvcc"
-    toolkit = re.search(r"release (\d+)\.\d+", output_of([nvcc, "--version"]))
+    try:
+        printed = output_of([nvcc, "--version"])
+    except OSError as error:
+        return f"{nvcc} cannot be executed ({error.strerror}): set CUDA_HOME to another toolkit"
+    toolkit = re.search(r"release (\d+)\.\d+", printed)
     versions = (torch / "version.py").read_text()
     of_torch = re.search(r"^cuda\b.* = '(\d+)\.[\d.]+'", versions, re.MULTILINE)
     if toolkit and of_torch and toolkit[1] != of_torch[1]:

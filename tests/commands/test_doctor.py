@@ -203,12 +203,32 @@ def test_a_gpu_with_other_results_is_a_problem(
         (121, ("75", "80", "90", "120"), True),
         (103, ("80", "120"), False),
         (130, ("80",), True),  # PTX of the last one
+        (90, ("80", "90a"), True),
+        (100, ("80", "90a"), False),
+        (89, ("80", "90a"), True),  # machine code of 80
+        (103, ("90a", "100f"), True),  # the same major version
+        (120, ("90a", "100f"), False),
     ],
 )
 def test_a_build_serves_gpus_by_machine_code_and_by_ptx(
     capability: int, architectures: tuple[str, ...], served: bool
 ) -> None:
     assert checks._is_served(capability, architectures) == served
+
+
+@pytest.mark.parametrize("architectures", [("80", "gfx90"), None])
+def test_a_failing_check_of_the_gpus_is_a_problem(
+    two_gpus: None, monkeypatch: pytest.MonkeyPatch, architectures: tuple[str, ...] | None
+) -> None:
+    """As of the other parts. None: the function is missing in the library."""
+    monkeypatch.setattr(checks, "_cuda_operators", lambda: checks.Finding("operators, CUDA", ""))
+    if architectures is None:
+        monkeypatch.delattr(_library, "cuda_architectures")
+    else:
+        monkeypatch.setattr(_library, "cuda_architectures", lambda: architectures)
+    *_, gpus = [finding for finding in checks.examine() if "GPU" in finding.name]
+    assert (gpus.name, gpus.problem) == ("GPUs", True)
+    assert gpus.text
 
 
 def test_a_build_without_code_for_a_gpu_is_a_problem(

@@ -22,6 +22,8 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 DOCS = REPOSITORY / "docs"
 GITHUB = REPOSITORY / ".github"
 HOOKS = REPOSITORY / ".pre-commit-config.yaml"
+IS_CHECKOUT = (REPOSITORY / ".git").exists()
+MOST_BYTES, MOST_BYTES_OF_MODEL = 10**6, 16 * 10**6  # of a file in the repository
 WORKFLOWS = sorted((GITHUB / "workflows").glob("*.yml"))
 YAML_FILES = [HOOKS, REPOSITORY / "CITATION.cff", REPOSITORY / "mkdocs.yml", *GITHUB.rglob("*.yml")]
 
@@ -103,6 +105,32 @@ def test_hooks_and_checks_run_targets_of_the_makefile() -> None:
         assert_known(command)
 
 
+def git(*arguments: str) -> list[str]:
+    """The file names that a command of git prints."""
+    command = ["git", "-c", "core.quotePath=off", *arguments]
+    result = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    return result.stdout.splitlines()
+
+
+@pytest.mark.skipif(not IS_CHECKOUT, reason="this is not a checkout")
+def test_no_file_of_the_repository_is_large() -> None:
+    """Except the shipped models. Fixtures of larger files are compressed or generated."""
+    tracked = [REPOSITORY / name for name in git("ls-files")]
+    sizes = {path: path.stat().st_size for path in tracked if path.is_file()}
+    assert len(sizes) > 500
+    most = {FOLDER / "voc.safetensors": MOST_BYTES_OF_MODEL}
+    assert [path for path in sizes if sizes[path] > most.get(path, MOST_BYTES)] == []
+
+
+@pytest.mark.skipif(not IS_CHECKOUT, reason="this is not a checkout")
+def test_results_in_the_repositorys_folder_are_ignored() -> None:
+    """Not those in other folders, which hold fixtures and the shipped model."""
+    results = [f"model.{ending}" for ending in ("safetensors", "onnx", "pt2", "pkl", "proposals")]
+    fixtures = [f"tests/fixtures/{name}" for name in results]
+    shipped = (FOLDER / "voc.safetensors").relative_to(REPOSITORY).as_posix()
+    assert git("check-ignore", "--no-index", *results, *fixtures, shipped) == results
+
+
 def test_the_demo_begins_and_ends_with_a_photograph() -> None:
     words = ("make", "-n", "-o", "setup", "demo", "FRCNN=frcnn", "DEMO=demo")
     result = subprocess.run(words, cwd=REPOSITORY, capture_output=True, text=True, check=True)
@@ -167,6 +195,21 @@ def test_the_architecture_page_lists_files_that_exist() -> None:
     for row in rows:
         path = REPOSITORY / re.sub("^backbones/", backbones, row)
         assert (path.parent if path.stem == "NAME" else path).exists(), row
+
+
+def test_the_architecture_page_names_functions_in_their_files() -> None:
+    """Those of its two paths; the other functions are called in one of these files."""
+    page = (DOCS / "architecture.md").read_text(encoding="utf-8")
+    paths = page.partition("## Two paths")[2].partition("\n## ")[0]
+    named = re.findall(r"`(\w+)`\s+in\s+`([\w/]+\.py)`", paths)
+    assert len(named) >= 8
+    texts = []
+    for name, file in named:
+        root = "kernels" if file.startswith("frcnn_kernels/") else "src/frcnn_cli"
+        texts.append((REPOSITORY / root / file).read_text(encoding="utf-8"))
+        assert re.search(rf"^(def|class) {name}\b", texts[-1], re.MULTILINE), (name, file)
+    for name in set(re.findall(r"`([a-z]\w+_\w+)`", paths)):
+        assert any(f"{name}(" in text for text in texts), name
 
 
 def test_wheels_and_source_distributions_contain_shipped_models(tmp_path: Path) -> None:

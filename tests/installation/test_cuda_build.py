@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import setuptools
@@ -56,6 +57,7 @@ def build(folder: Path) -> Build:
         release: str = "13.0",
         newest: str = "compute_120",
         fails_for: str = "never",
+        mode: int = 0o755,
         **variables: str,
     ) -> subprocess.CompletedProcess[str]:
         compiler, nvcc = folder / "compiler", folder / "toolkit/bin/nvcc"
@@ -64,8 +66,8 @@ def build(folder: Path) -> Build:
         nvcc.write_text(
             NVCC.format(release=release, newest=newest, fails_for=fails_for, compiler=compiler)
         )
-        for script in (compiler, nvcc):
-            script.chmod(0o755)
+        compiler.chmod(0o755)
+        nvcc.chmod(mode)
         (folder / "log").write_text("")
         paths = [str(folder / "packages"), str(Path(setuptools.__file__).parents[1])]
         environment = {
@@ -131,10 +133,11 @@ def test_the_library_is_linked_again_after_a_change(
         ({"release": "12.8"}, "has CUDA 12, and torch is built for CUDA 13: set CUDA_HOME"),
         ({"fails_for": "probe.cu"}, "cannot compile C++20 with this host compiler "
          "(host_config.h:143: error: unsupported GNU version!): set CUDA_HOME"),
+        ({"mode": 0o644}, "nvcc cannot be executed (Permission denied): set CUDA_HOME"),
     ],
 )  # fmt: skip
 def test_a_toolkit_that_does_not_fit_skips_the_cuda_operators(
-    folder: Path, build: Build, toolkit: dict[str, str], problem: str
+    folder: Path, build: Build, toolkit: dict[str, Any], problem: str
 ) -> None:
     done = build(**toolkit)
     assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import cuda_emulator
@@ -30,6 +31,7 @@ CHANGES = (
         "<< kWarp;\n    if (broken() != 12) __syncthreads();",
     ),
     (FORWARD, "argmax[at] =", "argmax[at + (broken() == 4)] ="),
+    (FORWARD, "out[at]", "out[at + (broken() == 13)]"),
     (FORWARD, "row < rows[1]; ++row", "row < rows[1] - (broken() == 5); ++row"),
     (FORWARD, "if (value > best)", "if (broken() == 6 ? value >= best : value > best)"),
     (BACKWARD, "value;\n    __syncwarp();", "value;\n    if (broken() != 7) __syncwarp();"),
@@ -100,6 +102,20 @@ def test_a_broken_kernel_fails(
             results(broken_operators)
 
 
+def test_a_kernel_that_leaves_a_view_fails(
+    broken_operators: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Although the memory belongs to the storage of the view."""
+    features, rois = torch.ones(1, 3, 9, 13), random_rois(2, (1, 3, 9, 13))
+    out = torch.empty(2 * 3 * 4 * 4 + 100)[:-100].view(2, 3, 4, 4)
+    pool = getattr(torch.ops, broken_operators).roi_pool_out
+    monkeypatch.setenv("FRCNN_BROKEN_KERNEL", "0")
+    pool(features, rois, 1.0, out=out)
+    monkeypatch.setenv("FRCNN_BROKEN_KERNEL", "13")
+    with pytest.raises(RuntimeError, match=r"emulator: .*writes outside of all tensors"):
+        pool(features, rois, 1.0, out=out)
+
+
 def test_the_same_kernels_pass_without_their_errors(
     broken_operators: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -113,3 +129,24 @@ def test_a_machine_without_a_compiler_skips_the_emulation(
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(pytest.skip.Exception, match="no C\\+\\+ compiler was found"):
         cuda_emulator.build_once(tmp_path)
+
+
+def test_other_systems_than_linux_skip_the_emulation(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(pytest.skip.Exception, match="needs Linux"):
+        cuda_emulator.build_once(tmp_path)
+
+
+def test_a_compiler_that_fortifies_by_default_is_told_not_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise jumps between fibers call __longjmp_chk, which ends the process."""
+    fortifying = tmp_path / "c++"
+    fortifying.write_text(f'#!/bin/sh\nexec {cuda_emulator.compiler()} -D_FORTIFY_SOURCE=2 "$@"\n')
+    fortifying.chmod(0o755)
+    monkeypatch.setenv("CXX", str(fortifying))
+    library = cuda_emulator.build(tmp_path / "built", "fortified", {}).read_bytes()
+    assert b"longjmp" in library
+    assert b"__longjmp_chk" not in library

@@ -57,7 +57,10 @@ def examine(data_root: Path | None = None) -> tuple[Finding, ...]:
     )
     findings = [_run_check(*check) for check in checks]
     if not any(finding.problem for finding in findings if "CUDA" in finding.name):
-        findings += _gpus()
+        try:
+            findings += _gpus()
+        except Exception as error:
+            findings.append(Finding("GPUs", _reason(error), True))
     try:
         findings += _datasets(data_root)
     except Exception as error:
@@ -203,10 +206,14 @@ def _is_served(capability: int, architectures: tuple[str, ...]) -> bool:
     """Whether a build for these architectures contains code for a GPU of this capability.
 
     Machine code serves GPUs of the same major version. PTX, of 90 and of the last architecture,
-    serves all newer ones.
+    serves all newer ones. Code of an architecture with the suffix a, such as 90a, serves only GPUs
+    of this capability, and code with the suffix f, such as 100f, only those of its major version.
     """
-    of_code = (int(a) for a in architectures if int(a) // 10 == capability // 10)
-    of_ptx = (int(a) for a in architectures if a in ("90", architectures[-1]))
+    if f"{capability}a" in architectures:
+        return True
+    others = [name.removesuffix("f") for name in architectures if not name.endswith("a")]
+    of_code = (int(name) for name in others if int(name) // 10 == capability // 10)
+    of_ptx = (int(name) for name in others if name in ("90", architectures[-1]))
     return any(built <= capability for built in (*of_code, *of_ptx))
 
 

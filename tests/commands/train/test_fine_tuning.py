@@ -11,14 +11,13 @@ from small_package import ship
 
 import frcnn as library
 from frcnn_cli.engine.datasets.find import find_dataset
-from frcnn_cli.engine.models import initial_detector
 from frcnn_cli.engine.models.initial_detector import note_start
 from frcnn_cli.engine.models.provenance import training_fingerprints
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.network.layers.box_head import BoxHead
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import Silent
-from frcnn_cli.engine.settings import Experiment, TrainSettings
+from frcnn_cli.engine.settings import Experiment
 
 # One iteration that changes no digit of the weights that are compared.
 STILL = ("--iterations", 1, "--learning-rate", 1e-12, "--workers", 0, "--source", "dense")
@@ -111,29 +110,6 @@ def notes_of(experiment: Experiment) -> list[str]:
     notes = Notes()
     note_start(experiment, find_dataset("mine", "train"), notes)
     return notes.lines
-
-
-def test_small_datasets_are_told_of_the_shipped_detector(
-    package: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only if `--init voc` is all that is needed, and never while FEW_IMAGES is 0."""
-    train = TrainSettings(cascade_iou=0.6, ranked_rois=256)
-    small = Experiment(backbone="efficientnet_lite0", train=train)
-    line = (
-        "Fewer than 300 images: `--init voc` starts from the shipped detector instead of "
-        "ImageNet weights"
-    )
-    monkeypatch.setattr(initial_detector, "FEW_IMAGES", 300)
-    assert notes_of(small) == [line]
-    one_head = Experiment(backbone="efficientnet_lite0")
-    for other in (one_head, Experiment(train=train), Experiment(weights="none", train=train)):
-        assert notes_of(other) == []
-    for fewest in (5, 0):  # the dataset has five images
-        monkeypatch.setattr(initial_detector, "FEW_IMAGES", fewest)
-        assert notes_of(small) == []
-    monkeypatch.setattr(initial_detector, "FEW_IMAGES", 300)
-    package.unlink()
-    assert notes_of(small) == []
 
 
 def test_a_detector_without_a_class_of_the_dataset_is_a_start_too(package: Path) -> None:

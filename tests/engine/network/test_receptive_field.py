@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import product
+from types import SimpleNamespace
+
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
+from frcnn_cli.engine.network import receptive_field
 from frcnn_cli.engine.network.backbones.caffe import LocalResponseNorm
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.layers.relu6 import InPlaceReLU6
@@ -81,6 +86,41 @@ def test_it_is_where_the_gradient_of_linear_layers_is_not_zero(backbone: str) ->
         )
 
 
+POOLING: dict[str, Callable[[Tensor], Tensor]] = {
+    "max, kernel": lambda x: F.max_pool2d(x, 3),
+    "max, stride": lambda x: F.max_pool2d(x, 3, 2, 1),
+    "max, all": lambda x: F.max_pool2d(x, 3, 2, 0, 2),
+    "max, dilation": lambda x: F.max_pool2d(x, kernel_size=(2, 3), dilation=2),
+    "average, kernel": lambda x: F.avg_pool2d(x, 3),
+    "average, rounded down": lambda x: F.avg_pool2d(x, 3, 2, 1, False),
+    "average, rounded up": lambda x: F.avg_pool2d(x, 3, 2, 1, True),
+}
+
+
+@pytest.mark.parametrize("name", POOLING)
+def test_functions_for_pooling_have_their_own_defaults(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The gradient of a pixel in an image that is 0 elsewhere: no other pixel is the maximum."""
+
+    class Pooling(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return POOLING[name](x)
+
+    height, width = size = (12, 15)
+    monkeypatch.setattr(receptive_field, "find_backbone", lambda _: SimpleNamespace(build=Pooling))
+    fields = ReceptiveFields("pooling", size)
+    images = torch.eye(height * width).view(-1, 1, height, width).requires_grad_()
+    pooled = POOLING[name](images)
+    assert pooled.shape[2:] == fields.map_size
+    for row, column in product(*map(range, fields.map_size)):
+        cells = pooled[..., row, column].sum()
+        (gradient,) = torch.autograd.grad(cells, images, retain_graph=True)
+        influence = gradient.flatten(1).diagonal().view(size)
+        expected = Window(extent(influence.sum(1)), extent(influence.sum(0)))
+        assert fields.of(one_cell(row, column)).pixels == expected
+
+
 def test_with_averages_over_a_map_every_pixel_is_used() -> None:
     field = ReceptiveFields("torchvision:mobilenet_v3_large", (320, 480)).of(one_cell(3, 4))
     assert field.pixels == Window(range(320), range(480))
@@ -93,7 +133,7 @@ def test_fields_need_no_weights_and_leave_the_random_numbers() -> None:
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def extent(values: torch.Tensor) -> range:
+def extent(values: Tensor) -> range:
     found = torch.nonzero(values).squeeze(1)
     return range(int(found[0]), int(found[-1]) + 1)
 
@@ -117,6 +157,6 @@ class Average(nn.Module):
         super().__init__()
         self.layer = layer
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         layer = self.layer
         return F.avg_pool2d(x, layer.kernel_size, layer.stride, layer.padding, layer.ceil_mode)

@@ -9,14 +9,20 @@
 
 namespace emulator {
 
+// From the first to the last element of a tensor; the rest of its storage belongs to others.
 inline AOTITorchError allow(AtenTensorHandle tensor, const void* data, bool writable) {
-  int64_t bytes = 0, offset = 0;
+  int64_t dimensions = 0, elements = 0;
+  int64_t *sizes = nullptr, *strides = nullptr;
   int32_t type = 0;
-  aoti_torch_get_storage_size(tensor, &bytes);
-  aoti_torch_get_storage_offset(tensor, &offset);
+  aoti_torch_get_dim(tensor, &dimensions);
+  aoti_torch_get_numel(tensor, &elements);
+  aoti_torch_get_sizes(tensor, &sizes);
+  aoti_torch_get_strides(tensor, &strides);
   aoti_torch_get_dtype(tensor, &type);
-  offset *= static_cast<int64_t>(aoti_torch_dtype_element_size(type));
-  allow_memory(static_cast<const char*>(data) - offset, static_cast<size_t>(bytes), writable);
+  int64_t last = 0;
+  for (int64_t i = 0; i < dimensions; ++i) last += (sizes[i] - 1) * strides[i];
+  size_t bytes = elements ? (last + 1) * aoti_torch_dtype_element_size(type) : 0;
+  allow_memory(data, bytes, writable);
   return 0;
 }
 

@@ -15,20 +15,13 @@ from frcnn_cli.engine.models.provenance import (
     earlier_fingerprints,
     with_dataset,
 )
-from frcnn_cli.engine.models.shipped.table import (
-    DEFAULT,
-    default_path,
-    display_name,
-    shipped_name,
-)
+from frcnn_cli.engine.models.shipped.table import display_name, shipped_name
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_cli.engine.settings import Architecture, Experiment, TrainSettings
 from frcnn_proposals.wording import counted, first_of
 
-# For fewer training images, `frcnn train` suggests the shipped detector; 0 suggests it for none.
-FEW_IMAGES = 0
 _NAMED_CLASSES = 5
 
 
@@ -61,13 +54,8 @@ def untrained_parts(architecture: Architecture, train: TrainSettings) -> dict[st
 
 
 def note_start(experiment: Experiment, data: Dataset, reporter: Reporter) -> None:
-    """Report the detector that training starts from; without one, suggest it for few images."""
+    """Report the detector that training starts from, if there is one."""
     if not experiment.init:
-        if len(data) < FEW_IMAGES and _could_start_from_shipped(experiment):
-            reporter.note(
-                f"Fewer than {FEW_IMAGES:,} images: `--init {DEFAULT}` starts from the shipped "
-                "detector instead of ImageNet weights"
-            )
         return
     path = find_initial(experiment.init)
     architecture = read_architecture(path)
@@ -76,16 +64,6 @@ def note_start(experiment: Experiment, data: Dataset, reporter: Reporter) -> Non
     if architecture.classifier == "softmax" and not experiment.train.is_weak:
         line += f", which knows {_known_classes(architecture.classes, data.classes)}"
     reporter.note(line)
-
-
-def _could_start_from_shipped(experiment: Experiment) -> bool:
-    """Whether the experiment only needs `init` to start from the shipped detector."""
-    path, train = default_path(), experiment.train
-    if path is None or experiment.weights != "imagenet" or train.is_weak:
-        return False
-    architecture = read_architecture(path)
-    same = architecture.backbone == experiment.backbone
-    return same and not untrained_parts(architecture, train)
 
 
 def _known_classes(known: Sequence[str], classes: Sequence[str]) -> str:

@@ -46,8 +46,8 @@ class Geometry(NamedTuple):
 
     kernel_size: Size
     stride: Size
-    padding: Size
-    dilation: Size
+    padding: Size = (0, 0)
+    dilation: Size = (1, 1)
 
 
 class Step(NamedTuple):
@@ -125,12 +125,17 @@ class ReceptiveFields:
         """Of a convolution or pooling layer; None for other operations."""
         layer = self._modules.get(str(node.target))
         if isinstance(layer, _LAYERS):
-            values = {name: getattr(layer, name, 1) for name in Geometry._fields}
+            values = {name: getattr(layer, name, None) for name in Geometry._fields}
         elif node.target in _FUNCTIONS:
-            values = dict(zip(Geometry._fields, node.args[1:], strict=False)) | node.kwargs
+            # The fourth argument of avg_pool2d is not a dilation.
+            names = Geometry._fields if node.target is F.max_pool2d else Geometry._fields[:3]
+            values = dict(zip(names, node.args[1:], strict=False)) | node.kwargs
         else:
             return None
-        return Geometry(*(_pair(values.get(name, 1)) for name in Geometry._fields))
+        pairs = {
+            name: _pair(values[name]) for name in Geometry._fields if values.get(name) is not None
+        }
+        return Geometry(**{"stride": pairs["kernel_size"]} | pairs)
 
 
 def _used(outputs: range, geometry: tuple[int, ...], size: int) -> range:
