@@ -38,33 +38,38 @@ def made_up_image() -> np.ndarray:
 
 
 def made_up_model(cascade: bool = False, ranker: bool = False) -> FastRCNN:
-    """Its feature map and class scores have a deviation of about 1."""
+    """Its feature map, layers and logits have a deviation of about 1, so that RoIs differ."""
     torch.manual_seed(0)
     model = FastRCNN(replace(ARCHITECTURE, cascade=cascade, ranker=ranker)).eval()
     tensor, _ = image_tensor(made_up_image(), ARCHITECTURE.preprocessing)
-    last = [module for module in model.features.modules() if isinstance(module, nn.Conv2d)][-1]
+    laterals = model.features.get_submodule("laterals")  # whose sum is the map
     with torch.no_grad():
         factor = 1 / model.features(batch_images([tensor])).std()
-        last.weight.mul_(factor)
-        if last.bias is not None:
-            last.bias.mul_(factor)
+        for parameter in laterals.parameters():
+            parameter.mul_(factor)
         for head in model.heads:
-            head.score.weight.normal_(std=2.0)
-            head.box.weight.normal_(std=0.5)
+            for layer in (head.fc6, head.fc7):
+                nn.init.kaiming_normal_(layer.weight)
+            head.score.weight.normal_(std=0.25)
+            head.box.weight.normal_(std=0.25)
             head.offset_means.uniform_(-0.05, 0.05)
             head.offset_deviations.uniform_(0.1, 0.2)
     return model
 
 
 def made_up_subject(
-    has_truth: bool = True, cascade: bool = False, ranker: bool = False, threshold: float = 0.3
+    has_truth: bool = True,
+    cascade: bool = False,
+    ranker: bool = False,
+    threshold: float = 0.3,
+    count: int = 300,
 ) -> Subject:
-    """The subject of the image, with 300 proposals. threshold: of the detections' scores.
+    """The subject of the image. threshold: of the detections' scores. count: of proposals.
 
     Detection with a second head has box voting, too.
     """
     image = made_up_image()
-    proposals = DenseBoxes().propose(image).top(300)
+    proposals = DenseBoxes().propose(image).top(count)
     settings = DetectSettings(
         score_threshold=threshold, max_proposals=100, box_voting=0.5 if cascade else 0.0
     )

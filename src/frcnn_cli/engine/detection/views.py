@@ -37,9 +37,9 @@ Rows = NDArray[np.int64]
 class ViewOutputs(NamedTuple):
     """Outputs for the selected proposals.
 
-    rows: (S,), their indices, ascending. scores: (S, K + 1). boxes: (S, K, 4) in pixels of the
-    view, not clipped. first, refined: what both come from, the outputs of the first head and, if
-    there is one, of the second.
+    rows: (S,), their indices, ascending unless given. scores: (S, K + 1). boxes: (S, K, 4) in
+    pixels of the view, not clipped. first, refined: what both come from, the outputs of the first
+    head and, if there is one, of the second.
     """
 
     rows: Rows
@@ -115,14 +115,15 @@ def run_heads(maps: Maps, settings: DetectSettings, rows: Rows | None = None) ->
     """Run the heads on the RoIs of the maps.
 
     The heads read the settings.max_proposals best proposals, if there is a ranker. The second head
-    reads as many of them, which the first one finds best. rows: read these proposals instead.
+    reads as many of them, which the first one finds best. rows: read these proposals instead, in
+    this order.
     """
     model, boxes = maps.model, maps.boxes
     most = settings.max_proposals
     chosen = np.arange(len(boxes)) if rows is None else rows
     if model.ranker is not None and rows is None and most < len(boxes):
         chosen = np.sort(ranked_order(maps.objectness().cpu(), boxes)[:most])
-    if len(chosen) < len(boxes):
+    if rows is not None or len(chosen) < len(boxes):
         maps = maps.only(chosen)
     outputs = maps.first()
     scores = class_scores(model, outputs.logits)

@@ -48,7 +48,11 @@ def moved(box: np.ndarray, offsets: np.ndarray) -> np.ndarray:
     return np.clip(corners, 0, [127, 95, 127, 95])
 
 
-def test_layers_scores_and_boxes(subject: Subject) -> None:
+@pytest.mark.parametrize("count", [300, 30])
+def test_layers_scores_and_boxes(count: int) -> None:
+    """Up to 40 proposals are all chosen, in another order than that of their source."""
+    subject = made_up_subject(count=count)
+    assert len(subject.chosen) == min(count, 40)
     numbers, expected = heads_numbers(subject), by_hand(subject)
     assert (numbers["second"], numbers["places"]) == (None, None)
     assert np.allclose(numbers["scores"], expected["scores"], atol=6e-4)
