@@ -82,8 +82,9 @@ def roi_pool_with_argmax(
 ) -> tuple[Tensor, Tensor]:
     """What `roi_pool` returns, and the cell of each maximum, which receives its gradient.
 
-    A cell is row * W + column of the map, or -1 for an empty bin; int16 if this type can number all
-    cells, else int32.
+    Arguments and errors are those of `roi_pool`. Returns pooled values and cells, both
+    (R, C, pooled height, pooled width). A cell is row * W + column of the map, or -1 for an empty
+    bin; int16 if this type can number all cells, else int32.
     """
     height, width = _pair(output_size)
     rois = _widened_under_autocast(rois)
