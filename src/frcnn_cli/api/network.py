@@ -55,7 +55,7 @@ class ReadyNetwork:
 
     def detect(self, image: ReducedImage, proposals: Proposals) -> records.Detections:
         """Detections in one image. Any number of threads may call it: nothing is changed."""
-        from frcnn_cli.engine.detection.image import detect_reduced
+        from frcnn_cli.engine.detection.reduction import detect_reduced
 
         found = detect_reduced(self.prepared, image, proposals, self.detector.settings)
         return self.detector.selected(found)

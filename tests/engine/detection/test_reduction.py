@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from frcnn_cli.engine.detection.image import reduction_for
 from frcnn_cli.engine.detection.images import FileResult, detect_files
+from frcnn_cli.engine.detection.reduction import reduction_for
 from frcnn_cli.engine.models.presets import PRESETS, base_experiment
 from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.model import FastRCNN

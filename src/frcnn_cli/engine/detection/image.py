@@ -24,17 +24,12 @@ from frcnn_cli.engine.detection.views import (
     run_heads,
 )
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.network.transforms import at_scales, image_scale
 from frcnn_cli.engine.records import Detections
-from frcnn_cli.engine.settings import DetectSettings, Preprocessing
+from frcnn_cli.engine.settings import DetectSettings
 from frcnn_cli.engine.settings.network import usual_threshold
 from frcnn_cli.engine.settings.options import DetectionOptions
-from frcnn_proposals.base import Image, Proposals, Source
+from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.images import ReducedImage, Reduction, unreduced
-from frcnn_proposals.sources.call import pixels_needed
-
-_REDUCTIONS = (8, 4, 2)  # of libjpeg, greatest first
 
 
 @torch.inference_mode()
@@ -82,14 +77,6 @@ def candidates_of(outputs: ViewOutputs, settings: DetectSettings) -> Candidates:
     return best._replace(rows=torch.from_numpy(outputs.rows).to(best.rows.device)[best.rows])
 
 
-def detect_reduced(
-    model: FastRCNN, image: ReducedImage, proposals: Proposals, settings: DetectSettings
-) -> Detections:
-    """Detections in pixels of the original image, from proposals in those of the reduced one."""
-    found = detect_image(model, image.pixels, proposals, settings)
-    return replace(found, boxes=image.original(found.boxes))
-
-
 @torch.inference_mode()
 def score_boxes(
     model: FastRCNN,
@@ -109,32 +96,6 @@ def score_boxes(
     views = read_views(model, image, proposals.boxes, settings)
     outputs = score_views(views, image.shape[:2], settings)
     return outputs.scores, outputs.boxes
-
-
-def reduction_for(
-    preprocessing: Preprocessing, settings: DetectSettings, source: Source
-) -> Reduction:
-    """The greatest reduction that leaves the network and the source as many pixels as they read.
-
-    Images are not reduced for a source that needs them as they are, such as a file of proposals,
-    nor for the preprocessing of the first Fast R-CNN implementation: that of the presets `paper-*`
-    and of imported Caffe models.
-    """
-    needed = pixels_needed(source)
-    is_first = preprocessing.resize == "float32" or preprocessing.channels == "bgr"
-    if needed is None or is_first:
-        return unreduced
-    scaled = at_scales(preprocessing, settings)
-
-    def reduction(width: int, height: int) -> int:
-        largest = max(image_scale(height, width, at_scale) for at_scale in scaled)
-        for factor in _REDUCTIONS:
-            pixels = (width // factor) * (height // factor)
-            if largest * factor <= 1 and pixels >= needed:
-                return factor
-        return 1
-
-    return reduction
 
 
 def threshold_for(model: FastRCNN, given: float | None = None) -> float:

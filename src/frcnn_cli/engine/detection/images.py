@@ -8,9 +8,9 @@ from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from frcnn_cli.engine.detection.image import detect_reduced
 from frcnn_cli.engine.detection.journal import ImageJournal, Journal
 from frcnn_cli.engine.detection.prefetch import prefetch
+from frcnn_cli.engine.detection.reduction import detect_reduced
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.network.model import FastRCNN

@@ -11,7 +11,7 @@ from typing import Any
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.detection.dataset import detection_identity
-from frcnn_cli.engine.detection.image import reduction_for, settings_for
+from frcnn_cli.engine.detection.image import settings_for
 from frcnn_cli.engine.detection.images import (
     DetectedFile,
     ImageDetections,
@@ -23,6 +23,7 @@ from frcnn_cli.engine.detection.images import (
 from frcnn_cli.engine.detection.journal import Journal, resumed, waits_for_journal
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.detection.reduction import reduction_for
 from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.detection.texts import start_yolo_folder, write_csv
 from frcnn_cli.engine.distributed.team import ALONE, Team
