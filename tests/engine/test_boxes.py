@@ -10,6 +10,7 @@ from frcnn_cli.engine.boxes import (
     areas,
     best_overlaps,
     clip_boxes,
+    continuous,
     decode_boxes,
     encode_boxes,
     flip_boxes,
@@ -29,6 +30,13 @@ def test_iou_by_hand() -> None:
     # 10 x 10 and 10 x 10, shifted by 5: 50 shared of 150. Neighbouring pixels share nothing.
     found = iou_matrix(boxes((0, 0, 9, 9)), boxes((5, 0, 14, 9), (0, 0, 9, 9), (10, 0, 19, 9)))
     assert found == pytest.approx(np.array([[1 / 3, 1.0, 0.0]]))
+
+
+def test_continuous_corners_have_the_same_sides_and_areas() -> None:
+    given = torch.from_numpy(boxes((0, 0, 9, 4), (3, 3, 3, 3)))
+    x1, y1, x2, y2 = continuous(given).unbind(-1)
+    assert ((x2 - x1) * (y2 - y1)).tolist() == areas(given).tolist()
+    assert torch.equal(torch.stack([x1, y1]), given[:, :2].T)
 
 
 def test_iou_of_no_boxes_has_the_right_shape() -> None:

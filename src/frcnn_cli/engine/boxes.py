@@ -78,6 +78,14 @@ def clip_boxes(boxes: Tensor, height: int, width: int) -> Tensor:
     return boxes.clamp(min=0).minimum(limits)
 
 
+def continuous(boxes: Tensor) -> Tensor:
+    """Boxes (..., 4) with corners as the operators `nms` and `batched_nms` take them.
+
+    The operators use continuous coordinates, in which a width is x2 - x1: 1 is added to x2, y2.
+    """
+    return boxes + boxes.new_tensor([0.0, 0.0, 1.0, 1.0])
+
+
 def flip_boxes(boxes: NDArray[np.float32], width: int) -> NDArray[np.float32]:
     """Mirror boxes (N, 4) left to right: x becomes width - 1 - x."""
     flipped = boxes.copy()

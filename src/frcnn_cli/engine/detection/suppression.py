@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.boxes import blocks, iou_matrix
+from frcnn_cli.engine.boxes import blocks, continuous, iou_matrix
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_kernels import batched_nms
 
@@ -60,10 +60,9 @@ def suppress(candidates: Candidates, settings: DetectSettings) -> Tensor:
     """
     threshold = -math.inf if settings.score_threshold is None else settings.score_threshold
     passed = torch.nonzero(candidates.scores >= threshold).squeeze(1)
-    # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
-    continuous = candidates.boxes[passed] + candidates.boxes.new_tensor([0.0, 0.0, 1.0, 1.0])
+    boxes = continuous(candidates.boxes[passed])
     scores, labels = candidates.scores[passed], candidates.labels[passed]
-    kept = batched_nms(continuous, scores, labels, settings.nms_iou)
+    kept = batched_nms(boxes, scores, labels, settings.nms_iou)
     return passed[kept[: settings.top_k]]
 
 

@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frcnn_cli.engine.boxes import decode_boxes
+from frcnn_cli.engine.boxes import continuous, decode_boxes
 from frcnn_cli.engine.network.layers.box_head import BoxHead, HeadOutputs
 from frcnn_cli.engine.network.layers.weak_head import weak_scores
 from frcnn_cli.engine.network.model import FastRCNN, Refined
@@ -175,9 +175,7 @@ def _without_near_duplicates(
     objectness: Tensor, boxes: NDArray[np.float32]
 ) -> tuple[Tensor, Tensor]:
     """The indices of the proposals that stay, and of their near duplicates; each best first."""
-    # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
-    continuous = torch.from_numpy(boxes) + torch.tensor([0.0, 0.0, 1.0, 1.0])
-    first = nms(continuous, objectness, NEAR_DUPLICATE_IOU)
+    first = nms(continuous(torch.from_numpy(boxes)), objectness, NEAR_DUPLICATE_IOU)
     by_score = objectness.sort(descending=True, stable=True).indices
     return first, by_score[~torch.isin(by_score, first)]
 

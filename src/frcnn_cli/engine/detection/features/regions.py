@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from frcnn_cli.engine.boxes import continuous
 from frcnn_cli.engine.detection.features.rows import Block, Field
 from frcnn_cli.engine.detection.views import Maps, class_scores, read_maps, run_heads
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
@@ -101,9 +102,8 @@ def best_boxes(
     best, rows = objects.topk(min(detection.max_per_class, len(boxes)), dim=0)
     labels = torch.arange(best.shape[1]).expand_as(best).flatten()
     best, rows = best.flatten(), rows.flatten()
-    # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
-    continuous = torch.from_numpy(boxes)[rows] + torch.tensor([0.0, 0.0, 1.0, 1.0])
-    remaining = batched_nms(continuous, best, labels, detection.nms_iou)
+    inclusive = torch.from_numpy(boxes)[rows]
+    remaining = batched_nms(continuous(inclusive), best, labels, detection.nms_iou)
     suppressed = torch.full((len(boxes),), -math.inf)
     scores = suppressed.scatter_reduce(0, rows[remaining], best[remaining], "amax")
     # Suppressed boxes by their highest score: they are needed only to reach min_boxes.

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from frcnn_cli.engine.boxes import areas, best_overlaps
+from frcnn_cli.engine.boxes import areas, best_overlaps, continuous
 from frcnn_cli.engine.records import BACKGROUND, Detections, GroundTruth
 from frcnn_kernels import nms
 
@@ -60,9 +60,8 @@ def choose_rois(
 
     def best_apart(rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those that the network scores highest, without near duplicates."""
-        # The operator uses continuous coordinates: adding 1 to x2 and y2 makes them inclusive.
-        continuous = torch.from_numpy(boxes[rows]) + torch.tensor([0.0, 0.0, 1.0, 1.0])
-        kept: NDArray[np.int64] = nms(continuous, scores[rows, 1:].amax(dim=1), APART).numpy()
+        inclusive, highest = torch.from_numpy(boxes[rows]), scores[rows, 1:].amax(dim=1)
+        kept: NDArray[np.int64] = nms(continuous(inclusive), highest, APART).numpy()
         return rows[kept]
 
     if len(objects):
