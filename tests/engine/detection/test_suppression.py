@@ -96,6 +96,10 @@ def test_scores_that_are_not_numbers() -> None:
     kept = suppress(found, EVERY)
     assert len(kept) == 0
     assert suppressors(found, kept, 0.5).by.tolist() == [-1] * 5
+    found = candidates(BOXES, [0.9, 0.8, 0.7, float("nan"), 0.5], [1, 1, 1, 2, 1])
+    kept = suppress(found, EVERY)
+    by = suppressors(found, kept, 0.5)
+    assert (by.by.tolist(), by.iou.tolist()[3]) == ([-1, 0, -1, -1, -1], 0)
 
 
 @pytest.mark.parametrize("flip", [False, True])

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 from browser import Browser
+from explained_page import open_page
 
 from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.pages.explain.page import write_page
 
 END, HOME = "\ue010", "\ue011"
 
@@ -64,6 +68,17 @@ def test_each_step_says_what_happens_to_the_candidate(opened: Browser, explained
     words = f"suppressed by candidate {own['by'] + 1}, because their IoU of {own['iou']:.3f} is"
     assert words in opened.one("#suppression-words").text
     assert opened.one("#suppression-image").get_attribute("aria-label").endswith("0.3.")
+
+
+def test_a_score_that_is_not_a_number(chromium: Browser, explained: Any, tmp_path: Path) -> None:
+    numbers = copy.deepcopy(explained.numbers)
+    first = numbers["suppression"]["classes"][0]["candidates"][0]
+    first.update(score=None, by=None, iou=0, place=-1)
+    opened = open_page(chromium, write_page(explained.subject, numbers, tmp_path, "voc", "dense"))
+    choose(opened, "class", 0)
+    assert candidates(opened)[0] == ["1", "", "suppressed: its score is not a number"]
+    opened.one("#suppression-step").send_keys(HOME)
+    assert "its score is not a number" in opened.one("#suppression-words").text
 
 
 def test_the_chosen_proposal_selects_its_candidate(opened: Browser, explained: Any) -> None:

@@ -32,7 +32,7 @@ class Candidates(NamedTuple):
 class Suppressors(NamedTuple):
     """What suppressed each candidate: the index of a kept candidate, or -1, and their IoU.
 
-    by: (M,), -1 for kept candidates. iou: (M,), 0 for kept candidates.
+    by: (M,), -1 for kept candidates and those whose score is not a number. iou: (M,), 0 for these.
     """
 
     by: Tensor
@@ -73,7 +73,8 @@ def suppressors(candidates: Candidates, kept: Tensor, nms_iou: float) -> Suppres
     all others were removed by one of these.
     """
     by, overlap = torch.full_like(candidates.labels, -1), torch.zeros_like(candidates.scores)
-    removed = torch.ones(len(by), dtype=torch.bool).index_fill(0, kept, False).nonzero().squeeze(1)
+    is_removed = torch.ones(len(by), dtype=torch.bool, device=kept.device)
+    removed = is_removed.index_fill(0, kept, False).nonzero().squeeze(1)
     if len(kept) == 0:  # all scores are NaN
         return Suppressors(by, overlap)
     for block in blocks(len(removed), len(kept)):
@@ -87,8 +88,9 @@ def suppressors(candidates: Candidates, kept: Tensor, nms_iou: float) -> Suppres
         first = high.int().argmax(dim=1)
         # The operator rounds differently in the last bit: here, no IoU may exceed the threshold.
         first = torch.where(high.any(dim=1), first, overlaps.argmax(dim=1))
-        by[rows] = kept[first]
-        overlap[rows] = overlaps.gather(1, first[:, None]).squeeze(1)
+        highest = overlaps.gather(1, first[:, None]).squeeze(1)
+        by[rows] = torch.where(highest > 0, kept[first], -1)
+        overlap[rows] = highest
     return Suppressors(by, overlap)
 
 

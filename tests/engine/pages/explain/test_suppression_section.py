@@ -155,3 +155,14 @@ def test_svms_have_margins_and_every_class_without_a_threshold(small_model: Fast
         for candidate in group["candidates"]:
             margin = subject.outputs.logits[candidate["proposal"], group["label"]]
             assert candidate["score"] == pytest.approx(float(margin), abs=1e-4)
+
+
+def test_a_score_that_is_not_a_number_has_no_suppressor(small_model: FastRCNN) -> None:
+    small_model.architecture = replace(small_model.architecture, classifier="svm")
+    torch.nn.init.constant_(small_model.score.bias[2:], float("nan"))
+    numbers = suppression_numbers(subject_of(small_model, replace(SETTINGS, score_threshold=None)))
+    candidates = {group["label"]: group["candidates"] for group in numbers["classes"]}
+    assert {(each["score"], each["by"], each["place"]) for each in candidates[2]} == {
+        (None, None, -1)
+    }
+    assert any(each["by"] is not None for each in candidates[1])

@@ -21,22 +21,24 @@ explain.section("suppression", (numbers, root) => {
   find("voting").hidden = find("after").hidden = numbers.voting === null;
   find("no-voting").hidden = numbers.voting !== null;
 
+  const isKept = ({ place }) => place >= 0; // neither suppressed nor without a score
   const isDetection = ({ place }) => place >= 0 && place < numbers.top_k;
   const decision = (candidate) => {
+    if (candidate.score === null) return "suppressed: its score is not a number";
     if (candidate.by !== null) return `suppressed by ${candidate.by + 1}: IoU ${fixed(candidate.iou, 3)}`;
     return isDetection(candidate) ? "kept" : `not kept: the limit is ${numbers.top_k} detections`;
   };
   const current = () => passed[Number(step.value) - 1];
   // What voting moves: this candidate, or the one that suppressed it.
-  const survivor = () => current() && (current().by === null ? current() : group.candidates[current().by]);
+  const survivor = () => current() && (isKept(current()) ? current() : group.candidates[current().by]);
 
   const image = explain.image(find("image"), (context, unit) => {
     const now = current();
     const before = now ? passed.slice(0, Number(step.value) - 1) : [];
-    for (const { box } of before.filter(({ by }) => by !== null).slice(-12)) {
+    for (const { box } of before.filter((each) => !isKept(each)).slice(-12)) {
       explain.box(context, unit, box, { width: 1, stroke: RED, dash: [6, 4] });
     }
-    for (const each of before.filter(({ by }) => by === null)) {
+    for (const each of before.filter(isKept)) {
       const place = group.candidates.indexOf(each);
       explain.box(context, unit, each.box, { width: place === now.by ? 4 : 2, stroke: GREEN, label: String(place + 1) });
     }
@@ -78,6 +80,7 @@ explain.section("suppression", (numbers, root) => {
       const best = group.candidates[0];
       return `No candidate of ${name(group.label)} reaches the threshold: the highest score is ${score(best.score)}. A lower threshold shows what suppression would do.`;
     }
+    if (now.score === null) return `Candidate ${step.value}: suppressed, because its score is not a number.`;
     const start = `Candidate ${step.value}, score ${score(now.score)}: `;
     if (now.by === null && isDetection(now)) {
       const why = step.value === "1" ? "it has the highest score" : `its IoU with each kept candidate is at most ${numbers.nms_iou}`;
@@ -103,15 +106,17 @@ explain.section("suppression", (numbers, root) => {
   };
 
   const list = (wanted = Number(step.value)) => {
-    passed = group.candidates.filter((each) => each.score >= Number(threshold.value));
+    // Those without a score stay, so that the positions of the others do not change.
+    passed = group.candidates.filter((each) => each.score === null || each.score >= Number(threshold.value));
     step.max = String(Math.max(1, passed.length));
     step.disabled = passed.length < 2;
     step.value = String(Math.min(wanted, Math.max(1, passed.length)));
     find("from").textContent = fixed(Number(threshold.value));
-    const kept = passed.filter((each) => each.by === null && isDetection(each)).length;
+    const kept = passed.filter(isDetection).length;
+    const reached = passed.filter((each) => each.score !== null).length;
     const most = passed.length === group.candidates.length && group.count > passed.length ? `; the page has the first ${passed.length} of ${group.count}` : "";
-    find("count").textContent = `${passed.length} with at least the threshold, ${kept} kept${most}`;
-    explain.rows(find("candidates"), passed.map((each, index) => [String(index + 1), score(each.score), decision(each)]));
+    find("count").textContent = `${reached} with at least the threshold, ${kept} kept${most}`;
+    explain.rows(find("candidates"), passed.map((each, index) => [String(index + 1), each.score === null ? "" : score(each.score), decision(each)]));
     update();
   };
 
@@ -129,9 +134,9 @@ explain.section("suppression", (numbers, root) => {
       group = found;
       choice.value = String(numbers.classes.indexOf(found));
       const { score: value, by } = found.candidates[position];
-      const reaches = value >= Number(threshold.value);
-      words = `Proposal ${k + 1} became candidate ${position + 1} of ${name(found.label)}, with a score of ${score(value)}` +
-        `${reaches ? (by === null ? ", and is kept." : `, and is suppressed by candidate ${by + 1}.`) : ", below the threshold."}`;
+      if (value === null) words = `Proposal ${k + 1} became candidate ${position + 1} of ${name(found.label)}, whose score is not a number.`;
+      else words = `Proposal ${k + 1} became candidate ${position + 1} of ${name(found.label)}, with a score of ${score(value)}` +
+        `${value >= Number(threshold.value) ? (by === null ? ", and is kept." : `, and is suppressed by candidate ${by + 1}.`) : ", below the threshold."}`;
     }
     find("roi").textContent = words;
     list(own ? own[1] + 1 : Infinity);

@@ -34,7 +34,8 @@ def suppression_numbers(subject: Subject) -> dict[str, Any]:
     Greedy suppression compares a candidate with better ones only. So what happens to the first
     candidates depends neither on the score threshold nor on later candidates.
     `candidates`: by decreasing score; `by` is the position of the suppressor, or None for a kept
-    one, whose `place` counts the kept ones of all classes. `voted`: its box after box voting.
+    one, whose `place` counts the kept ones of all classes. A score that is not a number is None:
+    such a candidate has no suppressor, and `place` is -1. `voted`: its box after box voting.
     `read`: whether the last head reads the chosen proposals, which are not candidates otherwise.
     """
     settings = subject.settings
