@@ -39,7 +39,7 @@ def unnormalised(image: Image, preprocessing: Preprocessing) -> Image:
     """
     if preprocessing.resize == "float32":
         return image
-    size = _input_size(image, _factor(image, preprocessing))
+    size = input_size(image, _factor(image, preprocessing))
     resized = cv2.resize(image, size, interpolation=cv2.INTER_LINEAR)
     return resized.astype(np.uint8, copy=False)
 
@@ -65,7 +65,7 @@ def _factor(image: Image, preprocessing: Preprocessing) -> float:
     return image_scale(height, width, preprocessing)
 
 
-def _input_size(image: NDArray[Any], factor: float) -> tuple[int, int]:
+def input_size(image: NDArray[Any], factor: float) -> tuple[int, int]:
     """Width and height of the network's input, in whole pixels."""
     height, width = image.shape[:2]
     return max(1, round(width * factor)), max(1, round(height * factor))
@@ -78,7 +78,7 @@ def _resized_exactly(values: NDArray[np.float32], factor: float) -> NDArray[np.f
     """
     values = np.ascontiguousarray(values)
     if round(min(values.shape[:2]) * factor) < 1:  # OpenCV does not create an empty image
-        resized = cv2.resize(values, _input_size(values, factor), interpolation=cv2.INTER_LINEAR)
+        resized = cv2.resize(values, input_size(values, factor), interpolation=cv2.INTER_LINEAR)
     else:
         resized = cv2.resize(values, None, fx=factor, fy=factor, interpolation=cv2.INTER_LINEAR)
     return resized.astype(np.float32, copy=False)

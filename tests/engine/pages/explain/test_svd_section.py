@@ -10,10 +10,13 @@ import torch
 
 from frcnn_cli.engine.compression.layers import compress
 from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.network.layer_costs import layer_costs
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.transforms import image_tensor
 from frcnn_cli.engine.pages.explain.sections.svd import svd_numbers
 from frcnn_cli.engine.pages.explain.subject import make_subject
 from frcnn_cli.engine.settings import DetectSettings
+from frcnn_proposals.base import Proposals
 from frcnn_proposals.sources.dense import DenseBoxes
 
 IMAGE = np.random.default_rng(0).integers(0, 256, (96, 128, 3), np.uint8)
@@ -66,6 +69,16 @@ def test_multiply_adds_by_hand(small_model: FastRCNN) -> None:
         if "fc7" in row["ranks"]:
             saved += 16 * 24 - row["ranks"]["fc7"] * (16 + 24)
         assert before - multiply_adds == 60 * saved
+
+
+def test_the_input_of_a_thin_image_has_a_row(small_model: FastRCNN) -> None:
+    image = np.ascontiguousarray(np.tile(IMAGE[:1], (1, 4, 1)))  # 1 x 512; the input is 1 x 120
+    subject = make_subject(small_model, image, Proposals([(0, 0, 511, 0)]), SETTINGS)
+    tensor, _ = image_tensor(image, small_model.architecture.preprocessing)
+    assert subject.input_size == tuple(tensor.shape[1:])
+    assert tensor.shape[1] == 1
+    costs = layer_costs(small_model.architecture, (1, tensor.shape[2]))
+    assert svd_numbers(subject)["tried"][0]["multiply_adds"] == costs.multiply_adds(1)
 
 
 def test_a_compressed_model_starts_from_its_own_rank(small_model: FastRCNN) -> None:

@@ -16,7 +16,7 @@ from frcnn_cli.engine.detection.views import Maps, class_scores, read_maps
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.receptive_field import Window
-from frcnn_cli.engine.network.transforms import image_scale
+from frcnn_cli.engine.network.transforms import image_scale, input_size
 from frcnn_cli.engine.pages.explain.chosen import Reason, choose_rois
 from frcnn_cli.engine.records import Detections, GroundTruth
 from frcnn_cli.engine.settings import DetectSettings
@@ -61,6 +61,12 @@ class Subject:
     def rois(self) -> Tensor:
         """The RoIs (R, 5) in input pixels, as the network reads them."""
         return self.maps.rois
+
+    @property
+    def input_size(self) -> tuple[int, int]:
+        """Height and width of the network's input."""
+        width, height = input_size(self.image, self.scale)
+        return height, width
 
     @property
     def feature_map(self) -> Tensor:

@@ -13,7 +13,6 @@ from frcnn_cli.engine.network.receptive_field import (
     Step,
     Window,
 )
-from frcnn_cli.engine.network.transforms import image_tensor
 from frcnn_cli.engine.pages.explain.sections.rounding import rounded
 from frcnn_cli.engine.pages.explain.subject import Subject
 from frcnn_cli.engine.settings import Architecture, Sampling
@@ -36,8 +35,7 @@ def field_numbers(subject: Subject) -> dict[str, Any]:
     pixels of the input; None if it is the whole image, however large that is.
     """
     architecture = subject.model.architecture
-    tensor, _ = image_tensor(subject.image, architecture.preprocessing)
-    size = (tensor.shape[1], tensor.shape[2])
+    size = subject.input_size
     fields = ReceptiveFields(architecture.backbone, size)
     whole = fields.of(Window(*map(range, fields.map_size)))
     return {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from frcnn_cli.engine.network.transforms import image_tensor
 from frcnn_cli.engine.pages.explain.sections.rounding import rounded
 from frcnn_cli.engine.pages.explain.subject import Subject
 
@@ -14,12 +13,11 @@ def map_numbers(subject: Subject) -> dict[str, Any]:
 
     strength: the root mean square over the channels of a cell.
     """
-    tensor, _ = image_tensor(subject.image, subject.model.architecture.preprocessing)
     _, channels, height, width = subject.feature_map.shape
     strength = subject.feature_map[0].square().mean(dim=0).sqrt()
     return {
         "scale": subject.scale,
-        "input": list(tensor.shape[1:]),
+        "input": list(subject.input_size),
         "stride": subject.model.stride,
         "channels": channels,
         "map": [height, width],

@@ -61,8 +61,7 @@ def _layers(decompositions: Decompositions) -> list[dict[str, Any]]:
 def _row(
     subject: Subject, model: FastRCNN, rank: int | None, choice: Choice, found: Detections
 ) -> dict[str, Any]:
-    height, width = (round(side * subject.scale) for side in subject.image.shape[:2])
-    costs = layer_costs(model.architecture, (height, width))
+    costs = layer_costs(model.architecture, subject.input_size)
     rois = len(subject.proposals)
     return {
         "rank": rank,
