@@ -1,11 +1,17 @@
 """Flip and scales: the inputs of the network, and the combination of its outputs."""
 
+import weakref
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from given_outputs import with_first_head
 
-from frcnn_cli.engine.detection.image import score_boxes
+from frcnn_cli.engine.detection import image as image_module
+from frcnn_cli.engine.detection import views
+from frcnn_cli.engine.detection.image import detect_image, score_boxes
+from frcnn_cli.engine.detection.views import Maps
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import readings
@@ -61,6 +67,24 @@ def test_flip_is_the_mean_of_an_image_and_its_mirror_image(small_model: FastRCNN
     back = other[1].clone()
     back[..., [0, 2]] = 119 - other[1][..., [2, 0]]
     assert torch.allclose(both[1], (one[1] + back) / 2, atol=1e-3)
+
+
+def test_the_maps_of_an_image_are_freed_before_those_of_its_mirror_image(
+    small_model: FastRCNN, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier: list[weakref.ref[Maps]] = []
+    in_memory = []
+
+    def read_maps(*given: Any) -> Maps:
+        in_memory.append(sum(maps() is not None for maps in earlier))
+        maps = views.read_maps(*given)
+        earlier.append(weakref.ref(maps))
+        return maps
+
+    monkeypatch.setattr(image_module, "read_maps", read_maps)
+    boxes = Proposals(np.array([[120, 20, 159, 59], [20, 20, 59, 59]]))
+    detect_image(small_model, IMAGE, boxes, DetectSettings(flip=True))
+    assert in_memory == [0, 0]
 
 
 def test_each_box_uses_the_scale_nearest_224_squared() -> None:

@@ -110,9 +110,9 @@ def test_heads_of_another_model_can_read_the_same_maps(small_model: FastRCNN, fl
     settings = DetectSettings(score_threshold=None, box_voting=0.5, flip=flip)
     smaller = compress(small_model, 4).model
     with torch.inference_mode():
-        views = read_views(small_model, image, boxes, settings)
+        views = tuple(read_views(small_model, image, boxes, settings))
     views = tuple(replace(view, model=smaller) for view in views)
-    ours = detect_in_views(views, image.shape[:2], settings)
+    ours = detect_in_views(smaller, views, image.shape[:2], settings)
     theirs = detect_image(smaller, image, Proposals(boxes), settings)
     assert np.array_equal(ours.boxes, theirs.boxes)
     assert np.array_equal(ours.scores, theirs.scores)

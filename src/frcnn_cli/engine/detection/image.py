@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -46,12 +47,12 @@ def detect_image(
     if len(proposals) == 0:
         return Detections()
     views = read_views(model, image, proposals.boxes, settings)
-    return detect_in_views(views, image.shape[:2], settings)
+    return detect_in_views(model, views, image.shape[:2], settings)
 
 
 @torch.inference_mode()
 def detect_in_views(
-    views: tuple[Maps, ...], size: tuple[int, int], settings: DetectSettings
+    model: FastRCNN, views: Iterable[Maps], size: tuple[int, int], settings: DetectSettings
 ) -> Detections:
     """The detections of `detect_image` from feature maps, which several heads can share.
 
@@ -62,7 +63,7 @@ def detect_in_views(
     if len(detected) == 0 and len(found.scores) > 0:
         return Detections(best_rejected=float(found.scores.max()))
     boxes, labels = found.boxes[detected], found.labels[detected]
-    if settings.box_voting > 0 and moves_boxes(views[0].model, settings):
+    if settings.box_voting > 0 and moves_boxes(model, settings):
         boxes = vote_boxes(
             boxes, labels, found.boxes, found.labels, found.scores, settings.box_voting
         )
@@ -126,29 +127,32 @@ def settings_for(
     return replace(settings, score_threshold=threshold_for(model, threshold))
 
 
-@torch.inference_mode()
 def read_views(
     model: FastRCNN, image: Image, boxes: NDArray[np.float32], settings: DetectSettings
-) -> tuple[Maps, ...]:
-    """The feature maps of an image with proposals (R, 4); with flip, also of its mirror image."""
-    views: tuple[Maps, ...] = (read_maps(model, image, boxes, settings),)
+) -> Iterator[Maps]:
+    """The feature maps of an image with proposals (R, 4); with flip, also of its mirror image.
+
+    The maps of each view are computed when they are taken, so that those of one view can be freed
+    before the next. The caller decides whether gradients are recorded.
+    """
+    yield read_maps(model, image, boxes, settings)
     if settings.flip:
         mirrored = np.ascontiguousarray(image[:, ::-1])
-        views += (read_maps(model, mirrored, flip_boxes(boxes, image.shape[1]), settings),)
-    return views
+        yield read_maps(model, mirrored, flip_boxes(boxes, image.shape[1]), settings)
 
 
 @torch.inference_mode()
 def score_views(
-    views: tuple[Maps, ...], size: tuple[int, int], settings: DetectSettings
+    views: Iterable[Maps], size: tuple[int, int], settings: DetectSettings
 ) -> ViewOutputs:
     """Scores (S, K + 1) and clipped boxes (S, K, 4); with flip, the means over both views.
 
     The selected proposals are those of the image as it is, also in its mirror image.
     """
-    outputs = run_heads(views[0], settings)
+    views = iter(views)
+    outputs = run_heads(next(views), settings)
     scores, decoded = outputs.scores, outputs.boxes
-    for view in views[1:]:
+    for view in views:
         other = run_heads(view, settings, outputs.rows)
         x1, y1, x2, y2 = other.boxes.unbind(-1)
         back = torch.stack((size[1] - 1 - x2, y1, size[1] - 1 - x1, y2), dim=-1)

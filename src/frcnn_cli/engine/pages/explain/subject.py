@@ -120,7 +120,7 @@ def make_subject(
         outputs = maps.first()
         scores = class_scores(model, outputs.logits)
     height, width = image.shape[:2]
-    detections = detect_in_views((maps,), (height, width), settings)
+    detections = detect_in_views(model, (maps,), (height, width), settings)
     chosen = choose_rois(proposals.boxes, scores, truth, detections, np.random.default_rng(seed))
     return Subject(
         image=image,

@@ -36,7 +36,7 @@ def svd_numbers(subject: Subject) -> dict[str, Any]:
     for rank, choice in choices.items():
         model = replace_layers(subject.model, decompositions, choice).model
         views = (replace(subject.maps, model=model),)
-        found = detect_in_views(views, subject.image.shape[:2], subject.settings)
+        found = detect_in_views(model, views, subject.image.shape[:2], subject.settings)
         tried.append(_row(subject, model, rank, choice, found))
     return {"layers": _layers(decompositions), "tried": tried}
 
