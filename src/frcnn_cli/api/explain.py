@@ -8,7 +8,7 @@ from typing import Any
 
 from frcnn_cli.api.arguments import parameters_of, path_of, public
 from frcnn_cli.api.progress import OnProgress, reporter_for
-from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.pages.explain.run import explain_choice
 from frcnn_cli.engine.pages.explain.truth import ImageChoice
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.images import MAX_PIXELS
@@ -56,16 +56,15 @@ def explain(
     )
     name = None if dataset is None else str(dataset)
     choice = ImageChoice(str(image), path_of(truth), name, split, path_of(data_root))
-    found = choice.find(reporter)
-    path = find_model(path_of(model), Path(runs_root))
-    import torch
-
-    from frcnn_cli.engine.detection.run import make_detector
-    from frcnn_cli.engine.models.loaded import open_model
-    from frcnn_cli.engine.pages.explain.page import explain_file
-
-    loaded = open_model(path, Path(runs_root), torch.device("cpu"), "float32", reporter)
-    record = found.record_for(loaded)
-    given = parameters_of(parameters)
-    detector = make_detector(loaded, options, path_of(proposals), source, parameters=given)
-    return explain_file(detector, record, Path(out), max_pixels, reporter).page
+    return explain_choice(
+        choice,
+        path_of(model),
+        Path(runs_root),
+        Path(out),
+        options,
+        path_of(proposals),
+        source,
+        parameters_of(parameters),
+        max_pixels,
+        reporter,
+    ).page

@@ -12,7 +12,7 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.detection_options import box_options, check_proposals_file, take
-from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.pages.explain.run import explain_choice
 from frcnn_cli.engine.pages.explain.truth import ImageChoice
 from frcnn_cli.engine.settings.options import DetectionOptions
 
@@ -83,25 +83,18 @@ def explain(output: Output, /, **given: Any) -> None:
     """
     image, detection = take(ImageChoice, given), take(DetectionOptions, given)
     chosen = ExplainOptions(image, detection=detection, **given)
-    found = image.find(output)
     check_proposals_file(chosen.proposals)
-    find_model(chosen.model, chosen.runs_root)
-    import torch
-
-    from frcnn_cli.engine.detection.run import make_detector
-    from frcnn_cli.engine.models.loaded import open_model
-    from frcnn_cli.engine.pages.explain.page import explain_file
-
-    cpu = torch.device("cpu")
-    loaded = open_model(chosen.model, chosen.runs_root, cpu, "float32", output)
-    record = found.record_for(loaded)
-    detector = make_detector(
-        loaded,
+    explained = explain_choice(
+        chosen.image,
+        chosen.model,
+        chosen.runs_root,
+        chosen.out,
         chosen.detection,
         chosen.proposals,
         chosen.source,
-        parameters=chosen.parameters,
+        chosen.parameters,
+        chosen.max_pixels,
+        output,
     )
-    explained = explain_file(detector, record, chosen.out, chosen.max_pixels, output)
     write_json(chosen.json_path, explained.numbers)
     output.print(f"Page: [bold]{escape(str(explained.page))}[/]")
