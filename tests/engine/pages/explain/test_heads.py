@@ -13,6 +13,7 @@ from made_up_subject import made_up_subject
 from frcnn_cli.engine.detection.image import score_boxes
 from frcnn_cli.engine.detection.views import rank_proposals
 from frcnn_cli.engine.pages.explain.sections.heads import heads_numbers
+from frcnn_cli.engine.pages.explain.sections.suppression import suppression_numbers
 from frcnn_cli.engine.pages.explain.subject import Subject
 
 
@@ -103,6 +104,21 @@ def test_the_second_head_and_the_ranker() -> None:
             assert np.allclose(decoded[place, label - 1], second["box"][k], atol=0.01)
             compared += 1
     assert compared > 5
+
+
+def test_the_second_head_is_the_same_in_both_sections(monkeypatch: pytest.MonkeyPatch) -> None:
+    subject = made_up_subject(cascade=True, count=30)
+    refined: list[int] = []
+    refine = subject.model.refine
+    monkeypatch.setattr(
+        subject.model,
+        "refine",
+        lambda rois, *given: (refined.append(len(rois)), refine(rois, *given))[1],
+    )
+    second = heads_numbers(subject)["second"]
+    cascade = suppression_numbers(subject)["cascade"]
+    assert [roi["moved"] for roi in cascade] == second["read"]
+    assert refined == [30, 30]  # for these RoIs once, and for the candidates of suppression
 
 
 def test_without_box_regression_the_box_is_the_proposal(subject: Subject) -> None:

@@ -6,13 +6,14 @@ Shapes: R proposals, K classes, a feature map of C channels and h x w cells.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from frcnn_cli.engine.detection.image import detect_in_views
-from frcnn_cli.engine.detection.views import Maps, class_scores, read_maps
+from frcnn_cli.engine.detection.views import Maps, ViewOutputs, class_scores, read_maps, run_heads
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.receptive_field import Window
@@ -77,6 +78,12 @@ class Subject:
     def chosen_rois(self) -> Tensor:
         """The RoIs that the page shows in full, (up to 40, 5)."""
         return self.rois[torch.tensor(self.chosen)]
+
+    @cached_property
+    def chosen_outputs(self) -> ViewOutputs:
+        """Outputs of all heads for the RoIs that the page shows in full, in their order."""
+        with torch.no_grad():
+            return run_heads(self.maps, self.settings, np.array(self.chosen, np.int64))
 
     def chosen_windows(self) -> list[Window | None]:
         """The cells of the map from which each of them is pooled; None if there are none."""

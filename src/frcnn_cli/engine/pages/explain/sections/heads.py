@@ -14,7 +14,6 @@ from frcnn_cli.engine.detection.views import (
     decoded_by_first,
     moves_boxes,
     ranked_order,
-    run_heads,
 )
 from frcnn_cli.engine.network.model import Refined
 from frcnn_cli.engine.pages.explain.sections.rounding import rounded
@@ -37,7 +36,7 @@ def heads_numbers(subject: Subject) -> dict[str, Any]:
     with torch.no_grad():
         fc6 = model.fc6_of(model.pool(subject.feature_map, subject.chosen_rois))
         fc7 = model.fc7_after(fc6)
-        view = run_heads(subject.maps, subject.settings, rows.numpy())
+        view = subject.chosen_outputs
         decoded = decoded_by_first(subject.maps.only(rows.numpy()), view.first, subject.settings)
     scores = subject.scores[rows]
     best = scores[:, 1:].argmax(dim=1)

@@ -18,7 +18,7 @@ from frcnn_cli.engine.detection.suppression import (
     vote_boxes,
     vote_weights,
 )
-from frcnn_cli.engine.detection.views import class_scores, moves_boxes, run_heads
+from frcnn_cli.engine.detection.views import class_scores, moves_boxes
 from frcnn_cli.engine.pages.explain.sections.rounding import rounded
 from frcnn_cli.engine.pages.explain.subject import Subject
 
@@ -110,8 +110,7 @@ def _cascade(subject: Subject) -> list[dict[str, Any]] | None:
     model = subject.model
     if model.second is None:
         return None
-    maps = subject.maps.only(np.array(subject.chosen, np.int64))
-    outputs = run_heads(maps, subject.settings, np.arange(len(subject.chosen)))
+    outputs = subject.chosen_outputs
     assert outputs.refined is not None
     first = class_scores(model, outputs.first.logits)
     second = class_scores(model, outputs.refined.logits)
