@@ -142,7 +142,6 @@ def test_propose(at_home: Path, tmp_path: Path) -> None:
     [
         ("detect nowhere.jpg", lambda: frcnn.Detector.load(MODEL).detect_files("nowhere.jpg")),
         ("detect x --model nowhere", lambda: frcnn.Detector.load("nowhere")),
-        ("detect x --runs none", lambda: frcnn.Detector.load(runs_root="none")),
         ("eval runs/small nowhere", lambda: frcnn.evaluate(MODEL, "nowhere")),
         ("eval runs/small shapes --split x", lambda: frcnn.evaluate(MODEL, "shapes", split="x")),
         ("compress runs/small", lambda: frcnn.compress(MODEL)),
