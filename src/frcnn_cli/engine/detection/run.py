@@ -38,7 +38,7 @@ from frcnn_cli.engine.settings import DetectSettings
 from frcnn_cli.engine.settings.options import DetectionOptions, reject_file_with_source
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.images import MAX_PIXELS, Reduction, read_image, unreduced
+from frcnn_proposals.images import MAX_PIXELS, Reduction, read_image
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.suggestions import did_you_mean
@@ -188,6 +188,4 @@ def _journal(detector: Detector, json_path: Path, team: Team, reporter: Reporter
     proposals = Provenance.of(detector.source).fingerprint
     path = json_path.with_name(json_path.name + f"{team.label}.partial")
     identity = detection_identity(detector.loaded, detector.settings, proposals)
-    # Journals of older versions have no such key: all images were decoded at their full size.
-    identity["decoding"] = None if detector.reduction is unreduced else "reduced"
     return Journal(path, identity, waits_for_journal(reporter, team))
