@@ -13,7 +13,7 @@ from explained_page import set_value, shown, table
 
 
 def numbers_of(text: str) -> list[int]:
-    return [int(number) for number in re.findall(r"\d+", text)]
+    return [int(number.replace(",", "")) for number in re.findall(r"\d[\d,]*", text)]
 
 
 @pytest.mark.parametrize(("k", "channel"), [(0, 0), (5, 3), (12, 7)])
@@ -65,21 +65,29 @@ def test_rounding(opened: Browser, explained: Any) -> None:
 
 def test_cells_that_two_proposals_share(opened: Browser, explained: Any) -> None:
     numbers = explained.numbers["pooling"]
-    opened.run("explain.select(2)")
-    set_value(opened, "#pooling-second", 8)
     height, width = numbers["map"]
-    masks = np.zeros((2, height + 9, width + 9), bool)
-    for mask, k in zip(masks, (2, 8), strict=True):
+    beyond = [max(r + h - height, c + w - width) for r, c, h, w in numbers["windows"]]
+    furthest = max((k for k in range(len(beyond)) if k != 8), key=lambda k: beyond[k])
+    assert beyond[furthest] > 0
+    for k in (2, furthest):
+        assert_shared(opened, numbers, k, 8)
+
+
+def assert_shared(opened: Browser, numbers: Any, first_k: int, second_k: int) -> None:
+    opened.run("explain.select(arguments[0])", first_k)
+    set_value(opened, "#pooling-second", second_k)
+    masks = np.zeros((2, *numbers["map"]), bool)
+    for mask, k in zip(masks, (first_k, second_k), strict=True):
         r, c, h, w = numbers["windows"][k]
         mask[r : r + h, c : c + w] = True
     maxima = [
         {(channel, cell) for channel, cells in enumerate(numbers["cells"][k]) for cell in cells}
-        for k in (2, 8)
+        for k in (first_k, second_k)
     ]
     same = sum(cell >= 0 for _, cell in maxima[0] & maxima[1])
     text = opened.one("#pooling-shared").text
     first, second, both = masks[0].sum(), masks[1].sum(), (masks[0] & masks[1]).sum()
-    assert numbers_of(text)[:7] == [3, first, 9, second, both, 8, same]
+    assert numbers_of(text)[:7] == [first_k + 1, first, second_k + 1, second, both, 8, same]
 
 
 def test_a_click_on_the_pooled_map_chooses_its_bin(opened: Browser) -> None:

@@ -21,6 +21,8 @@ const explain = (() => {
   const fixed = (value, digits = 2) =>
     value === null ? "–" : value.toFixed(digits).replace(/^-(?=0(\.0*)?$)/, "").replace("-", "−");
 
+  const whole = (value) => Math.round(value).toLocaleString("en");
+
   // As many digits as matter: 0.0123, 4.57, 123.
   const short = (value) => {
     if (value === null) return "–";
@@ -81,5 +83,5 @@ const explain = (() => {
   };
 
   document.addEventListener("DOMContentLoaded", start);
-  return { page: numbers.page, section, select, rows, bar, fixed, short, ...drawing };
+  return { page: numbers.page, section, select, rows, bar, fixed, short, whole, ...drawing };
 })();

@@ -1,11 +1,11 @@
 // The gradients that RoI pooling sends to each cell of the map, and their sum for one cell.
 explain.section("gradient", (numbers, root) => {
-  const { page, fixed } = explain;
+  const { page, fixed, whole } = explain;
   const find = (name) => root.querySelector(`#gradient-${name}`);
   const [height, width] = numbers.map;
   const bins = numbers.pooled[1];
   const [shown, channel, row, column] = ["shown", "channel", "row", "column"].map(find);
-  const count = (number, one, many) => `${number.toLocaleString("en")} ${number === 1 ? one : many}`;
+  const count = (number, one, many) => `${whole(number)} ${number === 1 ? one : many}`;
   const gradients = (number) => count(number, "gradient", "gradients");
   const photo = document.getElementById("photo");
   let k = 0;
@@ -73,8 +73,8 @@ explain.section("gradient", (numbers, root) => {
     const where = shown.value === "all" ? "all channels" : `channel ${current().channel + 1}`;
     const reached = all.filter((value) => value > 0).length;
     find("words").textContent =
-      `${gradients(all.reduce((sum, value) => sum + value, 0))} in ${where} fall on ${reached.toLocaleString("en")} of ${(height * width).toLocaleString("en")} cells, ` +
-      `${gradients(Math.max(...all))} on the one that gets the most. Blue: the chosen proposal.`;
+      `${gradients(all.reduce((sum, value) => sum + value, 0))} in ${where} fall on ${whole(reached)} of ${whole(height * width)} cells, ` +
+      `${gradients(Math.max(...all))} on the one that gets the most.${numbers.windows[k] ? " Blue: the chosen proposal." : ""}`;
     find("map").setAttribute("aria-label", `A heat map of ${width} by ${height} cells. ${find("words").textContent} The cell in row ${y}, column ${x} gets ${gradients(all[y * width + x])}.`);
     find("title-of-cell").textContent = `The cell in row ${y}, column ${x}`;
     const total = found.reduce((sum, { value }) => sum + value, 0);

@@ -1,6 +1,6 @@
 // The layers of the heads for the chosen proposal, its class, and its box.
 explain.section("heads", (numbers, root) => {
-  const { page, rows, bar, fixed, short } = explain;
+  const { page, rows, bar, fixed, short, whole } = explain;
   const find = (name) => root.querySelector(`#heads-${name}`);
   const names = ["background", ...page.classes];
   const isMargin = page.classifier === "svm";
@@ -19,7 +19,7 @@ explain.section("heads", (numbers, root) => {
     const { size, active, index, values } = numbers[name];
     const most = values[k][0] || 1;
     find(`${name}-words`).textContent =
-      `${input} numbers → ${size.toLocaleString("en")}; ${active[k]} are above 0, the ${values[k].length} largest:`;
+      `${input} numbers → ${whole(size)}; ${active[k]} are above 0, the ${values[k].length} largest:`;
     rows(find(name), index[k].map((each, i) => [`${each + 1}`, bar(values[k][i] / most), short(values[k][i])]));
   };
 
@@ -77,7 +77,7 @@ explain.section("heads", (numbers, root) => {
     if (numbers.places) {
       const [place, most] = [numbers.places[k], numbers.most];
       parts.push(
-        `The ranker puts this proposal at place ${place.toLocaleString("en")} of ${page.proposals.toLocaleString("en")}; in detection, the heads read the best ${most}` +
+        `The ranker puts this proposal at place ${whole(place)} of ${whole(page.proposals)}; in detection, the heads read the best ${most}` +
           (place > most ? ", and so not this one. The numbers here are those that they would return." : "."),
       );
     }
@@ -96,8 +96,8 @@ explain.section("heads", (numbers, root) => {
     show(chosen) {
       k = chosen;
       const [channels, height, width] = numbers.pooled;
-      showLayer("fc6", `${channels} × ${height} × ${width} = ${(channels * height * width).toLocaleString("en")}`);
-      showLayer("fc7", numbers.fc6.size.toLocaleString("en"));
+      showLayer("fc6", `${channels} × ${height} × ${width} = ${whole(channels * height * width)}`);
+      showLayer("fc7", whole(numbers.fc6.size));
       showScores();
       showBox();
       showMore();

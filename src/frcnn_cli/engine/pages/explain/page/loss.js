@@ -1,6 +1,6 @@
 // The loss of the chosen proposal: its role in training, both terms, and the curve of the second.
 explain.section("loss", (numbers, root) => {
-  const { page, fixed, short } = explain;
+  const { page, fixed, short, whole } = explain;
   const find = (name) => root.querySelector(`#loss-${name}`);
   find("missing").hidden = numbers.missing === null;
   find("content").hidden = numbers.missing !== null;
@@ -120,7 +120,7 @@ explain.section("loss", (numbers, root) => {
       ]);
       find("terms").lastElementChild.classList.add("marked");
       const roles = Object.keys(ROLES).filter((name) => numbers.roles[name] || name === "foreground" || name === "background");
-      explain.rows(find("roles"), roles.map((name) => [...ROLES[name], String(numbers.roles[name])]), (index) => roles[index] === role);
+      explain.rows(find("roles"), roles.map((name) => [...ROLES[name], whole(numbers.roles[name])]), (index) => roles[index] === role);
       find("legend").textContent =
         `Yellow: the proposal. ${object ? "Green: the object that it overlaps most. " : ""}` +
         (role === "foreground" && lambda ? "Orange, dashed: where the network's offsets for class u move the proposal." : "");

@@ -1,6 +1,6 @@
 // The image with its proposals, and the feature map with the chosen one.
 explain.section("map", (numbers, root) => {
-  const { page, fixed } = explain;
+  const { page, fixed, whole } = explain;
   const [height, width] = numbers.map;
   const pixels = numbers.stride / numbers.scale; // of the image, per cell
   const strongest = Math.max(...numbers.strength.flat());
@@ -45,7 +45,7 @@ explain.section("map", (numbers, root) => {
   });
 
   const count = () => {
-    root.querySelector("#map-counted").textContent = `${slider.value} of ${numbers.proposals.length}`;
+    root.querySelector("#map-counted").textContent = `${whole(slider.value)} of ${whole(numbers.proposals.length)}`;
     image.redraw();
   };
   slider.addEventListener("input", count);
@@ -75,7 +75,7 @@ explain.section("map", (numbers, root) => {
         ["On the map, before rounding", ...onMap.map((value) => fixed(value, 2))],
       ]);
       root.querySelector("#map-image-words").textContent =
-        `Proposal ${k + 1} of ${page.chosen.length} (number ${page.chosen[k].index + 1} of ${numbers.proposals.length}): ` +
+        `Proposal ${k + 1} of ${page.chosen.length} (number ${whole(page.chosen[k].index + 1)} of ${whole(numbers.proposals.length)}): ` +
         `${kind}. The first head's best class for it is ${label}, with a score of ${fixed(score)}.`;
       root.querySelector("#map-cells").setAttribute(
         "aria-label",

@@ -1,6 +1,6 @@
 // RoI pooling of the chosen proposal in one channel, and the cells that a second one shares.
 explain.section("pooling", (numbers, root) => {
-  const { page, rows, fixed, short } = explain;
+  const { page, rows, fixed, short, whole } = explain;
   const find = (name) => root.querySelector(`#pooling-${name}`);
   const [mapHeight, mapWidth] = numbers.map;
   const [H, W] = numbers.pooled;
@@ -111,21 +111,26 @@ explain.section("pooling", (numbers, root) => {
         : `Maximum ${short(maximum(i, j))}, in row ${best[0]}, column ${best[1]} of the map (the argmax).`;
     const isEmpty = bottom <= top || right <= left;
     const place = isEmpty ? [] : grid(bottom - top, right - left, (y, x) => [top + y, left + x]);
+    find("bin-table").hidden = isEmpty;
     rows(find("bin-head"), [["row", ...(place[0] ?? []).map(([, x]) => String(x))]]);
     rows(find("bin-cells"), place.map((line) => [String(line[0][0]), ...line.map((each) => short(valueAt(...each)))]));
     find("bin-cells").rows[best[0] - top]?.cells[best[1] - left + 1].classList.add("top");
   };
 
+  // The first row and column of a window on the map, and the ends of both; and its number of cells.
+  const onMap = ([r, c, h, w]) => [Math.max(r, 0), Math.max(c, 0), Math.min(r + h, mapHeight), Math.min(c + w, mapWidth)];
+  const size = ([top, left, bottom, right]) => whole(Math.max(0, bottom - top) * Math.max(0, right - left));
+
   const compare = () => {
     const other = Number(second.value);
-    const [[r, c, h, w], [r2, c2, h2, w2]] = [numbers.windows[k], numbers.windows[other]];
-    const height = Math.max(0, Math.min(r + h, r2 + h2) - Math.max(r, r2));
-    const width = Math.max(0, Math.min(c + w, c2 + w2) - Math.max(c, c2));
+    const own = onMap(numbers.windows[k]);
+    const others = onMap(numbers.windows[other]);
+    const common = [0, 1].map((at) => Math.max(own[at], others[at])).concat([2, 3].map((at) => Math.min(own[at], others[at])));
     const maxima = (roi, index) => new Set(numbers.cells[roi][index].filter((cell) => cell >= 0));
     const same = numbers.channels.map((_, index) => [...maxima(k, index)].filter((cell) => maxima(other, index).has(cell)).length);
     find("shared").textContent =
-      `Proposal ${k + 1} covers ${h * w} cells, proposal ${other + 1} covers ${h2 * w2}, and ${height * width} are in both. ` +
-      `The network computed them once. In the ${numbers.channels.length} channels of the list above, ` +
+      `Proposal ${k + 1} covers ${size(own)} cells of the map, proposal ${other + 1} covers ${size(others)}, and ${size(common)} are in both. ` +
+      `${size(common) === "0" ? "" : "The network computed them once. "}In the ${numbers.channels.length} channels of the list above, ` +
       `${same.reduce((a, b) => a + b, 0)} numbers of the map are the maximum of a bin in both. In training, the gradients ` +
       "of both proposals are added there.";
     find("both").setAttribute("aria-label", `The windows of proposals ${k + 1} and ${other + 1} on the feature map`);

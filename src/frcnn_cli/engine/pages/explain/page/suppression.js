@@ -153,7 +153,9 @@ explain.section("suppression", (numbers, root) => {
       ["Mean of both", fixed(mean, 3), "", "", "", ""],
     ]);
     const unread = numbers.read[k] ? "" : ` In detection, the second head reads only ${numbers.max_proposals} proposals, and not this one.`;
-    find("cascade-words").textContent = `Probabilities of ${name(label)}, the first head's most probable class.${unread}`;
+    const isInside = moved[0] >= 0 && moved[1] >= 0 && moved[2] <= page.image.width - 1 && moved[3] <= page.image.height - 1;
+    const beyond = isInside ? "" : " The first head's box leaves the image; the second head reads it as it is, and the result is clipped.";
+    find("cascade-words").textContent = `Probabilities of ${name(label)}, the first head's most probable class.${beyond}${unread}`;
     find("cascade-image").setAttribute("aria-label", `The image with the proposal, ${page.chosen[k].box.join(", ")}, the first head's box, ${moved.join(", ")}, and the second head's, ${box.join(", ")}.`);
   };
 

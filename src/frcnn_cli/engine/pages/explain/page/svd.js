@@ -1,11 +1,10 @@
 // Truncated SVD: what a rank costs and keeps, and the detections at the nearest computed rank.
 explain.section("svd", (numbers, root) => {
-  const { page, fixed } = explain;
+  const { page, fixed, whole } = explain;
   const find = (name) => root.querySelector(`#svd-${name}`);
   const [slider, choice] = [find("rank"), find("layer")];
   const { layers, tried } = numbers;
   const full = Math.max(...layers.map(({ values }) => values.length));
-  const count = (number) => Math.round(number).toLocaleString("en");
   const percent = (share) => `${fixed(100 * share, share > 0 && share < 0.1 ? 1 : 0)}%`;
   const [WIDTH, HEIGHT, LEFT, RIGHT, TOP, BELOW] = [400, 220, 44, 20, 8, 26]; // of a plot, and its margins
 
@@ -47,7 +46,7 @@ explain.section("svd", (numbers, root) => {
         context.fillRect(LEFT, y(share * most()), WIDTH - LEFT - RIGHT, unit);
         text(label(share * most()), [LEFT - 6 * unit, y(share * most()) + 4 * unit], "right");
       }
-      for (let t = 1; t <= list.length; t *= 4) text(count(t), [x(t), HEIGHT - BELOW + 18 * unit], "center");
+      for (let t = 1; t <= list.length; t *= 4) text(whole(t), [x(t), HEIGHT - BELOW + 18 * unit], "center");
       const t = Math.min(rank(), list.length);
       const path = (last) => {
         context.beginPath();
@@ -81,7 +80,7 @@ explain.section("svd", (numbers, root) => {
     }
   });
 
-  const named = (row) => (row.rank === null ? "without compression" : `at rank ${count(row.rank)}`);
+  const named = (row) => (row.rank === null ? "without compression" : `at rank ${whole(row.rank)}`);
   const byClass = ({ detections }) => {
     const counts = new Map();
     for (const { label } of detections) counts.set(label, (counts.get(label) ?? 0) + 1);
@@ -93,34 +92,34 @@ explain.section("svd", (numbers, root) => {
   const sentence = () => {
     const { name, inputs, outputs, weights, split, largest, values } = layer();
     const t = Math.min(rank(), values.length);
-    const start = `${name} at t = ${count(t)}: ${count(t)} × (${count(outputs)} + ${count(inputs)}) = ${count(cost(layer(), t))} ` +
-      `multiply-adds per proposal instead of ${count(weights)}, which is ${percent(cost(layer(), t) / weights)}. ` +
+    const start = `${name} at t = ${whole(t)}: ${whole(t)} × (${whole(outputs)} + ${whole(inputs)}) = ${whole(cost(layer(), t))} ` +
+      `multiply-adds per proposal instead of ${whole(weights)}, which is ${percent(cost(layer(), t) / weights)}. ` +
       `${percent(kept(layer(), t))} of the energy is kept. `;
-    const already = split === null ? "" : `The layer is already in two parts of rank ${count(split)}. `;
-    return start + already + (t > largest ? `Above rank ${count(largest)} the two layers are not smaller than the one, so the layer stays as it is.` : "");
+    const already = split === null ? "" : `The layer is already in two parts of rank ${whole(split)}. `;
+    return start + already + (t > largest ? `Above rank ${whole(largest)} the two layers are not smaller than the one, so the layer stays as it is.` : "");
   };
 
   const update = () => {
     const [t, row] = [rank(), nearest()];
-    find("ranked").textContent = count(t);
-    slider.setAttribute("aria-valuetext", `rank ${count(t)}`);
+    find("ranked").textContent = whole(t);
+    slider.setAttribute("aria-valuetext", `rank ${whole(t)}`);
     find("values-of").textContent = `of ${layer().name}, against the rank`;
     find("energy-of").textContent = `of ${layer().name}, against the rank`;
     find("words").textContent = sentence();
-    find("values").setAttribute("aria-label", `The ${count(layer().values.length)} singular values of ${layer().name}, from ${explain.short(layer().values[0])} down to ${explain.short(layer().values.at(-1))}. ${sentence()}`);
+    find("values").setAttribute("aria-label", `The ${whole(layer().values.length)} singular values of ${layer().name}, from ${explain.short(layer().values[0])} down to ${explain.short(layer().values.at(-1))}. ${sentence()}`);
     find("energy").setAttribute("aria-label", `The share of the energy that each rank keeps, in ${layer().name}. ${sentence()}`);
     explain.rows(
       find("layers"),
       layers.map((each) => {
         const own = Math.min(t, each.values.length);
-        return [each.name, `${count(each.outputs)}\u00a0×\u00a0${count(each.inputs)}`, count(each.weights), count(cost(each, own)), percent(cost(each, own) / each.weights), percent(kept(each, own))];
+        return [each.name, `${whole(each.outputs)}\u00a0×\u00a0${whole(each.inputs)}`, whole(each.weights), whole(cost(each, own)), percent(cost(each, own) / each.weights), percent(kept(each, own))];
       }),
       (index) => index === Number(choice.value),
     );
     find("which").textContent = named(row);
-    const near = row.rank === t ? "" : `, the computed rank nearest to ${count(t)}`;
+    const near = row.rank === t ? "" : `, the computed rank nearest to ${whole(t)}`;
     const all = tried[0].detections.length;
-    const found = all === 0 ? "Without compression there are none." : `${row.same} of the ${objects(all)} without compression ${row.same === 1 ? "is" : "are"} among them: ` +
+    const found = all === 0 ? "Without compression there are none." : `${row.same} of ${all} without compression ${row.same === 1 ? "is" : "are"} among them: ` +
       "the same class, and an IoU of at least 0.5.";
     find("found").textContent = `${objects(row.detections.length)}${byClass(row)} ${named(row)}${near}. ${row.rank === null ? "" : found}`;
     find("image").setAttribute("aria-label", `The image with ${objects(row.detections.length)} ${named(row)}: ` +
@@ -128,7 +127,7 @@ explain.section("svd", (numbers, root) => {
     explain.rows(
       find("tried"),
       tried.map((each) => [
-        each.rank === null ? "not truncated" : count(each.rank),
+        each.rank === null ? "not truncated" : whole(each.rank),
         `${fixed(each.multiply_adds / 1e9, 2)}\u00a0billion`,
         String(each.detections.length),
         `${each.same} of ${tried[0].detections.length}`,
