@@ -11,13 +11,14 @@ from small_package import ship
 
 import frcnn as library
 from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.models import initial_detector
 from frcnn_cli.engine.models.initial_detector import note_start
 from frcnn_cli.engine.models.provenance import training_fingerprints
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.network.layers.box_head import BoxHead
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import Silent
-from frcnn_cli.engine.settings import Experiment
+from frcnn_cli.engine.settings import Experiment, TrainSettings
 
 # One iteration that changes no digit of the weights that are compared.
 STILL = ("--iterations", 1, "--learning-rate", 1e-12, "--workers", 0, "--source", "dense")
@@ -112,7 +113,30 @@ def notes_of(experiment: Experiment) -> list[str]:
     return notes.lines
 
 
-def test_a_detector_without_a_class_of_the_dataset_is_a_start_too(package: Path) -> None:
+def test_small_datasets_are_told_of_the_shipped_detector(
+    package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only if `--init voc` is all that is needed, and the detector knows one of the classes."""
+    train = TrainSettings(cascade_iou=0.6, ranked_rois=256)
+    small = Experiment(backbone="efficientnet_lite0", train=train)
+    line = (
+        "Fewer than 300 images: `--init voc` is probably better. The shipped detector knows 4 of "
+        "the 6 classes; new: bus, car"
+    )
+    assert notes_of(small) == [line]
+    one_head = Experiment(backbone="efficientnet_lite0")
+    for other in (one_head, Experiment(train=train), Experiment(weights="none", train=train)):
+        assert notes_of(other) == []
+    monkeypatch.setattr(initial_detector, "FEW_IMAGES", 5)  # the dataset has five images
+    assert notes_of(small) == []
+    monkeypatch.setattr(initial_detector, "FEW_IMAGES", 300)
+    rename_all_classes()
+    assert notes_of(small) == []
+    package.unlink()
+    assert notes_of(small) == []
+
+
+def rename_all_classes() -> None:
     new = ("a", "b", "c", "d", "e", "f")
     for path in (Path("mine/classes.txt"), *Path("mine/Annotations").iterdir()):
         text = path.read_text()
@@ -122,6 +146,10 @@ def test_a_detector_without_a_class_of_the_dataset_is_a_start_too(package: Path)
                 f"{name}\n", other + "\n"
             )
         path.write_text(text)
+
+
+def test_a_detector_without_a_class_of_the_dataset_is_a_start_too(package: Path) -> None:
+    rename_all_classes()
     experiment = Experiment(backbone="efficientnet_lite0", init="voc")
     assert notes_of(experiment) == [
         "Starting from voc, shipped with frcnn, which knows none of the 6 classes"

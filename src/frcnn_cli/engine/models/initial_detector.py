@@ -15,13 +15,21 @@ from frcnn_cli.engine.models.provenance import (
     earlier_fingerprints,
     with_dataset,
 )
-from frcnn_cli.engine.models.shipped.table import display_name, shipped_name
+from frcnn_cli.engine.models.shipped.table import (
+    DEFAULT,
+    default_path,
+    display_name,
+    shipped_name,
+)
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_cli.engine.settings import Architecture, Experiment, TrainSettings
 from frcnn_proposals.wording import counted, first_of
 
+# For fewer training images, `frcnn train` suggests the shipped detector, if it knows one of their
+# classes: without a known class it was worse (docs/training.md).
+FEW_IMAGES = 300
 _NAMED_CLASSES = 5
 
 
@@ -54,8 +62,10 @@ def untrained_parts(architecture: Architecture, train: TrainSettings) -> dict[st
 
 
 def note_start(experiment: Experiment, data: Dataset, reporter: Reporter) -> None:
-    """Report the detector that training starts from, if there is one."""
+    """Report the detector that training starts from; without one, suggest it for few images."""
     if not experiment.init:
+        if len(data) < FEW_IMAGES:
+            _suggest_shipped(experiment, data.classes, reporter)
         return
     path = find_initial(experiment.init)
     architecture = read_architecture(path)
@@ -64,6 +74,21 @@ def note_start(experiment: Experiment, data: Dataset, reporter: Reporter) -> Non
     if architecture.classifier == "softmax" and not experiment.train.is_weak:
         line += f", which knows {_known_classes(architecture.classes, data.classes)}"
     reporter.note(line)
+
+
+def _suggest_shipped(experiment: Experiment, classes: Sequence[str], reporter: Reporter) -> None:
+    """Suggest the shipped detector if it knows a class, and the experiment only needs `init`."""
+    path, train = default_path(), experiment.train
+    if path is None or experiment.weights != "imagenet" or train.is_weak:
+        return
+    shipped = read_architecture(path)
+    if shipped.backbone != experiment.backbone or untrained_parts(shipped, train):
+        return
+    if not set(shipped.classes).isdisjoint(classes):
+        reporter.note(
+            f"Fewer than {FEW_IMAGES:,} images: `--init {DEFAULT}` is probably better. The shipped "
+            f"detector knows {_known_classes(shipped.classes, classes)}"
+        )
 
 
 def _known_classes(known: Sequence[str], classes: Sequence[str]) -> str:
