@@ -93,9 +93,10 @@ def find_motion(before: View, after: View) -> Motion | None:
     first, second = (
         points.reshape(-1, 2)[rows].astype(np.float64) for points in (corners, followed)
     )
-    transform, agrees = cv2.estimateAffinePartial2D(first, second, ransacReprojThreshold=_FARTHEST)
-    if transform is None or agrees.sum() < max(_FEWEST_CORNERS, _FEWEST_PART * len(corners)):
+    found, agrees = cv2.estimateAffinePartial2D(first, second, ransacReprojThreshold=_FARTHEST)
+    if found is None or agrees.sum() < max(_FEWEST_CORNERS, _FEWEST_PART * len(corners)):
         return None
+    transform = np.asarray(found, np.float64)
     matrix, shift = transform[:, :2], transform[:, 2]
     if not 1 / _GREATEST_SCALE <= _scale(matrix) <= _GREATEST_SCALE:  # also true for NaN
         return None

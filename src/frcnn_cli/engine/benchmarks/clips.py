@@ -54,8 +54,8 @@ def _clip(
     corners = generator.uniform(0, 1, (2, 2)) * room
     path = generator.uniform(0, 1, (2, 2))
     for part in np.linspace(0, 1, frames):
-        side, (x, y) = _between(sides, part), _between(corners, part)
-        factor = WIDTH / side
+        x, y = _between(corners, part).tolist()
+        factor = WIDTH / float(_between(sides, part))
         picture = _seen(image, x, y, factor)
         edges = (_edges(truth.boxes) - np.array([x, y, x, y])) * factor
         labels, difficult = truth.labels, truth.difficult | truth.crowd
@@ -104,7 +104,7 @@ def _largest_object(image: Image, truth: GroundTruth) -> tuple[Image, int] | Non
 
 
 def _edges(boxes: NDArray[np.float32]) -> NDArray[np.float64]:
-    return boxes.astype(np.float64) + _TO_EDGES
+    return np.asarray(boxes + _TO_EDGES, np.float64)
 
 
 def _areas(edges: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -201,6 +201,8 @@ def _frames(capture: Any, video: Video, is_chosen: Choice) -> Iterator[Frame]:
 
     started = time.monotonic()
     index = 0
+    success: bool
+    pixels: Any
     while True:
         # Only chosen frames are converted to pixels.
         is_wanted = is_chosen(index)
