@@ -79,7 +79,8 @@ class Source(Protocol):
     One with `only_reads = True` never changes the image, and gets it without a copy. One with the
     attribute `working_pixels`, a number of at least 1, reduces images of more pixels itself: it may
     get a JPEG that was decoded at a reduced size of at least this many pixels. None, as without the
-    attribute, is the whole image.
+    attribute, is the whole image. One with `per_stream = True` remembers earlier images: an object
+    gets the frames of one video, in their order. Only videos accept it, each with its own copy.
     """
 
     name: str
@@ -93,7 +94,8 @@ class Source(Protocol):
     def propose(self, image: Image) -> Proposals:
         """Proposals for one RGB image (H, W, 3) uint8, a copy that may be changed (see only_reads).
 
-        The same pixels must give the same boxes. Without boxes, return Proposals([]).
+        The same pixels must give the same boxes, or with per_stream, the same frames from the first
+        one. Without boxes, return Proposals([]).
         """
         ...
 
@@ -116,6 +118,13 @@ class Reordering(Protocol):
 def is_thread_safe(source: Source) -> bool:
     """Whether the source declares that several threads may call one object at the same time."""
     return getattr(source, "thread_safe", False) is True
+
+
+def is_per_stream(source: Source) -> bool:
+    """Whether the source, or the one whose boxes it orders, declares that it remembers images."""
+    if isinstance(source, Reordering) and is_per_stream(source.source):
+        return True
+    return getattr(source, "per_stream", False) is True
 
 
 def only_reads(source: Source) -> bool:

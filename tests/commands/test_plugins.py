@@ -14,8 +14,8 @@ import torch
 from called import frcnn as command
 
 import frcnn
-from frcnn_cli.engine.detection.video import Frame
-from frcnn_cli.engine.detection.video_run import detect_frames
+from frcnn_cli.engine.detection.videos.frames import Frame
+from frcnn_cli.engine.detection.videos.run import detect_frames
 from frcnn_cli.engine.models.loaded import open_model
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
@@ -97,7 +97,7 @@ def test_a_failing_frame_is_named() -> None:
     images = [np.full((60, 90, 3), value, np.uint8) for value in (0, 255)]
     frames = iter([Frame(index, 0.0, image) for index, image in enumerate(images)])
     calls = SourceCalls(plugins.Exits())
-    found = detect_frames(loaded.model, frames, calls, DetectSettings())
+    found = detect_frames(loaded.model, frames, calls, DetectSettings(), 2)
     assert next(found)[0].index == 0
     with pytest.raises(frcnn.Error, match=r"^frame 1: exits failed \(SystemExit: 3\)"):
         next(found)

@@ -29,7 +29,8 @@ if default_path() is None:
 # Pages and helps that take more than three seconds; pytest -m long runs them.
 SLOW = (
     r"compression|detection|experiments|export|report|results|training-speed|weakly-supervised"
-    r"|frcnn --help|frcnn (compress|export|report|bench (detect|models|roi-pool|train.*)) --help"
+    r"|frcnn --help|frcnn (compress|export|report|bench (detect|models|roi-pool|train.*|video))"
+    r" --help"
 )
 
 

@@ -32,6 +32,7 @@ SMALL = {
     "bench nms": "--rounds 1",
     "bench propose": "--images 1",
     "bench photo": "--images 1 --rounds 1",
+    "bench video": "--clips 1 --frames 4",
     "bench roi-pool": "--rounds 1",
     "bench sampling": "--rounds 1",
     "bench svd": "--shape 96x128 --rank 8",

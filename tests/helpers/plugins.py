@@ -115,6 +115,17 @@ class Nothing(Plugin):
         return Proposals([])
 
 
+class Counts(Plugin):
+    """Knows how many frames it has got."""
+
+    per_stream = True
+    frames = 0
+
+    def propose(self, image: Image) -> Proposals:
+        self.frames += 1
+        return Proposals([(0, 0, self.frames, 0)])
+
+
 class Moves(Plugin):
     """Changes the current folder."""
 

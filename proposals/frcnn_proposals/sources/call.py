@@ -16,11 +16,12 @@ from frcnn_proposals.base import (
     Reordering,
     Source,
     best_first,
+    is_per_stream,
     is_thread_safe,
     only_reads,
 )
 from frcnn_proposals.checks import check_proposals, clip_proposals
-from frcnn_proposals.errors import InputError, lacks_operators, reason
+from frcnn_proposals.errors import InputError, MisuseError, lacks_operators, reason
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.sources.selective_search import SelectiveSearch
 from frcnn_proposals.sources.union import UnionSource
@@ -31,6 +32,15 @@ class SourceError(InputError):
 
     The message names the source; whoever knows the image puts it in front.
     """
+
+
+def reject_per_stream(source: Source) -> None:
+    """Raises MisuseError for a source that needs the frames of a video, in their order."""
+    if is_per_stream(source):
+        raise MisuseError(
+            f"Source {source.name!r} uses earlier frames: it is for videos and cameras, not for "
+            "images. Choose another --source."
+        )
 
 
 def load_files(source: Source) -> None:

@@ -30,6 +30,7 @@ _BUILT_IN = {
         ("opencv-selective-search", "opencv:OpenCVSelectiveSearch"),
         ("dense", "dense:DenseBoxes"),
         ("precomputed", "precomputed:Precomputed"),
+        ("tracked", "tracked:Tracked"),
     )
 }
 

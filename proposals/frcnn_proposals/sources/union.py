@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from frcnn_proposals.base import Image, Proposals, Source, is_thread_safe
+from frcnn_proposals.base import Image, Proposals, Source, is_per_stream, is_thread_safe
 
 SEPARATOR = "+"
 
@@ -24,6 +24,7 @@ class UnionSource:
         self.name = SEPARATOR.join(source.name for source in self.sources)
         self.version = SEPARATOR.join(str(source.version) for source in self.sources)
         self.thread_safe = all(map(is_thread_safe, self.sources))
+        self.per_stream = any(map(is_per_stream, self.sources))
 
     @property
     def parameters(self) -> Mapping[str, Any]:

@@ -9,10 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.benchmarks import photo, sampling, train
+from frcnn_cli.engine.benchmarks import photo, sampling, train, video
 from frcnn_cli.engine.benchmarks.photo import PhotoSearch
 from frcnn_cli.engine.benchmarks.sampling import SamplingBenchmark
 from frcnn_cli.engine.benchmarks.train import Stages, StepOptionTime, TrainingTimes
+from frcnn_cli.engine.benchmarks.video import VideoBenchmark, VideoResult
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.distributed import devices
 
@@ -95,3 +96,27 @@ def test_both_sampling_strategies(
     assert rows["roi-centric"] == ["128", "24.00", "48.0", "900"]
     assert found["ratio"] == 48.0
     assert seen == [5 if own else 15]
+
+
+def test_a_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(name, split, data_root, model, runs_root, cases, clips, frames, output):
+        assert (name, split, str(model), clips, frames) == ("shapes", "test", "voc", 2, 4)
+        results = [VideoResult(case, 0.25, 0.05, 0.2, 1406.4, 0.7104) for case in cases]
+        return VideoBenchmark(tuple(results), 8, 2)
+
+    monkeypatch.setattr(video, "benchmark_video", measure)
+    generate_dataset(tmp_path / "shapes", images=8, size=(64, 64))
+    arguments = ["--dataset", "shapes", "--data-root", str(tmp_path), "--clips", "2"]
+    rows, found = run_bench(tmp_path, "video", *arguments, "--frames", "4", "--cases", "tracked")
+    assert rows["tracked"] == ["1406", "50.0", "250.0", "200.0", "5.0", "71.0"]
+    assert found["cases"] == [
+        {
+            "name": "tracked",
+            "processor_s": 0.25,
+            "proposals_s": 0.05,
+            "elapsed_s": 0.2,
+            "boxes": 1406.4,
+            "map_area": 0.7104,
+        }
+    ]
+    assert (found["frames"], found["threads"]) == (8, 2)

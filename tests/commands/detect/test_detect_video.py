@@ -21,9 +21,9 @@ import torch
 from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
-from frcnn_cli.engine.detection import video as video_module
-from frcnn_cli.engine.detection.video import Video, is_video, opened_video
-from frcnn_cli.engine.detection.video_run import video_file
+from frcnn_cli.engine.detection.videos import frames as video_module
+from frcnn_cli.engine.detection.videos.frames import Video, is_video, opened_video
+from frcnn_cli.engine.detection.videos.writer import video_file
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing

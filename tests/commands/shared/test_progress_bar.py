@@ -54,3 +54,13 @@ def test_no_number_is_truncated(
     assert without_bar == " ".join(f"{title} {numbers} elapsed 0:00:00{left}".split())
     assert max(len(line.rstrip()) for line in stream.getvalue().splitlines()) <= width
     assert "\u2501" in text or width < 200
+
+
+def test_a_camera_is_shown_in_one_line() -> None:
+    stream = io.StringIO()
+    terminal = Console(file=io.StringIO(), force_terminal=True, width=80)
+    progress = bar(FRAMES, terminal, Pace(None))
+    progress.add_task("Detecting", total=None, completed=120, status="3 objects, 37 dropped")
+    Console(file=stream, width=80, color_system=None).print(progress.get_renderable())
+    (line,) = stream.getvalue().splitlines()
+    assert " ".join(line.split()) == "Detecting 120 elapsed 0:00:00 3 objects, 37 dropped"

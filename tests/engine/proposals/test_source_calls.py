@@ -20,7 +20,7 @@ from frcnn_cli.engine.proposals.run import propose_images
 from frcnn_cli.engine.proposals.source_calls import SourceCalls, source_of
 from frcnn_cli.engine.settings import ProposalSettings
 from frcnn_cli.engine.settings.options import DataOptions
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.sources.call import SourceError
 from frcnn_proposals.sources.dense import DenseBoxes
 from frcnn_proposals.sources.precomputed import Precomputed
@@ -49,6 +49,18 @@ def test_a_source_declared_thread_safe_is_called_in_this_process() -> None:
     with closing(SourceCalls(DenseBoxes())) as calls:
         assert len(calls("a", image_of(0))) > 100
         assert multiprocessing.active_children() == before
+
+
+def test_two_videos_do_not_share_a_source_that_counts_frames() -> None:
+    source = plugins.Counts()
+    with pytest.raises(MisuseError, match="is for videos and cameras, not for images"):
+        SourceCalls(source)
+    streams = [SourceCalls(source, is_stream=True) for _ in range(2)]
+    for number in (1, 2, 3):
+        for stream in streams:
+            assert stream("", image_of(0)).boxes.tolist() == [[0, 0, number, 0]]
+    for stream in streams:
+        stream.close()
 
 
 @pytest.mark.parametrize("kind", plugins.FAILING)

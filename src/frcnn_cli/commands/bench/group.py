@@ -12,6 +12,7 @@ _COMMANDS = {
     "propose": ("bench.propose:bench_propose", "Time selective search against OpenCV's."),
     "photo": ("bench.photo:bench_photo", "Time selective search of a large and of usual images."),
     "detect": ("bench.detect:bench_detect", "Time detection against a model of standard parts."),
+    "video": ("bench.video:bench_video", "Time detection in a video, and measure its mAP."),
     "models": ("bench.models:bench_models", "Time trained models against each other."),
     "eval": ("bench.eval:bench_eval", "Time the scoring of detections against pycocotools."),
     "compress": ("bench.compress:bench_compress", "Time a network with and without SVD."),

@@ -18,7 +18,8 @@ from frcnn_cli.commands.shared.detection_options import (
     take,
 )
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
-from frcnn_cli.engine.detection.video import check_video, is_video
+from frcnn_cli.engine.detection.videos.frames import check_video, is_video
+from frcnn_cli.engine.detection.videos.pace import ALL_FRAMES, Pace
 from frcnn_cli.engine.drawing.detections import annotated_image_path
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.proposals.inputs import find_images
@@ -32,7 +33,7 @@ from frcnn_proposals.wording import counted, rate_of
 if TYPE_CHECKING:
     from frcnn_cli.engine.detection.images import ImageDetections
     from frcnn_cli.engine.detection.run import Detector
-    from frcnn_cli.engine.detection.video_run import VideoDetections
+    from frcnn_cli.engine.detection.videos.run import VideoDetections
     from frcnn_cli.engine.proposals.run import ImageFile
 
 
@@ -56,6 +57,7 @@ class DetectOptions:
     device: str
     max_pixels: int
     outputs: DetectionOutputs
+    pace: Pace
 
 
 def _some(context: click.Context, _: click.Parameter, images: tuple[str, ...]) -> tuple[str, ...]:
@@ -99,6 +101,17 @@ def _some(context: click.Context, _: click.Parameter, images: tuple[str, ...]) -
 @options.runs_root
 @options.device
 @options.max_pixels
+@options.count(
+    "--every",
+    default=1,
+    help="In a video, process the first frame and every Nth frame after it.",
+)
+@click.option(
+    "--realtime",
+    is_flag=True,
+    help="Drop the frames of a video or camera that arrive while the detector is busy. A file is "
+    "then played at its own frame rate.",
+)
 @options.json_file
 @click.option(
     "--csv",
@@ -126,25 +139,28 @@ def detect(output: Output, /, **given: Any) -> None:
     detections of each finished image are stored in FILE.partial; after Ctrl-C or a crash, run
     the same command to resume.
 
-    A video file or a camera is processed frame by frame. A camera is written as camera:0, or as 0
-    if it is the only input. The annotated video and its detections (JSON) are written to the folder
-    --out. Ctrl-C stops the command; both files then contain all frames up to that point.
+    A video file or a camera is processed frame by frame. A camera is written as camera:0, as 0 if
+    it is the only input, or as an address (rtsp://host/stream). The annotated video and its
+    detections (JSON) are written to the folder --out. Ctrl-C stops the command; both files then
+    contain all frames up to that point.
 
     \b
     frcnn detect street.jpg --viz
     frcnn detect photos/ --json detections.json --score-threshold 0.01
     frcnn detect drive.mp4 --out annotated
-    frcnn detect 0 --out camera
+    frcnn detect 0 --out camera --realtime --source tracked
     """
     outputs = take(DetectionOutputs, given, annotated=given["out"] if given["viz"] else None)
-    chosen = DetectOptions(detection=take(DetectionOptions, given), outputs=outputs, **given)
+    pace = take(Pace, given)
+    detection = take(DetectionOptions, given)
+    chosen = DetectOptions(detection=detection, outputs=outputs, pace=pace, **given)
     alone = len(chosen.images) == 1
     videos = [name for name in chosen.images if is_video(name, alone)]
     files = _checked_files(chosen, videos, output)
     check_proposals_file(chosen.proposals)
     find_model(chosen.model, chosen.runs_root)
     from frcnn_cli.engine.detection.run import detect_in_files, make_detector
-    from frcnn_cli.engine.detection.video_run import detect_in_video
+    from frcnn_cli.engine.detection.videos.run import detect_in_video
     from frcnn_cli.engine.models.loaded import model_in_team
 
     with model_in_team(
@@ -161,7 +177,7 @@ def detect(output: Output, /, **given: Any) -> None:
         if videos:
             if team.world > 1:
                 raise MisuseError(_ONE_VIDEO)
-            done = detect_in_video(detector, videos[0], chosen.out, outputs, output)
+            done = detect_in_video(detector, videos[0], chosen.out, outputs, output, pace)
             _print_video(output, chosen, done, detector)
         else:
             detected = detect_in_files(detector, files, outputs, chosen.max_pixels, team, output)
@@ -177,6 +193,8 @@ def _checked_files(chosen: DetectOptions, videos: list[str], output: Output) -> 
         for name in videos:
             check_video(name)
         return []
+    if chosen.pace != ALL_FRAMES:
+        raise MisuseError("--every and --realtime apply to a video or a camera, not to images.")
     for name in chosen.images:
         if name.isdecimal() and not Path(name).exists():
             raise MisuseError(
@@ -239,11 +257,13 @@ def _print_video(
         output.note(
             nothing_found(done.best_rejected, detector.settings.score_threshold, detector.classes)
         )
+    dropped = "" if done.dropped is None else f", {counted(done.dropped, 'frame')} dropped"
     output.note(
         f"{counted(done.frames, 'frame')} in {done.seconds:.1f} s: "
-        f"{rate_of(done.frames / done.seconds, 'frame')}"
+        f"{rate_of(done.frames / done.seconds, 'frame')}{dropped}"
     )
-    output.print(f"Video: [bold]{escape(str(done.path))}[/]")
+    if done.frames:
+        output.print(f"Video: [bold]{escape(str(done.path))}[/]")
     _note_files(output, replace(chosen.outputs, json_path=done.json_path))
     if done.failure is not None:
         raise done.failure

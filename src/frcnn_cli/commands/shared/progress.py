@@ -70,7 +70,8 @@ def _clock(seconds: float) -> str:
 class _WordedProgress(Progress):
     """Progress of a task in one line, and its field `status` on the next one.
 
-    Terminals that have no room for a bar get lines that are broken between words.
+    Without a total, a bar shows nothing, and the status is in the same line. Terminals that have no
+    room for a bar get lines that are broken between words.
     """
 
     def get_renderables(self) -> Iterable[RenderableType]:
@@ -81,6 +82,10 @@ class _WordedProgress(Progress):
             title, values = Text(task.description), numbers(task)
             assert isinstance(values, Text)
             room = self.console.width - title.cell_len - values.cell_len - 2
+            if task.total is None and task.fields["status"]:
+                status = Text.from_markup(task.fields["status"], style="dim")
+                yield Text.assemble(title, " ", values, "  ", status)
+                continue
             if room < _SHORTEST_BAR:
                 yield Text.assemble(title, " ", values)
             else:

@@ -35,6 +35,29 @@ DETECTION_CASES = (
 
 
 @dataclass(frozen=True)
+class VideoCase:
+    """One case of detection in a video. scale: of the network; None is the model's own."""
+
+    name: str
+    source: str
+    scale: int | None = None
+    max_proposals: int | None = None
+
+    @property
+    def precision(self) -> Precision:
+        """No case is skipped: the precision of the model is chosen for the machine."""
+        return "float32"
+
+
+VIDEO_CASES = (
+    VideoCase("searched", "selective-search"),
+    VideoCase("tracked", "tracked"),
+    VideoCase("searched-small", "selective-search", 400, 150),
+    VideoCase("tracked-small", "tracked", 400, 150),
+)
+
+
+@dataclass(frozen=True)
 class TrainingCase:
     """One case of training. precision: of our step; the baseline always computes in float32."""
 

@@ -19,7 +19,7 @@ from frcnn_proposals.images import (
     read_image_bytes,
 )
 from frcnn_proposals.locking import OnWait
-from frcnn_proposals.sources.call import call_source, failure_message, load_files
+from frcnn_proposals.sources.call import call_source, failure_message, load_files, reject_per_stream
 from frcnn_proposals.store.destination import Destination
 from frcnn_proposals.store.provenance import Provenance
 
@@ -81,9 +81,10 @@ def propose_images(
     then not computed again; None does not wait.
     Raises InputError if two images have the same id, the store cannot be written, the file of a
     Precomputed source cannot be read, or another process writes the store and on_wait is None;
-    see also run_in_workers.
+    MisuseError for a source that is for videos; see also run_in_workers.
     """
     _reject_repeated_ids(images)
+    reject_per_stream(source)
     load_files(source)
     workers = usable_cores() if workers is None else workers
     progress = ProposeProgress(len(images))

@@ -8,6 +8,7 @@ one image.
 
 from __future__ import annotations
 
+import copy
 import multiprocessing
 import os
 import threading
@@ -17,9 +18,9 @@ from multiprocessing.util import Finalize
 
 from frcnn_cli.engine.proposals.workers import Worker, pickled_function
 from frcnn_cli.engine.settings import ProposalSettings
-from frcnn_proposals.base import Image, Proposals, Source, is_thread_safe
+from frcnn_proposals.base import Image, Proposals, Source, is_per_stream, is_thread_safe
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.sources.call import SourceError, call_source, load_files
+from frcnn_proposals.sources.call import SourceError, call_source, load_files, reject_per_stream
 from frcnn_proposals.sources.registry import make_source, parse_parameters
 from frcnn_proposals.wording import counted
 
@@ -32,11 +33,18 @@ class SourceCalls:
     """A function from image id and pixels to the checked proposals of `source` (see call_source).
 
     Any number of threads may call it. Worker processes are started when they are needed: as many as
-    there are calls at the same time. They end with close(), or with this object. Raises InputError
-    if the file of a Precomputed source cannot be read, or if the source cannot be pickled.
+    there are calls at the same time. They end with close(), or with this object. is_stream: the
+    images are the frames of one video; a source that remembers them is copied, so that it does not
+    remember those of another one, and must be called by one thread. Raises InputError if the file
+    of a Precomputed source cannot be read, or if the source cannot be pickled; MisuseError for a
+    source that remembers images if is_stream is False.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, is_stream: bool = False) -> None:
+        if not is_stream:
+            reject_per_stream(source)
+        elif is_per_stream(source):
+            source = copy.deepcopy(source)
         load_files(source)
         self._source = source
         self._processes = None if is_thread_safe(source) else _Processes(source)

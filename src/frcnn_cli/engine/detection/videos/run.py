@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-import os
+import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -11,7 +11,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import orjson
 
 from frcnn_cli.engine.detection.image import detect_image
@@ -21,7 +20,9 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import coco_entries
 from frcnn_cli.engine.detection.run import Detector
 from frcnn_cli.engine.detection.texts import CSV_HEADER, csv_rows, start_yolo_folder
-from frcnn_cli.engine.detection.video import Frame, Video, opened_video
+from frcnn_cli.engine.detection.videos.frames import Frame, Video, opened_video
+from frcnn_cli.engine.detection.videos.pace import ALL_FRAMES, Pace
+from frcnn_cli.engine.detection.videos.writer import video_file
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.interrupt import stop_between_steps
 from frcnn_cli.engine.drawing.detections import draw_detections
@@ -31,18 +32,13 @@ from frcnn_cli.engine.proposals.source_calls import Propose, SourceCalls, clippe
 from frcnn_cli.engine.records import Detections, highest
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
-from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.base import Proposals, Source, is_per_stream
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.files import reject_same_file, unfinished_file, whole_file
+from frcnn_proposals.files import reject_same_file, whole_file
 from frcnn_proposals.sources.call import failure_message
 from frcnn_proposals.wording import counted
 
 SUFFIX = ".mp4"
-_CODEC = "mp4v"  # MPEG-4, which every build of OpenCV can write
-# If a camera stalls, its last frame is repeated for at most this time, in seconds.
-_LONGEST_PAUSE = 10.0
-
-Write = Callable[[Frame, Image], None]
 
 
 @dataclass
@@ -52,7 +48,8 @@ class VideoDetections:
     path: the annotated video. json_path: its detections. objects: number of detections per
     class. failure: the error that ended the video. interrupted: whether Ctrl-C ended it. clipped:
     number of proposals that reached outside the frames. best_rejected: the highest score in the
-    frames in which no score reached the threshold.
+    frames in which no score reached the threshold. dropped: number of frames that arrived while the
+    detector was busy; None if none is dropped.
     """
 
     path: Path
@@ -64,6 +61,7 @@ class VideoDetections:
     interrupted: bool = False
     clipped: int = 0
     best_rejected: float | None = None
+    dropped: int | None = None
 
 
 def detect_in_video(
@@ -72,22 +70,24 @@ def detect_in_video(
     folder: Path,
     outputs: DetectionOutputs | None = None,
     reporter: Reporter = SILENT,
+    pace: Pace = ALL_FRAMES,
 ) -> VideoDetections:
     """Detect frame by frame, and write the annotated video and its detections into `folder`.
 
-    name: a video file or a camera (`0` or `camera:0`). outputs: other outputs; the JSON file has
-    the name of the video by default, and crops and YOLO texts are named NAME-FRAME. For a truncated
-    video, or after Ctrl-C, the output files are complete up to the last good frame. Raises
-    InputError if no frame is good.
+    name: a video file or a camera (`0`, `camera:0` or an address). outputs: other outputs; the JSON
+    file has the name of the video by default, and crops and YOLO texts are named NAME-FRAME. pace:
+    the frames to process. For a truncated video, or after Ctrl-C, the output files are complete up
+    to the last good frame. Raises InputError if no frame is good.
     """
     outputs = replace(outputs or DetectionOutputs(), annotated=None)
-    with opened_video(name) as (video, frames):
+    with opened_video(name, pace) as (video, frames):
         classes = detector.loaded.classes
         warn_of_missing_letters(reporter, classes)
         model = prepare_model(detector.loaded.model, detector.loaded.precision)
-        propose = SourceCalls(detector.source)
-        found = detect_frames(model, frames, propose, detector.settings)
-        stem = video.name.replace(" ", "-") if video.is_camera else Path(name).stem
+        propose = SourceCalls(detector.source, is_stream=True)
+        ahead = frames_ahead(detector.source, pace)
+        found = detect_frames(model, frames, propose, detector.settings, ahead)
+        stem = video.stem
         path = folder / f"{stem}{SUFFIX}"
         done = VideoDetections(path, outputs.json_path or folder / f"{stem}.json")
         reject_same_file(name, path)
@@ -99,10 +99,11 @@ def detect_in_video(
             closing(propose),
             whole_file(done.json_path) as file,
             _csv_file(outputs.csv_path) as write_rows,
-            video_file(path, video) as write,
+            video_file(path, video, pace.every) as write,
             stop_between_steps() as stop,
-            reporter.progress("Detecting", video.frames, unit="frames") as advance,
+            reporter.progress("Detecting", _expected(video, pace), unit="frames") as advance,
         ):
+            frames.is_stopped = lambda: stop.made
             file.write(b"[")
             try:
                 for frame, proposals, every_detection in found:
@@ -119,7 +120,11 @@ def detect_in_video(
                     done.frames += 1
                     done.clipped += proposals.clipped
                     done.best_rejected = highest((done.best_rejected, detections.best_rejected))
-                    advance(1, counted(len(detections), "object"))
+                    status = counted(len(detections), "object")
+                    if pace.realtime:
+                        done.dropped = frames.dropped
+                        status += f", {done.dropped} dropped"
+                    advance(1, status)
                     if stop.made:
                         break
             except InputError as error:
@@ -133,6 +138,13 @@ def detect_in_video(
     return done
 
 
+def _expected(video: Video, pace: Pace) -> int | None:
+    """The number of frames to process; None if it is not known."""
+    if video.frames is None or pace.realtime:
+        return None
+    return math.ceil(video.frames / pace.every)
+
+
 @contextmanager
 def _csv_file(path: Path | None) -> Iterator[Callable[[bytes], object]]:
     """A function that writes rows; without a path, one that does nothing."""
@@ -144,15 +156,25 @@ def _csv_file(path: Path | None) -> Iterator[Callable[[bytes], object]]:
         yield file.write
 
 
+def frames_ahead(source: Source, pace: Pace = ALL_FRAMES) -> int:
+    """The number of threads that compute proposals of the next frames.
+
+    One, if they must be in order, or if waiting makes frames older than they need to be.
+    """
+    return 1 if pace.realtime or is_per_stream(source) else usable_cores()
+
+
 def detect_frames(
     model: FastRCNN,
     frames: Iterator[Frame],
     propose: Propose,
     settings: DetectSettings,
+    ahead: int,
 ) -> Iterator[tuple[Frame, Proposals, Detections]]:
     """Yield each frame with its proposals and detections, in order.
 
-    Threads call `propose` a few frames ahead. The image id of a frame is its number, in six digits.
+    As many threads as `ahead` call `propose` for the next frames; with one, in their order. The
+    image id of a frame is its number, in six digits.
     If a frame cannot be read or its proposals cannot be computed, raises InputError after all
     frames before it.
     """
@@ -164,7 +186,7 @@ def detect_frames(
             raise InputError(failure_message(f"frame {frame.index}", error)) from error
 
     failures: list[InputError] = []
-    for frame, proposals in prefetch(proposed, _until_failure(frames, failures), usable_cores()):
+    for frame, proposals in prefetch(proposed, _until_failure(frames, failures), ahead):
         yield frame, proposals, detect_image(model, frame.image, proposals, settings)
     if failures:
         raise failures[0]
@@ -176,56 +198,3 @@ def _until_failure(frames: Iterator[Frame], failures: list[InputError]) -> Itera
         yield from frames
     except InputError as error:
         failures.append(error)
-
-
-@contextmanager
-def video_file(path: Path, video: Video) -> Iterator[Write]:
-    """Open a video for writing; yields a function that writes the image (H, W, 3) of a frame.
-
-    Images are RGB and have the size of `video`. Frames of a camera are repeated, so that the video
-    plays in real time. The file gets its name when the block ends without an error; a file
-    without frames is removed. Raises InputError if the video cannot be written completely.
-    """
-    size = (video.width, video.height)
-    codec = cv2.VideoWriter.fourcc(*_CODEC)
-    written = 0
-
-    def write(frame: Frame, image: Image) -> None:
-        nonlocal written
-        bgr = cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
-        for _ in range(_copies(frame, written, video)):
-            writer.write(bgr)
-            written += 1
-
-    with unfinished_file(path) as partial:
-        writer = cv2.VideoWriter(str(partial), cv2.CAP_FFMPEG, codec, video.rate, size)
-        try:
-            if not writer.isOpened():
-                shown = f"{size[0]} x {size[1]} pixels"
-                raise InputError(f"{path}: a video of {shown} cannot be written")
-            yield write
-        finally:
-            writer.release()
-        if written:
-            _check(partial, path, written)
-            os.replace(partial, path)
-
-
-def _copies(frame: Frame, written: int, video: Video) -> int:
-    if not video.is_camera:
-        return 1
-    due = round(frame.seconds * video.rate) + 1 - written
-    return min(max(1, due), round(_LONGEST_PAUSE * video.rate) + 1)
-
-
-def _check(partial: Path, path: Path, written: int) -> None:
-    """Check the number of written frames: OpenCV does not report a full disk."""
-    capture = cv2.VideoCapture(str(partial), cv2.CAP_FFMPEG)
-    try:
-        found = capture.get(cv2.CAP_PROP_FRAME_COUNT) if capture.isOpened() else 0
-    finally:
-        capture.release()
-    if found < written:
-        raise InputError(
-            f"{path}: only {found:.0f} of {written} frames were written. Check for a full disk."
-        )
