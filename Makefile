@@ -7,7 +7,8 @@
 #                     which it installs
 # make results-quick  run the shortest comparison of docs/results.md, on the VOC data in FRCNN_DATA:
 #                     half an hour
-# make results        run all comparisons of docs/results.md: hours
+# make results        run four comparisons of docs/results.md three times as long, with two seeds: hours
+# make results-others run the other comparisons of docs/results.md: hours
 # make pictures       draw the detections of MODEL on the photographs of the README
 # make results-pictures  draw the pictures of docs/results.md with MODEL, on the VOC data in FRCNN_DATA
 # make test-hostile   test bad input, fuzzing, killed processes, full disks
@@ -43,7 +44,7 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --d
 FUZZED ?= fuzzed
 SECONDS ?= 600
 
-.PHONY: setup demo test results-quick results pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-install test-portable test-cuda test-sanitizer test-abi clean
+.PHONY: setup demo test results-quick results results-others pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-install test-portable test-cuda test-sanitizer test-abi clean
 
 setup: $(VENV)/.ready
 
@@ -124,7 +125,7 @@ test-web: setup
 				apt-cache pkgnames fonts-liberation-sans-narrow) >/dev/null; }
 	FRCNN_WEB=1 $(BIN)/python -m pytest -m web tests/web
 
-results-quick results: setup
+results-quick results results-others: setup
 	FRCNN=$(FRCNN) docs/results/comparisons.sh $@ $(RESULTS)
 	$(BIN)/python docs/results/table.py $(RESULTS)
 

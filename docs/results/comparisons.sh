@@ -1,20 +1,28 @@
 #!/usr/bin/env bash
-# comparisons.sh [results-quick|results] [FOLDER]: the paper's comparisons with a short schedule.
+# comparisons.sh [results-quick|results|results-others] [FOLDER]: the paper's comparisons.
 #
 # Trains on train and evaluates on val of the VOC data in $FRCNN_DATA; the test split is not read.
-# results-quick trains one model and evaluates it in several ways, which takes half an hour on two
-# cores with instructions for bfloat16, and longer on others. Both resume after an interruption.
-# docs/results/table.py prints the existing results.
+#   results-quick   one model of 1,000 iterations, evaluated in several ways: half an hour
+#   results         four comparisons with 3,000 iterations, seeds 0 and 1
+#   results-others  comparisons of backbones, proposals and ranks, 1,000 iterations, seed 0
+# All of them skip what exists and resume what was interrupted, so that a second call repeats
+# nothing. docs/results/table.py prints the existing results.
 set -euo pipefail
-target=${1:-results-quick} runs=${2:-results} frcnn=${FRCNN:-frcnn}
-proposals=${PROPOSALS:-$runs/selective-search.proposals}
-opencv=${OPENCV_PROPOSALS:-$runs/opencv.proposals} dense=$runs/dense.proposals
-schedule=(--backbone efficientnet_lite0 --variant one-head --split train
-          --iterations 1000 --scale 400 --set 'sampling.scales=[]'
-          --set schedule.decay=step --set train.averaging=0
-          --set detect.box_voting=0 --set detect.nms_iou=0.3 --set detect.max_per_class=100
-          --checkpoint-every 250)
-mkdir -p "$runs"
+target=${1:-results-quick} folder=${2:-results} frcnn=${FRCNN:-frcnn}
+proposals=${PROPOSALS:-$folder/selective-search.proposals}
+opencv=${OPENCV_PROPOSALS:-$folder/opencv.proposals} dense=$folder/dense.proposals
+# The schedule of lite. The paper has one head, suppression at 0.3 and no box voting.
+paper=(--backbone efficientnet_lite0 --variant one-head --split train --scale 400
+       --set detect.nms_iou=0.3 --set detect.box_voting=0 --set detect.max_per_class=100
+       --checkpoint-every 250)
+one_scale=(--set 'sampling.scales=[]')  # it would replace the scales of the variant multiscale
+
+# use FOLDER ITERATIONS SEED: the folder and schedule of the next runs
+use() {
+	runs=$1
+	schedule=("${paper[@]}" --iterations "$2" --seed "$3")
+	mkdir -p "$runs"
+}
 
 # propose FILE [OPTION ...]: compute proposals of train and val, unless FILE exists
 propose() { test -e "$1" || "$frcnn" propose voc2007 --split trainval --out "$@"; }
@@ -28,16 +36,29 @@ learn() {
 	"$frcnn" train voc2007 "${schedule[@]}" --proposals "$file" --allow-mismatch --out "$run" "$@"
 }
 
-# score NAME RUN FILE [OPTION ...]: evaluate RUN on val and write NAME.json
+# score NAME RUN FILE [OPTION ...]: evaluate RUN on val; NAME.json, and detections for intervals
 score() {
 	local results=$runs/$1.json run=$runs/$2 file=$3
+	local found=${results%.json}.detections.json
 	shift 3
-	test -e "$results" || "$frcnn" eval "$run" voc2007 --split val \
+	test -e "$results" || "$frcnn" eval "$run" voc2007 --split val --save-detections "$found" \
 		--proposals "$file" --allow-mismatch --json "$results" "$@"
 }
 
 # compare NAME FILE [OPTION ...]: train and evaluate
 compare() { learn "$@"; score "$1" "$1" "$2"; }
+
+# four: the comparisons with fixed layers, single tasks, SVMs and several scales
+four() {
+	compare base "$proposals" "${one_scale[@]}"
+	score boxes-left base "$proposals" --no-box-regression
+	compare fc-only "$proposals" "${one_scale[@]}" --variant fc-only
+	compare no-bbox-reg "$proposals" "${one_scale[@]}" --variant no-bbox-reg
+	# The network of the base, unchanged by one step at a negligible rate, then SVMs on its fc7.
+	compare svm "$proposals" "${one_scale[@]}" --variant svm --init "$runs/base" \
+		--iterations 1 --learning-rate 1e-12 --set train.averaging=0
+	compare multiscale "$proposals" --variant multiscale
+}
 
 # compress NAME FILE: evaluate with fc6 and fc7 at rank 64 and write NAME-64.json
 compress() {
@@ -46,32 +67,41 @@ compress() {
 	score "$1-64" "$1/rank-64.safetensors" "$2"
 }
 
-propose "$proposals"
-compare base "$proposals"
-score base-boxes-left base "$proposals" --no-box-regression
-score base-voting base "$proposals" --box-voting 0.5
-test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val \
-	--proposals "$proposals" --allow-mismatch --sweep proposals=300,1000,2000 \
-	--plot "$runs/sweep.png" --json "$runs/sweep.json"
-if test "$target" = results-quick; then exit; fi
+quick() {
+	compare base "$proposals" "${one_scale[@]}"
+	score boxes-left base "$proposals" --no-box-regression
+	score voting base "$proposals" --box-voting 0.5
+	test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val \
+		--proposals "$proposals" --allow-mismatch --sweep proposals=300,1000,2000 \
+		--plot "$runs/sweep.png" --json "$runs/sweep.json"
+}
 
-for larger in efficientnet_lite1 efficientnet_lite2; do
-	compare "$larger" "$proposals" --backbone "$larger"
-done
-compare fc-only "$proposals" --variant fc-only
-# The first stage is the run without box regression, to the bit; the second adds the box layer.
-compare stagewise "$proposals" --variant stagewise
-score no-bbox-reg stagewise "$proposals" --no-box-regression
-compare multiscale "$proposals" --variant multiscale
-compare 300 "$proposals" --set train.proposals=300 --set detect.proposals=300
-compare 1000 "$proposals" --set train.proposals=1000 --set detect.proposals=1000
-# The network of the base, unchanged by one step at a negligible rate, then SVMs on its fc7.
-compare svm "$proposals" --variant svm --init "$runs/base" --iterations 1 --learning-rate 1e-12
-propose "$opencv" --source opencv-selective-search
-compare opencv "$opencv"
-# Evaluating about 45,000 boxes per image takes too long without a compressed head; so both are
-# compressed.
-propose "$dense" --source dense
-learn dense "$dense" --variant dense
-compress base "$proposals"
-compress dense "$dense"
+others() {
+	local larger
+	for larger in efficientnet_lite1 efficientnet_lite2; do
+		compare "$larger" "$proposals" "${one_scale[@]}" --backbone "$larger"
+	done
+	# The first stage is the run without box regression; the second adds the box layer.
+	compare stagewise "$proposals" "${one_scale[@]}" --variant stagewise
+	for count in 300 1000; do
+		compare "$count" "$proposals" "${one_scale[@]}" \
+			--set "train.proposals=$count" --set "detect.proposals=$count"
+	done
+	propose "$opencv" --source opencv-selective-search
+	compare opencv "$opencv" "${one_scale[@]}"
+	# Evaluating about 45,000 boxes per image takes too long without a compressed head; so both
+	# are compressed.
+	propose "$dense" --source dense
+	learn dense "$dense" "${one_scale[@]}" --variant dense
+	compress base "$proposals"
+	compress dense "$dense"
+}
+
+mkdir -p "$folder"
+propose "$proposals"
+case $target in
+results-quick) use "$folder/quick" 1000 0; quick ;;
+results) for seed in 0 1; do use "$folder/seed-$seed" 3000 "$seed"; four; done ;;
+results-others) use "$folder/quick" 1000 0; quick; others ;;
+*) echo "Unknown target $target." >&2; exit 2 ;;
+esac

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 from pathlib import Path
 
 import click
 import pytest
-from click.testing import CliRunner
 from documented import (
     COMMAND,
     REPOSITORY,
     Shown,
     block_lines,
+    error_of,
     in_blocks,
     in_helps,
     in_sentences,
@@ -33,14 +31,6 @@ SHOWN = [
     *in_helps(),
     *(shown for page in pages() for shown in (*in_blocks(page), *in_sentences(page))),
 ]
-
-
-def error_of(words: tuple[str, ...]) -> str:
-    """The error for an invalid command line, else an empty text; no command is run."""
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(click.Command, "invoke", lambda *_: None)
-        result = CliRunner().invoke(cli, words)
-    return "" if result.exit_code == 0 else result.output or repr(result.exception)
 
 
 @pytest.mark.parametrize("shown", SHOWN, ids=str)
@@ -78,18 +68,3 @@ def test_documented_make_targets_exist(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     documented = re.findall(r"(?:^    |`)make ([a-z-]+)(?:`|\s+#|$)", text, re.M)
     assert set(documented) <= set(targets)
-
-
-def test_the_comparison_script_runs_valid_commands(tmp_path: Path) -> None:
-    """Run the script with a command that only records its arguments."""
-    script, given = REPOSITORY / "docs" / "results" / "comparisons.sh", tmp_path / "given"
-    pen = tmp_path / "frcnn"
-    pen.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" >> {given}; echo >> {given}\n")
-    pen.chmod(0o755)
-    subprocess.run(
-        ["bash", script, "all", tmp_path / "results"],
-        env={**os.environ, "FRCNN": str(pen)}, check=True, capture_output=True, timeout=60,
-    )  # fmt: skip
-    commands = [tuple(line.split("\0")[:-1]) for line in given.read_text().splitlines()]
-    assert len(commands) > 20
-    assert [words for words in commands if error_of(words)] == []

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import click
+import pytest
+from click.testing import CliRunner
 
 from frcnn_cli.cli import cli
 from frcnn_cli.reference import commands_below
@@ -149,3 +151,11 @@ def filled(words: Iterable[str]) -> tuple[str, ...]:
     """Replace placeholders such as FORMAT by values, and include optional words such as [NAME]."""
     bare = (word.strip("[]") for word in words if word.strip("[]") != "...")
     return tuple(PLACEHOLDERS.get(word, word) for word in bare)
+
+
+def error_of(words: tuple[str, ...]) -> str:
+    """The error for an invalid command line, else an empty text; no command is run."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(click.Command, "invoke", lambda *_: None)
+        result = CliRunner().invoke(cli, words)
+    return "" if result.exit_code == 0 else result.output or repr(result.exception)
