@@ -1,5 +1,7 @@
 """The SVM compared with a solver of another kind, and with solutions by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy.optimize import minimize
@@ -64,6 +66,24 @@ def test_positive_weight_repeats_positives() -> None:
         np.repeat(positives, 3, 0), negatives, SvmSettings(c=0.05, positive_weight=1.0)
     )
     assert weighted.weights == pytest.approx(repeated.weights, abs=5e-3)
+
+
+def test_few_objects_count_as_much_as_many() -> None:
+    """A class with a third of the objects: as if each of them were there three times."""
+    generator = np.random.default_rng(1)
+    positives = generator.normal(0.3, 1.0, (20, 3)).astype(np.float32)
+    negatives = generator.normal(-0.3, 1.0, (60, 3)).astype(np.float32)
+    settings = SvmSettings(c=0.01, iterations=100_000)
+    few = fit_linear_svm(positives, negatives, replace(settings, objects=60))
+    repeated = fit_linear_svm(np.repeat(positives, 3, 0), negatives, settings)
+    assert few.weights == pytest.approx(repeated.weights, abs=5e-3)
+    assert few.bias == pytest.approx(repeated.bias, abs=5e-3)
+
+
+def test_many_objects_keep_their_weight() -> None:
+    settings = SvmSettings(objects=60)
+    assert [settings.weight_of(count) for count in (15, 60, 600)] == [8, 2, 2]
+    assert SvmSettings().weight_of(1) == 2
 
 
 def test_without_positives_or_negatives_margins_are_constant() -> None:

@@ -7,13 +7,16 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from sklearn.svm import LinearSVC
 from torch import nn
 
 from frcnn_cli.engine.detection.dataset import detect_dataset
 from frcnn_cli.engine.detection.image import score_boxes
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.network.transforms import batch_images, batch_rois, image_tensor
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import DetectSettings, SvmSettings, TrainSettings
+from frcnn_cli.engine.settings.svm import SVM_OBJECTS
 from frcnn_cli.engine.training.svm import fit_svms, negatives_of
 from frcnn_proposals.base import Proposals
 
@@ -58,6 +61,25 @@ def model(small_model: FastRCNN) -> FastRCNN:
     return small_model
 
 
+def pixels(record: ImageRecord) -> np.ndarray:
+    return np.asarray(PIL.Image.open(record.path))
+
+
+@torch.inference_mode()
+def fc7(model: FastRCNN, record: ImageRecord, boxes: np.ndarray) -> np.ndarray:
+    """fc7 of boxes, (R, D)."""
+    tensor, factor = image_tensor(pixels(record), model.architecture.preprocessing)
+    features = model.eval().features(batch_images([tensor]))
+    return model.fc7_of(model.pool(features, batch_rois([boxes], [factor]))).numpy()
+
+
+def margins_of_objects(model: FastRCNN, record: ImageRecord) -> np.ndarray:
+    """The margins of both squares, each of its own class, (2,)."""
+    assert record.truth is not None
+    scores, _ = score_boxes(model, pixels(record), Proposals(record.truth.boxes))
+    return scores[:, 1:].diagonal().numpy()
+
+
 def test_only_the_squares_are_found(
     model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
 ) -> None:
@@ -73,6 +95,46 @@ def test_only_the_squares_are_found(
         order = np.argsort(found[record.image_id].labels)
         assert found[record.image_id].labels[order].tolist() == [1, 2]
         assert np.array_equal(found[record.image_id].boxes[order], record.truth.boxes)
+
+
+def test_few_objects_reach_the_default_threshold(
+    model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
+) -> None:
+    """With 8 objects per class, R-CNN's constants leave most of them below it."""
+    above = {}
+    for objects in (0, SVM_OBJECTS):
+        settings = TrainSettings(classifier="svm", svm=SvmSettings(objects=objects))
+        fit_svms(model, squares, proposals, settings)
+        margins = [margins_of_objects(model, record) for record in squares.images]
+        above[objects] = (np.concatenate(margins) > 0).mean()
+    assert above[0] < 0.5
+    assert above[SVM_OBJECTS] == 1
+
+
+@pytest.mark.parametrize("objects", [0, SVM_OBJECTS])
+def test_it_agrees_with_liblinear_on_all_negatives(
+    objects: int, model: FastRCNN, squares: Dataset, proposals: dict[str, Proposals]
+) -> None:
+    """Mining, the scale of the features and the score layer change nothing in the margins."""
+    truths = [record.truth for record in squares.images if record.truth is not None]
+    features = [fc7(model, record, CELLS) for record in squares.images]
+    scale = 20 / np.linalg.norm(np.concatenate(features), axis=1).mean()
+    settings = SvmSettings(c=0.01, objects=objects, iterations=20_000)
+    fit_svms(model, squares, proposals, TrainSettings(classifier="svm", svm=settings))
+    for label in (1, 2):
+        positive = [(t.boxes[label - 1] == CELLS).all(axis=1) for t in truths]
+        is_positive = np.concatenate(positive)
+        weight = 2 * max(1, objects / is_positive.sum())
+        svm = LinearSVC(C=0.01, loss="hinge", class_weight={1: weight}, intercept_scaling=10,
+                        max_iter=100_000, tol=1e-6, random_state=0)  # fmt: skip
+        everything = np.concatenate(features) * scale
+        svm.fit(everything, np.where(is_positive, 1, -1))
+        margins = [
+            score_boxes(model, pixels(record), Proposals(CELLS))[0][:, label]
+            for record in squares.images
+        ]
+        expected = svm.decision_function(everything)
+        assert np.concatenate(margins) == pytest.approx(expected, abs=0.02)
 
 
 def test_scores_are_margins(

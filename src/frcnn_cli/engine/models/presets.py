@@ -18,6 +18,7 @@ from frcnn_cli.engine.settings import (
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.network import usual_threshold
 from frcnn_cli.engine.settings.overrides import Override
+from frcnn_cli.engine.settings.svm import SVM_OBJECTS
 from frcnn_cli.engine.settings.training import CASCADE_IOU, RANKED_ROIS
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.suggestions import did_you_mean
@@ -121,7 +122,11 @@ VARIANTS = (
     Variant(
         "svm",
         "one SVM per class on fc7 instead of softmax (5.4)",
-        lambda _: {"train.classifier": "svm", "train.cascade_iou": 0.0},
+        lambda _: {
+            "train.classifier": "svm",
+            "train.cascade_iou": 0.0,
+            "svm.objects": SVM_OBJECTS,
+        },
     ),
     Variant(
         "cascade",

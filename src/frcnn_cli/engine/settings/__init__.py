@@ -6,7 +6,8 @@ Defaults are those of the paper where it states them; `docs/training.md` lists t
 from frcnn_cli.engine.settings.detection import DetectSettings, Precision, PrecisionChoice
 from frcnn_cli.engine.settings.experiment import DataSettings, Experiment, ProposalSettings
 from frcnn_cli.engine.settings.network import Architecture, Classifier, Preprocessing
-from frcnn_cli.engine.settings.training import Sampling, Schedule, SvmSettings, TrainSettings
+from frcnn_cli.engine.settings.svm import SvmSettings
+from frcnn_cli.engine.settings.training import Sampling, Schedule, TrainSettings
 from frcnn_cli.engine.settings.weak import WeakSettings
 
 __all__ = [

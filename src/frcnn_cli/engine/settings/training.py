@@ -15,6 +15,7 @@ from frcnn_cli.engine.settings.checks import (
 )
 from frcnn_cli.engine.settings.detection import PrecisionChoice
 from frcnn_cli.engine.settings.network import Classifier
+from frcnn_cli.engine.settings.svm import SvmSettings
 from frcnn_cli.engine.settings.weak import WEAK, WeakSettings
 
 Strategy = Literal["hierarchical", "roi-centric"]
@@ -147,39 +148,6 @@ class Schedule:
         if iteration >= self.step_at * self.iterations:
             rate *= self.gamma
         return rate
-
-
-@dataclass(frozen=True)
-class SvmSettings:
-    """One linear SVM per class on fc7, trained as in R-CNN (paper, section 5.4).
-
-    Positives are the ground-truth boxes; negatives are the proposals whose IoU with every object
-    of the class is less than negative_iou. c: weight of the hinge losses relative to the squared
-    norm of the weights. positive_weight: factor for the losses of positives. feature_norm: mean
-    norm to which features are scaled. bias_feature: value of the constant feature for the bias.
-    passes: passes over the images to mine hard negatives. retrain_after: number of new hard
-    negatives after which an SVM is fitted again. iterations: iterations of the solver per fit.
-    All defaults are those of R-CNN.
-    """
-
-    c: float = 0.001
-    positive_weight: float = 2.0
-    negative_iou: float = 0.3
-    feature_norm: float = 20.0
-    bias_feature: float = 10.0
-    passes: int = 1
-    retrain_after: int = 2000
-    iterations: int = 1000
-
-    def __post_init__(self) -> None:
-        for name in ("c", "positive_weight", "feature_norm", "bias_feature"):
-            check_positive(getattr(self, name), f"the SVMs' {name}")
-        check(
-            0 < self.negative_iou <= 1,
-            f"the SVMs' negative_iou is {self.negative_iou}; it must be in 0..1",
-        )
-        for name in ("passes", "retrain_after", "iterations"):
-            check_least(getattr(self, name), 1, f"the SVMs' {name}")
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ def fit_linear_svm(
     """Fit an SVM to features (P, D) and (N, D): hinge loss, squared norm of the weights.
 
     Minimises 0.5 (|w|^2 + v^2) + c sum_i k_i max(0, 1 - y_i (w . x_i + v B)), where k is
-    positive_weight for positives and 1 for negatives, B = bias_feature, and the bias is v B.
+    settings.weight_of(P) for positives and 1 for negatives, B = bias_feature, and the bias is v B.
     Without positives all margins are -1; without negatives all are 1.
     """
     # The import takes a second, which only runs that fit SVMs should spend.
@@ -53,7 +53,7 @@ def fit_linear_svm(
     solver = LinearSVC(
         loss="hinge",
         C=settings.c,
-        class_weight={1: settings.positive_weight},
+        class_weight={1: settings.weight_of(len(positives))},
         intercept_scaling=settings.bias_feature,
         max_iter=settings.iterations,
         tol=_TOLERANCE,
