@@ -48,15 +48,22 @@ score() {
 # compare NAME FILE [OPTION ...]: train and evaluate
 compare() { learn "$@"; score "$1" "$1" "$2"; }
 
+# svms NAME [OPTION ...]: the network of the base, unchanged by one step at a negligible rate, then
+# SVMs on its fc7
+svms() {
+	local name=$1
+	shift
+	compare "$name" "$proposals" "${one_scale[@]}" --init "$runs/base" \
+		--iterations 1 --learning-rate 1e-12 --set train.averaging=0 "$@"
+}
+
 # four: the comparisons with fixed layers, single tasks, SVMs and several scales
 four() {
 	compare base "$proposals" "${one_scale[@]}"
 	score boxes-left base "$proposals" --no-box-regression
 	compare fc-only "$proposals" "${one_scale[@]}" --variant fc-only
 	compare no-bbox-reg "$proposals" "${one_scale[@]}" --variant no-bbox-reg
-	# The network of the base, unchanged by one step at a negligible rate, then SVMs on its fc7.
-	compare svm "$proposals" "${one_scale[@]}" --variant svm --init "$runs/base" \
-		--iterations 1 --learning-rate 1e-12 --set train.averaging=0
+	svms svm --variant svm
 	compare multiscale "$proposals" --variant multiscale
 }
 
@@ -87,6 +94,8 @@ others() {
 		compare "$count" "$proposals" "${one_scale[@]}" \
 			--set "train.proposals=$count" --set "detect.proposals=$count"
 	done
+	svms svm --variant svm
+	svms svm-r-cnn --set train.classifier=svm # R-CNN's weight of positives in every class
 	propose "$opencv" --source opencv-selective-search
 	compare opencv "$opencv" "${one_scale[@]}"
 	# Evaluating about 45,000 boxes per image takes too long without a compressed head; so both

@@ -22,6 +22,7 @@ ROWS = {
     "no-bbox-reg": "only classes learned",
     "stagewise": "box layer learned after the rest",
     "svm": "SVMs on fc7",
+    "svm-r-cnn": "SVMs on fc7, R-CNN's weight of positives",
     "multiscale": "five scales",
     "efficientnet_lite1": "efficientnet_lite1",
     "efficientnet_lite2": "efficientnet_lite2",
