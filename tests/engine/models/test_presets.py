@@ -8,6 +8,7 @@ from frcnn_cli.engine.models.presets import PRESETS, VARIANTS, base_experiment, 
 from frcnn_cli.engine.settings import Experiment, Preprocessing
 from frcnn_cli.engine.settings.network import Resize
 from frcnn_cli.engine.settings.overrides import override
+from frcnn_cli.engine.settings.svm import SVM_OBJECTS, SvmSettings
 from frcnn_proposals.errors import MisuseError
 
 
@@ -74,6 +75,11 @@ def test_each_variant_changes_the_setting_in_its_name() -> None:
     assert experiment("lite", "dense").proposals.source == "dense"
     assert experiment("lite", "dense").train.proposals > 45_000
     assert experiment("lite", "dense-beside").proposals.source == "selective-search+dense"
+
+
+def test_svms_of_the_paper_have_the_constants_of_r_cnn() -> None:
+    assert experiment("paper-l", "svm").train.svm == SvmSettings()
+    assert experiment("lite", "svm").train.svm.objects == SVM_OBJECTS
 
 
 @pytest.mark.parametrize("preset", [preset.name for preset in PRESETS])
