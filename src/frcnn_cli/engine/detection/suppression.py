@@ -118,7 +118,7 @@ def vote_boxes(
     detections.
     """
     voted = kept.clone()
-    for label in labels.unique():
+    for label in sorted(set(labels.tolist())):
         rows = torch.nonzero(labels == label).squeeze(1)
         own = torch.nonzero(box_labels == label).squeeze(1)
         for block in blocks(len(rows), len(own)):

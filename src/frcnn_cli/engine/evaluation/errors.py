@@ -94,7 +94,8 @@ class Diagnosis:
 
     def of(self, kind: str) -> NDArray[np.bool_]:
         """(D,): whether each detection is of this kind, 'right' or 'ignored'."""
-        return self.outcome == OUTCOMES.index(kind)
+        is_of: NDArray[np.bool_] = self.outcome == OUTCOMES.index(kind)
+        return is_of
 
 
 def analyse_errors(
@@ -104,7 +105,8 @@ def analyse_errors(
     diagnosis = diagnose(truth, detections)
     counts = np.zeros((len(classes) + 1, len(OUTCOMES)), np.int64)
     np.add.at(counts, (detections.label, diagnosis.outcome), 1)
-    np.add.at(counts, (truth.label[diagnosis.missed], OUTCOMES.index("missed")), 1)
+    missed = np.bincount(truth.label[diagnosis.missed], minlength=len(counts))
+    counts[:, OUTCOMES.index("missed")] = missed
     per_class = [
         ClassErrors(name, **{kind: int(row[OUTCOMES.index(kind)]) for kind in (RIGHT, *KINDS)})
         for name, row in zip(classes, counts[1:], strict=True)
