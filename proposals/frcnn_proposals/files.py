@@ -6,12 +6,13 @@ import errno
 import fcntl
 import glob
 import itertools
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from frcnn_proposals.errors import NO_ROOM, InputError, MisuseError
 from frcnn_proposals.reading import is_endless
@@ -158,6 +159,29 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write `content` to `path` completely or not at all."""
     with whole_file(path) as file:
         file.write(content)
+
+
+def write_parts(path: Path, parts: Iterable[bytes]) -> None:
+    """Write `parts` to `path` one by one, so that only one is in memory: all of them or none."""
+    with whole_file(path) as file:
+        file.writelines(parts)
+
+
+def write_json_list(path: Path, groups: Iterable[list[Any]], indent: int | None = None) -> None:
+    """Write the items of all groups as one JSON list and a line feed, one group in memory."""
+    write_parts(path, _json_list(groups, indent))
+
+
+def _json_list(groups: Iterable[list[Any]], indent: int | None) -> Iterator[bytes]:
+    """The bytes of `json.dumps(list, indent=indent)`, group by group."""
+    end = "]" if indent is None else "\n]"
+    separator, start = ", " if indent is None else ",", "["
+    for group in groups:
+        if group:
+            text = json.dumps(group, indent=indent).removesuffix(end)
+            yield (start + text[1:]).encode()
+            start = separator
+    yield b"[]\n" if start == "[" else f"{end}\n".encode()
 
 
 def unused_file(path: Path) -> Path:

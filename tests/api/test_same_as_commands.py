@@ -71,6 +71,7 @@ def test_detect_writes_the_same_files(at_home: Path, tmp_path: Path) -> None:
         ("", {}),
         ("--top-k 5 --tta flip --split val", {"top_k": 5, "flip": True, "split": "val"}),
         ("--proposals shapes.proposals", {"proposals": Path("shapes.proposals")}),
+        ("--no-coco", {"coco": False}),
     ],
 )
 def test_evaluate(options: str, keywords: dict[str, Any], at_home: Path, tmp_path: Path) -> None:
@@ -84,7 +85,8 @@ def test_evaluate(options: str, keywords: dict[str, Any], at_home: Path, tmp_pat
     assert json.loads(json.dumps(evaluation.to_json())) == json.loads(results.read_text())
     assert own.read_bytes() == found.read_bytes()
     split = keywords.get("split")
-    of_file = frcnn.evaluate_detections(own, "shapes", split=split).to_json()
+    coco = keywords.get("coco", True)
+    of_file = frcnn.evaluate_detections(own, "shapes", split=split, coco=coco).to_json()
     assert of_file == {**evaluation.to_json(), "trained_on": None}  # a file names no model
 
 

@@ -37,6 +37,7 @@ def evaluate(
     box_regression: bool = True,
     box_voting: float | None = None,
     max_proposals: int | None = None,
+    coco: bool = True,
     save_detections: str | Path | None = None,
     runs_root: str | Path = "runs",
     device: str = "auto",
@@ -47,9 +48,10 @@ def evaluate(
     model: as in `Detector.load`. dataset: None is the dataset that the model was trained on. split:
     None is test if annotated, otherwise val. proposals: a proposal file; None computes them by
     `source` into the cache. parameters: of the source; without `source`, changes to those of the
-    model's source. Detection settings are those of `Detector.load`. save_detections: file of COCO
-    results. An interrupted evaluation is resumed by the same call. Raises Error if model, dataset
-    and proposals do not match.
+    model's source. Detection settings are those of `Detector.load`. coco: whether to compute the
+    COCO averages; without them, `Evaluation.coco` is None. save_detections: file of COCO results.
+    An interrupted evaluation is resumed by the same call. Raises Error if model, dataset and
+    proposals do not match.
     """
     reporter = reporter_for(progress)
     data = data_options(dataset, split, data_root, proposals, source, parameters, allow_mismatch)
@@ -72,7 +74,7 @@ def evaluate(
     from frcnn_cli.engine.models.loaded import open_model
 
     loaded = open_model(path, Path(runs_root), find_device(device), precision, reporter)
-    evaluation = evaluate_model(loaded, data, options, target, reporter=reporter)
+    evaluation = evaluate_model(loaded, data, options, target, coco, reporter=reporter)
     assert evaluation is not None  # This process works alone.
     return evaluation
 
@@ -84,12 +86,13 @@ def evaluate_detections(
     *,
     split: str | None = None,
     data_root: str | Path | None = None,
+    coco: bool = True,
 ) -> Evaluation:
     """The VOC and COCO averages of detections, as `frcnn eval --detections`.
 
     detections: a file of COCO results, text files per class (VOC devkit) or per image, or a mapping
-    by image id. split: None is test if annotated, otherwise val. Raises Error if they do not match
-    the dataset.
+    by image id. split: None is test if annotated, otherwise val. coco: whether to compute the COCO
+    averages. Raises Error if they do not match the dataset.
     """
     from frcnn_cli.engine.evaluation.images import open_split
     from frcnn_cli.engine.evaluation.run import evaluate_file
@@ -97,7 +100,7 @@ def evaluate_detections(
 
     name, root = str(dataset), None if data_root is None else Path(data_root)
     if isinstance(detections, str | Path):
-        return evaluate_file(Path(detections), name, split, root)
+        return evaluate_file(Path(detections), name, split, root, coco=coco)
     opened = open_split(name, split, root)
     for found in detections.values():
         names = getattr(found, "class_names", ()) or opened.classes
@@ -107,7 +110,7 @@ def evaluate_detections(
                 f"{', '.join(opened.classes[:3])} ..."
             )
     try:
-        return score(opened, detections)
+        return score(opened, detections, coco)
     except ValueError as error:
         raise MisuseError(f"These detections do not fit {name}: {error}.") from error
 

@@ -12,10 +12,10 @@ from frcnn_cli.engine.evaluation.scores import evaluate
 BOX = (0, 0, 99, 99)
 
 
-def printed(dataset, detections, with_corloc=False):
+def printed(dataset, detections, with_corloc=False, coco=True):
     text = io.StringIO()
     console = Console(file=text, width=100)
-    print_evaluation(Output(results=console), evaluate(dataset, detections), with_corloc)
+    print_evaluation(Output(results=console), evaluate(dataset, detections, coco), with_corloc)
     return text.getvalue()
 
 
@@ -55,3 +55,14 @@ def test_corloc_only_if_requested():
     assert row(table, "dog") == ["dog", "1", "0", "1", "0.0"]
     assert row(table, "mean") == ["mean", "3", "1", "1", "25.0"]
     assert "CorLoc" not in printed(dataset, found)
+
+
+def test_coco_metrics_can_be_skipped():
+    dataset = make_dataset(["cat"], a=[("cat", BOX)])
+    found = make_detections(["cat"], a=[("cat", 0.9, BOX)])
+    text = printed(dataset, found, coco=False)
+    assert row(text, "cat") == ["cat", "1", "1", "100.0", "100.0"]  # objects, detections, VOC
+    assert "AP50" in printed(dataset, found)
+    assert "AP50" not in text
+    assert "AR 100" not in text
+    assert evaluate(dataset, found, coco=False).to_json()["coco"] is None

@@ -8,6 +8,7 @@ import torch
 from given_outputs import with_first_head
 
 from frcnn_cli.engine.boxes import iou_matrix
+from frcnn_cli.engine.detection import suppression
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.suppression import vote_boxes
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
@@ -56,6 +57,38 @@ def test_many_boxes_equal_the_means_of_a_loop() -> None:
         voters = (overlap >= 0.5) & (labels == labels[row])
         mean = np.average(boxes[voters], axis=0, weights=scores[voters])
         assert voted[row] == pytest.approx(mean, rel=1e-4)
+
+
+def compared(monkeypatch: pytest.MonkeyPatch, classes: int, each: int, kept: int) -> list[int]:
+    """The numbers of pairs of boxes in each matrix of IoUs, with `each` boxes per class."""
+    sizes: list[int] = []
+
+    def counted(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        sizes.append(len(a) * len(b))
+        return iou_matrix(a, b)
+
+    generator = torch.Generator().manual_seed(0)
+    corners = 60 * torch.rand(classes * each, 2, generator=generator)
+    boxes, labels = torch.cat([corners, corners + 30], 1), torch.arange(classes * each) % classes
+    with monkeypatch.context() as patch:
+        patch.setattr(suppression, "iou_matrix", counted)
+        vote_boxes(boxes[:kept], labels[:kept] + 1, boxes, labels + 1, boxes[:, 0], 0.5)
+    return sizes
+
+
+def test_work_does_not_grow_with_classes_that_have_no_detection(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    few, many = (sum(compared(monkeypatch, classes, 300, 20)) for classes in (20, 200))
+    assert few == many == 20 * 300
+
+
+def test_many_detections_of_one_class_are_averaged_in_blocks(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = compared(monkeypatch, 1, 2000, 2000)
+    assert sum(sizes) == 2000 * 2000
+    assert max(sizes) <= 1 << 18
 
 
 def two_proposals(images: torch.Tensor, rois: torch.Tensor) -> HeadOutputs:

@@ -1,5 +1,7 @@
 """Sampling of RoIs: counts and limits of the paper's section 2.3."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -107,3 +109,21 @@ def test_statistics_by_hand() -> None:
 def test_the_same_seed_draws_the_same_rois() -> None:
     proposals = shifted(*np.linspace(0, 80, 200))
     assert np.array_equal(draw(proposals).boxes, draw(proposals).boxes)
+
+
+def test_memory_of_matching_is_linear_in_the_objects() -> None:
+    rng = np.random.default_rng(0)
+
+    def peak(objects: int) -> int:
+        corners = rng.uniform(0, 4000, (objects + 2000, 2))
+        boxes = np.hstack([corners, corners + 30]).astype(np.float32)
+        flags = rng.uniform(size=objects) < 0.2
+        truth = GroundTruth(boxes[:objects], np.ones(objects, np.int64), flags)
+        tracemalloc.start()
+        match_candidates(boxes[objects:], truth, 0.5)
+        used = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return used
+
+    few, many = peak(1000), peak(5000)
+    assert many + (many - few) / 4000 * 15_000 < 50e6  # bytes with 20,000 objects

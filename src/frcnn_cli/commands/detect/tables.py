@@ -14,13 +14,16 @@ from frcnn_proposals.wording import first_of
 
 _ROWS_PER_IMAGE = 10
 _FEW_IMAGES = 3
+_SOME_IMAGES = 50
 _NAMED_CLASSES = 25
 
 
 def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
-    """A table with one row per detection for a few images, or with counts per class for many."""
+    """One row per detection of a few images, per image of some, or per class of many."""
+    if len(found) > _SOME_IMAGES:
+        return _class_table(found, classes)
     if len(found) > _FEW_IMAGES:
-        return _count_table(found, classes)
+        return _image_table(found, classes)
     table = FoldedTable()
     table.add_column("image")
     table.add_column("class")
@@ -63,7 +66,7 @@ def video_table(objects: Counter[str]) -> Table:
     return make_table(None, ("class", "detections"), rows or [("no detections", "")])
 
 
-def _count_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
+def _image_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
     table = FoldedTable()
     table.add_column("image")
     table.add_column("objects")
@@ -72,3 +75,21 @@ def _count_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Tabl
         text = ", ".join(f"{count} {name}" for name, count in counts.most_common())
         table.add_row(escape(image_id), escape(text) or "-")
     return table
+
+
+def _class_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
+    """Detections per class, most first, and the number of images with one of the class."""
+    counts: Counter[int] = Counter()
+    images: Counter[int] = Counter()
+    for detections in found.values():
+        labels = detections.labels.tolist()
+        counts.update(labels)
+        images.update(set(labels))
+    empty = sum(len(detections) == 0 for detections in found.values())
+    rows = [
+        (classes[label - 1], f"{count:,}", f"{images[label]:,}")
+        for label, count in counts.most_common()
+    ]
+    if empty:
+        rows.append(("no detections", "", f"{empty:,}"))
+    return make_table(None, ("class", "detections", "images"), rows)

@@ -37,6 +37,7 @@ class EvalOptions:
     detection: DetectionOptions
     detections: Path | None
     corloc: bool
+    coco: bool
     sweep: tuple[int, ...] | None
     plot: Path
     runs_root: Path
@@ -70,6 +71,12 @@ def parse_sweep(text: str) -> tuple[int, ...]:
     "per class (VOC devkit) or per image.",
 )
 @options.corloc
+@click.option(
+    "--coco/--no-coco",
+    default=True,
+    show_default=True,
+    help="Compute the COCO metrics, which take most of the time of an evaluation.",
+)
 @click.option(
     "--sweep",
     metavar="proposals=N,N,...",
@@ -123,7 +130,8 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     if chosen.detections is not None:
         assert name is not None
         evaluation = evaluate_file(
-            chosen.detections, name, data.split, data.data_root, data.allow_mismatch, output
+            *(chosen.detections, name, data.split, data.data_root),
+            *(data.allow_mismatch, chosen.coco, output),
         )
         _print_scores(output, chosen, evaluation)
         return
@@ -135,7 +143,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
             print_sweep(output, sweep, chosen.plot, chosen.json_path)
             return
         evaluation = evaluate_model(
-            loaded, data, chosen.detection, chosen.save_detections, team, output
+            loaded, data, chosen.detection, chosen.save_detections, chosen.coco, team, output
         )
     if evaluation is not None:
         _print_scores(output, chosen, evaluation)
@@ -151,6 +159,8 @@ def _check(chosen: EvalOptions) -> None:
     if chosen.sweep is not None:
         if chosen.corloc:
             raise MisuseError("--corloc has no effect with --sweep: give only one of them.")
+        if not chosen.coco:
+            raise MisuseError("--sweep computes no COCO metrics: remove --no-coco.")
         check_writable(chosen.plot)
 
 

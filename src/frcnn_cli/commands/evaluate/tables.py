@@ -38,7 +38,8 @@ def print_evaluation(output: Output, evaluation: Evaluation, with_corloc: bool =
     from frcnn_cli.engine.evaluation.scores import RULES
 
     output.print(class_table(evaluation))
-    output.print(coco_table(evaluation.coco))
+    if evaluation.coco is not None:
+        output.print(coco_table(evaluation.coco))
     output.print(errors_table(evaluation.errors))
     if with_corloc:
         output.print(corloc_table(evaluation.corloc))
@@ -49,7 +50,10 @@ def print_evaluation(output: Output, evaluation: Evaluation, with_corloc: bool =
 
 
 def class_table(evaluation: Evaluation) -> Table:
-    """VOC and COCO average precision side by side: one row per class, and the mean."""
+    """VOC and COCO average precision side by side: one row per class, and the mean.
+
+    Without COCO metrics, there are no columns for them.
+    """
     voc, coco = evaluation.voc, evaluation.coco
     title = f"{evaluation.dataset}, {evaluation.split}"
     table = FoldedTable(title=escape(title), show_footer=True)
@@ -57,19 +61,16 @@ def class_table(evaluation: Evaluation) -> Table:
     table.add_column("class", "mean")
     table.add_column("objects", str(counts.objects), justify="right")
     table.add_column("detec-\ntions", str(counts.detections), justify="right")
-    for name, value in (
-        ("VOC\n11-point", voc.map_11point),
-        ("VOC\narea", voc.map_area),
-        ("COCO\nAP", coco.ap),
-        ("COCO\nAP50", coco.ap50),
-        ("COCO\nAP75", coco.ap75),
-    ):
+    columns = [("VOC\n11-point", voc.map_11point), ("VOC\narea", voc.map_area)]
+    if coco is not None:
+        columns += [("COCO\nAP", coco.ap), ("COCO\nAP50", coco.ap50), ("COCO\nAP75", coco.ap75)]
+    for name, value in columns:
         table.add_column(name, percent(value), justify="right")
-    for voc_class, coco_class in zip(voc.per_class, coco.per_class, strict=True):
-        averages = (
-            *(voc_class.ap_11point, voc_class.ap_area),
-            *(coco_class.ap, coco_class.ap50, coco_class.ap75),
-        )
+    for index, voc_class in enumerate(voc.per_class):
+        averages = [voc_class.ap_11point, voc_class.ap_area]
+        if coco is not None:
+            coco_class = coco.per_class[index]
+            averages += [coco_class.ap, coco_class.ap50, coco_class.ap75]
         class_counts = (str(voc_class.objects), str(voc_class.detections))
         table.add_row(escape(voc_class.name), *class_counts, *map(percent, averages))
     return table

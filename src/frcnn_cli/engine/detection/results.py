@@ -6,7 +6,6 @@ The toolkit writes its detections in this format, and also reads files of other 
 from __future__ import annotations
 
 import gc
-import json
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,7 +22,7 @@ from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.files import write_whole
+from frcnn_proposals.files import write_json_list
 from frcnn_proposals.reading import read_utf8
 
 
@@ -51,11 +50,12 @@ def coco_entries(
 def write_coco_results(
     path: Path, detections: Mapping[str, Detections], classes: Sequence[str]
 ) -> None:
-    """Write the detections of all images, by image id, as a complete file or not at all."""
-    entries = [
-        entry for name, found in detections.items() for entry in coco_entries(name, found, classes)
-    ]
-    write_whole(path, (json.dumps(entries, indent=2) + "\n").encode())
+    """Write the detections of all images, by image id, as a complete file or not at all.
+
+    Only the entries of one image are in memory.
+    """
+    groups = (coco_entries(name, found, classes) for name, found in detections.items())
+    write_json_list(path, groups, indent=2)
 
 
 def read_coco_results(path: Path, dataset: Dataset, reporter: Reporter = SILENT) -> DetectionRows:

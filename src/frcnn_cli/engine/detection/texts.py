@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from frcnn_cli.engine.records import Detections
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.files import write_whole
+from frcnn_proposals.files import write_parts, write_whole
 from frcnn_proposals.reading import read_text
 
 CSV_HEADER = b"image,class,score,x1,y1,x2,y2\n"
@@ -32,8 +33,8 @@ def csv_rows(image_id: str | int, detections: Detections, classes: Sequence[str]
 
 def write_csv(path: Path, detections: Mapping[str, Detections], classes: Sequence[str]) -> None:
     """Write the detections of all images, by image id; the file appears when it is whole."""
-    rows = [csv_rows(image_id, found, classes) for image_id, found in detections.items()]
-    write_whole(path, b"".join([CSV_HEADER, *rows]))
+    rows = (csv_rows(image_id, found, classes) for image_id, found in detections.items())
+    write_parts(path, itertools.chain([CSV_HEADER], rows))
 
 
 def yolo_text(detections: Detections, width: int, height: int) -> str:

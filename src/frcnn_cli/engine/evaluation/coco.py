@@ -7,7 +7,7 @@ Difficult objects are passed on as crowds, the only kind of object that COCO ign
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -18,14 +18,19 @@ from frcnn_cli.engine.datasets.readers.coco_records import SizedTruth
 from frcnn_cli.engine.evaluation.tables import (
     DetectionTable,
     TruthTable,
+    by_class,
     by_name,
     detection_table,
     truth_table,
 )
 from frcnn_cli.engine.records import Dataset, Detections, GroundTruth
 
-_AT_50, _AT_75 = 0, 5  # indices of the ten IoU thresholds
-_ALL_SIZES, _MOST_DETECTIONS = 0, -1
+# The sizes and indices of the library's tables: 10 IoU thresholds, 101 recall points, 4 object
+# sizes (all, small, medium, large), and at most 1, 10 and 100 detections per class and image.
+_THRESHOLDS, _RECALLS, _SIZES, _LIMITS = 10, 101, 4, 3
+_AT_50, _AT_75 = slice(0, 1), slice(5, 6)
+_ALL, _SMALL, _MEDIUM, _LARGE = range(_SIZES)
+_AT_MOST_1, _AT_MOST_10, _AT_MOST_100 = range(_LIMITS)
 
 
 @dataclass(frozen=True)
@@ -68,65 +73,86 @@ class CocoResult:
 
 def evaluate_coco(dataset: Dataset, detections: Mapping[str, Detections]) -> CocoResult:
     """Evaluate detections, by image id, with the COCO metrics. Errors as in evaluate_voc."""
-    truth, found = truth_table(dataset), detection_table(dataset, detections)
+    return evaluate_coco_tables(dataset, truth_table(dataset), detection_table(dataset, detections))
+
+
+def evaluate_coco_tables(dataset: Dataset, truth: TruthTable, found: DetectionTable) -> CocoResult:
+    """evaluate_coco on existing tables.
+
+    The library takes one class at a time, and only the images with an object or a detection of it:
+    its memory grows with every pair of a class and an image that it is given, even empty ones.
+    """
     sizes = [_object_areas(image.truth) for image in dataset.images if image.truth is not None]
-    truth_index = _index(dataset, truth, np.concatenate([np.zeros(0), *sizes]), truth.ignored)
-    areas = _with_extent(found.boxes)[:, 2:].prod(axis=1)
-    found_index = _index(dataset, found, areas, np.zeros(len(found), bool))
-    for annotation, score in zip(found_index.anns.values(), found.score.tolist(), strict=True):
-        annotation["score"] = score
-    evaluator = COCOeval_faster(truth_index, found_index, "bbox", print_function=lambda *_: None)
+    areas = np.concatenate([np.zeros(0), *sizes])
+    classes = len(dataset.classes)
+    # -1 for classes without a counted object (of this size), as in the library.
+    precision = np.full((_THRESHOLDS, _RECALLS, classes, _SIZES), -1.0)
+    recall = np.full((_THRESHOLDS, classes, _SIZES, _LIMITS), -1.0)
+    of_classes = zip(by_class(truth.label, classes), by_class(found.label, classes), strict=True)
+    for index, (objects, rows) in enumerate(of_classes):
+        if not truth.ignored[objects].all():
+            precision[:, :, index], recall[:, index] = _evaluate_class(
+                truth.take(objects), areas[objects], found.take(rows)
+            )
+    at_most_100 = recall[..., _AT_MOST_100]
+    return CocoResult(
+        ap=_mean(precision[..., _ALL]),
+        ap50=_mean(precision[_AT_50, ..., _ALL]),
+        ap75=_mean(precision[_AT_75, ..., _ALL]),
+        ap_small=_mean(precision[..., _SMALL]),
+        ap_medium=_mean(precision[..., _MEDIUM]),
+        ap_large=_mean(precision[..., _LARGE]),
+        ar_1=_mean(recall[..., _ALL, _AT_MOST_1]),
+        ar_10=_mean(recall[..., _ALL, _AT_MOST_10]),
+        ar_100=_mean(at_most_100[..., _ALL]),
+        ar_small=_mean(at_most_100[..., _SMALL]),
+        ar_medium=_mean(at_most_100[..., _MEDIUM]),
+        ar_large=_mean(at_most_100[..., _LARGE]),
+        per_class=tuple(
+            CocoClassResult(
+                name,
+                _mean(precision[:, :, index, _ALL]),
+                _mean(precision[_AT_50, :, index, _ALL]),
+                _mean(precision[_AT_75, :, index, _ALL]),
+            )
+            for index, name in enumerate(dataset.classes)
+        ),
+    )
+
+
+def _evaluate_class(
+    truth: TruthTable, areas: NDArray[np.float64], found: DetectionTable
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Precision (10, 101, 4) with at most 100 detections per image, and recall (10, 4, 3)."""
+    images = np.union1d(truth.image, found.image).tolist()
+    found_areas = _with_extent(found.boxes)[:, 2:].prod(axis=1)
+    evaluator = COCOeval_faster(
+        _index(images, truth, area=areas, iscrowd=truth.ignored.astype(int)),
+        _index(images, found, area=found_areas, score=found.score),
+        "bbox",
+        print_function=lambda *_: None,
+    )
     evaluator.evaluate()
     evaluator.accumulate()
-    evaluator.summarize()
-    stats = {
-        field.name: float(value) if value > -1 else None
-        for field, value in zip(fields(CocoResult)[:-1], evaluator.stats, strict=False)
-    }
-    # (IoU thresholds, recall points, classes), -1 for classes without objects.
-    precision = evaluator.eval["precision"][:, :, :, _ALL_SIZES, _MOST_DETECTIONS]
-    per_class = tuple(
-        CocoClassResult(
-            name,
-            _mean(precision[:, :, index]),
-            _mean(precision[_AT_50, :, index]),
-            _mean(precision[_AT_75, :, index]),
-        )
-        for index, name in enumerate(dataset.classes)
-    )
-    return CocoResult(**stats, per_class=per_class)
+    precision, recall = evaluator.eval["precision"], evaluator.eval["recall"]
+    return precision[:, :, 0, :, _AT_MOST_100], recall[:, 0]
 
 
-def _index(
-    dataset: Dataset,
-    table: TruthTable | DetectionTable,
-    areas: NDArray[np.float64],
-    crowd: NDArray[np.bool_],
-) -> COCO:
-    """The dataset in the library's format: images numbered from 0, categories by label."""
+def _index(images: list[int], table: TruthTable | DetectionTable, **columns: NDArray) -> COCO:
+    """Objects or detections of one class in the library's format. columns: further keys."""
     rows = zip(
+        range(1, len(table) + 1),
         table.image.tolist(),
-        table.label.tolist(),
         _with_extent(table.boxes).tolist(),
-        areas.tolist(),
-        crowd.tolist(),
+        *(column.tolist() for column in columns.values()),
         strict=True,
     )
+    keys = ("id", "image_id", "bbox", *columns)
     index = COCO()
     index.dataset = {
-        "images": [{"id": number} for number in range(len(dataset))],
-        "categories": [{"id": label} for label in range(1, len(dataset.classes) + 1)],
-        "annotations": [
-            {
-                "id": number,
-                "image_id": image,
-                "category_id": label,
-                "bbox": box,
-                "area": area,
-                "iscrowd": int(is_crowd),
-            }
-            for number, (image, label, box, area, is_crowd) in enumerate(rows, start=1)
-        ],
+        "images": [{"id": number} for number in images],
+        "categories": [{"id": 1}],
+        "annotations": [{"category_id": 1, **dict(zip(keys, row, strict=True))} for row in rows],
     }
     index.createIndex()
     return index

@@ -13,7 +13,6 @@ or class. Detections of difficult objects are ignored, as in the average precisi
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +21,19 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.average_precision import ap_area, precision_recall
 from frcnn_cli.engine.evaluation.matching import NO_OBJECT, first_claims, most_overlapped
-from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable, by_name
+from frcnn_cli.engine.evaluation.tables import (
+    DetectionTable,
+    TruthTable,
+    by_class,
+    by_name,
+)
 from frcnn_cli.engine.evaluation.voc import match_detections, mean_where_defined
 
 FOREGROUND = 0.5
 BACKGROUND = 0.1
 KINDS = ("localisation", "confusion", "both", "duplicate", "background", "missed")
 RIGHT, IGNORED = "right", "ignored"
+OUTCOMES = (RIGHT, IGNORED, *KINDS)
 
 
 @dataclass(frozen=True)
@@ -78,14 +83,19 @@ class ErrorAnalysis:
 class Diagnosis:
     """The kind of each detection, and the missed objects.
 
-    kind (D,): one of KINDS, 'right' or 'ignored'. target (D,): index of the object of a
-    localisation error or confusion; NO_OBJECT if another detection matched it, and for the
-    other kinds. missed (G,): bool.
+    outcome (D,): index into OUTCOMES: 'right', 'ignored', or the kind of error. target (D,): index
+    of the object of a localisation error or confusion; NO_OBJECT if another detection matched it,
+    and for the other kinds. missed (G,): bool.
     """
 
-    kind: NDArray[np.str_]
+    outcome: NDArray[np.int8]
     target: NDArray[np.int64]
     missed: NDArray[np.bool_]
+
+    def of(self, kind: str) -> NDArray[np.bool_]:
+        """(D,): whether each detection is of this kind, 'right' or 'ignored'."""
+        is_of: NDArray[np.bool_] = self.outcome == OUTCOMES.index(kind)
+        return is_of
 
 
 def analyse_errors(
@@ -93,11 +103,14 @@ def analyse_errors(
 ) -> ErrorAnalysis:
     """Count the errors by kind, and compute the mAP after correcting each kind separately."""
     diagnosis = diagnose(truth, detections)
-    per_class = []
-    for label, name in enumerate(classes, start=1):
-        count = Counter(diagnosis.kind[detections.label == label].tolist())
-        count["missed"] = int(diagnosis.missed[truth.label == label].sum())
-        per_class.append(ClassErrors(name, **{kind: count[kind] for kind in (RIGHT, *KINDS)}))
+    counts = np.zeros((len(classes) + 1, len(OUTCOMES)), np.int64)
+    np.add.at(counts, (detections.label, diagnosis.outcome), 1)
+    missed = np.bincount(truth.label[diagnosis.missed], minlength=len(counts))
+    counts[:, OUTCOMES.index("missed")] = missed
+    per_class = [
+        ClassErrors(name, **{kind: int(row[OUTCOMES.index(kind)]) for kind in (RIGHT, *KINDS)})
+        for name, row in zip(classes, counts[1:], strict=True)
+    ]
     uncorrected, *corrected = (
         _corrected_map(len(classes), truth, detections, diagnosis, kind) for kind in (None, *KINDS)
     )
@@ -112,29 +125,30 @@ def diagnose(truth: TruthTable, detections: DetectionTable) -> Diagnosis:
     objects = truth.take(counted)
     own = most_overlapped(detections, objects, "same class")
     other = most_overlapped(detections, objects, "other classes")
-    kind = np.select(
-        [
-            matches.ignored,
-            matches.right,
-            (own.iou >= BACKGROUND) & (own.iou < FOREGROUND),
-            other.iou >= FOREGROUND,
-            own.iou >= FOREGROUND,
-            other.iou >= BACKGROUND,
-        ],
-        [IGNORED, RIGHT, "localisation", "confusion", "duplicate", "both"],
-        default="background",
+    conditions = {
+        IGNORED: matches.ignored,
+        RIGHT: matches.right,
+        "localisation": (own.iou >= BACKGROUND) & (own.iou < FOREGROUND),
+        "confusion": other.iou >= FOREGROUND,
+        "duplicate": own.iou >= FOREGROUND,
+        "both": other.iou >= BACKGROUND,
+    }
+    outcome = np.select(
+        list(conditions.values()),
+        [np.int8(OUTCOMES.index(name)) for name in conditions],
+        default=np.int8(OUTCOMES.index("background")),
     )
     matched = np.zeros(len(truth), bool)
     matched[matches.object[matches.right]] = True
     target = np.full(len(detections), NO_OBJECT)
     for name, overlaps in (("localisation", own), ("confusion", other)):
-        of_kind = kind == name
+        of_kind = outcome == OUTCOMES.index(name)
         target[of_kind] = counted[overlaps.object[of_kind]]
     with_target = np.flatnonzero(target != NO_OBJECT)
     target[with_target[matched[target[with_target]]]] = NO_OBJECT
     correctable = matched.copy()
     correctable[target[target != NO_OBJECT]] = True
-    return Diagnosis(kind, target, ~correctable & ~truth.ignored)
+    return Diagnosis(outcome, target, ~correctable & ~truth.ignored)
 
 
 def _corrected_map(
@@ -150,20 +164,22 @@ def _corrected_map(
     score becomes its match, and the others are removed. Other kinds of detections are removed.
     missed: the missed objects no longer count.
     """
-    of_kind = diagnosis.kind == kind
+    of_kind = np.zeros(len(detections), bool) if kind is None else diagnosis.of(kind)
     matched = of_kind & first_claims(np.where(of_kind, diagnosis.target, NO_OBJECT))
-    right = (diagnosis.kind == RIGHT) | matched
-    counted = (diagnosis.kind != IGNORED) & (~of_kind | matched)
+    right = diagnosis.of(RIGHT) | matched
+    counted = ~diagnosis.of(IGNORED) & (~of_kind | matched)
     label = detections.label.copy()
     label[matched] = truth.label[diagnosis.target[matched]]
     to_find = ~truth.ignored & ~(diagnosis.missed & (kind == "missed"))
     averages: list[float | None] = []
-    for number in range(1, classes + 1):
-        of_class = counted & (label == number)
-        objects = int(to_find[truth.label == number].sum())
+    for rows, objects_of in zip(
+        by_class(label, classes), by_class(truth.label, classes), strict=True
+    ):
+        found = rows[counted[rows]]
+        objects = int(to_find[objects_of].sum())
         if objects:
-            averages.append(ap_area(*precision_recall(right[of_class], objects)))
-        elif (~truth.ignored[truth.label == number]).any() and of_class.any():
+            averages.append(ap_area(*precision_recall(right[found], objects)))
+        elif (~truth.ignored[objects_of]).any() and len(found):
             # All its objects were missed, so all of its detections are wrong.
             averages.append(0.0)
     return mean_where_defined(averages)

@@ -63,8 +63,8 @@ def first_claims(claims: NDArray[np.int64]) -> NDArray[np.bool_]:
     claims: (D,) object indices, NO_OBJECT for a detection without a claim.
     """
     first = np.zeros(len(claims), bool)
-    first[np.unique(claims, return_index=True)[1]] = True
-    first[claims == NO_OBJECT] = False
+    claiming = np.flatnonzero(claims != NO_OBJECT)
+    first[claiming[np.unique(claims[claiming], return_index=True)[1]]] = True
     return first
 
 
@@ -73,32 +73,42 @@ def _pairs(
 ) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """(P,) detection and (P,) object indices of all pairs, ordered by detection, in blocks.
 
-    A block has all pairs of its detections, about _PAIRS_AT_ONCE in total.
+    A block has all pairs of its detections, about _PAIRS_AT_ONCE in total, and at most as many
+    detections.
     """
-    detection_group, object_group = detections.image, truth.image
+    labels = 1
     if among == "same class":
-        labels = 1 + max(detections.label.max(initial=0), truth.label.max(initial=0))
-        detection_group = detection_group * labels + detections.label
-        object_group = object_group * labels + truth.label
+        labels += int(max(detections.label.max(initial=0), truth.label.max(initial=0)))
+    object_group = _groups(truth, labels)
     by_group = np.argsort(object_group, kind="stable")
     sorted_groups = object_group[by_group]
-    start = np.searchsorted(sorted_groups, detection_group, side="left")
-    count = np.searchsorted(sorted_groups, detection_group, side="right") - start
-    total = np.cumsum(count)
-    first = 0
-    while first < len(count):
-        limit = total[first] - count[first] + _PAIRS_AT_ONCE
-        last = max(first + 1, int(np.searchsorted(total, limit, side="right")))
-        block = slice(first, last)
-        detection = np.repeat(np.arange(first, last), count[block])
-        # 0, 1, ... within each detection's pairs.
-        before = np.repeat(total[block] - count[block], count[block]) - (
-            total[first] - count[first]
-        )
-        within = np.arange(len(detection)) - before
-        candidate = by_group[np.repeat(start[block], count[block]) + within]
-        if among == "other classes":
-            differs = detections.label[detection] != truth.label[candidate]
-            detection, candidate = detection[differs], candidate[differs]
-        yield detection, candidate
-        first = last
+    for begin in range(0, len(detections), _PAIRS_AT_ONCE):
+        part = slice(begin, begin + _PAIRS_AT_ONCE)
+        group = _groups(detections, labels, part)
+        start = np.searchsorted(sorted_groups, group, side="left")
+        count = np.searchsorted(sorted_groups, group, side="right") - start
+        total = np.cumsum(count)
+        first = 0
+        while first < len(count):
+            limit = total[first] - count[first] + _PAIRS_AT_ONCE
+            last = max(first + 1, int(np.searchsorted(total, limit, side="right")))
+            block = slice(first, last)
+            row = np.repeat(np.arange(first, last), count[block])
+            # 0, 1, ... within each detection's pairs.
+            before = total[first] - count[first]
+            within = np.arange(len(row)) - (total[row] - count[row] - before)
+            detection, candidate = begin + row, by_group[start[row] + within]
+            if among == "other classes":
+                differs = detections.label[detection] != truth.label[candidate]
+                detection, candidate = detection[differs], candidate[differs]
+            yield detection, candidate
+            first = last
+
+
+def _groups(
+    table: DetectionTable | TruthTable, labels: int, rows: slice = slice(None)
+) -> NDArray[np.int64]:
+    """A number for each image, or with several labels for each image and class."""
+    if labels == 1:
+        return table.image[rows]
+    return table.image[rows] * labels + table.label[rows]

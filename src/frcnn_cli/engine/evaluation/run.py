@@ -24,14 +24,16 @@ def evaluate_model(
     data: DataOptions | None = None,
     detection: DetectionOptions | None = None,
     detections_file: Path | None = None,
+    coco: bool = True,
     team: Team = ALONE,
     reporter: Reporter = SILENT,
 ) -> Evaluation | None:
     """Evaluate a model, by default on its own dataset.
 
     Detections are stored in the cache until the evaluation ends, so that the next call resumes
-    an interrupted one. detections_file: output file for the detections, as COCO results. Images
-    that cannot be read are skipped. Returns None in all processes of a team except the first.
+    an interrupted one. detections_file: output file for the detections, as COCO results. coco:
+    whether to compute the COCO metrics. Images that cannot be read are skipped. Returns None in
+    all processes of a team except the first.
     """
     data = data or DataOptions()
     images = open_images(loaded, data, team=team, reporter=reporter)
@@ -50,7 +52,7 @@ def evaluate_model(
     seen = seen_images(
         loaded, dataset, detected.digests, data.data_root, SILENT if warned else reporter
     )
-    evaluation = replace(evaluate(dataset, detected.detections), trained_on=seen)
+    evaluation = replace(evaluate(dataset, detected.detections, coco), trained_on=seen)
     detected.journal.remove()
     return evaluation
 
@@ -61,12 +63,13 @@ def evaluate_file(
     split: str | None = None,
     data_root: Path | None = None,
     allow_mismatch: bool = False,
+    coco: bool = True,
     reporter: Reporter = SILENT,
 ) -> Evaluation:
     """Evaluate a file of detections: COCO results JSON, or VOC devkit text files.
 
     The image files of the dataset may be missing. split: by default test if it is annotated,
-    else val.
+    else val. coco: whether to compute the COCO metrics.
     """
     opened = open_split(
         dataset,
@@ -76,6 +79,6 @@ def evaluate_file(
         needs_images=False,
         reporter=reporter,
     )
-    evaluation = evaluate(opened, read_detections(path, opened, reporter))
+    evaluation = evaluate(opened, read_detections(path, opened, reporter), coco)
     act_on(class_findings(path, evaluation.errors), True, reporter)
     return evaluation

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from frcnn_cli.engine.evaluation.coco import CocoResult, evaluate_coco
+from frcnn_cli.engine.evaluation.coco import CocoResult, evaluate_coco_tables
 from frcnn_cli.engine.evaluation.corloc import CorLocResult, evaluate_corloc
 from frcnn_cli.engine.evaluation.errors import ErrorAnalysis, analyse_errors
 from frcnn_cli.engine.evaluation.tables import detection_table, truth_table
@@ -39,14 +39,15 @@ class Counts:
 class Evaluation:
     """The results of one set of detections on one dataset.
 
-    trained_on: the number of the images that the model was trained on; None if it is unknown.
+    coco: None if it was not requested. trained_on: the number of the images that the model was
+    trained on; None if it is unknown.
     """
 
     dataset: str
     split: str
     counts: Counts
     voc: VocResult
-    coco: CocoResult
+    coco: CocoResult | None
     errors: ErrorAnalysis
     corloc: CorLocResult
     trained_on: int | None = None
@@ -60,16 +61,18 @@ class Evaluation:
             "counts": asdict(self.counts),
             "trained_on": self.trained_on,
             "voc": self.voc.to_json(),
-            "coco": self.coco.to_json(),
+            "coco": None if self.coco is None else self.coco.to_json(),
             "errors": self.errors.to_json(),
             "corloc": self.corloc.to_json(),
         }
 
 
-def evaluate(dataset: Dataset, detections: Mapping[str, Detections]) -> Evaluation:
+def evaluate(
+    dataset: Dataset, detections: Mapping[str, Detections], coco: bool = True
+) -> Evaluation:
     """Evaluate detections, by image id: VOC metrics, COCO metrics, error analysis and CorLoc.
 
-    VOC metrics and CorLoc are those at IoU 0.5.
+    coco: whether to compute the COCO metrics. VOC metrics and CorLoc are those at IoU 0.5.
     Detections on images that are not in the dataset are counted, but otherwise ignored.
     Raises MisuseError for an image without annotation, ValueError for a label outside 1..K.
     """
@@ -81,7 +84,7 @@ def evaluate(dataset: Dataset, detections: Mapping[str, Detections]) -> Evaluati
         dataset.split,
         counts,
         evaluate_voc_tables(dataset.classes, truth, found),
-        evaluate_coco(dataset, detections),
+        evaluate_coco_tables(dataset, truth, found) if coco else None,
         analyse_errors(dataset.classes, truth, found),
         evaluate_corloc(dataset.classes, truth, found),
     )

@@ -20,6 +20,7 @@ from frcnn_cli.engine.evaluation.matching import NO_OBJECT, first_claims, most_o
 from frcnn_cli.engine.evaluation.tables import (
     DetectionTable,
     TruthTable,
+    by_class,
     by_name,
     detection_table,
     truth_table,
@@ -92,9 +93,10 @@ def evaluate_voc_tables(
 ) -> VocResult:
     """evaluate_voc on existing tables."""
     matches = match_detections(truth, detections, iou_threshold)
+    objects, found = by_class(truth.label, len(classes)), by_class(detections.label, len(classes))
     per_class = tuple(
-        _class_result(name, label, truth, detections, matches)
-        for label, name in enumerate(classes, start=1)
+        _class_result(name, truth.ignored[objects[index]], found[index], matches)
+        for index, name in enumerate(classes)
     )
     return VocResult(
         iou_threshold,
@@ -124,11 +126,13 @@ def mean_where_defined(values: list[float | None]) -> float | None:
 
 
 def _class_result(
-    name: str, label: int, truth: TruthTable, detections: DetectionTable, matches: DetectionMatches
+    name: str,
+    ignored_objects: NDArray[np.bool_],
+    found: NDArray[np.int64],
+    matches: DetectionMatches,
 ) -> VocClassResult:
-    of_class = detections.label == label
-    right = matches.right[of_class & ~matches.ignored]
-    ignored_objects = truth.ignored[truth.label == label]
+    """found: rows of the detections of the class."""
+    right = matches.right[found][~matches.ignored[found]]
     objects = int((~ignored_objects).sum())
     precision, recall = precision_recall(right, objects)
     return VocClassResult(
@@ -137,7 +141,7 @@ def _class_result(
         ap_area(precision, recall) if objects else None,
         objects,
         int(ignored_objects.sum()),
-        int(of_class.sum()),
+        len(found),
         int(right.sum()),
         int((~right).sum()),
     )
@@ -171,10 +175,11 @@ def precision_recall_curves(
 ) -> tuple[Curve, ...]:
     """The curves of the classes that have an object; `evaluate_voc` returns their areas."""
     matches = match_detections(truth, detections, iou_threshold)
+    objects_of, rows_of = (by_class(table.label, len(classes)) for table in (truth, detections))
     curves = []
-    for label, name in enumerate(classes, start=1):
-        objects = int((~truth.ignored[truth.label == label]).sum())
-        counted = (detections.label == label) & ~matches.ignored
+    for name, of_class, rows in zip(classes, objects_of, rows_of, strict=True):
+        objects = int((~truth.ignored[of_class]).sum())
+        counted = rows[~matches.ignored[rows]]
         if objects:
             precision, recall = precision_recall(matches.right[counted], objects)
             curves.append(Curve(name, precision, recall, detections.score[counted]))

@@ -11,7 +11,7 @@ from frcnn_cli.engine.datasets.export.formats import (
     FORMATS,
     coco_dataset,
     coco_detections,
-    csv_table,
+    csv_rows,
     write_coco,
     write_voc,
     write_yolo,
@@ -21,7 +21,7 @@ from frcnn_cli.engine.datasets.layout import ALL, leads_inside
 from frcnn_cli.engine.datasets.readers.voc import SPLITS
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import whole_folder, write_whole
+from frcnn_proposals.files import whole_folder, write_json_list, write_parts, write_whole
 
 _FolderWriter = Callable[[Path, Dataset, list[ExportImage], bool], None]
 
@@ -50,14 +50,15 @@ def export_dataset(
             f"Images cannot be copied with format {format}, a single file; use voc or yolo."
         )
     images = export_images(dataset, detections)
-    if format == "coco":
-        content = coco_dataset if detections is None else coco_detections
-        write_whole(out, content(dataset, images))
+    if format == "coco" and detections is not None:
+        write_json_list(out, coco_detections(dataset, images))
+    elif format == "coco":
+        write_whole(out, coco_dataset(dataset, list(images)))
     elif format == "csv":
-        write_whole(out, csv_table(images))
+        write_parts(out, csv_rows(images))
     else:
         writer = write_voc if format == "voc" else write_yolo
-        _write_folder(out, writer, dataset, images, copy_images)
+        _write_folder(out, writer, dataset, list(images), copy_images)
 
 
 def export_as_dataset(dataset: Dataset, out: Path, format: str, description: str) -> None:
@@ -72,7 +73,7 @@ def export_as_dataset(dataset: Dataset, out: Path, format: str, description: str
     if dataset.split not in SPLITS:
         dataset = replace(dataset, split=ALL)
     writer = partial(writers[format], description=description)
-    _write_folder(out, writer, dataset, export_images(dataset, None), True)
+    _write_folder(out, writer, dataset, list(export_images(dataset, None)), True)
 
 
 def _write_folder(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
@@ -55,20 +55,21 @@ def coco_dataset(dataset: Dataset, images: list[ExportImage], description: str =
     return json.dumps(content).encode()
 
 
-def coco_detections(dataset: Dataset, images: list[ExportImage]) -> bytes:
-    """Return results as JSON; image_id and category_id are the numbers that coco_dataset writes."""
+def coco_detections(
+    dataset: Dataset, images: Iterable[ExportImage]
+) -> Iterator[list[dict[str, Any]]]:
+    """The results of each image; image_id and category_id are the numbers of coco_dataset."""
     numbers = numbering(dataset)
-    entries = [
-        {
-            "image_id": numbers.images[image.record.image_id],
-            "category_id": numbers.classes[item.label - 1],
-            "bbox": _extent(item.box),
-            "score": item.score,
-        }
-        for image in images
-        for item in image.objects
-    ]
-    return json.dumps(entries).encode()
+    for image in images:
+        yield [
+            {
+                "image_id": numbers.images[image.record.image_id],
+                "category_id": numbers.classes[item.label - 1],
+                "bbox": _extent(item.box),
+                "score": item.score,
+            }
+            for item in image.objects
+        ]
 
 
 def _image_entry(image: ExportImage, numbers: Numbering) -> dict[str, Any]:
@@ -89,16 +90,23 @@ def _extent(box: tuple[float, float, float, float]) -> list[float]:
 _COLUMNS = ("image", "class", "x1", "y1", "x2", "y2", "score", "difficult", "crowd")
 
 
-def csv_table(images: list[ExportImage]) -> bytes:
-    """Return a table with a header. Images without objects have no row, ground truth no score."""
-    text = io.StringIO(newline="")
-    writer = csv.writer(text)
-    writer.writerow(_COLUMNS)
+def csv_rows(images: Iterable[ExportImage]) -> Iterator[bytes]:
+    """A header, then the rows of each image. Ground truth has no score."""
+    yield _csv([_COLUMNS])
     for image in images:
-        for item in image.objects:
-            score = "" if item.score is None else repr(item.score)
-            flags = (int(item.difficult), int(item.crowd))
-            writer.writerow((image.record.image_id, item.name, *item.box, score, *flags))
+        yield _csv(
+            (
+                *(image.record.image_id, item.name, *item.box),
+                "" if item.score is None else repr(item.score),
+                *(int(item.difficult), int(item.crowd)),
+            )
+            for item in image.objects
+        )
+
+
+def _csv(rows: Iterable[tuple[Any, ...]]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
     return text.getvalue().encode()
 
 

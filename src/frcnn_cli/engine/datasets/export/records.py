@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +42,9 @@ class ExportImage:
 
 def export_images(
     dataset: Dataset, detections: Mapping[str, Detections] | None
-) -> list[ExportImage]:
-    """Return the images of the dataset with their ground truth, or with `detections` if given."""
-    return [_image(dataset, record, detections) for record in dataset.images]
+) -> Iterator[ExportImage]:
+    """The images of the dataset with their ground truth, or with `detections` if given."""
+    return (_image(dataset, record, detections) for record in dataset.images)
 
 
 def copy_image(image: ExportImage, folder: Path) -> None:

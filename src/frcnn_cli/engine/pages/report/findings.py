@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.errors import RIGHT
-from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
+from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable, by_class
 from frcnn_cli.engine.pages.report.records import Report, Subject
 
 BEST, MISTAKE, MISSED = "best", "mistake", "missed"
@@ -87,10 +87,10 @@ def _rows_by_kind(
         missed = largest[subject.diagnosis.missed[largest]]
         return [(label, MISSED, missed[truth.label[missed] == label]) for label in labels]
     kinds = (RIGHT,) if group == BEST else MISTAKES
-    found, kind_of = subject.found.label, subject.diagnosis.kind
+    is_of = {kind: subject.diagnosis.of(kind) for kind in kinds}
     return [
-        (label, kind, np.flatnonzero((found == label) & (kind_of == kind)))
-        for label in labels
+        (label, kind, rows[is_of[kind][rows]])
+        for label, rows in zip(labels, by_class(subject.found.label, len(labels)), strict=True)
         for kind in kinds
     ]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.evaluation.errors import IGNORED, RIGHT
+from frcnn_cli.engine.evaluation.errors import IGNORED, OUTCOMES, RIGHT
 from frcnn_cli.engine.pages.report.records import Report, Subject
 from frcnn_cli.engine.pages.self_contained import Thumbnail
 from frcnn_proposals.wording import first_of
@@ -92,7 +92,7 @@ def detection_boxes(
     return [
         _box(
             found.boxes[row],
-            _role(str(subject.diagnosis.kind[row])),
+            _role(OUTCOMES[subject.diagnosis.outcome[row]]),
             f"{report.dataset.classes[found.label[row] - 1]} {found.score[row]:.2f}",
             row in chosen,
         )

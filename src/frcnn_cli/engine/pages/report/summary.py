@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from frcnn_cli.engine.evaluation.bootstrap import DifferenceMargins, Interval
+from frcnn_cli.engine.evaluation.coco import CocoResult
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.supervision import supervision
 from frcnn_cli.engine.network.model import parameter_count
@@ -53,8 +54,8 @@ def headlines(report: Report, margins: DifferenceMargins | None) -> tuple[Headli
     rows = (
         _points(report, "mAP", "VOC, 11-point", lambda s: s.evaluation.voc.map_11point, by_11point),
         _points(report, "mAP", "VOC, area", lambda s: s.evaluation.voc.map_area, by_area),
-        _points(report, "AP", "COCO, 0.50:0.95", lambda s: s.evaluation.coco.ap),
-        _points(report, "AP75", "COCO", lambda s: s.evaluation.coco.ap75),
+        _points(report, "AP", "COCO, 0.50:0.95", lambda s: _coco(s).ap),
+        _points(report, "AP75", "COCO", lambda s: _coco(s).ap75),
         _points(report, "CorLoc", _pairs(report), lambda s: s.evaluation.corloc.corloc)
         if report.shows_corloc
         else None,
@@ -135,6 +136,12 @@ def _amount(
 def _pairs(report: Report) -> str:
     pairs = report.subjects[0].evaluation.corloc.total.pairs
     return f"{pairs:,} pairs of image and class"
+
+
+def _coco(subject: Subject) -> CocoResult:
+    """The COCO metrics, which every report has."""
+    assert subject.evaluation.coco is not None
+    return subject.evaluation.coco
 
 
 def _milliseconds(subject: Subject) -> float | None:
