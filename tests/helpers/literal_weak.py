@@ -53,8 +53,11 @@ def overlap(a: Sequence[float], b: Sequence[float]) -> float:
 def refined_targets(
     before: Matrix, boxes: Matrix, labels: Sequence[int], threshold: float
 ) -> tuple[list[int], list[float]]:
-    """Labels and weights of all RoIs: algorithm 1 of OICR for one classifier."""
-    rois = len(boxes)
+    """Labels and weights of all RoIs: algorithm 1 of OICR for one classifier.
+
+    The authors' implementation sets all scores of a RoI to 0 once it supervises a class.
+    """
+    rois, before = len(boxes), [list(row) for row in before]
     highest, weights, targets = [-math.inf] * rois, [0.0] * rois, [0] * rois
     for c, label in enumerate(labels):
         if label != 1:
@@ -68,6 +71,7 @@ def refined_targets(
             if iou > highest[r]:
                 highest[r], weights[r] = iou, before[best][c]
                 targets[r] = c + 1 if iou > threshold else 0
+        before[best] = [0.0] * len(labels)
     return targets, weights
 
 

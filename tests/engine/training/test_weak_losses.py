@@ -89,6 +89,22 @@ def test_labels_and_weights_by_hand() -> None:
     assert weights.tolist() == pytest.approx([0.7, 0.7, 0.7, 0.4])
 
 
+def test_a_roi_supervises_one_class() -> None:
+    """RoI 0 is the best of both classes: the second is left with RoI 2, and its score."""
+    scores = torch.tensor([[0.7, 0.9], [0.3, 0.2], [0.2, 0.5]])
+    boxes = torch.tensor([[0.0, 0, 9, 9], [0, 0, 9, 5], [20, 0, 29, 9]])
+    targets, weights = refined_targets(scores, boxes, torch.tensor([1, 1]), 0.5)
+    assert targets.tolist() == [1, 1, 2]
+    assert weights.tolist() == pytest.approx([0.7, 0.7, 0.5])
+
+
+def test_more_classes_than_rois_have_no_weight_left() -> None:
+    targets, weights = refined_targets(
+        torch.tensor([[0.7, 0.9]]), torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([1, 1]), 0.5
+    )
+    assert (targets.tolist(), weights.tolist()) == ([1], pytest.approx([0.7]))
+
+
 def test_an_image_without_labels_does_not_refine() -> None:
     scores, boxes = torch.rand(5, 3), rois_for(0)[:5, 1:]
     targets, weights = refined_targets(scores, boxes, torch.tensor([0, -1, 0]), 0.5)

@@ -106,7 +106,6 @@ def gradients(model: FastRCNN, images: Tensor, rois: Tensor) -> dict[str, Tensor
 def test_blocks_change_neither_outputs_nor_gradients(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each block is computed twice: with other dropout masks, gradients would be wrong."""
     model = weak_model(run.dataset).double().train()
     model.dtype, model.dropout = torch.float64, 0.0
     rois = torch.rand(50, 5, dtype=torch.float64) * 20
@@ -115,19 +114,29 @@ def test_blocks_change_neither_outputs_nor_gradients(
     model.features.eval()
     whole = gradients(model, images, rois)
     monkeypatch.setattr(network_model, "BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(network_model, "STORED_BLOCKS", 10_000)
     calls = count_calls(monkeypatch)
     in_blocks = gradients(model, images, rois)
-    assert len(calls) > 8
+    blocks = len(calls)
+    assert blocks > 4
     assert whole.keys() == in_blocks.keys()
     for name, value in whole.items():
         torch.testing.assert_close(in_blocks[name], value, rtol=1e-8, atol=1e-10)
+    monkeypatch.setattr(network_model, "STORED_BLOCKS", 0)
+    again = gradients(model, images, rois)
+    assert len(calls) == 3 * blocks  # once more in the backward pass
+    assert equal(again, in_blocks)
 
 
 def test_blocks_computed_again_have_the_same_dropout(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The gradient is that of the outputs: compared with a difference along one direction."""
+    """The gradient is that of the outputs: compared with a difference along one direction.
+
+    With other masks in the second computation, it would be wrong.
+    """
     monkeypatch.setattr(network_model, "BLOCK_BYTES", 1 << 14)
+    monkeypatch.setattr(network_model, "STORED_BLOCKS", 0)
     model = weak_model(run.dataset).double().train()
     model.dtype = torch.float64
     model.features.eval()

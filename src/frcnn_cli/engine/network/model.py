@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from itertools import zip_longest
 from pathlib import Path
 from typing import NamedTuple
@@ -35,6 +36,7 @@ from frcnn_proposals.errors import InputError, reason
 # Size of the pooled features that pass through fc6 and fc7 at once. They fit in a common
 # third-level cache, and are enough (167 RoIs of VGG16) to amortise reading the weights.
 BLOCK_BYTES = 16 << 20
+STORED_BLOCKS = 4  # for gradients; enough for 2,000 RoIs of EfficientNet-Lite, not of VGG16
 
 
 class Refined(NamedTuple):
@@ -142,9 +144,8 @@ class FastRCNN(BoxHead):
     ) -> HeadOutputs:
         """Outputs of a head (default: the first) for RoIs (R, 5) of a feature map.
 
-        Without gradients, RoIs are processed in blocks, so that the pooled features of all RoIs
-        (200 MB for 2,000 RoIs of VGG16) are never stored at once. With image labels, which need
-        all RoIs, blocks with gradients are computed again in the backward pass.
+        Without gradients, or with image labels, RoIs are processed in blocks, so that the pooled
+        features of all RoIs (200 MB for 2,000 RoIs of VGG16) are never stored at once.
         """
         head = self if head is None else head
         if torch.is_grad_enabled():
@@ -157,21 +158,20 @@ class FastRCNN(BoxHead):
         return HeadOutputs(*(torch.cat(values) for values in zip(*parts, strict=True)))
 
     def _in_blocks(self, feature_map: Tensor, rois: Tensor, drop: RowDropout | None) -> HeadOutputs:
-        """Outputs of the head; only those of one block are stored for gradients at a time."""
+        """Outputs of the head; more than STORED_BLOCKS are computed again for gradients."""
 
         def of_block(rois: Tensor, rows: ImageRows | None) -> Tensor:
             # New in each call, so that the second computation has the same masks.
             own = None if rows is None else RowDropout((rows,), rois.device)
             return self.head(self.pool(feature_map, rois), own).logits
 
-        most = max(1, math.ceil(len(rois) / self._block_count(feature_map, len(rois))))
+        count = self._block_count(feature_map, len(rois))
+        most = max(1, math.ceil(len(rois) / count))
         rows = [] if drop is None else in_blocks(drop.images, most)
         blocks = torch.split(rois, [block.rows for block in rows] or most)
-        parts = [
-            checkpoint(of_block, block, of_rows, use_reentrant=False)
-            for block, of_rows in zip_longest(blocks, rows)
-        ]
-        logits = torch.cat(parts)
+        again = partial(checkpoint, of_block, use_reentrant=False)
+        run = of_block if count <= STORED_BLOCKS else again
+        logits = torch.cat([run(block, of_rows) for block, of_rows in zip_longest(blocks, rows)])
         return HeadOutputs(logits, logits.new_zeros(len(logits), self.box.out_features))
 
     def refine(self, rois: Tensor, logits: Tensor, offsets: Tensor) -> Tensor:
@@ -205,8 +205,8 @@ class FastRCNN(BoxHead):
         return roi_pool(feature_map, rois, self.pooled, 1.0 / self.stride, out=out)
 
     def _block_count(self, feature_map: Tensor, rois: int) -> int:
-        numbers = feature_map.shape[1] * self.pooled[0] * self.pooled[1]
-        return max(1, math.ceil(rois * numbers * feature_map.element_size() / BLOCK_BYTES))
+        numbers = rois * math.prod(self.pooled_shape)
+        return max(1, math.ceil(numbers * feature_map.element_size() / BLOCK_BYTES))
 
 
 def create_model(

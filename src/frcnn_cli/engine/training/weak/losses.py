@@ -76,15 +76,30 @@ def refined_targets(
 ) -> tuple[Tensor, Tensor]:
     """Labels 0..K (R,) and weights (R,) of the RoIs for the next classifier (algorithm 1).
 
-    Each present class supervises with its best RoI. A RoI belongs to the best RoI with which it
-    has the highest IoU, and has its score as weight; it has its class if the IoU is greater than
-    `iou`, and is background otherwise. Without a present class, all weights are 0.
+    Each present class supervises with its best RoI that no class before it has. A RoI belongs to
+    the supervising RoI with which it has the highest IoU, and has its score as weight; it has its
+    class if the IoU is greater than `iou`, and is background otherwise. Without a present class,
+    all weights are 0.
     scores: (R, K), of the classifier before. boxes: (R, 4). labels: (K,), of the image.
     """
     present = torch.nonzero(labels == 1).squeeze(1)
     if len(present) == 0:
         return torch.zeros_like(boxes[:, 0], dtype=torch.int64), torch.zeros_like(scores[:, 0])
-    best = scores[:, present].argmax(dim=0)
+    best, weights = _supervising(scores[:, present])
     overlap, owner = iou_matrix(boxes, boxes[best]).max(dim=1)
     targets = torch.where(overlap > iou, present[owner] + 1, 0)
-    return targets, scores[best, present][owner]
+    return targets, weights[owner]
+
+
+def _supervising(scores: Tensor) -> tuple[Tensor, Tensor]:
+    """The RoI (P,) that supervises each present class, and its score (P,).
+
+    As in the authors' implementation, a RoI supervises one class: if two classes shared it, the
+    second would have no RoI at all, which is common before the classes differ. scores: (R, P).
+    """
+    left, best = scores.clone(), []
+    for column in range(scores.shape[1]):
+        best.append(left[:, column].argmax())
+        left[best[-1], column + 1 :] = 0
+    rows = torch.stack(best)
+    return rows, left[rows, torch.arange(len(best), device=scores.device)]
