@@ -83,14 +83,10 @@ def evaluate_at_threshold(
     np.add.at(confusion, (of_detection, shown.label[wrong] - 1), 1)
     np.add.at(confusion, (truth.label[missed] - 1, np.full(len(missed), nothing)), 1)
 
+    labels = (truth.label[~truth.ignored], shown.label[counted], shown.label[matches.right])
+    counts = (np.bincount(label - 1, minlength=len(classes)).tolist() for label in labels)
     per_class = tuple(
-        ClassAtThreshold(
-            name,
-            int(((truth.label == label) & ~truth.ignored).sum()),
-            int(((shown.label == label) & counted).sum()),
-            int(((shown.label == label) & matches.right).sum()),
-        )
-        for label, name in enumerate(classes, start=1)
+        ClassAtThreshold(name, *of_class) for name, *of_class in zip(classes, *counts, strict=True)
     )
     sums = (sum(getattr(item, key) for item in per_class) for key in _COUNTS)
     return AtThreshold(threshold, ClassAtThreshold("all", *sums), per_class, confusion)

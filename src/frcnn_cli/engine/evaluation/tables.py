@@ -100,6 +100,18 @@ def detection_table(dataset: Dataset, detections: Mapping[str, Detections]) -> D
     )
 
 
+def rows_by_group(
+    group: NDArray[np.int64], rows: NDArray[np.int64], groups: int
+) -> list[NDArray[np.int64]]:
+    """The `rows` of a table in each group 0..groups - 1, in their order.
+
+    group: of every row of the table. One sort, where a comparison per group would take
+    groups x rows steps.
+    """
+    order = rows[np.argsort(group[rows], kind="stable")]
+    return np.split(order, np.searchsorted(group[order], np.arange(1, groups)))
+
+
 def by_name(per_class: Sequence[Any]) -> dict[str, dict[str, Any]]:
     """Per-class records as JSON values: by class name, the other fields."""
     fields = [asdict(item) for item in per_class]

@@ -8,7 +8,7 @@ Boxes count inclusive pixels (+ 1).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from frcnn_cli.engine.evaluation.tables import (
     TruthTable,
     by_name,
     detection_table,
+    rows_by_group,
     truth_table,
 )
 from frcnn_cli.engine.records import Dataset, Detections
@@ -92,9 +93,9 @@ def evaluate_voc_tables(
 ) -> VocResult:
     """evaluate_voc on existing tables."""
     matches = match_detections(truth, detections, iou_threshold)
+    rows = _rows_by_class(classes, truth, detections)
     per_class = tuple(
-        _class_result(name, label, truth, detections, matches)
-        for label, name in enumerate(classes, start=1)
+        _class_result(name, truth.ignored[objects], found, matches) for name, objects, found in rows
     )
     return VocResult(
         iou_threshold,
@@ -123,12 +124,25 @@ def mean_where_defined(values: list[float | None]) -> float | None:
     return float(np.mean(defined)) if defined else None
 
 
+def _rows_by_class(
+    classes: tuple[str, ...], truth: TruthTable, detections: DetectionTable
+) -> Iterator[tuple[str, NDArray[np.int64], NDArray[np.int64]]]:
+    """The name of each class, its objects and its detections."""
+    objects, found = (
+        rows_by_group(table.label - 1, np.arange(len(table)), len(classes))
+        for table in (truth, detections)
+    )
+    return zip(classes, objects, found, strict=True)
+
+
 def _class_result(
-    name: str, label: int, truth: TruthTable, detections: DetectionTable, matches: DetectionMatches
+    name: str,
+    ignored_objects: NDArray[np.bool_],
+    found: NDArray[np.int64],
+    matches: DetectionMatches,
 ) -> VocClassResult:
-    of_class = detections.label == label
-    right = matches.right[of_class & ~matches.ignored]
-    ignored_objects = truth.ignored[truth.label == label]
+    """found: the rows of the detections of the class."""
+    right = matches.right[found[~matches.ignored[found]]]
     objects = int((~ignored_objects).sum())
     precision, recall = precision_recall(right, objects)
     return VocClassResult(
@@ -137,7 +151,7 @@ def _class_result(
         ap_area(precision, recall) if objects else None,
         objects,
         int(ignored_objects.sum()),
-        int(of_class.sum()),
+        len(found),
         int(right.sum()),
         int((~right).sum()),
     )
@@ -172,10 +186,10 @@ def precision_recall_curves(
     """The curves of the classes that have an object; `evaluate_voc` returns their areas."""
     matches = match_detections(truth, detections, iou_threshold)
     curves = []
-    for label, name in enumerate(classes, start=1):
-        objects = int((~truth.ignored[truth.label == label]).sum())
-        counted = (detections.label == label) & ~matches.ignored
+    for name, rows, found in _rows_by_class(classes, truth, detections):
+        objects = int((~truth.ignored[rows]).sum())
         if objects:
+            counted = found[~matches.ignored[found]]
             precision, recall = precision_recall(matches.right[counted], objects)
             curves.append(Curve(name, precision, recall, detections.score[counted]))
     return tuple(curves)
