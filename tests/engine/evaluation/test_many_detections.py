@@ -12,12 +12,12 @@ import orjson
 import pytest
 from slopes import peak_bytes, slope
 
-from frcnn_cli.engine.evaluation import json_blocks
 from frcnn_cli.engine.evaluation.detections_file import read_detections
-from frcnn_cli.engine.evaluation.json_blocks import ResultsFile
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
+from frcnn_proposals import json_blocks
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.json_blocks import ResultsFile
 
 CLASSES = ("ant", "bee", "cat")
 IMAGES = tuple(

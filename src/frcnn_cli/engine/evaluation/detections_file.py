@@ -8,9 +8,9 @@ import numpy as np
 
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.detection.rows import DetectionRows, shortened
-from frcnn_cli.engine.evaluation.coco_results import read_coco_results
 from frcnn_cli.engine.evaluation.detection_checks import detection_findings
-from frcnn_cli.engine.evaluation.text_results import read_text_results
+from frcnn_cli.engine.evaluation.readers.coco_results import read_coco_results
+from frcnn_cli.engine.evaluation.readers.text_results import read_text_results
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError

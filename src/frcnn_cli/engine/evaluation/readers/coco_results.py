@@ -15,10 +15,10 @@ import numpy as np
 
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset, numbering
 from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_images
-from frcnn_cli.engine.evaluation.json_blocks import ResultsFile
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.json_blocks import ResultsFile
 
 
 def read_coco_results(path: Path, dataset: Dataset, reporter: Reporter = SILENT) -> DetectionRows:

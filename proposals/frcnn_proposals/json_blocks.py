@@ -1,4 +1,4 @@
-"""The entries of a JSON file of detections, which can be larger than memory, in blocks."""
+"""The entries of a JSON file of detections in blocks: all of its objects may exceed the memory."""
 
 from __future__ import annotations
 
