@@ -11,6 +11,7 @@ from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.proposals.cache import cache_explained, cache_path
 from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.propose import advance_with_rate, waits_for_store
+from frcnn_cli.engine.proposals.remembered import Remembered
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_cli.engine.proposals.source_calls import clipped_message, source_of
 from frcnn_cli.engine.records import Dataset, ImageRecord
@@ -115,10 +116,14 @@ def given_proposals(
         raise InputError(f"{path}: has no proposals for any image of {dataset.name}.")
     found = store_findings(replace(dataset, images=used), proposals)
     act_on(found, allow_mismatch, reporter)
-    for record in used:
-        _check(path, record, proposals[record.image_id])
-    skipped = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
     fingerprint = f"{path.resolve()} {proposal_state(path)}"
+    images = ((record.image_id, record.width, record.height) for record in used)
+    checked = Remembered.of("checked-proposals", (fingerprint, *images))
+    if checked.read() is None:
+        for record in used:
+            _check(path, record, proposals[record.image_id])
+        checked.write(len(used))
+    skipped = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
     return DatasetProposals(replace(dataset, images=used), proposals, path, fingerprint, skipped)
 
 
