@@ -13,14 +13,16 @@ import pytest
 from slopes import calls_during, slope
 
 from frcnn_cli.engine.datasets.find import all_ids
+from frcnn_cli.engine.proposals import for_dataset
 from frcnn_cli.engine.proposals.for_dataset import given_proposals
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import Sampling, TrainSettings
+from frcnn_cli.engine.training import sampling as sampling_module
 from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.sampling import (
     box_statistics,
+    candidates_of,
     target_statistics,
-    training_candidates,
 )
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
@@ -62,6 +64,13 @@ def make_run(path: Path, dataset: Dataset, **settings: object) -> Run:
     return Run(path.parent, dataset, open_store(path), replace(TrainSettings(), **settings))  # type: ignore[arg-type]
 
 
+def statistics_of(run: Run) -> tuple[np.ndarray, np.ndarray]:
+    """From all candidates of all images, in this process."""
+    settings, sampling = run.settings, run.settings.sampling
+    every = [candidates_of(record, run.proposals, settings) for record in run.dataset.images]
+    return target_statistics(every, 3, sampling.foreground_iou, "inclusive", sampling.flip)
+
+
 def test_a_second_start_reads_no_boxes(tmp_path: Path) -> None:
     first, second = [], []
     for images in (5, 25):
@@ -79,12 +88,14 @@ def test_a_second_start_reads_no_boxes(tmp_path: Path) -> None:
     assert [count for _, count in second] == [0, 0]
 
 
-def test_the_statistics_are_the_same_to_the_bit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("workers", [0, 2])
+def test_the_statistics_are_the_same_to_the_bit(
+    tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sampling_module, "workers_for", lambda *_: workers)
+    monkeypatch.setattr(for_dataset, "_IMAGES_AT_ONCE", 3)
     run = make_run(make_store(tmp_path / "s", 10), make_dataset(10))
-    sampling = run.settings.sampling
-    expected = target_statistics(
-        training_candidates(run), 3, sampling.foreground_iou, "inclusive", sampling.flip
-    )
+    expected = statistics_of(run)
     for _ in range(2):
         found = box_statistics(run, "inclusive")
         assert [part.tobytes() for part in found] == [part.tobytes() for part in expected]
@@ -110,13 +121,24 @@ def test_a_change_is_noticed(tmp_path: Path, change: str) -> None:
     run = make_run(make_store(tmp_path / "s", 10), make_dataset(10))
     before = box_statistics(run, "inclusive")
     changed = CHANGES[change](run)
-    sampling = changed.settings.sampling
-    expected = target_statistics(
-        training_candidates(changed), 3, sampling.foreground_iou, "inclusive", sampling.flip
-    )
+    expected = statistics_of(changed)
     after = box_statistics(changed, "inclusive")
     assert not np.array_equal(np.array(before), np.array(after))
     assert np.array_equal(np.array(after), np.array(expected))
+
+
+def test_workers_report_the_first_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(for_dataset, "workers_for", lambda *_: 2)
+    monkeypatch.setattr(for_dataset, "_IMAGES_AT_ONCE", 1)
+    dataset, path = make_dataset(6), make_store(tmp_path / "s", 6)
+    assert len(given_proposals(dataset, path).dataset) == 6
+    small = [
+        replace(record, width=30) if n > 2 else record for n, record in enumerate(dataset.images)
+    ]
+    with pytest.raises(
+        InputError, match=r"s: image 00003: box 0 .* is outside its image of 30 x 200"
+    ):
+        given_proposals(replace(dataset, images=tuple(small)), path)
 
 
 def test_changed_proposals_and_sizes_are_checked_again(tmp_path: Path) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
@@ -11,7 +12,9 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.boxes import BoxCoding, best_overlaps, encode_boxes
 from frcnn_cli.engine.datasets.fingerprint import annotation_digest
+from frcnn_cli.engine.proposals.for_dataset import in_parts, workers_for
 from frcnn_cli.engine.proposals.remembered import Remembered
+from frcnn_cli.engine.proposals.workers import map_in_workers
 from frcnn_cli.engine.records import GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import Sampling, TrainSettings
 from frcnn_cli.engine.training.run import Run
@@ -188,36 +191,58 @@ def target_statistics(
 def box_statistics(run: Run, coding: BoxCoding) -> Statistics:
     """The target_statistics of the images that a run trains on.
 
-    They need the boxes and overlaps of all images. So those of a store are remembered for later
-    runs on the same data.
+    They need the boxes and overlaps of all images. So those of a store are computed by one process
+    of the team, with workers, and remembered for later runs on the same data.
     """
     remembered = _remembered(run, coding)
-    if remembered is not None:
+    if remembered is None:
+        return _computed_statistics(run, coding)
+    with run.team.first_alone():
         statistics = np.array(remembered.read() or [], np.float32)
         if statistics.shape == (2, len(run.dataset.classes), 4):
             return statistics[0], statistics[1]
-    sampling = run.settings.sampling
-    means, deviations = target_statistics(
-        training_candidates(run),
-        len(run.dataset.classes),
-        sampling.foreground_iou,
-        coding,
-        with_flipped=sampling.flip,
-    )
-    if remembered is not None:
+        means, deviations = _computed_statistics(run, coding)
         remembered.write([means.tolist(), deviations.tolist()])
-    return means, deviations
+        return means, deviations
 
 
-def training_candidates(run: Run) -> Iterator[Candidates]:
-    """The candidates of every image, from which RoIs are sampled."""
+def _computed_statistics(run: Run, coding: BoxCoding) -> Statistics:
     for record in run.dataset.images:
         if record.truth is None:
             raise MisuseError(
                 f"{run.dataset.name}, split {run.dataset.split}: image {record.image_id} has no "
                 "annotation.\nTrain on an annotated split."
             )
-        yield candidates_of(record, run.proposals, run.settings)
+    images, sampling = run.dataset.images, run.settings.sampling
+    read = _Foreground(run.proposals, run.settings)
+    parts = map_in_workers(read, in_parts(images), workers_for(images, run.proposals))
+    return target_statistics(
+        chain.from_iterable(parts),
+        len(run.dataset.classes),
+        sampling.foreground_iou,
+        coding,
+        with_flipped=sampling.flip,
+    )
+
+
+@dataclass(frozen=True)
+class _Foreground:
+    """Reads the candidates of images that statistics need; can be sent to worker processes."""
+
+    proposals: Mapping[str, Proposals]
+    settings: TrainSettings
+
+    def __call__(self, records: Sequence[ImageRecord]) -> list[Candidates]:
+        return [
+            _taken(found, np.flatnonzero(found.iou >= self.settings.sampling.foreground_iou))
+            for record in records
+            for found in [candidates_of(record, self.proposals, self.settings)]
+        ]
+
+
+def _taken(found: Candidates, rows: NDArray[np.int64]) -> Candidates:
+    columns = (found.boxes, found.labels, found.matched, found.iou, found.ignored)
+    return Candidates(*(column[rows] for column in columns))
 
 
 def _remembered(run: Run, coding: BoxCoding) -> Remembered | None:
