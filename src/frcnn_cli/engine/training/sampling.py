@@ -241,8 +241,13 @@ class _Foreground:
 
 
 def _taken(found: Candidates, rows: NDArray[np.int64]) -> Candidates:
-    columns = (found.boxes, found.labels, found.matched, found.iou, found.ignored)
-    return Candidates(*(column[rows] for column in columns))
+    return Candidates(
+        found.boxes[rows],
+        found.labels[rows],
+        found.matched[rows],
+        found.iou[rows],
+        found.ignored[rows],
+    )
 
 
 def _remembered(run: Run, coding: BoxCoding) -> Remembered | None:
