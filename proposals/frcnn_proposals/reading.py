@@ -6,6 +6,7 @@ import codecs
 import errno
 import os
 import stat
+from collections.abc import Iterator
 from io import BufferedReader
 from pathlib import Path
 
@@ -45,6 +46,19 @@ def read_utf8(path: str | Path) -> bytes:
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return content.decode("utf-16").encode()
     return content.removeprefix(codecs.BOM_UTF8)
+
+
+def text_lines(path: str | Path) -> Iterator[str]:
+    """The lines of `read_text(path).splitlines()`, one at a time. Raises the same errors."""
+    with open_file(path) as file:
+        start = file.peek(3)[:3]
+        if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            yield from read_text(path).splitlines()
+            return
+        if start == codecs.BOM_UTF8:
+            file.read(3)
+        for line in file:
+            yield from line.decode().splitlines()
 
 
 def read_text(path: str | Path) -> str:

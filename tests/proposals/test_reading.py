@@ -1,10 +1,11 @@
 """Text files as editors on Windows write them."""
 
 import codecs
+from pathlib import Path
 
 import pytest
 
-from frcnn_proposals.reading import read_text, read_utf8
+from frcnn_proposals.reading import read_text, read_utf8, text_lines
 
 TEXT = "größe\r\n猫"
 
@@ -31,3 +32,14 @@ def test_other_encodings_are_an_error(tmp_path):
         path.write_bytes(content)
         with pytest.raises(UnicodeDecodeError):
             read_text(path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_lines_are_those_of_the_whole_text(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "lines.txt"
+    for text in ("", "a", "a\n", "\na\r\n\r\nb\rc\n", "\u00e9\u2028\u4e2d\x0b1\x1c2\u0085\n\n3"):
+        path.write_bytes(text.encode(encoding))
+        assert list(text_lines(path)) == text.splitlines()
+    path.write_bytes(b"a\n\xff\xfd\n")
+    with pytest.raises(UnicodeDecodeError):
+        list(text_lines(path))

@@ -11,7 +11,7 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
 from frcnn_proposals.formats.containers.masks import Extent, mask_extent
-from frcnn_proposals.formats.containers.tables import Row, tables_of_rows
+from frcnn_proposals.formats.containers.tables import BoxRows, tables_of_rows
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, to_layout
 from frcnn_proposals.image_ids import repeated_ids
@@ -40,12 +40,13 @@ class CocoJson(WritableFormat):
             return None
         if not all(isinstance(entry, dict) and "image_id" in entry for entry in value):
             return None
-        of_image: dict[str | int, list[Row]] = {name: [] for name in (names or {}).values()}
+        of_image: dict[str | int, BoxRows] = {name: BoxRows() for name in (names or {}).values()}
         for place, entry in enumerate(value):
             where = f"{content.path}: entry {place}"
             box = _box(where, entry)
             if box is not None:
-                of_image.setdefault(_id(where, entry, names), []).append(box)
+                name = _id(where, entry, names)
+                of_image.setdefault(name, BoxRows()).add(*box)
         return Parsed(*tables_of_rows(of_image), list(of_image))
 
     def write(self, content: ToWrite, file: BinaryIO) -> None:
@@ -93,7 +94,7 @@ def _id(where: str, entry: Mapping[str, Any], names: Mapping[Any, str] | None) -
     return number if names is None else names[number]
 
 
-def _box(where: str, entry: Mapping[str, Any]) -> Row | None:
+def _box(where: str, entry: Mapping[str, Any]) -> tuple[Extent, float | None] | None:
     """x, y, width, height and the score of an entry; None for a mask without pixels."""
     score = entry.get("score")
     if score is not None and type(score) not in (int, float):

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.base import Parsed, ToWrite, WritableFormat
-from frcnn_proposals.formats.containers.tables import Row, tables_of_rows
+from frcnn_proposals.formats.containers.tables import BoxRows, tables_of_rows
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout, Order
 
@@ -42,7 +42,9 @@ class CsvTable(WritableFormat):
             return None
         first = text.partition("\n")[0]
         separator = max(",;\t", key=first.count)
-        rows = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
+        # A StringIO would take four bytes per letter.
+        lines = io.TextIOWrapper(io.BytesIO(text.encode()), "utf-8", newline="")
+        rows = csv.reader(lines, delimiter=separator)
         try:
             header = [name.strip().lower() for name in next(rows, [])]
             return _parsed(content.path, header, rows)
@@ -72,16 +74,17 @@ def _parsed(path: Path, header: list[str], rows: Any) -> Parsed | None:
         return None
     score_at = next((header.index(name) for name in _SCORES if name in header), None)
     box_at = [header.index(name) for name in named]
-    of_image: dict[str, list[Row]] = {}
+    of_image: dict[str, BoxRows] = {}
     for row in rows:
         if not row:
             continue
         try:
-            boxes = of_image.setdefault(_name(row[image_at]), [])
+            name = _name(row[image_at])
+            boxes = of_image[name] if name in of_image else of_image.setdefault(name, BoxRows())
             cells = [row[place] for place in box_at]
             if any(cells):
                 score = "" if score_at is None else row[score_at]
-                boxes.append(([float(cell) for cell in cells], float(score) if score else None))
+                boxes.add([float(cell) for cell in cells], float(score) if score else None)
         except (IndexError, ValueError) as error:
             where = f"{path}: line {rows.line_num}"
             raise InputError(f"{where}: is not a box ({reason(error)})") from error

@@ -8,7 +8,7 @@ from typing import Any
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.base import Parsed, PerImageFormat
 from frcnn_proposals.formats.containers.masks import Extent, mask_extent
-from frcnn_proposals.formats.containers.tables import Row, tables_of_rows
+from frcnn_proposals.formats.containers.tables import BoxRows, tables_of_rows
 from frcnn_proposals.formats.content import Content
 from frcnn_proposals.formats.layout import BoxLayout
 
@@ -34,14 +34,14 @@ class SamJson(PerImageFormat):
             value = value.get("annotations")
         if not isinstance(value, list) or not all(map(_is_mask, value)):
             return None
-        rows: list[Row] = []
+        rows = BoxRows()
         for place, mask in enumerate(value):
             try:
                 box = _box(mask)
             except (TypeError, ValueError) as error:
                 raise InputError(f"{content.path}: mask {place}: {reason(error)}") from error
             if box is not None:
-                rows.append((box, _score(mask)))
+                rows.add(box, _score(mask))
         return Parsed(*tables_of_rows({image_id: rows}), [image_id])
 
 

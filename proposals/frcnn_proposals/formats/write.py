@@ -14,7 +14,7 @@ from frcnn_proposals.formats.known import STORE, writable_named
 from frcnn_proposals.matching import match_ids
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import ProposalStore
-from frcnn_proposals.store.writer import StoreWriter
+from frcnn_proposals.store.writer import StoreWriter, in_batches
 
 
 def write_proposals(
@@ -65,8 +65,10 @@ def _write_store(
     if provenance is None:
         provenance = Provenance("unknown") if store is None else store.provenance
     with StoreWriter(path, provenance, resume=False) as writer:
-        for image_id in ids:
-            digest = None if store is None else store.digest(image_id)
-            size = None if store is None else store.image_size(image_id)
-            writer.add(image_id, proposals[image_id], digest=digest, size=size)
+        for batch in in_batches(ids):
+            with writer.batch():
+                for image_id in batch:
+                    digest = None if store is None else store.digest(image_id)
+                    size = None if store is None else store.image_size(image_id)
+                    writer.add(image_id, proposals[image_id], digest=digest, size=size)
         writer.finish()

@@ -1,4 +1,4 @@
-"""The output store of a run over many images: can be resumed, and is renamed when complete."""
+"""The output store of a run over many images, which can be resumed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.locking import Lock, OnWait
+from frcnn_proposals.store.append import append_rows
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import ProposalStore, open_store
 from frcnn_proposals.store.schema import is_store
@@ -17,9 +18,9 @@ from frcnn_proposals.store.writer import StoreWriter, lock_store, partial_path
 class Destination:
     """The store at `out` for boxes of one provenance. Only changes are written.
 
-    It starts from the .partial file of an interrupted run with the same provenance, else from the
-    finished store. The finished store stays unchanged until finish(). A .partial file is created
-    only when there is something to write.
+    New boxes are written to a .partial file, which is created only when there is something to
+    write, and resumed after an interruption. finish() adds them to the finished store, or renames
+    the file if there is no store of this provenance. Until then, the finished store is unchanged.
     on_wait: called before waiting for another process that writes the store; None does not wait.
     Raises InputError if `out` is a file but not a store, or if another process is writing and
     on_wait is None.
@@ -32,21 +33,33 @@ class Destination:
         self._provenance = provenance
         self._on_wait = on_wait
         self._lock: Lock | None = None
-        before = None if self._is_begun() else _same_store(out, provenance)
-        self._store: ProposalStore | StoreWriter = before or self._locked_store()
+        self._added: StoreWriter | None = None
+        self._finished = _same_store(out, provenance)
+        if self._finished is None or self._is_begun():
+            self.hold()
 
     def hold(self) -> None:
         """Lock the store before computing boxes for it. What others have added is read then."""
-        if self._lock is None:
-            self._store = self._locked_store()
+        if self._lock is not None:
+            return
+        self._lock = lock_store(self._out, self._on_wait)
+        try:
+            self._finished = _same_store(self._out, self._provenance)
+            if self._finished is None or self._is_begun():
+                self._open()
+        except BaseException:
+            self._lock.release()
+            raise
 
     def digest(self, image_id: str) -> str | None:
         """The digest of the image file that the stored boxes were computed from, or None."""
-        return self._store.digest(image_id)
+        if self._added is not None and self._added.holds(image_id):
+            return self._added.digest(image_id)
+        return None if self._finished is None else self._finished.digest(image_id)
 
     def has_failure(self, image_id: str) -> bool:
         """Whether the finished store has a reason why the image has no boxes."""
-        return isinstance(self._store, ProposalStore) and self._store.failure(image_id) is not None
+        return self._failure(image_id) is not None
 
     def add(
         self, image_id: str, proposals: Proposals, digest: str | None, size: tuple[int, int] | None
@@ -56,48 +69,51 @@ class Destination:
 
     def add_failure(self, image_id: str, reason: str, digest: str | None) -> None:
         """Store the reason why an image has no boxes."""
-        known = self._store.failure(image_id) if isinstance(self._store, ProposalStore) else None
-        if known != (digest, reason):
+        if self._failure(image_id) != (digest, reason):
             self._open().add_failure(image_id, reason, digest=digest)
 
     def finish(self, keep_only: Sequence[str] | None) -> None:
-        """Rename the finished store to its final name. keep_only: other images are removed."""
-        if keep_only is not None and self._store.count() > len(keep_only):
-            self._open().keep_only(keep_only)
-        if isinstance(self._store, StoreWriter):
-            self._store.finish()
+        """Complete the store at its final name. keep_only: other images are removed."""
+        stores = [store for store in (self._finished, self._added) if store is not None]
+        count = sum(store.count() for store in stores)
+        remaining = keep_only if keep_only is not None and count > len(keep_only) else None
+        if self._finished is None:
+            added = self._open()
+            if remaining is not None:
+                added.keep_only(remaining)
+            added.finish()
+        elif self._added is not None or remaining is not None:
+            added = self._open()
+            added.complete()
+            self._finished.close()
+            append_rows(self._out, added.partial, remaining)
+            added.partial.unlink()
 
     def __enter__(self) -> Destination:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if isinstance(self._store, StoreWriter):
-            self._store.close()
+        if self._finished is not None:
+            self._finished.close()
+        if self._added is not None:
+            self._added.close()
         elif self._lock is not None:
             self._lock.release()
 
+    def _failure(self, image_id: str) -> tuple[str | None, str] | None:
+        """(digest, reason) of a failure in the finished store that no new row replaces."""
+        if self._finished is None or (self._added is not None and self._added.holds(image_id)):
+            return None
+        return self._finished.failure(image_id)
+
     def _open(self) -> StoreWriter:
         self.hold()
-        if isinstance(self._store, ProposalStore):
-            self._store = self._writer()
-        return self._store
-
-    def _locked_store(self) -> ProposalStore | StoreWriter:
-        self._lock = lock_store(self._out, self._on_wait)
-        try:
-            before = None if self._is_begun() else _same_store(self._out, self._provenance)
-            return before or self._writer()
-        except BaseException:
-            self._lock.release()
-            raise
+        if self._added is None:
+            self._added = StoreWriter(self._out, self._provenance, lock=self._lock)
+        return self._added
 
     def _is_begun(self) -> bool:
         return partial_path(self._out).exists()
-
-    def _writer(self) -> StoreWriter:
-        """A writer that starts from the finished store, if it has the same provenance."""
-        seed = None if _same_store(self._out, self._provenance) is None else self._out
-        return StoreWriter(self._out, self._provenance, seed=seed, lock=self._lock)
 
 
 def _same_store(path: Path, provenance: Provenance) -> ProposalStore | None:

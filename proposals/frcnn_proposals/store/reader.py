@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.store.opening import OpenStore, open_read_only
 from frcnn_proposals.store.provenance import Provenance
-from frcnn_proposals.store.schema import damaged, open_read_only
+from frcnn_proposals.store.schema import damaged
 
 
 def open_store(path: str | Path) -> ProposalStore:
@@ -45,8 +46,7 @@ class ProposalStore(Mapping[str, Proposals]):
             raise KeyError(image_id)
         boxes, scores, width, height = row
         try:
-            values = _floats(boxes).reshape(-1, 4)
-            proposals = Proposals(values, None if scores is None else _floats(scores))
+            proposals = stored_proposals(boxes, scores)
             check_proposals(proposals, width, height)
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.path}: image {image_id!r}: {error}") from error
@@ -103,6 +103,15 @@ class ProposalStore(Mapping[str, Proposals]):
         row = self._row("SELECT width, height FROM proposals WHERE id = ?", image_id)
         return None if row is None or row[0] is None or row[1] is None else (row[0], row[1])
 
+    def close(self) -> None:
+        """Close this thread's connection, which keeps others from adding rows in place.
+
+        It is opened again when it is needed.
+        """
+        if getattr(self._opened, "process", None) == os.getpid():
+            self._opened.store.close()
+            self._opened.process = None
+
     def __reduce__(self) -> tuple[type[ProposalStore], tuple[Path]]:
         return ProposalStore, (self.path,)
 
@@ -126,10 +135,16 @@ class ProposalStore(Mapping[str, Proposals]):
     def _connection(self) -> sqlite3.Connection:
         """This thread's connection. A forked process must not use the connection of its parent."""
         if getattr(self._opened, "process", None) != os.getpid():
-            self._opened.connection = open_read_only(self.path)
+            self._opened.store = open_read_only(self.path)
             self._opened.process = os.getpid()
-        connection: sqlite3.Connection = self._opened.connection
-        return connection
+        store: OpenStore = self._opened.store
+        return store.connection
+
+
+def stored_proposals(boxes: object, scores: object) -> Proposals:
+    """The proposals in the columns of a row. Raises TypeError or ValueError for other content."""
+    values = _floats(boxes).reshape(-1, 4)
+    return Proposals(values, None if scores is None else _floats(scores))
 
 
 def _floats(blob: object) -> NDArray[np.float32]:

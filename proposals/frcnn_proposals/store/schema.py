@@ -14,6 +14,8 @@ from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.reading import open_file
 
 APPLICATION_ID = 0x46524350  # "FRCP", in the file's header
+CHANGING_ID = 0x46524357  # "FRCW", while rows are written into the file
+HEADER = 72  # bytes of the header that are read
 VERSION = 1
 TABLES = {
     "about": "CREATE TABLE about (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
@@ -28,16 +30,34 @@ TABLES = {
 }
 _LONGEST_VALUE = 1 << 28
 _MAGIC = b"SQLite format 3\0"
+_COMPLETE, _CHANGING = (number.to_bytes(4, "big") for number in (APPLICATION_ID, CHANGING_ID))
 _OTHER_SUFFIXES = (".csv", ".json", ".mat", ".npz", ".pickle", ".pkl")
 
 
 def is_store(path: str | Path) -> bool:
     """Whether the file has the header of a proposal store."""
     try:
-        header = _header(path)
+        with open_file(path) as file:
+            return has_store_header(file.read(HEADER))
     except OSError:
         return False
-    return header.startswith(_MAGIC) and header[68:72] == APPLICATION_ID.to_bytes(4, "big")
+
+
+def has_store_header(header: bytes) -> bool:
+    """Whether the first bytes of a file are those of a store, complete or being changed."""
+    return header.startswith(_MAGIC) and header[68:72] in (_COMPLETE, _CHANGING)
+
+
+def is_changing(header: bytes) -> bool:
+    """Whether a store with this header is being changed in place, or was when that stopped."""
+    return header[68:72] == _CHANGING
+
+
+def mark(connection: sqlite3.Connection, *, changing: bool) -> None:
+    """Write into the header whether the store is being changed; nothing else is written then."""
+    connection.execute(
+        f"PRAGMA main.application_id = {CHANGING_ID if changing else APPLICATION_ID}"
+    )
 
 
 def check_store_name(path: Path) -> None:
@@ -50,52 +70,17 @@ def check_store_name(path: Path) -> None:
         )
 
 
-def _is_whole(path: Path) -> bool:
-    """Whether the file has the length in its header. (SQLite reads a missing end as zeros.)"""
-    header = _header(path)
+def has_whole_length(header: bytes, size: int) -> bool:
+    """Whether a file has the length in its header. (SQLite reads a missing end as zeros.)"""
     page_size = int.from_bytes(header[16:18], "big")
     pages = int.from_bytes(header[28:32], "big")
-    return path.stat().st_size == pages * (65536 if page_size == 1 else page_size)
+    return size == pages * (65536 if page_size == 1 else page_size)
 
 
 def is_sqlite(path: Path) -> bool:
     """Whether the file is an SQLite database or empty."""
-    return _header(path)[: len(_MAGIC)] in (b"", _MAGIC)
-
-
-def _header(path: str | Path) -> bytes:
     with open_file(path) as file:
-        return file.read(72)
-
-
-def open_read_only(path: Path) -> sqlite3.Connection:
-    """A read-only connection to a store whose tables have been checked.
-
-    The file is not mapped into memory. Mapping is not faster here, the pages would count as memory
-    of this process, and truncating the open file would end the process with SIGBUS.
-
-    Raises InputError if the file is missing, is not a store, or contains anything else, because a
-    view or a trigger in a file from outside could run statements.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: proposal store not found; create it with `frcnn propose`")
-    if not is_store(path):
-        raise InputError(f"{path}: is not a proposal store; see `frcnn proposals inspect`")
-    if not _is_whole(path):
-        raise damaged(path, "it was truncated or has extra bytes at the end")
-    # immutable: the file is complete, so SQLite takes no lock and ignores any journal.
-    connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro&immutable=1", uri=True)
-    try:
-        harden(connection)
-        connection.execute("PRAGMA mmap_size = 0")
-        check_tables(connection, path)
-    except (sqlite3.Error, UnicodeDecodeError) as error:
-        connection.close()
-        raise damaged(path, error) from error
-    except InputError:
-        connection.close()
-        raise
-    return connection
+        return file.read(len(_MAGIC)) in (b"", _MAGIC)
 
 
 def harden(connection: sqlite3.Connection) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 from frcnn_proposals.base import Proposals
@@ -12,18 +14,24 @@ from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import check_no_link
 from frcnn_proposals.locking import Lock, OnWait
+from frcnn_proposals.store.opening import journal_of
 from frcnn_proposals.store.provenance import Provenance
-from frcnn_proposals.store.schema import (
-    check_tables,
-    create_tables,
-    damaged,
-    harden,
-    is_sqlite,
-    open_read_only,
-)
+from frcnn_proposals.store.reader import stored_proposals
+from frcnn_proposals.store.schema import check_tables, create_tables, damaged, harden, is_sqlite
 
 # Number of pages in the write-ahead log before it is written to the database.
 _CHECKPOINT_PAGES = 10_000
+
+
+# Rows per transaction where many are written at once.
+_BATCH = 1000
+
+
+def in_batches(ids: Iterable[str]) -> Iterator[Sequence[str]]:
+    """The ids in lists of a number that is written in one transaction."""
+    remaining = iter(ids)
+    while batch := list(islice(remaining, _BATCH)):
+        yield batch
 
 
 def partial_path(path: Path) -> Path:
@@ -52,9 +60,9 @@ def lock_store(path: Path, on_wait: OnWait | None = None) -> Lock:
 class StoreWriter:
     """Writes `<path>.partial`, and renames it to `path` when finish() is called.
 
-    The .partial file of an interrupted writer is resumed if its provenance is the same and resume
-    is True; otherwise it is started again. `seed` is a finished store whose rows are copied if
-    there is nothing to resume. Raises InputError if another process is writing it.
+    The .partial file of an interrupted writer is resumed if its provenance and its `work` are the
+    same, and resume is True; otherwise it is started again. work: a text that identifies it, if
+    the provenance alone does not. Raises InputError if another process is writing it.
     Use it as a context manager. On exit without finish() the .partial file is kept.
     """
 
@@ -63,7 +71,7 @@ class StoreWriter:
         path: Path,
         provenance: Provenance,
         *,
-        seed: Path | None = None,
+        work: str = "",
         resume: bool = True,
         lock: Lock | None = None,
     ) -> None:
@@ -72,7 +80,7 @@ class StoreWriter:
         self._lock = lock_store(path) if lock is None else lock
         try:
             self._connection = self._open()
-            self._begin(provenance, seed, resume)
+            self._begin(provenance, work, resume)
         except (OSError, sqlite3.Error) as error:
             self._lock.release()
             raise self._failed(error) from error
@@ -118,6 +126,42 @@ class StoreWriter:
         query = "SELECT (SELECT count(*) FROM proposals) + (SELECT count(*) FROM failures)"
         return int(self._execute(query).fetchone()[0])
 
+    def holds(self, image_id: str) -> bool:
+        """Whether the image was written, with boxes or as a failure."""
+        query = (
+            "SELECT EXISTS (SELECT 1 FROM proposals WHERE id = ?1) "
+            "OR EXISTS (SELECT 1 FROM failures WHERE id = ?1)"
+        )
+        return bool(self._execute(query, image_id).fetchone()[0])
+
+    def proposals(self, image_id: str) -> Proposals | None:
+        """The boxes written for the image, or None."""
+        query = "SELECT boxes, scores FROM proposals WHERE id = ?"
+        row = self._execute(query, image_id).fetchone()
+        return None if row is None else stored_proposals(*row)
+
+    @property
+    def position(self) -> str:
+        """The text that the last completed batch stored; empty at the start of the work."""
+        row = self._execute("SELECT value FROM about WHERE key = 'position'").fetchone()
+        return "" if row is None else str(row[0])
+
+    @contextmanager
+    def batch(self, position: str = "") -> Iterator[None]:
+        """Write the rows of the block in one transaction, all of them or none.
+
+        position: is stored with the rows, so that interrupted work can be resumed behind them.
+        """
+        self._execute("BEGIN")
+        try:
+            yield
+            self._execute("REPLACE INTO about VALUES ('position', ?)", position)
+            self._execute("COMMIT")
+        except BaseException:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            raise
+
     def keep_only(self, image_ids: Iterable[str]) -> None:
         """Remove every image that is not among `image_ids`."""
         self._execute("CREATE TEMP TABLE remaining (id TEXT PRIMARY KEY) WITHOUT ROWID")
@@ -129,18 +173,28 @@ class StoreWriter:
 
     def finish(self) -> Path:
         """Rename the store to its final name. Nothing can be written afterwards."""
-        self._execute("REPLACE INTO about SELECT 'images', cast(count(*) AS TEXT) FROM proposals")
+        self.complete()
+        try:
+            # Of an earlier store of this name, in which adding rows was interrupted.
+            journal_of(self.path).unlink(missing_ok=True)
+            os.replace(self.partial, self.path)
+        except OSError as error:
+            raise self._failed(error) from error
+        self._lock.release()
+        return self.path
+
+    def complete(self) -> None:
+        """Make the .partial file a whole store. Nothing can be written afterwards."""
+        self._execute("DELETE FROM about WHERE key != 'provenance'")
+        self._execute("INSERT INTO about SELECT 'images', cast(count(*) AS TEXT) FROM proposals")
         self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
         self._execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
         try:
             with open(self.partial, "rb+") as file:
                 os.fsync(file.fileno())
-            os.replace(self.partial, self.path)
         except OSError as error:
             raise self._failed(error) from error
-        self._lock.release()
-        return self.path
 
     def close(self) -> None:
         """Close the file and end the lock."""
@@ -169,34 +223,25 @@ class StoreWriter:
         connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         return connection
 
-    def _begin(self, provenance: Provenance, seed: Path | None, resume: bool) -> None:
+    def _begin(self, provenance: Provenance, work: str, resume: bool) -> None:
         self._execute("BEGIN IMMEDIATE")
         if self._execute("SELECT 1 FROM sqlite_master").fetchone() is None:
             create_tables(self._connection)
         check_tables(self._connection, self.partial)
-        if not resume or not self._is_of(provenance):
+        if not resume or not self._is_of(provenance, work):
             for table in ("about", "proposals", "failures"):
                 self._execute(f"DELETE FROM {table}")
             self._execute("INSERT INTO about VALUES ('provenance', ?)", provenance.to_json())
+            self._execute("INSERT INTO about VALUES ('work', ?)", work)
         self._execute("COMMIT")
-        if seed is not None and self.count() == 0:
-            self._copy_from(seed)
 
-    def _is_of(self, provenance: Provenance) -> bool:
-        row = self._execute("SELECT value FROM about WHERE key = 'provenance'").fetchone()
+    def _is_of(self, provenance: Provenance, work: str) -> bool:
+        about = dict(self._execute("SELECT key, value FROM about").fetchall())
         try:
-            return Provenance.from_json(row[0]).fingerprint == provenance.fingerprint
-        except (TypeError, ValueError):
+            same = Provenance.from_json(about["provenance"]).fingerprint == provenance.fingerprint
+        except (KeyError, TypeError, ValueError):
             return False
-
-    def _copy_from(self, seed: Path) -> None:
-        open_read_only(seed).close()  # checks it
-        self._execute("ATTACH ? AS seed", f"{seed.resolve().as_uri()}?mode=ro&immutable=1")
-        self._execute("BEGIN")
-        for table in ("proposals", "failures"):
-            self._execute(f"INSERT INTO {table} SELECT * FROM seed.{table}")
-        self._execute("COMMIT")
-        self._execute("DETACH seed")
+        return same and about.get("work", "") == work
 
     def _execute(self, statement: str, *values: object) -> sqlite3.Cursor:
         try:

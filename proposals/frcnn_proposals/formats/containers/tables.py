@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
@@ -10,7 +12,22 @@ from numpy.typing import NDArray
 
 Array = NDArray[Any]
 Item = TypeVar("Item")
-Row = tuple[Sequence[float], float | None]  # a box's four numbers and its score
+
+
+@dataclass
+class BoxRows:
+    """The boxes of one image, added one by one: four numbers each, and their scores if given."""
+
+    numbers: array[float] = field(default_factory=lambda: array("d"))
+    scores: array[float] = field(default_factory=lambda: array("d"))
+
+    def add(self, box: Iterable[float], score: float | None) -> None:
+        self.numbers.extend(box)
+        if score is not None:
+            self.scores.append(score)
+
+    def __len__(self) -> int:
+        return len(self.numbers) // 4
 
 
 def all_found(items: Iterable[Item | None]) -> list[Item] | None:
@@ -100,16 +117,14 @@ def split_scores(found: Sequence[Array]) -> tuple[list[Array], list[Array] | Non
     return [table[:, :4] for table in found], scores
 
 
-def tables_of_rows(
-    of_image: Mapping[Any, Sequence[Row]],
-) -> tuple[list[Array], list[Array] | None]:
+def tables_of_rows(of_image: Mapping[Any, BoxRows]) -> tuple[list[Array], list[Array] | None]:
     """Tables by image, and scores if every box has one."""
     all_rows = of_image.values()
-    boxes = [np.array([box for box, _ in rows], np.float64).reshape(-1, 4) for rows in all_rows]
-    scored = all(score is not None for rows in all_rows for _, score in rows)
-    if not scored or not any(all_rows):
+    boxes = [np.array(rows.numbers, np.float64).reshape(-1, 4) for rows in all_rows]
+    scored = all(len(rows.scores) == len(rows) for rows in all_rows)
+    if not scored or not any(map(len, all_rows)):
         return boxes, None
-    return boxes, [np.array([score for _, score in rows], np.float64) for rows in all_rows]
+    return boxes, [np.array(rows.scores, np.float64) for rows in all_rows]
 
 
 def _row(item: Any, count: int) -> Array | None:

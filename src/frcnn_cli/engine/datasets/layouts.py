@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import Layout
-from frcnn_cli.engine.datasets.listing import is_visible
+from frcnn_cli.engine.datasets.listing import folders_in, holds_only_images
 from frcnn_cli.engine.datasets.readers.coco import CocoLayout
 from frcnn_cli.engine.datasets.readers.folder import FolderLayout
 from frcnn_cli.engine.datasets.readers.image_labels import ClassFolders, LabelTable
@@ -24,8 +24,8 @@ def layout_at(path: Path) -> Layout:
     if not found and LabelTable.is_at(path):
         return LabelTable(path)
     if not found:
-        folders = sorted(path.iterdir()) if path.is_dir() else []
-        inner = next((folder for folder in folders if folder.is_dir() and layouts_in(folder)), None)
+        folders = folders_in(path) if path.is_dir() else []
+        inner = next((folder for folder in folders if layouts_in(folder)), None)
         if inner is None and ClassFolders.is_at(path):
             return ClassFolders(path)
         hint = "" if inner is None else f", but {inner} is one"
@@ -43,6 +43,8 @@ def layout_at(path: Path) -> Layout:
 
 def layouts_in(path: Path) -> list[Layout]:
     """Return the dataset at a path, or the VOC years one or two levels below it."""
+    if path.is_dir() and holds_only_images(path):
+        return []
     # Specific layouts come first: a VOC folder is also a folder of xml files.
     if VocLayout.is_at(path):
         return [VocLayout(path)]
@@ -50,8 +52,8 @@ def layouts_in(path: Path) -> list[Layout]:
         folder
         for parent in (path, path / "VOCdevkit")
         if parent.is_dir()
-        for folder in sorted(parent.iterdir())
-        if is_visible(folder) and VocLayout.is_at(folder)
+        for folder in folders_in(parent)
+        if VocLayout.is_at(folder)
     ]
     if years:
         return [VocLayout(folder) for folder in years]

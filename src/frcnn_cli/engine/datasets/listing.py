@@ -28,9 +28,36 @@ def is_visible(path: Path) -> bool:
     return not path.name.startswith(".") or path.name == ".."
 
 
-def is_image(path: Path) -> bool:
+def is_image(path: str | Path) -> bool:
     """Whether the file name has the suffix of an image and is not hidden."""
-    return path.suffix.lower() in SUFFIXES and is_visible(path)
+    name = os.path.basename(path)
+    return os.path.splitext(name)[1].lower() in SUFFIXES and not name.startswith(".")
+
+
+def folders_in(folder: Path) -> list[Path]:
+    """The visible folders in a folder, sorted.
+
+    The scan itself tells folders from files; only links need a request each, because a folder can
+    hold a million images.
+    """
+    with os.scandir(folder) as entries:
+        return sorted(folder / entry.name for entry in entries if _is_visible_folder(entry))
+
+
+def holds_only_images(folder: Path) -> bool:
+    """Whether all visible entries of a folder are image files, by their names."""
+    with os.scandir(folder) as entries:
+        return all(
+            entry.name.startswith(".") or (is_image(entry.name) and not _is_visible_folder(entry))
+            for entry in entries
+        )
+
+
+def _is_visible_folder(entry: os.DirEntry[str]) -> bool:
+    if entry.name.startswith("."):
+        return False
+    # A link that leads to itself is no folder for pathlib, and an error for the entry.
+    return Path(entry).is_dir() if entry.is_symlink() else entry.is_dir()
 
 
 def index_files(folder: Path, suffixes: Iterable[str]) -> dict[str, list[Path]]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from frcnn_cli.engine.datasets.findings import act_on
-from frcnn_cli.engine.detection.results import read_coco_results
 from frcnn_cli.engine.detection.rows import DetectionRows, shortened
 from frcnn_cli.engine.evaluation.detection_checks import detection_findings
-from frcnn_cli.engine.evaluation.text_results import read_text_results
+from frcnn_cli.engine.evaluation.readers.coco_results import read_coco_results
+from frcnn_cli.engine.evaluation.readers.text_results import read_text_results
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError
@@ -72,7 +72,7 @@ def _by_image(rows: DetectionRows) -> dict[str, Detections]:
     """Group rows by image in order of appearance; sort by score, equal scores in file order."""
     order = np.lexsort((-rows.scores, rows.image))
     starts = np.searchsorted(rows.image[order], np.arange(len(rows.image_ids) + 1))
-    boxes = rows.boxes[order].astype(np.float32)
+    boxes = rows.boxes.astype(np.float32)[order]
     scores = rows.scores[order]
     labels = rows.labels[order]
     return {

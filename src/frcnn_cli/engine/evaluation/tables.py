@@ -101,10 +101,20 @@ def detection_table(dataset: Dataset, detections: Mapping[str, Detections]) -> D
 
 
 def by_class(labels: NDArray[np.int64], classes: int) -> list[NDArray[np.int64]]:
-    """The rows of each class 1..K, in their order, found with one sort for all classes."""
-    order = np.argsort(labels, kind="stable")
-    bounds = np.searchsorted(labels[order], np.arange(1, classes + 2))
-    return np.split(order, bounds)[1:-1]
+    """The rows of each class 1..K, in their order."""
+    return rows_by_group(labels - 1, np.arange(len(labels)), classes)
+
+
+def rows_by_group(
+    group: NDArray[np.int64], rows: NDArray[np.int64], groups: int
+) -> list[NDArray[np.int64]]:
+    """The `rows` of a table in each group 0..groups - 1, in their order.
+
+    group: of every row of the table. One sort, where a comparison per group would take
+    groups x rows steps.
+    """
+    order = rows[np.argsort(group[rows], kind="stable")]
+    return np.split(order, np.searchsorted(group[order], np.arange(1, groups)))
 
 
 def by_name(per_class: Sequence[Any]) -> dict[str, dict[str, Any]]:

@@ -8,11 +8,14 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import all_ids
 from frcnn_cli.engine.datasets.findings import act_on
+from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.proposals.cache import cache_explained, cache_path
 from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.propose import advance_with_rate, waits_for_store
+from frcnn_cli.engine.proposals.remembered import Remembered
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_cli.engine.proposals.source_calls import clipped_message, source_of
+from frcnn_cli.engine.proposals.workers import map_in_workers
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import ProposalSettings
@@ -24,7 +27,7 @@ from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.locking import OnWait
 from frcnn_proposals.matching import match_ids
 from frcnn_proposals.store.provenance import Provenance
-from frcnn_proposals.store.reader import open_store
+from frcnn_proposals.store.reader import ProposalStore, open_store
 from frcnn_proposals.wording import counted
 
 
@@ -115,10 +118,17 @@ def given_proposals(
         raise InputError(f"{path}: has no proposals for any image of {dataset.name}.")
     found = store_findings(replace(dataset, images=used), proposals)
     act_on(found, allow_mismatch, reporter)
-    for record in used:
-        _check(path, record, proposals[record.image_id])
-    skipped = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
     fingerprint = f"{path.resolve()} {proposal_state(path)}"
+    images = ((record.image_id, record.width, record.height) for record in used)
+    checked = Remembered.of("checked-proposals", (fingerprint, *images))
+    if checked.read() is None:
+        parts = in_parts(used)
+        check = _Check(path, proposals)
+        for fault in map_in_workers(check, parts, workers_for(used, proposals)):
+            if fault is not None:
+                raise InputError(fault)
+        checked.write(len(used))
+    skipped = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
     return DatasetProposals(replace(dataset, images=used), proposals, path, fingerprint, skipped)
 
 
@@ -165,8 +175,37 @@ def computed_proposals(
     )
 
 
-def _check(path: Path, record: ImageRecord, proposals: Proposals) -> None:
-    try:
-        check_proposals(proposals, record.width, record.height)
-    except ValueError as error:
-        raise InputError(f"{path}: image {record.image_id}: {error}.") from error
+# With fewer images, starting processes takes longer than reading their boxes.
+_IMAGES_FOR_WORKERS = 5000
+_IMAGES_AT_ONCE = 64
+
+
+def in_parts(images: Sequence[ImageRecord]) -> list[Sequence[ImageRecord]]:
+    """The images in parts, each for one call of a worker process."""
+    starts = range(0, len(images), _IMAGES_AT_ONCE)
+    return [images[start : start + _IMAGES_AT_ONCE] for start in starts]
+
+
+def workers_for(images: Sequence[ImageRecord], proposals: Mapping[str, Proposals]) -> int:
+    """How many processes read the boxes of all images; 0 for this one, as for boxes in memory."""
+    worthwhile = len(images) >= _IMAGES_FOR_WORKERS and isinstance(proposals, ProposalStore)
+    return usable_cores() if worthwhile else 0
+
+
+@dataclass(frozen=True)
+class _Check:
+    """Checks the boxes of images; can be sent to worker processes."""
+
+    path: Path
+    proposals: Mapping[str, Proposals]
+
+    def __call__(self, records: Sequence[ImageRecord]) -> str | None:
+        """The first fault, or None."""
+        for record in records:
+            try:
+                check_proposals(self.proposals[record.image_id], record.width, record.height)
+            except ValueError as error:
+                return f"{self.path}: image {record.image_id}: {error}."
+            except InputError as error:
+                return str(error)
+        return None

@@ -77,13 +77,11 @@ def find_images(
     open_dataset). Files in a folder that are not images are reported as a warning.
     Raises MisuseError if an input has no images, InputError if two images have the same id.
     """
+    found = (_images_of(text, data_root, split, allow_mismatch, reporter) for text in inputs)
     groups: list[_Group] = []
-    for text in inputs:
-        group = _images_of(text, data_root, split, allow_mismatch, reporter)
-        if group.is_file and groups and groups[-1].is_file:
-            groups[-1] = groups[-1].with_file(group)
-        else:
-            groups.append(group)
+    for is_file, grouped in itertools.groupby(found, lambda group: group.is_file):
+        several = list(grouped)
+        groups += [_Group.of_files(several)] if is_file else several
     paths: dict[str, str] = {}
     for image_id, path in _with_ids(groups):
         _reject_unwritable(path, image_id)
@@ -107,9 +105,10 @@ class _Group:
     has_paths: bool = True
     is_file: bool = False
 
-    def with_file(self, other: _Group) -> _Group:
-        root = os.path.commonpath([os.path.abspath(self.root), os.path.abspath(other.root)])
-        return _Group(root, {**self.images, **other.images}, is_file=True)
+    @classmethod
+    def of_files(cls, files: Sequence[_Group]) -> _Group:
+        root = os.path.commonpath([os.path.abspath(file.root) for file in files])
+        return cls(root, dict(pair for file in files for pair in file.images.items()), is_file=True)
 
     def unique(self) -> dict[str, str]:
         """The ids by path; those that repeat are replaced by paths below the root."""
@@ -177,7 +176,7 @@ def _images_of(
 
 def _in_folder(folder: str, reporter: Reporter) -> _Group:
     files = files_below(folder)
-    paths = [path for path in files if is_image(Path(path))]
+    paths = list(filter(is_image, files))
     if not paths:
         raise MisuseError(f"{folder}: contains no images ({', '.join(sorted(SUFFIXES))})")
     if (skipped := skipped_files(folder, files)) is not None:
@@ -246,9 +245,9 @@ def read_image_set(path: Path) -> list[str]:
         ids = ids_of_paths([without_column(line) for line in read_lines(path)])
     if not ids:
         raise InputError(f"{path}: lists no images; expected one id per line")
-    if len(set(ids)) < len(ids):
-        repeated = next(image_id for image_id in ids if ids.count(image_id) > 1)
-        raise InputError(f"{path}: lists image {repeated!r} more than once")
+    if repeated := repeated_ids(ids):
+        first = next(image_id for image_id in ids if image_id in repeated)
+        raise InputError(f"{path}: lists image {first!r} more than once")
     return ids
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,7 @@ from frcnn_proposals.store.destination import Destination
 from frcnn_proposals.store.provenance import Provenance
 
 ImageFile = tuple[str, str | Path]  # image id, path
+_CHECKED_AT_ONCE = 256
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,10 @@ def _outcomes(
     images: Sequence[ImageFile], propose: _Propose, store: Destination, workers: int
 ) -> Iterator[_Outcome]:
     """Yield the stored images first, then the others in the order in which they finish."""
-    missing = yield from _stored_outcomes(images, store)
+    missing = yield from _stored_outcomes(images, store, workers)
     if not all(store.has_failure(image_id) for image_id, _ in missing):
         store.hold()
-        missing = yield from _stored_outcomes(missing, store)
+        missing = yield from _stored_outcomes(missing, store, workers)
     if workers == 0:
         yield from map(propose, missing)
     else:
@@ -139,15 +141,20 @@ def _outcomes(
 
 
 def _stored_outcomes(
-    images: Sequence[ImageFile], store: Destination
+    images: Sequence[ImageFile], store: Destination, threads: int
 ) -> Generator[_Outcome, None, list[ImageFile]]:
-    """Yield the stored images; returns the others."""
+    """Yield the stored images, whose files are read in `threads`; returns the others."""
     missing = []
-    for image_id, path in images:
-        if _is_stored(store.digest(image_id), path):
-            yield _Outcome(image_id)
-        else:
-            missing.append((image_id, path))
+    with ThreadPoolExecutor(max(1, threads)) as pool:
+        for start in range(0, len(images), _CHECKED_AT_ONCE):
+            part = images[start : start + _CHECKED_AT_ONCE]
+            digests = [store.digest(image_id) for image_id, _ in part]
+            are_stored = pool.map(_is_stored, digests, [path for _, path in part])
+            for image, is_stored in zip(part, are_stored, strict=True):
+                if is_stored:
+                    yield _Outcome(image[0])
+                else:
+                    missing.append(image)
     return missing
 
 

@@ -13,12 +13,13 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from itertools import chain, islice
 from multiprocessing.connection import Connection, wait
 from types import ModuleType
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 from frcnn_cli.engine.distributed.interrupt import stop_signals_blocked
 from frcnn_proposals.errors import InputError, ran_out_of_processes, reason
@@ -86,6 +87,42 @@ def run_in_workers(
     finally:
         for worker in running.values():
             worker.stop()
+
+
+def map_in_workers(
+    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+) -> Iterator[Result]:
+    """Yield the result of `function` for every item, in order, from worker processes.
+
+    With less than two workers, this process does the work. Raises InputError if `function` raises
+    in a worker, or a worker dies.
+    """
+    if workers < 2:
+        yield from map(function, items)
+        return
+    finished: dict[int, Result] = {}
+    place = 0
+    numbered = run_in_workers(_Numbered(function), enumerate(items), workers, _stop)
+    for number, result in numbered:
+        finished[number] = result
+        while place in finished:
+            yield finished.pop(place)
+            place += 1
+
+
+@dataclass(frozen=True)
+class _Numbered(Generic[Item, Result]):
+    """A function of numbered items, whose results have the numbers."""
+
+    function: Callable[[Item], Result]
+
+    def __call__(self, numbered: tuple[int, Item]) -> tuple[int, Result]:
+        number, item = numbered
+        return number, self.function(item)
+
+
+def _stop(item: object, cause: str) -> NoReturn:
+    raise InputError(f"a worker process failed: {cause}")
 
 
 def pickled_function(function: Callable[[Item], Result]) -> bytes:

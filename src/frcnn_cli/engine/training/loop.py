@@ -33,7 +33,7 @@ from frcnn_cli.engine.training.checkpoint import (
 from frcnn_cli.engine.training.metrics import METRICS_FILE, Write, appended_lines
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
 from frcnn_cli.engine.training.run import Run, StepReport, Trained
-from frcnn_cli.engine.training.sampling import Candidates, candidates_of, target_statistics
+from frcnn_cli.engine.training.sampling import box_statistics
 from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 from frcnn_cli.engine.training.svm import fit_svms
@@ -68,15 +68,8 @@ def _set_box_statistics(model: FastRCNN, run: Run) -> None:
     model.architecture = replace(
         model.architecture, box_regression=learns_boxes, classifier="softmax"
     )
-    sampling = run.settings.sampling
     with memory_explained(run.settings, model.architecture.preprocessing):
-        means, deviations = target_statistics(
-            training_candidates(run),
-            len(run.dataset.classes),
-            sampling.foreground_iou,
-            model.architecture.box_coding,
-            with_flipped=sampling.flip,
-        )
+        means, deviations = box_statistics(run, model.architecture.box_coding)
     renormalise_boxes(model, torch.from_numpy(means), torch.from_numpy(deviations))
     if model.second is not None:
         set_refined_statistics(model.second)
@@ -86,17 +79,6 @@ def resume(run: Run, on_step: OnStep = _ignore, on_svm: OnSvm = _ignore) -> Trai
     """Resume from the run's last checkpoint, with the same result as an uninterrupted run."""
     model, optimizer_state, progress = load_checkpoint(run.folder)
     return _train_from(progress, model, optimizer_state, run, on_step, on_svm)
-
-
-def training_candidates(run: Run) -> Iterator[Candidates]:
-    """The candidates of every image, from which RoIs are sampled."""
-    for record in run.dataset.images:
-        if record.truth is None:
-            raise MisuseError(
-                f"{run.dataset.name}, split {run.dataset.split}: image {record.image_id} has no "
-                "annotation.\nTrain on an annotated split."
-            )
-        yield candidates_of(record, run.proposals, run.settings)
 
 
 def _train_from(

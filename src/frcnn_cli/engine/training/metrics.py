@@ -5,16 +5,17 @@ from __future__ import annotations
 import json
 import math
 import sys
+from array import array
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import write_whole
-from frcnn_proposals.reading import read_bytes
+from frcnn_proposals.files import whole_file
+from frcnn_proposals.reading import open_file
 from frcnn_proposals.wording import rate_of
 
 if TYPE_CHECKING:
@@ -35,9 +36,12 @@ def appended_lines(path: Path, done: int) -> Iterator[Write]:
     So a run that is resumed from a checkpoint has each iteration once, like an uninterrupted
     one. Raises InputError, naming the file, if it cannot be written.
     """
-    lines = path.read_bytes().splitlines(keepends=True) if path.is_file() else []
-    valid = (line for line in lines if line.endswith(b"\n") and _row(line)["iteration"] <= done)
-    write_whole(path, b"".join(valid))
+    with whole_file(path) as kept:
+        kept.writelines(
+            line
+            for line in _lines(path)
+            if line.endswith(b"\n") and _row(line)["iteration"] <= done
+        )
     # Unbuffered: a line that did not fit on a full disk must not be written again on closing.
     with path.open("ab", buffering=0) as file:
 
@@ -50,13 +54,20 @@ def appended_lines(path: Path, done: int) -> Iterator[Write]:
         yield write
 
 
-def _row(line: bytes | str) -> dict[str, Any]:
+def _lines(path: Path) -> Iterator[bytes]:
+    """The lines of a file, one at a time: a run can have millions. None without the file."""
+    if path.is_file():
+        with open_file(path) as file:
+            yield from file
+
+
+def _row(line: bytes) -> dict[str, Any]:
     """The values of a line; for a truncated or damaged line, only an infinite iteration."""
     try:
         row = json.loads(line)
     except (ValueError, RecursionError):
         row = None
-    has_iteration = isinstance(row, dict) and _is_number(row.get("iteration"))
+    has_iteration = isinstance(row, dict) and _is_iteration(row.get("iteration"))
     return row if has_iteration else {"iteration": math.inf}
 
 
@@ -132,11 +143,11 @@ class TrainingLog:
     """The recorded losses and evaluations of a run.
 
     losses: by part (total, classes, boxes or refinement), one value per item of `iterations`.
-    averages: (iteration, mAP) of each evaluation.
+    averages: (iteration, mAP) of each evaluation. Long sequences are arrays of numbers.
     """
 
-    iterations: tuple[int, ...] = ()
-    losses: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    iterations: Sequence[int] = ()
+    losses: Mapping[str, Sequence[float]] = field(default_factory=dict)
     averages: tuple[tuple[int, float], ...] = ()
 
 
@@ -150,15 +161,16 @@ def read_training_log(folder: Path) -> TrainingLog:
 
     Incomplete lines, which a killed run may leave, are skipped.
     """
-    for part, key in _THIRD.items():
-        losses = {**_LOSSES, part: key}
-        if steps := list(_rows(folder / METRICS_FILE, tuple(losses.values()))):
+    for third, key in _THIRD.items():
+        keys = {**_LOSSES, third: key}
+        iterations, losses = array("q"), {part: array("d") for part in keys}
+        for row in _rows(folder / METRICS_FILE, tuple(keys.values())):
+            iterations.append(int(row["iteration"]))
+            for part, values in losses.items():
+                values.append(float(row[keys[part]]))
+        if iterations:
             break
-    return TrainingLog(
-        tuple(int(row["iteration"]) for row in steps),
-        {part: tuple(float(row[key]) for row in steps) for part, key in losses.items()},
-        read_evaluations(folder),
-    )
+    return TrainingLog(iterations, losses, read_evaluations(folder))
 
 
 def read_evaluations(folder: Path) -> tuple[tuple[int, float], ...]:
@@ -169,13 +181,14 @@ def read_evaluations(folder: Path) -> tuple[tuple[int, float], ...]:
 
 def _rows(path: Path, keys: tuple[str, ...]) -> Iterator[dict[str, Any]]:
     """Yield the lines that have an iteration and a number for each of `keys`."""
-    try:
-        lines = read_bytes(path).decode(errors="replace").splitlines()
-    except OSError:
-        return
-    for row in map(_row, lines):
-        if all(_is_number(row.get(key)) for key in ("iteration", *keys)):
-            yield row
+    with suppress(OSError):
+        for row in map(_row, _lines(path)):
+            if all(_is_number(row.get(key)) for key in ("iteration", *keys)):
+                yield row
+
+
+def _is_iteration(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) < 2**63
 
 
 def _is_number(value: Any) -> bool:

@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.boxes import BoxCoding, best_overlaps, encode_boxes
+from frcnn_cli.engine.datasets.fingerprint import annotation_digest
+from frcnn_cli.engine.proposals.for_dataset import in_parts, workers_for
+from frcnn_cli.engine.proposals.remembered import Remembered
+from frcnn_cli.engine.proposals.workers import map_in_workers
 from frcnn_cli.engine.records import GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import Sampling, TrainSettings
+from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.workers import memory_names
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.digest import proposal_state
+from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.store.reader import ProposalStore
+
+# Means and standard deviations of offsets.
+Statistics = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 @dataclass(frozen=True)
@@ -148,7 +160,7 @@ def target_statistics(
     foreground_iou: float,
     coding: BoxCoding = "inclusive",
     with_flipped: bool = False,
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+) -> Statistics:
     """Means and standard deviations (K, 4) of the offsets of all RoIs with IoU >= foreground_iou.
 
     with_flipped: also count the mirror image of each RoI, whose tx has the opposite sign.
@@ -174,6 +186,81 @@ def target_statistics(
     deviations = np.sqrt(np.maximum(squares / count - means**2, 0))
     deviations[deviations < 1e-8] = 1.0
     return means.astype(np.float32), deviations.astype(np.float32)
+
+
+def box_statistics(run: Run, coding: BoxCoding) -> Statistics:
+    """The target_statistics of the images that a run trains on.
+
+    They need the boxes and overlaps of all images. So those of a store are computed by one process
+    of the team, with workers, and remembered for later runs on the same data.
+    """
+    remembered = _remembered(run, coding)
+    if remembered is None:
+        return _computed_statistics(run, coding)
+    with run.team.first_alone():
+        statistics = np.array(remembered.read() or [], np.float32)
+        if statistics.shape == (2, len(run.dataset.classes), 4):
+            return statistics[0], statistics[1]
+        means, deviations = _computed_statistics(run, coding)
+        remembered.write([means.tolist(), deviations.tolist()])
+        return means, deviations
+
+
+def _computed_statistics(run: Run, coding: BoxCoding) -> Statistics:
+    for record in run.dataset.images:
+        if record.truth is None:
+            raise MisuseError(
+                f"{run.dataset.name}, split {run.dataset.split}: image {record.image_id} has no "
+                "annotation.\nTrain on an annotated split."
+            )
+    images, sampling = run.dataset.images, run.settings.sampling
+    read = _Foreground(run.proposals, run.settings)
+    parts = map_in_workers(read, in_parts(images), workers_for(images, run.proposals))
+    return target_statistics(
+        chain.from_iterable(parts),
+        len(run.dataset.classes),
+        sampling.foreground_iou,
+        coding,
+        with_flipped=sampling.flip,
+    )
+
+
+@dataclass(frozen=True)
+class _Foreground:
+    """Reads the candidates of images that statistics need; can be sent to worker processes."""
+
+    proposals: Mapping[str, Proposals]
+    settings: TrainSettings
+
+    def __call__(self, records: Sequence[ImageRecord]) -> list[Candidates]:
+        return [
+            _taken(found, np.flatnonzero(found.iou >= self.settings.sampling.foreground_iou))
+            for record in records
+            for found in [candidates_of(record, self.proposals, self.settings)]
+        ]
+
+
+def _taken(found: Candidates, rows: NDArray[np.int64]) -> Candidates:
+    return Candidates(
+        found.boxes[rows],
+        found.labels[rows],
+        found.matched[rows],
+        found.iou[rows],
+        found.ignored[rows],
+    )
+
+
+def _remembered(run: Run, coding: BoxCoding) -> Remembered | None:
+    """The statistics, by all that they depend on; None without a store."""
+    settings, store = run.settings, run.proposals
+    if not isinstance(store, ProposalStore):
+        return None
+    boxes = f"{store.path.resolve()} {proposal_state(store.path)}"
+    chosen = (settings.proposals, settings.sampling.foreground_iou, settings.sampling.flip)
+    classes = len(run.dataset.classes)
+    images = ((r.image_id, annotation_digest(r)) for r in run.dataset.images)
+    depends_on = (boxes, chosen, settings.is_weak, coding, classes, *images)
+    return Remembered.of("box-statistics", depends_on)
 
 
 def target_offsets(

@@ -67,7 +67,7 @@ class CocoLayout:
         return {split: "image_info" not in path.name for split, path in self._files.items()}
 
     def images(self, split: str) -> list[Listed]:
-        return self._with_ids({})[split]
+        return self._listed[split]
 
     def omitted(self) -> dict[str, Fault]:
         return {
@@ -107,16 +107,31 @@ class CocoLayout:
         class_numbers = tuple(numbers_of(categories))
         return CocoDataset(name, split, classes, tuple(images), image_numbers, class_numbers)
 
+    @cached_property
+    def _listed(self) -> dict[str, list[Listed]]:
+        return self._with_ids({})
+
     def _with_ids(self, known: Mapping[str, list[str]]) -> dict[str, list[Listed]]:
         """The images of all splits. known: file names of splits that were read already."""
         splits = {}
         for split, path in self._files.items():
-            names = known[split] if split in known else file_names(path, self._folder(path))
+            names = known[split] if split in known else self._file_names(split)
             folder = self._image_folder(path, names)
             stems = {name: Path(name).with_suffix("").as_posix() for name in names}
             ids = longer_where_repeated(stems, lambda name: name)
             splits[split] = [(ids[name], folder / name) for name in names]
         return ids_across_splits(self.root, splits)
+
+    def _file_names(self, split: str) -> list[str]:
+        """The names of a split's images; its json is read once, because it can have gigabytes."""
+        if split not in self._names:
+            path = self._files[split]
+            self._names[split] = file_names(path, self._folder(path))
+        return self._names[split]
+
+    @cached_property
+    def _names(self) -> dict[str, list[str]]:
+        return {}
 
     def _folder(self, path: Path) -> Path:
         """Return the folder of the dataset, which contains the json and all images."""

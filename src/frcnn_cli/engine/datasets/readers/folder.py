@@ -9,6 +9,7 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
 from frcnn_cli.engine.datasets.listing import (
     Listed,
+    folders_in,
     ids_across_splits,
     index_files,
     is_visible,
@@ -144,6 +145,6 @@ def _split_folders(root: Path) -> list[tuple[str, Path]]:
     """Return the folders with annotations that are named after a split, with their splits."""
     return [
         (split, folder)
-        for folder in sorted(root.iterdir())
-        if (split := split_of(folder.name)) and folder.is_dir() and _annotation_files(folder)
+        for folder in folders_in(root)
+        if (split := split_of(folder.name)) and _annotation_files(folder)
     ]

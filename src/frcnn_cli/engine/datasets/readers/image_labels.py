@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, leads_inside, split_of
-from frcnn_cli.engine.datasets.listing import Listed, ids_across_splits, is_image, is_visible
+from frcnn_cli.engine.datasets.listing import Listed, folders_in, ids_across_splits, is_image
 from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes
 from frcnn_cli.engine.records import Dataset, ImageLabels, ImageRecord
 from frcnn_proposals.errors import InputError, reason
@@ -136,13 +136,14 @@ class ClassFolders:
 
     def read(self, split: str, name: str, report: Report) -> Dataset:
         """Read the images of a split in the order of their paths."""
-        names = {each.name for folder in self._folders.values() for each in _folders_in(folder)}
+        names = {each.name for folder in self._folders.values() for each in folders_in(folder)}
         classes = tuple(sorted(names))
+        label_of = {name: label for label, name in enumerate(classes, start=1)}
         folder = self._folders[split]
         records = []
         for image_id, path in self._listed[split]:
             class_name = path.relative_to(folder).parts[0] if path.parent != folder else None
-            present = () if class_name is None else (classes.index(class_name) + 1,)
+            present = () if class_name is None else (label_of[class_name],)
             records.append(ImageRecord(image_id, path, labels=ImageLabels(present)))
         return Dataset(name, split, classes, tuple(records))
 
@@ -162,29 +163,29 @@ class ClassFolders:
         splits = {}
         for split, folder in self._folders.items():
             files = [*_images_in(folder)]
-            files += [path for each in _folders_in(folder) for path in _images_in(each)]
+            files += [path for each in folders_in(folder) for path in _images_in(each)]
             names = [path.relative_to(folder).as_posix() for path in files]
             splits[split] = list(zip(ids_of_paths(names), files, strict=True))
         return ids_across_splits(self.root, splits)
 
 
 def _images_in(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if is_image(path) and path.is_file()]
+    return sorted(filter(_is_image_file, folder.iterdir()))
 
 
-def _folders_in(folder: Path) -> list[Path]:
-    return [path for path in sorted(folder.iterdir()) if is_visible(path) and path.is_dir()]
+def _is_image_file(path: Path) -> bool:
+    return is_image(path) and path.is_file()
 
 
 def _class_folders(folder: Path) -> list[Path]:
     """The folders in `folder` that contain images."""
-    return [each for each in _folders_in(folder) if _images_in(each)]
+    return [each for each in folders_in(folder) if any(map(_is_image_file, each.iterdir()))]
 
 
 def _split_folders(root: Path) -> Sequence[tuple[str, Path]]:
     """The folders that are named after a split and contain folders of images, with their splits."""
     return [
         (split, folder)
-        for folder in _folders_in(root)
+        for folder in folders_in(root)
         if (split := split_of(folder.name)) and len(_class_folders(folder)) >= _FEWEST_FOLDERS
     ]

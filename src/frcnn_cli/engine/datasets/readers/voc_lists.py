@@ -220,10 +220,13 @@ class VocLists:
 
     def _why_missing(self, expected: Path, name: str) -> str:
         folder = expected.parent
-        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if path.stem == PurePath(name).name and is_visible(path):
-                return f"lists {name}: {path.name} in {IMAGES} has no suffix of a supported image"
-        return f"lists {name}, which is missing in {IMAGES}"
+        if folder not in self._stems:  # many images can be missing
+            names = sorted(folder.iterdir(), reverse=True) if folder.is_dir() else ()
+            self._stems[folder] = {path.stem: path.name for path in filter(is_visible, names)}
+        other = self._stems[folder].get(PurePath(name).name)
+        if other is None:
+            return f"lists {name}, which is missing in {IMAGES}"
+        return f"lists {name}: {other} in {IMAGES} has no suffix of a supported image"
 
     def _files(self, folder: str, name: str) -> list[Path]:
         """The image or annotation files of a name, which may contain subfolders."""
@@ -233,6 +236,10 @@ class VocLists:
             suffixes = SUFFIXES if folder == IMAGES else _XML
             self._indexes[key] = index_files(self.root / folder / parent, suffixes)
         return self._indexes[key].get(last, [])
+
+    @cached_property
+    def _stems(self) -> dict[Path, dict[str, str]]:
+        return {}
 
     @cached_property
     def _indexes(self) -> dict[tuple[str, str], dict[str, list[Path]]]:

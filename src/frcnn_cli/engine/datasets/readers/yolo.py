@@ -7,7 +7,7 @@ from functools import cached_property
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report
-from frcnn_cli.engine.datasets.listing import Listed, index_files, is_image
+from frcnn_cli.engine.datasets.listing import Listed, folders_in, index_files, is_image
 from frcnn_cli.engine.datasets.readers.yolo_description import (
     DESCRIPTION_FILES,
     DESCRIPTION_SUFFIXES,
@@ -144,7 +144,7 @@ class YoloLayout:
 def _split_folders(root: Path) -> list[Path]:
     if not root.is_dir():
         return []
-    return [entry for entry in sorted(root.iterdir()) if entry.is_dir() and split_named(entry.name)]
+    return [folder for folder in folders_in(root) if split_named(folder.name)]
 
 
 def _class_files(folders: list[Path]) -> list[Path]:

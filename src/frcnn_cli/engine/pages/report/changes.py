@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from frcnn_cli.engine.boxes import iou
 from frcnn_cli.engine.evaluation.bootstrap import DifferenceMargins, difference_margins
 from frcnn_cli.engine.evaluation.errors import FOREGROUND
-from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable
+from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable, rows_by_group
 from frcnn_cli.engine.evaluation.voc import match_detections
 from frcnn_cli.engine.pages.report.records import Report, Subject
 
@@ -49,9 +49,9 @@ def compare_images(report: Report) -> tuple[ImageChange, ...]:
     (found_first, wrong_first), (found_second, wrong_second) = (
         _outcomes(report.truth, subject) for subject in report.subjects
     )
-    objects = _grouped(report.truth.image, np.arange(len(report.truth)), images)
-    wrong_of_first = _grouped(first.image, wrong_first, images)
-    wrong_of_second = _grouped(second.image, wrong_second, images)
+    objects = rows_by_group(report.truth.image, np.arange(len(report.truth)), images)
+    wrong_of_first = rows_by_group(first.image, wrong_first, images)
+    wrong_of_second = rows_by_group(second.image, wrong_second, images)
     changes = []
     for image, rows in enumerate(objects):
         by_first, by_second = found_first[rows], found_second[rows]
@@ -86,14 +86,6 @@ def _outcomes(truth: TruthTable, subject: Subject) -> tuple[NDArray[np.bool_], N
     is_found = np.zeros(len(truth), bool)
     is_found[matches.object[matches.right & counts]] = True
     return is_found, np.flatnonzero(~matches.right & ~matches.ignored & counts)
-
-
-def _grouped(
-    image: NDArray[np.int64], rows: NDArray[np.int64], images: int
-) -> list[NDArray[np.int64]]:
-    """The `rows` of a table, grouped by image."""
-    order = rows[np.argsort(image[rows], kind="stable")]
-    return np.split(order, np.searchsorted(image[order], np.arange(1, images)))
 
 
 def _unmatched(

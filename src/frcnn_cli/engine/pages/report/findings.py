@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.evaluation.errors import RIGHT
-from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable, by_class
+from frcnn_cli.engine.evaluation.tables import DetectionTable, TruthTable, rows_by_group
 from frcnn_cli.engine.pages.report.records import Report, Subject
 
 BEST, MISTAKE, MISSED = "best", "mistake", "missed"
@@ -79,19 +79,22 @@ def _rows_by_kind(
     group: str, report: Report, subject: Subject
 ) -> list[tuple[int, str, NDArray[np.int64]]]:
     """(label, kind, rows) of each class and kind, best first; largest first for missed objects."""
-    labels = range(1, len(report.dataset.classes) + 1)
     if group == MISSED:
         truth = report.truth
         areas = (truth.boxes[:, 2:] - truth.boxes[:, :2] + 1).prod(axis=1)
         largest = np.argsort(-areas, kind="stable")
         missed = largest[subject.diagnosis.missed[largest]]
-        return [(label, MISSED, missed[truth.label[missed] == label]) for label in labels]
-    kinds = (RIGHT,) if group == BEST else MISTAKES
-    is_of = {kind: subject.diagnosis.of(kind) for kind in kinds}
+        table, of_kind = truth.label, {MISSED: missed}
+    else:
+        kinds = (RIGHT,) if group == BEST else MISTAKES
+        table = subject.found.label
+        of_kind = {kind: np.flatnonzero(subject.diagnosis.of(kind)) for kind in kinds}
+    classes = len(report.dataset.classes)
+    by_class = {kind: rows_by_group(table - 1, rows, classes) for kind, rows in of_kind.items()}
     return [
-        (label, kind, rows[is_of[kind][rows]])
-        for label, rows in zip(labels, by_class(subject.found.label, len(labels)), strict=True)
-        for kind in kinds
+        (label, kind, rows[label - 1])
+        for label in range(1, classes + 1)
+        for kind, rows in by_class.items()
     ]
 
 

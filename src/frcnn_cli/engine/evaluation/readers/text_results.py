@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +16,45 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.folders import files_below
 from frcnn_proposals.images import image_size
-from frcnn_proposals.reading import read_text
+from frcnn_proposals.reading import text_lines
 
-# Image, label, and score, x1, y1, x2, y2; then the position in the file.
-_Row = tuple[str, int, list[float], str]
+
+@dataclass
+class _Rows:
+    """The rows read so far, in arrays: files can have millions.
+
+    names: the different images, with their place. image: the place of each row's image. numbers:
+    score, x1, y1, x2, y2 of each row. lines: the line of each row in its file. files: the first
+    row of each file, and the file.
+    """
+
+    names: dict[str, int] = field(default_factory=dict)
+    image: array[int] = field(default_factory=lambda: array("i"))
+    labels: array[int] = field(default_factory=lambda: array("i"))
+    numbers: array[float] = field(default_factory=lambda: array("d"))
+    lines: array[int] = field(default_factory=lambda: array("l"))
+    files: list[tuple[int, Path]] = field(default_factory=list)
+
+    def lines_of(self, file: Path) -> Iterator[tuple[int, str]]:
+        """The numbers and texts of a file's lines that are not empty; its rows are added next."""
+        self.files.append((len(self.lines), file))
+        try:
+            for number, line in enumerate(text_lines(file), start=1):
+                if stripped := line.strip():
+                    yield number, stripped
+        except (OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{file}: not a readable text file ({reason(error)})") from error
+
+    def add(self, name: str, label: int, numbers: Iterable[float], line: int) -> None:
+        self.image.append(self.names.setdefault(name, len(self.names)))
+        self.labels.append(label)
+        self.numbers.extend(numbers)
+        self.lines.append(line)
+
+    def where(self, row: int) -> str:
+        """The file and line of a row."""
+        _, file = self.files[bisect_right(self.files, row, key=lambda start: start[0]) - 1]
+        return f"{file.name} line {self.lines[row]}"
 
 
 def read_text_results(path: Path, dataset: Dataset, reporter: Reporter = SILENT) -> DetectionRows:
@@ -43,35 +81,35 @@ def read_text_results(path: Path, dataset: Dataset, reporter: Reporter = SILENT)
             f"comp4_det_test_{dataset.classes[0]}.txt, and none is that of an image, such as "
             f"{dataset.images[0].image_id if dataset.images else 'IMAGE'}.txt"
         )
-    names = [name for name, _, _, _ in rows]
-    image_ids, image = image_indices(names, match_images(path, names, dataset, reporter))
-    values = np.array([numbers for _, _, numbers, _ in rows], np.float64).reshape(-1, 5)
+    names = rows.names
+    image_ids, places = image_indices(names, match_images(path, names, dataset, reporter))
+    values = np.frombuffer(rows.numbers).reshape(-1, 5)
     return DetectionRows(
         image_ids,
-        image,
-        np.array([label for _, label, _, _ in rows], np.int64),
+        places[np.frombuffer(rows.image, np.int32)],
+        np.frombuffer(rows.labels, np.int32).astype(np.int64),
         values[:, 0],
         values[:, 1:],
-        lambda row: rows[row][3],
+        rows.where,
     )
 
 
-def _class_rows(path: Path, files: Mapping[Path, int], dataset: Dataset) -> list[_Row]:
+def _class_rows(path: Path, files: Mapping[Path, int], dataset: Dataset) -> _Rows:
     """The rows of files with one class each."""
     _check_labels(path, files, dataset)
     ids = {image.image_id for image in dataset.images}
-    rows: list[_Row] = []
+    rows = _Rows()
     for file, label in files.items():
-        for where, line in _lines(file):
+        for number, line in rows.lines_of(file):
             fields = line.split()
             if len(fields) > 6 and (whole := line.rsplit(maxsplit=5))[0] in ids:
                 fields = whole  # the image id contains spaces
             numbers = _numbers(fields[1:], 5)
             if numbers is None:
-                raise InputError(f"{file}: {where}: expected `image score xmin ymin xmax ymax`")
+                expected = "`image score xmin ymin xmax ymax`"
+                raise InputError(f"{file}: line {number}: expected {expected}")
             score, *corners = numbers
-            position = f"{file.name} {where}"
-            rows.append((fields[0], label, [score, *(corner - 1 for corner in corners)], position))
+            rows.add(fields[0], label, (score, *(corner - 1 for corner in corners)), number)
     return rows
 
 
@@ -110,25 +148,24 @@ def _text_files(path: Path) -> list[Path]:
     return [file for file in sorted(map(Path, files_below(path))) if file.suffix.lower() == ".txt"]
 
 
-def _image_rows(files: Mapping[Path, ImageRecord], dataset: Dataset) -> list[_Row]:
+def _image_rows(files: Mapping[Path, ImageRecord], dataset: Dataset) -> _Rows:
     """The rows of files with one image each."""
     label_of = {name: label for label, name in enumerate(dataset.classes, start=1)}
     numbers_of_classes = {str(label - 1) for label in label_of.values()}
-    rows: list[_Row] = []
+    rows = _Rows()
     for file, record in files.items():
-        for where, line in _lines(file):
+        for number, line in rows.lines_of(file):
             name, *fields = line.rsplit(maxsplit=5)
             numbers = _numbers(fields, 5)
-            position = f"{file.name} {where}"
             if numbers is not None and name in label_of:
-                rows.append((record.image_id, label_of[name], numbers, position))
+                rows.add(record.image_id, label_of[name], numbers, number)
             elif numbers is not None and name in numbers_of_classes:
                 *fractions, score = numbers
                 corners = _corners(fractions, _size(record))
-                rows.append((record.image_id, int(name) + 1, [score, *corners], position))
+                rows.add(record.image_id, int(name) + 1, (score, *corners), number)
             else:
                 raise InputError(
-                    f"{file}: {where}: expected `class score x1 y1 x2 y2` with the name of a "
+                    f"{file}: line {number}: expected `class score x1 y1 x2 y2` with the name of a "
                     "class, or `class x y width height score` with its number, "
                     f"0..{len(label_of) - 1}"
                 )
@@ -154,19 +191,6 @@ def _label_of_name(stem: str, classes: tuple[str, ...]) -> int | None:
     """The label of the longest class name that the stem equals or ends with."""
     ending = [name for name in classes if stem == name or stem.endswith(f"_{name}")]
     return classes.index(max(ending, key=len)) + 1 if ending else None
-
-
-def _lines(file: Path) -> list[tuple[str, str]]:
-    """The lines that are not empty, each with its place."""
-    try:
-        lines = read_text(file).splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: not a readable text file ({reason(error)})") from error
-    return [
-        (f"line {number}", stripped)
-        for number, line in enumerate(lines, start=1)
-        if (stripped := line.strip())
-    ]
 
 
 def _numbers(fields: list[str], count: int) -> list[float] | None:

@@ -1,0 +1,232 @@
+"""Rows are added to a finished store in place, completely or not at all, whatever happens."""
+
+from __future__ import annotations
+
+import functools
+import multiprocessing
+import os
+import signal
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from slopes import slope
+
+from frcnn_proposals.base import Proposals
+from frcnn_proposals.errors import InputError
+from frcnn_proposals.store import append
+from frcnn_proposals.store.append import append_rows
+from frcnn_proposals.store.destination import Destination
+from frcnn_proposals.store.opening import journal_of
+from frcnn_proposals.store.provenance import Provenance
+from frcnn_proposals.store.reader import ProposalStore, open_store
+from frcnn_proposals.store.schema import CHANGING_ID
+from frcnn_proposals.store.writer import StoreWriter
+
+SOURCE = Provenance("test", "1")
+Content = tuple[dict[str, list], list[tuple[str, str]], int]
+_FORK = multiprocessing.get_context("fork")
+
+
+def boxes(number: int, count: int = 50) -> Proposals:
+    return Proposals(np.full((count, 4), number, np.float32))
+
+
+def write(path: Path, numbers: dict[str, int], failures: tuple[str, ...] = ()) -> Path:
+    with StoreWriter(path, SOURCE) as writer:
+        for image_id, number in numbers.items():
+            writer.add(image_id, boxes(number), digest=str(number))
+        for image_id in failures:
+            writer.add_failure(image_id, "why", digest="d")
+        return writer.finish()
+
+
+def content(store: ProposalStore) -> Content:
+    """The first box of each image, the failures, and the number of images."""
+    found = {image_id: store[image_id].boxes[0].tolist() for image_id in store}
+    return found, list(store.failures()), len(store)
+
+
+def content_at(path: Path) -> Content:
+    return content(open_store(path))
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> tuple[Path, Path]:
+    """A store, and rows to add: new images, changed ones, and changes to and from a failure."""
+    store = write(tmp_path / "store", {f"old{n:03}": n for n in range(200)}, ("bad", "worse"))
+    changed = {f"new{n:03}": n for n in range(100)} | {"old007": 700, "bad": 5}
+    return store, write(tmp_path / "added", changed, ("old008", "gone"))
+
+
+def expected_of(pair: tuple[Path, Path]) -> Content:
+    (old, _, _), (new, failures, _) = map(content_at, pair)
+    found = dict(sorted((old | new).items()))
+    del found["old008"]
+    return found, sorted([*failures, ("worse", "why")]), len(found)
+
+
+def test_rows_are_added_in_place(pair: tuple[Path, Path]) -> None:
+    store, added = pair
+    expected, inode = expected_of(pair), store.stat().st_ino
+    append_rows(store, added)
+    assert content_at(store) == expected
+    assert store.stat().st_ino == inode
+    assert sorted(path.name for path in store.parent.iterdir()) == ["added", "store"]
+
+
+def test_other_images_are_removed(pair: tuple[Path, Path]) -> None:
+    store, added = pair
+    append_rows(store, added, ["old001", "new001", "worse", "unknown"])
+    assert content_at(store) == ({"new001": [1] * 4, "old001": [1] * 4}, [("worse", "why")], 2)
+
+
+class Killed(sqlite3.Connection):
+    """Kills the process before a statement, and writes to the file before the transaction ends."""
+
+    left = 0
+
+    def execute(self, *arguments: object) -> sqlite3.Cursor:  # type: ignore[override]
+        Killed.left -= 1
+        if Killed.left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if arguments[0] == "BEGIN IMMEDIATE":
+            super().execute("PRAGMA cache_size = 10")
+        return super().execute(*arguments)  # type: ignore[arg-type]
+
+
+def exit_code(work: Callable[[], object]) -> int | None:
+    child = _FORK.Process(target=work)
+    child.start()
+    child.join(60)
+    return child.exitcode
+
+
+def append_until(statement: int, store: Path, added: Path) -> None:
+    Killed.left = statement
+    append.sqlite3.connect = functools.partial(sqlite3.connect, factory=Killed)  # type: ignore
+    append_rows(store, added)
+
+
+def test_a_killed_process_leaves_all_rows_or_none(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """Killed before each statement; some of these find the file half changed."""
+    store, added = pair
+    old, new = content_at(store), expected_of(pair)
+    before, states, torn = store.read_bytes(), [], 0
+    for statement in range(1, 100):
+        path = tmp_path / str(statement)
+        path.write_bytes(before)
+        code = exit_code(functools.partial(append_until, statement, path, added))
+        assert code in (0, -signal.SIGKILL)
+        torn += journal_of(path).exists() and path.stat().st_size > len(before)
+        found = content_at(path)
+        assert found in (old, new)
+        states.append(found == new)
+        append_rows(path, added)
+        assert content_at(path) == new
+        assert not journal_of(path).exists()
+        if code == 0:
+            break
+    assert states == sorted(states)
+    assert states.count(True) >= 2
+    assert torn >= 2
+
+
+def test_a_killed_destination_is_resumed(tmp_path: Path) -> None:
+    """Killed when the rows are in the store, and still in the file of new rows."""
+    store = write(tmp_path / "s", {"a": 1})
+
+    def add() -> None:
+        append.mark = lambda *_, **__: None  # type: ignore[assignment]
+        with Destination(store, SOURCE) as destination:
+            destination.add("b", boxes(2), "2", None)
+            Path.unlink = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore
+            destination.finish(None)
+
+    assert exit_code(add) == -signal.SIGKILL
+    with Destination(store, SOURCE) as destination:
+        assert (destination.digest("a"), destination.digest("b")) == ("1", "2")
+        destination.finish(["a", "b"])
+    assert content_at(store) == ({"a": [1] * 4, "b": [2] * 4}, [], 2)
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+
+
+def test_the_bytes_written_do_not_depend_on_the_size_of_the_store(tmp_path: Path) -> None:
+    written = []
+    for images in (100, 1500):
+        store = write(tmp_path / str(images), {f"{number:04}": number for number in range(images)})
+        before = bytes_written()
+        with Destination(store, SOURCE) as destination:
+            destination.add("new", boxes(1), "d", None)
+            destination.finish(None)
+        written.append((images, bytes_written() - before))
+        assert len(open_store(store)) == images + 1
+    assert slope(*written) < 8  # an image has 830 bytes here
+
+
+def bytes_written() -> int:
+    counts = dict(line.split(": ") for line in Path("/proc/self/io").read_text().splitlines())
+    return int(counts["wchar"])
+
+
+def test_a_reader_keeps_the_rows_that_it_has_opened(pair: tuple[Path, Path]) -> None:
+    store, added = pair
+    reader, new = open_store(store), expected_of(pair)
+    old = content(reader)
+    append_rows(store, added)
+    assert content(reader) == old
+    assert content_at(store) == new
+    assert sorted(path.name for path in store.parent.iterdir()) == ["added", "store"]
+
+
+def test_a_full_disk_leaves_the_store_as_it_was(pair: tuple[Path, Path]) -> None:
+    store, added = pair
+    old, limit = content_at(store), store.stat().st_size + 10_000
+
+    def add() -> None:
+        import resource
+
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+        with pytest.raises(InputError, match="store: cannot be written"):
+            append_rows(store, added)
+
+    assert exit_code(add) == 0
+    assert content_at(store) == old
+    append_rows(store, added)
+    assert content_at(store)[2] == 300
+
+
+def test_a_journal_beside_a_complete_store_is_removed_and_not_used(
+    pair: tuple[Path, Path],
+) -> None:
+    store, added = pair
+    new = expected_of(pair)
+    # A valid journal: it would write the first pages of another store back into this one.
+    other = write(store.parent / "other", {"x": 1})
+    connection = sqlite3.connect(other, isolation_level=None)
+    connection.execute("PRAGMA cache_size = 1")
+    connection.execute("BEGIN")
+    connection.execute("UPDATE proposals SET boxes = zeroblob(200000)")
+    journal = journal_of(other).read_bytes()
+    connection.close()
+    assert len(journal) > 512
+    journal_of(store).write_bytes(journal)
+    assert content_at(store)[2] == 200
+    append_rows(store, added)
+    assert content_at(store) == new
+
+
+def test_a_journal_that_names_other_files_is_rejected(pair: tuple[Path, Path]) -> None:
+    """SQLite would remove the file that it names."""
+    store, _ = pair
+    connection = sqlite3.connect(store)
+    connection.execute(f"PRAGMA application_id = {CHANGING_ID}")
+    connection.close()
+    journal_of(store).write_bytes(bytes(100) + b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
+    with pytest.raises(InputError, match="names other files"):
+        open_store(store)
+    journal_of(store).unlink()
+    assert len(open_store(store)) == 200
