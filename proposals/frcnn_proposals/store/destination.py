@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from frcnn_proposals.base import Proposals
@@ -44,6 +44,11 @@ class Destination:
         """The digest of the image file that the stored boxes were computed from, or None."""
         return self._store.digest(image_id)
 
+    def digests(self, image_ids: Iterable[str]) -> dict[str, str]:
+        """The digests of the given images by id, without those that are not stored."""
+        digests = {image_id: self._store.digest(image_id) for image_id in image_ids}
+        return {image_id: digest for image_id, digest in digests.items() if digest is not None}
+
     def has_failure(self, image_id: str) -> bool:
         """Whether the finished store has a reason why the image has no boxes."""
         return isinstance(self._store, ProposalStore) and self._store.failure(image_id) is not None
@@ -59,6 +64,11 @@ class Destination:
         known = self._store.failure(image_id) if isinstance(self._store, ProposalStore) else None
         if known != (digest, reason):
             self._open().add_failure(image_id, reason, digest=digest)
+
+    def sync(self) -> None:
+        """Write everything to the disk, so that it survives a power failure."""
+        if isinstance(self._store, StoreWriter):
+            self._store.sync()
 
     def finish(self, keep_only: Sequence[str] | None) -> None:
         """Rename the finished store to its final name. keep_only: other images are removed."""
