@@ -8,6 +8,7 @@ import re
 import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def run(*arguments: object) -> str:
 
 def rows(store: Path) -> dict[str, tuple[Any, ...]]:
     """The rows of a store that is finished or not, read without the toolkit, by image id."""
-    with sqlite3.connect(store) as connection:
+    with closing(sqlite3.connect(store)) as connection:
         found = connection.execute("SELECT id, digest, width, height, boxes, scores FROM proposals")
         return {image_id: tuple(row) for image_id, *row in found}
 
@@ -104,11 +105,11 @@ def leftovers(folder: Path) -> list[str]:
 
 def test_proposals_of_a_killed_process_are_not_computed_again(home: Path, tmp_path: Path) -> None:
     out = tmp_path / "boxes"
-    killed = start_team(2, home, "propose", PHOTOS, out, seconds=0.2)
-    killed.kill((1,), images=6)
+    killed = start_team(2, home, "propose", PHOTOS, out, seconds=0.5)
+    killed.kill((1,), images=4)
     before = stored(tmp_path)
     # The other process ends its own part first.
-    assert IMAGES // 2 + 1 <= len(before) < IMAGES
+    assert IMAGES // 2 <= len(before) < IMAGES
     assert not out.exists()
     result = frcnn.propose(PHOTOS, out, source="dense", workers=0)
     assert (result.computed, result.reused) == (IMAGES - len(before), len(before))
@@ -127,7 +128,7 @@ def test_a_full_disk_at_the_end_costs_nothing(home: Path, tmp_path: Path) -> Non
     run(*DETECT, tmp_path / "whole.json")
     size, out = (tmp_path / "whole.json").stat().st_size, tmp_path / "found.json"
     full = start_team(2, home, *DETECT, out, most=size // 2)
-    assert f"{out}: cannot be written" in " ".join(full.output().split())
+    assert f"{out}: cannot be written" in full.output()
     assert full.processes[0].returncode != 0
     assert sorted(full.computed()) == sorted(NAMES)
     assert stored(tmp_path) == NAMES
@@ -137,17 +138,25 @@ def test_a_full_disk_at_the_end_costs_nothing(home: Path, tmp_path: Path) -> Non
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("ranks", [(0,), (2,), (0, 1, 2)])
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize(
+    ("name", "ranks"),
+    [
+        ("found.json", (0,)),
+        ("found.json", (0, 1, 2)),
+        ("features.npz", (2,)),
+        ("folder", (0, 1, 2)),
+        ("all.json", (1,)),
+    ],
+)
 def test_three_processes_are_killed_and_resumed_by_two(
     name: str, ranks: tuple[int, ...], home: Path, tmp_path: Path
 ) -> None:
     arguments, out = COMMANDS[name], tmp_path / "out" / name
     run(*arguments, tmp_path / "whole" / name)
-    killed = start_team(3, home, *arguments, out, seconds=0.2)
-    killed.kill(ranks, images=5)
+    killed = start_team(3, home, *arguments, out, seconds=0.5)
+    killed.kill(ranks, images=3)
     before = stored(tmp_path)
-    assert 5 <= len(before) < IMAGES
+    assert 3 <= len(before) < IMAGES
     resumed = start_team(2, home, *arguments, out)
     assert f"{len(before)} images are done" in resumed.finish()
     # Each of the others once, by whichever process.
@@ -157,14 +166,14 @@ def test_three_processes_are_killed_and_resumed_by_two(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("ranks", [(0,), (2,), (0, 1, 2)])
+@pytest.mark.parametrize("ranks", [(0,), (0, 1, 2)])
 def test_proposals_of_three_processes_are_resumed_by_two(
     ranks: tuple[int, ...], home: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "boxes"
-    start_team(3, home, "propose", PHOTOS, out, seconds=0.2).kill(ranks, images=5)
+    start_team(3, home, "propose", PHOTOS, out, seconds=0.5).kill(ranks, images=6)
     before = stored(tmp_path)
-    assert 5 <= len(before) < IMAGES
+    assert 3 <= len(before) < IMAGES
     resumed = start_team(2, home, "propose", PHOTOS, out)
     resumed.finish()
     assert sorted(resumed.computed()) == sorted(NAMES - before)
@@ -174,8 +183,7 @@ def test_proposals_of_three_processes_are_resumed_by_two(
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("rank", [0, 1])
-@pytest.mark.parametrize("arguments", [("propose", PHOTOS), DETECT])
+@pytest.mark.parametrize(("arguments", "rank"), [(("propose", PHOTOS), 1), (DETECT, 0)])
 def test_torchrun_resumes_after_a_process_was_killed(
     arguments: tuple[object, ...], rank: int, home: Path, tmp_path: Path
 ) -> None:

@@ -91,8 +91,13 @@ class Team:
         self.output()
 
     def output(self) -> str:
-        """What all processes print until they end."""
-        return "".join(process.communicate(timeout=300)[0] for process in self.processes)
+        """What all processes print until they end, in one line."""
+        try:
+            printed = [process.communicate(timeout=300)[0] for process in self.processes]
+        finally:
+            for process in self.processes:
+                process.kill()  # after a failure
+        return " ".join("".join(printed).split())
 
     def finish(self) -> str:
         output = self.output()
