@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,9 @@ class Rank(Team):
     def of_first(self, value: Any) -> Any:
         return value
 
-    def first_alone(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        yield
 
 
 def found(score: float) -> Detections:

@@ -133,7 +133,7 @@ def detect_in_files(
     if outputs.yolo is not None:
         start_yolo_folder(outputs.yolo, [image_id for image_id, _ in files], loaded.classes)
     journal = None if json_path is None else _journal(detector, json_path, team, reporter)
-    finished = frozenset() if journal is None else journal.finished()
+    finished: frozenset[str] = frozenset() if journal is None else journal.finished()
     part = team.part(files, lambda file: file[0] in finished)
     note_sixteen_bit((path for _, path in files), reporter)
     if outputs.annotated is not None:

@@ -167,7 +167,7 @@ def _propose_as_team(
     if team.world == 1:
         return propose_part(images, out=out)
     with connected(team), ExitStack() as held:
-        store = None
+        store: Destination | None = None
         with team.first_alone():
             if team.is_first:
                 store = held.enter_context(Destination(out, provenance, on_wait))
