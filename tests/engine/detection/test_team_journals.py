@@ -122,9 +122,10 @@ def test_the_first_file_stays_while_others_have_images(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["j.partial", "j.rank1.partial"])
 def test_every_file_is_checked(name: str, tmp_path: Path) -> None:
     leave(tmp_path / "j.partial", 2, 2)
-    for team in (ALONE, Rank(1, 2)):
+    for team in (ALONE, Rank(1, 2), Rank(2, 3)):
         with pytest.raises(InputError, match="differs in its model"):
             Journal(tmp_path / "j.partial", {"model": "other"}, team=team)
+        assert set(os.listdir(tmp_path)) == {"j.partial", "j.rank1.partial"}
     lines = (tmp_path / name).read_text().splitlines()
     entry = json.loads(lines[1]) | {"image_id": ["a", "list"]}
     (tmp_path / name).write_text(f"{lines[0]}\n{json.dumps(entry)}\n")

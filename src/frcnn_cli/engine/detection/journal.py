@@ -65,6 +65,8 @@ class ImageJournal(ABC, Generic[Value]):
         try:
             self._read_all(orjson.loads(orjson.dumps(identity)))
         except BaseException:
+            if os.fstat(self._file.fileno()).st_size == 0:
+                self.path.unlink(missing_ok=True)  # new; the file of another process is wrong
             self._close_file()
             raise
 
