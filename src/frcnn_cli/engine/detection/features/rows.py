@@ -89,7 +89,8 @@ class FeatureJournal(ImageJournal[ImageRows]):
         values = [fields[name] for name in _STORED]
         if any(not isinstance(value, int) or value < 0 for value in values):
             raise ValueError("a number of rows or pixels is invalid")
-        return ImageRows(*values, journal=path)
+        start, count, width, height = values
+        return ImageRows(start, count, width, height, path)
 
     def complete(
         self, path: Path, results: Sequence[tuple[tuple[str, str], ImageRows]]
