@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -34,13 +34,18 @@ def open_locked(path: Path, on_wait: OnWait | None = None) -> BinaryIO:
         os.close(handle)
 
 
-def remove_unless_locked(path: Path) -> None:
-    """Remove `path`, unless another process holds its lock: it will remove the file then."""
+def remove_unless_locked(path: Path, others: Iterable[Path] = ()) -> None:
+    """Remove `path`, unless another process holds its lock: it will remove the file then.
+
+    others: files that belong to it, and are removed or kept with it.
+    """
     with suppress(FileNotFoundError, BlockingIOError):
         handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_named(handle, path):
+                for other in others:
+                    other.unlink(missing_ok=True)
                 path.unlink()
         finally:
             os.close(handle)

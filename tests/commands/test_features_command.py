@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ import torch
 import torchvision
 from called import frcnn as command
 from slowed import start_slowly, stop_after
+from team_processes import torchrun
 
 import frcnn
 from frcnn_cli.engine.datasets.find import find_dataset
@@ -170,15 +169,8 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 def test_two_processes_write_the_same_file(home: Path, tmp_path: Path) -> None:
     given = (*COMMON, "--proposals", "shapes.proposals", "--max-boxes", 40)
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
     child = subprocess.run(
-        [
-            *(sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"),
-            *("--master-addr", "127.0.0.1", "--master-port", str(port), "-m", "frcnn_cli"),
-            *map(str, (*given, "--out", tmp_path / "b.npz")),
-        ],
+        [*torchrun(2, "-m", "frcnn_cli"), *map(str, (*given, "--out", tmp_path / "b.npz"))],
         env={**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())},
         capture_output=True,
         text=True,

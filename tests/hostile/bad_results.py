@@ -39,9 +39,8 @@ def bad_results() -> Iterator[BadInput]:
     for name, text in settings().items():
         yield BadInput(f"TOML/{name}", written("a.toml", text), TRAIN, "a.toml")
     for name, text in journals().items():
-        yield BadInput(
-            f"journal/{name}", written("a.json.partial", text), _DETECT, "a.json.partial"
-        )
+        for path in ("a.json.partial", "a.json.rank1.partial"):
+            yield BadInput(f"journal/{path}/{name}", written(path, text), _DETECT, path)
 
 
 _DETECT = (

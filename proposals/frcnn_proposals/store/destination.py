@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from frcnn_proposals.base import Proposals
@@ -57,6 +57,11 @@ class Destination:
             return self._added.digest(image_id)
         return None if self._finished is None else self._finished.digest(image_id)
 
+    def digests(self, image_ids: Iterable[str]) -> dict[str, str]:
+        """The digests of the given images by id, without those that are not stored."""
+        digests = {image_id: self.digest(image_id) for image_id in image_ids}
+        return {image_id: digest for image_id, digest in digests.items() if digest is not None}
+
     def has_failure(self, image_id: str) -> bool:
         """Whether the finished store has a reason why the image has no boxes."""
         return self._failure(image_id) is not None
@@ -71,6 +76,11 @@ class Destination:
         """Store the reason why an image has no boxes."""
         if self._failure(image_id) != (digest, reason):
             self._open().add_failure(image_id, reason, digest=digest)
+
+    def sync(self) -> None:
+        """Write everything that was added to the disk, so that it survives a power failure."""
+        if self._added is not None:
+            self._added.sync()
 
     def finish(self, keep_only: Sequence[str] | None) -> None:
         """Complete the store at its final name. keep_only: other images are removed."""

@@ -171,6 +171,10 @@ class StoreWriter:
             self._execute(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM remaining)")
         self._execute("DROP TABLE remaining")
 
+    def sync(self) -> None:
+        """Write everything to the disk, so that it survives a power failure."""
+        self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
     def finish(self) -> Path:
         """Rename the store to its final name. Nothing can be written afterwards."""
         self.complete()
@@ -187,7 +191,7 @@ class StoreWriter:
         """Make the .partial file a whole store. Nothing can be written afterwards."""
         self._execute("DELETE FROM about WHERE key != 'provenance'")
         self._execute("INSERT INTO about SELECT 'images', cast(count(*) AS TEXT) FROM proposals")
-        self._execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        self.sync()
         self._execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
         try:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from team_processes import torchrun
 
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
@@ -41,16 +41,6 @@ def command(name: str, iterations: int, *more: str) -> list[str]:
         "-m", "frcnn_cli", "train", "shapes", "--proposals", "shapes.proposals", "--scale", "64",
         "--weights", "none", "--workers", "0", "--iterations", str(iterations),
         "--out", f"runs/{name}", *more,
-    ]  # fmt: skip
-
-
-def torchrun(processes: int, *more: str) -> list[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    return [
-        sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes),
-        "--master-addr", "127.0.0.1", "--master-port", str(port), *more,
     ]  # fmt: skip
 
 
@@ -179,7 +169,7 @@ def test_images_are_shared_and_results_gathered(home: Path) -> None:
     alone, together = (open_store(home / f"{name}-boxes") for name in PAIR)
     assert set(together.ids()) == set(alone.ids())
     assert all((together[i].boxes == alone[i].boxes).all() for i in alone.ids())
-    assert not [path for path in home.iterdir() if "of2" in path.name or "of3" in path.name]
+    assert not [path for path in home.iterdir() if "rank" in path.name or "partial" in path.name]
 
 
 def worker_of_rank(mark: Path, rank: int) -> int:

@@ -34,9 +34,10 @@ from frcnn_proposals.errors import InputError
 
 @dataclass(frozen=True)
 class JournalledDetections:
-    """Detections and read files by image id, and the journal with this process's part of them.
+    """Detections and read files by image id, and the journal with them.
 
-    Remove the journal only after the results are written: until then the run can be resumed.
+    The first process removes the journal once the results are written: until then the run can be
+    resumed.
     """
 
     detections: dict[str, Detections]
@@ -62,17 +63,20 @@ def detect_with_journal(
     Each process of the team detects in its part of the images; all return all detections.
     Images that cannot be read are skipped with a warning.
     """
-    part = replace(images.dataset, images=team.part(images.dataset.images))
+    whole = images.dataset
     journal = dataset_journal(loaded, images, settings, team, reporter)
+    finished = journal.finished()
+    own = team.part(whole.images, lambda record: record.image_id in finished)
+    part = replace(whole, images=own)
     with resumed(journal, reporter), reporter.progress("Detecting", len(part)) as advance:
         model = prepare_model(loaded.model, loaded.precision)
         detected = detect_dataset(
             model, part, images.proposals, settings, lambda: advance(1, ""), journal
         )
-        detected = gather_results(team, detected)
+        detected = gather_results(team, detected, [record.image_id for record in whole.images])
     warn_of_some(reporter, detected.failures)
     if team.is_first:
-        findings = file_findings(images.dataset, images.proposals, detected.files)
+        findings = file_findings(whole, images.proposals, detected.files)
         act_on(findings, True, reporter)
     return JournalledDetections(detected.found, journal, detected.files)
 
@@ -130,11 +134,11 @@ def dataset_journal(
     team: Team,
     reporter: Reporter,
 ) -> Journal:
-    """This process's journal in the cache, named after everything the detections depend on."""
+    """The journal in the cache, named after everything the detections depend on."""
     identity = detection_identity(loaded, settings, images.fingerprint)
     name = re.sub(r"[^A-Za-z0-9.+-]+", "_", f"{images.dataset.name}-{images.dataset.split}")
     digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    file = Path("detections") / f"{name}-{digest[:12]}{team.label}.partial"
+    file = Path("detections") / f"{name}-{digest[:12]}.partial"
     path = cache_folder() / file
     with cache_explained(path):
-        return Journal(path, identity, waits_for_journal(reporter, team))
+        return Journal(path, identity, waits_for_journal(reporter), team)

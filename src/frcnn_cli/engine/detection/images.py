@@ -95,11 +95,17 @@ def collect_results(
     return ImageResults(found, tuple(failures), files, clipped)
 
 
-def gather_results(team: Team, own: ImageResults[Value]) -> ImageResults[Value]:
-    """Return the results of all processes, in every process."""
+def gather_results(
+    team: Team, own: ImageResults[Value], image_ids: Iterable[str]
+) -> ImageResults[Value]:
+    """Return the results of all processes, in every process. image_ids: all images, in order."""
+    if team.world == 1:
+        return own
     parts = team.gather(own)
-    found = {image_id: value for part in parts for image_id, value in part.found.items()}
-    files = {image_id: file for part in parts for image_id, file in part.files.items()}
+    of_image = {image_id: part for part in parts for image_id in part.found}
+    known = {image_id: of_image[image_id] for image_id in image_ids if image_id in of_image}
+    found = {image_id: part.found[image_id] for image_id, part in known.items()}
+    files = {i: part.files[i] for i, part in known.items() if i in part.files}
     failures = tuple(message for part in parts for message in part.failures)
     return ImageResults(found, failures, files, sum(part.clipped for part in parts))
 

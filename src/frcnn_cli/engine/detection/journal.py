@@ -2,14 +2,18 @@
 
 JSON lines: the first one holds everything that the results depend on, each of the others one
 image. An incomplete last line, left by a killed run, is ignored.
+
+Each process of a team appends to its own file, and reads those of all processes at the start: any
+number of processes resumes what any other number left.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, Generic, Self, TypeVar
@@ -17,7 +21,7 @@ from typing import Any, BinaryIO, ClassVar, Generic, Self, TypeVar
 import numpy as np
 import orjson
 
-from frcnn_cli.engine.distributed.team import Team
+from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_proposals.errors import InputError, reason
@@ -28,31 +32,41 @@ from frcnn_proposals.wording import counted
 Value = TypeVar("Value")
 # A killed process loses no written line; a power cut loses at most those of this period.
 _SECONDS_BETWEEN_SYNCS = 1.0
+_SUFFIX = ".partial"
 
 
 class ImageJournal(ABC, Generic[Value]):
     """Results by image, in a file that each finished image is appended to.
 
-    content: what the results are, such as `detections`. identity: JSON values that the results
-    depend on: the model, the settings, the source of the proposals. on_wait: called before waiting
-    for another process that writes the journal; None does not wait. Raises InputError if the file
-    has another identity, is not a journal of this content, cannot be written, or is in use and
-    on_wait is None.
+    content: what the results are, such as `detections`. path: the file of the first process, whose
+    lock keeps other runs away; those of the others are next to it. identity: JSON values that the
+    results depend on: the model, the settings, the source of the proposals. on_wait: called before
+    waiting for another run that writes the journal; None does not wait. Every process of the team
+    creates the journal. Raises InputError if a file has another identity, is not a journal of this
+    content, cannot be written, or is in use and on_wait is None.
     """
 
     content: ClassVar[str]
 
     def __init__(
-        self, path: Path, identity: Mapping[str, Any], on_wait: OnWait | None = None
+        self,
+        path: Path,
+        identity: Mapping[str, Any],
+        on_wait: OnWait | None = None,
+        team: Team = ALONE,
     ) -> None:
-        self.path = path
+        self._first, self._team = path, team
+        self.path = path if team.is_first else _file_of_rank(path, team.rank)
         self._format = f"frcnn {self.content}, unfinished, 1"
-        self._known: dict[str, tuple[str, Value]] = {}
+        self._known: dict[tuple[str, str], Value] = {}  # by image id and digest
         self._synced = time.monotonic()
-        self._file = _open(path, on_wait)
+        with team.first_alone():  # the others wait for the lock that it holds for all
+            self._file = _open(self.path, on_wait)
         try:
-            self._read(orjson.loads(orjson.dumps(identity)))
+            self._read_all(orjson.loads(orjson.dumps(identity)))
         except BaseException:
+            if os.fstat(self._file.fileno()).st_size == 0:
+                self.path.unlink(missing_ok=True)  # new; the file of another process is wrong
             self._close_file()
             raise
 
@@ -61,39 +75,61 @@ class ImageJournal(ABC, Generic[Value]):
         """The fields of an image's line; `from_json` reads them back."""
 
     @abstractmethod
-    def from_json(self, fields: Mapping[str, Any]) -> Value:
-        """The result in the fields of a line."""
+    def from_json(self, fields: Mapping[str, Any], path: Path) -> Value:
+        """The result in the fields of a line of the journal at `path`."""
+
+    def complete(
+        self, path: Path, results: Sequence[tuple[tuple[str, str], Value]]
+    ) -> Sequence[tuple[tuple[str, str], Value]]:
+        """The results of the journal at `path` without those whose files are incomplete."""
+        return results
+
+    def files_of(self, path: Path) -> list[Path]:
+        """The files of the journal at `path` that contain results, apart from itself."""
+        return []
 
     def __len__(self) -> int:
-        return len(self._known)
+        return len({image_id for image_id, _ in self._known})
 
     def known(self, image_id: str, digest: str) -> Value | None:
         """The stored result of the image, or None; also None if its file has another digest."""
-        stored = self._known.get(image_id)
-        return stored[1] if stored is not None and stored[0] == digest else None
+        return self._known.get((image_id, digest))
+
+    def finished(self) -> frozenset[str]:
+        """The ids of the images that are stored, for dividing the others.
+
+        It is what the first process knows: the same in every process, each of which must call this.
+        """
+        return self._team.of_first(frozenset(image_id for image_id, _ in self._known))
 
     def add(self, image_id: str, digest: str, value: Value) -> None:
         """Store the result of an image, with the digest of its file."""
         self._write({"image_id": image_id, "digest": digest, **self.to_json(value)})
-        self._known[image_id] = (digest, value)
+        self._known[image_id, digest] = value
+        self._is_empty = False
 
     def sync(self) -> None:
         """Write the lines to the disk, so that they survive a power failure."""
         os.fsync(self._file.fileno())
 
     def remove(self) -> None:
-        """Remove the file, once the results are written elsewhere.
+        """Remove the files of all processes, once the results of all are written elsewhere.
 
-        A process that waited for it keeps it, and removes it at its own end.
+        The first process does it. A run that waited for it keeps them, and removes them at its own
+        end.
         """
         self._close_file()
-        remove_unless_locked(self.path)
+        with suppress(FileNotFoundError):
+            files = [file for path in self._all() for file in (*self.files_of(path), path)]
+            remove_unless_locked(self._first, [file for file in files if file != self._first])
 
     def close(self) -> None:
         """Close the file and keep it for the next run; remove it if it has no images."""
         if not self._file.closed:
-            if not self._known:
-                self.path.unlink(missing_ok=True)
+            # The first file is the lock of the others.
+            if self._is_empty and not (self._known and self.path == self._first):
+                for file in (*self.files_of(self.path), self.path):
+                    file.unlink(missing_ok=True)
             self._close_file()
 
     def _close_file(self) -> None:
@@ -110,51 +146,69 @@ class ImageJournal(ABC, Generic[Value]):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _read(self, identity: dict[str, Any]) -> None:
-        """Read the lines of an earlier run, or start a new file."""
-        content = self._file.read()
-        start = orjson.dumps({"format": self._format})[:-1]  # every journal begins with it
-        if not content.startswith(start[: len(content)]):
-            raise self._not_a_journal()
-        lines = content.split(b"\n")
-        complete = sum(len(line) + 1 for line in lines[:-1])  # bytes of complete lines
-        if len(lines) > 1:
-            self._check_head(lines[0], identity)
-            try:
-                self._known = dict(self._entry(line) for line in lines[1:-1])
-            except (ValueError, KeyError, TypeError, OverflowError) as error:
-                raise InputError(
-                    f"{self.path}: the file is damaged ({reason(error)}). Remove it."
-                ) from error
-        self._file.seek(complete)
+    def _all(self) -> list[Path]:
+        """The existing files of all processes, of this run and of earlier ones."""
+        name = re.escape(self._first.name.removesuffix(_SUFFIX))
+        others = re.compile(rf"{name}\.rank\d+{re.escape(_SUFFIX)}")
+        names = sorted(filter(others.fullmatch, os.listdir(self._first.parent)))
+        paths = (self._first, *map(self._first.with_name, names))
+        return [path for path in paths if path.is_file()]
+
+    def _read_all(self, identity: dict[str, Any]) -> None:
+        """Read the files of earlier runs, and start this process's own if it is new."""
+        for path in self._all():
+            if path != self.path:
+                check_no_link(path)
+                with suppress(FileNotFoundError):  # its process found nothing to keep in it
+                    self._read(path, path.read_bytes(), identity)
+        size, count = self._read(self.path, self._file.read(), identity)
+        self._is_empty = count == 0
+        self._file.seek(size)
         self._file.truncate()
-        if complete == 0:
+        if size == 0:
             self._write({"format": self._format, "identity": identity})
 
-    def _entry(self, line: bytes) -> tuple[str, tuple[str, Value]]:
-        fields = orjson.loads(line)
-        return fields["image_id"], (fields["digest"], self.from_json(fields))
+    def _read(self, path: Path, content: bytes, identity: dict[str, Any]) -> tuple[int, int]:
+        """Read the lines of a file. Returns the size of the complete ones, and how many images."""
+        start = orjson.dumps({"format": self._format})[:-1]  # every journal begins with it
+        if not content.startswith(start[: len(content)]):
+            raise self._not_a_journal(path)
+        head, *lines = content.split(b"\n")[:-1] or [b""]
+        if head:
+            self._check_head(path, head, identity)
+        try:
+            results = [self._result(path, line) for line in lines]
+            self._known |= self.complete(path, results)
+        except (ValueError, KeyError, TypeError, OverflowError) as error:
+            raise InputError(
+                f"{path}: the file is damaged ({reason(error)}). Remove it."
+            ) from error
+        return content.rfind(b"\n") + 1, len(results)
 
-    def _check_head(self, line: bytes, identity: dict[str, Any]) -> None:
+    def _result(self, path: Path, line: bytes) -> tuple[tuple[str, str], Value]:
+        fields = orjson.loads(line)
+        return (fields["image_id"], fields["digest"]), self.from_json(fields, path)
+
+    def _check_head(self, path: Path, line: bytes, identity: dict[str, Any]) -> None:
         try:
             head = orjson.loads(line)
         except ValueError:
             head = None
         if not isinstance(head, dict) or head.get("format") != self._format:
-            raise self._not_a_journal()
+            raise self._not_a_journal(path)
         stored = head.get("identity")
         if not isinstance(stored, dict):
             stored = {}
         differing = [name for name in identity if stored.get(name) != identity[name]]
         if differing:
             raise InputError(
-                f"{self.path}: an unfinished run differs in its {' and '.join(differing)}.\n"
+                f"{path}: an unfinished run differs in its {' and '.join(differing)}.\n"
                 "Resume that run with its own command, remove the file, or write to another one."
             )
 
-    def _not_a_journal(self) -> InputError:
+    def _not_a_journal(self, path: Path) -> InputError:
         return InputError(
-            f"{self.path}: is not a journal of {self.content}. Move it, or write to another file."
+            f"{path}: is not a journal of {self.content}. Move it, or write to another file."
         )
 
     def _write(self, entry: Mapping[str, Any]) -> None:
@@ -176,7 +230,7 @@ class Journal(ImageJournal[Detections]):
     def to_json(self, value: Detections) -> dict[str, Any]:
         return {name: getattr(value, name) for name in ("boxes", "scores", "labels")}
 
-    def from_json(self, fields: Mapping[str, Any]) -> Detections:
+    def from_json(self, fields: Mapping[str, Any], path: Path) -> Detections:
         return Detections(
             np.array(fields["boxes"], np.float32).reshape(-1, 4),
             np.array(fields["scores"], np.float32),
@@ -201,14 +255,13 @@ def resumed(journal: ImageJournal[Any] | None, reporter: Reporter) -> Iterator[N
             raise
 
 
-def waits_for_journal(reporter: Reporter, team: Team) -> OnWait | None:
-    """A callback that reports the wait for another process that writes the same journal.
-
-    None in a team: two teams could wait for each other, each with a part of the journals.
-    """
-    if team.world > 1:
-        return None
+def waits_for_journal(reporter: Reporter) -> OnWait:
+    """A callback that reports the wait for another process that writes the same journal."""
     return lambda: reporter.note("Waiting for another process that works on these images.")
+
+
+def _file_of_rank(first: Path, rank: int) -> Path:
+    return first.with_name(f"{first.name.removesuffix(_SUFFIX)}.rank{rank}{_SUFFIX}")
 
 
 def _open(path: Path, on_wait: OnWait | None) -> BinaryIO:

@@ -133,7 +133,8 @@ def detect_in_files(
     if outputs.yolo is not None:
         start_yolo_folder(outputs.yolo, [image_id for image_id, _ in files], loaded.classes)
     journal = None if json_path is None else _journal(detector, json_path, team, reporter)
-    part = team.part(files)
+    finished: frozenset[str] = frozenset() if journal is None else journal.finished()
+    part = team.part(files, lambda file: file[0] in finished)
     note_sixteen_bit((path for _, path in files), reporter)
     if outputs.annotated is not None:
         warn_of_missing_letters(reporter, loaded.classes)
@@ -158,7 +159,8 @@ def detect_in_files(
         results = detect_files(
             model, part, propose, detector.settings, journal, max_pixels, detector.reduction
         )
-        detected = gather_results(team, collect_results(results, finish))
+        ids = [image_id for image_id, _ in files]
+        detected = gather_results(team, collect_results(results, finish), ids)
     if team.is_first:
         warn_of_source(detector.source, detected, reporter)
     found = detected.found
@@ -170,8 +172,8 @@ def detect_in_files(
             write_coco_results(json_path, in_order, loaded.classes)
         if outputs.csv_path is not None:
             write_csv(outputs.csv_path, in_order, loaded.classes)
-    if journal is not None:
-        journal.remove()
+        if journal is not None:
+            journal.remove()
     return replace(detected, found=in_order)
 
 
@@ -184,8 +186,8 @@ def warn_of_source(source: Source, results: ImageResults[Any], reporter: Reporte
 
 
 def _journal(detector: Detector, json_path: Path, team: Team, reporter: Reporter) -> Journal:
-    """The journal of this process, next to the file of the results."""
+    """The journal, next to the file of the results."""
     proposals = Provenance.of(detector.source).fingerprint
-    path = json_path.with_name(json_path.name + f"{team.label}.partial")
+    path = json_path.with_name(f"{json_path.name}.partial")
     identity = detection_identity(detector.loaded, detector.settings, proposals)
-    return Journal(path, identity, waits_for_journal(reporter, team))
+    return Journal(path, identity, waits_for_journal(reporter), team)

@@ -88,7 +88,8 @@ def _deaths_explained() -> Iterator[None]:
             raise
         raise InputError(
             "Another process has died, or its machine cannot be reached.\nWith --max-restarts, "
-            "torchrun restarts the processes, and training resumes from its last checkpoint."
+            "torchrun restarts the processes, which resume from the last checkpoint or the "
+            "finished images."
         ) from error
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TypeVar
@@ -29,14 +29,17 @@ class Team:
         """Whether this is the first process, which writes and prints."""
         return self.rank == 0
 
-    @property
-    def label(self) -> str:
-        """A suffix for files of this process, such as `.2of4`; empty for a single process."""
-        return "" if self.world == 1 else f".{self.rank + 1}of{self.world}"
+    def part(
+        self, items: Sequence[Item], is_done: Callable[[Item], bool] = lambda item: False
+    ) -> tuple[Item, ...]:
+        """Return this process's share of `items`; the shares of all processes are disjoint.
 
-    def part(self, items: Sequence[Item]) -> tuple[Item, ...]:
-        """Return this process's share of `items`; the shares of all processes are disjoint."""
-        return tuple(items[self.rank :: self.world])
+        is_done: whether an earlier run finished the item, with the same answer in every process.
+        The others, which take time, are divided evenly.
+        """
+        if self.world == 1:
+            return tuple(items)
+        return tuple(sorted(items, key=is_done)[self.rank :: self.world])
 
     def gather(self, value: Item) -> list[Item]:
         """Return the values of all processes, by rank, in every process."""
@@ -47,6 +50,16 @@ class Team:
         values: list[Item] = [value] * self.world
         dist.all_gather_object(values, value)
         return values
+
+    def of_first(self, value: Item) -> Item:
+        """Return the value of the first process, in every process."""
+        if self.world == 1:
+            return value
+        import torch.distributed as dist
+
+        values = [value]
+        dist.broadcast_object_list(values, src=0)
+        return values[0]
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:

@@ -43,7 +43,6 @@ def evaluate_model(
     )
     detected = detect_with_journal(loaded, images, settings, team, reporter)
     if not team.is_first:
-        detected.journal.remove()
         return None
     if detections_file is not None:
         write_coco_results(detections_file, detected.detections, images.dataset.classes)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from frcnn_cli.engine.reporter import SILENT, Advance, Needs, Reporter
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS
-from frcnn_proposals.store.merge import merge_stores
+from frcnn_proposals.locking import OnWait
+from frcnn_proposals.store.destination import Destination
+from frcnn_proposals.store.parts import add_parts, part_path
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import open_store
 from frcnn_proposals.store.schema import check_store_name, is_store
@@ -72,16 +75,17 @@ def propose(
             latest = progress
             show(progress)
 
+        on_wait, provenance = waits_for_store(reporter), Provenance.of(source)
         propose_part = partial(
             propose_images,
             source=source,
             workers=workers,
             on_progress=on_progress,
-            on_wait=waits_for_store(reporter),
+            on_wait=on_wait,
             max_pixels=max_pixels,
         )
         try:
-            result = _propose_as_team(team, files, out, propose_part)
+            result = _propose_as_team(team, files, out, provenance, propose_part, on_wait)
         except KeyboardInterrupt:
             reporter.note("Finished images are saved: run the same command to resume.")
             raise
@@ -151,22 +155,31 @@ def _propose_as_team(
     team: Team,
     images: Sequence[ImageFile],
     out: Path,
+    provenance: Provenance,
     propose_part: Callable[..., ProposeResult],
+    on_wait: OnWait,
 ) -> ProposeResult:
-    """Divide the images among the processes of the team, and merge the results into one store.
+    """Divide the images that are not stored yet among the processes of the team.
 
-    Until then, each process has its own store next to `out`, so that an interrupted run can be
-    resumed.
+    Each process has a part of the store next to `out`. The first process locks the store for all,
+    adds the parts of an interrupted run at the start, and those of this run at the end.
     """
     if team.world == 1:
         return propose_part(images, out=out)
-    with connected(team):
-        own = out.with_name(f"{out.name}{team.label}")
-        results = team.gather(propose_part(team.part(images), out=own))
-        if team.is_first:
-            merge_stores([result.path for result in results], out)
-        team.gather(None)  # wait: no process may remove its store before the merge ends
-        own.unlink(missing_ok=True)
+    with connected(team), ExitStack() as held:
+        store: Destination | None = None
+        with team.first_alone():
+            if team.is_first:
+                store = held.enter_context(Destination(out, provenance, on_wait))
+                store.hold()
+                add_parts(store, out, provenance, on_wait)
+        stored = team.of_first({} if store is None else store.digests(i for i, _ in images))
+        own = team.part(images, lambda image: image[0] in stored)
+        results = team.gather(propose_part(own, out=part_path(out, team.rank), stored=stored))
+        with team.first_alone():  # so that the store is complete when any process returns
+            if store is not None:
+                add_parts(store, out, provenance, on_wait)
+                store.finish([image_id for image_id, _ in images])
     return ProposeResult(
         out,
         sum(result.computed for result in results),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -22,6 +22,7 @@ from frcnn_proposals.images import (
 from frcnn_proposals.locking import OnWait
 from frcnn_proposals.sources.call import call_source, failure_message, load_files, reject_per_stream
 from frcnn_proposals.store.destination import Destination
+from frcnn_proposals.store.parts import add_parts
 from frcnn_proposals.store.provenance import Provenance
 
 ImageFile = tuple[str, str | Path]  # image id, path
@@ -67,18 +68,20 @@ def propose_images(
     *,
     workers: int | None = None,
     keep_others: bool = False,
+    stored: Mapping[str, str] | None = None,
     on_progress: Callable[[ProposeProgress], None] = lambda progress: None,
     on_wait: OnWait | None = None,
     max_pixels: int = MAX_PIXELS,
 ) -> ProposeResult:
     """Compute the proposals of `source` for all `images`, and write them to the store `out`.
 
-    An image is not computed again if the store (or the .partial file of an interrupted run)
+    An image is not computed again if the store (or the .partial files of an interrupted run)
     already has it with the same bytes, source, parameters and version. An image that fails is
     recorded in the store with the reason and does not stop the others. Images with more than
     `max_pixels` fail.
     workers: processes; None is one per core, 0 computes in this process. keep_others: keep
     stored images that are not among `images` (for a cache); otherwise they are removed.
+    stored: digests by image id of images that are in another store, and not computed either.
     on_wait: called before waiting for another process that writes the store, whose images are
     then not computed again; None does not wait.
     Raises InputError if two images have the same id, the store cannot be written, the file of a
@@ -92,8 +95,11 @@ def propose_images(
     progress = ProposeProgress(len(images))
     failures: list[tuple[str, str]] = []
     clipped = 0
-    with Destination(out, Provenance.of(source), on_wait) as store:
-        for outcome in _outcomes(images, _Propose(source, max_pixels), store, workers):
+    provenance = Provenance.of(source)
+    with Destination(out, provenance, on_wait) as store:
+        add_parts(store, out, provenance, on_wait)
+        propose = _Propose(source, max_pixels)
+        for outcome in _outcomes(images, propose, store, stored or {}, workers):
             if outcome.error is not None:
                 failures.append((outcome.image_id, outcome.error))
                 store.add_failure(outcome.image_id, outcome.error, outcome.digest)
@@ -126,13 +132,21 @@ class _Outcome:
 
 
 def _outcomes(
-    images: Sequence[ImageFile], propose: _Propose, store: Destination, workers: int
+    images: Sequence[ImageFile],
+    propose: _Propose,
+    store: Destination,
+    elsewhere: Mapping[str, str],
+    workers: int,
 ) -> Iterator[_Outcome]:
     """Yield the stored images first, then the others in the order in which they finish."""
-    missing = yield from _stored_outcomes(images, store, workers)
+
+    def digest(image_id: str) -> str | None:
+        return elsewhere.get(image_id) or store.digest(image_id)
+
+    missing = yield from _stored_outcomes(images, digest, workers)
     if not all(store.has_failure(image_id) for image_id, _ in missing):
         store.hold()
-        missing = yield from _stored_outcomes(missing, store, workers)
+        missing = yield from _stored_outcomes(missing, digest, workers)
     if workers == 0:
         yield from map(propose, missing)
     else:
@@ -141,14 +155,14 @@ def _outcomes(
 
 
 def _stored_outcomes(
-    images: Sequence[ImageFile], store: Destination, threads: int
+    images: Sequence[ImageFile], digest: Callable[[str], str | None], threads: int
 ) -> Generator[_Outcome, None, list[ImageFile]]:
     """Yield the stored images, whose files are read in `threads`; returns the others."""
     missing = []
     with ThreadPoolExecutor(max(1, threads)) as pool:
         for start in range(0, len(images), _CHECKED_AT_ONCE):
             part = images[start : start + _CHECKED_AT_ONCE]
-            digests = [store.digest(image_id) for image_id, _ in part]
+            digests = [digest(image_id) for image_id, _ in part]
             are_stored = pool.map(_is_stored, digests, [path for _, path in part])
             for image, is_stored in zip(part, are_stored, strict=True):
                 if is_stored:

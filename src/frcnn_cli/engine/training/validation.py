@@ -54,5 +54,5 @@ def validate(model: FastRCNN, validation: Validation, team: Team = ALONE) -> flo
     prepared, whole = prepare_model(model, precision), validation.dataset
     part = replace(whole, images=team.part(whole.images))
     of_part = detect_dataset(prepared, part, validation.proposals, validation.settings)
-    found = gather_results(team, of_part).found
+    found = gather_results(team, of_part, [image.image_id for image in whole.images]).found
     return evaluate_voc(whole, found).map_11point or 0.0

@@ -12,7 +12,6 @@ import pytest
 
 from frcnn_cli.engine.benchmarks.measuring import peak_growth
 from frcnn_cli.engine.detection.features.files import (
-    StoredImage,
     check_output,
     is_folder,
     write_image,
@@ -44,21 +43,22 @@ def block(count: int, seed: int) -> Block:
     }
 
 
-def stored(journal: FeatureJournal, image_id: str, *blocks: Block) -> StoredImage:
+def stored(journal: FeatureJournal, image_id: str, *blocks: Block) -> ImageRows:
     rows = journal.append(blocks, (64, 48))
     journal.add(image_id, "digest", rows)
-    return StoredImage(image_id, rows, journal.path)
+    return rows
 
 
 def test_formats_hold_the_same_arrays(tmp_path: Path) -> None:
     h5py = pytest.importorskip("h5py")
     with FeatureJournal(tmp_path / "j", IDENTITY, FIELDS) as journal:
-        images = [
-            stored(journal, "ä/1", block(4, 1), block(3, 2)),
-            stored(journal, "none"),
-            stored(journal, "2", block(5, 3)),
-        ]
-        images.reverse()  # the order of the file is that of the images, not of the rows
+        rows = {
+            "ä/1": stored(journal, "ä/1", block(4, 1), block(3, 2)),
+            "none": stored(journal, "none"),
+            "2": stored(journal, "2", block(5, 3)),
+        }
+        # The order of the file is that of the images, not of the rows.
+        images = {image_id: rows[image_id] for image_id in ("2", "none", "ä/1")}
         for name in ("a.npz", "a.h5"):
             write_images(tmp_path / name, images, FIELDS, ("cat", "dög"))
     found = np.load(tmp_path / "a.npz")
@@ -81,7 +81,8 @@ def test_formats_hold_the_same_arrays(tmp_path: Path) -> None:
 
 def test_a_file_of_one_image(tmp_path: Path) -> None:
     blocks = iter([block(4, 1), block(3, 2)])
-    write_image(tmp_path / "a" / "1.npz", "a/1", ImageRows(0, 7, 64, 48), FIELDS, blocks)
+    rows = ImageRows(0, 7, 64, 48, tmp_path)
+    write_image(tmp_path / "a" / "1.npz", "a/1", rows, FIELDS, blocks)
     found = np.load(tmp_path / "a" / "1.npz")
     assert (str(found["image_id"]), int(found["num_boxes"])) == ("a/1", 7)
     assert (int(found["image_w"]), int(found["image_h"])) == (64, 48)
@@ -90,7 +91,7 @@ def test_a_file_of_one_image(tmp_path: Path) -> None:
 
 
 def test_no_image_gives_empty_arrays(tmp_path: Path) -> None:
-    write_images(tmp_path / "a.npz", [], FIELDS, None)
+    write_images(tmp_path / "a.npz", {}, FIELDS, None)
     found = np.load(tmp_path / "a.npz")
     assert found["features"].shape == (0, 3, 2)
     assert found["pos_boxes"].shape == (0, 2)
@@ -104,10 +105,10 @@ def test_rows_of_unfinished_images_are_removed(tmp_path: Path) -> None:
         journal.append([block(9, 2)], (64, 48))
     with FeatureJournal(tmp_path / "j", IDENTITY, FIELDS) as journal:
         first = journal.known("1", "digest")
-        assert first == ImageRows(0, 4, 64, 48)
+        assert first == ImageRows(0, 4, 64, 48, tmp_path / "j")
         assert journal.known("1", "changed") is None
-        images = [StoredImage("1", first, journal.path), stored(journal, "2", block(5, 3))]
-        assert images[1].rows.start == 4
+        images = {"1": first, "2": stored(journal, "2", block(5, 3))}
+        assert images["2"].start == 4
         write_images(tmp_path / "a.npz", images, FIELDS, None)
         journal.remove()
     expected = np.concatenate([block(4, 1)["features"], block(5, 3)["features"]])
@@ -124,7 +125,22 @@ def test_images_whose_rows_were_lost_are_computed_again(tmp_path: Path) -> None:
     with FeatureJournal(tmp_path / "j", IDENTITY, FIELDS) as journal:
         assert journal.known("1", "digest") is not None
         assert journal.known("2", "digest") is None
-        assert stored(journal, "2", block(4, 2)).rows == ImageRows(4, 4, 64, 48)
+        assert stored(journal, "2", block(4, 2)) == ImageRows(4, 4, 64, 48, tmp_path / "j")
+
+
+def test_rows_in_the_place_of_lost_ones_are_not_those_of_the_lost_image(tmp_path: Path) -> None:
+    """Lost rows, then a kill before their image was computed again."""
+    path = tmp_path / "j"
+    with FeatureJournal(path, IDENTITY, FIELDS) as journal:
+        stored(journal, "1", block(4, 1))
+        stored(journal, "2", block(4, 2))
+    os.truncate(row_path(path, "boxes"), 7 * 16)
+    with FeatureJournal(path, IDENTITY, FIELDS) as journal:
+        stored(journal, "3", block(6, 3))
+    with FeatureJournal(path, IDENTITY, FIELDS) as journal:
+        assert journal.known("2", "digest") is None
+        rows = [journal.known(image_id, "digest") for image_id in ("1", "3")]
+        assert [(each.start, each.count) for each in rows if each] == [(0, 4), (4, 6)]
 
 
 def test_an_image_that_fails_leaves_no_rows(tmp_path: Path) -> None:
@@ -135,7 +151,7 @@ def test_an_image_that_fails_leaves_no_rows(tmp_path: Path) -> None:
     with FeatureJournal(tmp_path / "j", IDENTITY, FIELDS) as journal:
         with pytest.raises(InputError, match="too large"):
             journal.append(failing(), (64, 48))
-        assert stored(journal, "2", block(5, 3)).rows.start == 0
+        assert stored(journal, "2", block(5, 3)).start == 0
 
 
 def test_a_full_disk_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,10 +190,10 @@ def write_many(folder: Path, images: int, suffix: str) -> Callable[[], object]:
 
     def work() -> None:
         with FeatureJournal(folder / "j", IDENTITY, WIDE) as journal:
-            stored_images = [
-                stored(journal, str(number), *([values] if number else [values] * 60))
+            stored_images = {
+                str(number): stored(journal, str(number), *([values] if number else [values] * 60))
                 for number in range(images)
-            ]
+            }
             write_images(folder / f"a{suffix}", stored_images, WIDE, None)
             journal.remove()
 

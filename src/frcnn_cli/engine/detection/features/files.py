@@ -80,15 +80,6 @@ def image_file(folder: Path, image_id: str) -> Path:
     return folder / f"{image_id}.npz"
 
 
-@dataclass(frozen=True)
-class StoredImage:
-    """A finished image, and the journal next to which its rows are."""
-
-    image_id: str
-    rows: ImageRows
-    journal: Path
-
-
 def write_image(
     path: Path,
     image_id: str,
@@ -121,23 +112,26 @@ def write_image(
 
 def write_images(
     path: Path,
-    images: Sequence[StoredImage],
+    images: Mapping[str, ImageRows],
     fields: Mapping[str, Field],
     classes: Sequence[str] | None,
 ) -> None:
-    """Write one file of all images, in their order. classes: names; None without class scores."""
-    counts = np.array([image.rows.count for image in images], np.int64)
+    """Write one file of all images, in their order.
+
+    images: the rows by image id. classes: names; None without class scores.
+    """
+    counts = np.array([rows.count for rows in images.values()], np.int64)
     ends = np.cumsum(counts)
 
     def blocks(name: str) -> Iterator[NDArray[Any]]:
-        for image in images:
-            yield from read_rows(row_path(image.journal, name), fields[name], image.rows)
+        for rows in images.values():
+            yield from read_rows(row_path(rows.journal, name), fields[name], rows)
 
     total = int(counts.sum())
     arrays = [
-        whole("image_id", np.array([image.image_id for image in images], np.str_)),
-        whole("image_w", np.array([image.rows.width for image in images], np.int64)),
-        whole("image_h", np.array([image.rows.height for image in images], np.int64)),
+        whole("image_id", np.array(list(images), np.str_)),
+        whole("image_w", np.array([rows.width for rows in images.values()], np.int64)),
+        whole("image_h", np.array([rows.height for rows in images.values()], np.int64)),
         whole("num_boxes", counts),
         whole("pos_boxes", np.stack([ends - counts, ends], axis=1)),
         *([] if classes is None else [whole("classes", np.array(classes, np.str_))]),

@@ -7,8 +7,8 @@ final file is written from these files in blocks.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.detection.journal import ImageJournal
+from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_proposals.errors import Error, InputError, reason
 from frcnn_proposals.files import check_no_link
 from frcnn_proposals.locking import OnWait
@@ -35,12 +36,20 @@ class Field:
 
 @dataclass(frozen=True)
 class ImageRows:
-    """The boxes of an image: rows `start` to `start + count` of the files, and the image's size."""
+    """An image's boxes, in rows `start` to `end` of the files next to `journal`, and its size."""
 
     start: int
     count: int
     width: int
     height: int
+    journal: Path
+
+    @property
+    def end(self) -> int:
+        return self.start + self.count
+
+
+_STORED = ("start", "count", "width", "height")
 
 
 class FeatureJournal(ImageJournal[ImageRows]):
@@ -58,11 +67,12 @@ class FeatureJournal(ImageJournal[ImageRows]):
         identity: Mapping[str, Any],
         fields: Mapping[str, Field],
         on_wait: OnWait | None = None,
+        team: Team = ALONE,
     ) -> None:
         self._fields = fields
         self._files: dict[str, BinaryIO] = {}
         self._end = 0
-        super().__init__(path, identity, on_wait)
+        super().__init__(path, identity, on_wait, team)
         try:
             self._open_rows()
         except OSError as error:
@@ -73,13 +83,37 @@ class FeatureJournal(ImageJournal[ImageRows]):
             raise
 
     def to_json(self, value: ImageRows) -> dict[str, Any]:
-        return asdict(value)
+        return {name: getattr(value, name) for name in _STORED}
 
-    def from_json(self, fields: Mapping[str, Any]) -> ImageRows:
-        rows = ImageRows(*(fields[name] for name in ("start", "count", "width", "height")))
-        if any(not isinstance(value, int) or value < 0 for value in asdict(rows).values()):
+    def from_json(self, fields: Mapping[str, Any], path: Path) -> ImageRows:
+        values = [fields[name] for name in _STORED]
+        if any(not isinstance(value, int) or value < 0 for value in values):
             raise ValueError("a number of rows or pixels is invalid")
-        return rows
+        start, count, width, height = values
+        return ImageRows(start, count, width, height, path)
+
+    def complete(
+        self, path: Path, results: Sequence[tuple[tuple[str, str], ImageRows]]
+    ) -> Sequence[tuple[tuple[str, str], ImageRows]]:
+        """The images whose rows are in the files. A power failure can lose rows of others."""
+        if not self._fields:
+            return results
+        stored = min(
+            file.stat().st_size // _row_bytes(field) if file.exists() else 0
+            for file, field in zip(self.files_of(path), self._fields.values(), strict=True)
+        )
+        found: list[tuple[tuple[str, str], ImageRows]] = []
+        for key, rows in results:
+            while found and found[-1][1].end > rows.start:
+                found.pop()  # its rows were lost, and those of this image are in their place
+            found.append((key, rows))
+        found = [(key, rows) for key, rows in found if rows.end <= stored]
+        if path == self.path and found:
+            self._end = found[-1][1].end
+        return found
+
+    def files_of(self, path: Path) -> list[Path]:
+        return [row_path(path, name) for name in self._fields]
 
     def append(self, blocks: Iterable[Block], size: tuple[int, int]) -> ImageRows:
         """Write the rows of an image of `size` (width, height)."""
@@ -99,11 +133,11 @@ class FeatureJournal(ImageJournal[ImageRows]):
             self._truncate(start)  # of the image that failed; the next one follows
             raise
         self._end = end
-        return ImageRows(start, end - start, *size)
+        return ImageRows(start, end - start, *size, self.path)
 
     def forget_unless(self, is_there: Callable[[str], bool]) -> None:
         """Forget the images for which the function returns False, to compute them again."""
-        self._known = {i: stored for i, stored in self._known.items() if is_there(i)}
+        self._known = {key: rows for key, rows in self._known.items() if is_there(key[0])}
 
     def sync(self) -> None:
         for file in self._files.values():
@@ -112,15 +146,10 @@ class FeatureJournal(ImageJournal[ImageRows]):
 
     def remove(self) -> None:
         self._close_rows()
-        for name in self._fields:
-            row_path(self.path, name).unlink(missing_ok=True)
         super().remove()
 
     def close(self) -> None:
         self._close_rows()
-        if len(self) == 0:
-            for name in self._fields:
-                row_path(self.path, name).unlink(missing_ok=True)
         super().close()
 
     def _open_rows(self) -> None:
@@ -128,19 +157,7 @@ class FeatureJournal(ImageJournal[ImageRows]):
             path = row_path(self.path, name)
             check_no_link(path)
             self._files[name] = open(path, "r+b" if path.exists() else "w+b")  # noqa: SIM115
-        stored = min(
-            (
-                os.fstat(file.fileno()).st_size // _row_bytes(self._fields[name])
-                for name, file in self._files.items()
-            ),
-            default=None,
-        )
-        if stored is not None:
-            # A power failure can lose rows of images that are in the journal.
-            lost = [i for i, (_, rows) in self._known.items() if rows.start + rows.count > stored]
-            for image_id in lost:
-                del self._known[image_id]
-        self._truncate(max((r.start + r.count for _, r in self._known.values()), default=0))
+        self._truncate(self._end)
 
     def _truncate(self, rows: int) -> None:
         self._end = rows

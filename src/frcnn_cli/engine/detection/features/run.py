@@ -11,7 +11,6 @@ from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.detection.dataset import detection_identity
 from frcnn_cli.engine.detection.features.extractor import Extractor
 from frcnn_cli.engine.detection.features.files import (
-    StoredImage,
     image_file,
     is_folder,
     write_image,
@@ -65,31 +64,32 @@ def extract_in_files(
     one. Each process of the team computes its part; the first one writes the file. An image that
     fails does not stop the others.
     """
-    detector, part = extractor.detector, team.part(files)
+    detector = extractor.detector
     note_sixteen_bit((path for _, path in files), reporter)
     loaded = detector.loaded
     fields = fields_of(loaded.model, extractor.settings, loaded.is_detector)
     classes = loaded.classes if loaded.is_detector else None
     if classes is not None and is_folder(out) and team.is_first:
         _start_folder(out, classes)
+    journal = _journal(extractor, fields, out, team, reporter)
+    finished = journal.finished()
+    part = team.part(files, lambda file: file[0] in finished)
     with (
         closing(SourceCalls(detector.source)) as propose,
-        resumed(journal := _journal(extractor, fields, out, team, reporter), reporter),
+        resumed(journal, reporter),
         reporter.progress("Extracting features", len(part)) as advance,
     ):
         model = prepare_model(loaded.model, loaded.precision)
         results = process_files(
             _compute(extractor, model, fields, out, journal), part, propose, journal, max_pixels
         )
-        found = gather_results(
-            team, collect_results(results, lambda result: advance(1, result.path.name))
-        )
-        with team.first_alone():
-            if team.is_first and not is_folder(out):
-                _finish(fields, classes, files, found.found, out, team)
+        own = collect_results(results, lambda result: advance(1, result.path.name))
+        found = gather_results(team, own, [image_id for image_id, _ in files])
+        if team.is_first and not is_folder(out):
+            write_images(out, found.found, fields, classes)
     if team.is_first:
         warn_of_source(detector.source, found, reporter)
-    journal.remove()
+        journal.remove()
     boxes = sum(rows.count for rows in found.found.values())
     return FeatureFile(out, len(found.found), boxes, found.failures)
 
@@ -105,15 +105,11 @@ def _journal(
         "features": asdict(extractor.settings),
     }
     rows = {} if is_folder(out) else fields
-    on_wait = waits_for_journal(reporter, team)
-    journal = FeatureJournal(_journal_path(out, team), identity, rows, on_wait)
+    path = out.with_name(f"{out.name}.partial")
+    journal = FeatureJournal(path, identity, rows, waits_for_journal(reporter), team)
     if is_folder(out):
         journal.forget_unless(lambda image_id: image_file(out, image_id).is_file())
     return journal
-
-
-def _journal_path(out: Path, team: Team) -> Path:
-    return out.with_name(f"{out.name}{team.label}.partial")
 
 
 def _compute(
@@ -130,7 +126,7 @@ def _compute(
         count, blocks = extractor.blocks(model, image.pixels, proposals)
         if not is_folder(out):
             return journal.append(blocks, size)
-        rows = ImageRows(0, count, *size)
+        rows = ImageRows(0, count, *size, journal.path)
         write_image(image_file(out, image_id), image_id, rows, fields, blocks)
         return rows
 
@@ -144,22 +140,3 @@ def _start_folder(folder: Path, classes: Sequence[str]) -> None:
     if path.exists() and path.read_bytes() != content:
         raise MisuseError(f"{path}: lists other classes than the model. Choose another folder.")
     write_whole(path, content)
-
-
-def _finish(
-    fields: Mapping[str, Field],
-    classes: Sequence[str] | None,
-    files: Sequence[ImageFile],
-    found: Mapping[str, ImageRows],
-    out: Path,
-    team: Team,
-) -> None:
-    """Write the file with all images, in the order of `files`."""
-    # The images of each process of the team are every `world`-th: see Team.part.
-    journals = [_journal_path(out, Team(rank, team.world)) for rank in range(team.world)]
-    images = [
-        StoredImage(image_id, found[image_id], journals[index % team.world])
-        for index, (image_id, _) in enumerate(files)
-        if image_id in found
-    ]
-    write_images(out, images, fields, classes)
