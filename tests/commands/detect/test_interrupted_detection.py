@@ -50,23 +50,29 @@ def run(*arguments: object, code: int = 0) -> str:
     return result.output
 
 
-def detection(name: str) -> list[object]:
+def detection(name: str, *more: object) -> list[object]:
     return [
         *("detect", "shapes/JPEGImages", "--model", "model.safetensors", "--source", "dense"),
         *("--score-threshold", 0, "--json", name, "--viz", "--out", f"{name}-annotated"),
+        *more,
     ]
 
 
-def test_killed_detection_is_resumed_with_identical_results(home: Path) -> None:
-    run(*detection("whole.json"))
+@pytest.mark.parametrize("more", [(), ("--tile", 64)], ids=["whole", "tiles"])
+def test_killed_detection_is_resumed_with_identical_results(
+    more: tuple[object, ...], home: Path
+) -> None:
+    run(*detection("whole.json", *more))
     whole = (home / "whole.json").read_bytes()
     assert not (home / "whole.json.partial").exists()
     journal = home / "killed.json.partial"
-    stop_after(start(*detection("killed.json")), 4, lambda: journal, signal.SIGKILL)
+    stop_after(start(*detection("killed.json", *more)), 4, lambda: journal, signal.SIGKILL)
     finished = journal.read_bytes().count(b"\n") - 1
     assert 3 <= finished < IMAGES
     assert not (home / "killed.json").exists()
-    output = run(*detection("killed.json"))
+    other = () if more else ("--tile", 64)
+    assert "differs in its tiles" in run(*detection("killed.json", *other), code=1)
+    output = run(*detection("killed.json", *more))
     assert f"{finished} images are done" in output
     assert (home / "killed.json").read_bytes() == whole
     assert not journal.exists()

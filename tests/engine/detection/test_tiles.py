@@ -112,7 +112,8 @@ def test_the_detections_of_every_tile_are_merged(nms_iou: float, small_model: Fa
     kept = torchvision.ops.batched_nms(
         inclusive, torch.tensor(scores), torch.tensor(labels), nms_iou
     )[:40]
-    assert len(whole) < len(found) == len(kept)
+    assert len(found) == len(kept) > 10
+    assert int(kept.max()) >= len(whole)  # some are of tiles
     np.testing.assert_allclose(found.boxes, np.array(boxes)[kept], atol=1e-4)
     np.testing.assert_allclose(found.scores, np.array(scores)[kept], rtol=1e-6)
     assert found.labels.tolist() == np.array(labels)[kept].tolist()
