@@ -62,25 +62,25 @@ def detection(name: str, *more: object) -> list[object]:
 def test_killed_detection_is_resumed_with_identical_results(
     more: tuple[object, ...], home: Path
 ) -> None:
-    run(*detection("whole.json", *more))
-    whole = (home / "whole.json").read_bytes()
-    assert not (home / "whole.json.partial").exists()
-    journal = home / "killed.json.partial"
-    stop_after(start(*detection("killed.json", *more)), 4, lambda: journal, signal.SIGKILL)
+    whole, killed = (f"{name}{len(more)}.json" for name in ("whole", "killed"))
+    run(*detection(whole, *more))
+    expected = (home / whole).read_bytes()
+    assert not (home / f"{whole}.partial").exists()
+    journal = home / f"{killed}.partial"
+    stop_after(start(*detection(killed, *more)), 4, lambda: journal, signal.SIGKILL)
     finished = journal.read_bytes().count(b"\n") - 1
     assert 3 <= finished < IMAGES
-    assert not (home / "killed.json").exists()
+    assert not (home / killed).exists()
     other = () if more else ("--tile", 64)
-    assert "differs in its tiles" in run(*detection("killed.json", *other), code=1)
-    output = run(*detection("killed.json", *more))
+    assert "differs in its tiles" in run(*detection(killed, *other), code=1)
+    output = run(*detection(killed, *more))
     assert f"{finished} images are done" in output
-    assert (home / "killed.json").read_bytes() == whole
+    assert (home / killed).read_bytes() == expected
     assert not journal.exists()
-    names = [path.name for path in sorted((home / "whole.json-annotated").iterdir())]
-    assert len(names) == IMAGES
-    for name in names:
-        expected = (home / "whole.json-annotated" / name).read_bytes()
-        assert (home / "killed.json-annotated" / name).read_bytes() == expected
+    annotated = sorted((home / f"{whole}-annotated").iterdir())
+    assert len(annotated) == IMAGES
+    for path in annotated:
+        assert (home / f"{killed}-annotated" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_ctrl_c_keeps_finished_images_and_other_settings_are_rejected(home: Path) -> None:
