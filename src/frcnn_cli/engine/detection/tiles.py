@@ -139,9 +139,10 @@ def _is_cut(
     tile: its index in limits (T, 4). Boxes are in pixels of the image.
     """
     corners = boxes[:, None]
-    whole = (corners[..., :2] >= limits[:, :2]) & (corners[..., 2:] <= limits[:, 2:])
-    is_whole = whole.all(axis=2)  # (N, T)
-    cut: NDArray[np.bool_] = ~is_whole[:, tile] & is_whole.any(axis=1)
+    starts_inside = np.all(corners[..., :2] >= limits[:, :2], axis=2)
+    ends_inside = np.all(corners[..., 2:] <= limits[:, 2:], axis=2)
+    is_whole: NDArray[np.bool_] = starts_inside & ends_inside  # (N, T)
+    cut: NDArray[np.bool_] = ~is_whole[:, tile] & np.any(is_whole, axis=1)
     return cut
 
 
