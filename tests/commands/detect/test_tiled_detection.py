@@ -91,6 +91,13 @@ def test_features_are_those_of_the_whole_image() -> None:
     np.testing.assert_array_equal(ours.boxes, theirs.boxes)
 
 
+@pytest.mark.parametrize("source", ["tracked", "dense+tracked"])
+def test_a_source_that_remembers_frames_has_no_tiles(source: str) -> None:
+    """It would take the tiles of one frame for several frames."""
+    with pytest.raises(frcnn.Error, match=r"uses earlier frames, and cannot be used in tiles"):
+        frcnn.Detector.load("model.safetensors", tile=64, source=source)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -37,7 +37,7 @@ from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings, TileSettings
 from frcnn_cli.engine.settings.options import DetectionOptions, reject_file_with_source
-from frcnn_proposals.base import Source
+from frcnn_proposals.base import Source, is_per_stream
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.images import MAX_PIXELS, Reduction, read_image, unreduced
 from frcnn_proposals.sources.precomputed import Precomputed
@@ -102,7 +102,13 @@ def make_detector(
     if proposals is not None:
         return Detector(loaded, settings, Precomputed(proposals), labels, tiles)
     chosen = loaded.experiment.proposals.with_source(source, parameters)
-    return Detector(loaded, settings, source_of(chosen), labels, tiles)
+    made = source_of(chosen)
+    if tiles is not None and is_per_stream(made):
+        raise MisuseError(
+            f"Source {made.name!r} uses earlier frames, and cannot be used in tiles.\n"
+            "Choose another --source, or detect without --tile."
+        )
+    return Detector(loaded, settings, made, labels, tiles)
 
 
 def find_labels(names: Iterable[str], classes: Sequence[str]) -> tuple[int, ...]:
