@@ -51,6 +51,39 @@ class Proposals:
         return replace(self, boxes=boxes[:count], scores=None if scores is None else scores[:count])
 
 
+@dataclass(frozen=True)
+class Window:
+    """A part of an image: its first pixel (x, y), its size, and the size of the image."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+    image_width: int
+    image_height: int
+
+    def pixels_of(self, image: Image) -> Image:
+        """The pixels (height, width, 3) of the window, contiguous, from those of the image."""
+        part = image[self.y : self.y + self.height, self.x : self.x + self.width]
+        return np.ascontiguousarray(part)
+
+    def inside(self, proposals: Proposals) -> Proposals:
+        """The proposals of the image that are completely inside, in pixels of the window."""
+        boxes = proposals.boxes - self._offset
+        last = np.array([self.width - 1, self.height - 1], np.float32)
+        rows = np.flatnonzero((boxes[:, :2] >= 0).all(axis=1) & (boxes[:, 2:] <= last).all(axis=1))
+        scores = None if proposals.scores is None else proposals.scores[rows]
+        return Proposals(boxes[rows], scores)
+
+    def original(self, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Boxes (N, 4) in pixels of the image, from boxes in pixels of the window."""
+        return boxes + self._offset
+
+    @property
+    def _offset(self) -> NDArray[np.float32]:
+        return np.array([self.x, self.y] * 2, np.float32)
+
+
 def _in_float32(values: Any) -> NDArray[np.float32]:
     with np.errstate(over="ignore"):  # values beyond float32 become infinite
         return np.ascontiguousarray(values, dtype=np.float32)

@@ -24,6 +24,8 @@ DETECTION: list[tuple[str, dict[str, Any]]] = [
     ("--precision float32", {"precision": "float32"}),
     ("--proposals shapes.proposals", {"proposals": "shapes.proposals"}),
     ("--source selective-search", {"source": "selective-search"}),
+    ("--tile 64 --overlap 0.3 --top-k 90", {"tile": 64, "overlap": 0.3, "top_k": 90}),
+    ("--proposals shapes.proposals --tile 70", {"proposals": "shapes.proposals", "tile": 70}),
     ("--param step=0.4 --param scales=[64]", {"parameters": {"step": 0.4, "scales": [64]}}),
 ]
 

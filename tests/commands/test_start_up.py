@@ -156,6 +156,8 @@ LINES = [
     ("detect shapes --model nowhere.safetensors", 2),
     ("detect shapes --proposals nowhere.proposals", 1),
     ("detect shapes --scales large", 2),
+    ("detect shapes --tile 640 --overlap 1", 2),
+    ("detect shapes --overlap 0.2", 2),
     ("detect shapes --model vocc", 2),
     ("eval --help", 0),
     ("eval nowhere", 2),

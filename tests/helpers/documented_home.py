@@ -121,7 +121,7 @@ def _make_images(home: Path) -> None:
         (home / name).mkdir(parents=True)
         for image_file in some:
             os.link(image_file, home / name / image_file.name)
-    for name in ("img.jpg", "photo.jpg", "street.jpg"):
+    for name in ("img.jpg", "photo.jpg", "street.jpg", "aerial.jpg"):
         os.link(image_files[9], home / name)
     annotation = voc / "Annotations" / f"{image_files[9].stem}.xml"
     os.link(annotation, home / "street.xml")

@@ -15,6 +15,7 @@ from frcnn_proposals.base import (
     Proposals,
     Reordering,
     Source,
+    Window,
     best_first,
     is_per_stream,
     is_thread_safe,
@@ -81,8 +82,13 @@ def pixels_needed(source: Source) -> float | None:
     return float(declared)
 
 
-def call_source(source: Source, image_id: str, image: Image) -> Proposals:
+def call_source(
+    source: Source, image_id: str, image: Image, window: Window | None = None
+) -> Proposals:
     """The proposals of `source` for an RGB image (H, W, 3) uint8, checked.
+
+    window: where these pixels are, if they are a part of the image of this id. A proposal file has
+    the boxes of the image: those that are completely inside the window are used.
 
     The source gets a copy of the image, unless it declares that it only reads the image. Boxes with
     scores are sorted by score, stably.
@@ -92,15 +98,19 @@ def call_source(source: Source, image_id: str, image: Image) -> Proposals:
     """
     size = (image.shape[1], image.shape[0])
     if isinstance(source, Precomputed):
-        return source.propose_for(image_id, size)
+        if window is None:
+            return source.propose_for(image_id, size)
+        whole = source.propose_for(image_id, (window.image_width, window.image_height))
+        return window.inside(whole)
     if isinstance(source, UnionSource):
-        return source.join([call_source(member, image_id, image) for member in source.sources])
+        members = [call_source(member, image_id, image, window) for member in source.sources]
+        return source.join(members)
     # torch warns of an array that cannot be written.
     needs_copy = not (only_reads(source) and image.flags.writeable)
     pixels, clipped = image.copy() if needs_copy else image, 0
     propose = partial(source.propose, pixels)
     if isinstance(source, Reordering):
-        boxes = call_source(source.source, image_id, image)
+        boxes = call_source(source.source, image_id, image, window)
         propose, clipped = partial(source.reorder, boxes, pixels), boxes.clipped
     with plugin_code(f"{source.name} failed", restore_folder=not is_thread_safe(source)):
         found = propose()

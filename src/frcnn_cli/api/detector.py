@@ -16,11 +16,9 @@ from frcnn_cli.api.images import (
     Boxes,
     BoxesById,
     ImageLike,
-    boxes_for,
     boxes_for_each,
     check_written,
     image_id_of,
-    reduced_image,
 )
 from frcnn_cli.api.network import LazyNetwork, ReadyNetwork, Setting, load_network
 from frcnn_cli.api.progress import OnProgress, reporter_for
@@ -29,7 +27,7 @@ from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.features import FeatureOptions, FeatureType, Layer
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.images import MAX_PIXELS, unreduced
+from frcnn_proposals.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     from frcnn_cli.api.features import Features
@@ -80,6 +78,8 @@ class Detector:
         box_regression: bool = True,
         box_voting: float | None = None,
         max_proposals: int | None = None,
+        tile: int | None = None,
+        overlap: float | None = None,
         proposals: str | Path | None = None,
         source: str | None = None,
         parameters: Mapping[str, Any] | None = None,
@@ -97,9 +97,11 @@ class Detector:
         mirrored image (`--tta flip`). scales: lengths of the shorter side; empty for the model's
         single scale. box_regression: False keeps the boxes of the proposals. box_voting: minimum
         IoU; 0 turns it off. max_proposals: best proposals that the heads of a model with a ranker
-        process. proposals: a proposal file, read by image id. parameters: of the source, such as
-        {"mode": "quality"}; without `source`, changes to those of the model's source. runs_root:
-        folder of the runs. Raises Error if the model is not found or a setting is out of range.
+        process. tile: side of the tiles to detect in besides the whole image, in pixels; they
+        overlap by `overlap`, a share of it, by default 0.2. proposals: a proposal file, read by
+        image id. parameters: of the source, such as {"mode": "quality"}; without `source`, changes
+        to those of the model's source. runs_root: folder of the runs. Raises Error if the model is
+        not found or a setting is out of range.
         """
         options = DetectionOptions(
             score_threshold=score_threshold,
@@ -111,6 +113,8 @@ class Detector:
             box_regression=box_regression,
             box_voting=box_voting,
             max_proposals=max_proposals,
+            tile=tile,
+            overlap=overlap,
         )
         path = find_model(None if model is None else Path(model), Path(runs_root)).resolve()
         file = None if proposals is None else Path(proposals).resolve()
@@ -182,9 +186,10 @@ class Detector:
         """
         if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
             ready = self._network.get()
-            reduced, boxes = self._prepare(ready, image, proposals)
-            ready.warn_of_clipped(boxes.clipped, reporter_for(progress))
-            return self._detect(ready, image, reduced, boxes)
+            reduced, boxes = ready.prepare(image, proposals, self.max_pixels)
+            found = self._detect(ready, image, reduced, boxes)
+            ready.warn(boxes.clipped, [found], reporter_for(progress))
+            return found
         if isinstance(image, Mapping):
             raise MisuseError("Images are a list, not a mapping. Give list(images.values()).")
         image = list(image)
@@ -245,12 +250,12 @@ class Detector:
         """The features of boxes of an image: fc7, fc6 or the pooled map (`layer`).
 
         boxes: as the proposals of `detect`. None takes those of the detector's file or source, or,
-        if it has neither, its own best boxes, selected as by `frcnn features`.
+        if it has neither, its own best boxes, selected as by `frcnn features`, without tiles.
         """
         from frcnn_cli.api.features import features_of
 
         ready = self._network.get()
-        full, proposals = self._prepare(ready, image, boxes, full_size=True)
+        full, proposals = ready.prepare(image, boxes, self.max_pixels, for_features=True)
         given = any(each is not None for each in (boxes, self.proposals, self.source))
         options = FeatureOptions(layer, dtype, None, score_threshold, min_boxes, max_boxes)
         return features_of(ready, options, image_id_of(image), full.pixels, proposals, given)
@@ -262,17 +267,6 @@ class Detector:
     @property
     def _setting(self) -> Setting:
         return Setting(self.options, self.proposals, self.source, self.classes, self.parameters)
-
-    def _prepare(
-        self, ready: ReadyNetwork, image: Any, given: Any, full_size: bool = False
-    ) -> tuple[ReducedImage, Proposals]:
-        """An image and proposals in its pixels, computed in any thread."""
-        is_full = full_size or given is not None
-        reduction = unreduced if is_full else ready.detector.reduction
-        read, image_id = reduced_image(image, self.max_pixels, reduction), image_id_of(image)
-        if given is not None:
-            return read, boxes_for(given, image_id, (read.width, read.height))
-        return read, ready.proposals_of(image, image_id, read.pixels)
 
     def _detect(
         self, ready: ReadyNetwork, image: Any, read: ReducedImage, boxes: Proposals
@@ -289,12 +283,14 @@ class Detector:
 
         ready, found = self._network.get(), []
         tasks = zip(images, given, strict=True)
-        prepared = prefetch(lambda task: self._prepare(ready, *task), tasks, usable_cores())
+        prepared = prefetch(
+            lambda task: ready.prepare(*task, self.max_pixels), tasks, usable_cores()
+        )
         reporter, clipped = reporter_for(progress), 0
         with reporter.progress("Detecting", len(images)) as advance:
             for image, (read, boxes) in zip(images, prepared, strict=True):
                 found.append(self._detect(ready, image, read, boxes))
                 clipped += boxes.clipped
                 advance(1, found[-1].image_id)
-        ready.warn_of_clipped(clipped, reporter)
+        ready.warn(clipped, found, reporter)
         return found

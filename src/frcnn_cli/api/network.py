@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from frcnn_cli.api.detections import Detections
+from frcnn_cli.api.images import boxes_for, image_id_of, reduced_image
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.images import unreduced
 from frcnn_proposals.sources.call import SourceError
 from frcnn_proposals.sources.precomputed import Precomputed
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from frcnn_cli.engine.detection import run
     from frcnn_cli.engine.models.loaded import LoadedModel
     from frcnn_cli.engine.network.model import FastRCNN
-    from frcnn_cli.engine.proposals.source_calls import Propose
+    from frcnn_cli.engine.proposals.source_calls import Propose, SourceCalls
     from frcnn_cli.engine.reporter import Reporter
     from frcnn_proposals.base import Image, Proposals
     from frcnn_proposals.images import ReducedImage
@@ -51,7 +53,7 @@ class ReadyNetwork:
 
     detector: run.Detector
     prepared: FastRCNN
-    propose: Propose
+    propose: SourceCalls
 
     def detect(self, image: ReducedImage, proposals: Proposals) -> records.Detections:
         """Detections in one image. Any number of threads may call it: nothing is changed."""
@@ -60,7 +62,30 @@ class ReadyNetwork:
         found = detect_reduced(self.prepared, image, proposals, self.detector.settings)
         return self.detector.selected(found)
 
-    def proposals_of(self, image: Any, image_id: str, pixels: Image) -> Proposals:
+    def prepare(
+        self, image: Any, given: Any, max_pixels: int, for_features: bool = False
+    ) -> tuple[ReducedImage, Proposals]:
+        """An image and proposals in its pixels, computed in any thread.
+
+        given: proposals as `boxes_for` takes them; None calls the detector's source. for_features:
+        use the full size of the image, and no tiles.
+        """
+        from frcnn_cli.engine.detection.tiles import assign_to_tiles, propose_in_tiles
+
+        tiles = None if for_features else self.detector.tiles
+        is_full = for_features or given is not None
+        reduction = unreduced if is_full else self.detector.reduction
+        read, image_id = reduced_image(image, max_pixels, reduction), image_id_of(image)
+        if given is not None:
+            size = (read.width, read.height)
+            return read, assign_to_tiles(boxes_for(given, image_id, size), tiles, size)
+        return read, self._proposals_of(
+            image, image_id, read.pixels, propose_in_tiles(self.propose, tiles)
+        )
+
+    def _proposals_of(
+        self, image: Any, image_id: str, pixels: Image, propose: Propose
+    ) -> Proposals:
         """Proposals by the detector's source. Raises InputError, which names the image."""
         source = self.detector.source
         if isinstance(source, Precomputed) and not image_id:
@@ -69,17 +94,23 @@ class ReadyNetwork:
                 "image, or proposals."
             )
         try:
-            return self.propose(image_id, pixels)
+            return propose(image_id, pixels)
         except SourceError as error:
             name = image if isinstance(image, str | Path) else "the image"
             raise InputError(f"{name}: {error}") from error
 
-    def warn_of_clipped(self, count: int, reporter: Reporter) -> None:
-        """Report how many boxes of the source reached outside their images."""
+    def warn(self, clipped: int, found: Sequence[Detections], reporter: Reporter) -> None:
+        """Report boxes of the source that reached outside their images, and images without tiles.
+
+        clipped: number of these boxes. found: of all images.
+        """
+        from frcnn_cli.engine.detection.tiles import warn_of_small_images
         from frcnn_cli.engine.proposals.source_calls import clipped_message
 
-        if count:
-            reporter.warn(clipped_message(self.detector.source.name, count))
+        if clipped:
+            reporter.warn(clipped_message(self.detector.source.name, clipped))
+        sizes = [each.size for each in found if each.size is not None]
+        warn_of_small_images(self.detector.tiles, sizes, reporter)
 
     def named(
         self,

@@ -97,14 +97,16 @@ def test_complete_video(tmp_path: Path) -> None:
         assert entry["category"] in ("cat", "dog")
 
 
-def test_frames_have_the_same_detections_as_images(tmp_path: Path) -> None:
-    detect("whole.avi", tmp_path, "--json", str(tmp_path / "found.json"))
+@pytest.mark.parametrize("more", [(), ("--tile", "48")], ids=["whole", "tiles"])
+def test_frames_have_the_same_detections_as_images(more: tuple[str, ...], tmp_path: Path) -> None:
+    output = detect("whole.avi", tmp_path, "--json", str(tmp_path / "found.json"), *more)
+    assert "not larger than a tile" not in output
     capture = cv2.VideoCapture("whole.avi")
     for index in range(3):
         cv2.imwrite(str(tmp_path / f"{index}.png"), capture.read()[1])
     images = [str(tmp_path / f"{index}.png") for index in range(3)]
     out = str(tmp_path / "images.json")
-    result = CliRunner().invoke(cli, ["detect", *images, *DETECT, "--json", out])
+    result = CliRunner().invoke(cli, ["detect", *images, *DETECT, "--json", out, *more])
     assert result.exit_code == 0, result.output
     from_video = json.loads((tmp_path / "found.json").read_text())
     from_images = json.loads(Path(out).read_text())

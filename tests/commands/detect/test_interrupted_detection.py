@@ -50,31 +50,37 @@ def run(*arguments: object, code: int = 0) -> str:
     return result.output
 
 
-def detection(name: str) -> list[object]:
+def detection(name: str, *more: object) -> list[object]:
     return [
         *("detect", "shapes/JPEGImages", "--model", "model.safetensors", "--source", "dense"),
         *("--score-threshold", 0, "--json", name, "--viz", "--out", f"{name}-annotated"),
+        *more,
     ]
 
 
-def test_killed_detection_is_resumed_with_identical_results(home: Path) -> None:
-    run(*detection("whole.json"))
-    whole = (home / "whole.json").read_bytes()
-    assert not (home / "whole.json.partial").exists()
-    journal = home / "killed.json.partial"
-    stop_after(start(*detection("killed.json")), 4, lambda: journal, signal.SIGKILL)
+@pytest.mark.parametrize("more", [(), ("--tile", 64)], ids=["whole", "tiles"])
+def test_killed_detection_is_resumed_with_identical_results(
+    more: tuple[object, ...], home: Path
+) -> None:
+    whole, killed = (f"{name}{len(more)}.json" for name in ("whole", "killed"))
+    run(*detection(whole, *more))
+    expected = (home / whole).read_bytes()
+    assert not (home / f"{whole}.partial").exists()
+    journal = home / f"{killed}.partial"
+    stop_after(start(*detection(killed, *more)), 4, lambda: journal, signal.SIGKILL)
     finished = journal.read_bytes().count(b"\n") - 1
     assert 3 <= finished < IMAGES
-    assert not (home / "killed.json").exists()
-    output = run(*detection("killed.json"))
+    assert not (home / killed).exists()
+    other = () if more else ("--tile", 64)
+    assert "differs in its tiles" in run(*detection(killed, *other), code=1)
+    output = run(*detection(killed, *more))
     assert f"{finished} images are done" in output
-    assert (home / "killed.json").read_bytes() == whole
+    assert (home / killed).read_bytes() == expected
     assert not journal.exists()
-    names = [path.name for path in sorted((home / "whole.json-annotated").iterdir())]
-    assert len(names) == IMAGES
-    for name in names:
-        expected = (home / "whole.json-annotated" / name).read_bytes()
-        assert (home / "killed.json-annotated" / name).read_bytes() == expected
+    annotated = sorted((home / f"{whole}-annotated").iterdir())
+    assert len(annotated) == IMAGES
+    for path in annotated:
+        assert (home / f"{killed}-annotated" / path.name).read_bytes() == path.read_bytes()
 
 
 def test_ctrl_c_keeps_finished_images_and_other_settings_are_rejected(home: Path) -> None:

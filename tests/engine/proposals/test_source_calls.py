@@ -20,6 +20,7 @@ from frcnn_cli.engine.proposals.run import propose_images
 from frcnn_cli.engine.proposals.source_calls import SourceCalls, source_of
 from frcnn_cli.engine.settings import ProposalSettings
 from frcnn_cli.engine.settings.options import DataOptions
+from frcnn_proposals.base import Window
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.sources.call import SourceError
 from frcnn_proposals.sources.dense import DenseBoxes
@@ -40,6 +41,15 @@ def test_one_object_gets_one_call_at_a_time() -> None:
     processes = {proposals.boxes[0, 3] for proposals in found}
     assert os.getpid() % 1000 not in processes
     assert len(processes) <= 3
+
+
+def test_worker_processes_know_the_window(tmp_path: Path) -> None:
+    np.savez(tmp_path / "boxes.npz", a=np.array([[2.0, 30, 9, 40], [0, 0, 299, 999]]))
+    source = UnionSource([Precomputed(tmp_path / "boxes.npz"), plugins.Plugin()])
+    window = Window(0, 20, 300, 100, 300, 1000)
+    with closing(SourceCalls(source)) as calls:
+        found = calls("a", window.pixels_of(image_of(0)), window)
+    assert found.boxes.tolist() == [[2, 10, 9, 20], [0, 0, 299, 99]]
 
 
 def test_a_source_declared_thread_safe_is_called_in_this_process() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import plugins
 import pytest
 
-from frcnn_proposals.base import Proposals, is_thread_safe
+from frcnn_proposals.base import Proposals, Window, is_thread_safe
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.sources.call import SourceError, call_source, pixels_needed
 from frcnn_proposals.sources.registry import (
@@ -181,6 +181,46 @@ def test_a_union_checks_every_member(image, tmp_path):
     parameters = {"precomputed": {"file": tmp_path / "one.proposals"}}
     found = call_source(make_source("precomputed+plugin", **parameters), "a", image)
     assert found.boxes.tolist() == [[3, 3, 4, 4], [0, 0, 29, 19]]
+
+
+class Reversed:
+    """The boxes of another source in the opposite order, with scores."""
+
+    name, version, thread_safe = "reversed", "1", True
+
+    def __init__(self, source):
+        self.source, self.parameters = source, {}
+
+    def propose(self, image):
+        raise AssertionError("call_source calls the other source itself")
+
+    def reorder(self, proposals, image):
+        return Proposals(proposals.boxes[::-1], np.arange(len(proposals), 0, -1))
+
+
+def test_a_file_has_the_boxes_that_are_completely_inside_a_window(image, tmp_path):
+    """Also in a union and where its boxes are reordered; other sources see the window alone."""
+    window = Window(8, 5, 10, 12, 30, 20)  # columns 8 to 17, rows 5 to 16
+    boxes = [(8, 5, 17, 16), (7, 5, 17, 16), (8, 4, 9, 9), (9, 6, 18, 16), (9.5, 6, 17, 17),
+             (9.5, 6, 11, 8), (0, 0, 29, 19)]  # fmt: skip
+    with StoreWriter(tmp_path / "one.proposals", Provenance("x")) as writer:
+        writer.add("a", Proposals(boxes))
+        writer.finish()
+    file = make_source("precomputed", file=tmp_path / "one.proposals")
+    part, inside = window.pixels_of(image), [[0, 0, 9, 11], [1.5, 1, 3, 3]]
+    np.testing.assert_array_equal(part, image[5:17, 8:18])
+    assert call_source(file, "a", part, window).boxes.tolist() == inside
+    assert window.original(np.array(inside, np.float32)).tolist() == [
+        list(boxes[0]),
+        list(boxes[5]),
+    ]
+    assert call_source(Reversed(file), "a", part, window).boxes.tolist() == inside[::-1]
+    both = UnionSource([file, plugins.Outside(), plugins.Plugin()])
+    found = call_source(both, "a", part, window).boxes.tolist()
+    assert found[:2] == inside
+    assert [0, 0, 9, 11] in found
+    assert max(box[2] for box in found) <= 9
+    assert call_source(plugins.Plugin(), "a", part, window).boxes.tolist() == [[0, 0, 9, 11]]
 
 
 def test_only_declared_sources_are_thread_safe():

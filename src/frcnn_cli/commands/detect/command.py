@@ -90,6 +90,22 @@ def _some(context: click.Context, _: click.Parameter, images: tuple[str, ...]) -
     help="Write only detections of these classes of the model.",
 )
 @detection_options
+@click.option(
+    "--tile",
+    metavar="SIZE",
+    type=int,
+    show_default="the whole image only",
+    help="Detect small objects in large images: process the whole image and also tiles of SIZE x "
+    "SIZE pixels of it, and merge the detections.",
+)
+@click.option(
+    "--overlap",
+    metavar="SHARE",
+    type=float,
+    show_default="0.2",
+    help="Overlap of neighbouring tiles, as a share of SIZE. Objects that are not longer than it "
+    "are whole in at least one tile.",
+)
 @click.option("--viz", is_flag=True, help="Save annotated images to the folder --out.")
 @click.option(
     "--out",
@@ -147,6 +163,7 @@ def detect(output: Output, /, **given: Any) -> None:
     \b
     frcnn detect street.jpg --viz
     frcnn detect photos/ --json detections.json --score-threshold 0.01
+    frcnn detect aerial.jpg --tile 640 --overlap 0.25 --top-k 1000
     frcnn detect drive.mp4 --out annotated
     frcnn detect 0 --out camera --realtime --source tracked
     """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frcnn_cli.engine.detection.image import detect_image
+from frcnn_cli.engine.detection.tiles import detect_in_tiles
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import at_scales, image_scale
 from frcnn_cli.engine.records import Detections
@@ -50,5 +50,5 @@ def detect_reduced(
     image: pixels (h, w, 3), decoded from (H, W, 3). proposals: (R, 4), in the h x w pixels. The
     boxes of the detections are (D, 4), in the H x W pixels.
     """
-    found = detect_image(model, image.pixels, proposals, settings)
+    found = detect_in_tiles(model, image.pixels, proposals, settings)
     return replace(found, boxes=image.original(found.boxes))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.reduction import reduction_for
 from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.detection.texts import start_yolo_folder, write_csv
+from frcnn_cli.engine.detection.tiles import propose_in_tiles, warn_of_small_images
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.models.loaded import LoadedModel
@@ -34,11 +35,11 @@ from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message, source_of
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
-from frcnn_cli.engine.settings import DetectSettings
+from frcnn_cli.engine.settings import DetectSettings, TileSettings
 from frcnn_cli.engine.settings.options import DetectionOptions, reject_file_with_source
-from frcnn_proposals.base import Source
+from frcnn_proposals.base import Source, is_per_stream
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.images import MAX_PIXELS, Reduction, read_image
+from frcnn_proposals.images import MAX_PIXELS, Reduction, read_image, unreduced
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.suggestions import did_you_mean
@@ -48,13 +49,15 @@ from frcnn_proposals.suggestions import did_you_mean
 class Detector:
     """A model, its detection settings, and the source of its proposals.
 
-    labels: labels of the classes to return and write; None for all.
+    labels: labels of the classes to return and write; None for all. tiles: None detects in the
+    whole image only.
     """
 
     loaded: LoadedModel
     settings: DetectSettings
     source: Source
     labels: tuple[int, ...] | None = None
+    tiles: TileSettings | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -64,7 +67,9 @@ class Detector:
 
     @property
     def reduction(self) -> Reduction:
-        """The size at which to decode JPEG files."""
+        """The size at which to decode JPEG files; for tiles, the full size."""
+        if self.tiles is not None:
+            return unreduced
         return reduction_for(
             self.loaded.model.architecture.preprocessing, self.settings, self.source
         )
@@ -91,12 +96,19 @@ def make_detector(
     of the model's source. classes: names of the classes to return; None for all.
     """
     reject_file_with_source(proposals, source, parameters)
+    tiles = None if options is None else options.tiles
     settings = settings_for(loaded.model, loaded.experiment.detect, options)
     labels = None if classes is None else find_labels(classes, loaded.classes)
     if proposals is not None:
-        return Detector(loaded, settings, Precomputed(proposals), labels)
+        return Detector(loaded, settings, Precomputed(proposals), labels, tiles)
     chosen = loaded.experiment.proposals.with_source(source, parameters)
-    return Detector(loaded, settings, source_of(chosen), labels)
+    made = source_of(chosen)
+    if tiles is not None and is_per_stream(made):
+        raise MisuseError(
+            f"Source {made.name!r} uses earlier frames, and cannot be used in tiles.\n"
+            "Choose another --source, or detect without --tile."
+        )
+    return Detector(loaded, settings, made, labels, tiles)
 
 
 def find_labels(names: Iterable[str], classes: Sequence[str]) -> tuple[int, ...]:
@@ -157,12 +169,20 @@ def detect_in_files(
             advance(1, result.path.name)
 
         results = detect_files(
-            model, part, propose, detector.settings, journal, max_pixels, detector.reduction
+            model,
+            part,
+            propose_in_tiles(propose, detector.tiles),
+            detector.settings,
+            journal,
+            max_pixels,
+            detector.reduction,
         )
         ids = [image_id for image_id, _ in files]
         detected = gather_results(team, collect_results(results, finish), ids)
     if team.is_first:
         warn_of_source(detector.source, detected, reporter)
+        sizes = [file.size for file in detected.files.values() if file.size is not None]
+        warn_of_small_images(detector.tiles, sizes, reporter)
     found = detected.found
     in_order = {
         image_id: detector.selected(found[image_id]) for image_id, _ in files if image_id in found
@@ -190,4 +210,6 @@ def _journal(detector: Detector, json_path: Path, team: Team, reporter: Reporter
     proposals = Provenance.of(detector.source).fingerprint
     path = json_path.with_name(f"{json_path.name}.partial")
     identity = detection_identity(detector.loaded, detector.settings, proposals)
+    # Also None is compared: a journal with tiles has a value, those of older versions have none.
+    identity["tiles"] = None if detector.tiles is None else asdict(detector.tiles)
     return Journal(path, identity, waits_for_journal(reporter), team)

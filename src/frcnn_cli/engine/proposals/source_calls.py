@@ -18,7 +18,14 @@ from multiprocessing.util import Finalize
 
 from frcnn_cli.engine.proposals.workers import Worker, pickled_function
 from frcnn_cli.engine.settings import ProposalSettings
-from frcnn_proposals.base import Image, Proposals, Source, is_per_stream, is_thread_safe
+from frcnn_proposals.base import (
+    Image,
+    Proposals,
+    Source,
+    Window,
+    is_per_stream,
+    is_thread_safe,
+)
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.sources.call import SourceError, call_source, load_files, reject_per_stream
 from frcnn_proposals.sources.registry import make_source, parse_parameters
@@ -26,7 +33,7 @@ from frcnn_proposals.wording import counted
 
 # A function from image id and pixels to proposals.
 Propose = Callable[[str, Image], Proposals]
-_Task = tuple[str, Image]
+_Task = tuple[str, Image, Window | None]
 
 
 class SourceCalls:
@@ -49,11 +56,11 @@ class SourceCalls:
         self._source = source
         self._processes = None if is_thread_safe(source) else _Processes(source)
 
-    def __call__(self, image_id: str, image: Image) -> Proposals:
+    def __call__(self, image_id: str, image: Image, window: Window | None = None) -> Proposals:
         """Raises SourceError, which does not name the image, if the source fails."""
         if self._processes is None:
-            return call_source(self._source, image_id, image)
-        return self._processes.call((image_id, image))
+            return call_source(self._source, image_id, image, window)
+        return self._processes.call((image_id, image, window))
 
     def close(self) -> None:
         """End the worker processes."""

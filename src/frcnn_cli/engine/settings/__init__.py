@@ -3,7 +3,12 @@
 Defaults are those of the paper where it states them; `docs/training.md` lists the differences.
 """
 
-from frcnn_cli.engine.settings.detection import DetectSettings, Precision, PrecisionChoice
+from frcnn_cli.engine.settings.detection import (
+    DetectSettings,
+    Precision,
+    PrecisionChoice,
+    TileSettings,
+)
 from frcnn_cli.engine.settings.experiment import DataSettings, Experiment, ProposalSettings
 from frcnn_cli.engine.settings.network import Architecture, Classifier, Preprocessing
 from frcnn_cli.engine.settings.svm import SvmSettings
@@ -23,6 +28,7 @@ __all__ = [
     "Sampling",
     "Schedule",
     "SvmSettings",
+    "TileSettings",
     "TrainSettings",
     "WeakSettings",
 ]

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from frcnn_cli.engine.settings.checks import check, check_choice, check_scales
+from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice, check_scales
 
 Precision = Literal["float32", "bfloat16"]
 # auto: `choose_precision` in distributed/devices chooses for the device.
 PrecisionChoice = Literal["auto", "float32", "bfloat16"]
+
+MOST_OVERLAP = 0.9  # of tiles: a higher one would mean a hundred times the work, or more
 
 
 @dataclass(frozen=True)
@@ -66,3 +68,41 @@ class DetectSettings:
         check_scales(self.scales, "the scales of detection")
         check(self.roi_side >= 1, f"roi_side is {self.roi_side} pixels; it must be at least 1")
         check_choice(self.precision, PrecisionChoice, "the precision of detection")
+
+
+@dataclass(frozen=True)
+class TileSettings:
+    """Detection in tiles of an image, besides the whole image.
+
+    size: side of a tile, in pixels. overlap: of neighbouring tiles, at least, as a share of `size`.
+    """
+
+    size: int
+    overlap: float = 0.2
+
+    def __post_init__(self) -> None:
+        check(
+            32 <= self.size <= LARGEST_SIDE,
+            f"the side of a tile is {self.size} pixels; it must be in 32..{LARGEST_SIDE}",
+        )
+        check(
+            0 <= self.overlap <= MOST_OVERLAP,
+            f"the overlap of tiles is {self.overlap:g}; it is a share of their side, in "
+            f"0..{MOST_OVERLAP}",
+        )
+
+    @classmethod
+    def of(cls, size: int | None, overlap: float | None) -> Self | None:
+        """The settings with a default for what is None; None without a size."""
+        if size is None:
+            check(
+                overlap is None,
+                "an overlap of tiles has no effect without their side: also give --tile SIZE (in "
+                "Python: tile)",
+            )
+            return None
+        return cls(size) if overlap is None else cls(size, overlap)
+
+    def divides(self, width: int, height: int) -> bool:
+        """Whether an image is larger than a tile. A smaller one is processed as a whole only."""
+        return max(width, height) > self.size

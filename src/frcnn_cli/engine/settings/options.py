@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.settings.detection import DetectSettings, PrecisionChoice
+from frcnn_cli.engine.settings.detection import DetectSettings, PrecisionChoice, TileSettings
 from frcnn_cli.engine.settings.experiment import ProposalSettings
 from frcnn_cli.engine.settings.network import Architecture
 from frcnn_proposals.errors import MisuseError
@@ -24,7 +24,8 @@ class DetectionOptions:
     the boxes of the proposals. box_voting: IoU, 0 for no voting. nms_iou: IoU above which a box
     is suppressed. top_k: maximum number of detections per image. score_threshold: minimum score.
     max_proposals: number of best proposals that the heads of a model with a ranker process, or the
-    second head of another model.
+    second head of another model. tile, overlap: those of `tiles`, which detection in files, videos
+    and images of Python uses; nothing else does.
     """
 
     precision: PrecisionChoice = "auto"
@@ -36,6 +37,16 @@ class DetectionOptions:
     top_k: int | None = None
     score_threshold: float | None = None
     max_proposals: int | None = None
+    tile: int | None = None
+    overlap: float | None = None
+
+    def __post_init__(self) -> None:
+        _ = self.tiles  # checks them
+
+    @property
+    def tiles(self) -> TileSettings | None:
+        """The tiles to detect in besides the whole image. Raises MisuseError if out of range."""
+        return TileSettings.of(self.tile, self.overlap)
 
     def applied_to(self, stored: DetectSettings, architecture: Architecture) -> DetectSettings:
         """Apply these changes to the settings stored with a model of this architecture.

@@ -13,13 +13,17 @@ from pathlib import Path
 
 import orjson
 
-from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import coco_entries
 from frcnn_cli.engine.detection.run import Detector
 from frcnn_cli.engine.detection.texts import CSV_HEADER, csv_rows, start_yolo_folder
+from frcnn_cli.engine.detection.tiles import (
+    detect_in_tiles,
+    propose_in_tiles,
+    warn_of_small_images,
+)
 from frcnn_cli.engine.detection.videos.frames import Frame, Video, opened_video
 from frcnn_cli.engine.detection.videos.pace import ALL_FRAMES, Pace
 from frcnn_cli.engine.detection.videos.writer import video_file
@@ -85,8 +89,10 @@ def detect_in_video(
         warn_of_missing_letters(reporter, classes)
         model = prepare_model(detector.loaded.model, detector.loaded.precision)
         propose = SourceCalls(detector.source, is_stream=True)
+        tiled = propose_in_tiles(propose, detector.tiles)
         ahead = frames_ahead(detector.source, pace)
-        found = detect_frames(model, frames, propose, detector.settings, ahead)
+        found = detect_frames(model, frames, tiled, detector.settings, ahead)
+        warn_of_small_images(detector.tiles, [(video.width, video.height)], reporter)
         stem = video.stem
         path = folder / f"{stem}{SUFFIX}"
         done = VideoDetections(path, outputs.json_path or folder / f"{stem}.json")
@@ -187,7 +193,7 @@ def detect_frames(
 
     failures: list[InputError] = []
     for frame, proposals in prefetch(proposed, _until_failure(frames, failures), ahead):
-        yield frame, proposals, detect_image(model, frame.image, proposals, settings)
+        yield frame, proposals, detect_in_tiles(model, frame.image, proposals, settings)
     if failures:
         raise failures[0]
 
