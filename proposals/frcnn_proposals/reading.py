@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import errno
+import io
 import os
 import stat
 from collections.abc import Iterator
@@ -64,6 +65,15 @@ def text_lines(path: str | Path) -> Iterator[str]:
 def read_text(path: str | Path) -> str:
     """The text of a file, with unchanged line ends. Also raises UnicodeDecodeError.
 
-    All text files of users are read by this function or by read_utf8.
+    All text files of users are read by this function, by text_lines or by read_utf8.
     """
     return read_utf8(path).decode()
+
+
+def text_lines(path: str | Path) -> Iterator[str]:
+    """The lines of a text file, which are read as they are taken; see read_text."""
+    with open_file(path) as file:
+        start = file.peek(3)
+        is_wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        with io.TextIOWrapper(file, "utf-16" if is_wide else "utf-8-sig", newline="\n") as text:
+            yield from text

@@ -14,6 +14,7 @@ from frcnn_proposals.errors import InputError, lacks_operators, ran_out_of_memor
 from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.sources.call import failure_message
 from frcnn_proposals.sources.registry import DEFAULT_SOURCE, check_source, make_source
+from frcnn_proposals.store.provenance import Provenance
 
 if TYPE_CHECKING:
     from frcnn_cli.engine import records
@@ -43,6 +44,17 @@ class Proposer:
         if isinstance(source, str):
             source = make_source(source, **(parameters or {}))
         self.source, self.max_pixels = check_source(source), max_pixels
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything except the images that the proposals depend on, as JSON values."""
+        origin = Provenance.of(self.source)
+        return {
+            "source": origin.source,
+            "version": origin.version,
+            "parameters": dict(origin.parameters),
+            "max_pixels": self.max_pixels,
+        }
 
     def rows(self, items: Iterable[Item]) -> Iterator[Row]:
         """The proposals of each of `items`, in order, or the error of the image."""

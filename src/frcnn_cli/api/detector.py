@@ -122,6 +122,11 @@ class Detector:
         """Names of labels 1..K."""
         return self._network.get().detector.loaded.classes
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything except the images that its detections depend on, as JSON values."""
+        return {**self._network.get().identity, "max_pixels": self.max_pixels}
+
     @public
     def with_settings(self, **changes: Any) -> Detector:
         """The same model with other settings, named as in `load`; weights are shared.

@@ -20,6 +20,7 @@ from frcnn_proposals.images import unreduced
 from frcnn_proposals.reading import open_file
 from frcnn_proposals.sources.call import SourceError
 from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.store.provenance import Provenance
 
 if TYPE_CHECKING:
     from frcnn_cli.engine import records
@@ -59,6 +60,15 @@ class ReadyNetwork:
     detector: run.Detector
     prepared: FastRCNN
     propose: Propose
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The model, the settings, the source of the proposals, and the classes to return."""
+        from frcnn_cli.engine.detection.dataset import detection_identity
+
+        source = Provenance.of(self.detector.source).fingerprint
+        identity = detection_identity(self.detector.loaded, self.detector.settings, source)
+        return {**identity, "classes": self.detector.classes}
 
     def prepare(
         self, image: Any, image_id: str, given: Any, max_pixels: int, full_size: bool = False

@@ -43,6 +43,10 @@ class Row:
     labels: NDArray[np.int64] | None = None
     error: str | None = None
 
+    def __len__(self) -> int:
+        """The number of boxes."""
+        return 0 if self.boxes is None else len(self.boxes)
+
     @property
     def values(self) -> dict[str, Any]:
         """The row by name of column."""
