@@ -91,7 +91,7 @@ def propose(
     frcnn propose images/
     frcnn propose voc2007 --mode quality --out voc2007-quality.proposals
     frcnn propose 'photos/**/*.jpg' --shard 2/8
-    frcnn propose photos/ --parts proposals --format parquet
+    frcnn propose photos/ --parts boxes
     """
     if list_sources:
         _print_sources(output)

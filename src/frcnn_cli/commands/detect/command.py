@@ -156,7 +156,7 @@ def detect(output: Output, /, **given: Any) -> None:
     \b
     frcnn detect street.jpg --viz
     frcnn detect photos/ --json detections.json --score-threshold 0.01
-    frcnn detect photos/ --parts detections --format parquet
+    frcnn detect photos/ --parts found
     frcnn detect drive.mp4 --out annotated
     frcnn detect 0 --out camera --realtime --source tracked
     """

@@ -116,7 +116,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     frcnn eval runs/voc2007-vgg16 voc2007 --split val --json scores.json
     frcnn eval --detections results.json voc2007
     frcnn eval --split trainval --corloc
-    frcnn eval runs/voc2007-vgg16 voc2007 --shard 2/8 --parts detections
+    frcnn eval runs/voc2007-vgg16 voc2007 --shard 2/8 --parts found
     """
     if given["detections"] is None:
         path, name = split_arguments(model, dataset, given["runs_root"], given["data_root"])
