@@ -50,7 +50,7 @@ def reduced_image(
 ) -> ReducedImage:
     """The pixels of a file, its bytes, an array or a Pillow image; only files are reduced.
 
-    name: of bytes, for messages.
+    name: of bytes, for messages; without it, bytes are not an image.
 
     A file is turned upright by its EXIF orientation. A Pillow image is not turned: boxes are in the
     pixels of the given image. Raises MisuseError for anything else, and InputError if a file cannot
@@ -63,8 +63,8 @@ def reduced_image(
                 "`detect_files` takes folders, globs, lists and datasets."
             )
         return decode_reduced(read_image_bytes(image), image, max_pixels, reduction)
-    if isinstance(image, bytes):
-        return decode_reduced(image, name or "the image", max_pixels, reduction)
+    if isinstance(image, bytes) and name:
+        return decode_reduced(image, name, max_pixels, reduction)
     if isinstance(image, np.ndarray):
         return _full(_rgb(image))
     import PIL.Image

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 
+from frcnn_cli.commands.detect.options import DetectOptions
 from frcnn_cli.commands.detect.parts import detect_in_parts
 from frcnn_cli.commands.detect.tables import detection_table, nothing_found, video_table
 from frcnn_cli.commands.shared import options
@@ -24,7 +25,6 @@ from frcnn_cli.engine.detection.videos.frames import check_video, is_video
 from frcnn_cli.engine.detection.videos.pace import ALL_FRAMES, Pace
 from frcnn_cli.engine.drawing.detections import annotated_image_path
 from frcnn_cli.engine.models.store import find_model
-from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.proposals.paths import check_crops_folder
 from frcnn_cli.engine.records import highest
@@ -41,29 +41,6 @@ if TYPE_CHECKING:
 
 
 _ONE_VIDEO = "Only one video or camera can be processed at a time, by one process."
-
-
-@dataclass(frozen=True)
-class DetectOptions:
-    """The options of `frcnn detect`."""
-
-    images: tuple[str, ...]
-    model: Path | None
-    detection: DetectionOptions
-    proposals: Path | None
-    source: str | None
-    parameters: tuple[str, ...]
-    classes: tuple[str, ...] | None
-    viz: bool
-    out: Path
-    runs_root: Path
-    device: str
-    max_pixels: int
-    workers: int | None
-    shard: Shard | None
-    parts: PartsOptions
-    outputs: DetectionOutputs
-    pace: Pace
 
 
 def _some(context: click.Context, _: click.Parameter, images: tuple[str, ...]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from frcnn_cli.commands.detect.options import DetectOptions
 from frcnn_cli.commands.shared.console import Output
 from frcnn_cli.commands.shared.parts import run_in_parts
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
@@ -13,7 +14,6 @@ from frcnn_cli.engine.parts.folder import About
 from frcnn_proposals.errors import MisuseError
 
 if TYPE_CHECKING:
-    from frcnn_cli.commands.detect.command import DetectOptions
     from frcnn_cli.engine.proposals.run import ImageFile
 
 

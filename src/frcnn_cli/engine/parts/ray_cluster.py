@@ -121,7 +121,7 @@ def _cluster(address: str | None) -> Iterator[int]:
         )
         try:
             ray.init(address or "local", logging_level="error", log_to_driver=False, **own)
-        except (ConnectionError, ValueError, RuntimeError, OSError) as error:
+        except Exception as error:  # Ray raises it as such if a process takes long to start
             where = "on this machine" if address is None else f"at {address}"
             raise InputError(f"No Ray cluster {where} ({reason(error)}).") from error
     DataContext.get_current().enable_progress_bars = False
