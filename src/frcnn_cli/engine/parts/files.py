@@ -125,12 +125,9 @@ def _from_table(path: Path) -> list[Row]:
         _split(columns[name], columns[name].flatten().to_numpy(), 1)
         for name in ("scores", "labels")
     )
-    texts = (columns[name].to_pylist() for name in ("id", "error"))
+    ids, errors = (columns[name].to_pylist() for name in ("id", "error"))
     return [
-        _checked(Row(image_id, *values, error))
-        for (image_id, error), *values in zip(
-            zip(*texts, strict=True), boxes, scores, labels, strict=True
-        )
+        _checked(Row(*values)) for values in zip(ids, boxes, scores, labels, errors, strict=True)
     ]
 
 

@@ -9,7 +9,7 @@ import json
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -61,7 +61,7 @@ def write_parts_on_ray(
             [_to_row(part) for part in missing], override_num_blocks=len(missing)
         ).map(
             _Writer,
-            fn_constructor_args=(function, str(folder.path.resolve())),
+            fn_constructor_args=(function, str(folder.path.resolve()), os.getcwd()),
             compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1),
             num_cpus=max(1, cores // (workers or cores)),
             num_gpus=gpus,
@@ -77,8 +77,11 @@ def write_parts_on_ray(
 class _Writer:
     """A function in a worker that writes one part."""
 
-    def __init__(self, function: RowFunction, folder: str) -> None:
+    def __init__(self, function: RowFunction, folder: str, current: str) -> None:
         self._function, self._folder = function, PartFolder(Path(folder), ())
+        # Paths, also those in messages, are those of one process.
+        with suppress(OSError):
+            os.chdir(current)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         items = zip(row["ids"], row["paths"], strict=True)
@@ -91,11 +94,11 @@ class _Writer:
 
 
 def _to_row(part: Part) -> dict[str, Any]:
-    """The part as Ray sends it. Paths are absolute: workers have other current folders."""
+    """The part as Ray sends it."""
     return {
         "name": part.name,
         "ids": [item.name for item in part.items],
-        "paths": [os.path.abspath(item.image) for item in part.items],
+        "paths": [str(item.image) for item in part.items],
     }
 
 
