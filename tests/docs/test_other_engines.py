@@ -31,8 +31,12 @@ def names() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    folder = frcnn.generate_dataset(tmp_path_factory.mktemp("scale") / "shapes", 3, size=(128, 96))
-    paths = sorted((Path(folder) / "JPEGImages").iterdir())
+    folder = tmp_path_factory.mktemp("scale")
+    frcnn.generate_dataset(folder / "shapes", 8, size=(128, 96))
+    (folder / "photos").mkdir()
+    for path in sorted((folder / "shapes" / "JPEGImages").iterdir())[:3]:
+        path.rename(folder / "photos" / path.name)
+    paths = sorted((folder / "photos").iterdir())
     paths[1].write_bytes(b"nothing")
     return paths
 
