@@ -122,5 +122,9 @@ def test_a_worker_that_dies_every_time_ends_the_work(tmp_path: Path) -> None:
     tries = (tmp_path / "log").read_text().splitlines()
     assert 2 <= len(tries) <= 5
     assert part_files(tmp_path / "out") == []
+
+
+def test_an_address_without_a_cluster(tmp_path: Path) -> None:
+    folder = open_folder(tmp_path / "out", About("proposals", {}), [Item("a", "a.jpg")], "jsonl")
     with pytest.raises(InputError, match=r"No Ray cluster at 127\.0\.0\.1:1 "):
         write_parts_on_ray(Dying(""), folder, "", address="127.0.0.1:1")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -21,6 +22,7 @@ from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import Error, InputError, MisuseError, reason
 
+_SECONDS_TO_CONNECT = 10.0
 _TRIES = 3  # of a part whose worker is lost, after the first
 
 
@@ -123,6 +125,7 @@ def _cluster(address: str | None) -> Iterator[int]:
             else {}
         )
         try:
+            _check_reachable(address)
             ray.init(address or "local", logging_level="error", log_to_driver=False, **own)
         except Exception as error:  # Ray raises it as such if a process takes long to start
             where = "on this machine" if address is None else f"at {address}"
@@ -133,6 +136,13 @@ def _cluster(address: str | None) -> Iterator[int]:
     finally:
         if is_own:
             ray.shutdown()
+
+
+def _check_reachable(address: str | None) -> None:
+    """Raise OSError if nothing listens at HOST:PORT, for which Ray waits for a very long time."""
+    host, _, port = (address or "").removeprefix("ray://").partition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
 
 
 @contextmanager
