@@ -17,7 +17,7 @@ from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.parts.folder import About, open_folder, part_files
-from frcnn_cli.engine.parts.ray_cluster import write_parts_on_ray
+from frcnn_cli.engine.parts.ray_cluster import _causes_raised, write_parts_on_ray
 from frcnn_cli.engine.parts.rows import Item, Row
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError
@@ -128,3 +128,16 @@ def test_an_address_without_a_cluster(tmp_path: Path) -> None:
     folder = open_folder(tmp_path / "out", About("proposals", {}), [Item("a", "a.jpg")], "jsonl")
     with pytest.raises(InputError, match=r"No Ray cluster at 127\.0\.0\.1:1 "):
         write_parts_on_ray(Dying(""), folder, "", address="127.0.0.1:1")
+
+
+def test_the_error_of_a_worker_is_that_of_the_command() -> None:
+    exceptions = pytest.importorskip("ray.exceptions")
+    raised = exceptions.RayTaskError("f", "a long traceback", InputError("a: disk full"))
+    outer = exceptions.RayTaskError("g", "another one", raised.as_instanceof_cause())
+    for error in (raised, raised.as_instanceof_cause(), outer):
+        with pytest.raises(InputError) as caught, _causes_raised():
+            raise error
+        assert type(caught.value) is InputError
+        assert str(caught.value) == "a: disk full"
+    with pytest.raises(InputError, match="run the same command to resume"), _causes_raised():
+        raise exceptions.ActorDiedError

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import socket
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -22,6 +23,7 @@ from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import Error, InputError, MisuseError, reason
 
+_CAUSES = 10  # of an error, one in another
 _SECONDS_TO_CONNECT = 10.0
 _TRIES = 3  # of a part whose worker is lost, after the first
 
@@ -113,6 +115,8 @@ def _cluster(address: str | None) -> Iterator[int]:
     from ray.data import DataContext
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # Of ray_remote_args_fn, which Ray 2.64 removes; setup.cfg asks for an older one.
+    warnings.filterwarnings("ignore", module="frcnn_cli.engine.parts.ray_cluster")
     is_own = not ray.is_initialized()
     if is_own:
         own: dict[str, Any] = (
@@ -154,10 +158,11 @@ def _causes_raised() -> Iterator[None]:
         yield
     except RayError as error:
         cause: BaseException | None = error
-        while cause is not None:
-            if isinstance(cause, Error):
+        for _ in range(_CAUSES):
+            # Ray's own errors also inherit from what the worker raised.
+            if isinstance(cause, Error) and not isinstance(cause, RayError):
                 raise cause from None
-            cause = cause.__cause__
+            cause = getattr(cause, "cause", None) or getattr(cause, "__cause__", None)
         raise InputError(
             f"Ray could not finish ({reason(error)}).\n"
             "Finished parts are saved: run the same command to resume."
