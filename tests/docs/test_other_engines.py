@@ -74,10 +74,10 @@ def test_frames_as_spark_and_dask_give_them(names: dict[str, Any], photos: list[
 
 
 def test_the_job_array(photos: list[Path], tmp_path: Path) -> None:
-    (tmp_path / "photos.txt").write_text("".join(f"{path}\n" for path in photos))
+    (tmp_path / "list.txt").write_text("".join(f"{path}\n" for path in photos))
     script = re.findall(r"```bash\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)[0]
-    (tmp_path / "srun").write_text('#!/bin/bash\nshift\nexec "$PYTHON" -m frcnn_cli "$@"\n')
-    (tmp_path / "srun").chmod(0o755)
+    (tmp_path / "frcnn").write_text('#!/bin/bash\nexec "$PYTHON" -m frcnn_cli "$@"\n')
+    (tmp_path / "frcnn").chmod(0o755)
     for task in ("1", "2"):
         environment = {
             **os.environ,
