@@ -24,6 +24,7 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import Error, InputError, MisuseError, reason
 
 _CAUSES = 10  # of an error, one in another
+_STARTS = 3  # of a cluster on this machine: Ray gives a busy one 30 seconds
 _SECONDS_TO_CONNECT = 10.0
 _TRIES = 3  # of a part whose worker is lost, after the first
 
@@ -128,18 +129,29 @@ def _cluster(address: str | None) -> Iterator[int]:
             if address is None
             else {}
         )
-        try:
-            _check_reachable(address)
-            ray.init(address or "local", logging_level="error", log_to_driver=False, **own)
-        except Exception as error:  # Ray raises it as such if a process takes long to start
-            where = "on this machine" if address is None else f"at {address}"
-            raise InputError(f"No Ray cluster {where} ({reason(error)}).") from error
+        _connect(address, own)
     DataContext.get_current().enable_progress_bars = False
     try:
         yield max(1, int(ray.cluster_resources().get("CPU", 1)))
     finally:
         if is_own:
             ray.shutdown()
+
+
+def _connect(address: str | None, own: dict[str, Any]) -> None:
+    """Connect to a cluster, or start one. Raises InputError if there is none."""
+    import ray
+
+    for left in reversed(range(_STARTS if address is None else 1)):
+        try:
+            _check_reachable(address)
+            ray.init(address or "local", logging_level="error", log_to_driver=False, **own)
+            return
+        except Exception as error:  # Ray raises it as such if a process takes long to start
+            ray.shutdown()
+            if left == 0:
+                where = "on this machine" if address is None else f"at {address}"
+                raise InputError(f"No Ray cluster {where} ({reason(error)}).") from error
 
 
 def _check_reachable(address: str | None) -> None:
