@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import codecs
 import errno
-import io
 import os
 import stat
 from collections.abc import Iterator
@@ -68,12 +67,3 @@ def read_text(path: str | Path) -> str:
     All text files of users are read by this function, by text_lines or by read_utf8.
     """
     return read_utf8(path).decode()
-
-
-def text_lines(path: str | Path) -> Iterator[str]:
-    """The lines of a text file, which are read as they are taken; see read_text."""
-    with open_file(path) as file:
-        start = file.peek(3)
-        is_wide = start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        with io.TextIOWrapper(file, "utf-16" if is_wide else "utf-8-sig", newline="\n") as text:
-            yield from text
