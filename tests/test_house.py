@@ -32,7 +32,7 @@ ROOMS = [
         f"{ENGINE}.{room}"
         for room in (
             *("records", "reporter", "boxes", "seeds", "drawing", "settings", "distributed"),
-            *("datasets", "network", "models", "proposals", "detection", "evaluation"),
+            *("parts", "datasets", "network", "models", "proposals", "detection", "evaluation"),
             *("training", "compression", "pages", "pages.self_contained", "pages.report"),
             "pages.explain",
             *("exchange", "benchmarks", "doctor"),

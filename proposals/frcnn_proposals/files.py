@@ -21,10 +21,11 @@ _SHORT = 50  # letters of the final name at the beginning of a temporary name
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[BinaryIO]:
+def whole_file(path: Path, replaces: bool = True) -> Iterator[BinaryIO]:
     """A temporary file next to `path`, which is renamed to `path` if the block succeeds.
 
-    If `path` is a link, its target is written. Raises InputError, which names the file, if it
+    If `path` is a link, its target is written. replaces: False keeps an existing file, which is
+    then an InputError. Raises InputError, which names the file, if it
     cannot be written or is a pipe or a device, which the rename would replace.
     """
     name = None
@@ -38,7 +39,10 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
-        os.replace(name, target)
+        if replaces:
+            os.replace(name, target)
+        else:
+            _rename_new(name, target)
         sync_folder(target.parent)
     except BaseException as error:
         if name is not None:
@@ -46,6 +50,19 @@ def whole_file(path: Path) -> Iterator[BinaryIO]:
         if isinstance(error, OSError):
             raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
         raise
+
+
+def _rename_new(name: str, target: Path) -> None:
+    """Rename a file, but raise OSError if `target` exists: also if it was created meanwhile."""
+    try:
+        os.link(name, target)
+    except OSError as error:
+        # Some file systems have no hard links; a check then has to be enough.
+        if error.errno == errno.EEXIST or os.path.lexists(target):
+            raise
+        os.rename(name, target)
+    else:
+        os.unlink(name)
 
 
 @contextmanager

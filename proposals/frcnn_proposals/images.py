@@ -13,11 +13,12 @@ import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_proposals.archives.tar import read_member
 from frcnn_proposals.base import Image
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import open_file
@@ -110,7 +111,7 @@ def image_size(path: str | Path) -> tuple[int, int]:
     import PIL.Image
 
     try:
-        with open_file(path) as file, PIL.Image.open(file, formats=_available_formats()) as image:
+        with _opened(path) as file, PIL.Image.open(file, formats=_available_formats()) as image:
             width, height = image.size
             return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
     except Exception as error:  # as in decode_image
@@ -122,7 +123,7 @@ def is_sixteen_bit_grey(path: str | Path) -> bool:
     import PIL.Image
 
     try:
-        with open_file(path) as file, PIL.Image.open(file, formats=_available_formats()) as image:
+        with _opened(path) as file, PIL.Image.open(file, formats=_available_formats()) as image:
             return image.mode.startswith("I")
     except Exception:  # as in decode_image, which reports the error
         return False
@@ -139,21 +140,31 @@ def digest_of(data: bytes) -> str:
 
 
 def read_image_bytes(path: str | Path) -> bytes:
-    """The bytes of a file of up to MAX_BYTES. Raises InputError, which names the file."""
+    """The bytes of a file of up to MAX_BYTES, also of one in a tar archive (ARCHIVE.tar/NAME).
+
+    Raises InputError, which names the file.
+    """
     try:
-        if not Path(path).exists():
-            raise InputError(f"{path}: image file not found")
-        if not Path(path).is_file():
-            raise InputError(f"{path}: is not a file; pass the images inside it")
-        with open_file(path) as file:
-            # read() allocates the requested size, even if the file is shorter.
-            size = os.fstat(file.fileno()).st_size
-            data = file.read(min(size, MAX_BYTES) + 1)
+        if (data := read_member(path, MAX_BYTES + 1)) is None:
+            if not Path(path).exists():
+                raise InputError(f"{path}: image file not found")
+            if not Path(path).is_file():
+                raise InputError(f"{path}: is not a file; pass the images inside it")
+            with open_file(path) as file:
+                # read() allocates the requested size, even if the file is shorter.
+                size = os.fstat(file.fileno()).st_size
+                data = file.read(min(size, MAX_BYTES) + 1)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({reason(error)})") from error
     if len(data) > MAX_BYTES:
         raise InputError(f"{path}: is larger than {MAX_BYTES >> 20} MiB; scale the image down")
     return data
+
+
+def _opened(path: str | Path) -> IO[bytes]:
+    """The file of an image, or its bytes in a tar archive."""
+    member = read_member(path, MAX_BYTES)
+    return open_file(path) if member is None else io.BytesIO(member)
 
 
 def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image:

@@ -64,6 +64,6 @@ def text_lines(path: str | Path) -> Iterator[str]:
 def read_text(path: str | Path) -> str:
     """The text of a file, with unchanged line ends. Also raises UnicodeDecodeError.
 
-    All text files of users are read by this function or by read_utf8.
+    All text files of users are read by this function, by text_lines or by read_utf8.
     """
     return read_utf8(path).decode()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from frcnn_cli.api import __version__
 
 if TYPE_CHECKING:
+    from frcnn_cli.api.columns import Proposer
     from frcnn_cli.api.compression import compress
     from frcnn_cli.api.data import find_dataset, generate_dataset
     from frcnn_cli.api.detections import DetectedFiles, Detection, Detections
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 
 # The names of each module.
 _MODULES = {
+    "frcnn_cli.api.columns": ("Proposer",),
     "frcnn_cli.api.compression": ("compress",),
     "frcnn_cli.api.data": ("find_dataset", "generate_dataset"),
     "frcnn_cli.api.detections": ("DetectedFiles", "Detection", "Detections"),
@@ -82,6 +84,7 @@ __all__ = [
     "Progress",
     "Proposals",
     "ProposeResult",
+    "Proposer",
     "Trained",
     "__version__",
     "compress",

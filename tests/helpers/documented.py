@@ -24,7 +24,12 @@ SHELLS = ("", "bash", "sh", "console")
 # How a line begins that a shell is given; anything else in a block is output.
 COMMAND = re.compile(r"(\$ )?(\w+=\S* )*(frcnn|torchrun|srun|eval) ")
 # What stands for a value in a synopsis, where any word will not do.
-PLACEHOLDERS = {"FORMAT": "coco", "IN": "boxes.mat", "N": "1"}
+PLACEHOLDERS = {
+    "FORMAT": "coco",
+    "IN": "boxes.mat",
+    "N": "1",
+    "$SLURM_ARRAY_TASK_ID/$SLURM_ARRAY_TASK_COUNT": "1/8",
+}
 
 
 @dataclass(frozen=True)

@@ -32,6 +32,7 @@ from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.exchange.caffe_file import read_caffemodel
 from frcnn_cli.engine.models.file import load_tensors
 from frcnn_cli.engine.network.backbones.weights import read_state
+from frcnn_cli.engine.parts.files import read_part
 from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.settings import Experiment
@@ -39,7 +40,7 @@ from frcnn_cli.engine.settings.overrides import override, read_toml
 from frcnn_cli.engine.training.metrics import METRICS_FILE, read_training_log
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
-from frcnn_proposals.images import image_size, read_image
+from frcnn_proposals.images import image_size, read_image, read_image_bytes
 from frcnn_proposals.store.reader import open_store
 
 _DATASET = Dataset(
@@ -94,6 +95,11 @@ def _archive(path: Path) -> None:
         unpack(path, Path(folder) / "into")
 
 
+def _images_in_archive(path: Path) -> None:
+    for _, file in find_images([str(path)]):
+        read_image_bytes(file)
+
+
 def _store(path: Path) -> None:
     for boxes in open_store(path).values():
         assert boxes is not None
@@ -129,6 +135,12 @@ def _image_seeds() -> list[bytes]:
     kinds = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000", "AVIF")
     small = bad_images.noise(size=(9, 7))
     return [bad_images.encoded(small, kind) for kind in kinds]
+
+
+_PART = (
+    b'{"id":"a","boxes":[[1.5,2,3,4]],"scores":[0.5],"labels":[1],"error":null}\n'
+    b'{"id":"b","boxes":null,"scores":null,"labels":null,"error":"b: cannot be read"}\n'
+)
 
 
 def _described() -> list[bytes]:
@@ -209,6 +221,9 @@ def parsers() -> dict[str, Parser]:
         Parser("image-list", "a.txt", _image_list, lambda: [b"# mine\na.png\nb/c.jpg\n"]),
         Parser("metrics", METRICS_FILE, _metrics, lambda: [_METRICS]),
         Parser("archive", "a.tar", _archive, lambda: [packed(plain("a/b"), plain("a/c"))]),
+        Parser("images-in-archive", "a.tar", _images_in_archive,
+               lambda: [packed(plain("a.png"), plain("b/c.jpg"))]),
+        Parser("part", "a.jsonl", read_part, lambda: [_PART]),
         Parser("journal", "a.partial", _journal, lambda: [_LINE + _ENTRY]),
         Parser("features", "a.partial", _feature_journal, lambda: [_FEATURES]),
     ]  # fmt: skip

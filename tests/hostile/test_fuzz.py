@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from parsers import check, parsers
 
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.isolated_process import IsolatedCallError, call_isolated
+from frcnn_proposals.formats.containers.isolated_process import IsolatedCallError, call_isolated
 
 pytestmark = pytest.mark.hostile
 

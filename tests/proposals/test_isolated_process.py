@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 
-from frcnn_proposals.isolated_process import IsolatedCallError, call_isolated
+from frcnn_proposals.formats.containers.isolated_process import IsolatedCallError, call_isolated
 
 LIMITS = {"seconds": 20.0, "memory": 1 << 30}
 
@@ -83,7 +83,7 @@ def test_the_call_prints_nothing(capfd):
 def test_ctrl_c_also_ends_the_call():
     program = (
         "import os, signal, threading, time\n"
-        "from frcnn_proposals.isolated_process import call_isolated\n"
+        "from frcnn_proposals.formats.containers.isolated_process import call_isolated\n"
         "threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()\n"
         "call_isolated(time.sleep, 60, seconds=60, memory=1 << 30)\n"
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -20,9 +20,11 @@ from frcnn_cli.api.images import (
     check_written,
     image_id_of,
 )
-from frcnn_cli.api.network import LazyNetwork, ReadyNetwork, Setting, load_network
+from frcnn_cli.api.network import LazyNetwork, Setting, load_network
 from frcnn_cli.api.progress import OnProgress, reporter_for
+from frcnn_cli.engine.models.shipped.table import shipped_name, shipped_path
 from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.parts.rows import Columns, Item, Row, columns_of, items_of
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.features import FeatureOptions, FeatureType, Layer
 from frcnn_cli.engine.settings.options import DetectionOptions
@@ -31,8 +33,6 @@ from frcnn_proposals.images import MAX_PIXELS
 
 if TYPE_CHECKING:
     from frcnn_cli.api.features import Features
-    from frcnn_proposals.base import Proposals
-    from frcnn_proposals.images import ReducedImage
 
 
 @dataclass(frozen=True)
@@ -59,8 +59,7 @@ class Detector:
     _network: LazyNetwork = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        load = partial(load_network, self.path, self.device, self._setting)
-        object.__setattr__(self, "_network", LazyNetwork(load))
+        self._use_network(None)
 
     @classmethod
     @public
@@ -129,6 +128,11 @@ class Detector:
         """Names of labels 1..K."""
         return self._network.get().detector.loaded.classes
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Everything except the images that its detections depend on, as JSON values."""
+        return {**self._network.get().identity, "max_pixels": self.max_pixels}
+
     @public
     def with_settings(self, **changes: Any) -> Detector:
         """The same model with other settings, named as in `load`; weights are shared.
@@ -146,9 +150,8 @@ class Detector:
             changes["scales"] = tuple(changes["scales"])
         classes = names_of(changes.pop("classes", self.classes))
         detector = replace(self, options=replace(self.options, **changes), classes=classes)
-        ready = self._network.get().with_setting(detector._setting)
-        object.__setattr__(detector, "_network", LazyNetwork(lambda: ready))
-        detector._network.get()
+        network = self._network.with_setting(detector._setting)
+        object.__setattr__(detector, "_network", network)
         return detector
 
     @overload  # A string is also a sequence of strings.
@@ -185,15 +188,14 @@ class Detector:
         read, or its proposals cannot be computed.
         """
         if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
-            ready = self._network.get()
-            reduced, boxes = ready.prepare(image, proposals, self.max_pixels)
-            found = self._detect(ready, image, reduced, boxes)
-            ready.warn(boxes.clipped, [found], reporter_for(progress))
-            return found
+            return self._network.get().detect_one(
+                image, proposals, self.max_pixels, reporter_for(progress)
+            )
         if isinstance(image, Mapping):
             raise MisuseError("Images are a list, not a mapping. Give list(images.values()).")
         image = list(image)
-        return self._detect_all(image, boxes_for_each(len(image), proposals), progress)
+        given = boxes_for_each(len(image), proposals)
+        return self._network.get().detect_all(image, given, self.max_pixels, reporter_for(progress))
 
     @public
     def detect_files(
@@ -255,42 +257,45 @@ class Detector:
         from frcnn_cli.api.features import features_of
 
         ready = self._network.get()
-        full, proposals = ready.prepare(image, boxes, self.max_pixels, for_features=True)
+        image_id = image_id_of(image)
+        full, proposals = ready.prepare(image, image_id, boxes, self.max_pixels, for_features=True)
         given = any(each is not None for each in (boxes, self.proposals, self.source))
         options = FeatureOptions(layer, dtype, None, score_threshold, min_boxes, max_boxes)
-        return features_of(ready, options, image_id_of(image), full.pixels, proposals, given)
+        return features_of(ready, options, image_id, full.pixels, proposals, given)
 
-    def __reduce__(self) -> tuple[type[Detector], tuple[Any, ...]]:
-        names = [each.name for each in fields(self) if each.init]
-        return Detector, tuple(getattr(self, name) for name in names)
+    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
+        """The detections in each of `items`, in order, or the error of the image."""
+        return self._network.get().rows(items, self.max_pixels)
+
+    @public
+    def __call__(self, batch: Columns | Any) -> dict[str, list[Any]]:
+        """Detections in a batch of columns, as Ray Data, Spark, Dask and a DataLoader map them.
+
+        batch: lists or arrays of equal length: `id`; one of `image` (arrays), `bytes` (of image
+        files) and `path`; and optionally `boxes`, the proposals of each image. Returns `id`,
+        `boxes` (N, 4), `scores` (N,), `labels` (N,) and `error`, which is None, or why an image
+        has no detections. Raises MisuseError for a batch without these columns.
+        """
+        return columns_of(self.rows(items_of(batch)))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {each.name: getattr(self, each.name) for each in fields(self) if each.init}
+        # The package is elsewhere on another machine.
+        path = values.pop("path")
+        return _unpickled, (shipped_name(path) or path, self._network.digest(), values)
+
+    def _use_network(self, digest: str | None) -> None:
+        load = partial(load_network, self.path, self.device, self._setting)
+        object.__setattr__(self, "_network", LazyNetwork(load, self.path, digest))
 
     @property
     def _setting(self) -> Setting:
         return Setting(self.options, self.proposals, self.source, self.classes, self.parameters)
 
-    def _detect(
-        self, ready: ReadyNetwork, image: Any, read: ReducedImage, boxes: Proposals
-    ) -> Detections:
-        found = ready.detect(read, boxes)
-        source = Path(image) if isinstance(image, str | Path) else read.pixels
-        return ready.named(found, image_id_of(image), source, (read.width, read.height))
 
-    def _detect_all(
-        self, images: Sequence[Any], given: Sequence[Any], progress: OnProgress | None
-    ) -> list[Detections]:
-        from frcnn_cli.engine.detection.prefetch import prefetch
-        from frcnn_cli.engine.distributed.devices import usable_cores
-
-        ready, found = self._network.get(), []
-        tasks = zip(images, given, strict=True)
-        prepared = prefetch(
-            lambda task: ready.prepare(*task, self.max_pixels), tasks, usable_cores()
-        )
-        reporter, clipped = reporter_for(progress), 0
-        with reporter.progress("Detecting", len(images)) as advance:
-            for image, (read, boxes) in zip(images, prepared, strict=True):
-                found.append(self._detect(ready, image, read, boxes))
-                clipped += boxes.clipped
-                advance(1, found[-1].image_id)
-        ready.warn(clipped, found, reporter)
-        return found
+def _unpickled(model: str | Path, digest: str, values: dict[str, Any]) -> Detector:
+    """The detector that was pickled. model: its path, or the name of a shipped model."""
+    path = model if isinstance(model, Path) else shipped_path(model) or Path(model)
+    detector = Detector(path, **values)
+    detector._use_network(digest)
+    return detector

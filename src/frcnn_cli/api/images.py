@@ -43,11 +43,14 @@ def pixels_of(image: ImageLike, max_pixels: int = MAX_PIXELS) -> Image:
 
 
 def reduced_image(
-    image: ImageLike,
+    image: ImageLike | bytes,
     max_pixels: int = MAX_PIXELS,
     reduction: Reduction = unreduced,
+    name: str = "",
 ) -> ReducedImage:
-    """The pixels of a file, an array or a Pillow image; only files are reduced.
+    """The pixels of a file, its bytes, an array or a Pillow image; only files are reduced.
+
+    name: of bytes, for messages; without it, bytes are not an image.
 
     A file is turned upright by its EXIF orientation. A Pillow image is not turned: boxes are in the
     pixels of the given image. Raises MisuseError for anything else, and InputError if a file cannot
@@ -60,6 +63,8 @@ def reduced_image(
                 "`detect_files` takes folders, globs, lists and datasets."
             )
         return decode_reduced(read_image_bytes(image), image, max_pixels, reduction)
+    if isinstance(image, bytes) and name:
+        return decode_reduced(image, name, max_pixels, reduction)
     if isinstance(image, np.ndarray):
         return _full(_rgb(image))
     import PIL.Image

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frcnn_cli.api.columns import map_items
 from frcnn_cli.api.detections import Detections
 from frcnn_cli.api.images import boxes_for, image_id_of, reduced_image
+from frcnn_cli.engine.parts.rows import Item, Row
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import unreduced
+from frcnn_proposals.reading import open_file
 from frcnn_proposals.sources.call import SourceError
 from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.store.provenance import Provenance
 
 if TYPE_CHECKING:
     from frcnn_cli.engine import records
@@ -55,15 +61,19 @@ class ReadyNetwork:
     prepared: FastRCNN
     propose: SourceCalls
 
-    def detect(self, image: ReducedImage, proposals: Proposals) -> records.Detections:
-        """Detections in one image. Any number of threads may call it: nothing is changed."""
-        from frcnn_cli.engine.detection.reduction import detect_reduced
+    @property
+    def identity(self) -> dict[str, Any]:
+        """The model, the settings and tiles, the source of the proposals, and the classes."""
+        from frcnn_cli.engine.detection.dataset import detection_identity
 
-        found = detect_reduced(self.prepared, image, proposals, self.detector.settings)
-        return self.detector.selected(found)
+        source = Provenance.of(self.detector.source).fingerprint
+        identity = detection_identity(self.detector.loaded, self.detector.settings, source)
+        tiles = self.detector.tiles
+        identity["tiles"] = None if tiles is None else asdict(tiles)
+        return {**identity, "classes": self.detector.classes}
 
     def prepare(
-        self, image: Any, given: Any, max_pixels: int, for_features: bool = False
+        self, image: Any, image_id: str, given: Any, max_pixels: int, for_features: bool = False
     ) -> tuple[ReducedImage, Proposals]:
         """An image and proposals in its pixels, computed in any thread.
 
@@ -75,13 +85,55 @@ class ReadyNetwork:
         tiles = None if for_features else self.detector.tiles
         is_full = for_features or given is not None
         reduction = unreduced if is_full else self.detector.reduction
-        read, image_id = reduced_image(image, max_pixels, reduction), image_id_of(image)
+        read = reduced_image(image, max_pixels, reduction, image_id)
         if given is not None:
             size = (read.width, read.height)
             return read, assign_to_tiles(boxes_for(given, image_id, size), tiles, size)
-        return read, self._proposals_of(
-            image, image_id, read.pixels, propose_in_tiles(self.propose, tiles)
-        )
+        propose = propose_in_tiles(self.propose, tiles)
+        return read, self._proposals_of(image, image_id, read.pixels, propose)
+
+    def detect_one(self, image: Any, given: Any, max_pixels: int, reporter: Reporter) -> Detections:
+        """Detections in one image. given: see `prepare`."""
+        read, boxes = self.prepare(image, image_id_of(image), given, max_pixels)
+        found = self._named(image, read, boxes)
+        self.warn(boxes.clipped, [found], reporter)
+        return found
+
+    def detect_all(
+        self, images: Sequence[Any], given: Sequence[Any], max_pixels: int, reporter: Reporter
+    ) -> list[Detections]:
+        """Detections in each of several images, which are prepared in threads."""
+        from frcnn_cli.engine.detection.prefetch import prefetch
+        from frcnn_cli.engine.distributed.devices import usable_cores
+
+        def prepare(task: tuple[Any, Any]) -> tuple[ReducedImage, Proposals]:
+            image, boxes = task
+            return self.prepare(image, image_id_of(image), boxes, max_pixels)
+
+        found, clipped = [], 0
+        prepared = prefetch(prepare, zip(images, given, strict=True), usable_cores())
+        with reporter.progress("Detecting", len(images)) as advance:
+            for image, (read, boxes) in zip(images, prepared, strict=True):
+                found.append(self._named(image, read, boxes))
+                clipped += boxes.clipped
+                advance(1, found[-1].image_id)
+        self.warn(clipped, found, reporter)
+        return found
+
+    def rows(self, items: Iterable[Item], max_pixels: int) -> Iterator[Row]:
+        """The detections in each of `items`, in order, or the error of the image."""
+
+        def prepare(item: Item) -> tuple[ReducedImage, Proposals]:
+            return self.prepare(item.image, item.name, item.boxes, max_pixels)
+
+        return map_items(items, prepare, lambda prepared: self.detect(*prepared))
+
+    def detect(self, image: ReducedImage, proposals: Proposals) -> records.Detections:
+        """Detections in one image. Any number of threads may call it: nothing is changed."""
+        from frcnn_cli.engine.detection.reduction import detect_reduced
+
+        found = detect_reduced(self.prepared, image, proposals, self.detector.settings)
+        return self.detector.selected(found)
 
     def _proposals_of(
         self, image: Any, image_id: str, pixels: Image, propose: Propose
@@ -96,7 +148,7 @@ class ReadyNetwork:
         try:
             return propose(image_id, pixels)
         except SourceError as error:
-            name = image if isinstance(image, str | Path) else "the image"
+            name = image if isinstance(image, str | Path) else image_id or "the image"
             raise InputError(f"{name}: {error}") from error
 
     def warn(self, clipped: int, found: Sequence[Detections], reporter: Reporter) -> None:
@@ -123,24 +175,81 @@ class ReadyNetwork:
         classes = self.detector.loaded.classes
         return Detections(found.boxes, found.scores, found.labels, classes, image_id, size, image)
 
+    def _named(self, image: Any, read: ReducedImage, boxes: Proposals) -> Detections:
+        source = Path(image) if isinstance(image, str | Path) else read.pixels
+        size = (read.width, read.height)
+        return self.named(self.detect(read, boxes), image_id_of(image), source, size)
+
     def with_setting(self, setting: Setting) -> ReadyNetwork:
         """The same weights with other settings; the source of proposals stays the same."""
         return replace(self, detector=setting.detector(self.detector.loaded))
 
 
 class LazyNetwork:
-    """A network that is loaded once, when it is first needed."""
+    """A network that is loaded once, when it is first needed.
 
-    def __init__(self, load: Callable[[], ReadyNetwork]) -> None:
-        self._load, self._lock = load, threading.Lock()
+    path: of its file. digest: of this file, where it was pickled; None for any file.
+    """
+
+    def __init__(
+        self, load: Callable[[], ReadyNetwork], path: Path, digest: str | None = None
+    ) -> None:
+        self._load, self._path, self._digest = load, path, digest
+        self._lock = threading.Lock()
         self._ready: ReadyNetwork | None = None
+        self._version: tuple[int, int] | None = None
 
     def get(self) -> ReadyNetwork:
-        """The network. Other threads wait while one loads it. Raises like `load`."""
+        """The network. Other threads wait while one loads it. Raises like `load`.
+
+        Raises InputError if the file is not the one that was pickled.
+        """
         with self._lock:
             if self._ready is None:
+                if self._digest is not None and _digest_of(self._path) != self._digest:
+                    raise self._changed()
+                self._version = _version(self._path)
                 self._ready = self._load()
             return self._ready
+
+    def with_setting(self, setting: Setting) -> LazyNetwork:
+        """The network with the same weights and other settings."""
+        ready = self.get().with_setting(setting)
+        other = LazyNetwork(lambda: ready, self._path, self._digest)
+        other._ready, other._version = ready, self._version
+        return other
+
+    def digest(self) -> str:
+        """SHA-256 of the file that another process has to load, too.
+
+        Raises InputError if the file has changed since it was loaded: the weights are not pickled.
+        """
+        if self._digest is None:
+            if self._version not in (None, _version(self._path)):
+                raise self._changed()
+            self._digest = _digest_of(self._path)
+        return self._digest
+
+    def _changed(self) -> InputError:
+        return InputError(
+            f"{self._path}: has changed since this detector was created.\n"
+            "Create it again with Detector.load."
+        )
+
+
+def _digest_of(path: Path) -> str:
+    """SHA-256 of a file. Raises InputError, which names it."""
+    try:
+        with open_file(path) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+
+
+def _version(path: Path) -> tuple[int, int]:
+    """What changes with the file's content: the time of the last change, and the size."""
+    status = os.stat(path)
+    return status.st_mtime_ns, status.st_size
 
 
 def load_network(path: Path, device: str, setting: Setting) -> ReadyNetwork:

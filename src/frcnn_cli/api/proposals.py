@@ -43,7 +43,7 @@ def propose(
     no images. An image that fails is listed in `failures`.
     """
     from frcnn_cli.engine.distributed.team import team_from_environment
-    from frcnn_cli.engine.proposals.inputs import Shard
+    from frcnn_cli.engine.parts.shard import Shard
     from frcnn_cli.engine.proposals.propose import propose as propose_inputs
 
     inputs = [images] if isinstance(images, str | Path) else images

@@ -11,12 +11,17 @@ from rich.markup import escape
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
+from frcnn_cli.commands.shared.detection_options import take
+from frcnn_cli.commands.shared.parts import PartsOptions, parts_options, run_in_parts, shard
 from frcnn_cli.commands.shared.tables import make_table
 from frcnn_cli.engine.distributed.team import team_from_environment
-from frcnn_cli.engine.proposals.inputs import Shard
+from frcnn_cli.engine.parts.folder import About
+from frcnn_cli.engine.parts.shard import Shard
+from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.proposals.propose import propose as propose_inputs
 from frcnn_cli.engine.proposals.run import ProposeResult
 from frcnn_proposals.base import Source
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.sources.registry import (
     DEFAULT_SOURCE,
     list_sources,
@@ -51,11 +56,8 @@ _FAILURES_SHOWN = 20
 @options.parameters
 @options.workers
 @options.max_pixels
-@click.option(
-    "--shard",
-    metavar="I/N",
-    help="Process only part I of N, for example on N machines.",
-)
+@shard
+@parts_options
 @click.option("--split", help="Use only this split of a dataset.")
 @options.data_root
 @options.allow_mismatch
@@ -74,7 +76,7 @@ def propose(
     source: str,
     mode: str | None,
     parameters: tuple[str, ...],
-    shard: str | None,
+    shard: Shard | None,
     list_sources: bool,
     json_path: Path | None,
     **given: Any,
@@ -89,6 +91,7 @@ def propose(
     frcnn propose images/
     frcnn propose voc2007 --mode quality --out voc2007-quality.proposals
     frcnn propose 'photos/**/*.jpg' --shard 2/8
+    frcnn propose photos/ --parts boxes
     """
     if list_sources:
         _print_sources(output)
@@ -101,9 +104,12 @@ def propose(
     of_source = ({} if mode is None else {"mode": mode}) | parse_parameters(parameters)
     proposal_source = make_source(source, **of_source)
     started = time.perf_counter()
-    part = None if shard is None else Shard.parse(shard)
+    chosen = take(PartsOptions, given)
+    if chosen.parts is not None:
+        _propose_in_parts(output, chosen, images, proposal_source, shard, json_path, **given)
+        return
     result = propose_inputs(
-        images, proposal_source, shard=part, team=team, reporter=output, **given
+        images, proposal_source, shard=shard, team=team, reporter=output, **given
     )
     if not team.is_first:
         return
@@ -111,6 +117,37 @@ def propose(
     write_json(json_path, _as_json(proposal_source, result, time.perf_counter() - started))
     if result.failures:
         click.get_current_context().exit(1)
+
+
+def _propose_in_parts(
+    output: Output,
+    chosen: PartsOptions,
+    images: tuple[str, ...],
+    source: Source,
+    shard: Shard | None,
+    json_path: Path | None,
+    *,
+    out: Path | None,
+    replace: bool,
+    workers: int | None,
+    max_pixels: int,
+    split: str | None,
+    data_root: Path | None,
+    allow_mismatch: bool,
+) -> None:
+    """Write the proposals to files of some images each, instead of a store."""
+    if out is not None or replace or json_path is not None:
+        raise MisuseError("--parts is written instead of --out, --replace and --json.")
+    if workers is not None and chosen.engine == "local":
+        raise MisuseError("--workers of --parts is the number of Ray workers: add --engine ray.")
+    from frcnn_cli.api.columns import Proposer
+
+    files = find_images(images, data_root, split, allow_mismatch, output, shard)
+    proposer = Proposer(source, max_pixels=max_pixels)
+    about = About("proposals", proposer.identity)
+    description = f"Proposing ({source.name})"
+    team = team_from_environment()
+    run_in_parts(output, chosen, proposer, about, files, description, shard, workers, team=team)
 
 
 def _print_sources(output: Output) -> None:

@@ -15,8 +15,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
+from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.proposals.cache import cache_path
-from frcnn_cli.engine.proposals.inputs import Shard, find_images
+from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, MisuseError

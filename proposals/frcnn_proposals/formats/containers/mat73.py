@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.isolated_process import IsolatedCallError, call_isolated
+from frcnn_proposals.formats.containers.isolated_process import IsolatedCallError, call_isolated
 from frcnn_proposals.reading import open_file
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.markup import escape
 
+from frcnn_cli.commands.detect.options import DetectOptions
+from frcnn_cli.commands.detect.parts import detect_in_parts
 from frcnn_cli.commands.detect.tables import detection_table, nothing_found, video_table
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
@@ -17,6 +19,7 @@ from frcnn_cli.commands.shared.detection_options import (
     detection_options,
     take,
 )
+from frcnn_cli.commands.shared.parts import PartsOptions, parts_options, shard
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.videos.frames import check_video, is_video
 from frcnn_cli.engine.detection.videos.pace import ALL_FRAMES, Pace
@@ -38,26 +41,6 @@ if TYPE_CHECKING:
 
 
 _ONE_VIDEO = "Only one video or camera can be processed at a time, by one process."
-
-
-@dataclass(frozen=True)
-class DetectOptions:
-    """The options of `frcnn detect`."""
-
-    images: tuple[str, ...]
-    model: Path | None
-    detection: DetectionOptions
-    proposals: Path | None
-    source: str | None
-    parameters: tuple[str, ...]
-    classes: tuple[str, ...] | None
-    viz: bool
-    out: Path
-    runs_root: Path
-    device: str
-    max_pixels: int
-    outputs: DetectionOutputs
-    pace: Pace
 
 
 def _some(context: click.Context, _: click.Parameter, images: tuple[str, ...]) -> tuple[str, ...]:
@@ -147,6 +130,9 @@ def _some(context: click.Context, _: click.Parameter, images: tuple[str, ...]) -
     type=options.OutputFolder,
     help="Write the pixels of each box into this folder, as CLASS/IMAGE-N.jpg.",
 )
+@shard
+@parts_options
+@options.ray_workers
 @pass_output
 def detect(output: Output, /, **given: Any) -> None:
     """Detect objects in IMAGES (files, folders, globs, lists of paths, datasets) or in a video.
@@ -164,18 +150,22 @@ def detect(output: Output, /, **given: Any) -> None:
     frcnn detect street.jpg --viz
     frcnn detect photos/ --json detections.json --score-threshold 0.01
     frcnn detect aerial.jpg --tile 640 --overlap 0.25 --top-k 1000
+    frcnn detect photos/ --parts found
     frcnn detect drive.mp4 --out annotated
     frcnn detect 0 --out camera --realtime --source tracked
     """
     outputs = take(DetectionOutputs, given, annotated=given["out"] if given["viz"] else None)
-    pace = take(Pace, given)
+    pace, parts = take(Pace, given), take(PartsOptions, given)
     detection = take(DetectionOptions, given)
-    chosen = DetectOptions(detection=detection, outputs=outputs, pace=pace, **given)
+    chosen = DetectOptions(detection=detection, outputs=outputs, pace=pace, parts=parts, **given)
     alone = len(chosen.images) == 1
     videos = [name for name in chosen.images if is_video(name, alone)]
     files = _checked_files(chosen, videos, output)
     check_proposals_file(chosen.proposals)
     find_model(chosen.model, chosen.runs_root)
+    if parts.parts is not None:
+        detect_in_parts(output, chosen, files)
+        return
     from frcnn_cli.engine.detection.run import detect_in_files, make_detector
     from frcnn_cli.engine.detection.videos.run import detect_in_video
     from frcnn_cli.engine.models.loaded import model_in_team
@@ -207,6 +197,8 @@ def _checked_files(chosen: DetectOptions, videos: list[str], output: Output) -> 
     if videos:
         if len(chosen.images) > 1:
             raise MisuseError(_ONE_VIDEO)
+        if chosen.parts.parts is not None or chosen.shard is not None:
+            raise MisuseError("--parts and --shard are for images: a video is processed as one.")
         for name in videos:
             check_video(name)
         return []
@@ -218,7 +210,7 @@ def _checked_files(chosen: DetectOptions, videos: list[str], output: Output) -> 
                 f"{name}: no file or folder of this name. Write several values of an option with "
                 "commas, such as --scales 480,600, and a camera as camera:0."
             )
-    files = find_images(chosen.images, allow_mismatch=True, reporter=output)
+    files = find_images(chosen.images, allow_mismatch=True, reporter=output, shard=chosen.shard)
     if chosen.viz:
         for image_id, file in files:
             reject_same_file(file, annotated_image_path(chosen.out, image_id))

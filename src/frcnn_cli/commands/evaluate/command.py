@@ -18,8 +18,10 @@ from frcnn_cli.commands.shared.detection_options import (
     split_arguments,
     take,
 )
+from frcnn_cli.commands.shared.parts import PartsOptions, parts_files, print_parts, shard
 from frcnn_cli.engine.evaluation.detections_file import check_detections
 from frcnn_cli.engine.models.store import find_model
+from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import check_writable
@@ -44,6 +46,8 @@ class EvalOptions:
     device: str
     json_path: Path | None
     save_detections: Path | None
+    shard: Shard | None
+    parts: PartsOptions
     require_map: float | None
 
 
@@ -67,8 +71,8 @@ def parse_sweep(text: str) -> tuple[int, ...]:
 @click.option(
     "--detections",
     type=options.AnyPath,
-    help="Evaluate this file instead of a model: COCO results JSON, or text files, one "
-    "per class (VOC devkit) or per image.",
+    help="Evaluate this file instead of a model: COCO results JSON, a folder of parts (`frcnn "
+    "detect --parts`), or text files, one per class (VOC devkit) or per image.",
 )
 @options.corloc
 @click.option(
@@ -92,6 +96,8 @@ def parse_sweep(text: str) -> tuple[int, ...]:
     type=options.OutputFile,
     help="Write the detections to this file, as COCO results.",
 )
+@shard
+@parts_files
 @click.option(
     "--require-map",
     type=click.FloatRange(0, 1),
@@ -110,6 +116,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     frcnn eval runs/voc2007-vgg16 voc2007 --split val --json scores.json
     frcnn eval --detections results.json voc2007
     frcnn eval --split trainval --corloc
+    frcnn eval runs/voc2007-vgg16 voc2007 --shard 2/8 --parts found
     """
     if given["detections"] is None:
         path, name = split_arguments(model, dataset, given["runs_root"], given["data_root"])
@@ -118,11 +125,19 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     else:
         path, name = None, model
     chosen = EvalOptions(
-        path, take(DataOptions, given, dataset=name), take(DetectionOptions, given), **given
+        path,
+        take(DataOptions, given, dataset=name),
+        take(DetectionOptions, given),
+        parts=take(PartsOptions, given),
+        **given,
     )
     _check(chosen)
     from frcnn_cli.engine.evaluation.proposal_sweep import sweep_proposals
-    from frcnn_cli.engine.evaluation.run import evaluate_file, evaluate_model
+    from frcnn_cli.engine.evaluation.run import (
+        detect_for_evaluation,
+        evaluate_file,
+        evaluate_model,
+    )
     from frcnn_cli.engine.models.loaded import model_in_team
 
     data = chosen.data
@@ -138,6 +153,21 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     with model_in_team(
         chosen.model, chosen.runs_root, chosen.device, chosen.detection.precision, output
     ) as (loaded, team):
+        if chosen.parts.parts is not None:
+            if team.world > 1:
+                raise MisuseError("--parts of eval is written by one process: use --shard I/N.")
+            written = detect_for_evaluation(
+                loaded,
+                data,
+                chosen.detection,
+                chosen.parts.parts,
+                chosen.parts.part_format,
+                chosen.parts.part_size,
+                chosen.shard,
+                output,
+            )
+            print_parts(output, written)
+            return
         if chosen.sweep is not None:
             sweep = sweep_proposals(loaded, data, chosen.detection, chosen.sweep, team, output)
             print_sweep(output, sweep, chosen.plot, chosen.json_path)
@@ -152,6 +182,19 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
 def _check(chosen: EvalOptions) -> None:
     """Raise an error for missing or unwritable files, before any slow import."""
     check_data(chosen.data)
+    if chosen.shard is not None and chosen.parts.parts is None:
+        raise MisuseError(
+            "--shard detects in a share of the images: add --parts FOLDER.\n"
+            "`frcnn eval --detections FOLDER` evaluates the parts of all shards."
+        )
+    results = (chosen.detections, chosen.sweep, chosen.save_detections, chosen.json_path)
+    if chosen.parts.parts is not None and (
+        any(each is not None for each in (*results, chosen.require_map)) or chosen.corloc
+    ):
+        raise MisuseError(
+            "--parts writes the detections and does not evaluate them: give it alone, then "
+            "`frcnn eval --detections FOLDER`."
+        )
     if chosen.detections is not None:
         check_detections(chosen.detections)
         return

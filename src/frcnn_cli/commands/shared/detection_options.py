@@ -186,14 +186,14 @@ _box_voting = click.option(
 )
 
 
-def _all_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+def all_of(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
     """Combine several options into one decorator; help lists them in this order."""
     return lambda command: reduce(
         lambda decorated, option: option(decorated), reversed(decorators), command
     )
 
 
-detection_options = _all_of(
+detection_options = all_of(
     options.top_k,
     max_proposals,
     nms_iou,
@@ -203,8 +203,8 @@ detection_options = _all_of(
     _no_box_regression,
     _box_voting,
 )
-box_options = _all_of(options.top_k, max_proposals, nms_iou, _no_box_regression, _box_voting)
-data_options = _all_of(
+box_options = all_of(options.top_k, max_proposals, nms_iou, _no_box_regression, _box_voting)
+data_options = all_of(
     _split,
     options.data_root,
     options.proposals,

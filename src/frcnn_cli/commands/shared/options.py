@@ -85,6 +85,9 @@ device = click.option(
     help="auto, cpu, cuda or cuda:N. auto uses a GPU if one is available.",
 )
 workers = count("--workers", show_default="one per core", help="Number of worker processes.")
+ray_workers = count(
+    "--workers", show_default="one per core", help="Number of worker processes of --engine ray."
+)
 max_pixels = count(
     "--max-pixels",
     default=MAX_PIXELS,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from frcnn_cli.engine.datasets.findings import act_on
-from frcnn_cli.engine.detection.rows import DetectionRows, shortened
+from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_images, shortened
 from frcnn_cli.engine.evaluation.detection_checks import detection_findings
 from frcnn_cli.engine.evaluation.readers.coco_results import read_coco_results
 from frcnn_cli.engine.evaluation.readers.text_results import read_text_results
+from frcnn_cli.engine.parts.files import read_part
+from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, parts_of
+from frcnn_cli.engine.parts.rows import Row
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.wording import counted
 
 
 def read_detections(
@@ -21,9 +28,9 @@ def read_detections(
 ) -> dict[str, Detections]:
     """Read the detections of a file for `dataset`, by image id, highest score first.
 
-    path: a .json file of COCO results, a folder of text files (one per class, as the VOC devkit
-        has them, or one per image), or one such file. Image ids that are not in the dataset are
-        kept unchanged.
+    path: a .json file of COCO results, a folder of parts (see parts.folder), a folder of text files
+        (one per class, as the VOC devkit has them, or one per image), or one such file. Image ids
+        that are not in the dataset are kept unchanged.
     reporter: receives warnings about boxes and scores that can hardly be right.
 
     Scores keep the precision of the file, since they decide the order of detections.
@@ -33,6 +40,8 @@ def read_detections(
     check_detections(path)
     if path.suffix.lower() == ".json":
         rows = read_coco_results(path, dataset, reporter)
+    elif (path / ABOUT_FILE).is_file():
+        rows = _read_parts(path, dataset, reporter)
     else:
         rows = read_text_results(path, dataset, reporter)
     _check(path, rows, dataset)
@@ -48,6 +57,64 @@ def check_detections(path: Path) -> None:
         raise MisuseError(
             f"{path}: file type not supported. Expected COCO results (.json) or text files (.txt, "
             "or a folder of them): one per class, as of the VOC devkit, or one per image."
+        )
+
+
+def _read_parts(path: Path, dataset: Dataset, reporter: Reporter) -> DetectionRows:
+    """The rows of all parts in a folder, as of one file.
+
+    Raises InputError for parts of proposals, of another model or with an image of another part,
+    and for a class that is not in the dataset.
+    """
+    about = About.read(path)
+    label_of_name = {name: label for label, name in enumerate(dataset.classes, start=1)}
+    if about.content != "detections" or not set(about.classes) <= label_of_name.keys():
+        unknown = [name for name in about.classes if name not in label_of_name]
+        problem = f"unknown class {unknown[0]!r}" if unknown else f"contains {about.content}"
+        raise InputError(f"{path}: {problem}; expected detections of {', '.join(dataset.classes)}")
+    labels_of = np.array([0, *(label_of_name[name] for name in about.classes)], np.int64)
+    file_of: dict[str, str] = {}
+    found: list[Row] = []
+    for file in parts_of(path, about):
+        for row in read_part(file):
+            if file_of.setdefault(row.image_id, file.name) != file.name:
+                raise InputError(
+                    f"{path}: image {shortened(row.image_id)} is in two parts, "
+                    f"{file_of[row.image_id]} and {file.name}. Remove one of them."
+                )
+            if row.labels is not None:
+                found.append(row)
+    _warn_of_missing(path, dataset, found, reporter)
+    id_of = match_images(path, [row.image_id for row in found], dataset, reporter)
+    counts = [len(row) for row in found]
+    names = np.repeat(np.arange(len(found)), counts)
+    labels = _joined([row.labels for row in found], np.int64)
+    if len(labels) and not (labels.min() >= 1 and labels.max() < len(labels_of)):
+        raise InputError(f"{path}: a label is not one of 1..{len(labels_of) - 1}")
+    image_ids, images = image_indices([row.image_id for row in found], id_of)
+    return DetectionRows(
+        image_ids,
+        images[names] if len(names) else names,
+        labels_of[labels],
+        _joined([row.scores for row in found], np.float64),
+        _joined([row.boxes for row in found], np.float64).reshape(-1, 4),
+        lambda place: f"image {shortened(found[names[place]].image_id)}",
+    )
+
+
+def _joined(arrays: Sequence[NDArray[Any] | None], dtype: type) -> NDArray[Any]:
+    flat = [array.reshape(-1) for array in arrays if array is not None]
+    return np.concatenate([*flat, np.zeros(0, dtype)]).astype(dtype, copy=False)
+
+
+def _warn_of_missing(path: Path, dataset: Dataset, rows: Sequence[Row], reporter: Reporter) -> None:
+    """Report images of the dataset without a result: their objects count as missed."""
+    missing = {image.image_id for image in dataset.images}.difference(row.image_id for row in rows)
+    if missing and len(missing) < len(dataset):
+        images_have = counted(len(missing), "image has", "images have")
+        reporter.warn(
+            f"{path}: {images_have} no result in any part, such as {min(missing)!r}. Their objects "
+            "count as missed."
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
@@ -10,6 +11,7 @@ from frcnn_cli.engine.datasets.open import open_dataset
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import trained_on
+from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -25,11 +27,13 @@ def open_images(
     others: Sequence[LoadedModel] = (),
     team: Team = ALONE,
     reporter: Reporter = SILENT,
+    shard: Shard | None = None,
 ) -> DatasetProposals:
     """Open the dataset to evaluate a model on, with its proposals; reports its name.
 
     The default is the model's own dataset. others: other models to evaluate on it.
-    In a team, the first process computes missing proposals for all. Raises MisuseError if the
+    In a team, the first process computes missing proposals for all. shard: only this part of the
+    images. Raises MisuseError if the
     classes of the dataset differ from those of a model.
     """
     name, root = _dataset_of(loaded, data)
@@ -38,6 +42,9 @@ def open_images(
     dataset = open_split(name, split, root, allow_mismatch=data.allow_mismatch, reporter=reporter)
     for model in (loaded, *others):
         check_classes(model, dataset)
+    if shard is not None:
+        kept = tuple(record for record in dataset.images if shard.holds(record.image_id))
+        dataset = replace(dataset, images=kept)
     with team.first_alone():
         return _with_proposals(loaded, dataset, root, data, reporter)
 

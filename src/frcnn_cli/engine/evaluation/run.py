@@ -6,7 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.findings import act_on
-from frcnn_cli.engine.detection.dataset import detect_with_journal, readable_images
+from frcnn_cli.engine.detection.dataset import (
+    detect_with_journal,
+    detection_identity,
+    readable_images,
+)
 from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.detection_checks import class_findings
@@ -15,6 +19,11 @@ from frcnn_cli.engine.evaluation.images import open_images, open_split
 from frcnn_cli.engine.evaluation.scores import Evaluation, evaluate
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import seen_images, warn_early
+from frcnn_cli.engine.parts.files import PartFormat
+from frcnn_cli.engine.parts.folder import About, open_folder
+from frcnn_cli.engine.parts.rows import Item, Row
+from frcnn_cli.engine.parts.run import PartsResult, errors_of
+from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 
@@ -56,6 +65,50 @@ def evaluate_model(
     return evaluation
 
 
+def detect_for_evaluation(
+    loaded: LoadedModel,
+    data: DataOptions,
+    detection: DetectionOptions,
+    folder: Path,
+    format: PartFormat,
+    size: int,
+    shard: Shard | None = None,
+    reporter: Reporter = SILENT,
+) -> PartsResult:
+    """Detect as evaluate_model does, and write the detections in parts for evaluate_file.
+
+    shard: only this part of the images. Images that cannot be read are in no part.
+    """
+    images = open_images(loaded, data, reporter=reporter, shard=shard)
+    settings = detection.for_evaluation(loaded.experiment.detect, loaded.model.architecture)
+    identity = detection_identity(loaded, settings, images.fingerprint)
+    parts = open_folder(
+        folder,
+        About("detections", identity, loaded.classes),
+        [Item(record.image_id, record.path) for record in images.dataset.images],
+        format,
+        shard,
+        size,
+    )
+    result = PartsResult(folder, reused=sum(map(parts.is_finished, parts.parts)))
+    if result.reused == len(parts.parts):
+        return result
+    detected = detect_with_journal(loaded, images, settings, reporter=reporter)
+    for part in parts.parts:
+        found = ((item, detected.detections.get(item.name)) for item in part.items)
+        rows = [
+            Row(item.name, error=f"{item.image}: cannot be read")
+            if one is None
+            else Row(item.name, one.boxes, one.scores, one.labels)
+            for item, one in found
+        ]
+        if not parts.is_finished(part):
+            parts.write(part, rows)
+            result = result.with_part(len(rows), errors_of(rows))
+    detected.journal.remove()
+    return result
+
+
 def evaluate_file(
     path: Path,
     dataset: str,
@@ -65,7 +118,7 @@ def evaluate_file(
     coco: bool = True,
     reporter: Reporter = SILENT,
 ) -> Evaluation:
-    """Evaluate a file of detections: COCO results JSON, or VOC devkit text files.
+    """Evaluate a file of detections: COCO results JSON, parts, or VOC devkit text files.
 
     The image files of the dataset may be missing. split: by default test if it is annotated,
     else val. coco: whether to compute the COCO metrics.

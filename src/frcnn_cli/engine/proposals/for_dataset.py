@@ -114,7 +114,7 @@ def given_proposals(
         )
     missing = set(match.missing)
     used = tuple(record for record in dataset.images if record.image_id not in missing)
-    if not used:
+    if not used and ids:  # a shard may have no images
         raise InputError(f"{path}: has no proposals for any image of {dataset.name}.")
     found = store_findings(replace(dataset, images=used), proposals)
     act_on(found, allow_mismatch, reporter)
@@ -159,7 +159,7 @@ def computed_proposals(
         )
     failed = dict(result.failures)
     used = tuple(record for record in dataset.images if record.image_id not in failed)
-    if not used:
+    if not used and files:
         raise InputError(
             f"{dataset.name}: none of its images can be read.\n{result.failures[0][1]}"
         )

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import itertools
 import os
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits
@@ -17,8 +16,11 @@ from frcnn_cli.engine.datasets.listing import is_image, skipped_files
 from frcnn_cli.engine.datasets.open import open_splits
 from frcnn_cli.engine.datasets.readers.voc_lists import VocLists
 from frcnn_cli.engine.datasets.text_files import read_lines, without_column
+from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.archives.contents import images_in_archives
+from frcnn_proposals.archives.tar import is_archive
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import is_writable
 from frcnn_proposals.folders import files_below
@@ -28,34 +30,12 @@ from frcnn_proposals.image_ids import (
     path_where_repeated,
     paths_below,
     repeated_ids,
+    without_suffix,
 )
 from frcnn_proposals.images import SUFFIXES, image_size
-from frcnn_proposals.reading import read_text
+from frcnn_proposals.reading import text_lines
 
 _LISTS = (".txt", ".lst", ".list")
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Part `index` (from 1) of `count`.
-
-    The part of an image depends only on its id, so that all machines agree on the parts.
-    """
-
-    index: int
-    count: int
-
-    @classmethod
-    def parse(cls, text: str) -> Shard:
-        """Parse "2/8". Raises MisuseError for anything else."""
-        match = re.fullmatch(r"(\d{1,6})/(\d{1,6})", text)
-        if not match or not 1 <= int(match[1]) <= int(match[2]):
-            raise MisuseError(f"--shard must be I/N, from 1/N to N/N, not {text!r}")
-        return cls(int(match[1]), int(match[2]))
-
-    def holds(self, image_id: str) -> bool:
-        digest = hashlib.sha256(image_id.encode()).digest()
-        return int.from_bytes(digest[:8], "big") % self.count == self.index - 1
 
 
 def find_images(
@@ -64,21 +44,32 @@ def find_images(
     split: str | None = None,
     allow_mismatch: bool = False,
     reporter: Reporter = SILENT,
+    shard: Shard | None = None,
 ) -> list[ImageFile]:
     """The images of `inputs` with their ids, in order.
 
     An input is an image, a folder (searched with its sub-folders), a glob, a text file with one
-    path per line, or the name or path of a dataset: all of its splits, or only `split`.
+    path per line, a tar archive or a pattern of them (shards/{000..999}.tar), or the name or path
+    of a dataset: all of its splits, or only `split`.
     The id is the file name without suffix; for a folder, preceded by the sub-folders; for a
     dataset, the dataset's own id. Where these are equal for different images, the ids are longer:
     for images, globs and lists the path below their folder; with the suffix, if nothing else
     differs; with the name of the input before it, if inputs repeat ids. An image in several
     inputs is used once, with its first id. allow_mismatch: accept a faulty dataset (see
-    open_dataset). Files in a folder that are not images are reported as a warning.
-    Raises MisuseError if an input has no images, InputError if two images have the same id.
+    open_dataset). shard: only this part, chosen by the shortest ids while the inputs are read, so
+    that memory holds no more. Files in a folder that are not images are reported as a warning.
+    Raises MisuseError if an input has no images (a shard may have none), InputError if two images
+    have the same id.
     """
-    found = (_images_of(text, data_root, split, allow_mismatch, reporter) for text in inputs)
     groups: list[_Group] = []
+    archives = [text for text in inputs if is_archive(text)]
+    if archives:
+        images, repeated = images_in_archives(archives, partial(_is_in, shard))
+        groups.append(_Group(archives[0], images, has_paths=False))
+        if repeated is not None:
+            reporter.warn(f"Skipped: {repeated}.")
+    others = (text for text in inputs if not is_archive(text))
+    found = (_images_of(text, data_root, split, allow_mismatch, reporter, shard) for text in others)
     for is_file, grouped in itertools.groupby(found, lambda group: group.is_file):
         several = list(grouped)
         groups += [_Group.of_files(several)] if is_file else several
@@ -159,37 +150,50 @@ def _images_of(
     split: str | None,
     allow_mismatch: bool,
     reporter: Reporter,
+    shard: Shard | None,
 ) -> _Group:
     path = Path(text)
     if path.is_dir() and not layouts_in(path):
-        return _in_folder(text, reporter)
+        return _in_folder(text, reporter, shard)
     if path.is_file() and path.suffix.lower() in _LISTS:
-        paths = list(_in_list(path))
-        return _Group(str(path.parent), {file: Path(file).stem for file in paths})
+        return _Group(str(path.parent), _by_stem(_in_list(path), shard))
     if path.is_file() and path.suffix.lower() != ".json":
-        return _Group(str(path.parent), {text: path.stem}, is_file=True)
+        return _Group(str(path.parent), _by_stem([text], shard), is_file=True)
     if not path.exists() and any(mark in text for mark in "*?["):
-        return _in_glob(text)
+        return _in_glob(text, shard)
     images = _in_dataset(text, data_root, split, allow_mismatch, reporter)
-    return _Group(text, {file: image_id for image_id, file in images}, has_paths=False)
+    ids = {file: image_id for image_id, file in images if _is_in(shard, image_id)}
+    return _Group(text, ids, has_paths=False)
 
 
-def _in_folder(folder: str, reporter: Reporter) -> _Group:
+def _is_in(shard: Shard | None, image_id: str) -> bool:
+    return shard is None or shard.holds(image_id)
+
+
+def _by_stem(paths: Iterable[str], shard: Shard | None) -> dict[str, str]:
+    """The images of the shard by path, with the names of the files without suffix as ids."""
+    stems = ((path, Path(path).stem) for path in paths)
+    return {path: stem for path, stem in stems if _is_in(shard, stem)}
+
+
+def _in_folder(folder: str, reporter: Reporter, shard: Shard | None) -> _Group:
     files = files_below(folder)
     paths = list(filter(is_image, files))
     if not paths:
         raise MisuseError(f"{folder}: contains no images ({', '.join(sorted(SUFFIXES))})")
     if (skipped := skipped_files(folder, files)) is not None:
         reporter.warn(f"{folder}: {skipped}.")
-    ids = ids_of_paths([os.path.relpath(path, folder).replace(os.sep, "/") for path in paths])
-    return _Group(folder, dict(zip(paths, ids, strict=True)))
+    below = {path: os.path.relpath(path, folder).replace(os.sep, "/") for path in paths}
+    if shard is not None:
+        below = {path: name for path, name in below.items() if shard.holds(without_suffix(name))}
+    return _Group(folder, dict(zip(below, ids_of_paths([*below.values()]), strict=True)))
 
 
 def _in_list(path: Path) -> Iterator[str]:
     """Paths are relative to the folder of the list; empty lines and # comments are skipped."""
     count = 0
     try:
-        for line in map(str.strip, read_text(path).split("\n")):
+        for line in map(str.strip, text_lines(path)):
             if line and not line.startswith("#"):
                 if "\0" in line:
                     raise InputError(f"{path}: {line[:100]!r} is not a valid file name")
@@ -201,12 +205,12 @@ def _in_list(path: Path) -> Iterator[str]:
         raise MisuseError(f"{path}: lists no images; expected one path per line")
 
 
-def _in_glob(pattern: str) -> _Group:
+def _in_glob(pattern: str, shard: Shard | None) -> _Group:
     found = [path for path in sorted(glob.glob(pattern, recursive=True)) if os.path.isfile(path)]
     if not found:
         raise MisuseError(f"{pattern}: matches no files")
     fixed = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts)
-    return _Group(str(Path(*fixed)), {path: Path(path).stem for path in found})
+    return _Group(str(Path(*fixed)), _by_stem(found, shard))
 
 
 def _in_dataset(

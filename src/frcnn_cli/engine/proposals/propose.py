@@ -11,7 +11,8 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import ALONE, Team
-from frcnn_cli.engine.proposals.inputs import Shard, find_images
+from frcnn_cli.engine.parts.shard import Shard
+from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.proposals.run import (
     ImageFile,
     ProposeProgress,
@@ -57,9 +58,7 @@ def propose(
     """
     if out is not None:
         check_store_name(out)
-    files = find_images(inputs, data_root, split, allow_mismatch, reporter)
-    if shard is not None:
-        files = [(image_id, path) for image_id, path in files if shard.holds(image_id)]
+    files = find_images(inputs, data_root, split, allow_mismatch, reporter, shard)
     out = out or default_store(inputs[0], shard)
     if not replace:
         _check_nothing_is_lost(out, files, source)
@@ -125,7 +124,7 @@ def default_store(first: str, shard: Shard | None = None) -> Path:
     """The path of a store in the current folder, named after the first input and the shard."""
     name = Path(first).resolve().stem if Path(first).exists() else first
     name = "".join(letter if letter.isalnum() or letter in "._+-" else "_" for letter in name)
-    suffix = "" if shard is None else f"-{shard.index}of{shard.count}"
+    suffix = "" if shard is None else f"-{shard.label}"
     return Path(f"{name.strip('._') or 'images'}{suffix}.proposals")
 
 

@@ -1,0 +1,1 @@
+"""Archives of images, which are read without being unpacked."""

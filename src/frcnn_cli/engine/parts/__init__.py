@@ -1,0 +1,1 @@
+"""Images and results as rows, and results in files that are complete or absent."""

@@ -1,0 +1,205 @@
+"""A folder of parts: what is to be written there, and what is there already.
+
+A part has the results of some images. Its name depends only on the work: on what the results depend
+on, on the shard, and on the ids of its images. So every process that resumes the work, by any
+engine, finds the parts that another one has finished.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import orjson
+
+from frcnn_cli.engine.parts.files import (
+    PartFormat,
+    check_format,
+    damaged,
+    is_complete,
+    write_part,
+)
+from frcnn_cli.engine.parts.rows import Item, Row
+from frcnn_cli.engine.parts.shard import Shard
+from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.files import check_writable, whole_file
+from frcnn_proposals.reading import read_utf8
+from frcnn_proposals.wording import first_of
+
+ABOUT_FILE = "parts.json"
+DEFAULT_SIZE = 500  # images of a part
+_FORMAT = "frcnn parts 1"
+_NAME = re.compile(r"part-([0-9a-f]{8})-(\d+of\d+)-\d{6,}-[0-9a-f]{8}\.(parquet|jsonl)")
+_ANOTHER = "Choose another folder."
+
+
+@dataclass(frozen=True)
+class About:
+    """What the results of a folder are.
+
+    content: detections or proposals. classes: of the labels 1..K. identity: JSON values that the
+    results depend on.
+    """
+
+    content: str
+    identity: Mapping[str, Any]
+    classes: Sequence[str] = ()
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    def to_json(self) -> bytes:
+        """The content of the file ABOUT_FILE."""
+        values = {"format": _FORMAT, **asdict(self)}
+        return orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n"
+
+    @classmethod
+    def read(cls, folder: Path) -> Self:
+        """What the results in a folder are. Raises InputError for another file of this name."""
+        path = folder / ABOUT_FILE
+        try:
+            values = orjson.loads(read_utf8(path))
+            if values.pop("format") != _FORMAT:
+                raise ValueError("format")
+            return cls(
+                str(values["content"]), dict(values["identity"]), tuple(map(str, values["classes"]))
+            )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise InputError(f"{path}: does not describe parts of frcnn. {_ANOTHER}") from error
+
+
+class Part(NamedTuple):
+    """Images whose results are in one file."""
+
+    name: str
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True)
+class PartFolder:
+    """The parts of some work. path: the folder; parts: all of them, finished or not."""
+
+    path: Path
+    parts: tuple[Part, ...]
+
+    def is_finished(self, part: Part) -> bool:
+        return (self.path / part.name).exists()
+
+    def write(self, part: Part, rows: Sequence[Row]) -> None:
+        """Write a part, unless another process has finished the same one meanwhile."""
+        path = self.path / part.name
+        try:
+            write_part(path, rows)
+        except InputError:
+            if not path.exists():
+                raise
+        # Of processes that were killed while they wrote this part.
+        for left in self.path.glob(f".{glob.escape(part.name[:50])}.*.partial"):
+            left.unlink(missing_ok=True)
+
+
+def open_folder(
+    path: Path,
+    about: About,
+    items: Sequence[Item],
+    format: PartFormat,
+    shard: Shard | None = None,
+    size: int = DEFAULT_SIZE,
+) -> PartFolder:
+    """Divide `items` into parts of up to `size` images, and prepare the folder for them.
+
+    shard: which share of all images these are; None is all of them. Raises MisuseError, before
+    anything is written, if the folder contains results of something else: of another model, of
+    other images, in another format, or divided otherwise. Raises InputError for a damaged part.
+    """
+    check_format(format)
+    check_writable(path / ABOUT_FILE)
+    share = (shard or Shard(1, 1)).label
+    start = f"part-{about.digest[:8]}-{share}-"
+    parts = []
+    for number, first in enumerate(range(0, len(items), size)):
+        chosen = tuple(items[first : first + size])
+        ids = hashlib.sha256(about.digest.encode())
+        for item in chosen:
+            ids.update(item.name.encode() + b"\0")
+        parts.append(Part(f"{start}{number:06d}-{ids.hexdigest()[:8]}.{format}", chosen))
+    folder = PartFolder(path, tuple(parts))
+    _check(folder, about, format, share)
+    if not (path / ABOUT_FILE).exists():
+        # Another machine may write the same file at the same time.
+        with suppress(InputError), whole_file(path / ABOUT_FILE, replaces=False) as file:
+            file.write(about.to_json())
+    _check_about(path, about)
+    return folder
+
+
+def parts_of(path: Path, about: About) -> list[Path]:
+    """The finished parts in a folder, in order of their names.
+
+    Raises InputError if there is none, or if one has results of something else.
+    """
+    files = part_files(path)
+    if not files:
+        raise InputError(f"{path}: contains no finished parts.")
+    for file in files:
+        if not file.name.startswith(f"part-{about.digest[:8]}-"):
+            raise InputError(f"{file}: this part is of another model, source or setting.")
+    return files
+
+
+def part_files(path: Path) -> list[Path]:
+    """The finished parts in a folder, in order of their names."""
+    if not path.is_dir():
+        return []
+    return sorted(file for file in path.iterdir() if _NAME.fullmatch(file.name))
+
+
+def _check(folder: PartFolder, about: About, format: PartFormat, share: str) -> None:
+    path = folder.path
+    found = part_files(path)
+    if (path / ABOUT_FILE).exists():
+        _check_about(path, about)
+    elif found:
+        raise MisuseError(f"{path}: contains parts, but no {ABOUT_FILE}. {_ANOTHER}")
+    planned = {part.name for part in folder.parts}
+    for file in found:
+        match = _NAME.fullmatch(file.name)
+        assert match is not None
+        digest, other, suffix = match.groups()
+        if digest != about.digest[:8]:
+            problem = "is of another model, source or setting"
+        elif other.partition("of")[2] != share.partition("of")[2]:
+            problem = f"is of --shard {other.replace('of', '/')}, another division of the images"
+        elif suffix != format:
+            problem = f"is not of --format {format}"
+        elif other == share and file.name not in planned:
+            problem = "has other images, or as many as another --part-size"
+        elif not is_complete(file):
+            raise damaged(file, "its end is missing")
+        else:
+            continue
+        raise MisuseError(f"{file}: this part {problem}. {_ANOTHER}")
+
+
+def _check_about(path: Path, about: About) -> None:
+    """Raise MisuseError if the folder is for other results."""
+    stored = About.read(path)
+    if stored.to_json() == about.to_json():
+        return
+    if stored.content != about.content:
+        differing = [f"content: {stored.content}"]
+    else:
+        names = sorted({*stored.identity, *about.identity})
+        wanted = orjson.loads(about.to_json())["identity"]
+        differing = [name for name in names if stored.identity.get(name) != wanted.get(name)]
+    raise MisuseError(
+        f"{path}: contains results that differ in {first_of(differing or ['classes'], 5)}. "
+        f"{_ANOTHER}"
+    )

@@ -1,0 +1,181 @@
+"""Write the missing parts of a folder by Ray Data, in worker processes of a cluster.
+
+Each part is one task. Ray runs the task of a lost worker again, so that it costs its part alone.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from frcnn_cli.engine.distributed.devices import usable_cores
+from frcnn_cli.engine.parts.folder import Part, PartFolder
+from frcnn_cli.engine.parts.rows import Item, RowFunction
+from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.errors import Error, InputError, MisuseError, reason
+
+_CAUSES = 10  # of an error, one in another
+_STARTS = 3  # of a cluster on this machine: Ray gives a busy one 30 seconds
+_SECONDS_TO_CONNECT = 10.0
+_TRIES = 3  # of a part whose worker is lost, after the first
+
+
+def check_ray() -> None:
+    """Raise MisuseError if Ray Data is not installed."""
+    if find_spec("ray") is None or find_spec("pyarrow") is None:
+        raise MisuseError("--engine ray needs Ray Data: pip install '.[ray]'.")
+
+
+def write_parts_on_ray(
+    function: RowFunction,
+    folder: PartFolder,
+    description: str,
+    address: str | None = None,
+    workers: int | None = None,
+    gpus: int = 0,
+    reporter: Reporter = SILENT,
+) -> PartsResult:
+    """Write the parts that are missing by worker processes of a cluster.
+
+    address: of a running cluster; None starts one on this machine and ends it. workers: number of
+    processes, which share the cores of the cluster; None is one per core. gpus: of each worker.
+    `function`, the images and the folder have to be readable on every machine by the same paths.
+    Raises InputError if a worker is lost again and again, or cannot write.
+    """
+    check_ray()
+    with (
+        missing_parts(folder, folder.parts, description, reporter) as (missing, advance),
+        _cluster(address) as cores,
+    ):
+        import ray
+
+        result = PartsResult(folder.path, reused=len(folder.parts) - len(missing))
+        if not missing:
+            return result
+        count = min(workers or cores, len(missing))
+        data = ray.data.from_items(
+            [_to_row(part) for part in missing], override_num_blocks=len(missing)
+        ).map(
+            _Writer,
+            fn_constructor_args=(function, str(folder.path.resolve()), os.getcwd()),
+            compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1),
+            num_cpus=max(1, cores // (workers or cores)),
+            num_gpus=gpus,
+            ray_remote_args_fn=lambda: {"max_task_retries": _TRIES},
+        )
+        with _causes_raised():
+            for row in data.iter_rows():
+                result = result.with_part(int(row["images"]), json.loads(row["errors"]))
+                advance(int(row["images"]), "")
+        return result
+
+
+class _Writer:
+    """A function in a worker that writes one part."""
+
+    def __init__(self, function: RowFunction, folder: str, current: str) -> None:
+        self._function, self._folder = function, PartFolder(Path(folder), ())
+        # Paths, also those in messages, are those of one process.
+        with suppress(OSError):
+            os.chdir(current)
+
+    def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
+        items = zip(row["ids"], row["paths"], strict=True)
+        part = Part(row["name"], tuple(Item(str(name), str(path)) for name, path in items))
+        if self._folder.is_finished(part):  # by a worker that was lost afterwards
+            return {"images": len(part.items), "errors": "[]"}
+        rows = list(self._function.rows(part.items))
+        self._folder.write(part, rows)
+        return {"images": len(rows), "errors": json.dumps(errors_of(rows))}
+
+
+def _to_row(part: Part) -> dict[str, Any]:
+    """The part as Ray sends it."""
+    return {
+        "name": part.name,
+        "ids": [item.name for item in part.items],
+        "paths": [str(item.image) for item in part.items],
+    }
+
+
+@contextmanager
+def _cluster(address: str | None) -> Iterator[int]:
+    """Connect to a cluster, and yield the number of its cores."""
+    # One harmless line of Ray Data's own about each worker; Ray's log files have all of them.
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+    import ray
+    from ray.data import DataContext
+
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    # Of ray_remote_args_fn, which Ray 2.64 removes; setup.cfg asks for an older one.
+    warnings.filterwarnings("ignore", module="frcnn_cli.engine.parts.ray_cluster")
+    is_own = not ray.is_initialized()
+    if is_own:
+        own: dict[str, Any] = (
+            {
+                "num_cpus": usable_cores(),
+                "include_dashboard": False,
+                "_node_ip_address": "127.0.0.1",
+            }
+            if address is None
+            else {}
+        )
+        _connect(address, own)
+    DataContext.get_current().enable_progress_bars = False
+    try:
+        yield max(1, int(ray.cluster_resources().get("CPU", 1)))
+    finally:
+        if is_own:
+            ray.shutdown()
+
+
+def _connect(address: str | None, own: dict[str, Any]) -> None:
+    """Connect to a cluster, or start one. Raises InputError if there is none."""
+    import ray
+
+    for left in reversed(range(_STARTS if address is None else 1)):
+        try:
+            _check_reachable(address)
+            ray.init(address or "local", logging_level="error", log_to_driver=False, **own)
+            return
+        except Exception as error:  # Ray raises it as such if a process takes long to start
+            ray.shutdown()
+            if left == 0:
+                where = "on this machine" if address is None else f"at {address}"
+                raise InputError(f"No Ray cluster {where} ({reason(error)}).") from error
+
+
+def _check_reachable(address: str | None) -> None:
+    """Raise OSError if nothing listens at HOST:PORT, for which Ray waits for a very long time."""
+    host, _, port = (address or "").removeprefix("ray://").partition(":")
+    if port.isdecimal():
+        socket.create_connection((host, int(port)), _SECONDS_TO_CONNECT).close()
+
+
+@contextmanager
+def _causes_raised() -> Iterator[None]:
+    """Raise the error that a worker raised, or InputError for a worker that is lost."""
+    from ray.exceptions import RayError
+
+    try:
+        yield
+    except RayError as error:
+        cause: BaseException | None = error
+        for _ in range(_CAUSES):
+            # Ray's own errors also inherit from what the worker raised.
+            if isinstance(cause, Error) and not isinstance(cause, RayError):
+                raise cause from None
+            cause = getattr(cause, "cause", None) or getattr(cause, "__cause__", None)
+        raise InputError(
+            f"Ray could not finish ({reason(error)}).\n"
+            "Finished parts are saved: run the same command to resume."
+        ) from error

@@ -1,0 +1,248 @@
+"""Parts of results: complete or absent, found again by name, and never mixed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from reporters import RecordingReporter
+
+from frcnn_cli.engine.distributed.team import Team
+from frcnn_cli.engine.parts.files import read_part, write_part
+from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, PartFolder, open_folder, part_files
+from frcnn_cli.engine.parts.rows import Item, Row
+from frcnn_cli.engine.parts.run import write_parts
+from frcnn_cli.engine.parts.shard import Shard
+from frcnn_proposals.errors import InputError, MisuseError
+
+ABOUT = About("detections", {"model": "a", "settings": {"top_k": 3, "scales": (1, 2)}}, ("cat",))
+ITEMS = [Item(f"i{number}", f"{number}.jpg") for number in range(7)]
+
+
+class Numbers:
+    """A function that counts the images that it gets; the seventh fails."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
+        for item in items:
+            self.seen.append(item.name)
+            yield row_of(item.name)
+
+
+def row_of(name: str) -> Row:
+    if name == "i6":
+        return Row(name, error=f"{name}: too bad")
+    rng = np.random.default_rng(int(name[1:]))
+    count = int(name[1:]) % 3
+    boxes, scores = rng.random((count, 4), np.float32), rng.random(count, np.float32)
+    return Row(name, boxes, scores, np.ones(count, np.int64))
+
+
+def equal(first: Row, second: Row) -> bool:
+    return all(
+        np.array_equal(one, two) and getattr(one, "dtype", None) == getattr(two, "dtype", None)
+        if isinstance(one, np.ndarray)
+        else one == two
+        for one, two in zip(first.values.values(), second.values.values(), strict=True)
+    )
+
+
+def names(folder: PartFolder) -> list[str]:
+    return [part.name for part in folder.parts]
+
+
+def opened(path: Path, about: About = ABOUT, items: list[Item] = ITEMS, **more: object):
+    return open_folder(path, about, items, **{"format": "jsonl", "size": 3, **more})
+
+
+@pytest.fixture(params=["jsonl", "parquet"])
+def kind(request: pytest.FixtureRequest) -> str:
+    if request.param == "parquet":
+        pytest.importorskip("pyarrow")
+    return request.param
+
+
+def test_a_part_is_read_as_it_was_written(kind: str, tmp_path: Path) -> None:
+    rows = [row_of(item.name) for item in ITEMS]
+    rows.append(Row("boxes only", np.array([[0.1, 2, 3, 4]], np.float32), None, None))
+    path = tmp_path / f"a.{kind}"
+    write_part(path, rows)
+    found = read_part(path)
+    assert len(found) == len(rows)
+    assert all(map(equal, found, rows))
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="exists"):
+        write_part(path, rows[:1])
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_part_without_images(kind: str, tmp_path: Path) -> None:
+    write_part(tmp_path / f"a.{kind}", [])
+    assert read_part(tmp_path / f"a.{kind}") == []
+
+
+def test_parquet_is_for_every_reader(tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = [row_of(item.name) for item in ITEMS]
+    write_part(tmp_path / "a.parquet", rows)
+    table = parquet.read_table(tmp_path / "a.parquet")
+    assert [str(field.type) for field in table.schema] == [
+        "string", "list<element: list<element: float>>", "list<element: float>",
+        "list<element: int64>", "string",
+    ]  # fmt: skip
+    assert table.to_pylist()[2]["boxes"] == rows[2].boxes.tolist()
+    assert table.to_pylist()[6]["boxes"] is None
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", b'{"id": 3}\n', b"PAR1 PAR1", b"[]\n"])
+def test_a_damaged_part_is_named(content: bytes, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"a.{kind}"
+    path.write_bytes(content)
+    if content or kind == "parquet":
+        with pytest.raises(InputError, match=rf"a\.{kind}: is not a readable part"):
+            read_part(path)
+    write_part(tmp_path / f"b.{kind}", [row_of("i1"), row_of("i2")])
+    whole = (tmp_path / f"b.{kind}").read_bytes()
+    path.write_bytes(whole[: len(whole) - 9])
+    with pytest.raises(InputError, match="not a readable part"):
+        read_part(path)
+
+
+def test_finished_parts_are_skipped_by_any_number_of_processes(kind: str, tmp_path: Path) -> None:
+    function, reporter = Numbers(), RecordingReporter()
+    folder = opened(tmp_path / "out", format=kind)
+    first = write_parts(function, folder, "", Team(1, 2), reporter)
+    assert function.seen == ["i3", "i4", "i5"]
+    assert (first.written, first.images, first.failed) == (1, 3, 0)
+    stamp = os.stat(tmp_path / "out" / names(folder)[1]).st_mtime_ns
+    result = write_parts(function, opened(tmp_path / "out", format=kind), "", reporter=reporter)
+    assert function.seen == ["i3", "i4", "i5", "i0", "i1", "i2", "i6"]
+    assert (result.written, result.reused, result.images, result.failed) == (2, 1, 4, 1)
+    assert result.messages == ("i6: too bad",)
+    assert reporter.counts[-1] == (7, 7)
+    assert os.stat(tmp_path / "out" / names(folder)[1]).st_mtime_ns == stamp
+    assert [path.name for path in part_files(tmp_path / "out")] == names(folder)
+    rows = [row for path in part_files(tmp_path / "out") for row in read_part(path)]
+    assert all(map(equal, rows, [row_of(item.name) for item in ITEMS]))
+    assert write_parts(function, folder, "").written == 0
+
+
+def test_ctrl_c_keeps_finished_parts(tmp_path: Path) -> None:
+    def interrupt() -> None:
+        if len(reporter.counts) == 5:
+            raise KeyboardInterrupt
+
+    reporter = RecordingReporter(interrupt)
+    folder = opened(tmp_path)
+    with pytest.raises(KeyboardInterrupt):
+        write_parts(Numbers(), folder, "", reporter=reporter)
+    assert reporter.notes == ["Finished parts are saved: run the same command to resume."]
+    assert [path.name for path in part_files(tmp_path)] == names(folder)[:1]
+
+
+def test_shards_share_a_folder(tmp_path: Path) -> None:
+    for index in (1, 2):
+        items = [item for item in ITEMS if Shard(index, 2).holds(item.name)]
+        write_parts(Numbers(), opened(tmp_path, items=items, shard=Shard(index, 2)), "")
+    found = [row.image_id for path in part_files(tmp_path) for row in read_part(path)]
+    assert sorted(found) == [item.name for item in ITEMS]
+    assert len(set(found)) == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"about": About("detections", {"model": "b", "settings": ABOUT.identity["settings"]},
+                         ("cat",))}, "differ in model"),
+        ({"about": About("detections", ABOUT.identity, ("dog",))}, "differ in classes"),
+        ({"about": About("proposals", ABOUT.identity)}, "differ in content: detections"),
+        ({"items": ITEMS[1:]}, "other images"),
+        ({"size": 4}, "another --part-size"),
+        ({"shard": Shard(1, 2)}, "is of --shard 1/1"),
+        ({"format": "parquet"}, "not of --format parquet"),
+    ],
+)  # fmt: skip
+def test_parts_of_something_else_are_rejected_before_the_work(
+    changes: dict[str, object], message: str, tmp_path: Path
+) -> None:
+    if changes.get("format") == "parquet":
+        pytest.importorskip("pyarrow")
+    write_parts(Numbers(), opened(tmp_path), "")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(MisuseError, match=message):
+        opened(tmp_path, **changes)
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_part_that_was_copied_from_another_folder(tmp_path: Path) -> None:
+    other = About("detections", {"model": "b"}, ("cat",))
+    write_parts(Numbers(), opened(tmp_path / "b", other), "")
+    copied = part_files(tmp_path / "b")[0]
+    opened(tmp_path / "a")
+    copied.rename(tmp_path / "a" / copied.name)
+    with pytest.raises(MisuseError, match=rf"{copied.name}: this part is of another model"):
+        opened(tmp_path / "a")
+    (tmp_path / "a" / ABOUT_FILE).unlink()
+    with pytest.raises(MisuseError, match=r"contains parts, but no parts\.json"):
+        opened(tmp_path / "a")
+
+
+def test_a_cut_part_and_a_strange_description(tmp_path: Path) -> None:
+    folder = opened(tmp_path)
+    write_parts(Numbers(), folder, "")
+    last = tmp_path / names(folder)[-1]
+    last.write_bytes(last.read_bytes()[:-5])
+    with pytest.raises(InputError, match=rf"{last.name}: .*its end is missing"):
+        opened(tmp_path)
+    last.unlink()
+    assert write_parts(Numbers(), opened(tmp_path), "").written == 1
+    for content in ("", "[]", "{}", '{"format": "frcnn parts 1"}', '{"format": 3}'):
+        (tmp_path / ABOUT_FILE).write_text(content)
+        with pytest.raises(InputError, match=r"parts\.json: does not describe parts"):
+            opened(tmp_path)
+
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from test_part_folder import Numbers, opened
+from frcnn_cli.engine.parts.run import write_parts
+fsync, left = os.fsync, [{left}]
+def killing(handle):
+    left[0] -= 1
+    if left[0] == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+    fsync(handle)
+os.fsync = killing
+write_parts(Numbers(), opened(Path({path!r})), "")
+"""
+
+
+@pytest.mark.parametrize("left", [1, 2, 3, 4, 5, 6])
+def test_killed_while_it_writes(left: int, tmp_path: Path) -> None:
+    """SIGKILL at each fsync: of the description, of each part, and of the folder after each."""
+    here = Path(__file__).parent
+    code = _KILLED.format(left=left, path=str(tmp_path / "out"))
+    path = os.pathsep.join([str(here), str(here.parents[1] / "helpers"), *sys.path])
+    child = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, check=False
+    )
+    assert child.returncode == -signal.SIGKILL
+    written = part_files(tmp_path / "out")
+    rows = [row for part in written for row in read_part(part)]
+    assert all(map(equal, rows, [row_of(item.name) for item in ITEMS]))
+    function = Numbers()
+    result = write_parts(function, opened(tmp_path / "out"), "")
+    assert (result.written, result.reused) == (3 - len(written), len(written))
+    assert not set(function.seen) & {row.image_id for row in rows}
+    left_over = [path.name for path in (tmp_path / "out").iterdir() if path.suffix == ".partial"]
+    assert all("parts.json" in name for name in left_over)
