@@ -39,8 +39,7 @@ if TYPE_CHECKING:
 class Detector:
     """A model and its detection settings; create it with `Detector.load`.
 
-    Several threads may use one detector at the same time. It pickles as its path and settings:
-    another process loads the weights at first use.
+    Several threads may use it at once. It pickles as its path and settings, without the weights.
 
     path: of the model file. options: changes to the model's own settings. device: auto, cpu, cuda
     or cuda:N. proposals: a proposal file. source: computes proposals if none are given; None is the
