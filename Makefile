@@ -7,7 +7,7 @@
 #                     which it installs
 # make results-quick  run the shortest comparison of docs/results.md, on the VOC data in FRCNN_DATA:
 #                     half an hour
-# make results        run four comparisons of docs/results.md three times as long, with two seeds: hours
+# make results        run four comparisons of docs/results.md with 3,000 iterations and two seeds: hours
 # make results-others run the other comparisons of docs/results.md: hours
 # make pictures       draw the detections of MODEL on the photographs of the README
 # make results-pictures  draw the pictures of docs/results.md with MODEL, on the VOC data in FRCNN_DATA

@@ -57,7 +57,7 @@ def main(folder: Path) -> None:
 def row(title: str, path: Path, first: Path, base: DetectionTable, dataset: Dataset) -> str:
     """The line of one result; the interval is of its 11-point mAP minus that of the base.
 
-    Results on a part of the images, with proposals for no more, have none.
+    Results on fewer images than the base, because of missing proposals, have no interval.
     """
     result, of_base = (json.loads(file.read_text()) for file in (path, first))
     averages, images = result["voc"], result["counts"]["images"]
@@ -74,7 +74,7 @@ def row(title: str, path: Path, first: Path, base: DetectionTable, dataset: Data
 
 
 def detections(results: Path, dataset: Dataset) -> DetectionTable:
-    """The detections that were saved beside a file of results."""
+    """The detections that were saved next to a file of results."""
     found = read_detections(results.with_suffix(".detections.json"), dataset)
     return detection_table(dataset, found)
 
