@@ -25,8 +25,8 @@ def whole_file(path: Path, replaces: bool = True) -> Iterator[BinaryIO]:
     """A temporary file next to `path`, which is renamed to `path` if the block succeeds.
 
     If `path` is a link, its target is written. replaces: False keeps an existing file, which is
-    then an InputError. Raises InputError, which names the file, if it
-    cannot be written or is a pipe or a device, which the rename would replace.
+    then an error. Raises InputError, which names the file, if it cannot be written or is a pipe or
+    a device, which the rename would replace.
     """
     name = None
     try:
@@ -53,7 +53,7 @@ def whole_file(path: Path, replaces: bool = True) -> Iterator[BinaryIO]:
 
 
 def _rename_new(name: str, target: Path) -> None:
-    """Rename a file, but raise OSError if `target` exists: also if it was created meanwhile."""
+    """Rename a file, but raise OSError if `target` exists, even if it was just created."""
     try:
         os.link(name, target)
     except OSError as error:

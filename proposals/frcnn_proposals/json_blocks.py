@@ -1,4 +1,4 @@
-"""The entries of a JSON file of detections in blocks: all of its objects may exceed the memory."""
+"""Read a JSON file of detections in blocks: all entries at once may not fit into memory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.reading import open_file, read_utf8
 
 _BLOCK = 1 << 18
-# An object within an entry can end last in a block. There are few of these in an entry.
+# The last brace in a block can be that of an object within an entry; an entry has few of these.
 _ENDS_TRIED = 8
 
 
@@ -60,7 +60,7 @@ class ResultsFile:
         except OSError as error:
             raise _unreadable(self.path, error) from error
         except orjson.JSONDecodeError:
-            # Its position is that in a block: the whole file has the position of the fault.
+            # It has the position in a block; loading the whole file raises it with the right one.
             yield _loaded(self.path)[count:]
 
 

@@ -40,7 +40,8 @@ def images_in_archives(
     message = None
     if repeated:
         images_have = counted(len(repeated), "image has", "images have")
-        message = f"{images_have} an id that another archive has: {first_of(repeated, _NAMED)}"
+        named = first_of(repeated, _NAMED)
+        message = f"{images_have} an id that is also in another archive: {named}"
     return {path: image_id for image_id, path in path_of.items()}, message
 
 

@@ -142,7 +142,7 @@ def _end_problem(file: BinaryIO, end: int) -> str | None:
     block = file.read(_BLOCK)
     if block == bytes(_BLOCK):
         return None
-    return "is cut" if len(block) < _BLOCK else "is damaged"
+    return "is truncated" if len(block) < _BLOCK else "is damaged"
 
 
 def _kind(file: BinaryIO) -> str:

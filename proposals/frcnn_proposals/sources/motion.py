@@ -18,7 +18,7 @@ _LONGER_SIDE = 320  # of the grey image in which corners are followed
 _MOST_CORNERS, _LEAST_QUALITY, _CORNER_DISTANCE = 300, 0.01, 6
 _WINDOW, _LEVELS = (15, 15), 3  # corners are found again up to about 60 pixels away
 _FARTHEST = 1.5  # pixels between a corner and where the motion of the picture puts it
-_FEWEST_CORNERS, _FEWEST_PART = 10, 0.4  # fewer corners that agree on a motion are another scene
+_FEWEST_CORNERS, _FEWEST_PART = 10, 0.4  # that agree on a motion; with fewer, it is another scene
 _GREATEST_SCALE = 2.0
 _CORNERS_IN_BOX = 3  # a box with fewer corners moves with the picture
 

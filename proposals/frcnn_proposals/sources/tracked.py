@@ -15,7 +15,7 @@ from frcnn_proposals.sources.dense import DenseBoxes
 from frcnn_proposals.sources.motion import Edges, View, find_motion
 from frcnn_proposals.sources.selective_search import SelectiveSearch
 
-# Windows of a frame of 640 x 480 pixels: about 460. Those of other sizes are scaled.
+# About 460 windows in a frame of 640 x 480 pixels; in other frames, the windows are scaled.
 _SCALES, _STEP, _PIXELS = (96, 192, 384), 0.5, 640 * 480
 # A moved box is proposed while at least this part of it is in the frame.
 _LEAST_VISIBLE = 0.5

@@ -49,7 +49,7 @@ def has_store_header(header: bytes) -> bool:
 
 
 def is_changing(header: bytes) -> bool:
-    """Whether a store with this header is being changed in place, or was when that stopped."""
+    """Whether a store with this header is being changed in place, or its change was interrupted."""
     return header[68:72] == _CHANGING
 
 

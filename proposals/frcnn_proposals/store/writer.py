@@ -28,7 +28,7 @@ _BATCH = 1000
 
 
 def in_batches(ids: Iterable[str]) -> Iterator[Sequence[str]]:
-    """The ids in lists of a number that is written in one transaction."""
+    """The ids in lists, each of which is written in one transaction."""
     remaining = iter(ids)
     while batch := list(islice(remaining, _BATCH)):
         yield batch
@@ -150,7 +150,7 @@ class StoreWriter:
     def batch(self, position: str = "") -> Iterator[None]:
         """Write the rows of the block in one transaction, all of them or none.
 
-        position: is stored with the rows, so that interrupted work can be resumed behind them.
+        position: is stored with the rows, so that interrupted work can be resumed after them.
         """
         self._execute("BEGIN")
         try:

@@ -137,7 +137,7 @@ def _propose_in_parts(
 ) -> None:
     """Write the proposals to files of some images each, instead of a store."""
     if out is not None or replace or json_path is not None:
-        raise MisuseError("--parts is written instead of --out, --replace and --json.")
+        raise MisuseError("--parts cannot be combined with --out, --replace or --json.")
     if workers is not None and chosen.engine == "local":
         raise MisuseError("--workers of --parts is the number of Ray workers: add --engine ray.")
     from frcnn_cli.api.columns import Proposer

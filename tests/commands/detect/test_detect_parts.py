@@ -180,18 +180,18 @@ def test_evaluation_in_shards(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("detect shapes --parts out --json a.json", "instead of --json"),
-        ("detect shapes --parts out --viz", "instead of --json"),
+        ("detect shapes --parts out --json a.json", "cannot be combined with --json"),
+        ("detect shapes --parts out --viz", "cannot be combined with --json"),
         ("detect shapes --engine ray", "add --parts"),
         ("detect shapes --address 1.2.3.4:5", "add --engine ray"),
         ("detect shapes --parts out --workers 2", "add --engine ray"),
-        ("detect 0 --parts out", "a video is processed as one"),
-        ("propose shapes --parts out --replace", "instead of --out"),
+        ("detect 0 --parts out", "a video cannot be divided"),
+        ("propose shapes --parts out --replace", "cannot be combined with --out"),
         ("propose shapes --parts out --workers 2", "add --engine ray"),
         ("detect shapes --shard 3/2", "from 1/N to N/N"),
         ("eval model.safetensors shapes --shard 1/2", "add --parts"),
-        ("eval model.safetensors shapes --parts out --corloc", "give it alone"),
-        ("eval --detections a.json shapes --parts out", "give it alone"),
+        ("eval model.safetensors shapes --parts out --corloc", "remove the options for evaluation"),
+        ("eval --detections a.json shapes --parts out", "remove the options for evaluation"),
     ],
 )
 def test_misuse(words: str, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The made video of `frcnn bench video`: its objects are where the truth says."""
+"""The generated video of `frcnn bench video`: its objects are where the truth says."""
 
 from __future__ import annotations
 

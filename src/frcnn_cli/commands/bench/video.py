@@ -1,4 +1,4 @@
-"""`frcnn bench video`: detection in a made video, by source of proposals."""
+"""`frcnn bench video`: detection in a generated video, by source of proposals."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ from frcnn_proposals.wording import counted
 
 
 @click.command("video")
-@click.option("--dataset", "name", default="voc2007", show_default=True, help="Photographs.")
+@click.option(
+    "--dataset", "name", default="voc2007", show_default=True, help="Dataset of the photographs."
+)
 @click.option("--split", default="test", show_default=True, help="Split of the dataset.")
 @options.data_root
 @click.option("--model", type=Path, default=Path("voc"), show_default=True, help="Model to time.")
@@ -40,10 +42,11 @@ def bench_video(
 ) -> None:
     """Time detection in a video of 640 x 480 pixels, and measure its mAP.
 
-    The video shows photographs of a dataset under a moving window, with objects of others that
-    pass; it is read, processed, annotated and written as by `frcnn detect`. Times are per frame:
-    processor time of all threads, the part of it for proposals, and elapsed time. Frames per second
-    are meaningful only on an otherwise idle machine. mAP is that of the area under the curve.
+    The video shows photographs of a dataset through a moving window; objects of other photographs
+    pass over some of them. The video is read, processed, annotated and written as by `frcnn
+    detect`. Times are per frame: processor time of all threads, the part of it for proposals, and
+    elapsed time. Frames per second are meaningful only on an otherwise idle machine. mAP is the
+    mean area under the precision-recall curves.
 
     \b
     frcnn bench video --data-root VOCdevkit --cases tracked,tracked-small

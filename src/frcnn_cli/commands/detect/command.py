@@ -86,8 +86,8 @@ def _some(context: click.Context, _: click.Parameter, images: tuple[str, ...]) -
     metavar="SHARE",
     type=float,
     show_default="0.2",
-    help="Overlap of neighbouring tiles, as a share of SIZE. Objects that are not longer than it "
-    "are whole in at least one tile.",
+    help="Overlap of neighbouring tiles, as a share of SIZE. Objects up to this length are "
+    "complete in at least one tile.",
 )
 @click.option("--viz", is_flag=True, help="Save annotated images to the folder --out.")
 @click.option(
@@ -198,7 +198,7 @@ def _checked_files(chosen: DetectOptions, videos: list[str], output: Output) -> 
         if len(chosen.images) > 1:
             raise MisuseError(_ONE_VIDEO)
         if chosen.parts.parts is not None or chosen.shard is not None:
-            raise MisuseError("--parts and --shard are for images: a video is processed as one.")
+            raise MisuseError("--parts and --shard are for images: a video cannot be divided.")
         for name in videos:
             check_video(name)
         return []

@@ -21,7 +21,7 @@ def detect_in_parts(output: Output, chosen: DetectOptions, files: list[ImageFile
     """Write the missing parts of the detections in `files` (image id, path)."""
     if chosen.outputs != DetectionOutputs():
         raise MisuseError(
-            "--parts is written instead of --json, --csv, --yolo, --viz and --save-crops."
+            "--parts cannot be combined with --json, --csv, --yolo, --viz or --save-crops."
         )
     if chosen.workers is not None and chosen.parts.engine == "local":
         raise MisuseError("--workers is the number of Ray workers: add --engine ray.")

@@ -155,7 +155,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
     ) as (loaded, team):
         if chosen.parts.parts is not None:
             if team.world > 1:
-                raise MisuseError("--parts of eval is written by one process: use --shard I/N.")
+                raise MisuseError("eval --parts runs in one process: use --shard, not torchrun.")
             written = detect_for_evaluation(
                 loaded,
                 data,
@@ -192,8 +192,8 @@ def _check(chosen: EvalOptions) -> None:
         any(each is not None for each in (*results, chosen.require_map)) or chosen.corloc
     ):
         raise MisuseError(
-            "--parts writes the detections and does not evaluate them: give it alone, then "
-            "`frcnn eval --detections FOLDER`."
+            "--parts writes the detections and does not evaluate them: remove the options for "
+            "evaluation, then run `frcnn eval --detections FOLDER`."
         )
     if chosen.detections is not None:
         check_detections(chosen.detections)

@@ -93,7 +93,7 @@ parts_folder = click.option(
     "--parts",
     type=options.OutputFolder,
     help="Write the results into this folder, in files of --part-size images, as they finish. The "
-    "same command resumes an interrupted one.",
+    "same command resumes an interrupted run.",
 )
 part_format = click.option(
     "--format",
@@ -103,12 +103,12 @@ part_format = click.option(
     show_default=True,
     help="Format of the parts: JSON lines, or Parquet, which needs pyarrow.",
 )
-part_size = options.count("--part-size", default=DEFAULT_SIZE, help="Number of images of a part.")
+part_size = options.count("--part-size", default=DEFAULT_SIZE, help="Number of images per part.")
 shard = click.option(
     "--shard",
     metavar="I/N",
     callback=lambda _, __, value: None if value is None else Shard.parse(value),
-    help="Process only part I of N, for example on N machines.",
+    help="Process only shard I of N of the images, for example on N machines.",
 )
 _engine = click.option(
     "--engine",

@@ -1,4 +1,4 @@
-"""Frames of a made video with known objects: photographs under a moving window."""
+"""Frames of a generated video with known objects: photographs through a moving window."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _seen(image: Image, x: float, y: float, factor: float) -> Image:
 
 
 def _largest_object(image: Image, truth: GroundTruth) -> tuple[Image, int] | None:
-    """The pixels and the label of the largest object that counts, at most _PASSING_SIDE large."""
+    """The pixels, reduced to _PASSING_SIDE, and the label of the largest object that counts."""
     counted = np.flatnonzero(~(truth.difficult | truth.crowd))
     if len(counted) == 0:
         return None

@@ -117,7 +117,7 @@ def _write(
         writer.write(np.ascontiguousarray(image[..., ::-1]))
         records.append(ImageRecord(str(number), path, WIDTH, HEIGHT, truth))
     writer.release()
-    return Dataset("made video", dataset.split, dataset.classes, tuple(records))
+    return Dataset("generated video", dataset.split, dataset.classes, tuple(records))
 
 
 def _measure(

@@ -1,10 +1,10 @@
 """A journal of finished images, to resume an interrupted run.
 
-JSON lines: the first one holds everything that the results depend on, each of the others one
-image. An incomplete last line, left by a killed run, is ignored.
+JSON lines: the first one holds everything that the results depend on, and each of the others
+holds one image. An incomplete last line, left by a killed run, is ignored.
 
 Each process of a team appends to its own file, and reads those of all processes at the start: any
-number of processes resumes what any other number left.
+number of processes can resume the work of any other number.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Detection in tiles: small objects in large images.
 
-The whole image and each of its tiles are processed one after the other, each like an image of its
-own. Their detections are merged by non-maximum suppression with the settings of the model.
+The whole image and each of its tiles are processed one after the other, each like a separate
+image. Their detections are merged by non-maximum suppression with the settings of the model.
 """
 
 from __future__ import annotations

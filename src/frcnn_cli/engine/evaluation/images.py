@@ -32,9 +32,8 @@ def open_images(
     """Open the dataset to evaluate a model on, with its proposals; reports its name.
 
     The default is the model's own dataset. others: other models to evaluate on it.
-    In a team, the first process computes missing proposals for all. shard: only this part of the
-    images. Raises MisuseError if the
-    classes of the dataset differ from those of a model.
+    In a team, the first process computes missing proposals for all. shard: use only these images.
+    Raises MisuseError if the classes of the dataset differ from those of a model.
     """
     name, root = _dataset_of(loaded, data)
     own_split = loaded.experiment.data.held_out_split if _is_own(loaded, data) else None

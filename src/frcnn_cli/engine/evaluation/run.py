@@ -77,7 +77,7 @@ def detect_for_evaluation(
 ) -> PartsResult:
     """Detect as evaluate_model does, and write the detections in parts for evaluate_file.
 
-    shard: only this part of the images. Images that cannot be read are in no part.
+    shard: use only these images. Images that cannot be read have a row with an error.
     """
     images = open_images(loaded, data, reporter=reporter, shard=shard)
     settings = detection.for_evaluation(loaded.experiment.detect, loaded.model.architecture)

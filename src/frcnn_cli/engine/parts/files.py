@@ -72,7 +72,7 @@ def damaged(path: Path, problem: str) -> InputError:
     """The error for a part that cannot be read, and what to do."""
     return InputError(
         f"{path}: is not a readable part ({problem}).\n"
-        "Remove it, and run the command again that wrote it."
+        "Remove it, and repeat the command that wrote it."
     )
 
 

@@ -180,7 +180,7 @@ def _check(folder: PartFolder, about: About, format: PartFormat, share: str) -> 
         elif suffix != format:
             problem = f"is not of --format {format}"
         elif other == share and file.name not in planned:
-            problem = "has other images, or as many as another --part-size"
+            problem = "has other images, or belongs to another --part-size"
         elif not is_complete(file):
             raise damaged(file, "its end is missing")
         else:

@@ -1,6 +1,7 @@
 """Write the missing parts of a folder by Ray Data, in worker processes of a cluster.
 
-Each part is one task. Ray runs the task of a lost worker again, so that it costs its part alone.
+Each part is one task. Ray runs the task of a lost worker again, so that only its part is computed
+again.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import Error, InputError, MisuseError, reason
 
-_CAUSES = 10  # of an error, one in another
+_CAUSES = 10  # nested causes of an error
 _STARTS = 3  # of a cluster on this machine: Ray gives a busy one 30 seconds
 _SECONDS_TO_CONNECT = 10.0
 _TRIES = 3  # of a part whose worker is lost, after the first
@@ -49,7 +50,7 @@ def write_parts_on_ray(
     address: of a running cluster; None starts one on this machine and ends it. workers: number of
     processes, which share the cores of the cluster; None is one per core. gpus: of each worker.
     `function`, the images and the folder have to be readable on every machine by the same paths.
-    Raises InputError if a worker is lost again and again, or cannot write.
+    Raises InputError if a worker is lost repeatedly, or cannot write.
     """
     check_ray()
     with (
@@ -110,13 +111,13 @@ def _to_row(part: Part) -> dict[str, Any]:
 @contextmanager
 def _cluster(address: str | None) -> Iterator[int]:
     """Connect to a cluster, and yield the number of its cores."""
-    # One harmless line of Ray Data's own about each worker; Ray's log files have all of them.
+    # Hides one harmless line of Ray Data about each worker; Ray's log files have them all.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
     from ray.data import DataContext
 
     logging.getLogger("ray.data").setLevel(logging.ERROR)
-    # Of ray_remote_args_fn, which Ray 2.64 removes; setup.cfg asks for an older one.
+    # Ray warns that 2.64 removes ray_remote_args_fn; setup.cfg requires an older version.
     warnings.filterwarnings("ignore", module="frcnn_cli.engine.parts.ray_cluster")
     is_own = not ray.is_initialized()
     if is_own:

@@ -55,7 +55,7 @@ def appended_lines(path: Path, done: int) -> Iterator[Write]:
 
 
 def _lines(path: Path) -> Iterator[bytes]:
-    """The lines of a file, one at a time: a run can have millions. None without the file."""
+    """The lines of a file, one at a time: a run can have millions. Without a file, no lines."""
     if path.is_file():
         with open_file(path) as file:
             yield from file

@@ -123,7 +123,7 @@ class CocoLayout:
         return ids_across_splits(self.root, splits)
 
     def _file_names(self, split: str) -> list[str]:
-        """The names of a split's images; its json is read once, because it can have gigabytes."""
+        """The names of a split's images; its JSON file is read once: it can be gigabytes."""
         if split not in self._names:
             path = self._files[split]
             self._names[split] = file_names(path, self._folder(path))
