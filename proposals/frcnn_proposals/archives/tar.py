@@ -127,7 +127,7 @@ def _take(
     elif not is_writable(name) or not name.isprintable():
         fault = "a name that cannot be written"
     elif entry.size < 0 or entry.offset_data + entry.size > size:
-        fault = "cut"
+        fault = "truncated"
     elif name in members:
         fault = "a repeated name"
     else:

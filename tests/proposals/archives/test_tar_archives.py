@@ -132,7 +132,7 @@ def test_hostile_archives_are_named_and_the_rest_is_processed(
     assert sorted(read_proposals(tmp_path / "a.proposals")) == ["a", "b", "both", "c", "d"]
     for words in (
         "shards/001.tar: is damaged (unexpected end of data) after 1 file, and has members that",
-        "not read: 'cut.png' (cut)",
+        "not read: 'cut.png' (truncated)",
         "shards/002.tar: is not a tar archive (another format, or damaged)",
         "'link.png' (a link), 'hard.png' (a link), '../evil.png' (outside the archive) and 3 more",
         "shards/004.tar/both.png (first: shards/000.tar/both.png)",
