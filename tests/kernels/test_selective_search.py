@@ -17,6 +17,7 @@ import torch
 from child_runs import run_child
 from selective_search_reference import search
 
+from frcnn_kernels._library import INSTRUCTION_SETS
 from frcnn_kernels.selective_search import COLOUR_SPACES, selective_search
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -71,6 +72,23 @@ def test_equals_the_reference_over_many_sets_at_once(connectivity):
     options = {"connectivity": connectivity, "base_threshold": 20, "min_region": 30}
     expected = search(image, [30, 90, 300], ALL_SETS, **options)
     assert boxes_of(image, thresholds=(30, 90, 300), sets=ALL_SETS, **options) == expected
+
+
+def wide_images_equal_the_reference() -> None:
+    """Rows longer than the blocks in which the loops process them, and rows that end inside one."""
+    for height, width in ((4, 300), (5, 129), (9, 16), (7, 33), (40, 3)):
+        image = scene(height, width)
+        for connectivity in (4, 8):
+            options = {"connectivity": connectivity, "base_threshold": 20, "min_region": 5}
+            expected = search(image, [30], ("F",), **options)
+            found = boxes_of(image, thresholds=(30,), sets=("F",), **options)
+            assert found == expected, (height, width, connectivity)
+
+
+@pytest.mark.parametrize("name", INSTRUCTION_SETS)
+def test_wide_images_equal_the_reference_with_every_instruction_set(name):
+    code = "import test_selective_search as t; t.wide_images_equal_the_reference(); print('equal')"
+    assert _run_child(code, FRCNN_ISA=name) == "equal"
 
 
 def stripes(*widths: int, height: int = 40) -> np.ndarray:

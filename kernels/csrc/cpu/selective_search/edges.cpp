@@ -1,5 +1,7 @@
 #include "cpu/selective_search/edges.h"
 
+#include <algorithm>
+
 #include "cpu/selective_search/rows.h"
 
 namespace frcnn::selective_search {
@@ -21,7 +23,7 @@ Row row(int direction, int y, int height, int width) {
   return {first + 1, width - 1, width - 1};
 }
 
-void weigh(const RowLoops& loops, const SmoothPlanes& planes, const Row& row, uint16_t* weights) {
+void weigh_row(const RowLoops& loops, const SmoothPlanes& planes, const Row& row, uint16_t* weights) {
   const std::size_t pixels = planes.pixels();
   const int16_t* a = planes.plane(0) + row.first;
   const int16_t* b = a + row.offset;
@@ -35,54 +37,65 @@ void weigh(const RowLoops& loops, const SmoothPlanes& planes, const Row& row, ui
 
 }  // namespace
 
-// A counting sort, because there are few different weights.
-void PixelEdges::sort(const SmoothPlanes& planes, int connectivity) {
-  const int directions = connectivity / 2;
-  width_ = planes.width;
-  std::vector<uint32_t> places = count_weights(planes, directions);
-  ends_.resize(kWeights);
-  uint32_t total = 0;
-  for (int i = 0; i < directions * kWeights; ++i) {
-    const uint32_t count = places[i];
-    places[i] = total;
-    total += count;
-    ends_[i / directions] = total;
-  }
-  codes_.resize(total);
-  place_codes(planes, directions, places);
-}
+PixelEdges::PixelEdges(int height, int width, int connectivity)
+    : height_(height),
+      width_(width),
+      directions_(connectivity / 2),
+      weights_(int64_t{directions_} * height * width),
+      selected_(int64_t{directions_} * height * width + kMoreSelected),
+      selected_weights_(int64_t{directions_} * height * width + kMoreSelected),
+      codes_(int64_t{directions_} * height * width + kAhead) {}
 
-std::vector<uint32_t> PixelEdges::count_weights(const SmoothPlanes& planes, int directions) {
+void PixelEdges::weigh(const SmoothPlanes& planes) {
   const RowLoops& loops = row_loops();
-  const std::size_t pixels = planes.pixels();
-  weights_.resize(directions * pixels);
-  std::vector<uint32_t> counts(directions * kWeights, 0);
-  for (int direction = 0; direction < directions; ++direction) {
-    uint32_t* count = counts.data() + direction;
-    for (int y = 0; y < planes.height; ++y) {
-      const Row edges = row(direction, y, planes.height, planes.width);
-      uint16_t* weights = weights_.data() + direction * pixels + edges.first;
-      weigh(loops, planes, edges, weights);
-      for (int i = 0; i < edges.count; ++i) ++count[directions * weights[i]];
+  counts_.assign(kWeights, 0);
+  for (int direction = 0; direction < directions_; ++direction) {
+    for (int y = 0; y < height_; ++y) {
+      const Row edges = row(direction, y, height_, width_);
+      uint16_t* weights = weights_.get() + direction * planes.pixels() + edges.first;
+      weigh_row(loops, planes, edges, weights);
+      for (int i = 0; i < edges.count; ++i) ++counts_[weights[i]];
     }
   }
-  return counts;
 }
 
-void PixelEdges::place_codes(const SmoothPlanes& planes, int directions,
-                             std::vector<uint32_t>& places) {
-  const std::size_t pixels = planes.pixels();
-  for (int direction = 0; direction < directions; ++direction) {
-    uint32_t* place = places.data() + direction;
-    for (int y = 0; y < planes.height; ++y) {
-      const Row edges = row(direction, y, planes.height, planes.width);
-      const uint16_t* weights = weights_.data() + direction * pixels + edges.first;
-      for (int i = 0; i < edges.count; ++i) {
-        codes_[place[directions * weights[i]]++] =
-            static_cast<uint32_t>(edges.first + i) << 2 | direction;
-      }
+int32_t PixelEdges::quantile(double share) const {
+  uint64_t total = 0;
+  for (const uint32_t count : counts_) total += count;
+  int32_t weight = 0;
+  for (uint64_t sum = counts_[0]; sum < share * total; sum += counts_[weight]) ++weight;
+  return weight;
+}
+
+// A counting sort, because there are few different weights.
+void PixelEdges::sort(const int32_t* groups, int32_t first, int32_t last) {
+  const RowLoops& loops = row_loops();
+  const std::size_t pixels = static_cast<std::size_t>(height_) * width_;
+  uint32_t* selected = selected_.get();
+  uint16_t* weights = selected_weights_.get();
+  sorted_ = 0;
+  for (int direction = 0; direction < directions_; ++direction) {
+    for (int y = 0; y < height_; ++y) {
+      const Row edges = row(direction, y, height_, width_);
+      const int32_t* a = groups + edges.first;
+      sorted_ += loops.select_edges(
+          a, a + edges.offset, weights_.get() + direction * pixels + edges.first, edges.count,
+          {first, last}, static_cast<uint32_t>(edges.first) << 2 | direction, selected + sorted_,
+          weights + sorted_);
     }
   }
+  first_ = first;
+  ends_.assign(kWeights, 0);
+  for (uint32_t i = 0; i < sorted_; ++i) ++ends_[weights[i]];
+  uint32_t total = 0;
+  for (int32_t weight = first; weight <= last; ++weight) {
+    const uint32_t count = ends_[weight];
+    ends_[weight] = total;
+    total += count;
+  }
+  uint32_t *places = ends_.data(), *codes = codes_.get();
+  for (uint32_t i = 0; i < sorted_; ++i) codes[places[weights[i]]++] = selected[i];
+  std::fill_n(codes + sorted_, kAhead, 0);
 }
 
 }  // namespace frcnn::selective_search

@@ -1,13 +1,18 @@
 // Union-find over components; each stores the greatest weight of an edge that may join it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 namespace frcnn::selective_search {
 
 class Forest {
+  struct Node {
+    int32_t parent;  // of a root: minus its size
+    int32_t limit;   // of a root: Int(C) + k / |C|
+  };
+
  public:
   // Removes all elements. `k` is in units of edge weight times elements.
   void reset(int k) {
@@ -15,52 +20,54 @@ class Forest {
     for (int32_t size = 1; size < kTable; ++size) {
       quotients_[size] = static_cast<int32_t>(scale_ / size);
     }
-    parents_.clear();
-    limits_.clear();
+    nodes_.clear();
   }
 
   // Adds `count` components of size 1.
   void add_singles(int32_t count) {
-    parents_.resize(parents_.size() + count, -1);
-    limits_.resize(limits_.size() + count, quotients_[1]);
+    nodes_.resize(nodes_.size() + count, Node{-1, quotients_[1]});
   }
 
   // Adds a component of `size` whose heaviest edge has the weight `internal`.
   void add(int32_t size, int32_t internal) {
-    parents_.push_back(-size);
-    limits_.push_back((internal << kFraction) + quotient(size));
+    nodes_.push_back({-size, (internal << kFraction) + quotient(size)});
   }
 
-  // Returns the root of the component of `element`. Halves the path on the way.
-  int32_t find(int32_t element) {
-    int32_t parent = parents_[element];
-    while (parent >= 0) {
-      const int32_t above = parents_[parent];
-      if (above < 0) return parent;
-      parents_[element] = above;
-      element = above;
-      parent = parents_[element];
-    }
-    return element;
-  }
+  int32_t elements() const { return static_cast<int32_t>(nodes_.size()); }
 
-  bool is_root(int32_t element) const { return parents_[element] < 0; }
-  int32_t size(int32_t root) const { return -parents_[root]; }
+  // Returns the root of the component of `element`. Shortens the path on the way.
+  int32_t find(int32_t element) { return find(nodes_.data(), element); }
+
+  // Loads an element into the cache.
+  void prefetch(int32_t element) const { __builtin_prefetch(nodes_.data() + element); }
+
+  bool is_root(int32_t element) const { return nodes_[element].parent < 0; }
+  int32_t size(int32_t root) const { return -nodes_[root].parent; }
   int32_t internal(int32_t root) const {
-    return (limits_[root] - quotient(size(root))) >> kFraction;
+    return (nodes_[root].limit - quotient(size(root))) >> kFraction;
   }
 
-  // Whether `weight` is at most Int(C) + k / |C| for both components.
-  bool joins(int32_t a, int32_t b, int32_t weight) const {
-    return (weight << kFraction) <= (limits_[a] < limits_[b] ? limits_[a] : limits_[b]);
+  // Writes the root of the component of each element, or a negative number if the component does
+  // not accept an edge of `weight`.
+  void find_growing(int32_t weight, int32_t* roots) {
+    Node* const nodes = nodes_.data();
+    const int32_t count = elements(), scaled = weight << kFraction;
+    for (int32_t i = 0; i < count; ++i) {
+      const int32_t root = find(nodes, i);
+      roots[i] = root | (nodes[root].limit - scaled) >> 31;
+    }
   }
 
-  void merge(int32_t a, int32_t b, int32_t weight) {
-    if (parents_[b] < parents_[a]) std::swap(a, b);
-    parents_[a] += parents_[b];
-    parents_[b] = a;
-    limits_[a] = (weight << kFraction) + quotient(size(a));
+  // Joins the components of both elements if `weight` is at most Int(C) + k / |C| for both.
+  void grow(int32_t element, int32_t neighbour, int32_t weight) {
+    Node* const nodes = nodes_.data();
+    const int32_t a = find(nodes, element), b = find(nodes, neighbour);
+    if (a == b) return;
+    const Node first = nodes[a], second = nodes[b];
+    if ((weight << kFraction) <= std::min(first.limit, second.limit)) merge(nodes, a, b, weight);
   }
+
+  void merge(int32_t a, int32_t b, int32_t weight) { merge(nodes_.data(), a, b, weight); }
 
  private:
   // Weights are compared in 1/256 of their unit, so that k / |C| has a fraction.
@@ -71,10 +78,29 @@ class Forest {
     return size < kTable ? quotients_[size] : static_cast<int32_t>(scale_ / size);
   }
 
+  // Nodes are passed by pointer, so that the compiler keeps it in a register.
+  static int32_t find(Node* nodes, int32_t element) {
+    int32_t parent = nodes[element].parent;
+    // parent < 0 ? element : parent, without a branch that processors cannot predict
+    int32_t root = parent ^ ((element ^ parent) & (parent >> 31));
+    while ((parent = nodes[root].parent) >= 0) {
+      nodes[element].parent = parent;
+      element = root;
+      root = parent;
+    }
+    return root;
+  }
+
+  void merge(Node* nodes, int32_t a, int32_t b, int32_t weight) const {
+    const int32_t size = nodes[a].parent + nodes[b].parent;
+    const int32_t larger = nodes[b].parent < nodes[a].parent ? b : a;
+    nodes[a].parent = nodes[b].parent = larger;
+    nodes[larger] = {size, (weight << kFraction) + quotient(-size)};
+  }
+
   int64_t scale_ = 0;
   int32_t quotients_[kTable] = {};
-  std::vector<int32_t> parents_;  // for a root: minus its size
-  std::vector<int32_t> limits_;   // for a root: Int(C) + k / |C|
+  std::vector<Node> nodes_;
 };
 
 }  // namespace frcnn::selective_search

@@ -16,6 +16,14 @@ inline constexpr int kMagnitudes = 8;  // per channel and orientation
 // The sum of a colour or texture histogram, and the greatest value of a similarity.
 inline constexpr int kUnit = 1 << 15;
 
+inline constexpr int kMoreSelected = 16;
+
+// Edge weights, inclusive.
+struct Range {
+  int32_t first;
+  int32_t last;
+};
+
 struct RowLoops {
   // Smooths one row horizontally; the result is in 1/256 of a grey level. `row` is padded with two
   // repeated pixels on each side.
@@ -29,6 +37,12 @@ struct RowLoops {
   void (*weigh_colour)(const int16_t* a0, const int16_t* b0, const int16_t* a1, const int16_t* b1,
                        const int16_t* a2, const int16_t* b2, int count, uint16_t* weights);
   void (*weigh_grey)(const int16_t* a, const int16_t* b, int count, uint16_t* weights);
+
+  // Selects the edges of a row with a weight in `range` between pixels of different groups, neither
+  // of which is negative. Writes their codes, which increase by 4 per pixel, and their weights.
+  // Returns their number. May write up to kMoreSelected values more.
+  int (*select_edges)(const int32_t* a, const int32_t* b, const uint16_t* weights, int count,
+                      Range range, uint32_t code, uint32_t* codes, uint16_t* kept);
 
   // Colour bins of a row.
   void (*colour_codes)(const uint8_t* values, int count, uint8_t* codes);

@@ -13,13 +13,12 @@ constexpr int kBaseMinSize = 20;
 std::vector<Box> search(const uint8_t* rgb, int height, int width, const Settings& settings) {
   const int64_t image_size = static_cast<int64_t>(height) * width;
   RankedBoxes ranked;
-  SegmentationMemory memory;
+  SegmentationMemory memory(height, width, settings.connectivity);
   for (const ColourSpace space : settings.colour_spaces) {
     const Planes planes = convert_colour(rgb, height, width, space);
     const SmoothPlanes smooth_planes = smooth(planes);
     const Segmentation base =
-        segment_pixels(smooth_planes, settings.connectivity, settings.base_threshold,
-                       kBaseMinSize, memory);
+        segment_pixels(smooth_planes, settings.base_threshold, kBaseMinSize, memory);
     const RegionCounts counts = count_features(planes, smooth_planes, base);
     for (const int threshold : settings.thresholds) {
       std::vector<int32_t> labels;

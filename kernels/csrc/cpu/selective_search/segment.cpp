@@ -6,6 +6,37 @@
 namespace frcnn::selective_search {
 namespace {
 
+// How much of all edges, lightest first, the rounds of join_pixels() have processed at their ends.
+constexpr double kRoundEnds[] = {0.45, 0.7, 1};
+
+// Collects the first edge of each pair of regions.
+class UniquePairs {
+ public:
+  explicit UniquePairs(int regions) {
+    std::size_t slots = 64;
+    while (slots < static_cast<std::size_t>(regions) * 8) slots *= 2;
+    table_.assign(slots, kEmpty);
+  }
+
+  void add(int32_t a, int32_t b, int32_t weight) {
+    if (a == b) return;
+    if (a > b) std::swap(a, b);
+    const uint64_t pair = static_cast<uint64_t>(a) << 32 | static_cast<uint32_t>(b);
+    std::size_t slot = (pair * 0x9E3779B97F4A7C15u >> 32) & (table_.size() - 1);
+    while (table_[slot] != pair && table_[slot] != kEmpty) slot = (slot + 1) & (table_.size() - 1);
+    if (table_[slot] == pair) return;
+    table_[slot] = pair;
+    edges_.push_back({a, b, weight});
+  }
+
+  std::vector<RegionEdge> take() { return std::move(edges_); }
+
+ private:
+  static constexpr uint64_t kEmpty = ~uint64_t{0};
+  std::vector<uint64_t> table_;
+  std::vector<RegionEdge> edges_;
+};
+
 // The second pass of the method: small components are joined along their lightest edge.
 void merge_small(const std::vector<RegionEdge>& edges, int min_size, Forest& forest) {
   for (const RegionEdge& edge : edges) {
@@ -17,7 +48,8 @@ void merge_small(const std::vector<RegionEdge>& edges, int min_size, Forest& for
 }
 
 // Numbers the components in the order of their first elements. Returns their count.
-int number_components(Forest& forest, int32_t elements, std::vector<int32_t>& labels) {
+int number_components(Forest& forest, std::vector<int32_t>& labels) {
+  const int32_t elements = forest.elements();
   labels.resize(elements);
   std::vector<int32_t> numbers(elements, -1);
   int count = 0;
@@ -29,71 +61,88 @@ int number_components(Forest& forest, int32_t elements, std::vector<int32_t>& la
   return count;
 }
 
-}  // namespace
-
-std::vector<RegionEdge> unique_pairs(const std::vector<RegionEdge>& edges,
-                                     const std::vector<int32_t>& labels, int regions) {
-  constexpr uint64_t kEmpty = ~uint64_t{0};
-  std::size_t slots = 64;
-  while (slots < static_cast<std::size_t>(regions) * 8) slots *= 2;
-  std::vector<uint64_t> table(slots, kEmpty);
-  std::vector<RegionEdge> unique;
-  for (const RegionEdge& edge : edges) {
-    int32_t a = labels[edge.a], b = labels[edge.b];
-    if (a == b) continue;
-    if (a > b) std::swap(a, b);
-    const uint64_t pair = static_cast<uint64_t>(a) << 32 | static_cast<uint32_t>(b);
-    std::size_t slot = (pair * 0x9E3779B97F4A7C15u >> 32) & (slots - 1);
-    while (table[slot] != pair && table[slot] != kEmpty) slot = (slot + 1) & (slots - 1);
-    if (table[slot] == pair) continue;
-    table[slot] = pair;
-    unique.push_back({a, b, edge.weight});
-  }
-  return unique;
-}
-
-Segmentation segment_pixels(const SmoothPlanes& planes, int connectivity, int k, int min_size,
-                            SegmentationMemory& memory) {
-  const auto pixels = static_cast<int32_t>(planes.pixels());
-  Forest& forest = memory.forest;
-  forest.reset(k * kWeightUnit);
-  forest.add_singles(pixels);
-  memory.edges.sort(planes, connectivity);
-  memory.rejected.clear();
-  memory.edges.each([&](int32_t pixel, int32_t neighbour, int32_t weight) {
-    const int32_t a = forest.find(pixel), b = forest.find(neighbour);
-    if (a == b) return;
-    if (forest.joins(a, b, weight)) {
-      forest.merge(a, b, weight);
-    } else {
-      memory.rejected.push_back({a, b, weight});
-    }
-  });
-  merge_small(memory.rejected, min_size, forest);
-
+// The components as regions, without edges.
+Segmentation regions_of(Forest& forest) {
   Segmentation result;
-  const int regions = number_components(forest, pixels, result.labels);
+  const int regions = number_components(forest, result.labels);
   result.sizes.resize(regions);
   result.internal.resize(regions);
-  for (int32_t i = 0; i < pixels; ++i) {
+  for (int32_t i = 0; i < forest.elements(); ++i) {
     if (!forest.is_root(i)) continue;
     result.sizes[result.labels[i]] = forest.size(i);
     result.internal[result.labels[i]] = forest.internal(i);
   }
-  result.edges = unique_pairs(memory.rejected, result.labels, regions);
+  return result;
+}
+
+Forest forest_of(const Segmentation& base, int k) {
+  Forest forest;
+  forest.reset(k * kWeightUnit);
+  for (int i = 0; i < base.regions(); ++i) forest.add(base.sizes[i], base.internal[i]);
+  return forest;
+}
+
+// Joins pixels in rounds of increasing weight. Most edges are inside a component, or at one whose
+// limit is below all remaining weights, so that it never grows again. Such edges are removed in
+// raster order before each round, which is faster than to find the components of every edge.
+void join_pixels(const SmoothPlanes& planes, SegmentationMemory& memory) {
+  Forest& forest = memory.forest;
+  memory.edges.weigh(planes);
+  int32_t first = 0;
+  for (const double end : kRoundEnds) {
+    const int32_t last = end < 1 ? memory.edges.quantile(end) : kWeights - 1;
+    if (last < first) continue;
+    forest.find_growing(first, memory.groups.get());
+    memory.edges.sort(memory.groups.get(), first, last);
+    memory.edges.each(
+        [&](int32_t a, int32_t b, int32_t weight) { forest.grow(a, b, weight); },
+        [&](int32_t pixel) { forest.prefetch(pixel); });
+    first = last + 1;
+  }
+}
+
+// The lightest edge between each pair of neighbouring regions, lightest first.
+std::vector<RegionEdge> boundaries(const Segmentation& regions, PixelEdges& edges) {
+  const int32_t* labels = regions.labels.data();
+  UniquePairs pairs(regions.regions());
+  edges.sort(labels, 0, kWeights - 1);
+  edges.each(
+      [&](int32_t a, int32_t b, int32_t weight) { pairs.add(labels[a], labels[b], weight); },
+      [&](int32_t pixel) { __builtin_prefetch(labels + pixel); });
+  return pairs.take();
+}
+
+}  // namespace
+
+std::vector<RegionEdge> unique_pairs(const std::vector<RegionEdge>& edges,
+                                     const std::vector<int32_t>& labels, int regions) {
+  UniquePairs pairs(regions);
+  for (const RegionEdge& edge : edges) pairs.add(labels[edge.a], labels[edge.b], edge.weight);
+  return pairs.take();
+}
+
+Segmentation segment_pixels(const SmoothPlanes& planes, int k, int min_size,
+                            SegmentationMemory& memory) {
+  memory.forest.reset(k * kWeightUnit);
+  memory.forest.add_singles(static_cast<int32_t>(planes.pixels()));
+  join_pixels(planes, memory);
+  Segmentation components = regions_of(memory.forest);
+  components.edges = boundaries(components, memory.edges);
+
+  Forest forest = forest_of(components, k);
+  merge_small(components.edges, min_size, forest);
+  Segmentation result = regions_of(forest);
+  result.edges = unique_pairs(components.edges, result.labels, result.regions());
+  for (int32_t& label : components.labels) label = result.labels[label];
+  result.labels = std::move(components.labels);
   return result;
 }
 
 int segment_regions(const Segmentation& base, int k, int min_size, std::vector<int32_t>& labels) {
-  Forest forest;
-  forest.reset(k * kWeightUnit);
-  for (int i = 0; i < base.regions(); ++i) forest.add(base.sizes[i], base.internal[i]);
-  for (const RegionEdge& edge : base.edges) {
-    const int32_t a = forest.find(edge.a), b = forest.find(edge.b);
-    if (a != b && forest.joins(a, b, edge.weight)) forest.merge(a, b, edge.weight);
-  }
+  Forest forest = forest_of(base, k);
+  for (const RegionEdge& edge : base.edges) forest.grow(edge.a, edge.b, edge.weight);
   merge_small(base.edges, min_size, forest);
-  return number_components(forest, base.regions(), labels);
+  return number_components(forest, labels);
 }
 
 }  // namespace frcnn::selective_search

@@ -30,15 +30,18 @@ struct Segmentation {
   int regions() const { return static_cast<int>(sizes.size()); }
 };
 
-// Memory that is reused for several segmentations.
+// Memory that is reused for several segmentations of planes of one size.
 struct SegmentationMemory {
+  SegmentationMemory(int height, int width, int connectivity)
+      : edges(height, width, connectivity), groups(int64_t{height} * width) {}
+
   PixelEdges edges;
   Forest forest;
-  std::vector<RegionEdge> rejected;
+  Scratch<int32_t> groups;
 };
 
-// Regions of fewer than `min_size` pixels are merged with a neighbour. `connectivity`: 4 or 8.
-Segmentation segment_pixels(const SmoothPlanes& planes, int connectivity, int k, int min_size,
+// Regions of fewer than `min_size` pixels are merged with a neighbour.
+Segmentation segment_pixels(const SmoothPlanes& planes, int k, int min_size,
                             SegmentationMemory& memory);
 
 // The lightest of `edges` for each pair of labels. `edges` are sorted, lightest first; `labels`
