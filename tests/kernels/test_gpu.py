@@ -50,7 +50,7 @@ def test_sums_of_many_bins_are_added_in_the_documented_order(
     planes = max(1, min(4, 48 * 1024 // (shape[2] * shape[3] * exact.itemsize)))
     generator = torch.Generator().manual_seed(5)
     argmax = torch.randint(-1, 40, (97, shape[1], 7, 7), generator=generator).to(torch.int16)
-    values = torch.randn(argmax.shape, generator=generator).to(dtype)
+    values = torch.randn(argmax.shape, generator=generator, dtype=torch.float64).to(dtype)
     on_device = (values.to(device), rois.to(device), argmax.to(device))
     found = OPERATORS.roi_pool_backward(*on_device, *shape, False).cpu()
     step = torch.arange(97 * 49).reshape(97, 1, 7, 7) // 32
