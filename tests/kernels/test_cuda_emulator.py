@@ -34,11 +34,32 @@ CHANGES = (
     (FORWARD, "out[at]", "out[at + (broken() == 13)]"),
     (FORWARD, "row < rows[1]; ++row", "row < rows[1] - (broken() == 5); ++row"),
     (FORWARD, "if (value > best)", "if (broken() == 6 ? value >= best : value > best)"),
-    (BACKWARD, "value;\n    __syncwarp();", "value;\n    if (broken() != 7) __syncwarp();"),
-    (BACKWARD, "bin - lane <", "bin - (broken() == 8 ? 0 : lane) <"),
-    (BACKWARD, "in_shared ? bytes :", "in_shared ? bytes - 4 * (broken() == 9) :"),
+    (NMS, "kPart = 1024, kLargestClass = 4096", "kPart = 128, kLargestClass = 256"),
+    (
+        NMS,
+        "kept[start + threadIdx.x];\n      }\n      __syncthreads();",
+        "kept[start + threadIdx.x];\n      }\n      if (broken() != 16) __syncthreads();",
+    ),
+    (NMS, "at = decided +", "at = decided + 64 * (broken() == 17) +"),
+    (BACKWARD, "= sum;\n  __syncwarp();", "= sum;\n  if (broken() != 7) __syncwarp();"),
+    (
+        BACKWARD,
+        "item = first;",
+        "item = first + 8 * (threadIdx.x % kWarp) * (broken() == 8);",
+    ),
+    (
+        BACKWARD,
+        "in_shared ? planes * bytes_per_plane",
+        "in_shared ? planes * bytes_per_plane - 4 * (broken() == 9)",
+    ),
+    (BACKWARD, "allow_shared(kernel, planes", "allow_shared(kernel, (broken() != 14) * planes"),
+    (BACKWARD, "(shared) + warp *", "(shared) + (broken() == 15 ? 0 : warp) *"),
     (BACKWARD, "sums + at *", "sums + (broken() == 10 ? 0 : at) *"),
-    (BACKWARD, "if (turn == t)", "if (turn == t || (broken() == 11 && adds))"),
+    (
+        BACKWARD,
+        "(sharing & lower_lanes) == 0",
+        "(broken() == 11 || (sharing & lower_lanes) == 0)",
+    ),
 )
 ERRORS = {
     "index outside of a shared array": (1, "index \\d+ is outside of an array"),
@@ -53,6 +74,10 @@ ERRORS = {
     "memory that blocks share": (10, "race in global memory: .* in another block"),
     "missing barrier before the next boxes": (12, "race in shared memory"),
     "lanes that add at once": (11, "race in shared memory"),
+    "more shared memory than a launch may use": (14, "launch with \\d+ bytes .* did not opt in"),
+    "warps that share a plane": (15, "race in shared memory"),
+    "missing barrier before the comparison with later boxes": (16, "shared memory"),
+    "later boxes that are not compared": (17, None),
 }
 
 
@@ -75,9 +100,15 @@ def results(namespace: str) -> list[Tensor]:
     boxes, scores = boxes_and_scores(400, seed=3)
     labels = torch.arange(400) // 300  # also parts of 64 boxes in which no class begins
     found = [operators.nms(boxes, scores, each, 0.3) for each in (None, labels)]
-    for shape in ((2, 3, 9, 13), (1, 5, 120, 130)):  # sums in shared memory, and in global memory
+    # Sums in shared memory, in four planes, in more than the default 48 KB, and in global memory.
+    for count, shape in (
+        (12, (2, 3, 9, 13)),
+        (99, (1, 1, 9, 13)),
+        (12, (1, 1, 120, 130)),
+        (12, (1, 5, 130, 130)),
+    ):
         features = torch.randint(0, 9, shape, generator=torch.Generator().manual_seed(0)).float()
-        rois = random_rois(12, shape)
+        rois = random_rois(count, shape)
         pooled, argmax = operators.roi_pool(features, rois, 7, 6, 1.0)
         found += [pooled, argmax]
         found.append(operators.roi_pool_backward(pooled, rois, argmax, *shape, False))

@@ -8,9 +8,10 @@ from __future__ import annotations
 import pytest
 import torch
 from cuda_emulator import EMULATED
-from roi_pool_samples import mixed_features, random_rois
+from roi_pool_samples import bits, mixed_features, random_rois
 
 from frcnn_kernels import nms, roi_pool
+from frcnn_kernels.reference import roi_pool_backward_reference
 
 OPERATORS = torch.ops.frcnn
 on_gpu = pytest.mark.parametrize("device", ["cuda"], indirect=True)
@@ -30,6 +31,39 @@ def test_every_run_gives_the_same_bits(device: str) -> None:
         pooled.backward(torch.ones_like(pooled) / 3)
         runs.append((pooled.detach(), leaf.grad))
     assert all(torch.equal(a, b) for run in runs for a, b in zip(run, runs[0], strict=True))
+
+
+@on_any_gpu
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    "shape", [(2, 3, 9, 13), (2, 1, 60, 50), (1, 1, 64, 60), (1, 2, 110, 120)], ids=str
+)
+def test_sums_of_many_bins_are_added_in_the_documented_order(
+    shape: tuple[int, int, int, int], dtype: torch.dtype, device: str
+) -> None:
+    """Every n-th 32 bins make up one of n planes, as many as fit in 48 KB.
+
+    The planes are added in order. The reference computes each from its bins only.
+    """
+    rois = random_rois(97, shape)  # 4,753 bins: above 4,096, and the last step is not full
+    exact = torch.float64 if dtype == torch.float64 else torch.float32
+    planes = max(1, min(4, 48 * 1024 // (shape[2] * shape[3] * exact.itemsize)))
+    generator = torch.Generator().manual_seed(5)
+    argmax = torch.randint(-1, 40, (97, shape[1], 7, 7), generator=generator).to(torch.int16)
+    values = torch.randn(argmax.shape, generator=generator, dtype=torch.float64).to(dtype)
+    on_device = (values.to(device), rois.to(device), argmax.to(device))
+    found = OPERATORS.roi_pool_backward(*on_device, *shape, False).cpu()
+    step = torch.arange(97 * 49).reshape(97, 1, 7, 7) // 32
+    parts = [
+        roi_pool_backward_reference(
+            values.to(exact), rois, argmax.where(step % planes == plane, -1), shape
+        )
+        for plane in range(planes)
+    ]
+    expected = parts[0]
+    for part in parts[1:]:
+        expected = expected + part
+    assert torch.equal(bits(found), bits(expected.to(dtype)))
 
 
 @on_any_gpu

@@ -25,6 +25,13 @@ inline unsigned blocks_for(int64_t items, int64_t items_per_block) {
   return static_cast<unsigned>(std::min(blocks, kMostBlocks));
 }
 
+// A quotient of numbers that are not negative. GPUs divide 64-bit numbers by long sequences of
+// instructions, so 32 bits are used where they suffice.
+__device__ inline int64_t divide(int64_t a, int64_t b) {
+  if ((a | b) >> 32 == 0) return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
+  return a / b;
+}
+
 // Loop over this thread's share of `count` items; all threads of a launch share them.
 #define FRCNN_FOR_EACH(item, count)                                                        \
   for (int64_t item = blockIdx.x * static_cast<int64_t>(blockDim.x) + threadIdx.x;         \

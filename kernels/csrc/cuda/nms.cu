@@ -7,6 +7,7 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <array>
+#include <cmath>
 #include <optional>
 #include <tuple>
 
@@ -23,9 +24,10 @@ using torch::stable::detail::to;
 
 constexpr int kTile = 64;
 constexpr int kNmsThreads = 1024;  // 32 warps; each handles two boxes of a tile
+constexpr int64_t kPart = 1024, kLargestClass = 4096;  // boxes that one block decides on
 
 // The same operations in the same order as on the CPU and in torchvision.
-__device__ bool overlap(float4 a, float4 b, double threshold) {
+__device__ bool overlap(float4 a, float4 b, float threshold) {
   float width = fmaxf(0, fminf(a.z, b.z) - fmaxf(a.x, b.x));
   float height = fmaxf(0, fminf(a.w, b.w) - fmaxf(a.y, b.y));
   float shared = width * height;
@@ -46,7 +48,7 @@ __device__ int64_t end_of_class(const int64_t* labels, int64_t first, int64_t co
 
 // kept[i] starts as 1 for every box; `boxes` are one class. The threads of a block call it together.
 __device__ void suppress_class(
-    const float4* boxes, int64_t count, double threshold, uint8_t* kept) {
+    const float4* boxes, int64_t count, float threshold, uint8_t* kept) {
   __shared__ float4 tile[kTile];
   __shared__ uint64_t suppressed_by[kTile];  // bit j of row i: box i removes the later box j
   __shared__ uint64_t alive;
@@ -90,7 +92,7 @@ __device__ void suppress_class(
 
 // `boxes` and `labels` are in the sorted order.
 __global__ void suppress(
-    const float4* boxes, const int64_t* labels, int64_t count, double threshold, uint8_t* kept) {
+    const float4* boxes, const int64_t* labels, int64_t count, float threshold, uint8_t* kept) {
   __shared__ unsigned first_boxes[kTile / kWarp];  // bits, one per box
   int lane = threadIdx.x % kWarp, warp = threadIdx.x / kWarp;
   int64_t end_of_search = labels == nullptr ? 1 : count;
@@ -111,6 +113,54 @@ __global__ void suppress(
       suppress_class(boxes + first, end - first, threshold, kept + first);
     }
   }
+}
+
+// The kept boxes among the first `decided` suppress the boxes after them: one thread per box.
+__global__ void suppress_later(
+    const float4* boxes, int64_t decided, int64_t count, float threshold, uint8_t* kept) {
+  __shared__ float4 earlier[kThreads];
+  __shared__ uint8_t alive[kThreads];
+  for (int64_t at = decided + blockIdx.x * int64_t{kThreads}; at < count;
+       at += gridDim.x * int64_t{kThreads}) {
+    int64_t item = at + threadIdx.x;
+    bool stays = item < count && kept[item];
+    float4 box = stays ? boxes[item] : float4{};
+    for (int64_t start = 0; start < decided; start += kThreads) {
+      int here = static_cast<int>(min(decided - start, static_cast<int64_t>(kThreads)));
+      if (threadIdx.x < here) {
+        earlier[threadIdx.x] = boxes[start + threadIdx.x];
+        alive[threadIdx.x] = kept[start + threadIdx.x];
+      }
+      __syncthreads();
+      for (int i = 0; stays && i < here; ++i) {
+        if (alive[i]) stays = !overlap(earlier[i], box, threshold);
+      }
+      __syncthreads();
+    }
+    if (item < count && !stays) kept[item] = 0;
+  }
+}
+
+// Suppression without labels above kLargestClass boxes: one block decides which of the next kPart
+// boxes are kept, then all multiprocessors compare the later boxes with these.
+void suppress_in_parts(
+    const float4* boxes, int64_t count, float threshold, uint8_t* kept, cudaStream_t stream) {
+  int64_t part = count > kLargestClass ? kPart : count;
+  for (int64_t left = count; left > 0; left -= part, boxes += part, kept += part) {
+    suppress<<<1, kNmsThreads, 0, stream>>>(boxes, nullptr, min(part, left), threshold, kept);
+    STD_CUDA_KERNEL_LAUNCH_CHECK();
+    if (left <= part) break;
+    suppress_later<<<blocks_for(left - part, kThreads), kThreads, 0, stream>>>(
+        boxes, part, left, threshold, kept);
+    STD_CUDA_KERNEL_LAUNCH_CHECK();
+  }
+}
+
+// The largest float that is not above the threshold: exactly the same floats are above either. GPUs
+// compare numbers of 64 bits slowly.
+float as_float(double threshold) {
+  float nearest = static_cast<float>(threshold);
+  return nearest > threshold ? std::nextafter(nearest, -1.0f) : nearest;
 }
 
 // Indices that sort `values` stably.
@@ -154,12 +204,17 @@ Tensor nms(
   Tensor sorted = take(boxes, labels ? take(order, places) : order);
   Tensor kept = torch::stable::new_empty(boxes, {count}, ScalarType::Byte);
   torch::stable::fill_(kept, 1);
-  suppress<<<blocks_for(labels ? count : 1, kTile), kNmsThreads, 0, current_stream(boxes)>>>(
-      reinterpret_cast<const float4*>(sorted.const_data_ptr()),
-      labels ? sorted_labels.const_data_ptr<int64_t>() : nullptr, count, threshold,
-      kept.mutable_data_ptr<uint8_t>());
-  STD_CUDA_KERNEL_LAUNCH_CHECK();
-  if (labels) kept = take(kept, stable_order(places, false));  // back to the order of scores
+  auto in_order = reinterpret_cast<const float4*>(sorted.const_data_ptr());
+  auto flags = kept.mutable_data_ptr<uint8_t>();
+  cudaStream_t stream = current_stream(boxes);
+  if (labels) {
+    suppress<<<blocks_for(count, kTile), kNmsThreads, 0, stream>>>(
+        in_order, sorted_labels.const_data_ptr<int64_t>(), count, as_float(threshold), flags);
+    STD_CUDA_KERNEL_LAUNCH_CHECK();
+    kept = take(kept, stable_order(places, false));  // back to the order of scores
+  } else {
+    suppress_in_parts(in_order, count, as_float(threshold), flags, stream);
+  }
   Tensor mask = torch::stable::to(kept, ScalarType::Bool);
   return where_set(order, mask);
 }

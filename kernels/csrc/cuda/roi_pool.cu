@@ -22,13 +22,6 @@ struct Geometry {
   int64_t image_stride, channel_stride, row_stride, column_stride;
 };
 
-// A quotient of numbers that are not negative. GPUs divide 64-bit numbers by long sequences of
-// instructions, so 32 bits are used where they suffice.
-__device__ inline int64_t divide(int64_t a, int64_t b) {
-  if ((a | b) >> 32 == 0) return static_cast<uint32_t>(a) / static_cast<uint32_t>(b);
-  return a / b;
-}
-
 // Neighbouring threads compute neighbouring bins, or neighbouring channels if channels_last.
 template <typename Stored, typename Cell, bool channels_last>
 __global__ void pool(

@@ -42,6 +42,8 @@ std::vector<size_t> ready;
 const Moment* moment = nullptr;
 std::string failure;
 uint32_t blocks_so_far = 0;
+constexpr size_t kDefaultShared = 48 << 10;
+size_t most_shared_bytes = kDefaultShared;
 
 uint32_t seed() {
   const char* text = std::getenv("FRCNN_EMULATOR_SEED");
@@ -187,6 +189,10 @@ void launch(
     throw std::runtime_error("launch: " + std::to_string(grid) + " blocks of " +
                              std::to_string(block) + " threads");
   }
+  if (shared_bytes > std::exchange(most_shared_bytes, kDefaultShared)) {
+    throw std::runtime_error("emulator: launch with " + std::to_string(shared_bytes) +
+                             " bytes of shared memory, which the kernel did not opt in to");
+  }
   launched = {std::min(grid, 1 + random_below(3)), 0, block, 0, body, arguments};
   begin_launch(blocks_so_far + 1, arguments, bytes);
   failure.clear();
@@ -195,6 +201,8 @@ void launch(
   fibers.reset();
   throw std::runtime_error("emulator: " + failure);
 }
+
+void allow_shared_bytes(size_t bytes) { most_shared_bytes = bytes; }
 
 void meet(const char* name, unsigned mask, std::source_location place) {
   Thread& thread = threads[launched.running];

@@ -32,6 +32,8 @@ uint64_t lanes_with_same_value(const uint64_t* values, unsigned mask, int64_t la
 
 // Memory of a tensor, which the next launches may touch.
 void allow_memory(const void* begin, size_t bytes, bool writable);
+// Of the next launch; as in CUDA, 48 KB without this call.
+void allow_shared_bytes(size_t bytes);
 void check_atomic(const void* address, size_t bytes);
 
 }  // namespace emulator

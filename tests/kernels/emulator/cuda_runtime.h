@@ -133,7 +133,19 @@ using cudaStream_t = void*;
 using cudaError_t = int;
 constexpr int cudaMemcpyDeviceToHost = 2;
 
+constexpr int cudaDevAttrMaxSharedMemoryPerBlockOptin = 97;
+constexpr int cudaFuncAttributeMaxDynamicSharedMemorySize = 8;
+
 inline cudaError_t cudaGetLastError() { return 0; }
+inline cudaError_t cudaDeviceGetAttribute(int* value, int, int) {
+  *value = 64 << 10;  // shared memory of a block of compute capability 7.5, the least supported
+  return 0;
+}
+template <typename Kernel>
+cudaError_t cudaFuncSetAttribute(Kernel, int, int bytes) {
+  emulator::allow_shared_bytes(bytes);
+  return 0;
+}
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return 0; }
 inline cudaError_t cudaMemcpyAsync(void* to, const void* from, size_t bytes, int, cudaStream_t) {
   std::memcpy(to, from, bytes);
