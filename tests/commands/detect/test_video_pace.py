@@ -138,14 +138,14 @@ def test_a_fast_detector_waits_for_the_frames(clock: Clock) -> None:
 def test_dropped_frames_are_counted(
     tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
-    original, detected = run_module.detect_image, []
+    original, detected = run_module.detect_in_tiles, []
 
     def slow(*arguments: object) -> object:
         clock.now += 0.2001
         detected.append(arguments)
         return original(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(run_module, "detect_image", slow)
+    monkeypatch.setattr(run_module, "detect_in_tiles", slow)
     said = detect(tmp_path, "--realtime", source=source)
     assert 12 <= len(detected) <= 14
     assert f"{len(detected)} frames in" in said
