@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -34,13 +34,17 @@ def open_locked(path: Path, on_wait: OnWait | None = None) -> BinaryIO:
         os.close(handle)
 
 
-def remove_unless_locked(path: Path, others: Iterable[Path] = ()) -> None:
+def remove_unless_locked(path: Path, others: Sequence[Path] = ()) -> None:
     """Remove `path`, unless another process holds its lock: it will remove the file then.
 
-    others: files that belong to it, and are removed or kept with it.
+    others: files that belong to it, and are removed or kept with it. They are also removed if
+    `path` does not exist; it is created for the lock then.
     """
+    flags = os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC
+    if others:
+        flags |= os.O_CREAT
     with suppress(FileNotFoundError, BlockingIOError):
-        handle = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        handle = os.open(path, flags, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if _is_named(handle, path):

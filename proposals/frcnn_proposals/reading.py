@@ -49,16 +49,20 @@ def read_utf8(path: str | Path) -> bytes:
 
 
 def text_lines(path: str | Path) -> Iterator[str]:
-    """The lines of `read_text(path).splitlines()`, one at a time. Raises the same errors."""
+    """The lines of a text file without their ends, one at a time. Raises the errors of read_text.
+
+    A line ends with a line feed, a carriage return or both. The other characters at which
+    str.splitlines splits, such as U+2028 and form feed, occur in names of files.
+    """
     with open_file(path) as file:
         start = file.peek(3)[:3]
         if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            yield from read_text(path).splitlines()
+            yield from map(bytes.decode, read_utf8(path).splitlines())
             return
         if start == codecs.BOM_UTF8:
             file.read(3)
         for line in file:
-            yield from line.decode().splitlines()
+            yield from map(bytes.decode, line.splitlines())
 
 
 def read_text(path: str | Path) -> str:

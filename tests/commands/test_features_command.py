@@ -205,11 +205,13 @@ def test_images_that_fail_are_named_and_the_others_written(home: Path, tmp_path:
         ("--out a.npz --source dense --nms-iou 0.5", 2, "Add --boxes detections"),
         ("--out a.npz --layer fc8", 2, "fc8"),
         ("--out a.npz --max-proposals 5", 2, "max_proposals has no effect"),
+        ("--out a.npz --source tracked", 2, "is for videos and cameras"),
+        ("--out folder --source tracked", 2, "is for videos and cameras"),
     ],
 )
 def test_errors(words: str, code: int, message: str) -> None:
     assert message in " ".join(run(*COMMON, *words.split(), code=code).split())
-    assert not Path("a.npz").exists()
+    assert not [*Path().glob("a.npz*"), *Path().glob("folder*")]  # nor files of unfinished work
 
 
 def test_a_backbone_with_random_layers_needs_training() -> None:

@@ -37,9 +37,12 @@ def test_other_encodings_are_an_error(tmp_path):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_lines_are_those_of_the_whole_text(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "lines.txt"
-    for text in ("", "a", "a\n", "\na\r\n\r\nb\rc\n", "\u00e9\u2028\u4e2d\x0b1\x1c2\u0085\n\n3"):
+    for text in ("", "a", "a\n", "\na\r\n\r\nb\rc\n", "\u00e9\u4e2d\u0a0d\n\n3"):
         path.write_bytes(text.encode(encoding))
         assert list(text_lines(path)) == text.splitlines()
+    names = ["a\u2028b", "a\u0085b", "a\x0b1\x0c2\x1c3"]
+    path.write_bytes("\r\n".join(names).encode(encoding))
+    assert list(text_lines(path)) == names
     path.write_bytes(b"a\n\xff\xfd\n")
     with pytest.raises(UnicodeDecodeError):
         list(text_lines(path))

@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from frcnn_proposals.archives.tar import list_archive
+from frcnn_proposals.archives.tar import Archive, list_archive
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.image_ids import ids_of_paths, without_suffix
 from frcnn_proposals.wording import counted, first_of
@@ -31,8 +31,12 @@ def images_in_archives(
     path_of: dict[str, str] = {}
     repeated: list[str] = []
     for path in _archives(patterns):
-        images = _images_in(path, keeps) if os.path.isfile(path) else []
-        if (not os.path.isfile(path) or list_archive(path).problem) and keeps(path):
+        try:
+            archive = list_archive(path)
+            images, is_whole = _images_in(path, archive, keeps), archive.problem is None
+        except InputError:
+            images, is_whole = [], False
+        if not is_whole and keeps(path):
             images.append((path, path))
         for image_id, image in images:
             if (other := path_of.setdefault(image_id, image)) != image:
@@ -45,9 +49,9 @@ def images_in_archives(
     return {path: image_id for image_id, path in path_of.items()}, message
 
 
-def _images_in(path: str, keeps: Callable[[str], bool]) -> list[tuple[str, str]]:
+def _images_in(path: str, archive: Archive, keeps: Callable[[str], bool]) -> list[tuple[str, str]]:
     """The ids and paths of the images in one archive."""
-    names = [name for name in list_archive(path).members if _is_image(name)]
+    names = [name for name in archive.members if _is_image(name)]
     names = [name for name in names if keeps(without_suffix(name))]
     paths = (os.path.join(path, name) for name in names)
     return list(zip(ids_of_paths(names), paths, strict=True))

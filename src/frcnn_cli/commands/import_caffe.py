@@ -15,7 +15,7 @@ from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.network import Architecture
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import write_whole
-from frcnn_proposals.reading import read_text
+from frcnn_proposals.reading import text_lines
 from frcnn_proposals.wording import counted
 
 
@@ -86,7 +86,7 @@ def _names(given: str) -> tuple[str, ...]:
     if not path.is_file():
         return tuple(name.strip() for name in given.split(","))
     try:
-        return tuple(line.strip() for line in read_text(path).splitlines() if line.strip())
+        return tuple(line for line in map(str.strip, text_lines(path)) if line)
     except UnicodeDecodeError as error:
         raise MisuseError(f"{path}: not a text file of class names.") from error
 

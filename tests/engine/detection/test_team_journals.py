@@ -108,14 +108,27 @@ def test_processes_without_images_leave_no_file(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_the_first_file_stays_while_others_have_images(tmp_path: Path) -> None:
-    """It is the lock, without which the others are not removed."""
+@pytest.mark.parametrize("is_known", [True, False])
+def test_files_of_the_others_are_removed_if_the_first_has_no_images(
+    tmp_path: Path, is_known: bool
+) -> None:
+    """Its own file is the lock, which an empty journal removes when it is closed.
+
+    is_known: whether the others finished their images in an earlier run.
+    """
     path = tmp_path / "j.partial"
+    first = None if is_known else Journal(path, {}, team=Rank(0, 2))
     with Journal(path, {}, team=Rank(1, 2)) as journal:
         journal.add("a", "digest", found(0.5))
-    with Journal(path, {}) as journal:
-        assert len(journal) == 1
-    journal.remove()
+    if first is None:
+        first = Journal(path, {}, team=Rank(0, 2))
+    assert len(first) == is_known
+    first.close()
+    with open_locked(path):  # another run
+        first.remove()
+    assert "j.rank1.partial" in os.listdir(tmp_path)
+    path.unlink()
+    first.remove()
     assert os.listdir(tmp_path) == []
 
 

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from reporters import RecordingReporter
 
-from frcnn_cli.engine.proposals.inputs import find_images
+from frcnn_cli.engine.proposals.inputs import find_images, read_image_set
 
 
 def image(path: Path) -> Path:
@@ -53,6 +53,15 @@ def test_names_that_folders_repeat_have_the_folder_before_them(
     Path("list.txt").write_text("cam1/1.png\ncam1/2.png\ncam2/1.png\ncam2/3.png\n")
     assert ids(*inputs) == ["cam1/1", "2", "cam2/1", "3"]
     assert ids(*(str(cameras / text) for text in inputs)) == ["cam1/1", "2", "cam2/1", "3"]
+
+
+def test_lists_have_names_with_separators_that_are_no_line_ends(cameras: Path) -> None:
+    names = ["a\u2028b", "a\u0085b", "a\x0cb"]
+    paths = [image(cameras / f"{name}.png") for name in names]
+    Path("list.txt").write_text("".join(f"{path.name}\r\n" for path in paths))
+    assert ids("list.txt") == names
+    Path("ids.txt").write_text("\n".join(names))
+    assert read_image_set(Path("ids.txt")) == names
 
 
 def test_folders_of_equal_names_have_the_path_before_their_ids(cameras: Path) -> None:

@@ -3,51 +3,23 @@
 from __future__ import annotations
 
 import gzip
-import io
 import tarfile
 import time
 import tracemalloc
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import PIL.Image
 import pytest
 from called import frcnn as command
-from reporters import RecordingReporter
+from tars import packed, picture
 
 from frcnn_cli.engine.parts.files import read_part
 from frcnn_cli.engine.parts.folder import part_files
-from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.proposals.inputs import find_images
-from frcnn_proposals.archives.contents import expand_ranges
 from frcnn_proposals.archives.tar import list_archive
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.images import image_digest, image_size, is_sixteen_bit_grey, read_image
-
-
-def picture(seed: int) -> bytes:
-    pixels = np.random.default_rng(seed).integers(0, 256, (30, 40, 3), np.uint8)
-    buffer = io.BytesIO()
-    PIL.Image.fromarray(pixels).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
-def packed(path: Path, *entries: tuple[str, Any], format: int = tarfile.PAX_FORMAT) -> Path:
-    """Write an archive. An entry is a name with its content, or with changes to its header."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tarfile.open(path, "w", format=format) as archive:
-        for name, content in entries:
-            entry = tarfile.TarInfo(name)
-            if isinstance(content, bytes):
-                entry.size = len(content)
-                archive.addfile(entry, io.BytesIO(content))
-            else:
-                for key, value in content.items():
-                    setattr(entry, key, value)
-                archive.addfile(entry)
-    return path
 
 
 def test_images_are_read_where_they_are(tmp_path: Path) -> None:
@@ -75,30 +47,6 @@ def test_images_are_read_where_they_are(tmp_path: Path) -> None:
         read_image(tmp_path / "0.tar/missing.png")
     with pytest.raises(InputError, match="an archive, not an image"):
         read_image(tmp_path / "0.tar")
-
-
-def test_patterns_of_archives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    for number in range(8, 12):
-        packed(tmp_path / f"shards/{number:03d}.tar", (f"i{number}.png", picture(number)))
-    every = ["i8", "i9", "i10", "i11"]
-    for patterns in (
-        ["shards/{008..011}.tar"],
-        ["shards/*.tar"],
-        [f"shards/{number:03d}.tar" for number in range(8, 12)],
-    ):
-        assert [image_id for image_id, _ in find_images(patterns)] == every
-    parts = [find_images(["shards/*.tar"], shard=Shard(index, 3)) for index in (1, 2, 3)]
-    assert sorted(image for part in parts for image in part) == sorted(
-        find_images(["shards/*.tar"])
-    )
-    assert list(expand_ranges("{9..10}/{00..01}.tar"))[1:3] == ["9/01.tar", "10/00.tar"]
-    for pattern in ("shards/{1..3}.tar", "x*.tar", "x.tar"):
-        with pytest.raises(MisuseError, match="no archive of this name"):
-            find_images([pattern])
-    for pattern in ("{3..1}.tar", "{1..9999999}.tar"):
-        with pytest.raises(InputError, match="must go up"):
-            find_images([pattern])
 
 
 def test_hostile_archives_are_named_and_the_rest_is_processed(
@@ -238,17 +186,3 @@ def test_images_in_archives_are_detected_in_as_in_a_folder(tmp_path: Path) -> No
     assert files[0].read_bytes() == files[1].read_bytes()
     assert len(files[0].read_bytes()) > 100
     assert len(list((tmp_path / "viz0").iterdir())) == 3
-
-
-def test_a_shard_of_a_list_holds_no_other_path(tmp_path: Path) -> None:
-    """The list is read line by line: memory grows with the shard, not with the list."""
-    peaks = []
-    for count in (20_000, 40_000):
-        path = tmp_path / f"{count}.txt"
-        path.write_text("".join(f"folder/{number:09d}.jpg\n" for number in range(count)))
-        tracemalloc.start()
-        found = find_images([str(path)], reporter=RecordingReporter(), shard=Shard(1, 1000))
-        peaks.append(tracemalloc.get_traced_memory()[1])
-        tracemalloc.stop()
-        assert 0 < len(found) < count / 500
-    assert peaks[1] - peaks[0] < 200_000  # 10 bytes per line of the list

@@ -12,7 +12,7 @@ import numpy as np
 from frcnn_cli.engine.datasets.layout import Box, Fault, Report, inclusive_box
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.reading import read_text
+from frcnn_proposals.reading import text_lines
 from frcnn_proposals.wording import counted
 
 CLASSES_FILE = "classes.txt"
@@ -31,12 +31,11 @@ def read_classes(path: Path) -> tuple[str, ...]:
 def read_lines(path: Path) -> list[str]:
     """Read the lines of a text file, stripped and without blank lines."""
     try:
-        text = read_text(path)
+        return [line for line in map(str.strip, text_lines(path)) if line]
     except FileNotFoundError as error:
         raise InputError(f"{path}: this file does not exist.") from error
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a readable text file ({reason(error)})") from error
-    return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def without_column(line: str) -> str:

@@ -119,15 +119,15 @@ class ImageJournal(ABC, Generic[Value]):
         end.
         """
         self._close_file()
-        with suppress(FileNotFoundError):
+        with suppress(FileNotFoundError):  # their folder was removed
             files = [file for path in self._all() for file in (*self.files_of(path), path)]
-            remove_unless_locked(self._first, [file for file in files if file != self._first])
+            if files:
+                remove_unless_locked(self._first, [file for file in files if file != self._first])
 
     def close(self) -> None:
         """Close the file and keep it for the next run; remove it if it has no images."""
         if not self._file.closed:
-            # The first file is the lock of the others.
-            if self._is_empty and not (self._known and self.path == self._first):
+            if self._is_empty:
                 for file in (*self.files_of(self.path), self.path):
                     file.unlink(missing_ok=True)
             self._close_file()

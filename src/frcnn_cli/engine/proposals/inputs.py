@@ -20,7 +20,7 @@ from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.archives.contents import images_in_archives
-from frcnn_proposals.archives.tar import is_archive
+from frcnn_proposals.archives.tar import is_archive, read_member
 from frcnn_proposals.errors import InputError, MisuseError, reason
 from frcnn_proposals.files import is_writable
 from frcnn_proposals.folders import files_below
@@ -48,9 +48,9 @@ def find_images(
 ) -> list[ImageFile]:
     """The images of `inputs` with their ids, in order.
 
-    An input is an image, a folder (searched with its sub-folders), a glob, a text file with one
-    path per line, a tar archive or a pattern of them (shards/{000..999}.tar), or the name or path
-    of a dataset: all of its splits, or only `split`.
+    An input is an image, also one in a tar archive (0.tar/a.png), a folder (searched with its
+    sub-folders), a glob, a text file with one path per line, a tar archive or a pattern of them
+    (shards/{000..999}.tar), or the name or path of a dataset: all of its splits, or only `split`.
     The id is the file name without suffix; for a folder, preceded by the sub-folders; for a
     dataset, the dataset's own id. Where these are equal for different images, the ids are longer:
     for images, globs and lists the path below their folder; with the suffix, if nothing else
@@ -62,17 +62,16 @@ def find_images(
     have the same id.
     """
     groups: list[_Group] = []
-    archives = [text for text in inputs if is_archive(text)]
-    if archives:
-        images, repeated = images_in_archives(archives, partial(_is_in, shard))
-        groups.append(_Group(archives[0], images, has_paths=False))
-        if repeated is not None:
-            reporter.warn(f"Skipped: {repeated}.")
-    others = (text for text in inputs if not is_archive(text))
-    found = (_images_of(text, data_root, split, allow_mismatch, reporter, shard) for text in others)
-    for is_file, grouped in itertools.groupby(found, lambda group: group.is_file):
-        several = list(grouped)
-        groups += [_Group.of_files(several)] if is_file else several
+    for are_archives, texts in itertools.groupby(inputs, _is_archive):
+        if are_archives:
+            groups.append(_in_archives(list(texts), reporter, shard))
+            continue
+        found = (
+            _images_of(text, data_root, split, allow_mismatch, reporter, shard) for text in texts
+        )
+        for is_file, grouped in itertools.groupby(found, lambda group: group.is_file):
+            several = list(grouped)
+            groups += [_Group.of_files(several)] if is_file else several
     paths: dict[str, str] = {}
     for image_id, path in _with_ids(groups):
         _reject_unwritable(path, image_id)
@@ -144,6 +143,18 @@ def _reject_unwritable(path: str, image_id: str) -> None:
         raise InputError(f"{path}: the name is not valid UTF-8; rename the file")
 
 
+def _is_archive(text: str) -> bool:
+    return is_archive(text) and not os.path.isdir(text)
+
+
+def _in_archives(patterns: Sequence[str], reporter: Reporter, shard: Shard | None) -> _Group:
+    """The images of archives in a row; if several have an id, the first image is used."""
+    images, repeated = images_in_archives(patterns, partial(_is_in, shard))
+    if repeated is not None:
+        reporter.warn(f"Skipped: {repeated}.")
+    return _Group(patterns[0], images, has_paths=False)
+
+
 def _images_of(
     text: str,
     data_root: Path | None,
@@ -157,7 +168,8 @@ def _images_of(
         return _in_folder(text, reporter, shard)
     if path.is_file() and path.suffix.lower() in _LISTS:
         return _Group(str(path.parent), _by_stem(_in_list(path), shard))
-    if path.is_file() and path.suffix.lower() != ".json":
+    is_file = path.is_file() and path.suffix.lower() != ".json"
+    if is_file or (is_image(path) and read_member(path, 0) is not None):
         return _Group(str(path.parent), _by_stem([text], shard), is_file=True)
     if not path.exists() and any(mark in text for mark in "*?["):
         return _in_glob(text, shard)

@@ -69,13 +69,14 @@ def extract_in_files(
     loaded = detector.loaded
     fields = fields_of(loaded.model, extractor.settings, loaded.is_detector)
     classes = loaded.classes if loaded.is_detector else None
+    propose = SourceCalls(detector.source)  # first: its errors leave no unfinished files
     if classes is not None and is_folder(out) and team.is_first:
         _start_folder(out, classes)
     journal = _journal(extractor, fields, out, team, reporter)
     finished = journal.finished()
     part = team.part(files, lambda file: file[0] in finished)
     with (
-        closing(SourceCalls(detector.source)) as propose,
+        closing(propose),
         resumed(journal, reporter),
         reporter.progress("Extracting features", len(part)) as advance,
     ):

@@ -128,8 +128,7 @@ def detect_in_video(
                     done.best_rejected = highest((done.best_rejected, detections.best_rejected))
                     status = counted(len(detections), "object")
                     if pace.realtime:
-                        done.dropped = frames.dropped
-                        status += f", {done.dropped} dropped"
+                        status += f", {frames.dropped} dropped"
                     advance(1, status)
                     if stop.made:
                         break
@@ -141,6 +140,7 @@ def detect_in_video(
     if done.clipped:
         reporter.warn(clipped_message(detector.source.name, done.clipped))
     done.seconds, done.interrupted = time.monotonic() - started, stop.made
+    done.dropped = frames.dropped if pace.realtime else None
     return done
 
 
@@ -165,9 +165,12 @@ def _csv_file(path: Path | None) -> Iterator[Callable[[bytes], object]]:
 def frames_ahead(source: Source, pace: Pace = ALL_FRAMES) -> int:
     """The number of threads that compute proposals of the next frames.
 
-    One, if they must be in order, or if waiting makes frames older than they need to be.
+    1, if they must be in order. 0 in real time: a frame would wait for the next one to be
+    read, and that one would be older than it needs to be when its turn comes.
     """
-    return 1 if pace.realtime or is_per_stream(source) else usable_cores()
+    if pace.realtime:
+        return 0
+    return 1 if is_per_stream(source) else usable_cores()
 
 
 def detect_frames(
@@ -179,8 +182,9 @@ def detect_frames(
 ) -> Iterator[tuple[Frame, Proposals, Detections]]:
     """Yield each frame with its proposals and detections, in order.
 
-    As many threads as `ahead` call `propose` for the next frames; with one, in their order. The
-    image id of a frame is its number, in six digits.
+    As many threads as `ahead` call `propose` for the next frames; with one, in their order. With 0,
+    a frame is read only when the caller wants it. The image id of a frame is its number, in six
+    digits.
     If a frame cannot be read or its proposals cannot be computed, raises InputError after all
     frames before it.
     """
@@ -192,7 +196,8 @@ def detect_frames(
             raise InputError(failure_message(f"frame {frame.index}", error)) from error
 
     failures: list[InputError] = []
-    for frame, proposals in prefetch(proposed, _until_failure(frames, failures), ahead):
+    read = _until_failure(frames, failures)
+    for frame, proposals in prefetch(proposed, read, ahead) if ahead else map(proposed, read):
         yield frame, proposals, detect_in_tiles(model, frame.image, proposals, settings)
     if failures:
         raise failures[0]
