@@ -149,8 +149,18 @@ def test_missing_and_unsupported_files(tmp_path):
     with pytest.raises(MisuseError, match="file of detections does not exist"):
         read_detections(tmp_path / "absent.json", VOC)
     (tmp_path / "found.pkl").write_bytes(b"x")
-    with pytest.raises(MisuseError, match="file type not supported"):
+    with pytest.raises(MisuseError, match=r"file type not supported.*a folder of parts"):
         read_detections(tmp_path / "found.pkl", VOC)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+def test_one_part_names_its_folder(tmp_path, suffix):
+    part = tmp_path / f"part-01234567-1of1-000000-01234567.{suffix}"
+    part.write_bytes(b"x")
+    with pytest.raises(MisuseError, match=f"folder of all parts, {tmp_path}"):
+        read_detections(part, VOC)
+    with pytest.raises(InputError, match=r"parts\.json: does not describe parts"):
+        read_detections(tmp_path, VOC)
 
 
 NAMED = make_dataset(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,15 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.parts.rows import Item, Row
 from frcnn_cli.engine.proposals.cache import cache_explained, cache_folder
-from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, warn_of_some
+from frcnn_cli.engine.proposals.for_dataset import (
+    DatasetProposals,
+    ProposalsOnDemand,
+    warn_of_some,
+)
 from frcnn_cli.engine.proposals.image_match import file_findings
+from frcnn_cli.engine.proposals.source_calls import clipped_message
 from frcnn_cli.engine.records import Dataset, Detections, ReadFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
@@ -97,6 +103,42 @@ def detect_dataset(
 
     results = detect_files(model, files, propose, settings, journal)
     return collect_results(results, lambda _: on_image())
+
+
+class DatasetRows:
+    """A function from images of a dataset to rows with their detections, for parts of them.
+
+    files: what reading the images showed, by image id. clipped: number of boxes of the source that
+    reached outside their images.
+    """
+
+    def __init__(
+        self, loaded: LoadedModel, settings: DetectSettings, propose: ProposalsOnDemand
+    ) -> None:
+        self._loaded, self._settings, self._propose = loaded, settings, propose
+        self.files: dict[str, ReadFile] = {}
+        self.clipped = 0
+
+    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
+        """The detections in each of `items`, in order, or the error of the image."""
+        model = prepare_model(self._loaded.model, self._loaded.precision)
+        files = ((item.name, item.image) for item in items)
+        for result in detect_files(model, files, self._propose, self._settings):
+            self.clipped += result.clipped
+            if result.found is None:
+                yield Row(result.image_id, error=result.error)
+                continue
+            if result.file is not None:
+                self.files[result.image_id] = result.file
+            found = result.found
+            yield Row(result.image_id, found.boxes, found.scores, found.labels)
+
+    def warn(self, reporter: Reporter) -> None:
+        """Report images that differ from their annotations or proposals, and clipped boxes."""
+        findings = file_findings(self._propose.dataset, self._propose.given or {}, self.files)
+        act_on(findings, True, reporter)
+        if self.clipped and self._propose.provenance is not None:
+            reporter.warn(clipped_message(self._propose.provenance.source, self.clipped))
 
 
 def readable_images(dataset: Dataset, detections: Sequence[Mapping[str, Detections]]) -> Dataset:

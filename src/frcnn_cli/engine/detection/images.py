@@ -119,7 +119,7 @@ def raise_failures(failures: Sequence[str]) -> None:
 
 def detect_files(
     model: FastRCNN,
-    files: Sequence[ImageFile],
+    files: Iterable[ImageFile],
     propose: Propose,
     settings: DetectSettings,
     journal: Journal | None = None,
@@ -136,7 +136,7 @@ def detect_files(
 
 def process_files(
     compute: Compute[Value],
-    files: Sequence[ImageFile],
+    files: Iterable[ImageFile],
     propose: Propose,
     journal: ImageJournal[Value] | None = None,
     max_pixels: int = MAX_PIXELS,

@@ -1,4 +1,4 @@
-"""Read files of detections: COCO results JSON, as the toolkit writes it, or text files."""
+"""Read detections: COCO results JSON, as the toolkit writes it, folders of parts, or text files."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_
 from frcnn_cli.engine.evaluation.detection_checks import detection_findings
 from frcnn_cli.engine.evaluation.readers.coco_results import read_coco_results
 from frcnn_cli.engine.evaluation.readers.text_results import read_text_results
-from frcnn_cli.engine.parts.files import read_part
-from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, parts_of
+from frcnn_cli.engine.parts.files import PART_FORMATS, read_part
+from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, part_files, parts_of
 from frcnn_cli.engine.parts.rows import Row
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -40,7 +40,7 @@ def read_detections(
     check_detections(path)
     if path.suffix.lower() == ".json":
         rows = read_coco_results(path, dataset, reporter)
-    elif (path / ABOUT_FILE).is_file():
+    elif (path / ABOUT_FILE).is_file() or part_files(path):
         rows = _read_parts(path, dataset, reporter)
     else:
         rows = read_text_results(path, dataset, reporter)
@@ -53,10 +53,16 @@ def check_detections(path: Path) -> None:
     """Raises MisuseError if `path` does not exist or has an unsupported file type."""
     if not path.exists():
         raise MisuseError(f"{path}: this file of detections does not exist.")
+    if path.suffix.lower().removeprefix(".") in PART_FORMATS and path.is_file():
+        raise MisuseError(
+            f"{path}: one part cannot be evaluated alone. Give the folder of all parts, "
+            f"{path.parent}."
+        )
     if path.suffix.lower() not in (".json", ".txt") and not path.is_dir():
         raise MisuseError(
-            f"{path}: file type not supported. Expected COCO results (.json) or text files (.txt, "
-            "or a folder of them): one per class, as of the VOC devkit, or one per image."
+            f"{path}: file type not supported. Expected COCO results (.json), a folder of parts "
+            "(`frcnn detect --parts`), or text files (.txt, or a folder of them): one per class, "
+            "as of the VOC devkit, or one per image."
         )
 
 

@@ -12,12 +12,17 @@ from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import trained_on
 from frcnn_cli.engine.parts.shard import Shard
-from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
+from frcnn_cli.engine.proposals.for_dataset import (
+    DatasetProposals,
+    ProposalsOnDemand,
+    proposals_for,
+    proposals_on_demand,
+)
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.store.reader import ProposalStore
+from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.wording import counted
 
 
@@ -27,25 +32,36 @@ def open_images(
     others: Sequence[LoadedModel] = (),
     team: Team = ALONE,
     reporter: Reporter = SILENT,
-    shard: Shard | None = None,
 ) -> DatasetProposals:
     """Open the dataset to evaluate a model on, with its proposals; reports its name.
 
     The default is the model's own dataset. others: other models to evaluate on it.
-    In a team, the first process computes missing proposals for all. shard: use only these images.
+    In a team, the first process computes missing proposals for all.
     Raises MisuseError if the classes of the dataset differ from those of a model.
     """
-    name, root = _dataset_of(loaded, data)
-    own_split = loaded.experiment.data.held_out_split if _is_own(loaded, data) else None
-    split = data.split or own_split
-    dataset = open_split(name, split, root, allow_mismatch=data.allow_mismatch, reporter=reporter)
+    dataset, root = _open_own(loaded, data, reporter)
     for model in (loaded, *others):
         check_classes(model, dataset)
+    with team.first_alone():
+        return _with_proposals(loaded, dataset, root, data, reporter)
+
+
+def open_shard(
+    loaded: LoadedModel, data: DataOptions, shard: Shard | None, reporter: Reporter = SILENT
+) -> ProposalsOnDemand:
+    """Open the images of a shard as open_images does; their proposals are computed when needed.
+
+    shard: None is all images. Images that cannot be read are among them.
+    """
+    dataset, root = _open_own(loaded, data, reporter)
+    check_classes(loaded, dataset)
     if shard is not None:
         kept = tuple(record for record in dataset.images if shard.holds(record.image_id))
         dataset = replace(dataset, images=kept)
-    with team.first_alone():
-        return _with_proposals(loaded, dataset, root, data, reporter)
+    settings = data.proposal_settings(loaded.experiment.proposals)
+    found = proposals_on_demand(reporter, dataset, settings, data_root=root)
+    _warn_of_other_proposals(loaded, found.provenance, reporter)
+    return found
 
 
 def open_unseen_images(
@@ -133,6 +149,17 @@ def check_classes(loaded: LoadedModel, dataset: Dataset) -> None:
         )
 
 
+def _open_own(
+    loaded: LoadedModel, data: DataOptions, reporter: Reporter
+) -> tuple[Dataset, Path | None]:
+    """The dataset to evaluate the model on, and the folder to search for it."""
+    name, root = _dataset_of(loaded, data)
+    own_split = loaded.experiment.data.held_out_split if _is_own(loaded, data) else None
+    split = data.split or own_split
+    dataset = open_split(name, split, root, allow_mismatch=data.allow_mismatch, reporter=reporter)
+    return dataset, root
+
+
 def _dataset_of(loaded: LoadedModel, data: DataOptions) -> tuple[str, Path | None]:
     """The given dataset, or the model's own, and the folder to search for it."""
     if data.dataset is not None:
@@ -158,12 +185,12 @@ def _with_proposals(
         data.proposal_settings(loaded.experiment.proposals),
         data_root=root,
     )
-    _warn_of_other_proposals(loaded, found, reporter)
+    _warn_of_other_proposals(loaded, found.provenance, reporter)
     return found
 
 
 def _warn_of_other_proposals(
-    loaded: LoadedModel, found: DatasetProposals, reporter: Reporter
+    loaded: LoadedModel, provenance: Provenance | None, reporter: Reporter
 ) -> None:
     """Warn if the model was trained with proposals of another kind.
 
@@ -171,9 +198,8 @@ def _warn_of_other_proposals(
     """
     own = loaded.experiment.proposals
     trained = str(loaded.origin.get("proposals_fingerprint", ""))
-    if not isinstance(found.proposals, ProposalStore) or not (trained or own.file):
+    if provenance is None or not (trained or own.file):
         return
-    provenance = found.proposals.provenance
     if trained.split(" ")[0] != provenance.fingerprint:
         reporter.warn(
             f"The model was trained with the proposals of {own.file or own.source}, but is "

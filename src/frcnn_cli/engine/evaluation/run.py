@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.detection.dataset import (
+    DatasetRows,
     detect_with_journal,
     detection_identity,
     readable_images,
@@ -15,14 +17,14 @@ from frcnn_cli.engine.detection.results import write_coco_results
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.detection_checks import class_findings
 from frcnn_cli.engine.evaluation.detections_file import read_detections
-from frcnn_cli.engine.evaluation.images import open_images, open_split
+from frcnn_cli.engine.evaluation.images import open_images, open_shard, open_split
 from frcnn_cli.engine.evaluation.scores import Evaluation, evaluate
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import seen_images, warn_early
 from frcnn_cli.engine.parts.files import PartFormat
 from frcnn_cli.engine.parts.folder import About, open_folder
-from frcnn_cli.engine.parts.rows import Item, Row
-from frcnn_cli.engine.parts.run import PartsResult, errors_of
+from frcnn_cli.engine.parts.rows import Item
+from frcnn_cli.engine.parts.run import PartsResult, write_parts
 from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
@@ -77,35 +79,25 @@ def detect_for_evaluation(
 ) -> PartsResult:
     """Detect as evaluate_model does, and write the detections in parts for evaluate_file.
 
-    shard: use only these images. Images that cannot be read have a row with an error.
+    size: number of images per part. shard: use only these images. An image that cannot be read has
+    a row with the error. Proposals that are not in the cache are computed with the detections, and
+    not stored. Raises the errors of open_images and open_folder.
     """
-    images = open_images(loaded, data, reporter=reporter, shard=shard)
+    images = open_shard(loaded, data, shard, reporter)
     settings = detection.for_evaluation(loaded.experiment.detect, loaded.model.architecture)
     identity = detection_identity(loaded, settings, images.fingerprint)
     parts = open_folder(
         folder,
         About("detections", identity, loaded.classes),
-        [Item(record.image_id, record.path) for record in images.dataset.images],
+        [Item(record.image_id, str(record.path)) for record in images.dataset.images],
         format,
         shard,
         size,
     )
-    result = PartsResult(folder, reused=sum(map(parts.is_finished, parts.parts)))
-    if result.reused == len(parts.parts):
-        return result
-    detected = detect_with_journal(loaded, images, settings, reporter=reporter)
-    for part in parts.parts:
-        found = ((item, detected.detections.get(item.name)) for item in part.items)
-        rows = [
-            Row(item.name, error=f"{item.image}: cannot be read")
-            if one is None
-            else Row(item.name, one.boxes, one.scores, one.labels)
-            for item, one in found
-        ]
-        if not parts.is_finished(part):
-            parts.write(part, rows)
-            result = result.with_part(len(rows), errors_of(rows))
-    detected.journal.remove()
+    function = DatasetRows(loaded, settings, images)
+    with closing(images):
+        result = write_parts(function, parts, "Detecting", reporter=reporter)
+    function.warn(reporter)
     return result
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import all_ids
@@ -13,13 +14,13 @@ from frcnn_cli.engine.proposals.cache import cache_explained, cache_path
 from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.propose import advance_with_rate, waits_for_store
 from frcnn_cli.engine.proposals.remembered import Remembered
-from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
-from frcnn_cli.engine.proposals.source_calls import clipped_message, source_of
+from frcnn_cli.engine.proposals.run import ProposeProgress, is_stored, propose_images
+from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message, source_of
 from frcnn_cli.engine.proposals.workers import map_in_workers
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import ProposalSettings
-from frcnn_proposals.base import Proposals, Source
+from frcnn_proposals.base import Image, Proposals, Source
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.digest import proposal_state
 from frcnn_proposals.errors import InputError
@@ -49,6 +50,12 @@ class DatasetProposals:
     skipped: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     clipped: int = 0
+
+    @property
+    def provenance(self) -> Provenance | None:
+        """The source and its parameters; None for a file that does not record them."""
+        proposals = self.proposals
+        return proposals.provenance if isinstance(proposals, ProposalStore) else None
 
 
 def proposals_for(
@@ -172,6 +179,70 @@ def computed_proposals(
         tuple(failed.values()),
         store.digests(),
         result.clipped,
+    )
+
+
+@dataclass(frozen=True)
+class ProposalsOnDemand:
+    """A function from image id and pixels to the proposals of an image of `dataset`.
+
+    Any number of threads and processes can use the same: nothing is written, and no process waits
+    for another. given: proposals of a file; None for a source. cached: its proposals in the cache.
+    calls: of this source, for other images. fingerprint: as in DatasetProposals. provenance: None
+    for a file that does not record it.
+    """
+
+    dataset: Dataset
+    fingerprint: str
+    provenance: Provenance | None
+    given: Mapping[str, Proposals] | None = None
+    cached: ProposalStore | None = None
+    calls: SourceCalls | None = None
+
+    def __call__(self, image_id: str, image: Image) -> Proposals:
+        """Raises SourceError, which does not name the image, if the source fails."""
+        if self.calls is None:
+            assert self.given is not None
+            return self.given[image_id]
+        if self.cached is not None and is_stored(
+            self.cached.digest(image_id), self._paths[image_id]
+        ):
+            return self.cached[image_id]
+        return self.calls(image_id, image)
+
+    @cached_property
+    def _paths(self) -> dict[str, Path]:
+        return {record.image_id: record.path for record in self.dataset.images}
+
+    def close(self) -> None:
+        """End the worker processes of the source."""
+        if self.calls is not None:
+            self.calls.close()
+
+
+def proposals_on_demand(
+    reporter: Reporter,
+    dataset: Dataset,
+    settings: ProposalSettings,
+    *,
+    data_root: Path | None = None,
+) -> ProposalsOnDemand:
+    """Proposals as of proposals_for, but computed when an image needs them, and not stored.
+
+    Images that cannot be read stay in the dataset. Raises the errors of given_proposals for a
+    file, and those of SourceCalls for a source.
+    """
+    if settings.file:
+        found = proposals_for(reporter, dataset, settings, data_root=data_root)
+        return ProposalsOnDemand(
+            found.dataset, found.fingerprint, found.provenance, given=found.proposals
+        )
+    source = source_of(settings)
+    path = cache_path(dataset.name, source)
+    cached = open_store(path) if path.exists() else None
+    origin = Provenance.of(source)
+    return ProposalsOnDemand(
+        dataset, origin.fingerprint, origin, cached=cached, calls=SourceCalls(source)
     )
 
 

@@ -163,16 +163,17 @@ def _stored_outcomes(
         for start in range(0, len(images), _CHECKED_AT_ONCE):
             part = images[start : start + _CHECKED_AT_ONCE]
             digests = [digest(image_id) for image_id, _ in part]
-            are_stored = pool.map(_is_stored, digests, [path for _, path in part])
-            for image, is_stored in zip(part, are_stored, strict=True):
-                if is_stored:
+            are_stored = pool.map(is_stored, digests, [path for _, path in part])
+            for image, stored in zip(part, are_stored, strict=True):
+                if stored:
                     yield _Outcome(image[0])
                 else:
                     missing.append(image)
     return missing
 
 
-def _is_stored(digest: str | None, path: str | Path) -> bool:
+def is_stored(digest: str | None, path: str | Path) -> bool:
+    """Whether the image file has the bytes with this SHA-256."""
     try:
         return digest is not None and digest == image_digest(path)
     except InputError:
