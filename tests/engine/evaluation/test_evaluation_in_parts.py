@@ -187,3 +187,24 @@ def test_cached_proposals_are_not_computed_again(
     first.write_bytes(second.read_bytes())
     write(loaded, data, tmp_path / "again")
     assert len(computed) == 1
+
+
+def test_other_images_and_clipped_boxes_are_reported(
+    loaded: LoadedModel, data: DataOptions, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images, stored = images_of(data), tmp_path / "dense.proposals"
+    propose_images(list(images.items()), make_source("dense"), stored, workers=0)
+    first, second = list(images.values())[:2]
+    first.write_bytes(second.read_bytes())
+    reporter = RecordingReporter()
+    given = replace(data, source=None, proposals=stored)
+    write(loaded, given, tmp_path / "given", reporter=reporter)
+    (warning,) = reporter.warnings
+    assert "1 of 9 images differs from those that the proposals were computed from" in warning
+
+    outside = Proposals(np.array([[0, 0, 500, 50]], np.float32), None)
+    monkeypatch.setattr(DenseBoxes, "propose", lambda source, image: outside)
+    write(loaded, data, tmp_path / "computed", reporter=reporter)
+    assert reporter.warnings[1:] == [
+        "9 boxes of dense reached outside the image and were clipped or removed."
+    ]
