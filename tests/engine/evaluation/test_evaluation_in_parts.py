@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +26,7 @@ from frcnn_cli.engine.parts.rows import Row
 from frcnn_cli.engine.parts.run import PartsResult
 from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.proposals.run import propose_images
+from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
@@ -106,6 +108,20 @@ def test_an_interrupted_run_has_its_finished_parts(
         np.testing.assert_array_equal(rows[image_id].boxes, found.boxes)
         np.testing.assert_array_equal(rows[image_id].scores, found.scores)
     assert not cache.exists()
+
+
+def test_memory_holds_the_detections_of_one_part(
+    loaded: LoadedModel, data: DataOptions, tmp_path: Path
+) -> None:
+    def results() -> int:
+        return sum(type(item) in (Detections, Row) for item in gc.get_objects())
+
+    held: list[int] = []
+    before = results()
+    reporter = RecordingReporter(lambda: held.append(results() - before))
+    write(loaded, data, tmp_path / "out", reporter=reporter)
+    # The rows of a part, and the detections of the image in progress; there are nine images.
+    assert max(held) <= 3 + 1
 
 
 def test_a_removed_part_alone_is_computed_again(
