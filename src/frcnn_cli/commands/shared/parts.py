@@ -61,20 +61,22 @@ def run_in_parts(
 ) -> None:
     """Write the missing parts, and print what was written.
 
-    Raises InputError with the first messages if images failed.
+    The processes of `team` have to be connected. Raises InputError with the first messages if
+    images failed, in the first process.
     """
     assert chosen.parts is not None
+    if chosen.engine == "ray" and team.world > 1:
+        raise MisuseError("--engine ray starts its own processes: do not use torchrun.")
     items = [Item(image_id, str(path)) for image_id, path in files]
     folder = open_folder(chosen.parts, about, items, chosen.part_format, shard, chosen.part_size)
     if chosen.engine == "ray":
-        if team.world > 1:
-            raise MisuseError("--engine ray starts its own processes: do not use torchrun.")
         result = write_parts_on_ray(
             function, folder, description, chosen.address, workers, gpus, output
         )
     else:
         result = write_parts(function, folder, description, team, output)
-    print_parts(output, result)
+    if team.is_first:
+        print_parts(output, result)
 
 
 def print_parts(output: Output, result: PartsResult) -> None:

@@ -31,6 +31,18 @@ class PartsResult:
     failed: int = 0
     messages: tuple[str, ...] = ()
 
+    def with_others(self, results: Sequence[PartsResult]) -> PartsResult:
+        """The results of all processes as one. results: of each of them, by rank."""
+        messages = tuple(message for each in results for message in each.messages)
+        return PartsResult(
+            self.path,
+            sum(each.written for each in results),
+            sum(each.reused for each in results),
+            sum(each.images for each in results),
+            sum(each.failed for each in results),
+            messages[:_MESSAGES],
+        )
+
     def with_part(self, images: int, errors: Iterable[str]) -> PartsResult:
         """The result after one more part."""
         new = tuple(errors)
@@ -54,7 +66,7 @@ def missing_parts(
 ) -> Iterator[tuple[list[Part], Advance]]:
     """Those of `parts` that are not finished, and a function that counts finished images.
 
-    Reports how to resume after Ctrl-C.
+    Reports how to resume after Ctrl-C. At the end, removes what killed processes left of `parts`.
     """
     missing = [part for part in parts if not folder.is_finished(part)]
     total, left = (sum(len(part.items) for part in some) for some in (parts, missing))
@@ -64,6 +76,7 @@ def missing_parts(
         except KeyboardInterrupt:
             reporter.note("Finished parts are saved: run the same command to resume.")
             raise
+    folder.remove_unfinished(parts)
 
 
 def write_parts(
@@ -75,18 +88,20 @@ def write_parts(
 ) -> PartsResult:
     """Write the parts that are missing; each process of the team writes its share of them.
 
-    Memory holds the rows of one part. An image that fails does not stop the others.
+    Memory holds the rows of one part. An image that fails does not stop the others. Returns the
+    result of all processes, in every process.
     """
-    share = team.part(folder.parts)
+    finished = team.of_first({part.name for part in folder.parts if folder.is_finished(part)})
+    share = team.part(folder.parts, lambda part: part.name in finished)
     with missing_parts(folder, share, description, reporter) as (missing, advance):
         items = chain.from_iterable(part.items for part in missing)
         rows = function.rows(items)
         result = PartsResult(folder.path, reused=len(share) - len(missing))
         for part in missing:
-            finished = []
+            of_part = []
             for row in islice(rows, len(part.items)):
-                finished.append(row)
+                of_part.append(row)
                 advance(1, row.image_id)
-            folder.write(part, finished)
-            result = result.with_part(len(finished), errors_of(finished))
-        return result
+            folder.write(part, of_part)
+            result = result.with_part(len(of_part), errors_of(of_part))
+    return result.with_others(team.gather(result))
