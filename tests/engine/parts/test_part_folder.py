@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from numbered_parts import ABOUT, ITEMS, Numbers, OneOfTeam, equal, names, opene
 from reporters import RecordingReporter
 
 from frcnn_cli.engine.parts.files import read_part, write_part
-from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, part_files
-from frcnn_cli.engine.parts.rows import Row
+from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, Part, part_files
+from frcnn_cli.engine.parts.ray_cluster import _to_row, _Writer
+from frcnn_cli.engine.parts.rows import Item, Row
 from frcnn_cli.engine.parts.run import write_parts
 from frcnn_cli.engine.parts.shard import Shard
 from frcnn_proposals.errors import InputError, MisuseError
@@ -38,6 +40,14 @@ def test_a_part_is_read_as_it_was_written(kind: str, tmp_path: Path) -> None:
         write_part(path, rows[:1])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_image_that_fails_in_a_folder_that_is_not_utf8(kind: str, tmp_path: Path) -> None:
+    path = os.fsdecode(b"photos\xff/a.jpg")
+    write_part(tmp_path / f"a.{kind}", [Row("a", error=f"{path}: cannot be read"), row_of("i2")])
+    found = read_part(tmp_path / f"a.{kind}")
+    assert found[0].error == "photos\\udcff/a.jpg: cannot be read"
+    assert equal(found[1], row_of("i2"))
 
 
 def test_a_part_without_images(kind: str, tmp_path: Path) -> None:
@@ -102,6 +112,22 @@ def test_ctrl_c_keeps_finished_parts(tmp_path: Path) -> None:
         write_parts(Numbers(), folder, "", reporter=reporter)
     assert reporter.notes == ["Finished parts are saved: run the same command to resume."]
     assert [path.name for path in part_files(tmp_path)] == names(folder)[:1]
+
+
+def test_paths_that_are_not_utf8_reach_ray(tmp_path: Path) -> None:
+    """Ray Data sends the rows as Arrow tables."""
+    pyarrow = pytest.importorskip("pyarrow")
+    path = os.fsdecode(b"photos\xff/a.jpg")
+    row = pyarrow.Table.from_pylist([_to_row(Part("b", (Item("a", path),)))]).to_pylist()[0]
+    seen: list[Item] = []
+
+    class Records(Numbers):
+        def rows(self, items: Iterable[Item]) -> Iterator[Row]:
+            seen.extend(items)
+            return iter([row_of("i1")])
+
+    _Writer(Records(), str(tmp_path), os.getcwd())({**row, "name": "a.jsonl"})
+    assert seen == [Item("a", path)]
 
 
 def test_shards_share_a_folder(tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class _Writer:
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         items = zip(row["ids"], row["paths"], strict=True)
-        part = Part(row["name"], tuple(Item(str(name), str(path)) for name, path in items))
+        part = Part(row["name"], tuple(Item(str(name), os.fsdecode(path)) for name, path in items))
         if self._folder.is_finished(part):  # by a worker that was lost afterwards
             return {"images": len(part.items), "errors": "[]"}
         rows = list(self._function.rows(part.items))
@@ -100,11 +100,11 @@ class _Writer:
 
 
 def _to_row(part: Part) -> dict[str, Any]:
-    """The part as Ray sends it."""
+    """The part as Ray sends it. Paths are bytes, as they may not be UTF-8."""
     return {
         "name": part.name,
         "ids": [item.name for item in part.items],
-        "paths": [str(item.image) for item in part.items],
+        "paths": [os.fsencode(item.image) for item in part.items],
     }
 
 

@@ -34,7 +34,8 @@ class Item(NamedTuple):
 class Row:
     """The result for an image: boxes (N, 4), scores (N,) and labels (N,), or the error.
 
-    Without labels, the boxes are proposals, which may have no scores.
+    Without labels, the boxes are proposals, which may have no scores. In `error`, bytes of a
+    path that are not UTF-8 are written as \\udcNN, which every format can store.
     """
 
     image_id: Any
@@ -42,6 +43,11 @@ class Row:
     scores: NDArray[Any] | None = None
     labels: NDArray[np.int64] | None = None
     error: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            writable = self.error.encode(errors="backslashreplace").decode()
+            object.__setattr__(self, "error", writable)
 
     def __len__(self) -> int:
         """The number of boxes."""
