@@ -198,3 +198,13 @@ def test_a_shipped_model_travels_by_its_name() -> None:
     sent = pickle.dumps(detector)
     assert str(detector.path.parent).encode() not in sent
     assert pickle.loads(sent) == detector
+
+
+def test_a_proposer_rejects_what_it_cannot_use() -> None:
+    with pytest.raises(frcnn.MisuseError, match="is for videos"):
+        frcnn.Proposer("tracked")
+    source = frcnn.Proposer("dense").source
+    with pytest.raises(frcnn.MisuseError, match="this one is a DenseBoxes"):
+        frcnn.Proposer(source, {"nope": 1})
+    with pytest.raises(frcnn.MisuseError, match="this one is a DenseBoxes"):
+        frcnn.propose("a", "b", source=source, parameters={"nope": 1})

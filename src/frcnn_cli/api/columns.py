@@ -6,14 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from frcnn_cli.api.arguments import public
+from frcnn_cli.api.arguments import public, source_for
 from frcnn_cli.api.images import reduced_image
 from frcnn_cli.engine.parts.rows import Columns, Item, Row, columns_of, items_of
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.errors import InputError, lacks_operators, ran_out_of_memory
 from frcnn_proposals.images import MAX_PIXELS
-from frcnn_proposals.sources.call import failure_message
-from frcnn_proposals.sources.registry import DEFAULT_SOURCE, check_source, make_source
+from frcnn_proposals.sources.call import failure_message, reject_per_stream
+from frcnn_proposals.sources.registry import DEFAULT_SOURCE
 from frcnn_proposals.store.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -39,11 +39,11 @@ class Proposer:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         """source: a name that `frcnn propose --list-sources` shows, or a Source. parameters: of a
-        named source, such as {"mode": "quality"}. Raises Error for an unknown name or parameter.
+        named source, such as {"mode": "quality"}. Raises Error for an unknown name or parameter,
+        and for a source that needs the frames of a video.
         """
-        if isinstance(source, str):
-            source = make_source(source, **(parameters or {}))
-        self.source, self.max_pixels = check_source(source), max_pixels
+        self.source, self.max_pixels = source_for(source, parameters), max_pixels
+        reject_per_stream(self.source)
 
     @property
     def identity(self) -> dict[str, Any]:

@@ -23,6 +23,7 @@ from frcnn_cli.engine.proposals.propose import propose as propose_inputs
 from frcnn_cli.engine.proposals.run import ProposeResult
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.sources.call import load_files
 from frcnn_proposals.sources.registry import (
     DEFAULT_SOURCE,
     list_sources,
@@ -145,6 +146,8 @@ def _propose_in_parts(
 
     files = find_images(images, data_root, split, allow_mismatch, output, shard)
     proposer = Proposer(source, max_pixels=max_pixels)
+    if chosen.engine == "local":
+        load_files(source)  # before anything is written
     about = About("proposals", proposer.identity)
     description = f"Proposing ({source.name})"
     team = team_from_environment()

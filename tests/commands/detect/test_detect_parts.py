@@ -188,6 +188,8 @@ def test_evaluation_in_shards(tmp_path: Path) -> None:
         ("detect 0 --parts out", "a video cannot be divided"),
         ("propose shapes --parts out --replace", "cannot be combined with --out"),
         ("propose shapes --parts out --workers 2", "add --engine ray"),
+        ("propose shapes --parts out --source tracked", "is for videos and cameras"),
+        ("detect shapes --parts out --source tracked", "is for videos and cameras"),
         ("detect shapes --shard 3/2", "from 1/N to N/N"),
         ("eval model.safetensors shapes --shard 1/2", "add --parts"),
         ("eval model.safetensors shapes --parts out --corloc", "remove the options for evaluation"),
@@ -198,6 +200,13 @@ def test_misuse(words: str, message: str) -> None:
     output = " ".join(run(*words.split(), code=2).split())
     assert message in output
     assert not Path("out").exists()
+
+
+def test_a_damaged_file_of_proposals_is_found_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    of_file = ("--source", "precomputed", "--param", f"file={tmp_path}/bad.npz")
+    assert "bad.npz" in run("propose", "shapes", *of_file, "--parts", tmp_path / "out", code=1)
+    assert not (tmp_path / "out").exists()
 
 
 def test_killed_in_the_middle_and_resumed(
