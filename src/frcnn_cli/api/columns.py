@@ -94,7 +94,7 @@ def map_items(
     `prepare` is called in threads ahead of `compute`, which this thread calls. An image for which
     one of them fails has an error; errors of the installation are raised.
     """
-    from frcnn_cli.engine.detection.prefetch import prefetch
+    from frcnn_cli.engine.detection.prefetch import prefetch, returning_memory
     from frcnn_cli.engine.distributed.devices import usable_cores
 
     def prepared(item: Item) -> tuple[Item, Prepared | None, str | None]:
@@ -105,7 +105,7 @@ def map_items(
                 raise
             return item, None, failure_message(_shown(item), error)
 
-    for item, ready, error in prefetch(prepared, items, usable_cores()):
+    for item, ready, error in returning_memory(prefetch(prepared, items, usable_cores())):
         yield _row(item, ready, error, compute)
 
 

@@ -94,7 +94,7 @@ def print_parts(output: Output, result: PartsResult) -> None:
 parts_folder = click.option(
     "--parts",
     type=options.OutputFolder,
-    help="Write the results into this folder, in files of --part-size images, as they finish. The "
+    help="Write the results into this folder, in files of --part-size images. The "
     "same command resumes an interrupted run.",
 )
 part_format = click.option(

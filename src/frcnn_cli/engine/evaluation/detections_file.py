@@ -60,8 +60,9 @@ def check_detections(path: Path) -> None:
         raise MisuseError(f"{path}: this file of detections does not exist.")
     if path.suffix.lower() not in (".json", ".txt") and not path.is_dir():
         raise MisuseError(
-            f"{path}: file type not supported. Expected COCO results (.json) or text files (.txt, "
-            "or a folder of them): one per class, as of the VOC devkit, or one per image."
+            f"{path}: file type not supported. Expected COCO results (.json), a folder of parts "
+            "(`frcnn detect --parts`), or text files (.txt, or a folder of them): one per class, "
+            "as of the VOC devkit, or one per image."
         )
 
 
