@@ -22,7 +22,7 @@ class Numbers:
     def __init__(self) -> None:
         self.seen: list[str] = []
 
-    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
+    def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
         for item in items:
             self.seen.append(item.name)
             yield row_of(item.name)

@@ -56,15 +56,18 @@ class Proposer:
             "max_pixels": self.max_pixels,
         }
 
-    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
-        """The proposals of each of `items`, in order, or the error of the image."""
+    def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
+        """The proposals of each of `items`, in order, or the error of the image.
+
+        threads: that compute them; None is one per core.
+        """
         propose = self._propose
 
         def prepare(item: Item) -> Proposals:
             pixels = reduced_image(item.image, self.max_pixels, name=item.name).pixels
             return propose(item.name, pixels)
 
-        return map_items(items, prepare, lambda proposals: proposals)
+        return map_items(items, prepare, lambda proposals: proposals, threads)
 
     @public
     def __call__(self, batch: Columns | Any) -> dict[str, list[Any]]:
@@ -88,11 +91,13 @@ def map_items(
     items: Iterable[Item],
     prepare: Callable[[Item], Prepared],
     compute: Callable[[Prepared], records.Detections | Proposals],
+    threads: int | None = None,
 ) -> Iterator[Row]:
     """The row of each of `items`, in order.
 
-    `prepare` is called in threads ahead of `compute`, which this thread calls. An image for which
-    one of them fails has an error; errors of the installation are raised.
+    `prepare` is called in `threads` threads (None: one per core) ahead of `compute`, which this
+    thread calls. An image for which one of them fails has an error; errors of the installation are
+    raised.
     """
     from frcnn_cli.engine.detection.prefetch import prefetch, returning_memory
     from frcnn_cli.engine.distributed.devices import usable_cores
@@ -105,7 +110,8 @@ def map_items(
                 raise
             return item, None, failure_message(_shown(item), error)
 
-    for item, ready, error in returning_memory(prefetch(prepared, items, usable_cores())):
+    ahead = prefetch(prepared, items, threads or usable_cores())
+    for item, ready, error in returning_memory(ahead):
         yield _row(item, ready, error, compute)
 
 

@@ -120,13 +120,15 @@ class ReadyNetwork:
         self.warn(clipped, found, reporter)
         return found
 
-    def rows(self, items: Iterable[Item], max_pixels: int) -> Iterator[Row]:
+    def rows(
+        self, items: Iterable[Item], max_pixels: int, threads: int | None = None
+    ) -> Iterator[Row]:
         """The detections in each of `items`, in order, or the error of the image."""
 
         def prepare(item: Item) -> tuple[ReducedImage, Proposals]:
             return self.prepare(item.image, item.name, item.boxes, max_pixels)
 
-        return map_items(items, prepare, lambda prepared: self.detect(*prepared))
+        return map_items(items, prepare, lambda prepared: self.detect(*prepared), threads)
 
     def detect(self, image: ReducedImage, proposals: Proposals) -> records.Detections:
         """Detections in one image. Any number of threads may call it: nothing is changed."""

@@ -16,6 +16,7 @@ import pytest
 import torch
 from called import frcnn
 
+from frcnn_cli.commands.shared import parts
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.results import coco_entries
@@ -24,6 +25,7 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.parts.files import read_part
 from frcnn_cli.engine.parts.folder import part_files
 from frcnn_cli.engine.parts.rows import Row
+from frcnn_cli.engine.parts.run import PartsResult
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.formats import read_proposals
@@ -207,6 +209,28 @@ def test_a_damaged_file_of_proposals_is_found_before_anything_is_written(tmp_pat
     of_file = ("--source", "precomputed", "--param", f"file={tmp_path}/bad.npz")
     assert "bad.npz" in run("propose", "shapes", *of_file, "--parts", tmp_path / "out", code=1)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cuda", 1), ("auto", None), ("cpu", 0)])
+def test_workers_of_ray_have_one_precision_and_the_device_of_the_option(
+    device: str, gpus: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command runs on a machine without a GPU."""
+    given: list[Any] = []
+
+    def record(*arguments: Any) -> PartsResult:
+        given.extend(arguments)
+        return PartsResult(tmp_path)
+
+    monkeypatch.setattr(parts, "check_ray", lambda: None)
+    monkeypatch.setattr(parts, "write_parts_on_ray", record)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run("detect", "shapes", *MODEL, "--parts", tmp_path / "out", "--engine", "ray",
+        "--device", device)  # fmt: skip
+    detector, workers_gpus = given[0], given[5]
+    assert (detector.device, workers_gpus) == (device, gpus)
+    about = json.loads((tmp_path / "out/parts.json").read_text())
+    assert detector.options.precision == about["identity"]["settings"]["precision"]
 
 
 def test_killed_in_the_middle_and_resumed(

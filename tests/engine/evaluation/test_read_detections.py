@@ -149,7 +149,7 @@ def test_missing_and_unsupported_files(tmp_path):
     with pytest.raises(MisuseError, match="file of detections does not exist"):
         read_detections(tmp_path / "absent.json", VOC)
     (tmp_path / "found.pkl").write_bytes(b"x")
-    with pytest.raises(MisuseError, match="file type not supported.*a folder of parts"):
+    with pytest.raises(MisuseError, match=r"file type not supported.*a folder of parts"):
         read_detections(tmp_path / "found.pkl", VOC)
 
 

@@ -122,11 +122,12 @@ def test_paths_that_are_not_utf8_reach_ray(tmp_path: Path) -> None:
     seen: list[Item] = []
 
     class Records(Numbers):
-        def rows(self, items: Iterable[Item]) -> Iterator[Row]:
+        def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
+            assert threads == 3
             seen.extend(items)
             return iter([row_of("i1")])
 
-    _Writer(Records(), str(tmp_path), os.getcwd())({**row, "name": "a.jsonl"})
+    _Writer(Records(), str(tmp_path), os.getcwd(), 3)({**row, "name": "a.jsonl"})
     assert seen == [Item("a", path)]
 
 

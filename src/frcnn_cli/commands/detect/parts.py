@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from frcnn_cli.commands.detect.options import DetectOptions
@@ -26,11 +27,18 @@ def detect_in_parts(output: Output, chosen: DetectOptions, files: list[ImageFile
         )
     if chosen.workers is not None and chosen.parts.engine == "local":
         raise MisuseError("--workers is the number of Ray workers: add --engine ray.")
+    on_ray = chosen.parts.engine == "ray"
+    if on_ray and chosen.device.startswith("cuda:"):
+        raise MisuseError("--engine ray chooses the GPU of each worker: use --device cuda.")
+    on_gpus = None if chosen.device == "auto" else int(chosen.device == "cuda")
     from frcnn_cli.api.detector import Detector
 
     team = team_from_environment()
     with connected(team, chosen.device):
-        device = chosen.device if team.world == 1 else str(own_device(team, chosen.device))
+        # Workers of Ray load the network; this machine may have another device, or no GPU.
+        device = "auto" if on_ray and on_gpus else chosen.device
+        if team.world > 1:
+            device = str(own_device(team, chosen.device))
         path = find_model(chosen.model, chosen.runs_root).resolve()
         note_model(output, path, chosen.model, chosen.runs_root)
         detector = Detector(
@@ -43,15 +51,20 @@ def detect_in_parts(output: Output, chosen: DetectOptions, files: list[ImageFile
             chosen.classes,
             chosen.parameters,
         )
+        about = About("detections", detector.identity, detector.class_names)
+        if on_ray:
+            precision = about.identity["settings"]["precision"]  # one for all workers
+            detection = replace(chosen.detection, precision=precision)
+            detector = replace(detector, device=chosen.device, options=detection)
         run_in_parts(
             output,
             chosen.parts,
             detector,
-            About("detections", detector.identity, detector.class_names),
+            about,
             files,
             "Detecting",
             chosen.shard,
             chosen.workers,
-            gpus=int(device.startswith("cuda")),
+            on_gpus,
             team=team,
         )

@@ -56,10 +56,10 @@ def run_in_parts(
     description: str,
     shard: Shard | None = None,
     workers: int | None = None,
-    gpus: int = 0,
+    gpus: int | None = 0,
     team: Team = ALONE,
 ) -> None:
-    """Write the missing parts, and print what was written.
+    """Write the missing parts, and print what was written. gpus: of each worker of Ray.
 
     The processes of `team` have to be connected. Raises InputError with the first messages if
     images failed, in the first process.

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +19,7 @@ from typing import Any
 
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.parts.folder import Part, PartFolder
+from frcnn_cli.engine.parts.pool import Pool, pool_for
 from frcnn_cli.engine.parts.rows import Item, RowFunction
 from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -42,49 +43,56 @@ def write_parts_on_ray(
     description: str,
     address: str | None = None,
     workers: int | None = None,
-    gpus: int = 0,
+    gpus: int | None = 0,
     reporter: Reporter = SILENT,
 ) -> PartsResult:
     """Write the parts that are missing by worker processes of a cluster.
 
     address: of a running cluster; None starts one on this machine and ends it. workers: number of
-    processes, which share the cores of the cluster; None is one per core. gpus: of each worker.
+    processes, which share the cores of the cluster; None is one per core, or one per GPU if they
+    use them. gpus: of each worker; None is one if the cluster has any. No cluster is needed if no
+    part is missing.
     `function`, the images and the folder have to be readable on every machine by the same paths.
-    Raises InputError if a worker is lost repeatedly, or cannot write.
+    Raises InputError if a worker is lost repeatedly, or cannot write, and if there is no GPU.
     """
     check_ray()
-    with (
-        missing_parts(folder, folder.parts, description, reporter) as (missing, advance),
-        _cluster(address) as cores,
-    ):
-        import ray
-
+    with missing_parts(folder, folder.parts, description, reporter) as (missing, advance):
         result = PartsResult(folder.path, reused=len(folder.parts) - len(missing))
-        if not missing:
-            return result
-        count = min(workers or cores, len(missing))
-        data = ray.data.from_items(
-            [_to_row(part) for part in missing], override_num_blocks=len(missing)
-        ).map(
-            _Writer,
-            fn_constructor_args=(function, str(folder.path.resolve()), os.getcwd()),
-            compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1),
-            num_cpus=max(1, cores // (workers or cores)),
-            num_gpus=gpus,
-            ray_remote_args_fn=lambda: {"max_task_retries": _TRIES},
-        )
-        with _causes_raised():
-            for row in data.iter_rows():
-                result = result.with_part(int(row["images"]), json.loads(row["errors"]))
-                advance(int(row["images"]), "")
-        return result
+        if missing:
+            with _cluster(address) as nodes:
+                pool = pool_for(nodes, len(missing), workers, gpus)
+                for row in _written(function, folder, missing, pool):
+                    result = result.with_part(int(row["images"]), json.loads(row["errors"]))
+                    advance(int(row["images"]), "")
+    return result
+
+
+def _written(
+    function: RowFunction, folder: PartFolder, parts: Sequence[Part], pool: Pool
+) -> Iterator[dict[str, Any]]:
+    """Write the parts, and yield the counts of each as it finishes."""
+    import ray
+
+    data = ray.data.from_items(
+        [_to_row(part) for part in parts], override_num_blocks=len(parts)
+    ).map(
+        _Writer,
+        fn_constructor_args=(function, str(folder.path.resolve()), os.getcwd(), pool.cores),
+        compute=ray.data.ActorPoolStrategy(size=pool.workers, max_tasks_in_flight_per_actor=1),
+        num_cpus=pool.cores,
+        num_gpus=pool.gpus,
+        ray_remote_args_fn=lambda: {"max_task_retries": _TRIES},
+    )
+    with _causes_raised():
+        yield from data.iter_rows()
 
 
 class _Writer:
     """A function in a worker that writes one part."""
 
-    def __init__(self, function: RowFunction, folder: str, current: str) -> None:
+    def __init__(self, function: RowFunction, folder: str, current: str, threads: int) -> None:
         self._function, self._folder = function, PartFolder(Path(folder), ())
+        self._threads = threads  # Ray assigns cores, but does not bind the process to them.
         # Paths, also those in messages, are those of one process.
         with suppress(OSError):
             os.chdir(current)
@@ -94,7 +102,7 @@ class _Writer:
         part = Part(row["name"], tuple(Item(str(name), os.fsdecode(path)) for name, path in items))
         if self._folder.is_finished(part):  # by a worker that was lost afterwards
             return {"images": len(part.items), "errors": "[]"}
-        rows = list(self._function.rows(part.items))
+        rows = list(self._function.rows(part.items, self._threads))
         self._folder.write(part, rows)
         return {"images": len(rows), "errors": json.dumps(errors_of(rows))}
 
@@ -109,8 +117,8 @@ def _to_row(part: Part) -> dict[str, Any]:
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator[int]:
-    """Connect to a cluster, and yield the number of its cores."""
+def _cluster(address: str | None) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Connect to a cluster, and yield its nodes."""
     # Hides one harmless line of Ray Data about each worker; Ray's log files have them all.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
@@ -133,7 +141,7 @@ def _cluster(address: str | None) -> Iterator[int]:
         _connect(address, own)
     DataContext.get_current().enable_progress_bars = False
     try:
-        yield max(1, int(ray.cluster_resources().get("CPU", 1)))
+        yield ray.nodes()
     finally:
         if is_own:
             ray.shutdown()

@@ -68,8 +68,11 @@ class Row:
 class RowFunction(Protocol):
     """A picklable function from images to rows, such as a detector."""
 
-    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
-        """The row of each of `items`, in order, computed as they are taken."""
+    def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
+        """The row of each of `items`, in order, computed as they are taken.
+
+        threads: that prepare images; None is one per core that this process may use.
+        """
         ...
 
 
