@@ -145,6 +145,8 @@ def test_shards_share_a_folder(tmp_path: Path) -> None:
     [
         ({"about": About("detections", {"model": "b", "settings": ABOUT.identity["settings"]},
                          ("cat",))}, "differ in model"),
+        ({"about": About("detections", {"model": "a", "settings": {"top_k": 4, "scales": (1, 2)}},
+                         ("cat",))}, r"differ in settings\.top_k\."),
         ({"about": About("detections", ABOUT.identity, ("dog",))}, "differ in classes"),
         ({"about": About("proposals", ABOUT.identity)}, "differ in content: detections"),
         ({"items": ITEMS[1:]}, "other images"),

@@ -203,10 +203,20 @@ def _check_about(path: Path, about: About) -> None:
     if stored.content != about.content:
         differing = [f"content: {stored.content}"]
     else:
-        names = sorted({*stored.identity, *about.identity})
-        wanted = orjson.loads(about.to_json())["identity"]
-        differing = [name for name in names if stored.identity.get(name) != wanted.get(name)]
+        differing = _differing(stored.identity, orjson.loads(about.to_json())["identity"])
     raise MisuseError(
         f"{path}: contains results that differ in {first_of(differing or ['classes'], 5)}. "
         f"{_ANOTHER}"
     )
+
+
+def _differing(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The names of the values that differ, such as model, or settings.precision."""
+    names = []
+    for name in sorted({*stored, *wanted}):
+        one, two = stored.get(name), wanted.get(name)
+        if isinstance(one, dict) and isinstance(two, dict):
+            names += [f"{name}.{inner}" for inner in _differing(one, two)]
+        elif one != two:
+            names.append(name)
+    return names
