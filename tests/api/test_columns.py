@@ -17,6 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 import frcnn
 from frcnn_cli.engine.detection.results import coco_entries
+from frcnn_cli.engine.parts.folder import About, open_folder
+from frcnn_cli.engine.parts.rows import Item
+from frcnn_cli.engine.parts.run import write_parts
 
 IMAGES = Path("shapes/JPEGImages")
 
@@ -208,3 +211,17 @@ def test_a_proposer_rejects_what_it_cannot_use() -> None:
         frcnn.Proposer(source, {"nope": 1})
     with pytest.raises(frcnn.MisuseError, match="this one is a DenseBoxes"):
         frcnn.propose("a", "b", source=source, parameters={"nope": 1})
+
+
+def test_clipped_boxes_are_counted(at_home: Path, tmp_path: Path) -> None:
+    class Wide(type(frcnn.Proposer("dense").source)):  # type: ignore[misc]
+        def propose(self, image: np.ndarray) -> frcnn.Proposals:
+            return frcnn.Proposals(np.array([[-5, 0, 9, 9], [0, 0, 9, 9]], np.float32))
+
+    items = [Item(path.stem, str(path)) for path in all_images()]
+    folder = open_folder(tmp_path, About("proposals", {}), items, "jsonl", size=2)
+    result = write_parts(frcnn.Proposer(Wide()), folder, "")
+    (one, more), count = next(iter(result.notices.items()))
+    assert (count, len(result.notices)) == (len(items), 1)
+    assert more == "boxes of dense reached outside the image and were clipped or removed."
+    assert one == "box of dense reached outside the image and was clipped or removed."

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from frcnn_cli.api.arguments import public, source_for
 from frcnn_cli.api.images import reduced_image
-from frcnn_cli.engine.parts.rows import Columns, Item, Row, columns_of, items_of
+from frcnn_cli.engine.parts.rows import Columns, Item, Notice, Row, columns_of, items_of
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.errors import InputError, lacks_operators, ran_out_of_memory
 from frcnn_proposals.images import MAX_PIXELS
@@ -61,13 +62,18 @@ class Proposer:
 
         threads: that compute them; None is one per core.
         """
+        from frcnn_cli.engine.proposals.source_calls import clipped_notice
+
         propose = self._propose
 
         def prepare(item: Item) -> Proposals:
             pixels = reduced_image(item.image, self.max_pixels, name=item.name).pixels
             return propose(item.name, pixels)
 
-        return map_items(items, prepare, lambda proposals: proposals, threads)
+        def notices(proposals: Proposals) -> Mapping[Notice, int]:
+            return {clipped_notice(self.source.name): proposals.clipped}
+
+        return map_items(items, prepare, lambda proposals: proposals, notices, threads)
 
     @public
     def __call__(self, batch: Columns | Any) -> dict[str, list[Any]]:
@@ -91,6 +97,7 @@ def map_items(
     items: Iterable[Item],
     prepare: Callable[[Item], Prepared],
     compute: Callable[[Prepared], records.Detections | Proposals],
+    notices: Callable[[Prepared], Mapping[Notice, int]] = lambda ready: {},
     threads: int | None = None,
 ) -> Iterator[Row]:
     """The row of each of `items`, in order.
@@ -112,7 +119,12 @@ def map_items(
 
     ahead = prefetch(prepared, items, threads or usable_cores())
     for item, ready, error in returning_memory(ahead):
-        yield _row(item, ready, error, compute)
+        row = _row(item, ready, error, compute)
+        if ready is None or row.error is not None:
+            yield row
+        else:
+            counts = {notice: count for notice, count in notices(ready).items() if count}
+            yield replace(row, notices=counts)
 
 
 def _row(

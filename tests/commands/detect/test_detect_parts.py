@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from called import frcnn
@@ -209,6 +210,28 @@ def test_a_damaged_file_of_proposals_is_found_before_anything_is_written(tmp_pat
     of_file = ("--source", "precomputed", "--param", f"file={tmp_path}/bad.npz")
     assert "bad.npz" in run("propose", "shapes", *of_file, "--parts", tmp_path / "out", code=1)
     assert not (tmp_path / "out").exists()
+
+
+def test_the_warnings_of_one_file_are_those_of_parts(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    shutil.copytree("shapes/JPEGImages", images)
+    (images / "000001.jpg").unlink()
+    grey = np.arange(96 * 128, dtype=np.uint16).reshape(96, 128) * 5
+    PIL.Image.fromarray(grey).save(images / "000001.png")
+    run("propose", images, "--source", "dense", "--out", tmp_path / "a.proposals")
+    PIL.Image.open(images / "000002.jpg").resize((256, 192)).save(images / "000002.jpg")
+    command = ("detect", images, *MODEL[:2], "--proposals", tmp_path / "a.proposals", "--tile", 256)
+    parts = " ".join(run(*command, "--parts", tmp_path / "out").split())
+    for text in (
+        "000001.png: has 16-bit grey values",
+        "Warning: 16 images are not larger than a tile of 256 x 256 pixels",
+        "Warning: 1 image has another size than the one that the proposals were computed from",
+    ):
+        assert text in parts
+    whole = " ".join(run(*command, "--json", tmp_path / "a.json").split())
+    assert "has 16-bit grey values" in whole
+    assert "16 of 16 images are not larger than a tile of 256 x 256 pixels" in whole
+    assert "1 of 16 images differs from those that the proposals were computed from" in whole
 
 
 @pytest.mark.parametrize(("device", "gpus"), [("cuda", 1), ("auto", None), ("cpu", 0)])

@@ -28,9 +28,11 @@ def test_missing_parts_are_divided_evenly(tmp_path: Path) -> None:
 
 
 def test_the_result_of_a_team_is_that_of_all_processes(tmp_path: Path) -> None:
-    one = PartsResult(tmp_path, 1, 2, 3, 19, tuple("a" * 19))
-    two = PartsResult(tmp_path, 4, 0, 5, 2, ("b", "c"))
-    expected = PartsResult(tmp_path, 5, 2, 8, 21, (*("a" * 19), "b"))
+    one = PartsResult(tmp_path, 1, 2, 3, 19, tuple("a" * 19), {("x", "y"): 2})
+    two = PartsResult(tmp_path, 4, 0, 5, 2, ("b", "c"), {("x", "y"): 3, ("z", "z"): 1})
+    expected = PartsResult(
+        tmp_path, 5, 2, 8, 21, (*("a" * 19), "b"), {("x", "y"): 5, ("z", "z"): 1}
+    )
     assert two.with_others([one, two]) == expected
 
 

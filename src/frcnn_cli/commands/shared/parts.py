@@ -12,6 +12,7 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output
 from frcnn_cli.commands.shared.detection_options import all_of
+from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.parts.files import PART_FORMATS, PartFormat
 from frcnn_cli.engine.parts.folder import DEFAULT_SIZE, About, open_folder
@@ -67,6 +68,7 @@ def run_in_parts(
     assert chosen.parts is not None
     if chosen.engine == "ray" and team.world > 1:
         raise MisuseError("--engine ray starts its own processes: do not use torchrun.")
+    note_sixteen_bit((path for _, path in files if team.is_first), output)
     items = [Item(image_id, str(path)) for image_id, path in files]
     folder = open_folder(chosen.parts, about, items, chosen.part_format, shard, chosen.part_size)
     if chosen.engine == "ray":
@@ -76,6 +78,8 @@ def run_in_parts(
     else:
         result = write_parts(function, folder, description, team, output)
     if team.is_first:
+        for (one, more), count in result.notices.items():
+            output.warn(counted(count, one, more))
         print_parts(output, result)
 
 

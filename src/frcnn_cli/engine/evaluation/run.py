@@ -104,7 +104,7 @@ def detect_for_evaluation(
         ]
         if not parts.is_finished(part):
             parts.write(part, rows)
-            result = result.with_part(len(rows), errors_of(rows))
+            result = result.with_part(len(rows), errors_of(rows), {})
     parts.remove_unfinished(parts.parts)
     detected.journal.remove()
     return result

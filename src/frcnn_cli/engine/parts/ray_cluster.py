@@ -21,7 +21,7 @@ from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.parts.folder import Part, PartFolder
 from frcnn_cli.engine.parts.pool import Pool, pool_for
 from frcnn_cli.engine.parts.rows import Item, RowFunction
-from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts
+from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts, notices_of
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import Error, InputError, MisuseError, reason
 
@@ -62,7 +62,12 @@ def write_parts_on_ray(
             with _cluster(address) as nodes:
                 pool = pool_for(nodes, len(missing), workers, gpus)
                 for row in _written(function, folder, missing, pool):
-                    result = result.with_part(int(row["images"]), json.loads(row["errors"]))
+                    notices = {
+                        (one, more): count for one, more, count in json.loads(row["notices"])
+                    }
+                    result = result.with_part(
+                        int(row["images"]), json.loads(row["errors"]), notices
+                    )
                     advance(int(row["images"]), "")
     return result
 
@@ -101,10 +106,15 @@ class _Writer:
         items = zip(row["ids"], row["paths"], strict=True)
         part = Part(row["name"], tuple(Item(str(name), os.fsdecode(path)) for name, path in items))
         if self._folder.is_finished(part):  # by a worker that was lost afterwards
-            return {"images": len(part.items), "errors": "[]"}
+            return {"images": len(part.items), "errors": "[]", "notices": "[]"}
         rows = list(self._function.rows(part.items, self._threads))
         self._folder.write(part, rows)
-        return {"images": len(rows), "errors": json.dumps(errors_of(rows))}
+        notices = [[*notice, count] for notice, count in notices_of(rows).items()]
+        return {
+            "images": len(rows),
+            "errors": json.dumps(errors_of(rows)),
+            "notices": json.dumps(notices),
+        }
 
 
 def _to_row(part: Part) -> dict[str, Any]:

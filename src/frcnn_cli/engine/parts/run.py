@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from pathlib import Path
 
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.parts.folder import Part, PartFolder
-from frcnn_cli.engine.parts.rows import Row, RowFunction
+from frcnn_cli.engine.parts.rows import Notice, Row, RowFunction
 from frcnn_cli.engine.reporter import SILENT, Advance, Reporter
 
 _MESSAGES = 20  # of failed images, that are kept
@@ -22,6 +23,7 @@ class PartsResult:
 
     written, reused: number of parts. images: number of images in the written parts; failed: how
     many of them have an error. messages: of the first ones.
+    notices: their numbers, in all images.
     """
 
     path: Path
@@ -30,6 +32,7 @@ class PartsResult:
     images: int = 0
     failed: int = 0
     messages: tuple[str, ...] = ()
+    notices: Mapping[Notice, int] = field(default_factory=dict)
 
     def with_others(self, results: Sequence[PartsResult]) -> PartsResult:
         """The results of all processes as one. results: of each of them, by rank."""
@@ -41,9 +44,12 @@ class PartsResult:
             sum(each.images for each in results),
             sum(each.failed for each in results),
             messages[:_MESSAGES],
+            _sum(each.notices for each in results),
         )
 
-    def with_part(self, images: int, errors: Iterable[str]) -> PartsResult:
+    def with_part(
+        self, images: int, errors: Iterable[str], notices: Mapping[Notice, int]
+    ) -> PartsResult:
         """The result after one more part."""
         new = tuple(errors)
         return replace(
@@ -52,12 +58,25 @@ class PartsResult:
             images=self.images + images,
             failed=self.failed + len(new),
             messages=(*self.messages, *new)[:_MESSAGES],
+            notices=_sum([self.notices, notices]),
         )
 
 
 def errors_of(rows: Iterable[Row]) -> list[str]:
     """The messages of the images that failed."""
     return [row.error for row in rows if row.error is not None]
+
+
+def notices_of(rows: Iterable[Row]) -> Mapping[Notice, int]:
+    """The notices of all rows, with their numbers."""
+    return _sum(row.notices for row in rows)
+
+
+def _sum(notices: Iterable[Mapping[Notice, int]]) -> Mapping[Notice, int]:
+    total: Counter[Notice] = Counter()
+    for each in notices:
+        total.update(each)
+    return dict(total)
 
 
 @contextmanager
@@ -103,5 +122,5 @@ def write_parts(
                 of_part.append(row)
                 advance(1, row.image_id)
             folder.write(part, of_part)
-            result = result.with_part(len(of_part), errors_of(of_part))
+            result = result.with_part(len(of_part), errors_of(of_part), notices_of(of_part))
     return result.with_others(team.gather(result))
