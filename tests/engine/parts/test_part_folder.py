@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -114,7 +116,7 @@ def test_ctrl_c_keeps_finished_parts(tmp_path: Path) -> None:
     assert [path.name for path in part_files(tmp_path)] == names(folder)[:1]
 
 
-def test_paths_that_are_not_utf8_reach_ray(tmp_path: Path) -> None:
+def test_paths_and_notices_are_those_that_ray_sends(tmp_path: Path) -> None:
     """Ray Data sends the rows as Arrow tables."""
     pyarrow = pytest.importorskip("pyarrow")
     path = os.fsdecode(b"photos\xff/a.jpg")
@@ -125,10 +127,11 @@ def test_paths_that_are_not_utf8_reach_ray(tmp_path: Path) -> None:
         def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
             assert threads == 3
             seen.extend(items)
-            return iter([row_of("i1")])
+            return iter([replace(row_of("i1"), notices={("box was", "boxes were"): 2})])
 
-    _Writer(Records(), str(tmp_path), os.getcwd(), 3)({**row, "name": "a.jsonl"})
+    counts = _Writer(Records(), str(tmp_path), os.getcwd(), 3)({**row, "name": "a.jsonl"})
     assert seen == [Item("a", path)]
+    assert json.loads(counts["notices"]) == [[["box was", "boxes were"], 2]]
 
 
 def test_shards_share_a_folder(tmp_path: Path) -> None:

@@ -62,9 +62,8 @@ def write_parts_on_ray(
             with _cluster(address) as nodes:
                 pool = pool_for(nodes, len(missing), workers, gpus)
                 for row in _written(function, folder, missing, pool):
-                    notices = {
-                        (one, more): count for one, more, count in json.loads(row["notices"])
-                    }
+                    counts = json.loads(row["notices"])
+                    notices = {(one, more): count for (one, more), count in counts}
                     result = result.with_part(
                         int(row["images"]), json.loads(row["errors"]), notices
                     )
@@ -109,11 +108,10 @@ class _Writer:
             return {"images": len(part.items), "errors": "[]", "notices": "[]"}
         rows = list(self._function.rows(part.items, self._threads))
         self._folder.write(part, rows)
-        notices = [[*notice, count] for notice, count in notices_of(rows).items()]
         return {
             "images": len(rows),
             "errors": json.dumps(errors_of(rows)),
-            "notices": json.dumps(notices),
+            "notices": json.dumps([*notices_of(rows).items()]),
         }
 
 
