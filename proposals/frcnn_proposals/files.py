@@ -178,15 +178,15 @@ def write_whole(path: Path, content: bytes) -> None:
         file.write(content)
 
 
-def write_parts(path: Path, parts: Iterable[bytes]) -> None:
-    """Write `parts` to `path` one by one, so that only one is in memory: all of them or none."""
+def write_chunks(path: Path, chunks: Iterable[bytes]) -> None:
+    """Write `chunks` to `path` one by one, so that only one is in memory: all of them or none."""
     with whole_file(path) as file:
-        file.writelines(parts)
+        file.writelines(chunks)
 
 
 def write_json_list(path: Path, groups: Iterable[list[Any]], indent: int | None = None) -> None:
     """Write the items of all groups as one JSON list and a line feed, one group in memory."""
-    write_parts(path, _json_list(groups, indent))
+    write_chunks(path, _json_list(groups, indent))
 
 
 def _json_list(groups: Iterable[list[Any]], indent: int | None) -> Iterator[bytes]:

@@ -17,6 +17,9 @@ from torch.utils.data import DataLoader, Dataset
 
 import frcnn
 from frcnn_cli.engine.detection.results import coco_entries
+from frcnn_cli.engine.parts.folder import About, open_folder
+from frcnn_cli.engine.parts.rows import Item
+from frcnn_cli.engine.parts.run import write_parts
 
 IMAGES = Path("shapes/JPEGImages")
 
@@ -198,3 +201,27 @@ def test_a_shipped_model_travels_by_its_name() -> None:
     sent = pickle.dumps(detector)
     assert str(detector.path.parent).encode() not in sent
     assert pickle.loads(sent) == detector
+
+
+def test_a_proposer_rejects_what_it_cannot_use() -> None:
+    with pytest.raises(frcnn.MisuseError, match="is for videos"):
+        frcnn.Proposer("tracked")
+    source = frcnn.Proposer("dense").source
+    with pytest.raises(frcnn.MisuseError, match="this one is a DenseBoxes"):
+        frcnn.Proposer(source, {"nope": 1})
+    with pytest.raises(frcnn.MisuseError, match="this one is a DenseBoxes"):
+        frcnn.propose("a", "b", source=source, parameters={"nope": 1})
+
+
+def test_clipped_boxes_are_counted(at_home: Path, tmp_path: Path) -> None:
+    class Wide(type(frcnn.Proposer("dense").source)):  # type: ignore[misc]
+        def propose(self, image: np.ndarray) -> frcnn.Proposals:
+            return frcnn.Proposals(np.array([[-5, 0, 9, 9], [0, 0, 9, 9]], np.float32))
+
+    items = [Item(path.stem, str(path)) for path in all_images()]
+    folder = open_folder(tmp_path, About("proposals", {}), items, "jsonl", size=2)
+    result = write_parts(frcnn.Proposer(Wide()), folder, "")
+    (one, more), count = next(iter(result.notices.items()))
+    assert (count, len(result.notices)) == (len(items), 1)
+    assert more == "boxes of dense reached outside the image and were clipped or removed."
+    assert one == "box of dense reached outside the image and was clipped or removed."

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.parts.folder import part_files
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.store.reader import open_store
 
@@ -139,6 +141,18 @@ def test_a_full_disk_at_the_end_costs_nothing(home: Path, tmp_path: Path) -> Non
     assert f"{IMAGES} images are done" in run(*DETECT, out)
     assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert leftovers(tmp_path) == []
+
+
+def test_a_bad_image_in_parts_does_not_end_the_other_process(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home / PHOTOS, tmp_path / "photos")
+    (tmp_path / "photos/000001.jpg").write_bytes(b"nothing")
+    arguments = ("detect", tmp_path / "photos", *MODEL, "--part-size", 4, "--parts", tmp_path / "p")
+    team = start_team(2, home, *arguments)
+    output = team.output()
+    assert f"Results of {IMAGES} images in 4 parts (0 already written)" in output
+    assert output.count("000001.jpg: cannot be read") == 1
+    assert [process.returncode for process in team.processes] == [1, 0]
+    assert len(part_files(tmp_path / "p")) == 4
 
 
 @pytest.mark.long

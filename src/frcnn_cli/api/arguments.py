@@ -12,7 +12,9 @@ from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
 
+from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError, machine_errors, reason
+from frcnn_proposals.sources.registry import check_source, make_source
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
@@ -74,6 +76,21 @@ def parameters_of(given: Mapping[str, Any] | None) -> tuple[str, ...]:
         return tuple(f"{name}={json.dumps(value)}" for name, value in (given or {}).items())
     except (TypeError, ValueError) as error:
         raise MisuseError(f"parameters must be JSON values ({reason(error)}).") from error
+
+
+def source_for(source: str | Source, parameters: Mapping[str, Any] | None) -> Source:
+    """The source of this name, with `parameters`, or `source` itself.
+
+    Raises the errors of make_source and check_source, and MisuseError for parameters of a Source.
+    """
+    if isinstance(source, str):
+        return make_source(source, **(parameters or {}))
+    if parameters:
+        raise MisuseError(
+            f"parameters are those of a source given by name; this one is a "
+            f"{type(source).__name__}. Set them when you create it."
+        )
+    return check_source(source)
 
 
 def _check_argument(name: str, value: Any, annotation: Any, names: dict[str, Any]) -> None:

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from frcnn_cli.api.arguments import public
+from frcnn_cli.api.arguments import public, source_for
 from frcnn_cli.api.images import reduced_image
-from frcnn_cli.engine.parts.rows import Columns, Item, Row, columns_of, items_of
+from frcnn_cli.engine.parts.rows import Columns, Item, Notice, Row, columns_of, items_of
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.errors import InputError, lacks_operators, ran_out_of_memory
 from frcnn_proposals.images import MAX_PIXELS
-from frcnn_proposals.sources.call import failure_message
-from frcnn_proposals.sources.registry import DEFAULT_SOURCE, check_source, make_source
+from frcnn_proposals.sources.call import failure_message, reject_per_stream
+from frcnn_proposals.sources.registry import DEFAULT_SOURCE
 from frcnn_proposals.store.provenance import Provenance
 
 if TYPE_CHECKING:
@@ -39,11 +40,11 @@ class Proposer:
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         """source: a name that `frcnn propose --list-sources` shows, or a Source. parameters: of a
-        named source, such as {"mode": "quality"}. Raises Error for an unknown name or parameter.
+        named source, such as {"mode": "quality"}. Raises Error for an unknown name or parameter,
+        and for a source that needs the frames of a video.
         """
-        if isinstance(source, str):
-            source = make_source(source, **(parameters or {}))
-        self.source, self.max_pixels = check_source(source), max_pixels
+        self.source, self.max_pixels = source_for(source, parameters), max_pixels
+        reject_per_stream(self.source)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -56,15 +57,23 @@ class Proposer:
             "max_pixels": self.max_pixels,
         }
 
-    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
-        """The proposals of each of `items`, in order, or the error of the image."""
+    def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
+        """The proposals of each of `items`, in order, or the error of the image.
+
+        threads: that compute them; None is one per core.
+        """
+        from frcnn_cli.engine.proposals.source_calls import clipped_notice
+
         propose = self._propose
 
         def prepare(item: Item) -> Proposals:
             pixels = reduced_image(item.image, self.max_pixels, name=item.name).pixels
             return propose(item.name, pixels)
 
-        return map_items(items, prepare, lambda proposals: proposals)
+        def notices(proposals: Proposals) -> Mapping[Notice, int]:
+            return {clipped_notice(self.source.name): proposals.clipped}
+
+        return map_items(items, prepare, lambda proposals: proposals, notices, threads)
 
     @public
     def __call__(self, batch: Columns | Any) -> dict[str, list[Any]]:
@@ -88,13 +97,16 @@ def map_items(
     items: Iterable[Item],
     prepare: Callable[[Item], Prepared],
     compute: Callable[[Prepared], records.Detections | Proposals],
+    notices: Callable[[Prepared], Mapping[Notice, int]] = lambda ready: {},
+    threads: int | None = None,
 ) -> Iterator[Row]:
     """The row of each of `items`, in order.
 
-    `prepare` is called in threads ahead of `compute`, which this thread calls. An image for which
-    one of them fails has an error; errors of the installation are raised.
+    `prepare` is called in `threads` threads (None: one per core) ahead of `compute`, which this
+    thread calls. An image for which one of them fails has an error; errors of the installation are
+    raised.
     """
-    from frcnn_cli.engine.detection.prefetch import prefetch
+    from frcnn_cli.engine.detection.prefetch import prefetch, returning_memory
     from frcnn_cli.engine.distributed.devices import usable_cores
 
     def prepared(item: Item) -> tuple[Item, Prepared | None, str | None]:
@@ -105,8 +117,14 @@ def map_items(
                 raise
             return item, None, failure_message(_shown(item), error)
 
-    for item, ready, error in prefetch(prepared, items, usable_cores()):
-        yield _row(item, ready, error, compute)
+    ahead = prefetch(prepared, items, threads or usable_cores())
+    for item, ready, error in returning_memory(ahead):
+        row = _row(item, ready, error, compute)
+        if ready is None or row.error is not None:
+            yield row
+        else:
+            counts = {notice: count for notice, count in notices(ready).items() if count}
+            yield replace(row, notices=counts)
 
 
 def _row(

@@ -262,9 +262,9 @@ class Detector:
         options = FeatureOptions(layer, dtype, None, score_threshold, min_boxes, max_boxes)
         return features_of(ready, options, image_id, full.pixels, proposals, given)
 
-    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
+    def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
         """The detections in each of `items`, in order, or the error of the image."""
-        return self._network.get().rows(items, self.max_pixels)
+        return self._network.get().rows(items, self.max_pixels, threads)
 
     @public
     def __call__(self, batch: Columns | Any) -> dict[str, list[Any]]:

@@ -90,9 +90,10 @@ def evaluate_detections(
 ) -> Evaluation:
     """The VOC and COCO averages of detections, as `frcnn eval --detections`.
 
-    detections: a file of COCO results, text files per class (VOC devkit) or per image, or a mapping
-    by image id. split: None is test if annotated, otherwise val. coco: whether to compute the COCO
-    averages. Raises Error if they do not match the dataset.
+    detections: a file of COCO results, a folder of parts (`frcnn detect --parts`), text files per
+    class (VOC devkit) or per image, or a mapping by image id. split: None is test if annotated,
+    otherwise val. coco: whether to compute the COCO averages. Raises Error if they do not match the
+    dataset.
     """
     from frcnn_cli.engine.evaluation.images import open_split
     from frcnn_cli.engine.evaluation.run import evaluate_file

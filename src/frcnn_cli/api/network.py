@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from frcnn_cli.api.columns import map_items
 from frcnn_cli.api.detections import Detections
 from frcnn_cli.api.images import boxes_for, image_id_of, reduced_image
-from frcnn_cli.engine.parts.rows import Item, Row
+from frcnn_cli.engine.parts.rows import Item, Notice, Row
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import unreduced
@@ -120,13 +120,35 @@ class ReadyNetwork:
         self.warn(clipped, found, reporter)
         return found
 
-    def rows(self, items: Iterable[Item], max_pixels: int) -> Iterator[Row]:
+    def rows(
+        self, items: Iterable[Item], max_pixels: int, threads: int | None = None
+    ) -> Iterator[Row]:
         """The detections in each of `items`, in order, or the error of the image."""
 
-        def prepare(item: Item) -> tuple[ReducedImage, Proposals]:
-            return self.prepare(item.image, item.name, item.boxes, max_pixels)
+        def prepare(item: Item) -> tuple[ReducedImage, Proposals, str]:
+            read, boxes = self.prepare(item.image, item.name, item.boxes, max_pixels)
+            return read, boxes, "" if item.boxes is not None else item.name
 
-        return map_items(items, prepare, lambda prepared: self.detect(*prepared))
+        def compute(prepared: tuple[ReducedImage, Proposals, str]) -> records.Detections:
+            read, boxes, _ = prepared
+            return self.detect(read, boxes)
+
+        return map_items(items, prepare, compute, lambda ready: self._notices(*ready), threads)
+
+    def _notices(self, read: ReducedImage, boxes: Proposals, image_id: str) -> dict[Notice, int]:
+        """What detect_in_files warns of, for one image. image_id: empty if boxes were given."""
+        from frcnn_cli.engine.detection.tiles import small_image_notice
+        from frcnn_cli.engine.proposals.image_match import SIZE_NOTICE, has_other_size
+        from frcnn_cli.engine.proposals.source_calls import clipped_notice
+
+        source, tiles = self.detector.source, self.detector.tiles
+        size = (read.width, read.height)
+        counts = {clipped_notice(source.name): boxes.clipped}
+        if tiles is not None and not tiles.divides(*size):
+            counts[small_image_notice(tiles)] = 1
+        if image_id and isinstance(source, Precomputed):
+            counts[SIZE_NOTICE] = int(has_other_size(source, image_id, size))
+        return counts
 
     def detect(self, image: ReducedImage, proposals: Proposals) -> records.Detections:
         """Detections in one image. Any number of threads may call it: nothing is changed."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frcnn_cli.api.arguments import public
+from frcnn_cli.api.arguments import public, source_for
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.formats.layout import Corners, Order
 from frcnn_proposals.images import MAX_PIXELS
-from frcnn_proposals.sources.registry import DEFAULT_SOURCE, check_source, make_source
+from frcnn_proposals.sources.registry import DEFAULT_SOURCE
 
 if TYPE_CHECKING:
     from frcnn_cli.engine.proposals.run import ProposeResult
@@ -49,13 +49,9 @@ def propose(
     inputs = [images] if isinstance(images, str | Path) else images
     if workers is not None and workers < 0:
         raise MisuseError(f"workers is {workers}; it must be at least 0.")
-    if isinstance(source, str):
-        made = make_source(source, **(parameters or {}))
-    else:
-        made = check_source(source)
     return propose_inputs(
         [str(text) for text in inputs],
-        made,
+        source_for(source, parameters),
         None if out is None else Path(out),
         split=split,
         data_root=None if data_root is None else Path(data_root),

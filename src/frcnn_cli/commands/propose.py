@@ -14,6 +14,7 @@ from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.detection_options import take
 from frcnn_cli.commands.shared.parts import PartsOptions, parts_options, run_in_parts, shard
 from frcnn_cli.commands.shared.tables import make_table
+from frcnn_cli.engine.distributed.connect import connected
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.parts.folder import About
 from frcnn_cli.engine.parts.shard import Shard
@@ -22,6 +23,7 @@ from frcnn_cli.engine.proposals.propose import propose as propose_inputs
 from frcnn_cli.engine.proposals.run import ProposeResult
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.sources.call import load_files
 from frcnn_proposals.sources.registry import (
     DEFAULT_SOURCE,
     list_sources,
@@ -144,10 +146,13 @@ def _propose_in_parts(
 
     files = find_images(images, data_root, split, allow_mismatch, output, shard)
     proposer = Proposer(source, max_pixels=max_pixels)
+    if chosen.engine == "local":
+        load_files(source)  # before anything is written
     about = About("proposals", proposer.identity)
     description = f"Proposing ({source.name})"
     team = team_from_environment()
-    run_in_parts(output, chosen, proposer, about, files, description, shard, workers, team=team)
+    with connected(team):
+        run_in_parts(output, chosen, proposer, about, files, description, shard, workers, team=team)
 
 
 def _print_sources(output: Output) -> None:

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
 import pytest
 import torch
 from called import frcnn
 
+from frcnn_cli.commands.shared import parts
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.results import coco_entries
@@ -24,6 +26,7 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.parts.files import read_part
 from frcnn_cli.engine.parts.folder import part_files
 from frcnn_cli.engine.parts.rows import Row
+from frcnn_cli.engine.parts.run import PartsResult
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.formats import read_proposals
@@ -188,6 +191,8 @@ def test_evaluation_in_shards(tmp_path: Path) -> None:
         ("detect 0 --parts out", "a video cannot be divided"),
         ("propose shapes --parts out --replace", "cannot be combined with --out"),
         ("propose shapes --parts out --workers 2", "add --engine ray"),
+        ("propose shapes --parts out --source tracked", "is for videos and cameras"),
+        ("detect shapes --parts out --source tracked", "is for videos and cameras"),
         ("detect shapes --shard 3/2", "from 1/N to N/N"),
         ("eval model.safetensors shapes --shard 1/2", "add --parts"),
         ("eval model.safetensors shapes --parts out --corloc", "remove the options for evaluation"),
@@ -198,6 +203,57 @@ def test_misuse(words: str, message: str) -> None:
     output = " ".join(run(*words.split(), code=2).split())
     assert message in output
     assert not Path("out").exists()
+
+
+def test_a_damaged_file_of_proposals_is_found_before_anything_is_written(tmp_path: Path) -> None:
+    (tmp_path / "bad.npz").write_bytes(b"nothing")
+    of_file = ("--source", "precomputed", "--param", f"file={tmp_path}/bad.npz")
+    assert "bad.npz" in run("propose", "shapes", *of_file, "--parts", tmp_path / "out", code=1)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_warnings_of_one_file_are_those_of_parts(tmp_path: Path) -> None:
+    images = tmp_path / "images"
+    shutil.copytree("shapes/JPEGImages", images)
+    (images / "000001.jpg").unlink()
+    grey = np.arange(96 * 128, dtype=np.uint16).reshape(96, 128) * 5
+    PIL.Image.fromarray(grey).save(images / "000001.png")
+    run("propose", images, "--source", "dense", "--out", tmp_path / "a.proposals")
+    PIL.Image.open(images / "000002.jpg").resize((256, 192)).save(images / "000002.jpg")
+    command = ("detect", images, *MODEL[:2], "--proposals", tmp_path / "a.proposals", "--tile", 256)
+    parts = " ".join(run(*command, "--parts", tmp_path / "out").split())
+    for text in (
+        "000001.png: has 16-bit grey values",
+        "Warning: 16 images are not larger than a tile of 256 x 256 pixels",
+        "Warning: 1 image has another size than the one that the proposals were computed from",
+    ):
+        assert text in parts
+    whole = " ".join(run(*command, "--json", tmp_path / "a.json").split())
+    assert "has 16-bit grey values" in whole
+    assert "16 of 16 images are not larger than a tile of 256 x 256 pixels" in whole
+    assert "1 of 16 images differs from those that the proposals were computed from" in whole
+
+
+@pytest.mark.parametrize(("device", "gpus"), [("cuda", 1), ("auto", None), ("cpu", 0)])
+def test_workers_of_ray_have_one_precision_and_the_device_of_the_option(
+    device: str, gpus: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command runs on a machine without a GPU."""
+    given: list[Any] = []
+
+    def record(*arguments: Any) -> PartsResult:
+        given.extend(arguments)
+        return PartsResult(tmp_path)
+
+    monkeypatch.setattr(parts, "check_ray", lambda: None)
+    monkeypatch.setattr(parts, "write_parts_on_ray", record)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    run("detect", "shapes", *MODEL, "--parts", tmp_path / "out", "--engine", "ray",
+        "--device", device)  # fmt: skip
+    detector, workers_gpus = given[0], given[5]
+    assert (detector.device, workers_gpus) == (device, gpus)
+    about = json.loads((tmp_path / "out/parts.json").read_text())
+    assert detector.options.precision == about["identity"]["settings"]["precision"]
 
 
 def test_killed_in_the_middle_and_resumed(

@@ -71,7 +71,26 @@ def finish(_):
 
 files = [(f"{n:05d}", path) for n in range(marks[-1])]
 nothing = Proposals(np.zeros((0, 4), np.float32))
-collect_results(process_files(compute, files, lambda *_: nothing), finish)
+if sys.argv[0] != "rows":
+    collect_results(process_files(compute, files, lambda *_: nothing), finish)
+"""
+
+# The same for rows, from which `--parts` is written.
+FRAGMENTS_OF_ROWS = f"""
+import sys
+sys.argv[0] = "rows"
+{FRAGMENTS}
+from frcnn_cli.api.columns import map_items
+from frcnn_cli.engine.parts.rows import Item
+
+def boxes_of(image_id):
+    found = compute(image_id, None, None)
+    return Proposals(found[: len(found) // 16 * 16].view(np.float32).reshape(-1, 4))
+
+rows = []
+for row in map_items([Item(*file) for file in files], lambda item: item.name, boxes_of):
+    rows.append(row)
+    finish(row)
 """
 
 
@@ -91,8 +110,9 @@ def growth(folder: Path, first: int, last: int, child: str = CHILD) -> float:
     return after - before
 
 
-def test_freed_memory_below_a_result_is_returned(tmp_path: Path) -> None:
-    assert growth(tmp_path, 1, 50, FRAGMENTS) < -40
+@pytest.mark.parametrize("child", [FRAGMENTS, FRAGMENTS_OF_ROWS])
+def test_freed_memory_below_a_result_is_returned(child: str, tmp_path: Path) -> None:
+    assert growth(tmp_path, 1, 50, child) < -40
 
 
 def test_resident_memory(tmp_path: Path) -> None:

@@ -2,65 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numbered_parts import ABOUT, ITEMS, Numbers, OneOfTeam, equal, names, opened, row_of
 from reporters import RecordingReporter
 
-from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.parts.files import read_part, write_part
-from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, PartFolder, open_folder, part_files
+from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, Part, part_files
+from frcnn_cli.engine.parts.ray_cluster import _to_row, _Writer
 from frcnn_cli.engine.parts.rows import Item, Row
 from frcnn_cli.engine.parts.run import write_parts
 from frcnn_cli.engine.parts.shard import Shard
 from frcnn_proposals.errors import InputError, MisuseError
-
-ABOUT = About("detections", {"model": "a", "settings": {"top_k": 3, "scales": (1, 2)}}, ("cat",))
-ITEMS = [Item(f"i{number}", f"{number}.jpg") for number in range(7)]
-
-
-class Numbers:
-    """A function that counts the images that it gets; the seventh fails."""
-
-    def __init__(self) -> None:
-        self.seen: list[str] = []
-
-    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
-        for item in items:
-            self.seen.append(item.name)
-            yield row_of(item.name)
-
-
-def row_of(name: str) -> Row:
-    if name == "i6":
-        return Row(name, error=f"{name}: too bad")
-    rng = np.random.default_rng(int(name[1:]))
-    count = int(name[1:]) % 3
-    boxes, scores = rng.random((count, 4), np.float32), rng.random(count, np.float32)
-    return Row(name, boxes, scores, np.ones(count, np.int64))
-
-
-def equal(first: Row, second: Row) -> bool:
-    return all(
-        np.array_equal(one, two) and getattr(one, "dtype", None) == getattr(two, "dtype", None)
-        if isinstance(one, np.ndarray)
-        else one == two
-        for one, two in zip(first.values.values(), second.values.values(), strict=True)
-    )
-
-
-def names(folder: PartFolder) -> list[str]:
-    return [part.name for part in folder.parts]
-
-
-def opened(path: Path, about: About = ABOUT, items: list[Item] = ITEMS, **more: object):
-    return open_folder(path, about, items, **{"format": "jsonl", "size": 3, **more})
 
 
 @pytest.fixture(params=["jsonl", "parquet"])
@@ -83,6 +42,14 @@ def test_a_part_is_read_as_it_was_written(kind: str, tmp_path: Path) -> None:
         write_part(path, rows[:1])
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_an_image_that_fails_in_a_folder_that_is_not_utf8(kind: str, tmp_path: Path) -> None:
+    path = os.fsdecode(b"photos\xff/a.jpg")
+    write_part(tmp_path / f"a.{kind}", [Row("a", error=f"{path}: cannot be read"), row_of("i2")])
+    found = read_part(tmp_path / f"a.{kind}")
+    assert found[0].error == "photos\\udcff/a.jpg: cannot be read"
+    assert equal(found[1], row_of("i2"))
 
 
 def test_a_part_without_images(kind: str, tmp_path: Path) -> None:
@@ -120,7 +87,7 @@ def test_a_damaged_part_is_named(content: bytes, kind: str, tmp_path: Path) -> N
 def test_finished_parts_are_skipped_by_any_number_of_processes(kind: str, tmp_path: Path) -> None:
     function, reporter = Numbers(), RecordingReporter()
     folder = opened(tmp_path / "out", format=kind)
-    first = write_parts(function, folder, "", Team(1, 2), reporter)
+    first = write_parts(function, folder, "", OneOfTeam(1, 2), reporter)
     assert function.seen == ["i3", "i4", "i5"]
     assert (first.written, first.images, first.failed) == (1, 3, 0)
     stamp = os.stat(tmp_path / "out" / names(folder)[1]).st_mtime_ns
@@ -149,6 +116,24 @@ def test_ctrl_c_keeps_finished_parts(tmp_path: Path) -> None:
     assert [path.name for path in part_files(tmp_path)] == names(folder)[:1]
 
 
+def test_paths_and_notices_are_those_that_ray_sends(tmp_path: Path) -> None:
+    """Ray Data sends the rows as Arrow tables."""
+    pyarrow = pytest.importorskip("pyarrow")
+    path = os.fsdecode(b"photos\xff/a.jpg")
+    row = pyarrow.Table.from_pylist([_to_row(Part("b", (Item("a", path),)))]).to_pylist()[0]
+    seen: list[Item] = []
+
+    class Records(Numbers):
+        def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
+            assert threads == 3
+            seen.extend(items)
+            return iter([replace(row_of("i1"), notices={("box was", "boxes were"): 2})])
+
+    counts = _Writer(Records(), str(tmp_path), os.getcwd(), 3)({**row, "name": "a.jsonl"})
+    assert seen == [Item("a", path)]
+    assert json.loads(counts["notices"]) == [[["box was", "boxes were"], 2]]
+
+
 def test_shards_share_a_folder(tmp_path: Path) -> None:
     for index in (1, 2):
         items = [item for item in ITEMS if Shard(index, 2).holds(item.name)]
@@ -163,6 +148,8 @@ def test_shards_share_a_folder(tmp_path: Path) -> None:
     [
         ({"about": About("detections", {"model": "b", "settings": ABOUT.identity["settings"]},
                          ("cat",))}, "differ in model"),
+        ({"about": About("detections", {"model": "a", "settings": {"top_k": 4, "scales": (1, 2)}},
+                         ("cat",))}, r"differ in settings\.top_k\."),
         ({"about": About("detections", ABOUT.identity, ("dog",))}, "differ in classes"),
         ({"about": About("proposals", ABOUT.identity)}, "differ in content: detections"),
         ({"items": ITEMS[1:]}, "other images"),
@@ -196,6 +183,16 @@ def test_a_part_that_was_copied_from_another_folder(tmp_path: Path) -> None:
         opened(tmp_path / "a")
 
 
+def test_a_cut_part_of_another_shard_is_left_to_it(tmp_path: Path) -> None:
+    items = {index: [i for i in ITEMS if Shard(index, 2).holds(i.name)] for index in (1, 2)}
+    write_parts(Numbers(), opened(tmp_path, items=items[1], shard=Shard(1, 2)), "")
+    cut = part_files(tmp_path)[0]
+    cut.write_bytes(cut.read_bytes()[:-5])
+    write_parts(Numbers(), opened(tmp_path, items=items[2], shard=Shard(2, 2)), "")
+    with pytest.raises(InputError, match="its end is missing"):
+        opened(tmp_path, items=items[1], shard=Shard(1, 2))
+
+
 def test_a_cut_part_and_a_strange_description(tmp_path: Path) -> None:
     folder = opened(tmp_path)
     write_parts(Numbers(), folder, "")
@@ -209,40 +206,3 @@ def test_a_cut_part_and_a_strange_description(tmp_path: Path) -> None:
         (tmp_path / ABOUT_FILE).write_text(content)
         with pytest.raises(InputError, match=r"parts\.json: does not describe parts"):
             opened(tmp_path)
-
-
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from test_part_folder import Numbers, opened
-from frcnn_cli.engine.parts.run import write_parts
-fsync, left = os.fsync, [{left}]
-def killing(handle):
-    left[0] -= 1
-    if left[0] == 0:
-        os.kill(os.getpid(), signal.SIGKILL)
-    fsync(handle)
-os.fsync = killing
-write_parts(Numbers(), opened(Path({path!r})), "")
-"""
-
-
-@pytest.mark.parametrize("left", [1, 2, 3, 4, 5, 6])
-def test_killed_while_it_writes(left: int, tmp_path: Path) -> None:
-    """SIGKILL at each fsync: of the description, of each part, and of the folder after each."""
-    here = Path(__file__).parent
-    code = _KILLED.format(left=left, path=str(tmp_path / "out"))
-    path = os.pathsep.join([str(here), str(here.parents[1] / "helpers"), *sys.path])
-    child = subprocess.run(
-        [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": path}, check=False
-    )
-    assert child.returncode == -signal.SIGKILL
-    written = part_files(tmp_path / "out")
-    rows = [row for part in written for row in read_part(part)]
-    assert all(map(equal, rows, [row_of(item.name) for item in ITEMS]))
-    function = Numbers()
-    result = write_parts(function, opened(tmp_path / "out"), "")
-    assert (result.written, result.reused) == (3 - len(written), len(written))
-    assert not set(function.seen) & {row.image_id for row in rows}
-    left_over = [path.name for path in (tmp_path / "out").iterdir() if path.suffix == ".partial"]
-    assert all("parts.json" in name for name in left_over)

@@ -106,7 +106,7 @@ class Dying:
     def __init__(self, log: str) -> None:
         self.log = log
 
-    def rows(self, items: Iterable[Item]) -> Iterator[Row]:
+    def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
         with open(self.log, "a") as file:
             file.write(json.dumps([item.name for item in items]) + "\n")
         os._exit(1)

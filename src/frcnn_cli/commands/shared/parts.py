@@ -12,11 +12,12 @@ from rich.markup import escape
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output
 from frcnn_cli.commands.shared.detection_options import all_of
+from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.parts.files import PART_FORMATS, PartFormat
 from frcnn_cli.engine.parts.folder import DEFAULT_SIZE, About, open_folder
 from frcnn_cli.engine.parts.ray_cluster import check_ray, write_parts_on_ray
-from frcnn_cli.engine.parts.rows import Item, RowFunction
+from frcnn_cli.engine.parts.rows import Item, PicklableRowFunction
 from frcnn_cli.engine.parts.run import PartsResult, write_parts
 from frcnn_cli.engine.parts.shard import Shard
 from frcnn_proposals.errors import InputError, MisuseError
@@ -50,31 +51,36 @@ class PartsOptions:
 def run_in_parts(
     output: Output,
     chosen: PartsOptions,
-    function: RowFunction,
+    function: PicklableRowFunction,
     about: About,
     files: list[ImageFile],
     description: str,
     shard: Shard | None = None,
     workers: int | None = None,
-    gpus: int = 0,
+    gpus: int | None = 0,
     team: Team = ALONE,
 ) -> None:
-    """Write the missing parts, and print what was written.
+    """Write the missing parts, and print what was written. gpus: of each worker of Ray.
 
-    Raises InputError with the first messages if images failed.
+    The processes of `team` have to be connected. Raises InputError with the first messages if
+    images failed, in the first process.
     """
     assert chosen.parts is not None
+    if chosen.engine == "ray" and team.world > 1:
+        raise MisuseError("--engine ray starts its own processes: do not use torchrun.")
+    note_sixteen_bit((path for _, path in files if team.is_first), output)
     items = [Item(image_id, str(path)) for image_id, path in files]
     folder = open_folder(chosen.parts, about, items, chosen.part_format, shard, chosen.part_size)
     if chosen.engine == "ray":
-        if team.world > 1:
-            raise MisuseError("--engine ray starts its own processes: do not use torchrun.")
         result = write_parts_on_ray(
             function, folder, description, chosen.address, workers, gpus, output
         )
     else:
         result = write_parts(function, folder, description, team, output)
-    print_parts(output, result)
+    if team.is_first:
+        for (one, more), count in result.notices.items():
+            output.warn(counted(count, one, more))
+        print_parts(output, result)
 
 
 def print_parts(output: Output, result: PartsResult) -> None:
@@ -92,7 +98,7 @@ def print_parts(output: Output, result: PartsResult) -> None:
 parts_folder = click.option(
     "--parts",
     type=options.OutputFolder,
-    help="Write the results into this folder, in files of --part-size images, as they finish. The "
+    help="Write the results into this folder, in files of --part-size images. The "
     "same command resumes an interrupted run.",
 )
 part_format = click.option(

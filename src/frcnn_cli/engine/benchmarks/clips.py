@@ -89,7 +89,7 @@ def _seen(image: Image, x: float, y: float, factor: float) -> Image:
 
 
 def _largest_object(image: Image, truth: GroundTruth) -> tuple[Image, int] | None:
-    """The pixels, reduced to _PASSING_SIDE, and the label of the largest object that counts."""
+    """The largest object that counts: its pixels, resized to _PASSING_SIDE, and its label."""
     counted = np.flatnonzero(~(truth.difficult | truth.crowd))
     if len(counted) == 0:
         return None

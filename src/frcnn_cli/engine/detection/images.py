@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from frcnn_cli.engine.detection.journal import ImageJournal, Journal
-from frcnn_cli.engine.detection.prefetch import prefetch
+from frcnn_cli.engine.detection.prefetch import prefetch, returning_memory
 from frcnn_cli.engine.detection.reduction import detect_reduced
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.team import Team
@@ -34,7 +33,6 @@ from frcnn_proposals.sources.call import failure_message
 from frcnn_proposals.wording import counted
 
 Value = TypeVar("Value")
-_IMAGES_PER_RETURN = 50  # of freed memory to the system
 # A function from image id, image and proposals (in its pixels) to the result for this image.
 Compute = Callable[[str, ReducedImage, Proposals], Value]
 
@@ -151,8 +149,8 @@ def process_files(
     pixels, and proposals are in these pixels.
     """
     prepare = partial(_prepare, propose, journal, max_pixels, reduction)
-    tasks = prefetch(prepare, files, threads=usable_cores())
-    for number, task in enumerate(tasks, start=1):
+    tasks = returning_memory(prefetch(prepare, files, threads=usable_cores()))
+    for task in tasks:
         result = task.result
         if task.image is not None:
             assert task.proposals is not None
@@ -167,19 +165,7 @@ def process_files(
                 pixels = task.image.pixels if task.image.factor == 1 else None
                 clipped = task.proposals.clipped
                 result = replace(result, image=pixels, found=found, clipped=clipped)
-        if number % _IMAGES_PER_RETURN == 0:
-            _return_freed_memory()
         yield result
-
-
-def _return_freed_memory() -> None:
-    """Return the memory of freed blocks to the system.
-
-    glibc does not do so by itself if a small block that stays, such as a result, lies above them.
-    """
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:  # other C libraries
-        trim(0)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import numpy as np
 
 from frcnn_cli.engine.records import Detections
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.files import write_parts, write_whole
+from frcnn_proposals.files import write_chunks, write_whole
 from frcnn_proposals.reading import read_text
 
 CSV_HEADER = b"image,class,score,x1,y1,x2,y2\n"
@@ -34,7 +34,7 @@ def csv_rows(image_id: str | int, detections: Detections, classes: Sequence[str]
 def write_csv(path: Path, detections: Mapping[str, Detections], classes: Sequence[str]) -> None:
     """Write the detections of all images, by image id; the file appears when it is whole."""
     rows = (csv_rows(image_id, found, classes) for image_id, found in detections.items())
-    write_parts(path, itertools.chain([CSV_HEADER], rows))
+    write_chunks(path, itertools.chain([CSV_HEADER], rows))
 
 
 def yolo_text(detections: Detections, width: int, height: int) -> str:

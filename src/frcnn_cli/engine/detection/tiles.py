@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.suppression import Candidates, suppress
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.parts.rows import Notice
 from frcnn_cli.engine.proposals.source_calls import Propose, SourceCalls
 from frcnn_cli.engine.records import Detections, highest
 from frcnn_cli.engine.reporter import Reporter
@@ -157,6 +158,12 @@ def _merged(parts: Sequence[Detections], settings: DetectSettings) -> Detections
     tensors = (torch.from_numpy(values) for values in (scores, boxes, labels))
     kept = suppress(Candidates(torch.arange(len(boxes)), *tensors), settings)
     return Detections(boxes, scores, labels).take(kept.numpy())
+
+
+def small_image_notice(tiles: TileSettings) -> Notice:
+    """What warn_of_small_images reports, for images whose number is not known in advance."""
+    same = f"not larger than a tile of {tiles.size} x {tiles.size} pixels: tiles have no effect"
+    return f"image is {same} there.", f"images are {same} there."
 
 
 def warn_of_small_images(

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.datasets.findings import Finding
-from frcnn_cli.engine.detection.rows import DetectionRows
 from frcnn_cli.engine.evaluation.errors import ErrorAnalysis
+from frcnn_cli.engine.evaluation.readers.rows import DetectionRows
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.wording import counted, some_of
 

@@ -10,9 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.datasets.findings import act_on
-from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_images, shortened
 from frcnn_cli.engine.evaluation.detection_checks import detection_findings
 from frcnn_cli.engine.evaluation.readers.coco_results import read_coco_results
+from frcnn_cli.engine.evaluation.readers.rows import (
+    DetectionRows,
+    image_indices,
+    match_images,
+    shortened,
+)
 from frcnn_cli.engine.evaluation.readers.text_results import read_text_results
 from frcnn_cli.engine.parts.files import PART_FORMATS, read_part
 from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, part_files, parts_of

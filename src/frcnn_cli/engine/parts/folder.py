@@ -7,10 +7,9 @@ engine, finds the parts that another one has finished.
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -100,9 +99,16 @@ class PartFolder:
         except InputError:
             if not path.exists():
                 raise
-        # Of processes that were killed while they wrote this part.
-        for left in self.path.glob(f".{glob.escape(part.name[:50])}.*.partial"):
-            left.unlink(missing_ok=True)
+
+    def remove_unfinished(self, parts: Iterable[Part]) -> None:
+        """Remove what processes left that were killed while they wrote `parts`, now finished.
+
+        It reads the whole folder, which can have the parts of all machines: call it once.
+        """
+        starts = {f".{part.name[:50]}" for part in parts}
+        for left in self.path.glob(".part-*.partial"):
+            if left.name.removesuffix(".partial").rpartition(".")[0] in starts:
+                left.unlink(missing_ok=True)
 
 
 def open_folder(
@@ -117,7 +123,8 @@ def open_folder(
 
     shard: which share of all images these are; None is all of them. Raises MisuseError, before
     anything is written, if the folder contains results of something else: of another model, of
-    other images, in another format, or divided otherwise. Raises InputError for a damaged part.
+    other images, in another format, or divided otherwise. Raises InputError for a damaged part of
+    this share; those of the others are left to the machines that write them.
     """
     check_format(format)
     check_writable(path / ABOUT_FILE)
@@ -181,7 +188,7 @@ def _check(folder: PartFolder, about: About, format: PartFormat, share: str) -> 
             problem = f"is not of --format {format}"
         elif other == share and file.name not in planned:
             problem = "has other images, or belongs to another --part-size"
-        elif not is_complete(file):
+        elif other == share and not is_complete(file):
             raise damaged(file, "its end is missing")
         else:
             continue
@@ -196,10 +203,20 @@ def _check_about(path: Path, about: About) -> None:
     if stored.content != about.content:
         differing = [f"content: {stored.content}"]
     else:
-        names = sorted({*stored.identity, *about.identity})
-        wanted = orjson.loads(about.to_json())["identity"]
-        differing = [name for name in names if stored.identity.get(name) != wanted.get(name)]
+        differing = _differing(stored.identity, orjson.loads(about.to_json())["identity"])
     raise MisuseError(
         f"{path}: contains results that differ in {first_of(differing or ['classes'], 5)}. "
         f"{_ANOTHER}"
     )
+
+
+def _differing(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The names of the values that differ, such as model, or settings.precision."""
+    names = []
+    for name in sorted({*stored, *wanted}):
+        one, two = stored.get(name), wanted.get(name)
+        if isinstance(one, dict) and isinstance(two, dict):
+            names += [f"{name}.{inner}" for inner in _differing(one, two)]
+        elif one != two:
+            names.append(name)
+    return names

@@ -11,7 +11,7 @@ import logging
 import os
 import socket
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,8 +19,9 @@ from typing import Any
 
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.parts.folder import Part, PartFolder
-from frcnn_cli.engine.parts.rows import Item, RowFunction
-from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts
+from frcnn_cli.engine.parts.pool import Pool, pool_for
+from frcnn_cli.engine.parts.rows import Item, PicklableRowFunction
+from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts, notices_of
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import Error, InputError, MisuseError, reason
 
@@ -37,80 +38,97 @@ def check_ray() -> None:
 
 
 def write_parts_on_ray(
-    function: RowFunction,
+    function: PicklableRowFunction,
     folder: PartFolder,
     description: str,
     address: str | None = None,
     workers: int | None = None,
-    gpus: int = 0,
+    gpus: int | None = 0,
     reporter: Reporter = SILENT,
 ) -> PartsResult:
     """Write the parts that are missing by worker processes of a cluster.
 
     address: of a running cluster; None starts one on this machine and ends it. workers: number of
-    processes, which share the cores of the cluster; None is one per core. gpus: of each worker.
+    processes, which share the cores of the cluster; None is one per core, or one per GPU if they
+    use them. gpus: of each worker; None is one if the cluster has any. No cluster is needed if no
+    part is missing.
     `function`, the images and the folder have to be readable on every machine by the same paths.
-    Raises InputError if a worker is lost repeatedly, or cannot write.
+    Raises InputError if a worker is lost repeatedly, or cannot write, and if there is no GPU.
     """
     check_ray()
-    with (
-        missing_parts(folder, folder.parts, description, reporter) as (missing, advance),
-        _cluster(address) as cores,
-    ):
-        import ray
-
+    with missing_parts(folder, folder.parts, description, reporter) as (missing, advance):
         result = PartsResult(folder.path, reused=len(folder.parts) - len(missing))
-        if not missing:
-            return result
-        count = min(workers or cores, len(missing))
-        data = ray.data.from_items(
-            [_to_row(part) for part in missing], override_num_blocks=len(missing)
-        ).map(
-            _Writer,
-            fn_constructor_args=(function, str(folder.path.resolve()), os.getcwd()),
-            compute=ray.data.ActorPoolStrategy(size=count, max_tasks_in_flight_per_actor=1),
-            num_cpus=max(1, cores // (workers or cores)),
-            num_gpus=gpus,
-            ray_remote_args_fn=lambda: {"max_task_retries": _TRIES},
-        )
-        with _causes_raised():
-            for row in data.iter_rows():
-                result = result.with_part(int(row["images"]), json.loads(row["errors"]))
-                advance(int(row["images"]), "")
-        return result
+        if missing:
+            with _cluster(address) as nodes:
+                pool = pool_for(nodes, len(missing), workers, gpus)
+                for row in _written(function, folder, missing, pool):
+                    counts = json.loads(row["notices"])
+                    notices = {(one, more): count for (one, more), count in counts}
+                    result = result.with_part(
+                        int(row["images"]), json.loads(row["errors"]), notices
+                    )
+                    advance(int(row["images"]), "")
+    return result
+
+
+def _written(
+    function: PicklableRowFunction, folder: PartFolder, parts: Sequence[Part], pool: Pool
+) -> Iterator[dict[str, Any]]:
+    """Write the parts, and yield the counts of each as it finishes."""
+    import ray
+
+    data = ray.data.from_items(
+        [_to_row(part) for part in parts], override_num_blocks=len(parts)
+    ).map(
+        _Writer,
+        fn_constructor_args=(function, str(folder.path.resolve()), os.getcwd(), pool.cores),
+        compute=ray.data.ActorPoolStrategy(size=pool.workers, max_tasks_in_flight_per_actor=1),
+        num_cpus=pool.cores,
+        num_gpus=pool.gpus,
+        ray_remote_args_fn=lambda: {"max_task_retries": _TRIES},
+    )
+    with _causes_raised():
+        yield from data.iter_rows()
 
 
 class _Writer:
     """A function in a worker that writes one part."""
 
-    def __init__(self, function: RowFunction, folder: str, current: str) -> None:
+    def __init__(
+        self, function: PicklableRowFunction, folder: str, current: str, threads: int
+    ) -> None:
         self._function, self._folder = function, PartFolder(Path(folder), ())
+        self._threads = threads  # Ray assigns cores, but does not bind the process to them.
         # Paths, also those in messages, are those of one process.
         with suppress(OSError):
             os.chdir(current)
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         items = zip(row["ids"], row["paths"], strict=True)
-        part = Part(row["name"], tuple(Item(str(name), str(path)) for name, path in items))
+        part = Part(row["name"], tuple(Item(str(name), os.fsdecode(path)) for name, path in items))
         if self._folder.is_finished(part):  # by a worker that was lost afterwards
-            return {"images": len(part.items), "errors": "[]"}
-        rows = list(self._function.rows(part.items))
+            return {"images": len(part.items), "errors": "[]", "notices": "[]"}
+        rows = list(self._function.rows(part.items, self._threads))
         self._folder.write(part, rows)
-        return {"images": len(rows), "errors": json.dumps(errors_of(rows))}
+        return {
+            "images": len(rows),
+            "errors": json.dumps(errors_of(rows)),
+            "notices": json.dumps([*notices_of(rows).items()]),
+        }
 
 
 def _to_row(part: Part) -> dict[str, Any]:
-    """The part as Ray sends it."""
+    """The part as Ray sends it. Paths are bytes, as they may not be UTF-8."""
     return {
         "name": part.name,
         "ids": [item.name for item in part.items],
-        "paths": [str(item.image) for item in part.items],
+        "paths": [os.fsencode(item.image) for item in part.items],
     }
 
 
 @contextmanager
-def _cluster(address: str | None) -> Iterator[int]:
-    """Connect to a cluster, and yield the number of its cores."""
+def _cluster(address: str | None) -> Iterator[Sequence[Mapping[str, Any]]]:
+    """Connect to a cluster, and yield its nodes."""
     # Hides one harmless line of Ray Data about each worker; Ray's log files have them all.
     os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
@@ -133,7 +151,7 @@ def _cluster(address: str | None) -> Iterator[int]:
         _connect(address, own)
     DataContext.get_current().enable_progress_bars = False
     try:
-        yield max(1, int(ray.cluster_resources().get("CPU", 1)))
+        yield ray.nodes()
     finally:
         if is_own:
             ray.shutdown()

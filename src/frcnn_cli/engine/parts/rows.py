@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,6 +13,8 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
+# What is reported once for all images, as the words after a count: of one, and of more.
+Notice = tuple[str, str]
 _IMAGES = ("image", "bytes", "path")
 
 
@@ -34,7 +36,9 @@ class Item(NamedTuple):
 class Row:
     """The result for an image: boxes (N, 4), scores (N,) and labels (N,), or the error.
 
-    Without labels, the boxes are proposals, which may have no scores.
+    Without labels, the boxes are proposals, which may have no scores. notices: of this image, which
+    are not stored. In `error`, bytes of a
+    path that are not UTF-8 are written as \\udcNN, which every format can store.
     """
 
     image_id: Any
@@ -42,6 +46,12 @@ class Row:
     scores: NDArray[Any] | None = None
     labels: NDArray[np.int64] | None = None
     error: str | None = None
+    notices: Mapping[Notice, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.error is not None:
+            writable = self.error.encode(errors="backslashreplace").decode()
+            object.__setattr__(self, "error", writable)
 
     def __len__(self) -> int:
         """The number of boxes."""
@@ -60,10 +70,21 @@ class Row:
 
 
 class RowFunction(Protocol):
-    """A picklable function from images to rows, such as a detector."""
+    """A function from images to rows."""
 
     def rows(self, items: Iterable[Item]) -> Iterator[Row]:
         """The row of each of `items`, in order, computed as they are taken."""
+        ...
+
+
+class PicklableRowFunction(RowFunction, Protocol):
+    """A function for workers, such as a detector."""
+
+    def rows(self, items: Iterable[Item], threads: int | None = None) -> Iterator[Row]:
+        """See RowFunction.
+
+        threads: that prepare images; None is one per core that this process may use.
+        """
         ...
 
 

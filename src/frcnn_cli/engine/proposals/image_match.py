@@ -66,6 +66,18 @@ def source_findings(source: Precomputed, files: Mapping[str, ReadFile]) -> list[
     return file_findings(Dataset("", "", (), ()), source.proposals, files)
 
 
+SIZE_NOTICE = (
+    "image has another size than the one that the proposals were computed from.",
+    "images have another size than those that the proposals were computed from.",
+)
+
+
+def has_other_size(source: Precomputed, image_id: str, size: tuple[int, int]) -> bool:
+    """Whether the store of a source has an image of this id with another size."""
+    store = source.proposals
+    return isinstance(store, ProposalStore) and _size_problem(store, image_id, size) is not None
+
+
 def file_problem(
     record: ImageRecord, proposals: Mapping[str, Proposals], file: ReadFile
 ) -> str | None:

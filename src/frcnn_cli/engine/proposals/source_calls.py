@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 
+from frcnn_cli.engine.parts.rows import Notice
 from frcnn_cli.engine.proposals.workers import Worker, pickled_function
 from frcnn_cli.engine.settings import ProposalSettings
 from frcnn_proposals.base import (
@@ -75,8 +76,13 @@ def source_of(settings: ProposalSettings) -> Source:
 
 def clipped_message(source: str, count: int) -> str:
     """The warning about `count` boxes of a source that reached outside their images."""
-    boxes, were = counted(count, "box", "boxes"), "was" if count == 1 else "were"
-    return f"{boxes} of {source} reached outside the image and {were} clipped or removed."
+    return counted(count, *clipped_notice(source))
+
+
+def clipped_notice(source: str) -> Notice:
+    """The words of clipped_message after the count."""
+    outside = f"of {source} reached outside the image and"
+    return f"box {outside} was clipped or removed.", f"boxes {outside} were clipped or removed."
 
 
 class _Processes:

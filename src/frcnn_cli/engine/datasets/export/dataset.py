@@ -21,7 +21,7 @@ from frcnn_cli.engine.datasets.layout import ALL, leads_inside
 from frcnn_cli.engine.datasets.readers.voc import SPLITS
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import whole_folder, write_json_list, write_parts, write_whole
+from frcnn_proposals.files import whole_folder, write_chunks, write_json_list, write_whole
 
 _FolderWriter = Callable[[Path, Dataset, list[ExportImage], bool], None]
 
@@ -55,7 +55,7 @@ def export_dataset(
     elif format == "coco":
         write_whole(out, coco_dataset(dataset, list(images)))
     elif format == "csv":
-        write_parts(out, csv_rows(images))
+        write_chunks(out, csv_rows(images))
     else:
         writer = write_voc if format == "voc" else write_yolo
         _write_folder(out, writer, dataset, list(images), copy_images)

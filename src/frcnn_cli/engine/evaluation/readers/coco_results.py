@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset, numbering
-from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_images
+from frcnn_cli.engine.evaluation.readers.rows import DetectionRows, image_indices, match_images
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError

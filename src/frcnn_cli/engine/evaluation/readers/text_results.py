@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from frcnn_cli.engine.detection.rows import DetectionRows, image_indices, match_images
+from frcnn_cli.engine.evaluation.readers.rows import DetectionRows, image_indices, match_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, reason
