@@ -181,6 +181,30 @@ def test_a_reader_keeps_the_rows_that_it_has_opened(pair: tuple[Path, Path]) -> 
     assert sorted(path.name for path in store.parent.iterdir()) == ["added", "store"]
 
 
+def test_a_killed_copy_does_not_change_a_later_one(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """Killed before each statement, while a reader makes it work on a copy of the store."""
+    store, added = pair
+    new, before, left = expected_of(pair), store.read_bytes(), 0
+    other = write(tmp_path / "other", {f"x{number:03}": number for number in range(300)})
+    both = ({**new[0], **content_at(other)[0]}, new[1], new[2] + 300)
+    for statement in range(1, 100):
+        path = tmp_path / str(statement)
+        path.write_bytes(before)
+        reader = open_store(path)
+        code = exit_code(functools.partial(append_until, statement, path, added))
+        reader.close()
+        left += journal_of(tmp_path / f".{statement}.copy").exists()
+        append_rows(path, other)
+        reader = open_store(path)
+        append_rows(path, added)
+        assert content_at(path) == both
+        reader.close()
+        assert not list(tmp_path.glob(".*"))
+        if code == 0:
+            break
+    assert left >= 2
+
+
 def test_a_full_disk_leaves_the_store_as_it_was(pair: tuple[Path, Path]) -> None:
     store, added = pair
     old, limit = content_at(store), store.stat().st_size + 10_000
