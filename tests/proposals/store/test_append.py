@@ -139,6 +139,15 @@ def test_a_killed_copy_does_not_change_a_later_one(pair: tuple[Path, Path], tmp_
     assert left >= 2
 
 
+def test_a_closed_reader_finds_the_rows_that_were_added_meanwhile(pair: tuple[Path, Path]) -> None:
+    store, added = pair
+    reader, new = open_store(store), expected_of(pair)
+    assert len(reader) == 200
+    reader.close()
+    append_rows(store, added)
+    assert content(reader) == new
+
+
 def test_a_full_disk_leaves_the_store_as_it_was(pair: tuple[Path, Path]) -> None:
     store, added = pair
     old, limit = content_at(store), store.stat().st_size + 10_000
