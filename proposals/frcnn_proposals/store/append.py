@@ -38,18 +38,24 @@ def append_rows(store: Path, added: Path, keep_only: Sequence[str] | None = None
                 _change(store, added, keep_only)
                 return
         copy = store.resolve().with_name(f".{store.name}.copy")
-        copy.unlink(missing_ok=True)
+        _remove(copy)
         try:
             shutil.copyfile(store, copy)
             _change(copy, added, keep_only)
             os.replace(copy, store.resolve())
         finally:
-            copy.unlink(missing_ok=True)
+            _remove(copy)
         sync_folder(store.resolve().parent)
     except (OSError, sqlite3.OperationalError) as error:
         raise InputError(f"{store}: cannot be written ({reason(error)})") from error
     except sqlite3.DatabaseError as error:
         raise damaged(store, error) from error
+
+
+def _remove(copy: Path) -> None:
+    """Remove a copy with its journal, which SQLite would use to change the next copy."""
+    journal_of(copy).unlink(missing_ok=True)
+    copy.unlink(missing_ok=True)
 
 
 def _locked(handle: int) -> bool:

@@ -42,6 +42,8 @@ class Destination:
         """Lock the store before computing boxes for it. What others have added is read then."""
         if self._lock is not None:
             return
+        if self._finished is not None:
+            self._finished.close()  # the process that is waited for may add rows in place
         self._lock = lock_store(self._out, self._on_wait)
         try:
             self._finished = _same_store(self._out, self._provenance)

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import fcntl
 import os
+import random
 import sqlite3
-from contextlib import ExitStack, suppress
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -29,6 +32,7 @@ from frcnn_proposals.store.schema import (
 
 # The end of a journal that names another one, which SQLite would delete.
 _NAMES_ANOTHER = b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7"
+_LONGEST_PAUSE = 0.05  # seconds until the next attempt to restore a store
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ def open_read_only(path: Path) -> OpenStore:
 
 
 def _opened(path: Path) -> OpenStore | None:
-    """The store; None if another file has taken the name meanwhile."""
+    """The store; None if it was restored, or another file has taken the name meanwhile."""
     if not path.is_file():
         raise InputError(f"{path}: proposal store not found; create it with `frcnn propose`")
     with ExitStack() as unless_opened:
@@ -88,13 +92,14 @@ def _opened(path: Path) -> OpenStore | None:
             if not has_store_header(header):
                 raise InputError(f"{path}: is not a proposal store; see `frcnn proposals inspect`")
             if is_changing(header):
-                header = _restored(path, file)
+                _restore_alone(path, file)
+                return None
             if not has_whole_length(header, os.fstat(file.fileno()).st_size):
                 raise damaged(path, "it was truncated or has extra bytes at the end")
             # immutable: the file is complete, so SQLite takes no lock and ignores any journal.
             uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
             connection = sqlite3.connect(uri, uri=True)
-            if not os.path.samestat(os.fstat(file.fileno()), os.stat(path)):
+            if not _is_named(file, path):
                 connection.close()
                 return None
         except (OSError, sqlite3.OperationalError) as error:
@@ -110,15 +115,33 @@ def _lock(file: BinaryIO, kind: int) -> None:
         fcntl.flock(file, kind)
 
 
-def _restored(path: Path, file: BinaryIO) -> bytes:
-    """The header of a store in which adding rows was interrupted, without these rows."""
-    _lock(file, fcntl.LOCK_EX)
+def _is_named(file: BinaryIO, path: Path) -> bool:
+    """Whether `path` is still the name of an open file."""
+    return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
+
+
+def _restore_alone(path: Path, file: BinaryIO) -> None:
+    """Restore a store, unless another process reads it or does so."""
     try:
-        if is_changing(os.pread(file.fileno(), HEADER, 0)):
-            restore(path)
-    finally:
-        _lock(file, fcntl.LOCK_SH)
-    return os.pread(file.fileno(), HEADER, 0)
+        # Without waiting: another process may have restored the store, and keep it open for days.
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        fcntl.flock(file, fcntl.LOCK_UN)  # so that one of two processes gets the lock
+        time.sleep(random.uniform(0, _LONGEST_PAUSE))
+        return
+    except OSError:
+        pass  # Some network drives have no locks.
+    if _is_named(file, path) and is_changing(os.pread(file.fileno(), HEADER, 0)):
+        restore(path)
+
+
+@contextmanager
+def kept_from_restoring(path: Path) -> Iterator[None]:
+    """No process restores a store at `path` in the block, which can replace it and its journal."""
+    with ExitStack() as held:
+        with suppress(OSError):
+            _lock(held.enter_context(open_file(path)), fcntl.LOCK_SH)
+        yield
 
 
 def restore(path: Path) -> None:
@@ -128,7 +151,7 @@ def restore(path: Path) -> None:
     cannot be written.
     """
     journal = journal_of(path)
-    if journal.is_file() and journal.read_bytes()[-8:] == _NAMES_ANOTHER:
+    if journal.is_file() and _end(journal) == _NAMES_ANOTHER:
         raise damaged(path, "its journal names other files")
     try:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=rw", uri=True)
@@ -144,6 +167,13 @@ def restore(path: Path) -> None:
         ) from error
     except sqlite3.Error as error:
         raise damaged(path, error) from error
+
+
+def _end(journal: Path) -> bytes:
+    """The last 8 bytes; a journal can be as large as its store."""
+    with open_file(journal) as file:
+        file.seek(max(0, file.seek(0, os.SEEK_END) - 8))
+        return file.read(8)
 
 
 def journal_of(path: Path) -> Path:

@@ -106,11 +106,12 @@ class ProposalStore(Mapping[str, Proposals]):
     def close(self) -> None:
         """Close this thread's connection, which keeps others from adding rows in place.
 
-        It is opened again when it is needed.
+        It is opened again when it is needed, with the rows that were added meanwhile.
         """
         if getattr(self._opened, "process", None) == os.getpid():
             self._opened.store.close()
             self._opened.process = None
+        self._length = None
 
     def __reduce__(self) -> tuple[type[ProposalStore], tuple[Path]]:
         return ProposalStore, (self.path,)

@@ -14,7 +14,7 @@ from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import check_no_link
 from frcnn_proposals.locking import Lock, OnWait
-from frcnn_proposals.store.opening import journal_of
+from frcnn_proposals.store.opening import journal_of, kept_from_restoring
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import stored_proposals
 from frcnn_proposals.store.schema import check_tables, create_tables, damaged, harden, is_sqlite
@@ -179,9 +179,11 @@ class StoreWriter:
         """Rename the store to its final name. Nothing can be written afterwards."""
         self.complete()
         try:
-            # Of an earlier store of this name, in which adding rows was interrupted.
-            journal_of(self.path).unlink(missing_ok=True)
-            os.replace(self.partial, self.path)
+            with kept_from_restoring(self.path):
+                os.replace(self.partial, self.path)
+                # Of an earlier store of this name, in which adding rows was interrupted. That store
+                # cannot be restored without it.
+                journal_of(self.path).unlink(missing_ok=True)
         except OSError as error:
             raise self._failed(error) from error
         self._lock.release()

@@ -39,6 +39,21 @@ def test_proposals_of_a_dataset(home: Path, tmp_path: Path) -> None:
     assert len(message.splitlines()) == 2
 
 
+def test_another_split_is_added_in_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also while the proposals of the first split are in use, as in `train --eval-every`."""
+    monkeypatch.setenv("FRCNN_CACHE", str(tmp_path / "cache"))
+    generate_dataset(tmp_path / "shapes", images=8, seed=0, size=(64, 64))
+    train, val = (find_dataset(str(tmp_path / "shapes"), split) for split in ("train", "val"))
+    first = computed_proposals(train, DenseBoxes(), workers=0)
+    inode = first.path.stat().st_ino
+    second = computed_proposals(val, DenseBoxes(), workers=0)
+    assert second.path == first.path
+    assert first.path.stat().st_ino == inode
+    for found in (first, second):
+        assert all(len(found.proposals[record.image_id]) for record in found.dataset.images)
+        assert len(found.proposals) == len(train) + len(val)
+
+
 def test_unfinished_work(home: Path) -> None:
     path = cache_folder() / "detections" / "x.partial"
     with pytest.raises(InputError, match="Set FRCNN_CACHE"), cache_explained(path):

@@ -448,8 +448,10 @@ def test_images_of_another_process_are_waited_for_and_not_computed_again(
     images, source, tmp_path, stored
 ):
     out = tmp_path / "out"
+    inode = None
     if stored:  # a finished store, to which both processes add
         propose_images(images[:stored], source, out, workers=0)
+        inode = out.stat().st_ino
     other = subprocess.Popen(
         [sys.executable, "-c", OTHER, str(Path(__file__).parent), str(tmp_path), str(stored)],
         stdin=subprocess.PIPE,
@@ -469,4 +471,5 @@ def test_images_of_another_process_are_waited_for_and_not_computed_again(
     assert (result.computed, result.reused) == (0, 6)
     assert source.calls() == 6
     assert waits == [1]
+    assert inode in (None, out.stat().st_ino)  # in place, though this process has read the store
     assert sorted(path.name for path in tmp_path.iterdir()) == ["images", "log", "out"]

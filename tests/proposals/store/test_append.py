@@ -3,69 +3,30 @@
 from __future__ import annotations
 
 import functools
-import multiprocessing
 import os
 import signal
 import sqlite3
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
+from killed_appends import (
+    SOURCE,
+    append_until,
+    boxes,
+    content,
+    content_at,
+    exit_code,
+    expected_of,
+    write,
+)
 from slopes import slope
 
-from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.store import append
 from frcnn_proposals.store.append import append_rows
 from frcnn_proposals.store.destination import Destination
 from frcnn_proposals.store.opening import journal_of
-from frcnn_proposals.store.provenance import Provenance
-from frcnn_proposals.store.reader import ProposalStore, open_store
-from frcnn_proposals.store.schema import CHANGING_ID
-from frcnn_proposals.store.writer import StoreWriter
-
-SOURCE = Provenance("test", "1")
-Content = tuple[dict[str, list], list[tuple[str, str]], int]
-_FORK = multiprocessing.get_context("fork")
-
-
-def boxes(number: int, count: int = 50) -> Proposals:
-    return Proposals(np.full((count, 4), number, np.float32))
-
-
-def write(path: Path, numbers: dict[str, int], failures: tuple[str, ...] = ()) -> Path:
-    with StoreWriter(path, SOURCE) as writer:
-        for image_id, number in numbers.items():
-            writer.add(image_id, boxes(number), digest=str(number))
-        for image_id in failures:
-            writer.add_failure(image_id, "why", digest="d")
-        return writer.finish()
-
-
-def content(store: ProposalStore) -> Content:
-    """The first box of each image, the failures, and the number of images."""
-    found = {image_id: store[image_id].boxes[0].tolist() for image_id in store}
-    return found, list(store.failures()), len(store)
-
-
-def content_at(path: Path) -> Content:
-    return content(open_store(path))
-
-
-@pytest.fixture
-def pair(tmp_path: Path) -> tuple[Path, Path]:
-    """A store, and rows to add: new images, changed ones, and changes to and from a failure."""
-    store = write(tmp_path / "store", {f"old{n:03}": n for n in range(200)}, ("bad", "worse"))
-    changed = {f"new{n:03}": n for n in range(100)} | {"old007": 700, "bad": 5}
-    return store, write(tmp_path / "added", changed, ("old008", "gone"))
-
-
-def expected_of(pair: tuple[Path, Path]) -> Content:
-    (old, _, _), (new, failures, _) = map(content_at, pair)
-    found = dict(sorted((old | new).items()))
-    del found["old008"]
-    return found, sorted([*failures, ("worse", "why")]), len(found)
+from frcnn_proposals.store.reader import open_store
 
 
 def test_rows_are_added_in_place(pair: tuple[Path, Path]) -> None:
@@ -81,33 +42,6 @@ def test_other_images_are_removed(pair: tuple[Path, Path]) -> None:
     store, added = pair
     append_rows(store, added, ["old001", "new001", "worse", "unknown"])
     assert content_at(store) == ({"new001": [1] * 4, "old001": [1] * 4}, [("worse", "why")], 2)
-
-
-class Killed(sqlite3.Connection):
-    """Kills the process before a statement, and writes to the file before the transaction ends."""
-
-    left = 0
-
-    def execute(self, *arguments: object) -> sqlite3.Cursor:  # type: ignore[override]
-        Killed.left -= 1
-        if Killed.left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        if arguments[0] == "BEGIN IMMEDIATE":
-            super().execute("PRAGMA cache_size = 10")
-        return super().execute(*arguments)  # type: ignore[arg-type]
-
-
-def exit_code(work: Callable[[], object]) -> int | None:
-    child = _FORK.Process(target=work)
-    child.start()
-    child.join(60)
-    return child.exitcode
-
-
-def append_until(statement: int, store: Path, added: Path) -> None:
-    Killed.left = statement
-    append.sqlite3.connect = functools.partial(sqlite3.connect, factory=Killed)  # type: ignore
-    append_rows(store, added)
 
 
 def test_a_killed_process_leaves_all_rows_or_none(pair: tuple[Path, Path], tmp_path: Path) -> None:
@@ -181,6 +115,39 @@ def test_a_reader_keeps_the_rows_that_it_has_opened(pair: tuple[Path, Path]) -> 
     assert sorted(path.name for path in store.parent.iterdir()) == ["added", "store"]
 
 
+def test_a_killed_copy_does_not_change_a_later_one(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    """Killed before each statement, while a reader makes it work on a copy of the store."""
+    store, added = pair
+    new, before, left = expected_of(pair), store.read_bytes(), 0
+    other = write(tmp_path / "other", {f"x{number:03}": number for number in range(300)})
+    both = ({**new[0], **content_at(other)[0]}, new[1], new[2] + 300)
+    for statement in range(1, 100):
+        path = tmp_path / str(statement)
+        path.write_bytes(before)
+        reader = open_store(path)
+        code = exit_code(functools.partial(append_until, statement, path, added))
+        reader.close()
+        left += journal_of(tmp_path / f".{statement}.copy").exists()
+        append_rows(path, other)
+        reader = open_store(path)
+        append_rows(path, added)
+        assert content_at(path) == both
+        reader.close()
+        assert not list(tmp_path.glob(".*"))
+        if code == 0:
+            break
+    assert left >= 2
+
+
+def test_a_closed_reader_finds_the_rows_that_were_added_meanwhile(pair: tuple[Path, Path]) -> None:
+    store, added = pair
+    reader, new = open_store(store), expected_of(pair)
+    assert len(reader) == 200
+    reader.close()
+    append_rows(store, added)
+    assert content(reader) == new
+
+
 def test_a_full_disk_leaves_the_store_as_it_was(pair: tuple[Path, Path]) -> None:
     store, added = pair
     old, limit = content_at(store), store.stat().st_size + 10_000
@@ -217,16 +184,3 @@ def test_a_journal_beside_a_complete_store_is_removed_and_not_used(
     assert content_at(store)[2] == 200
     append_rows(store, added)
     assert content_at(store) == new
-
-
-def test_a_journal_that_names_other_files_is_rejected(pair: tuple[Path, Path]) -> None:
-    """SQLite would remove the file that it names."""
-    store, _ = pair
-    connection = sqlite3.connect(store)
-    connection.execute(f"PRAGMA application_id = {CHANGING_ID}")
-    connection.close()
-    journal_of(store).write_bytes(bytes(100) + b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7")
-    with pytest.raises(InputError, match="names other files"):
-        open_store(store)
-    journal_of(store).unlink()
-    assert len(open_store(store)) == 200

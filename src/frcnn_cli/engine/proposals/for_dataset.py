@@ -171,13 +171,15 @@ def computed_proposals(
             f"{dataset.name}: none of its images can be read.\n{result.failures[0][1]}"
         )
     store = open_store(path)
+    digests = store.digests()
+    store.close()  # the proposals of another split may be added to it next
     return DatasetProposals(
         replace(dataset, images=used),
         store,
         path,
         Provenance.of(source).fingerprint,
         tuple(failed.values()),
-        store.digests(),
+        digests,
         result.clipped,
     )
 

@@ -22,7 +22,7 @@ from frcnn_cli.engine.proposals.run import (
 from frcnn_cli.engine.proposals.source_calls import clipped_message
 from frcnn_cli.engine.reporter import SILENT, Advance, Needs, Reporter
 from frcnn_proposals.base import Source
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.locking import OnWait
 from frcnn_proposals.store.destination import Destination
@@ -161,7 +161,8 @@ def _propose_as_team(
     """Divide the images that are not stored yet among the processes of the team.
 
     Each process has a part of the store next to `out`. The first process locks the store for all,
-    adds the parts of an interrupted run at the start, and those of this run at the end.
+    adds the parts of an interrupted run at the start, and those of this run at the end. Raises
+    InputError, in the first process, if it cannot access a part.
     """
     if team.world == 1:
         return propose_part(images, out=out)
@@ -177,6 +178,8 @@ def _propose_as_team(
         results = team.gather(propose_part(own, out=part_path(out, team.rank), stored=stored))
         with team.first_alone():  # so that the store is complete when any process returns
             if store is not None:
+                for result in results:
+                    _check_visible(result.path)
                 add_parts(store, out, provenance, on_wait)
                 store.finish([image_id for image_id, _ in images])
     return ProposeResult(
@@ -186,3 +189,12 @@ def _propose_as_team(
         tuple(sorted(failure for result in results for failure in result.failures)),
         sum(result.clipped for result in results),
     )
+
+
+def _check_visible(part: Path) -> None:
+    """Raise InputError if another process has written its part where this one cannot read it."""
+    if not part.is_file():
+        raise InputError(
+            f"{part}: was written by another process, but not found by the first one.\n"
+            "--out must be on a disk that all processes can access."
+        )
