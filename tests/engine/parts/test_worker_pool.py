@@ -8,8 +8,7 @@ import pytest
 from numbered_parts import Numbers, opened
 
 from frcnn_cli.engine.parts import ray_cluster
-from frcnn_cli.engine.parts.pool import pool_for
-from frcnn_cli.engine.parts.ray_cluster import write_parts_on_ray
+from frcnn_cli.engine.parts.ray_cluster import pool_for, write_parts_on_ray
 from frcnn_cli.engine.parts.run import write_parts
 from frcnn_proposals.errors import InputError
 
