@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import glob
+import itertools
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -12,8 +14,8 @@ from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.image_ids import ids_of_paths, without_suffix
 from frcnn_proposals.wording import counted, first_of
 
-_RANGE = re.compile(r"\{(\d+)\.\.(\d+)\}")
-_MOST = 1_000_000  # archives of one range
+_RANGE = re.compile(r"\{([0-9]{1,18})\.\.([0-9]{1,18})\}")
+_MOST = 1_000_000  # archives of one pattern
 _NAMED = 3
 
 
@@ -58,7 +60,7 @@ def _images_in(path: str, archive: Archive, keeps: Callable[[str], bool]) -> lis
 
 
 def _is_image(name: str) -> bool:
-    is_hidden = name.rpartition("/")[2].startswith(".")
+    is_hidden = any(part.startswith(".") for part in name.split("/"))
     return without_suffix(name) != name and not is_hidden
 
 
@@ -80,14 +82,18 @@ def expand_ranges(pattern: str) -> Iterator[str]:
 
     Raises InputError for a range that goes down, or for far too many paths.
     """
-    match = _RANGE.search(pattern)
-    if match is None:
-        yield pattern
-        return
-    first, last = int(match[1]), int(match[2])
-    if not 0 <= last - first < _MOST:
-        raise InputError(f"{pattern}: the range {match[0]} must go up, such as {{000..999}}")
-    for number in range(first, last + 1):
-        text = str(number).zfill(len(match[1]))
-        rest = pattern[: match.start()] + text + pattern[match.end() :]
-        yield from expand_ranges(rest)
+    parts = _RANGE.split(pattern)  # text, first, last, text, first, last, ..., text
+    bounds = zip(parts[1::3], parts[2::3], strict=True)
+    ranges = [range(int(first), int(last) + 1) for first, last in bounds]
+    if not 0 < math.prod(map(len, ranges)) <= _MOST:
+        raise InputError(
+            f"{pattern}: a range must go up, such as {{000..999}}, and all ranges together name "
+            f"at most {_MOST:,} archives"
+        )
+    choices = [
+        [str(number).zfill(len(first)) for number in numbers]
+        for numbers, first in zip(ranges, parts[1::3], strict=True)
+    ]
+    for chosen in itertools.product(*choices):
+        pairs = zip(chosen, parts[3::3], strict=True)
+        yield parts[0] + "".join(number + text for number, text in pairs)

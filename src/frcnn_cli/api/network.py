@@ -6,7 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,6 @@ from frcnn_proposals.images import unreduced
 from frcnn_proposals.reading import open_file
 from frcnn_proposals.sources.call import SourceError
 from frcnn_proposals.sources.precomputed import Precomputed
-from frcnn_proposals.store.provenance import Provenance
 
 if TYPE_CHECKING:
     from frcnn_cli.engine import records
@@ -64,13 +63,7 @@ class ReadyNetwork:
     @property
     def identity(self) -> dict[str, Any]:
         """The model, the settings and tiles, the source of the proposals, and the classes."""
-        from frcnn_cli.engine.detection.dataset import detection_identity
-
-        source = Provenance.of(self.detector.source).fingerprint
-        identity = detection_identity(self.detector.loaded, self.detector.settings, source)
-        tiles = self.detector.tiles
-        identity["tiles"] = None if tiles is None else asdict(tiles)
-        return {**identity, "classes": self.detector.classes}
+        return {**self.detector.identity, "classes": self.detector.classes}
 
     def prepare(
         self, image: Any, image_id: str, given: Any, max_pixels: int, for_features: bool = False

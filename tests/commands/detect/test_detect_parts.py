@@ -141,6 +141,7 @@ def test_a_bad_image_is_a_row_and_another_model_is_rejected(tmp_path: Path) -> N
     ):
         changed = [changes.get(word, word) for word in command]  # type: ignore[attr-defined]
         assert words in " ".join(run(*changed, code=2).split())
+    assert "differ in tiles" in " ".join(run(*command, "--tile", 64, code=2).split())
     assert {path: path.read_bytes() for path in (tmp_path / "out").iterdir()} == before
 
 

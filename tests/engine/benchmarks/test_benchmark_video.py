@@ -78,7 +78,8 @@ def test_every_case_sees_the_same_video(
     dataset = Dataset("made", "test", loaded.classes, records)
     monkeypatch.setattr(video, "find_dataset", lambda *_: dataset)
     monkeypatch.setattr(video, "open_model", lambda *_, **__: loaded)
-    cases = [VideoCase("a", "selective-search"), VideoCase("b", "tracked", scale=64)]
+    cases = [VideoCase("a", "selective-search"), VideoCase("b", "tracked", 64, max_proposals=5)]
+    assert not small_model.architecture.selects_rois  # max_proposals is ignored then
     found = video.benchmark_video("made", cases=cases, clips=2, frames=3)
     assert (found.frames, [each.case for each in found.results]) == (6, cases)
     for each in found.results:

@@ -31,6 +31,7 @@ def test_images_are_read_where_they_are(tmp_path: Path) -> None:
             tmp_path / f"{format}.tar",
             *((name, picture(seed)) for seed, name in enumerate(names)),
             ("folder.png", {"type": tarfile.DIRTYPE}),
+            (".git/e.png", picture(6)),
             format=format,
         )
         found = find_images([str(path)])

@@ -36,7 +36,10 @@ DETECTION_CASES = (
 
 @dataclass(frozen=True)
 class VideoCase:
-    """One case of detection in a video. scale: of the network; None is the model's own."""
+    """One case of detection in a video.
+
+    scale: of the network; None is the model's own. max_proposals: for models that select RoIs.
+    """
 
     name: str
     source: str

@@ -124,8 +124,11 @@ def _measure(
     case: VideoCase, loaded: LoadedModel, path: Path, truth: Dataset, advance: Advance
 ) -> VideoResult:
     scales = None if case.scale is None else (case.scale,)
+    selects = loaded.model.architecture.selects_rois
     options = DetectionOptions(
-        scales=scales, max_proposals=case.max_proposals, score_threshold=_EVALUATED_FROM
+        scales=scales,
+        max_proposals=case.max_proposals if selects else None,
+        score_threshold=_EVALUATED_FROM,
     )
     detector = make_detector(loaded, options, source=case.source)
     model, shown = prepare_model(loaded.model, loaded.precision), threshold_for(loaded.model)

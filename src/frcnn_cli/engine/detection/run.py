@@ -66,6 +66,14 @@ class Detector:
         return names if self.labels is None else tuple(names[label - 1] for label in self.labels)
 
     @property
+    def identity(self) -> dict[str, Any]:
+        """Everything except the images that detections depend on, for journals and parts."""
+        proposals = Provenance.of(self.source).fingerprint
+        # None is compared too: a journal with tiles has a value, an older one has none.
+        tiles = None if self.tiles is None else asdict(self.tiles)
+        return {**detection_identity(self.loaded, self.settings, proposals), "tiles": tiles}
+
+    @property
     def reduction(self) -> Reduction:
         """The size at which to decode JPEG files; for tiles, the full size."""
         if self.tiles is not None:
@@ -207,9 +215,5 @@ def warn_of_source(source: Source, results: ImageResults[Any], reporter: Reporte
 
 def _journal(detector: Detector, json_path: Path, team: Team, reporter: Reporter) -> Journal:
     """The journal, next to the file of the results."""
-    proposals = Provenance.of(detector.source).fingerprint
     path = json_path.with_name(f"{json_path.name}.partial")
-    identity = detection_identity(detector.loaded, detector.settings, proposals)
-    # Also None is compared: a journal with tiles has a value, those of older versions have none.
-    identity["tiles"] = None if detector.tiles is None else asdict(detector.tiles)
-    return Journal(path, identity, waits_for_journal(reporter), team)
+    return Journal(path, detector.identity, waits_for_journal(reporter), team)

@@ -184,7 +184,8 @@ def _is_in(shard: Shard | None, image_id: str) -> bool:
 
 def _by_stem(paths: Iterable[str], shard: Shard | None) -> dict[str, str]:
     """The images of the shard by path, with the names of the files without suffix as ids."""
-    stems = ((path, Path(path).stem) for path in paths)
+    # Path(path).stem would intern every name of a list.
+    stems = ((path, os.path.splitext(os.path.basename(path.rstrip("/")))[0]) for path in paths)
     return {path: stem for path, stem in stems if _is_in(shard, stem)}
 
 

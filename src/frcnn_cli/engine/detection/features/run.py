@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
-from frcnn_cli.engine.detection.dataset import detection_identity
 from frcnn_cli.engine.detection.features.extractor import Extractor
 from frcnn_cli.engine.detection.features.files import (
     image_file,
@@ -36,7 +35,6 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import write_whole
 from frcnn_proposals.images import MAX_PIXELS, ReducedImage
-from frcnn_proposals.store.provenance import Provenance
 
 
 @dataclass(frozen=True)
@@ -99,12 +97,7 @@ def _journal(
     extractor: Extractor, fields: Mapping[str, Field], out: Path, team: Team, reporter: Reporter
 ) -> FeatureJournal:
     """The journal of this process, next to the output."""
-    detector = extractor.detector
-    fingerprint = Provenance.of(detector.source).fingerprint
-    identity = {
-        **detection_identity(detector.loaded, detector.settings, fingerprint),
-        "features": asdict(extractor.settings),
-    }
+    identity = {**extractor.detector.identity, "features": asdict(extractor.settings)}
     rows = {} if is_folder(out) else fields
     path = out.with_name(f"{out.name}.partial")
     journal = FeatureJournal(path, identity, rows, waits_for_journal(reporter), team)
