@@ -19,7 +19,7 @@ from pathlib import Path
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import sync_folder
 from frcnn_proposals.store.opening import journal_of, open_read_only
-from frcnn_proposals.store.schema import damaged, harden, mark
+from frcnn_proposals.store.schema import damaged, harden, mark, remove_others
 
 
 def append_rows(store: Path, added: Path, keep_only: Sequence[str] | None = None) -> None:
@@ -104,9 +104,5 @@ def _replace_rows(connection: sqlite3.Connection, keep_only: Sequence[str] | Non
     images += changed("INSERT INTO proposals SELECT * FROM added.proposals")
     connection.execute("INSERT INTO failures SELECT * FROM added.failures")
     if keep_only is not None:
-        connection.execute("CREATE TEMP TABLE remaining (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        rows = ((image_id,) for image_id in keep_only)
-        connection.executemany("INSERT OR IGNORE INTO remaining VALUES (?)", rows)
-        images -= changed("DELETE FROM proposals WHERE id NOT IN (SELECT id FROM remaining)")
-        connection.execute("DELETE FROM failures WHERE id NOT IN (SELECT id FROM remaining)")
+        images -= remove_others(connection, keep_only)
     connection.execute("REPLACE INTO about VALUES ('images', ?)", (str(images),))

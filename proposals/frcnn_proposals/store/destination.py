@@ -39,7 +39,11 @@ class Destination:
             self.hold()
 
     def hold(self) -> None:
-        """Lock the store before computing boxes for it. What others have added is read then."""
+        """Lock the store before computing boxes for it. What others have added is read then.
+
+        Raises InputError if the store cannot be written or is damaged, or if another process is
+        writing it and on_wait is None.
+        """
         if self._lock is not None:
             return
         if self._finished is not None:
@@ -85,7 +89,10 @@ class Destination:
             self._added.sync()
 
     def finish(self, keep_only: Sequence[str] | None) -> None:
-        """Complete the store at its final name. keep_only: other images are removed."""
+        """Complete the store at its final name. keep_only: other images are removed.
+
+        Raises InputError if the store cannot be written, or as `hold`.
+        """
         stores = [store for store in (self._finished, self._added) if store is not None]
         count = sum(store.count() for store in stores)
         remaining = keep_only if keep_only is not None and count > len(keep_only) else None

@@ -8,6 +8,7 @@ without boxes, with the reason. Digests are SHA-256 of the image file's bytes.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from frcnn_proposals.errors import InputError, MisuseError, reason
@@ -91,6 +92,7 @@ def harden(connection: sqlite3.Connection) -> None:
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
+    """Make an empty database a store without images. Raises sqlite3.Error if it cannot."""
     connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {VERSION}")
     for statement in TABLES.values():
@@ -110,6 +112,22 @@ def check_tables(connection: sqlite3.Connection, path: Path) -> None:
     automatic = [name for kind, name, sql in found if kind == "index" and sql is None]
     if tables != TABLES or len(found) != len(tables) + len(automatic):
         raise InputError(f"{path}: its tables are not those of a proposal store; it is not read")
+
+
+def remove_others(connection: sqlite3.Connection, image_ids: Iterable[str]) -> int:
+    """Remove every image of a store that is not among `image_ids`.
+
+    Returns how many of them had boxes. Raises sqlite3.Error if the store cannot be changed.
+    """
+    connection.execute("CREATE TEMP TABLE remaining (id TEXT PRIMARY KEY) WITHOUT ROWID")
+    rows = ((image_id,) for image_id in image_ids)
+    connection.executemany("INSERT OR IGNORE INTO remaining VALUES (?)", rows)
+    removed = [
+        connection.execute(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM remaining)")
+        for table in ("proposals", "failures")
+    ]
+    connection.execute("DROP TABLE remaining")
+    return removed[0].rowcount
 
 
 def damaged(path: Path, error: Exception | str) -> InputError:

@@ -17,7 +17,14 @@ from frcnn_proposals.locking import Lock, OnWait
 from frcnn_proposals.store.opening import journal_of, kept_from_restoring
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import stored_proposals
-from frcnn_proposals.store.schema import check_tables, create_tables, damaged, harden, is_sqlite
+from frcnn_proposals.store.schema import (
+    check_tables,
+    create_tables,
+    damaged,
+    harden,
+    is_sqlite,
+    remove_others,
+)
 
 # Number of pages in the write-ahead log before it is written to the database.
 _CHECKPOINT_PAGES = 10_000
@@ -164,12 +171,10 @@ class StoreWriter:
 
     def keep_only(self, image_ids: Iterable[str]) -> None:
         """Remove every image that is not among `image_ids`."""
-        self._execute("CREATE TEMP TABLE remaining (id TEXT PRIMARY KEY) WITHOUT ROWID")
-        for image_id in image_ids:
-            self._execute("INSERT OR IGNORE INTO remaining VALUES (?)", image_id)
-        for table in ("proposals", "failures"):
-            self._execute(f"DELETE FROM {table} WHERE id NOT IN (SELECT id FROM remaining)")
-        self._execute("DROP TABLE remaining")
+        try:
+            remove_others(self._connection, image_ids)
+        except sqlite3.Error as error:
+            raise self._failed(error) from error
 
     def sync(self) -> None:
         """Write everything to the disk, so that it survives a power failure."""

@@ -13,11 +13,11 @@ import pytest
 from slopes import peak_bytes, slope
 
 from frcnn_cli.engine.evaluation.detections_file import read_detections
+from frcnn_cli.engine.evaluation.readers import coco_results
+from frcnn_cli.engine.evaluation.readers.coco_results import ResultsFile
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
-from frcnn_proposals import json_blocks
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
-from frcnn_proposals.json_blocks import ResultsFile
 
 CLASSES = ("ant", "bee", "cat")
 IMAGES = tuple(
@@ -76,7 +76,7 @@ def write_csv(path: Path, rows: list[dict]) -> Path:
     ids=["COCO results", "text", "CSV proposals"],
 )
 def test_memory_per_row_is_that_of_numbers(tmp_path, monkeypatch, write, read, most) -> None:
-    monkeypatch.setattr(json_blocks, "_BLOCK", 1 << 14)
+    monkeypatch.setattr(coco_results, "_BLOCK", 1 << 14)
     peaks = []
     for count in (3_000, 15_000):
         path = write(tmp_path / f"{count}.json", entries(count))
@@ -100,7 +100,7 @@ LISTS = {
 def test_blocks_of_any_size_contain_all_entries(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, size: int, indent: int | None
 ) -> None:
-    monkeypatch.setattr(json_blocks, "_BLOCK", size)
+    monkeypatch.setattr(coco_results, "_BLOCK", size)
     path = tmp_path / "found.json"
     text = f" \n{json.dumps(LISTS[name], indent=indent, ensure_ascii=False)} \n"
     path.write_bytes(b"\xef\xbb\xbf" + text.encode())
@@ -122,7 +122,7 @@ def test_faults_are_those_of_the_whole_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Texts with one change each: the blocks hold what the whole file holds, or its error."""
-    monkeypatch.setattr(json_blocks, "_BLOCK", 40)
+    monkeypatch.setattr(coco_results, "_BLOCK", 40)
     whole, rng, path = json.dumps(NESTED[:2] + entries(3)), random.Random(0), tmp_path / "x.json"
     valid = 0
     for _ in range(400):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -13,8 +15,11 @@ import pytest
 from slopes import calls_during, slope
 
 from frcnn_cli.engine.datasets.find import all_ids
+from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.proposals import for_dataset
+from frcnn_cli.engine.proposals import workers as workers_module
 from frcnn_cli.engine.proposals.for_dataset import given_proposals
+from frcnn_cli.engine.proposals.workers import workers_for
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import Sampling, TrainSettings
 from frcnn_cli.engine.training import sampling as sampling_module
@@ -93,7 +98,7 @@ def test_the_statistics_are_the_same_to_the_bit(
     tmp_path: Path, workers: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sampling_module, "workers_for", lambda *_: workers)
-    monkeypatch.setattr(for_dataset, "_IMAGES_AT_ONCE", 3)
+    monkeypatch.setattr(workers_module, "_IMAGES_AT_ONCE", 3)
     run = make_run(make_store(tmp_path / "s", 10), make_dataset(10))
     expected = statistics_of(run)
     for _ in range(2):
@@ -129,7 +134,7 @@ def test_a_change_is_noticed(tmp_path: Path, change: str) -> None:
 
 def test_workers_report_the_first_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(for_dataset, "workers_for", lambda *_: 2)
-    monkeypatch.setattr(for_dataset, "_IMAGES_AT_ONCE", 1)
+    monkeypatch.setattr(workers_module, "_IMAGES_AT_ONCE", 1)
     dataset, path = make_dataset(6), make_store(tmp_path / "s", 6)
     assert len(given_proposals(dataset, path).dataset) == 6
     small = [
@@ -154,7 +159,16 @@ def test_changed_proposals_and_sizes_are_checked_again(tmp_path: Path) -> None:
         given_proposals(dataset, path)
 
 
-@pytest.mark.parametrize("damage", ["not writable", "not json", "another shape"])
+DAMAGES = {
+    "not json": "[",
+    "another shape": "[[1, 2], [3, 4]]",
+    "different lengths": "[[1], [2, 3]]",
+    "an object": '{"means": 1}',
+    "text": '"means"',
+}
+
+
+@pytest.mark.parametrize("damage", ["not writable", *DAMAGES])
 def test_without_a_usable_cache_the_work_is_done(tmp_path: Path, cache: Path, damage: str) -> None:
     run = make_run(make_store(tmp_path / "s", 10), make_dataset(10))
     if damage == "not writable":
@@ -162,9 +176,41 @@ def test_without_a_usable_cache_the_work_is_done(tmp_path: Path, cache: Path, da
     expected = box_statistics(run, "inclusive")
     if damage != "not writable":
         (file,) = (cache / "remembered").iterdir()
-        file.write_text("[" if damage == "not json" else json.dumps([[1, 2], [3, 4]]))
+        file.write_text(DAMAGES[damage])
     again = box_statistics(run, "inclusive")
     assert np.array_equal(np.array(again), np.array(expected))
+
+
+class Second(Team):
+    """The second of two processes, which gets what the first has computed."""
+
+    def of_first(self, value: object) -> object:  # type: ignore[override]
+        assert value is None
+        return "of the first"
+
+    @contextmanager
+    def first_alone(self) -> Iterator[None]:
+        yield
+
+
+def test_one_process_of_a_team_reads_the_boxes(tmp_path: Path, cache: Path) -> None:
+    cache.write_text("a file, so that nothing is remembered")
+    run = replace(make_run(make_store(tmp_path / "s", 10), make_dataset(10)), team=Second(1, 2))
+    assert calls_during(partial(box_statistics, run, "inclusive"))["stored_proposals"] == 0
+    assert box_statistics(run, "inclusive") == "of the first"
+
+
+@pytest.mark.parametrize(("rank", "workers"), [(None, 8), (0, 8), (1, 2), (3, 2)])
+def test_processes_that_work_at_the_same_time_share_the_cores(
+    rank: int | None, workers: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers_module, "usable_cores", lambda: 8)
+    store = open_store(make_store(tmp_path / "s", 1))
+    if rank is not None:
+        torchrun = {"WORLD_SIZE": 8, "LOCAL_WORLD_SIZE": 4, "RANK": rank, "TORCHELASTIC_RUN_ID": 1}
+        for name, value in torchrun.items():
+            monkeypatch.setenv(name, str(value))
+    assert workers_for(make_dataset(1).images * 5000, store) == workers
 
 
 def test_each_json_of_a_dataset_is_read_once_for_its_ids(tmp_path: Path) -> None:

@@ -22,6 +22,10 @@ class BoxRows:
     scores: array[float] = field(default_factory=lambda: array("d"))
 
     def add(self, box: Iterable[float], score: float | None) -> None:
+        """Add four numbers, and a score if all boxes have one. Raises TypeError for other values.
+
+        The caller checks how many numbers there are, and that each box has a score or none has.
+        """
         self.numbers.extend(box)
         if score is not None:
             self.scores.append(score)

@@ -15,14 +15,15 @@ Item = TypeVar("Item")
 class Team:
     """The rank of this process among `world` processes. For one process, methods are trivial.
 
-    rank: 0..world - 1. local_rank: rank among the processes of this machine. restarts: how often
-    torchrun restarted the processes after one died.
+    rank: 0..world - 1. local_rank: rank among the `local_world` processes of this machine.
+    restarts: how often torchrun restarted the processes after one died.
     """
 
     rank: int = 0
     world: int = 1
     local_rank: int = 0
     restarts: int = 0
+    local_world: int = 1
 
     @property
     def is_first(self) -> bool:
@@ -85,4 +86,5 @@ def team_from_environment() -> Team:
     if "TORCHELASTIC_RUN_ID" not in os.environ:
         return ALONE
     rank, world, local_rank, restarts = (int(os.environ.get(name, 0)) for name in names)
-    return Team(rank, max(1, world), local_rank, restarts)
+    local_world = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return Team(rank, max(1, world), local_rank, restarts, max(1, local_world))

@@ -33,5 +33,6 @@ class Shard:
         return f"{self.index}of{self.count}"
 
     def holds(self, image_id: str) -> bool:
+        """Whether the image belongs to this part, by a digest of its id."""
         digest = hashlib.sha256(image_id.encode(errors="surrogateescape")).digest()
         return int.from_bytes(digest[:8], "big") % self.count == self.index - 1

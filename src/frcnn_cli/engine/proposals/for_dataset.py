@@ -9,14 +9,13 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import all_ids
 from frcnn_cli.engine.datasets.findings import act_on
-from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.proposals.cache import cache_explained, cache_path
 from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.propose import advance_with_rate, waits_for_store
 from frcnn_cli.engine.proposals.remembered import Remembered
 from frcnn_cli.engine.proposals.run import ProposeProgress, is_stored, propose_images
 from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message, source_of
-from frcnn_cli.engine.proposals.workers import map_in_workers
+from frcnn_cli.engine.proposals.workers import in_groups, map_in_workers, workers_for
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import ProposalSettings
@@ -129,9 +128,8 @@ def given_proposals(
     images = ((record.image_id, record.width, record.height) for record in used)
     checked = Remembered.of("checked-proposals", (fingerprint, *images))
     if checked.read() is None:
-        parts = in_parts(used)
         check = _Check(path, proposals)
-        for fault in map_in_workers(check, parts, workers_for(used, proposals)):
+        for fault in map_in_workers(check, in_groups(used), workers_for(used, proposals)):
             if fault is not None:
                 raise InputError(fault)
         checked.write(len(used))
@@ -246,23 +244,6 @@ def proposals_on_demand(
     return ProposalsOnDemand(
         dataset, origin.fingerprint, origin, cached=cached, calls=SourceCalls(source)
     )
-
-
-# With fewer images, starting processes takes longer than reading their boxes.
-_IMAGES_FOR_WORKERS = 5000
-_IMAGES_AT_ONCE = 64
-
-
-def in_parts(images: Sequence[ImageRecord]) -> list[Sequence[ImageRecord]]:
-    """The images in parts, each for one call of a worker process."""
-    starts = range(0, len(images), _IMAGES_AT_ONCE)
-    return [images[start : start + _IMAGES_AT_ONCE] for start in starts]
-
-
-def workers_for(images: Sequence[ImageRecord], proposals: Mapping[str, Proposals]) -> int:
-    """How many processes read the boxes of all images; 0 for this one, as for boxes in memory."""
-    worthwhile = len(images) >= _IMAGES_FOR_WORKERS and isinstance(proposals, ProposalStore)
-    return usable_cores() if worthwhile else 0
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from frcnn_cli.engine.proposals.run import (
     propose_images,
 )
 from frcnn_cli.engine.proposals.source_calls import clipped_message
+from frcnn_cli.engine.proposals.workers import own_cores
 from frcnn_cli.engine.reporter import SILENT, Advance, Needs, Reporter
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import InputError, MisuseError
@@ -51,7 +52,8 @@ def propose(
     """Compute the proposals of `source` for the images of `inputs` (see find_images).
 
     out: the output store; None names it after the first input, in the current folder. shard:
-    process only this part of the images. workers: worker processes per process of the team.
+    process only this part of the images. workers: worker processes per process of the team; None
+    is one per core in all processes of this machine.
     allow_mismatch: accept a faulty dataset. replace: remove proposals of other images, or of
     another source, from an existing store; without it, they are a MisuseError. For the other
     arguments and errors see propose_images.
@@ -62,6 +64,8 @@ def propose(
     out = out or default_store(inputs[0], shard)
     if not replace:
         _check_nothing_is_lost(out, files, source)
+    if workers is None and team.world > 1:
+        workers = own_cores(team)
     own = len(team.part(files))
     note_sixteen_bit((path for _, path in files), reporter)
     latest = ProposeProgress(len(files))

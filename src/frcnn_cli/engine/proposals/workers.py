@@ -13,7 +13,7 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -21,8 +21,13 @@ from multiprocessing.connection import Connection, wait
 from types import ModuleType
 from typing import Generic, NoReturn, TypeVar
 
+from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.interrupt import stop_signals_blocked
+from frcnn_cli.engine.distributed.team import Team, team_from_environment
+from frcnn_cli.engine.records import ImageRecord
+from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, ran_out_of_processes, reason
+from frcnn_proposals.store.reader import ProposalStore
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -94,8 +99,8 @@ def map_in_workers(
 ) -> Iterator[Result]:
     """Yield the result of `function` for every item, in order, from worker processes.
 
-    With less than two workers, this process does the work. Raises InputError if `function` raises
-    in a worker, or a worker dies.
+    With less than two workers, this process does the work, and errors of `function` are raised
+    unchanged. Otherwise, raises like `run_in_workers`, and InputError if a worker dies.
     """
     if workers < 2:
         yield from map(function, items)
@@ -108,6 +113,33 @@ def map_in_workers(
         while place in finished:
             yield finished.pop(place)
             place += 1
+
+
+# With fewer images, starting processes takes longer than reading their boxes.
+_IMAGES_FOR_WORKERS = 5000
+_IMAGES_AT_ONCE = 64
+
+
+def in_groups(images: Sequence[ImageRecord]) -> list[Sequence[ImageRecord]]:
+    """The images in groups, each for one call of a worker process."""
+    starts = range(0, len(images), _IMAGES_AT_ONCE)
+    return [images[start : start + _IMAGES_AT_ONCE] for start in starts]
+
+
+def workers_for(images: Sequence[ImageRecord], proposals: Mapping[str, Proposals]) -> int:
+    """How many processes read the boxes of all images; 0 for this one, as for boxes in memory.
+
+    The first process of a team reads them alone, and the others at the same time.
+    """
+    if len(images) < _IMAGES_FOR_WORKERS or not isinstance(proposals, ProposalStore):
+        return 0
+    team = team_from_environment()
+    return usable_cores() if team.is_first else own_cores(team)
+
+
+def own_cores(team: Team) -> int:
+    """The number of cores for each process of the team, if all of them work at the same time."""
+    return max(1, usable_cores() // team.local_world)
 
 
 @dataclass(frozen=True)

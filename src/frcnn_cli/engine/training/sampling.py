@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 
 from frcnn_cli.engine.boxes import BoxCoding, best_overlaps, encode_boxes
 from frcnn_cli.engine.datasets.fingerprint import annotation_digest
-from frcnn_cli.engine.proposals.for_dataset import in_parts, workers_for
 from frcnn_cli.engine.proposals.remembered import Remembered
-from frcnn_cli.engine.proposals.workers import map_in_workers
+from frcnn_cli.engine.proposals.workers import in_groups, map_in_workers, workers_for
 from frcnn_cli.engine.records import GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import Sampling, TrainSettings
 from frcnn_cli.engine.training.run import Run
@@ -24,7 +23,7 @@ from frcnn_proposals.digest import proposal_state
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.store.reader import ProposalStore
 
-# Means and standard deviations of offsets.
+# Means and standard deviations of offsets, (K, 4) each, by class.
 Statistics = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
@@ -191,33 +190,43 @@ def target_statistics(
 def box_statistics(run: Run, coding: BoxCoding) -> Statistics:
     """The target_statistics of the images that a run trains on.
 
-    They need the boxes and overlaps of all images. So those of a store are computed by one process
-    of the team, with workers, and remembered for later runs on the same data.
+    They need the boxes and overlaps of all images. So the first process of the team computes them
+    for all, with workers, and those of a store are remembered for later runs on the same data.
+    Raises MisuseError if an image has no annotation.
     """
-    remembered = _remembered(run, coding)
-    if remembered is None:
-        return _computed_statistics(run, coding)
-    with run.team.first_alone():
-        statistics = np.array(remembered.read() or [], np.float32)
-        if statistics.shape == (2, len(run.dataset.classes), 4):
-            return statistics[0], statistics[1]
-        means, deviations = _computed_statistics(run, coding)
-        remembered.write([means.tolist(), deviations.tolist()])
-        return means, deviations
-
-
-def _computed_statistics(run: Run, coding: BoxCoding) -> Statistics:
     for record in run.dataset.images:
         if record.truth is None:
             raise MisuseError(
                 f"{run.dataset.name}, split {run.dataset.split}: image {record.image_id} has no "
                 "annotation.\nTrain on an annotated split."
             )
+    statistics = run.team.of_first(_known_statistics(run, coding) if run.team.is_first else None)
+    assert statistics is not None
+    return statistics
+
+
+def _known_statistics(run: Run, coding: BoxCoding) -> Statistics:
+    """The remembered statistics, or else computed ones, which are remembered."""
+    remembered = _remembered(run, coding)
+    if remembered is None:
+        return _computed_statistics(run, coding)
+    try:
+        statistics = np.array(remembered.read() or [], np.float32)
+    except (TypeError, ValueError):  # other JSON, such as an object or lists of different lengths
+        statistics = np.zeros(0, np.float32)
+    if statistics.shape == (2, len(run.dataset.classes), 4):
+        return statistics[0], statistics[1]
+    means, deviations = _computed_statistics(run, coding)
+    remembered.write([means.tolist(), deviations.tolist()])
+    return means, deviations
+
+
+def _computed_statistics(run: Run, coding: BoxCoding) -> Statistics:
     images, sampling = run.dataset.images, run.settings.sampling
     read = _Foreground(run.proposals, run.settings)
-    parts = map_in_workers(read, in_parts(images), workers_for(images, run.proposals))
+    groups = map_in_workers(read, in_groups(images), workers_for(images, run.proposals))
     return target_statistics(
-        chain.from_iterable(parts),
+        chain.from_iterable(groups),
         len(run.dataset.classes),
         sampling.foreground_iou,
         coding,

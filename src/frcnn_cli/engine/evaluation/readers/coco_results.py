@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import gc
 from array import array
+from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
+import orjson
 
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset, numbering
 from frcnn_cli.engine.evaluation.readers.rows import DetectionRows, image_indices, match_images
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
-from frcnn_proposals.errors import InputError
-from frcnn_proposals.json_blocks import ResultsFile
+from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.reading import open_file, read_utf8
+
+_BLOCK = 1 << 18
+# The last brace in a block can be that of an object within an entry; an entry has few of these.
+_ENDS_TRIED = 8
 
 
 def read_coco_results(path: Path, dataset: Dataset, reporter: Reporter = SILENT) -> DetectionRows:
@@ -191,3 +197,87 @@ def _is_numbers(values: Any, count: int) -> bool:
         and len(values) == count
         and all(isinstance(value, (int, float)) for value in values)
     )
+
+
+@dataclass(frozen=True)
+class ResultsFile:
+    """A file of detections: a list, or an object with a list.
+
+    categories: those of the file, if any. content: the list; None if it is read in blocks.
+    """
+
+    path: Path
+    categories: list[Any] | None = None
+    content: list[Any] | None = None
+
+    @classmethod
+    def open(cls, path: Path) -> ResultsFile:
+        """The file. Raises InputError if it is not readable or has no list of detections."""
+        try:
+            with open_file(path) as file:
+                if _without_mark(file.read(_BLOCK)).lstrip().startswith(b"["):
+                    return cls(path)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+        content, categories = _loaded(path), None
+        if isinstance(content, dict):
+            categories = content.get("categories")
+            content = content.get("annotations", content.get("detections"))
+        if not isinstance(content, list):
+            raise InputError(f"{path}: expected a list of detections in the format of COCO results")
+        return cls(path, categories if isinstance(categories, list) else None, content)
+
+    def blocks(self) -> Iterator[list[Any]]:
+        """The entries, in several lists. Raises InputError for invalid JSON."""
+        if self.content is not None:
+            yield self.content
+            return
+        count = 0
+        try:
+            with open_file(self.path) as file:
+                for entries in _blocks(file):
+                    count += len(entries)
+                    yield entries
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
+        except orjson.JSONDecodeError:
+            # It has the position in a block; loading the whole file raises it with the right one.
+            yield _loaded(self.path)[count:]
+
+
+def _blocks(file: BinaryIO) -> Iterator[list[Any]]:
+    """The entries of a file with a list. Raises JSONDecodeError if it is not valid."""
+    text = _without_mark(file.read(_BLOCK)).lstrip().removeprefix(b"[")
+    before = b"["  # what makes the rest of the file a list
+    while block := file.read(max(_BLOCK, len(text))):
+        text += block
+        end = len(text)
+        for _ in range(_ENDS_TRIED):
+            end = text.rfind(b"}", 0, end)
+            if end < 0:
+                break
+            try:
+                # Only complete entries are valid: an end within an entry or a string is not.
+                entries = orjson.loads(before + text[: end + 1] + b"]")
+            except orjson.JSONDecodeError:
+                continue
+            yield entries[1:] if before != b"[" else entries
+            text, before = text[end + 1 :], b"[0"
+            break
+    entries = orjson.loads(before + text)
+    yield entries[1:] if before != b"[" else entries
+
+
+def _without_mark(start: bytes) -> bytes:
+    return start.removeprefix(BOM_UTF8)
+
+
+def _loaded(path: Path) -> Any:
+    try:
+        return orjson.loads(read_utf8(path))
+    except (OSError, ValueError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path}: not a readable JSON file ({reason(error)})")
