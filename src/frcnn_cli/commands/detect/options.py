@@ -10,6 +10,7 @@ from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.videos.pace import Pace
 from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_proposals.errors import MisuseError
 
 
 @dataclass(frozen=True)
@@ -33,3 +34,7 @@ class DetectOptions:
     parts: PartsOptions
     outputs: DetectionOutputs
     pace: Pace
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.parts.engine == "local":
+            raise MisuseError("--workers is the number of Ray workers: add --engine ray.")

@@ -25,8 +25,6 @@ def detect_in_parts(output: Output, chosen: DetectOptions, files: list[ImageFile
         raise MisuseError(
             "--parts cannot be combined with --json, --csv, --yolo, --viz or --save-crops."
         )
-    if chosen.workers is not None and chosen.parts.engine == "local":
-        raise MisuseError("--workers is the number of Ray workers: add --engine ray.")
     on_ray = chosen.parts.engine == "ray"
     if on_ray and chosen.device.startswith("cuda:"):
         raise MisuseError("--engine ray chooses the GPU of each worker: use --device cuda.")

@@ -161,8 +161,8 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
                 data,
                 chosen.detection,
                 chosen.parts.parts,
-                chosen.parts.part_format,
-                chosen.parts.part_size,
+                chosen.parts.format,
+                chosen.parts.size,
                 chosen.shard,
                 output,
             )

@@ -14,7 +14,7 @@ from frcnn_cli.commands.shared.console import Output
 from frcnn_cli.commands.shared.detection_options import all_of
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
 from frcnn_cli.engine.distributed.team import ALONE, Team
-from frcnn_cli.engine.parts.files import PART_FORMATS, PartFormat
+from frcnn_cli.engine.parts.files import DEFAULT_FORMAT, PART_FORMATS, PartFormat
 from frcnn_cli.engine.parts.folder import DEFAULT_SIZE, About, open_folder
 from frcnn_cli.engine.parts.ray_cluster import check_ray, write_parts_on_ray
 from frcnn_cli.engine.parts.rows import Item, PicklableRowFunction
@@ -31,21 +31,31 @@ _SHOWN = 3  # messages of failed images
 
 @dataclass(frozen=True)
 class PartsOptions:
-    """Where to write parts, and by which engine."""
+    """Where to write parts, and by which engine. A format or size of None is the default."""
 
     parts: Path | None = None
-    part_format: PartFormat = "jsonl"
-    part_size: int = DEFAULT_SIZE
+    part_format: PartFormat | None = None
+    part_size: int | None = None
     engine: Literal["local", "ray"] = "local"
     address: str | None = None
 
     def __post_init__(self) -> None:
+        if self.parts is None and not (self.part_format is None and self.part_size is None):
+            raise MisuseError("--format and --part-size are those of parts: add --parts FOLDER.")
         if self.address is not None and self.engine != "ray":
             raise MisuseError("--address is that of a Ray cluster: add --engine ray.")
         if self.engine == "ray":
             if self.parts is None:
                 raise MisuseError("--engine ray writes the results in parts: add --parts FOLDER.")
             check_ray()
+
+    @property
+    def format(self) -> PartFormat:
+        return self.part_format or DEFAULT_FORMAT
+
+    @property
+    def size(self) -> int:
+        return self.part_size or DEFAULT_SIZE
 
 
 def run_in_parts(
@@ -70,7 +80,7 @@ def run_in_parts(
         raise MisuseError("--engine ray starts its own processes: do not use torchrun.")
     note_sixteen_bit((path for _, path in files if team.is_first), output)
     items = [Item(image_id, str(path)) for image_id, path in files]
-    folder = open_folder(chosen.parts, about, items, chosen.part_format, shard, chosen.part_size)
+    folder = open_folder(chosen.parts, about, items, chosen.format, shard, chosen.size)
     if chosen.engine == "ray":
         result = write_parts_on_ray(
             function, folder, description, chosen.address, workers, gpus, output
@@ -105,11 +115,12 @@ part_format = click.option(
     "--format",
     "part_format",
     type=click.Choice(PART_FORMATS),
-    default="jsonl",
-    show_default=True,
+    show_default=DEFAULT_FORMAT,
     help="Format of the parts: JSON lines, or Parquet, which needs pyarrow.",
 )
-part_size = options.count("--part-size", default=DEFAULT_SIZE, help="Number of images per part.")
+part_size = options.count(
+    "--part-size", show_default=str(DEFAULT_SIZE), help="Number of images per part."
+)
 shard = click.option(
     "--shard",
     metavar="I/N",

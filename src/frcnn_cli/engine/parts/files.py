@@ -17,6 +17,7 @@ from frcnn_proposals.files import whole_file
 from frcnn_proposals.reading import open_file
 
 PartFormat = Literal["parquet", "jsonl"]
+DEFAULT_FORMAT: PartFormat = "jsonl"
 PART_FORMATS: tuple[PartFormat, ...] = get_args(PartFormat)
 _PARQUET_MARK = b"PAR1"  # at both ends of a file
 
