@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from interrupted_videos import interrupt
 
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.detection.videos import frames as video_module
@@ -316,20 +312,7 @@ def test_a_number_among_other_inputs_is_no_camera(tmp_path: Path, number: str) -
 def test_ctrl_c_leaves_a_playable_video(tmp_path: Path) -> None:
     write_video(tmp_path / "long.avi", 3000)
     out = tmp_path / "out"
-    arguments = ["detect", str(tmp_path / "long.avi"), "--out", str(out), *DETECT]
-    child = subprocess.Popen(
-        [sys.executable, "-m", "frcnn_cli.cli", *arguments],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not any(path.stat().st_size > 20_000 for path in out.glob(".long.*.partial.mp4")):
-        assert time.monotonic() < deadline
-        assert child.poll() is None, child.communicate()[0]
-        time.sleep(0.05)
-    child.send_signal(signal.SIGINT)
-    output, _ = child.communicate(timeout=120)
-    assert child.returncode == 130, output
+    output = interrupt(out, str(tmp_path / "long.avi"), *DETECT, written=20_000)
     assert sorted(path.name for path in out.iterdir()) == ["long.json", "long.mp4"]
     count = len(frames_of(out / "long.mp4"))
     assert 0 < count < 3000

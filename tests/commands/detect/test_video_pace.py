@@ -4,10 +4,6 @@ from __future__ import annotations
 
 import http.server
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from interrupted_videos import interrupt
 
 from frcnn_cli.cli import cli
 from frcnn_cli.engine.detection.videos import pace as pace_module
@@ -267,20 +264,7 @@ def camera() -> Iterator[str]:
 
 def test_ctrl_c_ends_a_camera_with_everything_saved(tmp_path: Path, camera: str) -> None:
     out = tmp_path / "out"
-    command = [sys.executable, "-m", "frcnn_cli.cli", "detect", camera, "--realtime"]
-    child = subprocess.Popen(
-        [*command, "--out", str(out), *DETECT, "--source", "tracked"],
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True,
-    )  # fmt: skip
-    deadline = time.monotonic() + 120
-    while not any(path.stat().st_size > 2_000 for path in out.glob(".*.partial.mp4")):
-        assert time.monotonic() < deadline
-        assert child.poll() is None, child.communicate()[0]
-        time.sleep(0.05)
-    child.send_signal(signal.SIGINT)
-    output, _ = child.communicate(timeout=120)
-    assert child.returncode == 130, output
+    output = interrupt(out, camera, "--realtime", *DETECT, "--source", "tracked", written=2_000)
     port = camera.rpartition(":")[2].partition("/")[0]
     stem = f"http-127.0.0.1-{port}-live.mjpg"
     assert sorted(path.name for path in out.iterdir()) == [f"{stem}.json", f"{stem}.mp4"]
