@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -34,9 +35,10 @@ class InputError(Error):
 def reason(error: BaseException | str) -> str:
     """The message of another library, as part of one line of our own message.
 
-    It can contain bytes of the file, so it is cut and reduced to printable characters.
+    It can contain bytes of the file, so it is cut and reduced to printable characters. The number
+    of an error of the operating system is removed.
     """
-    text = str(error) or type(error).__name__
+    text = re.sub(r"^\[Errno -?\d+\] ", "", str(error)) or type(error).__name__
     printable = "".join(letter if letter.isprintable() else " " for letter in text[:1000])
     return " ".join(printable.split())[:200]
 
@@ -65,6 +67,17 @@ class MisuseError(InputError):
     """
 
     exit_code = 2
+
+
+class InvalidValueError(MisuseError, ValueError):
+    """A value given from Python has another type or shape than expected.
+
+    In a command, it is a fault of the program: nobody gave a value from Python.
+    """
+
+
+class InvalidIndexError(MisuseError, IndexError):
+    """Indices given from Python do not exist."""
 
 
 @contextmanager

@@ -9,12 +9,14 @@ import itertools
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from frcnn_proposals.errors import NO_ROOM, InputError, MisuseError
+from frcnn_proposals.locking import is_named, open_new
 from frcnn_proposals.reading import is_endless
 
 _SHORT = 50  # letters of the final name at the beginning of a temporary name
@@ -25,34 +27,58 @@ def whole_file(path: Path, replaces: bool = True) -> Iterator[BinaryIO]:
     """A temporary file next to `path`, which is renamed to `path` if the block succeeds.
 
     If `path` is a link, its target is written. replaces: False keeps an existing file, which is
-    then an error. Raises InputError, which names the file, if it cannot be written or is a pipe or
-    a device, which the rename would replace.
+    then an error. Several processes can write `path` at once: each writes a file of its own.
+
+    Raises InputError, which names the file, if it cannot be written or is a pipe or a device, which
+    the rename would replace.
     """
-    name = None
     try:
         target = _target(path)
         target.parent.mkdir(parents=True, exist_ok=True)
-        prefix = f".{target.name[:_SHORT]}."
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=prefix, suffix=".partial")
-        with os.fdopen(handle, "wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        if replaces:
-            os.replace(name, target)
-        else:
-            _rename_new(name, target)
+        unfinished, opened = _create_unfinished(target)
+        with opened as file:
+            try:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                os.fchmod(file.fileno(), 0o644)
+                if not is_named(file.fileno(), unfinished):
+                    raise InputError(
+                        f"{path}: cannot be written (another process replaced its temporary file). "
+                        "Repeat the command."
+                    )
+                if replaces:
+                    os.replace(unfinished, target)
+                else:
+                    _rename_new(unfinished, target)
+            except BaseException:
+                if is_named(file.fileno(), unfinished):
+                    unfinished.unlink(missing_ok=True)
+                raise
         sync_folder(target.parent)
-    except BaseException as error:
-        if name is not None:
-            Path(name).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
-        raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
 
 
-def _rename_new(name: str, target: Path) -> None:
+def _create_unfinished(target: Path) -> tuple[Path, BinaryIO]:
+    """Create the temporary file for `target`, and open it for writing.
+
+    Its usual name is the same each time for a user of this machine, so that the file of a killed
+    process is replaced. It has a unique name while another process writes `target`, and on drives
+    without locks. Locks may not reach other machines, so each machine has its own names.
+    """
+    start, end = f".{target.name[:_SHORT]}.", ".partial"
+    owned = f"{os.uname().nodename} {os.getuid()} {target.name}"
+    digest = zlib.crc32(owned.encode(errors="surrogateescape"))
+    usual = target.parent / f"{start}{digest:08x}{end}"
+    file = open_new(usual)
+    if file is not None:
+        return usual, file
+    handle, name = tempfile.mkstemp(dir=target.parent, prefix=start, suffix=end)
+    return Path(name), os.fdopen(handle, "wb")
+
+
+def _rename_new(name: Path, target: Path) -> None:
     """Rename a file, but raise OSError if `target` exists, even if it was just created."""
     try:
         os.link(name, target)
@@ -62,7 +88,7 @@ def _rename_new(name: str, target: Path) -> None:
             raise
         os.rename(name, target)
     else:
-        os.unlink(name)
+        name.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -85,7 +111,8 @@ def unfinished_file(path: Path) -> Iterator[Path]:
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror or error})") from error
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        with suppress(OSError):  # Some network drives have no locks.
+            fcntl.flock(handle, fcntl.LOCK_EX)
         os.chmod(name, 0o644)
         yield Path(name)
     finally:
@@ -156,9 +183,13 @@ def temporary_folder(path: Path) -> Iterator[Path]:
 
 
 def _target(path: Path) -> Path:
-    """The file that is written for `path`: links are followed."""
+    """The file that is written for `path`: links are followed.
+
+    Python cannot follow those of /dev/stdout and /dev/fd/63 to a pipe, but the system can: so
+    `path` itself is checked.
+    """
     target = Path(os.path.realpath(path))
-    if is_endless(target):
+    if is_endless(path):
         raise OSError(errno.EINVAL, "it is a pipe or a device, not a file", str(path))
     return target
 
@@ -233,13 +264,14 @@ def check_no_link(unfinished: Path) -> None:
         )
 
 
-def check_writable(path: Path) -> None:
+def check_writable(path: Path, is_folder: bool = False) -> None:
     """Raises InputError if no file can be created at `path`. Call it before long work.
 
-    Creates no file and no folder.
+    is_folder: check instead that files can be created in `path`. Creates no file and no folder.
     """
     try:
-        folders = _target(path).absolute().parents
+        target = _target(path).absolute()
+        folders = (target, *target.parents) if is_folder else target.parents
         folder = next(parent for parent in folders if parent.exists() or parent.is_symlink())
         with tempfile.TemporaryFile(dir=folder):
             (folder / path.name).exists()  # raises OSError if the name is not possible

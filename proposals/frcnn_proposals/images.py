@@ -114,6 +114,8 @@ def image_size(path: str | Path) -> tuple[int, int]:
         with _opened(path) as file, PIL.Image.open(file, formats=_available_formats()) as image:
             width, height = image.size
             return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
+    except InputError:
+        raise
     except Exception as error:  # as in decode_image
         raise InputError(f"{path}: cannot be read as an image ({_reason(error, path)})") from error
 
@@ -146,11 +148,7 @@ def read_image_bytes(path: str | Path) -> bytes:
     """
     try:
         if (data := read_member(path, MAX_BYTES + 1)) is None:
-            if not Path(path).exists():
-                raise InputError(f"{path}: image file not found")
-            if not Path(path).is_file():
-                raise InputError(f"{path}: is not a file; pass the images inside it")
-            with open_file(path) as file:
+            with _opened_file(path) as file:
                 # read() allocates the requested size, even if the file is shorter.
                 size = os.fstat(file.fileno()).st_size
                 data = file.read(min(size, MAX_BYTES) + 1)
@@ -164,7 +162,15 @@ def read_image_bytes(path: str | Path) -> bytes:
 def _opened(path: str | Path) -> IO[bytes]:
     """The file of an image, or its bytes in a tar archive."""
     member = read_member(path, MAX_BYTES)
-    return open_file(path) if member is None else io.BytesIO(member)
+    return _opened_file(path) if member is None else io.BytesIO(member)
+
+
+def _opened_file(path: str | Path) -> IO[bytes]:
+    if not Path(path).exists():
+        raise InputError(f"{path}: image file not found")
+    if not Path(path).is_file():
+        raise InputError(f"{path}: is not a file; pass the images inside it")
+    return open_file(path)
 
 
 def decode_image(data: bytes, name: str | Path, max_pixels: int = MAX_PIXELS) -> Image:

@@ -26,12 +26,34 @@ def open_locked(path: Path, on_wait: OnWait | None = None) -> BinaryIO:
         handle = os.open(path, flags, 0o644)
         try:
             on_wait = _lock(handle, on_wait)
-            if _is_named(handle, path):
+            if is_named(handle, path):
                 return os.fdopen(handle, "r+b")
         except BaseException:
             os.close(handle)
             raise
         os.close(handle)
+
+
+def open_new(path: Path) -> BinaryIO | None:
+    """Create `path` for writing, locked until it is closed; replaces a file of a killed process.
+
+    Returns None if another process has locked it, or if it cannot be created or locked.
+    """
+    with suppress(OSError):
+        remove_unless_locked(path)
+        # A new file: where locks have no effect, two processes must not write the same one.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        file = os.fdopen(os.open(path, flags, 0o644), "wb")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_named(file.fileno(), path):
+                return file
+        except BlockingIOError:
+            pass  # Another process locked it first, and removes it.
+        except OSError:
+            path.unlink(missing_ok=True)
+        file.close()
+    return None
 
 
 def remove_unless_locked(path: Path, others: Sequence[Path] = ()) -> None:
@@ -47,7 +69,7 @@ def remove_unless_locked(path: Path, others: Sequence[Path] = ()) -> None:
         handle = os.open(path, flags, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_named(handle, path):
+            if is_named(handle, path):
                 for other in others:
                     other.unlink(missing_ok=True)
                 path.unlink()
@@ -89,10 +111,10 @@ def _do_nothing() -> None:
     """Announce a wait that has been announced already."""
 
 
-def _is_named(handle: int, path: Path) -> bool:
+def is_named(handle: int, path: Path, follow_symlinks: bool = False) -> bool:
     """Whether `path` is still the name of an open file."""
     try:
-        named = os.lstat(path)
+        named = os.stat(path, follow_symlinks=follow_symlinks)
     except FileNotFoundError:
         return False
     return os.path.samestat(os.fstat(handle), named)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from frcnn_proposals.locking import open_locked, remove_unless_locked
+from frcnn_proposals.locking import open_locked, open_new, remove_unless_locked
 
 HOLDER = """
 import sys
@@ -69,6 +69,19 @@ def test_a_file_that_another_process_holds_is_not_removed(tmp_path: Path) -> Non
     remove_unless_locked(path)
     assert not path.exists()
     remove_unless_locked(path)
+
+
+def test_a_new_file_replaces_no_locked_one(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    child = hold(path, "keep")
+    assert open_new(path) is None
+    assert path.read_bytes() == b"first"
+    child.communicate("end\n", timeout=60)
+    file = open_new(path)
+    assert file is not None
+    with file:
+        assert path.read_bytes() == b""
+        assert open_new(path) is None
 
 
 def test_a_symbolic_link_is_not_followed(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from frcnn_proposals.errors import Error, InputError, MisuseError, machine_errors
+from frcnn_proposals.errors import Error, InputError, MisuseError, machine_errors, reason
 
 
 @pytest.mark.parametrize(
@@ -51,3 +51,9 @@ def test_others_pass_unchanged(raised: BaseException) -> None:
     with pytest.raises(type(raised)) as caught, machine_errors():
         raise raised
     assert caught.value is raised
+
+
+def test_the_number_of_a_system_error_is_not_shown() -> None:
+    error = IsADirectoryError(errno.EISDIR, "Is a directory", "photos")
+    assert reason(error) == "Is a directory: 'photos'"
+    assert reason(OSError()) == "OSError"

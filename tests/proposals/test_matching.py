@@ -7,7 +7,7 @@ import pytest
 
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError
-from frcnn_proposals.matching import match_ids
+from frcnn_proposals.image_ids import match_ids
 
 NONE = Proposals(np.zeros((0, 4)))
 

@@ -14,11 +14,12 @@ from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.formats.containers.mat import load_mat
 from frcnn_proposals.formats.containers.mat73 import is_hdf5
 from frcnn_proposals.formats.containers.npz import load_npz
+from frcnn_proposals.formats.parts.about import is_parts
 from frcnn_proposals.pickles.unpickle import load_pickle
 from frcnn_proposals.reading import open_file, read_text, read_utf8
 from frcnn_proposals.store.schema import is_store
 
-Kind = Literal["store", "folder", "mat", "pickle", "json", "csv", "npz"]
+Kind = Literal["store", "parts", "folder", "mat", "pickle", "json", "csv", "npz"]
 _BY_SUFFIX: dict[str, Kind] = {".json": "json", ".csv": "csv", ".npz": "npz"}
 
 
@@ -51,9 +52,12 @@ class Content:
 
 
 def kind_of(path: Path) -> Kind:
-    """The kind of a file, by its first bytes and suffix. Raises InputError if it is missing."""
+    """The kind of a file, by its first bytes and suffix, or of a folder.
+
+    Raises InputError if it is missing.
+    """
     if path.is_dir():
-        return "folder"
+        return "parts" if is_parts(path) else "folder"
     if not path.is_file():
         raise InputError(f"{path}: proposal file not found")
     if is_store(path):
@@ -76,7 +80,7 @@ def kind_of(path: Path) -> Kind:
         return "json"
     raise InputError(
         f"{path}: is not a proposal file; supported are stores, .mat files, pickles, .json, .csv "
-        "and .npz files, and folders of .mat, .json or .npz files"
+        "and .npz files, folders of .mat, .json or .npz files, and folders of parts"
     )
 
 

@@ -18,9 +18,10 @@ from frcnn_proposals.formats.content import kind_of, load_content
 from frcnn_proposals.formats.folder import box_files, spread
 from frcnn_proposals.formats.ids import Images, ImageSize, ids_if_known
 from frcnn_proposals.formats.interpret import Hints, Reading, check_readings, sound_ways
-from frcnn_proposals.matching import match_ids
+from frcnn_proposals.formats.known import STATED
+from frcnn_proposals.formats.read import RecordedProposals, open_stated
+from frcnn_proposals.image_ids import match_ids
 from frcnn_proposals.store.provenance import Provenance
-from frcnn_proposals.store.reader import ProposalStore, open_store
 from frcnn_proposals.wording import counted, some_of
 
 Table = tuple[NDArray[Any], NDArray[Any] | None]  # boxes (N, 4) as the file has them, scores (N,)
@@ -88,8 +89,8 @@ def inspect_proposals(
     """
     path, images = Path(path), Images(image_ids, size_of)
     kind = kind_of(path)
-    if kind == "store":
-        return _inspect_store(path, images)
+    if kind in STATED:
+        return _inspect_stated(path, kind, images)
     files = box_files(path) if kind == "folder" else [path]
     contents = [load_content(file, path if kind == "folder" else None) for file in spread(files)]
     ways = check_readings(contents, hints or Hints(), images)
@@ -136,10 +137,10 @@ def _verdict(way: list[Reading]) -> Verdict:
     return Verdict(way[0].format.name, str(way[0].layout), fault)
 
 
-def _inspect_store(path: Path, images: Images) -> Inspection:
-    store = open_store(path)
+def _inspect_stated(path: Path, kind: str, images: Images) -> Inspection:
+    store = open_stated(path)
     step = max(1, len(store) // _STORE_SAMPLE)
-    ids = list(itertools.islice(store.ids(), 0, None, step))
+    ids = list(itertools.islice(store, 0, None, step))
     faults: list[str] = []
     survey = _survey(_tables_of_store(store, ids, images, faults))
     read = some_of(survey.tables, len(store), "image", "was", "were")
@@ -150,9 +151,9 @@ def _inspect_store(path: Path, images: Images) -> Inspection:
     remarks += _unmatched(ids, images)
     return Inspection(
         path,
-        "store",
+        kind,
         True,
-        "certain: the file states it",
+        f"certain: the {'file' if path.is_file() else 'folder'} states it",
         len(store),
         _describe_ids(ids),
         survey,
@@ -163,7 +164,7 @@ def _inspect_store(path: Path, images: Images) -> Inspection:
 
 
 def _tables_of_store(
-    store: ProposalStore, ids: Sequence[str], images: Images, faults: list[str]
+    store: RecordedProposals, ids: Sequence[str], images: Images, faults: list[str]
 ) -> Iterator[Table]:
     """The tables of these images. Boxes outside an image are added to `faults`."""
     for image_id in ids:

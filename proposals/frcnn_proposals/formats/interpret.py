@@ -176,4 +176,5 @@ def _no_format(content: Content, hints: Hints, fitting: Sequence[str]) -> str:
             "base or corners were given.\nTo read it with these, add its format with `--from`."
         )
     expected = "any known proposal format" if hints.format is None else hints.format
-    return f"{content.path}: is not {expected}; it contains {describe(content)}"
+    fix = "See the formats in docs/proposal-formats.md, or in `frcnn proposals inspect --help`."
+    return f"{content.path}: is not {expected}; it contains {describe(content)}.\n{fix}"

@@ -17,6 +17,9 @@ from frcnn_proposals.formats.parallel_pkl import Detectron2Pkl, DetectronPkl
 from frcnn_proposals.formats.sam_json import SamJson
 
 STORE = "store"
+PARTS = "parts"
+# Formats that the file or folder itself states, so that no other format is tried.
+STATED = {STORE: "a proposal store", PARTS: "a folder of parts"}
 WRITABLE: tuple[WritableFormat, ...] = (
     FastRcnnMat(),
     DetectronPkl(),
@@ -44,8 +47,8 @@ FORMATS: tuple[Format, ...] = (
 
 
 def format_names() -> list[str]:
-    """The names of all formats that can be read, the store first."""
-    return [STORE, *(format.name for format in FORMATS)]
+    """The names of all formats that can be read, the toolkit's own first."""
+    return [*STATED, *(format.name for format in FORMATS)]
 
 
 def format_named(name: str) -> Format:

@@ -19,9 +19,13 @@ from frcnn_proposals.formats.ids import (
     matched_ids,
 )
 from frcnn_proposals.formats.interpret import Hints, decide
-from frcnn_proposals.formats.known import STORE, format_named
+from frcnn_proposals.formats.known import STATED, format_named
 from frcnn_proposals.formats.layout import Corners, Order
-from frcnn_proposals.store.reader import open_store
+from frcnn_proposals.formats.parts.proposals import PartsProposals
+from frcnn_proposals.store.reader import ProposalStore, open_store
+
+# Proposals that record their source.
+RecordedProposals = ProposalStore | PartsProposals
 
 
 @dataclass(frozen=True)
@@ -71,16 +75,21 @@ def open_proposals(
     path = Path(path)
     images = Images(image_ids, size_of)
     kind = kind_of(path)
-    if kind == STORE:
-        if hints.format not in (None, STORE):
+    if hints.format in STATED and hints.format != kind:
+        raise InputError(f"{path}: is not {STATED[hints.format]}")
+    if kind in STATED:
+        if hints.format not in (None, kind):
             format_named(hints.format or "")
-            raise InputError(f"{path}: is a proposal store, not {hints.format}")
-        return ProposalFile(path, STORE, open_store(path))
-    if hints.format == STORE:
-        raise InputError(f"{path}: is not a proposal store")
+            raise InputError(f"{path}: is {STATED[kind]}, not {hints.format}")
+        return ProposalFile(path, kind, open_stated(path))
     if kind == "folder":
         return _open_folder(path, hints, images)
     return _open_file(load_content(path), hints, images)
+
+
+def open_stated(path: Path) -> RecordedProposals:
+    """The store at `path`, or the parts in this folder. Raises InputError if it is invalid."""
+    return PartsProposals(path) if path.is_dir() else open_store(path)
 
 
 def _open_file(content: Content, hints: Hints, images: Images) -> ProposalFile:

@@ -11,7 +11,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import whole_file
 from frcnn_proposals.formats.base import ToWrite
 from frcnn_proposals.formats.known import STORE, writable_named
-from frcnn_proposals.matching import match_ids
+from frcnn_proposals.image_ids import match_ids
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import ProposalStore
 from frcnn_proposals.store.writer import StoreWriter, in_batches

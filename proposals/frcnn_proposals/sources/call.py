@@ -22,7 +22,13 @@ from frcnn_proposals.base import (
     only_reads,
 )
 from frcnn_proposals.checks import check_proposals, clip_proposals
-from frcnn_proposals.errors import InputError, MisuseError, lacks_operators, reason
+from frcnn_proposals.errors import (
+    InputError,
+    InvalidValueError,
+    MisuseError,
+    lacks_operators,
+    reason,
+)
 from frcnn_proposals.sources.precomputed import Precomputed
 from frcnn_proposals.sources.selective_search import SelectiveSearch
 from frcnn_proposals.sources.union import UnionSource
@@ -169,11 +175,11 @@ def _checked(name: str, found: Any, size: tuple[int, int]) -> Proposals:
     return clip_proposals(Proposals(*best_first(found.boxes, found.scores)), *size)
 
 
-def failure_message(image: str, error: Exception) -> str:
-    """The message about an image that could not be read, or for which a source failed."""
-    if isinstance(error, SourceError):
+def failure_message(image: str, error: Exception, step: str = "computing proposals") -> str:
+    """The message about an image that could not be read, or for which a source or `step` failed."""
+    if isinstance(error, SourceError | InvalidValueError):
         return f"{image}: {error}"
     if isinstance(error, InputError):
         return str(error)
     # Such as a lack of memory.
-    return f"{image}: computing proposals failed ({type(error).__name__}: {reason(error)})"
+    return f"{image}: {step} failed ({type(error).__name__}: {reason(error)})"

@@ -14,7 +14,7 @@ from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.formats.content import kind_of
 from frcnn_proposals.formats.ids import names_by_end, whole_number
-from frcnn_proposals.store.reader import ProposalStore
+from frcnn_proposals.formats.read import RecordedProposals
 
 # Version 2: the maximum corners of MMDetection are one past the last pixel.
 _OF_PICKLES = "-2"
@@ -75,8 +75,8 @@ class Precomputed:
 
     @cached_property
     def _by_end(self) -> Mapping[str, str]:
-        # The ids of a store are those of its images.
-        known = isinstance(self.proposals, ProposalStore)
+        # The ids of a store or of parts are those of their images.
+        known = isinstance(self.proposals, RecordedProposals)
         return {} if known else names_by_end(self.proposals)
 
     def _name_of(self, image_id: str) -> str | None:

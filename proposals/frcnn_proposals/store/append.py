@@ -31,14 +31,14 @@ def append_rows(store: Path, added: Path, keep_only: Sequence[str] | None = None
     """
     open_read_only(store).close()  # restores it after an interrupted call
     try:
-        # Left behind by a call that was interrupted when the store was complete.
+        # Left by a call that was interrupted once the store was complete, or while it was copied.
         journal_of(store).unlink(missing_ok=True)
+        copy = store.resolve().with_name(f".{store.name}.copy")
+        _remove(copy)
         with open(store, "rb") as file:
             if _locked(file.fileno()):
                 _change(store, added, keep_only)
                 return
-        copy = store.resolve().with_name(f".{store.name}.copy")
-        _remove(copy)
         try:
             shutil.copyfile(store, copy)
             _change(copy, added, keep_only)

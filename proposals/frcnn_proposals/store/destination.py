@@ -12,7 +12,12 @@ from frcnn_proposals.store.append import append_rows
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import ProposalStore, open_store
 from frcnn_proposals.store.schema import is_store
-from frcnn_proposals.store.writer import StoreWriter, lock_store, partial_path
+from frcnn_proposals.store.writer import (
+    StoreWriter,
+    lock_store,
+    partial_path,
+    remove_stale_lock,
+)
 
 
 class Destination:
@@ -88,10 +93,11 @@ class Destination:
         if self._added is not None:
             self._added.sync()
 
-    def finish(self, keep_only: Sequence[str] | None) -> None:
+    def finish(self, keep_only: Sequence[str] | None, failures_alone: bool = False) -> None:
         """Complete the store at its final name. keep_only: other images are removed.
 
-        Raises InputError if the store cannot be written, or as `hold`.
+        If all images failed, no new store is created, unless `failures_alone`. Raises InputError if
+        the store cannot be written, or as `hold`.
         """
         stores = [store for store in (self._finished, self._added) if store is not None]
         count = sum(store.count() for store in stores)
@@ -100,7 +106,10 @@ class Destination:
             added = self._open()
             if remaining is not None:
                 added.keep_only(remaining)
-            added.finish()
+            if added.has_only_failures() and not failures_alone:
+                added.discard()
+            else:
+                added.finish()
         elif self._added is not None or remaining is not None:
             added = self._open()
             added.complete()
@@ -118,6 +127,8 @@ class Destination:
             self._added.close()
         elif self._lock is not None:
             self._lock.release()
+        else:
+            remove_stale_lock(self._out)
 
     def _failure(self, image_id: str) -> tuple[str | None, str] | None:
         """(digest, reason) of a failure in the finished store that no new row replaces."""

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from frcnn_proposals.errors import InputError, reason
+from frcnn_proposals.locking import is_named
 from frcnn_proposals.reading import open_file
 from frcnn_proposals.store.schema import (
     HEADER,
@@ -99,7 +100,7 @@ def _opened(path: Path) -> OpenStore | None:
             # immutable: the file is complete, so SQLite takes no lock and ignores any journal.
             uri = f"{path.resolve().as_uri()}?mode=ro&immutable=1"
             connection = sqlite3.connect(uri, uri=True)
-            if not _is_named(file, path):
+            if not is_named(file.fileno(), path, follow_symlinks=True):
                 connection.close()
                 return None
         except (OSError, sqlite3.OperationalError) as error:
@@ -115,11 +116,6 @@ def _lock(file: BinaryIO, kind: int) -> None:
         fcntl.flock(file, kind)
 
 
-def _is_named(file: BinaryIO, path: Path) -> bool:
-    """Whether `path` is still the name of an open file."""
-    return os.path.samestat(os.fstat(file.fileno()), os.stat(path))
-
-
 def _restore_alone(path: Path, file: BinaryIO) -> None:
     """Restore a store, unless another process reads it or does so."""
     try:
@@ -131,7 +127,9 @@ def _restore_alone(path: Path, file: BinaryIO) -> None:
         return
     except OSError:
         pass  # Some network drives have no locks.
-    if _is_named(file, path) and is_changing(os.pread(file.fileno(), HEADER, 0)):
+    if is_named(file.fileno(), path, follow_symlinks=True) and is_changing(
+        os.pread(file.fileno(), HEADER, 0)
+    ):
         restore(path)
 
 

@@ -53,16 +53,22 @@ def add_parts(
 
 
 def _parts_of(out: Path) -> list[Path]:
-    """The parts of `out` with their final names, which unfinished ones do not have yet."""
+    """The parts of `out` with their final names, which unfinished ones do not have yet.
+
+    A process that was killed at its start has left only its lock file.
+    """
     if not out.parent.is_dir():
         return []
-    part = re.compile(rf"({re.escape(out.name)}\.rank\d+)(\.partial)?")
-    matches = map(part.fullmatch, os.listdir(out.parent))
-    return [out.with_name(name) for name in sorted({match[1] for match in matches if match})]
+    part = rf"{re.escape(out.name)}\.rank\d+"
+    files = re.compile(rf"({part})(?:\.partial)?|\.({part})\.lock")
+    matches = map(files.fullmatch, os.listdir(out.parent))
+    names = {match[1] or match[2] for match in matches if match}
+    return [out.with_name(name) for name in sorted(names)]
 
 
 def _finished(path: Path, provenance: Provenance, on_wait: OnWait | None) -> ProposalStore:
     """Open a part, which gets its final name if its process was interrupted."""
     with Destination(path, provenance, on_wait) as part:
-        part.finish(None)
+        part.hold()  # removes the lock of a killed process
+        part.finish(None, failures_alone=True)
     return open_store(path)

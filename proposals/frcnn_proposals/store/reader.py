@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ from frcnn_proposals.errors import InputError
 from frcnn_proposals.store.opening import OpenStore, open_read_only
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.schema import damaged
+
+_SIZES_AT_ONCE = 500  # SQLite limits the values of a statement
 
 
 def open_store(path: str | Path) -> ProposalStore:
@@ -41,6 +43,10 @@ class ProposalStore(Mapping[str, Proposals]):
         self.provenance = self._read_provenance()
 
     def __getitem__(self, image_id: str) -> Proposals:
+        return self.with_size(image_id)[0]
+
+    def with_size(self, image_id: str) -> tuple[Proposals, tuple[int | None, int | None]]:
+        """Return store[image_id], and the width and height of its image: None if not known."""
         row = self._row("SELECT boxes, scores, width, height FROM proposals WHERE id = ?", image_id)
         if row is None:
             raise KeyError(image_id)
@@ -50,7 +56,7 @@ class ProposalStore(Mapping[str, Proposals]):
             check_proposals(proposals, width, height)
         except (TypeError, ValueError) as error:
             raise InputError(f"{self.path}: image {image_id!r}: {error}") from error
-        return proposals.top(None)
+        return proposals.top(None), (width, height)
 
     def __contains__(self, image_id: object) -> bool:
         return self._row("SELECT 1 FROM proposals WHERE id = ?", image_id) is not None
@@ -100,8 +106,21 @@ class ProposalStore(Mapping[str, Proposals]):
 
     def image_size(self, image_id: str) -> tuple[int, int] | None:
         """(width, height) in pixels; None if it is not known."""
-        row = self._row("SELECT width, height FROM proposals WHERE id = ?", image_id)
-        return None if row is None or row[0] is None or row[1] is None else (row[0], row[1])
+        return self.image_sizes([image_id]).get(image_id)
+
+    def image_sizes(self, image_ids: Sequence[str]) -> dict[str, tuple[int, int]]:
+        """The (width, height) of the given images by id; images of unknown size are missing."""
+        found = {}
+        for start in range(0, len(image_ids), _SIZES_AT_ONCE):
+            some = image_ids[start : start + _SIZES_AT_ONCE]
+            places = ", ".join("?" * len(some))
+            query = (
+                f"SELECT id, width, height FROM proposals WHERE id IN ({places}) "
+                "AND width IS NOT NULL AND height IS NOT NULL"
+            )
+            for image_id, width, height in self._rows(query, *some):
+                found[str(image_id)] = (width, height)
+        return found
 
     def close(self) -> None:
         """Close this thread's connection, which keeps others from adding rows in place.

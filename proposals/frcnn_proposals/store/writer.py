@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.errors import InputError, reason
 from frcnn_proposals.files import check_no_link
-from frcnn_proposals.locking import Lock, OnWait
+from frcnn_proposals.locking import Lock, OnWait, remove_unless_locked
 from frcnn_proposals.store.opening import journal_of, kept_from_restoring
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import stored_proposals
@@ -46,6 +46,16 @@ def partial_path(path: Path) -> Path:
     return path.with_name(path.name + ".partial")
 
 
+def _lock_path(path: Path) -> Path:
+    return path.with_name(f".{path.name}.lock")
+
+
+def remove_stale_lock(path: Path) -> None:
+    """Remove the lock file of a process that was killed once the store was complete."""
+    with suppress(OSError):
+        remove_unless_locked(_lock_path(path))
+
+
 def lock_store(path: Path, on_wait: OnWait | None = None) -> Lock:
     """Lock the store at `path` for writing; the file of the lock lies next to it.
 
@@ -54,7 +64,7 @@ def lock_store(path: Path, on_wait: OnWait | None = None) -> Lock:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Lock(path.with_name(f".{path.name}.lock"), on_wait)
+        return Lock(_lock_path(path), on_wait)
     except BlockingIOError as error:
         raise InputError(
             f"{partial_path(path)}: another process is writing it; wait for it to end, or write "
@@ -141,6 +151,11 @@ class StoreWriter:
         )
         return bool(self._execute(query, image_id).fetchone()[0])
 
+    def has_only_failures(self) -> bool:
+        """Whether images failed, and no other image was written."""
+        query = "SELECT EXISTS (SELECT 1 FROM failures) > EXISTS (SELECT 1 FROM proposals)"
+        return bool(self._execute(query).fetchone()[0])
+
     def proposals(self, image_id: str) -> Proposals | None:
         """The boxes written for the image, or None."""
         query = "SELECT boxes, scores FROM proposals WHERE id = ?"
@@ -206,6 +221,12 @@ class StoreWriter:
                 os.fsync(file.fileno())
         except OSError as error:
             raise self._failed(error) from error
+
+    def discard(self) -> None:
+        """Remove the .partial file. Nothing can be written afterwards."""
+        self._connection.close()
+        self.partial.unlink()
+        self._lock.release()
 
     def close(self) -> None:
         """Close the file and end the lock."""

@@ -13,12 +13,12 @@ import pytest
 from called import frcnn as command
 from tars import packed, picture
 
-from frcnn_cli.engine.parts.files import read_part
-from frcnn_cli.engine.parts.folder import part_files
-from frcnn_cli.engine.proposals.inputs import find_images
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_proposals.archives.tar import list_archive
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.formats.parts.about import part_files
+from frcnn_proposals.formats.parts.files import read_part
 from frcnn_proposals.images import image_digest, image_size, is_sixteen_bit_grey, read_image
 
 

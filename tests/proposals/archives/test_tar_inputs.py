@@ -11,8 +11,8 @@ from reporters import RecordingReporter
 from tars import packed, picture
 
 import frcnn
-from frcnn_cli.engine.parts.shard import Shard
-from frcnn_cli.engine.proposals.inputs import find_images
+from frcnn_cli.engine.datasets.inputs import find_images
+from frcnn_cli.engine.distributed.shard import Shard
 from frcnn_proposals.archives import tar
 from frcnn_proposals.archives.contents import expand_ranges
 from frcnn_proposals.errors import InputError, MisuseError

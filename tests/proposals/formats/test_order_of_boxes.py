@@ -138,3 +138,14 @@ def test_scores_without_a_sign_are_sorted() -> None:
     boxes, scores = best_first(XYXY, np.array([1, 200, 3, 0], np.uint8))
     assert scores.tolist() == [200, 3, 1, 0]
     np.testing.assert_array_equal(boxes, XYXY[[1, 2, 0, 3]])
+
+
+@pytest.mark.parametrize("values", [5, 10**6])
+def test_equal_scores_keep_their_order(values: int) -> None:
+    """Among many boxes, with many ties and with a single one."""
+    scores = np.random.default_rng(0).permutation(3000) % values
+    scores[-1] = scores[7]
+    boxes = np.arange(12_000, dtype=np.float32).reshape(-1, 4)
+    found, _ = best_first(boxes, scores)
+    expected = sorted(range(3000), key=lambda row: (-int(scores[row]), row))
+    np.testing.assert_array_equal(found, boxes[expected])

@@ -410,3 +410,17 @@ def test_reading_a_store_needs_only_numpy(tmp_path):
     # underscore or measure coverage.
     loaded = {n for n in done.stdout.split() if n[0] not in "_$" and n != "coverage"}
     assert loaded <= {"numpy", "frcnn_proposals", "sitecustomize", "usercustomize"}
+
+
+def test_sizes_of_many_images_are_read_at_once(tmp_path):
+    with StoreWriter(tmp_path / "s", SOURCE) as writer, writer.batch():
+        for number in range(1200):
+            writer.add(f"i{number}", boxes(1), size=(90 + number, 90) if number % 2 else None)
+    with StoreWriter(tmp_path / "s", SOURCE) as writer:
+        writer.finish()
+    found = open_store(tmp_path / "s")
+    ids = [f"i{number}" for number in range(1190)]
+    assert found.image_sizes([*ids, "unknown"]) == {
+        f"i{number}": (90 + number, 90) for number in range(1, 1190, 2)
+    }
+    assert (found.image_size("i7"), found.image_size("i8")) == ((97, 90), None)

@@ -116,6 +116,21 @@ def test_parts_stay_until_their_images_are_on_the_disk(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["s"]
 
 
+def test_locks_of_killed_processes_are_removed(tmp_path: Path) -> None:
+    """One was killed before it had a part, one when its part was complete, one at the very end."""
+    out = tmp_path / "s"
+    write(out, {"a": (1, "a")}, finish=True)
+    write(part_path(out, 2), {"b": (2, "b")}, finish=True)
+    for name in (".s.rank1.lock", ".s.rank2.lock", ".s.lock"):
+        (tmp_path / name).touch()
+    add(out)
+    assert content(out) == {"a": 1, "b": 2}
+    assert os.listdir(tmp_path) == ["s"]
+    (tmp_path / ".s.lock").touch()
+    add(out)  # there is nothing to write
+    assert os.listdir(tmp_path) == ["s"]
+
+
 def test_a_file_that_is_no_part_is_named_and_stays(tmp_path: Path) -> None:
     out = tmp_path / "s"
     part_path(out, 1).write_text("notes")

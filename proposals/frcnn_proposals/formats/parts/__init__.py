@@ -1,0 +1,1 @@
+"""Results in parts: files with one row per image, in one folder, each complete or absent."""
