@@ -24,7 +24,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.amp.autocast_mode import is_autocast_available
 from torch.autograd.forward_ad import unpack_dual
 
 FEATURE_TYPES = (torch.float32, torch.float64, torch.bfloat16, torch.float16)
@@ -104,7 +103,8 @@ def _pair(output_size: int | tuple[int, int]) -> tuple[int, int]:
 def _widened_under_autocast(rois: Tensor) -> Tensor:
     """float32 RoIs for 16-bit ones where autocast is on, as torchvision does."""
     device = rois.device.type
-    if rois.dtype not in (torch.float16, torch.bfloat16) or not is_autocast_available(device):
+    # Not is_autocast_available, which torch.compile of torch 2.10 cannot trace.
+    if rois.dtype not in (torch.float16, torch.bfloat16) or device not in ("cpu", "cuda"):
         return rois
     return rois.float() if torch.is_autocast_enabled(device) else rois
 

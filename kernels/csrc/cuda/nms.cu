@@ -167,7 +167,7 @@ float as_float(double threshold) {
 Tensor stable_order(const Tensor& values, bool descending) {
   std::array<StableIValue, 4> stack{
       from(values), from(std::optional<bool>(true)), from(int64_t{-1}), from(descending)};
-  STABLE_TORCH_ERROR_CODE_CHECK(
+  TORCH_ERROR_CODE_CHECK(
       torch_call_dispatcher("aten::sort", "stable", stack.data(), TORCH_ABI_VERSION));
   to<Tensor>(stack[0]);  // releases the sorted values
   return to<Tensor>(stack[1]);
@@ -175,14 +175,14 @@ Tensor stable_order(const Tensor& values, bool descending) {
 
 Tensor take(const Tensor& values, const Tensor& places) {
   std::array<StableIValue, 3> stack{from(values), from(int64_t{0}), from(places)};
-  STABLE_TORCH_ERROR_CODE_CHECK(
+  TORCH_ERROR_CODE_CHECK(
       torch_call_dispatcher("aten::index_select", "", stack.data(), TORCH_ABI_VERSION));
   return to<Tensor>(stack[0]);
 }
 
 Tensor where_set(const Tensor& values, const Tensor& mask) {
   std::array<StableIValue, 2> stack{from(values), from(mask)};
-  STABLE_TORCH_ERROR_CODE_CHECK(
+  TORCH_ERROR_CODE_CHECK(
       torch_call_dispatcher("aten::masked_select", "", stack.data(), TORCH_ABI_VERSION));
   return to<Tensor>(stack[0]);
 }

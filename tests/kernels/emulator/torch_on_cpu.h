@@ -38,6 +38,13 @@ inline AOTITorchError const_data(AtenTensorHandle tensor, const void** data) {
 
 inline AOTITorchError no_stream(int32_t, void**) { return 0; }
 
+// No call of the emulated runtime fails, so there is never a message.
+inline AOTITorchError no_message(int32_t, const char*, const char*, uint32_t, bool, char**) {
+  return 0;
+}
+
+inline void free_message(char*) {}
+
 struct NoDeviceGuard {
   explicit NoDeviceGuard(int32_t) {}
 };
@@ -57,10 +64,11 @@ using emulator::NoDeviceGuard;
 
 #define DeviceGuard NoDeviceGuard
 #define aoti_torch_get_current_cuda_stream emulator::no_stream
-#undef STD_CUDA_CHECK
-#define STD_CUDA_CHECK(call) static_cast<void>(call)
-#undef STD_CUDA_KERNEL_LAUNCH_CHECK
-#define STD_CUDA_KERNEL_LAUNCH_CHECK()
+// What STD_CUDA_CHECK calls. The macro itself cannot be replaced: torch 2.10 defines it in a header
+// without an include guard, and the .cu files include that header again.
+#define torch_c10_cuda_check_msg emulator::no_message
+#define torch_c10_cuda_free_error_msg emulator::free_message
 #undef STABLE_TORCH_LIBRARY_IMPL
-#define STABLE_TORCH_LIBRARY_IMPL(name, device, m) \
-  _STABLE_TORCH_LIBRARY_IMPL(EMULATED_NAMESPACE, CPU, m, C10_UID)
+#define STABLE_TORCH_LIBRARY_IMPL(name, device, m) EMULATED_LIBRARY_IMPL(EMULATED_NAMESPACE, m)
+// A macro of its own, so that the namespace is expanded before torch 2.10 makes a string of it.
+#define EMULATED_LIBRARY_IMPL(name, m) _STABLE_TORCH_LIBRARY_IMPL(name, CPU, m, C10_UID)
