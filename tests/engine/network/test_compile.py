@@ -12,7 +12,7 @@ import torch
 
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.compile import compile_features
-from frcnn_cli.engine.network.model import create_model
+from frcnn_cli.engine.network.creation import create_model
 
 pytestmark = pytest.mark.long
 

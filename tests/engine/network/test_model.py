@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from frcnn_cli.engine.network.backbones.find import find_backbone
-from frcnn_cli.engine.network.model import FastRCNN, create_model
+from frcnn_cli.engine.network.creation import create_model
+from frcnn_cli.engine.network.model import FastRCNN
 
 ROIS = torch.tensor([[0, 0.0, 0, 63, 63], [0, 10, 10, 40, 50], [0, 5, 5, 90, 60]])
 

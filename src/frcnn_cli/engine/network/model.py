@@ -8,11 +8,8 @@ Shapes: N images, R RoIs, C channels of the feature map, K classes (label 0 is b
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import replace
 from functools import partial
 from itertools import zip_longest
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -20,23 +17,20 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from frcnn_cli.engine.boxes import decode_boxes
-from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.backbones.find import find_backbone
-from frcnn_cli.engine.network.backbones.weights import load_pretrained
 from frcnn_cli.engine.network.layers.box_head import BoxHead, HeadOutputs
 from frcnn_cli.engine.network.layers.dropout import ImageRows, RowDropout, in_blocks
 from frcnn_cli.engine.network.layers.ranker import POOLED as RANKER_POOLED
 from frcnn_cli.engine.network.layers.ranker import Ranker
 from frcnn_cli.engine.network.layers.weak_head import WeakHead
-from frcnn_cli.engine.settings import Architecture, Preprocessing
-from frcnn_cli.engine.settings.network import SECOND
+from frcnn_cli.engine.settings import Architecture
 from frcnn_kernels import roi_pool
-from frcnn_proposals.errors import InputError, reason
 
-# Size of the pooled features that pass through fc6 and fc7 at once. They fit in a common
-# third-level cache, and are enough (167 RoIs of VGG16) to amortise reading the weights.
+# Size of the pooled features (or of the largest map of the RoI layers) that pass through the head
+# at once. They fit in a common third-level cache, and are enough (167 RoIs of VGG16) to amortise
+# reading the weights.
 BLOCK_BYTES = 16 << 20
-STORED_BLOCKS = 4  # for gradients; enough for 2,000 RoIs of EfficientNet-Lite, not of VGG16
+STORED_BLOCKS = 8  # for gradients; enough for 2,000 RoIs of EfficientNet-Lite, not of VGG16
 
 
 class Refined(NamedTuple):
@@ -78,20 +72,20 @@ class FastRCNN(BoxHead):
         backbone = find_backbone(architecture.backbone)
         features = backbone.build()  # before the head, so that a seed draws the same weights
         height, width = backbone.pooled
-        inputs, classes = backbone.channels * height * width, len(architecture.classes)
-        hidden = architecture.hidden
-        super().__init__(inputs, hidden, classes, architecture.ranks, dropout)
+        classes, hidden = len(architecture.classes), architecture.hidden
+        sizes = (backbone.fc6_inputs, hidden, classes)
+        super().__init__(*sizes, architecture.ranks, dropout, roi_layers=backbone.roi_layers())
         self.architecture = architecture
         self.pooled, self.stride = backbone.pooled, backbone.stride
         self.pooled_shape = (backbone.channels, height, width)  # of the pooled map of a RoI
+        self.numbers_per_roi = max(math.prod(self.pooled_shape), backbone.roi_numbers)
         # Of all layers except the sibling layers, whose outputs are float32.
         self.dtype = torch.float32
         self.features = features
         self.second: BoxHead | None = None
         if architecture.cascade:
-            self.second = BoxHead(
-                inputs, hidden, classes, architecture.ranks_of_second, dropout, shares_boxes=True
-            )
+            ranks, layers = architecture.ranks_of_second, backbone.roi_layers()
+            self.second = BoxHead(*sizes, ranks, dropout, shares_boxes=True, roi_layers=layers)
         self.ranker = Ranker(backbone.channels) if architecture.ranker else None
         self.weak: WeakHead | None = None
         if architecture.is_weak:
@@ -152,7 +146,8 @@ class FastRCNN(BoxHead):
             if self.weak is not None:
                 return self._in_blocks(feature_map, rois, drop)
             return head.head(self.pool(feature_map, rois), drop)
-        blocks = rois.chunk(self._block_count(feature_map, len(rois)))
+        count = max(1, math.ceil(len(rois) / self._block_size(feature_map)))
+        blocks = rois.chunk(count)
         memory = feature_map.new_empty(len(blocks[0]), feature_map.shape[1], *self.pooled)
         parts = [head.head(self.pool(feature_map, b, memory[: len(b)])) for b in blocks]
         return HeadOutputs(*(torch.cat(values) for values in zip(*parts, strict=True)))
@@ -165,12 +160,12 @@ class FastRCNN(BoxHead):
             own = None if rows is None else RowDropout((rows,), rois.device)
             return self.head(self.pool(feature_map, rois), own).logits
 
-        count = self._block_count(feature_map, len(rois))
-        most = max(1, math.ceil(len(rois) / count))
+        # Whatever the number of images in this process, the blocks of an image have the same masks.
+        most = self._block_size(feature_map)
         rows = [] if drop is None else in_blocks(drop.images, most)
         blocks = torch.split(rois, [block.rows for block in rows] or most)
         again = partial(checkpoint, of_block, use_reentrant=False)
-        run = of_block if count <= STORED_BLOCKS else again
+        run = of_block if len(rois) <= STORED_BLOCKS * most else again
         logits = torch.cat([run(block, of_rows) for block, of_rows in zip_longest(blocks, rows)])
         return HeadOutputs(logits, logits.new_zeros(len(logits), self.box.out_features))
 
@@ -204,97 +199,11 @@ class FastRCNN(BoxHead):
         """
         return roi_pool(feature_map, rois, self.pooled, 1.0 / self.stride, out=out)
 
-    def _block_count(self, feature_map: Tensor, rois: int) -> int:
-        numbers = rois * math.prod(self.pooled_shape)
-        return max(1, math.ceil(numbers * feature_map.element_size() / BLOCK_BYTES))
-
-
-def create_model(
-    backbone: Backbone,
-    classes: tuple[str, ...],
-    weights: str | Path = "imagenet",
-    preprocessing: Preprocessing | None = None,
-    seed: int = 0,
-    cascade: bool = False,
-    ranker: bool = False,
-) -> FastRCNN:
-    """Create a network for training, with ImageNet features and Gaussian sibling layers.
-
-    weights: `imagenet`, `none`, or a file with the backbone's ImageNet weights. preprocessing:
-    default, the backbone's; if its pixels are the backbone's, they are replaced by those that the
-    weights were trained on. cascade, ranker: whether it has a second head, and a ranker. Raises
-    InputError if the weights cannot be read or do not fit.
-    """
-    file = None if weights in ("imagenet", "none") else Path(weights)
-    pretrained = None if weights == "none" else load_pretrained(backbone, file)
-    preprocessing = preprocessing or backbone.preprocessing
-    is_default = preprocessing == preprocessing.with_pixels_of(backbone.preprocessing)
-    if pretrained is not None and is_default:
-        preprocessing = preprocessing.with_pixels_of(pretrained.preprocessing)
-    torch.manual_seed(seed)
-    model = FastRCNN(
-        Architecture(
-            backbone=backbone.name,
-            classes=classes,
-            hidden=backbone.hidden,
-            preprocessing=preprocessing,
-            pretrained=pretrained is not None,
-            cascade=cascade,
-            ranker=ranker,
-        )
-    )
-    for head in model.heads:
-        head.draw_sibling_layers()
-    if pretrained is not None:
-        state = {f"features.{name}": value for name, value in pretrained.features.items()}
-        prefixes = ("", SECOND)[: len(model.heads)]
-        state |= {prefix + name: value for prefix in prefixes
-                  for name, value in pretrained.head.items()}  # fmt: skip
-        new = ["ranker.", *(f"features.{name}" for name in backbone.new_layers)]
-        layers = ("score.", "box.", "offset_", *(() if pretrained.head else ("fc6.", "fc7.")))
-        new += [prefix + layer for prefix in prefixes for layer in layers]
-        _load(model, state, tuple(new), file)
-    return model.to(memory_format=torch.channels_last)
-
-
-def rebuild_model(architecture: Architecture, tensors: Mapping[str, Tensor]) -> FastRCNN:
-    """Build the network of an architecture with the given weights, in evaluation mode.
-
-    It is first built on the meta device, so that it needs only the memory of its tensors, whatever
-    sizes the architecture claims. Raises RuntimeError if the weights do not fit.
-    """
-    with torch.device("meta"):
-        model = FastRCNN(architecture)
-    # Copied, since sums depend in the last bit on the alignment of memory, and the tensors of a
-    # file are aligned differently from those of a new network.
-    state = {name: value.float().clone() for name, value in tensors.items()}
-    model.load_state_dict(state, assign=True)
-    return model.to(memory_format=torch.channels_last).eval()
-
-
-def with_ranks(architecture: Architecture, ranks: dict[str, int]) -> Architecture:
-    """The same architecture with the given layers in two parts."""
-    return replace(architecture, ranks={**architecture.ranks, **ranks})
+    def _block_size(self, feature_map: Tensor) -> int:
+        """The most RoIs that pass through the head at once."""
+        return max(1, BLOCK_BYTES // (self.numbers_per_roi * feature_map.element_size()))
 
 
 def parameter_count(model: FastRCNN) -> int:
     """Number of parameters, without buffers."""
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _load(
-    model: FastRCNN, state: dict[str, Tensor], new: tuple[str, ...], file: Path | None
-) -> None:
-    """Load published weights; only layers that start with one of `new` may be missing."""
-    name = model.architecture.backbone
-    try:
-        missing, unexpected = model.load_state_dict(state, strict=False)
-    except RuntimeError as error:
-        mismatch = reason(str(error).splitlines()[-1])
-        raise InputError(f"{file or name}: the weights do not fit {name}: {mismatch}") from error
-    misfits = [*(key for key in missing if not key.startswith(new)), *unexpected]
-    if misfits:
-        raise InputError(
-            f"{file or name}: the weights do not fit {name}: {misfits[0]} is "
-            f"{'not part of it' if misfits[0] in unexpected else 'missing'}."
-        )

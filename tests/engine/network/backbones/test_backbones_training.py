@@ -15,7 +15,7 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Precision, Schedule
 from frcnn_cli.engine.training.loop import train_step
 from frcnn_cli.engine.training.minibatches import Minibatch
-from frcnn_cli.engine.training.stages import make_optimizer
+from frcnn_cli.engine.training.optimizer import make_optimizer
 
 NAMES = [
     *DEFAULTS,

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.weights import load_pretrained, read_state
-from frcnn_cli.engine.network.model import create_model
+from frcnn_cli.engine.network.creation import create_model
 from frcnn_cli.engine.settings import Preprocessing
 from frcnn_cli.engine.settings.network import Resize
 from frcnn_proposals.errors import InputError

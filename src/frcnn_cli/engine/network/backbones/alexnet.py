@@ -39,6 +39,7 @@ ALEXNET = Backbone(
     channels=256,
     pooled=(6, 6),
     frozen=("0.",),  # conv1
+    pretrained_fc=True,
     read=read,
     download=partial(torchvision_state, "alexnet"),
 )

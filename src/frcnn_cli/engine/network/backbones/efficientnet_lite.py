@@ -84,6 +84,19 @@ class InvertedResidual(nn.Module):
         return x + projected if self.residual else projected
 
 
+def stage_layers(stages: Sequence[Stage], inputs: int) -> nn.ModuleList:
+    """The layers of consecutive stages, of which the first one has `inputs` channels as input."""
+    layers = []
+    for expansion, kernel, stride, outputs, repeats in stages:
+        first = InvertedResidual(inputs, outputs, expansion, kernel, stride)
+        others = (
+            InvertedResidual(outputs, outputs, expansion, kernel, 1) for _ in range(repeats - 1)
+        )
+        layers.append(nn.Sequential(first, *others))
+        inputs = outputs
+    return nn.ModuleList(layers)
+
+
 class EfficientNetLite(nn.Module):
     """(N, 3, H, W) -> (N, 128, ceil(H / 8), ceil(W / 8)).
 
@@ -98,16 +111,8 @@ class EfficientNetLite(nn.Module):
         super().__init__()
         self.stem = nn.Conv2d(3, STEM_CHANNELS, 3, 2, padding=1)
         self.activation = InPlaceReLU6()
-        inputs, stages = STEM_CHANNELS, []
         scaled = scaled_stages(width, depth)
-        for expansion, kernel, stride, outputs, repeats in scaled:
-            first = InvertedResidual(inputs, outputs, expansion, kernel, stride)
-            others = (
-                InvertedResidual(outputs, outputs, expansion, kernel, 1) for _ in range(repeats - 1)
-            )
-            stages.append(nn.Sequential(first, *others))
-            inputs = outputs
-        self.stages = nn.ModuleList(stages)
+        self.stages = stage_layers(scaled, STEM_CHANNELS)
         laterals = [nn.Conv2d(scaled[stage].channels, MERGED_CHANNELS, 1) for stage in _MERGED]
         self.laterals = nn.ModuleList(laterals)
         initialise(self)
@@ -164,7 +169,7 @@ def published_weights(published: Mapping[str, Tensor], repeats: Sequence[int]) -
     """
     state: dict[str, Tensor] = {}
     for ours, convolution, norm in _published_names(repeats):
-        weight, bias = _fold(published, convolution, norm)
+        weight, bias = folded(published, convolution, norm)
         state[f"{ours}.weight"], state[f"{ours}.bias"] = weight, bias
     return state
 
@@ -181,7 +186,7 @@ def _published_names(repeats: Sequence[int]) -> Iterator[tuple[str, str, str]]:
         yield f"{ours}.project", f"{theirs}._project_conv", f"{theirs}._bn2"
 
 
-def _fold(published: Mapping[str, Tensor], convolution: str, norm: str) -> tuple[Tensor, Tensor]:
+def folded(published: Mapping[str, Tensor], convolution: str, norm: str) -> tuple[Tensor, Tensor]:
     """Weight and bias of a convolution equal to a convolution followed by a batch norm."""
     gain = published[f"{norm}.weight"] / torch.sqrt(
         published[f"{norm}.running_var"] + _BATCH_NORM_EPSILON

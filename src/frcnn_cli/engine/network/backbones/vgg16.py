@@ -55,6 +55,7 @@ VGG16 = Backbone(
     build=features,
     channels=512,
     frozen=("conv1_", "conv2_"),
+    pretrained_fc=True,
     read=read,
     download=partial(torchvision_state, "vgg16"),
 )
