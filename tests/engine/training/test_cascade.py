@@ -21,9 +21,10 @@ from frcnn_cli.engine.training.cascade import refined_loss, refined_targets
 from frcnn_cli.engine.training.images import TrainingImages
 from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches
+from frcnn_cli.engine.training.optimizer import make_optimizer
 from frcnn_cli.engine.training.run import Run
 from frcnn_cli.engine.training.sampling import Quota, match_candidates, sample_ranked
-from frcnn_cli.engine.training.stages import make_optimizer, stages
+from frcnn_cli.engine.training.stages import stages
 from frcnn_cli.engine.training.step import train_step
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError

@@ -14,7 +14,8 @@ from frcnn_cli.engine.boxes import iou_matrix
 from frcnn_cli.engine.detection.dataset import detect_dataset
 from frcnn_cli.engine.models.store import load_model
 from frcnn_cli.engine.network.backbones.find import find_backbone
-from frcnn_cli.engine.network.model import FastRCNN, create_model
+from frcnn_cli.engine.network.creation import create_model
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import (
     DetectSettings,
@@ -25,8 +26,8 @@ from frcnn_cli.engine.settings import (
 )
 from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.training.optimizer import make_optimizer
 from frcnn_cli.engine.training.run import Run, StepReport, Trained
-from frcnn_cli.engine.training.stages import make_optimizer
 from frcnn_cli.engine.training.step import train_step
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError

@@ -3,7 +3,7 @@
 import numpy as np
 
 from frcnn_cli.engine.settings import SvmSettings
-from frcnn_cli.engine.training.linear_svm import EASY_MARGIN, HardNegatives, fit_linear_svm
+from frcnn_cli.engine.training.svm.linear_svm import EASY_MARGIN, HardNegatives, fit_linear_svm
 
 # Positives at 4, negatives at 0: the boundary is at 2, margins are (x - 2) / 2.
 SETTINGS = SvmSettings(c=100.0, retrain_after=1)

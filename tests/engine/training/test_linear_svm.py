@@ -7,7 +7,7 @@ import pytest
 from scipy.optimize import minimize
 
 from frcnn_cli.engine.settings import SvmSettings
-from frcnn_cli.engine.training.linear_svm import fit_linear_svm
+from frcnn_cli.engine.training.svm.linear_svm import fit_linear_svm
 
 
 def objective(weights: np.ndarray, bias: float, positives, negatives, s: SvmSettings) -> float:

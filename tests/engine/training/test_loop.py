@@ -18,8 +18,8 @@ from frcnn_cli.engine.settings import Architecture, Sampling, Schedule, TrainSet
 from frcnn_cli.engine.settings.training import Optimizer
 from frcnn_cli.engine.training.loop import resume, train
 from frcnn_cli.engine.training.minibatches import Minibatches, minibatch_stream
+from frcnn_cli.engine.training.optimizer import make_optimizer
 from frcnn_cli.engine.training.run import Run, StepReport
-from frcnn_cli.engine.training.stages import make_optimizer
 from frcnn_cli.engine.training.step import train_step
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError

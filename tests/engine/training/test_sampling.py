@@ -5,14 +5,16 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from frcnn_cli.engine import boxes as boxes_module
 from frcnn_cli.engine.boxes import iou_matrix
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_cli.engine.settings import Sampling
+from frcnn_cli.engine.training.box_statistics import target_statistics
 from frcnn_cli.engine.training.sampling import (
     Quota,
+    foreground_candidates,
     match_candidates,
     sample_rois,
-    target_statistics,
 )
 
 OBJECT = np.array([[50, 50, 149, 149]], np.float32)
@@ -104,6 +106,33 @@ def test_statistics_by_hand() -> None:
     assert deviations[0].tolist() == pytest.approx([np.sqrt(0.02 / 3), 1, 1, 1], abs=1e-6)
     # A class seen once takes the statistics of all: offsets 0, 0.1, -0.1, 0.
     assert deviations[1, 0] == pytest.approx(np.sqrt(0.02 / 4), abs=1e-6)
+
+
+@pytest.mark.parametrize("elements", [1 << 18, 700])
+@pytest.mark.parametrize("objects", [0, 1, 12])
+def test_the_foreground_alone_is_that_of_all_candidates(
+    monkeypatch: pytest.MonkeyPatch, objects: int, elements: int
+) -> None:
+    """To the bit, with equal overlaps, ignored objects, and several blocks of boxes."""
+    monkeypatch.setattr(boxes_module, "_ELEMENTS_AT_ONCE", elements)
+    rng = np.random.default_rng(objects)
+    corners = rng.integers(0, 60, (500, 2))
+    boxes = np.hstack([corners, corners + rng.integers(9, 40, (500, 2))]).astype(np.float32)
+    given = np.concatenate([boxes[: objects // 2], boxes[: objects - objects // 2]])
+    truth = GroundTruth(
+        given, rng.integers(1, 4, objects), rng.random(objects) < 0.2, rng.random(objects) < 0.2
+    )
+    half = given.copy()  # an IoU of exactly 0.5 with the object
+    half[:, 3] += half[:, 3] - half[:, 1] + 1
+    boxes = np.concatenate([boxes, half])
+    trained = ~(truth.difficult | truth.crowd)
+    every = match_candidates(boxes, truth, 0.5)
+    rows = np.flatnonzero((every.iou >= 0.5) & (every.labels > 0))
+    found = foreground_candidates(boxes, truth.boxes[trained], truth.labels[trained], 0.5)
+    for name in ("boxes", "labels", "matched", "iou", "ignored"):
+        own, expected = getattr(found, name), getattr(every, name)[rows]
+        assert (own.dtype, own.tobytes()) == (expected.dtype, expected.tobytes()), name
+    assert objects == 0 or (len(rows) > objects and (every.iou == 0.5).any())
 
 
 def test_the_same_seed_draws_the_same_rois() -> None:

@@ -6,7 +6,8 @@ from frcnn_cli.engine.models.initial import with_weak_head
 from frcnn_cli.engine.network.losses import LossWeights
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Schedule, TrainSettings
-from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
+from frcnn_cli.engine.training.optimizer import make_optimizer
+from frcnn_cli.engine.training.stages import set_trainable, stages
 
 TEN = Schedule(iterations=10)
 

@@ -1,5 +1,6 @@
 """What an interrupted run saves, and its messages."""
 
+import math
 import resource
 import signal
 from collections.abc import Callable, Iterator
@@ -12,19 +13,26 @@ import torch
 from small_runs import equal, measured, new_model, settings, weights
 from torch.utils.data import get_worker_info
 
+from frcnn_cli.engine.distributed import signals
 from frcnn_cli.engine.distributed.interrupt import stop_between_steps
 from frcnn_cli.engine.models.provenance import origin_of
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.settings import DataSettings, Experiment, Schedule
 from frcnn_cli.engine.training.checkpoint import load_checkpoint, restore_optimizer
 from frcnn_cli.engine.training.loop import resume, train
+from frcnn_cli.engine.training.optimizer import make_optimizer
 from frcnn_cli.engine.training.run import Run, StepReport
 from frcnn_cli.engine.training.run_folder import lock_folder, read_run, write_setting
-from frcnn_cli.engine.training.stages import make_optimizer
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, MisuseError
 
 MakeProposals = Callable[[Dataset], dict[str, Proposals]]
+
+
+@pytest.fixture(autouse=True)
+def no_earlier_signal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests follow each other within a second."""
+    monkeypatch.setattr(signals, "_handled_at", -math.inf)
 
 
 @pytest.fixture
@@ -113,12 +121,35 @@ def interrupted_twice() -> None:
         signal.raise_signal(signal.SIGINT)
 
 
-def test_a_second_signal_does_not_wait() -> None:
+def test_a_second_signal_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_SECONDS_OF_ONE_REQUEST", 0.0)
     with pytest.raises(KeyboardInterrupt):
         interrupted_twice()
 
 
-def test_a_closed_terminal_may_send_two_signals() -> None:
+@pytest.mark.parametrize("number", signals.STOP_SIGNALS)
+def test_one_request_may_send_two_signals(number: signal.Signals) -> None:
+    """As `timeout` does: to the process, and to its group."""
+    with stop_between_steps() as stop:
+        signal.raise_signal(number)
+        signal.raise_signal(number)
+        assert stop.made
+
+
+def test_one_request_may_send_its_second_signal_after_the_last_step() -> None:
+    signals_before = signals.handle_stop_signals(signal.default_int_handler)
+    try:
+        with stop_between_steps() as stop:
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        for number, handler in signals_before.items():
+            signal.signal(number, handler)
+    assert stop.made
+
+
+def test_a_closed_terminal_may_send_two_signals(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "_SECONDS_OF_ONE_REQUEST", 0.0)
     with stop_between_steps() as stop:
         signal.raise_signal(signal.SIGHUP)
         signal.raise_signal(signal.SIGHUP)

@@ -17,7 +17,7 @@ from frcnn_cli.engine.network.transforms import batch_images, batch_rois, image_
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import DetectSettings, SvmSettings, TrainSettings
 from frcnn_cli.engine.settings.svm import SVM_OBJECTS
-from frcnn_cli.engine.training.svm import fit_svms, negatives_of
+from frcnn_cli.engine.training.svm.fit import fit_svms, negatives_of
 from frcnn_proposals.base import Proposals
 
 CORNERS = [(x, y) for x in (0, 32, 64, 96) for y in (0, 32, 64)]

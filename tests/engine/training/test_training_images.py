@@ -165,3 +165,14 @@ def test_closing_a_stream_ends_its_workers(
     stream.close()
     assert set(active_children()) <= before
     assert list(held) == []
+
+
+def test_a_failed_worker_leaves_no_other(tiny_dataset: Dataset) -> None:
+    """Not even while the error is held: the exit of the process would wait for them forever."""
+    settings = TrainSettings(schedule=Schedule(iterations=100))
+    minibatches = Minibatches(tiny_dataset, {}, architecture_for(tiny_dataset), settings)
+    before = set(active_children())
+    stream = minibatch_stream(minibatches, 0, workers=2)
+    with pytest.raises(KeyError) as held:
+        list(next(stream))
+    assert set(active_children()) <= before, held

@@ -26,12 +26,16 @@ _OPTIMIZER = "optimizer."
 
 @dataclass(frozen=True)
 class Progress:
-    """Completed iterations, the run's settings and origin, and the best mAP on val so far."""
+    """Completed iterations, the run's settings and origin, and the best mAP on val so far.
+
+    awaits_validation: whether the model after these iterations has still to be scored on val.
+    """
 
     iteration: int
     settings: TrainSettings
     origin: dict[str, Any]
     best: float | None = None
+    awaits_validation: bool = False
 
 
 def save_checkpoint(
@@ -93,7 +97,7 @@ def load_checkpoint(folder: Path) -> tuple[FastRCNN, dict[str, Tensor], Progress
 
     Raises InputError if the folder contains no readable checkpoint.
     """
-    from frcnn_cli.engine.network.model import rebuild_model
+    from frcnn_cli.engine.network.creation import rebuild_model
 
     progress = load_progress(folder)
     path = folder / CHECKPOINT_FILE
@@ -122,6 +126,7 @@ def load_progress(folder: Path) -> Progress:
                 override(TrainSettings(), from_nested(stored["settings"], "Its settings")),
                 dict(stored["origin"]),
                 None if stored.get("best") is None else float(stored["best"]),
+                bool(stored.get("awaits_validation", False)),
             )
         except (*MALFORMED, MisuseError) as error:
             raise InputError(f"{path}: this checkpoint is damaged ({reason(error)}).") from error

@@ -43,7 +43,8 @@ def write_loss_figure(folder: Path) -> Path | None:
         losses.legend(loc="upper right")
         for averages in below:
             iterations, values = zip(*log.averages, strict=True)
-            averages.plot(iterations, [100 * value for value in values], "o-", color=SERIES[0])
+            percent = [100 * value for value in values]
+            averages.plot(iterations, percent, "o-", color=SERIES[0], clip_on=False)
             averages.set(ylabel="mAP on val", ylim=(0, None))
         figure.axes[-1].set(xlabel="iteration")
         plot = finished(figure, "loss", "Loss", "The loss of each iteration.")

@@ -25,11 +25,11 @@ from frcnn_cli.engine.training.sampling import (
     RoiSample,
     all_rois,
     candidates_of,
+    memory_names,
     sample_ranked,
     sample_rois,
 )
 from frcnn_cli.engine.training.weak.labels import image_labels
-from frcnn_cli.engine.training.workers import memory_names
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.images import decode_image, digest_of, read_image_bytes
 

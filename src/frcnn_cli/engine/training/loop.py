@@ -21,7 +21,7 @@ from frcnn_cli.engine.network.compile import compilation_explained, compile_feat
 from frcnn_cli.engine.network.losses import Losses
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.image_match import FilesRead, file_findings
-from frcnn_cli.engine.training.averaging import averaged, update_average
+from frcnn_cli.engine.training.box_statistics import box_statistics
 from frcnn_cli.engine.training.cascade import set_refined_statistics
 from frcnn_cli.engine.training.checkpoint import (
     Progress,
@@ -32,11 +32,11 @@ from frcnn_cli.engine.training.checkpoint import (
 )
 from frcnn_cli.engine.training.metrics import METRICS_FILE, Write, appended_lines
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.training.optimizer import averaged, make_optimizer, update_average
 from frcnn_cli.engine.training.run import Run, StepReport, Trained
-from frcnn_cli.engine.training.sampling import box_statistics
-from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
+from frcnn_cli.engine.training.stages import set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
-from frcnn_cli.engine.training.svm import fit_svms
+from frcnn_cli.engine.training.svm.fit import fit_svms
 from frcnn_cli.engine.training.validation import validate_and_save_best, validation_is_due
 from frcnn_cli.engine.training.workers import memory_explained
 from frcnn_proposals.errors import InputError, MisuseError
@@ -103,6 +103,9 @@ def _train_from(
             network = model if team.world == 1 else DistributedDataParallel(model)
             optimizer = make_optimizer(model, settings.schedule)
             restore_optimizer(model, optimizer, optimizer_state if start > stage.start else {})
+            if progress.awaits_validation and start <= stage.end:
+                with averaged(optimizer):
+                    recorder.score, progress = validate_and_save_best(model, run, progress)
             iterations = range(max(start, stage.start), stage.end)
             for iteration, shares in zip(iterations, stream, strict=False):
                 rate = settings.schedule.rate_at(iteration - stage.start)
@@ -113,19 +116,21 @@ def _train_from(
                 )  # fmt: skip
                 if settings.averaging > 0:
                     update_average(optimizer, settings.averaging, iteration - stage.start)
-                progress = replace(progress, iteration=iteration + 1)
-                recorder.record(progress.iteration, losses, rate)
-                if validation_is_due(run, progress):
-                    with averaged(optimizer):
-                        recorder.score, progress = validate_and_save_best(model, run, progress)
+                done = iteration + 1
+                due = validation_is_due(run, done)
+                progress = replace(progress, iteration=done, awaits_validation=due)
+                recorder.record(done, losses, rate)
                 stopping = any(team.gather(stop.made))
-                due = stopping or progress.iteration % settings.checkpoint_every == 0
-                if due:
+                # Before validation, which can take longer than all steps since the last checkpoint.
+                if stopping or due or done % settings.checkpoint_every == 0:
                     progress = replace(progress, origin=recorder.with_files(progress.origin))
-                if team.is_first and due:
-                    save_checkpoint(run.folder, model, optimizer, progress)
+                    if team.is_first:
+                        save_checkpoint(run.folder, model, optimizer, progress)
                 if stopping:
                     raise KeyboardInterrupt
+                if due:
+                    with averaged(optimizer):
+                        recorder.score, progress = validate_and_save_best(model, run, progress)
     unreadable, findings = recorder.unreadable_by_team(), recorder.findings_by_team()
     run = replace(run, origin=recorder.with_files(run.origin))
     if recorder.steps == 0 and start < settings.iterations:
@@ -165,7 +170,7 @@ def _environment(
     minibatches = Minibatches(run.dataset, run.proposals, architecture, settings, run.team)
     with ExitStack() as stack:
         enter = stack.enter_context
-        stream = enter(closing(minibatch_stream(minibatches, start, settings.workers)))
+        stream = enter(closing(minibatch_stream(minibatches, start, settings.workers, run.device)))
         write: Write = _ignore
         if run.team.is_first:
             write = enter(appended_lines(run.folder / METRICS_FILE, start))
@@ -201,11 +206,11 @@ class Recorder:
         self.files = FilesRead(run.dataset, run.proposals, start)
 
     def timed(self, shares: Iterable[Minibatch]) -> Iterator[Minibatch]:
-        """Yield the shares of the next step on the run's device; its time starts now."""
+        """Yield the shares of the next step; its time starts now."""
         self.started, self.waited = time.perf_counter(), 0.0
-        return self._moved(iter(shares))
+        return self._noted(iter(shares))
 
-    def _moved(self, shares: Iterator[Minibatch]) -> Iterator[Minibatch]:
+    def _noted(self, shares: Iterator[Minibatch]) -> Iterator[Minibatch]:
         while True:
             before = time.perf_counter()
             share = next(shares, None)
@@ -214,7 +219,7 @@ class Recorder:
                 return
             self.unreadable |= dict.fromkeys(share.unreadable)
             self.files.add(share.image_ids, share.files)
-            yield share.to(self.run.device)
+            yield share
 
     def record(self, iteration: int, losses: Losses | None, rate: float) -> None:
         """Write and report the completed step, unless it had no RoIs."""

@@ -89,9 +89,13 @@ def tensorboard_scalars(
         raise MisuseError(
             "TensorBoard is not installed. Run `pip install tensorboard`, or omit --tensorboard."
         ) from error
-    writer = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=done + 1)
+    # Created at the first step: a run that fails before it leaves no files.
+    writer: SummaryWriter | None = None
 
     def write(step: StepReport) -> None:
+        nonlocal writer
+        if writer is None:
+            writer = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=done + 1)
         scalars = {
             "loss/total": step.loss,
             "loss/classification": step.classification,
@@ -110,7 +114,8 @@ def tensorboard_scalars(
     try:
         yield write
     finally:
-        writer.close()
+        if writer is not None:
+            writer.close()
 
 
 _STEPS = 20  # the speed is averaged over these

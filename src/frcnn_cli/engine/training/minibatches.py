@@ -7,6 +7,7 @@ neither workers nor a resumed run change them.
 from __future__ import annotations
 
 import sys
+import traceback
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass, field, fields, replace
@@ -22,6 +23,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from frcnn_cli.engine.distributed.interrupt import stop_signals_blocked
+from frcnn_cli.engine.distributed.streams import Streams, to_device
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.network.layers.dropout import ImageRows
 from frcnn_cli.engine.network.transforms import batch_images, batch_rois
@@ -36,8 +38,10 @@ from frcnn_cli.engine.training.image_order import (
 from frcnn_cli.engine.training.images import TrainingImages
 from frcnn_cli.engine.training.workers import Packed, WorkerImages, start_explained, unpacked
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.errors import InputError, InvalidValueError, MisuseError
 from frcnn_proposals.wording import counted
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -75,13 +79,15 @@ class Minibatch:
             return len(self.labels)
         return sum(image.rows > 0 for image in self.rows)
 
+    def tensors(self) -> dict[str, Tensor]:
+        """The fields that are tensors, by name."""
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
     def to(self, device: torch.device) -> Minibatch:
         """Copy the tensors to `device`."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
         moved: dict[str, Any] = {
-            name: value.to(device, non_blocking=True)
-            for name, value in values.items()
-            if isinstance(value, Tensor)
+            name: to_device(value, device) for name, value in self.tensors().items()
         }
         return replace(self, **moved)
 
@@ -133,6 +139,8 @@ class Minibatches(TorchDataset[Minibatch]):
             record = self.dataset.images[index_of_image]
             try:
                 images.append(self._images.prepare(record, share.quota, epoch))
+            except InvalidValueError:  # a fault of the program
+                raise
             except InputError as error:
                 unreadable.append(str(error))
                 continue
@@ -185,17 +193,31 @@ def _check_even_shares(sampling: Sampling, team: Team) -> None:
 
 
 def minibatch_stream(
-    minibatches: Minibatches, start: int, workers: int
+    minibatches: Minibatches, start: int, workers: int, device: torch.device = CPU
 ) -> Generator[Iterator[Minibatch]]:
     """Yield the mini-batches from iteration `start`, each as an iterator over its shares.
 
-    Worker processes prepare them in advance. All shares of a mini-batch must be consumed before
-    the next one. Closing the generator ends its workers; otherwise a traceback that refers to
-    them would keep them alive, and the exit would wait for them.
+    Worker processes prepare them in advance; see on_device for `device`. All shares of a mini-batch
+    must be consumed before the next one. Closing the generator ends its workers; otherwise a
+    traceback that refers to them would keep them alive, and the exit would wait for them.
     """
-    with closing(_shares(minibatches, start * minibatches.shares, workers)) as shares:
+    prepared = _shares(minibatches, start * minibatches.shares, workers)
+    with closing(prepared), closing(on_device(prepared, device)) as shares:
         for _ in range(start, minibatches.settings.iterations):
             yield islice(shares, minibatches.shares)
+
+
+def on_device(shares: Iterable[Minibatch], device: torch.device) -> Generator[Minibatch]:
+    """Yield the shares on `device`.
+
+    A thread copies the next one to a GPU, in another CUDA stream, while one is processed.
+    """
+    for share in Streams.of(device, 1).map(lambda share: share.to(device), shares):
+        for tensor in share.tensors().values():
+            if tensor.is_cuda:
+                # The other stream owns its memory, and must not reuse it before this one is done.
+                tensor.record_stream(torch.cuda.current_stream(device))
+        yield share
 
 
 def _shares(minibatches: Minibatches, first: int, workers: int) -> Generator[Minibatch]:
@@ -219,7 +241,13 @@ def _shares(minibatches: Minibatches, first: int, workers: int) -> Generator[Min
             batches = iter(loader)
     finally:
         cv2.setNumThreads(threads)
-    yield from map(unpacked, batches)
+    try:
+        yield from map(unpacked, batches)
+    except Exception as error:
+        # A worker failed. The frames of the traceback refer to the other workers as well.
+        traceback.clear_frames(error.__traceback__)
+        del batches
+        raise
 
 
 def _set_up_worker(_: int) -> None:

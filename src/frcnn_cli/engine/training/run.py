@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.provenance import origin_of, proposals_fingerprint
 from frcnn_cli.engine.models.store import RUNS
 from frcnn_cli.engine.network.backbones.find import find_defaults
-from frcnn_cli.engine.proposals.for_dataset import DatasetProposals, proposals_for
+from frcnn_cli.engine.proposals.for_dataset import proposals_for
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import (
@@ -87,7 +88,7 @@ class Run:
 
     origin: JSON values that describe the run in the model's file. validation: the images on
     which the model is scored every settings.eval_every iterations. team: the processes that
-    train together; the first one writes the folder.
+    train together; the first one writes the folder. unchecked: box_statistics checks the boxes.
     """
 
     folder: Path
@@ -98,6 +99,7 @@ class Run:
     origin: dict[str, Any] = field(default_factory=dict)
     validation: Validation | None = None
     team: Team = ALONE
+    unchecked: bool = False
 
     def description(self) -> dict[str, Any]:
         """The origin to store in the model: the whole experiment, or at least the settings."""
@@ -153,32 +155,32 @@ class Trained:
 
 
 def prepare_run(
-    experiment: Experiment, data: Dataset, folder: Path, options: RunOptions, reporter: Reporter
+    experiment: Experiment,
+    data: Dataset,
+    folder: Path,
+    options: RunOptions,
+    reporter: Reporter,
+    is_new: bool,
 ) -> Run:
     """Prepare the run of an experiment: read its proposals from a file or compute them."""
-    team, device = options.team, own_device(options.team, options.device)
+    team, source = options.team, experiment.proposals
+    device = own_device(team, options.device)
     settings = _without_emulation(experiment.train, device, options, reporter)
     if options.workers is not None:
         settings = replace(settings, workers=options.workers)
     validation = None
+    read = partial(proposals_for, reporter, settings=source, data_root=experiment.data.folder)
     with team.first_alone():
-        found = _proposals(experiment, data, reporter)
+        found = read(data, checked_later=is_new and not settings.is_weak)
         if settings.eval_every:
-            allow_mismatch = experiment.proposals.allow_mismatch
-            val = validation_dataset(experiment.data, data, allow_mismatch, reporter)
-            of_val = _proposals(experiment, val, reporter)
+            val = validation_dataset(experiment.data, data, source.allow_mismatch, reporter)
+            of_val = read(val)
             detect = replace(experiment.detect, score_threshold=None, precision=settings.precision)
             validation = Validation(of_val.dataset, of_val.proposals, detect)
-    fingerprint = Fingerprint.of(found.dataset, found.digests)
-    of_proposals = proposals_fingerprint(
-        found.path, found.proposals, is_cache=not experiment.proposals.file
-    )
-    origin = origin_of(experiment, of_proposals, fingerprint)
-    return Run(folder, found.dataset, found.proposals, settings, device, origin, validation, team)
-
-
-def _proposals(experiment: Experiment, data: Dataset, reporter: Reporter) -> DatasetProposals:
-    return proposals_for(reporter, data, experiment.proposals, data_root=experiment.data.folder)
+    of_proposals = proposals_fingerprint(found.path, found.proposals, is_cache=not source.file)
+    origin = origin_of(experiment, of_proposals, Fingerprint.of(found.dataset, found.digests))
+    others = (device, origin, validation, team, found.unchecked)
+    return Run(folder, found.dataset, found.proposals, settings, *others)
 
 
 def with_split(experiment: Experiment, reporter: Reporter) -> Experiment:
@@ -212,12 +214,11 @@ def with_length(experiment: Experiment, images: int, reporter: Reporter) -> Expe
 def training_dataset(experiment: Experiment, reporter: Reporter) -> Dataset:
     """The split to train on, checked (see open_dataset); for image labels, without boxes."""
     data = experiment.data
-    allow_mismatch = experiment.proposals.allow_mismatch
     dataset = open_dataset(
         data.dataset,
         data.training_split,
         data.folder,
-        allow_mismatch=allow_mismatch,
+        allow_mismatch=experiment.proposals.allow_mismatch,
         reporter=reporter,
     )
     if experiment.train.is_weak:

@@ -105,8 +105,10 @@ def lock_new_folder(folder: Path, *, numbered: bool = False) -> Iterator[Path]:
 
     Only what this process created is removed: its setting, and folders that did not exist. A
     folder with other files stays. numbered: if `folder` exists, -2, -3, ... is appended to its
-    name. Raises MisuseError if the folder already contains a run.
+    name. Raises MisuseError if the folder already contains a run, or a file is in its place.
     """
+    for path in folder.parents if numbered else (folder, *folder.parents):
+        _reject_file(path)
     created = [path for path in (folder, *folder.parents) if not path.exists()]
     folder.parent.mkdir(parents=True, exist_ok=True)
     if numbered:
@@ -130,6 +132,12 @@ def lock_new_folder(folder: Path, *, numbered: bool = False) -> Iterator[Path]:
                     for path in created:
                         path.rmdir()
             raise
+
+
+def _reject_file(folder: Path) -> None:
+    """Raise MisuseError if there is a file in the place of the folder."""
+    if folder.is_file():
+        raise MisuseError(f"{folder}: is a file, not a folder. Choose another name.")
 
 
 def _make_numbered(folder: Path) -> Path:
@@ -246,7 +254,8 @@ class ListedRun:
 
 
 def list_runs(runs_root: Path) -> list[ListedRun]:
-    """The runs in `runs_root`, sorted by name. Raises InputError if the folder does not exist."""
+    """The runs in `runs_root`, sorted by name. Raises InputError if it is not a folder."""
+    _reject_file(runs_root)
     if not runs_root.is_dir():
         raise InputError(f"{runs_root}: this folder does not exist. `frcnn train` starts a run.")
     folders = [path for path in sorted(runs_root.iterdir()) if path.is_dir()]

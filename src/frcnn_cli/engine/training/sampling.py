@@ -1,30 +1,23 @@
-"""Sampling of an image's RoIs for a mini-batch, with labels and target offsets (paper, 2.3)."""
+"""Sampling of an image's RoIs for a mini-batch, with labels and target offsets (paper, 2.3).
+
+Processes that only match proposals to objects start without torch.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
+from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.boxes import BoxCoding, best_overlaps, encode_boxes
-from frcnn_cli.engine.datasets.fingerprint import annotation_digest
-from frcnn_cli.engine.proposals.remembered import Remembered
-from frcnn_cli.engine.proposals.workers import in_groups, map_in_workers, workers_for
+from frcnn_cli.engine.boxes import BoxCoding, best_overlaps, encode_boxes, overlapping
 from frcnn_cli.engine.records import GroundTruth, ImageRecord
 from frcnn_cli.engine.settings import Sampling, TrainSettings
-from frcnn_cli.engine.training.run import Run
-from frcnn_cli.engine.training.workers import memory_names
 from frcnn_proposals.base import Proposals
-from frcnn_proposals.digest import proposal_state
-from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.store.reader import ProposalStore
-
-# Means and standard deviations of offsets, (K, 4) each, by class.
-Statistics = tuple[NDArray[np.float32], NDArray[np.float32]]
+from frcnn_proposals.errors import ran_out_of_memory, reason
 
 
 @dataclass(frozen=True)
@@ -91,6 +84,21 @@ def match_candidates(
     return Candidates(boxes, labels, matched, iou, ignored)
 
 
+def foreground_candidates(
+    proposals: NDArray[np.float32],
+    objects: NDArray[np.float32],
+    classes: NDArray[np.int64],
+    foreground_iou: float,
+) -> Candidates:
+    """The foreground of match_candidates, for `objects` (M, 4) of `classes` (M,).
+
+    Difficult and crowd objects are not given: they make no RoI foreground.
+    """
+    boxes = np.concatenate([objects, proposals])
+    rows, best, iou = overlapping(boxes, objects, foreground_iou)
+    return Candidates(boxes[rows], classes[best], objects[best], iou, np.zeros(len(rows), bool))
+
+
 def candidates_of(
     record: ImageRecord, proposals: Mapping[str, Proposals], settings: TrainSettings
 ) -> Candidates:
@@ -99,6 +107,17 @@ def candidates_of(
     with memory_names(record.path):
         boxes = proposals[record.image_id].top(settings.proposals).boxes
         return match_candidates(boxes, truth, settings.sampling.foreground_iou)
+
+
+@contextmanager
+def memory_names(path: str | Path) -> Iterator[None]:
+    """If the block runs out of memory, raise MemoryError with the path in its message."""
+    try:
+        yield
+    except Exception as error:
+        if not ran_out_of_memory(error):
+            raise
+        raise MemoryError(f"{path}: {reason(error)}") from error
 
 
 def sample_rois(
@@ -153,129 +172,12 @@ def sample_ranked(
     return RankedSample(candidates.boxes[chosen], candidates.iou[chosen])
 
 
-def target_statistics(
-    images: Iterable[Candidates],
-    classes: int,
-    foreground_iou: float,
-    coding: BoxCoding = "inclusive",
-    with_flipped: bool = False,
-) -> Statistics:
-    """Means and standard deviations (K, 4) of the offsets of all RoIs with IoU >= foreground_iou.
-
-    with_flipped: also count the mirror image of each RoI, whose tx has the opposite sign.
-
-    A class with fewer than two such RoIs takes the statistics of all classes together. A
-    deviation of zero becomes one.
-    """
-    count = np.zeros((classes, 1))
-    total, squares = np.zeros((classes, 4)), np.zeros((classes, 4))
-    for candidates in images:
-        chosen = np.flatnonzero((candidates.iou >= foreground_iou) & (candidates.labels > 0))
-        targets = target_offsets(candidates, chosen, coding).astype(np.float64)
-        index = candidates.labels[chosen] - 1
-        np.add.at(count, index, 1)
-        np.add.at(total, index, targets)
-        np.add.at(squares, index, targets**2)
-    rare = count[:, 0] < 2
-    count[rare], total[rare], squares[rare] = count.sum(0), total.sum(0), squares.sum(0)
-    count = np.maximum(count, 1)
-    if with_flipped:
-        total[:, 0] = 0.0
-    means = total / count
-    deviations = np.sqrt(np.maximum(squares / count - means**2, 0))
-    deviations[deviations < 1e-8] = 1.0
-    return means.astype(np.float32), deviations.astype(np.float32)
-
-
-def box_statistics(run: Run, coding: BoxCoding) -> Statistics:
-    """The target_statistics of the images that a run trains on.
-
-    They need the boxes and overlaps of all images. So the first process of the team computes them
-    for all, with workers, and those of a store are remembered for later runs on the same data.
-    Raises MisuseError if an image has no annotation.
-    """
-    for record in run.dataset.images:
-        if record.truth is None:
-            raise MisuseError(
-                f"{run.dataset.name}, split {run.dataset.split}: image {record.image_id} has no "
-                "annotation.\nTrain on an annotated split."
-            )
-    statistics = run.team.of_first(_known_statistics(run, coding) if run.team.is_first else None)
-    assert statistics is not None
-    return statistics
-
-
-def _known_statistics(run: Run, coding: BoxCoding) -> Statistics:
-    """The remembered statistics, or else computed ones, which are remembered."""
-    remembered = _remembered(run, coding)
-    if remembered is None:
-        return _computed_statistics(run, coding)
-    try:
-        statistics = np.array(remembered.read() or [], np.float32)
-    except (TypeError, ValueError):  # other JSON, such as an object or lists of different lengths
-        statistics = np.zeros(0, np.float32)
-    if statistics.shape == (2, len(run.dataset.classes), 4):
-        return statistics[0], statistics[1]
-    means, deviations = _computed_statistics(run, coding)
-    remembered.write([means.tolist(), deviations.tolist()])
-    return means, deviations
-
-
-def _computed_statistics(run: Run, coding: BoxCoding) -> Statistics:
-    images, sampling = run.dataset.images, run.settings.sampling
-    read = _Foreground(run.proposals, run.settings)
-    groups = map_in_workers(read, in_groups(images), workers_for(images, run.proposals))
-    return target_statistics(
-        chain.from_iterable(groups),
-        len(run.dataset.classes),
-        sampling.foreground_iou,
-        coding,
-        with_flipped=sampling.flip,
-    )
-
-
-@dataclass(frozen=True)
-class _Foreground:
-    """Reads the candidates of images that statistics need; can be sent to worker processes."""
-
-    proposals: Mapping[str, Proposals]
-    settings: TrainSettings
-
-    def __call__(self, records: Sequence[ImageRecord]) -> list[Candidates]:
-        return [
-            _taken(found, np.flatnonzero(found.iou >= self.settings.sampling.foreground_iou))
-            for record in records
-            for found in [candidates_of(record, self.proposals, self.settings)]
-        ]
-
-
-def _taken(found: Candidates, rows: NDArray[np.int64]) -> Candidates:
-    return Candidates(
-        found.boxes[rows],
-        found.labels[rows],
-        found.matched[rows],
-        found.iou[rows],
-        found.ignored[rows],
-    )
-
-
-def _remembered(run: Run, coding: BoxCoding) -> Remembered | None:
-    """The statistics, by all that they depend on; None without a store."""
-    settings, store = run.settings, run.proposals
-    if not isinstance(store, ProposalStore):
-        return None
-    boxes = f"{store.path.resolve()} {proposal_state(store.path)}"
-    chosen = (settings.proposals, settings.sampling.foreground_iou, settings.sampling.flip)
-    classes = len(run.dataset.classes)
-    images = ((r.image_id, annotation_digest(r)) for r in run.dataset.images)
-    depends_on = (boxes, chosen, settings.is_weak, coding, classes, *images)
-    return Remembered.of("box-statistics", depends_on)
-
-
 def target_offsets(
     candidates: Candidates, chosen: NDArray[np.int64], coding: BoxCoding = "inclusive"
 ) -> NDArray[np.float32]:
     """Offsets (C, 4), not normalised, from the chosen candidates to their objects."""
+    import torch
+
     boxes, matched = candidates.boxes[chosen], candidates.matched[chosen]
     return encode_boxes(torch.from_numpy(boxes), torch.from_numpy(matched), coding).numpy()
 

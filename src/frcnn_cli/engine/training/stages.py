@@ -5,13 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
-from torch import nn
-
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.losses import LossWeights
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.settings import Schedule, TrainSettings
+from frcnn_cli.engine.settings import TrainSettings
 
 # The layers that a stage trains: all, all but the box layer, or only the box layer.
 Trained = Literal["all", "all but boxes", "boxes"]
@@ -58,36 +55,6 @@ def set_trainable(model: FastRCNN, stage: Stage, settings: TrainSettings) -> Non
         parameter.requires_grad_(is_trained and is_used)
 
 
-# OICR's refined classifiers learn faster, as in the authors' implementation: at first, their
-# weighted losses are small, and they follow WSDDN's scores, which change.
-_REFINED_RATE = 10.0
-
-
-def make_optimizer(model: FastRCNN, schedule: Schedule) -> torch.optim.Optimizer:
-    """The schedule's optimizer.
-
-    Biases learn twice as fast and do not decay, as in the first implementation. Feature layers
-    with ImageNet weights learn at the backbone's own rate, and OICR's refined classifiers at
-    _REFINED_RATE.
-    """
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            is_bias = name.endswith("bias")
-            rate = _rate_factor(model, name) * (2.0 if is_bias else 1.0)
-            decay = 0.0 if is_bias else schedule.weight_decay
-            groups.setdefault((rate, decay), []).append(parameter)
-    grouped = [
-        {"params": parameters, "rate_factor": rate, "weight_decay": decay}
-        for (rate, decay), parameters in groups.items()
-    ]
-    # Fused: one pass over memory for gradient, momentum, decay and update.
-    rate, momentum = schedule.learning_rate, schedule.momentum
-    if schedule.optimizer == "adamw":
-        return torch.optim.AdamW(grouped, lr=rate, betas=(momentum, 0.999), fused=True)
-    return torch.optim.SGD(grouped, lr=rate, momentum=momentum, fused=True)
-
-
 def _fixed_features(model: FastRCNN, settings: TrainSettings) -> tuple[str, ...]:
     """Names of the feature layers' parameters that no stage trains.
 
@@ -104,14 +71,3 @@ def _fixed_features(model: FastRCNN, settings: TrainSettings) -> tuple[str, ...]
         early = backbone.frozen if model.architecture.pretrained else ()
         fixed = tuple(name for name in names if name.startswith(early))
     return tuple(f"features.{name}" for name in fixed)
-
-
-def _rate_factor(model: FastRCNN, name: str) -> float:
-    if name.startswith("weak.refined."):
-        return _REFINED_RATE
-    backbone = find_backbone(model.architecture.backbone)
-    layer = name.removeprefix("features.")
-    is_new = layer == name or layer.startswith(backbone.new_layers)
-    if is_new or not model.architecture.pretrained:
-        return 1.0
-    return backbone.pretrained_rate

@@ -138,7 +138,7 @@ def _resume(
                 write_setting(folder, experiment)
             reporter.note(f"{folder} has no checkpoint yet: starting from the first iteration")
             return _train(experiment, data, folder, options, reporter)
-        run = prepare_run(experiment, data, folder, options, reporter)
+        run = prepare_run(experiment, data, folder, options, reporter, is_new=False)
         _check_proposals(stored, run)
         run = _with_first_fingerprint(stored, run)
         if options.team.is_first and experiment != stored.experiment:
@@ -160,18 +160,18 @@ def _train(
     from frcnn_cli.engine.training.loop import train
 
     # Before the proposals, which can take long, so that errors in the weights appear at once.
-    model = initial_model(experiment, data.classes)
+    model = initial_model(experiment, data.classes, reporter)
     note_start(experiment, data, reporter)
     # Weights may require other preprocessing than the backbone's default.
     experiment = replace(experiment, preprocessing=model.architecture.preprocessing)
     options.on_setting(experiment)
-    run = prepare_run(experiment, data, folder, options, reporter)
+    run = prepare_run(experiment, data, folder, options, reporter, is_new=True)
     run = replace(run, origin=origin_from(experiment.init, run.origin))
-    team, file = options.team, experiment.proposals.file
+    team, given = options.team, experiment.proposals.given
     if run.settings.is_weak and team.is_first:
         act_on(without_proposals(run.dataset, run.proposals), True, reporter)
-    elif file and team.is_first:
-        warn_of_low_recall(run.dataset, run.proposals, file, reporter)
+    elif given and team.is_first:
+        warn_of_low_recall(run.dataset, run.proposals, given, reporter)
     processes = "" if team.world == 1 else f" in {counted(team.world, 'process', 'processes')}"
     reporter.note(
         f"Training {experiment.backbone} on {counted(len(run.dataset), 'image')} of "

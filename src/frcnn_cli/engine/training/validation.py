@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from frcnn_cli.engine.detection.dataset import detect_dataset
+from frcnn_cli.engine.detection.dataset import detect_dataset, readable_images
 from frcnn_cli.engine.detection.images import gather_results
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
@@ -17,9 +17,9 @@ from frcnn_cli.engine.training.metrics import EVALUATIONS_FILE, appended_lines
 from frcnn_cli.engine.training.run import Run, Validation
 
 
-def validation_is_due(run: Run, progress: Progress) -> bool:
-    """Whether to score the model after this iteration: every settings.eval_every, and the last."""
-    every, done = run.settings.eval_every, progress.iteration
+def validation_is_due(run: Run, done: int) -> bool:
+    """Whether to score the model after `done` iterations: every settings.eval_every, and all."""
+    every = run.settings.eval_every
     return every > 0 and (done % every == 0 or done == run.settings.iterations)
 
 
@@ -40,7 +40,8 @@ def validate_and_save_best(model: FastRCNN, run: Run, progress: Progress) -> tup
             with resumable_after_failure(run.folder):
                 origin = run.description() | {"iteration": done, "val_map": score}
                 save_model(model, run.folder / BEST_FILE, origin)
-    return score, replace(progress, best=score) if is_best else progress
+    best = score if is_best else progress.best
+    return score, replace(progress, best=best, awaits_validation=False)
 
 
 def validate(model: FastRCNN, validation: Validation, team: Team = ALONE) -> float:
@@ -48,11 +49,11 @@ def validate(model: FastRCNN, validation: Validation, team: Team = ALONE) -> flo
 
     A copy prepared for detection is scored, so that the model itself is unchanged and stays in
     training mode. Each process of the team runs on its part of the images and returns the score
-    of all images.
+    of all images that can be read. Raises InputError if there is none.
     """
     precision: Precision = "bfloat16" if validation.settings.precision == "bfloat16" else "float32"
     prepared, whole = prepare_model(model, precision), validation.dataset
     part = replace(whole, images=team.part(whole.images))
     of_part = detect_dataset(prepared, part, validation.proposals, validation.settings)
     found = gather_results(team, of_part, [image.image_id for image in whole.images]).found
-    return evaluate_voc(whole, found).map_11point or 0.0
+    return evaluate_voc(readable_images(whole, [found]), found).map_11point or 0.0

@@ -104,17 +104,6 @@ _WORKER = "dataloader worker"
 
 
 @contextmanager
-def memory_names(path: Path) -> Iterator[None]:
-    """If the block runs out of memory, raise MemoryError with the path in its message."""
-    try:
-        yield
-    except Exception as error:
-        if not ran_out_of_memory(error):
-            raise
-        raise MemoryError(f"{path}: {reason(error)}") from error
-
-
-@contextmanager
 def memory_explained(
     settings: TrainSettings,
     preprocessing: Preprocessing,

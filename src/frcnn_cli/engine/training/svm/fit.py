@@ -15,12 +15,13 @@ import torch
 from numpy.typing import NDArray
 
 from frcnn_cli.engine.boxes import best_overlaps
+from frcnn_cli.engine.distributed.streams import to_device
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.network.transforms import batch_images, batch_rois, image_tensor
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_cli.engine.seeds import generator_for
 from frcnn_cli.engine.settings import TrainSettings
-from frcnn_cli.engine.training.linear_svm import HardNegatives, LinearSvm
+from frcnn_cli.engine.training.svm.linear_svm import HardNegatives, LinearSvm
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import read_image
@@ -114,8 +115,8 @@ def _fc7(model: FastRCNN, image: Image, boxes: NDArray[np.float32]) -> NDArray[n
     """fc7's outputs (R, D) for boxes (R, 4) of an image, as at test time."""
     device = model.offset_means.device
     tensor, factor = image_tensor(image, model.architecture.preprocessing)
-    feature_map = model.features(batch_images([tensor]).to(device))
-    rois = batch_rois([boxes], [factor]).to(device)
+    feature_map = model.features(to_device(batch_images([tensor]), device))
+    rois = to_device(batch_rois([boxes], [factor]), device)
     parts = [
         model.fc7_of(model.pool(feature_map, part)) for part in torch.split(rois, _ROIS_AT_ONCE)
     ]
