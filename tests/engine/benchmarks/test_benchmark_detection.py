@@ -11,11 +11,14 @@ from folders import write_voc
 from torch import nn
 
 from frcnn_cli.cli import cli
+from frcnn_cli.engine.benchmarks import detect as detect_module
 from frcnn_cli.engine.benchmarks.baselines import BaselineDetector, BaselineNetwork
+from frcnn_cli.engine.benchmarks.cases import DETECTION_CASES
 from frcnn_cli.engine.benchmarks.detect import sample_images
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.stage_times import STAGES, StageClock
 from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.reporter import SILENT
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.sources.dense import DenseBoxes
@@ -105,3 +108,16 @@ def test_the_command_writes_its_cases(tmp_path: Path) -> None:
         assert sum(shares) == pytest.approx(1)
         assert min(shares) > 0
     assert CliRunner().invoke(cli, ["bench", "detect", "--cases", "vgg"]).exit_code == 2
+    assert json.loads(path.read_text())["pipelines"] == []  # the CPU has no other work to wait for
+
+
+def test_the_pipelines_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run on the CPU: given proposals are searched before the time begins."""
+    monkeypatch.setattr(detect_module, "PIPELINE_IMAGES", 2)
+    monkeypatch.setattr(detect_module, "usable_cores", lambda: 3)
+    cases = [case for case in DETECTION_CASES if case.name in ("lite-given", "lite-made")]
+    found = detect_module._pipelines(cases, torch.device("cpu"), SILENT)
+    expected = [(case, workers) for case in ("lite-given", "lite-made") for workers in (1, 2, 3)]
+    assert [(times.name, times.workers) for times in found] == expected
+    assert all(times.images == 2 for times in found)
+    assert min(times.search_s for times in found[3:]) > 1e-3

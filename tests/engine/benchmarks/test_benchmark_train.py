@@ -12,9 +12,10 @@ from frcnn_cli.engine.benchmarks.baselines import PlainTraining
 from frcnn_cli.engine.benchmarks.cases import STEP_OPTIONS, TrainingCase
 from frcnn_cli.engine.benchmarks.train import benchmark_step_options, benchmark_training
 from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.creation import create_model
 from frcnn_cli.engine.network.layers.depthwise import DepthwiseConv2d
 from frcnn_cli.engine.network.layers.relu6 import InPlaceReLU6
-from frcnn_cli.engine.network.model import FastRCNN, create_model
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_cli.engine.training.run import Run

@@ -80,8 +80,9 @@ def test_every_case_sees_the_same_video(
     monkeypatch.setattr(video, "open_model", lambda *_, **__: loaded)
     cases = [VideoCase("a", "selective-search"), VideoCase("b", "tracked", 64, max_proposals=5)]
     assert not small_model.architecture.selects_rois  # max_proposals is ignored then
-    found = video.benchmark_video("made", cases=cases, clips=2, frames=3)
-    assert (found.frames, [each.case for each in found.results]) == (6, cases)
+    # Enough frames that those proposed ahead, before the time starts, do not matter.
+    found = video.benchmark_video("made", cases=cases, clips=2, frames=12)
+    assert (found.frames, [each.case for each in found.results]) == (24, cases)
     for each in found.results:
         assert 0 < each.proposals_s < each.processor_s
         assert each.elapsed_s > 0

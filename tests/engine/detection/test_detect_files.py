@@ -1,9 +1,7 @@
-"""Detection in many images: prefetching, and a journal to resume from."""
+"""Detection in many images, with a journal to resume from."""
 
 import subprocess
 import sys
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +11,6 @@ import pytest
 import frcnn_cli.engine.detection.images as detect_files_module
 from frcnn_cli.engine.detection.images import detect_files
 from frcnn_cli.engine.detection.journal import Journal
-from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.proposals.source_calls import SourceCalls
 from frcnn_cli.engine.records import Detections
@@ -42,51 +39,6 @@ def files(tmp_path: Path) -> list[tuple[str, str | Path]]:
         pixels = np.random.default_rng(index).integers(0, 256, (48, 64, 3), np.uint8)
         PIL.Image.fromarray(pixels).save(tmp_path / f"{index}.png")
     return [(str(index), tmp_path / f"{index}.png") for index in range(5)]
-
-
-def test_prefetch_keeps_the_order_and_limits_the_items_ahead() -> None:
-    started: list[int] = []
-
-    def slow_when_even(item: int) -> int:
-        started.append(item)
-        time.sleep(0.02 * (item % 2 == 0))
-        return item * item
-
-    results = prefetch(slow_when_even, range(20), threads=3)
-    assert next(results) == 0
-    time.sleep(0.1)
-    assert sorted(started) == [0, 1, 2, 3]
-    assert list(results) == [item * item for item in range(1, 20)]
-
-
-def test_prefetch_computes_while_the_caller_works() -> None:
-    reached = threading.Event()
-
-    def function(item: int) -> int:
-        if item == 1:
-            reached.set()
-        return item
-
-    results = prefetch(function, [0, 1], threads=1)
-    next(results)
-    assert reached.wait(5), "nothing was computed in the background"
-
-
-def test_prefetch_raises_in_place_of_the_result_and_ends_its_threads() -> None:
-    workers: set[threading.Thread] = set()
-
-    def divide(item: int) -> int:
-        workers.add(threading.current_thread())
-        return 1 // item
-
-    results = prefetch(divide, [1, 0, 1], threads=2)
-    assert next(results) == 1
-    with pytest.raises(ZeroDivisionError):
-        next(results)
-    for worker in workers:
-        worker.join(20)
-    assert workers
-    assert not any(worker.is_alive() for worker in workers)
 
 
 def test_journal_returns_stored_detections(tmp_path: Path) -> None:
@@ -245,6 +197,20 @@ def test_bad_image_and_failing_source_do_not_stop_the_others(
     assert [result.found is None for result in results] == [False, True, False, True, False]
     assert "1.png" in str(results[1].error)
     assert "an error in the source" in str(results[3].error)
+
+
+def test_a_fault_of_the_program_is_not_a_failed_image(
+    small_model: FastRCNN,
+    files: list[tuple[str, str | Path]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def detect(*_: object) -> Detections:
+        return Detections(np.zeros((2, 4), np.float32), np.zeros(3, np.float32))
+
+    monkeypatch.setattr(detect_files_module, "detect_reduced", detect)
+    dense = SourceCalls(DenseBoxes(step=0.5))
+    with pytest.raises(ValueError, match="the array scores has shape"):
+        list(detect_files(small_model, files, dense, SETTINGS))
 
 
 def test_stored_images_are_not_detected_again(

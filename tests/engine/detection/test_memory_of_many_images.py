@@ -50,8 +50,10 @@ collect_results(detect_files(prepare_model(model, "float32"), files, source, set
 FRAGMENTS = """
 import sys
 import numpy as np
+import torch
 from pathlib import Path
 from frcnn_cli.engine.detection.images import collect_results, process_files
+from frcnn_cli.engine.distributed.streams import Streams
 from frcnn_proposals.base import Proposals
 
 folder, *marks = Path(sys.argv[1]), *map(int, sys.argv[2:])
@@ -72,7 +74,9 @@ def finish(_):
 files = [(f"{n:05d}", path) for n in range(marks[-1])]
 nothing = Proposals(np.zeros((0, 4), np.float32))
 if sys.argv[0] != "rows":
-    collect_results(process_files(compute, files, lambda *_: nothing), finish)
+    streams = Streams(torch.device("cpu"))
+    store = lambda image_id, values: values
+    collect_results(process_files(compute, store, files, lambda *_: nothing, streams), finish)
 """
 
 # The same for rows, from which `--parts` is written.
@@ -80,7 +84,7 @@ FRAGMENTS_OF_ROWS = f"""
 import sys
 sys.argv[0] = "rows"
 {FRAGMENTS}
-from frcnn_cli.api.columns import map_items
+from frcnn_cli.engine.detection.rows import map_items
 from frcnn_cli.engine.parts.rows import Item
 
 def boxes_of(image_id):

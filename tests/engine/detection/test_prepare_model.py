@@ -15,7 +15,8 @@ from frcnn_cli.engine.detection.prepare import (
     can_transform,
     prepare_model,
 )
-from frcnn_cli.engine.network.model import FastRCNN, with_ranks
+from frcnn_cli.engine.network.creation import with_ranks
+from frcnn_cli.engine.network.model import FastRCNN
 
 ROIS = torch.tensor(
     np.concatenate(

@@ -53,7 +53,9 @@ def test_memory_of_writing_does_not_grow_with_the_images(name: str, tmp_path: Pa
         return used
 
     peak(10)  # imports
-    assert (peak(220) - peak(20)) / 200 < 1000  # bytes per image of 100 detections
+    # The least of three: the trace counts every thread, and one of an earlier test may still end.
+    growth = min(peak(220) - peak(20) for _ in range(3))
+    assert growth / 200 < 1000  # bytes per image of 100 detections
 
 
 @pytest.mark.parametrize("images", [0, 1, 2, 12])

@@ -9,7 +9,8 @@ from pathlib import Path
 PROGRAM = """
 import signal
 from multiprocessing import get_context
-from frcnn_cli.engine.distributed.interrupt import STOP_SIGNALS, stop_signals_blocked
+from frcnn_cli.engine.distributed.interrupt import stop_signals_blocked
+from frcnn_cli.engine.distributed.signals import STOP_SIGNALS
 
 def report(end):
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, ())

@@ -9,7 +9,10 @@ from datetime import timedelta
 import pytest
 import torch.distributed as dist
 
-from frcnn_cli.engine.distributed.connect import attempt_store
+from frcnn_cli.engine.distributed import connect
+from frcnn_cli.engine.distributed.connect import attempt_store, connected
+from frcnn_cli.engine.distributed.team import Team
+from frcnn_proposals.errors import InputError
 
 PATIENCE = timedelta(seconds=20)
 
@@ -52,3 +55,34 @@ def test_the_question_of_a_dead_process_does_not_count_as_a_process(agent: dist.
     stores = attempt((0, 2, 1))
     stores[0].set("address of 0", b"here")
     assert stores[1].get("address of 0") == stores[2].get("address of 0") == b"here"
+
+
+class DeadStore:
+    """The store of a process that has died."""
+
+    def add(self, key: str, count: int) -> int:
+        raise dist.DistNetworkError("Failed to recv, got 0 bytes")
+
+
+def dead_store(*_: object) -> dist.Store:
+    raise dist.DistNetworkError("Failed to recv, got 0 bytes")
+
+
+def fail() -> None:
+    with connected(Team(1, 2)):
+        raise InputError("x.jpg: cannot be read")
+
+
+def test_an_error_is_raised_after_the_store_has_died(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "attempt_store", lambda *_: DeadStore())
+    for name in ("init_process_group", "destroy_process_group"):
+        monkeypatch.setattr(dist, name, lambda *_, **__: None)
+    with pytest.raises(InputError, match=r"x\.jpg: cannot be read"):
+        fail()
+
+
+def test_a_death_before_all_have_joined_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connect, "attempt_store", dead_store)
+    monkeypatch.setattr(dist, "destroy_process_group", lambda: None)
+    with pytest.raises(InputError, match="Another process has died"):
+        fail()

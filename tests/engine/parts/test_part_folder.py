@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -13,13 +14,15 @@ import pytest
 from numbered_parts import ABOUT, ITEMS, Numbers, OneOfTeam, equal, names, opened, row_of
 from reporters import RecordingReporter
 
-from frcnn_cli.engine.parts.files import read_part, write_part
-from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, Part, part_files
+from frcnn_cli.engine.distributed.shard import Shard
+from frcnn_cli.engine.parts.folder import Part
 from frcnn_cli.engine.parts.ray_cluster import _to_row, _Writer
-from frcnn_cli.engine.parts.rows import Item, Row
+from frcnn_cli.engine.parts.rows import Item
 from frcnn_cli.engine.parts.run import write_parts
-from frcnn_cli.engine.parts.shard import Shard
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.formats.parts.about import ABOUT_FILE, About, part_files
+from frcnn_proposals.formats.parts.files import read_errors, read_part, write_part
+from frcnn_proposals.formats.parts.row import Row
 
 
 @pytest.fixture(params=["jsonl", "parquet"])
@@ -48,6 +51,7 @@ def test_an_image_that_fails_in_a_folder_that_is_not_utf8(kind: str, tmp_path: P
     path = os.fsdecode(b"photos\xff/a.jpg")
     write_part(tmp_path / f"a.{kind}", [Row("a", error=f"{path}: cannot be read"), row_of("i2")])
     found = read_part(tmp_path / f"a.{kind}")
+    assert read_errors(tmp_path / f"a.{kind}") == [found[0].error]
     assert found[0].error == "photos\\udcff/a.jpg: cannot be read"
     assert equal(found[1], row_of("i2"))
 
@@ -77,11 +81,23 @@ def test_a_damaged_part_is_named(content: bytes, kind: str, tmp_path: Path) -> N
     if content or kind == "parquet":
         with pytest.raises(InputError, match=rf"a\.{kind}: is not a readable part"):
             read_part(path)
+        with pytest.raises(InputError, match=rf"a\.{kind}: is not a readable part"):
+            read_errors(path)
     write_part(tmp_path / f"b.{kind}", [row_of("i1"), row_of("i2")])
     whole = (tmp_path / f"b.{kind}").read_bytes()
     path.write_bytes(whole[: len(whole) - 9])
     with pytest.raises(InputError, match="not a readable part"):
         read_part(path)
+
+
+def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(InputError, match=r"parts\.json: cannot be written \(No space left"):
+        opened(tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
 
 
 def test_finished_parts_are_skipped_by_any_number_of_processes(kind: str, tmp_path: Path) -> None:
@@ -100,7 +116,9 @@ def test_finished_parts_are_skipped_by_any_number_of_processes(kind: str, tmp_pa
     assert [path.name for path in part_files(tmp_path / "out")] == names(folder)
     rows = [row for path in part_files(tmp_path / "out") for row in read_part(path)]
     assert all(map(equal, rows, [row_of(item.name) for item in ITEMS]))
-    assert write_parts(function, folder, "").written == 0
+    again = write_parts(function, folder, "")
+    assert (again.written, again.reused, again.images) == (0, 3, 0)
+    assert (again.failed, again.messages) == (1, ("i6: too bad",))
 
 
 def test_ctrl_c_keeps_finished_parts(tmp_path: Path) -> None:
@@ -132,6 +150,14 @@ def test_paths_and_notices_are_those_that_ray_sends(tmp_path: Path) -> None:
     counts = _Writer(Records(), str(tmp_path), os.getcwd(), 3)({**row, "name": "a.jsonl"})
     assert seen == [Item("a", path)]
     assert json.loads(counts["notices"]) == [[["box was", "boxes were"], 2]]
+
+
+def test_errors_of_a_part_whose_worker_was_lost_afterwards(tmp_path: Path) -> None:
+    folder = opened(tmp_path)
+    write_parts(Numbers(), folder, "")
+    row = _to_row(folder.parts[2])
+    counts = _Writer(Numbers(), str(tmp_path), os.getcwd(), 1)(row)
+    assert (counts["images"], json.loads(counts["errors"])) == (1, ["i6: too bad"])
 
 
 def test_shards_share_a_folder(tmp_path: Path) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 import pytest
 from numbered_parts import ITEMS, Numbers, OneOfTeam, equal, names, opened, row_of
 
-from frcnn_cli.engine.parts.files import read_part
-from frcnn_cli.engine.parts.folder import part_files
+from frcnn_cli.engine.parts.result import PartsResult
 from frcnn_cli.engine.parts.rows import Item
-from frcnn_cli.engine.parts.run import PartsResult, write_parts
+from frcnn_cli.engine.parts.run import write_parts
+from frcnn_proposals.formats.parts.about import part_files
+from frcnn_proposals.formats.parts.files import read_part
 
 
 def test_missing_parts_are_divided_evenly(tmp_path: Path) -> None:
@@ -86,5 +87,4 @@ def test_killed_while_it_writes(left: int, tmp_path: Path) -> None:
     result = write_parts(function, opened(tmp_path / "out"), "")
     assert (result.written, result.reused) == (3 - len(written), len(written))
     assert not set(function.seen) & {row.image_id for row in rows}
-    left_over = [path.name for path in (tmp_path / "out").iterdir() if path.suffix == ".partial"]
-    assert all("parts.json" in name for name in left_over)
+    assert not [path for path in (tmp_path / "out").iterdir() if path.suffix == ".partial"]

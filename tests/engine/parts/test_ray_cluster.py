@@ -16,11 +16,13 @@ import torch
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.parts.folder import About, open_folder, part_files
+from frcnn_cli.engine.parts.folder import open_folder
 from frcnn_cli.engine.parts.ray_cluster import _causes_raised, write_parts_on_ray
-from frcnn_cli.engine.parts.rows import Item, Row
+from frcnn_cli.engine.parts.rows import Item
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats.parts.about import About, part_files
+from frcnn_proposals.formats.parts.row import Row
 
 ray = pytest.importorskip("ray")
 psutil = pytest.importorskip("psutil")

@@ -82,9 +82,9 @@ class BaselineDetector:
         ordered, order = torch.cat(best_scores).sort(descending=True)
         order = order[: settings.top_k]
         return Detections(
-            torch.cat(best_boxes)[order].numpy(),
-            ordered[: settings.top_k].numpy(),
-            torch.cat(best_labels)[order].numpy(),
+            torch.cat(best_boxes)[order].cpu().numpy(),
+            ordered[: settings.top_k].cpu().numpy(),
+            torch.cat(best_labels)[order.cpu()].numpy(),
         )
 
     @torch.inference_mode()
@@ -92,11 +92,12 @@ class BaselineDetector:
         """Probabilities (R, K + 1) and boxes (R, K, 4), clipped, in original pixels."""
         architecture = self.model.architecture
         tensor, factor = image_tensor(image, architecture.preprocessing)
-        outputs = self.network(
-            batch_images([tensor]).contiguous(), batch_rois([proposals.boxes], [factor])
-        )
+        images, rois = batch_images([tensor]).contiguous(), batch_rois([proposals.boxes], [factor])
+        device = self.model.offset_means.device
+        outputs = self.network(images.to(device), rois.to(device))
         offsets = self.model.denormalise(outputs.offsets)
-        boxes = decode_boxes(torch.from_numpy(proposals.boxes), offsets, architecture.box_coding)
+        given = torch.from_numpy(proposals.boxes).to(device)
+        boxes = decode_boxes(given, offsets, architecture.box_coding)
         return torch.softmax(outputs.logits, dim=1), clip_boxes(boxes, *image.shape[:2])
 
 

@@ -15,7 +15,8 @@ from frcnn_cli.engine.benchmarks.measuring import BenchmarkResult
 from frcnn_cli.engine.compression.costs import Cost, report_costs
 from frcnn_cli.engine.compression.svd import decompose
 from frcnn_cli.engine.network.backbones.base import Backbone
-from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
+from frcnn_cli.engine.network.creation import create_model, with_ranks
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import SILENT, Reporter
 
 # As many as VOC has: the time of the layers after fc7 and of suppression depends on them.

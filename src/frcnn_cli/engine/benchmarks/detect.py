@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,14 +17,19 @@ from torch import nn
 
 from frcnn_cli.engine.benchmarks.baselines import BaselineDetector
 from frcnn_cli.engine.benchmarks.cases import DETECTION_CASES, DetectionCase
+from frcnn_cli.engine.benchmarks.pipeline import SETTINGS, Network, PipelineTimes, time_by_workers
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_cli.engine.datasets.locate import locate
 from frcnn_cli.engine.detection.image import detect_image, score_boxes
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.stage_times import STAGES, StageClock
+from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.network.backbones.find import find_backbone
-from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
-from frcnn_cli.engine.proposals.inputs import find_images
+from frcnn_cli.engine.network.creation import create_model, with_ranks
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.proposals.source_calls import SourceCalls
+from frcnn_cli.engine.records import ImageFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals, Source
@@ -33,8 +39,9 @@ from frcnn_proposals.sources.opencv import OpenCVSelectiveSearch
 from frcnn_proposals.sources.selective_search import SelectiveSearch
 
 CLASSES = tuple(f"class{index}" for index in range(20))  # as many as VOC has
-SETTINGS = DetectSettings(score_threshold=0.0)
 TOLERANCE = 1e-3
+PIPELINE_IMAGES = 200
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True)
@@ -85,31 +92,44 @@ class DetectionResult:
         }
 
 
-def sample_images(count: int) -> tuple[list[Image], bool]:
-    """Return images of voc2007, spread evenly; if it is not found, generated images.
+@contextmanager
+def sample_files(count: int) -> Iterator[tuple[list[ImageFile], bool]]:
+    """Files of voc2007, spread evenly; if it is not found, of generated images.
 
-    Also returns whether they are images of voc2007. The dataset is searched in
+    Also yields whether they are images of voc2007. The dataset is looked up in
     $FRCNN_SHARED_DATA/voc2007-subset, then, as by every command, in $FRCNN_DATA and ./data.
+    Generated images exist within the block.
     """
     shared = os.environ.get("FRCNN_SHARED_DATA")
-    try:
-        (voc,) = locate("voc2007", Path(shared) / "voc2007-subset" if shared else None)
-    except MisuseError:
-        with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            (voc,) = locate("voc2007", Path(shared) / "voc2007-subset" if shared else None)
+        except MisuseError:
             generate_dataset(Path(folder) / "shapes", images=max(count, 8), size=(500, 375))
             files = find_images([str(Path(folder) / "shapes" / "JPEGImages")])
-            return [read_image(path) for _, path in files[:count]], False
-    files = find_images([str(voc.layout.root / "JPEGImages")])
-    return [read_image(files[i * len(files) // count][1]) for i in range(count)], True
+            yield files[:count], False
+            return
+        files = find_images([str(voc.layout.root / "JPEGImages")])
+        yield [files[i * len(files) // count] for i in range(count)], True
+
+
+def sample_images(count: int) -> tuple[list[Image], bool]:
+    """The images of sample_files, and whether they are images of voc2007."""
+    with sample_files(count) as (files, photographs):
+        return [read_image(path) for _, path in files], photographs
 
 
 @dataclass(frozen=True)
 class DetectionBenchmark:
-    """Results per case. photographs: False if the images are generated. threads: of torch."""
+    """Results per case. photographs: False if the images are generated. threads: of torch.
+
+    pipelines: on a GPU, per case and number of workers; a CPU does not wait for other work.
+    """
 
     results: tuple[DetectionResult, ...]
     photographs: bool
     threads: int
+    pipelines: tuple[PipelineTimes, ...] = ()
 
     @property
     def differing(self) -> list[str]:
@@ -117,41 +137,80 @@ class DetectionBenchmark:
         return [result.case.name for result in self.results if result.equal is False]
 
     def to_json(self) -> dict[str, Any]:
-        return {"cases": [result.to_json() for result in self.results]}
+        return {
+            "cases": [result.to_json() for result in self.results],
+            "pipelines": [times.to_json() for times in self.pipelines],
+        }
 
 
 def benchmark_detection(
     cases: Sequence[DetectionCase] = DETECTION_CASES,
     count: int = 3,
     rounds: int = 3,
+    device: torch.device = CPU,
     reporter: Reporter = SILENT,
 ) -> DetectionBenchmark:
     """Time our detection and the baseline on `count` images, interleaved, `rounds` times each.
 
-    One image is run untimed first. Seconds are the mean over images of the median over rounds.
+    One image is run untimed first. Seconds are the mean over images of the median over rounds. On a
+    GPU, detection in many images is timed too, by number of workers.
     """
     images, photographs = sample_images(count)
     if not photographs:
         reporter.note("voc2007 not found: using generated images.")
     with reporter.progress("Detecting", 2 * len(cases) * count * rounds) as advance:
-        results = [_measure(case, images, rounds, partial(advance, 1, case.name)) for case in cases]
-    return DetectionBenchmark(tuple(results), photographs, torch.get_num_threads())
+        results = [
+            _measure(case, images, rounds, device, partial(advance, 1, case.name)) for case in cases
+        ]
+    pipelines = _pipelines(cases, device, reporter) if device.type == "cuda" else ()
+    return DetectionBenchmark(tuple(results), photographs, torch.get_num_threads(), pipelines)
+
+
+def _pipelines(
+    cases: Sequence[DetectionCase], device: torch.device, reporter: Reporter
+) -> tuple[PipelineTimes, ...]:
+    """Detection in PIPELINE_IMAGES images by 1, 2, 4, ... workers, and by one per core."""
+    cores, found = usable_cores(), list[PipelineTimes]()
+    workers = [*(2**power for power in range(cores.bit_length()) if 2**power < cores), cores]
+    with (
+        sample_files(PIPELINE_IMAGES) as (files, _),
+        reporter.progress("Detecting", len(cases) * len(workers)) as advance,
+    ):
+        source = SelectiveSearch("fast")
+        numbered = [(str(index), path) for index, (_, path) in enumerate(files)]
+        known = {image_id: source.propose(read_image(path)) for image_id, path in numbered}
+
+        def given(image_id: str, image: Image) -> Proposals:
+            return known[image_id]
+
+        for case in cases:
+            network = Network(prepare_model(_model(case).to(device), case.precision))
+            on_run = partial(advance, 1, case.name)
+            propose = SourceCalls(source) if case.made else given
+            found += time_by_workers(case.name, network, numbered, propose, workers, on_run)
+    return tuple(found)
 
 
 def _measure(
-    case: DetectionCase, images: Sequence[Image], rounds: int, on_run: Callable[[], None]
+    case: DetectionCase,
+    images: Sequence[Image],
+    rounds: int,
+    device: torch.device,
+    on_run: Callable[[], None],
 ) -> DetectionResult:
-    model = _model(case)
+    model = _model(case).to(device)
     prepared, baseline = prepare_model(model, case.precision), BaselineDetector(model)
     our_source, their_source = SelectiveSearch("fast"), OpenCVSelectiveSearch("fast")
     all_proposals = [our_source.propose(image).top(SETTINGS.proposals) for image in images]
-    scores, boxes = score_boxes(prepared, images[0], all_proposals[0])
-    their_scores, their_boxes = baseline.score_boxes(images[0], all_proposals[0])
+    # A GPU rounds the inputs of convolutions to TF32, which is too coarse for a comparison.
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        scores, boxes = score_boxes(prepared, images[0], all_proposals[0])
+        their_scores, their_boxes = baseline.score_boxes(images[0], all_proposals[0])
     ours, theirs = [], []
     for image, proposals in zip(images, all_proposals, strict=True):
         given = None if case.made else proposals
-        run_ours = partial(_run, image, given, our_source, prepared)
-        run_theirs = partial(_run, image, given, their_source, baseline.network)
+        run_ours = partial(_run, image, given, our_source, prepared, device)
+        run_theirs = partial(_run, image, given, their_source, baseline.network, device)
         our_runs, their_runs = [], []
         for _ in range(rounds):
             our_runs.append(run_ours(partial(detect_image, prepared)))
@@ -177,10 +236,11 @@ def _run(
     proposals: Proposals | None,
     source: Source,
     network: Any,
+    device: torch.device,
     detect: Callable[[Image, Proposals, DetectSettings], object],
 ) -> dict[str, float]:
     """Seconds of each stage of one detection; computes the proposals by `source` if None."""
-    clock = StageClock()
+    clock = StageClock(device)
     if proposals is None:
         with clock.stage("proposals"):
             proposals = source.propose(image)

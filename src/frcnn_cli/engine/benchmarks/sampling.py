@@ -16,8 +16,9 @@ from frcnn_cli.engine.benchmarks.measuring import BenchmarkResult, peak_growth
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.network.backbones.find import find_backbone
+from frcnn_cli.engine.network.creation import create_model
 from frcnn_cli.engine.network.losses import multi_task_loss
-from frcnn_cli.engine.network.model import FastRCNN, create_model
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import Sampling, TrainSettings

@@ -23,15 +23,17 @@ from frcnn_cli.engine.models.initial import with_weak_head
 from frcnn_cli.engine.models.presets import WEAK_PROPOSALS, base_experiment
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.compile import compile_features
+from frcnn_cli.engine.network.creation import create_model
 from frcnn_cli.engine.network.layers.dropout import RowDropout
 from frcnn_cli.engine.network.losses import multi_task_loss
-from frcnn_cli.engine.network.model import FastRCNN, create_model
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import Classifier, TrainSettings
 from frcnn_cli.engine.settings.weak import WEAK
 from frcnn_cli.engine.training.minibatches import Minibatch, Minibatches, minibatch_stream
+from frcnn_cli.engine.training.optimizer import make_optimizer
 from frcnn_cli.engine.training.run import Run
-from frcnn_cli.engine.training.stages import make_optimizer, set_trainable, stages
+from frcnn_cli.engine.training.stages import set_trainable, stages
 from frcnn_cli.engine.training.step import train_step
 from frcnn_cli.engine.training.weak.labels import without_boxes
 

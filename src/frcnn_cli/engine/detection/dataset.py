@@ -22,7 +22,7 @@ from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.parts.rows import Item, Row
+from frcnn_cli.engine.parts.rows import Item
 from frcnn_cli.engine.proposals.cache import cache_explained, cache_folder
 from frcnn_cli.engine.proposals.for_dataset import (
     DatasetProposals,
@@ -36,6 +36,7 @@ from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats.parts.row import Row
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,21 @@ class DatasetRows:
             found = result.found
             yield Row(result.image_id, found.boxes, found.scores, found.labels)
 
-    def warn(self, reporter: Reporter) -> None:
-        """Report images that differ from their annotations or proposals, and clipped boxes."""
-        findings = file_findings(self._propose.dataset, self._propose.given or {}, self.files)
+    def warn(self, team: Team, reporter: Reporter) -> None:
+        """Report images that differ from their annotations or proposals, and clipped boxes.
+
+        The first process reports those of all processes of the team.
+        """
+        files = {
+            image_id: file for own in team.gather(self.files) for image_id, file in own.items()
+        }
+        clipped = sum(team.gather(self.clipped))
+        if not team.is_first:
+            return
+        findings = file_findings(self._propose.dataset, self._propose.given or {}, files)
         act_on(findings, True, reporter)
-        if self.clipped and self._propose.provenance is not None:
-            reporter.warn(clipped_message(self._propose.provenance.source, self.clipped))
+        if clipped and self._propose.provenance is not None:
+            reporter.warn(clipped_message(self._propose.provenance.source, clipped))
 
 
 def readable_images(dataset: Dataset, detections: Sequence[Mapping[str, Detections]]) -> Dataset:

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from frcnn_cli.engine.detection.journal import ImageJournal, Journal
-from frcnn_cli.engine.detection.prefetch import prefetch, returning_memory
 from frcnn_cli.engine.detection.reduction import detect_reduced
-from frcnn_cli.engine.distributed.devices import usable_cores
+from frcnn_cli.engine.distributed.streams import Streams
 from frcnn_cli.engine.distributed.team import Team
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.proposals.source_calls import Propose
-from frcnn_cli.engine.records import Detections, ReadFile
+from frcnn_cli.engine.records import Detections, ImageFile, ReadFile
 from frcnn_cli.engine.settings import DetectSettings
 from frcnn_proposals.base import Image, Proposals
-from frcnn_proposals.errors import InputError
+from frcnn_proposals.errors import InputError, InvalidValueError
 from frcnn_proposals.images import (
     MAX_PIXELS,
     ReducedImage,
@@ -30,11 +28,11 @@ from frcnn_proposals.images import (
     unreduced,
 )
 from frcnn_proposals.sources.call import failure_message
-from frcnn_proposals.wording import counted
 
 Value = TypeVar("Value")
+Computed = TypeVar("Computed")
 # A function from image id, image and proposals (in its pixels) to the result for this image.
-Compute = Callable[[str, ReducedImage, Proposals], Value]
+Compute = Callable[[str, ReducedImage, Proposals], Computed]
 
 
 @dataclass(frozen=True)
@@ -108,13 +106,6 @@ def gather_results(
     return ImageResults(found, failures, files, sum(part.clipped for part in parts))
 
 
-def raise_failures(failures: Sequence[str]) -> None:
-    """Raise InputError with the first messages, if there are any."""
-    if failures:
-        more = [f"{counted(len(failures), 'image')} failed in total."] if failures[3:] else []
-        raise InputError("\n".join([*failures[: 3 - len(more)], *more]))
-
-
 def detect_files(
     model: FastRCNN,
     files: Iterable[ImageFile],
@@ -129,43 +120,67 @@ def detect_files(
     def detect(_: str, image: ReducedImage, proposals: Proposals) -> Detections:
         return detect_reduced(model, image, proposals, settings)
 
-    return process_files(detect, files, propose, journal, max_pixels, reduction)
+    def store(_: str, found: Detections) -> Detections:
+        return found
+
+    streams = Streams.of(model.offset_means.device)
+    return process_files(detect, store, files, propose, streams, journal, max_pixels, reduction)
 
 
 def process_files(
-    compute: Compute[Value],
+    compute: Compute[Computed],
+    store: Callable[[str, Computed], Value],
     files: Iterable[ImageFile],
     propose: Propose,
+    streams: Streams,
     journal: ImageJournal[Value] | None = None,
     max_pixels: int = MAX_PIXELS,
     reduction: Reduction = unreduced,
+    threads: int | None = None,
 ) -> Iterator[FileResult[Value]]:
-    """The result of `compute` for each of `files` (image id, path), in their order.
+    """The result of `store` for each of `files` (image id, path), in their order.
 
-    Threads decode images and call `propose`, a few images ahead of `compute`, which this thread
-    calls. An image that fails does not stop the others. journal: results of unchanged files are
-    taken from it, new ones are added as each image finishes. Images with more than `max_pixels`
-    fail. reduction: the size at which to decode JPEG files. `propose` and `compute` then get fewer
-    pixels, and proposals are in these pixels.
+    Threads decode images and call `propose`, a few images ahead of `compute`, which is called in
+    `streams`. This thread calls `store` with what `compute` returns, one image after the other. An
+    image that fails does not stop the others. journal: results of unchanged files are taken from
+    it, new ones are added as each image finishes. Images with more than `max_pixels` fail.
+    reduction: the size at which to decode JPEG files. `propose` and `compute` then get fewer
+    pixels, and proposals are in these pixels. threads: number of threads that decode and call
+    `propose`; None is one per core.
     """
     prepare = partial(_prepare, propose, journal, max_pixels, reduction)
-    tasks = returning_memory(prefetch(prepare, files, threads=usable_cores()))
-    for task in tasks:
+
+    def computed(task: _Task[Value]) -> tuple[_Task[Value], Computed | None]:
+        if task.image is None:
+            return task, None
+        assert task.proposals is not None
+        try:
+            return task, compute(task.result.image_id, task.image, task.proposals)
+        except InvalidValueError:  # a fault of the program
+            raise
+        except InputError as error:
+            return _Task(replace(task.result, error=str(error))), None
+
+    def finished(outcome: tuple[_Task[Value], Computed | None]) -> FileResult[Value]:
+        task, values = outcome
         result = task.result
-        if task.image is not None:
-            assert task.proposals is not None
-            try:
-                found = compute(result.image_id, task.image, task.proposals)
-            except InputError as error:
-                result = replace(result, error=str(error))
-            else:
-                if journal is not None:
-                    assert result.file is not None
-                    journal.add(result.image_id, result.file.digest, found)
-                pixels = task.image.pixels if task.image.factor == 1 else None
-                clipped = task.proposals.clipped
-                result = replace(result, image=pixels, found=found, clipped=clipped)
-        yield result
+        if task.image is None or values is None:
+            return result
+        assert task.proposals is not None
+        try:
+            found = store(result.image_id, values)
+        except InvalidValueError:  # a fault of the program
+            raise
+        except InputError as error:
+            return replace(result, error=str(error))
+        if journal is not None:
+            assert result.file is not None
+            journal.add(result.image_id, result.file.digest, found)
+        pixels = task.image.pixels if task.image.factor == 1 else None
+        return replace(result, image=pixels, found=found, clipped=task.proposals.clipped)
+
+    # No variable holds an image while the next one is computed.
+    yield from map(finished, streams.pipeline(prepare, computed, files, threads))
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,11 +12,12 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from frcnn_cli.engine.detection.texts import yolo_text
-from frcnn_cli.engine.drawing.detections import annotated_image_path, draw_detections
-from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.drawing.detections import annotated_image_path, draw_detections, enlarge
+from frcnn_cli.engine.proposals.paths import is_inside
+from frcnn_cli.engine.records import Detections, ImageFile
 from frcnn_proposals.base import Image
-from frcnn_proposals.errors import InputError, reason
-from frcnn_proposals.files import write_whole
+from frcnn_proposals.errors import InputError, MisuseError, reason
+from frcnn_proposals.files import reject_same_file, write_whole
 
 
 @dataclass(frozen=True)
@@ -24,8 +25,8 @@ class DetectionOutputs:
     """Where to write detections; None writes nothing.
 
     json_path: file in COCO results format. csv_path: file with one row per detection. annotated:
-    folder for annotated images, ID.jpg. crops: folder for the pixels of the boxes,
-    CLASS/ID-N.jpg. yolo: folder for one text per image, ID.txt, and classes.txt.
+    folder for annotated images, ID.jpg; small ones are enlarged. crops: folder for the pixels of
+    the boxes, CLASS/ID-N.jpg. yolo: folder for one text per image, ID.txt, and classes.txt.
     """
 
     json_path: Path | None = None
@@ -35,16 +36,35 @@ class DetectionOutputs:
     yolo: Path | None = None
 
     @property
+    def folders(self) -> list[Path]:
+        """The folders into which files are written image by image."""
+        folders = (self.annotated, self.crops, self.yolo)
+        return [folder for folder in folders if folder is not None]
+
+    @property
     def need_pixels(self) -> bool:
         """Whether anything is written image by image."""
-        return any(folder is not None for folder in (self.annotated, self.crops, self.yolo))
+        return bool(self.folders)
+
+    def reject_inputs(self, files: Iterable[ImageFile]) -> None:
+        """Raise MisuseError for an image that an output would replace, or in the folder of crops.
+
+        A crop could replace an image there, or be read by the next run.
+        """
+        for image_id, file in files:
+            if self.annotated is not None:
+                reject_same_file(Path(file), annotated_image_path(self.annotated, image_id))
+            if self.crops is not None and is_inside(Path(file), self.crops):
+                raise MisuseError(
+                    f"{file}: is in the folder of the crops, {self.crops}. Choose another folder."
+                )
 
     def write_image(
         self, image_id: str, image: Image, detections: Detections, classes: Sequence[str]
     ) -> None:
         """Write the files of one image: all except JSON and CSV."""
         if self.annotated is not None:
-            drawn = draw_detections(image, detections, classes)
+            drawn = draw_detections(*enlarge(image, detections), classes)
             write_jpeg(annotated_image_path(self.annotated, image_id), drawn)
         if self.crops is not None:
             write_crops(self.crops, image_id, image, detections, classes)

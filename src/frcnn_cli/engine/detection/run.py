@@ -31,9 +31,8 @@ from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.proposals.image_match import source_findings
-from frcnn_cli.engine.proposals.run import ImageFile
 from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message, source_of
-from frcnn_cli.engine.records import Detections
+from frcnn_cli.engine.records import Detections, ImageFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import DetectSettings, TileSettings
 from frcnn_cli.engine.settings.options import DetectionOptions, reject_file_with_source
@@ -140,19 +139,22 @@ def detect_in_files(
     max_pixels: int = MAX_PIXELS,
     team: Team = ALONE,
     reporter: Reporter = SILENT,
+    resumable: bool = True,
 ) -> ImageDetections:
     """Detections in `files` (image id, path); each process of the team detects in its part.
 
-    outputs: what to write, by default nothing. Until the JSON file is written, finished images
-    are stored in a file next to it, so that the next call resumes an interrupted run. A file that
-    fails does not stop the others.
+    outputs: what to write, by default nothing. resumable: until the JSON file is written, store
+    finished images in a file next to it, so that the next call resumes an interrupted run. A file
+    that fails does not stop the others.
     """
     outputs = outputs or DetectionOutputs()
     loaded, json_path = detector.loaded, outputs.json_path
     propose = SourceCalls(detector.source)
     if outputs.yolo is not None:
         start_yolo_folder(outputs.yolo, [image_id for image_id, _ in files], loaded.classes)
-    journal = None if json_path is None else _journal(detector, json_path, team, reporter)
+    journal = None
+    if json_path is not None and resumable:
+        journal = _journal(detector, json_path, team, reporter)
     finished: frozenset[str] = frozenset() if journal is None else journal.finished()
     part = team.part(files, lambda file: file[0] in finished)
     note_sixteen_bit((path for _, path in files), reporter)

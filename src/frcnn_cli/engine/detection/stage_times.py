@@ -30,11 +30,12 @@ _EVERY_SCORE = DetectSettings(score_threshold=None)
 
 
 def stages_of(network: Any) -> tuple[str, ...]:
-    """NETWORK_STAGES, and the stages of a ranker and a second head if the network has them."""
+    """NETWORK_STAGES, and the stages of the parts that only some networks have."""
     ranker = ("ranker",) if getattr(network, "ranker", None) is not None else ()
+    layers = ("roi_layers",) if getattr(network, "roi_layers", None) is not None else ()
     second = getattr(network, "second", None) is not None
-    seconds = ("second.fc6", "second.fc7") if second else ()
-    return ("conv", *ranker, "roi_pooling", "fc6", "fc7", *seconds, "rest")
+    seconds = (*(f"second.{name}" for name in layers), "second.fc6", "second.fc7") if second else ()
+    return ("conv", *ranker, "roi_pooling", *layers, "fc6", "fc7", *seconds, "rest")
 
 
 class StageClock:
@@ -65,9 +66,12 @@ class StageClock:
         parts that only some networks have (`stages_of`) are measured too.
         """
         self.seconds |= dict.fromkeys(set(stages_of(network)) - set(self.seconds), 0.0)
-        parts = {"conv": network.features, "fc6": network.fc6, "fc7": network.fc7}
-        if getattr(network, "second", None) is not None:
-            parts |= {"second.fc6": network.second.fc6, "second.fc7": network.second.fc7}
+        parts = {"conv": network.features}
+        parts |= {
+            name: network.get_submodule(name)
+            for name in stages_of(network)
+            if name.endswith(("roi_layers", *_HEAD_LAYERS))
+        }
         handles = [handle for name, part in parts.items() for handle in self._hooks(name, part)]
         methods = {"pool": "roi_pooling"}
         if getattr(network, "ranker", None) is not None:
@@ -103,7 +107,7 @@ class StageTimes:
     """Seconds for one image, from its pixels to its detections.
 
     stages: conv (the feature layers), roi_pooling, fc6, fc7, and rest (the remaining time); also
-    ranker, second.fc6 and second.fc7 if the network has these parts.
+    ranker, roi_layers and those of the second head (second.fc6) if the network has these parts.
     """
 
     seconds: float

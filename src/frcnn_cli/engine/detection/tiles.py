@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.suppression import Candidates, suppress
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.parts.rows import Notice
 from frcnn_cli.engine.proposals.source_calls import Propose, SourceCalls
 from frcnn_cli.engine.records import Detections, highest
 from frcnn_cli.engine.reporter import Reporter
 from frcnn_cli.engine.settings import DetectSettings, TileSettings
 from frcnn_proposals.base import Image, Proposals, Window
+from frcnn_proposals.formats.parts.row import Notice
 from frcnn_proposals.wording import some_of
 
 # A box may be cut if it ends this close to an edge of its tile, as a share of the tile's side.

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from frcnn_cli.engine.boxes import continuous, decode_boxes
+from frcnn_cli.engine.distributed.streams import to_device
 from frcnn_cli.engine.network.layers.box_head import BoxHead, HeadOutputs
 from frcnn_cli.engine.network.layers.weak_head import weak_scores
 from frcnn_cli.engine.network.model import FastRCNN, Refined
@@ -77,9 +78,11 @@ class Maps:
 
     def objectness(self) -> Tensor:
         """The ranker's logits (S,)."""
-        return self.each(
-            self.rois, lambda features, rois: (self.model.objectness(features, rois),)
-        )[0].float()
+
+        def read(features: Tensor, rois: Tensor) -> tuple[Tensor]:
+            return (self.model.objectness(features, to_device(rois, features.device)),)
+
+        return self.each(self.rois, read)[0].float()
 
     def first(self) -> HeadOutputs:
         """Outputs of the first head; RoIs with the same window of a map share them."""
@@ -92,22 +95,22 @@ class Maps:
         )
 
     def _distinct(self, feature_map: Tensor, rois: Tensor) -> HeadOutputs:
-        distinct, index = distinct_windows(rois.cpu(), self.model.stride)
-        outputs = self.model.read(feature_map, distinct.to(rois.device))
-        index = index.to(rois.device)
+        # On the CPU, so that it does not wait until the map is computed.
+        distinct, index = distinct_windows(rois, self.model.stride)
+        outputs = self.model.read(feature_map, to_device(distinct, feature_map.device))
+        index = to_device(index, feature_map.device)
         return HeadOutputs(outputs.logits[index], outputs.offsets[index])
 
     def each(
         self, rois: Tensor, read: Callable[[Tensor, Tensor], tuple[Tensor, ...]]
     ) -> tuple[Tensor, ...]:
         """Read RoIs (S, 5) from their maps; results are in the order of the RoIs."""
-        device = self.maps[0].device
         rows = [np.flatnonzero(self.of_map == index) for index in range(len(self.maps))]
         parts = [
-            read(feature_map, rois[torch.from_numpy(of_map)].to(device))
+            read(feature_map, rois[torch.from_numpy(of_map)])
             for feature_map, of_map in zip(self.maps, rows, strict=True)
         ]
-        order = torch.from_numpy(np.argsort(np.concatenate(rows))).to(device)
+        order = to_device(torch.from_numpy(np.argsort(np.concatenate(rows))), self.maps[0].device)
         return tuple(torch.cat(values)[order] for values in zip(*parts, strict=True))
 
 
@@ -209,7 +212,7 @@ def read_maps(
         rows = torch.from_numpy(reading.rows)
         rois[rows] = batch_rois([boxes[reading.rows]], [factor])
         of_map[reading.rows], factors[rows] = len(maps), factor
-        maps.append(model.features(batch_images([tensor]).to(device, model.dtype)))
+        maps.append(model.features(to_device(batch_images([tensor]), device).to(model.dtype)))
     return Maps(model, tuple(maps), boxes, rois, of_map, factors)
 
 

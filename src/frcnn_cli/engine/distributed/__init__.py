@@ -1,1 +1,1 @@
-"""Distributed processes, and the devices that they use."""
+"""Distributed processes, the devices that they use, and the threads that keep these busy."""

@@ -45,11 +45,12 @@ def connected(team: Team, device: str = "cpu") -> Iterator[None]:
     own = own_device(team, device)
     if own.type == "cuda":
         torch.cuda.set_device(own)
-    store = attempt_store(team.rank, team.world, _PATIENCE)
     backend = "nccl" if own.type == "cuda" else "gloo"
-    dist.init_process_group(
-        backend, store=store, rank=team.rank, world_size=team.world, timeout=_PATIENCE
-    )
+    with _deaths_explained():
+        store = attempt_store(team.rank, team.world, _PATIENCE)
+        dist.init_process_group(
+            backend, store=store, rank=team.rank, world_size=team.world, timeout=_PATIENCE
+        )
     try:
         with _first_error_alone(store), _deaths_explained():
             yield
@@ -95,13 +96,25 @@ def _deaths_explained() -> Iterator[None]:
 
 @contextmanager
 def _first_error_alone(store: Store) -> Iterator[None]:
-    """Let only the first process that fails raise its error; the others exit."""
+    """Let only the first process that fails raise its error; the others exit.
+
+    If the process that holds the store has died, all of them raise their errors.
+    """
     try:
         yield
     except InputError as error:
-        if store.add("errors", 1) > 1:
+        if _count_error(store) > 1:
             raise SystemExit(error.exit_code) from error
         raise
+
+
+def _count_error(store: Store) -> int:
+    import torch.distributed as dist
+
+    try:
+        return store.add("errors", 1)
+    except dist.DistError:
+        return 1
 
 
 _PAUSE = 0.02  # seconds between two reads of the store

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import resource_tracker
-from typing import Any
 
-# Ctrl-C, a polite request, and a terminal that is closed.
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+from frcnn_cli.engine.distributed.signals import STOP_SIGNALS, handle_stop_signals
 
 
 @dataclass
@@ -19,18 +17,6 @@ class StopRequest:
     """Whether a signal requested a stop."""
 
     made: bool = False
-
-
-def handle_stop_signals(handler: Callable[[int, Any], Any]) -> dict[signal.Signals, Any]:
-    """Call `handler` for every stop signal; returns the former handlers.
-
-    Ignored signals stay ignored: by SIGHUP after `nohup`, by SIGINT in the background of a script.
-    """
-    former = {number: signal.getsignal(number) for number in STOP_SIGNALS}
-    handled = {number: old for number, old in former.items() if old is not signal.SIG_IGN}
-    for number in handled:
-        signal.signal(number, handler)
-    return handled
 
 
 @contextmanager

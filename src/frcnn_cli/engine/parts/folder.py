@@ -8,70 +8,31 @@ engine, finds the parts that another one has finished.
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 import orjson
 
-from frcnn_cli.engine.parts.files import (
+from frcnn_cli.engine.distributed.shard import Shard
+from frcnn_cli.engine.parts.rows import Item
+from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.files import check_writable, whole_file
+from frcnn_proposals.formats.parts.about import ABOUT_FILE, PART_NAME, About, part_files
+from frcnn_proposals.formats.parts.files import (
     PartFormat,
     check_format,
     damaged,
     is_complete,
+    read_errors,
     write_part,
 )
-from frcnn_cli.engine.parts.rows import Item, Row
-from frcnn_cli.engine.parts.shard import Shard
-from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import check_writable, whole_file
-from frcnn_proposals.reading import read_utf8
+from frcnn_proposals.formats.parts.row import Row
 from frcnn_proposals.wording import first_of
 
-ABOUT_FILE = "parts.json"
 DEFAULT_SIZE = 500  # images of a part
-_FORMAT = "frcnn parts 1"
-_NAME = re.compile(r"part-([0-9a-f]{8})-(\d+of\d+)-\d{6,}-[0-9a-f]{8}\.(parquet|jsonl)")
 _ANOTHER = "Choose another folder."
-
-
-@dataclass(frozen=True)
-class About:
-    """What the results of a folder are.
-
-    content: detections or proposals. classes: of the labels 1..K. identity: JSON values that the
-    results depend on.
-    """
-
-    content: str
-    identity: Mapping[str, Any]
-    classes: Sequence[str] = ()
-
-    @property
-    def digest(self) -> str:
-        return hashlib.sha256(self.to_json()).hexdigest()
-
-    def to_json(self) -> bytes:
-        """The content of the file ABOUT_FILE."""
-        values = {"format": _FORMAT, **asdict(self)}
-        return orjson.dumps(values, option=orjson.OPT_SORT_KEYS | orjson.OPT_INDENT_2) + b"\n"
-
-    @classmethod
-    def read(cls, folder: Path) -> Self:
-        """What the results in a folder are. Raises InputError for another file of this name."""
-        path = folder / ABOUT_FILE
-        try:
-            values = orjson.loads(read_utf8(path))
-            if values.pop("format") != _FORMAT:
-                raise ValueError("format")
-            return cls(
-                str(values["content"]), dict(values["identity"]), tuple(map(str, values["classes"]))
-            )
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-            raise InputError(f"{path}: does not describe parts of frcnn. {_ANOTHER}") from error
 
 
 class Part(NamedTuple):
@@ -90,6 +51,10 @@ class PartFolder:
 
     def is_finished(self, part: Part) -> bool:
         return (self.path / part.name).exists()
+
+    def errors_in(self, part: Part) -> list[str]:
+        """The messages of the images that failed in a finished part."""
+        return read_errors(self.path / part.name)
 
     def write(self, part: Part, rows: Sequence[Row]) -> None:
         """Write a part, unless another process has finished the same one meanwhile."""
@@ -140,32 +105,15 @@ def open_folder(
     folder = PartFolder(path, tuple(parts))
     _check(folder, about, format, share)
     if not (path / ABOUT_FILE).exists():
-        # Another machine may write the same file at the same time.
-        with suppress(InputError), whole_file(path / ABOUT_FILE, replaces=False) as file:
-            file.write(about.to_json())
+        try:
+            with whole_file(path / ABOUT_FILE, replaces=False) as file:
+                file.write(about.to_json())
+        except InputError:
+            # Another machine may write the same file at the same time.
+            if not (path / ABOUT_FILE).exists():
+                raise
     _check_about(path, about)
     return folder
-
-
-def parts_of(path: Path, about: About) -> list[Path]:
-    """The finished parts in a folder, in order of their names.
-
-    Raises InputError if there is none, or if one has results of something else.
-    """
-    files = part_files(path)
-    if not files:
-        raise InputError(f"{path}: contains no finished parts.")
-    for file in files:
-        if not file.name.startswith(f"part-{about.digest[:8]}-"):
-            raise InputError(f"{file}: this part is of another model, source or setting.")
-    return files
-
-
-def part_files(path: Path) -> list[Path]:
-    """The finished parts in a folder, in order of their names."""
-    if not path.is_dir():
-        return []
-    return sorted(file for file in path.iterdir() if _NAME.fullmatch(file.name))
 
 
 def _check(folder: PartFolder, about: About, format: PartFormat, share: str) -> None:
@@ -177,7 +125,7 @@ def _check(folder: PartFolder, about: About, format: PartFormat, share: str) -> 
         raise MisuseError(f"{path}: contains parts, but no {ABOUT_FILE}. {_ANOTHER}")
     planned = {part.name for part in folder.parts}
     for file in found:
-        match = _NAME.fullmatch(file.name)
+        match = PART_NAME.fullmatch(file.name)
         assert match is not None
         digest, other, suffix = match.groups()
         if digest != about.digest[:8]:

@@ -19,10 +19,11 @@ from typing import Any, NamedTuple
 
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.parts.folder import Part, PartFolder
+from frcnn_cli.engine.parts.result import PartsResult, errors_of, notices_of, unfinished
 from frcnn_cli.engine.parts.rows import Item, PicklableRowFunction
-from frcnn_cli.engine.parts.run import PartsResult, errors_of, missing_parts, notices_of
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import Error, InputError, MisuseError, reason
+from frcnn_proposals.formats.parts.row import Notice
 
 _CAUSES = 10  # nested causes of an error
 _STARTS = 3  # of a cluster on this machine: Ray gives a busy one 30 seconds
@@ -55,15 +56,14 @@ def write_parts_on_ray(
     Raises InputError if a worker is lost repeatedly, or cannot write, and if there is no GPU.
     """
     check_ray()
-    with missing_parts(folder, folder.parts, description, reporter) as (missing, advance):
-        result = PartsResult(folder.path, reused=len(folder.parts) - len(missing))
+    with unfinished(folder, folder.parts, description, reporter) as (missing, result, advance):
         if missing:
             with _cluster(address) as nodes:
                 pool = pool_for(nodes, len(missing), workers, gpus)
                 for row in _written(function, folder, missing, pool):
                     counts = json.loads(row["notices"])
                     notices = {(one, more): count for (one, more), count in counts}
-                    result = result.with_part(
+                    result = result.with_written(
                         int(row["images"]), json.loads(row["errors"]), notices
                     )
                     advance(int(row["images"]), "")
@@ -143,14 +143,17 @@ class _Writer:
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         items = zip(row["ids"], row["paths"], strict=True)
         part = Part(row["name"], tuple(Item(str(name), os.fsdecode(path)) for name, path in items))
+        notices: Mapping[Notice, int] = {}
         if self._folder.is_finished(part):  # by a worker that was lost afterwards
-            return {"images": len(part.items), "errors": "[]", "notices": "[]"}
-        rows = list(self._function.rows(part.items, self._threads))
-        self._folder.write(part, rows)
+            errors = self._folder.errors_in(part)
+        else:
+            rows = list(self._function.rows(part.items, self._threads))
+            self._folder.write(part, rows)
+            errors, notices = errors_of(rows), notices_of(rows)
         return {
-            "images": len(rows),
-            "errors": json.dumps(errors_of(rows)),
-            "notices": json.dumps([*notices_of(rows).items()]),
+            "images": len(part.items),
+            "errors": json.dumps(errors),
+            "notices": json.dumps([*notices.items()]),
         }
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -11,10 +10,9 @@ from numpy.typing import NDArray
 
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.formats.parts.row import Row
 
 Columns = Mapping[str, Sequence[Any] | NDArray[Any]]
-# What is reported once for all images, as the words after a count: of one, and of more.
-Notice = tuple[str, str]
 _IMAGES = ("image", "bytes", "path")
 
 
@@ -30,43 +28,6 @@ class Item(NamedTuple):
     def name(self) -> str:
         """The id as text."""
         return str(self.image_id)
-
-
-@dataclass(frozen=True)
-class Row:
-    """The result for an image: boxes (N, 4), scores (N,) and labels (N,), or the error.
-
-    Without labels, the boxes are proposals, which may have no scores. notices: of this image, which
-    are not stored. In `error`, bytes of a
-    path that are not UTF-8 are written as \\udcNN, which every format can store.
-    """
-
-    image_id: Any
-    boxes: NDArray[np.float32] | None = None
-    scores: NDArray[Any] | None = None
-    labels: NDArray[np.int64] | None = None
-    error: str | None = None
-    notices: Mapping[Notice, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.error is not None:
-            writable = self.error.encode(errors="backslashreplace").decode()
-            object.__setattr__(self, "error", writable)
-
-    def __len__(self) -> int:
-        """The number of boxes."""
-        return 0 if self.boxes is None else len(self.boxes)
-
-    @property
-    def values(self) -> dict[str, Any]:
-        """The row by name of column."""
-        return {
-            "id": self.image_id,
-            "boxes": self.boxes,
-            "scores": self.scores,
-            "labels": self.labels,
-            "error": self.error,
-        }
 
 
 class RowFunction(Protocol):
@@ -91,8 +52,8 @@ class PicklableRowFunction(RowFunction, Protocol):
 def items_of(batch: Columns | Any) -> list[Item]:
     """The images in a batch of columns: `id`, one of `image`, `bytes` and `path`, and `boxes`.
 
-    A data frame is a batch, too. Raises MisuseError for missing columns, or columns of different
-    lengths.
+    A data frame is a batch, too. Raises MisuseError for missing columns, columns that are not lists
+    or arrays, and columns of different lengths.
     """
     if not hasattr(batch, "keys"):  # as mappings and data frames have
         raise MisuseError(
@@ -104,8 +65,8 @@ def items_of(batch: Columns | Any) -> list[Item]:
             f"A batch has the columns id and one of {', '.join(_IMAGES)}, not "
             f"{', '.join(map(str, batch)) or 'none'}."
         )
-    ids, images = list(batch["id"]), list(batch[kind])
-    boxes = list(batch["boxes"]) if "boxes" in batch else [None] * len(ids)
+    ids, images = _column(batch, "id"), _column(batch, kind)
+    boxes = _column(batch, "boxes") if "boxes" in batch else [None] * len(ids)
     if not len(ids) == len(images) == len(boxes):
         raise MisuseError(
             f"The columns of a batch have different lengths: {len(ids)}, {len(images)} and "
@@ -115,6 +76,17 @@ def items_of(batch: Columns | Any) -> list[Item]:
         Item(image_id, _image(image), _boxes(given))
         for image_id, image, given in zip(ids, images, boxes, strict=True)
     ]
+
+
+def _column(batch: Columns | Any, name: str) -> list[Any]:
+    """The values of a column. Raises MisuseError for a single value."""
+    values = batch[name]
+    try:
+        return list(values)
+    except TypeError as error:
+        raise MisuseError(
+            f"The column {name} of a batch must be a list or an array, not {type(values).__name__}."
+        ) from error
 
 
 def columns_of(rows: Iterable[Row], labels: bool = True) -> dict[str, list[Any]]:

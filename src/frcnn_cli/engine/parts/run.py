@@ -2,100 +2,79 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import Literal
 
+from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
+from frcnn_cli.engine.distributed.shard import Shard
 from frcnn_cli.engine.distributed.team import ALONE, Team
-from frcnn_cli.engine.parts.folder import Part, PartFolder
-from frcnn_cli.engine.parts.rows import Notice, Row, RowFunction
-from frcnn_cli.engine.reporter import SILENT, Advance, Reporter
-
-_MESSAGES = 20  # of failed images, that are kept
+from frcnn_cli.engine.parts.folder import DEFAULT_SIZE, PartFolder, open_folder
+from frcnn_cli.engine.parts.ray_cluster import write_parts_on_ray
+from frcnn_cli.engine.parts.result import PartsResult, errors_of, notices_of, unfinished
+from frcnn_cli.engine.parts.rows import Item, PicklableRowFunction, RowFunction
+from frcnn_cli.engine.records import ImageFile
+from frcnn_cli.engine.reporter import SILENT, Reporter
+from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.formats.parts.about import About
+from frcnn_proposals.formats.parts.files import DEFAULT_FORMAT, PartFormat
+from frcnn_proposals.wording import counted
 
 
 @dataclass(frozen=True)
-class PartsResult:
-    """The result of a run, without the images that earlier runs have finished.
+class PartsOptions:
+    """Where to write parts, and by which engine. A format or size of None is the default."""
 
-    written, reused: number of parts. images: number of images in the written parts; failed: how
-    many of them have an error. messages: of the first ones.
-    notices: their numbers, in all images.
+    parts: Path | None = None
+    part_format: PartFormat | None = None
+    part_size: int | None = None
+    engine: Literal["local", "ray"] = "local"
+    address: str | None = None
+
+    @property
+    def format(self) -> PartFormat:
+        return self.part_format or DEFAULT_FORMAT
+
+    @property
+    def size(self) -> int:
+        return self.part_size or DEFAULT_SIZE
+
+
+def run_in_parts(
+    options: PartsOptions,
+    function: PicklableRowFunction,
+    about: About,
+    files: Sequence[ImageFile],
+    description: str,
+    shard: Shard | None = None,
+    workers: int | None = None,
+    gpus: int | None = 0,
+    team: Team = ALONE,
+    reporter: Reporter = SILENT,
+) -> PartsResult:
+    """Write the missing parts of the results of `files` (image id, path).
+
+    shard: which share of all images these are. workers, gpus: see write_parts_on_ray. The processes
+    of `team` have to be connected. Raises the errors of open_folder.
     """
-
-    path: Path
-    written: int = 0
-    reused: int = 0
-    images: int = 0
-    failed: int = 0
-    messages: tuple[str, ...] = ()
-    notices: Mapping[Notice, int] = field(default_factory=dict)
-
-    def with_others(self, results: Sequence[PartsResult]) -> PartsResult:
-        """The results of all processes as one. results: of each of them, by rank."""
-        messages = tuple(message for each in results for message in each.messages)
-        return PartsResult(
-            self.path,
-            sum(each.written for each in results),
-            sum(each.reused for each in results),
-            sum(each.images for each in results),
-            sum(each.failed for each in results),
-            messages[:_MESSAGES],
-            _sum(each.notices for each in results),
+    assert options.parts is not None
+    if options.engine == "ray" and team.world > 1:
+        raise MisuseError("--engine ray starts its own processes: do not use torchrun.")
+    note_sixteen_bit((path for _, path in files if team.is_first), reporter)
+    items = [Item(image_id, str(path)) for image_id, path in files]
+    folder = open_folder(options.parts, about, items, options.format, shard, options.size)
+    if options.engine == "ray":
+        result = write_parts_on_ray(
+            function, folder, description, options.address, workers, gpus, reporter
         )
-
-    def with_part(
-        self, images: int, errors: Iterable[str], notices: Mapping[Notice, int]
-    ) -> PartsResult:
-        """The result after one more part."""
-        new = tuple(errors)
-        return replace(
-            self,
-            written=self.written + 1,
-            images=self.images + images,
-            failed=self.failed + len(new),
-            messages=(*self.messages, *new)[:_MESSAGES],
-            notices=_sum([self.notices, notices]),
-        )
-
-
-def errors_of(rows: Iterable[Row]) -> list[str]:
-    """The messages of the images that failed."""
-    return [row.error for row in rows if row.error is not None]
-
-
-def notices_of(rows: Iterable[Row]) -> Mapping[Notice, int]:
-    """The notices of all rows, with their numbers."""
-    return _sum(row.notices for row in rows)
-
-
-def _sum(notices: Iterable[Mapping[Notice, int]]) -> Mapping[Notice, int]:
-    total: Counter[Notice] = Counter()
-    for each in notices:
-        total.update(each)
-    return dict(total)
-
-
-@contextmanager
-def missing_parts(
-    folder: PartFolder, parts: Sequence[Part], description: str, reporter: Reporter
-) -> Iterator[tuple[list[Part], Advance]]:
-    """Those of `parts` that are not finished, and a function that counts finished images.
-
-    Reports how to resume after Ctrl-C. At the end, removes what killed processes left of `parts`.
-    """
-    missing = [part for part in parts if not folder.is_finished(part)]
-    total, left = (sum(len(part.items) for part in some) for some in (parts, missing))
-    with reporter.progress(description, total, total - left) as advance:
-        try:
-            yield missing, advance
-        except KeyboardInterrupt:
-            reporter.note("Finished parts are saved: run the same command to resume.")
-            raise
-    folder.remove_unfinished(parts)
+    else:
+        result = write_parts(function, folder, description, team, reporter)
+    if team.is_first:
+        for (one, more), count in result.notices.items():
+            reporter.warn(counted(count, one, more))
+    return result
 
 
 def write_parts(
@@ -112,15 +91,14 @@ def write_parts(
     """
     finished = team.of_first({part.name for part in folder.parts if folder.is_finished(part)})
     share = team.part(folder.parts, lambda part: part.name in finished)
-    with missing_parts(folder, share, description, reporter) as (missing, advance):
+    with unfinished(folder, share, description, reporter) as (missing, result, advance):
         items = chain.from_iterable(part.items for part in missing)
         rows = function.rows(items)
-        result = PartsResult(folder.path, reused=len(share) - len(missing))
         for part in missing:
             of_part = []
             for row in islice(rows, len(part.items)):
                 of_part.append(row)
                 advance(1, row.image_id)
             folder.write(part, of_part)
-            result = result.with_part(len(of_part), errors_of(of_part), notices_of(of_part))
+            result = result.with_written(len(of_part), errors_of(of_part), notices_of(of_part))
     return result.with_others(team.gather(result))

@@ -220,7 +220,7 @@ def test_selected_boxes_are_proposals_with_their_own_features(small_model: FastR
         ({"min_boxes": 5}, (True, "softmax", True), "--min-boxes selects boxes by"),
         ({"score_threshold": 0.1}, (False, "softmax", False), "--score-threshold selects"),
         ({"boxes": "detections"}, (False, "softmax", False), "no class scores"),
-        ({"min_boxes": 9, "max_boxes": 5}, (True, "softmax", False), "Min_boxes is 9, more than"),
+        ({"min_boxes": 9, "max_boxes": 5}, (True, "softmax", False), "^min_boxes is 9, more than"),
         ({"score_threshold": math.nan}, (True, "softmax", False), "must be a finite number"),
         ({"layer": "fc8"}, (True, "softmax", False), "The layer is 'fc8'"),
     ],

@@ -16,6 +16,7 @@ from torch import Tensor
 from frcnn_cli.engine.boxes import continuous
 from frcnn_cli.engine.detection.features.rows import Block, Field
 from frcnn_cli.engine.detection.views import Maps, class_scores, read_maps, run_heads
+from frcnn_cli.engine.distributed.streams import to_device
 from frcnn_cli.engine.network.layers.box_head import HeadOutputs
 from frcnn_cli.engine.network.model import BLOCK_BYTES, FastRCNN
 from frcnn_cli.engine.settings import DetectSettings
@@ -134,7 +135,8 @@ def _blocks(
         part = slice(start, start + size)
         own = maps.only(rows[part])
         features, logits, offsets = own.each(
-            own.rois, lambda m, rois: _read(maps.model, m, rois, settings.layer, is_detector)
+            to_device(own.rois, own.maps[0].device),
+            lambda m, rois: _read(maps.model, m, rois, settings.layer, is_detector),
         )
         block: Block = {
             "features": _as_stored(features, settings),

@@ -140,7 +140,8 @@ def opened_video(text: str, pace: Pace = ALL_FRAMES) -> Iterator[tuple[Video, Fr
     newest = None
     try:
         if not capture.isOpened():
-            problem = "cannot be read as a video" if camera is None else "not found"
+            unreadable = "cannot be read as a video; replace it, or convert it to another format"
+            problem = unreadable if camera is None else "not found"
             raise InputError(f"{name}: {'cannot be opened as a camera' if at_address else problem}")
         is_camera = at_address or camera is not None
         video = _described(capture, name, is_camera)

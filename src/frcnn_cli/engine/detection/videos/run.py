@@ -6,7 +6,7 @@ import glob
 import math
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,7 +14,6 @@ from pathlib import Path
 import orjson
 
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
-from frcnn_cli.engine.detection.prefetch import prefetch
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.detection.results import coco_entries
 from frcnn_cli.engine.detection.run import Detector
@@ -29,6 +28,7 @@ from frcnn_cli.engine.detection.videos.pace import ALL_FRAMES, Pace
 from frcnn_cli.engine.detection.videos.writer import video_file
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.distributed.interrupt import stop_between_steps
+from frcnn_cli.engine.distributed.streams import Streams
 from frcnn_cli.engine.drawing.detections import draw_detections
 from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.network.model import FastRCNN
@@ -103,10 +103,10 @@ def detect_in_video(
         started = time.monotonic()
         with (
             closing(propose),
+            stop_between_steps() as stop,  # until the files are complete
             whole_file(done.json_path) as file,
             _csv_file(outputs.csv_path) as write_rows,
             video_file(path, video, pace.every) as write,
-            stop_between_steps() as stop,
             reporter.progress("Detecting", _expected(video, pace), unit="frames") as advance,
         ):
             frames.is_stopped = lambda: stop.made
@@ -179,7 +179,7 @@ def detect_frames(
     propose: Propose,
     settings: DetectSettings,
     ahead: int,
-) -> Iterator[tuple[Frame, Proposals, Detections]]:
+) -> Generator[tuple[Frame, Proposals, Detections]]:
     """Yield each frame with its proposals and detections, in order.
 
     As many threads as `ahead` call `propose` for the next frames; with one, in their order. With 0,
@@ -195,17 +195,9 @@ def detect_frames(
         except Exception as error:
             raise InputError(failure_message(f"frame {frame.index}", error)) from error
 
-    failures: list[InputError] = []
-    read = _until_failure(frames, failures)
-    for frame, proposals in prefetch(proposed, read, ahead) if ahead else map(proposed, read):
-        yield frame, proposals, detect_in_tiles(model, frame.image, proposals, settings)
-    if failures:
-        raise failures[0]
+    def detected(task: tuple[Frame, Proposals]) -> tuple[Frame, Proposals, Detections]:
+        frame, proposals = task
+        return frame, proposals, detect_in_tiles(model, frame.image, proposals, settings)
 
-
-def _until_failure(frames: Iterator[Frame], failures: list[InputError]) -> Iterator[Frame]:
-    """Store an error of the prefetched frames until the frames before it are processed."""
-    try:
-        yield from frames
-    except InputError as error:
-        failures.append(error)
+    streams = Streams.of(model.offset_means.device) if ahead else Streams()
+    yield from streams.pipeline(proposed, detected, frames, ahead)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import itertools
 import queue
 import threading
 from collections import deque
@@ -17,24 +16,43 @@ _IMAGES_PER_RETURN = 50  # of freed memory to the system
 
 
 def prefetch(
-    function: Callable[[Item], Result], items: Iterable[Item], threads: int
+    function: Callable[[Item], Result],
+    items: Iterable[Item],
+    threads: int,
+    *,
+    join: bool = False,
 ) -> Iterator[Result]:
     """Yield `function(item)` for every item, in order, computed by `threads` threads.
 
     While the caller processes one result, at most `threads` further results are computed or
-    waiting. An exception in the function is raised in place of its result. The threads are
-    daemons: they do not prevent the program from exiting.
+    waiting. This thread takes the items. An exception in the function, or in `items`, is raised in
+    place of its result. The threads are daemons: they do not prevent the program from exiting.
+    join: at the end, also after an error, wait until the threads have finished their items; not
+    after an interrupt. With no threads, the calling thread computes each result when it is
+    requested.
     """
+    if threads == 0:
+        yield from map(function, items)
+        return
     tasks: queue.SimpleQueue[tuple[Future[Result], Item] | None] = queue.SimpleQueue()
-    for _ in range(threads):
-        threading.Thread(target=_work, args=(function, tasks), daemon=True).start()
+    workers = [
+        threading.Thread(target=_work, args=(function, tasks), daemon=True) for _ in range(threads)
+    ]
+    for worker in workers:
+        worker.start()
     remaining = iter(items)
     pending: deque[Future[Result]] = deque()
 
     def submit(count: int) -> None:
-        for item in itertools.islice(remaining, count):
-            pending.append(Future())
-            tasks.put((pending[-1], item))
+        for _ in range(count):
+            future: Future[Result] = Future()
+            try:
+                tasks.put((future, next(remaining)))
+            except StopIteration:
+                return
+            except Exception as error:
+                future.set_exception(error)
+            pending.append(future)
 
     try:
         submit(threads)
@@ -42,11 +60,18 @@ def prefetch(
             result = pending.popleft().result()
             submit(1)
             yield result
+    except KeyboardInterrupt:
+        join = False
+        raise
     finally:
         for future in pending:
             future.cancel()
         for _ in range(threads):
             tasks.put(None)
+        # The garbage collector can close this generator in any thread, even in one of these.
+        if join and threading.current_thread() not in workers:
+            for worker in workers:
+                worker.join()
 
 
 def returning_memory(results: Iterable[Result]) -> Iterator[Result]:
