@@ -10,8 +10,8 @@ from PIL import Image
 
 from frcnn_cli.commands.import_caffe import _names
 from frcnn_cli.engine.datasets.find import find_dataset
+from frcnn_cli.engine.datasets.inputs import find_images, read_image_set
 from frcnn_cli.engine.evaluation.detections_file import read_detections
-from frcnn_cli.engine.proposals.inputs import find_images, read_image_set
 from frcnn_cli.engine.settings.overrides import read_toml
 from frcnn_proposals.formats.content import load_content
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from slopes import calls_during, slope
 
+from frcnn_cli.engine.datasets.inputs import find_images, read_image_set
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.datasets.listing import folders_in
 from frcnn_cli.engine.datasets.readers.voc_lists import VocLists
-from frcnn_cli.engine.proposals.inputs import find_images, read_image_set
 from frcnn_proposals.errors import InputError
 
 

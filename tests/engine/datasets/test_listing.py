@@ -11,8 +11,8 @@ from reporters import RecordingReporter
 from frcnn_cli.engine.datasets.check import check_dataset
 from frcnn_cli.engine.datasets.export.dataset import export_dataset
 from frcnn_cli.engine.datasets.find import all_ids, available_splits, default_splits, find_dataset
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_cli.engine.datasets.open import open_dataset
-from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_proposals.errors import InputError, MisuseError
 
 pytest.importorskip("yaml")

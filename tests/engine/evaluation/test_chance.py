@@ -116,3 +116,6 @@ def test_recall_and_training_report_a_file_beforehand(swapped: object) -> None:
             assert (f"{file}: the average recall (Hosang)" in result.output) == is_reported
             if words == ("train",) and is_reported:
                 assert result.output.index("random boxes") < result.output.index("Training")
+    read = ("--source", "precomputed", "--param", "file=bad.proposals")
+    result = command("train", "shapes", *read, *small, "--out", "runs/read")
+    assert "precomputed: the average recall (Hosang)" in result.output

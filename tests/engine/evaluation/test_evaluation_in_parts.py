@@ -6,31 +6,35 @@ import gc
 import threading
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from numbered_parts import OneOfTeam
 from reporters import RecordingReporter
 
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.image import detect_image
 from frcnn_cli.engine.detection.prepare import prepare_model
+from frcnn_cli.engine.distributed.shard import Shard
+from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.run import detect_for_evaluation, evaluate_model
 from frcnn_cli.engine.models.loaded import LoadedModel, open_model
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.parts.files import read_part
-from frcnn_cli.engine.parts.folder import part_files
-from frcnn_cli.engine.parts.rows import Row
-from frcnn_cli.engine.parts.run import PartsResult
-from frcnn_cli.engine.parts.shard import Shard
+from frcnn_cli.engine.parts.result import PartsResult
+from frcnn_cli.engine.parts.run import PartsOptions
 from frcnn_cli.engine.proposals.run import propose_images
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.base import Image, Proposals
+from frcnn_proposals.formats.parts.about import part_files
+from frcnn_proposals.formats.parts.files import read_part
+from frcnn_proposals.formats.parts.row import Row
 from frcnn_proposals.images import read_image
 from frcnn_proposals.sources.dense import DenseBoxes
 from frcnn_proposals.sources.registry import make_source
@@ -69,8 +73,11 @@ def write(
     out: Path,
     shard: Shard | None = None,
     reporter: Reporter = SILENT,
+    team: Team = ALONE,
 ) -> PartsResult:
-    return detect_for_evaluation(loaded, data, DetectionOptions(), out, "jsonl", 3, shard, reporter)
+    return detect_for_evaluation(
+        loaded, data, DetectionOptions(), PartsOptions(out, "jsonl", 3), shard, team, reporter
+    )
 
 
 def rows_in(out: Path) -> dict[str, Row]:
@@ -224,3 +231,14 @@ def test_other_images_and_clipped_boxes_are_reported(
     assert reporter.warnings[1:] == [
         "9 boxes of dense reached outside the image and were clipped or removed."
     ]
+    # The first of two processes detects in two of three parts, and reports for both.
+    team = AsTheFirst(0, 2)
+    assert write(loaded, data, tmp_path / "team", reporter=reporter, team=team).images == 2 * 6
+    assert reporter.warnings[2].startswith("12 boxes of dense reached outside")
+
+
+class AsTheFirst(OneOfTeam):
+    """A process of two that have the same results."""
+
+    def gather(self, value: Any) -> list[Any]:
+        return [value, value]

@@ -159,7 +159,7 @@ def test_one_part_names_its_folder(tmp_path, suffix):
     part.write_bytes(b"x")
     with pytest.raises(MisuseError, match=f"folder of all parts, {tmp_path}"):
         read_detections(part, VOC)
-    with pytest.raises(InputError, match=r"parts\.json: does not describe parts"):
+    with pytest.raises(InputError, match=r"parts\.json: is missing\. Copy it from the folder"):
         read_detections(tmp_path, VOC)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from frcnn_cli.engine.parts.shard import Shard
+from frcnn_cli.engine.datasets.inputs import find_images
+from frcnn_cli.engine.distributed.shard import Shard
 from frcnn_cli.engine.proposals.cache import cache_path
-from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.proposals.run import ProposeProgress, propose_images
 from frcnn_proposals.base import Image, Proposals
 from frcnn_proposals.errors import InputError, MisuseError
@@ -172,6 +172,16 @@ def test_unreadable_images_are_reported_and_do_not_stop_the_others(
     result = propose_images([bad[0], *images, bad[1]], source, out, workers=workers)
     assert (result.computed, result.reused, len(result.failures)) == (1, 6, 1)
     assert [image_id for image_id, _ in open_store(out).failures()] == ["gone"]
+
+
+def test_only_a_part_of_a_store_is_created_if_all_images_fail(source, tmp_path):
+    """The first process of several reads the parts of all."""
+    bad = [("gone", tmp_path / "gone.png")]
+    for out, stored in (("whole", None), ("part", {})):
+        result = propose_images(bad, source, tmp_path / out, workers=0, stored=stored)
+        assert [image_id for image_id, _ in result.failures] == ["gone"]
+    assert [path.name for path in tmp_path.iterdir()] == ["part"]
+    assert list(open_store(tmp_path / "part").failures()) == list(result.failures)
 
 
 def test_failing_or_crashing_source_loses_only_its_image(tmp_path):

@@ -58,3 +58,20 @@ def test_max_proposals_requires_a_part_that_selects() -> None:
     cascade = dataclasses.replace(plain, cascade=True)
     assert options.applied_to(STORED, cascade).max_proposals == 50
     assert DetectionOptions().applied_to(STORED, plain) == STORED
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"nms_iou": 2}, "nms_iou is 2; it must be in 0..1."),
+        ({"box_voting": -0.1}, "box_voting is -0.1; it must be in 0..1."),
+        ({"top_k": 0}, "top_k is 0; it must be at least 1."),
+        ({"max_proposals": 0}, "max_proposals is 0; it must be at least 1."),
+    ],
+)
+def test_errors_show_the_value_and_the_name_as_it_is_written(
+    given: dict[str, float], message: str
+) -> None:
+    with pytest.raises(MisuseError) as error:
+        DetectionOptions(**given).applied_to(STORED, RANKED)
+    assert str(error.value) == message

@@ -86,7 +86,9 @@ def test_errors_name_the_field_and_the_source(text: str, expected: str) -> None:
 
 def test_the_error_names_only_the_invalid_field() -> None:
     given = [Override("train.seed", 3, "a.toml"), Override("train.workers", -1, "--workers")]
-    with pytest.raises(MisuseError, match=r"^--workers: train.workers = -1: Workers must"):
+    with pytest.raises(
+        MisuseError, match=r"^--workers: train.workers = -1: Workers is -1; it must"
+    ):
         override(Experiment(), given)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from frcnn_cli.engine.compression.bounds import LAYERS, SECOND_LAYERS
 from frcnn_cli.engine.compression.ranks import Choice, Decompositions, by_rank
 from frcnn_cli.engine.compression.svd import Decomposition, FullyConnected, decompose
-from frcnn_cli.engine.network.model import FastRCNN, rebuild_model, with_ranks
+from frcnn_cli.engine.network.creation import rebuild_model, with_ranks
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError
 

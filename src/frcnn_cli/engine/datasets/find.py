@@ -10,10 +10,10 @@ import numpy as np
 
 from frcnn_cli.engine.datasets.layout import Layout, Report, raise_on_fault
 from frcnn_cli.engine.datasets.locate import Located, locate
-from frcnn_cli.engine.datasets.parts import EVERY, parse_part
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset
 from frcnn_cli.engine.datasets.readers.image_labels import ClassFolders, LabelTable
 from frcnn_cli.engine.datasets.readers.voc import VocLayout
+from frcnn_cli.engine.datasets.split_parts import EVERY, parse_part
 from frcnn_cli.engine.records import Dataset, ImageLabels, ImageRecord
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.image_ids import repeated_ids

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -56,7 +57,9 @@ def read_sizes(dataset: Dataset, most: int = HEADERS) -> dict[str, tuple[int, in
 
 def note_sixteen_bit(paths: Iterable[str | Path], reporter: Reporter) -> None:
     """Report how 16-bit grey images are read, if there are any among up to HEADERS of `paths`."""
-    candidates = [path for path in paths if Path(path).suffix.lower() not in _NEVER_SIXTEEN_BIT]
+    candidates = [
+        path for path in paths if os.path.splitext(path)[1].lower() not in _NEVER_SIXTEEN_BIT
+    ]
     first = next(filter(is_sixteen_bit_grey, spread(candidates, HEADERS)), None)
     if first is not None:
         reporter.note(

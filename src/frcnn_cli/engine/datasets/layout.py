@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from frcnn_cli.engine.datasets.listing import Listed
+from frcnn_cli.engine.datasets.listing import Listed, folders_in
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError
 
@@ -114,14 +114,15 @@ def leads_inside(file_name: object) -> bool:
 
     Files are read and written by it: every reader rejects one that leads elsewhere.
     """
-    return (
+    if not (
         isinstance(file_name, str)
         and 0 < len(file_name) <= LONGEST_NAME
         and file_name.isprintable()
-        and Path(file_name).name != ""
-        and ".." not in Path(file_name).parts
-        and not Path(file_name).is_absolute()
-    )
+        and not file_name.startswith("/")
+    ):
+        return False
+    folders = file_name.split("/")
+    return ".." not in folders and any(folder not in ("", ".") for folder in folders)
 
 
 def outside_by(box: Box, width: float | None, height: float | None) -> float:
@@ -216,3 +217,22 @@ def split_of(word: str) -> str | None:
     """Return the split that a folder or file name means (valid, val2017 -> val), or None."""
     letters = word.lower().rstrip("0123456789_-")
     return next((split for split, words in _SPLIT_WORDS.items() if letters in words), None)
+
+
+def split_folders(root: Path, is_split: Callable[[Path], bool]) -> list[tuple[str, Path]]:
+    """The splits and folders in `root` whose name is that of a split and that are one."""
+    return [
+        (split, folder)
+        for folder in folders_in(root)
+        if (split := split_of(folder.name)) and is_split(folder)
+    ]
+
+
+def folder_of_split(root: Path, is_split: Callable[[Path], bool]) -> dict[str, Path]:
+    """Map splits to their folders. Raises InputError if two folders are one split."""
+    found: dict[str, Path] = {}
+    for split, folder in split_folders(root, is_split):
+        if found.setdefault(split, folder) != folder:
+            names = f"{found[split].name} and {folder.name}"
+            raise InputError(f"{root}: {names} are both {split}. Rename one of them.")
+    return found

@@ -32,12 +32,17 @@ class Located:
 
 def locate(name: str, data_root: Path | None = None) -> list[Located]:
     """Find each member of a dataset or union. Raises MisuseError if a member is not found."""
-    # A path may itself contain a plus sign.
-    members = [name] if Path(name).exists() else [known_name(part) for part in name.split("+")]
+    members = members_of(name)
     if "" in members or len(set(members)) < len(members):
         raise MisuseError(f"Dataset {name!r}: write a union as voc2007+voc2012, each member once.")
     roots = data_roots(data_root)
     return [Located(member, _locate_one(member, roots)) for member in members]
+
+
+def members_of(name: str) -> list[str]:
+    """The members of a union, or the name of one dataset, as known names or paths."""
+    # A path may itself contain a plus sign.
+    return [name] if Path(name).exists() else [known_name(part) for part in name.split("+")]
 
 
 def known_name(name: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import default_splits, find_dataset
 from frcnn_cli.engine.datasets.layout import raise_unless_image_missing
-from frcnn_cli.engine.datasets.parts import SharePart
+from frcnn_cli.engine.datasets.split_parts import SharePart
 from frcnn_cli.engine.datasets.text_files import image_list
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.files import write_whole

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from frcnn_cli.engine.datasets.findings import act_on
 from frcnn_cli.engine.evaluation.detection_checks import detection_findings
@@ -19,12 +17,12 @@ from frcnn_cli.engine.evaluation.readers.rows import (
     shortened,
 )
 from frcnn_cli.engine.evaluation.readers.text_results import read_text_results
-from frcnn_cli.engine.parts.files import PART_FORMATS, read_part
-from frcnn_cli.engine.parts.folder import ABOUT_FILE, About, part_files, parts_of
-from frcnn_cli.engine.parts.rows import Row
 from frcnn_cli.engine.records import Dataset, Detections
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.formats.parts.about import ABOUT_FILE, About, part_files, parts_of
+from frcnn_proposals.formats.parts.files import PART_FORMATS, concatenated, read_part, repeated
+from frcnn_proposals.formats.parts.row import Row
 from frcnn_proposals.wording import counted
 
 
@@ -88,18 +86,16 @@ def _read_parts(path: Path, dataset: Dataset, reporter: Reporter) -> DetectionRo
     found: list[Row] = []
     for file in parts_of(path, about):
         for row in read_part(file):
-            if file_of.setdefault(row.image_id, file.name) != file.name:
-                raise InputError(
-                    f"{path}: image {shortened(row.image_id)} is in two parts, "
-                    f"{file_of[row.image_id]} and {file.name}. Remove one of them."
-                )
+            if row.image_id in file_of:
+                raise repeated(path, row.image_id, file_of[row.image_id], file.name)
+            file_of[row.image_id] = file.name
             if row.labels is not None:
                 found.append(row)
     _warn_of_missing(path, dataset, found, reporter)
     id_of = match_images(path, [row.image_id for row in found], dataset, reporter)
     counts = [len(row) for row in found]
     names = np.repeat(np.arange(len(found)), counts)
-    labels = _joined([row.labels for row in found], np.int64)
+    labels = concatenated([row.labels for row in found], np.int64)
     if len(labels) and not (labels.min() >= 1 and labels.max() < len(labels_of)):
         raise InputError(f"{path}: a label is not one of 1..{len(labels_of) - 1}")
     image_ids, images = image_indices([row.image_id for row in found], id_of)
@@ -107,15 +103,10 @@ def _read_parts(path: Path, dataset: Dataset, reporter: Reporter) -> DetectionRo
         image_ids,
         images[names] if len(names) else names,
         labels_of[labels],
-        _joined([row.scores for row in found], np.float64),
-        _joined([row.boxes for row in found], np.float64).reshape(-1, 4),
+        concatenated([row.scores for row in found], np.float64),
+        concatenated([row.boxes for row in found], np.float64).reshape(-1, 4),
         lambda place: f"image {shortened(found[names[place]].image_id)}",
     )
-
-
-def _joined(arrays: Sequence[NDArray[Any] | None], dtype: type) -> NDArray[Any]:
-    flat = [array.reshape(-1) for array in arrays if array is not None]
-    return np.concatenate([*flat, np.zeros(0, dtype)]).astype(dtype, copy=False)
 
 
 def _warn_of_missing(path: Path, dataset: Dataset, rows: Sequence[Row], reporter: Reporter) -> None:

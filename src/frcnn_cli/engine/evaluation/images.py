@@ -8,10 +8,10 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
 from frcnn_cli.engine.datasets.open import open_dataset
+from frcnn_cli.engine.distributed.shard import Shard
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import trained_on
-from frcnn_cli.engine.parts.shard import Shard
 from frcnn_cli.engine.proposals.for_dataset import (
     DatasetProposals,
     ProposalsOnDemand,
@@ -47,11 +47,16 @@ def open_images(
 
 
 def open_shard(
-    loaded: LoadedModel, data: DataOptions, shard: Shard | None, reporter: Reporter = SILENT
+    loaded: LoadedModel,
+    data: DataOptions,
+    shard: Shard | None,
+    team: Team = ALONE,
+    reporter: Reporter = SILENT,
 ) -> ProposalsOnDemand:
     """Open the images of a shard as open_images does; their proposals are computed when needed.
 
-    shard: None is all images. Images that cannot be read are among them.
+    shard: None is all images. In a team, the first process checks a file of proposals for all.
+    Images that cannot be read are included.
     """
     dataset, root = _open_own(loaded, data, reporter)
     check_classes(loaded, dataset)
@@ -59,7 +64,8 @@ def open_shard(
         kept = tuple(record for record in dataset.images if shard.holds(record.image_id))
         dataset = replace(dataset, images=kept)
     settings = data.proposal_settings(loaded.experiment.proposals)
-    found = proposals_on_demand(reporter, dataset, settings, data_root=root)
+    with team.first_alone():
+        found = proposals_on_demand(reporter, dataset, settings, data_root=root)
     _warn_of_other_proposals(loaded, found.provenance, reporter)
     return found
 

@@ -21,7 +21,7 @@ from frcnn_cli.engine.records import short_name
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.read import open_proposals
-from frcnn_proposals.matching import match_ids
+from frcnn_proposals.image_ids import match_ids
 
 
 @dataclass(frozen=True)

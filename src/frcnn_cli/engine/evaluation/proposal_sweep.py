@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from frcnn_cli.engine.detection.dataset import detect_dataset
+from frcnn_cli.engine.detection.dataset import detect_dataset, readable_images
 from frcnn_cli.engine.detection.prepare import prepare_model
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.images import open_images
 from frcnn_cli.engine.evaluation.voc import evaluate_voc
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import seen_images
+from frcnn_cli.engine.proposals.for_dataset import warn_of_some
 from frcnn_cli.engine.records import short_name
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
@@ -46,7 +47,8 @@ def sweep_proposals(
 ) -> ProposalSweep:
     """Detect and evaluate with the first n proposals of each image, for each n in `counts`.
 
-    Raises MisuseError for a team of several processes.
+    Images that cannot be read are named and left out. Raises MisuseError for a team of several
+    processes, and InputError if no image can be read.
     """
     if team.world > 1:
         raise MisuseError("--sweep runs in one process: start it without torchrun.")
@@ -55,14 +57,16 @@ def sweep_proposals(
     seen_images(loaded, dataset, images.digests, data.data_root, reporter)
     settings = detection.for_evaluation(loaded.experiment.detect, loaded.model.architecture)
     model = prepare_model(loaded.model, loaded.precision)
-    scores = []
+    scores: list[ProposalCountScores] = []
     with reporter.progress("Detecting", len(counts) * len(dataset)) as advance:
         for count in counts:
             limited = replace(settings, proposals=count)
             detected = detect_dataset(
                 model, dataset, images.proposals, limited, lambda: advance(1, "")
             )
-            result = evaluate_voc(dataset, detected.found)
+            if not scores:
+                warn_of_some(reporter, detected.failures)
+            result = evaluate_voc(readable_images(dataset, [detected.found]), detected.found)
             map_11point, map_area = result.map_11point or 0.0, result.map_area or 0.0
             scores.append(ProposalCountScores(count, map_11point, map_area))
     return ProposalSweep(dataset.name, dataset.split, tuple(scores))

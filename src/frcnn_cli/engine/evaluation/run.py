@@ -14,6 +14,7 @@ from frcnn_cli.engine.detection.dataset import (
     readable_images,
 )
 from frcnn_cli.engine.detection.results import write_coco_results
+from frcnn_cli.engine.distributed.shard import Shard
 from frcnn_cli.engine.distributed.team import ALONE, Team
 from frcnn_cli.engine.evaluation.detection_checks import class_findings
 from frcnn_cli.engine.evaluation.detections_file import read_detections
@@ -21,13 +22,13 @@ from frcnn_cli.engine.evaluation.images import open_images, open_shard, open_spl
 from frcnn_cli.engine.evaluation.scores import Evaluation, evaluate
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.models.seen_images import seen_images, warn_early
-from frcnn_cli.engine.parts.files import PartFormat
-from frcnn_cli.engine.parts.folder import About, open_folder
+from frcnn_cli.engine.parts.folder import open_folder
+from frcnn_cli.engine.parts.result import PartsResult
 from frcnn_cli.engine.parts.rows import Item
-from frcnn_cli.engine.parts.run import PartsResult, write_parts
-from frcnn_cli.engine.parts.shard import Shard
+from frcnn_cli.engine.parts.run import PartsOptions, write_parts
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
+from frcnn_proposals.formats.parts.about import About
 
 
 def evaluate_model(
@@ -71,33 +72,30 @@ def detect_for_evaluation(
     loaded: LoadedModel,
     data: DataOptions,
     detection: DetectionOptions,
-    folder: Path,
-    format: PartFormat,
-    size: int,
+    options: PartsOptions,
     shard: Shard | None = None,
+    team: Team = ALONE,
     reporter: Reporter = SILENT,
 ) -> PartsResult:
     """Detect as evaluate_model does, and write the detections in parts for evaluate_file.
 
-    size: number of images per part. shard: use only these images. An image that cannot be read has
-    a row with the error. Proposals that are not in the cache are computed with the detections, and
-    not stored. Raises the errors of open_images and open_folder.
+    options: the folder, its format and the size of its parts. shard: use only these images. Each
+    process of the team writes its share of the missing parts; all of them return the result of all
+    parts. An image that cannot be read has a row with the error. Proposals that are not in the
+    cache are computed with the detections, and not stored. Raises the errors of open_images and
+    open_folder.
     """
-    images = open_shard(loaded, data, shard, reporter)
+    images = open_shard(loaded, data, shard, team, reporter)
     settings = detection.for_evaluation(loaded.experiment.detect, loaded.model.architecture)
     identity = detection_identity(loaded, settings, images.fingerprint)
-    parts = open_folder(
-        folder,
-        About("detections", identity, loaded.classes),
-        [Item(record.image_id, str(record.path)) for record in images.dataset.images],
-        format,
-        shard,
-        size,
-    )
+    about = About("detections", identity, loaded.classes)
+    items = [Item(record.image_id, str(record.path)) for record in images.dataset.images]
+    assert options.parts is not None
+    parts = open_folder(options.parts, about, items, options.format, shard, options.size)
     function = DatasetRows(loaded, settings, images)
     with closing(images):
-        result = write_parts(function, parts, "Detecting", reporter=reporter)
-    function.warn(reporter)
+        result = write_parts(function, parts, "Detecting", team, reporter)
+    function.warn(team, reporter)
     return result
 
 

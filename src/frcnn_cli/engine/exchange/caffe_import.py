@@ -23,7 +23,8 @@ from frcnn_cli.engine.exchange.caffe_file import NETWORKS, Array, read_caffemode
 from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.backbones.defaults import CAFFE_PIXELS
 from frcnn_cli.engine.network.backbones.find import find_backbone
-from frcnn_cli.engine.network.model import FastRCNN, rebuild_model
+from frcnn_cli.engine.network.creation import rebuild_model
+from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.wording import counted

@@ -16,7 +16,7 @@ from frcnn_cli.engine.distributed.team import Team, team_from_environment
 from frcnn_cli.engine.models.loaded import LoadedModel, model_in_team
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.weights import load_pretrained
-from frcnn_cli.engine.network.model import create_model
+from frcnn_cli.engine.network.creation import create_model
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import Experiment, PrecisionChoice
 from frcnn_proposals.errors import MisuseError

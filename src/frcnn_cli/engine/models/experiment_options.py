@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from frcnn_cli.engine.datasets.locate import data_roots, known_name
+from frcnn_cli.engine.datasets.locate import data_roots, members_of
 from frcnn_cli.engine.models.file import read_architecture
-from frcnn_cli.engine.models.presets import base_experiment, variant_changes
+from frcnn_cli.engine.models.presets import WEAK_BACKBONE, base_experiment, variant_changes
 from frcnn_cli.engine.models.shipped.table import shipped_name
 from frcnn_cli.engine.models.store import RUNS, find_model, find_run, meanings
 from frcnn_cli.engine.settings import Experiment, Preprocessing
 from frcnn_cli.engine.settings.fields import values_of
 from frcnn_cli.engine.settings.overrides import Override, from_assignment, override, read_toml
+from frcnn_cli.engine.settings.weak import WEAK
 from frcnn_proposals.errors import MisuseError
 
 # Options that each set one field.
@@ -97,7 +98,7 @@ def base_and_changes(options: SettingOptions) -> tuple[Experiment, list[Override
     in_file = [] if options.config is None else _read_config(options.config)
     given = _with_one_length([*in_file, *_from_options(options)])
     given = [_with_run_folder(change, options.runs_root) for change in given]
-    base = _base(options.preset, given, options.runs_root)
+    base = _base(options, given)
     changes = [*variant_changes(base, options.variants), *given]
     if options.scale is not None:
         named = {change.path for change in given}
@@ -165,14 +166,17 @@ def _with_run_folder(change: Override, runs_root: Path) -> Override:
     return replace(change, value=str(find_run(Path(str(change.value)), runs_root)))
 
 
-def _base(preset: str | None, given: list[Override], runs_root: Path) -> Experiment:
+def _base(options: SettingOptions, given: list[Override]) -> Experiment:
     """The base for the given backbone, or for the backbone of the --init detector."""
+    preset = options.preset
     chosen = {change.path: change for change in given if change.path in ("backbone", "init")}
     backbone = str(chosen["backbone"].value) if "backbone" in chosen else None
     if "init" not in chosen or not chosen["init"].value:
+        if preset is None and backbone is None and not set(WEAK).isdisjoint(options.variants):
+            backbone = WEAK_BACKBONE
         return base_experiment(preset, backbone)
     path = Path(str(chosen["init"].value))
-    model = read_architecture(find_model(path, runs_root))
+    model = read_architecture(find_model(path, options.runs_root))
     if backbone not in (None, model.backbone):
         raise MisuseError(
             f"{path}: this model has the backbone {model.backbone}. "
@@ -213,14 +217,12 @@ def _with_absolute_paths(experiment: Experiment) -> Experiment:
 def with_absolute_data(experiment: Experiment) -> Experiment:
     """Make the paths of dataset and proposals absolute."""
     data, proposals = experiment.data, experiment.proposals
-    name = data.dataset
-    members = [name] if Path(name).exists() else [known_name(part) for part in name.split("+")]
     root = data_roots(data.folder)[0]
     return replace(
         experiment,
         data=replace(
             data,
-            dataset="+".join(map(_absolute, members)),
+            dataset="+".join(map(_absolute, members_of(data.dataset))),
             split=_absolute(data.split) if data.split.endswith(".txt") else data.split,
             root=str(root.resolve()),
         ),

@@ -11,20 +11,25 @@ from torch import Tensor, nn
 
 from frcnn_cli.engine.models.file import describes_model
 from frcnn_cli.engine.models.initial_detector import find_initial, untrained_parts
+from frcnn_cli.engine.models.presets import WEAK_BACKBONE
 from frcnn_cli.engine.models.store import is_model, load_model
 from frcnn_cli.engine.network.backbones.base import Backbone
 from frcnn_cli.engine.network.backbones.defaults import DEFAULTS, TORCHVISION
 from frcnn_cli.engine.network.backbones.find import find_backbone
 from frcnn_cli.engine.network.backbones.weights import load_pretrained, read_state
+from frcnn_cli.engine.network.creation import create_model, with_ranks
 from frcnn_cli.engine.network.layers.box_head import BoxHead
 from frcnn_cli.engine.network.layers.weak_head import WeakHead
-from frcnn_cli.engine.network.model import FastRCNN, create_model, with_ranks
+from frcnn_cli.engine.network.model import FastRCNN
+from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import Experiment, TrainSettings
 from frcnn_cli.engine.settings.network import SECOND
 from frcnn_proposals.errors import MisuseError
 
 
-def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
+def initial_model(
+    experiment: Experiment, classes: tuple[str, ...], reporter: Reporter = SILENT
+) -> FastRCNN:
     """The network that `experiment` starts from, for these classes.
 
     If experiment.init names a detector, classes of the same name keep their rows of the sibling
@@ -51,7 +56,18 @@ def initial_model(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN:
         cascade=train.cascade_iou > 0,
         ranker=train.ranked_rois > 0,
     )
+    _warn_of_random_fc(experiment, backbone, reporter)
     return with_weak_head(model, train)
+
+
+def _warn_of_random_fc(experiment: Experiment, backbone: Backbone, reporter: Reporter) -> None:
+    """Warn if training from image labels starts from random fc6 and fc7."""
+    if experiment.train.is_weak and not backbone.pretrained_fc:
+        reporter.warn(
+            f"fc6 and fc7 of {backbone.name} have no ImageNet weights. Training from image "
+            "labels then does not find objects.\n"
+            f"Use --backbone {WEAK_BACKBONE} (the default of this variant) or vgg16."
+        )
 
 
 def read_checkpoint(path: Path, name: str | None = None) -> tuple[Backbone, dict[str, Tensor]]:
@@ -89,7 +105,7 @@ def with_classes(model: FastRCNN, classes: tuple[str, ...], seed: int) -> FastRC
 def with_parts(model: FastRCNN, cascade: bool, ranker: bool, seed: int) -> FastRCNN:
     """Add a second head or a ranker, with initial weights, if the detector has none.
 
-    fc6 and fc7 of a new second head are those of the first.
+    The layers of a new second head are those of the first, except its sibling layers.
     """
     architecture = model.architecture
     wanted = replace(
@@ -106,9 +122,10 @@ def with_parts(model: FastRCNN, cascade: bool, ranker: bool, seed: int) -> FastR
     changed = FastRCNN(wanted)
     if changed.second is not None:
         changed.second.draw_sibling_layers()
-        for name in ("fc6", "fc7"):
+        for name in ("roi_layers", "fc6", "fc7"):
             layer = getattr(changed.second, name)
-            layer.load_state_dict(getattr(model, name).state_dict())
+            if layer is not None:
+                layer.load_state_dict(getattr(model, name).state_dict())
     changed.load_state_dict(model.state_dict(), strict=False)
     return changed.to(memory_format=torch.channels_last)
 

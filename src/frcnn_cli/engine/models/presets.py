@@ -30,6 +30,9 @@ MULTISCALE, MULTISCALE_MAX_SIZE = (480, 576, 688, 864, 1200), 2000
 DENSE_BOXES = 50_000
 # The first proposals of each image, which all take part in a step of training from image labels.
 WEAK_PROPOSALS = 1000
+# The backbone of training from image labels, unless a preset or another one is chosen: all its
+# layers have ImageNet weights.
+WEAK_BACKBONE = "efficientnet_lite2_c4"
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ def _weak(classifier: Classifier, nms_iou: float) -> Callable[[Experiment], dict
         "train.cascade_iou": 0.0,
         "train.ranked_rois": 0,
         "train.proposals": WEAK_PROPOSALS,
+        "detect.proposals": WEAK_PROPOSALS,  # WSDDN's scores depend on the number of RoIs
         "detect.box_regression": False,
         "detect.nms_iou": nms_iou,
         "detect.score_threshold": threshold,

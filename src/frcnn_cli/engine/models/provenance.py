@@ -17,7 +17,7 @@ from frcnn_cli.engine.settings.overrides import Override, from_nested, override
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.digest import proposal_digest
 from frcnn_proposals.errors import MisuseError, reason
-from frcnn_proposals.store.reader import ProposalStore
+from frcnn_proposals.formats.read import RecordedProposals
 
 # Keys of format 1, and the fields that replace them.
 _FORMAT_1 = {
@@ -129,13 +129,16 @@ def proposals_fingerprint(
 ) -> str:
     """A fingerprint of the proposals: of a store, or SHA-256 of another file or folder.
 
-    A store has its provenance, number of images and size, separated by spaces; the cache, which
-    grows, has its provenance alone.
+    For a store: provenance, number of images and size, separated by spaces. For parts: provenance,
+    number of images and digest. For the cache, which grows: only the provenance.
     """
-    if not isinstance(proposals, ProposalStore):
+    if not isinstance(proposals, RecordedProposals):
         return proposal_digest(path)
     provenance = proposals.provenance.fingerprint
-    return provenance if is_cache else f"{provenance} {len(proposals)} {path.stat().st_size}"
+    if is_cache:
+        return provenance
+    content = proposal_digest(path) if path.is_dir() else path.stat().st_size
+    return f"{provenance} {len(proposals)} {content}"
 
 
 def same_proposals(original: str, current: str) -> bool:

@@ -50,7 +50,7 @@ def as_stored(model: FastRCNN, half: bool) -> FastRCNN:
     """The model as it is read back: with `half`, a copy with rounded weights; otherwise `model`."""
     if not half:
         return model
-    from frcnn_cli.engine.network.model import rebuild_model
+    from frcnn_cli.engine.network.creation import rebuild_model
 
     return rebuild_model(model.architecture, _stored_state(model, half))
 
@@ -69,7 +69,7 @@ def load_model(path: Path) -> tuple[FastRCNN, dict[str, Any]]:
 
     Raises InputError, which names the file, if it is damaged or its weights do not fit.
     """
-    from frcnn_cli.engine.network.model import rebuild_model
+    from frcnn_cli.engine.network.creation import rebuild_model
 
     stored = load_tensors(path)
     if any(name.startswith("model.") for name in stored.tensors):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from frcnn_cli.engine.models.file import read_architecture, read_description
 from frcnn_cli.engine.models.initial_detector import find_initial
@@ -10,7 +12,10 @@ from frcnn_cli.engine.models.provenance import stored_experiment
 from frcnn_cli.engine.models.shipped.table import display_name
 from frcnn_cli.engine.settings import Experiment, ProposalSettings
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.store.reader import open_store
+from frcnn_proposals.formats.content import kind_of
+from frcnn_proposals.formats.known import STATED
+from frcnn_proposals.formats.read import open_stated
+from frcnn_proposals.sources.registry import parse_parameters
 
 _RANKED = "ranked"
 _OPTION = "weak.seen_boxes"
@@ -59,19 +64,28 @@ def _detector_with_boxes(init: str) -> list[str]:
 def _ranking(proposals: ProposalSettings) -> list[str]:
     """The source or file of proposals, if a detector's ranker has ordered them."""
     if proposals.file:
-        return _ranked_store(proposals.file)
+        return _ranked_file(proposals.file)
     if _is_ranked(proposals.source):
         return [f"The proposal source {proposals.source}"]
-    # The source `precomputed` has a file as parameter.
-    return [
-        found for text in proposals.parameters for found in _ranked_store(text.partition("=")[2])
-    ]
+    # The source `precomputed`, alone or in a union, has a file as parameter.
+    parameters = parse_parameters(proposals.parameters)
+    return [found for text in _texts(parameters) for found in _ranked_file(text)]
 
 
-def _ranked_store(file: str) -> list[str]:
-    """The file, if it is a store whose source is ranked; other formats do not name their source."""
+def _texts(value: Any) -> Iterator[str]:
+    """The texts in the parameters of a source; those of a union are nested."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _texts(part)
+
+
+def _ranked_file(file: str) -> list[str]:
+    """The store or folder of parts, if its source is ranked; other formats do not state theirs."""
+    path = Path(file)
     try:
-        source = open_store(file).provenance.source if Path(file).is_file() else ""
+        source = open_stated(path).provenance.source if file and kind_of(path) in STATED else ""
     except (InputError, OSError):
         return []
     return [f"The order of the proposals in {file}"] if _is_ranked(source) else []

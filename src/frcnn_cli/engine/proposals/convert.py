@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
-from frcnn_cli.engine.proposals.inputs import image_files, read_image_set, sizes_of
+from frcnn_cli.engine.datasets.inputs import image_files, read_image_set, sizes_of
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.checks import check_proposals
 from frcnn_proposals.digest import proposal_digest
@@ -19,11 +19,10 @@ from frcnn_proposals.files import reject_same_file
 from frcnn_proposals.formats.ids import ImageSize
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.formats.known import STORE, writable_named
-from frcnn_proposals.formats.read import ProposalFile, open_proposals
+from frcnn_proposals.formats.read import ProposalFile, RecordedProposals, open_proposals
 from frcnn_proposals.formats.write import write_proposals
-from frcnn_proposals.matching import IdMatch, match_ids
+from frcnn_proposals.image_ids import IdMatch, match_ids
 from frcnn_proposals.store.provenance import Provenance
-from frcnn_proposals.store.reader import ProposalStore
 from frcnn_proposals.store.schema import check_store_name
 
 _NO_BOXES = Proposals(np.zeros((0, 4), np.float32))
@@ -78,7 +77,7 @@ def convert_proposals(file: Path, out: Path, conversion: Conversion) -> Converte
         remarks += [match.describe()] * (not match.is_exact)
     if ids is not None and not any(image_id in proposals for image_id in ids):
         raise InputError(f"{file}: has no proposals for any image of {conversion.image_set}.")
-    if size_of is not None and isinstance(proposals, ProposalStore):
+    if size_of is not None and isinstance(proposals, RecordedProposals):
         _check_boxes(proposals, size_of)
     if ids is not None and _is_ordered(conversion.to):
         # An image without proposals still needs its place in the order.
@@ -112,7 +111,7 @@ def _matches(
         yield replace(match_ids(proposals, list(files)), missing=())
 
 
-def _check_boxes(store: ProposalStore, size_of: ImageSize) -> None:
+def _check_boxes(store: RecordedProposals, size_of: ImageSize) -> None:
     """Raise InputError for a box outside its image; other files are checked when they are read."""
     for image_id, entry in store.items():
         try:
@@ -132,7 +131,7 @@ def _losses(to: str, proposals: Mapping[str, Proposals]) -> tuple[str, ...]:
 
 
 def _provenance(source: ProposalFile) -> Provenance:
-    if isinstance(source.proposals, ProposalStore):
+    if isinstance(source.proposals, RecordedProposals):
         return source.proposals.provenance
     parameters = {"file": source.path.name, "sha256": proposal_digest(source.path)}
     return Provenance(f"converted from {source.format}", parameters=parameters)

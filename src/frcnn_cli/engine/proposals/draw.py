@@ -17,6 +17,7 @@ from frcnn_cli.engine.datasets.find import available_splits, find_dataset
 from frcnn_cli.engine.datasets.layouts import layouts_in
 from frcnn_cli.engine.drawing.captions import Caption, draw_captions, line_width
 from frcnn_cli.engine.drawing.colours import class_colour
+from frcnn_cli.engine.drawing.enlargement import enlarged_boxes, enlarged_image, enlargement
 from frcnn_cli.engine.drawing.fonts import warn_of_missing_letters
 from frcnn_cli.engine.records import GroundTruth
 from frcnn_cli.engine.reporter import SILENT, Reporter
@@ -155,35 +156,41 @@ def best_boxes(truth: GroundTruth, proposals: Proposals) -> list[BestBox]:
 
 
 def draw_best_boxes(image: Image, best: Sequence[BestBox], classes: Sequence[str]) -> Image:
-    """A copy of an RGB image (H, W, 3) with each object in white and its best proposal in the
-    colour of its class, labelled with class and IoU.
+    """An RGB image (H, W, 3) with each object in white and its best proposal in the colour of its
+    class, labelled with class and IoU. A small image is enlarged.
     """
-    canvas = PillowImage.fromarray(image)
+    factor = enlargement(image)
+    canvas = PillowImage.fromarray(enlarged_image(image, factor))
     draw = ImageDraw.Draw(canvas)
     width = line_width(canvas.size)
     for match in best:
-        draw.rectangle(_corners(match.truth), outline="white", width=width)
+        draw.rectangle(_corners(match.truth, factor), outline="white", width=width)
     captions = []
     for match in best:
         colour = class_colour(match.label)
         if match.box is not None:
-            draw.rectangle(_corners(match.box), outline=colour, width=width)
-        box = _corners(match.truth if match.box is None else match.box)
+            draw.rectangle(_corners(match.box, factor), outline=colour, width=width)
+        box = _corners(match.truth if match.box is None else match.box, factor)
         captions.append(Caption(box, f"{classes[match.label - 1]} IoU {match.iou:.2f}", colour))
     draw_captions(draw, captions, canvas.size)
     return np.asarray(canvas)
 
 
 def draw_first_boxes(image: Image, proposals: Proposals, count: int) -> Image:
-    """A copy of an RGB image (H, W, 3) with the first `count` proposals, the first one on top."""
-    canvas = PillowImage.fromarray(image)
+    """An RGB image (H, W, 3) with the first `count` proposals, the first one on top.
+
+    A small image is enlarged.
+    """
+    factor = enlargement(image)
+    canvas = PillowImage.fromarray(enlarged_image(image, factor))
     draw = ImageDraw.Draw(canvas)
     boxes = proposals.top(count).boxes
     for index in reversed(range(len(boxes))):
-        draw.rectangle(_corners(boxes[index]), outline=class_colour(index + 1), width=2)
+        corners = _corners(boxes[index], factor)
+        draw.rectangle(corners, outline=class_colour(index + 1), width=2)
     return np.asarray(canvas)
 
 
-def _corners(box: NDArray[np.float32]) -> tuple[float, float, float, float]:
-    x1, y1, x2, y2 = (float(value) for value in box)
+def _corners(box: NDArray[np.float32], factor: int) -> tuple[float, float, float, float]:
+    x1, y1, x2, y2 = enlarged_boxes(box, factor).tolist()
     return x1, y1, x2, y2

@@ -9,23 +9,22 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import all_ids
 from frcnn_cli.engine.datasets.findings import act_on
+from frcnn_cli.engine.proposals.box_checks import check_all
 from frcnn_cli.engine.proposals.cache import cache_explained, cache_path
 from frcnn_cli.engine.proposals.image_match import store_findings
 from frcnn_cli.engine.proposals.propose import advance_with_rate, waits_for_store
-from frcnn_cli.engine.proposals.remembered import Remembered
 from frcnn_cli.engine.proposals.run import ProposeProgress, is_stored, propose_images
 from frcnn_cli.engine.proposals.source_calls import SourceCalls, clipped_message, source_of
-from frcnn_cli.engine.proposals.workers import in_groups, map_in_workers, workers_for
-from frcnn_cli.engine.records import Dataset, ImageRecord
+from frcnn_cli.engine.records import Dataset
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings import ProposalSettings
 from frcnn_proposals.base import Image, Proposals, Source
-from frcnn_proposals.checks import check_proposals
-from frcnn_proposals.digest import proposal_state
+from frcnn_proposals.digest import proposal_identity
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.formats.read import RecordedProposals
+from frcnn_proposals.image_ids import match_ids
 from frcnn_proposals.locking import OnWait
-from frcnn_proposals.matching import match_ids
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.reader import ProposalStore, open_store
 from frcnn_proposals.wording import counted
@@ -39,7 +38,8 @@ class DatasetProposals:
     differs if the proposals may differ; the fingerprint of the source, or the path and state
     of a given file or folder. skipped: a message for each image that is not in `dataset`. digests:
     SHA-256 of the image files by image id, where their bytes were read. clipped: number of boxes
-    that reached outside their images, of those that were computed now.
+    that reached outside their images, of those that were computed now. unchecked: the caller must
+    check the boxes.
     """
 
     dataset: Dataset
@@ -49,12 +49,13 @@ class DatasetProposals:
     skipped: tuple[str, ...] = ()
     digests: Mapping[str, str] = field(default_factory=dict)
     clipped: int = 0
+    unchecked: bool = False
 
     @property
     def provenance(self) -> Provenance | None:
         """The source and its parameters; None for a file that does not record them."""
         proposals = self.proposals
-        return proposals.provenance if isinstance(proposals, ProposalStore) else None
+        return proposals.provenance if isinstance(proposals, RecordedProposals) else None
 
 
 def proposals_for(
@@ -64,14 +65,15 @@ def proposals_for(
     *,
     data_root: Path | None = None,
     workers: int | None = None,
+    checked_later: bool = False,
 ) -> DatasetProposals:
     """Proposals for every image, from the file in `settings`, or computed by the source and cached.
 
-    data_root: folder of the dataset.
+    data_root: folder of the dataset. checked_later: as in given_proposals.
     """
     if settings.file:
         file, allow_mismatch = Path(settings.file), settings.allow_mismatch
-        found = given_proposals(dataset, file, data_root, allow_mismatch, reporter)
+        found = given_proposals(dataset, file, data_root, allow_mismatch, reporter, checked_later)
     else:
         made = source_of(settings)
         with reporter.progress(f"Proposals ({made.name})", len(dataset)) as advance:
@@ -101,10 +103,12 @@ def given_proposals(
     data_root: Path | None = None,
     allow_mismatch: bool = False,
     reporter: Reporter = SILENT,
+    checked_later: bool = False,
 ) -> DatasetProposals:
     """Proposals from a file, checked against the dataset before any long work starts.
 
     data_root: folder of the dataset; the file may also contain ids of its other splits.
+    checked_later: the caller reads and checks the boxes of RecordedProposals itself.
     Raises InputError if images are missing in the file or it has ids that are not in the
     dataset or was computed from other images (unless allow_mismatch), or if a box is inverted or
     outside its image.
@@ -124,17 +128,14 @@ def given_proposals(
         raise InputError(f"{path}: has no proposals for any image of {dataset.name}.")
     found = store_findings(replace(dataset, images=used), proposals)
     act_on(found, allow_mismatch, reporter)
-    fingerprint = f"{path.resolve()} {proposal_state(path)}"
-    images = ((record.image_id, record.width, record.height) for record in used)
-    checked = Remembered.of("checked-proposals", (fingerprint, *images))
-    if checked.read() is None:
-        check = _Check(path, proposals)
-        for fault in map_in_workers(check, in_groups(used), workers_for(used, proposals)):
-            if fault is not None:
-                raise InputError(fault)
-        checked.write(len(used))
+    fingerprint = proposal_identity(path)
+    unchecked = checked_later and isinstance(proposals, RecordedProposals)
+    if not unchecked:
+        check_all(used, path, proposals, fingerprint)
     skipped = tuple(f"{image_id}: no proposals in {path}" for image_id in match.missing)
-    return DatasetProposals(replace(dataset, images=used), proposals, path, fingerprint, skipped)
+    return DatasetProposals(
+        replace(dataset, images=used), proposals, path, fingerprint, skipped, unchecked=unchecked
+    )
 
 
 def computed_proposals(
@@ -244,22 +245,3 @@ def proposals_on_demand(
     return ProposalsOnDemand(
         dataset, origin.fingerprint, origin, cached=cached, calls=SourceCalls(source)
     )
-
-
-@dataclass(frozen=True)
-class _Check:
-    """Checks the boxes of images; can be sent to worker processes."""
-
-    path: Path
-    proposals: Mapping[str, Proposals]
-
-    def __call__(self, records: Sequence[ImageRecord]) -> str | None:
-        """The first fault, or None."""
-        for record in records:
-            try:
-                check_proposals(self.proposals[record.image_id], record.width, record.height)
-            except ValueError as error:
-                return f"{self.path}: image {record.image_id}: {error}."
-            except InputError as error:
-                return str(error)
-        return None

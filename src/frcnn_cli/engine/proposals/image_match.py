@@ -34,10 +34,11 @@ def store_findings(dataset: Dataset, proposals: Mapping[str, Proposals]) -> list
         for record in dataset.images
         if record.width and record.height
     } | read_sizes(dataset)
+    own = proposals.image_sizes(list(sizes))
     problems = {
         image_id: problem
         for image_id, size in sizes.items()
-        if (problem := _size_problem(proposals, image_id, size)) is not None
+        if (problem := _difference(own.get(image_id), size)) is not None
     }
     return _finding(proposals, problems, len(sizes), None)
 
@@ -100,7 +101,10 @@ def store_problem(store: ProposalStore, image_id: str, file: ReadFile) -> str | 
 
 
 def _size_problem(store: ProposalStore, image_id: str, size: tuple[int, int]) -> str | None:
-    own = store.image_size(image_id)
+    return _difference(store.image_size(image_id), size)
+
+
+def _difference(own: tuple[int, int] | None, size: tuple[int, int]) -> str | None:
     if own is None or own == size:
         return None
     return f"is {size[0]} x {size[1]} pixels, not {own[0]} x {own[1]}"

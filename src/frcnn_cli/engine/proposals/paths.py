@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 from frcnn_proposals.errors import InputError, MisuseError
@@ -20,15 +20,18 @@ def check_outputs(
     inputs: Collection[str],
     data_root: Path | None = None,
     runs_root: Path | None = None,
+    folders: Iterable[Path] = (),
 ) -> None:
     """Raise if a file of `written` cannot be written, or is one that is read.
 
     inputs: files, folders, globs, datasets and runs; other texts do no harm. In a folder, only
     files of the kinds that are read count: an earlier result there may be replaced. data_root,
-    runs_root: folders in which inputs are found by name; not everything in them is read. Raises
-    InputError for a file that cannot be written, MisuseError for one that is also read, or
-    written twice.
+    runs_root: folders in which inputs are found by name; not everything in them is read.
+    folders: output folders. Raises InputError for a file or folder that cannot be
+    written, MisuseError for a file that is also read, or written twice.
     """
+    for folder in folders:
+        check_writable(folder, is_folder=True)
     for index, path in enumerate(written):
         check_writable(path)
         if os.path.realpath(path) in map(os.path.realpath, written[:index]):
@@ -48,15 +51,6 @@ def is_inside(path: Path, folder: Path) -> bool:
     """Whether the path, links followed, lies in the folder."""
     root = os.path.realpath(folder)
     return os.path.commonpath([root, os.path.realpath(path)]) == root
-
-
-def check_crops_folder(folder: Path, images: Sequence[Path]) -> None:
-    """Raise for an image in the folder: a crop could replace it, or be read by the next run."""
-    for image in images:
-        if is_inside(image, folder):
-            raise MisuseError(
-                f"{image}: is in the folder of --save-crops, {folder}. Choose another folder."
-            )
 
 
 def _reads(text: str, path: Path, data_root: Path | None) -> bool:
@@ -87,8 +81,8 @@ def _folders_of(text: str, data_root: Path | None) -> list[Path]:
 
 def _images_of(text: str, data_root: Path | None) -> list[str]:
     """The images that `text` names; a run's folder has plots, which are no input."""
+    from frcnn_cli.engine.datasets.inputs import find_images
     from frcnn_cli.engine.models.store import is_model
-    from frcnn_cli.engine.proposals.inputs import find_images
 
     if is_model(Path(text)):
         return []

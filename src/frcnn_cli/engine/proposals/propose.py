@@ -9,18 +9,18 @@ from functools import partial
 from pathlib import Path
 
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_cli.engine.distributed.connect import connected
+from frcnn_cli.engine.distributed.shard import Shard
 from frcnn_cli.engine.distributed.team import ALONE, Team
-from frcnn_cli.engine.parts.shard import Shard
-from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.proposals.run import (
-    ImageFile,
     ProposeProgress,
     ProposeResult,
     propose_images,
 )
 from frcnn_cli.engine.proposals.source_calls import clipped_message
 from frcnn_cli.engine.proposals.workers import own_cores
+from frcnn_cli.engine.records import ImageFile
 from frcnn_cli.engine.reporter import SILENT, Advance, Needs, Reporter
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import InputError, MisuseError
@@ -52,20 +52,24 @@ def propose(
     """Compute the proposals of `source` for the images of `inputs` (see find_images).
 
     out: the output store; None names it after the first input, in the current folder. shard:
-    process only this part of the images. workers: worker processes per process of the team; None
-    is one per core in all processes of this machine.
+    process only this part of the images; a new store is then created even if all of them fail,
+    so that all parts can be merged. workers: worker processes per process of the team; None is one
+    per core in all processes of this machine.
     allow_mismatch: accept a faulty dataset. replace: remove proposals of other images, or of
     another source, from an existing store; without it, they are a MisuseError. For the other
     arguments and errors see propose_images.
     """
     if out is not None:
         check_store_name(out)
+    elif not inputs:
+        raise MisuseError("No images are given, and no name of the store (out).")
     files = find_images(inputs, data_root, split, allow_mismatch, reporter, shard)
     out = out or default_store(inputs[0], shard)
     if not replace:
         _check_nothing_is_lost(out, files, source)
     if workers is None and team.world > 1:
         workers = own_cores(team)
+    failures_alone = shard is not None and not out.exists()
     own = len(team.part(files))
     note_sixteen_bit((path for _, path in files), reporter)
     latest = ProposeProgress(len(files))
@@ -86,9 +90,12 @@ def propose(
             on_progress=on_progress,
             on_wait=on_wait,
             max_pixels=max_pixels,
+            failures_alone=failures_alone,
         )
         try:
-            result = _propose_as_team(team, files, out, provenance, propose_part, on_wait)
+            result = _propose_as_team(
+                team, files, out, provenance, propose_part, on_wait, failures_alone
+            )
         except KeyboardInterrupt:
             reporter.note("Finished images are saved: run the same command to resume.")
             raise
@@ -161,6 +168,7 @@ def _propose_as_team(
     provenance: Provenance,
     propose_part: Callable[..., ProposeResult],
     on_wait: OnWait,
+    failures_alone: bool,
 ) -> ProposeResult:
     """Divide the images that are not stored yet among the processes of the team.
 
@@ -185,7 +193,7 @@ def _propose_as_team(
                 for result in results:
                     _check_visible(result.path)
                 add_parts(store, out, provenance, on_wait)
-                store.finish([image_id for image_id, _ in images])
+                store.finish([image_id for image_id, _ in images], failures_alone)
     return ProposeResult(
         out,
         sum(result.computed for result in results),

@@ -35,7 +35,7 @@ class Remembered:
         """The JSON value that was written; None if there is none, or it cannot be read."""
         try:
             return json.loads(self._path().read_bytes())
-        except (OSError, ValueError, InputError):
+        except (OSError, ValueError, RecursionError, InputError):
             return None
 
     def write(self, value: Any) -> None:

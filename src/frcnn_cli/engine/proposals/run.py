@@ -10,6 +10,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.distributed.devices import usable_cores
 from frcnn_cli.engine.proposals.workers import run_in_workers
+from frcnn_cli.engine.records import ImageFile
 from frcnn_proposals.base import Proposals, Source
 from frcnn_proposals.errors import InputError, lacks_operators
 from frcnn_proposals.images import (
@@ -25,7 +26,6 @@ from frcnn_proposals.store.destination import Destination
 from frcnn_proposals.store.parts import add_parts
 from frcnn_proposals.store.provenance import Provenance
 
-ImageFile = tuple[str, str | Path]  # image id, path
 _CHECKED_AT_ONCE = 256
 
 
@@ -49,9 +49,10 @@ class ProposeProgress:
 
 @dataclass(frozen=True)
 class ProposeResult:
-    """The result of a run. failures: (image id, reason), also recorded in the store at `path`.
+    """The result of a run. path: the store, which may be missing if all images failed.
 
-    clipped: number of computed boxes that reached outside their images.
+    failures: (image id, reason), also recorded in the store. clipped: number of
+    computed boxes that reached outside their images.
     """
 
     path: Path
@@ -68,6 +69,7 @@ def propose_images(
     *,
     workers: int | None = None,
     keep_others: bool = False,
+    failures_alone: bool = False,
     stored: Mapping[str, str] | None = None,
     on_progress: Callable[[ProposeProgress], None] = lambda progress: None,
     on_wait: OnWait | None = None,
@@ -77,11 +79,12 @@ def propose_images(
 
     An image is not computed again if the store (or the .partial files of an interrupted run)
     already has it with the same bytes, source, parameters and version. An image that fails is
-    recorded in the store with the reason and does not stop the others. Images with more than
-    `max_pixels` fail.
+    recorded in the store with the reason and does not stop the others; if all fail, no new store
+    is created, unless `failures_alone`. Images with more than `max_pixels` fail.
     workers: processes; None is one per core, 0 computes in this process. keep_others: keep
     stored images that are not among `images` (for a cache); otherwise they are removed.
-    stored: digests by image id of images that are in another store, and not computed either.
+    stored: digests by image id of images that are in another store, and not computed either; `out`
+    is then a part of that store, and created even if all images fail.
     on_wait: called before waiting for another process that writes the store, whose images are
     then not computed again; None does not wait.
     Raises InputError if two images have the same id, the store cannot be written, the file of a
@@ -112,7 +115,8 @@ def propose_images(
             else:
                 progress = replace(progress, reused=progress.reused + 1)
             on_progress(progress)
-        store.finish(None if keep_others else [image_id for image_id, _ in images])
+        kept = None if keep_others else [image_id for image_id, _ in images]
+        store.finish(kept, failures_alone=failures_alone or stored is not None)
     return ProposeResult(out, progress.computed, progress.reused, tuple(sorted(failures)), clipped)
 
 

@@ -16,7 +16,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.util import Finalize
 
-from frcnn_cli.engine.parts.rows import Notice
 from frcnn_cli.engine.proposals.workers import Worker, pickled_function
 from frcnn_cli.engine.settings import ProposalSettings
 from frcnn_proposals.base import (
@@ -28,6 +27,7 @@ from frcnn_proposals.base import (
     is_thread_safe,
 )
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.formats.parts.row import Notice
 from frcnn_proposals.sources.call import SourceError, call_source, load_files, reject_per_stream
 from frcnn_proposals.sources.registry import make_source, parse_parameters
 from frcnn_proposals.wording import counted

@@ -27,7 +27,7 @@ from frcnn_cli.engine.distributed.team import Team, team_from_environment
 from frcnn_cli.engine.records import ImageRecord
 from frcnn_proposals.base import Proposals
 from frcnn_proposals.errors import InputError, ran_out_of_processes, reason
-from frcnn_proposals.store.reader import ProposalStore
+from frcnn_proposals.formats.read import RecordedProposals
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -95,7 +95,7 @@ def run_in_workers(
 
 
 def map_in_workers(
-    function: Callable[[Item], Result], items: Sequence[Item], workers: int
+    function: Callable[[Item], Result], items: Iterable[Item], workers: int
 ) -> Iterator[Result]:
     """Yield the result of `function` for every item, in order, from worker processes.
 
@@ -120,7 +120,7 @@ _IMAGES_FOR_WORKERS = 5000
 _IMAGES_AT_ONCE = 64
 
 
-def in_groups(images: Sequence[ImageRecord]) -> list[Sequence[ImageRecord]]:
+def in_groups(images: Sequence[Item]) -> list[Sequence[Item]]:
     """The images in groups, each for one call of a worker process."""
     starts = range(0, len(images), _IMAGES_AT_ONCE)
     return [images[start : start + _IMAGES_AT_ONCE] for start in starts]
@@ -131,7 +131,7 @@ def workers_for(images: Sequence[ImageRecord], proposals: Mapping[str, Proposals
 
     The first process of a team reads them alone, and the others at the same time.
     """
-    if len(images) < _IMAGES_FOR_WORKERS or not isinstance(proposals, ProposalStore):
+    if len(images) < _IMAGES_FOR_WORKERS or not isinstance(proposals, RecordedProposals):
         return 0
     team = team_from_environment()
     return usable_cores() if team.is_first else own_cores(team)

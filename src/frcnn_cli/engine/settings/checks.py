@@ -9,9 +9,13 @@ from frcnn_proposals.errors import MisuseError
 
 
 def check(condition: bool, message: str) -> None:
-    """Raise MisuseError with `message` as a sentence unless `condition` holds."""
+    """Raise MisuseError with `message` as a sentence unless `condition` holds.
+
+    If it starts with the name of a setting, the name is not capitalised.
+    """
     if not condition:
-        raise MisuseError(message[0].upper() + message[1:] + ".")
+        is_name = "_" in message.partition(" ")[0]
+        raise MisuseError((message[0] if is_name else message[0].upper()) + message[1:] + ".")
 
 
 def check_choice(value: str, choices: object, name: str) -> None:
@@ -39,3 +43,8 @@ def check_positive(value: float, name: str) -> None:
 def check_least(value: int, least: int, name: str) -> None:
     """Raise MisuseError unless `value` is at least `least`."""
     check(value >= least, f"{name} is {value}; it must be at least {least}")
+
+
+def check_share(value: float, name: str) -> None:
+    """Raise MisuseError unless `value` is from 0 to 1."""
+    check(0 <= value <= 1, f"{name} is {value}; it must be in 0..1")

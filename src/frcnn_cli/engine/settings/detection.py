@@ -6,7 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from frcnn_cli.engine.settings.checks import LARGEST_SIDE, check, check_choice, check_scales
+from frcnn_cli.engine.settings.checks import (
+    LARGEST_SIDE,
+    check,
+    check_choice,
+    check_least,
+    check_scales,
+    check_share,
+)
 
 Precision = Literal["float32", "bfloat16"]
 # auto: `choose_precision` in distributed/devices chooses for the device.
@@ -57,14 +64,12 @@ class DetectSettings:
             self.score_threshold is None or math.isfinite(self.score_threshold),
             "the score threshold must be a finite number",
         )
-        check(0 <= self.nms_iou <= 1, "nms_iou must be in 0..1")
-        check(0 <= self.box_voting <= 1, "box_voting must be in 0..1")
-        check(
-            self.top_k >= 1 and self.max_per_class >= 1,
-            "top_k and max_per_class must be at least 1",
-        )
+        check_share(self.nms_iou, "nms_iou")
+        check_share(self.box_voting, "box_voting")
+        check_least(self.top_k, 1, "top_k")
+        check_least(self.max_per_class, 1, "max_per_class")
         check(self.proposals >= 1, "detection requires at least one proposal per image")
-        check(self.max_proposals >= 1, "max_proposals must be at least 1")
+        check_least(self.max_proposals, 1, "max_proposals")
         check_scales(self.scales, "the scales of detection")
         check(self.roi_side >= 1, f"roi_side is {self.roi_side} pixels; it must be at least 1")
         check_choice(self.precision, PrecisionChoice, "the precision of detection")

@@ -63,6 +63,11 @@ class ProposalSettings:
     allow_mismatch: bool = False
     parameters: tuple[str, ...] = ()
 
+    @property
+    def given(self) -> str:
+        """The file, or the source that reads one, `precomputed`; empty if boxes are computed."""
+        return self.file or (self.source if "precomputed" in self.source.split("+") else "")
+
     def with_source(self, source: str | None, parameters: tuple[str, ...]) -> ProposalSettings:
         """These settings with another source; None keeps the source, and changes its parameters."""
         if source is None:

@@ -90,7 +90,7 @@ def ineffective(name: str) -> str:
     """The message about an option of detections if all proposals are used."""
     return (
         f"--{name.replace('_', '-')} selects boxes by the detector's scores, but all proposals are "
-        "used.\nAdd --boxes detections."
+        "used.\nAdd --boxes detections (in Python: give no boxes, proposals or source)."
     )
 
 

@@ -41,7 +41,7 @@ class SvmSettings:
             check_positive(getattr(self, name), f"the SVMs' {name}")
         check(
             0 < self.negative_iou <= 1,
-            f"the SVMs' negative_iou is {self.negative_iou}; it must be in 0..1",
+            f"the SVMs' negative_iou is {self.negative_iou}; it must be above 0 and at most 1",
         )
         for name in ("passes", "retrain_after", "iterations"):
             check_least(getattr(self, name), 1, f"the SVMs' {name}")

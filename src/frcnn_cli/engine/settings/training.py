@@ -12,6 +12,7 @@ from frcnn_cli.engine.settings.checks import (
     check_least,
     check_positive,
     check_scales,
+    check_share,
 )
 from frcnn_cli.engine.settings.detection import PrecisionChoice
 from frcnn_cli.engine.settings.network import Classifier
@@ -58,8 +59,11 @@ class Sampling:
             self.images >= 1 and self.rois_per_image >= 1,
             "a mini-batch requires at least one image and one RoI",
         )
-        check(0 <= self.foreground_fraction <= 1, "the foreground fraction must be in 0..1")
-        check(0 < self.foreground_iou <= 1, "the foreground IoU must be in 0..1")
+        check_share(self.foreground_fraction, "the foreground fraction")
+        check(
+            0 < self.foreground_iou <= 1,
+            f"the foreground IoU is {self.foreground_iou}; it must be above 0 and at most 1",
+        )
         low, high = self.background_iou
         check(
             0 <= low < high <= self.foreground_iou,
@@ -114,12 +118,20 @@ class Schedule:
         check_choice(self.optimizer, Optimizer, "the optimizer")
         check_positive(self.learning_rate, "the learning rate")
         check_choice(self.decay, Decay, "the decay of the learning rate")
-        check(0 < self.step_at <= 1, "step_at must be a fraction of the iterations, in 0..1")
+        check(
+            0 < self.step_at <= 1,
+            f"step_at is {self.step_at}; it must be a fraction of the iterations, "
+            "above 0 and at most 1",
+        )
         check_positive(self.gamma, "gamma")
         check(self.warmup >= 0, f"warmup is {self.warmup}; it cannot be negative")
-        check(0 <= self.momentum < 1, f"momentum is {self.momentum}; it must be in 0..1")
         check(
-            0 <= self.weight_decay < 1, f"weight_decay is {self.weight_decay}; it must be in 0..1"
+            0 <= self.momentum < 1,
+            f"momentum is {self.momentum}; it must be at least 0 and below 1",
+        )
+        check(
+            0 <= self.weight_decay < 1,
+            f"weight_decay is {self.weight_decay}; it must be at least 0 and below 1",
         )
 
     def for_images(self, images: int, per_iteration: int) -> Schedule:
@@ -246,9 +258,9 @@ class TrainSettings:
         check(0 <= self.seed < 2**63, f"the seed is {self.seed}; it must be in 0..2^63 - 1")
         check(self.proposals >= 1, "training requires at least one proposal per image")
         check_choice(self.precision, PrecisionChoice, "the precision of training")
-        check(self.checkpoint_every >= 1, "checkpoint_every must be at least 1")
-        check(self.eval_every >= 0, "eval_every must be at least 0; 0 turns evaluation off")
-        check(self.workers >= 0, "workers must be at least 0")
+        check_least(self.checkpoint_every, 1, "checkpoint_every")
+        check_least(self.eval_every, 0, "eval_every")
+        check_least(self.workers, 0, "workers")
 
     @property
     def is_weak(self) -> bool:

@@ -138,7 +138,7 @@ def test_results_of_the_voc_devkit_name_images_with_spaces(
 
 
 def test_the_second_column_of_a_voc_list_is_ignored(tmp_path: Path) -> None:
-    from frcnn_cli.engine.proposals.inputs import read_image_set
+    from frcnn_cli.engine.datasets.inputs import read_image_set
 
     file = tmp_path / "list.txt"
     file.write_text("000001  1\n000002 -1\n000003  0\n000004\nmy photo\nmy photo 1 1\n")

@@ -6,8 +6,8 @@ from PIL import Image
 
 from frcnn_cli.engine.datasets.check import check_dataset
 from frcnn_cli.engine.datasets.find import available_splits, find_dataset
+from frcnn_cli.engine.datasets.inputs import read_image_set
 from frcnn_cli.engine.datasets.locate import list_datasets
-from frcnn_cli.engine.proposals.inputs import read_image_set
 from frcnn_proposals.errors import InputError
 
 CAT = ("cat", (1, 1, 50, 60))

@@ -11,7 +11,12 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
 from frcnn_cli.engine.datasets.listing import Listed, ids_across_splits, is_visible
-from frcnn_cli.engine.datasets.readers.coco_json import file_names, lists_no_images, load_json
+from frcnn_cli.engine.datasets.readers.coco_json import (
+    collector_paused,
+    file_names,
+    lists_no_images,
+    load_json,
+)
 from frcnn_cli.engine.datasets.readers.coco_records import (
     CocoDataset,
     CocoImage,
@@ -19,8 +24,8 @@ from frcnn_cli.engine.datasets.readers.coco_records import (
     categories_of,
     distinct_images,
     numbers_of,
-    object_truth,
 )
+from frcnn_cli.engine.datasets.readers.coco_truth import object_truths
 from frcnn_cli.engine.records import ImageRecord
 from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.image_ids import longer_where_repeated
@@ -76,6 +81,7 @@ class CocoLayout:
             if split not in self._files
         }
 
+    @collector_paused()
     def read(self, split: str, name: str, report: Report) -> CocoDataset:
         """Read the split: images in the order of the file, classes in order of category id."""
         path = self._files[split]
@@ -87,15 +93,12 @@ class CocoLayout:
         every = [CocoImage.read(path, root, entry) for entry in content["images"]]
         entries = distinct_images(path, every, annotations, report)
         listed = self._with_ids({split: [image.file_name for image in entries]})[split]
+        truths = object_truths(path, entries, annotations or {}, label_of, report)
         images: list[ImageRecord] = []
         for image, (image_id, image_path) in zip(entries, listed, strict=True):
             if not image_path.is_file():
                 report(Fault(path, f"lists {image_path}, which is missing", missing_image=True))
-            truth = None
-            if annotations is not None:
-                truth = object_truth(
-                    path, image, annotations.pop(image.number, []), label_of, report
-                )
+            truth = None if annotations is None else next(truths)
             images.append(ImageRecord(image_id, image_path, image.width, image.height, truth))
         for number, strays in (annotations or {}).items():
             annotation = counted(len(strays), "annotation")

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import re
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+import orjson
 
 from frcnn_cli.engine.datasets.layout import leads_inside
 from frcnn_proposals.errors import InputError, reason
@@ -19,6 +24,11 @@ _LONGEST_ID = 255
 # Larger numbers are not exact as a float.
 _LARGEST_FLOAT = 1 << 53
 _INTEGER = re.compile(r"0|-?[1-9]\d{,17}", re.ASCII)
+# An integer of 19 or more digits may not fit into 64 bits. With all digits replaced by zeros, the
+# search is several times as fast as with a regular expression.
+_LONG = b"0" * 19
+_DIGITS_AS_ZERO = bytes.maketrans(b"123456789", b"000000000")
+_BLOCK = 1 << 20  # bytes
 _LISTS = (b"images", b"annotations", b"categories")
 _DRIVE = re.compile(r"[A-Za-z]:/")
 # A file without images has only categories.
@@ -63,15 +73,32 @@ def file_names(path: Path, root: Path) -> list[str]:
     return [name for name in inside if name is not None]
 
 
-def _loaded(content: bytes) -> Any:
-    """Parse json; integers that do not fit into 64 bits become floats.
+@contextmanager
+def collector_paused() -> Iterator[None]:
+    """Pause the garbage collector, which would scan many small objects repeatedly."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
-    Python's integers have no limit, but NumPy's have. Raises ValueError if a list occurs twice,
+
+def _loaded(content: bytes) -> Any:
+    """Parse json; integers of up to 20 digits are exact, longer ones become floats.
+
+    Those do not fit into 64 bits, as NumPy requires. Raises ValueError if a list occurs twice,
     as in files that were put together by hand: the last one would replace the others.
     """
-    is_long = re.search(rb"\d{21}", content) is not None
     # Looking at every object takes time.
     may_repeat = any(content.count(b'"%b"' % key) > 1 for key in _LISTS)
+    has_long = _has_long(content)
+    if not (may_repeat or has_long):
+        # Three times as fast as json, but it rejects NaN, and its messages differ.
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(content)
+    is_long = has_long and re.search(rb"\d{21}", content) is not None
     return json.loads(
         content,
         parse_int=_short_integer if is_long else None,
@@ -79,8 +106,19 @@ def _loaded(content: bytes) -> Any:
     )
 
 
+def _has_long(content: bytes) -> bool:
+    """Whether the text has as many digits in sequence as _LONG."""
+    # In blocks, because a copy of a large file takes as much memory as the file. A sequence that
+    # crosses the end of a block begins in what the next block repeats.
+    repeated = len(_LONG) - 1
+    return any(
+        _LONG in content[start : start + _BLOCK + repeated].translate(_DIGITS_AS_ZERO)
+        for start in range(0, len(content), _BLOCK)
+    )
+
+
 def _short_integer(text: str) -> int | float:
-    return int(text) if len(text) < 21 else float(text)
+    return int(text) if len(text.lstrip("-")) < 21 else float(text)
 
 
 def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

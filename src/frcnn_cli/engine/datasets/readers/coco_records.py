@@ -6,7 +6,6 @@ images and classes.
 
 from __future__ import annotations
 
-import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -16,18 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_cli.engine.datasets.layout import (
-    Box,
-    Fault,
-    Report,
-    inclusive_box,
-    read_flag,
-)
+from frcnn_cli.engine.datasets.layout import Fault, Report
 from frcnn_cli.engine.datasets.readers.coco_json import Id, identifier, name_inside
 from frcnn_cli.engine.records import Dataset, GroundTruth
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import is_writable
-from frcnn_proposals.formats.containers.masks import mask_extent
 
 
 @dataclass(frozen=True)
@@ -214,68 +206,3 @@ def distinct_images(
         if annotations is not None:
             annotations.pop(number, None)
     return list(kept.values())
-
-
-def object_truth(
-    path: Path,
-    image: CocoImage,
-    entries: list[Mapping[str, Any]],
-    label_of: Mapping[Any, int],
-    report: Report,
-) -> SizedTruth:
-    boxes, labels, difficult, crowd, area = [], [], [], [], []
-    for entry in entries:
-        where = f"{image.file_name}, annotation {entry.get('id')}"
-        category = identifier(entry.get("category_id"))
-        if category not in label_of:
-            report(Fault(path, f"{where}: unknown category_id {entry.get('category_id')!r:.40}"))
-            continue
-        try:
-            extent = _extent(entry)
-        except ValueError as error:
-            report(Fault(path, f"{where}: {error}"))
-            continue
-        size = (image.width, image.height)
-        box = inclusive_box(path, where, extent, size, report)
-        if box is not None:
-            boxes.append(box)
-            labels.append(label_of[category])
-            is_difficult = read_flag(path, f"{where}: difficult", entry.get("difficult"), report)
-            is_crowd = read_flag(path, f"{where}: iscrowd", entry.get("iscrowd"), report)
-            difficult.append(is_difficult)
-            crowd.append(is_crowd and not is_difficult)
-            area.append(_number_or(entry.get("area"), extent[2] * extent[3]))
-    return SizedTruth(
-        np.array(boxes, np.float32).reshape(-1, 4),
-        np.array(labels, np.int64),
-        np.array(difficult, bool),
-        np.array(crowd, bool),
-        np.array(area, np.float64),
-    )
-
-
-def _extent(entry: Mapping[str, Any]) -> Box:
-    """Return x, y, width and height. Raises ValueError if the entry has no valid box.
-
-    Some tools write a segmentation only, and an empty list or null as bbox.
-    """
-    bbox, shape = entry.get("bbox"), entry.get("segmentation")
-    if not bbox:
-        if not shape:
-            raise ValueError("bbox must be 4 numbers, or a segmentation given")
-        is_one_polygon = isinstance(shape, list) and not isinstance(shape[0], list)
-        bbox = mask_extent([shape] if is_one_polygon else shape)
-        if bbox is None:
-            raise ValueError("its segmentation has no pixels")
-    try:
-        x, y, width, height = (float(value) for value in bbox)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise ValueError("bbox must be 4 numbers") from error
-    if not all(map(math.isfinite, (x, y, width, height))):
-        raise ValueError("bbox must be 4 numbers, none of them infinite")
-    return x, y, width, height
-
-
-def _number_or(value: Any, default: float) -> float:
-    number = isinstance(value, (int, float)) and math.isfinite(value)
-    return float(value) if number else default

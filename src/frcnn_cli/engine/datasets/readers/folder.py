@@ -6,10 +6,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, split_of
+from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, folder_of_split, split_folders
 from frcnn_cli.engine.datasets.listing import (
     Listed,
-    folders_in,
     ids_across_splits,
     index_files,
     is_visible,
@@ -23,7 +22,6 @@ from frcnn_cli.engine.datasets.readers.voc_xml import (
 )
 from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes
 from frcnn_cli.engine.records import Dataset
-from frcnn_proposals.errors import InputError
 from frcnn_proposals.images import SUFFIXES
 
 _XML_FOLDERS = (".", "Annotations", "annotations")
@@ -45,7 +43,9 @@ class FolderLayout:
     @staticmethod
     def is_at(root: Path) -> bool:
         """Whether the folder contains annotations."""
-        return root.is_dir() and bool(_annotation_files(root) or _split_folders(root))
+        return root.is_dir() and bool(
+            _annotation_files(root) or split_folders(root, _has_annotations)
+        )
 
     def splits(self) -> dict[str, bool]:
         """Map the splits to True: a split of this layout always has annotations."""
@@ -115,14 +115,8 @@ class FolderLayout:
 
     def _folders(self) -> dict[str, Path]:
         """Map splits to their folders. Raises InputError if two folders are one split."""
-        found: dict[str, Path] = {}
-        for split, folder in _split_folders(self.root):
-            if found.setdefault(split, folder) != folder:
-                names = f"{found[split].name} and {folder.name}"
-                raise InputError(f"{self.root}: {names} are both {split}. Rename one of them.")
-        if found:
-            return found
-        return {ALL: self.root} if _annotation_files(self.root) else {}
+        found = folder_of_split(self.root, _has_annotations)
+        return found or ({ALL: self.root} if _has_annotations(self.root) else {})
 
 
 def _annotation_files(folder: Path) -> list[Path]:
@@ -141,10 +135,5 @@ def _image_files(folder: Path) -> dict[str, list[Path]]:
     return files
 
 
-def _split_folders(root: Path) -> list[tuple[str, Path]]:
-    """Return the folders with annotations that are named after a split, with their splits."""
-    return [
-        (split, folder)
-        for folder in folders_in(root)
-        if (split := split_of(folder.name)) and _annotation_files(folder)
-    ]
+def _has_annotations(folder: Path) -> bool:
+    return bool(_annotation_files(folder))

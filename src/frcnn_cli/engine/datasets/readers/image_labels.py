@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from frcnn_cli.engine.datasets.layout import ALL, Fault, Report, leads_inside, split_of
+from frcnn_cli.engine.datasets.layout import (
+    ALL,
+    Fault,
+    Report,
+    folder_of_split,
+    leads_inside,
+    split_folders,
+)
 from frcnn_cli.engine.datasets.listing import Listed, folders_in, ids_across_splits, is_image
 from frcnn_cli.engine.datasets.text_files import CLASSES_FILE, read_classes
 from frcnn_cli.engine.records import Dataset, ImageLabels, ImageRecord
@@ -123,7 +130,7 @@ class ClassFolders:
         """Whether at least two folders contain images, or those of a split do."""
         if not root.is_dir():
             return False
-        return bool(_split_folders(root)) or len(_class_folders(root)) >= _FEWEST_FOLDERS
+        return bool(split_folders(root, _has_class_folders)) or _has_class_folders(root)
 
     def splits(self) -> dict[str, bool]:
         return dict.fromkeys(self._folders, False)
@@ -150,12 +157,7 @@ class ClassFolders:
     @cached_property
     def _folders(self) -> dict[str, Path]:
         """Map splits to their folders. Raises InputError if two folders are one split."""
-        found: dict[str, Path] = {}
-        for split, folder in _split_folders(self.root):
-            if found.setdefault(split, folder) != folder:
-                names = f"{found[split].name} and {folder.name}"
-                raise InputError(f"{self.root}: {names} are both {split}. Rename one of them.")
-        return found or {ALL: self.root}
+        return folder_of_split(self.root, _has_class_folders) or {ALL: self.root}
 
     @cached_property
     def _listed(self) -> dict[str, list[Listed]]:
@@ -182,10 +184,5 @@ def _class_folders(folder: Path) -> list[Path]:
     return [each for each in folders_in(folder) if any(map(_is_image_file, each.iterdir()))]
 
 
-def _split_folders(root: Path) -> Sequence[tuple[str, Path]]:
-    """The folders that are named after a split and contain folders of images, with their splits."""
-    return [
-        (split, folder)
-        for folder in folders_in(root)
-        if (split := split_of(folder.name)) and len(_class_folders(folder)) >= _FEWEST_FOLDERS
-    ]
+def _has_class_folders(folder: Path) -> bool:
+    return len(_class_folders(folder)) >= _FEWEST_FOLDERS

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 from array import array
 from codecs import BOM_UTF8
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import orjson
 
+from frcnn_cli.engine.datasets.readers.coco_json import collector_paused
 from frcnn_cli.engine.datasets.readers.coco_records import CocoDataset, numbering
 from frcnn_cli.engine.evaluation.readers.rows import DetectionRows, image_indices, match_images
 from frcnn_cli.engine.records import Dataset
@@ -35,7 +34,7 @@ def read_coco_results(path: Path, dataset: Dataset, reporter: Reporter = SILENT)
     also has 'categories' (id and name), or an entry has a 'category' (a name, as in the toolkit's
     own files), the class name decides. reporter: receives notes about numbers that are not certain.
     """
-    with _collector_paused():
+    with collector_paused():
         file = ResultsFile.open(path)
         label_of_name = {name: label for label, name in enumerate(dataset.classes, start=1)}
         label_of = _label_lookup(path, dataset, file.categories, label_of_name)
@@ -109,18 +108,6 @@ class _Columns:
         boxes = np.frombuffer(self.extents).reshape(-1, 4)
         boxes[:, 2:] += boxes[:, :2] - 1
         return boxes
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Pause the garbage collector, which would scan many small objects repeatedly."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _label_lookup(

@@ -10,8 +10,8 @@ import pytest
 from folders import write_voc
 
 from frcnn_cli.engine.datasets.find import find_dataset
-from frcnn_cli.engine.datasets.parts import held_out
 from frcnn_cli.engine.datasets.split_lists import write_split_lists
+from frcnn_cli.engine.datasets.split_parts import held_out
 from frcnn_cli.engine.records import Dataset
 from frcnn_proposals.errors import InputError, MisuseError
 

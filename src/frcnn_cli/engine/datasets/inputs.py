@@ -16,8 +16,8 @@ from frcnn_cli.engine.datasets.listing import is_image, skipped_files
 from frcnn_cli.engine.datasets.open import open_splits
 from frcnn_cli.engine.datasets.readers.voc_lists import VocLists
 from frcnn_cli.engine.datasets.text_files import read_lines, without_column
-from frcnn_cli.engine.parts.shard import Shard
-from frcnn_cli.engine.proposals.run import ImageFile
+from frcnn_cli.engine.distributed.shard import Shard
+from frcnn_cli.engine.records import ImageFile
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.archives.contents import images_in_archives
 from frcnn_proposals.archives.tar import is_archive, read_member

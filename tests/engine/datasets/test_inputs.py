@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 from reporters import RecordingReporter
 
-from frcnn_cli.engine.proposals.inputs import find_images, read_image_set
+from frcnn_cli.engine.datasets.inputs import find_images, read_image_set
 
 
 def image(path: Path) -> Path:
