@@ -60,10 +60,32 @@ def best_overlaps(
     with N * M.
     """
     best, overlap = np.zeros(len(boxes), np.int64), np.zeros(len(boxes), np.float32)
+    columns = np.asfortranarray(boxes)  # operations run along the longer axis, the boxes
     for block in blocks(len(boxes), len(objects)):
-        matrix = iou_matrix(boxes[block], objects)
-        best[block], overlap[block] = matrix.argmax(axis=1), matrix.max(axis=1)
+        matrix = iou_matrix(objects, columns[block])
+        best[block], overlap[block] = matrix.argmax(axis=0), matrix.max(axis=0)
     return best, overlap
+
+
+def overlapping(
+    boxes: NDArray[np.float32], objects: NDArray[np.float32], least: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+    """Return the indices of those `boxes` (N, 4) whose best_overlaps are at least `least`.
+
+    Also returns best_overlaps of these boxes. If they are few, this is faster than best_overlaps
+    of all boxes.
+    """
+    columns = np.asfortranarray(boxes)
+    rows, best = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    overlap = [np.zeros(0, np.float32)]
+    for block in blocks(len(boxes), len(objects)) if len(objects) else ():
+        matrix = iou_matrix(objects, columns[block])
+        highest = matrix.max(axis=0)
+        chosen = np.flatnonzero(highest >= least)
+        rows.append(chosen + block.start)
+        best.append(matrix[:, chosen].argmax(axis=0))
+        overlap.append(highest[chosen])
+    return np.concatenate(rows), np.concatenate(best), np.concatenate(overlap)
 
 
 def blocks(rows: int, columns: int) -> Iterator[slice]:

@@ -9,18 +9,40 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from frcnn_proposals.wording import counted
+from frcnn_proposals.errors import InvalidValueError
 
 BACKGROUND = 0
+ImageFile = tuple[str, str | Path]  # image id, path
 
 
 def _no_boxes() -> NDArray[np.float32]:
     return np.zeros((0, 4), np.float32)
+
+
+def _count_of(boxes: Any) -> int:
+    """The number of boxes. Raises InvalidValueError for a wrong type or shape."""
+    if not isinstance(boxes, np.ndarray):
+        kind = type(boxes).__name__
+        raise InvalidValueError(f"boxes must be an array of shape (N, 4), not {kind}")
+    if boxes.ndim != 2 or boxes.shape[1] != 4:
+        raise InvalidValueError(f"boxes have shape {boxes.shape}, expected (N, 4)")
+    return len(boxes)
+
+
+def _check_rows(count: int, **columns: Any) -> None:
+    """Raise InvalidValueError unless each of the columns has one value per box."""
+    for name, values in columns.items():
+        if not isinstance(values, np.ndarray):
+            kind = type(values).__name__
+            raise InvalidValueError(f"{name} must be an array of shape ({count},), not {kind}")
+        if values.shape != (count,):
+            shape = values.shape
+            raise InvalidValueError(f"the array {name} has shape {shape}, expected ({count},)")
 
 
 @dataclass(frozen=True)
@@ -38,15 +60,10 @@ class GroundTruth:
     crowd: NDArray[np.bool_] = field(default_factory=lambda: np.zeros(0, bool))
 
     def __post_init__(self) -> None:
-        count = len(self.boxes)
-        if self.boxes.shape != (count, 4):
-            raise ValueError(f"boxes have shape {self.boxes.shape}, expected (N, 4)")
-        if len(self.crowd) == 0:  # not given: no object is a crowd
+        count = _count_of(self.boxes)
+        if np.shape(self.crowd) == (0,):  # not given: no object is a crowd
             object.__setattr__(self, "crowd", np.zeros(count, bool))
-        for name in ("labels", "difficult", "crowd"):
-            if getattr(self, name).shape != (count,):
-                boxes = counted(count, "box", "boxes")
-                raise ValueError(f"{name} has shape {getattr(self, name).shape} for {boxes}")
+        _check_rows(count, labels=self.labels, difficult=self.difficult, crowd=self.crowd)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -145,11 +162,7 @@ class Detections:
     best_rejected: float | None = field(default=None, kw_only=True, compare=False, repr=False)
 
     def __post_init__(self) -> None:
-        count = len(self.boxes)
-        if self.boxes.shape != (count, 4):
-            raise ValueError(f"boxes have shape {self.boxes.shape}, expected (N, 4)")
-        if self.scores.shape != (count,) or self.labels.shape != (count,):
-            raise ValueError("scores and labels must have one entry per box")
+        _check_rows(_count_of(self.boxes), scores=self.scores, labels=self.labels)
 
     def __len__(self) -> int:
         return len(self.boxes)
@@ -162,9 +175,13 @@ class Detections:
         """Those whose label is one of `labels`."""
         return self.take(np.flatnonzero(np.isin(self.labels, list(labels))))
 
-    def take(self, indices: NDArray[np.int64] | Sequence[int]) -> Self:
-        """Return the detections at `indices`, in that order."""
-        index = np.asarray(indices, dtype=np.int64)
+    def take(self, indices: NDArray[np.int64 | np.bool_] | Sequence[int]) -> Self:
+        """Return the detections at `indices`, in that order, or those for which a mask is True.
+
+        Raises IndexError as indexing an array does.
+        """
+        index = np.atleast_1d(indices)
+        index = index if index.size else index.astype(np.int64)
         columns = (self.boxes[index], self.scores[index], self.labels[index])
         return replace(self, boxes=columns[0], scores=columns[1], labels=columns[2])
 

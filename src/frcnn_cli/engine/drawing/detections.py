@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import ImageDraw
 
 from frcnn_cli.engine.drawing.captions import Caption, draw_captions, line_width
 from frcnn_cli.engine.drawing.colours import class_colour
+from frcnn_cli.engine.drawing.enlargement import enlarged_boxes, enlarged_image, enlargement
 from frcnn_cli.engine.records import Detections
 from frcnn_proposals.base import Image
 
@@ -34,6 +36,13 @@ def draw_detections(image: Image, detections: Detections, classes: Sequence[str]
         draw.rectangle(caption.box, outline=caption.colour, width=line_width(canvas.size))
     draw_captions(draw, captions, canvas.size)
     return np.asarray(canvas)
+
+
+def enlarge(image: Image, detections: Detections) -> tuple[Image, Detections]:
+    """The image and its detections, both enlarged if it is small, for draw_detections."""
+    factor = enlargement(image)
+    boxes = enlarged_boxes(detections.boxes, factor)
+    return enlarged_image(image, factor), replace(detections, boxes=boxes)
 
 
 def annotated_image_path(folder: Path, image_id: str) -> Path:

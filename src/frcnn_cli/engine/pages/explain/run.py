@@ -9,6 +9,7 @@ from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.pages.explain.truth import ImageChoice
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_proposals.files import check_writable
 from frcnn_proposals.images import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def explain_choice(
     MisuseError or InputError if model, image and ground truth do not match. A wrong name is an
     error before torch is imported.
     """
+    check_writable(folder, is_folder=True)
     found = choice.find(reporter)
     find_model(model, runs_root)
     import torch

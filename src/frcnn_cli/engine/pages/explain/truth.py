@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit, size_problem
 from frcnn_cli.engine.datasets.layout import Fault, raise_on_fault
-from frcnn_cli.engine.datasets.parts import EVERY
 from frcnn_cli.engine.datasets.readers.voc_xml import annotated_image, read_annotation
+from frcnn_cli.engine.datasets.split_parts import EVERY
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.reporter import SILENT, Reporter
 from frcnn_proposals.errors import InputError, MisuseError
