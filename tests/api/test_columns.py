@@ -17,9 +17,10 @@ from torch.utils.data import DataLoader, Dataset
 
 import frcnn
 from frcnn_cli.engine.detection.results import coco_entries
-from frcnn_cli.engine.parts.folder import About, open_folder
+from frcnn_cli.engine.parts.folder import open_folder
 from frcnn_cli.engine.parts.rows import Item
 from frcnn_cli.engine.parts.run import write_parts
+from frcnn_proposals.formats.parts.about import About
 
 IMAGES = Path("shapes/JPEGImages")
 

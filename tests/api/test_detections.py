@@ -43,6 +43,8 @@ def test_as_an_array_and_one_by_one() -> None:
     assert rows.dtype == np.float32
     assert rows[2].tolist() == [5.5, 5, 6.25, 9, 0.25, 2]
     assert made().take([]).to_numpy().shape == (0, 6)
+    assert made().take(made().scores < 0.6) == made().take([1, 2])  # a mask
+    assert made().take(1) == made().take([1])
     second = list(made())[1]
     assert second == frcnn.Detection("cat", 0.5, (0.0, 0.0, 9.0, 9.0), 1)
     assert made().names == ["<dog>", "cat", "<dog>"]

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import PIL.Image
 import pytest
+import torch
 
 import frcnn
 
@@ -182,7 +183,7 @@ def test_viz_does_not_overwrite_inputs(detector: frcnn.Detector, tmp_path: Path)
         ({"csv": "in/b.jpg"}, "also an input file"),
         ({"json": "in/b.jpg"}, "also an input file"),
         ({"json": "same", "csv": "same"}, "two outputs"),
-        ({"save_crops": "in"}, "is in the folder of --save-crops"),
+        ({"save_crops": "in"}, "is in the folder of the crops"),
     ],
 )
 def test_no_output_replaces_an_input(
@@ -215,6 +216,10 @@ def test_no_evaluation_replaces_a_model_or_proposals(at_home: Path) -> None:
         ("score_threshold", "a", "a number or None"),
         ("box_regression", "no", "True or False"),
         ("precision", "half", "one of auto, float32, bfloat16"),
+        ("scales", 480, "a list or None, not 480"),
+        ("scales", "480,600", "a list or None"),
+        ("classes", 3, "a string or a list or None, not 3"),
+        ("source", np.zeros((3, 3)), "a string or None, not a value of type ndarray"),
     ],
 )
 def test_arguments_of_another_type(name: str, value: Any, expected: str, at_home: Path) -> None:
@@ -232,11 +237,23 @@ def test_numbers_of_numpy_and_classes_as_on_the_command_line(detector: frcnn.Det
 
 def test_mistakes_that_have_a_message(detector: frcnn.Detector) -> None:
     grey = PIL.Image.fromarray(np.zeros((9, 9), np.float32))
+    with open(IMAGE, "rb") as closed:
+        pass
     for call, message in (
         (lambda: detector.detect(grey), "no known range"),
         (lambda: detector.detect({"a": IMAGE}), "not a mapping"),
         (lambda: detector.detect(IMAGE, "shapes.proposals"), "read_proposals"),
         (lambda: frcnn.propose("shapes", workers=-1), "at least 0"),
+        (lambda: frcnn.propose(3), "images must be a string or a path or a list, not 3"),
+        (lambda: frcnn.propose({"a": IMAGE}), "images must be a string or a path or a list"),
+        (lambda: frcnn.propose({"a.png"}), "images must be a string or a path or a list"),
+        (lambda: frcnn.propose(iter(["a.png"])), "images must be a string or a path or a list"),
+        (lambda: frcnn.propose(np.array(["absent"])), "^absent"),
+        (lambda: detector.detect(IMAGE, progress="print"), "progress must be a function or None"),
+        (lambda: detector.detect(""), "path of the image is empty"),
+        (lambda: frcnn.Detector.load(""), "model is empty"),
+        (lambda: detector.detect(torch.zeros(9, 9, 3)), "not Tensor"),
+        (lambda: detector.detect(closed), "not BufferedReader"),
     ):
         with pytest.raises(frcnn.MisuseError, match=message):
             call()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from inspect import signature, unwrap
 from numbers import Integral, Real
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, ParamSpec, TypeVar, get_args, get_origin
+from typing import Any, Literal, ParamSpec, TypeVar, Union, get_args, get_origin
 
 from frcnn_proposals.base import Source
 from frcnn_proposals.errors import MisuseError, machine_errors, reason
@@ -18,22 +18,28 @@ from frcnn_proposals.sources.registry import check_source, make_source
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-_WORDS = {
+_WORDS: dict[Any, str] = {
     bool: "True or False",
     int: "an integer",
     float: "a number",
     str: "a string",
     Path: "a path",
     Mapping: "a mapping",
+    Sequence: "a list",
+    Iterable: "a list",
+    Callable: "a function",
+    tuple[int, int]: "a pair of integers",
     type(None): "None",
 }
+
+_LONGEST = 200  # letters of a value in a message
 
 
 def public(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Raise MisuseError for an argument of another type, and Error for errors of the machine.
 
-    Only the types in `_WORDS`, Literal and unions of them are checked; others are left to the
-    function.
+    Only the types in `_WORDS`, Literal, unions of them, and the items of lists and mappings are
+    checked; the function checks others.
     """
     arguments = signature(function)
 
@@ -96,18 +102,41 @@ def source_for(source: str | Source, parameters: Mapping[str, Any] | None) -> So
 def _check_argument(name: str, value: Any, annotation: Any, names: dict[str, Any]) -> None:
     """Raise MisuseError unless the value is of the annotated type. names: of the annotation."""
     kind = eval(annotation, names) if isinstance(annotation, str) else annotation
-    kinds = get_args(kind) if get_origin(kind) is UnionType else (kind,)
-    if value is None and any(get_origin(each) is Callable for each in kinds):
-        return
+    kinds = get_args(kind) if get_origin(kind) in (UnionType, Union) else (kind,)
+    if isinstance(value, str) and not value and Path in kinds:
+        raise MisuseError(f"{name} is empty; it must be a path or a name.")
+    if isinstance(value, str) and "\0" in value:
+        raise MisuseError(f"{name} must not contain a NUL character: {value!r:.{_LONGEST}}.")
     expected = [words for each in kinds if (words := _in_words(each)) is not None]
-    if len(expected) == len(kinds) and not any(_is_of(value, each) for each in kinds):
-        raise MisuseError(f"{name} must be {' or '.join(expected)}, not {value!r:.200}.")
+    if len(expected) < len(kinds):
+        return
+    if not any(_is_of(value, each) for each in kinds):
+        shown = repr(value)
+        if "\n" in shown or len(shown) > _LONGEST:
+            shown = f"a value of type {type(value).__name__}"
+        wanted = " or ".join(dict.fromkeys(expected))
+        raise MisuseError(f"{name} must be {wanted}, not {shown}.")
+    for each in kinds:
+        # The items of an iterator, which has no length, can be read only once.
+        if get_origin(each) in (Sequence, Iterable, Mapping) and _is_of(value, each):
+            _check_items(name, value if hasattr(value, "__len__") else (), get_args(each))
+
+
+def _check_items(name: str, value: Any, kinds: Sequence[Any]) -> None:
+    """Raise MisuseError unless the items of a list, or keys and values, are of their `kinds`."""
+    if len(kinds) == 1:
+        for item in value:
+            _check_argument(f"an item of {name}", item, kinds[0], {})
+        return
+    for key, item in value.items():
+        _check_argument(f"a key of {name}", key, kinds[0], {})
+        _check_argument(f"a value of {name}", item, kinds[1], {})
 
 
 def _in_words(kind: Any) -> str | None:
     if get_origin(kind) is Literal:
         return f"one of {', '.join(get_args(kind))}"
-    return _WORDS.get(get_origin(kind) or kind)
+    return _WORDS.get(kind) or _WORDS.get(get_origin(kind))
 
 
 def _is_of(value: Any, kind: Any) -> bool:
@@ -118,4 +147,13 @@ def _is_of(value: Any, kind: Any) -> bool:
     if kind in (int, float):
         number = Integral if kind is int else Real
         return isinstance(value, number) and not isinstance(value, bool)
-    return isinstance(value, os.PathLike if kind is Path else get_origin(kind) or kind)
+    origin = get_origin(kind) or kind
+    if origin is tuple:  # a list or an array with as many values is accepted
+        is_list = _is_of(value, Sequence) and len(value) == len(get_args(kind))
+        return is_list and all(map(_is_of, value, get_args(kind)))
+    if origin in (Sequence, Iterable) and isinstance(value, str | bytes):
+        return False  # text is not a list
+    if origin is Sequence:  # an array is not an instance of Sequence
+        has_items = hasattr(value, "__len__") and hasattr(value, "__getitem__")
+        return has_items and not isinstance(value, Mapping)
+    return isinstance(value, os.PathLike if kind is Path else origin)

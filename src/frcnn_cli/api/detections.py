@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import html
 import io
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from frcnn_cli.api.arguments import public
 from frcnn_cli.api.images import ImageLike, pixels_of
 from frcnn_cli.engine import records
-from frcnn_proposals.errors import Error, MisuseError, machine_errors
+from frcnn_proposals.errors import Error, InvalidIndexError, InvalidValueError, MisuseError, reason
 from frcnn_proposals.images import MAX_PIXELS
 from frcnn_proposals.wording import counted
 
@@ -25,6 +28,16 @@ if TYPE_CHECKING:
 _LONGEST_IN_NOTEBOOK = 1000  # pixels of the longer side
 _NAMED = 6  # detections that a repr names
 _ROWS = 100  # of a table
+
+
+class _LabelsAsNames(Sequence[str]):
+    """The names of classes that have none: their labels, which may be any numbers."""
+
+    def __len__(self) -> int:
+        return sys.maxsize
+
+    def __getitem__(self, index: Any) -> Any:
+        return str(index + 1)
 
 
 class Detection(NamedTuple):
@@ -51,10 +64,49 @@ class Detections(records.Detections):
     size: tuple[int, int] | None = None
     image: Path | NDArray[np.uint8] | None = field(default=None)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        is_label = self.labels.dtype.kind in "iu" and (self.labels >= 1).all()
+        most = len(self.class_names)
+        if len(self) and not (is_label and (self.labels <= (most or self.labels)).all()):
+            wanted = f"integers from 1 to {most}" if most else "integers of at least 1"
+            raise InvalidValueError(f"labels must be {wanted}, not {reason(str(self.labels))}")
+
     @property
     def names(self) -> list[str]:
-        """The class name of each detection."""
-        return [self.class_names[label - 1] for label in self.labels]
+        """The class name of each detection; without class names, its label."""
+        classes = self._classes
+        return [classes[label - 1] for label in self.labels.tolist()]
+
+    @property
+    def _classes(self) -> Sequence[str]:
+        return self.class_names or _LabelsAsNames()
+
+    @public
+    def above(self, threshold: float) -> Self:
+        """The detections with a score of at least `threshold`."""
+        return super().above(threshold)
+
+    @public
+    def with_labels(self, labels: Iterable[int]) -> Self:
+        """The detections whose label is one of `labels`."""
+        wanted = list(labels)
+        if not all(isinstance(label, Integral) for label in wanted):
+            raise MisuseError(f"labels must be a list of integers, not {reason(str(wanted))}.")
+        return super().with_labels(wanted)
+
+    @public
+    def take(self, indices: NDArray[np.int64 | np.bool_] | Sequence[int] | int) -> Self:
+        """The detections at `indices`, in that order, or those for which a mask is True.
+
+        Raises MisuseError, which is also an IndexError, for other indices.
+        """
+        try:
+            return super().take(np.atleast_1d(indices))
+        except (IndexError, ValueError) as error:
+            raise InvalidIndexError(
+                f"indices must be integers below {len(self)}, or a mask of {len(self)} values."
+            ) from error
 
     def __iter__(self) -> Iterator[Detection]:
         columns = (self.names, self.scores.tolist(), self.boxes.tolist(), self.labels.tolist())
@@ -81,6 +133,7 @@ class Detections(records.Detections):
             f"<{counted(len(self), 'detection')}{where}{': ' if found else ''}{', '.join(found)}>"
         )
 
+    @public
     def draw(self, image: ImageLike | None = None) -> PIL.Image.Image:
         """The image with a box, class and score for each detection, as a Pillow image.
 
@@ -95,9 +148,8 @@ class Detections(records.Detections):
         if given is None:
             raise MisuseError("These detections have no image. Give one: draw(image).")
         width, height = self.size or (0, 0)
-        with machine_errors():
-            pixels = pixels_of(given, max(MAX_PIXELS, width * height))
-            return PIL.Image.fromarray(draw_detections(pixels, self, self.class_names))
+        pixels = pixels_of(given, max(MAX_PIXELS, width * height))
+        return PIL.Image.fromarray(draw_detections(pixels, self, self._classes))
 
     def show(self) -> None:
         """Show the image with its detections: in a notebook, or in a window."""
@@ -108,6 +160,7 @@ class Detections(records.Detections):
         else:
             self.draw().show()
 
+    @public
     def to_coco(self, image_id: str | int | None = None) -> list[dict[str, Any]]:
         """One entry per detection, as in COCO results and `frcnn detect --json`.
 
@@ -117,7 +170,7 @@ class Detections(records.Detections):
         from frcnn_cli.engine.detection.results import coco_entries
 
         given = self.image_id if image_id is None else image_id
-        return coco_entries(given, self, self.class_names)
+        return coco_entries(given, self, self._classes)
 
     def to_numpy(self) -> NDArray[np.float32]:
         """One row (x1, y1, x2, y2, score, label) per detection: float32 (N, 6)."""
@@ -171,8 +224,6 @@ class Detections(records.Detections):
 
 def _in_notebook() -> bool:
     """Whether this is IPython with a frontend that displays images."""
-    import sys
-
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return shell is not None and hasattr(shell, "kernel")

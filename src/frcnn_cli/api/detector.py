@@ -8,8 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-
 from frcnn_cli.api.arguments import check_arguments, names_of, parameters_of, path_of, public
 from frcnn_cli.api.detections import DetectedFiles, Detections
 from frcnn_cli.api.images import (
@@ -17,18 +15,19 @@ from frcnn_cli.api.images import (
     BoxesById,
     ImageLike,
     boxes_for_each,
-    check_written,
     image_id_of,
 )
-from frcnn_cli.api.network import LazyNetwork, Setting, load_network
+from frcnn_cli.api.lazy_network import LazyNetwork, load_network
+from frcnn_cli.api.network import Setting
 from frcnn_cli.api.progress import OnProgress, reporter_for
 from frcnn_cli.engine.models.shipped.table import shipped_name, shipped_path
 from frcnn_cli.engine.models.store import find_model
-from frcnn_cli.engine.parts.rows import Columns, Item, Row, columns_of, items_of
+from frcnn_cli.engine.parts.rows import Columns, Item, columns_of, items_of
 from frcnn_cli.engine.settings import PrecisionChoice
 from frcnn_cli.engine.settings.features import FeatureOptions, FeatureType, Layer
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.formats.parts.row import Row
 from frcnn_proposals.images import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -58,6 +57,8 @@ class Detector:
     _network: LazyNetwork = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.path, str | Path):
+            raise MisuseError(f"path must be a path, not {self.path!r:.200}.")
         self._use_network(None)
 
     @classmethod
@@ -186,7 +187,9 @@ class Detector:
         default they come from the detector's file or source. Raises Error if an image cannot be
         read, or its proposals cannot be computed.
         """
-        if isinstance(image, str | bytes | np.ndarray) or not isinstance(image, Iterable):
+        # Open files, arrays and tensors are iterable, too, but they are not lists of images.
+        is_one = hasattr(image, "read") or getattr(image, "ndim", 1) != 1
+        if is_one or isinstance(image, str | bytes) or not isinstance(image, Iterable):
             return self._network.get().detect_one(
                 image, proposals, self.max_pixels, reporter_for(progress)
             )
@@ -215,26 +218,15 @@ class Detector:
         csv: file with one row per detection. yolo, viz, save_crops: folders for one text file per
         image, the annotated images, and the pixels of each box.
         """
+        from frcnn_cli.api.files import detections_in_files
         from frcnn_cli.engine.detection.outputs import DetectionOutputs
-        from frcnn_cli.engine.detection.run import detect_in_files
-        from frcnn_cli.engine.proposals.inputs import find_images
 
-        given = [images] if isinstance(images, str | Path) else images
-        inputs = [str(text) for text in given]
-        reporter = reporter_for(progress)
-        files = find_images(inputs, reporter=reporter)
         outputs = DetectionOutputs(*map(path_of, (json, csv, viz, save_crops, yolo)))
-        check_written(outputs, files, [*inputs, str(self.path), str(self.proposals or "")])
-        ready = self._network.get()
-        detected = detect_in_files(
-            ready.detector, files, outputs, self.max_pixels, reporter=reporter
+        others = (str(self.path), str(self.proposals or ""))
+        reporter = reporter_for(progress)
+        return detections_in_files(
+            self._network, images, outputs, others, self.max_pixels, reporter
         )
-        paths = {image_id: Path(path) for image_id, path in files}
-        detections = {
-            image_id: ready.named(each, image_id, paths[image_id])
-            for image_id, each in detected.found.items()
-        }
-        return DetectedFiles(detections, detected.failures)
 
     @public
     def features(

@@ -103,7 +103,11 @@ def evaluate_detections(
     if isinstance(detections, str | Path):
         return evaluate_file(Path(detections), name, split, root, coco=coco)
     opened = open_split(name, split, root)
-    for found in detections.values():
+    values: Mapping[str, Any] = detections
+    for image_id, found in values.items():
+        if not isinstance(found, Detections):
+            kind = type(found).__name__
+            raise MisuseError(f"The value of image id {image_id!r} must be Detections, not {kind}.")
         names = getattr(found, "class_names", ()) or opened.classes
         if names != opened.classes:
             raise MisuseError(

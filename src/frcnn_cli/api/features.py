@@ -114,10 +114,10 @@ def extract_features(
     arguments are those of the command. Raises Error for invalid arguments; an image that fails is
     listed in `failures`.
     """
+    from frcnn_cli.engine.datasets.inputs import find_images
     from frcnn_cli.engine.detection.features.extractor import make_extractor
     from frcnn_cli.engine.detection.features.run import extract_in_files
     from frcnn_cli.engine.models.backbone import network_in_team
-    from frcnn_cli.engine.proposals.inputs import find_images
     from frcnn_cli.engine.proposals.paths import check_outputs
 
     inputs = [str(text) for text in ([images] if isinstance(images, str | Path) else images)]

@@ -26,9 +26,6 @@ from frcnn_proposals.wording import counted
 if TYPE_CHECKING:
     import PIL.Image
 
-    from frcnn_cli.engine.detection.outputs import DetectionOutputs
-    from frcnn_cli.engine.proposals.run import ImageFile
-
 # A file, an array of uint8 in RGB (H, W, 3) or grey (H, W), or a Pillow image.
 ImageLike = Union[str, Path, NDArray[Any], "PIL.Image.Image"]
 # Boxes (N, 4), with or without scores.
@@ -57,6 +54,8 @@ def reduced_image(
     be read.
     """
     if isinstance(image, str | Path):
+        if not str(image):
+            raise MisuseError("The path of the image is empty.")
         if Path(image).is_dir():
             raise MisuseError(
                 f"{image}: is a folder. Give one image or a list of images;\n"
@@ -75,7 +74,8 @@ def reduced_image(
         except ValueError as error:
             raise MisuseError(f"The Pillow image cannot be used: {error}.") from error
     raise MisuseError(
-        f"An image is a path, a NumPy array or a Pillow image, not {type(image).__name__}."
+        f"An image is a path, a NumPy array or a Pillow image, not {type(image).__name__}.\n"
+        "PIL.Image.open reads an open file; numpy.asarray converts a tensor."
     )
 
 
@@ -112,27 +112,15 @@ def boxes_for_each(count: int, given: Sequence[Boxes] | BoxesById | None) -> lis
     """What `boxes_for` takes for each of `count` images. Raises MisuseError for another number."""
     if given is None or isinstance(given, Mapping):
         return [given] * count
+    if not hasattr(given, "__len__"):
+        raise MisuseError(
+            "Proposals of several images must be a list or a mapping by image id, not "
+            f"{type(given).__name__}."
+        )
     if len(given) != count:
         images_need = counted(count, "image needs", "images need")
         raise MisuseError(f"{images_need} as many proposals, not {len(given)}.")
     return list(given)
-
-
-def check_written(
-    outputs: DetectionOutputs, files: Sequence[ImageFile], inputs: Sequence[str]
-) -> None:
-    """Raise MisuseError if an output would replace one of the inputs, or an image in `files`."""
-    from frcnn_cli.engine.drawing.detections import annotated_image_path
-    from frcnn_cli.engine.proposals.paths import check_crops_folder, check_outputs
-    from frcnn_proposals.files import reject_same_file
-
-    if outputs.annotated is not None:
-        for image_id, file in files:
-            reject_same_file(Path(file), annotated_image_path(outputs.annotated, image_id))
-    if outputs.crops is not None:
-        check_crops_folder(outputs.crops, [Path(file) for _, file in files])
-    written = [path for path in (outputs.json_path, outputs.csv_path) if path is not None]
-    check_outputs(written, inputs)
 
 
 def _full(pixels: Image) -> ReducedImage:

@@ -1,23 +1,19 @@
-"""The network of a detector, loaded by the first thread that needs it."""
+"""The network of a detector on its device: from the caller's images to detections."""
 
 from __future__ import annotations
 
-import hashlib
-import os
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from frcnn_cli.api.columns import map_items
 from frcnn_cli.api.detections import Detections
 from frcnn_cli.api.images import boxes_for, image_id_of, reduced_image
-from frcnn_cli.engine.parts.rows import Item, Notice, Row
+from frcnn_cli.engine.parts.rows import Item
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.formats.parts.row import Notice, Row
 from frcnn_proposals.images import unreduced
-from frcnn_proposals.reading import open_file
 from frcnn_proposals.sources.call import SourceError
 from frcnn_proposals.sources.precomputed import Precomputed
 
@@ -96,20 +92,23 @@ class ReadyNetwork:
         self, images: Sequence[Any], given: Sequence[Any], max_pixels: int, reporter: Reporter
     ) -> list[Detections]:
         """Detections in each of several images, which are prepared in threads."""
-        from frcnn_cli.engine.detection.prefetch import prefetch
-        from frcnn_cli.engine.distributed.devices import usable_cores
+        from frcnn_cli.engine.distributed.streams import Streams
 
-        def prepare(task: tuple[Any, Any]) -> tuple[ReducedImage, Proposals]:
+        def prepare(task: tuple[Any, Any]) -> tuple[Any, ReducedImage, Proposals]:
             image, boxes = task
-            return self.prepare(image, image_id_of(image), boxes, max_pixels)
+            return image, *self.prepare(image, image_id_of(image), boxes, max_pixels)
+
+        def detect(prepared: tuple[Any, ReducedImage, Proposals]) -> tuple[Detections, int]:
+            return self._named(*prepared), prepared[2].clipped
 
         found, clipped = [], 0
-        prepared = prefetch(prepare, zip(images, given, strict=True), usable_cores())
+        tasks = zip(images, given, strict=True)
+        streams = Streams.of(self.prepared.offset_means.device)
         with reporter.progress("Detecting", len(images)) as advance:
-            for image, (read, boxes) in zip(images, prepared, strict=True):
-                found.append(self._named(image, read, boxes))
-                clipped += boxes.clipped
-                advance(1, found[-1].image_id)
+            for named, clipped_boxes in streams.pipeline(prepare, detect, tasks):
+                found.append(named)
+                clipped += clipped_boxes
+                advance(1, named.image_id)
         self.warn(clipped, found, reporter)
         return found
 
@@ -117,6 +116,8 @@ class ReadyNetwork:
         self, items: Iterable[Item], max_pixels: int, threads: int | None = None
     ) -> Iterator[Row]:
         """The detections in each of `items`, in order, or the error of the image."""
+        from frcnn_cli.engine.detection.rows import map_items
+        from frcnn_cli.engine.distributed.streams import Streams
 
         def prepare(item: Item) -> tuple[ReducedImage, Proposals, str]:
             read, boxes = self.prepare(item.image, item.name, item.boxes, max_pixels)
@@ -126,7 +127,10 @@ class ReadyNetwork:
             read, boxes, _ = prepared
             return self.detect(read, boxes)
 
-        return map_items(items, prepare, compute, lambda ready: self._notices(*ready), threads)
+        streams = Streams.of(self.prepared.offset_means.device)
+        return map_items(
+            items, prepare, compute, lambda ready: self._notices(*ready), threads, streams
+        )
 
     def _notices(self, read: ReducedImage, boxes: Proposals, image_id: str) -> dict[Notice, int]:
         """What detect_in_files warns of, for one image. image_id: empty if boxes were given."""
@@ -198,83 +202,3 @@ class ReadyNetwork:
     def with_setting(self, setting: Setting) -> ReadyNetwork:
         """The same weights with other settings; the source of proposals stays the same."""
         return replace(self, detector=setting.detector(self.detector.loaded))
-
-
-class LazyNetwork:
-    """A network that is loaded once, when it is first needed.
-
-    path: of its file. digest: of this file, where it was pickled; None for any file.
-    """
-
-    def __init__(
-        self, load: Callable[[], ReadyNetwork], path: Path, digest: str | None = None
-    ) -> None:
-        self._load, self._path, self._digest = load, path, digest
-        self._lock = threading.Lock()
-        self._ready: ReadyNetwork | None = None
-        self._version: tuple[int, int] | None = None
-
-    def get(self) -> ReadyNetwork:
-        """The network. Other threads wait while one loads it. Raises like `load`.
-
-        Raises InputError if the file is not the one that was pickled.
-        """
-        with self._lock:
-            if self._ready is None:
-                if self._digest is not None and _digest_of(self._path) != self._digest:
-                    raise self._changed()
-                self._version = _version(self._path)
-                self._ready = self._load()
-            return self._ready
-
-    def with_setting(self, setting: Setting) -> LazyNetwork:
-        """The network with the same weights and other settings."""
-        ready = self.get().with_setting(setting)
-        other = LazyNetwork(lambda: ready, self._path, self._digest)
-        other._ready, other._version = ready, self._version
-        return other
-
-    def digest(self) -> str:
-        """SHA-256 of the file that another process has to load, too.
-
-        Raises InputError if the file has changed since it was loaded: the weights are not pickled.
-        """
-        if self._digest is None:
-            if self._version not in (None, _version(self._path)):
-                raise self._changed()
-            self._digest = _digest_of(self._path)
-        return self._digest
-
-    def _changed(self) -> InputError:
-        return InputError(
-            f"{self._path}: has changed since this detector was created.\n"
-            "Create it again with Detector.load."
-        )
-
-
-def _digest_of(path: Path) -> str:
-    """SHA-256 of a file. Raises InputError, which names it."""
-    try:
-        with open_file(path) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror or error}).") from error
-
-
-def _version(path: Path) -> tuple[int, int]:
-    """What changes with the file's content: the time of the last change, and the size."""
-    status = os.stat(path)
-    return status.st_mtime_ns, status.st_size
-
-
-def load_network(path: Path, device: str, setting: Setting) -> ReadyNetwork:
-    """The network in a model file, as `frcnn detect` loads it."""
-    from frcnn_cli.engine.detection.prepare import prepare_model
-    from frcnn_cli.engine.distributed.devices import find_device
-    from frcnn_cli.engine.models.loaded import open_model
-    from frcnn_cli.engine.proposals.source_calls import SourceCalls
-
-    loaded = open_model(path, path.parent, find_device(device), setting.options.precision)
-    detector = setting.detector(loaded)
-    prepared = prepare_model(loaded.model, loaded.precision)
-    return ReadyNetwork(detector, prepared, SourceCalls(detector.source))

@@ -40,10 +40,11 @@ def propose(
     name that `frcnn propose --list-sources` shows, or a Source. parameters: of a named source, such
     as {"mode": "quality"}. split: of a dataset. shard: only part I/N of the images. workers: number
     of processes; None is one per core, 0 computes in this process. Raises Error if an input names
-    no images. An image that fails is listed in `failures`.
+    no images. An image that fails is listed in `failures`; if all fail, no store is written, except
+    for a shard.
     """
+    from frcnn_cli.engine.distributed.shard import Shard
     from frcnn_cli.engine.distributed.team import team_from_environment
-    from frcnn_cli.engine.parts.shard import Shard
     from frcnn_cli.engine.proposals.propose import propose as propose_inputs
 
     inputs = [images] if isinstance(images, str | Path) else images
