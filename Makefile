@@ -26,8 +26,8 @@
 #                     TORCH='torch==2.13.0+cpu torchvision' selects a torch
 # make test-portable  compile the operators with GCC and Clang, and for ARM and macOS; test the builds
 #                     that run here, ARM's under qemu-user
-# make test-cuda      test the CUDA operators on the GPU of this machine, and time them next to
-#                     torchvision's
+# make test-cuda      test the CUDA operators, detection and copies on the GPU of this machine; time the
+#                     operators next to torchvision's, and detection next to standard parts
 # make test-sanitizer run the tests of the CUDA operators under NVIDIA's compute-sanitizer
 # make test-abi       test the wheel with the oldest supported torch and the newest one
 PYTHON ?= python3
@@ -46,17 +46,21 @@ SECONDS ?= 600
 
 .PHONY: setup demo test results-quick results results-others pictures results-pictures reference test-avx2 test-web test-hostile test-long test-random coverage fuzz style docs lint wheel test-install test-portable test-cuda test-sanitizer test-abi clean
 
+# If pip fails, as after an interrupted download, it is run once more after 30 seconds.
+retry = $(1) || { sleep 30; $(1); }
+PIP_INSTALL := $(BIN)/python -m pip install --quiet
+
 setup: $(VENV)/.ready
 
 # torch is installed first, because the extension is built against the torch it will run with.
 $(VENV)/.torch: setup.cfg
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --upgrade pip setuptools wheel
-	$(BIN)/python -m pip install --quiet torch torchvision
+	$(call retry,$(PIP_INSTALL) --upgrade pip setuptools wheel)
+	$(call retry,$(PIP_INSTALL) torch torchvision)
 	touch $@
 
 $(VENV)/.ready: $(VENV)/.torch setup.py setup.cfg pyproject.toml $(shell find kernels/csrc -type f)
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[dev]'
+	$(call retry,$(PIP_INSTALL) --no-build-isolation --editable '.[dev]')
 	touch $@
 
 # Detect in a photograph with the shipped model; then generate, propose, train, evaluate, compress,
@@ -107,7 +111,7 @@ coverage: setup
 	done
 
 fuzz: setup
-	$(BIN)/python -m pip install --quiet --no-build-isolation --editable '.[fuzz]'
+	$(call retry,$(PIP_INSTALL) --no-build-isolation --editable '.[fuzz]')
 	$(BIN)/python tests/hostile/fuzz.py $(SECONDS) $(FUZZED)
 
 # Run as root, or with sudo. These are Debian's packages; on other systems install chromium,
@@ -178,6 +182,8 @@ test-portable: setup
 
 # The tests that run on a GPU have "cuda" in their names; all others need none.
 CUDA_TESTS := $(BIN)/python -m pytest -q -p no:cacheprovider tests/kernels
+CUDA_COPIES := tests/engine/distributed/test_streams.py tests/engine/detection/test_images_ahead.py \
+	tests/engine/training/test_copies_ahead.py
 HAS_GPU := $(BIN)/python -c 'import sys, torch, frcnn_kernels; \
 	sys.exit(0 if torch.cuda.is_available() and frcnn_kernels.cuda_architectures() else \
 	"There is no GPU, or the CUDA operators were not built: `frcnn doctor` says which.")'
@@ -185,9 +191,10 @@ HAS_GPU := $(BIN)/python -c 'import sys, torch, frcnn_kernels; \
 test-cuda: setup
 	$(HAS_GPU)
 	-$(FRCNN) doctor  # its other problems do not prevent the tests
-	$(CUDA_TESTS) -m "not hostile" -k "cuda and not emulat"
+	$(CUDA_TESTS) $(CUDA_COPIES) -m "not hostile" -k "cuda and not emulat"
 	$(FRCNN) bench roi-pool --device cuda
 	$(FRCNN) bench nms --device cuda
+	$(FRCNN) bench detect --device cuda
 
 # Without torch's cache of memory, so that an access outside of a tensor is outside of its allocation.
 SANITIZER ?= compute-sanitizer

@@ -11,6 +11,7 @@ set -euo pipefail
 target=${1:-results-quick} folder=${2:-results} frcnn=${FRCNN:-frcnn}
 proposals=${PROPOSALS:-$folder/selective-search.proposals}
 opencv=${OPENCV_PROPOSALS:-$folder/opencv.proposals} dense=$folder/dense.proposals
+mixed=$folder/mixed.proposals python=${PYTHON:-$(dirname "$(command -v "$frcnn")")/python}
 # The schedule of lite. The paper has one head, suppression at 0.3 and no box voting.
 paper=(--backbone efficientnet_lite0 --variant one-head --split train --scale 400
        --set detect.nms_iou=0.3 --set detect.box_voting=0 --set detect.max_per_class=100
@@ -57,7 +58,15 @@ svms() {
 		--iterations 1 --learning-rate 1e-12 --set train.averaging=0 "$@"
 }
 
-# four: the comparisons with fixed layers, single tasks, SVMs and several scales
+# counts NAME FILE N,N,...: evaluate the base with the first N proposals of FILE
+counts() {
+	test -e "$runs/$1.json" || "$frcnn" eval "$runs/base" voc2007 --split val \
+		--proposals "$2" --allow-mismatch --sweep "proposals=$3" \
+		--plot "$runs/$1.png" --json "$runs/$1.json"
+}
+
+# four: the comparisons with fixed layers, single tasks, SVMs and several scales; and the mAP of
+# the base by the number of proposals, with random dense boxes beside them
 four() {
 	compare base "$proposals" "${one_scale[@]}"
 	score boxes-left base "$proposals" --no-box-regression
@@ -65,6 +74,8 @@ four() {
 	compare no-bbox-reg "$proposals" "${one_scale[@]}" --variant no-bbox-reg
 	svms svm --variant svm
 	compare multiscale "$proposals" --variant multiscale
+	counts sweep "$proposals" 300,1000,2000,5000
+	counts mixed "$mixed" 2000,3000,5000
 }
 
 # compress NAME FILE: evaluate with fc6 and fc7 at rank 64 and write NAME-64.json
@@ -78,9 +89,7 @@ quick() {
 	compare base "$proposals" "${one_scale[@]}"
 	score boxes-left base "$proposals" --no-box-regression
 	score voting base "$proposals" --box-voting 0.5
-	test -e "$runs/sweep.json" || "$frcnn" eval "$runs/base" voc2007 --split val \
-		--proposals "$proposals" --allow-mismatch --sweep proposals=300,1000,2000 \
-		--plot "$runs/sweep.png" --json "$runs/sweep.json"
+	counts sweep "$proposals" 300,1000,2000
 }
 
 others() {
@@ -110,7 +119,9 @@ mkdir -p "$folder"
 propose "$proposals"
 case $target in
 results-quick) use "$folder/quick" 1000 0; quick ;;
-results) for seed in 0 1; do use "$folder/seed-$seed" 3000 "$seed"; four; done ;;
+results)
+	test -e "$mixed" || "$python" "$(dirname "$0")/mixed.py" "$proposals" "$mixed"
+	for seed in 0 1; do use "$folder/seed-$seed" 3000 "$seed"; four; done ;;
 results-others) use "$folder/quick" 1000 0; quick; others ;;
 *) echo "Unknown target $target." >&2; exit 2 ;;
 esac

@@ -32,6 +32,10 @@ ROWS = {
     "base-64": "rank 64, selective search",
     "dense-64": "rank 64, dense boxes",
 }
+SWEEPS = {
+    "sweep": "proposals at test only",
+    "mixed": "proposals at test only, random dense boxes after the first 2,000",
+}
 
 
 def main(folder: Path) -> None:
@@ -46,12 +50,11 @@ def main(folder: Path) -> None:
             path = run / f"{name}.json"
             if path.exists():
                 print(row(title, path, run / "base.json", base, dataset))
-        sweep = run / "sweep.json"
-        if sweep.exists():
-            for point in json.loads(sweep.read_text())["sweep"]:
-                title = f"{point['proposals']:,} proposals at test only"
+        for name, title in SWEEPS.items():
+            sweep = run / f"{name}.json"
+            for point in json.loads(sweep.read_text())["sweep"] if sweep.exists() else ():
                 values = f"{point['map_11point']:.1%} | {point['map_area']:.1%}"
-                print(f"| {title} | {values} | | |")
+                print(f"| {point['proposals']:,} {title} | {values} | | |")
 
 
 def row(title: str, path: Path, first: Path, base: DetectionTable, dataset: Dataset) -> str:

@@ -34,10 +34,12 @@ Commands = list[tuple[str, ...]]
 
 def run(folder: Path, target: str) -> Commands:
     """The commands that the script calls, with its results in `folder`."""
-    given, pen = folder / "given", folder / "frcnn"
+    given, pen, python = folder / "given", folder / "frcnn", folder / "python"
     given.write_text("")
     pen.write_text(PEN.format(given=given))
-    pen.chmod(0o755)
+    python.write_text('#!/bin/sh\n: > "$3"\n')  # of mixed.py STORE OUT
+    for program in (pen, python):
+        program.chmod(0o755)
     subprocess.run(
         ["bash", SCRIPT, target, folder / "results"],
         env={**os.environ, "FRCNN": str(pen)}, check=True, capture_output=True, timeout=60,
