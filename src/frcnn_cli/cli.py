@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from contextlib import suppress
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 
@@ -15,8 +14,13 @@ from frcnn_cli.commands.shared.console import SILENT, Output
 from frcnn_cli.commands.shared.interrupt import end_soon_after_stop_signal, leave_at_once
 from frcnn_cli.commands.shared.lazy_group import LazyGroup
 from frcnn_cli.commands.shared.safe_text import message, print_in_any_encoding
-from frcnn_cli.engine.distributed.interrupt import handle_stop_signals
-from frcnn_proposals.errors import Error, machine_errors
+from frcnn_cli.engine.distributed.interrupt import StopRequest
+from frcnn_cli.engine.distributed.signals import (
+    INTERRUPTED,
+    handle_stop_signals,
+    print_interrupted,
+)
+from frcnn_proposals.errors import Error, InvalidValueError, machine_errors
 from frcnn_proposals.suggestions import suggest
 
 COMMANDS = {
@@ -64,7 +68,6 @@ COMMANDS = {
     ),
     "bench": ("bench.group:bench", "Time this toolkit against its alternatives."),
 }
-INTERRUPTED = 130
 EXIT_CODES = {
     "0": "Success.",
     "1": "The work failed because of a file, a dataset or the machine.",
@@ -101,6 +104,8 @@ class CommandGroup(LazyGroup):
         try:
             with machine_errors():
                 return super().invoke(ctx)
+        except InvalidValueError:  # a fault of the program
+            raise
         except Error as error:
             raise Failure(str(error), error.exit_code) from error
         except click.UsageError as error:
@@ -108,8 +113,7 @@ class CommandGroup(LazyGroup):
                 raise _with_suggestion(error) from error
             ctx.exit(error.exit_code)
         except KeyboardInterrupt:
-            with suppress(OSError):  # the terminal is closed
-                click.echo("Interrupted.", err=True)
+            print_interrupted()
             ctx.exit(INTERRUPTED)
 
 
@@ -118,6 +122,10 @@ def _with_suggestion(error: click.UsageError) -> click.UsageError:
     if not isinstance(error, click.NoSuchOption) or error.ctx is None:
         return error
     name, command = error.option_name, error.ctx.command
+    root, path = error.ctx.find_root(), error.ctx.command_path
+    if name in [option for parameter in root.command.params for option in parameter.opts]:
+        line = f"{root.command_path} {name}{path.removeprefix(root.command_path)}"
+        return click.UsageError(f"Write '{name}' before the command: `{line}`.", error.ctx)
     known = [option for parameter in command.params for option in parameter.opts]
     arguments = [p.human_readable_name for p in command.params if isinstance(p, click.Argument)]
     names = [*(option for option in known if option[0] == "-"), *arguments]
@@ -125,7 +133,7 @@ def _with_suggestion(error: click.UsageError) -> click.UsageError:
     if found is None and "--set" in names and (setting := _setting(name)):
         found = f"--set {setting}=VALUE"
     found = found or suggest(name, names)
-    hint = f"Did you mean '{found}'?" if found else f"`{error.ctx.command_path} --help` lists them."
+    hint = f"Did you mean '{found}'?" if found else f"`{path} --help` lists them."
     if found in arguments:
         hint = f"Give {found} as an argument, without '{name}'."
     return click.UsageError(f"No such option '{name}'. {hint}", error.ctx)
@@ -179,34 +187,54 @@ def _is_first_process() -> bool:
     return os.environ.get("RANK", "0") == "0" or "TORCHELASTIC_RUN_ID" not in os.environ
 
 
-def _interrupt(number: int, _: object) -> None:
-    if number == signal.SIGHUP:  # a closed terminal and its shell both send it
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    raise KeyboardInterrupt
+def _leave(*_: object) -> NoReturn:
+    print_interrupted()
+    leave_at_once(INTERRUPTED)
 
 
 def main() -> None:
-    """Run the command line; the entry point `frcnn`."""
-    replace_closed_streams()
-    print_in_any_encoding()
-    # Waiting threads should sleep: spinning threads take the cores from the workers and from
-    # other programs on a small machine. OpenMP reads this when torch is imported.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    # All of them end a command as Ctrl-C does: files are closed and workers stopped.
-    handle_stop_signals(_interrupt)
-    end_soon_after_stop_signal(INTERRUPTED)
+    """Run the command line. `frcnn_cli.__main__` has the entry point `frcnn`."""
+    stop = StopRequest()
     try:
-        with machine_errors():  # of help texts, which are printed before a command runs
-            cli(prog_name="frcnn")
+        _run(stop)
+    except InvalidValueError:
+        raise
     except Error as error:
         Failure(str(error), error.exit_code).show()
         leave_at_once(error.exit_code)
     except KeyboardInterrupt:
-        leave_at_once(INTERRUPTED)
+        _leave()
     except SystemExit as end:
-        if end.code == INTERRUPTED:
+        # Libraries turn some interrupts into errors of their own; Click does so with a second one.
+        if end.code == INTERRUPTED or stop.made:
             leave_at_once(INTERRUPTED)
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+        # The work has ended: a signal does not change its exit code.
+        handle_stop_signals(lambda *_: leave_at_once(code))
         raise
+
+
+def _run(stop: StopRequest) -> None:
+    def interrupt(number: int, _: object) -> None:
+        stop.made = True
+        if number == signal.SIGHUP:  # a closed terminal and its shell both send it
+            signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    try:
+        # All of them end a command as Ctrl-C does: files are closed and workers stopped.
+        handle_stop_signals(interrupt)
+        replace_closed_streams()
+        print_in_any_encoding()
+        # Waiting threads should sleep: spinning threads take the cores from the workers and from
+        # other programs on a small machine. OpenMP reads this when torch is imported.
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+        end_soon_after_stop_signal(INTERRUPTED)
+        with machine_errors():  # of help texts, which are printed before a command runs
+            cli(prog_name="frcnn")
+    finally:
+        # While Python ends, an interrupt would be printed with its traceback.
+        handle_stop_signals(_leave)
 
 
 if __name__ == "__main__":

@@ -124,7 +124,7 @@ def test_errors(tmp_path: Path) -> None:
         (("00003", "--dataset", "shapes"), 2, "no such image. Did you mean"),
         ((IMAGE, "--truth", wrong), 1, "annotated as 640 x 96"),
         ((IMAGE, "--truth", other), 1, "unknown class"),
-        (("shapes",), 1, "shapes: cannot be read as an image"),
+        (("shapes",), 1, "shapes: is not a file; pass the images inside it"),
     ):
         assert message in run(*arguments, *COMMON, *out, code=code)
     assert not (tmp_path / "index.html").exists()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +14,15 @@ import pytest
 import torch
 import torchvision
 from called import frcnn as command
+from full_disk import no_file_may_exceed
 from slowed import start_slowly, stop_after
 from team_processes import torchrun
 
 import frcnn
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
+from frcnn_cli.engine.detection.features import run as features_run
+from frcnn_cli.engine.detection.features.files import write_image
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing
@@ -182,6 +186,28 @@ def test_two_processes_write_the_same_file(home: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.partial*"))
 
 
+def test_a_full_disk_ends_the_run(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The files of a folder: those that fit are kept, and no others are computed."""
+    given = (*COMMON, "--proposals", "shapes.proposals", "--max-boxes", 40, "--out")
+    written: list[Path] = []
+
+    def write(path: Path, *others: Any) -> None:
+        written.append(path)
+        with nullcontext() if len(written) < 3 else no_file_may_exceed(100):
+            write_image(path, *others)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(features_run, "write_image", write)
+        output = run(*given, tmp_path / "a", code=1)
+    assert len(written) == 3
+    assert f"{written[-1]}: cannot be written" in output
+    assert "2 images are done" in run(*given, tmp_path / "a")
+    run(*given, tmp_path / "b")
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+
+
 def test_images_that_fail_are_named_and_the_others_written(home: Path, tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
     (tmp_path / "in" / "a.jpg").write_text("no image")
@@ -190,6 +216,12 @@ def test_images_that_fail_are_named_and_the_others_written(home: Path, tmp_path:
     output = run(*given, "--out", tmp_path / "a.npz", code=1)
     assert "a.jpg" in output
     assert np.load(tmp_path / "a.npz")["image_id"].tolist() == ["b"]
+    (tmp_path / "in" / "b.jpg").write_text("no image")
+    for name in ("b.npz", "b.h5", "b"):
+        output = run(*given, "--out", tmp_path / name, code=1)
+        assert "a.jpg" in output
+        assert "Features of" not in output
+    assert not list(tmp_path.glob("b*"))
 
 
 @pytest.mark.parametrize(

@@ -90,10 +90,40 @@ def test_one_bad_image_is_reported_and_the_others_are_computed(images):
     result = run("images", "--source", "dense", "--json", "out.json")
     assert result.exit_code == 1
     assert "bad.jpg" in result.output
+    assert result.stderr.endswith("Error: 1 image has no proposals.\n")
     assert "Traceback" not in result.output
     assert len(open_store("images.proposals")) == 4
     failures = json.loads(Path("out.json").read_text())["failures"]
     assert [failure["id"] for failure in failures] == ["bad"]
+
+
+def test_no_store_is_written_if_all_images_fail(images):
+    for image in images.glob("*.png"):
+        image.write_text("no image")
+    (images / "p4.png").write_bytes(b"")
+    before = sorted(Path().iterdir())
+    result = run("images", "--source", "dense")
+    assert result.exit_code == 1
+    assert [line for line in result.stderr.splitlines() if "p0.png" in line]
+    assert result.stderr.endswith("Error: 5 images have no proposals.\n")
+    assert "images.proposals" not in result.output
+    assert sorted(Path().iterdir()) == before
+    # As soon as one is readable, the store contains why the others are not.
+    PIL.Image.new("RGB", (50, 40)).save(images / "p0.png")
+    assert run("images", "--source", "dense").exit_code == 1
+    store = open_store("images.proposals")
+    assert list(store) == ["p0"]
+    assert [image_id for image_id, _ in store.failures()] == ["p1", "p2", "p3", "p4"]
+
+
+def test_a_store_is_not_replaced_if_all_images_fail(images):
+    assert run("images", "--source", "dense", "--param", "step=0.5").exit_code == 0
+    before = Path("images.proposals").read_bytes()
+    for image in images.glob("*.png"):
+        image.write_text("no image")
+    assert run("images", "--source", "dense", "--replace").exit_code == 1
+    assert Path("images.proposals").read_bytes() == before
+    assert [path.name for path in Path().glob("*.partial*")] == []
 
 
 def test_too_many_dense_boxes_fail_their_image(images):

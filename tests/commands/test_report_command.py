@@ -14,7 +14,7 @@ from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.models.shipped import table
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.backbones.find import find_backbone
-from frcnn_cli.engine.network.model import create_model
+from frcnn_cli.engine.network.creation import create_model
 from frcnn_cli.engine.settings import Preprocessing, TrainSettings
 
 

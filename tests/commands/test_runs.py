@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ from frcnn_cli.engine.proposals.propose import propose
 from frcnn_cli.engine.reporter import Advance, Needs, Silent
 from frcnn_cli.engine.training.metrics import TrainingLine
 from frcnn_cli.engine.training.run import StepReport
+from frcnn_cli.engine.training.run_folder import lock_new_folder
+from frcnn_proposals.errors import MisuseError
 from frcnn_proposals.sources.dense import DenseBoxes
 from frcnn_proposals.store.reader import open_store
 
@@ -63,7 +66,7 @@ def test_runs_are_listed_with_their_details(home: Path, tmp_path: Path) -> None:
     assert whole["map"] == max(json.loads(line)["map"] for line in evaluations)
     files = [path for path in (home / "runs" / "whole").rglob("*") if path.is_file()]
     assert whole["size_bytes"] == sum(file.stat().st_size for file in files)
-    assert (other["finished"], other["iteration"]) == (False, 3)
+    assert (other["finished"], other["iteration"]) == (False, 4)  # saved before validation
     assert damaged["setting"] is None
     assert "checkpoint.safetensors" in damaged["problem"]
     assert "damaged" in result.output
@@ -72,6 +75,24 @@ def test_runs_are_listed_with_their_details(home: Path, tmp_path: Path) -> None:
 def test_no_runs_are_no_error_but_a_missing_folder_is(tmp_path: Path) -> None:
     assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path)]).exit_code == 0
     assert CliRunner().invoke(cli, ["runs", "--runs", str(tmp_path / "gone")]).exit_code == 1
+
+
+def test_a_file_in_place_of_the_folder_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("runs")
+    path.write_text("")
+    result = CliRunner().invoke(cli, ["runs"])
+    assert result.exit_code == 2
+    message = f"{path}: is a file, not a folder."
+    assert message in result.output
+    for folder, numbered in ((path / "shapes", True), (path / "a" / "b", False), (path, False)):
+        with (
+            pytest.raises(MisuseError, match=re.escape(message)),
+            lock_new_folder(folder, numbered=numbered),
+        ):
+            pass
 
 
 def test_an_unreadable_run_does_not_hide_the_others(home: Path) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 from called import frcnn as command
+from numbered_parts import equal
 from team_processes import PROGRAM, start_team, torchrun
 
 import frcnn
@@ -23,8 +24,9 @@ from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.parts.folder import part_files
 from frcnn_cli.engine.settings import Architecture, Preprocessing
+from frcnn_proposals.formats.parts.about import part_files
+from frcnn_proposals.formats.parts.files import read_part
 from frcnn_proposals.store.reader import open_store
 
 IMAGES = 16
@@ -153,6 +155,26 @@ def test_a_bad_image_in_parts_does_not_end_the_other_process(home: Path, tmp_pat
     assert output.count("000001.jpg: cannot be read") == 1
     assert [process.returncode for process in team.processes] == [1, 0]
     assert len(part_files(tmp_path / "p")) == 4
+
+
+def test_evaluation_in_parts_with_proposals_in_parts(home: Path, tmp_path: Path) -> None:
+    split = ("shapes", "--split", "trainval", "--part-size")
+    run("propose", *split, 5, "--source", "dense", "--parts", tmp_path / "boxes")
+    evaluate = ("eval", "model.safetensors", *split, 3, "--parts")
+    given = ("--proposals", tmp_path / "boxes")
+    run(*evaluate, tmp_path / "alone", *given)
+    team = start_team(2, home, *evaluate, tmp_path / "team", *given)
+    images, parts = len(trainval()), len(part_files(tmp_path / "alone"))
+    assert f"Results of {images} images in {parts} parts (0 already" in team.finish()
+    assert parts > 2
+    assert contents(tmp_path / "team") == contents(tmp_path / "alone")
+    run(*evaluate, tmp_path / "computed", "--source", "dense")
+    found, computed = (
+        [row for path in part_files(tmp_path / name) for row in read_part(path)]
+        for name in ("alone", "computed")
+    )
+    assert len(found) == len(computed) == images
+    assert all(map(equal, found, computed))
 
 
 @pytest.mark.long

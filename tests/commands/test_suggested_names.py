@@ -45,6 +45,8 @@ from frcnn_proposals.suggestions import ALIASES, suggest
         (["propose", ".", "--source", "selectivesearch"], "'selective-search'"),
         (["data", "downlod", "voc2007"], "'download'"),
         (["detect", "up.jpg", "--foo"], "`frcnn detect --help`"),
+        (["detect", "up.jpg", "-q"], "Write '-q' before the command: `frcnn -q detect`"),
+        (["model", "list", "--verbose"], "`frcnn --verbose model list`"),
     ],
 )
 def test_the_right_name_is_suggested(arguments: list[str], suggested: str) -> None:

@@ -97,4 +97,4 @@ def explain(output: Output, /, **given: Any) -> None:
         output,
     )
     write_json(chosen.json_path, explained.numbers)
-    output.print(f"Page: [bold]{escape(str(explained.page))}[/]")
+    output.print_file(f"Page: [bold]{escape(str(explained.page))}[/]")

@@ -15,6 +15,7 @@ from frcnn_cli.engine.exchange.export_path import SUFFIXES, Format, check_option
 from frcnn_cli.engine.models.shipped.table import display_name
 from frcnn_cli.engine.models.store import find_model, note_model
 from frcnn_cli.engine.settings.options import DetectionOptions
+from frcnn_proposals.files import check_writable
 
 
 @click.command()
@@ -81,10 +82,11 @@ def export(
     path = find_model(model, runs_root)
     note_model(output, path, model, runs_root)
     target = export_path(path, out, kind, plain)
+    check_writable(target)
     from frcnn_cli.engine.exchange.export import export_model
 
     exported = export_model(path, target, kind, plain, with_nms, detection, output)
-    output.print(f"Exported: [bold]{escape(str(target))}[/], {target.stat().st_size:,} bytes")
+    output.print_file(f"Exported: [bold]{escape(str(target))}[/], {target.stat().st_size:,} bytes")
     output.note(
         f"Largest difference on a generated image: scores {exported.scores:.1g}, "
         f"boxes {exported.boxes:.1g} pixels."

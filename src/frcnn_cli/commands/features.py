@@ -10,11 +10,11 @@ import click
 from rich.markup import escape
 
 from frcnn_cli.commands.shared import detection_options, options
-from frcnn_cli.commands.shared.console import Output, pass_output
+from frcnn_cli.commands.shared.console import Output, pass_output, raise_failures
 from frcnn_cli.commands.shared.detection_options import check_proposals_file, take
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_cli.engine.detection.features.files import check_output
 from frcnn_cli.engine.models.store import check_network
-from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.settings.features import BoxChoice, FeatureOptions, FeatureType, Layer
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.wording import counted
@@ -56,6 +56,7 @@ class FeaturesOptions:
 @click.option(
     "--weights",
     cls=options.LiteralDefault,
+    callback=options.not_empty,
     show_default="imagenet",
     help="Weights of --backbone: imagenet, none (random), or a file of ImageNet weights.",
 )
@@ -124,7 +125,6 @@ def features(output: Output, /, **given: Any) -> None:
     _check(chosen)
     from frcnn_cli.engine.detection.features.extractor import make_extractor
     from frcnn_cli.engine.detection.features.run import extract_in_files
-    from frcnn_cli.engine.detection.images import raise_failures
     from frcnn_cli.engine.models.backbone import network_in_team
 
     with network_in_team(
@@ -148,8 +148,9 @@ def features(output: Output, /, **given: Any) -> None:
         written = extract_in_files(extractor, files, chosen.out, chosen.max_pixels, team, output)
     if team.is_first:
         boxes, images = counted(written.boxes, "box", "boxes"), counted(written.images, "image")
-        output.print(f"Features of {boxes} in {images}: [bold]{escape(str(chosen.out))}[/]")
-        raise_failures(written.failures)
+        if written.images or not written.failures:  # otherwise nothing was written
+            output.print(f"Features of {boxes} in {images}: [bold]{escape(str(chosen.out))}[/]")
+        raise_failures(written.failures, len(written.failures))
 
 
 def _check(chosen: FeaturesOptions) -> None:

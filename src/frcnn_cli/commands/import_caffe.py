@@ -14,7 +14,7 @@ from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.fields import nested
 from frcnn_cli.engine.settings.network import Architecture
 from frcnn_proposals.errors import InputError, MisuseError
-from frcnn_proposals.files import write_whole
+from frcnn_proposals.files import check_writable, write_whole
 from frcnn_proposals.reading import text_lines
 from frcnn_proposals.wording import counted
 
@@ -53,6 +53,7 @@ def import_caffe(
         raise MisuseError(f"{path}: the name of the output file must end in .safetensors.")
     if not file.exists():
         raise InputError(f"{file}: file not found.")
+    check_writable(path)
     names = None if classes is None else _names(classes)
     from safetensors.torch import save
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,18 +12,18 @@ from rich.markup import escape
 
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
-from frcnn_cli.commands.shared.detection_options import take
-from frcnn_cli.commands.shared.parts import PartsOptions, parts_options, run_in_parts, shard
+from frcnn_cli.commands.shared.parts import parts_options, print_parts, shard, take_parts
 from frcnn_cli.commands.shared.tables import make_table
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_cli.engine.distributed.connect import connected
+from frcnn_cli.engine.distributed.shard import Shard
 from frcnn_cli.engine.distributed.team import team_from_environment
-from frcnn_cli.engine.parts.folder import About
-from frcnn_cli.engine.parts.shard import Shard
-from frcnn_cli.engine.proposals.inputs import find_images
+from frcnn_cli.engine.parts.run import PartsOptions, run_in_parts
 from frcnn_cli.engine.proposals.propose import propose as propose_inputs
 from frcnn_cli.engine.proposals.run import ProposeResult
 from frcnn_proposals.base import Source
-from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_proposals.formats.parts.about import About
 from frcnn_proposals.sources.call import load_files
 from frcnn_proposals.sources.registry import (
     DEFAULT_SOURCE,
@@ -32,7 +33,35 @@ from frcnn_proposals.sources.registry import (
 )
 from frcnn_proposals.wording import counted
 
-_FAILURES_SHOWN = 20
+# Warnings, unlike the lines of one error, can name many images.
+_WARNINGS_SHOWN = 20
+
+
+@dataclass(frozen=True)
+class ProposeOptions:
+    """The options of `frcnn propose`, without those of the source."""
+
+    images: tuple[str, ...]
+    out: Path | None
+    split: str | None
+    data_root: Path | None
+    shard: Shard | None
+    workers: int | None
+    max_pixels: int
+    allow_mismatch: bool
+    replace: bool
+    json_path: Path | None
+    parts: PartsOptions
+
+    def __post_init__(self) -> None:
+        if self.parts.parts is None:
+            return
+        if self.out is not None or self.replace or self.json_path is not None:
+            raise MisuseError("--parts cannot be combined with --out, --replace or --json.")
+        if self.workers is not None and self.parts.engine == "local":
+            raise MisuseError(
+                "With --parts, --workers is the number of Ray workers: add --engine ray."
+            )
 
 
 @click.command()
@@ -74,13 +103,10 @@ _FAILURES_SHOWN = 20
 def propose(
     output: Output,
     /,
-    images: tuple[str, ...],
     source: str,
     mode: str | None,
     parameters: tuple[str, ...],
-    shard: Shard | None,
     list_sources: bool,
-    json_path: Path | None,
     **given: Any,
 ) -> None:
     """Compute proposals for all IMAGES and write them to a store.
@@ -98,7 +124,7 @@ def propose(
     if list_sources:
         _print_sources(output)
         return
-    if not images:
+    if not given["images"]:
         raise click.UsageError(
             "Name the images: files, folders, globs, lists of paths, or datasets."
         )
@@ -106,53 +132,65 @@ def propose(
     of_source = ({} if mode is None else {"mode": mode}) | parse_parameters(parameters)
     proposal_source = make_source(source, **of_source)
     started = time.perf_counter()
-    chosen = take(PartsOptions, given)
-    if chosen.parts is not None:
-        _propose_in_parts(output, chosen, images, proposal_source, shard, json_path, **given)
+    chosen = ProposeOptions(parts=take_parts(given), **given)
+    if chosen.parts.parts is not None:
+        _propose_in_parts(output, chosen, proposal_source)
         return
     result = propose_inputs(
-        images, proposal_source, shard=shard, team=team, reporter=output, **given
+        chosen.images,
+        proposal_source,
+        chosen.out,
+        split=chosen.split,
+        data_root=chosen.data_root,
+        shard=chosen.shard,
+        workers=chosen.workers,
+        max_pixels=chosen.max_pixels,
+        allow_mismatch=chosen.allow_mismatch,
+        replace=chosen.replace,
+        team=team,
+        reporter=output,
     )
     if not team.is_first:
         return
     _print_result(output, result)
-    write_json(json_path, _as_json(proposal_source, result, time.perf_counter() - started))
+    write_json(chosen.json_path, _as_json(proposal_source, result, time.perf_counter() - started))
     if result.failures:
-        click.get_current_context().exit(1)
+        failed = counted(len(result.failures), "image has", "images have")
+        raise InputError(f"{failed} no proposals.")
 
 
-def _propose_in_parts(
-    output: Output,
-    chosen: PartsOptions,
-    images: tuple[str, ...],
-    source: Source,
-    shard: Shard | None,
-    json_path: Path | None,
-    *,
-    out: Path | None,
-    replace: bool,
-    workers: int | None,
-    max_pixels: int,
-    split: str | None,
-    data_root: Path | None,
-    allow_mismatch: bool,
-) -> None:
+def _propose_in_parts(output: Output, chosen: ProposeOptions, source: Source) -> None:
     """Write the proposals to files of some images each, instead of a store."""
-    if out is not None or replace or json_path is not None:
-        raise MisuseError("--parts cannot be combined with --out, --replace or --json.")
-    if workers is not None and chosen.engine == "local":
-        raise MisuseError("--workers of --parts is the number of Ray workers: add --engine ray.")
     from frcnn_cli.api.columns import Proposer
 
-    files = find_images(images, data_root, split, allow_mismatch, output, shard)
-    proposer = Proposer(source, max_pixels=max_pixels)
-    if chosen.engine == "local":
+    files = find_images(
+        chosen.images,
+        chosen.data_root,
+        chosen.split,
+        chosen.allow_mismatch,
+        output,
+        chosen.shard,
+    )
+    proposer = Proposer(source, max_pixels=chosen.max_pixels)
+    if chosen.parts.engine == "local":
         load_files(source)  # before anything is written
     about = About("proposals", proposer.identity)
     description = f"Proposing ({source.name})"
     team = team_from_environment()
     with connected(team):
-        run_in_parts(output, chosen, proposer, about, files, description, shard, workers, team=team)
+        result = run_in_parts(
+            chosen.parts,
+            proposer,
+            about,
+            files,
+            description,
+            chosen.shard,
+            chosen.workers,
+            team=team,
+            reporter=output,
+        )
+        if team.is_first:
+            print_parts(output, result)
 
 
 def _print_sources(output: Output) -> None:
@@ -168,14 +206,14 @@ def _print_result(output: Output, result: ProposeResult) -> None:
     total = result.computed + result.reused
     counts = f"{result.computed} computed, {result.reused} already stored"
     path = f"[bold]{escape(str(result.path))}[/]"
-    output.print(f"Proposals for {counted(total, 'image')} ({counts}): {path}")
-    for _, reason in result.failures[:_FAILURES_SHOWN]:
+    if total or not result.failures:  # otherwise there are no proposals
+        output.print_file(f"Proposals for {counted(total, 'image')} ({counts}): {path}")
+    for _, reason in result.failures[:_WARNINGS_SHOWN]:
         output.warn(reason)
-    more = len(result.failures) - _FAILURES_SHOWN
+    more = len(result.failures) - _WARNINGS_SHOWN
     if more > 0:
-        output.warn(f"and {more} more; list them with `frcnn proposals inspect {result.path}`")
-    if result.failures:
-        output.warn(f"{counted(len(result.failures), 'image has', 'images have')} no proposals.")
+        listed = f"; list them with `frcnn proposals inspect {result.path}`" if total else ""
+        output.warn(f"and {more} more{listed}")
 
 
 def _as_json(source: Source, result: ProposeResult, seconds: float) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from frcnn_cli.engine.evaluation.detections_file import check_detections
 from frcnn_cli.engine.models.store import find_model
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.files import check_writable
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,8 @@ def report(output: Output, /, **given: Any) -> None:
 
 
 def _check(chosen: ReportOptions) -> None:
-    """Raise for missing files, before anything slow is imported."""
+    """Raise for missing files and an unusable folder, before anything slow is imported."""
+    check_writable(chosen.out, is_folder=True)
     check_data(chosen.data)
     for path in chosen.detections:
         check_detections(path)

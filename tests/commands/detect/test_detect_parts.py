@@ -17,19 +17,19 @@ import pytest
 import torch
 from called import frcnn
 
-from frcnn_cli.commands.shared import parts
 from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.detection.results import coco_entries
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
-from frcnn_cli.engine.parts.files import read_part
-from frcnn_cli.engine.parts.folder import part_files
-from frcnn_cli.engine.parts.rows import Row
-from frcnn_cli.engine.parts.run import PartsResult
+from frcnn_cli.engine.parts import run as run_of_parts
+from frcnn_cli.engine.parts.result import PartsResult
 from frcnn_cli.engine.records import Detections
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.formats.parts.about import part_files
+from frcnn_proposals.formats.parts.files import read_part
+from frcnn_proposals.formats.parts.row import Row
 
 MODEL = ("--model", "model.safetensors", "--source", "dense", "--score-threshold", "0.12")
 
@@ -132,6 +132,9 @@ def test_a_bad_image_is_a_row_and_another_model_is_rejected(tmp_path: Path) -> N
     rows = rows_in(tmp_path / "out")
     assert [row.image_id for row in rows if row.error] == ["000004"]
     assert len(rows) == 16
+    again = run(*command, code=1)
+    assert "0 images in 0 parts (1 already written)" in again
+    assert "000004.jpg: cannot be read as an image" in again
     before = {path: path.read_bytes() for path in (tmp_path / "out").iterdir()}
     for changes, words in (
         ({"model.safetensors": "other.safetensors"}, "differ in model"),
@@ -250,8 +253,8 @@ def test_workers_of_ray_have_one_precision_and_the_device_of_the_option(
         given.extend(arguments)
         return PartsResult(tmp_path)
 
-    monkeypatch.setattr(parts, "check_ray", lambda: None)
-    monkeypatch.setattr(parts, "write_parts_on_ray", record)
+    monkeypatch.setattr("frcnn_cli.commands.shared.parts.check_ray", lambda: None)
+    monkeypatch.setattr(run_of_parts, "write_parts_on_ray", record)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     run("detect", "shapes", *MODEL, "--parts", tmp_path / "out", "--engine", "ray",
         "--device", device)  # fmt: skip

@@ -24,6 +24,7 @@ from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing
 from frcnn_proposals.errors import InputError
+from frcnn_proposals.files import whole_file
 
 WIDTH, HEIGHT, RATE = 96, 64, 12.5
 
@@ -283,13 +284,16 @@ def test_two_videos_of_one_name_at_once(tmp_path: Path) -> None:
     picture = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     planted = tmp_path / ".whole.partial.mp4"
     planted.symlink_to(tmp_path / "elsewhere")
-    with video_file(tmp_path / "whole.mp4", camera) as write:
+    with (
+        whole_file(tmp_path / "whole.json"),
+        video_file(tmp_path / "whole.mp4", camera) as write,
+    ):
         said = detect("whole.avi", tmp_path, code=1)
         assert "whole.mp4: another process is writing it" in " ".join(said.split())
         write(video_module.Frame(0, 0.0, picture), picture)
     assert not (tmp_path / "elsewhere").exists()
     planted.unlink()
-    assert [path.name for path in tmp_path.iterdir()] == ["whole.mp4"]
+    assert {path.name for path in tmp_path.iterdir()} == {"whole.json", "whole.mp4"}
 
 
 def test_misuse(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from frcnn_cli.commands.detect.tables import detection_table
+from frcnn_cli.commands.detect.output import detection_table
 from frcnn_cli.engine.records import Detections
 
 CLASSES = ("cat", "dog")

@@ -11,7 +11,7 @@ from PIL import Image
 
 import frcnn
 from frcnn_cli.cli import cli
-from frcnn_cli.commands.detect.tables import nothing_found
+from frcnn_cli.commands.detect.output import nothing_found
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Detections, highest
@@ -65,3 +65,8 @@ def test_a_model_with_many_classes_names_some() -> None:
     told = nothing_found(None, 0.5, names)
     assert told.startswith("No detections.\nClasses that were looked for: class 0, class 1, ")
     assert told.endswith(", class 24 and 55 more.")
+
+
+def test_a_score_below_the_threshold_is_not_rounded_up_to_it() -> None:
+    assert "highest score is 0.499, below the threshold of 0.5." in nothing_found(0.4996, 0.5, "a")
+    assert "highest score is -0.001, below the threshold of 0." in nothing_found(-1e-5, 0.0, "a")

@@ -17,7 +17,7 @@ from frcnn_cli.commands.shared import interrupt
 BUSY = """
 import hashlib, multiprocessing, time
 from frcnn_cli.commands.shared.interrupt import end_soon_after_stop_signal
-from frcnn_cli.engine.distributed.interrupt import handle_stop_signals
+from frcnn_cli.engine.distributed.signals import handle_stop_signals
 
 def interrupt(*_):
     raise KeyboardInterrupt
@@ -53,10 +53,88 @@ def test_a_long_call_is_ended_and_no_worker_is_left(tmp_path: Path, number: sign
         busy.kill()
     assert busy.returncode == 130
     assert "saved results are kept" in message
+    assert "frcnn train --resume RUN" in message
     deadline = time.monotonic() + 30
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_alive(worker)
+
+
+# `frcnn` imports click before it works.
+AT_IMPORT = """
+import atexit, signal, sys
+
+class Hook:
+    def find_spec(self, name, path=None, target=None):
+        if name == "click":
+            {statement}
+
+sys.meta_path.insert(0, Hook())
+from frcnn_cli.__main__ import main
+main()
+"""
+AT_START = AT_IMPORT.replace("{statement}", "signal.raise_signal({number})")
+# The command ends because of the first signal when the second one arrives.
+TWICE = """
+import signal
+from frcnn_cli import cli
+from frcnn_cli.engine.distributed import signals
+
+def interrupt():
+    signal.raise_signal({number})
+
+signals._SECONDS_OF_ONE_REQUEST = 0
+cli._check_current_folder = cli.print_interrupted = interrupt
+cli.main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("program", "message"),
+    [(AT_START, "Interrupted."), (TWICE, "Aborted!")],
+    ids=["start", "twice"],
+)
+def test_a_signal_at_any_moment_ends_a_command_without_a_traceback(
+    program: str, message: str, number: signal.Signals
+) -> None:
+    stopped = subprocess.run(
+        [sys.executable, "-c", program.format(number=int(number)), "completion", "bash"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (stopped.returncode, stopped.stderr.strip()) == (130, message)
+
+
+# The work is done, and Python ends.
+AT_END = AT_IMPORT.replace("{statement}", "atexit.register(signal.raise_signal, {number})")
+# The signal arrives when Python deletes the objects of its modules.
+AFTER_THE_END = """
+import os
+from frcnn_cli.__main__ import main
+
+class Stop:
+    def __del__(self, kill=os.kill, process=os.getpid()):
+        kill(process, {number})
+
+stop = Stop()
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("program", [AT_END, AFTER_THE_END], ids=["end", "after the end"])
+@pytest.mark.parametrize(("arguments", "code"), [(["--version"], 0), (["runs", "missing"], 2)])
+def test_a_signal_after_the_work_does_not_change_the_exit_code(
+    program: str, arguments: list[str], code: int, number: signal.Signals
+) -> None:
+    command = [sys.executable, "-c", program.format(number=int(number)), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code
+    assert "Interrupted" not in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -91,7 +169,8 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
 
 IGNORING = """
 import signal, sys
-from frcnn_cli.engine.distributed.interrupt import handle_stop_signals, stop_between_steps
+from frcnn_cli.engine.distributed.interrupt import stop_between_steps
+from frcnn_cli.engine.distributed.signals import handle_stop_signals
 
 def interrupt(*_):
     raise KeyboardInterrupt

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import click
 import numpy as np
@@ -15,7 +16,7 @@ from called import frcnn
 
 from frcnn_cli.cli import COMMANDS, cli
 from frcnn_cli.commands.shared import options
-from frcnn_cli.commands.shared.paths import WrittenFile, WrittenFolder
+from frcnn_cli.commands.shared.paths import JsonFile, WrittenFile, WrittenFolder
 from frcnn_cli.engine.models.store import save_model
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Architecture, Preprocessing
@@ -155,6 +156,30 @@ def test_an_earlier_result_is_replaced_even_in_an_input_folder(home: Path) -> No
     assert isinstance(json.loads((home / "photos" / "found.json").read_text()), list)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["detect", ""],
+        ["detect", "x.jpg", ""],
+        ["detect", "x.jpg", "--model", ""],
+        ["detect", "x.jpg", "--out", ""],
+        ["detect", "x.jpg", "--json", ""],
+        ["eval", ""],
+        ["model", "info", ""],
+        ["train", "", "--runs", "runs"],
+        ["train", "shapes", "--data-root", ""],
+        ["proposals", "inspect", ""],
+        ["bench", "models", ""],
+        ["bench", "video", "--model", ""],
+        ["train", "shapes", "--weights", ""],
+        ["features", "x.jpg", "--out", "x.npz", "--backbone", "vgg16", "--weights", ""],
+    ],
+)
+def test_an_empty_name_is_not_the_current_folder(command: list[str]) -> None:
+    result = frcnn(*command)
+    assert (result.exit_code, "name is empty" in result.stderr) == (2, True), result.output
+
+
 def every_command(command: click.Command, name: str) -> list[tuple[str, click.Command]]:
     if not isinstance(command, click.Group):
         return [(name, command)]
@@ -167,13 +192,31 @@ def every_command(command: click.Command, name: str) -> list[tuple[str, click.Co
     return found
 
 
+def test_a_default_that_is_not_used_can_be_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The defaults are --out detections and --runs runs; the command writes and reads neither."""
+    model, image = (Path(name).resolve() for name in ("runs/one/model.safetensors", "x.jpg"))
+    monkeypatch.chdir(tmp_path)
+    for name in ("detections", "runs"):
+        Path(name).write_text("")
+    command = ("detect", image, "--model", model, "--source", "dense")
+    result = frcnn(*command)
+    assert result.exit_code == 0, result.output
+    result = frcnn(*command, "--viz")
+    assert result.exit_code == 1
+    assert "Error: detections: cannot be written (Not a directory)" in result.output
+
+
 def test_every_output_of_every_command_is_marked_as_one() -> None:
     """By its name: an option of a new command that forgets the type is found here."""
     assert COMMANDS
+    kinds: dict[str, Any] = {"json_path": JsonFile}
     names = ("out", "folder", "plot", "json_path", "csv_path", "save_detections", "yolo", "crops")
     for name, command in every_command(cli, "frcnn"):
         for parameter in command.params:
             if parameter.name in names:
-                marked = isinstance(parameter.type, WrittenFile | WrittenFolder)
+                kind = kinds.get(parameter.name, WrittenFile | WrittenFolder)
+                marked = isinstance(parameter.type, kind)
                 assert marked, f"{name}: {parameter.name}"
     assert isinstance(options.OutputFile, WrittenFile)

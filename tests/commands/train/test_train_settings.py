@@ -109,7 +109,7 @@ def test_the_setting_of_an_older_version_resizes_in_8_bits(tmp_path: Path) -> No
         ("[sampling]\nforeground_iou = 'high'", "sampling.foreground_iou must be a number, not "
          "'high'."),
         ("[sampling]\nforeground_iou = 2.0", "sampling.foreground_iou = 2.0: The foreground IoU "
-         "must be in 0..1."),
+         "is 2.0; it must be above 0 and at most 1."),
         ("[sampling", "not a readable TOML file"),
     ],
 )  # fmt: skip

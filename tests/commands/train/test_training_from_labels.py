@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,9 @@ from frcnn_cli.engine.datasets.find import find_dataset
 from frcnn_cli.engine.datasets.generate.dataset import generate_dataset
 from frcnn_cli.engine.models.store import load_model
 from frcnn_proposals.base import Proposals
+from frcnn_proposals.formats.parts.about import ABOUT_FILE, About
+from frcnn_proposals.formats.parts.files import write_part
+from frcnn_proposals.formats.parts.row import Row
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.writer import StoreWriter
 
@@ -105,6 +110,43 @@ def test_a_folder_per_class_is_enough(tmp_path: Path) -> None:
     assert "has labels of images: train with --variant wsddn or --variant oicr" in without
 
 
+@pytest.mark.parametrize(
+    ("options", "backbone"),
+    [
+        (("--variant", "oicr"), "efficientnet_lite2_c4"),
+        (("--variant", "wsddn"), "efficientnet_lite2_c4"),
+        (("--variant", "oicr", "--backbone", "vgg16"), "vgg16"),
+        (("--variant", "oicr", "--preset", "lite"), "efficientnet_lite2"),
+        (("--variant", "oicr", "--init", "voc"), "efficientnet_lite2"),
+        (("--variant", "one-head"), "efficientnet_lite2"),
+    ],
+)
+def test_all_layers_of_the_default_backbone_have_imagenet_weights(
+    options: tuple[str, ...], backbone: str, tmp_path: Path
+) -> None:
+    words("config", "show", *options, "--json", tmp_path / "setting.json")
+    settings = json.loads((tmp_path / "setting.json").read_text())["settings"]
+    assert {each["name"]: each["value"] for each in settings}["backbone"] == backbone
+
+
+def test_a_warning_says_that_fc6_and_fc7_start_from_random_weights(tmp_path: Path) -> None:
+    warning = "fc6 and fc7 of efficientnet_lite0 have no ImageNet weights"
+    told = train("shapes", "random", "--variant", "wsddn")
+    assert f"{warning}. Training from image labels then does not find objects." in told
+    assert "Use --backbone efficientnet_lite2_c4" in told
+    assert warning not in train("shapes", "from-boxes", "--variant", "one-head")
+    continued = train("shapes", "continued", "--variant", "wsddn", "--init", "wsddn")
+    assert warning not in continued
+    options = ("--backbone", "efficientnet_lite0_c4", "--variant", "oicr", "--precision", "float32")
+    model = ("--scale", 64, "--workers", 0, "--iterations", 1, "--set", "train.proposals=5")
+    arguments = (*model, *options, "--source", "dense", "--out", "c4")
+    assert "no ImageNet weights" not in words("train", "shapes", *arguments)
+    words("compress", "c4", "--svd-rank", 64, "--out", "c4-small.safetensors")
+    image = next(Path("shapes/JPEGImages").iterdir())
+    found = words("detect", image, "--model", "c4-small.safetensors", "--score-threshold", 0)
+    assert "image class score" in found
+
+
 @pytest.mark.parametrize("variant", ["wsddn", "oicr"])
 def test_a_detector_that_learned_from_boxes_is_rejected(variant: str) -> None:
     told = train("shapes", "none", "--variant", variant, "--init", "boxes", code=2)
@@ -148,9 +190,20 @@ def test_an_order_learned_from_boxes_is_rejected(tmp_path: Path) -> None:
         for image_id, proposals in boxes.items():
             writer.add(image_id, proposals)
         writer.finish()
-    for given in (("--proposals", store), ("--source", "precomputed", "--param", f"file={store}")):
-        told = train("shapes", "none", "--variant", "wsddn", *given, code=2)
-        assert f"The order of the proposals in {store} learned from boxes" in told
+    parts, about = tmp_path / "parts", About("proposals", asdict(Provenance("dense+ranked")))
+    rows = [Row(image_id, proposals.boxes) for image_id, proposals in boxes.items()]
+    parts.mkdir()
+    (parts / ABOUT_FILE).write_bytes(about.to_json())
+    write_part(parts / f"part-{about.digest[:8]}-1of1-000000-{0:08x}.jsonl", rows)
+    for path in (store, parts):
+        for given in (
+            ("--proposals", path),
+            ("--source", "precomputed", "--param", f"file={path}"),
+            ("--source", "precomputed", "--param", f'file="{path}"'),
+            ("--source", "dense+precomputed", "--param", f'precomputed={{"file": "{path}"}}'),
+        ):
+            told = train("shapes", "none", "--variant", "wsddn", *given, code=2)
+            assert f"The order of the proposals in {path} learned from boxes" in told
 
 
 def test_labels_of_unknown_images_are_named(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from frcnn_proposals.wording import counted
 
 
 @click.command("models")
-@click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=Path)
+@click.argument("models", metavar="MODEL...", nargs=-1, required=True, type=options.AnyPath)
 @options.count(
     "--images",
     "count",

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from frcnn_cli.commands.bench.cases import bench_device
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import make_table
@@ -19,17 +20,11 @@ if TYPE_CHECKING:
     from frcnn_cli.engine.benchmarks.operators import OperatorCase
 
 _HEADINGS = ("case", "ours", "copy", "x copy", "torchvision", "ratio", "onnx", "equal")
-_device = click.option(
-    "--device",
-    default="cpu",
-    show_default=True,
-    help="Device: cpu, cuda, cuda:N or auto.",
-)
 
 
 @click.command("roi-pool")
 @options.count("--rounds", default=11, help="Number of timed runs per case.")
-@_device
+@bench_device
 @options.json_file
 @pass_output
 def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | None) -> None:
@@ -51,7 +46,7 @@ def bench_roi_pool(output: Output, rounds: int, device: str, json_path: Path | N
 
 @click.command("nms")
 @options.count("--rounds", default=21, help="Number of timed runs per case.")
-@_device
+@bench_device
 @options.json_file
 @pass_output
 def bench_nms(output: Output, rounds: int, device: str, json_path: Path | None) -> None:

@@ -21,7 +21,13 @@ from frcnn_proposals.wording import counted
 )
 @click.option("--split", default="test", show_default=True, help="Split of the dataset.")
 @options.data_root
-@click.option("--model", type=Path, default=Path("voc"), show_default=True, help="Model to time.")
+@click.option(
+    "--model",
+    type=options.AnyPath,
+    default=Path("voc"),
+    show_default=True,
+    help="Model to time.",
+)
 @options.runs_root
 @cases_option(VIDEO_CASES)
 @options.count("--clips", default=16, help="Number of photographs, spread evenly over the split.")

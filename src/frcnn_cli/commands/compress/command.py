@@ -126,18 +126,18 @@ def compress(output: Output, /, model: str | None, dataset: str | None, **given:
         sweep = sweep_ranks(loaded, ranks, images, how.half, output)
         output.print(tables.sweep_table(sweep))
         write_whole(chosen.plot, sweep_plot(sweep, format_of(chosen.plot)))
-        output.print(f"Plot: [bold]{escape(str(chosen.plot))}[/]")
+        output.print_file(f"Plot: [bold]{escape(str(chosen.plot))}[/]")
         values = tables.sweep_to_json(sweep)
     else:
         compressed = compress_model(loaded, bound, target, images, how.half, output)
         if compressed.compression.layers:
             output.print(tables.layer_table(compressed.compression.layers))
         output.print(tables.compression_table(compressed))
-        output.print(f"Compressed model: [bold]{escape(str(target))}[/]")
+        output.print_file(f"Compressed model: [bold]{escape(str(target))}[/]")
         values = tables.compression_to_json(compressed)
     if chosen.json_path is not None:
         write_json(chosen.json_path, values)
-        output.note(f"Results: {chosen.json_path}")
+        output.note_file("Results", chosen.json_path)
 
 
 def _check(chosen: CompressOptions, source: Path, target: Path) -> None:

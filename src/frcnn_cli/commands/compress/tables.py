@@ -19,7 +19,8 @@ from frcnn_cli.engine.compression.sweep import RankSweep
 from frcnn_cli.engine.models.shipped.table import display_name
 from frcnn_cli.engine.records import Dataset
 
-STAGE_TITLES = {"conv": "convolutions", "roi_pooling": "RoI pooling", "rest": "other"}
+STAGE_TITLES = {"conv": "convolutions", "roi_pooling": "RoI pooling", "roi_layers": "RoI layers",
+                "rest": "other"}  # fmt: skip
 
 
 def layer_table(layers: Sequence[CompressedLayer]) -> Table:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
-from rich.markup import escape
 
 from frcnn_cli.commands.detect.options import DetectOptions
+from frcnn_cli.commands.detect.output import print_files, print_video
 from frcnn_cli.commands.detect.parts import detect_in_parts
-from frcnn_cli.commands.detect.tables import detection_table, nothing_found, video_table
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output
 from frcnn_cli.commands.shared.detection_options import (
@@ -19,26 +17,17 @@ from frcnn_cli.commands.shared.detection_options import (
     detection_options,
     take,
 )
-from frcnn_cli.commands.shared.parts import PartsOptions, parts_options, shard
+from frcnn_cli.commands.shared.parts import parts_options, shard, take_parts
+from frcnn_cli.commands.shared.paths import is_standard_output
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.videos.frames import check_video, is_video
 from frcnn_cli.engine.detection.videos.pace import ALL_FRAMES, Pace
-from frcnn_cli.engine.drawing.detections import annotated_image_path
 from frcnn_cli.engine.models.store import find_model
-from frcnn_cli.engine.proposals.inputs import find_images
-from frcnn_cli.engine.proposals.paths import check_crops_folder
-from frcnn_cli.engine.records import highest
+from frcnn_cli.engine.records import ImageFile
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import MisuseError
-from frcnn_proposals.files import reject_same_file
-from frcnn_proposals.wording import counted, rate_of
-
-if TYPE_CHECKING:
-    from frcnn_cli.engine.detection.images import ImageDetections
-    from frcnn_cli.engine.detection.run import Detector
-    from frcnn_cli.engine.detection.videos.run import VideoDetections
-    from frcnn_cli.engine.proposals.run import ImageFile
-
+from frcnn_proposals.files import check_writable
 
 _ONE_VIDEO = "Only one video or camera can be processed at a time, by one process."
 
@@ -155,12 +144,14 @@ def detect(output: Output, /, **given: Any) -> None:
     frcnn detect 0 --out camera --realtime --source tracked
     """
     outputs = take(DetectionOutputs, given, annotated=given["out"] if given["viz"] else None)
-    pace, parts = take(Pace, given), take(PartsOptions, given)
+    pace, parts = take(Pace, given), take_parts(given)
     detection = take(DetectionOptions, given)
     chosen = DetectOptions(detection=detection, outputs=outputs, pace=pace, parts=parts, **given)
     alone = len(chosen.images) == 1
     videos = [name for name in chosen.images if is_video(name, alone)]
     files = _checked_files(chosen, videos, output)
+    for folder in (chosen.out,) if videos else outputs.folders:
+        check_writable(folder, is_folder=True)
     check_proposals_file(chosen.proposals)
     find_model(chosen.model, chosen.runs_root)
     if parts.parts is not None:
@@ -185,11 +176,15 @@ def detect(output: Output, /, **given: Any) -> None:
             if team.world > 1:
                 raise MisuseError(_ONE_VIDEO)
             done = detect_in_video(detector, videos[0], chosen.out, outputs, output, pace)
-            _print_video(output, chosen, done, detector)
+            print_video(output, chosen, done, detector)
         else:
-            detected = detect_in_files(detector, files, outputs, chosen.max_pixels, team, output)
+            # The temporary file for standard output is not there when the command is repeated.
+            resumable = not is_standard_output(outputs.json_path)
+            detected = detect_in_files(
+                detector, files, outputs, chosen.max_pixels, team, output, resumable
+            )
             if team.is_first:
-                _print_files(output, chosen, detected, detector)
+                print_files(output, chosen, detected, detector)
 
 
 def _checked_files(chosen: DetectOptions, videos: list[str], output: Output) -> list[ImageFile]:
@@ -211,11 +206,7 @@ def _checked_files(chosen: DetectOptions, videos: list[str], output: Output) -> 
                 "commas, such as --scales 480,600, and a camera as camera:0."
             )
     files = find_images(chosen.images, allow_mismatch=True, reporter=output, shard=chosen.shard)
-    if chosen.viz:
-        for image_id, file in files:
-            reject_same_file(file, annotated_image_path(chosen.out, image_id))
-    if chosen.outputs.crops is not None:
-        check_crops_folder(chosen.outputs.crops, [Path(file) for _, file in files])
+    chosen.outputs.reject_inputs(files)
     return files
 
 
@@ -225,59 +216,3 @@ def parse_names(text: str) -> tuple[str, ...]:
     if not names:
         raise MisuseError(f"--classes is written as person,dog, not '{text}'.")
     return names
-
-
-def _print_files(
-    output: Output, chosen: DetectOptions, detected: ImageDetections, detector: Detector
-) -> None:
-    found = detected.found
-    if found:
-        output.print(detection_table(found, detector.loaded.classes))
-        if not any(map(len, found.values())):
-            best = highest(each.best_rejected for each in found.values())
-            output.note(nothing_found(best, detector.settings.score_threshold, detector.classes))
-        if chosen.viz:
-            output.print(_annotated(chosen.out, list(found)))
-    _note_files(output, chosen.outputs)
-    from frcnn_cli.engine.detection.images import raise_failures
-
-    raise_failures(detected.failures)
-
-
-def _annotated(folder: Path, image_ids: list[str]) -> str:
-    """The line with the annotated image, or with the folder of several."""
-    if len(image_ids) > 1:
-        return f"Annotated images: [bold]{escape(str(folder))}[/]"
-    path = annotated_image_path(folder, image_ids[0])
-    return f"Annotated image: [bold]{escape(str(path))}[/]"
-
-
-def _note_files(output: Output, outputs: DetectionOutputs) -> None:
-    for path in (outputs.json_path, outputs.csv_path, outputs.yolo, outputs.crops):
-        if path is not None:
-            output.note(f"Detections: {path}")
-
-
-def _print_video(
-    output: Output, chosen: DetectOptions, done: VideoDetections, detector: Detector
-) -> None:
-    output.print(video_table(done.objects))
-    if not done.objects:
-        output.note(
-            nothing_found(done.best_rejected, detector.settings.score_threshold, detector.classes)
-        )
-    dropped = "" if done.dropped is None else f", {counted(done.dropped, 'frame')} dropped"
-    output.note(
-        f"{counted(done.frames, 'frame')} in {done.seconds:.1f} s: "
-        f"{rate_of(done.frames / done.seconds, 'frame')}{dropped}"
-    )
-    if done.frames:
-        output.print(f"Video: [bold]{escape(str(done.path))}[/]")
-    _note_files(output, replace(chosen.outputs, json_path=done.json_path))
-    if done.failure is not None:
-        raise done.failure
-    if done.interrupted:
-        output.note(
-            f"Interrupted after {counted(done.frames, 'frame')}, all of which are in the files."
-        )
-        raise KeyboardInterrupt

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from frcnn_cli.commands.shared.parts import PartsOptions
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.detection.videos.pace import Pace
-from frcnn_cli.engine.parts.shard import Shard
+from frcnn_cli.engine.distributed.shard import Shard
+from frcnn_cli.engine.parts.run import PartsOptions
 from frcnn_cli.engine.settings.options import DetectionOptions
 from frcnn_proposals.errors import MisuseError
 

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from frcnn_cli.commands.detect.options import DetectOptions
 from frcnn_cli.commands.shared.console import Output
-from frcnn_cli.commands.shared.parts import run_in_parts
+from frcnn_cli.commands.shared.parts import print_parts
 from frcnn_cli.engine.detection.outputs import DetectionOutputs
 from frcnn_cli.engine.distributed.connect import connected, own_device
 from frcnn_cli.engine.distributed.team import team_from_environment
 from frcnn_cli.engine.models.store import find_model, note_model
-from frcnn_cli.engine.parts.folder import About
+from frcnn_cli.engine.parts.run import run_in_parts
+from frcnn_cli.engine.records import ImageFile
 from frcnn_proposals.errors import MisuseError
-
-if TYPE_CHECKING:
-    from frcnn_cli.engine.proposals.run import ImageFile
+from frcnn_proposals.formats.parts.about import About
 
 
 def detect_in_parts(output: Output, chosen: DetectOptions, files: list[ImageFile]) -> None:
@@ -54,8 +52,7 @@ def detect_in_parts(output: Output, chosen: DetectOptions, files: list[ImageFile
             precision = about.identity["settings"]["precision"]  # one for all workers
             detection = replace(chosen.detection, precision=precision)
             detector = replace(detector, device=chosen.device, options=detection)
-        run_in_parts(
-            output,
+        result = run_in_parts(
             chosen.parts,
             detector,
             about,
@@ -64,5 +61,8 @@ def detect_in_parts(output: Output, chosen: DetectOptions, files: list[ImageFile
             chosen.shard,
             chosen.workers,
             on_gpus,
-            team=team,
+            team,
+            output,
         )
+        if team.is_first:
+            print_parts(output, result)

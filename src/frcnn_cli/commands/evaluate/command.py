@@ -18,10 +18,11 @@ from frcnn_cli.commands.shared.detection_options import (
     split_arguments,
     take,
 )
-from frcnn_cli.commands.shared.parts import PartsOptions, parts_files, print_parts, shard
+from frcnn_cli.commands.shared.parts import parts_files, print_parts, shard, take_parts
+from frcnn_cli.engine.distributed.shard import Shard
 from frcnn_cli.engine.evaluation.detections_file import check_detections
 from frcnn_cli.engine.models.store import find_model
-from frcnn_cli.engine.parts.shard import Shard
+from frcnn_cli.engine.parts.run import PartsOptions
 from frcnn_cli.engine.settings.options import DataOptions, DetectionOptions
 from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.files import check_writable
@@ -128,7 +129,7 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
         path,
         take(DataOptions, given, dataset=name),
         take(DetectionOptions, given),
-        parts=take(PartsOptions, given),
+        parts=take_parts(given),
         **given,
     )
     _check(chosen)
@@ -154,19 +155,17 @@ def eval(output: Output, /, model: str | None, dataset: str | None, **given: Any
         chosen.model, chosen.runs_root, chosen.device, chosen.detection.precision, output
     ) as (loaded, team):
         if chosen.parts.parts is not None:
-            if team.world > 1:
-                raise MisuseError("eval --parts runs in one process: use --shard, not torchrun.")
             written = detect_for_evaluation(
                 loaded,
                 data,
                 chosen.detection,
-                chosen.parts.parts,
-                chosen.parts.format,
-                chosen.parts.size,
+                chosen.parts,
                 chosen.shard,
+                team,
                 output,
             )
-            print_parts(output, written)
+            if team.is_first:
+                print_parts(output, written)
             return
         if chosen.sweep is not None:
             sweep = sweep_proposals(loaded, data, chosen.detection, chosen.sweep, team, output)
@@ -211,7 +210,7 @@ def _print_scores(output: Output, chosen: EvalOptions, evaluation: Evaluation) -
     print_evaluation(output, evaluation, chosen.corloc)
     if chosen.json_path is not None:
         write_json(chosen.json_path, evaluation.to_json())
-        output.note(f"Results: {chosen.json_path}")
+        output.note_file("Results", chosen.json_path)
     map_11point = evaluation.voc.map_11point or 0.0
     if chosen.require_map is not None and map_11point < chosen.require_map:
         raise InputError(

@@ -146,7 +146,7 @@ def print_sweep(output: Output, sweep: ProposalSweep, plot: Path, json_path: Pat
     ]
     output.print(make_table(f"{sweep.dataset}, {sweep.split}", headings, rows, names=0))
     write_whole(plot, sweep_plot(sweep, format_of(plot)))
-    output.print(f"Plot: [bold]{escape(str(plot))}[/]")
+    output.print_file(f"Plot: [bold]{escape(str(plot))}[/]")
     if json_path is not None:
         write_json(json_path, {"sweep": [asdict(scores) for scores in sweep.scores]})
-        output.note(f"Results: {json_path}")
+        output.note_file("Results", json_path)

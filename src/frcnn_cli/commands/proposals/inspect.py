@@ -14,7 +14,7 @@ from frcnn_cli.commands.proposals import options as proposals_options
 from frcnn_cli.commands.shared import options
 from frcnn_cli.commands.shared.console import Output, pass_output, write_json
 from frcnn_cli.commands.shared.tables import FoldedTable
-from frcnn_cli.engine.proposals.inputs import image_files, sizes_of
+from frcnn_cli.engine.datasets.inputs import image_files, sizes_of
 from frcnn_proposals.formats.inspect import Inspection, Survey, inspect_proposals
 from frcnn_proposals.formats.interpret import Hints
 from frcnn_proposals.wording import counted

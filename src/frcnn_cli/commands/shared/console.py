@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,15 @@ from rich.console import Console
 from rich.markup import escape
 
 from frcnn_cli.commands.shared.estimate import Announcement, Pace
-from frcnn_cli.commands.shared.paths import check_paths
+from frcnn_cli.commands.shared.paths import check_paths, is_standard_output
 from frcnn_cli.commands.shared.progress import UNITS, LogProgress, bar
 from frcnn_cli.commands.shared.safe_text import MessageConsole, PrintableConsole, message
 from frcnn_cli.engine.reporter import Advance, Counted, Needs
+from frcnn_proposals.errors import InputError
 from frcnn_proposals.files import write_whole
+from frcnn_proposals.wording import counted
+
+_FAILURES_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -37,10 +41,23 @@ class Output:
         """
         self.results.print(renderable, soft_wrap=isinstance(renderable, str), crop=False)
 
+    def print_file(self, line: str) -> None:
+        """Print a line in Rich markup with the path of a written file or folder.
+
+        It is printed even when quiet, and to stderr if standard output is for JSON.
+        """
+        console = self.messages if self.results.quiet else self.results
+        console.print(line, soft_wrap=True, crop=False)
+
     def note(self, text: str) -> None:
         """Print a plain line about the current work, unless quiet."""
         if self.verbosity >= 0:
             self.messages.print(escape(text), highlight=False, soft_wrap=True)
+
+    def note_file(self, content: str, path: Path) -> None:
+        """Print a plain line with the path of a written file, unless it is standard output."""
+        if not is_standard_output(path):
+            self.note(f"{content}: {path}")
 
     def detail(self, text: str) -> None:
         """Print a plain line with -v only."""
@@ -78,7 +95,7 @@ class Output:
                 task = shown.add_task(description, total=total, completed=done, status="")
                 yield self._counting(
                     announcement,
-                    lambda count, status: shown.update(task, advance=count, status=escape(status)),
+                    lambda count, status: shown.update(task, advance=count, status=status),
                 )
         else:
             log = LogProgress(self.note, description, total, done, shown_as, pace)
@@ -101,11 +118,17 @@ _pass_output = click.make_pass_decorator(Output, ensure=True)
 
 
 def pass_output(command: Callable[..., None]) -> Callable[..., None]:
-    """Pass the Output as first argument, once the paths of the command are checked."""
+    """Pass the Output as first argument, once the paths of the command are checked.
+
+    The Output prints no tables if standard output is for JSON.
+    """
 
     @wraps(command)
     def checked(output: Output, /, *arguments: Any, **options: Any) -> None:
-        check_paths(click.get_current_context())
+        context = click.get_current_context()
+        check_paths(context)
+        if any(map(is_standard_output, context.params.values())):
+            output = replace(output, results=Console(quiet=True))
         command(output, *arguments, **options)
 
     return _pass_output(checked)
@@ -115,3 +138,10 @@ def write_json(path: Path | None, value: Any) -> None:
     """Write `value` as indented JSON, unless path is None; the file appears once complete."""
     if path is not None:
         write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
+
+
+def raise_failures(messages: Sequence[str], count: int) -> None:
+    """Raise InputError with the first messages, if images failed. count: of all failed images."""
+    if count:
+        more = [f"{counted(count, 'image')} failed in total."] * (count > _FAILURES_SHOWN)
+        raise InputError("\n".join([*messages[: _FAILURES_SHOWN - len(more)], *more]))

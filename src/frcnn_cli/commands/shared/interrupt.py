@@ -12,10 +12,12 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from frcnn_cli.engine.distributed.interrupt import STOP_SIGNALS
+from frcnn_cli.engine.distributed.signals import STOP_SIGNALS, handle_stop_signals
 
 # Enough to finish a short training step; a step of a large network would take too long.
 SECONDS = 2.5
+_MESSAGE = """Interrupted: the current step is discarded, saved results are kept.
+Resume a training run with `frcnn train --resume RUN`, other work with the same command."""
 
 
 def end_soon_after_stop_signal(exit_code: int, seconds: float = SECONDS) -> None:
@@ -58,10 +60,7 @@ def _watch(reading: int, exit_code: int, seconds: float) -> None:
         pass  # another signal
     _wait(seconds)
     with contextlib.suppress(OSError):  # the terminal is closed
-        print(
-            "Interrupted: the current step is discarded, saved results are kept.",
-            file=sys.stderr,
-        )
+        print(_MESSAGE, file=sys.stderr)
     leave_at_once(exit_code)
 
 
@@ -69,8 +68,10 @@ def leave_at_once(exit_code: int) -> NoReturn:
     """End the process and its workers immediately.
 
     The interpreter's normal exit stops threads in the middle of compiled code, which can abort
-    the process and lose its exit code.
+    the process and lose its exit code. A further stop signal ends it even sooner.
     """
+    if threading.current_thread() is threading.main_thread():
+        handle_stop_signals(lambda *_: os._exit(exit_code))
     for child in multiprocessing.active_children():
         child.kill()
     for stream in (sys.stdout, sys.stderr):

@@ -9,19 +9,25 @@ from typing import Any, TypeVar
 import click
 from click.types import OptionHelpExtra
 
-from frcnn_cli.commands.shared.paths import FormattedFile, WrittenFile, WrittenFolder
+from frcnn_cli.commands.shared.paths import (
+    FormattedFile,
+    JsonFile,
+    NamedPath,
+    WrittenFile,
+    WrittenFolder,
+)
 from frcnn_proposals.files import unused_file
 from frcnn_proposals.images import MAX_PIXELS
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-FilePath = click.Path(path_type=Path, dir_okay=False)
+FilePath = NamedPath(dir_okay=False)
 OutputFile = WrittenFile()
 OutputPath = WrittenFile(dir_okay=True)
 OutputFolder = WrittenFolder()
 Plot = FormattedFile("png", "pdf", "svg")
 Picture = FormattedFile("png", "jpg", "jpeg")
-FolderPath = click.Path(path_type=Path, file_okay=False)
-AnyPath = click.Path(path_type=Path)
+FolderPath = NamedPath(file_okay=False)
+AnyPath = NamedPath()
 
 
 class LiteralDefault(click.Option):
@@ -45,6 +51,13 @@ def count(
     """
     kind = click.IntRange(min=1)
     return click.option(*names, type=kind, default=default, show_default=show_default, help=help)
+
+
+def not_empty(_: click.Context, __: click.Parameter, given: str | None) -> str | None:
+    """A callback for an option that takes a word or a path. Raises BadParameter if it is empty."""
+    if given == "":
+        raise click.BadParameter("The name is empty.")
+    return given
 
 
 def _proposals(show_default: str) -> Callable[[Command], Command]:
@@ -76,7 +89,10 @@ data_root = click.option(
 proposals = _proposals("computed, then cached")
 proposals_of_images = _proposals("computed for each image, not cached")
 json_file = click.option(
-    "--json", "json_path", type=OutputFile, help="Write the results to this file as JSON."
+    "--json",
+    "json_path",
+    type=JsonFile(),
+    help="Write the results to this file as JSON; with -, to standard output in place of tables.",
 )
 device = click.option(
     "--device",

@@ -2,107 +2,49 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Any
 
 import click
 from rich.markup import escape
 
 from frcnn_cli.commands.shared import options
-from frcnn_cli.commands.shared.console import Output
-from frcnn_cli.commands.shared.detection_options import all_of
-from frcnn_cli.engine.datasets.image_sizes import note_sixteen_bit
-from frcnn_cli.engine.distributed.team import ALONE, Team
-from frcnn_cli.engine.parts.files import DEFAULT_FORMAT, PART_FORMATS, PartFormat
-from frcnn_cli.engine.parts.folder import DEFAULT_SIZE, About, open_folder
-from frcnn_cli.engine.parts.ray_cluster import check_ray, write_parts_on_ray
-from frcnn_cli.engine.parts.rows import Item, PicklableRowFunction
-from frcnn_cli.engine.parts.run import PartsResult, write_parts
-from frcnn_cli.engine.parts.shard import Shard
-from frcnn_proposals.errors import InputError, MisuseError
+from frcnn_cli.commands.shared.console import Output, raise_failures
+from frcnn_cli.commands.shared.detection_options import all_of, take
+from frcnn_cli.engine.distributed.shard import Shard
+from frcnn_cli.engine.parts.folder import DEFAULT_SIZE
+from frcnn_cli.engine.parts.ray_cluster import check_ray
+from frcnn_cli.engine.parts.result import PartsResult
+from frcnn_cli.engine.parts.run import PartsOptions
+from frcnn_proposals.errors import MisuseError
+from frcnn_proposals.formats.parts.files import DEFAULT_FORMAT, PART_FORMATS
 from frcnn_proposals.wording import counted
 
-if TYPE_CHECKING:
-    from frcnn_cli.engine.proposals.run import ImageFile
 
-_SHOWN = 3  # messages of failed images
+def take_parts(given: dict[str, Any]) -> PartsOptions:
+    """Create the PartsOptions from the values in `given`, which are removed there.
 
-
-@dataclass(frozen=True)
-class PartsOptions:
-    """Where to write parts, and by which engine. A format or size of None is the default."""
-
-    parts: Path | None = None
-    part_format: PartFormat | None = None
-    part_size: int | None = None
-    engine: Literal["local", "ray"] = "local"
-    address: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.parts is None and not (self.part_format is None and self.part_size is None):
-            raise MisuseError("--format and --part-size are those of parts: add --parts FOLDER.")
-        if self.address is not None and self.engine != "ray":
-            raise MisuseError("--address is that of a Ray cluster: add --engine ray.")
-        if self.engine == "ray":
-            if self.parts is None:
-                raise MisuseError("--engine ray writes the results in parts: add --parts FOLDER.")
-            check_ray()
-
-    @property
-    def format(self) -> PartFormat:
-        return self.part_format or DEFAULT_FORMAT
-
-    @property
-    def size(self) -> int:
-        return self.part_size or DEFAULT_SIZE
-
-
-def run_in_parts(
-    output: Output,
-    chosen: PartsOptions,
-    function: PicklableRowFunction,
-    about: About,
-    files: list[ImageFile],
-    description: str,
-    shard: Shard | None = None,
-    workers: int | None = None,
-    gpus: int | None = 0,
-    team: Team = ALONE,
-) -> None:
-    """Write the missing parts, and print what was written. gpus: of each worker of Ray.
-
-    The processes of `team` have to be connected. Raises InputError with the first messages if
-    images failed, in the first process.
+    Raises MisuseError for options that have no effect or do not fit together, or without Ray.
     """
-    assert chosen.parts is not None
-    if chosen.engine == "ray" and team.world > 1:
-        raise MisuseError("--engine ray starts its own processes: do not use torchrun.")
-    note_sixteen_bit((path for _, path in files if team.is_first), output)
-    items = [Item(image_id, str(path)) for image_id, path in files]
-    folder = open_folder(chosen.parts, about, items, chosen.format, shard, chosen.size)
+    chosen = take(PartsOptions, given)
+    if chosen.parts is None and not (chosen.part_format is None and chosen.part_size is None):
+        raise MisuseError("--format and --part-size apply to parts: add --parts FOLDER.")
+    if chosen.address is not None and chosen.engine != "ray":
+        raise MisuseError("--address is the address of a Ray cluster: add --engine ray.")
     if chosen.engine == "ray":
-        result = write_parts_on_ray(
-            function, folder, description, chosen.address, workers, gpus, output
-        )
-    else:
-        result = write_parts(function, folder, description, team, output)
-    if team.is_first:
-        for (one, more), count in result.notices.items():
-            output.warn(counted(count, one, more))
-        print_parts(output, result)
+        if chosen.parts is None:
+            raise MisuseError("--engine ray writes the results in parts: add --parts FOLDER.")
+        check_ray()
+    return chosen
 
 
 def print_parts(output: Output, result: PartsResult) -> None:
     """Print the counts. Raises InputError with the first messages if images failed."""
     images, parts = counted(result.images, "image"), counted(result.written, "part")
-    output.print(
+    output.print_file(
         f"Results of {images} in {parts} ({result.reused} already written): "
         f"[bold]{escape(str(result.path))}[/]"
     )
-    if result.failed:
-        more = [f"{counted(result.failed, 'image')} failed in total."] * (result.failed > _SHOWN)
-        raise InputError("\n".join([*result.messages[: _SHOWN - len(more)], *more]))
+    raise_failures(result.messages, result.failed)
 
 
 parts_folder = click.option(

@@ -83,7 +83,7 @@ class _WordedProgress(Progress):
             assert isinstance(values, Text)
             room = self.console.width - title.cell_len - values.cell_len - 2
             if task.total is None and task.fields["status"]:
-                status = Text.from_markup(task.fields["status"], style="dim")
+                status = Text(task.fields["status"], style="dim")
                 yield Text.assemble(title, " ", values, "  ", status)
                 continue
             if room < _SHORTEST_BAR:
@@ -93,11 +93,11 @@ class _WordedProgress(Progress):
                 line.add_row(title, BarColumn(min(_LONGEST_BAR, room))(task), values)
                 yield line
             if task.fields["status"]:
-                yield Text.from_markup(task.fields["status"], style="dim")
+                yield Text(task.fields["status"], style="dim")
 
 
 def bar(unit: Unit, console: Console, pace: Pace) -> Progress:
-    """Create a bar that counts in `unit`, for one task with a field `status`, a Rich markup text.
+    """Create a bar that counts in `unit`, for one task with a field `status`.
 
     pace: of the task; it counts the same items.
     """

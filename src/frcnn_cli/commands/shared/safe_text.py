@@ -50,7 +50,13 @@ def print_in_any_encoding() -> None:
 
 
 class PrintableConsole(Console):
-    """A console that replaces control characters in text; only Rich itself can emit them."""
+    """A console that replaces control characters in text; only Rich itself can emit them.
+
+    Names between colons, such as `:cat:`, are not replaced by emoji.
+    """
+
+    def __init__(self, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, emoji=False)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None

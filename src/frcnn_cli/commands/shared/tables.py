@@ -76,7 +76,7 @@ class FoldedTable(Table):
 
 
 def _text(cell: Any) -> Any:
-    return Text.from_markup(cell) if isinstance(cell, str) else cell
+    return Text.from_markup(cell, emoji=False) if isinstance(cell, str) else cell
 
 
 def make_table(

@@ -76,6 +76,7 @@ _OPTIONS = (
     click.option(
         "--weights",
         cls=options.LiteralDefault,
+        callback=options.not_empty,
         show_default="imagenet",
         help="Initial weights of the backbone: imagenet, none, or a file of ImageNet weights.",
     ),

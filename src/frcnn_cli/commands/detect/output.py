@@ -1,21 +1,90 @@
-"""Tables of detections."""
+"""The output of `frcnn detect`: tables of detections, and where the files are."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.markup import escape
 from rich.table import Table
 
+from frcnn_cli.commands.detect.options import DetectOptions
+from frcnn_cli.commands.shared.console import Output, raise_failures
 from frcnn_cli.commands.shared.tables import FoldedTable, make_table
-from frcnn_cli.engine.records import Detections
-from frcnn_proposals.wording import first_of
+from frcnn_cli.engine.detection.outputs import DetectionOutputs
+from frcnn_cli.engine.drawing.detections import annotated_image_path
+from frcnn_cli.engine.records import Detections, highest
+from frcnn_proposals.wording import counted, first_of, rate_of
+
+if TYPE_CHECKING:
+    from frcnn_cli.engine.detection.images import ImageDetections
+    from frcnn_cli.engine.detection.run import Detector
+    from frcnn_cli.engine.detection.videos.run import VideoDetections
 
 _ROWS_PER_IMAGE = 10
 _FEW_IMAGES = 3
 _SOME_IMAGES = 50
 _NAMED_CLASSES = 25
+
+
+def print_files(
+    output: Output, chosen: DetectOptions, detected: ImageDetections, detector: Detector
+) -> None:
+    """Print the detections in image files, and where they are. Raises InputError if one failed."""
+    found = detected.found
+    if found:
+        output.print(detection_table(found, detector.loaded.classes))
+        if not any(map(len, found.values())):
+            best = highest(each.best_rejected for each in found.values())
+            output.note(nothing_found(best, detector.settings.score_threshold, detector.classes))
+        if chosen.viz:
+            output.print_file(_annotated(chosen.out, list(found)))
+    _note_files(output, chosen.outputs)
+    raise_failures(detected.failures, len(detected.failures))
+
+
+def _annotated(folder: Path, image_ids: list[str]) -> str:
+    """The line with the annotated image, or with the folder of several."""
+    if len(image_ids) > 1:
+        return f"Annotated images: [bold]{escape(str(folder))}[/]"
+    path = annotated_image_path(folder, image_ids[0])
+    return f"Annotated image: [bold]{escape(str(path))}[/]"
+
+
+def _note_files(output: Output, outputs: DetectionOutputs) -> None:
+    for path in (outputs.json_path, outputs.csv_path, outputs.yolo, outputs.crops):
+        if path is not None and path.exists():  # without detections, there are no crops
+            output.note_file("Detections", path)
+
+
+def print_video(
+    output: Output, chosen: DetectOptions, done: VideoDetections, detector: Detector
+) -> None:
+    """Print the detections in a video, and where they are. Raises the error that ended it."""
+    output.print(video_table(done.objects))
+    if not done.objects:
+        output.note(
+            nothing_found(done.best_rejected, detector.settings.score_threshold, detector.classes)
+        )
+    dropped = "" if done.dropped is None else f", {counted(done.dropped, 'frame')} dropped"
+    output.note(
+        f"{counted(done.frames, 'frame')} in {done.seconds:.1f} s: "
+        f"{rate_of(done.frames / done.seconds, 'frame')}{dropped}"
+    )
+    if done.frames:
+        output.print_file(f"Video: [bold]{escape(str(done.path))}[/]")
+    _note_files(output, replace(chosen.outputs, json_path=done.json_path))
+    if done.failure is not None:
+        raise done.failure
+    if done.interrupted:
+        output.note(
+            f"Interrupted after {counted(done.frames, 'frame')}, all of which are in the files."
+        )
+        raise KeyboardInterrupt
 
 
 def detection_table(found: dict[str, Detections], classes: tuple[str, ...]) -> Table:
@@ -54,8 +123,9 @@ def nothing_found(
     sought = f"Classes that were looked for: {first_of(classes, _NAMED_CLASSES)}."
     if best_rejected is None or threshold is None:
         return f"No detections.\n{sought}"
+    best = math.floor(best_rejected * 1000) / 1000  # rounding up could reach the threshold
     return (
-        f"No detections: the highest score is {best_rejected:.3f}, below the threshold of "
+        f"No detections: the highest score is {best:.3f}, below the threshold of "
         f"{threshold:g}. Lower it with --score-threshold.\n{sought}"
     )
 
