@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from frcnn_cli.engine.distributed.team import Team
-from frcnn_cli.engine.parts.folder import About, PartFolder, open_folder
-from frcnn_cli.engine.parts.rows import Item, Row
+from frcnn_cli.engine.parts.folder import PartFolder, open_folder
+from frcnn_cli.engine.parts.rows import Item
+from frcnn_proposals.formats.parts.about import About
+from frcnn_proposals.formats.parts.row import Row
 
 ABOUT = About("detections", {"model": "a", "settings": {"top_k": 3, "scales": (1, 2)}}, ("cat",))
 ITEMS = [Item(f"i{number}", f"{number}.jpg") for number in range(7)]
@@ -36,6 +39,9 @@ class OneOfTeam(Team):
 
     def of_first(self, value: Any) -> Any:
         return value
+
+    def first_alone(self) -> nullcontext[None]:
+        return nullcontext()
 
 
 def row_of(name: str) -> Row:

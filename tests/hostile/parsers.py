@@ -21,6 +21,7 @@ import numpy as np
 from test_bad_archives import packed, plain
 
 from frcnn_cli.engine.datasets.download.dataset import unpack
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_cli.engine.datasets.layout import raise_on_fault
 from frcnn_cli.engine.datasets.readers.coco import CocoLayout
 from frcnn_cli.engine.datasets.readers.voc_xml import ground_truth, read_annotation
@@ -32,14 +33,13 @@ from frcnn_cli.engine.evaluation.detections_file import read_detections
 from frcnn_cli.engine.exchange.caffe_file import read_caffemodel
 from frcnn_cli.engine.models.file import load_tensors
 from frcnn_cli.engine.network.backbones.weights import read_state
-from frcnn_cli.engine.parts.files import read_part
-from frcnn_cli.engine.proposals.inputs import find_images
 from frcnn_cli.engine.records import Dataset, ImageRecord
 from frcnn_cli.engine.settings import Experiment
 from frcnn_cli.engine.settings.overrides import override, read_toml
 from frcnn_cli.engine.training.metrics import METRICS_FILE, read_training_log
 from frcnn_proposals.errors import InputError
 from frcnn_proposals.formats import read_proposals
+from frcnn_proposals.formats.parts.files import read_block, read_part, read_places
 from frcnn_proposals.images import image_size, read_image, read_image_bytes
 from frcnn_proposals.store.reader import open_store
 
@@ -77,6 +77,11 @@ def _xml(path: Path) -> None:
 
 def _coco(path: Path) -> None:
     CocoLayout(path).read("test", "d", raise_on_fault)
+
+
+def _blocks(path: Path) -> None:
+    for _, place, _ in read_places(path):
+        read_block(path, place.block)
 
 
 def _image_list(path: Path) -> None:
@@ -224,6 +229,7 @@ def parsers() -> dict[str, Parser]:
         Parser("images-in-archive", "a.tar", _images_in_archive,
                lambda: [packed(plain("a.png"), plain("b/c.jpg"))]),
         Parser("part", "a.jsonl", read_part, lambda: [_PART]),
+        Parser("places-in-part", "a.jsonl", _blocks, lambda: [_PART]),
         Parser("journal", "a.partial", _journal, lambda: [_LINE + _ENTRY]),
         Parser("features", "a.partial", _feature_journal, lambda: [_FEATURES]),
     ]  # fmt: skip

@@ -1,9 +1,10 @@
-"""A process that has imported everything, and forks one child for each command it receives.
+"""A process that has imported everything, and forks the processes of each command it receives.
 
-So every command runs in a separate process, with its own limits, without importing torch again.
+So every command runs in processes of its own, with their own limits, without importing torch again.
 Each input line is JSON: arguments, folder, megabytes in addition to the program's own, seconds,
-largest file (bytes). Each output line is JSON: exit status as in subprocess, seconds, peak
-megabytes, and whether a process that the command started outlived it.
+largest file (bytes), the environment of each process, and the processes that are killed after these
+seconds. Each output line is JSON, a list with an object per process: exit status as in subprocess,
+seconds, peak megabytes, and whether a process that it started outlived it.
 """
 
 from __future__ import annotations
@@ -41,35 +42,75 @@ def main() -> None:
         print(json.dumps("ready"), file=responses, flush=True)
         for line in sys.stdin:
             request = json.loads(line)
-            output, child_output = os.pipe()
-            child = os.fork()
-            if child == 0:
-                in_child(request, child_output)
-            os.close(child_output)
-            response = wait_for(child, request["seconds"], output)
-            os.close(output)
-            print(json.dumps(response | {"orphans": orphans_of(child)}), file=responses, flush=True)
+            processes = [start(request, own) for own in request["environments"]]
+            wait_for(processes, request["seconds"], request["killed"])
+            outcomes = [process.outcome() for process in processes]
+            print(json.dumps(outcomes), file=responses, flush=True)
 
 
-def wait_for(child: int, seconds: float, output: int) -> dict[str, Any]:
-    os.set_blocking(output, False)
-    started = time.monotonic()
-    written = b""
-    while True:
-        found, status, usage = os.wait4(child, os.WNOHANG)
-        elapsed = time.monotonic() - started
-        with contextlib.suppress(BlockingIOError):
-            while more := os.read(output, 1 << 16):
-                written += more
-        if found:
-            return {
-                "code": os.waitstatus_to_exitcode(status),
-                "output": written.decode(errors="replace"),
-                "seconds": elapsed,
-                "peak": usage.ru_maxrss / 1024,
-            }
-        if elapsed > seconds:
-            os.kill(child, signal.SIGKILL)
+class Process:
+    """A forked child: its exit status once it has ended, and what it has written."""
+
+    def __init__(self, child: int, output: int) -> None:
+        self.child = child
+        self.code: int | None = None
+        self._output, self._written = output, b""
+        self._started = time.monotonic()
+        os.set_blocking(output, False)
+
+    def poll(self) -> int | None:
+        """Read what it has written; return its exit status if it has ended."""
+        if self.code is None:
+            found, status, usage = os.wait4(self.child, os.WNOHANG)
+            with contextlib.suppress(BlockingIOError):
+                while more := os.read(self._output, 1 << 16):
+                    self._written += more
+            if found:
+                self.code = os.waitstatus_to_exitcode(status)
+                self._seconds = time.monotonic() - self._started
+                self._peak = usage.ru_maxrss / 1024
+        return self.code
+
+    def send(self, number: signal.Signals) -> None:
+        if self.code is None:
+            os.kill(self.child, number)
+
+    def outcome(self) -> dict[str, Any]:
+        os.close(self._output)
+        return {
+            "code": self.code,
+            "output": self._written.decode(errors="replace"),
+            "seconds": self._seconds,
+            "peak": self._peak,
+            "orphans": orphans_of(self.child),
+        }
+
+
+def start(request: dict[str, Any], environment: dict[str, str]) -> Process:
+    output, child_output = os.pipe()
+    child = os.fork()
+    if child == 0:
+        in_child(request | {"environment": environment}, child_output)
+    os.close(child_output)
+    return Process(child, output)
+
+
+def wait_for(processes: list[Process], seconds: float, killed: list[int]) -> None:
+    """Wait until all have ended. After one has failed, the others are stopped as by torchrun."""
+    started, failed = time.monotonic(), None
+    while sum(process.poll() is None for process in processes):
+        now = time.monotonic()
+        if now > started + seconds:
+            for rank in killed:
+                processes[rank].send(signal.SIGKILL)
+        if failed is None and any(process.code for process in processes):
+            failed = now
+            time.sleep(0.1)  # the agent of torchrun looks at them ten times per second
+            for process in processes:
+                process.send(signal.SIGTERM)
+        elif failed is not None and now > failed + 30:
+            for process in processes:
+                process.send(signal.SIGKILL)
         time.sleep(0.002)
 
 

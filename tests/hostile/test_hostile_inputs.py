@@ -49,7 +49,7 @@ def test_a_bad_input_ends_in_a_result_or_a_message(
     before = set(tmp_path.rglob("*"))
     arguments = [argument.replace("HOME", str(home)) for argument in bad.arguments]
     outcome = children.run(["-q", *arguments], tmp_path, FRCNN_CACHE=str(tmp_path / "cache"))
-    assert "Traceback" not in outcome.output, outcome.output[-3000:]
+    assert not outcome.has_traceback, outcome.output[-3000:]
     assert outcome.code in (0, 1, 2), outcome
     assert not outcome.orphans
     if outcome.code == 0:

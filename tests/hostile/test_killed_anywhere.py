@@ -114,7 +114,7 @@ def test_killed_at_random_moments(command: str, children: Children, home: Path) 
             next_command = resumed(home, name) or arguments(name)
             outcome = children.run(next_command, home, seconds=seconds, **environment)
             assert not outcome.orphans
-            assert "Traceback" not in outcome.output, outcome.output
+            assert not outcome.has_traceback, outcome.output
             whole_files(home, name)
             done = outcome.code == 0
             assert done or outcome.code == -9, outcome

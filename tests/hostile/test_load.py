@@ -27,7 +27,7 @@ IMAGES = int(os.environ.get("FRCNN_LOAD_IMAGES", "100000"))
 PROPOSE = """
 import json, multiprocessing, re, sys, time
 from pathlib import Path
-from frcnn_cli.engine.proposals.inputs import find_images
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_cli.engine.proposals.run import propose_images
 from frcnn_proposals.sources.dense import DenseBoxes
 from frcnn_proposals.store.reader import open_store

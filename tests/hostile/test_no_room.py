@@ -25,7 +25,7 @@ RESULTS = {
 
 def assert_rejected(outcome: Outcome) -> None:
     assert outcome.code in (1, 2), outcome
-    assert "Traceback" not in outcome.output, outcome.output
+    assert not outcome.has_traceback, outcome.output
     assert 1 <= len(outcome.message.splitlines()) <= 3, outcome.output
 
 
