@@ -14,7 +14,9 @@ from frcnn_proposals.errors import InputError, MisuseError
 from frcnn_proposals.formats import read_proposals
 from frcnn_proposals.formats.content import kind_of
 from frcnn_proposals.formats.ids import names_by_end, whole_number
-from frcnn_proposals.formats.read import RecordedProposals
+from frcnn_proposals.formats.known import STATED
+from frcnn_proposals.formats.read import RecordedProposals, open_stated
+from frcnn_proposals.store.provenance import COPIED
 
 # Version 2: the maximum corners of MMDetection are one past the last pixel.
 _OF_PICKLES = "-2"
@@ -35,12 +37,16 @@ class Precomputed:
         self.file = Path(file)
         self.format = format
         self.version = proposal_digest(self.file)
-        if kind_of(self.file) == "pickle":
+        kind = kind_of(self.file)
+        if kind == "pickle":
             self.version += _OF_PICKLES
+        self.sources = open_stated(self.file).provenance.sources if kind in STATED else ()
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        return {"file": self.file.name, "format": self.format}
+        """The file's name and format, and the sources of its boxes if the file states them."""
+        stated = {COPIED: list(self.sources)} if self.sources else {}
+        return {"file": self.file.name, "format": self.format, **stated}
 
     def propose(self, image: Image) -> Proposals:
         """Raises MisuseError, because the pixels do not identify the image in the file."""
@@ -88,4 +94,4 @@ class Precomputed:
         return self._by_end.get(image_id)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("file", "format", "version")}
+        return {name: getattr(self, name) for name in ("file", "format", "version", "sources")}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +13,8 @@ from frcnn_proposals.base import Source
 # Versions up to 0.2.0 did not store this parameter: without it, and with this value, images up to
 # this size have the same boxes, and stores and unfinished work have the same fingerprint.
 _NOT_STORED_BEFORE = ("working_pixels", 500 * 500)
+
+COPIED = "sources"  # the parameter for boxes that are copied from a file which states its sources
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,11 @@ class Provenance:
     @classmethod
     def of(cls, source: Source) -> Provenance:
         return cls(source.name, source.version, dict(source.parameters))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """The names of the sources of the boxes; of copied boxes, those of the original as well."""
+        return (*self.source.split("+"), *_copied(self.parameters))
 
     @property
     def fingerprint(self) -> str:
@@ -60,6 +67,15 @@ class Provenance:
             raise ValueError("not a provenance record")
         strings = [str(fields.get(name, "")) for name in ("source", "version", "note")]
         return cls(strings[0], strings[1], fields["parameters"], strings[2])
+
+
+def _copied(parameters: Mapping[str, Any]) -> Iterator[str]:
+    """The sources of copied boxes, which `precomputed` has as a parameter, alone or in a union."""
+    for name, value in parameters.items():
+        if isinstance(value, Mapping):
+            yield from _copied(value)
+        elif name == COPIED and isinstance(value, list):
+            yield from map(str, value)
 
 
 def _as_before(value: Any) -> Any:

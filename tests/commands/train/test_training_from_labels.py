@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -19,6 +20,9 @@ from frcnn_proposals.base import Proposals
 from frcnn_proposals.formats.parts.about import ABOUT_FILE, About
 from frcnn_proposals.formats.parts.files import write_part
 from frcnn_proposals.formats.parts.row import Row
+from frcnn_proposals.sources.dense import DenseBoxes
+from frcnn_proposals.sources.precomputed import Precomputed
+from frcnn_proposals.sources.union import UnionSource
 from frcnn_proposals.store.provenance import Provenance
 from frcnn_proposals.store.writer import StoreWriter
 
@@ -178,6 +182,13 @@ def test_oicr_starts_from_wsddn_and_a_detector_from_both() -> None:
     assert (model.architecture.classifier, model.architecture.box_regression) == ("softmax", True)
 
 
+def written(boxes: Mapping[str, Proposals], store: Path, provenance: Provenance) -> None:
+    with StoreWriter(store, provenance) as writer:
+        for image_id, proposals in boxes.items():
+            writer.add(image_id, proposals)
+        writer.finish()
+
+
 def test_an_order_learned_from_boxes_is_rejected(tmp_path: Path) -> None:
     told = train(
         "shapes", "none", "--variant", "wsddn", "--source", "ranked", "--param", "model=x", code=2
@@ -186,16 +197,17 @@ def test_an_order_learned_from_boxes_is_rejected(tmp_path: Path) -> None:
     store = tmp_path / "ranked.proposals"
     boxes = {record.image_id: Proposals([[0, 0, 50, 50]])
              for record in find_dataset("shapes", "trainval").images}  # fmt: skip
-    with StoreWriter(store, Provenance("dense+ranked")) as writer:
-        for image_id, proposals in boxes.items():
-            writer.add(image_id, proposals)
-        writer.finish()
+    written(boxes, store, Provenance("dense+ranked"))
     parts, about = tmp_path / "parts", About("proposals", asdict(Provenance("dense+ranked")))
     rows = [Row(image_id, proposals.boxes) for image_id, proposals in boxes.items()]
     parts.mkdir()
     (parts / ABOUT_FILE).write_bytes(about.to_json())
     write_part(parts / f"part-{about.digest[:8]}-1of1-000000-{0:08x}.jsonl", rows)
-    for path in (store, parts):
+    copy, copy_of_copy = tmp_path / "copy.proposals", tmp_path / "again.proposals"
+    written(boxes, copy, Provenance.of(Precomputed(store)))
+    union = UnionSource([DenseBoxes(), Precomputed(copy)])
+    written(boxes, copy_of_copy, Provenance.of(union))
+    for path in (store, parts, copy, copy_of_copy):
         for given in (
             ("--proposals", path),
             ("--source", "precomputed", "--param", f"file={path}"),

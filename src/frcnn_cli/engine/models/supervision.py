@@ -65,7 +65,7 @@ def _ranking(proposals: ProposalSettings) -> list[str]:
     """The source or file of proposals, if a detector's ranker has ordered them."""
     if proposals.file:
         return _ranked_file(proposals.file)
-    if _is_ranked(proposals.source):
+    if _RANKED in proposals.source.split("+"):
         return [f"The proposal source {proposals.source}"]
     # The source `precomputed`, alone or in a union, has a file as parameter.
     parameters = parse_parameters(proposals.parameters)
@@ -85,11 +85,7 @@ def _ranked_file(file: str) -> list[str]:
     """The store or folder of parts, if its source is ranked; other formats do not state theirs."""
     path = Path(file)
     try:
-        source = open_stated(path).provenance.source if file and kind_of(path) in STATED else ""
+        sources = open_stated(path).provenance.sources if file and kind_of(path) in STATED else ()
     except (InputError, OSError):
         return []
-    return [f"The order of the proposals in {file}"] if _is_ranked(source) else []
-
-
-def _is_ranked(source: str) -> bool:
-    return _RANKED in source.split("+")
+    return [f"The order of the proposals in {file}"] if _RANKED in sources else []
