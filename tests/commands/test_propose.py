@@ -219,7 +219,7 @@ def test_another_file_at_the_output_path_exits_with_1(images):
 
 
 def assert_no_process_in(group: int) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         try:
             os.killpg(group, 0)

@@ -246,7 +246,7 @@ def test_killed_at_any_moment(home: Path, whole: Path, seconds: float) -> None:
     child = start(home, f"moment-{seconds}")
     time.sleep(seconds)
     child.kill()
-    child.communicate(timeout=20)
+    child.communicate(timeout=120)
     folder = home / "runs" / f"moment-{seconds}"
     if not (folder / "setting.toml").exists():  # it had not started: run the same command again
         finish(start(home, f"moment-{seconds}"))

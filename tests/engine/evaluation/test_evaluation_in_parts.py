@@ -172,7 +172,7 @@ def test_an_unreadable_image_has_its_reason_and_can_be_repeated(
 def test_shards_run_at_the_same_time(
     loaded: LoadedModel, data: DataOptions, tmp_path: Path
 ) -> None:
-    both = threading.Barrier(2, timeout=20)
+    both = threading.Barrier(2, timeout=120)
     failures: list[Exception] = []
 
     def work(index: int) -> None:

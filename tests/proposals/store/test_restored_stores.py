@@ -91,7 +91,7 @@ def test_a_store_that_was_replaced_meanwhile_is_not_restored(
 
 def test_two_processes_restore_a_store_and_both_read_it(torn: Path) -> None:
     """Neither waits until the other has closed the store."""
-    both = FORK.Barrier(2, timeout=20)
+    both = FORK.Barrier(2, timeout=120)
 
     def read() -> None:
         seen = []

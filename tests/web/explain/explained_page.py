@@ -12,7 +12,7 @@ def open_page(chromium: Browser, page: Path, narrow: bool = False, dark: bool = 
     from selenium.webdriver.support.wait import WebDriverWait
 
     chromium.open(page, NARROW if narrow else WIDE, "dark" if dark else "light")
-    WebDriverWait(chromium.driver, timeout=20, poll_frequency=0.01).until(
+    WebDriverWait(chromium.driver, timeout=60, poll_frequency=0.01).until(
         lambda _: chromium.run("return 'ready' in document.body.dataset")
     )
     return chromium

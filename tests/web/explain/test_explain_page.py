@@ -103,7 +103,7 @@ def test_the_theme_changes_drawings(opened: Browser) -> None:
     assert opened.one("#theme").text == "Theme: dark"
     from selenium.webdriver.support.wait import WebDriverWait
 
-    WebDriverWait(opened.driver, timeout=5).until(lambda _: opened.run(pixel) != light)
+    WebDriverWait(opened.driver, timeout=60).until(lambda _: opened.run(pixel) != light)
     opened.run("localStorage.clear()")
 
 
