@@ -103,8 +103,8 @@ def print_engines(folder: Path, small: int, large: int) -> None:
             assert parts, f"{engine} wrote nothing"
             assert written.setdefault(count, parts) == parts, f"{engine} has other results"
         one, two = usages
-        each = 1000 * (two.seconds - one.seconds) / (large - small)
-        print(f"| {engine} | {one.seconds:.1f} s | {two.seconds:.1f} s | {each:.1f} ms "
+        per_image = 1000 * (two.seconds - one.seconds) / (large - small)
+        print(f"| {engine} | {one.seconds:.1f} s | {two.seconds:.1f} s | {per_image:.1f} ms "
               f"| {two.total:,.0f} MB | {two.largest:,.0f} MB |")  # fmt: skip
 
 

@@ -2,9 +2,9 @@
 
 The data resemble COCO's: an annotation file with 80 classes and 7.3 objects per image, and a store
 of 2,000 boxes per image. All images are the same picture. Each run has one iteration, an empty
-cache and random weights. The difference of the two sizes gives the cost of each further image,
-from which the time for COCO's 118,287 images follows. FOLDER keeps the data. Run it on an idle
-machine.
+cache and random weights. The cost of each further image follows from the difference between the two
+sizes, and the time for COCO's 118,287 images from this cost. The data are kept in FOLDER. Run it
+on an idle machine.
 """
 
 import json
@@ -47,9 +47,9 @@ def main(folder: Path, small: int = 2000, large: int = 10_000) -> None:
             shutil.rmtree(cache)
     for name, times in runs.items():
         one, two = (statistics.median(times[count]) for count in (small, large))
-        each = (two - one) / (large - small)
-        whole = two + (COCO - large) * each
-        print(f"| {name} | {one:.1f} s | {two:.1f} s | {1000 * each:.2f} ms | {whole:.0f} s |")
+        per_image = (two - one) / (large - small)
+        whole = two + (COCO - large) * per_image
+        print(f"| {name} | {one:.1f} s | {two:.1f} s | {1000 * per_image:.2f} ms | {whole:.0f} s |")
 
 
 def seconds_of(folder: Path, count: int, cache: str) -> float:

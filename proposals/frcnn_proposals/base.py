@@ -25,7 +25,7 @@ class Proposals:
     clipped: number of boxes of a source that reached outside the image (see call_source).
 
     Raises InvalidValueError for a wrong shape, or values that are not numbers. Other dtypes are
-    converted to float32. An empty list is no boxes.
+    converted to float32. An empty list means no boxes.
     """
 
     boxes: NDArray[np.float32]

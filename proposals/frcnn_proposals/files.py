@@ -63,9 +63,9 @@ def whole_file(path: Path, replaces: bool = True) -> Iterator[BinaryIO]:
 def _create_unfinished(target: Path) -> tuple[Path, BinaryIO]:
     """Create the temporary file for `target`, and open it for writing.
 
-    Its usual name is the same each time for a user of this machine, so that the file of a killed
-    process is replaced. It has a unique name while another process writes `target`, and on drives
-    without locks. Locks may not reach other machines, so each machine has its own names.
+    Its name depends only on `target`, the user and the machine, so that the file of a killed
+    process is replaced. While another process writes `target`, and on drives without locks, the
+    name is unique. Each machine has its own names, because locks may not reach other machines.
     """
     start, end = f".{target.name[:_SHORT]}.", ".partial"
     owned = f"{os.uname().nodename} {os.getuid()} {target.name}"

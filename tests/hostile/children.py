@@ -106,9 +106,9 @@ class Children:
             "WORLD_SIZE": str(world),
             "LOCAL_WORLD_SIZE": str(world),
         }
-        each = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
+        own = [{**shared, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(world)]
         ranks = range(world) if killed is None else killed
-        return self._run(arguments, folder, MEGABYTES, seconds, largest_file, each, ranks)
+        return self._run(arguments, folder, MEGABYTES, seconds, largest_file, own, ranks)
 
     def _run(
         self,

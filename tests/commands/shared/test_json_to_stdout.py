@@ -44,7 +44,7 @@ def test_standard_output_holds_the_bytes_of_the_file(tmp_path: Path, name: str) 
 
 @pytest.fixture
 def detect(tmp_path: Path) -> list[object]:
-    """The arguments that detect in the image a and in the file b, which is no image."""
+    """The arguments that detect in the image a and in the file b, which is not an image."""
     small = Preprocessing(scale=64, max_size=120)
     model = FastRCNN(Architecture("efficientnet_lite0", ("disc",), (16, 16), small))
     save_model(model, tmp_path / "model.safetensors", {})

@@ -179,7 +179,7 @@ def test_unions_are_checked_for_shared_images(shapes: Path, tmp_path: Path) -> N
     assert val.split == "val"
 
 
-def test_an_image_that_cannot_be_read_is_left_out(
+def test_an_image_that_cannot_be_read_is_skipped(
     shapes: Path, grid_proposals: MakeProposals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its objects do not count as missed."""

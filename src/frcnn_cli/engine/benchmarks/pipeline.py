@@ -1,6 +1,7 @@
 """Images per second by number of workers, where the time goes, and how long the device waits.
 
-Images go through process_files, as in detection: workers decode and propose, streams compute.
+Images go through process_files, as in detection: workers decode images and compute proposals, and
+streams run the network.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Interval = tuple[float, float]  # start and end, in seconds
 
 @dataclass(frozen=True)
 class PipelineTimes(BenchmarkResult):
-    """One run over all images. workers: threads that decode and propose.
+    """One run over all images. workers: threads that decode images and compute proposals.
 
     search_s: seconds of a worker per image; 0 if proposals are given. network_s, after_s: seconds
     of a stream per image, from pixels to scores and from these to detections in memory; several
@@ -83,7 +84,7 @@ class Intervals:
         return sum(end - start for start, end in self.found.get(name, []))
 
     def covered(self, name: str) -> float:
-        """The seconds in which at least one thread did it."""
+        """The seconds in which at least one thread did this work."""
         seconds, last = 0.0, float("-inf")
         for start, end in sorted(self.found.get(name, [])):
             seconds += max(0.0, end - max(start, last))

@@ -220,7 +220,10 @@ def split_of(word: str) -> str | None:
 
 
 def split_folders(root: Path, is_split: Callable[[Path], bool]) -> list[tuple[str, Path]]:
-    """The splits and folders in `root` whose name is that of a split and that are one."""
+    """Each folder in `root` that has the name of a split and for which `is_split` is true.
+
+    Returns (split, folder).
+    """
     return [
         (split, folder)
         for folder in folders_in(root)

@@ -78,12 +78,12 @@ class Streams:
         """Yield `function(item)` for every item, in order.
 
         This thread takes the items. While the caller processes one result, at most `count` further
-        ones are computed or waiting. An item for which the GPU lacks memory is computed again when
-        no other one is. An exception is raised in place of its result; if `failed` is given, its
-        value for the exception is the result. At the end, also after an error, the threads have
-        ended: the interpreter aborts if it exits while they compute. A result is complete: all
-        work of its stream has ended. If it has tensors on the GPU, call `record_stream` on them
-        before other streams use them.
+        ones are computed or waiting. An item for which the GPU lacks memory is computed again while
+        no other item is computed. An exception is raised in place of its result; if `failed` is
+        given, its value for the exception is the result. At the end, also after an error, the
+        threads have ended: the interpreter aborts if it exits while they compute. A result is
+        complete: all work of its stream has ended. If it has tensors on the GPU, call
+        `record_stream` on them before other streams use them.
         """
         call = function if self.count == 0 else self._in_own_stream(function)
         if failed is not None:

@@ -47,7 +47,7 @@ def sweep_proposals(
 ) -> ProposalSweep:
     """Detect and evaluate with the first n proposals of each image, for each n in `counts`.
 
-    Images that cannot be read are named and left out. Raises MisuseError for a team of several
+    Images that cannot be read are named and skipped. Raises MisuseError for a team of several
     processes, and InputError if no image can be read.
     """
     if team.world > 1:

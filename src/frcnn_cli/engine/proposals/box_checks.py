@@ -36,7 +36,7 @@ def check_all(
 
 
 def remembered_check(records: Sequence[ImageRecord], identity: str) -> Remembered:
-    """The check of these images; a value is written once all their boxes were checked."""
+    """The check of these images; a value is written once all their boxes have been checked."""
     return Remembered.of("checked-proposals", (identity, *map(_sized, records)))
 
 

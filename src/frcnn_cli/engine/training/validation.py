@@ -18,7 +18,10 @@ from frcnn_cli.engine.training.run import Run, Validation
 
 
 def validation_is_due(run: Run, done: int) -> bool:
-    """Whether to score the model after `done` iterations: every settings.eval_every, and all."""
+    """Whether to score the model after `done` iterations.
+
+    It is scored every settings.eval_every iterations, and after the last one.
+    """
     every = run.settings.eval_every
     return every > 0 and (done % every == 0 or done == run.settings.iterations)
 

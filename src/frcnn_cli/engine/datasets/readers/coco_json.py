@@ -86,7 +86,7 @@ def collector_paused() -> Iterator[None]:
 
 
 def _loaded(content: bytes) -> Any:
-    """Parse json; integers of up to 20 digits are exact, longer ones become floats.
+    """Parse JSON; integers of up to 20 digits are exact, longer ones become floats.
 
     Those do not fit into 64 bits, as NumPy requires. Raises ValueError if a list occurs twice,
     as in files that were put together by hand: the last one would replace the others.

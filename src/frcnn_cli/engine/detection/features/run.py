@@ -129,8 +129,8 @@ def _functions(
     """The functions that select the boxes of an image, and that compute and write their features.
 
     Features are computed while they are written, so that memory holds one block of them. On a GPU,
-    this is done in another stream than that of the feature maps. It has read the maps when the last
-    block is in memory, before they are freed.
+    this is done in another stream than that of the feature maps. The maps are freed only after the
+    last block is in memory, when this stream has read them.
     """
 
     def compute(_: str, image: ReducedImage, proposals: Proposals) -> _Regions:
