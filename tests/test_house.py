@@ -117,10 +117,10 @@ def test_folders_can_be_taken_in_at_a_glance() -> None:
 
 
 def test_few_modules_serve_one_other_alone() -> None:
-    """Splinters make a house hard to enter: few modules serve one other module of the engine alone.
+    """Few modules are imported by only one other module of the engine: many would be hard to read.
 
-    A module that only one command calls is an entry of the engine, and a folder with one file per
-    kind, which a table lists, is no splinter.
+    A module that only one command calls is an entry of the engine and does not count. Neither does
+    a folder with one file per kind, which a table lists.
     """
     importers: dict[str, list[str]] = {
         name: [] for name in SOURCES if name.startswith(f"{ENGINE}.")

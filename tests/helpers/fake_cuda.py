@@ -1,4 +1,4 @@
-"""What the code calls of torch.cuda, without a GPU; records the calls."""
+"""Replacements for the functions of torch.cuda that the code calls, which record the calls."""
 
 from __future__ import annotations
 
