@@ -42,8 +42,9 @@ class FakeCuda:
         self._lock = threading.Lock()
 
     def Stream(self, device: torch.device) -> FakeStream:
-        self.created.append(FakeStream(str(len(self.created))))
-        return self.created[-1]
+        with self._lock:  # several threads create their streams at the same time
+            self.created.append(FakeStream(str(len(self.created))))
+            return self.created[-1]
 
     def current_stream(self, device: torch.device) -> FakeStream:
         stream: FakeStream = getattr(self._own, "stream", self.current)
@@ -59,17 +60,23 @@ class FakeCuda:
         self.emptied += 1
 
     @contextmanager
-    def image(self) -> Iterator[None]:
-        """Memory for an image. Raises OutOfMemoryError if others occupy it."""
+    def image(self, together: threading.Barrier | None = None) -> Iterator[None]:
+        """Memory for an image. Raises OutOfMemoryError if others occupy it.
+
+        together: wait here until the others have tried, too; one keeps its memory meanwhile.
+        """
         with self._lock:
-            if self.room == 0:
-                raise torch.OutOfMemoryError("CUDA out of memory.")
-            self.room -= 1
+            has_room = self.room > 0
+            self.room -= has_room
         try:
+            if together is not None:
+                together.wait(60)
+            if not has_room:
+                raise torch.OutOfMemoryError("CUDA out of memory.")
             yield
         finally:
             with self._lock:
-                self.room += 1
+                self.room += has_room
 
 
 @contextmanager

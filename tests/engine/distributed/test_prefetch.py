@@ -9,18 +9,23 @@ import pytest
 
 from frcnn_cli.engine.distributed.prefetch import prefetch
 
+SOON = 60  # seconds; what a test waits for happens at once, but the machine may be busy
+
 
 def test_prefetch_keeps_the_order_and_limits_the_items_ahead() -> None:
     started: list[int] = []
+    ahead = {item: threading.Event() for item in range(20)}
 
     def slow_when_even(item: int) -> int:
         started.append(item)
+        ahead[item].set()
         time.sleep(0.02 * (item % 2 == 0))
         return item * item
 
     results = prefetch(slow_when_even, range(20), threads=3)
     assert next(results) == 0
-    time.sleep(0.1)
+    assert all(ahead[item].wait(SOON) for item in range(4))
+    time.sleep(0.1)  # in which no other one may start
     assert sorted(started) == [0, 1, 2, 3]
     assert list(results) == [item * item for item in range(1, 20)]
 
@@ -35,7 +40,7 @@ def test_prefetch_computes_while_the_caller_works() -> None:
 
     results = prefetch(function, [0, 1], threads=1)
     next(results)
-    assert reached.wait(5), "nothing was computed in the background"
+    assert reached.wait(SOON), "nothing was computed in the background"
 
 
 def test_prefetch_raises_in_place_of_the_result_and_ends_its_threads() -> None:
@@ -50,7 +55,7 @@ def test_prefetch_raises_in_place_of_the_result_and_ends_its_threads() -> None:
     with pytest.raises(ZeroDivisionError):
         next(results)
     for worker in workers:
-        worker.join(20)
+        worker.join(SOON)
     assert workers
     assert not any(worker.is_alive() for worker in workers)
 

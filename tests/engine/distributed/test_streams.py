@@ -89,15 +89,13 @@ def test_a_cpu_computes_in_the_calling_thread(fake_cuda: FakeCuda) -> None:
 
 def test_images_that_fit_alone_are_computed_alone(fake_cuda: FakeCuda) -> None:
     """Three start together on a device with room for one, which keeps its image meanwhile."""
-    started = {item: threading.Event() for item in range(IMAGES_ON_GPU)}
+    first, together = set(range(IMAGES_ON_GPU)), threading.Barrier(IMAGES_ON_GPU)
     items = range(3 * IMAGES_ON_GPU)
 
     def function(item: int) -> int:
-        if item in started:
-            started[item].set()
-            assert all(other.wait(SOON) for other in started.values())
-        with fake_cuda.image():
-            time.sleep(0.05)
+        is_first = item in first
+        first.discard(item)
+        with fake_cuda.image(together if is_first else None):
             return 10 * item
 
     results = list(Streams.of(torch.device("cuda")).map(function, items))
