@@ -94,7 +94,7 @@ def test_the_simulation_by_workers(files: list[Path], search_ms: float | None, i
 
 def test_a_network_on_a_cpu(small_model: FastRCNN, files: list[Path]) -> None:
     (times,) = time_by_workers("small", Network(small_model), numbered(files), given, [1])
-    assert 0 < times.after_s < times.network_s
+    assert min(times.after_s, times.network_s) > 0
     assert times.copy_s == 0
     assert times.no_image == times.waiting  # it computes whenever it has an image
     assert times.images * (times.network_s + times.after_s) <= times.seconds

@@ -11,6 +11,7 @@ from PIL import Image
 from frcnn_cli.engine.benchmarks import video
 from frcnn_cli.engine.benchmarks.cases import VideoCase
 from frcnn_cli.engine.benchmarks.clips import HEIGHT, WIDTH, make_clips
+from frcnn_cli.engine.detection.videos import run as videos
 from frcnn_cli.engine.models.loaded import LoadedModel
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.records import Dataset, GroundTruth, ImageRecord
@@ -80,7 +81,8 @@ def test_every_case_sees_the_same_video(
     monkeypatch.setattr(video, "open_model", lambda *_, **__: loaded)
     cases = [VideoCase("a", "selective-search"), VideoCase("b", "tracked", 64, max_proposals=5)]
     assert not small_model.architecture.selects_rois  # max_proposals is ignored then
-    # Enough frames that those proposed ahead, before the time starts, do not matter.
+    # So few threads and so many frames that those proposed before the time starts do not matter.
+    monkeypatch.setattr(videos, "usable_cores", lambda: 2)
     found = video.benchmark_video("made", cases=cases, clips=2, frames=12)
     assert (found.frames, [each.case for each in found.results]) == (24, cases)
     for each in found.results:
