@@ -115,8 +115,11 @@ def wait_for(processes: list[Process], seconds: float, killed: list[int]) -> Non
 
 
 def orphans_of(child: int) -> bool:
-    """Whether processes started by the child still run 10 seconds after its end."""
-    for _ in range(1000):
+    """Whether processes started by the child still run 60 seconds after its end.
+
+    A worker notices the end of its parent once it has imported its libraries.
+    """
+    for _ in range(6000):
         try:
             os.killpg(child, 0)
         except ProcessLookupError:
