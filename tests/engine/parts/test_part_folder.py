@@ -90,6 +90,17 @@ def test_a_damaged_part_is_named(content: bytes, kind: str, tmp_path: Path) -> N
         read_part(path)
 
 
+def test_a_row_without_all_values_is_damaged(kind: str, tmp_path: Path) -> None:
+    """Of another program; the values of the other rows would be those of other boxes."""
+    boxes, scores, labels = np.ones((1, 4), np.float32), np.ones(1, np.float32), np.ones(1, int)
+    for row in (Row("a", boxes, None, labels), Row("a", None, scores, labels, "too bad")):
+        path = tmp_path / f"a.{kind}"
+        path.unlink(missing_ok=True)
+        write_part(path, [row, row_of("i2")])
+        with pytest.raises(InputError, match=r"a\.(jsonl|parquet): .* row of 'a' is not complete"):
+            read_part(path)
+
+
 def test_a_full_disk_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(handle: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

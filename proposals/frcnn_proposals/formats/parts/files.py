@@ -255,8 +255,14 @@ def _from_values(values: dict[str, Any]) -> Row:
 def _checked(row: Row) -> Row:
     """Raise ValueError if the row is not the complete result for an image."""
     _check_id(row.image_id)
-    lengths = {len(each) for each in (row.boxes, row.scores, row.labels) if each is not None}
-    if len(lengths) > 1 or (row.boxes is None) == (row.error is None):
+    arrays = [each for each in (row.boxes, row.scores, row.labels) if each is not None]
+    is_complete = (
+        len({len(each) for each in arrays}) <= 1
+        and (row.boxes is None) == (row.error is not None)
+        and (row.error is None or not arrays)
+        and (row.labels is None or row.scores is not None)
+    )
+    if not is_complete:
         raise ValueError(f"the row of {row.image_id[:100]!r} is not complete")
     return row
 
