@@ -13,6 +13,7 @@ import pytest
 
 from frcnn_cli.commands.shared import interrupt
 
+LONGEST = 300  # seconds; what a test waits for takes a few, but the machine may be busy
 # A call that takes an hour, and does not return to Python when it is interrupted.
 BUSY = """
 import hashlib, multiprocessing, time
@@ -45,16 +46,16 @@ def test_a_long_call_is_ended_and_no_worker_is_left(tmp_path: Path, number: sign
     )
     assert busy.stdout is not None
     worker = int(busy.stdout.readline())
-    time.sleep(0.3)
-    os.killpg(busy.pid, number)
     try:
-        _, message = busy.communicate(timeout=60)
+        wait_until_busy(busy.pid)
+        os.killpg(busy.pid, number)
+        _, message = busy.communicate(timeout=LONGEST)
     finally:
         busy.kill()
     assert busy.returncode == 130
     assert "saved results are kept" in message
     assert "frcnn train --resume RUN" in message
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + LONGEST
     while is_alive(worker) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not is_alive(worker)
@@ -102,7 +103,7 @@ def test_a_signal_at_any_moment_ends_a_command_without_a_traceback(
         [sys.executable, "-c", program.format(number=int(number)), "completion", "bash"],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=LONGEST,
         check=False,
     )
     assert (stopped.returncode, stopped.stderr.strip()) == (130, message)
@@ -131,7 +132,7 @@ def test_a_signal_after_the_work_does_not_change_the_exit_code(
     program: str, arguments: list[str], code: int, number: signal.Signals
 ) -> None:
     command = [sys.executable, "-c", program.format(number=int(number)), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=LONGEST, check=False)
     assert done.returncode == code
     assert "Interrupted" not in done.stderr
     assert "Traceback" not in done.stderr
@@ -162,7 +163,7 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     """As after `nohup`."""
     (tmp_path / "ignoring.py").write_text(IGNORING)
     ignoring = subprocess.run(
-        [sys.executable, str(tmp_path / "ignoring.py")], timeout=60, check=False
+        [sys.executable, str(tmp_path / "ignoring.py")], timeout=LONGEST, check=False
     )
     assert ignoring.returncode == 7
 
@@ -183,6 +184,20 @@ with stop_between_steps() as stop:
 signal.raise_signal(signal.SIGHUP)
 sys.exit(7)
 """
+
+
+def wait_until_busy(process: int) -> None:
+    """Wait until a process that has printed its last line has computed for 0.2 seconds more."""
+    started, deadline = processor_seconds(process), time.monotonic() + LONGEST
+    while processor_seconds(process) < started + 0.2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def processor_seconds(process: int) -> float:
+    with open(f"/proc/{process}/stat") as stat:
+        fields = stat.read().rpartition(")")[2].split()
+    return int(fields[11]) / os.sysconf("SC_CLK_TCK")
 
 
 def is_alive(process: int) -> bool:
