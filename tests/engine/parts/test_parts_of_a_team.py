@@ -14,7 +14,7 @@ from numbered_parts import ITEMS, Numbers, OneOfTeam, equal, names, opened, row_
 from frcnn_cli.engine.parts.result import PartsResult
 from frcnn_cli.engine.parts.rows import Item
 from frcnn_cli.engine.parts.run import write_parts
-from frcnn_proposals.formats.parts.about import part_files
+from frcnn_proposals.formats.parts.about import ABOUT_FILE, part_files
 from frcnn_proposals.formats.parts.files import read_part
 
 
@@ -41,17 +41,17 @@ def test_files_of_killed_processes_are_removed_by_one_listing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = opened(tmp_path, size=1)
-    left = tmp_path / f".{names(folder)[0]}.abcd.partial"
+    left = [tmp_path / f".{name}.abcd.partial" for name in (names(folder)[0], ABOUT_FILE)]
     other = tmp_path / f".{names(folder)[0].replace('1of1', '2of2')}.abcd.partial"
-    left.touch()
-    other.touch()
+    for path in (*left, other):
+        path.touch()
     listed: list[Path] = []
     glob = Path.glob
     monkeypatch.setattr(
         Path, "glob", lambda self, *given: listed.append(self) or glob(self, *given)
     )
     write_parts(Numbers(), folder, "")
-    assert (left.exists(), other.exists()) == (False, True)
+    assert [path.exists() for path in (*left, other)] == [False, False, True]
     assert listed == [tmp_path]
 
 

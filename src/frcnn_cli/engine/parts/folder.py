@@ -66,12 +66,12 @@ class PartFolder:
                 raise
 
     def remove_unfinished(self, parts: Iterable[Part]) -> None:
-        """Remove what processes left that were killed while they wrote `parts`, now finished.
+        """Remove what killed processes left of `parts`, now finished, and of the description.
 
         It reads the whole folder, which can have the parts of all machines: call it once.
         """
-        starts = {f".{part.name[:50]}" for part in parts}
-        for left in self.path.glob(".part-*.partial"):
+        starts = {f".{name[:50]}" for name in (ABOUT_FILE, *(part.name for part in parts))}
+        for left in self.path.glob(".part*.partial"):
             if left.name.removesuffix(".partial").rpartition(".")[0] in starts:
                 left.unlink(missing_ok=True)
 
