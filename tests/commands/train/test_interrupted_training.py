@@ -51,13 +51,37 @@ def whole(home: Path) -> Path:
     return home / "runs" / "whole"
 
 
-def train(home: Path, *arguments: object, largest_file: int | None = None) -> subprocess.Popen[str]:
+# Kills itself after the third iteration, however fast it is and however busy the machine.
+KILLED = """
+import os, signal
+from frcnn_cli.cli import main
+from frcnn_cli.engine.training.loop import Recorder
+
+record = Recorder.record
+
+def record_and_die(self, iteration, *others):
+    record(self, iteration, *others)
+    if iteration == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+Recorder.record = record_and_die
+main()
+"""
+COMMAND = ("-m", "frcnn_cli.cli")
+
+
+def train(
+    home: Path,
+    *arguments: object,
+    largest_file: int | None = None,
+    program: tuple[str, str] = COMMAND,
+) -> subprocess.Popen[str]:
     def limit() -> None:
         if largest_file is not None:
             resource.setrlimit(resource.RLIMIT_FSIZE, (largest_file, largest_file))
 
     return subprocess.Popen(
-        [sys.executable, "-m", "frcnn_cli.cli", "train", *map(str, arguments)],
+        [sys.executable, *program, "train", *map(str, arguments)],
         cwd=home,
         env=ENVIRONMENT,
         stdout=subprocess.PIPE,
@@ -68,11 +92,13 @@ def train(home: Path, *arguments: object, largest_file: int | None = None) -> su
     )
 
 
-def start(home: Path, name: str, *more: object, workers: int = 1) -> subprocess.Popen[str]:
+def start(
+    home: Path, name: str, *more: object, workers: int = 1, program: tuple[str, str] = COMMAND
+) -> subprocess.Popen[str]:
     return train(
         home, "shapes", "--proposals", "shapes.proposals", "--scale", 64, "--weights", "none",
         "--iterations", ITERATIONS, "--checkpoint-every", CHECKPOINT_EVERY,
-        "--out", f"runs/{name}", "--workers", workers, *more,
+        "--out", f"runs/{name}", "--workers", workers, *more, program=program,
     )  # fmt: skip
 
 
@@ -118,7 +144,7 @@ def close_terminal_after(home: Path, folder: Path, iteration: int) -> float:
     reached = reaches(iteration, folder)
     master, terminal = pty.openpty()
     child = subprocess.Popen(
-        [sys.executable, "-m", "frcnn_cli.cli", "train", "--resume", str(folder)],
+        [sys.executable, *COMMAND, "train", "--resume", str(folder)],
         cwd=home,
         env=ENVIRONMENT,
         stdin=terminal,
@@ -189,7 +215,8 @@ def test_a_run_resumed_after_every_kind_of_stop_ends_identically(home: Path, who
     folder = home / "runs" / "stopped"
 
     # Killed before the first checkpoint: it restarts.
-    stop_after(start(home, "stopped"), folder, 3, signal.SIGKILL)
+    finish(start(home, "stopped", program=("-c", KILLED)), -signal.SIGKILL)
+    assert max(losses(folder)) == 3
     assert not (folder / "checkpoint.safetensors").exists()
     (folder / ".checkpoint.safetensors.abc.partial").write_bytes(b"half")
 
