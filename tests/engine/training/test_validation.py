@@ -123,9 +123,9 @@ TRAINING = (
 
 def child(folder: Path, *program: str) -> int:
     """The exit code of Python with this program, in `folder`."""
-    environment = {**os.environ, "FRCNN_CACHE": str(folder / "cache")}
+    own = {"FRCNN_CACHE": str(folder / "cache"), "OMP_NUM_THREADS": "1"}  # for equal bits
     command = [sys.executable, *program]
-    return subprocess.run(command, cwd=folder, env=environment, timeout=300).returncode
+    return subprocess.run(command, cwd=folder, env=os.environ | own, timeout=900).returncode
 
 
 @pytest.fixture(scope="module")
