@@ -7,6 +7,7 @@ import pytest
 from folders import write_voc
 
 from frcnn_cli.engine.datasets.find import available_splits, default_splits, find_dataset
+from frcnn_cli.engine.datasets.inputs import find_images
 from frcnn_proposals.errors import MisuseError
 
 DOG = ("dog", (1, 1, 50, 60))
@@ -60,6 +61,27 @@ def test_an_unknown_name_is_an_error_with_similar_names_and_the_searched_folders
     assert str(devkit) in message
     assert "voc2012" in message
     assert message.count("\n") <= 2
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("above/VOCdevkit/VOC207", "above/VOCdevkit/VOC2007 or above/VOCdevkit/VOC2012"),
+        ("abov", "above"),
+        ("Above/", "above"),
+        ("gone/above", None),
+        ("a\0b/above", None),
+    ],
+)
+def test_a_mistyped_path_is_an_error_with_similar_folders(
+    devkit, tmp_path, monkeypatch, name, meant
+):
+    monkeypatch.chdir(tmp_path)
+    for search in (find_dataset, lambda name, _: find_images([name])):
+        with pytest.raises(MisuseError) as caught:
+            search(name, "train")
+        hint = "Known: " if meant is None else f"Did you mean {meant}? Known: "
+        assert str(caught.value).split("\n")[1].startswith(hint)
 
 
 def test_a_path_without_a_dataset_and_an_unknown_split_are_errors(devkit, tmp_path):

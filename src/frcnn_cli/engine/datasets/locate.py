@@ -12,7 +12,7 @@ from pathlib import Path
 from frcnn_cli.engine.datasets.download.known import DOWNLOADS
 from frcnn_cli.engine.datasets.layout import Layout
 from frcnn_cli.engine.datasets.layouts import layout_at, layouts_in
-from frcnn_cli.engine.datasets.listing import is_visible
+from frcnn_cli.engine.datasets.listing import folders_in, is_visible
 from frcnn_cli.engine.datasets.readers.coco import CocoLayout
 from frcnn_cli.engine.datasets.readers.voc import VOC_CLASSES, VocLayout
 from frcnn_proposals.errors import InputError, MisuseError
@@ -102,16 +102,27 @@ def _not_found(name: str, roots: Sequence[Path]) -> str:
     ]
     known = sorted({*KNOWN_NAMES, *folders})
     near = get_close_matches(name.lower()[:100], known, n=3, cutoff=0.5)
-    hint = f" Did you mean {' or '.join(near)}?" if near and name not in near else ""
+    near = _near_folders(Path(name[:1000])) or near
+    hint = f"Did you mean {' or '.join(near)}? " if near and name not in near else ""
     searched = ", ".join(str(root) for root in roots)
     problem = (
         f"Dataset {name}: not found in {searched}.\n"
         if name in KNOWN_NAMES
-        else f"Unknown dataset {name!r}: not found in {searched}, and not a path.{hint}\n"
-        f"Known: {', '.join(known)}, a path to a dataset, or a union such as voc2007+voc2012.\n"
+        else f"Unknown dataset {name!r}: not found in {searched}, and not a path.\n"
+        f"{hint}Known: {', '.join(known)}, a path to a dataset, or a union such as "
+        "voc2007+voc2012.\n"
     )
     download = f", or run `frcnn data download {name}`." if name in DOWNLOADS else "."
     return f"{problem}Set the folder with --data-root or $FRCNN_DATA{download}"
+
+
+def _near_folders(path: Path) -> list[str]:
+    """The folders beside a missing path whose names are close to its name."""
+    try:
+        folders = {folder.name.lower(): str(folder) for folder in folders_in(path.parent)}
+    except (OSError, ValueError):  # the path may be of any text
+        return []
+    return [folders[near] for near in get_close_matches(path.name.lower(), folders, cutoff=0.75)]
 
 
 @dataclass(frozen=True)
