@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from folders import write_voc
 from PIL import Image
 from reporters import RecordingReporter
 
@@ -90,6 +91,20 @@ def test_linked_folders_are_searched_and_hidden_files_are_not(cameras: Path) -> 
     image(cameras / "cam1/.trash/5.png")
     image(cameras / "cam1/._1.png")
     assert ids("cam1") == ["1", "2", "more/4"]
+
+
+def test_images_beside_a_dataset_in_a_folder_are_named(cameras: Path) -> None:
+    write_voc(cameras / "shapes", {"test": ["7"]}, {"7": [("disc", (1, 1, 20, 20))]})
+    for name in ("b.png", "a.png"):
+        image(cameras / name)
+    reporter = RecordingReporter()
+    assert [name for name, _ in find_images(["."], reporter=reporter)] == ["7"]
+    assert reporter.warnings == [
+        ".: reads the dataset shapes and skips 2 images beside it: a.png, b.png. "
+        "To process these, give their names."
+    ]
+    find_images(["shapes"], reporter=(silent := RecordingReporter()))
+    assert silent.warnings == []
 
 
 def test_skipped_files_of_a_folder_are_named(cameras: Path) -> None:

@@ -34,6 +34,7 @@ from frcnn_proposals.image_ids import (
 )
 from frcnn_proposals.images import SUFFIXES, image_size
 from frcnn_proposals.reading import text_lines
+from frcnn_proposals.wording import counted, first_of
 
 _LISTS = (".txt", ".lst", ".list")
 
@@ -164,8 +165,12 @@ def _images_of(
     shard: Shard | None,
 ) -> _Group:
     path = Path(text)
-    if path.is_dir() and not layouts_in(path):
-        return _in_folder(text, reporter, shard)
+    if path.is_dir():
+        layouts = layouts_in(path)
+        if not layouts:
+            return _in_folder(text, reporter, shard)
+        if len(layouts) == 1 and layouts[0].root != path:
+            _warn_of_images_beside(path, layouts[0].root, reporter)
     if path.is_file() and path.suffix.lower() in _LISTS:
         return _Group(str(path.parent), _by_stem(_in_list(path), shard))
     is_file = path.is_file() and path.suffix.lower() != ".json"
@@ -176,6 +181,17 @@ def _images_of(
     images = _in_dataset(text, data_root, split, allow_mismatch, reporter)
     ids = {file: image_id for image_id, file in images if _is_in(shard, image_id)}
     return _Group(text, ids, has_paths=False)
+
+
+def _warn_of_images_beside(folder: Path, dataset: Path, reporter: Reporter) -> None:
+    """Report the images of a folder that are skipped because a dataset lies below it."""
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if is_image(entry.name) and entry.is_file())
+    if names:
+        reporter.warn(
+            f"{folder}: reads the dataset {dataset} and skips {counted(len(names), 'image')} "
+            f"beside it: {first_of(names, 3)}. To process these, give their names."
+        )
 
 
 def _is_in(shard: Shard | None, image_id: str) -> bool:
