@@ -93,7 +93,7 @@ def test_long_work_is_announced_once(clock: Clock, tmp_path: Path) -> None:
         counted(pace, clock, 1, 2.0)
         lines.append(ahead.line())
     (line,) = filter(None, lines)
-    assert line.startswith("Training: 1000 to do, about 33 min, about 42 MB on disk (")
+    assert line.startswith("Training: 990 to do, about 33 min, about 42 MB on disk (")
 
 
 def test_short_work_is_not_announced(clock: Clock) -> None:

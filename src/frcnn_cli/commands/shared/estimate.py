@@ -68,7 +68,7 @@ class Pace:
 
 
 class Announcement:
-    """The time and the disk space of long work, in one line as soon as both are known."""
+    """The time left and the disk space of long work, in one line as soon as both are known."""
 
     def __init__(
         self,
@@ -78,18 +78,18 @@ class Announcement:
         amount: Callable[[int], str] = str,
     ) -> None:
         self.description, self.pace, self.needs, self.amount = description, pace, needs, amount
-        self._all = pace.left
         self._is_made = False
 
     def line(self) -> str | None:
         """The line, once; None before the time is known, and for short work."""
         seconds = self.pace.seconds_left
-        if self._is_made or seconds is None or self._all is None:
+        if self._is_made or seconds is None or self.pace.left is None:
             return None
         self._is_made = True
         if seconds < _SHORTEST_REPORTED:
             return None
-        line = f"{self.description}: {self.amount(self._all)} to do, about {in_words(seconds)}"
+        left = self.amount(self.pace.left)
+        line = f"{self.description}: {left} to do, about {in_words(seconds)}"
         return f"{line}, {room_in_words(self.needs)}" if self.needs else line
 
 
