@@ -10,6 +10,7 @@ from PIL import Image
 from reporters import RecordingReporter
 
 from frcnn_cli.engine.datasets.inputs import find_images, read_image_set
+from frcnn_proposals.errors import MisuseError
 
 
 def image(path: Path) -> Path:
@@ -63,6 +64,15 @@ def test_lists_have_names_with_separators_that_are_no_line_ends(cameras: Path) -
     assert ids("list.txt") == names
     Path("ids.txt").write_text("\n".join(names))
     assert read_image_set(Path("ids.txt")) == names
+
+
+def test_a_list_of_anything_but_images_is_an_error_that_names_it(cameras: Path) -> None:
+    """Such as notes, or an image set, which lists ids."""
+    Path("notes.txt").write_text("# notes\n\nbuy a lens\n1.png\n")
+    with pytest.raises(MisuseError, match=r"^notes\.txt: 'buy a lens' is not the path of an image"):
+        find_images(["notes.txt"])
+    image(cameras / "plain").rename(cameras / "buy a lens")
+    assert ids("notes.txt") == ["buy a lens", "1"]
 
 
 def test_folders_of_equal_names_have_the_path_before_their_ids(cameras: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from frcnn_cli.engine.datasets.find import available_splits
 from frcnn_cli.engine.datasets.layouts import layouts_in
-from frcnn_cli.engine.datasets.listing import is_image, skipped_files
+from frcnn_cli.engine.datasets.listing import images_beside, is_image, skipped_files
 from frcnn_cli.engine.datasets.open import open_splits
 from frcnn_cli.engine.datasets.readers.voc_lists import VocLists
 from frcnn_cli.engine.datasets.text_files import read_lines, without_column
@@ -34,7 +34,6 @@ from frcnn_proposals.image_ids import (
 )
 from frcnn_proposals.images import SUFFIXES, image_size
 from frcnn_proposals.reading import text_lines
-from frcnn_proposals.wording import counted, first_of
 
 _LISTS = (".txt", ".lst", ".list")
 
@@ -169,8 +168,8 @@ def _images_of(
         layouts = layouts_in(path)
         if not layouts:
             return _in_folder(text, reporter, shard)
-        if len(layouts) == 1 and layouts[0].root != path:
-            _warn_of_images_beside(path, layouts[0].root, reporter)
+        if len(layouts) == 1 and (beside := images_beside(path, layouts[0].root)) is not None:
+            reporter.warn(f"{text}: {beside}.")
     if path.is_file() and path.suffix.lower() in _LISTS:
         return _Group(str(path.parent), _by_stem(_in_list(path), shard))
     is_file = path.is_file() and path.suffix.lower() != ".json"
@@ -181,17 +180,6 @@ def _images_of(
     images = _in_dataset(text, data_root, split, allow_mismatch, reporter)
     ids = {file: image_id for image_id, file in images if _is_in(shard, image_id)}
     return _Group(text, ids, has_paths=False)
-
-
-def _warn_of_images_beside(folder: Path, dataset: Path, reporter: Reporter) -> None:
-    """Report the images of a folder that are skipped because a dataset lies below it."""
-    with os.scandir(folder) as entries:
-        names = sorted(entry.name for entry in entries if is_image(entry.name) and entry.is_file())
-    if names:
-        reporter.warn(
-            f"{folder}: reads the dataset {dataset} and skips {counted(len(names), 'image')} "
-            f"beside it: {first_of(names, 3)}. To process these, give their names."
-        )
 
 
 def _is_in(shard: Shard | None, image_id: str) -> bool:
@@ -227,11 +215,21 @@ def _in_list(path: Path) -> Iterator[str]:
                 if "\0" in line:
                     raise InputError(f"{path}: {line[:100]!r} is not a valid file name")
                 count += 1
-                yield os.path.join(path.parent, line)
+                image = os.path.join(path.parent, line)
+                if count == 1 and not (is_image(image) or is_archive(image) or _is_file(image)):
+                    raise MisuseError(
+                        f"{path}: {line[:100]!r} is not the path of an image; expected one path "
+                        "per line, relative to the folder of this list"
+                    )
+                yield image
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a list of images ({reason(error)})") from error
     if not count:
         raise MisuseError(f"{path}: lists no images; expected one path per line")
+
+
+def _is_file(path: str) -> bool:
+    return os.path.isfile(path) or read_member(path, 0) is not None
 
 
 def _in_glob(pattern: str, shard: Shard | None) -> _Group:

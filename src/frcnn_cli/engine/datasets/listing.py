@@ -87,6 +87,21 @@ def skipped_files(folder: str | Path, files: Iterable[str | Path]) -> str | None
     return f"{files} skipped, without the suffix of a supported image: {names}"
 
 
+def images_beside(folder: Path, dataset: Path) -> str | None:
+    """A message that names the images of a folder that are beside the dataset in it."""
+    if dataset == folder:
+        return None
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if is_image(entry.name) and entry.is_file())
+    if not names:
+        return None
+    images, first = counted(len(names), "image"), first_of(names, _NAMED)
+    return (
+        f"reads the dataset {dataset} and skips {images} beside it: {first}. To process these, "
+        "give their names"
+    )
+
+
 def ids_across_splits(
     root: Path, splits: Mapping[str, Sequence[Listed]]
 ) -> dict[str, list[Listed]]:
