@@ -61,6 +61,39 @@ def test_a_long_call_is_ended_and_no_worker_is_left(tmp_path: Path, number: sign
     assert not is_alive(worker)
 
 
+WRITING = """
+import time
+from frcnn_cli.commands.shared.interrupt import end_soon_after_stop_signal
+from frcnn_cli.engine.distributed.interrupt import stop_between_steps
+from frcnn_cli.engine.distributed.signals import LAST_WRITE
+
+end_soon_after_stop_signal(130, seconds=0.1)
+with stop_between_steps() as stop, LAST_WRITE:
+    print("writes", flush=True)
+    while not stop.made:
+        time.sleep(0.01)
+    time.sleep(2)
+    print("complete", flush=True)
+time.sleep(3600)
+"""
+
+
+def test_a_stopped_command_completes_a_checkpoint(tmp_path: Path) -> None:
+    (tmp_path / "writing.py").write_text(WRITING)
+    writing = subprocess.Popen(
+        [sys.executable, str(tmp_path / "writing.py")],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert writing.stdout is not None
+    assert writing.stdout.readline() == "writes\n"
+    writing.send_signal(signal.SIGINT)
+    written, message = writing.communicate(timeout=LONGEST)
+    assert (writing.returncode, written) == (130, "complete\n")
+    assert "Interrupted" in message
+
+
 # `frcnn` imports click before it works.
 AT_IMPORT = """
 import atexit, signal, sys

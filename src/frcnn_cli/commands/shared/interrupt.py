@@ -12,10 +12,15 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from frcnn_cli.engine.distributed.signals import STOP_SIGNALS, handle_stop_signals
+from frcnn_cli.engine.distributed.signals import (
+    LAST_WRITE,
+    STOP_SIGNALS,
+    handle_stop_signals,
+)
 
 # Enough to finish a short training step; a step of a large network would take too long.
 SECONDS = 2.5
+_LONGEST_WRITE = 60.0  # of a checkpoint, on a slow disk
 _MESSAGE = """Interrupted: the current step is discarded, saved results are kept.
 Resume a training run with `frcnn train --resume RUN`, other work with the same command."""
 
@@ -59,6 +64,9 @@ def _watch(reading: int, exit_code: int, seconds: float) -> None:
     while not set(STOP_SIGNALS) & set(os.read(reading, 64)):
         pass  # another signal
     _wait(seconds)
+    if LAST_WRITE.locked():
+        LAST_WRITE.acquire(timeout=_LONGEST_WRITE)
+        _wait(seconds)  # for the end of the command
     with contextlib.suppress(OSError):  # the terminal is closed
         print(_MESSAGE, file=sys.stderr)
     leave_at_once(exit_code)

@@ -11,11 +11,14 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Lock
 from typing import Any
 
 # Ctrl-C, a request to terminate, and a closed terminal.
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 INTERRUPTED = 130  # the exit code
+# Held while a process writes what it must not lose; a command that is stopped waits for it.
+LAST_WRITE = Lock()
 _SECONDS_OF_ONE_REQUEST = 1.0
 # The last signal that a handler received, by time.monotonic().
 _handled_at = -math.inf

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from frcnn_cli.engine.distributed.signals import LAST_WRITE
 from frcnn_cli.engine.models.file import MALFORMED, load_tensors, read_description, save_tensors
 from frcnn_cli.engine.models.store import CHECKPOINT_FILE, SETTING_FILE
 from frcnn_cli.engine.settings import TrainSettings
@@ -48,19 +49,20 @@ def save_checkpoint(
     """
     import torch
 
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
-    for name, parameter in model.named_parameters():
-        for kind, value in optimizer.state[parameter].items():
-            tensors[f"{_OPTIMIZER}{kind}.{name}"] = value
-    origin = vars(progress) | {"settings": nested(progress.settings)}
-    for name, value in tensors.items():
-        if not torch.isfinite(value).all():
-            raise InputError(
-                f"After iteration {progress.iteration}, {name} contains values that are not "
-                f"finite.\nLower --learning-rate. {_kept(folder)}"
-            )
-    with resumable_after_failure(folder):
-        save_tensors(folder / CHECKPOINT_FILE, model.architecture, tensors, origin)
+    with LAST_WRITE:
+        tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+        for name, parameter in model.named_parameters():
+            for kind, value in optimizer.state[parameter].items():
+                tensors[f"{_OPTIMIZER}{kind}.{name}"] = value
+        origin = vars(progress) | {"settings": nested(progress.settings)}
+        for name, value in tensors.items():
+            if not torch.isfinite(value).all():
+                raise InputError(
+                    f"After iteration {progress.iteration}, {name} contains values that are not "
+                    f"finite.\nLower --learning-rate. {_kept(folder)}"
+                )
+        with resumable_after_failure(folder):
+            save_tensors(folder / CHECKPOINT_FILE, model.architecture, tensors, origin)
 
 
 def resumable_after_failure(folder: Path) -> AbstractContextManager[None]:
