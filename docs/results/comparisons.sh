@@ -70,6 +70,7 @@ counts() {
 four() {
 	compare base "$proposals" "${one_scale[@]}"
 	score boxes-left base "$proposals" --no-box-regression
+	score five-at-test base "$proposals" --scales 320,384,458,576,800
 	compare fc-only "$proposals" "${one_scale[@]}" --variant fc-only
 	compare no-bbox-reg "$proposals" "${one_scale[@]}" --variant no-bbox-reg
 	svms svm --variant svm
