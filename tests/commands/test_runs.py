@@ -141,6 +141,10 @@ def test_the_progress_line_has_losses_rate_speed_and_evaluation() -> None:
     text = text_of(STEP)
     assert text == "loss 1.250 (class 0.750, boxes 0.500), rate 0.01, 8.0 images/s"
     assert text_of(replace(STEP, evaluation=0.4321)).endswith(", val mAP 43.2")
+    # The loss of a second head, and of a ranker.
+    assert text_of(replace(STEP, loss=3.0)).startswith(
+        "loss 3.000 (class 0.750, boxes 0.500, others 1.750)"
+    )
 
 
 def test_the_size_on_disk_can_depend_on_the_first_items(tmp_path: Path) -> None:

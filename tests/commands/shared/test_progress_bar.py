@@ -18,12 +18,16 @@ def test_the_training_line_is_not_truncated(width: int) -> None:
     shown = Console(file=io.StringIO(), width=width, color_system=None)
     terminal = Console(file=io.StringIO(), force_terminal=True, width=width)
     progress = bar(ITEMS, terminal, Pace(4500, 1234))
-    step = StepReport(1234, 1.197, 0.678, 0.519, 0.001, 2, 0.5, 0.01, evaluation=0.488)
+    step = StepReport(1234, 3.197, 0.678, 0.519, 0.001, 2, 0.5, 0.01, evaluation=0.488)
     progress.add_task("Training", total=4500, completed=1234, status=TrainingLine()(step))
     shown.print(progress.get_renderable())
     assert isinstance(shown.file, io.StringIO)
     text = " ".join(shown.file.getvalue().split())
-    for part in ("1234/4500", "left -:--:--", "loss 1.197 (class 0.678, boxes 0.519)"):
+    for part in (
+        "1234/4500",
+        "left -:--:--",
+        "loss 3.197 (class 0.678, boxes 0.519, others 2.000)",
+    ):
         assert part in text
     for part in ("elapsed 0:00:00 left", "rate 0.001", "4.0 images/s", "val mAP 48.8"):
         assert part in text

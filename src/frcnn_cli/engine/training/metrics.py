@@ -119,6 +119,7 @@ def tensorboard_scalars(
 
 
 _STEPS = 20  # the speed is averaged over these
+_VISIBLE = 0.0005  # of a loss, in its printed form
 
 
 class TrainingLine:
@@ -134,10 +135,12 @@ class TrainingLine:
         name, value = "boxes", step.box_regression
         if value is None:
             name, value = "refinement", step.refinement
-        line = (
-            f"loss {step.loss:.3f} (class {step.classification:.3f}, {name} {value:.3f}), "
-            f"rate {step.learning_rate:.2g}, {rate_of(speed, 'image')}"
-        )
+        parts = f"class {step.classification:.3f}, {name} {value:.3f}"
+        others = step.loss - step.classification - (value or 0.0)  # a second head and a ranker
+        if others >= _VISIBLE:
+            parts += f", others {others:.3f}"
+        pace = f"rate {step.learning_rate:.2g}, {rate_of(speed, 'image')}"
+        line = f"loss {step.loss:.3f} ({parts}), {pace}"
         if step.evaluation is not None:
             line += f", val mAP {100 * step.evaluation:.1f}"
         return line
