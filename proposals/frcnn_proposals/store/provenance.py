@@ -14,7 +14,9 @@ from frcnn_proposals.base import Source
 # this size have the same boxes, and stores and unfinished work have the same fingerprint.
 _NOT_STORED_BEFORE = ("working_pixels", 500 * 500)
 
-COPIED = "sources"  # the parameter for boxes that are copied from a file which states its sources
+# The parameter for boxes that are copied from a file which states its sources. It follows from the
+# file's content, which is part of the version, and was not stored before either.
+COPIED = "copied_sources"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,11 @@ def _copied(parameters: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _as_before(value: Any) -> Any:
-    """Parameters, of one source or by source, without the one that was not stored before."""
+    """Parameters, of one source or by source, without those that were not stored before."""
     if not isinstance(value, Mapping):
         return value
-    return {key: _as_before(v) for key, v in value.items() if (key, v) != _NOT_STORED_BEFORE}
+    return {
+        key: _as_before(v)
+        for key, v in value.items()
+        if (key, v) != _NOT_STORED_BEFORE and key != COPIED
+    }
