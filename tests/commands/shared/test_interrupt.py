@@ -36,16 +36,8 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_long_call_is_ended_and_no_worker_is_left(tmp_path: Path, number: signal.Signals) -> None:
-    (tmp_path / "busy.py").write_text(BUSY)
-    busy = subprocess.Popen(
-        [sys.executable, str(tmp_path / "busy.py")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    assert busy.stdout is not None
-    worker = int(busy.stdout.readline())
+    busy, line = started(tmp_path / "busy.py", BUSY)
+    worker = int(line)
     try:
         wait_until_busy(busy.pid)
         os.killpg(busy.pid, number)
@@ -79,15 +71,8 @@ time.sleep(3600)
 
 
 def test_a_stopped_command_completes_a_checkpoint(tmp_path: Path) -> None:
-    (tmp_path / "writing.py").write_text(WRITING)
-    writing = subprocess.Popen(
-        [sys.executable, str(tmp_path / "writing.py")],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    assert writing.stdout is not None
-    assert writing.stdout.readline() == "writes\n"
+    writing, line = started(tmp_path / "writing.py", WRITING)
+    assert line == "writes\n"
     writing.send_signal(signal.SIGINT)
     written, message = writing.communicate(timeout=LONGEST)
     assert (writing.returncode, written) == (130, "complete\n")
@@ -217,6 +202,20 @@ with stop_between_steps() as stop:
 signal.raise_signal(signal.SIGHUP)
 sys.exit(7)
 """
+
+
+def started(path: Path, program: str) -> tuple[subprocess.Popen[str], str]:
+    """A child process that runs `program`, and the first line that it printed."""
+    path.write_text(program)
+    child = subprocess.Popen(
+        [sys.executable, str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    assert child.stdout is not None
+    return child, child.stdout.readline()
 
 
 def wait_until_busy(process: int) -> None:
