@@ -117,8 +117,8 @@ def test_a_folder_per_class_is_enough(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "backbone"),
     [
-        (("--variant", "oicr"), "efficientnet_lite2_c4"),
-        (("--variant", "wsddn"), "efficientnet_lite2_c4"),
+        (("--variant", "oicr"), "efficientnet_lite0_c5"),
+        (("--variant", "wsddn"), "efficientnet_lite0_c5"),
         (("--variant", "oicr", "--backbone", "vgg16"), "vgg16"),
         (("--variant", "oicr", "--preset", "lite"), "efficientnet_lite2"),
         (("--variant", "oicr", "--init", "voc"), "efficientnet_lite2"),
@@ -137,17 +137,17 @@ def test_a_warning_says_that_fc6_and_fc7_start_from_random_weights(tmp_path: Pat
     warning = "fc6 and fc7 of efficientnet_lite0 have no ImageNet weights"
     told = train("shapes", "random", "--variant", "wsddn")
     assert f"{warning}. Training from image labels then does not find objects." in told
-    assert "Use --backbone efficientnet_lite2_c4" in told
+    assert "Use --backbone efficientnet_lite0_c5" in told
     assert warning not in train("shapes", "from-boxes", "--variant", "one-head")
     continued = train("shapes", "continued", "--variant", "wsddn", "--init", "wsddn")
     assert warning not in continued
-    options = ("--backbone", "efficientnet_lite0_c4", "--variant", "oicr", "--precision", "float32")
+    options = ("--backbone", "efficientnet_lite0_c5", "--variant", "oicr", "--precision", "float32")
     model = ("--scale", 64, "--workers", 0, "--iterations", 1, "--set", "train.proposals=5")
-    arguments = (*model, *options, "--source", "dense", "--out", "c4")
+    arguments = (*model, *options, "--source", "dense", "--out", "c5")
     assert "no ImageNet weights" not in words("train", "shapes", *arguments)
-    words("compress", "c4", "--svd-rank", 64, "--out", "c4-small.safetensors")
+    words("compress", "c5", "--svd-rank", 64, "--out", "c5-small.safetensors")
     image = next(Path("shapes/JPEGImages").iterdir())
-    found = words("detect", image, "--model", "c4-small.safetensors", "--score-threshold", 0)
+    found = words("detect", image, "--model", "c5-small.safetensors", "--score-threshold", 0)
     assert "image class score" in found
 
 

@@ -1,11 +1,14 @@
 """Which layers learn, when, and from which loss."""
 
+from dataclasses import replace
+
 import pytest
 
 from frcnn_cli.engine.models.initial import with_weak_head
 from frcnn_cli.engine.network.losses import LossWeights
 from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Schedule, TrainSettings
+from frcnn_cli.engine.settings.training import Optimizer
 from frcnn_cli.engine.training.optimizer import make_optimizer
 from frcnn_cli.engine.training.stages import set_trainable, stages
 
@@ -65,22 +68,26 @@ def test_all_or_no_features_fixed(small_model: FastRCNN) -> None:
     assert all(parameter.requires_grad for parameter in small_model.parameters())
 
 
-def test_refined_classifiers_learn_ten_times_as_fast(small_model: FastRCNN) -> None:
+@pytest.mark.parametrize(("optimizer", "factor"), [("sgd", 10), ("adamw", 1)])
+def test_refined_classifiers_learn_ten_times_as_fast_with_sgd(
+    optimizer: Optimizer, factor: int, small_model: FastRCNN
+) -> None:
     """As in the authors' implementation of OICR: lr_mult 10 for weights, and 20 for biases."""
-    settings = TrainSettings(schedule=TEN, box_training="none", classifier="oicr")
+    schedule = replace(TEN, optimizer=optimizer)
+    settings = TrainSettings(schedule=schedule, box_training="none", classifier="oicr")
     model = with_weak_head(small_model, settings)
     set_trainable(model, stages(settings)[0], settings)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     factors = {
         names[id(parameter)]: group["rate_factor"]
-        for group in make_optimizer(model, TEN).param_groups
+        for group in make_optimizer(model, schedule).param_groups
         for parameter in group["params"]
     }
     refined = {name: rate for name, rate in factors.items() if name.startswith("weak.refined.")}
     assert refined == {
         f"weak.refined.{layer}.{part}": rate
         for layer in range(3)
-        for part, rate in (("weight", 10), ("bias", 20))
+        for part, rate in (("weight", factor), ("bias", 2 * factor))
     }
     assert (factors["weak.detection.weight"], factors["weak.detection.bias"]) == (1, 2)
     assert (factors["fc7.weight"], factors["fc7.bias"]) == (1, 2)

@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from frcnn_cli.engine.network.layers.weak_head import split_logits, weak_scores
-from frcnn_cli.engine.training.weak.losses import refined_targets, weak_loss
+from frcnn_cli.engine.network.layers.weak_head import split_logits, voted_scores, weak_scores
+from frcnn_cli.engine.settings import WeakSettings
+from frcnn_cli.engine.training.weak.losses import refined_targets, refinement_loss, weak_loss
 
 CLASSES, ROIS = 4, 9
+OICR = WeakSettings()  # as in the paper
 
 
 def logits_for(seed: int, refinements: int, spread: float = 1.0) -> Tensor:
@@ -43,7 +45,7 @@ def literal(logits: Tensor, rois: Tensor, labels: list[int]) -> tuple[float, flo
 @pytest.mark.parametrize("labels", [[1, 0, 0, 0], [1, 0, 1, 1], [0, -1, 1, 0], [0, 0, 0, 0]])
 def test_the_losses_are_those_of_the_papers(refinements: int, seed: int, labels: list[int]) -> None:
     logits, rois = logits_for(seed, refinements), rois_for(seed)
-    losses = weak_loss(logits, rois, torch.tensor([labels]), 0.5)
+    losses = weak_loss(logits, rois, torch.tensor([labels]), OICR)
     image, refinement = literal(logits, rois, labels)
     assert losses.classification.item() == pytest.approx(image, rel=1e-9)
     assert losses.refinement.item() == pytest.approx(refinement, rel=1e-9, abs=1e-12)
@@ -55,7 +57,7 @@ def test_the_loss_is_the_mean_over_the_images_that_have_rois() -> None:
     logits, rois = logits_for(3, 3), rois_for(3)
     rois[4:, 0] = 2  # none in image 1
     labels = [[1, 0, 0, 0], [1, 1, 1, 1], [0, 0, 1, 1]]
-    losses = weak_loss(logits, rois, torch.tensor(labels), 0.5)
+    losses = weak_loss(logits, rois, torch.tensor(labels), OICR)
     parts = [literal(logits[:4], rois[:4], labels[0]), literal(logits[4:], rois[4:], labels[2])]
     images, refinements = zip(*parts, strict=True)
     assert losses.classification.item() == pytest.approx(sum(images) / 2)
@@ -64,7 +66,7 @@ def test_the_loss_is_the_mean_over_the_images_that_have_rois() -> None:
 
 def test_without_rois_the_loss_is_zero_and_has_a_gradient() -> None:
     logits = torch.zeros(0, 2 * CLASSES, requires_grad=True)
-    losses = weak_loss(logits, torch.zeros(0, 5), torch.ones(1, CLASSES), 0.5)
+    losses = weak_loss(logits, torch.zeros(0, 5), torch.ones(1, CLASSES), OICR)
     losses.total.backward()
     assert (losses.total.item(), logits.grad is not None) == (0, True)
 
@@ -72,7 +74,7 @@ def test_without_rois_the_loss_is_zero_and_has_a_gradient() -> None:
 @pytest.mark.parametrize("spread", [100.0, 10_000.0])
 def test_losses_and_gradients_of_extreme_outputs_are_finite(spread: float) -> None:
     logits = logits_for(0, 3, spread).float().requires_grad_()
-    losses = weak_loss(logits, rois_for(0).float(), torch.tensor([[1, 0, 0, 1]]), 0.5)
+    losses = weak_loss(logits, rois_for(0).float(), torch.tensor([[1, 0, 0, 1]]), OICR)
     losses.total.backward()
     assert losses.total.isfinite()
     assert logits.grad is not None
@@ -103,6 +105,49 @@ def test_more_classes_than_rois_have_no_weight_left() -> None:
         torch.tensor([[0.7, 0.9]]), torch.tensor([[0.0, 0, 9, 9]]), torch.tensor([1, 1]), 0.5
     )
     assert (targets.tolist(), weights.tolist()) == ([1], pytest.approx([0.7]))
+
+
+# IoU 0.5 of the first with the second and third; the second and third touch; the fourth is apart.
+VOTERS = torch.tensor([[0.0, 0, 9, 9], [0, 0, 9, 4], [0, 5, 9, 9], [20, 0, 29, 9]])
+
+
+def test_votes_by_hand() -> None:
+    """In class 1, two halves of an object have the highest score, and the whole has the votes."""
+    scores = torch.tensor([[0.04, 0.0, 0.0], [0.16, 0.0, 0.09], [0.16, 0.0, 0.0], [0.09, 0.0, 0.0]])
+    votes = [0.2 + 0.5 * 0.4 + 0.5 * 0.4, 0.4 + 0.5 * 0.2, 0.4 + 0.5 * 0.2, 0.3]
+    expected = torch.zeros(4, 3)
+    expected[:, 0] = 0.16 / 0.6 * torch.tensor(votes)
+    expected[:2, 2] = 0.09 * torch.tensor([0.5, 1])
+    torch.testing.assert_close(voted_scores(scores, VOTERS), expected)
+    assert voted_scores(torch.zeros(0, 3), torch.zeros(0, 4)).shape == (0, 3)
+    assert not voted_scores(torch.zeros(4, 3), VOTERS).any()
+
+
+def test_votes_select_the_roi_that_supervises_and_keep_the_weight() -> None:
+    """The first RoI is best only by votes; its class then has the RoIs that overlap it by half."""
+    scores = torch.tensor([[0.04], [0.16], [0.16], [0.09]])
+    present = torch.tensor([1])
+    targets, weights = refined_targets(voted_scores(scores, VOTERS), VOTERS, present, 0.45)
+    assert targets.tolist() == [1, 1, 1, 0]
+    assert weights.tolist() == pytest.approx([0.16] * 4)
+    assert refined_targets(scores, VOTERS, present, 0.45)[0].tolist() == [1, 1, 0, 0]
+
+
+def test_the_loss_with_votes_is_that_of_voted_scores() -> None:
+    logits, rois, labels = logits_for(5, 1), rois_for(5), torch.tensor([[1, 0, 1, 0]])
+    parts, boxes = split_logits(logits, CLASSES), rois[:, 1:]
+    first = weak_scores(logits[:, : 2 * CLASSES], CLASSES)[:, 1:]
+    expected = refinement_loss(parts.refined[0], voted_scores(first, boxes), boxes, labels[0], 0.5)
+    found = weak_loss(logits, rois, labels, WeakSettings(voting=True)).refinement
+    assert found.item() == pytest.approx(expected.item(), rel=1e-9)
+    assert found.item() != pytest.approx(weak_loss(logits, rois, labels, OICR).refinement.item())
+
+
+def test_rois_vote_at_test_time_but_not_for_the_background() -> None:
+    logits, boxes = logits_for(6, 3), rois_for(6)[:, 1:]
+    plain, voted = weak_scores(logits, CLASSES), weak_scores(logits, CLASSES, boxes)
+    assert torch.equal(voted[:, 0], plain[:, 0])
+    assert torch.equal(voted[:, 1:], voted_scores(plain[:, 1:], boxes))
 
 
 def test_an_image_without_labels_does_not_refine() -> None:

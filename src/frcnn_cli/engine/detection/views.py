@@ -129,7 +129,7 @@ def run_heads(maps: Maps, settings: DetectSettings, rows: Rows | None = None) ->
     if rows is not None or len(chosen) < len(boxes):
         maps = maps.only(chosen)
     outputs = maps.first()
-    scores = class_scores(model, outputs.logits)
+    scores = class_scores(model, outputs.logits, torch.from_numpy(maps.boxes))
     if model.second is None:
         return ViewOutputs(chosen, scores, decoded_by_first(maps, outputs, settings), outputs)
     if rows is None and most < len(chosen):
@@ -139,7 +139,7 @@ def run_heads(maps: Maps, settings: DetectSettings, rows: Rows | None = None) ->
         chosen, maps = chosen[index.cpu().numpy()], maps.only(index.cpu().numpy())
     moved = model.refine(maps.rois.to(scores.device), *outputs)
     refined = Refined(moved, *maps.second(model.second, moved))
-    scores = (scores + class_scores(model, refined.logits)) / 2
+    scores = (scores + class_scores(model, refined.logits, refined.rois[:, 1:])) / 2
     if not moves_boxes(model, settings):
         decoded = decoded_by_first(maps, outputs, settings)
     else:
@@ -183,14 +183,18 @@ def _without_near_duplicates(
     return first, by_score[~torch.isin(by_score, first)]
 
 
-def class_scores(model: FastRCNN, logits: Tensor) -> Tensor:
+def class_scores(model: FastRCNN, logits: Tensor, boxes: Tensor) -> Tensor:
     """Scores (R, K + 1) from logits: probabilities, or the unchanged margins of SVMs.
 
-    logits: of all RoIs of the image; the scores of wsddn depend on all of them.
+    logits, boxes: of all RoIs of the image, since with image labels the scores of a RoI depend on
+    the others. boxes: (R, 4), in pixels of any scale.
     """
     architecture = model.architecture
     if architecture.is_weak:
-        return weak_scores(logits, len(architecture.classes))
+        boxes = boxes.to(logits.device)
+        return weak_scores(
+            logits, len(architecture.classes), boxes if architecture.voting else None
+        )
     return logits if architecture.classifier == "svm" else torch.softmax(logits, dim=1)
 
 

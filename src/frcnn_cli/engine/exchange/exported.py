@@ -118,7 +118,7 @@ class ExportedDetector(nn.Module):
         if self.share_windows:
             first = first_of_window(rois, model.stride)
             logits, offsets = logits[first], offsets[first]
-        scores = class_scores(model, logits)
+        scores = class_scores(model, logits, boxes)
         if model.second is None:
             decoded = decode_boxes(boxes, model.denormalise(offsets), architecture.box_coding)
         else:
@@ -128,7 +128,7 @@ class ExportedDetector(nn.Module):
                 logits, offsets = logits[best], offsets[best]
             moved = model.refine(rois, logits, offsets)
             second = model.second.head(self._pool(feature_map, moved, model.pooled))
-            scores = (scores + class_scores(model, second.logits)) / 2
+            scores = (scores + class_scores(model, second.logits, boxes)) / 2
             offsets = model.second.denormalise(second.offsets)
             decoded = decode_boxes(moved[:, 1:], offsets, architecture.box_coding) / scale
         if not moves_boxes(model, self.settings):

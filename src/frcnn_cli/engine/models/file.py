@@ -187,6 +187,7 @@ def _architecture(values: dict[str, Any]) -> Architecture:
         cascade=bool(values.get("cascade", False)),
         ranker=bool(values.get("ranker", False)),
         refinements=int(values.get("refinements", 0)),
+        voting=bool(values.get("voting", False)),
     )
 
 

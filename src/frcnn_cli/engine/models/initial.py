@@ -143,6 +143,7 @@ def with_weak_head(
         model.architecture,
         classifier=settings.classifier,
         refinements=settings.refinements,
+        voting=settings.weak.voting,
         box_regression=False,
     )
     classes = len(model.architecture.classes)
@@ -224,6 +225,7 @@ def _from_detector(experiment: Experiment, classes: tuple[str, ...]) -> FastRCNN
         preprocessing=experiment.preprocessing,
         classifier="softmax",
         refinements=0,
+        voting=False,
         box_regression=True,  # training sets it
     )
     has_same_classes = classes == model.architecture.classes

@@ -32,7 +32,8 @@ DENSE_BOXES = 50_000
 WEAK_PROPOSALS = 1000
 # The backbone of training from image labels, unless a preset or another one is chosen: all its
 # layers have ImageNet weights.
-WEAK_BACKBONE = "efficientnet_lite2_c4"
+WEAK_BACKBONE = "efficientnet_lite0_c5"
+WEAK_BACKBONES = (WEAK_BACKBONE, "efficientnet_lite2_c5")
 
 
 @dataclass(frozen=True)
@@ -85,9 +86,13 @@ def _dense(source: str) -> Callable[[Experiment], dict[str, Any]]:
 
 
 def _weak(classifier: Classifier, nms_iou: float) -> Callable[[Experiment], dict[str, Any]]:
-    """Training from image labels; the IoU of suppression is that of the paper."""
+    """Training from image labels; the IoU of suppression is that of the paper.
+
+    With the backbones for this training, whose fc6 reads a mean over cells, in which a part of an
+    object counts as much as the whole, proposals vote.
+    """
     threshold = usual_threshold(classifier)
-    return lambda _: {
+    return lambda base: {
         "train.classifier": classifier,
         "train.box_training": "none",
         "train.cascade_iou": 0.0,
@@ -95,6 +100,7 @@ def _weak(classifier: Classifier, nms_iou: float) -> Callable[[Experiment], dict
         "train.proposals": WEAK_PROPOSALS,
         "detect.proposals": WEAK_PROPOSALS,  # WSDDN's scores depend on the number of RoIs
         "detect.box_regression": False,
+        "weak.voting": base.backbone in WEAK_BACKBONES,
         "detect.nms_iou": nms_iou,
         "detect.score_threshold": threshold,
     }

@@ -88,7 +88,8 @@ class Architecture:
     weights, in which case the first of them are frozen.
     classifier: class scores at test time are softmax probabilities, scores of one SVM per class on
     fc7 (paper, section 5.4), or those of a network that was trained from image labels (see
-    network/layers/weak_head.py), of which oicr has `refinements` refined classifiers.
+    network/layers/weak_head.py), of which oicr has `refinements` refined classifiers. voting:
+    whether RoIs vote for the scores of those that overlap them.
     box_regression: whether the network predicts offsets; without them, a detection has the box of
     its proposal (paper, section 5.1). cascade: whether there is a second head, which pools at the
     boxes of the first. ranker: whether there is a layer that orders proposals.
@@ -106,6 +107,7 @@ class Architecture:
     cascade: bool = False
     ranker: bool = False
     refinements: int = 0
+    voting: bool = False
 
     @property
     def is_weak(self) -> bool:
@@ -151,3 +153,4 @@ class Architecture:
             (self.refinements > 0) == (self.classifier == "oicr"),
             f"{self.refinements} refinements do not fit the classifier {self.classifier}",
         )
+        check(self.is_weak or not self.voting, "only networks from image labels have voting")

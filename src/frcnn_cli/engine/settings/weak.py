@@ -21,12 +21,15 @@ class WeakSettings:
 
     refinements: number of OICR's refined classifiers (section 4: 3). iou: a proposal whose IoU
     with the best proposal of a class is greater than this gets its class (section 4: 0.5). Both
-    have no effect on WSDDN. seen_boxes: allow training to start from a detector, or from an order
+    have no effect on WSDDN. voting: the scores of proposals are votes of those that overlap them
+    (see `voted_scores`), when OICR selects the best proposal, and at test time; the papers have no
+    votes. seen_boxes: allow training to start from a detector, or from an order
     of proposals, that was learned from boxes.
     """
 
     refinements: int = 3
     iou: float = 0.5
+    voting: bool = False
     seen_boxes: bool = False
 
     def __post_init__(self) -> None:

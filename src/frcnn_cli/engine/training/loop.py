@@ -112,7 +112,7 @@ def _train_from(
                 losses = train_step(
                     network, recorder.timed(shares), optimizer, rate, stage.weights,
                     settings.precision == "bfloat16", team, settings.cascade_iou,
-                    settings.weak.iou,
+                    settings.weak,
                 )  # fmt: skip
                 if settings.averaging > 0:
                     update_average(optimizer, settings.averaging, iteration - stage.start)

@@ -17,8 +17,8 @@ from frcnn_cli.engine.network.model import FastRCNN
 from frcnn_cli.engine.settings import Schedule
 
 _AVERAGE = "average"
-# OICR's refined classifiers learn faster, as in the authors' implementation: at first, their
-# weighted losses are small, and they follow WSDDN's scores, which change.
+# With SGD, OICR's refined classifiers learn faster, as in the authors' implementation: at first,
+# their weighted losses are small. The steps of AdamW do not depend on the size of the loss.
 _REFINED_RATE = 10.0
 
 
@@ -26,14 +26,14 @@ def make_optimizer(model: FastRCNN, schedule: Schedule) -> Optimizer:
     """The schedule's optimizer.
 
     Biases learn twice as fast and do not decay, as in the first implementation. Feature layers
-    with ImageNet weights learn at the backbone's own rate, and OICR's refined classifiers at
-    _REFINED_RATE.
+    with ImageNet weights learn at the backbone's own rate, and with SGD, OICR's refined classifiers
+    at _REFINED_RATE.
     """
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             is_bias = name.endswith("bias")
-            rate = _rate_factor(model, name) * (2.0 if is_bias else 1.0)
+            rate = _rate_factor(model, name, schedule) * (2.0 if is_bias else 1.0)
             decay = 0.0 if is_bias else schedule.weight_decay
             groups.setdefault((rate, decay), []).append(parameter)
     grouped = [
@@ -47,9 +47,9 @@ def make_optimizer(model: FastRCNN, schedule: Schedule) -> Optimizer:
     return torch.optim.SGD(grouped, lr=rate, momentum=momentum, fused=True)
 
 
-def _rate_factor(model: FastRCNN, name: str) -> float:
+def _rate_factor(model: FastRCNN, name: str, schedule: Schedule) -> float:
     if name.startswith("weak.refined."):
-        return _REFINED_RATE
+        return _REFINED_RATE if schedule.optimizer == "sgd" else 1.0
     backbone = find_backbone(model.architecture.backbone)
     layer = name.removeprefix("features.")
     is_head = layer == name and "roi_layers." not in name

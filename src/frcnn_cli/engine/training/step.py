@@ -30,6 +30,7 @@ from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_cli.engine.training.weak.losses import weak_loss
 from frcnn_proposals.errors import InputError
 
+OICR = WeakSettings()
 Network = FastRCNN | DistributedDataParallel
 
 
@@ -42,7 +43,7 @@ def train_step(
     bfloat16: bool = False,
     team: Team = ALONE,
     cascade_iou: float = CASCADE_IOU,
-    refinement_iou: float = WeakSettings().iou,
+    weak: WeakSettings = OICR,
 ) -> Losses | None:
     """Forward, loss, backward, update: one mini-batch of RoIs, or of images with labels.
 
@@ -50,7 +51,7 @@ def train_step(
     holds only one share. network: the model, or its wrapper that averages gradients over the
     team. bfloat16: run the forward and backward passes in bfloat16; weights and loss stay
     float32. cascade_iou: minimum IoU of the second head's foreground with an object.
-    refinement_iou: threshold of OICR. Returns the losses, averaged over all units (see Minibatch)
+    weak: settings of OICR. Returns the losses, averaged over all units (see Minibatch)
     of all processes, or None without an update if there are no RoIs.
     Raises InputError, naming the images, if a loss is not finite.
     """
@@ -66,7 +67,7 @@ def train_step(
         if share.image_labels is None:
             losses = _loss(network, outputs, share, weights, cascade_iou)
         else:
-            losses = weak_loss(outputs.logits, share.rois, share.image_labels, refinement_iou)
+            losses = weak_loss(outputs.logits, share.rois, share.image_labels, weak)
         _check_finite(losses, share)
         # Gradients are averaged over the team; times its size, they are sums over all units.
         _backward(losses, share.units * team.world / planned)

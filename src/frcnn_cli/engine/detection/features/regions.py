@@ -83,7 +83,8 @@ def region_blocks(
         rows = view.rows[chosen]
     known = None
     if is_detector and model.weak is not None:  # the scores depend on all RoIs of the image
-        known = class_scores(model, maps.first().logits)[torch.from_numpy(rows)]
+        logits = maps.first().logits
+        known = class_scores(model, logits, torch.from_numpy(maps.boxes))[torch.from_numpy(rows)]
     return len(rows), _blocks(maps, rows, scores, settings, is_detector, known)
 
 
@@ -174,12 +175,12 @@ def _read(
 def _class_scores(maps: Maps, outputs: HeadOutputs) -> Tensor:
     """The scores (N, K + 1) that detection uses: with a second head, the means of both."""
     model = maps.model
-    scores = class_scores(model, outputs.logits)
+    scores = class_scores(model, outputs.logits, maps.rois[:, 1:])
     if model.second is None:
         return scores
     moved = model.refine(maps.rois.to(scores.device), *outputs)
     second = maps.second(model.second, moved)
-    return (scores + class_scores(model, second.logits)) / 2
+    return (scores + class_scores(model, second.logits, moved[:, 1:])) / 2
 
 
 def _as_stored(features: Tensor, settings: FeatureSettings) -> NDArray[np.generic]:

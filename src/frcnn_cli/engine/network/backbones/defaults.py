@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from frcnn_cli.engine.settings import (
     DetectSettings,
@@ -66,10 +66,25 @@ def _efficientnet_lite(name: str) -> BackboneDefaults:
     )
 
 
+def _efficientnet_lite_c5(name: str) -> BackboneDefaults:
+    """A larger scale, since the map has stride 32, and fewer iterations, since they take longer."""
+    base = _efficientnet_lite(name)
+    return replace(
+        base,
+        preprocessing=replace(base.preprocessing, scale=800, max_size=1200),
+        train=replace(
+            base.train,
+            schedule=replace(base.train.schedule, iterations=6000),
+            sampling=replace(base.train.sampling, scales=(640, 720, 800)),
+        ),
+    )
+
+
 DEFAULTS = {
     defaults.name: defaults
     for defaults in (
-        *map(_efficientnet_lite, ("lite0", "lite1", "lite2", "lite0_c4", "lite2_c4")),
+        *map(_efficientnet_lite, ("lite0", "lite1", "lite2")),
+        *map(_efficientnet_lite_c5, ("lite0_c5", "lite2_c5")),
         BackboneDefaults("caffenet", CAFFE_PIXELS),
         BackboneDefaults("vgg_cnn_m_1024", CAFFE_PIXELS),
         BackboneDefaults("vgg16"),

@@ -77,9 +77,9 @@ def _own_backbones() -> dict[str, Backbone]:
         EFFICIENTNET_LITE1,
         EFFICIENTNET_LITE2,
     )
-    from frcnn_cli.engine.network.backbones.efficientnet_lite_c4 import (
-        EFFICIENTNET_LITE0_C4,
-        EFFICIENTNET_LITE2_C4,
+    from frcnn_cli.engine.network.backbones.efficientnet_lite_c5 import (
+        EFFICIENTNET_LITE0_C5,
+        EFFICIENTNET_LITE2_C5,
     )
     from frcnn_cli.engine.network.backbones.vgg16 import VGG16
 
@@ -87,7 +87,7 @@ def _own_backbones() -> dict[str, Backbone]:
         backbone.name: backbone
         for backbone in (
             *(EFFICIENTNET_LITE0, EFFICIENTNET_LITE1, EFFICIENTNET_LITE2),
-            *(EFFICIENTNET_LITE0_C4, EFFICIENTNET_LITE2_C4),
+            *(EFFICIENTNET_LITE0_C5, EFFICIENTNET_LITE2_C5),
             *(CAFFENET, VGG_CNN_M_1024, VGG16, ALEXNET),
         )
     }

@@ -14,6 +14,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from frcnn_cli.engine.boxes import iou_matrix
+
+_SMALLEST = 1e-30  # divisor, where no RoI has a vote
+
 
 class WeakLogits(NamedTuple):
     """Outputs of the layers before softmax.
@@ -68,14 +72,33 @@ def wsddn_scores(logits: WeakLogits) -> Tensor:
     return F.softmax(logits.recognition, dim=1) * F.softmax(logits.detection, dim=0)
 
 
-def weak_scores(logits: Tensor, classes: int) -> Tensor:
+def weak_scores(logits: Tensor, classes: int, boxes: Tensor | None = None) -> Tensor:
     """Scores (R, K + 1) at test time, from the outputs for all RoIs of one image.
 
     OICR: the mean of the refined classifiers' probabilities (section 4). WSDDN: its scores, with
-    a background of 0.
+    a background of 0. boxes: (R, 4) of the RoIs, which then vote (see voted_scores).
     """
     parts = split_logits(logits, classes)
     if parts.refined:
         probabilities = [F.softmax(refined, dim=1) for refined in parts.refined]
-        return torch.stack(probabilities).mean(dim=0)
-    return F.pad(wsddn_scores(parts), (1, 0))
+        scores = torch.stack(probabilities).mean(dim=0)
+    else:
+        scores = F.pad(wsddn_scores(parts), (1, 0))
+    if boxes is None:
+        return scores
+    return torch.cat([scores[:, :1], voted_scores(scores[:, 1:], boxes)], dim=1)
+
+
+def voted_scores(scores: Tensor, boxes: Tensor) -> Tensor:
+    """Scores (R, K) by agreement: each RoI votes for all RoIs that it overlaps, in every class.
+
+    The votes for a RoI are the sum of IoU times the root of the score, over all RoIs. They are
+    scaled so that the highest score of each class stays the same. Without votes, the best RoI is
+    the most typical part of an object; with them, it is the one in the middle of those with a high
+    score, as the cluster centres of PCL are (P. Tang et al., TPAMI 2018, section 3.3).
+    scores: not negative. boxes: (R, 4).
+    """
+    if len(scores) == 0:
+        return scores
+    votes = iou_matrix(boxes, boxes) @ scores.sqrt()
+    return votes * (scores.amax(dim=0) / votes.amax(dim=0).clamp(min=_SMALLEST))

@@ -125,7 +125,7 @@ def make_subject(
     with torch.no_grad():
         maps = read_maps(model, image, proposals.boxes, settings)
         outputs = maps.first()
-        scores = class_scores(model, outputs.logits)
+        scores = class_scores(model, outputs.logits, torch.from_numpy(proposals.boxes))
     height, width = image.shape[:2]
     detections = detect_in_views(model, (maps,), (height, width), settings)
     chosen = choose_rois(proposals.boxes, scores, truth, detections, np.random.default_rng(seed))

@@ -14,18 +14,24 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frcnn_cli.engine.boxes import iou_matrix
-from frcnn_cli.engine.network.layers.weak_head import WeakLogits, split_logits, wsddn_scores
+from frcnn_cli.engine.network.layers.weak_head import (
+    WeakLogits,
+    split_logits,
+    voted_scores,
+    wsddn_scores,
+)
 from frcnn_cli.engine.network.losses import Losses
+from frcnn_cli.engine.settings import WeakSettings
 
 # The largest score of a class of an image in the loss, whose gradient grows without bound at 1.
 _LARGEST = 1 - 1e-6
 
 
-def weak_loss(logits: Tensor, rois: Tensor, image_labels: Tensor, iou: float) -> Losses:
+def weak_loss(logits: Tensor, rois: Tensor, image_labels: Tensor, settings: WeakSettings) -> Losses:
     """WSDDN's loss as `classification`, and the sum of OICR's as `refinement`.
 
-    logits: (R, 2 K + M (K + 1)), of a WeakHead. rois: (R, 5). image_labels: (N, K). iou: threshold
-    of OICR. An image without RoIs has no loss and does not count.
+    logits: (R, 2 K + M (K + 1)), of a WeakHead. rois: (R, 5). image_labels: (N, K). settings: `iou`
+    and `voting` of OICR. An image without RoIs has no loss and does not count.
     """
     zero = logits.sum() * 0.0  # keeps the graph
     image_losses, refinements = [], []
@@ -37,7 +43,8 @@ def weak_loss(logits: Tensor, rois: Tensor, image_labels: Tensor, iou: float) ->
         image_losses.append(image_loss(parts, labels))
         scores = wsddn_scores(parts).detach()
         for refined in parts.refined:
-            refinements.append(refinement_loss(refined, scores, boxes, labels, iou))
+            supervision = voted_scores(scores, boxes) if settings.voting else scores
+            refinements.append(refinement_loss(refined, supervision, boxes, labels, settings.iou))
             scores = F.softmax(refined, dim=1)[:, 1:].detach()
     count = max(1, len(image_losses))
     classification = sum(image_losses, zero) / count

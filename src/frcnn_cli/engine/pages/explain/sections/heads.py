@@ -78,7 +78,7 @@ def _second(subject: Subject, refined: Refined, mean: Tensor, boxes: Tensor) -> 
     best = mean[:, 1:].argmax(dim=1)
     return {
         "read": rounded(refined.rois[:, 1:] / subject.scale, 5),
-        "scores": rounded(class_scores(subject.model, refined.logits), 3),
+        "scores": rounded(class_scores(subject.model, refined.logits, refined.rois[:, 1:]), 3),
         "mean": rounded(mean, 3),
         "best": (best + 1).tolist(),
         "box": _boxes(subject, boxes, best),

@@ -112,9 +112,9 @@ def _cascade(subject: Subject) -> list[dict[str, Any]] | None:
         return None
     outputs = subject.chosen_outputs
     assert outputs.refined is not None
-    first = class_scores(model, outputs.first.logits)
-    second = class_scores(model, outputs.refined.logits)
     moved = outputs.refined.rois[:, 1:] / subject.scale
+    first = class_scores(model, outputs.first.logits, moved)
+    second = class_scores(model, outputs.refined.logits, moved)
     final = clip_boxes(outputs.boxes, *subject.image.shape[:2])
     best = first[:, 1:].argmax(dim=1)
     return [

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite cut at stride 16: its layers before and after RoI pooling, its weights."""
+"""EfficientNet-Lite with all its layers before RoI pooling: its values, its weights."""
 
 from __future__ import annotations
 
@@ -54,34 +54,28 @@ def published_network(state: Mapping[str, Tensor], images: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module")
 def model() -> FastRCNN:
-    return create_model(find_backbone("efficientnet_lite0_c4"), ("a", "b"), cascade=True).eval()
+    return create_model(find_backbone("efficientnet_lite0_c5"), ("a", "b"), cascade=True).eval()
 
 
 def test_a_roi_of_the_whole_map_has_the_outputs_of_the_published_network(model: FastRCNN) -> None:
-    """The map of an image of 160 x 160 is 10 x 10, as a pooled map; fc6 and fc7 keep the values."""
-    images = torch.randn(2, 3, 160, 160, generator=torch.Generator().manual_seed(0))
+    """The map of an image of 96 x 96 is 3 x 3, as a pooled map; fc6 and fc7 keep the values."""
+    images = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(0))
+    rois = torch.tensor([[0, 0.0, 0, 64, 64], [1, 0.0, 0, 64, 64]])  # cells 0 to 2
     with torch.inference_mode():
-        ours = model.fc7_of(model.features(images))
+        ours = model.fc7_of(model.pool(model.features(images), rois))
         theirs = published_network(packaged_weights(0), images)
     assert theirs.std() > 0.1
     torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
 
 
-def test_the_second_head_has_layers_of_its_own(model: FastRCNN) -> None:
-    assert model.second is not None
-    first, second = model.roi_layers, model.second.roi_layers
-    assert first is not None and second is not None and first is not second  # noqa: PT018
-    one = create_model(find_backbone("efficientnet_lite0_c4"), ("a", "b"), "none")
+def test_a_second_head_starts_from_the_first(model: FastRCNN) -> None:
+    one = create_model(find_backbone("efficientnet_lite0_c5"), ("a", "b"), "none")
     added = with_parts(one, cascade=True, ranker=False, seed=1)
     assert added.second is not None
-    assert added.second.roi_layers is not None
-    for name, value in added.second.roi_layers.state_dict().items():
-        assert torch.equal(value, one.state_dict()[f"roi_layers.{name}"])
+    assert torch.equal(added.second.fc6.weight, one.fc6.weight)
 
 
-def test_layers_with_imagenet_weights_learn_slowly_before_and_after_pooling(
-    model: FastRCNN,
-) -> None:
+def test_layers_with_imagenet_weights_are_frozen_or_learn_slowly(model: FastRCNN) -> None:
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     rates = {
         names[id(parameter)]: group["rate_factor"]
@@ -89,10 +83,13 @@ def test_layers_with_imagenet_weights_learn_slowly_before_and_after_pooling(
         for parameter in group["params"]
     }
     slow = {name for name, rate in rates.items() if rate < 1}
-    assert {name.split(".")[0] for name in slow} == {"features", "roi_layers", "second"}
-    assert {name for name in slow if name.startswith("second.")} == {
-        f"second.{name}" for name in slow if name.startswith("roi_layers.")
+    parts = {".".join(name.split(".")[:3]) for name in slow}
+    assert parts == {"features.stages.5", "features.stages.6", "features.final.weight"} | {
+        "features.final.bias"
     }
+    frozen = {name for name, value in model.named_parameters() if not value.requires_grad}
+    stages = {name.split(".")[2] for name in frozen if name.startswith("features.stages.")}
+    assert stages == set("01234")
     assert rates["fc6.weight"] == 1
 
 
@@ -123,7 +120,7 @@ def test_an_image_has_the_same_dropout_alone_and_with_another(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """As in one process with two images, and in two processes with one image each."""
-    backbone = find_backbone("efficientnet_lite0_c4")
+    backbone = find_backbone("efficientnet_lite0_c5")
     model = create_model(backbone, ("a", "b"), "none").train()
     model.weak = None
     monkeypatch.setattr(FastRCNN, "siblings", lambda self, fc7: network_model.HeadOutputs(fc7, fc7))
