@@ -98,7 +98,10 @@ def voted_scores(scores: Tensor, boxes: Tensor) -> Tensor:
     score, as the cluster centres of PCL are (P. Tang et al., TPAMI 2018, section 3.3).
     scores: not negative. boxes: (R, 4).
     """
-    if len(scores) == 0:
-        return scores
     votes = iou_matrix(boxes, boxes) @ scores.sqrt()
-    return votes * (scores.amax(dim=0) / votes.amax(dim=0).clamp(min=_SMALLEST))
+    return votes * (_highest(scores) / _highest(votes).clamp(min=_SMALLEST))
+
+
+def _highest(values: Tensor) -> Tensor:
+    """The maximum (K,) of values (R, K) that are not negative; 0 without RoIs."""
+    return F.pad(values, (0, 0, 0, 1)).amax(dim=0)
