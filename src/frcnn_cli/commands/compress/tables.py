@@ -19,8 +19,7 @@ from frcnn_cli.engine.compression.sweep import RankSweep
 from frcnn_cli.engine.models.shipped.table import display_name
 from frcnn_cli.engine.records import Dataset
 
-STAGE_TITLES = {"conv": "convolutions", "roi_pooling": "RoI pooling", "roi_layers": "RoI layers",
-                "rest": "other"}  # fmt: skip
+STAGE_TITLES = {"conv": "convolutions", "roi_pooling": "RoI pooling", "rest": "other"}
 
 
 def layer_table(layers: Sequence[CompressedLayer]) -> Table:

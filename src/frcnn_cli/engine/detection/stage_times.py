@@ -32,10 +32,9 @@ _EVERY_SCORE = DetectSettings(score_threshold=None)
 def stages_of(network: Any) -> tuple[str, ...]:
     """NETWORK_STAGES, and the stages of the parts that only some networks have."""
     ranker = ("ranker",) if getattr(network, "ranker", None) is not None else ()
-    layers = ("roi_layers",) if getattr(network, "roi_layers", None) is not None else ()
     second = getattr(network, "second", None) is not None
-    seconds = (*(f"second.{name}" for name in layers), "second.fc6", "second.fc7") if second else ()
-    return ("conv", *ranker, "roi_pooling", *layers, "fc6", "fc7", *seconds, "rest")
+    seconds = ("second.fc6", "second.fc7") if second else ()
+    return ("conv", *ranker, "roi_pooling", "fc6", "fc7", *seconds, "rest")
 
 
 class StageClock:
@@ -70,7 +69,7 @@ class StageClock:
         parts |= {
             name: network.get_submodule(name)
             for name in stages_of(network)
-            if name.endswith(("roi_layers", *_HEAD_LAYERS))
+            if name.endswith(_HEAD_LAYERS)
         }
         handles = [handle for name, part in parts.items() for handle in self._hooks(name, part)]
         methods = {"pool": "roi_pooling"}
@@ -107,7 +106,7 @@ class StageTimes:
     """Seconds for one image, from its pixels to its detections.
 
     stages: conv (the feature layers), roi_pooling, fc6, fc7, and rest (the remaining time); also
-    ranker, roi_layers and those of the second head (second.fc6) if the network has these parts.
+    ranker and those of the second head (second.fc6) if the network has these parts.
     """
 
     seconds: float

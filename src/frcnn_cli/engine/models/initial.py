@@ -122,10 +122,8 @@ def with_parts(model: FastRCNN, cascade: bool, ranker: bool, seed: int) -> FastR
     changed = FastRCNN(wanted)
     if changed.second is not None:
         changed.second.draw_sibling_layers()
-        for name in ("roi_layers", "fc6", "fc7"):
-            layer = getattr(changed.second, name)
-            if layer is not None:
-                layer.load_state_dict(getattr(model, name).state_dict())
+        changed.second.fc6.load_state_dict(model.fc6.state_dict())
+        changed.second.fc7.load_state_dict(model.fc7.state_dict())
     changed.load_state_dict(model.state_dict(), strict=False)
     return changed.to(memory_format=torch.channels_last)
 

@@ -26,9 +26,8 @@ from frcnn_cli.engine.network.layers.weak_head import WeakHead
 from frcnn_cli.engine.settings import Architecture
 from frcnn_kernels import roi_pool
 
-# Size of the pooled features (or of the largest map of the RoI layers) that pass through the head
-# at once. They fit in a common third-level cache, and are enough (167 RoIs of VGG16) to amortise
-# reading the weights.
+# Size of the pooled features that pass through the head at once. They fit in a common third-level
+# cache, and are enough (167 RoIs of VGG16) to amortise reading the weights.
 BLOCK_BYTES = 16 << 20
 STORED_BLOCKS = 8  # for gradients; enough for 2,000 RoIs of EfficientNet-Lite, not of VGG16
 
@@ -74,18 +73,17 @@ class FastRCNN(BoxHead):
         height, width = backbone.pooled
         classes, hidden = len(architecture.classes), architecture.hidden
         sizes = (backbone.fc6_inputs, hidden, classes)
-        super().__init__(*sizes, architecture.ranks, dropout, roi_layers=backbone.roi_layers())
+        super().__init__(*sizes, architecture.ranks, dropout, averaged=backbone.averaged)
         self.architecture = architecture
         self.pooled, self.stride = backbone.pooled, backbone.stride
         self.pooled_shape = (backbone.channels, height, width)  # of the pooled map of a RoI
-        self.numbers_per_roi = max(math.prod(self.pooled_shape), backbone.roi_numbers)
         # Of all layers except the sibling layers, whose outputs are float32.
         self.dtype = torch.float32
         self.features = features
         self.second: BoxHead | None = None
         if architecture.cascade:
-            ranks, layers = architecture.ranks_of_second, backbone.roi_layers()
-            self.second = BoxHead(*sizes, ranks, dropout, shares_boxes=True, roi_layers=layers)
+            ranks, averaged = architecture.ranks_of_second, backbone.averaged
+            self.second = BoxHead(*sizes, ranks, dropout, shares_boxes=True, averaged=averaged)
         self.ranker = Ranker(backbone.channels) if architecture.ranker else None
         self.weak: WeakHead | None = None
         if architecture.is_weak:
@@ -201,7 +199,8 @@ class FastRCNN(BoxHead):
 
     def _block_size(self, feature_map: Tensor) -> int:
         """The most RoIs that pass through the head at once."""
-        return max(1, BLOCK_BYTES // (self.numbers_per_roi * feature_map.element_size()))
+        per_roi = math.prod(self.pooled_shape) * feature_map.element_size()
+        return max(1, BLOCK_BYTES // per_roi)
 
 
 def parameter_count(model: FastRCNN) -> int:

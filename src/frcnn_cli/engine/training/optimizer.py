@@ -52,8 +52,7 @@ def _rate_factor(model: FastRCNN, name: str, schedule: Schedule) -> float:
         return _REFINED_RATE if schedule.optimizer == "sgd" else 1.0
     backbone = find_backbone(model.architecture.backbone)
     layer = name.removeprefix("features.")
-    is_head = layer == name and "roi_layers." not in name
-    is_new = is_head or layer.startswith(backbone.new_layers)
+    is_new = layer == name or layer.startswith(backbone.new_layers)
     if is_new or not model.architecture.pretrained:
         return 1.0
     return backbone.pretrained_rate

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from math import prod
 
 import pytest
 import torch
@@ -10,7 +11,6 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from frcnn_cli.engine.detection.prepare import prepare_model
-from frcnn_cli.engine.detection.stage_times import StageClock, stages_of
 from frcnn_cli.engine.models.initial import with_parts
 from frcnn_cli.engine.network import model as network_model
 from frcnn_cli.engine.network.backbones.efficientnet_lite import packaged_weights
@@ -93,15 +93,6 @@ def test_layers_with_imagenet_weights_are_frozen_or_learn_slowly(model: FastRCNN
     assert rates["fc6.weight"] == 1
 
 
-def test_stages_are_timed_apart(model: FastRCNN) -> None:
-    assert stages_of(model)[1:5] == ("roi_pooling", "roi_layers", "fc6", "fc7")
-    clock = StageClock()
-    with clock.watching(model), torch.inference_mode():
-        model(torch.randn(1, 3, 64, 64), torch.tensor([[0, 0.0, 0, 63, 63]]))
-    assert clock.seconds["roi_layers"] > 0
-    assert clock.seconds["second.roi_layers"] > 0
-
-
 def test_detection_in_bfloat16_and_blocks_changes_little(
     model: FastRCNN, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +101,7 @@ def test_detection_in_bfloat16_and_blocks_changes_little(
     images = torch.randn(1, 3, 160, 160, generator=torch.Generator().manual_seed(2))
     with torch.inference_mode():
         expected = model(images, rois).logits
-        monkeypatch.setattr(network_model, "BLOCK_BYTES", 7 * 4 * model.numbers_per_roi)
+        monkeypatch.setattr(network_model, "BLOCK_BYTES", 7 * 4 * prod(model.pooled_shape))
         torch.testing.assert_close(model(images, rois).logits, expected, rtol=1e-3, atol=1e-4)
         prepared = prepare_model(model, "bfloat16")
         torch.testing.assert_close(prepared(images, rois).logits, expected, rtol=0.1, atol=0.05)
@@ -124,7 +115,7 @@ def test_an_image_has_the_same_dropout_alone_and_with_another(
     model = create_model(backbone, ("a", "b"), "none").train()
     model.weak = None
     monkeypatch.setattr(FastRCNN, "siblings", lambda self, fc7: network_model.HeadOutputs(fc7, fc7))
-    monkeypatch.setattr(network_model, "BLOCK_BYTES", 3 * 4 * model.numbers_per_roi)
+    monkeypatch.setattr(network_model, "BLOCK_BYTES", 3 * 4 * prod(model.pooled_shape))
     feature_map = torch.rand(2, backbone.channels, 8, 8)
     rois = torch.tensor([[0, 0.0, 0, 90, 90]] * 4 + [[1, 10.0, 0, 100, 100]] * 4)
     both = (ImageRows(4, 5), ImageRows(4, 6))

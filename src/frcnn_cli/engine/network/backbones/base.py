@@ -16,9 +16,9 @@ State = dict[str, Tensor]
 
 @dataclass(frozen=True)
 class Pretrained:
-    """ImageNet weights: states of the feature layers, and of the RoI layers, fc6 and fc7.
+    """ImageNet weights: states of the feature layers, and of fc6 and fc7.
 
-    head: of the last three; empty if there are none.
+    head: of fc6 and fc7; empty if there are none.
 
     preprocessing: how pixels are prepared for these weights; its scale is ignored.
     """
@@ -37,10 +37,8 @@ class Backbone:
     stride in input pixels. pooled: output height and width of RoI pooling. hidden: outputs of fc6
     and fc7. frozen: prefixes of the parameters that training does not change. new_layers: prefixes
     of the feature layers that have no ImageNet weights. pretrained_fc: whether ImageNet weights
-    include fc6 and fc7. pretrained_rate: factor of the learning rate for feature layers and RoI
-    layers with ImageNet weights. roi_layers: returns the layers between RoI pooling and fc6,
-    (R, channels, *pooled) -> (R, roi_outputs), or None if fc6 reads the pooled map. roi_numbers:
-    the size of the largest map in these layers for one RoI.
+    include fc6 and fc7. pretrained_rate: factor of the learning rate for feature layers with
+    ImageNet weights. averaged: whether fc6 reads the mean over the cells of the pooled map.
     read: extracts the used weights from the published state. Raises KeyError if a tensor is
     missing, ValueError if the state belongs to another network.
     download: returns the published state from its package or publisher. Raises InputError or a
@@ -59,9 +57,7 @@ class Backbone:
     new_layers: tuple[str, ...] = ()
     pretrained_fc: bool = False
     pretrained_rate: float = 1.0
-    roi_layers: Callable[[], nn.Module | None] = lambda: None
-    roi_outputs: int = 0
-    roi_numbers: int = 0
+    averaged: bool = False
 
     @property
     def name(self) -> str:
@@ -70,8 +66,8 @@ class Backbone:
 
     @property
     def fc6_inputs(self) -> int:
-        """Number of inputs of fc6: of a pooled map, or of the outputs of the RoI layers."""
-        return self.roi_outputs or self.channels * math.prod(self.pooled)
+        """Number of inputs of fc6."""
+        return self.channels * (1 if self.averaged else math.prod(self.pooled))
 
     @property
     def preprocessing(self) -> Preprocessing:

@@ -49,13 +49,6 @@ class AllLayers(nn.Module):
         return maps
 
 
-class MeanOfCells(nn.Module):
-    """(R, C, h, w) -> (R, C)."""
-
-    def forward(self, pooled: Tensor) -> Tensor:
-        return pooled.mean(dim=(2, 3))
-
-
 def pretrained_weights(
     published: Mapping[str, Tensor], stages: tuple[Stage, ...]
 ) -> tuple[State, State]:
@@ -90,8 +83,7 @@ def _variant(number: int, width: float, depth: float) -> Backbone:
         frozen=("stem", *(f"stages.{index}." for index in range(5))),
         pretrained_fc=True,
         pretrained_rate=0.1,  # as for the networks with a map of stride 8
-        roi_layers=MeanOfCells,
-        roi_outputs=_OUTPUTS,
+        averaged=True,
         read=read,
         download=partial(packaged_weights, number),
     )

@@ -1,4 +1,4 @@
-"""The layers on pooled features: RoI layers if any, fc6, fc7, two sibling layers (paper, 2.1).
+"""The layers on pooled features: fc6, fc7, and two sibling layers (paper, section 2.1).
 
 Shapes: R RoIs, C channels of the feature map, K classes (label 0 is background).
 """
@@ -30,9 +30,9 @@ class BoxHead(nn.Module):
     """Compute class scores and box offsets from pooled features.
 
     inputs: of fc6. hidden: outputs of fc6 and fc7. ranks: layer name -> rank, for layers in two
-    parts. shares_boxes: all classes have the same box. roi_layers: the layers before fc6,
-    (R, C, h, w) -> (R, inputs); None if fc6 reads the pooled map, whose C h w numbers are then
-    `inputs`. Offsets are normalised; decode the result of `denormalise` to get boxes.
+    parts. shares_boxes: all classes have the same box. averaged: fc6 reads the mean over the cells
+    of the pooled map, C numbers, instead of all C h w. Offsets are normalised; decode the result
+    of `denormalise` to get boxes.
     """
 
     offset_means: Tensor
@@ -46,12 +46,12 @@ class BoxHead(nn.Module):
         ranks: Mapping[str, int],
         dropout: float,
         shares_boxes: bool = False,
-        roi_layers: nn.Module | None = None,
+        averaged: bool = False,
     ) -> None:
         super().__init__()
         fc6, fc7 = hidden
         self.dropout = dropout
-        self.roi_layers = roi_layers
+        self.averaged = averaged
         self.fc6 = linear(inputs, fc6, ranks.get("fc6"))
         self.fc7 = linear(fc6, fc7, ranks.get("fc7"))
         self.score = nn.Linear(fc7, classes + 1)
@@ -61,7 +61,7 @@ class BoxHead(nn.Module):
         self.register_buffer("offset_deviations", torch.ones(classes, 4))
 
     def head(self, pooled: Tensor, drop: RowDropout | None = None) -> HeadOutputs:
-        """Run the RoI layers, fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
+        """Run fc6, fc7 and the sibling layers on pooled features (R, C, h, w)."""
         return self.siblings(self.fc7_of(pooled, drop))
 
     def fc7_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
@@ -70,8 +70,8 @@ class BoxHead(nn.Module):
 
     def fc6_of(self, pooled: Tensor, drop: RowDropout | None = None) -> Tensor:
         """Outputs of fc6 after ReLU, (R, fc6), for pooled features (R, C, h, w)."""
-        x = pooled if self.roi_layers is None else self.roi_layers(pooled)
-        return self._drop(F.relu(self.fc6(x.flatten(1))), drop)
+        x = pooled.mean(dim=(2, 3)) if self.averaged else pooled.flatten(1)
+        return self._drop(F.relu(self.fc6(x)), drop)
 
     def fc7_after(self, fc6: Tensor, drop: RowDropout | None = None) -> Tensor:
         """Outputs of fc7 after ReLU, (R, fc7), for outputs (R, fc6) of fc6."""
