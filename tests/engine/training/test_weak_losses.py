@@ -123,6 +123,15 @@ def test_votes_by_hand() -> None:
     assert not voted_scores(torch.zeros(4, 3), VOTERS).any()
 
 
+def test_votes_of_many_rois_are_counted_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = torch.Generator().manual_seed(0)
+    scores, corners = torch.rand(50, 3, generator=draw), 90 * torch.rand(50, 2, generator=draw)
+    rois = torch.cat([corners, corners + 30], dim=1)
+    whole = voted_scores(scores, rois)
+    monkeypatch.setattr("frcnn_cli.engine.boxes._ELEMENTS_AT_ONCE", 7 * 50)
+    torch.testing.assert_close(voted_scores(scores, rois), whole)
+
+
 def test_votes_select_the_roi_that_supervises_and_keep_the_weight() -> None:
     """The first RoI is best only by votes; its class then has the RoIs that overlap it by half."""
     scores = torch.tensor([[0.04], [0.16], [0.16], [0.09]])

@@ -14,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frcnn_cli.engine.boxes import iou_matrix
+from frcnn_cli.engine.boxes import blocks, iou_matrix
 
 _SMALLEST = 1e-30  # divisor, where no RoI has a vote
 
@@ -98,7 +98,12 @@ def voted_scores(scores: Tensor, boxes: Tensor) -> Tensor:
     score, as the cluster centres of PCL are (P. Tang et al., TPAMI 2018, section 3.3).
     scores: not negative. boxes: (R, 4).
     """
-    votes = iou_matrix(boxes, boxes) @ scores.sqrt()
+    roots = scores.sqrt()
+    if torch.compiler.is_exporting():  # the number of blocks depends on that of the RoIs
+        votes = iou_matrix(boxes, boxes) @ roots
+    else:
+        parts = [iou_matrix(boxes[rows], boxes) @ roots for rows in blocks(len(boxes), len(boxes))]
+        votes = torch.cat([roots[:0], *parts])
     return votes * (_highest(scores) / _highest(votes).clamp(min=_SMALLEST))
 
 
