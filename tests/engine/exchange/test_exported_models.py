@@ -78,12 +78,12 @@ def test_onnx_returns_the_same_on_real_images(
 def test_rois_vote_in_exported_models_too(tmp_path: Path) -> None:
     pytest.importorskip("onnxscript")
     pytest.importorskip("onnxruntime")
-    weak = {"classifier": "oicr", "refinements": 2, "box_regression": False}
+    weak = {"classifier": "wsddn", "box_regression": False}
     voting, plain = make_detector(**weak, voting=True), make_detector(**weak)
     image = np.random.default_rng(0).integers(0, 256, (90, 120, 3), np.uint8)
     boxes = proposals_in(image)
     scores, _ = score_boxes(voting, image, Proposals(boxes))
-    assert (scores - score_boxes(plain, image, Proposals(boxes))[0]).abs().max() > 0.01
+    assert (scores - score_boxes(plain, image, Proposals(boxes))[0]).abs().max() > 1e-3
     export_onnx(voting, tmp_path / "votes.onnx", "small.safetensors")
     run = onnx_runner(tmp_path / "votes.onnx")
     for count in (40, 9, 1):

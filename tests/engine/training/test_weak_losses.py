@@ -119,6 +119,9 @@ def test_votes_by_hand() -> None:
     expected[:, 0] = 0.16 / 0.6 * torch.tensor(votes)
     expected[:2, 2] = 0.09 * torch.tensor([0.5, 1])
     torch.testing.assert_close(voted_scores(scores, VOTERS), expected)
+    nothing = torch.tensor([[0.0, 0, -1, -1]])
+    with_nothing = voted_scores(torch.cat([scores, torch.ones(1, 3)]), torch.cat([VOTERS, nothing]))
+    torch.testing.assert_close(with_nothing, torch.cat([expected, torch.zeros(1, 3)]))
     assert voted_scores(torch.zeros(0, 3), torch.zeros(0, 4)).shape == (0, 3)
     assert not voted_scores(torch.zeros(4, 3), VOTERS).any()
 
@@ -142,21 +145,24 @@ def test_votes_select_the_roi_that_supervises_and_keep_the_weight() -> None:
     assert refined_targets(scores, VOTERS, present, 0.45)[0].tolist() == [1, 1, 0, 0]
 
 
-def test_the_loss_with_votes_is_that_of_voted_scores() -> None:
-    logits, rois, labels = logits_for(5, 1), rois_for(5), torch.tensor([[1, 0, 1, 0]])
-    parts, boxes = split_logits(logits, CLASSES), rois[:, 1:]
-    first = weak_scores(logits[:, : 2 * CLASSES], CLASSES)[:, 1:]
-    expected = refinement_loss(parts.refined[0], voted_scores(first, boxes), boxes, labels[0], 0.5)
+def test_votes_change_the_scores_that_supervise_the_first_refinement() -> None:
+    logits, rois, labels = logits_for(5, 2), rois_for(5), torch.tensor([[1, 0, 1, 0]])
+    (first, second), boxes = split_logits(logits, CLASSES).refined, rois[:, 1:]
+    wsddn = weak_scores(logits[:, : 2 * CLASSES], CLASSES)[:, 1:]
+    expected = refinement_loss(first, voted_scores(wsddn, boxes), boxes, labels[0], 0.5)
+    expected += refinement_loss(second, first.softmax(dim=1)[:, 1:], boxes, labels[0], 0.5)
     found = weak_loss(logits, rois, labels, WeakSettings(voting=True)).refinement
     assert found.item() == pytest.approx(expected.item(), rel=1e-9)
     assert found.item() != pytest.approx(weak_loss(logits, rois, labels, OICR).refinement.item())
 
 
-def test_rois_vote_at_test_time_but_not_for_the_background() -> None:
-    logits, boxes = logits_for(6, 3), rois_for(6)[:, 1:]
-    plain, voted = weak_scores(logits, CLASSES), weak_scores(logits, CLASSES, boxes)
+def test_rois_vote_at_test_time_with_the_scores_of_wsddn_only() -> None:
+    boxes = rois_for(6)[:, 1:]
+    plain, voted = (weak_scores(logits_for(6, 0), CLASSES, voters) for voters in (None, boxes))
     assert torch.equal(voted[:, 0], plain[:, 0])
     assert torch.equal(voted[:, 1:], voted_scores(plain[:, 1:], boxes))
+    refined = logits_for(6, 3)
+    assert torch.equal(weak_scores(refined, CLASSES, boxes), weak_scores(refined, CLASSES))
 
 
 def test_an_image_without_labels_does_not_refine() -> None:

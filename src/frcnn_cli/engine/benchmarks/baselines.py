@@ -39,7 +39,7 @@ class BaselineNetwork(nn.Module):
     def __init__(self, model: FastRCNN) -> None:
         super().__init__()
         self.pooled, self.stride = model.pooled, model.stride
-        self.dropout = model.dropout
+        self.dropout, self.averaged = model.dropout, model.averaged
         self.features = copy.deepcopy(model.features).to(memory_format=torch.contiguous_format)
         self.fc6, self.fc7 = copy.deepcopy(model.fc6), copy.deepcopy(model.fc7)
         self.score, self.box = copy.deepcopy(model.score), copy.deepcopy(model.box)
@@ -47,7 +47,8 @@ class BaselineNetwork(nn.Module):
 
     def forward(self, images: Tensor, rois: Tensor) -> Outputs:
         """images: (N, 3, H, W), contiguous. rois: (R, 5), image index and input pixels."""
-        x = self.pool(self.features(images), rois).flatten(1)
+        pooled = self.pool(self.features(images), rois)
+        x = pooled.mean(dim=(2, 3)) if self.averaged else pooled.flatten(1)
         x = F.dropout(F.relu(self.fc6(x)), self.dropout, self.training)
         x = F.dropout(F.relu(self.fc7(x)), self.dropout, self.training)
         return Outputs(self.score(x), self.box(x))

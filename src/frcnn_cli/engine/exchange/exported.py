@@ -118,7 +118,9 @@ class ExportedDetector(nn.Module):
         if self.share_windows:
             first = first_of_window(rois, model.stride)
             logits, offsets = logits[first], offsets[first]
-        scores = class_scores(model, logits, boxes)
+        # Without area, a proposal that is not finite does not vote.
+        voters = torch.where(finite, boxes, boxes.new_tensor([0.0, 0.0, -1.0, -1.0]))
+        scores = class_scores(model, logits, voters)
         if model.second is None:
             decoded = decode_boxes(boxes, model.denormalise(offsets), architecture.box_coding)
         else:

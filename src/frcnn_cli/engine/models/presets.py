@@ -88,8 +88,8 @@ def _dense(source: str) -> Callable[[Experiment], dict[str, Any]]:
 def _weak(classifier: Classifier, nms_iou: float) -> Callable[[Experiment], dict[str, Any]]:
     """Training from image labels; the IoU of suppression is that of the paper.
 
-    With the backbones for this training, whose fc6 reads a mean over cells, in which a part of an
-    object counts as much as the whole, proposals vote.
+    With WEAK_BACKBONES, proposals vote: fc6 reads a mean over cells, so a part of an object has as
+    high a score as the whole.
     """
     threshold = usual_threshold(classifier)
     return lambda base: {

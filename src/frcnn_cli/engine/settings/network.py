@@ -153,4 +153,7 @@ class Architecture:
             (self.refinements > 0) == (self.classifier == "oicr"),
             f"{self.refinements} refinements do not fit the classifier {self.classifier}",
         )
-        check(self.is_weak or not self.voting, "only networks from image labels have voting")
+        check(
+            self.is_weak or not self.voting,
+            "voting requires a network that is trained from image labels",
+        )

@@ -8,8 +8,8 @@ from frcnn_cli.engine.settings.checks import check, check_least
 
 # The classifiers that are trained from image labels.
 WEAK = ("wsddn", "oicr")
-# The default minimum score of a detection of WSDDN. Its scores of a class sum to at most 1 over the
-# RoIs of an image, so most are far below those of a softmax.
+# The default minimum score of a detection of WSDDN. Its scores of a class, before voting, sum to at
+# most 1 over the RoIs of an image, so most are far below those of a softmax.
 WSDDN_THRESHOLD = 0.05
 
 
@@ -21,9 +21,9 @@ class WeakSettings:
 
     refinements: number of OICR's refined classifiers (section 4: 3). iou: a proposal whose IoU
     with the best proposal of a class is greater than this gets its class (section 4: 0.5). Both
-    have no effect on WSDDN. voting: the scores of proposals are votes of those that overlap them
-    (see `voted_scores`), when OICR selects the best proposal, and at test time; the papers have no
-    votes. seen_boxes: allow training to start from a detector, or from an order
+    have no effect on WSDDN. voting: RoIs vote for WSDDN's scores of those that overlap them
+    (see `voted_scores`), at test time, and where they supervise OICR's first refinement. The papers
+    do not vote. seen_boxes: allow training to start from a detector, or from an order
     of proposals, that was learned from boxes.
     """
 

@@ -30,7 +30,7 @@ from frcnn_cli.engine.training.minibatches import Minibatch
 from frcnn_cli.engine.training.weak.losses import weak_loss
 from frcnn_proposals.errors import InputError
 
-OICR = WeakSettings()
+_DEFAULT_WEAK = WeakSettings()
 Network = FastRCNN | DistributedDataParallel
 
 
@@ -43,7 +43,7 @@ def train_step(
     bfloat16: bool = False,
     team: Team = ALONE,
     cascade_iou: float = CASCADE_IOU,
-    weak: WeakSettings = OICR,
+    weak: WeakSettings = _DEFAULT_WEAK,
 ) -> Losses | None:
     """Forward, loss, backward, update: one mini-batch of RoIs, or of images with labels.
 

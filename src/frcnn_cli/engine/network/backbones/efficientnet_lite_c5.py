@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0 and 2 without a new layer before the sibling layers, for image labels.
+"""EfficientNet-Lite0 and 2 up to their last map, for training from image labels.
 
 RoI pooling reads the last map of the ImageNet network, and the mean of its cells is the input of
 fc6, as in the network itself. Training from image labels needs this: its loss says nothing about
@@ -78,8 +78,7 @@ def _variant(number: int, width: float, depth: float) -> Backbone:
         stride=32,
         pooled=(_POOLED, _POOLED),
         hidden=(_OUTPUTS, _OUTPUTS),
-        # All layers up to the last map of stride 16: most of the time of a step would be spent on
-        # their gradients.
+        # Gradients of the layers up to stride 16 would take most of the time of a step.
         frozen=("stem", *(f"stages.{index}." for index in range(5))),
         pretrained_fc=True,
         pretrained_rate=0.1,  # as for the networks with a map of stride 8

@@ -14,9 +14,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from frcnn_cli.engine.boxes import blocks, iou_matrix
+from frcnn_cli.engine.boxes import areas, blocks, iou_matrix
 
-_SMALLEST = 1e-30  # divisor, where no RoI has a vote
+_SMALLEST = 1e-30  # avoids a division by 0 if no RoI has a vote
 
 
 class WeakLogits(NamedTuple):
@@ -72,32 +72,32 @@ def wsddn_scores(logits: WeakLogits) -> Tensor:
     return F.softmax(logits.recognition, dim=1) * F.softmax(logits.detection, dim=0)
 
 
-def weak_scores(logits: Tensor, classes: int, boxes: Tensor | None = None) -> Tensor:
+def weak_scores(logits: Tensor, classes: int, voters: Tensor | None = None) -> Tensor:
     """Scores (R, K + 1) at test time, from the outputs for all RoIs of one image.
 
     OICR: the mean of the refined classifiers' probabilities (section 4). WSDDN: its scores, with
-    a background of 0. boxes: (R, 4) of the RoIs, which then vote (see voted_scores).
+    a background of 0. voters: boxes (R, 4) of the RoIs, with which WSDDN's scores are those of
+    voted_scores.
     """
     parts = split_logits(logits, classes)
     if parts.refined:
         probabilities = [F.softmax(refined, dim=1) for refined in parts.refined]
-        scores = torch.stack(probabilities).mean(dim=0)
-    else:
-        scores = F.pad(wsddn_scores(parts), (1, 0))
-    if boxes is None:
-        return scores
-    return torch.cat([scores[:, :1], voted_scores(scores[:, 1:], boxes)], dim=1)
+        return torch.stack(probabilities).mean(dim=0)
+    scores = wsddn_scores(parts)
+    return F.pad(scores if voters is None else voted_scores(scores, voters), (1, 0))
 
 
 def voted_scores(scores: Tensor, boxes: Tensor) -> Tensor:
-    """Scores (R, K) by agreement: each RoI votes for all RoIs that it overlaps, in every class.
+    """Scores (R, K) after voting: each RoI votes for the RoIs that overlap it, per class.
 
-    The votes for a RoI are the sum of IoU times the root of the score, over all RoIs. They are
-    scaled so that the highest score of each class stays the same. Without votes, the best RoI is
-    the most typical part of an object; with them, it is the one in the middle of those with a high
-    score, as the cluster centres of PCL are (P. Tang et al., TPAMI 2018, section 3.3).
-    scores: not negative. boxes: (R, 4).
+    The votes of a RoI are the sum, over all RoIs, of their IoU with it times the square root of
+    their score. They are scaled so that the highest score of each class stays the same. Without
+    votes, the best RoI is the most typical part of an object; with votes, it is in the middle of
+    the RoIs with high scores, like a cluster centre of PCL (P. Tang et al., TPAMI 2018).
+    scores: not negative. boxes: (R, 4); those without area have a score of 0. Time grows with
+    R * R; memory does not, except in an exported program.
     """
+    scores = torch.where(areas(boxes)[:, None] > 0, scores, 0.0)
     roots = scores.sqrt()
     if torch.compiler.is_exporting():  # the number of blocks depends on that of the RoIs
         votes = iou_matrix(boxes, boxes) @ roots

@@ -42,9 +42,10 @@ def weak_loss(logits: Tensor, rois: Tensor, image_labels: Tensor, settings: Weak
         parts, boxes = split_logits(logits[rows], len(labels)), rois[rows, 1:]
         image_losses.append(image_loss(parts, labels))
         scores = wsddn_scores(parts).detach()
+        if settings.voting:
+            scores = voted_scores(scores, boxes)
         for refined in parts.refined:
-            supervision = voted_scores(scores, boxes) if settings.voting else scores
-            refinements.append(refinement_loss(refined, supervision, boxes, labels, settings.iou))
+            refinements.append(refinement_loss(refined, scores, boxes, labels, settings.iou))
             scores = F.softmax(refined, dim=1)[:, 1:].detach()
     count = max(1, len(image_losses))
     classification = sum(image_losses, zero) / count

@@ -96,7 +96,9 @@ explain.section("heads", (numbers, root) => {
     show(chosen) {
       k = chosen;
       const [channels, height, width] = numbers.pooled;
-      showLayer("fc6", `${channels} × ${height} × ${width} = ${whole(channels * height * width)}`);
+      const cells = `${channels} × ${height} × ${width}`;
+      showLayer("fc6", numbers.averaged ? `${whole(channels)}, the means of ${cells}`
+        : `${cells} = ${whole(channels * height * width)}`);
       showLayer("fc7", whole(numbers.fc6.size));
       showScores();
       showBox();

@@ -46,6 +46,7 @@ def heads_numbers(subject: Subject) -> dict[str, Any]:
         second = _second(subject, view.refined, view.scores, view.boxes)
     return {
         "pooled": list(model.pooled_shape),
+        "averaged": model.averaged,
         "fc6": _activations(fc6),
         "fc7": _activations(fc7),
         "moves": moves_boxes(model, subject.settings),
